@@ -1,0 +1,1 @@
+"""Entry points of the Cloud Functions; each folder becomes the root of one deployed source."""

@@ -1,0 +1,1 @@
+"""What both functions and jobs import: contract, features, scoring, learning, ports and adapters."""
