@@ -1,0 +1,158 @@
+"""A Pix as it is published to `pix-transactions`."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from shared.contract.decoding import TolerantDecoder
+from shared.contract.fields import (
+    Account,
+    AccountType,
+    Amount,
+    Branch,
+    Count,
+    EndToEndId,
+    InitiationForm,
+    Instant,
+    Ispb,
+    KeyType,
+    OpaqueId,
+    PixKey,
+    Purpose,
+    TaxId,
+)
+from shared.errors import Malformed
+
+
+class _Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    pass
+
+
+class Payer(_Message, frozen=True):
+    """The account that pays."""
+
+    tax_id: TaxId
+    ispb: Ispb
+    account: Account
+    branch: Branch | None = None
+    account_type: AccountType | None = None
+    opened_at: dt.date | None = None
+
+
+class Payee(_Message, frozen=True):
+    """The account that receives, and the key it was found by."""
+
+    ispb: Ispb
+    account: Account
+    tax_id: TaxId | None = None
+    branch: Branch | None = None
+    account_type: AccountType | None = None
+    opened_at: dt.date | None = None
+    key: PixKey | None = None
+    key_type: KeyType | None = None
+    key_owned_since: dt.date | None = None
+
+
+class Device(_Message, frozen=True):
+    """The payer's device; `registered_at` null says unregistered, absent says unknown."""
+
+    id: OpaqueId
+    registered_at: Instant | UnsetType | None = UNSET
+
+
+class Window(_Message, frozen=True):
+    """A count over 90 days, 12 months and 60 months (DICT OpenAPI 2.6)."""
+
+    d90: Count
+    m12: Count
+    m60: Count
+
+
+class FraudMarkers(_Message, frozen=True):
+    """Fraud markers of a person or key in DICT, by type."""
+
+    application_frauds: Window | None = None
+    mule_accounts: Window | None = None
+    scammer_accounts: Window | None = None
+    other_frauds: Window | None = None
+    unknown_frauds: Window | None = None
+
+
+class InfractionReports(_Message, frozen=True):
+    """Infraction reports of a person or key in DICT."""
+
+    open: Count | None = None
+    rejected: Window | None = None
+
+
+class PayeeStatistics(_Message, frozen=True):
+    """What DICT knew of the payee when the Pix was initiated."""
+
+    watermark: Instant | None = None
+    settlements: Window | None = None
+    fraud_markers: FraudMarkers | None = None
+    infraction_reports: InfractionReports | None = None
+    registered_accounts: Count | None = None
+
+
+class Transaction(_Message, frozen=True):
+    """One Pix. `amount` is the decimal string of the wire; `centavos` is what we count with."""
+
+    end_to_end_id: EndToEndId
+    initiated_at: Instant
+    amount: Amount
+    initiation_form: InitiationForm
+    payer: Payer
+    payee: Payee
+    purpose: Purpose = Purpose.IPAY
+    device: Device | None = None
+    payee_statistics: PayeeStatistics | None = None
+
+    @property
+    def centavos(self) -> int:
+        """Return the amount in centavos.
+
+        >>> decode_transaction(EXAMPLE).value.centavos
+        15050
+        """
+        reais, _, cents = self.amount.partition(".")
+        return int(reais) * 100 + int(cents.ljust(2, "0"))
+
+
+def _check(transaction: Transaction) -> None:
+    """Check what a pattern cannot say. Raises Malformed."""
+    if transaction.centavos == 0:
+        raise Malformed("invalid_value", "amount")
+    check_end_to_end_id(transaction.end_to_end_id)
+
+
+def check_end_to_end_id(end_to_end_id: str) -> None:
+    """Check that the id's yyyyMMddHHmm is a time that exists. Raises Malformed."""
+    try:
+        dt.datetime(  # noqa: DTZ001 (the id says UTC; only the calendar is checked)
+            int(end_to_end_id[9:13]),
+            int(end_to_end_id[13:15]),
+            int(end_to_end_id[15:17]),
+            int(end_to_end_id[17:19]),
+            int(end_to_end_id[19:21]),
+        )
+    except ValueError:
+        raise Malformed("invalid_value", "end_to_end_id") from None
+
+
+decode_transaction = TolerantDecoder(Transaction, check=_check)
+"""Decode one message of `pix-transactions`; raises Malformed."""
+
+EXAMPLE = msgspec.json.encode(
+    {
+        "end_to_end_id": "E12345678202611201432a1b2c3d4e5f",
+        "initiated_at": "2026-11-20T14:32:05.123Z",
+        "amount": "150.50",
+        "initiation_form": "DICT",
+        "payer": {"tax_id": "12345678909", "ispb": "12345678", "account": "1234567"},
+        "payee": {"ispb": "87654321", "account": "7654321"},
+    }
+)

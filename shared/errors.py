@@ -1,0 +1,44 @@
+"""Errors named by what happens next.
+
+::
+
+    PixError
+    ├── Malformed            quarantine the message, then acknowledge it
+    ├── Unavailable          answer 5xx, so that Pub/Sub delivers again
+    ├── PreconditionFailed   somebody else changed it first: read again, or give way
+    ├── BundleRefused        keep the model that serves, and say why
+    └── Misconfigured        stop at start, and say which setting is wrong
+"""
+
+
+class PixError(Exception):
+    """Base of every error this system raises on purpose."""
+
+
+class Malformed(PixError):
+    """A message that will never be right, however often it is delivered.
+
+    `reason` is one of the codes of `shared.contract.reasons`; `field` is the path of a field of the contract.
+    Neither ever holds a value from the message, which may be personal data.
+    """
+
+    def __init__(self, reason: str, field: str | None = None) -> None:
+        super().__init__(reason if field is None else f"{reason} at {field}")
+        self.reason = reason
+        self.field = field
+
+
+class Unavailable(PixError):
+    """A service that we need does not answer now; trying again later may help."""
+
+
+class PreconditionFailed(PixError):
+    """An object is not at the generation that the caller had read."""
+
+
+class BundleRefused(PixError):
+    """A model bundle that is incomplete, altered or does not compute what it promises."""
+
+
+class Misconfigured(PixError):
+    """A setting that is missing or makes no sense."""

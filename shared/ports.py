@@ -1,0 +1,82 @@
+"""What the core asks of the outside, in Protocols of one or two methods.
+
+Each has an in-memory twin in `shared.adapters.memory` and one adapter per vendor beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+
+Row = Mapping[str, Any]
+"""One row of a table, by column; times in microseconds since the epoch, dates in days."""
+
+
+class Claim(NamedTuple):
+    """Who decides about a transaction first: the model that serves then, and when (microseconds)."""
+
+    model_version: str | None
+    scored_at: int
+
+
+class Observations(NamedTuple):
+    """What history knew of each of n transactions just before it.
+
+    `reads` is float32 [n, shared.features.history.READ_WIDTH]. `sequence` is int64 [n], the place of each transaction
+    in the order in which history saw them. `claims` holds the first claim of each transaction: its own, unless it has
+    been seen before.
+    """
+
+    reads: NDArray[np.float32]
+    sequence: NDArray[np.int64]
+    claims: list[Claim]
+
+
+class History(Protocol):
+    """The memory of the score: what payer, payee, pair and device did before."""
+
+    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+        """Read history before each event, then count it, in order and once for each EndToEndId.
+
+        An event that was observed before gets the very reads, place and claim of the first time and counts no more.
+        Raises Unavailable.
+        """
+        ...
+
+
+class Table(Protocol):
+    """Rows that are appended and never changed."""
+
+    async def append(self, table: str, rows: Sequence[Row]) -> list[int]:
+        """Append rows and return once they are visible; return the indexes of rows that the table will never take.
+
+        Raises Unavailable if none of them is known to be stored.
+        """
+        ...
+
+
+class Blob(NamedTuple):
+    """An object's bytes and the generation they were read at."""
+
+    data: bytes
+    generation: int
+
+
+class Blobs(Protocol):
+    """Objects in a bucket."""
+
+    def read(self, name: str) -> Blob | None:
+        """Return the object, or None if there is none. Raises Unavailable."""
+        ...
+
+    def write(self, name: str, data: bytes, if_generation: int) -> int:
+        """Write the object if it still is at `if_generation` (0: absent) and return the new generation.
+
+        Raises PreconditionFailed, Unavailable.
+        """
+        ...
