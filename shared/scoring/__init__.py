@@ -1,0 +1,1 @@
+"""From a batch of events to decisions: model bundle, champion, rules, policy, pipeline."""
