@@ -5,16 +5,14 @@ Each has an in-memory twin in `shared.adapters.memory` and one adapter per vendo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
-
-Row = Mapping[str, Any]
-"""One row of a table, by column; times in microseconds since the epoch, dates in days."""
+from shared.contract.rows import Record
 
 
 class Claim(NamedTuple):
@@ -52,10 +50,10 @@ class History(Protocol):
 class Table(Protocol):
     """Rows that are appended and never changed."""
 
-    async def append(self, table: str, rows: Sequence[Row]) -> list[int]:
-        """Append rows and return once they are visible; return the indexes of rows that the table will never take.
+    async def append(self, rows: Sequence[Record]) -> list[int]:
+        """Append rows; return, once they are visible, the indexes of those that the table will never take.
 
-        Raises Unavailable if none of them is known to be stored.
+        Raises Unavailable if not all others are known to be stored.
         """
         ...
 

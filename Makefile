@@ -1,0 +1,54 @@
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE :=
+TRANSACTIONS ?=
+SEED ?=
+EVENTS ?=
+LIVE ?=
+
+.PHONY: help
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
+	@echo "Installing pinned dependencies into .venv (about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --progress-bar on -r requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: install
+install: .venv/installed ## Make .venv from the lock
+
+.PHONY: demo
+demo: install ## The whole loop on this machine: TRANSACTIONS=n SEED=s, or EVENTS=file LIVE=n
+	@$(BIN)/python -m infra.local.demo $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(LIVE),--live $(LIVE))
+
+.PHONY: up
+up: install ## The local cloud and both functions in the foreground, until Ctrl-C
+	@exec $(BIN)/python -m infra.local
+
+.PHONY: check
+check: install ## Style, types and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy shared functions jobs infra tests
+	$(BIN)/lint-imports
+
+.PHONY: test
+test: check ## Everything: checks and the whole test suite
+	$(BIN)/pytest
+
+.PHONY: schemas
+schemas: install ## Write again what is derived: feature columns, JSON Schemas
+	$(BIN)/python -m shared.contract.derive
+
+.PHONY: lock
+lock: install ## Compile the locks of every installable part
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras pyproject.toml -o requirements.txt
+	for f in score label; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --extra $$f -c requirements.txt pyproject.toml -o functions/$$f/requirements.txt; done

@@ -1,0 +1,17 @@
+-- The verdict in force: the latest report, or LEGITIMATE for a Pix that nobody reported while reports were possible.
+WITH reported AS (
+  SELECT end_to_end_id, verdict, reported_at AS labelled_at
+  FROM `{project}.{dataset}.feedback`
+  WHERE reported_at <= {as_of}
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY reported_at DESC, received_at DESC) = 1
+)
+SELECT end_to_end_id, verdict, labelled_at FROM reported
+UNION ALL
+SELECT DISTINCT
+  scored.end_to_end_id,
+  'LEGITIMATE' AS verdict,
+  TIMESTAMP_ADD(scored.initiated_at, INTERVAL {maturity_days} DAY) AS labelled_at
+FROM `{project}.{dataset}.score_events` AS scored
+LEFT JOIN reported ON reported.end_to_end_id = scored.end_to_end_id
+WHERE scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_days} DAY)
+  AND reported.end_to_end_id IS NULL

@@ -1,0 +1,23 @@
+-- Features as served beside the verdict in force: frauds once confirmed, legitimate ones once matured.
+SELECT
+  scored.end_to_end_id,
+  scored.initiated_at,
+  CAST(scored.amount AS FLOAT64) AS amount,
+  scored.payer_id,
+  scored.payer_ispb,
+  scored.payee_ispb,
+  scored.initiation_form,
+  scored.score,
+  scored.decision,
+  scored.model_version,
+  labels.verdict,
+  labels.labelled_at,
+  {feature_columns}
+FROM (
+  SELECT *
+  FROM `{project}.{dataset}.score_events`
+  WHERE initiated_at <= {as_of} AND history_sequence IS NOT NULL
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at ORDER BY scored_at, history_sequence) = 1
+) AS scored
+JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id
+WHERE labels.verdict IN ('FRAUD', 'LEGITIMATE')

@@ -1,0 +1,95 @@
+"""Rows as they are appended to BigQuery. Times are microseconds since the epoch, dates days."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+
+FEATURE_PREFIX = "f_"
+
+
+class ScoreRow(Struct, frozen=True):
+    """One decision about one Pix: a row of `pix.score_events`.
+
+    `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
+    `score` is None where no model served. `history_sequence` is None where history could not be read.
+    """
+
+    event: Event
+    scored_at: int
+    score: float | None
+    decision: str
+    reasons: list[str]
+    model_version: str | None
+    late: bool
+    degraded: bool
+    hmac_key_version: int
+    history_sequence: int | None
+    published_at: int | None
+    features: NDArray[np.float32]
+
+    def columns(self) -> dict[str, Any]:
+        """Return all columns but those of the features; columns without a value are left out."""
+        row = {name: value for name in _EVENT_FIELDS if (value := getattr(self.event, name)) is not None}
+        row.update((name, value) for name in _OWN_FIELDS if (value := getattr(self, name)) is not None)
+        return row
+
+
+_EVENT_FIELDS = Event.__struct_fields__
+_OWN_FIELDS = tuple(name for name in ScoreRow.__struct_fields__ if name not in ("event", "features"))
+
+
+class _PlainRow(Struct, frozen=True):
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that have a value."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
+class FeedbackRow(_PlainRow, frozen=True):
+    """One report about a Pix: a row of `pix.feedback`."""
+
+    source: str
+    report_id: str
+    end_to_end_id: str
+    reported_at: int
+    received_at: int
+    verdict: str
+    status: str | None = None
+    analysis_result: str | None = None
+    situation_type: str | None = None
+    fraud_type: str | None = None
+
+
+class QuarantineRow(_PlainRow, frozen=True):
+    """A message that could not be used, without its content: a row of `pix.quarantine`."""
+
+    quarantined_at: int
+    topic: str
+    reason: str
+    payload_sha256: str
+    payload_bytes: int
+    field: str | None = None
+    message_id: str | None = None
+
+
+class LedgerRow(_PlainRow, frozen=True):
+    """Something that happened to a model: a row of `pix.model_ledger`; `metrics` is JSON."""
+
+    at: int
+    action: str
+    actor: str
+    reason: str
+    from_version: str | None = None
+    to_version: str | None = None
+    run_id: str | None = None
+    dataset_hash: str | None = None
+    metrics: str | None = None
+
+
+Record = ScoreRow | FeedbackRow | QuarantineRow | LedgerRow

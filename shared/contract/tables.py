@@ -1,0 +1,98 @@
+"""Tables and views of dataset `pix`, from the files in `bigquery/` that Terraform and the local cloud read too."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.contract.rows import FEATURE_PREFIX
+from shared.features.catalogue import FEATURES
+
+FOLDER = Path(__file__).parent / "bigquery"
+TABLES = ("score_events", "feedback", "quarantine", "model_ledger")
+VIEWS = ("scores", "labels", "training_examples")
+
+
+class Column(Struct, frozen=True):
+    """One column, in the words of a BigQuery JSON schema."""
+
+    name: str
+    type: str
+    mode: str
+    description: str
+
+
+class TableSpec(Struct, frozen=True):
+    """One table; partitioned by day of `partition_field`, clustered by `clustering`."""
+
+    name: str
+    description: str
+    partition_field: str
+    clustering: list[str]
+    schema: list[Column]
+
+
+class ViewSpec(Struct, frozen=True):
+    """One view and its GoogleSQL."""
+
+    name: str
+    description: str
+    sql: str
+
+
+class _TableFile(Struct):
+    description: str
+    partition_field: str
+    clustering: list[str]
+    schema: list[Column]
+
+
+@cache
+def table(name: str) -> TableSpec:
+    """Return the table of that name."""
+    file = msgspec.json.decode((FOLDER / f"{name}.json").read_bytes(), type=_TableFile)
+    return TableSpec(name, file.description, file.partition_field, file.clustering, file.schema)
+
+
+def tables() -> list[TableSpec]:
+    """Return every table."""
+    return [table(name) for name in TABLES]
+
+
+def views(project: str, dataset: str, maturity_days: int) -> list[ViewSpec]:
+    """Return every view, each after those that it reads."""
+    return [
+        ViewSpec(name, _purpose(name), query(name, project, dataset, maturity_days, "CURRENT_TIMESTAMP()"))
+        for name in VIEWS
+    ]
+
+
+def query(name: str, project: str, dataset: str, maturity_days: int, as_of: str) -> str:
+    """Return the GoogleSQL of a view as of `as_of`, an SQL expression for a TIMESTAMP."""
+    values: dict[str, Any] = {
+        "project": project,
+        "dataset": dataset,
+        "maturity_days": maturity_days,
+        "as_of": as_of,
+        "features": ", ".join(f"{FEATURE_PREFIX}{f.name} AS {f.name}" for f in FEATURES),
+        "feature_columns": ",\n  ".join(f"scored.{FEATURE_PREFIX}{f.name}" for f in FEATURES),
+    }
+    values["labels"] = _text("labels").format(**values)
+    return _text(name).format(**values)
+
+
+def feature_columns() -> list[Column]:
+    """Return the columns of the features, as `score_events.json` has to hold them."""
+    return [Column(FEATURE_PREFIX + f.name, "FLOAT64", "NULLABLE", f"{f.meaning} ({f.unit})") for f in FEATURES]
+
+
+def _purpose(name: str) -> str:
+    return _text(name).partition("\n")[0].removeprefix("-- ")
+
+
+def _text(name: str) -> str:
+    return (FOLDER / f"{name}.sql").read_text("utf-8")

@@ -1,0 +1,42 @@
+"""From scores and rules to decisions and their reasons."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.scoring.bundle import Bundle
+from shared.scoring.rules import Decision, Rules
+
+MODEL_REASONS = 3  # how many inputs of the model a decision names
+MODEL_PREFIX = "MODEL:"
+
+
+class Outcome(NamedTuple):
+    """Decisions about n transactions: score (None: no model), decision and reasons, strongest first."""
+
+    scores: list[float | None]
+    decisions: list[str]
+    reasons: list[list[str]]
+
+
+def decide(features: NDArray[np.float32], rules: Rules, bundle: Bundle | None) -> Outcome:
+    """Return the severer of what rules and model ask for; without a model, rules decide alone."""
+    by_rule, reasons = rules.apply(features)
+    if bundle is None:
+        return Outcome([None] * len(features), [Decision(d).name for d in by_rule], reasons)
+    scores = bundle.score(features)
+    limits = bundle.thresholds
+    by_model = (scores >= limits.hold).astype(np.int8) + (scores >= limits.reject)
+    for i in np.flatnonzero(by_model):
+        reasons[i] += model_reasons(bundle, features[i])
+    decisions = [Decision(d).name for d in np.maximum(by_rule, by_model)]
+    return Outcome(scores.tolist(), decisions, reasons)
+
+
+def model_reasons(bundle: Bundle, vector: NDArray[np.float32]) -> list[str]:
+    """Return codes of the inputs that raise this score most (LGPD art. 20: a person may ask why)."""
+    strongest = bundle.occlusion(vector)[:MODEL_REASONS]
+    return [MODEL_PREFIX + name.upper() for name, fall in strongest if fall > 0]

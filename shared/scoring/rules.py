@@ -1,0 +1,90 @@
+"""Rules of norm and policy that hold whatever a model says, as data in `rules.yaml`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import yaml
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from shared.errors import Misconfigured
+from shared.features.catalogue import FEATURE_NAMES
+
+
+class Decision(IntEnum):
+    """What is done with a Pix, by rising severity; HOLD is the retention before settlement (bloqueio cautelar)."""
+
+    APPROVE = 0
+    HOLD = 1
+    REJECT = 2
+
+
+RULES_FILE = Path(__file__).with_name("rules.yaml")
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "==": operator.eq,
+}
+
+
+class Condition(Struct, frozen=True, forbid_unknown_fields=True):
+    """A comparison of one feature with a number; a missing feature never meets it."""
+
+    feature: str
+    op: Literal[">", ">=", "<", "<=", "=="]
+    value: float
+
+
+class Rule(Struct, frozen=True, forbid_unknown_fields=True):
+    """A reason code, the decision it asks for, the norm behind it, and the conditions that all have to hold."""
+
+    code: Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")]
+    decision: Literal["HOLD", "REJECT"]
+    norm: str
+    when: Annotated[list[Condition], Meta(min_length=1)]
+
+
+class Rules:
+    """A list of rules, applied to a batch of feature vectors at once."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        """Raise Misconfigured if a rule names a feature that does not exist."""
+        self.rules = rules
+        for rule in rules:
+            for condition in rule.when:
+                if condition.feature not in FEATURE_NAMES:
+                    raise Misconfigured(f"rule {rule.code} names the unknown feature {condition.feature}")
+        self._conditions = [
+            [(FEATURE_NAMES.index(c.feature), _COMPARE[c.op], np.float32(c.value)) for c in rule.when]
+            for rule in rules
+        ]
+
+    @classmethod
+    def load(cls, path: Path = RULES_FILE) -> Rules:
+        """Return the rules in a YAML file. Raises Misconfigured."""
+        try:
+            return cls(msgspec.convert(yaml.safe_load(path.read_text("utf-8")), list[Rule]))
+        except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
+            raise Misconfigured(f"{path.name}: {error}") from error
+
+    def apply(self, features: NDArray[np.float32]) -> tuple[NDArray[np.int8], list[list[str]]]:
+        """Return the severest decision [n] and the codes of the rules that fired, for vectors [n, F]."""
+        decisions = np.zeros(len(features), dtype=np.int8)
+        codes: list[list[str]] = [[] for _ in range(len(features))]
+        for rule, conditions in zip(self.rules, self._conditions, strict=True):
+            fired = np.ones(len(features), dtype=bool)
+            for column, compare, value in conditions:
+                fired &= compare(features[:, column], value)
+            for i in np.flatnonzero(fired):
+                codes[i].append(rule.code)
+            decisions[fired] = np.maximum(decisions[fired], Decision[rule.decision])
+        return decisions, codes

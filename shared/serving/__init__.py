@@ -1,0 +1,1 @@
+"""What the functions do with a delivery, from body to acknowledgement, without HTTP."""

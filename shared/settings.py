@@ -1,0 +1,65 @@
+"""Settings, read once from the environment by an entry point and passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from shared.errors import Misconfigured
+
+LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What differs from one deployment to the next; each field names its environment variable.
+
+    `hmac_key` comes from Secret Manager as an environment variable of the function; there is no default for it.
+    """
+
+    project: str
+    hmac_key: str
+    hmac_key_version: int = 1
+    dataset: str = "pix"
+    bucket: str = "pix-models"
+    state: str = "memory://"
+    deadline_seconds: float = 40.0
+    pointer_ttl_seconds: float = 5.0
+    maturity_days: int = 87
+    batch_max: int = 256
+    batches_in_flight: int = 4
+    append_timeout_seconds: float = 20.0
+    bigquery_storage_emulator_host: str = ""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Return settings from `env`. Raises Misconfigured, naming the variable but never its value."""
+        values = {name: _read(env, variable, kind) for name, variable, kind in _variables() if env.get(variable)}
+        missing = [variable for name, variable, _ in _variables() if name in _REQUIRED and name not in values]
+        if missing:
+            raise Misconfigured(f"set {' and '.join(missing)}")
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """Return the environment that gives these settings."""
+        return {variable: str(getattr(self, name)) for name, variable, _ in _variables()}
+
+
+_REQUIRED = ("project", "hmac_key")
+_OWN_NAMES = {
+    "project": "GOOGLE_CLOUD_PROJECT",
+    "bigquery_storage_emulator_host": "BIGQUERY_STORAGE_EMULATOR_HOST",
+}
+_KINDS = {"str": str, "int": int, "float": float}
+
+
+def _variables() -> list[tuple[str, str, type]]:
+    """Return (field, environment variable, type) of every setting."""
+    return [(f.name, _OWN_NAMES.get(f.name, f"PIX_{f.name.upper()}"), _KINDS[str(f.type)]) for f in fields(Settings)]
+
+
+def _read(env: Mapping[str, str], variable: str, kind: type) -> object:
+    try:
+        return kind(env[variable])
+    except ValueError:
+        raise Misconfigured(f"{variable} is not of type {kind.__name__}") from None
