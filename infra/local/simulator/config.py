@@ -1,0 +1,121 @@
+"""What a simulation is asked to do, and the codes its tables use."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from infra.local.simulator.clock import DAY_MS
+
+DEFAULT_FRAUD_RATE = 0.004
+TRANSACTIONS_PER_CUSTOMER_DAY = 0.8
+
+
+class Form(IntEnum):
+    """How a Pix was initiated; names are the contract's."""
+
+    MANU = 0
+    DICT = 1
+    INIC = 2
+    QRDN = 3
+    QRES = 4
+    AUTO = 5
+    APDN = 6
+
+
+class Purpose(IntEnum):
+    """What a Pix is for; names are the contract's."""
+
+    IPAY = 0
+    GSCB = 1
+    OTHR = 2
+    REFU = 3
+
+
+class Kind(IntEnum):
+    """Why a simulated Pix happened. Never written to the events; the label process and the summary use it."""
+
+    CONTACT = 0
+    SHOP = 1
+    STRANGER = 2
+    OWN_ACCOUNT = 3
+    FOLLOW_ON = 4
+    SALARY = 5
+    BILL = 6
+    REFUND = 7
+    WITHDRAWAL = 8
+    LARGE = 9
+    BURST = 10
+    MULE_TRANSFER = 11
+    TAKEOVER = 12
+    SCAM = 13
+    COERCION = 14
+    FALSE_MERCHANT = 15
+    APPLICATION = 16
+
+
+FIRST_FRAUD = Kind.TAKEOVER
+
+
+class SimulationError(ValueError):
+    """A simulation was asked for something it cannot do."""
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """The size, period and seed of a simulation; the same values give the same bytes.
+
+    `fraud_rate` is the share of transactions that are fraud in truth, whether or not anybody reports them.
+    `labels_until` drops feedback reported later; by default all of it follows the last transaction.
+
+    Raises SimulationError when a value is out of range.
+    """
+
+    end: datetime
+    transactions: int = 100_000
+    days: int = 60
+    customers: int | None = None
+    seed: int = 7
+    fraud_rate: float = DEFAULT_FRAUD_RATE
+    labels_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.transactions >= 1, "transactions must be at least 1")
+        _require(1 <= self.days <= 3660, "days must be between 1 and 3660")
+        _require(self.customers is None or self.customers >= 50, "customers must be at least 50")
+        _require(self.seed >= 0, "seed must not be negative")
+        _require(0 <= self.fraud_rate <= 0.2, "fraud rate must be between 0 and 0.2")
+        _require(self.end.tzinfo is not None, "end must have a time zone, for example 2026-11-20T00:00:00Z")
+        _require(2021 <= self.end.year <= 2100, "end must lie between 2021 and 2100: there was no Pix before")
+        _require(self.labels_until is None or self.labels_until.tzinfo is not None, "labels-until needs a time zone")
+
+    @property
+    def end_ms(self) -> int:
+        """The end of the period, in milliseconds since 1970."""
+        return to_ms(self.end)
+
+    @property
+    def start_ms(self) -> int:
+        """The start of the period, in milliseconds since 1970."""
+        return self.end_ms - self.days * DAY_MS
+
+    @property
+    def population(self) -> int:
+        """How many persons live in the simulated world."""
+        if self.customers is not None:
+            return self.customers
+        return max(300, round(self.transactions / self.days / TRANSACTIONS_PER_CUSTOMER_DAY))
+
+    @property
+    def pace(self) -> float:
+        """How busy a customer is compared with the usual one, at most 1: routine payments are scaled by it."""
+        return min(1.0, self.transactions / self.days / self.population / TRANSACTIONS_PER_CUSTOMER_DAY)
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since 1970 of an aware datetime."""
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 1000
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise SimulationError(message)

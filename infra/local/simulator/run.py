@@ -1,0 +1,138 @@
+"""Runs the world day by day and yields its events."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from heapq import merge
+
+import numpy as np
+
+from infra.local.simulator import habits, mules, world
+from infra.local.simulator.arrays import Ints
+from infra.local.simulator.clock import DAY_MS, Day, local_date, weekday
+from infra.local.simulator.config import FIRST_FRAUD, Kind, SimulationConfig, to_ms
+from infra.local.simulator.directory import Directory
+from infra.local.simulator.encode import Encoder, end_to_end_ids
+from infra.local.simulator.frauds import Frauds
+from infra.local.simulator.labels import LabelProcess
+from infra.local.simulator.payments import NOTHING, Payments, together
+from infra.local.simulator.routines import Routines
+
+_GROWTH = 0.25
+_WEEKDAYS = np.array([1.0, 0.98, 1.0, 1.04, 1.22, 1.08, 0.78])
+_FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 40, 32, 90
+
+
+class Simulation:
+    """One run. `kinds` counts the payments by reason and `labels` the feedback by outcome, as far as it has run."""
+
+    def __init__(self, config: SimulationConfig) -> None:
+        self.config = config
+        self.kinds: Counter[str] = Counter()
+        self.feedback = 0
+        rng = np.random.default_rng([config.seed, 0])
+        frauds = config.transactions * config.fraud_rate
+        false_shops = max(1, round(frauds / _FRAUDS_PER_FALSE_SHOP))
+        stolen = max(1, round(frauds / _FRAUDS_PER_STOLEN_IDENTITY))
+        mule_plan = mules.plan(rng, config)
+        first = config.start_ms // DAY_MS
+        stolen_opened = first + rng.integers(-30, config.days, stolen)
+        self._world = world.build(rng, config, np.concatenate([mule_plan.opened, stolen_opened]), false_shops)
+        owners, fresh = self._world.owners, self._world.fresh
+        rings = round(frauds / _FRAUDS_PER_RING)
+        self._mules = mules.Mules(rng, self._world, mule_plan, fresh[: mule_plan.fresh], rings)
+        self._frauds = Frauds(
+            rng, self._world, self._mules, np.arange(owners - false_shops, owners), fresh[mule_plan.fresh :]
+        )
+        self._routines = Routines(rng, self._world, config.pace)
+        self._directory = Directory(rng, self._world, first, config.transactions / config.days)
+        self._labels = LabelProcess(self._directory, config.fraud_rate)
+        self._encoder = Encoder(self._world)
+        self._targets = _targets(config)
+
+    @property
+    def labels(self) -> Counter[str]:
+        """How often each outcome was decided by the label process."""
+        return self._labels.counts
+
+    def days(self) -> Iterator[list[bytes]]:
+        """Yield the lines of one day after the other, each list in time order; the feedback after the end comes last.
+
+        A simulation runs once: the second call has nothing to go on from.
+        """
+        carried, yesterday = NOTHING, NOTHING
+        for index, target in enumerate(self._targets.tolist()):
+            day = Day(index, self.config.start_ms + index * DAY_MS)
+            rng = np.random.default_rng([self.config.seed, 1 + index])
+            rows, carried = self._payments(rng, day, target, carried, yesterday)
+            yield self._lines(rng, day, rows)
+            self._directory.settle(rows.payee)
+            yesterday = rows
+        until = None if self.config.labels_until is None else to_ms(self.config.labels_until) + 1
+        yield self._count([text for _, text in self._labels.due(until)])
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield every line in time order."""
+        for day in self.days():
+            yield from day
+
+    def _payments(
+        self, rng: np.random.Generator, day: Day, target: int, carried: Payments, yesterday: Payments
+    ) -> tuple[Payments, Payments]:
+        """Give the payments of the day, and those that it causes on the next."""
+        today = int(local_date(np.array(day.start)))
+        emitted = self.kinds.total()
+        frauds = self._frauds.on(rng, day, today, self._fraud_quota(target, carried))
+        parts = [
+            carried,
+            self._routines.on(rng, day, today, yesterday),
+            frauds,
+            self._mules.pass_on(rng, day, today, frauds),
+            self._mules.everyday(rng, day, today),
+            self._frauds.everyday(rng, day, today),
+        ]
+        rows = together(parts)
+        later = rows.at >= day.end
+        rows, carried = rows.take(~later), rows.take(later)
+        missing = target - emitted - len(rows)
+        if missing < 0 and day.index == self.config.days - 1:
+            rows = rows.take(rng.permutation(len(rows))[: target - emitted])
+        everyday = habits.ordinary(rng, self._world, day, today, max(0, missing))
+        return together([rows, everyday]).in_time_order(), carried
+
+    def _fraud_quota(self, target: int, carried: Payments) -> int:
+        done = sum(self.kinds[kind.name] for kind in Kind if kind >= FIRST_FRAUD)
+        wanted = round(target * self.config.fraud_rate)
+        return wanted - done - int((carried.kind >= FIRST_FRAUD).sum())
+
+    def _lines(self, rng: np.random.Generator, day: Day, rows: Payments) -> list[bytes]:
+        today = int(local_date(np.array(day.start)))
+        ids = end_to_end_ids(rng, self._world, rows)
+        lines = self._encoder.lines(rng, rows, ids, self._directory, day, today)
+        self._labels.observe(rng, rows, ids)
+        for kind, count in enumerate(np.bincount(rows.kind, minlength=len(Kind)).tolist()):
+            self.kinds[Kind(kind).name] += count
+        until = day.end if self.config.labels_until is None else min(day.end, to_ms(self.config.labels_until) + 1)
+        feedback = list(self._labels.due(until))
+        self.feedback += len(feedback)
+        moments = zip(rows.at.tolist(), lines, strict=True)
+        return [text for _, text in merge(moments, feedback, key=lambda pair: pair[0])]
+
+    def _count(self, lines: list[bytes]) -> list[bytes]:
+        self.feedback += len(lines)
+        return lines
+
+
+def simulate(config: SimulationConfig) -> Iterator[bytes]:
+    """Yield the events of a simulation as encoded lines (with line feed), in time order."""
+    return Simulation(config).lines()
+
+
+def _targets(config: SimulationConfig) -> Ints:
+    """Give how many transactions there shall be by the end of each day; shape (days,)."""
+    noon = (config.start_ms + np.arange(config.days) * DAY_MS + DAY_MS // 2) // DAY_MS
+    weight = _WEEKDAYS[[weekday(int(date)) for date in noon]]
+    weight = weight * (1 + _GROWTH * np.arange(config.days) / config.days)
+    targets: Ints = np.rint(config.transactions * np.cumsum(weight) / weight.sum()).astype(np.int64)
+    return targets
