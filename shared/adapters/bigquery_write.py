@@ -27,7 +27,9 @@ class BigQueryTable:
     broken stream fails those that were waiting, and the next append opens another.
     """
 
-    def __init__(self, client: BigQueryWriteAsyncClient, project: str, dataset: str, table: TableSpec, timeout: float) -> None:
+    def __init__(
+        self, client: BigQueryWriteAsyncClient, project: str, dataset: str, table: TableSpec, timeout: float
+    ) -> None:
         self._client = client
         self._stream = f"projects/{project}/datasets/{dataset}/tables/{table.name}/streams/_default"
         self._encoder = RowEncoder(table)

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Struct
 
 from shared.contract.rows import FEATURE_PREFIX
-from shared.features.catalogue import FEATURES
 
 FOLDER = Path(__file__).parent / "bigquery"
 TABLES = ("score_events", "feedback", "quarantine", "model_ledger")
@@ -78,16 +77,16 @@ def query(name: str, project: str, dataset: str, maturity_days: int, as_of: str)
         "dataset": dataset,
         "maturity_days": maturity_days,
         "as_of": as_of,
-        "features": ", ".join(f"{FEATURE_PREFIX}{f.name} AS {f.name}" for f in FEATURES),
-        "feature_columns": ",\n  ".join(f"scored.{FEATURE_PREFIX}{f.name}" for f in FEATURES),
+        "features": ", ".join(f"{name} AS {name.removeprefix(FEATURE_PREFIX)}" for name in feature_columns()),
+        "feature_columns": ",\n  ".join(f"scored.{name}" for name in feature_columns()),
     }
     values["labels"] = _text("labels").format(**values)
     return _text(name).format(**values)
 
 
-def feature_columns() -> list[Column]:
-    """Return the columns of the features, as `score_events.json` has to hold them."""
-    return [Column(FEATURE_PREFIX + f.name, "FLOAT64", "NULLABLE", f"{f.meaning} ({f.unit})") for f in FEATURES]
+def feature_columns() -> list[str]:
+    """Return the columns of `score_events` that hold a feature, in the order of the feature vector."""
+    return [column.name for column in table("score_events").schema if column.name.startswith(FEATURE_PREFIX)]
 
 
 def _purpose(name: str) -> str:

@@ -1,0 +1,115 @@
+"""What the Pub/Sub contract needs: clients, fresh resources, and a push endpoint that answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from google.cloud import pubsub_v1
+
+PROJECT = "bank"
+PATIENCE = 30.0  # seconds until something that must happen counts as missing
+Answer = Callable[[dict[str, Any]], int]
+
+
+class World:
+    """Talk to one server through the official clients, each test with topics and subscriptions of its own."""
+
+    def __init__(
+        self, kind: str, publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient
+    ) -> None:
+        self.kind = kind
+        self.publisher = publisher
+        self.subscriber = subscriber
+
+    def topic(self) -> str:
+        name = f"projects/{PROJECT}/topics/t-{uuid.uuid4().hex}"
+        self.publisher.create_topic(name=name)
+        return name
+
+    def subscription(self, topic: str, **configuration: Any) -> str:
+        name = f"projects/{PROJECT}/subscriptions/s-{uuid.uuid4().hex}"
+        self.subscriber.create_subscription(request={"name": name, "topic": topic, **configuration})
+        return name
+
+    def publish(self, topic: str, data: bytes, **attributes: str) -> str:
+        message_id: str = self.publisher.publish(topic, data, **attributes).result(timeout=PATIENCE)
+        return message_id
+
+    def pull(self, subscription: str, count: int = 1) -> list[Any]:
+        """Pull until `count` messages have come."""
+        messages: list[Any] = []
+        give_up = time.monotonic() + PATIENCE
+        while len(messages) < count:
+            assert time.monotonic() < give_up, f"{len(messages)} of {count} messages came"
+            messages += self.subscriber.pull(
+                subscription=subscription, max_messages=count - len(messages), timeout=PATIENCE
+            ).received_messages
+        return messages
+
+    def ready(self, subscription: str) -> list[Any]:
+        """Pull what can be delivered at this moment."""
+        return list(self._pull_now(subscription).received_messages)
+
+    def _pull_now(self, subscription: str) -> Any:
+        # A short wait, not return_immediately: that one is deprecated and may miss what is there.
+        return self.subscriber.pull(subscription=subscription, max_messages=100, timeout=2.0, retry=None)
+
+    def acknowledge(self, subscription: str, *messages: Any) -> None:
+        self.subscriber.acknowledge(subscription=subscription, ack_ids=[message.ack_id for message in messages])
+
+    def set_deadline(self, subscription: str, message: Any, seconds: int) -> None:
+        self.subscriber.modify_ack_deadline(
+            subscription=subscription, ack_ids=[message.ack_id], ack_deadline_seconds=seconds
+        )
+
+    def reject(self, subscription: str, message: Any) -> None:
+        self.set_deadline(subscription, message, 0)
+
+
+class PushTarget:
+    """Keep the bodies that were pushed to `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.bodies: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    def next(self) -> dict[str, Any]:
+        return self.bodies.get(timeout=PATIENCE)
+
+
+@contextmanager
+def push_target(answer: Answer = lambda _body: 204) -> Iterator[PushTarget]:
+    """Serve an endpoint that answers each body with the status that `answer` returns."""
+    seen: list[PushTarget] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 1.0  # idle connections end, so that the server can be closed
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            seen[0].bodies.put(body)
+            self.send_response(answer(body))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        seen.append(PushTarget(f"http://127.0.0.1:{server.server_port}/push"))
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        try:
+            yield seen[0]
+        finally:
+            server.shutdown()
+            serving.join()
