@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
+import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from infra.local.google_pubsub import find_emulator
 from infra.local.pubsub_server import start_pubsub
 from tests.contract.pubsub_world import PATIENCE, PushTarget, World, push_target
 
+# https://cloud.google.com/pubsub/docs/push#receive_push; Google's emulator differs in two: it takes 203 for 202.
+ACKNOWLEDGING = {"embedded": {102, 200, 201, 202, 204}, "google": {102, 200, 201, 203, 204}}
 QUICK_RETRY = {"minimum_backoff": {"nanos": 100_000_000}, "maximum_backoff": {"seconds": 1}}
 
 
@@ -144,18 +147,19 @@ def test_a_message_rejected_five_times_goes_to_the_dead_letter_topic(world: Worl
     dead_topic, topic = world.topic(), world.topic()
     dead = world.subscription(dead_topic)
     policy = {"dead_letter_topic": dead_topic, "max_delivery_attempts": 5}
-    subscription = world.subscription(topic, dead_letter_policy=policy)
+    subscription = world.subscription(topic, dead_letter_policy=policy, retry_policy=QUICK_RETRY)
     world.publish(topic, b"poison", colour="green")
     attempts = []
     for _ in range(5):
         [received] = world.pull(subscription)
         attempts.append(received.delivery_attempt)
         world.reject(subscription, received)
+    # Production forwards by itself; Google's emulator only when the subscription is next asked for messages.
+    assert world.ready(subscription) + world.ready(subscription) == []
     [letter] = world.pull(dead)
     assert attempts == [1, 2, 3, 4, 5]
     _check_dead_letter(letter.message, subscription, colour="green")
     assert letter.message.data == b"poison"
-    assert world.ready(subscription) == []
 
 
 def test_a_push_carries_the_documented_body_and_an_ack_settles_it(world: World) -> None:
@@ -180,29 +184,19 @@ def test_a_push_carries_the_documented_body_and_an_ack_settles_it(world: World) 
     assert target.bodies.empty()
 
 
-@pytest.mark.parametrize("status", [102, 200, 201, 202, 204])
-def test_these_answers_acknowledge_a_push(world: World, status: int) -> None:
-    if (world.kind, status) == ("google", 102):
-        pytest.skip("Java's HTTP client, in Google's emulator, waits for a final status after 102")
+def test_the_documented_answers_acknowledge_a_push_and_no_others(world: World) -> None:
+    answers = {102, 200, 201, 202, 203, 204, 302, 404, 500}
     topic = world.topic()
-    with push_target(lambda _body: status) as target:
+    ids: dict[int, str] = {}
+    with push_target(lambda body: int(body["message"]["attributes"]["answer"])) as target:
         world.subscription(topic, push_config={"push_endpoint": target.url}, retry_policy=QUICK_RETRY)
-        world.publish(topic, b"first")
-        target.next()
-        world.publish(topic, b"second")
-        assert base64.b64decode(target.next()["message"]["data"]) == b"second"
-        time.sleep(1.0)  # ten times the wait before a retry
-        assert target.bodies.empty()
-
-
-@pytest.mark.parametrize("status", [203, 302, 400, 429, 500, 503])
-def test_any_other_answer_brings_the_message_again(world: World, status: int) -> None:
-    topic = world.topic()
-    calls = count()
-    with push_target(lambda _body: status if next(calls) < 2 else 204) as target:
-        world.subscription(topic, push_config={"push_endpoint": target.url}, retry_policy=QUICK_RETRY)
-        message_id = world.publish(topic, b"insist")
-        assert [target.next()["message"]["messageId"] for _ in range(3)] == [message_id] * 3
+        for status in answers:
+            ids[status] = world.publish(topic, b"answer me", answer=str(status))
+        pushed: Counter[str] = Counter()
+        refused = {ids[status] for status in answers - ACKNOWLEDGING[world.kind]}
+        while min(pushed[message_id] for message_id in refused) < 2:
+            pushed[target.next()["message"]["messageId"]] += 1
+    assert {status for status in answers if pushed[ids[status]] == 1} == ACKNOWLEDGING[world.kind]
 
 
 def test_a_push_that_is_refused_five_times_goes_to_the_dead_letter_topic(world: World) -> None:
@@ -279,38 +273,32 @@ def test_a_message_nacked_on_a_stream_comes_again(world: World) -> None:
 
 
 def test_many_subscribers_share_the_work(world: World) -> None:
-    """Each of two streams holds one message at a time, so neither can take what the other is due."""
     topic = world.topic()
     subscription = world.subscription(topic)
-    ids = {world.publish(topic, str(number).encode()) for number in range(20)}
     seen: dict[str, set[str]] = {"one": set(), "two": set()}
-    both, complete = threading.Barrier(3), threading.Event()
+    arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def worker(name: str, message: Any) -> None:
-        if not seen[name]:
-            seen[name].add(message.message_id)
-            both.wait(PATIENCE)
+    def work(name: str, message: Any) -> None:
         seen[name].add(message.message_id)
         message.ack()
-        if seen["one"] | seen["two"] == ids:
-            complete.set()
+        arrived.put(message.message_id)
 
-    with pubsub_v1.SubscriberClient() as client, ThreadPoolExecutor() as threads:
+    with pubsub_v1.SubscriberClient() as one, pubsub_v1.SubscriberClient() as two:
         streams = [
-            client.subscribe(
-                subscription,
-                callback=lambda message, name=name: worker(name, message),
-                flow_control=pubsub_v1.types.FlowControl(max_messages=1),
-            )
-            for name in seen
+            client.subscribe(subscription, callback=functools.partial(work, name))
+            for name, client in (("one", one), ("two", two))
         ]
-        threads.submit(both.wait, PATIENCE).result()
-        assert complete.wait(PATIENCE)
+        published = set()
+        give_up = time.monotonic() + PATIENCE
+        while not all(seen.values()) and time.monotonic() < give_up:
+            published.add(world.publish(topic, b"work"))
+            arrived.get(timeout=PATIENCE)
         for stream in streams:
             stream.cancel()
             stream.result(timeout=PATIENCE)
-    assert seen["one"]
-    assert seen["two"]
+    assert all(seen.values()), "one subscriber got everything"
+    assert seen["one"] | seen["two"] == published
+    assert not seen["one"] & seen["two"]
 
 
 def test_what_is_missing_is_not_found(world: World) -> None:

@@ -10,7 +10,7 @@ from infra.local.pubsub.body import push_body
 from infra.local.pubsub.delivery import Delivery
 from infra.local.pubsub.endpoint import Endpoint
 from infra.local.pubsub.errors import NotFound
-from infra.local.pubsub.retry import PUSH_DEFAULT
+from infra.local.pubsub.retry import Backoff
 
 ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
 
@@ -19,12 +19,14 @@ class PushWindow:
     """Bound the pushes in flight, so that a slow or failing endpoint is not drowned.
 
     Start small, grow by one for each success (which doubles per round trip), halve for each failure. Failures at the
-    smallest size pause the whole subscription, doubling from 100 ms to 60 s.
+    smallest size pause the whole subscription, doubling from 100 ms. Production goes on to 60 s; here an endpoint is
+    restarted within seconds and somebody waits for it, so the longest pause is 1 s.
     """
 
     SMALLEST = 1
     FIRST = 4
     LARGEST = 256
+    PAUSE = Backoff(0.1, 1.0)
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -56,7 +58,7 @@ class PushWindow:
         """Count a push that was not; failures during a pause belong to the burst that caused it."""
         if self._size == self.SMALLEST and self._loop.time() >= self._resume_at:
             self._pauses += 1
-            self._resume_at = self._loop.time() + PUSH_DEFAULT.delay(self._pauses)
+            self._resume_at = self._loop.time() + self.PAUSE.delay(self._pauses)
         self._size = max(self.SMALLEST, self._size // 2)
         self._finished()
 

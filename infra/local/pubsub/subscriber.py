@@ -10,8 +10,8 @@ import grpc.aio
 from google.protobuf.empty_pb2 import Empty
 
 from infra.local.pubsub import wire
-from infra.local.pubsub.broker import Broker
-from infra.local.pubsub.errors import InvalidArgument
+from infra.local.pubsub.broker import Broker, SubscriptionState
+from infra.local.pubsub.errors import FailedPrecondition, InvalidArgument
 from infra.local.pubsub.publisher import merge
 from infra.local.pubsub.rpc import page, stream, unary, unary_waiting
 from infra.local.pubsub.streaming import StreamingPull, received
@@ -111,7 +111,7 @@ class Subscriber:
         """Return what is ready; wait for a message until shortly before the client's deadline."""
         if request.max_messages <= 0:
             raise InvalidArgument("No max_messages specified: use 1 or more.")
-        state = self._broker.subscription(request.subscription)
+        state = self._pulled(request.subscription)
         patience = 0.0 if request.return_immediately else _patience(context)
         try:
             async with asyncio.timeout(patience):
@@ -126,7 +126,13 @@ class Subscriber:
         first = await context.read()
         if first is grpc.aio.EOF:
             return
-        await StreamingPull(self._broker.subscription(first.subscription), first, context).run()
+        await StreamingPull(self._pulled(first.subscription), first, context).run()
+
+    def _pulled(self, name: str) -> SubscriptionState:
+        state = self._broker.subscription(name)
+        if state.configured.push_config.push_endpoint:
+            raise FailedPrecondition(f"{name} is a push subscription: it cannot be pulled from.")
+        return state
 
     def _copy(self, name: str) -> Any:
         copy = wire.Subscription()

@@ -1,0 +1,58 @@
+"""Google's own Pub/Sub emulator, where the Cloud SDK brought it along."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_EMULATOR = Path("platform", "pubsub-emulator", "bin", "cloud-pubsub-emulator")
+_USUAL_ROOTS = (
+    "/usr/lib/google-cloud-sdk",  # Debian and Red Hat packages
+    "/snap/google-cloud-cli/current",
+    "/opt/google-cloud-sdk",
+    "/opt/homebrew/share/google-cloud-sdk",
+    "/usr/local/share/google-cloud-sdk",
+    "~/google-cloud-sdk",
+)
+
+
+def find_emulator(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the emulator's start script, or None where it or Java is missing."""
+    if not _has_java(environment):
+        return None
+    scripts = (root.expanduser() / _EMULATOR for root in _roots(environment))
+    return next((script for script in scripts if os.access(script, os.X_OK)), None)
+
+
+def google_command(script: Path, host: str, port: int) -> list[str]:
+    """Return the command that serves on host and port."""
+    return [str(script), f"--host={host}", f"--port={port}"]
+
+
+def google_is_ready(host: str, port: int) -> bool:
+    """Ask the emulator for its greeting, an HTTP 200 beside gRPC on the same port."""
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _has_java(environment: Mapping[str, str]) -> bool:
+    home = environment.get("JAVA_HOME")
+    return shutil.which("java", path=f"{home}/bin" if home else environment.get("PATH")) is not None
+
+
+def _roots(environment: Mapping[str, str]) -> Iterator[Path]:
+    if "CLOUDSDK_ROOT_DIR" in environment:
+        yield Path(environment["CLOUDSDK_ROOT_DIR"])
+    gcloud = shutil.which("gcloud", path=environment.get("PATH"))
+    if gcloud:
+        yield Path(gcloud).resolve().parent.parent
+    yield from map(Path, _USUAL_ROOTS)

@@ -1,0 +1,116 @@
+"""What only the embedded Pub/Sub promises: clear refusals, bounded memory, push that spares a slow endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.cloud import pubsub_v1
+
+from infra.local.pubsub import wire
+from infra.local.pubsub.broker import Broker
+from infra.local.pubsub.errors import ResourceExhausted
+from infra.local.pubsub.push import PushWindow
+from infra.local.pubsub_server import PubSubUnavailable, start_pubsub
+from tests.contract.pubsub_world import World, push_target
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with start_pubsub("embedded", directory=tmp_path) as server:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
+        with pubsub_v1.SubscriberClient() as subscriber:
+            publisher = pubsub_v1.PublisherClient()
+            yield World(server.kind, publisher, subscriber)
+            publisher.stop()
+            publisher.transport.close()
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [{"filter": 'attributes.a = "b"'}, {"enable_message_ordering": True}, {"enable_exactly_once_delivery": True}],
+    ids=lambda configuration: next(iter(configuration)),
+)
+def test_what_is_not_there_is_refused_by_name(world: World, configuration: dict[str, Any]) -> None:
+    with pytest.raises(exceptions.MethodNotImplemented, match=next(iter(configuration))):
+        world.subscription(world.topic(), **configuration)
+
+
+def test_a_push_subscription_cannot_be_pulled_from(world: World) -> None:
+    with push_target() as target:
+        subscription = world.subscription(world.topic(), push_config={"push_endpoint": target.url})
+        with pytest.raises(exceptions.FailedPrecondition):
+            world.ready(subscription)
+
+
+def test_a_push_that_outlasts_the_ack_deadline_comes_again(world: World) -> None:
+    topic = world.topic()
+    done = threading.Event()
+    with push_target(lambda _body: 204 if done.wait(20) else 500) as target:
+        world.subscription(topic, push_config={"push_endpoint": target.url}, ack_deadline_seconds=10)
+        message_id = world.publish(topic, b"slow")
+        assert [target.next()["message"]["messageId"] for _ in range(2)] == [message_id] * 2
+        done.set()
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with start_pubsub("embedded", directory=tmp_path / "first") as server:
+        port = int(server.endpoint.partition(":")[2])
+        with pytest.raises(PubSubUnavailable, match=f"{port}"):
+            start_pubsub("embedded", port=port, directory=tmp_path / "second")
+
+
+def test_stopping_is_clean_and_quiet(tmp_path: Path) -> None:
+    server = start_pubsub("embedded", directory=tmp_path)
+    server.stop()
+    server.stop()
+    assert server.exit_code == 0
+    assert len((tmp_path / "pubsub.log").read_text().splitlines()) == 1
+
+
+def test_publishing_is_refused_while_the_backlogs_are_full_and_accepted_after_an_ack() -> None:
+    asyncio.run(_fill_and_drain())
+
+
+async def _fill_and_drain() -> None:
+    broker = Broker(memory_bytes=1000)
+    broker.create_topic(wire.Topic(name="projects/bank/topics/pix"))
+    broker.create_subscription(
+        wire.Subscription(name="projects/bank/subscriptions/pix", topic="projects/bank/topics/pix")
+    )
+    message = wire.PubsubMessage(data=b"x" * 600)
+    broker.publish("projects/bank/topics/pix", [message])
+    with pytest.raises(ResourceExhausted):
+        broker.publish("projects/bank/topics/pix", [message])
+    backlog = broker.subscription("projects/bank/subscriptions/pix").backlog
+    [delivery] = backlog.lease(10, seconds=10)
+    backlog.acknowledge(delivery.ack_id)
+    assert len(broker.publish("projects/bank/topics/pix", [message])) == 1
+    broker.close()
+
+
+def test_the_window_grows_with_success_to_its_largest_and_shrinks_to_one_with_failure() -> None:
+    asyncio.run(_grow_and_shrink())
+
+
+async def _grow_and_shrink() -> None:
+    window = PushWindow()
+    assert window.room() == PushWindow.FIRST
+    for _ in range(1000):
+        window.in_flight += 1
+        window.succeeded()
+    assert window.room() == PushWindow.LARGEST
+    for _ in range(8):
+        window.in_flight += 1
+        window.failed()
+    assert window.room() == PushWindow.SMALLEST
+    window.in_flight += 1
+    window.failed()
+    assert window.room() == 0, "a failure at the smallest size pauses"
+    await asyncio.wait_for(window.wait(), 10)
+    assert window.room() == PushWindow.SMALLEST
