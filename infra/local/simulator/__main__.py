@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:
-        console.print(f"cannot write {options.out}: {error.strerror or error}", markup=False)
+        console.print(f"cannot write {options.out}: {error.strerror or error}", markup=False, soft_wrap=True)
         return 1
     return 0
 

@@ -8,7 +8,7 @@ from infra.local.simulator.clock import DAY_MS, Day
 from infra.local.simulator.identity import HEX, strings, uuids
 
 UNREGISTERED = -1
-_CHANGES_PER_DAY = 1 / 600
+_CHANGES_PER_DAY = 1 / 350
 _SECOND_DEVICE = 0.15
 _USES_SECOND = 0.25
 

@@ -16,7 +16,7 @@ from infra.local.simulator.world import World
 MARKERS = ("application_frauds", "mule_accounts", "scammer_accounts", "other_frauds", "unknown_frauds")
 _WINDOWS = {"d90": 90, "m12": 365, "m60": 1825}
 _NONE = dict.fromkeys(_WINDOWS, 0)
-_OLD_MARKERS = 0.015
+_OLD_MARKERS = 0.04
 
 
 class Directory:

@@ -39,6 +39,8 @@ class Frauds:
         self._stolen = stolen
         self._unused = np.ones(len(stolen), dtype=bool)
         self._cash_out = world.opened[stolen] + 4 + rng.exponential(14, len(stolen)).astype(np.int64)
+        registered = (world.opened[stolen] + 1) * DAY_MS + rng.integers(0, DAY_MS, len(stolen))
+        self._opened_with = world.devices.add(rng, registered)
         self._shops = np.concatenate([false_shops, rng.choice(mules.accounts, max(1, len(false_shops) // 2))])
         self._shop_opens = world.opened[self._shops] + rng.integers(1, 30, len(self._shops))
         self._shop_closes = self._shop_opens + 4 + rng.exponential(16, len(self._shops)).astype(np.int64)
@@ -65,17 +67,27 @@ class Frauds:
         """Give ordinary payments of the accounts opened in a stolen name, which warm up before they cash out."""
         warm = self._unused & (self._world.opened[self._stolen] < today)
         chosen = self._stolen[warm & (rng.random(len(warm)) < 0.4)]
-        return light_use(rng, self._world, day, chosen)
+        rows = light_use(rng, self._world, day, today, chosen)
+        mine = np.isin(rows.payer, chosen)
+        rows.device[mine] = self._thieves_devices(rows.payer[mine])
+        return rows
+
+    def _thieves_devices(self, accounts: Ints) -> Ints:
+        """Give the device that each account in a stolen name was opened with."""
+        device = self._opened_with[np.searchsorted(self._stolen, accounts)]
+        return np.where(habits.devices_known(self._world, accounts), device, NO_DEVICE)
 
     def _takeovers(self, rng: Generator, day: Day, today: int, count: int) -> Payments:
         """A thief enters the account, mostly at night and from a new device, and empties it to several payees."""
         persons = self._victims(rng, today, count)
-        hours = np.where(rng.random(count) < 0.5, rng.normal(24.5, 2.5, count), rng.normal(15, 4.5, count))
+        hours = np.where(rng.random(count) < 0.45, rng.normal(24.5, 2.5, count), rng.normal(15, 4.5, count))
         start = day.place(hours)
-        lead, at = _burst(rng, start, rng.geometric(0.30, count).clip(max=9), 6)
         payer = self._world.account_of(rng, persons, today)
         device, unregistered = self._intruders(rng, payer, start)
-        cents = amounts.transferred(rng, self._world.spend[persons][lead] + rng.normal(1.2, 1.0, len(lead)))
+        # What is not registered may send R$ 1,000 a day, which is five times its limit.
+        sizes = rng.geometric(0.30, count).clip(max=np.where(unregistered, 5, 9))
+        lead, at = _burst(rng, start, sizes, 6)
+        cents = amounts.transferred(rng, self._world.spend[persons][lead] + rng.normal(1.1, 1.1, len(lead)))
         cents = np.where(unregistered[lead], np.minimum(cents, _UNREGISTERED_LIMIT), cents)
         payee = self._mules.receivers(rng, day, today, len(lead))
         return self._rows(rng, Kind.TAKEOVER, lead, at, payer, payee, cents, device=device)
@@ -86,7 +98,7 @@ class Frauds:
         start = day.place(habits.waking_hours(rng, self._world, persons))
         lead, at = _burst(rng, start, rng.geometric(0.62, count).clip(max=4), 35)
         payer = self._world.account_of(rng, persons, today)
-        cents = amounts.transferred(rng, self._world.spend[persons][lead] + rng.normal(1.5, 1.0, len(lead)))
+        cents = amounts.transferred(rng, self._world.spend[persons][lead] + rng.normal(1.3, 1.1, len(lead)))
         payee = self._mules.receivers(rng, day, today, count)[lead]
         return self._rows(rng, Kind.SCAM, lead, at, payer, payee, cents)
 
@@ -129,9 +141,7 @@ class Frauds:
         lead, at = _burst(rng, start, 1 + rng.geometric(0.3, len(payer)).clip(max=7), 20)
         cents = amounts.transferred(rng, rng.normal(6.0, 1.0, len(lead)))
         payee = self._mules.receivers(rng, day, today, len(lead))
-        registered = (self._world.opened[payer] + 1) * DAY_MS + rng.integers(0, DAY_MS, len(payer))
-        device = self._world.devices.add(rng, registered)
-        device = np.where(habits.devices_known(self._world, payer), device, NO_DEVICE)
+        device = self._thieves_devices(payer)
         return self._rows(rng, Kind.APPLICATION, lead, at, payer, payee, cents, device=device)
 
     def _rows(
@@ -162,8 +172,8 @@ class Frauds:
     def _intruders(self, rng: Generator, payer: Ints, start: Ints) -> tuple[Ints, Flags]:
         """Give each takeover's device (new, unregistered, or the victim's own) and whether it is unregistered."""
         count = len(payer)
-        way = rng.choice(3, count, p=[0.6, 0.08, 0.32])
-        since = start - MINUTE_MS - (rng.exponential(14, count) * HOUR_MS).astype(np.int64)
+        way = rng.choice(3, count, p=[0.48, 0.05, 0.47])
+        since = start - MINUTE_MS - (rng.lognormal(np.log(20), 1.6, count) * HOUR_MS).astype(np.int64)
         new = self._world.devices.add(rng, np.where(way == 1, UNREGISTERED, since))
         device = np.where(way == 2, habits.own_devices(rng, self._world, payer, start), new)
         return np.where(habits.devices_known(self._world, payer), device, NO_DEVICE), way == 1

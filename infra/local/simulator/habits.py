@@ -162,7 +162,7 @@ def _moments(rng: Generator, world: World, day: Day, persons: Ints, kind: Ints, 
 
 def _cents(rng: Generator, world: World, persons: Ints, kind: Ints, company: Ints) -> Ints:
     lift = np.where(kind == Kind.OWN_ACCOUNT, 0.9, np.where(kind == Kind.STRANGER, 0.25, 0.0))
-    spread = np.where(kind == Kind.CONTACT, 1.0, 1.15)
+    spread = np.where(kind == Kind.CONTACT, 0.9, 1.1)
     sent = amounts.transferred(rng, world.spend[persons] + lift + spread * rng.normal(0, 1, len(persons)))
     cash = 1_000 * rng.integers(2, 30, len(persons))
     cents = np.where(kind == Kind.SHOP, tickets(rng, world, persons, company), sent)

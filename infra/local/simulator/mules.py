@@ -14,8 +14,8 @@ from infra.local.simulator.config import Kind, SimulationConfig
 from infra.local.simulator.payments import Payments, payments, together
 from infra.local.simulator.world import World
 
-_RECEIPTS_PER_MULE = 9
-_COLLECTORS, _FRESH, _RUN_BY_RING, _ONE_OFF = 0.25, 0.45, 0.35, 0.10
+_RECEIPTS_PER_MULE = 14
+_COLLECTORS, _FRESH, _RUN_BY_RING, _ONE_OFF = 0.25, 0.30, 0.35, 0.05
 _PASSES_ON, _HOPS_AGAIN, _HOPS = 0.6, 0.4, 3
 
 
@@ -35,7 +35,7 @@ def plan(rng: Generator, config: SimulationConfig) -> MulePlan:
     count = max(6, round(frauds / _RECEIPTS_PER_MULE))
     start = rng.integers(-12, config.days, count)
     fresh = round(count * _FRESH)
-    age = 1 + np.minimum(rng.exponential(16, fresh), 120).astype(np.int64)
+    age = 1 + np.minimum(rng.exponential(50, fresh), 300).astype(np.int64)
     length = 2 + np.minimum(rng.exponential(18, count), 70).astype(np.int64)
     return MulePlan(start, start + length, fresh, config.start_ms // DAY_MS + start[:fresh] - age)
 
@@ -78,7 +78,9 @@ class Mules:
         """Give ordinary small payments to and from accounts that work or are about to."""
         alive = (self._plan.start - 10 <= day.index) & (day.index < self._plan.end)
         mine = self.accounts[alive & (rng.random(len(alive)) < 0.45) & (self._world.opened[self.accounts] < today)]
-        return light_use(rng, self._world, day, mine)
+        rows = light_use(rng, self._world, day, today, mine)
+        rows.device[:] = self._devices(rng, rows)
+        return rows
 
     def _hop(self, rng: Generator, day: Day, today: int, received: Payments) -> Payments:
         count = len(received)
@@ -111,8 +113,8 @@ class Mules:
         return drawn
 
 
-def light_use(rng: Generator, world: World, day: Day, accounts: Ints) -> Payments:
-    """Give one ordinary payment to or from each account, with a contact of its holder or a shop."""
+def light_use(rng: Generator, world: World, day: Day, today: int, accounts: Ints) -> Payments:
+    """Give one ordinary payment to or from each account, with a contact of its holder or a shop, if that is open."""
     count = len(accounts)
     persons = np.minimum(world.owner[accounts], world.persons - 1)
     friend = world.contacts[persons, rng.integers(0, world.contacts.shape[1], count)]
@@ -124,4 +126,5 @@ def light_use(rng: Generator, world: World, day: Day, accounts: Ints) -> Payment
     cents = np.where(pays & buys, habits.tickets(rng, world, persons, shop), sent)
     form = np.where(pays & buys, habits.shop_forms(rng, world, shop), habits.person_forms(rng, count))
     at = day.place(habits.waking_hours(rng, world, persons))
-    return habits.with_devices(rng, world, payments(at, payer, payee, cents, form, Kind.CONTACT))
+    rows = payments(at, payer, payee, cents, form, Kind.CONTACT)
+    return habits.with_devices(rng, world, rows.take(habits.possible(world, rows, today)))

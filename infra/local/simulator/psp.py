@@ -22,12 +22,12 @@ class Psp:
 
 
 PSPS = (
-    Psp("41872903", 0.215, LOWER, True, True),
+    Psp("41872903", 0.215, LOWER, True, False),
     Psp("07315628", 0.145, ALPHANUMERIC, True, True),
     Psp("65290417", 0.110, HEX, True, True),
     Psp("58031946", 0.105, UPPER, True, False),
     Psp("33947120", 0.085, ALPHANUMERIC, True, True),
-    Psp("20416785", 0.080, LOWER, True, True),
+    Psp("20416785", 0.080, LOWER, True, False),
     Psp("91560234", 0.070, UPPER, True, False),
     Psp("14728356", 0.055, ALPHANUMERIC, True, True),
     Psp("76203981", 0.045, HEX, False, True),

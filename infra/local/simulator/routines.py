@@ -104,7 +104,7 @@ class Routines:
     def _first_payments(self, rng: Generator, day: Day, today: int) -> Payments:
         """Let owners of a new phone try it soon: to a contact, a shop or somebody new."""
         persons, changed = self._world.devices.change_some(rng, day)
-        lead = np.repeat(np.arange(len(persons)), rng.poisson(1.6 * self._pace, len(persons)))
+        lead = np.repeat(np.arange(len(persons)), rng.poisson(2.2 * self._pace, len(persons)))
         persons, count = persons[lead], len(lead)
         at = changed[lead] + (rng.exponential(90, count) * MINUTE_MS).astype(np.int64)
         contact = self._world.contacts[persons, rng.integers(0, CONTACTS, count)]

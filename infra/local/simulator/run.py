@@ -21,7 +21,7 @@ from infra.local.simulator.routines import Routines
 
 _GROWTH = 0.25
 _WEEKDAYS = np.array([1.0, 0.98, 1.0, 1.04, 1.22, 1.08, 0.78])
-_FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 40, 32, 90
+_FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 25, 32, 90
 
 
 class Simulation:
@@ -96,7 +96,7 @@ class Simulation:
         later = rows.at >= day.end
         rows, carried = rows.take(~later), rows.take(later)
         missing = target - emitted - len(rows)
-        if missing < 0 and day.index == self.config.days - 1:
+        if missing < 0:
             rows = rows.take(rng.permutation(len(rows))[: target - emitted])
         everyday = habits.ordinary(rng, self._world, day, today, max(0, missing))
         return together([rows, everyday]).in_time_order(), carried

@@ -139,13 +139,13 @@ def build(rng: Generator, config: SimulationConfig, fresh_opened: Ints, false_sh
 
 
 def _main_openings(rng: Generator, count: int, first: int, last: int) -> Ints:
-    young = rng.random(count) < 0.08
+    young = rng.random(count) < 0.15
     recent = rng.integers(first - 120, last, count)
     return np.where(young, recent, first - 30 - rng.exponential(1300, count).astype(np.int64))
 
 
 def _second_openings(rng: Generator, count: int, first: int, last: int) -> Ints:
-    young = rng.random(count) < 0.3
+    young = rng.random(count) < 0.4
     recent = rng.integers(first - 90, last, count)
     return np.where(young, recent, first - 10 - rng.exponential(800, count).astype(np.int64))
 
@@ -156,8 +156,8 @@ def _company_openings(rng: Generator, count: int, false_shops: int, first: int, 
         rng.integers(first - 90, last, count),
         first - 30 - rng.exponential(1500, count).astype(np.int64),
     )
-    hurried = rng.integers(first - 60, max(first + 1, last - 2), false_shops)
-    opened[count - false_shops :] = np.where(rng.random(false_shops) < 0.7, hurried, opened[count - false_shops :])
+    hurried = rng.integers(first - 120, max(first + 1, last - 2), false_shops)
+    opened[count - false_shops :] = np.where(rng.random(false_shops) < 0.6, hurried, opened[count - false_shops :])
     return opened
 
 
@@ -210,7 +210,7 @@ def _keys(rng: Generator, key_types: Ints, tax_ids: list[str]) -> list[str]:
 
 def _people(rng: Generator, persons: int, second: Ints) -> dict[str, Any]:
     income = rng.choice(4, persons, p=[0.42, 0.35, 0.18, 0.05])
-    spend = np.array([3.6, 4.1, 4.8, 5.7])[income] + rng.normal(0, 0.45, persons)
+    spend = np.array([3.6, 4.1, 4.8, 5.7])[income] + rng.normal(0, 0.6, persons)
     nearby = (np.arange(persons)[:, None] + rng.integers(1, 40, (persons, CONTACTS))) % persons
     anyone = rng.integers(0, persons, (persons, CONTACTS))
     contacts = np.where(rng.random((persons, CONTACTS)) < 0.7, nearby, anyone)
