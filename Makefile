@@ -45,7 +45,7 @@ test: check ## Everything: checks and the whole test suite
 
 .PHONY: schemas
 schemas: install ## Write again what is derived: feature columns, JSON Schemas
-	$(BIN)/python -m shared.contract.derive
+	$(BIN)/python -m shared.derive
 
 .PHONY: lock
 lock: install ## Compile the locks of every installable part

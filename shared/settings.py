@@ -25,7 +25,7 @@ class Settings:
     state: str = "memory://"
     deadline_seconds: float = 40.0
     pointer_ttl_seconds: float = 5.0
-    maturity_days: int = 87
+    maturity_days: float = 87.0
     batch_max: int = 256
     batches_in_flight: int = 4
     append_timeout_seconds: float = 20.0

@@ -1,4 +1,4 @@
-"""Cloud Function `label`: one delivery of `pix-feedback` in; 204 once its row is in BigQuery, 503 to try again."""
+"""Cloud Function `label`: a delivery of `pix-feedback` in; 204 once its row is stored, 503 to have it again."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Cloud Function `score`: one delivery of `pix-transactions` in; 204 once its row is in BigQuery, 503 to try again."""
+"""Cloud Function `score`: a delivery of `pix-transactions` in; 204 once its row is stored, 503 to have it again."""
 
 import functools
 import os

@@ -62,7 +62,7 @@ def tables() -> list[TableSpec]:
     return [table(name) for name in TABLES]
 
 
-def views(project: str, dataset: str, maturity_days: int) -> list[ViewSpec]:
+def views(project: str, dataset: str, maturity_days: float) -> list[ViewSpec]:
     """Return every view, each after those that it reads."""
     return [
         ViewSpec(name, _purpose(name), query(name, project, dataset, maturity_days, "CURRENT_TIMESTAMP()"))
@@ -70,12 +70,12 @@ def views(project: str, dataset: str, maturity_days: int) -> list[ViewSpec]:
     ]
 
 
-def query(name: str, project: str, dataset: str, maturity_days: int, as_of: str) -> str:
+def query(name: str, project: str, dataset: str, maturity_days: float, as_of: str) -> str:
     """Return the GoogleSQL of a view as of `as_of`, an SQL expression for a TIMESTAMP."""
     values: dict[str, Any] = {
         "project": project,
         "dataset": dataset,
-        "maturity_days": maturity_days,
+        "maturity_hours": round(24 * maturity_days),
         "as_of": as_of,
         "features": ", ".join(f"{name} AS {name.removeprefix(FEATURE_PREFIX)}" for name in feature_columns()),
         "feature_columns": ",\n  ".join(f"scored.{name}" for name in feature_columns()),

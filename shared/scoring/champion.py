@@ -62,7 +62,7 @@ class Champion:
         if name in self._bundles:
             return self._bundles[name]
         try:
-            bundle = await asyncio.to_thread(self._read, name)
+            bundle = await asyncio.to_thread(read_bundle, self._blobs, name)
         except (BundleRefused, Unavailable) as error:
             log.warning("version not to be had", extra={"fields": {"version": name, "reason": str(error)}})
             return None
@@ -76,23 +76,11 @@ class Champion:
             self._looking = None
 
     def _swap_to(self, version: str) -> None:
-        bundle = self._bundles.get(version) or self._read(version)
+        bundle = self._bundles.get(version) or read_bundle(self._blobs, version)
         before = self._serving()
         self._keep(bundle)
         self.current = bundle
         log.info("model swapped", extra={"fields": {"from": before, "to": version}})
-
-    def _read(self, version: str) -> Bundle:
-        files = {}
-        for name in (MANIFEST, *SERVED):
-            blob = self._blobs.read(path(version, name))
-            if blob is None:
-                raise BundleRefused(f"{version}: {name} is missing")
-            files[name] = blob.data
-        bundle = Bundle(files)
-        if bundle.version != version:
-            raise BundleRefused(f"the manifest under {version} names another version")
-        return bundle
 
     def _keep(self, bundle: Bundle) -> None:
         self._bundles.pop(bundle.version, None)
@@ -103,3 +91,17 @@ class Champion:
 
     def _serving(self) -> str | None:
         return self.current.version if self.current else None
+
+
+def read_bundle(blobs: Blobs, version: str) -> Bundle:
+    """Return a version from the bucket, checked. Raises BundleRefused, Unavailable."""
+    files = {}
+    for name in (MANIFEST, *SERVED):
+        blob = blobs.read(path(version, name))
+        if blob is None:
+            raise BundleRefused(f"{version}: {name} is missing")
+        files[name] = blob.data
+    bundle = Bundle(files)
+    if bundle.version != version:
+        raise BundleRefused(f"the manifest under {version} names another version")
+    return bundle

@@ -10,8 +10,8 @@ UNION ALL
 SELECT DISTINCT
   scored.end_to_end_id,
   'LEGITIMATE' AS verdict,
-  TIMESTAMP_ADD(scored.initiated_at, INTERVAL {maturity_days} DAY) AS labelled_at
+  TIMESTAMP_ADD(scored.initiated_at, INTERVAL {maturity_hours} HOUR) AS labelled_at
 FROM `{project}.{dataset}.score_events` AS scored
 LEFT JOIN reported ON reported.end_to_end_id = scored.end_to_end_id
-WHERE scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_days} DAY)
+WHERE scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
   AND reported.end_to_end_id IS NULL

@@ -1,0 +1,210 @@
+"""What came of it, by querying BigQuery."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.cloud import bigquery
+from rich.table import Table
+from sklearn.metrics import average_precision_score
+
+from infra.local.demo.traffic import Sent
+from shared.contract import tables
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of wall-clock time."""
+
+    start: dt.datetime
+    end: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VersionQuality:
+    """How one model version did on the live transactions that it scored itself."""
+
+    version: str
+    scored: int
+    frauds: int
+    average_precision: float
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The figures of a run; latencies in milliseconds, throughput in transactions a second."""
+
+    transactions: int
+    scored: int
+    lost: int
+    duplicated: int
+    malformed: int
+    quarantined: int
+    throughput: float
+    p50_ms: float
+    p99_ms: float
+    decisions: dict[str, int]
+    quality: list[VersionQuality]
+    seconds_to_first_score: float | None
+
+
+class Questions:
+    """The queries behind the final table. `since` is when the first live message was published."""
+
+    def __init__(self, client: bigquery.Client, dataset: str, maturity_days: float, since: dt.datetime) -> None:
+        self._client = client
+        self._dataset = dataset
+        self._maturity_days = maturity_days
+        self._since = since
+
+    def live_ids(self) -> list[str]:
+        """Return the id of every live row of `pix.scores`."""
+        return [
+            row.end_to_end_id for row in self._ask("SELECT end_to_end_id FROM {scores} WHERE published_at >= @since")
+        ]
+
+    def scored(self) -> int:
+        """Return how many live rows the view shows."""
+        return int(self._one("SELECT COUNT(*) FROM {scores} WHERE published_at >= @since"))
+
+    def quarantined(self) -> int:
+        """Return how many messages were set aside."""
+        return int(self._one("SELECT COUNT(*) FROM {dataset}.quarantine WHERE quarantined_at >= @since"))
+
+    def labelled(self) -> int:
+        """Return how many reports were stored since the live part began."""
+        return int(self._one("SELECT COUNT(*) FROM {dataset}.feedback WHERE received_at >= @since"))
+
+    def latency_ms(self, calm: list[Window]) -> tuple[float, float]:
+        """Return median and 99th percentile from publish to decision, over messages published in calm windows."""
+        within = " OR ".join(
+            f"published_at BETWEEN TIMESTAMP '{w.start.isoformat()}' AND TIMESTAMP '{w.end.isoformat()}'"
+            for w in calm
+        )
+        rows = self._ask(
+            "SELECT TIMESTAMP_DIFF(scored_at, published_at, MICROSECOND) / 1000 AS ms "
+            f"FROM {{scores}} WHERE published_at >= @since AND ({within})"
+        )
+        waits = np.array([row.ms for row in rows], dtype=float)
+        return (float(np.percentile(waits, 50)), float(np.percentile(waits, 99))) if len(waits) else (np.nan, np.nan)
+
+    def throughput(self, burst: Window) -> float:
+        """Return transactions a second from the first publish of the burst to its last decision."""
+        row = next(
+            self._ask(
+                "SELECT COUNT(*) AS n, TIMESTAMP_DIFF(MAX(scored_at), MIN(published_at), MILLISECOND) AS ms "
+                "FROM {scores} WHERE published_at BETWEEN @start AND @end",
+                start=burst.start,
+                end=burst.end,
+            )
+        )
+        return 1000 * row.n / row.ms if row.ms else float("nan")
+
+    def decisions(self) -> dict[str, int]:
+        """Return how many live rows there are of each decision."""
+        rows = self._ask(
+            "SELECT decision, COUNT(*) AS n FROM {scores} WHERE published_at >= @since GROUP BY decision"
+        )
+        return {row.decision: row.n for row in rows}
+
+    def seconds_to_first_score(self, version: str) -> float | None:
+        """Return the seconds from the swap of the pointer to the first score by that version."""
+        return self._one(
+            "SELECT TIMESTAMP_DIFF((SELECT MIN(scored_at) FROM {scores} WHERE model_version = @version), "
+            "(SELECT MAX(at) FROM {dataset}.model_ledger WHERE action = 'SWAP' AND to_version = @version), "
+            "MILLISECOND) / 1000",
+            version=version,
+        )
+
+    def quality(self, as_of: dt.datetime) -> list[VersionQuality]:
+        """Return average precision and recall of each model version on matured labels of its own live rows."""
+        labels = tables.query("labels", self._client.project, self._dataset, self._maturity_days, "@as_of")
+        rows = list(
+            self._ask(
+                "SELECT s.model_version, s.score, s.decision != 'APPROVE' AS alert, l.verdict = 'FRAUD' AS fraud "
+                f"FROM {{scores}} AS s JOIN ({labels}) AS l USING (end_to_end_id) "
+                "WHERE s.published_at >= @since AND s.score IS NOT NULL AND l.verdict != 'PENDING'",
+                as_of=as_of,
+            )
+        )
+        versions = sorted({row.model_version for row in rows})
+        return [_quality(version, [row for row in rows if row.model_version == version]) for version in versions]
+
+    def _one(self, sql: str, **parameters: Any) -> Any:
+        return next(iter(self._ask(sql, **parameters)))[0]
+
+    def _ask(self, sql: str, **parameters: Any) -> Any:
+        parameters = {"since": self._since, **parameters}
+        text = sql.replace("{scores}", f"{self._dataset}.scores").replace("{dataset}", self._dataset)
+        used = [
+            bigquery.ScalarQueryParameter(name, "STRING" if isinstance(value, str) else "TIMESTAMP", value)
+            for name, value in parameters.items()
+            if f"@{name}" in text
+        ]
+        job = self._client.query(text, job_config=bigquery.QueryJobConfig(query_parameters=used))
+        return iter(job.result(timeout=120))
+
+
+def _quality(version: str, rows: list[Any]) -> VersionQuality:
+    fraud = np.array([row.fraud for row in rows])
+    score = np.array([row.score for row in rows])
+    alert = np.array([row.alert for row in rows])
+    found = fraud.any()
+    return VersionQuality(
+        version,
+        len(rows),
+        int(fraud.sum()),
+        float(average_precision_score(fraud, score)) if found else float("nan"),
+        float(alert[fraud].mean()) if found else float("nan"),
+    )
+
+
+def collect(
+    questions: Questions, sent: Sent, burst: Window, calm: list[Window], as_of: dt.datetime, version: str | None
+) -> Result:
+    """Return the figures of the run."""
+    ids = questions.live_ids()
+    p50, p99 = questions.latency_ms(calm)
+    return Result(
+        transactions=sent.transactions,
+        scored=len(set(ids)),
+        lost=len(sent.ids - set(ids)),
+        duplicated=len(ids) - len(set(ids)),
+        malformed=sent.malformed,
+        quarantined=questions.quarantined(),
+        throughput=questions.throughput(burst),
+        p50_ms=p50,
+        p99_ms=p99,
+        decisions=questions.decisions(),
+        quality=questions.quality(as_of),
+        seconds_to_first_score=questions.seconds_to_first_score(version) if version else None,
+    )
+
+
+def render(result: Result) -> Table:
+    """Return the final table."""
+    table = Table(title="What happened, as BigQuery tells it", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    swap = result.seconds_to_first_score
+    rows = [
+        ("transactions published", f"{result.transactions:,}"),
+        ("scored (rows of pix.scores)", f"{result.scored:,}"),
+        ("lost", f"{result.lost:,}"),
+        ("duplicated in the view", f"{result.duplicated:,}"),
+        ("malformed published / in quarantine", f"{result.malformed:,} / {result.quarantined:,}"),
+        ("throughput under load", f"{result.throughput:,.0f} tx/s"),
+        ("publish to decision, p50 / p99", f"{result.p50_ms:,.1f} / {result.p99_ms:,.1f} ms"),
+        ("decisions", ", ".join(f"{name} {n:,}" for name, n in sorted(result.decisions.items()))),
+    ]
+    for q in result.quality:
+        rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
+        rows.append(("  average precision / recall of alerts", f"{q.average_precision:.3f} / {q.recall:.3f}"))
+    rows.append(("pointer swap to first score by v2", "never" if swap is None else f"{swap:.1f} s"))
+    for name, value in rows:
+        table.add_row(name, value)
+    return table

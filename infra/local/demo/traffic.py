@@ -1,0 +1,79 @@
+"""Publish the live part of a stream, and remember what was sent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from google.cloud import pubsub_v1
+
+from infra.local.demo.stream import TRANSACTIONS, Line
+from shared.contract.feedback import decode_feedback
+from shared.contract.transaction import decode_transaction
+from shared.errors import Malformed
+
+
+@dataclass(slots=True)
+class Sent:
+    """What went to the topics: distinct ids of valid transactions, and how many messages were malformed."""
+
+    ids: set[str] = field(default_factory=set)
+    transactions: int = 0
+    feedback: int = 0
+    malformed: int = 0
+
+    def count(self, line: Line) -> None:
+        """Count one message."""
+        try:
+            if line.topic == TRANSACTIONS:
+                self.transactions += 1
+                self.ids.add(decode_transaction(bytes(line.data)).value.end_to_end_id)
+            else:
+                self.feedback += 1
+                decode_feedback(bytes(line.data))
+        except Malformed:
+            self.malformed += 1
+
+
+class Publisher:
+    """Publish lines at a given pace with the official client."""
+
+    def __init__(self, project: str) -> None:
+        self.sent = Sent()
+        self._client = pubsub_v1.PublisherClient()
+        self._project = project
+        self._pending: list[Future[str]] = []
+
+    def publish(
+        self,
+        lines: Iterable[Line],
+        per_second: float | None,
+        stop: Callable[[], bool] = lambda: False,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Publish `lines`, `per_second` of them (None: as fast as they are taken), until they end or `stop` says so."""
+        started = time.monotonic()
+        for n, line in enumerate(lines, start=1):
+            self.sent.count(line)
+            topic = self._client.topic_path(self._project, line.topic)
+            self._pending.append(self._client.publish(topic, bytes(line.data)))
+            on_progress(1)
+            if per_second is not None:
+                time.sleep(max(0.0, started + n / per_second - time.monotonic()))
+            if len(self._pending) >= 2_000:
+                self.flush()
+            if stop():
+                break
+
+    def flush(self) -> None:
+        """Wait until everything is published. Raises what the client raises."""
+        for future in self._pending:
+            future.result(timeout=60)
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Publish what is left and end the client's threads."""
+        self.flush()
+        self._client.stop()
