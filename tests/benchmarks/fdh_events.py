@@ -87,11 +87,20 @@ def _transaction(end_to_end_id: str, at: datetime, customer: int, terminal: int,
 
 
 def _label(end_to_end_id: str, at: datetime, number: int, *, fraud: bool) -> dict[str, object]:
-    common = {"report_id": f"fdh-{number}", "end_to_end_id": end_to_end_id, "reported_at": _instant(at)}
+    common: dict[str, object] = {
+        "report_id": f"fdh-{number}",
+        "end_to_end_id": end_to_end_id,
+        "reported_at": _instant(at),
+    }
     if not fraud:
-        return {"source": "ANALYST"} | common | {"verdict": "LEGITIMATE"}
-    closed = {"status": "CLOSED", "analysis_result": "AGREED", "situation_type": "UNKNOWN", "fraud_type": "UNKNOWN"}
-    return {"source": "MED"} | common | closed
+        return {"source": "ANALYST", **common, "verdict": "LEGITIMATE"}
+    closed: dict[str, object] = {
+        "status": "CLOSED",
+        "analysis_result": "AGREED",
+        "situation_type": "UNKNOWN",
+        "fraud_type": "UNKNOWN",
+    }
+    return {"source": "MED", **common, **closed}
 
 
 def _line(topic: str, data: dict[str, object]) -> bytes:
@@ -130,7 +139,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(str(error), markup=False, soft_wrap=True)
         return 1
     frauds = int(table["fraud"].sum())
-    console.print(f"{len(table):,} transactions, {frauds:,} frauds, {total - len(table):,} labels -> {options.out}", soft_wrap=True)
+    summary = f"{len(table):,} transactions, {frauds:,} frauds, {total - len(table):,} labels -> {options.out}"
+    console.print(summary, markup=False, soft_wrap=True)
     return 0
 
 

@@ -14,8 +14,8 @@ from infra.local.simulator.config import Kind, SimulationConfig
 from infra.local.simulator.payments import Payments, payments, together
 from infra.local.simulator.world import World
 
-_RECEIPTS_PER_MULE = 14
-_COLLECTORS, _FRESH, _RUN_BY_RING, _ONE_OFF = 0.25, 0.30, 0.35, 0.05
+_RECEIPTS_PER_MULE = 11
+_COLLECTORS, _FRESH, _RUN_BY_RING, _ONE_OFF = 0.25, 0.30, 0.35, 0.03
 _PASSES_ON, _HOPS_AGAIN, _HOPS = 0.6, 0.4, 3
 
 
@@ -36,7 +36,7 @@ def plan(rng: Generator, config: SimulationConfig) -> MulePlan:
     start = rng.integers(-12, config.days, count)
     fresh = round(count * _FRESH)
     age = 1 + np.minimum(rng.exponential(50, fresh), 300).astype(np.int64)
-    length = 2 + np.minimum(rng.exponential(18, count), 70).astype(np.int64)
+    length = 2 + np.minimum(rng.exponential(11, count), 60).astype(np.int64)
     return MulePlan(start, start + length, fresh, config.start_ms // DAY_MS + start[:fresh] - age)
 
 
@@ -50,7 +50,7 @@ class Mules:
         recruited = np.where((second >= 0) & (rng.random(len(recruits)) < 0.5), second, recruits)
         self.accounts = np.concatenate([fresh, recruited])
         count = len(self.accounts)
-        self._weight = rng.pareto(1.6, count) + 0.2
+        self._weight = rng.pareto(3.0, count) + 0.4
         self._collects = rng.random(count) < _COLLECTORS
         ring = np.full(max(1, rings), world.devices.registered[0])
         ring_devices = world.devices.add(rng, ring - (rng.exponential(120, len(ring)) * DAY_MS).astype(np.int64))
