@@ -1,0 +1,95 @@
+"""`shared.ports.History` in the memory of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.features.history import READ_WIDTH, MemoryHistory, Report
+from shared.ports import Claim, Observations
+
+CLAIMS = 50_000
+"""Transactions whose first reads are remembered: an hour of redeliveries at 14 a second."""
+
+
+class MemoryHistoryAdapter:
+    """History that counts each EndToEndId once, as long as it is among the last `claims` that were seen."""
+
+    def __init__(self, history: MemoryHistory | None = None, claims: int = CLAIMS) -> None:
+        self.history = history or MemoryHistory()
+        self._slots: dict[str, int] = {}
+        self._ids: list[str | None] = [None] * claims
+        self._claims: list[Claim | None] = [None] * claims
+        self._reads = np.empty((claims, READ_WIDTH), dtype=np.float32)
+        self._sequence = np.empty(claims, dtype=np.int64)
+        self._next = 0
+
+    @classmethod
+    def load(cls, path: str | Path) -> MemoryHistoryAdapter:
+        """Start from a dump of history. Raises Misconfigured."""
+        return cls(MemoryHistory.load(path))
+
+    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+        """Read history before each event, then count it, once for each EndToEndId."""
+        capacity = len(self._ids)
+        parts = [self._observe(events[i : i + capacity], claim) for i in range(0, len(events), capacity)]
+        if len(parts) == 1:
+            return parts[0]
+        return Observations(
+            np.concatenate([np.empty((0, READ_WIDTH), dtype=np.float32), *(part.reads for part in parts)]),
+            np.concatenate([np.empty(0, dtype=np.int64), *(part.sequence for part in parts)]),
+            [each for part in parts for each in part.claims],
+        )
+
+    def report(self, reports: Sequence[Report]) -> None:
+        """Count verdicts, or take them back."""
+        self.history.report(reports)
+
+    def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+        """Observe at most as many events as claims are kept."""
+        first: dict[str, Event] = {}
+        for event in events:
+            if event.end_to_end_id not in self._slots:
+                first.setdefault(event.end_to_end_id, event)
+        if len(first) == len(events):
+            reads, sequence = self._count(events, claim)
+            return Observations(reads, sequence, [claim] * len(events))
+        return self._merged(events, first, claim)
+
+    def _merged(self, events: Sequence[Event], first: dict[str, Event], claim: Claim) -> Observations:
+        """Observe events of which some were seen before; what was known of those is looked up before it may go."""
+        known = {id_: self._remembered(id_) for event in events if (id_ := event.end_to_end_id) not in first}
+        reads, sequence = self._count(list(first.values()), claim)
+        known.update((id_, (reads[i], int(sequence[i]), claim)) for i, id_ in enumerate(first))
+        found = [known[event.end_to_end_id] for event in events]
+        return Observations(
+            np.stack([reads for reads, _, _ in found]),
+            np.array([sequence for _, sequence, _ in found], dtype=np.int64),
+            [claim for _, _, claim in found],
+        )
+
+    def _remembered(self, end_to_end_id: str) -> tuple[NDArray[np.float32], int, Claim]:
+        slot = self._slots[end_to_end_id]
+        claim = self._claims[slot]
+        assert claim is not None
+        return self._reads[slot].copy(), int(self._sequence[slot]), claim
+
+    def _count(self, events: Sequence[Event], claim: Claim) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        reads, sequence = self.history.observe(events)
+        slots = (self._next + np.arange(len(events))) % len(self._ids)
+        self._next = (self._next + len(events)) % len(self._ids)
+        self._reads[slots], self._sequence[slots] = reads, sequence
+        for slot, event in zip(slots.tolist(), events, strict=True):
+            self._remember(slot, event.end_to_end_id, claim)
+        return reads, sequence
+
+    def _remember(self, slot: int, end_to_end_id: str, claim: Claim) -> None:
+        forgotten = self._ids[slot]
+        if forgotten is not None:
+            del self._slots[forgotten]
+        self._slots[end_to_end_id] = slot
+        self._ids[slot], self._claims[slot] = end_to_end_id, claim

@@ -1,0 +1,206 @@
+"""Every feature by name, unit, meaning and what missing means: the one list that storage, models and rules follow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from shared.features.columns import FORMS, KEY_TYPES, PURPOSES
+from shared.features.layout import SPANS
+
+VERSION = 1
+"""Raised when a feature changes its meaning under the same name."""
+
+
+class Feature(NamedTuple):
+    """One number of the vector; `missing` says when it is NaN."""
+
+    name: str
+    unit: str
+    meaning: str
+    missing: str
+
+
+class Family(NamedTuple):
+    """Features that differ in one word, `{}` in the meaning, and are computed as one block [len(members), n]."""
+
+    stem: str
+    members: tuple[str, ...]
+    unit: str
+    meaning: str
+    missing: str
+
+    def features(self) -> tuple[Feature, ...]:
+        """Return the members.
+
+        >>> Family("count", ("1h",), "count", "Pix in about {}", "never").features()
+        (Feature(name='count_1h', unit='count', meaning='Pix in about 1h', missing='never'),)
+        """
+        return tuple(
+            Feature(f"{self.stem}_{member.lower()}", self.unit, self.meaning.format(member), self.missing)
+            for member in self.members
+        )
+
+
+_NEVER = "never"
+_STATE = "history is away"
+_NO_KEY = "no key was used"
+_NO_DEVICE = "no device is named, or history is away"
+_NO_STATISTICS = "DICT did not say"
+_WINDOWS = ("d90", "m12", "m60")
+
+MESSAGE: tuple[Feature | Family, ...] = (
+    Feature("amount", "BRL", "Amount of the Pix", _NEVER),
+    Feature("amount_log", "ln BRL", "ln(1 + amount)", _NEVER),
+    Feature("amount_whole", "flag", "Amount without centavos", _NEVER),
+    Feature("amount_round", "flag", "Amount is a multiple of R$100", _NEVER),
+    Feature("hour", "h", "Local time of day (UTC-3)", _NEVER),
+    Feature("weekday", "day", "Local day of the week, 0 is Monday", _NEVER),
+    Feature("night", "flag", "20h to 6h local (Resolução BCB 142/2021)", _NEVER),
+    Feature("night_limit_left", "BRL", "R$1,000 less the amount, negative above the night limit", "by day"),
+    Family("form", FORMS, "flag", "Initiated by {}", _NEVER),
+    Family("purpose", PURPOSES, "flag", "Purpose is {}", _NEVER),
+    Family("key", KEY_TYPES, "flag", "Payee was found by a key of type {}", _NO_KEY),
+    Feature("key_age", "d", "Time since the payee has held the key", "not known"),
+    Feature("payer_payment_account", "flag", "Payer's is a payment account (TRAN)", "type not known"),
+    Feature("payee_payment_account", "flag", "Payee's is a payment account (TRAN)", "type not known"),
+    Feature("payer_account_age", "d", "Age of the paying account", "opening not known"),
+    Feature("payee_account_age", "d", "Age of the receiving account", "opening not known"),
+    Feature("same_institution", "flag", "Both accounts are at one institution", _NEVER),
+    Feature("same_person", "flag", "Payer and payee are one person", "payee's person not known"),
+    Feature("device_unregistered", "flag", "The device is not registered", "nothing is known of a device"),
+    Feature("device_registered_age", "d", "Time since the device was registered", "not registered or not known"),
+    Feature(
+        "device_limit_left",
+        "BRL",
+        "R$200 less the amount, negative above the limit of an unregistered device (Resolução BCB 403/2024)",
+        "device registered or not known",
+    ),
+)
+STATISTICS: tuple[Feature | Family, ...] = (
+    Feature("dict_watermark_age", "d", "Age of the payee's DICT statistics", _NO_STATISTICS),
+    Feature("dict_accounts", "count", "Accounts registered for the payee", _NO_STATISTICS),
+    Feature("dict_reports_open", "count", "Open infraction reports about the payee", _NO_STATISTICS),
+    Family("dict_settlements", _WINDOWS, "count", "Pix settled to the payee, {}", _NO_STATISTICS),
+    Feature("dict_rejected_m12", "count", "Rejected infraction reports about the payee, m12", _NO_STATISTICS),
+    Family("dict_markers", _WINDOWS, "count", "Fraud markers of any type, {}", _NO_STATISTICS),
+    Family("dict_mule", ("d90", "m60"), "count", "Fraud markers for mule accounts, {}", _NO_STATISTICS),
+    Family("dict_scammer", ("d90", "m60"), "count", "Fraud markers for scammer accounts, {}", _NO_STATISTICS),
+    Feature("dict_application_m60", "count", "Fraud markers for application fraud, m60", _NO_STATISTICS),
+    Feature("dict_marker_share", "ratio", "Markers by 1 + settlements, m12", _NO_STATISTICS),
+)
+PAYER: tuple[Feature | Family, ...] = (
+    Family("payer_sent_count", SPANS, "count", "Pix sent by the payer, half-life {}", _STATE),
+    Family("payer_sent_amount", ("1d", "30d"), "BRL", "Amount sent by the payer, half-life {}", _STATE),
+    Family("amount_to_payer_mean", SPANS, "ratio", "Amount by the payer's mean, half-life {}", "none sent of late"),
+    Family("amount_z", SPANS, "deviations", "Amount against the payer's habit, half-life {}", "none sent of late"),
+    Feature("amount_log_z", "deviations", "ln amount against the payer's habit, half-life 30d", "none sent of late"),
+    Feature("amount_to_largest", "ratio", "Amount by the largest the payer ever sent", "first Pix sent"),
+    Family("payer_new_payees", SPANS, "count", "First Pix to a payee, half-life {}", _STATE),
+    Feature("payer_new_share", "ratio", "Share of first Pix to a payee, half-life 30d", "none sent of late"),
+    Feature("payer_burst", "ratio", "Payer's rate over 1h by that over 30d", "none sent of late"),
+    Feature("payer_amount_burst", "ratio", "Payer's amount per time over 1d by that over 30d", "none sent of late"),
+    Feature("payer_since_first", "d", "Time since the payer's first Pix", "first Pix sent"),
+    Feature("payer_since_last", "h", "Time since the payer's last Pix", "first Pix sent"),
+    Feature("payer_since_new_payee", "h", "Time since the payer's last first Pix to a payee", "none yet"),
+    Feature("payer_since_received", "h", "Time since money came in to the payer", "none yet"),
+    Feature("hour_habit", "-1..1", "Likeness of the time of day to the payer's, 1 is alike", "none sent of late"),
+    Feature("week_habit", "-1..1", "Likeness of the time of week to the payer's, 1 is alike", "none sent of late"),
+    Feature("payer_received", "BRL", "Amount that came in to the payer, half-life 1d", _STATE),
+    Family("amount_to_received", ("1h", "1d", "7d"), "ratio", "Amount by what came in, half-life {}", "none came in"),
+    Family(
+        "payer_passed", ("1h", "1d", "7d"), "ratio", "Share passed on of what came in, half-life {}", "none came in"
+    ),
+    Family(
+        "payer_taint", ("7d", "30d"), "steps", "Nearness to confirmed fraud, 1 is its payee, half-life {}", _STATE
+    ),
+    Family("payer_victim", ("7d", "30d"), "count", "Confirmed frauds the payer suffered, half-life {}", _STATE),
+    Feature(
+        "payer_victim_share", "ratio", "Share of frauds in what the payer sent and was judged, 30d", "none judged"
+    ),
+    Feature("payer_reported", "count", "Confirmed frauds the payer's account received, half-life 30d", _STATE),
+)
+PAYEE: tuple[Feature | Family, ...] = (
+    Family("payee_count", SPANS, "count", "Pix received by the payee, half-life {}", _STATE),
+    Family("payee_mean", ("7d", "30d"), "BRL", "Mean amount received by the payee, half-life {}", "none of late"),
+    Family(
+        "amount_to_payee_mean", ("7d", "30d"), "ratio", "Amount by the payee's mean, half-life {}", "none of late"
+    ),
+    Family("amount_payee_z", ("7d", "30d"), "deviations", "Amount against the payee's, half-life {}", "none of late"),
+    Family("payee_new_payers", SPANS, "count", "First Pix from a payer, half-life {}", _STATE),
+    Family(
+        "payee_new_share", ("1d", "30d"), "ratio", "Share of first Pix from a payer, half-life {}", "none of late"
+    ),
+    Feature("payee_burst", "ratio", "Payee's rate over 1h by that over 30d", "none of late"),
+    Feature("payee_since_first", "d", "Time since the payee first received", "first Pix received"),
+    Feature("payee_since_last", "h", "Time since the payee last received", "first Pix received"),
+    Feature("payee_since_sent", "h", "Time since the payee last sent", "none sent yet"),
+    Family("payee_sent", ("1d", "30d"), "count", "Pix sent by the payee, half-life {}", _STATE),
+    Family("payee_passed", ("1h", "1d", "7d"), "ratio", "Share passed on by the payee, half-life {}", "none of late"),
+    Family(
+        "payee_taint", ("7d", "30d"), "steps", "Nearness to confirmed fraud, 1 is its payee, half-life {}", _STATE
+    ),
+    Family("payee_frauds", ("1d", "7d", "30d"), "count", "Confirmed frauds to the payee, half-life {}", _STATE),
+    Family("payee_judged", ("7d", "30d"), "count", "Pix to the payee with a verdict, half-life {}", _STATE),
+    Family("payee_fraud_share", ("1d", "7d", "30d"), "ratio", "Frauds by verdicts, half-life {}", "none judged"),
+)
+CONTACT: tuple[Feature | Family, ...] = (
+    Feature("new_pair", "flag", "First Pix of this payer to this payee", _STATE),
+    Family("pair_count", ("1d", "30d"), "count", "Pix of this payer to this payee, half-life {}", _STATE),
+    Feature("amount_to_pair_mean", "ratio", "Amount by the mean of this pair, half-life 30d", "none of late"),
+    Feature("pair_since_first", "d", "Time since the first Pix of this pair", "first Pix of the pair"),
+    Feature("pair_since_last", "d", "Time since the last Pix of this pair", "first Pix of the pair"),
+    Feature("new_device", "flag", "First Pix of this payer from this device", _NO_DEVICE),
+    Feature("handset_count", "count", "Pix of this payer from this device, half-life 30d", _NO_DEVICE),
+    Feature("handset_since_first", "d", "Time since this payer first used this device", "first use, or no device"),
+    Feature("handset_since_last", "d", "Time since this payer last used this device", "first use, or no device"),
+    Feature(
+        "device_day_limit_left",
+        "BRL",
+        "R$1,000 less what the payer sent of late from an unregistered device (Resolução BCB 403/2024)",
+        "device registered or not known",
+    ),
+)
+DEVICE: tuple[Feature | Family, ...] = (
+    Family("device_count", ("1h", "30d"), "count", "Pix from the device, half-life {}", _NO_DEVICE),
+    Feature("device_amount", "BRL", "Amount sent from the device, half-life 1d", _NO_DEVICE),
+    Family("device_payers", ("1d", "30d"), "count", "Payers new to the device, half-life {}", _NO_DEVICE),
+    Feature("device_since_first", "d", "Time since the device was first seen", "first Pix, or no device"),
+    Feature("device_since_last", "h", "Time since the device was last seen", "first Pix, or no device"),
+    Feature("device_frauds", "count", "Confirmed frauds from the device, half-life 30d", _NO_DEVICE),
+    Feature("device_fraud_share", "ratio", "Frauds by verdicts of the device, half-life 30d", "none judged"),
+)
+
+_ENTRIES = (*MESSAGE, *STATISTICS, *PAYER, *PAYEE, *CONTACT, *DEVICE)
+FEATURES: tuple[Feature, ...] = tuple(
+    feature for entry in _ENTRIES for feature in ((entry,) if isinstance(entry, Feature) else entry.features())
+)
+"""Every feature, in the order of the vector."""
+
+FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+FEATURE_SET = hashlib.sha256(repr((VERSION, FEATURE_NAMES)).encode()).hexdigest()[:12]
+"""Names the features of a vector; models and stored rows of two sets do not mix."""
+
+
+def _places() -> Mapping[str, slice]:
+    places, start = {}, 0
+    for entry in _ENTRIES:
+        name, size = (entry.name, 1) if isinstance(entry, Feature) else (entry.stem, len(entry.members))
+        places[name] = slice(start, start + size)
+        start += size
+    return places
+
+
+PLACES = _places()
+"""Place in the vector of each feature, and of each family by its stem."""
+
+
+def markdown() -> str:
+    """Return the features as a Markdown table.
+
+    >>> print(markdown().splitlines()[2])
+    | `amount` | BRL | Amount of the Pix | never |
+    """
+    head = ["| feature | unit | meaning | missing when |", "|---|---|---|---|"]
+    return "\n".join([*head, *(f"| `{f.name}` | {f.unit} | {f.meaning} | {f.missing} |" for f in FEATURES)])

@@ -1,0 +1,122 @@
+"""Facts of many messages as a struct of arrays: what history counts and what features are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
+from shared.features.keys import Keys, keys_of
+from shared.features.statistics import statistics_matrix
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int8]
+
+FORMS = tuple(form.value for form in InitiationForm)
+PURPOSES = tuple(purpose.value for purpose in Purpose)
+KEY_TYPES = tuple(kind.value for kind in KeyType)
+ACCOUNT_TYPES = tuple(kind.value for kind in AccountType)
+
+_FIELDS = Event.__struct_fields__
+_MICRO = 1e-6
+_CENTAVO = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Facts of n messages. Arrays are [n]; times are seconds since the epoch, dates days, amounts BRL.
+
+    A code is the place of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, -1 if missing; other missing values
+    are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is [len(STATISTICS), n].
+    """
+
+    payer: Keys
+    payee: Keys
+    device: Keys
+    at: Floats
+    amount: Floats
+    form: Codes
+    purpose: Codes
+    payer_type: Codes
+    payee_type: Codes
+    key_type: Codes
+    payer_opened: Floats
+    payee_opened: Floats
+    key_owned_since: Floats
+    same_institution: Floats
+    same_person: Floats
+    device_registered: Floats
+    device_registered_at: Floats
+    statistics: Floats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Columns:
+        """Return some of the messages."""
+        return Columns(*(getattr(self, field.name)[..., rows] for field in fields(self)))
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Columns:
+        """Return the facts of events.
+
+        >>> from shared.contract.transaction import EXAMPLE, decode_transaction
+        >>> from shared.privacy import Pseudonymiser
+        >>> event = Pseudonymiser(b"secret").event(decode_transaction(EXAMPLE).value)
+        >>> Columns.of([event]).amount
+        array([150.5])
+        """
+        rows = zip(*map(msgspec.structs.astuple, events), strict=True)
+        return cls.of_fields(dict(zip(_FIELDS, rows, strict=True)) if events else dict.fromkeys(_FIELDS, ()))
+
+    @classmethod
+    def of_fields(cls, values: dict[str, Sequence[Any]]) -> Columns:
+        """Return the facts of n events, given as n values of each field of Event."""
+        devices = [device or "" for device in values["device_id"]]
+        ids = keys_of([*values["payer_id"], *values["payee_id"], *devices])
+        count = len(devices)
+        return cls(
+            payer=ids[:count],
+            payee=ids[count : 2 * count],
+            device=ids[2 * count :],
+            at=_floats(values["initiated_at"]) * _MICRO,
+            amount=_floats(values["amount"]) * _CENTAVO,
+            form=_codes(FORMS, values["initiation_form"]),
+            purpose=_codes(PURPOSES, values["purpose"]),
+            payer_type=_codes(ACCOUNT_TYPES, values["payer_account_type"]),
+            payee_type=_codes(ACCOUNT_TYPES, values["payee_account_type"]),
+            key_type=_codes(KEY_TYPES, values["payee_key_type"]),
+            payer_opened=_floats(values["payer_opened_at"]),
+            payee_opened=_floats(values["payee_opened_at"]),
+            key_owned_since=_floats(values["payee_key_owned_since"]),
+            same_institution=_same(values["payer_ispb"], values["payee_ispb"]),
+            same_person=_same(values["payer_person_id"], values["payee_person_id"]),
+            device_registered=_floats(values["device_registered"]),
+            device_registered_at=_floats(values["device_registered_at"]) * _MICRO,
+            statistics=statistics_matrix(values["payee_statistics"]),
+        )
+
+
+def _floats(values: Sequence[float | None]) -> Floats:
+    return np.array(values, dtype=np.float64)
+
+
+def _codes(known: tuple[str, ...], values: Sequence[str | None]) -> Codes:
+    place = _PLACES[known]
+    return np.array([place[value] for value in values], dtype=np.int8)
+
+
+def _same(ones: Sequence[str], others: Sequence[str | None]) -> Floats:
+    return _floats([None if other is None else one == other for one, other in zip(ones, others, strict=True)])
+
+
+_PLACES: dict[tuple[str, ...], dict[str | None, int]] = {
+    known: {None: -1, **{value: place for place, value in enumerate(known)}}
+    for known in (FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES)
+}

@@ -1,0 +1,125 @@
+"""What an event or a report changes in history, before history is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shared.features.clock import angles
+from shared.features.columns import Columns
+from shared.features.keys import Keys, keys_of, pair_of
+from shared.features.layout import MARKS, WEIGHTS
+
+Floats = NDArray[np.float64]
+
+ONE, AMOUNT = WEIGHTS.index("one"), WEIGHTS.index("amount")
+NEW_PAYEE, NEW_DEVICE = WEIGHTS.index("new_payee"), WEIGHTS.index("new_device")
+AT, AT_IF_NEW = MARKS.index("at"), MARKS.index("at_if_new")
+_FRAUD, _LABELLED = WEIGHTS.index("fraud"), WEIGHTS.index("labelled")
+_HANDSET = np.uint64(0x2545F4914F6CDD1D)  # keeps (device, payer) apart from (payer, payee)
+
+
+class Report(Struct, frozen=True, gc=False):
+    """A verdict about a Pix, at a time in microseconds since the epoch.
+
+    To take one back, count the same report, of the same time, with `sign` -1.
+    """
+
+    payer_id: str
+    payee_id: str
+    device_id: str | None
+    reported_at: int
+    fraud: bool
+    sign: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What n events or reports change, in their order; a key is 0 where no record is touched.
+
+    `at` [n] is in seconds, `weights` is [n, len(WEIGHTS)], `marks` [n, len(MARKS)]. Whether payee and device are new
+    to the payer is left to history to fill in.
+    """
+
+    payer: Keys
+    payee: Keys
+    device: Keys
+    pair: Keys
+    handset: Keys
+    at: Floats
+    weights: Floats
+    marks: Floats
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Facts:
+        """Return some of the facts."""
+        return Facts(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @classmethod
+    def of_events(cls, events: Columns) -> Facts:
+        """Return what transactions change."""
+        at, amount = events.at, events.amount
+        return cls(
+            payer=events.payer,
+            payee=events.payee,
+            device=events.device,
+            pair=pair_of(events.payer, events.payee),
+            handset=pair_of(events.device ^ np.where(events.device > 0, _HANDSET, np.uint64(0)), events.payer),
+            at=at,
+            weights=_event_weights(at, amount),
+            marks=_event_marks(at, amount),
+        )
+
+    @classmethod
+    def of_reports(cls, reports: Sequence[Report]) -> Facts:
+        """Return what verdicts change."""
+        count = len(reports)
+        nobody = np.zeros(count, dtype=np.uint64)
+        at = np.array([report.reported_at for report in reports], dtype=np.float64) * 1e-6
+        weights = np.zeros((count, len(WEIGHTS)))
+        weights[:, _LABELLED] = [report.sign for report in reports]
+        weights[:, _FRAUD] = [report.sign * report.fraud for report in reports]
+        marks = np.full((count, len(MARKS)), -np.inf)
+        marks[:, MARKS.index("reached")] = at
+        return cls(
+            payer=keys_of([report.payer_id for report in reports]),
+            payee=keys_of([report.payee_id for report in reports]),
+            device=keys_of([report.device_id or "" for report in reports]),
+            pair=nobody,
+            handset=nobody,
+            at=at,
+            weights=weights,
+            marks=marks,
+        )
+
+    @classmethod
+    def joined(cls, one: Facts, other: Facts, order: NDArray[np.int64]) -> Facts:
+        """Return both, in `order` of their concatenation."""
+        parts = (np.concatenate((getattr(one, f.name), getattr(other, f.name)))[order] for f in fields(cls))
+        return cls(*parts)
+
+
+def _event_weights(at: Floats, amount: Floats) -> Floats:
+    day, week = angles(at)
+    log = np.log1p(amount)
+    weights = np.zeros((len(at), len(WEIGHTS)))
+    weights[:, ONE:NEW_PAYEE] = np.stack(
+        (
+            *(np.ones_like(at), amount, amount * amount, log, log * log),
+            *(np.cos(day), np.sin(day), np.cos(week), np.sin(week)),
+        ),
+        axis=1,
+    )
+    return weights
+
+
+def _event_marks(at: Floats, amount: Floats) -> Floats:
+    never = np.full_like(at, -np.inf)
+    return np.stack((never, at, at, -at, amount, never), axis=1)

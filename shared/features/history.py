@@ -1,0 +1,175 @@
+"""History in memory: what payer, payee, pair and device did before, exact for any batching."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.features.columns import Columns
+from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, Report
+from shared.features.layout import (
+    ACCOUNT,
+    CONTACT,
+    DEVICE,
+    HOP,
+    LAYOUTS,
+    OFFSETS,
+    PASSED,
+    PASSED_FROM,
+    READ_NAMES,
+    READ_WIDTH,
+    TAINT,
+)
+from shared.features.state import Records, State
+from shared.features.table import Floats, Rows, Table, Touch
+
+__all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory", "Report"]
+
+_LONGEST_RUN = 128  # within a run every two slots are compared
+
+_WEIGHTS = {
+    role: layout.weight_columns(role)
+    for role, layout in (("payer", ACCOUNT), ("payee", ACCOUNT), ("contact", CONTACT), ("device", DEVICE))
+}
+_MARKS = {
+    role: layout.mark_columns(role)
+    for role, layout in (("payer", ACCOUNT), ("payee", ACCOUNT), ("contact", CONTACT), ("device", DEVICE))
+}
+
+
+class MemoryHistory:
+    """Records of all accounts, contacts and devices in this process.
+
+    Idempotency is not its concern: every event counts.
+    """
+
+    def __init__(self, state: State | None = None) -> None:
+        self._accounts, self._contacts, self._devices = self._tables = tuple(Table(layout) for layout in LAYOUTS)
+        self.sequence = 0
+        if state is not None:
+            self.sequence = state.sequence
+            for table, records in zip(self._tables, state.tables, strict=True):
+                table.fill(*records)
+
+    def observe(self, events: Sequence[Event] | Columns) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Read history before each event, then count it.
+
+        Return reads [n, READ_WIDTH], named by READ_NAMES, and the places [n] of the events in the order of history.
+        """
+        columns = events if isinstance(events, Columns) else Columns.of(events)
+        reads = self._count(Facts.of_events(columns))
+        first = self.sequence + 1
+        self.sequence += len(columns)
+        return reads.astype(np.float32), np.arange(first, self.sequence + 1, dtype=np.int64)
+
+    def report(self, reports: Sequence[Report]) -> None:
+        """Count verdicts, or take them back."""
+        self._count(Facts.of_reports(reports))
+
+    def state(self) -> State:
+        """Return all records; they share memory with this history until it grows."""
+        tables = tuple(Records(table.keys(), table.records[: len(table)]) for table in self._tables)
+        return State(tables, self.sequence)
+
+    def dump(self, path: str | Path) -> None:
+        """Write the state to a file."""
+        self.state().dump(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> MemoryHistory:
+        """Return history as it was dumped. Raises Misconfigured."""
+        return cls(State.load(path))
+
+    def _count(self, facts: Facts) -> Floats:
+        reads = np.full((len(facts), READ_WIDTH), np.nan)
+        for run in _runs(facts):
+            self._count_run(facts[run], reads[run])
+        return reads
+
+    def _count_run(self, facts: Facts, reads: Floats) -> None:
+        """Count events of which none is paid from an account that an earlier one paid into."""
+        self._count_contacts(facts, reads)
+        self._count_accounts(facts, reads)
+        self._count_devices(facts, reads)
+
+    def _count_contacts(self, facts: Facts, reads: Floats) -> None:
+        """Count pairs of payer and payee and of payer and device, and note in the facts which were new."""
+        keys = np.concatenate((facts.pair, facts.handset))
+        slots = np.flatnonzero(keys)
+        if not len(slots):
+            return
+        event = slots % len(facts)
+        rows, new = self._contacts.rows(keys[slots])
+        first = slots[new]
+        pairs = first < len(facts)
+        facts.weights[first[pairs], NEW_PAYEE] = 1.0
+        facts.marks[first[pairs], AT_IF_NEW] = facts.marks[first[pairs], AT]
+        facts.weights[first[~pairs] - len(facts), NEW_DEVICE] = 1.0
+        touch = _touch(self._contacts, rows, event, facts, "contact")
+        touch.settle(facts.weights[event[:, None], _WEIGHTS["contact"]])
+        found, paired = touch.reads(), slots < len(facts)
+        _put(reads, "pair", event[paired], found[paired])
+        _put(reads, "handset", event[~paired], found[~paired])
+
+    def _count_accounts(self, facts: Facts, reads: Floats) -> None:
+        keys = np.stack((facts.payer, facts.payee), axis=1).ravel()
+        event = np.arange(len(keys)) // 2
+        raised = np.stack(
+            (facts.marks.take(_MARKS["payer"], axis=1), facts.marks.take(_MARKS["payee"], axis=1)), axis=1
+        )
+        touch = Touch(
+            self._accounts,
+            self._accounts.rows(keys)[0],
+            event,
+            facts.at[event],
+            raised.reshape(len(keys), -1),
+        )
+        touch.settle(_account_weights(facts, touch.counters[::2]))
+        both = touch.reads().reshape(len(facts), 2 * ACCOUNT.width)
+        reads[:, OFFSETS["payer"] : OFFSETS["payer"] + 2 * ACCOUNT.width] = both
+
+    def _count_devices(self, facts: Facts, reads: Floats) -> None:
+        event = np.flatnonzero(facts.device)
+        if not len(event):
+            return
+        touch = _touch(self._devices, self._devices.rows(facts.device[event])[0], event, facts, "device")
+        touch.settle(facts.weights[event[:, None], _WEIGHTS["device"]])
+        _put(reads, "device", event, touch.reads())
+
+
+def _touch(table: Table, rows: Rows, event: Rows, facts: Facts, role: str) -> Touch:
+    return Touch(table, rows, event, facts.at[event], facts.marks[event[:, None], _MARKS[role]])
+
+
+def _account_weights(facts: Facts, payer: Floats) -> Floats:
+    """Return what each event adds to the counters of payer and payee [2n, counters], given the payer's [n, counters].
+
+    Of these, only what an account received enters, which no event of a run changes for a later payer.
+    """
+    sent = facts.weights.take(_WEIGHTS["payer"], axis=1)
+    received = facts.weights.take(_WEIGHTS["payee"], axis=1)
+    sent[:, PASSED] = np.minimum(facts.weights[:, AMOUNT, None], payer[:, PASSED_FROM])
+    received[:, TAINT] += HOP * facts.weights[:, ONE, None] * np.clip(payer[:, TAINT], 0.0, 1.0)
+    return np.stack((sent, received), axis=1).reshape(2 * len(facts), -1)
+
+
+def _put(reads: Floats, role: str, event: Rows, found: Floats) -> None:
+    start = OFFSETS[role]
+    reads[event, start : start + found.shape[1]] = found
+
+
+def _runs(facts: Facts) -> list[slice]:
+    """Cut where an account pays that was paid since the last cut: what it pays in depends on what it was paid."""
+    runs, start, paid = [], 0, set[int]()
+    for place, (payer, payee) in enumerate(zip(facts.payer.tolist(), facts.payee.tolist(), strict=True)):
+        if payer in paid or place - start == _LONGEST_RUN:
+            runs.append(slice(start, place))
+            start = place
+            paid.clear()
+        paid.add(payee)
+    runs.append(slice(start, len(facts)))
+    return runs if len(facts) else []

@@ -1,0 +1,72 @@
+"""The whole of history at rest, so that it can be built in bulk and handed to a function that starts."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.errors import Misconfigured
+from shared.features.keys import Keys
+from shared.features.layout import LAYOUTS
+
+
+class Records(NamedTuple):
+    """Records of one kind: `keys` [k] and, in the same order, `records` [k, layout.width]."""
+
+    keys: Keys
+    records: NDArray[np.float64]
+
+
+class State(NamedTuple):
+    """Records of each of LAYOUTS, and how many transactions have been counted."""
+
+    tables: tuple[Records, ...]
+    sequence: int
+
+    @classmethod
+    def empty(cls) -> State:
+        """Return history before the first transaction.
+
+        >>> State.empty().sequence
+        0
+        """
+        return cls(tuple(Records(np.empty(0, np.uint64), np.empty((0, layout.width))) for layout in LAYOUTS), 0)
+
+    def dump(self, path: str | Path) -> None:
+        """Write to a file."""
+        arrays: dict[str, NDArray[np.generic]] = {
+            "layout": np.array(LAYOUT_ID),
+            "sequence": np.array(self.sequence, dtype=np.int64),
+        }
+        for layout, (keys, records) in zip(LAYOUTS, self.tables, strict=True):
+            arrays[f"{layout.kind}_keys"], arrays[f"{layout.kind}_records"] = keys, records
+        with Path(path).open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> State:
+        """Read from a file. Raises Misconfigured if it is not there or of another layout."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["layout"]) != LAYOUT_ID:
+                    raise Misconfigured(
+                        f"{path} was written for another layout of history; replay it from the events"
+                    )
+                tables = tuple(Records(file[f"{x.kind}_keys"], file[f"{x.kind}_records"]) for x in LAYOUTS)
+                return cls(tables, int(file["sequence"]))
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise Misconfigured(f"{path} holds no state of history ({type(error).__name__})") from error
+
+
+def _layout_id() -> str:
+    text = repr([(x.kind, x.names, [m[1:] for m in x.marks], [m[1:] for m in x.measures]) for x in LAYOUTS])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+LAYOUT_ID = _layout_id()
+"""Changes with whatever changes the meaning of a record."""

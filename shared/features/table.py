@@ -1,0 +1,111 @@
+"""Records of one kind in one growing array, and the recurrence on many of them at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.features.keys import Keys
+from shared.features.layout import RATES, Layout
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+_FIRST_CAPACITY = 1024
+_GROWTH = 1.5
+
+
+class Table:
+    """Records [capacity, layout.width] and the row of each key."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self._rows: dict[int, int] = {}
+        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.half_life))))
+        self.records: Floats = np.empty((_FIRST_CAPACITY, layout.width))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def fill(self, keys: Keys, records: Floats) -> None:
+        """Hold these records and no others."""
+        self._rows = dict(zip(keys.tolist(), range(len(keys)), strict=True))
+        self.records = records
+
+    def keys(self) -> Keys:
+        """Return the keys in the order of their rows."""
+        return np.fromiter(self._rows, dtype=np.uint64, count=len(self._rows))
+
+    def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
+        """Return the row of each key, made where there is none, and the places of the keys that were new."""
+        known, found, new = self._rows, [], []
+        for place, key in enumerate(keys.tolist()):
+            row = known.get(key)
+            if row is None:
+                row = known[key] = len(known)
+                new.append(place)
+            found.append(row)
+        if new:
+            self._make_room(len(known) - len(new))
+        return np.array(found, dtype=np.int64), new
+
+    def _make_room(self, used: int) -> None:
+        size = len(self._rows)
+        if size > len(self.records):
+            grown = np.empty((max(size, int(len(self.records) * _GROWTH)), self.layout.width))
+            grown[:used] = self.records[:used]
+            self.records = grown
+        self.records[used:size] = self._blank
+
+
+class Touch:
+    """Records of one table that a run of events touches, each as it stands just before its event.
+
+    `rows` names the record of each of the m slots, `event` the place of its event (ascending for each record), `at`
+    the event's time and `raised` [m, marks] what the event raises marks to. `marks` [m, marks], `counters`
+    [m, counters] and `reached` [m] (R of the recurrence) are what the events find; the counters lack what earlier
+    events of the run add until `settle` is told what that is.
+    """
+
+    def __init__(self, table: Table, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
+        self._table, self._rows, self._event, self._at, self._raised = table, rows, event, at, raised
+        count = table.layout.mark_count
+        found = table.records[rows]
+        self.marks, self.counters = found[:, :count], found[:, count:]
+        before = self.marks[:, 0].copy()
+        self._shared = len(set(rows.tolist())) < len(rows)
+        if self._shared:
+            self._later, self._earlier = _repeats(rows, event)
+            np.maximum.at(self.marks, self._later, raised[self._earlier])
+        self.reached = np.maximum(self.marks[:, 0], at)
+        self.counters *= self._decay(self.reached - before)
+
+    def settle(self, weights: Floats) -> None:
+        """Add what each event weighs [m, counters] to what later events find, and to the table."""
+        if self._shared:
+            age = self.reached[self._later] - self._at[self._earlier]
+            np.add.at(self.counters, self._later, weights[self._earlier] * self._decay(age))
+        own = weights * self._decay(self.reached - self._at)
+        counters, marks = self.counters + own, np.maximum(self.marks, self._raised)
+        if self._shared:
+            twin = np.flatnonzero((self._rows[1:] == self._rows[:-1]) & (self._event[1:] == self._event[:-1])) + 1
+            counters[twin] += own[twin - 1]
+            marks[twin] = np.maximum(marks[twin], self._raised[twin - 1])
+        # Of several slots of one record the last is written, and holds all of them.
+        self._table.records[self._rows] = np.concatenate((marks, counters), axis=1)
+
+    def reads(self) -> Floats:
+        """Return what the events find [m, layout.width], with ages for times and NaN for never."""
+        layout = self._table.layout
+        marks = self.reached[:, None] * layout.from_now + self.marks * layout.of_mark
+        marks[np.isinf(marks)] = np.nan
+        return np.concatenate((marks, self.counters), axis=1)
+
+    def _decay(self, seconds: Floats) -> Floats:
+        return np.exp2(-seconds[:, None] * RATES).take(self._table.layout.half_life, axis=1)
+
+
+def _repeats(rows: Rows, event: Rows) -> tuple[Rows, Rows]:
+    """Return the pairs of slots (later, earlier) of one record but of different events."""
+    later, earlier = np.nonzero((rows[:, None] == rows) & (event[:, None] > event))
+    return later, earlier

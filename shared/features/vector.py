@@ -1,0 +1,247 @@
+"""The feature vector: one definition, for serving and training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.features.catalogue import FEATURE_NAMES, PLACES
+from shared.features.clock import angles, second_of_day, second_of_week
+from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
+from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
+from shared.features.statistics import STATISTICS
+
+Floats = NDArray[np.float64]
+Values = dict[str, Floats]
+
+NIGHT_BEGINS, NIGHT_ENDS = 20 * HOUR, 6 * HOUR
+NIGHT_LIMIT = 1000.0  # Resolução BCB 142/2021, art. 3; the customer may have changed it
+DEVICE_LIMIT, DEVICE_DAY_LIMIT = 200.0, 1000.0  # Resolução BCB 403/2024: devices that are not registered
+
+_FEW = 1e-6  # a decayed count below this says nothing of a mean: it is float32 rounding
+_LEAST_SPREAD = 0.1  # of the mean, so that a payer of always the same amount has a finite deviation
+_TRAN = ACCOUNT_TYPES.index("TRAN")
+
+
+def feature_matrix(columns: Columns, reads: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the feature vectors [n, F] of n messages and what history knew of each [n, READ_WIDTH].
+
+    NaN is missing; where `reads` is NaN throughout, so is every feature of history.
+    """
+    known = Reads(reads)
+    vector = np.full((len(FEATURE_NAMES), len(columns)), np.nan, dtype=np.float32)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for values in (
+            message(columns),
+            statistics(columns),
+            payer(columns, known),
+            payee(columns, known),
+            contact(columns, known),
+            device(known),
+        ):
+            for name, value in values.items():
+                vector[PLACES[name]] = value
+    return np.ascontiguousarray(vector.T)
+
+
+class Reads:
+    """What history knew, by name: marks [n] and measures [half-lives, n]."""
+
+    def __init__(self, reads: NDArray[np.float32]) -> None:
+        if reads.shape[1:] != (READ_WIDTH,):
+            raise ValueError(f"reads have the shape {reads.shape}, not [n, {READ_WIDTH}]")
+        self._rows = np.ascontiguousarray(reads.T, dtype=np.float64)
+
+    def __getitem__(self, name: str) -> Floats:
+        return self._rows[_READS[name]]
+
+
+def message(m: Columns) -> Values:
+    """Return what the message alone says."""
+    clock, night = second_of_day(m.at), _night(m.at)
+    today = m.at / DAY
+    unregistered = 1.0 - m.device_registered
+    centavos = np.rint(m.amount * 100)
+    return {
+        "amount": m.amount,
+        "amount_log": np.log1p(m.amount),
+        "amount_whole": _flag(np.mod(centavos, 100) == 0),
+        "amount_round": _flag(np.mod(centavos, 10_000) == 0),
+        "hour": clock / HOUR,
+        "weekday": np.floor(second_of_week(m.at) / DAY),
+        "night": _flag(night),
+        "night_limit_left": np.where(night, NIGHT_LIMIT - m.amount, np.nan),
+        "form": _one_hot(m.form, FORMS),
+        "purpose": _one_hot(m.purpose, PURPOSES),
+        "key": _one_hot(m.key_type, KEY_TYPES),
+        "key_age": today - m.key_owned_since,
+        "payer_payment_account": _is(m.payer_type, _TRAN),
+        "payee_payment_account": _is(m.payee_type, _TRAN),
+        "payer_account_age": today - m.payer_opened,
+        "payee_account_age": today - m.payee_opened,
+        "same_institution": m.same_institution,
+        "same_person": m.same_person,
+        "device_unregistered": unregistered,
+        "device_registered_age": (m.at - m.device_registered_at) / DAY,
+        "device_limit_left": np.where(unregistered == 1, DEVICE_LIMIT - m.amount, np.nan),
+    }
+
+
+def statistics(m: Columns) -> Values:
+    """Return what DICT said of the payee."""
+    said = dict(zip(STATISTICS, m.statistics, strict=True))
+    windows = m.statistics[3:].reshape(-1, 3, len(m))  # settlements, rejected reports, five types of marker
+    markers = np.where(np.isnan(windows[2:]).all(axis=0), np.nan, np.nansum(windows[2:], axis=0))
+    return {
+        "dict_watermark_age": (m.at - said["watermark"]) / DAY,
+        "dict_accounts": said["accounts"],
+        "dict_reports_open": said["reports_open"],
+        "dict_settlements": windows[0],
+        "dict_rejected_m12": said["rejected_m12"],
+        "dict_markers": markers,
+        "dict_mule": windows[3, ::2],
+        "dict_scammer": windows[4, ::2],
+        "dict_application_m60": said["application_m60"],
+        "dict_marker_share": markers[1] / (1 + windows[0, 1]),
+    }
+
+
+def payer(m: Columns, r: Reads) -> Values:
+    """Return the Pix against what the payer did before."""
+    count, amount = r["payer_sent_count"], r["payer_sent_amount"]
+    mean, came_in = _mean(amount, count), r["payer_received_amount"][:3]
+    day, week = angles(m.at)
+    log_mean = _mean(r["payer_sent_log"], count[3:])
+    return {
+        "payer_sent_count": count,
+        "payer_sent_amount": amount[1::2],
+        "amount_to_payer_mean": m.amount / mean,
+        "amount_z": _deviations(m.amount, mean, _mean(r["payer_sent_square"], count)),
+        "amount_log_z": _deviations(np.log1p(m.amount), log_mean, _mean(r["payer_sent_log_square"], count[3:])),
+        "amount_to_largest": m.amount / r["payer_largest_sent"],
+        "payer_new_payees": r["payer_sent_new"],
+        "payer_new_share": _mean(r["payer_sent_new"][3], count[3]),
+        "payer_burst": _burst(count, "1h"),
+        "payer_amount_burst": _burst(amount, "1d"),
+        "payer_since_first": r["payer_first_sent"] / DAY,
+        "payer_since_last": r["payer_last_sent"] / HOUR,
+        "payer_since_new_payee": r["payer_last_new_payee"] / HOUR,
+        "payer_since_received": r["payer_last_received"] / HOUR,
+        "hour_habit": _habit(day, r["payer_sent_hour_cos"], r["payer_sent_hour_sin"], count[3:]),
+        "week_habit": _habit(week, r["payer_sent_week_cos"], r["payer_sent_week_sin"], count[3:]),
+        "payer_received": came_in[1],
+        "amount_to_received": _mean(m.amount, came_in),
+        "payer_passed": _mean(r["payer_passed"], came_in),
+        "payer_taint": r["payer_taint"],
+        "payer_victim": r["payer_frauds_sent"],
+        "payer_victim_share": _mean(r["payer_frauds_sent"], r["payer_labelled_sent"])[1],
+        "payer_reported": r["payer_frauds_received"][2],
+    }
+
+
+def payee(m: Columns, r: Reads) -> Values:
+    """Return the Pix against what the payee did before."""
+    count, amount, new = r["payee_received_count"], r["payee_received_amount"], r["payee_received_new"]
+    mean = _mean(amount[2:], count[2:])
+    frauds, judged = r["payee_frauds_received"], r["payee_labelled_received"]
+    return {
+        "payee_count": count,
+        "payee_mean": mean,
+        "amount_to_payee_mean": m.amount / mean,
+        "amount_payee_z": _deviations(m.amount, mean, _mean(r["payee_received_square"], count[2:])),
+        "payee_new_payers": new,
+        "payee_new_share": _mean(new[1::2], count[1::2]),
+        "payee_burst": _burst(count, "1h"),
+        "payee_since_first": r["payee_first_received"] / DAY,
+        "payee_since_last": r["payee_last_received"] / HOUR,
+        "payee_since_sent": r["payee_last_sent"] / HOUR,
+        "payee_sent": r["payee_sent_count"][1::2],
+        "payee_passed": _mean(r["payee_passed"], amount[:3]),
+        "payee_taint": r["payee_taint"],
+        "payee_frauds": frauds,
+        "payee_judged": judged[1:],
+        "payee_fraud_share": _mean(frauds, judged),
+    }
+
+
+def contact(m: Columns, r: Reads) -> Values:
+    """Return what payer and payee, and payer and device, had to do with each other before."""
+    count, used = r["pair_count"], r["handset_count"]
+    left = DEVICE_DAY_LIMIT - m.amount - r["handset_amount"][0]
+    return {
+        "new_pair": np.where(np.isnan(count[1]), np.nan, np.isnan(r["pair_first"])),
+        "pair_count": count,
+        "amount_to_pair_mean": m.amount / _mean(r["pair_amount"][1], count[1]),
+        "pair_since_first": r["pair_first"] / DAY,
+        "pair_since_last": r["pair_touched"] / DAY,
+        "new_device": np.where(np.isnan(used[1]), np.nan, np.isnan(r["handset_first"])),
+        "handset_count": used[1],
+        "handset_since_first": r["handset_first"] / DAY,
+        "handset_since_last": r["handset_touched"] / DAY,
+        "device_day_limit_left": np.where(m.device_registered == 0, left, np.nan),
+    }
+
+
+def device(r: Reads) -> Values:
+    """Return what the device did before."""
+    return {
+        "device_count": r["device_count"],
+        "device_amount": r["device_amount"],
+        "device_payers": r["device_payers"],
+        "device_since_first": r["device_first"] / DAY,
+        "device_since_last": r["device_last"] / HOUR,
+        "device_frauds": r["device_frauds"],
+        "device_fraud_share": _mean(r["device_frauds"], r["device_labelled"]),
+    }
+
+
+def _night(at: Floats) -> NDArray[np.bool_]:
+    clock = second_of_day(at)
+    return (clock >= NIGHT_BEGINS) | (clock < NIGHT_ENDS)
+
+
+def _flag(values: NDArray[np.bool_]) -> Floats:
+    return values.astype(np.float64)
+
+
+def _is(codes: Codes, code: int) -> Floats:
+    return np.where(codes < 0, np.nan, codes == code)
+
+
+def _one_hot(codes: Codes, known: tuple[str, ...]) -> Floats:
+    return np.where(codes < 0, np.nan, codes == np.arange(len(known), dtype=np.int8)[:, None])
+
+
+def _mean(total: Floats, count: Floats) -> Floats:
+    return total / np.where(count > _FEW, count, np.nan)
+
+
+def _deviations(value: Floats, mean: Floats, mean_square: Floats) -> Floats:
+    variance = np.maximum(mean_square - mean * mean, 0.0) + (_LEAST_SPREAD * mean) ** 2
+    return (value - mean) / np.sqrt(variance)
+
+
+def _burst(counters: Floats, span: str) -> Floats:
+    """Return the rate over a short half-life by the rate over the longest; a steady rate gives 1."""
+    short, long = list(HALF_LIVES).index(span), len(HALF_LIVES) - 1
+    return _mean(counters[short], counters[long]) * (HALF_LIVES["30d"] / HALF_LIVES[span])
+
+
+def _habit(angle: Floats, cosines: Floats, sines: Floats, count: Floats) -> Floats:
+    return _mean(np.cos(angle) * cosines + np.sin(angle) * sines, count)
+
+
+def _read_places() -> Mapping[str, int | slice]:
+    places: dict[str, int | slice] = {}
+    for role, layout in ROLES:
+        start = OFFSETS[role]
+        places.update((f"{role}_{mark.name}", start + i) for i, mark in enumerate(layout.marks))
+        start += layout.mark_count
+        for measure in layout.measures:
+            places[f"{role}_{measure.name}"] = slice(start, start := start + len(measure.spans))
+    return places
+
+
+_READS = _read_places()
