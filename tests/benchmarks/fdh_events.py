@@ -50,7 +50,8 @@ def load(path: Path, first: date, days: int) -> pd.DataFrame:
         raise UnusableInput(f"{path} has no column {', '.join(missing)}")
     if found.empty:
         raise UnusableInput(f"{path} has no transaction in {days} days from {first}")
-    return found.sort_values("datetime", kind="stable", ignore_index=True)
+    ordered: pd.DataFrame = found.sort_values("datetime", kind="stable", ignore_index=True)
+    return ordered
 
 
 def events(table: pd.DataFrame, *, legitimate_verdicts: bool = True) -> Iterator[bytes]:
