@@ -15,6 +15,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvloop
 from aiohttp import web
@@ -107,7 +109,7 @@ async def receive(subscription: str, messages: int, patience: float) -> float:
 def measure(kind: Kind, messages: int, patience: float) -> float:
     """Return messages per second pushed by one kind of server."""
     print(kind)
-    with start_pubsub(kind) as server, emulator_host(server.endpoint):
+    with TemporaryDirectory() as folder, start_pubsub(Path(folder), kind) as server, emulator_host(server.endpoint):
         rate = uvloop.run(receive(fill(messages), messages, patience))
     print(f"  pushed {rate:,.0f}/s")
     return rate

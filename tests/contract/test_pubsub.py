@@ -32,7 +32,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.skip("Google's Pub/Sub emulator (Cloud SDK and Java) is not installed on this machine")
     directory: Path = tmp_path_factory.mktemp(request.param)
     with (
-        start_pubsub(request.param, directory=directory) as server,
+        start_pubsub(directory, request.param) as server,
         pytest.MonkeyPatch.context() as environment,
     ):
         environment.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)

@@ -12,17 +12,18 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import pubsub_v1
 
+from infra.local.errors import PortInUse
 from infra.local.pubsub import wire
 from infra.local.pubsub.broker import Broker
 from infra.local.pubsub.errors import ResourceExhausted
 from infra.local.pubsub.push import PushWindow
-from infra.local.pubsub_server import PubSubUnavailable, start_pubsub
+from infra.local.pubsub_server import start_pubsub
 from tests.contract.pubsub_world import World, push_target
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with start_pubsub("embedded", directory=tmp_path) as server:
+    with start_pubsub(tmp_path, "embedded") as server:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
         with pubsub_v1.SubscriberClient() as subscriber:
             publisher = pubsub_v1.PublisherClient()
@@ -59,17 +60,17 @@ def test_a_push_that_outlasts_the_ack_deadline_comes_again(world: World) -> None
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    with start_pubsub("embedded", directory=tmp_path / "first") as server:
+    with start_pubsub(tmp_path / "first", "embedded") as server:
         port = int(server.endpoint.partition(":")[2])
-        with pytest.raises(PubSubUnavailable, match=f"{port}"):
-            start_pubsub("embedded", port=port, directory=tmp_path / "second")
+        with pytest.raises(PortInUse, match=f"{port}"):
+            start_pubsub(tmp_path / "second", "embedded", port)
 
 
 def test_stopping_is_clean_and_quiet(tmp_path: Path) -> None:
-    server = start_pubsub("embedded", directory=tmp_path)
-    server.stop()
-    server.stop()
-    assert server.exit_code == 0
+    server = start_pubsub(tmp_path, "embedded")
+    server.child.stop()
+    server.child.stop()
+    assert server.child.returncode == 0
     assert len((tmp_path / "pubsub.log").read_text().splitlines()) == 1
 
 
