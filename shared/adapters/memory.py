@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from shared.contract.rows import Record
-from shared.errors import Unavailable
+from shared.errors import PreconditionFailed, Unavailable
+from shared.ports import Blob
 
 
 class MemoryTable:
@@ -23,3 +25,31 @@ class MemoryTable:
         refused = [i for i, row in enumerate(rows) if row.columns().get("end_to_end_id") in self.refused_ids]
         self.rows += [row for i, row in enumerate(rows) if i not in refused]
         return refused
+
+
+class MemoryBlobs:
+    """`shared.ports.Blobs` over a dict, safe for threads; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Blob] = {}
+        self.away = False
+        self._lock = threading.Lock()
+        self._generation = 0
+
+    def read(self, name: str) -> Blob | None:
+        """Return the object, or None. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        return self.objects.get(name)
+
+    def write(self, name: str, data: bytes, if_generation: int) -> int:
+        """Write the object if it still is at `if_generation`. Raises PreconditionFailed, Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        with self._lock:
+            present = self.objects.get(name)
+            if (present.generation if present else 0) != if_generation:
+                raise PreconditionFailed(f"{name} is not at generation {if_generation}")
+            self._generation += 1
+            self.objects[name] = Blob(data, self._generation)
+            return self._generation

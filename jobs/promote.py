@@ -1,0 +1,36 @@
+"""Let a published version serve, by hand. The bundle is checked first, and the ledger says who did it and why.
+
+Exit codes: 0 done, 1 refused or failed, 3 somebody else swapped first; only 0 changes anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from jobs import console, wiring
+from shared.errors import PreconditionFailed
+from shared.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.promote", description=__doc__)
+    parser.add_argument("version", metavar="VERSION", help="a folder under models/ in the bucket")
+    parser.add_argument("--reason", default="promoted by hand", help="for the ledger (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    wiring.prepare()
+    return console.run(lambda: _promote(options.version, options.reason))
+
+
+def _promote(version: str, reason: str) -> tuple[int, object]:
+    mover = wiring.mover(Settings.from_env(os.environ))
+    try:
+        return console.OK, mover.promote(version, reason)
+    except PreconditionFailed as error:
+        return console.LOST, {"outcome": "SWAP_LOST", "version": version, "reasons": [str(error)]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Let the version before serve again, at once and without a deploy. A second rollback undoes the first.
+
+Exit codes: 0 done, 1 refused or failed, 3 somebody else swapped first; only 0 changes anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from jobs import console, wiring
+from shared.errors import PreconditionFailed
+from shared.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.rollback", description=__doc__)
+    parser.add_argument("--reason", default="rolled back by hand", help="for the ledger (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    wiring.prepare()
+    return console.run(lambda: _rollback(options.reason))
+
+
+def _rollback(reason: str) -> tuple[int, object]:
+    mover = wiring.mover(Settings.from_env(os.environ))
+    try:
+        return console.OK, mover.rollback(reason)
+    except PreconditionFailed as error:
+        return console.LOST, {"outcome": "SWAP_LOST", "reasons": [str(error)]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

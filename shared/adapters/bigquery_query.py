@@ -1,0 +1,71 @@
+"""Queries by BigQuery jobs. BIGQUERY_EMULATOR_HOST redirects the official client to an emulator."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import uuid
+from pathlib import Path
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import bigquery
+
+from shared.adapters.gcs import GcsBlobs
+from shared.errors import Misconfigured, Unavailable
+
+log = logging.getLogger(__name__)
+
+STAGING = "exports"
+SUBMIT_SECONDS = 30.0
+QUERY_SECONDS = 1800.0
+
+
+class BigQueryExports:
+    """`shared.learning.ports.Exports` by EXPORT DATA to the bucket: it scales where paging by REST does not."""
+
+    def __init__(self, client: bigquery.Client, bucket: str, blobs: GcsBlobs) -> None:
+        """Use `blobs`, which must be the bucket named `bucket`, for what passes through."""
+        self._client = client
+        self._bucket = bucket
+        self._blobs = blobs
+
+    def export(self, sql: str, folder: Path) -> list[Path]:
+        """Return the rows of a query as Parquet files in `folder`. Raises Unavailable, Misconfigured."""
+        prefix = f"{STAGING}/{uuid.uuid4().hex}/"
+        try:
+            self._run(export_statement(sql, f"gs://{self._bucket}/{prefix}*.parquet"))
+            return self._blobs.download(prefix, folder)
+        finally:
+            self._clear(prefix)
+
+    def _run(self, sql: str) -> None:
+        try:
+            self._client.query(sql, timeout=SUBMIT_SECONDS).result(timeout=QUERY_SECONDS)
+        except (exceptions.BadRequest, exceptions.NotFound, exceptions.Forbidden) as error:
+            raise Misconfigured(f"BigQuery refuses the query: {error.message}") from error
+        except (
+            exceptions.GoogleAPICallError,
+            exceptions.RetryError,
+            GoogleAuthError,
+            requests.RequestException,
+            concurrent.futures.TimeoutError,
+        ) as error:
+            raise Unavailable(f"BigQuery: {type(error).__name__}") from error
+
+    def _clear(self, prefix: str) -> None:
+        """Delete what passed through; what cannot be deleted now goes by the bucket's lifecycle rule."""
+        try:
+            self._blobs.delete(prefix)
+        except (Unavailable, exceptions.NotFound) as error:
+            log.warning("export left behind", extra={"fields": {"prefix": prefix, "reason": type(error).__name__}})
+
+
+def export_statement(sql: str, uri: str) -> str:
+    """Return the GoogleSQL that writes the rows of `sql` to `uri`.
+
+    >>> export_statement("SELECT 1 AS one", "gs://b/x/*.parquet")
+    "EXPORT DATA OPTIONS(uri='gs://b/x/*.parquet', format='PARQUET', overwrite=true) AS\\nSELECT 1 AS one"
+    """
+    return f"EXPORT DATA OPTIONS(uri='{uri}', format='PARQUET', overwrite=true) AS\n{sql}"

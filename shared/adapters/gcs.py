@@ -1,0 +1,96 @@
+"""Objects in a Google Cloud Storage bucket. STORAGE_EMULATOR_HOST redirects the official client to an emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from shared.errors import PreconditionFailed, Unavailable
+from shared.ports import Blob
+
+ATTEMPT_SECONDS = 10.0
+TOTAL_SECONDS = 30.0
+
+T = TypeVar("T")
+_FAILURES = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, requests.RequestException)
+_RETRY = DEFAULT_RETRY.with_timeout(TOTAL_SECONDS)
+
+
+class GcsBlobs:
+    """`shared.ports.Blobs` over one bucket, and files of it for bulk data."""
+
+    def __init__(self, bucket: storage.Bucket) -> None:
+        self._bucket = bucket
+
+    @classmethod
+    def connect(cls, project: str, bucket: str) -> GcsBlobs:
+        """Return the bucket of that name; nothing is sent yet."""
+        return cls(storage.Client(project=project).bucket(bucket))
+
+    def read(self, name: str) -> Blob | None:
+        """Return the object, or None if there is none. Raises Unavailable."""
+        blob = self._bucket.blob(name)
+        try:
+            data = _answer(partial(blob.download_as_bytes, timeout=ATTEMPT_SECONDS, retry=_RETRY))
+        except exceptions.NotFound:
+            return None
+        return Blob(data, int(blob.generation))
+
+    def write(self, name: str, data: bytes, if_generation: int) -> int:
+        """Write the object if it still is at `if_generation`. Raises PreconditionFailed, Unavailable."""
+        blob = self._bucket.blob(name)
+        try:
+            _answer(
+                partial(
+                    blob.upload_from_string,
+                    data,
+                    content_type="application/octet-stream",
+                    if_generation_match=if_generation,
+                    timeout=ATTEMPT_SECONDS,
+                    retry=_RETRY,
+                )
+            )
+        except exceptions.PreconditionFailed as error:
+            raise PreconditionFailed(f"{name} is no longer at generation {if_generation}") from error
+        except exceptions.NotFound as error:
+            raise Unavailable(f"bucket {self._bucket.name} does not exist") from error
+        return int(blob.generation)
+
+    def download(self, prefix: str, folder: Path) -> list[Path]:
+        """Save the objects under `prefix` as numbered files in `folder`. Raises Unavailable."""
+        files = []
+        for i, blob in enumerate(_answer(partial(self._listed, prefix))):
+            files.append(folder / f"{i:06d}-{Path(blob.name).name}")
+            _answer(partial(blob.download_to_filename, files[-1], timeout=ATTEMPT_SECONDS, retry=_RETRY))
+        return files
+
+    def delete(self, prefix: str) -> None:
+        """Delete the objects under `prefix`. Raises Unavailable."""
+        for blob in _answer(partial(self._listed, prefix)):
+            _answer(partial(blob.delete, timeout=ATTEMPT_SECONDS, retry=_RETRY))
+
+    def _listed(self, prefix: str) -> list[storage.Blob]:
+        return list(self._bucket.list_blobs(prefix=prefix, timeout=ATTEMPT_SECONDS, retry=_RETRY))
+
+
+def _answer(request: Callable[[], T]) -> T:
+    """Return what `request` returns; NotFound and PreconditionFailed pass, other errors become Unavailable."""
+    try:
+        return request()
+    except (exceptions.NotFound, exceptions.PreconditionFailed):
+        raise
+    except (
+        exceptions.GoogleAPICallError,
+        exceptions.RetryError,
+        GoogleAuthError,
+        requests.RequestException,
+    ) as error:
+        raise Unavailable(f"Cloud Storage: {type(error).__name__}") from error

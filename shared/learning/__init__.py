@@ -1,0 +1,1 @@
+"""From labelled examples to a published model; functions never import this package."""

@@ -1,0 +1,31 @@
+"""What decisions cost, in BRL."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.learning.config import CostSpec
+
+
+def losses(fraud: NDArray[np.bool_], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
+    """Return what APPROVE, HOLD and REJECT of each Pix cost, float64 [n, 3].
+
+    >>> spec = CostSpec(0.1, 0.8, review=5, friction_hold=1, friction_reject=20, review_share_max=0.01)
+    >>> losses(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
+    [[90.0, 23.0, 0.0], [0.0, 6.0, 20.0]]
+    """
+    lost = fraud * amount * (1 - spec.recovered)
+    held = spec.review + lost * (1 - spec.review_detects) + ~fraud * spec.friction_hold
+    return np.column_stack([lost, held, ~fraud * spec.friction_reject])
+
+
+def with_rules(table: NDArray[np.float64], by_rule: NDArray[np.int8]) -> NDArray[np.float64]:
+    """Return what each decision of the model costs where rules may ask for a severer one, float64 [n, 3]."""
+    rows = np.arange(len(table))
+    return np.column_stack([table[rows, np.maximum(by_rule, decision)] for decision in range(3)])
+
+
+def per_million(table: NDArray[np.float64], decisions: NDArray[np.int8]) -> float:
+    """Return the mean cost of decisions, for a million Pix."""
+    return float(table[np.arange(len(table)), decisions].mean() * 1e6)

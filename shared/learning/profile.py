@@ -1,0 +1,47 @@
+"""The reference distribution of inputs and score, against which drift is measured later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_DECILES = np.linspace(0.1, 0.9, 9)
+
+
+def reference_profile(
+    features: NDArray[np.float32], names: Sequence[str], scores: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Return the profile of features [n, F] and calibrated scores [n], ready for JSON."""
+    columns = {name: describe(features[:, j]) for j, name in enumerate(names)}
+    return {"features": columns, "score": describe(scores)}
+
+
+def describe(column: NDArray[Any]) -> dict[str, Any]:
+    """Return count, share missing, moments, quantiles and a histogram between deciles.
+
+    `counts` has one entry more than `edges`: values up to the first edge, between edges, above the last. `median` is
+    None if the value is usually missing, as an explanation then compares with "missing".
+
+    >>> describe(np.array([1.0, 2.0, np.nan]))["missing"]
+    0.3333333333333333
+    """
+    present = np.sort(column[~np.isnan(column)].astype(np.float64))
+    missing = 1.0 - len(present) / len(column) if len(column) else 1.0
+    summary: dict[str, Any] = {"count": len(column), "missing": missing}
+    if not len(present):
+        return summary | {"mean": None, "std": None, "median": None, "quantiles": {}, "edges": [], "counts": []}
+    quantiles = np.quantile(present, _QUANTILES).tolist()
+    edges = np.unique(np.quantile(present, _DECILES))
+    places = np.searchsorted(present, edges, side="right")
+    return summary | {
+        "mean": float(present.mean()),
+        "std": float(present.std()),
+        "median": quantiles[_QUANTILES.index(0.5)] if missing < 0.5 else None,
+        "quantiles": {f"{q:g}": value for q, value in zip(_QUANTILES, quantiles, strict=True)},
+        "edges": edges.tolist(),
+        "counts": np.diff([0, *places.tolist(), len(present)]).tolist(),
+    }

@@ -1,0 +1,82 @@
+"""Labelled examples with a signal that can be learnt, as the training query gives them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory_learning import MemoryExports, MemoryRuns
+from shared.contract.event import micros
+from shared.contract.rows import FEATURE_PREFIX, LedgerRow
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning import config
+from shared.learning.dataset import Source
+from shared.learning.retraining import Request, World
+from shared.learning.split import DAY
+from shared.scoring.rules import Rules
+
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+DAYS = 60
+AS_OF = START + dt.timedelta(days=DAYS)
+CONFIG = config.load(Path(config.__file__).parents[2] / "jobs" / "config.yaml")
+QUICK = config.load(Path(__file__).with_name("quick.yaml"))
+
+
+def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.Table:
+    """Return rows over DAYS days; the first features carry the signal, one is missing throughout, one constant."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(rows, len(FEATURE_NAMES))).astype(np.float32)
+    features[rng.random(features.shape) < 0.1] = np.nan
+    risk = np.nansum(features[:, 10:13], axis=1)
+    fraud = risk + rng.gumbel(scale=0.7, size=rows) > np.quantile(risk + 0.4, 1 - fraud_share)
+    features[:, -1] = np.nan
+    features[:, -2] = 1.0
+    at = micros(START) + np.sort(rng.integers(0, DAYS * DAY, rows))
+    return pa.table(
+        {
+            "end_to_end_id": [f"E12345678{i:023d}" for i in range(rows)],
+            "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
+            "amount": rng.lognormal(5, 1, rows).round(2) + 0.01,
+            "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            **{
+                FEATURE_PREFIX + name: pa.array(features[:, j].astype(float), from_pandas=True)
+                for j, name in enumerate(FEATURE_NAMES)
+            },
+        }
+    ).take(rng.permutation(rows))
+
+
+class Bench:
+    """A retraining's world in memory, with a clock that moves a second each time it is read."""
+
+    def __init__(self, table: pa.Table | None = None) -> None:
+        self.exports = MemoryExports(examples() if table is None else table, parts=3)
+        self.blobs = MemoryBlobs()
+        self.runs = MemoryRuns()
+        self.rows: list[LedgerRow] = []
+        self._seconds = 0
+
+    def world(self) -> World:
+        source = Source(self.exports, "p", "pix", maturity_days=0)
+        return World(source, self.blobs, self.runs, self.runs, self.rows.append, Rules.load(), self.now)
+
+    def now(self) -> dt.datetime:
+        self._seconds += 1
+        return AS_OF + dt.timedelta(seconds=self._seconds)
+
+    def actions(self) -> list[str]:
+        return [row.action for row in self.rows]
+
+
+def request(promote: str = "gate") -> Request:
+    return Request(AS_OF, "manual", "tests", promote)
+
+
+@contextmanager
+def silent(_: str):
+    yield
