@@ -20,12 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("version", metavar="VERSION", help="a folder under models/ in the bucket")
     parser.add_argument("--reason", default="promoted by hand", help="for the ledger (default: %(default)s)")
     options = parser.parse_args(arguments)
-    wiring.prepare()
+    wiring.prepare(os.environ)
     return console.run(lambda: _promote(options.version, options.reason))
 
 
 def _promote(version: str, reason: str) -> tuple[int, object]:
-    mover = wiring.mover(Settings.from_env(os.environ))
+    mover = wiring.mover(Settings.from_env(os.environ), os.environ)
     try:
         return console.OK, mover.promote(version, reason)
     except PreconditionFailed as error:

@@ -18,7 +18,7 @@ from shared.settings import Settings
 def main(arguments: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     options = _parser().parse_args(arguments)
-    wiring.prepare()
+    wiring.prepare(os.environ)
     return console.run(lambda: _retrain(options))
 
 
@@ -31,8 +31,8 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
         from shared.learning.retraining import Request, retrain
 
         settings = config.load(options.config)
-        world = wiring.world(Settings.from_env(os.environ))
-    request = Request(options.as_of or wiring.now(), options.trigger, wiring.actor(), options.promote)
+        world = wiring.world(Settings.from_env(os.environ), os.environ)
+    request = Request(options.as_of or wiring.now(), options.trigger, wiring.actor(os.environ), options.promote)
     outcome = retrain(world, settings, request, steps)
     code = console.LOST if outcome.outcome == "SWAP_LOST" else console.OK
     result = msgspec.structs.asdict(outcome)

@@ -19,12 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.rollback", description=__doc__)
     parser.add_argument("--reason", default="rolled back by hand", help="for the ledger (default: %(default)s)")
     options = parser.parse_args(arguments)
-    wiring.prepare()
+    wiring.prepare(os.environ)
     return console.run(lambda: _rollback(options.reason))
 
 
 def _rollback(reason: str) -> tuple[int, object]:
-    mover = wiring.mover(Settings.from_env(os.environ))
+    mover = wiring.mover(Settings.from_env(os.environ), os.environ)
     try:
         return console.OK, mover.rollback(reason)
     except PreconditionFailed as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import getpass
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,19 +28,19 @@ if TYPE_CHECKING:
 LEDGER = "model_ledger"
 
 
-def prepare() -> None:
+def prepare(environment: MutableMapping[str, str]) -> None:
     """Set what libraries read from the environment while they are imported.
 
     OpenMP threads that spin while they wait made boosting seven times slower beside one other busy process.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    environment.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    environment.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
-def actor() -> str:
+def actor(environment: Mapping[str, str]) -> str:
     """Return who runs this: the Cloud Run execution, or the user."""
-    return os.environ.get("CLOUD_RUN_EXECUTION") or getpass.getuser()
+    return environment.get("CLOUD_RUN_EXECUTION") or getpass.getuser()
 
 
 def now() -> dt.datetime:
@@ -49,7 +48,7 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def world(settings: Settings) -> World:
+def world(settings: Settings, environment: Mapping[str, str]) -> World:
     """Return all that a retraining touches."""
     from shared.adapters.bigquery_query import BigQueryExports
     from shared.adapters.mlflow_tracking import MlflowRegistry, MlflowRuns
@@ -57,17 +56,11 @@ def world(settings: Settings) -> World:
     from shared.learning.retraining import World
     from shared.scoring.rules import Rules
 
-    credentials = AnonymousCredentials() if environment.get("BIGQUERY_EMULATOR_HOST") else None
-    client = bigquery.Client(project=settings.project, credentials=credentials)
     bucket = blobs(settings)
+    exports = BigQueryExports(bigquery_client(settings, environment), settings.bucket, bucket)
     uri, artifacts = tracking(environment)
     return World(
-        source=Source(
-            BigQueryExports(client, settings.bucket, bucket),
-            settings.project,
-            settings.dataset,
-            settings.maturity_days,
-        ),
+        source=Source(exports, settings.project, settings.dataset, settings.maturity_days),
         blobs=bucket,
         runs=MlflowRuns(uri, artifacts),
         registry=MlflowRegistry(uri),
@@ -77,22 +70,12 @@ def world(settings: Settings) -> World:
     )
 
 
-def bulk_load(settings: Settings, name: str) -> BulkLoad:
-    """Return what loads rows into table `name` in bulk."""
-    from google.cloud import storage
-
-    from shared.adapters.bigquery_load import BulkLoad
-
-    bucket = storage.Client(project=settings.project).bucket(settings.bucket)
-    return BulkLoad(bigquery_client(settings), bucket, settings.project, settings.dataset, table(name))
-
-
-def bigquery_client(settings: Settings) -> bigquery.Client:
+def bigquery_client(settings: Settings, environment: Mapping[str, str]) -> bigquery.Client:
     """Return a client of BigQuery, without credentials where BIGQUERY_EMULATOR_HOST names an emulator."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
 
-    credentials = AnonymousCredentials() if os.environ.get("BIGQUERY_EMULATOR_HOST") else None
+    credentials = AnonymousCredentials() if environment.get("BIGQUERY_EMULATOR_HOST") else None
     return bigquery.Client(project=settings.project, credentials=credentials)
 
 
@@ -102,27 +85,24 @@ def blobs(settings: Settings) -> GcsBlobs:
 
 
 def bulk_load(settings: Settings, name: str, environment: Mapping[str, str]) -> BulkLoad:
-    """Return what loads rows into a table in bulk."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import bigquery, storage
+    """Return what loads rows into table `name` in bulk."""
+    from google.cloud import storage
 
     from shared.adapters.bigquery_load import BulkLoad
 
-    credentials = AnonymousCredentials() if environment.get("BIGQUERY_EMULATOR_HOST") else None
-    client = bigquery.Client(project=settings.project, credentials=credentials)
-    bucket = storage.Client(project=settings.project, credentials=credentials).bucket(settings.bucket)
-    return BulkLoad(client, bucket, settings.project, settings.dataset, table(name))
+    bucket = storage.Client(project=settings.project).bucket(settings.bucket)
+    return BulkLoad(bigquery_client(settings, environment), bucket, settings.project, settings.dataset, table(name))
 
 
-def mover(settings: Settings) -> Mover:
+def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
     """Return what moves the pointer by hand; MLflow is imported only after it has moved."""
 
     def registry() -> MlflowRegistry:
         from shared.adapters.mlflow_tracking import MlflowRegistry
 
-        return MlflowRegistry(tracking()[0])
+        return MlflowRegistry(tracking(environment)[0])
 
-    return Mover(blobs(settings), registry, ledger(settings), now, actor())
+    return Mover(blobs(settings), registry, ledger(settings), now, actor(environment))
 
 
 def ledger(settings: Settings) -> Callable[[LedgerRow], None]:
@@ -130,9 +110,9 @@ def ledger(settings: Settings) -> Callable[[LedgerRow], None]:
     return lambda row: asyncio.run(_append(settings, row))
 
 
-def tracking() -> tuple[str, str | None]:
+def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
     """Return MLflow's tracking URI and where artifacts go: as configured, or SQLite and files in .local/mlflow."""
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+    if uri := environment.get("MLFLOW_TRACKING_URI"):
         return uri, None
     folder = Path(".local/mlflow").absolute()
     folder.mkdir(parents=True, exist_ok=True)
