@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -101,6 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.command:
         parser.error("no command given")
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(name)s %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with Scheduler(options.schedule, run_command(options.command)) as scheduler:
         try:
             scheduler.wait()

@@ -3,7 +3,6 @@
 from typing import Any
 
 import msgspec
-from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
 from shared.contract.tables import TableSpec, ViewSpec
@@ -13,12 +12,14 @@ NO_RETRY: Any = None
 
 
 def create_tables(client: bigquery.Client, dataset: str, tables: list[TableSpec], views: list[ViewSpec]) -> None:
-    """Create the dataset and what is missing of the tables and views, in this order; what exists stays as it is."""
+    """Create the dataset and what is missing of the tables, and make the views anew, as they hold nothing."""
     client.create_dataset(dataset, exists_ok=True, retry=NO_RETRY)
     for table in tables:
         client.create_table(describe_table(client.project, dataset, table), exists_ok=True, retry=NO_RETRY)
     for view in views:
-        _create_view(client, describe_view(client.project, dataset, view))
+        described = describe_view(client.project, dataset, view)
+        client.delete_table(described, not_found_ok=True, retry=NO_RETRY)
+        client.create_table(described, retry=NO_RETRY)
 
 
 def describe_table(project: str, dataset: str, spec: TableSpec) -> bigquery.Table:
@@ -37,11 +38,3 @@ def describe_view(project: str, dataset: str, spec: ViewSpec) -> bigquery.Table:
     view.description = spec.description
     view.view_query = spec.sql
     return view
-
-
-def _create_view(client: bigquery.Client, view: bigquery.Table) -> None:
-    # bqemulator refuses a view that exists with 400, which exists_ok does not take for "exists".
-    try:
-        client.get_table(view.reference, retry=NO_RETRY)
-    except NotFound:
-        client.create_table(view, retry=NO_RETRY)

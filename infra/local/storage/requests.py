@@ -66,7 +66,8 @@ def base_url(request: Request) -> str:
 
 
 def _number(request: Request, key: str) -> int | None:
-    value = request.query_params.get(key)
+    # The Python client writes ifMetaGenerationNotMatch when it uploads and ifMetagenerationNotMatch elsewhere.
+    value = {name.lower(): value for name, value in request.query_params.items()}.get(key.lower())
     try:
         return None if value is None else int(value)
     except ValueError as error:

@@ -1,0 +1,51 @@
+"""Rows for the Storage Write API, from plain dicts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
+from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+Field = descriptor_pb2.FieldDescriptorProto
+
+
+class Writer:
+    """Appends rows to one table by its default stream; `fields` is column -> (protobuf type, repeated)."""
+
+    def __init__(self, endpoint: str, table: str, fields: Mapping[str, tuple[int, bool]]) -> None:
+        self._channel = grpc.insecure_channel(endpoint)
+        self._client = BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=self._channel))
+        self._stream = f"{table}/streams/_default"
+        self._descriptor = describe(fields)
+        self._message = message_class(self._descriptor)
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Append, wait for the answer and return its error, which is empty if the rows are stored."""
+        data = types.AppendRowsRequest.ProtoData(
+            writer_schema=types.ProtoSchema(proto_descriptor=self._descriptor),
+            rows=types.ProtoRows(serialized_rows=[self._message(**row).SerializeToString() for row in rows]),
+        )
+        request = types.AppendRowsRequest(write_stream=self._stream, proto_rows=data)
+        [answer] = self._client.append_rows(iter([request]), timeout=30)
+        return str(answer.error.message)
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def describe(fields: Mapping[str, tuple[int, bool]]) -> descriptor_pb2.DescriptorProto:
+    descriptor = descriptor_pb2.DescriptorProto(name="Row")
+    for number, (name, (kind, repeated)) in enumerate(fields.items(), 1):
+        label = Field.LABEL_REPEATED if repeated else Field.LABEL_OPTIONAL
+        descriptor.field.add(name=name, number=number, type=kind, label=label)
+    return descriptor
+
+
+def message_class(descriptor: descriptor_pb2.DescriptorProto) -> Any:
+    file = descriptor_pb2.FileDescriptorProto(name="row.proto", syntax="proto2")
+    file.message_type.add().CopyFrom(descriptor)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("Row"))
