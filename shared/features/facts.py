@@ -71,7 +71,7 @@ class Facts:
             payee=events.payee,
             device=events.device,
             pair=pair_of(events.payer, events.payee),
-            handset=pair_of(events.device ^ np.where(events.device > 0, _HANDSET, np.uint64(0)), events.payer),
+            handset=handsets(events.device, events.payer),
             at=at,
             weights=_event_weights(at, amount),
             marks=_event_marks(at, amount),
@@ -104,6 +104,11 @@ class Facts:
         """Return both, in `order` of their concatenation."""
         parts = (np.concatenate((getattr(one, f.name), getattr(other, f.name)))[order] for f in fields(cls))
         return cls(*parts)
+
+
+def handsets(device: Keys, payer: Keys) -> Keys:
+    """Return the keys [n] of devices as payers use them, apart from those of payers and payees."""
+    return pair_of(np.where(device > 0, device ^ _HANDSET, device), payer)
 
 
 def _event_weights(at: Floats, amount: Floats) -> Floats:

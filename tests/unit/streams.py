@@ -1,0 +1,66 @@
+"""Small streams of events and reports in which everything collides: for tests of history."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.contract.event import Event
+from shared.features.facts import Report
+
+MORNING = 1_795_000_000_000_000
+_SECOND = 1_000_000
+_ids = itertools.count()
+
+
+def pseudonym(name: str) -> str:
+    """Return 32 hexadecimal characters that are like no other name's."""
+    return name.encode().hex().ljust(32, "0")
+
+
+ACCOUNTS = [pseudonym(f"account-{i}") for i in range(5)]
+DEVICES = [None, pseudonym("device-0"), pseudonym("device-1")]
+
+
+def event(payer: int | str = 0, payee: int | str = 1, seconds: float = 0, amount: int = 10_000, **more: Any) -> Event:
+    """Return a Pix of `amount` centavos, `seconds` after a morning in November 2026."""
+    values: dict[str, Any] = {
+        "end_to_end_id": f"E{next(_ids):031d}",
+        "initiated_at": MORNING + round(seconds * _SECOND),
+        "amount": amount,
+        "initiation_form": "DICT",
+        "purpose": "IPAY",
+        "payer_id": ACCOUNTS[payer] if isinstance(payer, int) else payer,
+        "payer_person_id": pseudonym("payer"),
+        "payer_ispb": "12345678",
+        "payee_id": ACCOUNTS[payee] if isinstance(payee, int) else payee,
+        "payee_ispb": "87654321",
+    }
+    return Event(**values | more)
+
+
+def report(
+    payer: int = 0, payee: int = 1, seconds: float = 0, fraud: bool = True, sign: int = 1, device: int = 0
+) -> Report:
+    """Return a verdict `seconds` after that morning."""
+    return Report(ACCOUNTS[payer], ACCOUNTS[payee], DEVICES[device], MORNING + round(seconds * _SECOND), fraud, sign)
+
+
+_places = st.integers(0, len(ACCOUNTS) - 1)
+# Many events share a second or arrive late, by seconds or by months.
+_seconds = st.sampled_from([0, 0, 1, 2, 1.5, 60, 3600, 86_400, 90_000, 700_000, 3_000_000, 9_000_000])
+
+
+@st.composite
+def events(draw: st.DrawFn) -> Event:
+    """Draw an event; one account of the five is hot, and payer and payee may be the same."""
+    payee = draw(st.one_of(st.just(1), _places))
+    amount = draw(st.one_of(st.integers(1, 100), st.integers(1, 10_000_000)))
+    return event(draw(_places), payee, draw(_seconds), amount, device_id=draw(st.sampled_from(DEVICES)))
+
+
+reports = st.builds(report, _places, _places, _seconds, st.booleans(), st.sampled_from([1, 1, -1]), st.integers(0, 2))
+streams = st.lists(st.one_of(events(), events(), events(), reports), max_size=60)
+"""Events and reports in the order in which they arrive."""

@@ -1,0 +1,159 @@
+"""The recurrence: every way of computing it agrees with plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.features.columns import Columns
+from shared.features.facts import Report, handsets
+from shared.features.history import READ_NAMES, READ_WIDTH, MemoryHistory
+from shared.features.keys import keys_of, pair_of
+from shared.features.layout import LAYOUTS
+from shared.features.state import State
+from shared.learning.replay import Chunk, Replay
+from tests.unit.reference_history import ReferenceHistory
+from tests.unit.streams import ACCOUNTS, event, events, report, streams
+
+Stream = list[Event | Report]
+
+
+def by_reference(stream: Stream) -> tuple[NDArray[np.float32], ReferenceHistory]:
+    history, reads = ReferenceHistory(), []
+    for item in stream:
+        if isinstance(item, Report):
+            history.report(item)
+        else:
+            reads.append(history.observe(item))
+    return np.array(reads, dtype=np.float32).reshape(-1, READ_WIDTH), history
+
+
+def by_memory(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
+    history, reads = MemoryHistory(), [np.empty((0, READ_WIDTH), np.float32)]
+    for batch in batches(stream, size):
+        if isinstance(batch[0], Report):
+            history.report([item for item in batch if isinstance(item, Report)])
+        else:
+            reads.append(history.observe([item for item in batch if isinstance(item, Event)])[0])
+    return np.concatenate(reads), history.state()
+
+
+def by_replay(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
+    replay = Replay()
+    reads = [replay.run(chunk(stream[start : start + size])) for start in range(0, len(stream), size)]
+    return np.concatenate([np.empty((0, READ_WIDTH), np.float32), *reads]), replay.state()
+
+
+def chunk(items: Stream) -> Chunk:
+    seen = [item for item in items if isinstance(item, Event)]
+    said = [item for item in items if isinstance(item, Report)]
+    before = [
+        sum(isinstance(x, Event) for x in items[:i]) for i, item in enumerate(items) if isinstance(item, Report)
+    ]
+    return Chunk(Columns.of(seen), said, before)
+
+
+def batches(stream: Stream, size: int) -> Iterator[Stream]:
+    for _, run in groupby(stream, type):
+        items = list(run)
+        yield from (items[i : i + size] for i in range(0, len(items), size))
+
+
+def assert_same_reads(computed: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Agree to one unit in the last place of float32; sums of cosines, which cancel, to 1e-7."""
+    np.testing.assert_allclose(computed, expected, rtol=1.2e-7, atol=1e-7)
+
+
+def assert_same_records(state: State, history: ReferenceHistory) -> None:
+    """Agree to 1e-9 in float64."""
+    for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
+        rows = dict(zip(keys.tolist(), records, strict=True))
+        assert len(rows) == len(history.records[layout.kind])
+        for key in history.records[layout.kind]:
+            expected = history.named(layout.kind, key)
+            found = dict(zip(layout.names, rows[key_of(key)], strict=True))
+            for name, value in expected.items():
+                assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-9), (layout.kind, name)
+
+
+def key_of(name: str | tuple[str, str]) -> int:
+    if isinstance(name, str):
+        return int(keys_of([name])[0])
+    one, other = keys_of([name[0]]), keys_of([name[1]])
+    is_device = name[0] not in ACCOUNTS
+    return int((handsets(one, other) if is_device else pair_of(one, other))[0])
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams, st.integers(1, 64))
+def test_any_batching_in_memory_equals_one_by_one_in_plain_python(stream: Stream, size: int) -> None:
+    reads, state = by_memory(stream, size)
+    expected, history = by_reference(stream)
+    assert_same_reads(reads, expected)
+    assert_same_records(state, history)
+
+
+@settings(max_examples=150, deadline=None)
+@given(streams, st.integers(1, 64))
+def test_compiled_replay_equals_plain_python(stream: Stream, size: int) -> None:
+    reads, state = by_replay(stream, size)
+    expected, history = by_reference(stream)
+    assert_same_reads(reads, expected)
+    assert_same_records(state, history)
+
+
+@settings(max_examples=50, deadline=None)
+@given(streams, streams)
+def test_history_goes_on_in_memory_where_replay_ended(past: Stream, future: Stream) -> None:
+    replay = Replay()
+    replay.run(chunk(past))
+    history = MemoryHistory(replay.state())
+    found = [history.observe([item])[0] for item in future if isinstance(item, Event)]
+    expected, _ = by_reference(past + [item for item in future if isinstance(item, Event)])
+    assert_same_reads(np.concatenate([np.empty((0, READ_WIDTH)), *found]), expected[len(expected) - len(found) :])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(events(), min_size=2, max_size=30), st.randoms(use_true_random=False))
+def test_order_of_arrival_does_not_change_what_is_counted(stream: Stream, random: object) -> None:
+    shuffled = list(stream)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = MemoryHistory(), MemoryHistory()
+    one.observe([item for item in stream if isinstance(item, Event)])
+    other.observe([item for item in shuffled if isinstance(item, Event)])
+    names = LAYOUTS[0].names
+    kept = [i for i, n in enumerate(names) if not n.startswith(("passed", "last_new", "sent_new", "received_new"))]
+    (keys, records), (other_keys, other_records) = one.state().tables[0], other.state().tables[0]
+    np.testing.assert_allclose(
+        records[np.argsort(keys)][:, kept], other_records[np.argsort(other_keys)][:, kept], rtol=1e-9, atol=1e-9
+    )
+
+
+@given(streams, st.booleans(), st.integers(0, 100_000))
+@settings(max_examples=50, deadline=None)
+def test_a_report_that_is_taken_back_leaves_no_trace(stream: Stream, fraud: bool, seconds: int) -> None:
+    history = MemoryHistory()
+    history.observe([event(0, 1, 200_000, device_id=None), *[item for item in stream if isinstance(item, Event)]])
+    before = history.state().tables[0].records.copy()
+    history.report([report(0, 1, seconds, fraud)])
+    history.report([report(0, 1, seconds, fraud, sign=-1)])
+    np.testing.assert_allclose(history.state().tables[0].records, before, rtol=1e-9, atol=1e-9)
+
+
+def test_reads_are_named_once_each() -> None:
+    assert len(set(READ_NAMES)) == READ_WIDTH
+
+
+def test_chain_of_transfers_in_one_batch_hands_on_taint_hop_by_hop() -> None:
+    history = MemoryHistory()
+    history.report([report(4, 0)])
+    reads, _ = history.observe([event(0, 1), event(1, 2), event(2, 3)])
+    taint = reads[:, READ_NAMES.index("payer_taint_30d")]
+    assert taint.tolist() == [1.0, 0.5, 0.25]
