@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shared.learning.retraining import World
 
 LEDGER = "model_ledger"
+SQLITE = "sqlite:///"
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
@@ -111,12 +112,16 @@ def ledger(settings: Settings) -> Callable[[LedgerRow], None]:
 
 
 def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return MLflow's tracking URI and where artifacts go: as configured, or SQLite and files in .local/mlflow."""
-    if uri := environment.get("MLFLOW_TRACKING_URI"):
+    """Return MLflow's tracking URI and where artifacts go; None leaves that to a server.
+
+    Without MLFLOW_TRACKING_URI both are in .local/mlflow. A SQLite file keeps its artifacts beside it.
+    """
+    uri = environment.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('.local/mlflow/mlflow.db').absolute()}"
+    if not uri.startswith(SQLITE):
         return uri, None
-    folder = Path(".local/mlflow").absolute()
+    folder = Path(uri.removeprefix(SQLITE)).parent
     folder.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+    return uri, (folder.absolute() / "artifacts").as_uri()
 
 
 async def _append(settings: Settings, row: LedgerRow) -> None:

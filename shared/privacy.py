@@ -17,7 +17,7 @@ class Pseudonymiser:
     """Replace tax ids, accounts, keys and device ids by HMAC-SHA-256 under a secret key.
 
     >>> Pseudonymiser(b"secret").pseudonym(b"person", "12345678909")
-    '1b7d1ef8866dfd1a85fdeba74d6bb9df'
+    '9c08879279395002d3b4582787920ec3'
     """
 
     def __init__(self, key: bytes) -> None:
@@ -42,15 +42,15 @@ class Pseudonymiser:
             payer_id=self.account(payer),
             payer_person_id=self.person(payer.tax_id),
             payer_ispb=payer.ispb,
-            payer_account_type=payer.account_type and payer.account_type.value,
+            payer_account_type=payer.account_type.value if payer.account_type else None,
             payer_opened_at=days(payer.opened_at) if payer.opened_at else None,
             payee_id=self.account(payee),
             payee_person_id=self.person(payee.tax_id) if payee.tax_id else None,
             payee_ispb=payee.ispb,
-            payee_account_type=payee.account_type and payee.account_type.value,
+            payee_account_type=payee.account_type.value if payee.account_type else None,
             payee_opened_at=days(payee.opened_at) if payee.opened_at else None,
             payee_key_id=self.pseudonym(b"key", payee.key) if payee.key else None,
-            payee_key_type=payee.key_type and payee.key_type.value,
+            payee_key_type=payee.key_type.value if payee.key_type else None,
             payee_key_owned_since=days(payee.key_owned_since) if payee.key_owned_since else None,
             device_id=self.device(device) if device else None,
             device_registered=None if registered_at is UNSET else registered_at is not None,

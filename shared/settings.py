@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from shared.errors import Misconfigured
 
 LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
+
+
+MATURITY_DAYS = 87.0
+"""80 days to open an infraction report and 7 to analyse it (Regulamento do Pix, MED)."""
+POINTER_TTL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,8 @@ class Settings:
     bucket: str = "pix-models"
     state: str = "memory://"
     deadline_seconds: float = 40.0
-    pointer_ttl_seconds: float = 5.0
-    maturity_days: float = 87.0
+    pointer_ttl_seconds: float = POINTER_TTL_SECONDS
+    maturity_days: float = MATURITY_DAYS
     batch_max: int = 256
     batches_in_flight: int = 4
     append_timeout_seconds: float = 20.0
@@ -34,7 +40,9 @@ class Settings:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
         """Return settings from `env`. Raises Misconfigured, naming the variable but never its value."""
-        values = {name: _read(env, variable, kind) for name, variable, kind in _variables() if env.get(variable)}
+        values: dict[str, Any] = {
+            name: _read(env, variable, kind) for name, variable, kind in _variables() if env.get(variable)
+        }
         missing = [variable for name, variable, _ in _variables() if name in _REQUIRED and name not in values]
         if missing:
             raise Misconfigured(f"set {' and '.join(missing)}")

@@ -1,6 +1,7 @@
 """Cloud Function `label`: a delivery of `pix-feedback` in; 204 once its row is stored, 503 to have it again."""
 
 import functools
+import logging
 import os
 
 import functions_framework.aio
@@ -11,6 +12,8 @@ from shared import logs, wiring
 from shared.contract.rows import FeedbackRow
 from shared.serving.intake import Intake
 from shared.settings import Settings
+
+WARM, FAILED = 200, 500
 
 
 @functools.cache
@@ -23,7 +26,10 @@ def _intake() -> Intake[FeedbackRow]:
 @functions_framework.aio.http
 async def label(request: Request) -> Response:
     """Store one report; any request without a delivery only warms the instance up."""
-    intake = _intake()
-    if request.method != "POST":
-        return Response("ready")
-    return Response(status_code=await intake.handle(await request.body()))
+    try:
+        intake = _intake()
+        status = await intake.handle(await request.body()) if request.method == "POST" else WARM
+    except Exception:  # nothing may leave here: the framework would log the text, which may repeat personal data
+        logging.getLogger(__name__).exception("label failed")
+        status = FAILED
+    return Response(status_code=status)

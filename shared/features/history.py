@@ -29,6 +29,8 @@ from shared.features.table import Floats, Rows, Table, Touch
 
 __all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory", "Report"]
 
+Reads = NDArray[np.float32]
+
 _LONGEST_RUN = 128  # within a run every two slots are compared
 
 _WEIGHTS = {
@@ -64,7 +66,7 @@ class MemoryHistory:
         reads = self._count(Facts.of_events(columns))
         first = self.sequence + 1
         self.sequence += len(columns)
-        return reads.astype(np.float32), np.arange(first, self.sequence + 1, dtype=np.int64)
+        return reads, np.arange(first, self.sequence + 1, dtype=np.int64)
 
     def report(self, reports: Sequence[Report]) -> None:
         """Count verdicts, or take them back."""
@@ -84,19 +86,19 @@ class MemoryHistory:
         """Return history as it was dumped. Raises Misconfigured."""
         return cls(State.load(path))
 
-    def _count(self, facts: Facts) -> Floats:
-        reads = np.full((len(facts), READ_WIDTH), np.nan)
+    def _count(self, facts: Facts) -> Reads:
+        reads = np.full((len(facts), READ_WIDTH), np.nan, dtype=np.float32)
         for run in _runs(facts):
             self._count_run(facts[run], reads[run])
         return reads
 
-    def _count_run(self, facts: Facts, reads: Floats) -> None:
+    def _count_run(self, facts: Facts, reads: Reads) -> None:
         """Count events of which none is paid from an account that an earlier one paid into."""
         self._count_contacts(facts, reads)
         self._count_accounts(facts, reads)
         self._count_devices(facts, reads)
 
-    def _count_contacts(self, facts: Facts, reads: Floats) -> None:
+    def _count_contacts(self, facts: Facts, reads: Reads) -> None:
         """Count pairs of payer and payee and of payer and device, and note in the facts which were new."""
         keys = np.concatenate((facts.pair, facts.handset))
         slots = np.flatnonzero(keys)
@@ -110,12 +112,12 @@ class MemoryHistory:
         facts.marks[first[pairs], AT_IF_NEW] = facts.marks[first[pairs], AT]
         facts.weights[first[~pairs] - len(facts), NEW_DEVICE] = 1.0
         touch = _touch(self._contacts, rows, event, facts, "contact")
-        touch.settle(facts.weights[event[:, None], _WEIGHTS["contact"]])
-        found, paired = touch.reads(), slots < len(facts)
+        found = touch.settle(facts.weights[event[:, None], _WEIGHTS["contact"]])
+        paired = slots < len(facts)
         _put(reads, "pair", event[paired], found[paired])
         _put(reads, "handset", event[~paired], found[~paired])
 
-    def _count_accounts(self, facts: Facts, reads: Floats) -> None:
+    def _count_accounts(self, facts: Facts, reads: Reads) -> None:
         keys = np.stack((facts.payer, facts.payee), axis=1).ravel()
         event = np.arange(len(keys)) // 2
         raised = np.stack(
@@ -128,17 +130,15 @@ class MemoryHistory:
             facts.at[event],
             raised.reshape(len(keys), -1),
         )
-        touch.settle(_account_weights(facts, touch.counters[::2]))
-        both = touch.reads().reshape(len(facts), 2 * ACCOUNT.width)
-        reads[:, OFFSETS["payer"] : OFFSETS["payer"] + 2 * ACCOUNT.width] = both
+        found = touch.settle(_account_weights(facts, touch.counters[::2]))
+        reads[:, OFFSETS["payer"] : OFFSETS["payer"] + 2 * ACCOUNT.width] = found.reshape(len(facts), -1)
 
-    def _count_devices(self, facts: Facts, reads: Floats) -> None:
+    def _count_devices(self, facts: Facts, reads: Reads) -> None:
         event = np.flatnonzero(facts.device)
         if not len(event):
             return
         touch = _touch(self._devices, self._devices.rows(facts.device[event])[0], event, facts, "device")
-        touch.settle(facts.weights[event[:, None], _WEIGHTS["device"]])
-        _put(reads, "device", event, touch.reads())
+        _put(reads, "device", event, touch.settle(facts.weights[event[:, None], _WEIGHTS["device"]]))
 
 
 def _touch(table: Table, rows: Rows, event: Rows, facts: Facts, role: str) -> Touch:
@@ -157,7 +157,7 @@ def _account_weights(facts: Facts, payer: Floats) -> Floats:
     return np.stack((sent, received), axis=1).reshape(2 * len(facts), -1)
 
 
-def _put(reads: Floats, role: str, event: Rows, found: Floats) -> None:
+def _put(reads: Reads, role: str, event: Rows, found: Floats) -> None:
     start = OFFSETS[role]
     reads[event, start : start + found.shape[1]] = found
 

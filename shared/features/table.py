@@ -38,15 +38,15 @@ class Table:
 
     def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
         """Return the row of each key, made where there is none, and the places of the keys that were new."""
-        known, found, new = self._rows, [], []
-        for place, key in enumerate(keys.tolist()):
-            row = known.get(key)
-            if row is None:
-                row = known[key] = len(known)
+        known, wanted = self._rows, keys.tolist()
+        found = list(map(known.get, wanted))
+        used, new = len(known), []
+        for place in [place for place, row in enumerate(found) if row is None]:
+            found[place] = row = known.setdefault(wanted[place], len(known))
+            if row == used + len(new):
                 new.append(place)
-            found.append(row)
         if new:
-            self._make_room(len(known) - len(new))
+            self._make_room(used)
         return np.array(found, dtype=np.int64), new
 
     def _make_room(self, used: int) -> None:
@@ -69,9 +69,9 @@ class Touch:
 
     def __init__(self, table: Table, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
         self._table, self._rows, self._event, self._at, self._raised = table, rows, event, at, raised
+        self._found = table.records.take(rows, axis=0)
         count = table.layout.mark_count
-        found = table.records[rows]
-        self.marks, self.counters = found[:, :count], found[:, count:]
+        self.marks, self.counters = self._found[:, :count], self._found[:, count:]
         before = self.marks[:, 0].copy()
         self._shared = len(set(rows.tolist())) < len(rows)
         if self._shared:
@@ -80,26 +80,36 @@ class Touch:
         self.reached = np.maximum(self.marks[:, 0], at)
         self.counters *= self._decay(self.reached - before)
 
-    def settle(self, weights: Floats) -> None:
-        """Add what each event weighs [m, counters] to what later events find, and to the table."""
+    def settle(self, weights: Floats) -> Floats:
+        """Add what each event weighs [m, counters] to what later events find, and to the table.
+
+        Return what the events find [m, layout.width], with ages for times and NaN for never.
+        """
         if self._shared:
             age = self.reached[self._later] - self._at[self._earlier]
             np.add.at(self.counters, self._later, weights[self._earlier] * self._decay(age))
+        # Of several slots of one record the last is written, and holds all of them.
+        self._table.records[self._rows] = self._counted(weights)
+        return self._reads()
+
+    def _counted(self, weights: Floats) -> Floats:
+        """Return the records [m, layout.width] as each event leaves them."""
         own = weights * self._decay(self.reached - self._at)
-        counters, marks = self.counters + own, np.maximum(self.marks, self._raised)
+        records = np.empty_like(self._found)
+        marks, counters = records[:, : self.marks.shape[1]], records[:, self.marks.shape[1] :]
+        np.maximum(self.marks, self._raised, out=marks)
+        np.add(self.counters, own, out=counters)
         if self._shared:
             twin = np.flatnonzero((self._rows[1:] == self._rows[:-1]) & (self._event[1:] == self._event[:-1])) + 1
             counters[twin] += own[twin - 1]
             marks[twin] = np.maximum(marks[twin], self._raised[twin - 1])
-        # Of several slots of one record the last is written, and holds all of them.
-        self._table.records[self._rows] = np.concatenate((marks, counters), axis=1)
+        return records
 
-    def reads(self) -> Floats:
-        """Return what the events find [m, layout.width], with ages for times and NaN for never."""
+    def _reads(self) -> Floats:
         layout = self._table.layout
         marks = self.reached[:, None] * layout.from_now + self.marks * layout.of_mark
-        marks[np.isinf(marks)] = np.nan
-        return np.concatenate((marks, self.counters), axis=1)
+        np.copyto(self.marks, np.where(np.isinf(marks), np.nan, marks))
+        return self._found
 
     def _decay(self, seconds: Floats) -> Floats:
         return np.exp2(-seconds[:, None] * RATES).take(self._table.layout.half_life, axis=1)

@@ -41,7 +41,7 @@ FILES = (*SERVED, "model.joblib")
 GOLDEN_TOLERANCE = 1e-4  # ONNX Runtime and scikit-learn agreed to 9e-7 on 100,000 rows; platforms differ a little
 
 T = TypeVar("T")
-_ONNX_ERRORS = tuple(
+_ONNX_ERRORS: tuple[type[Exception], ...] = tuple(
     kind
     for kind in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
     if isinstance(kind, type) and issubclass(kind, Exception)

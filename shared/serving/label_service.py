@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
+from shared.contract.events_file import FEEDBACK
 from shared.contract.feedback import Feedback, MedReport, decode_feedback
 from shared.contract.rows import FeedbackRow
 from shared.ports import Table
 from shared.serving.intake import Intake
-
-TOPIC = "pix-feedback"
 
 
 def label_intake(
@@ -26,7 +25,7 @@ def label_intake(
     def decode(message: PubsubMessage) -> FeedbackRow:
         return feedback_row(decode_feedback(message.data).value, now())
 
-    return Intake(TOPIC, decode, feedback.append, quarantine, now, batch_max, batches_in_flight)
+    return Intake(FEEDBACK, decode, feedback.append, quarantine, now, batch_max, batches_in_flight)
 
 
 def feedback_row(report: Feedback, received_at: int) -> FeedbackRow:
@@ -39,8 +38,8 @@ def feedback_row(report: Feedback, received_at: int) -> FeedbackRow:
         reported_at=micros(report.reported_at),
         received_at=received_at,
         verdict=report.verdict.value,
-        status=med and med.status.value,
+        status=med.status.value if med else None,
         analysis_result=med.analysis_result.value if med and med.analysis_result else None,
-        situation_type=med and med.situation_type.value,
+        situation_type=med.situation_type.value if med else None,
         fraud_type=med.fraud_type.value if med and med.fraud_type else None,
     )

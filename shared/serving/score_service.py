@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
+from shared.contract.events_file import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 from shared.ports import Table
@@ -13,7 +14,6 @@ from shared.privacy import Pseudonymiser
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.intake import Intake
 
-TOPIC = "pix-transactions"
 FURTHEST_AHEAD = 366 * 86_400 * 1_000_000  # BigQuery takes no partition more than a year ahead
 
 
@@ -38,4 +38,4 @@ def score_intake(
     async def store(deliveries: Sequence[Delivery]) -> list[int]:
         return await score_events.append(await scorer.score(deliveries))
 
-    return Intake(TOPIC, decode, store, quarantine, now, batch_max, batches_in_flight)
+    return Intake(TRANSACTIONS, decode, store, quarantine, now, batch_max, batches_in_flight)

@@ -1,1 +1,1 @@
-"""The whole loop on one machine: history, model v1, live traffic, labels, model v2 swapped under load, and a table."""
+"""The whole loop on one machine: history, a model, live traffic, labels, a swap under load, and what came of it."""

@@ -113,12 +113,13 @@ class Questions:
 
     def seconds_to_first_score(self, version: str) -> float | None:
         """Return the seconds from the swap of the pointer to the first score by that version."""
-        return self._one(
+        seconds: float | None = self._one(
             "SELECT TIMESTAMP_DIFF((SELECT MIN(scored_at) FROM {scores} WHERE model_version = @version), "
             "(SELECT MAX(at) FROM {dataset}.model_ledger WHERE action = 'SWAP' AND to_version = @version), "
             "MILLISECOND) / 1000",
             version=version,
         )
+        return seconds
 
     def quality(self, as_of: dt.datetime) -> list[VersionQuality]:
         """Return average precision and recall of each model version on matured labels of its own live rows."""
@@ -126,8 +127,10 @@ class Questions:
         rows = list(
             self._ask(
                 "SELECT s.model_version, s.score, s.decision != 'APPROVE' AS alert, l.verdict = 'FRAUD' AS fraud "
-                f"FROM {{scores}} AS s JOIN ({labels}) AS l USING (end_to_end_id) "
-                "WHERE s.published_at >= @since AND s.score IS NOT NULL AND l.verdict != 'PENDING'",
+                "FROM {scores} AS s JOIN ({labels}) AS l USING (end_to_end_id) "
+                "WHERE s.published_at >= @since AND s.score IS NOT NULL AND l.verdict != 'PENDING'".replace(
+                    "{labels}", labels
+                ),
                 as_of=as_of,
             )
         )

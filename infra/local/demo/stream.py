@@ -1,62 +1,15 @@
-"""A file of events in time order, cut into history and live part."""
+"""A file of events, cut into history and live part."""
 
 from __future__ import annotations
 
 import datetime as dt
-import gzip
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-import msgspec
-
+from shared.contract.events_file import TRANSACTIONS, EventFileError, Line, read
 from shared.contract.feedback import decode_feedback
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
-from shared.serving.label_service import TOPIC as FEEDBACK
-from shared.serving.score_service import TOPIC as TRANSACTIONS
-
-
-class EventFileError(Exception):
-    """The file is not what it should be; the text says where and how."""
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One line: the topic and the message, as bytes that are published unchanged."""
-
-    topic: str
-    data: msgspec.Raw
-
-
-_decode = msgspec.json.Decoder(Line).decode
-
-
-def read(path: Path) -> Iterator[Line]:
-    """Yield the lines of an event file (`.gz` is unpacked). Raises EventFileError with the number of a bad line."""
-    try:
-        with _open(path) as file:
-            for number, text in enumerate(file, start=1):
-                if text.strip():
-                    yield _parse(text, number)
-    except OSError as error:
-        raise EventFileError(f"{path}: {error.strerror or error}") from error
-
-
-def _parse(text: bytes, number: int) -> Line:
-    try:
-        line = _decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise EventFileError(
-            f'line {number} is not {{"topic": "pix-transactions"|"pix-feedback", "data": {{...}}}} ({type(error).__name__})'
-        ) from error
-    if line.topic not in (TRANSACTIONS, FEEDBACK):
-        raise EventFileError(f"line {number} names neither {TRANSACTIONS} nor {FEEDBACK} as its topic")
-    return line
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +35,7 @@ def cut(path: Path, live: int | None) -> Cut:
     live = min(20_000, len(places) // 10) if live is None else live
     if not 0 < live < len(places):
         raise EventFileError(
-            f"the file has {len(places):,} transactions: LIVE={live} leaves nothing to stream, or no history before it"
+            f"the file has {len(places):,} transactions; LIVE={live} leaves nothing to stream or no history before it"
         )
     first = places[-live]
     starts_at, live_from, ends_at = _times(path, first)
@@ -91,17 +44,12 @@ def cut(path: Path, live: int | None) -> Cut:
 
 def _times(path: Path, first: int) -> tuple[dt.datetime, dt.datetime, dt.datetime]:
     """Return when the stream starts, when its live part starts, and when it ends."""
-    times = [None, None, None]
-    for number, line in enumerate(read(path)):
-        at = moment(line) if times[0] is None or number >= first else None
-        if at is not None:
-            times[0] = times[0] or at
-            if number >= first:
-                times[1] = times[1] or at
-                times[2] = at
-    if times[0] is None or times[1] is None or times[2] is None:
+    times = (moment(line) for line in read(path))
+    starts_at = next((at for at in times if at), None)
+    live = [at for number, line in enumerate(read(path)) if number >= first and (at := moment(line))]
+    if starts_at is None or not live:
         raise EventFileError("no message of the file can be read")
-    return times[0], times[1], times[2]
+    return starts_at, live[0], live[-1]
 
 
 def moment(line: Line) -> dt.datetime | None:

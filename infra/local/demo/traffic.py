@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from google.cloud import pubsub_v1
+from google.cloud.pubsub_v1 import PublisherClient
 
-from infra.local.demo.stream import TRANSACTIONS, Line
+from shared.contract.events_file import TRANSACTIONS, Line
 from shared.contract.feedback import decode_feedback
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
@@ -42,7 +42,7 @@ class Publisher:
 
     def __init__(self, project: str) -> None:
         self.sent = Sent()
-        self._client = pubsub_v1.PublisherClient()
+        self._client = PublisherClient()
         self._project = project
         self._pending: list[Future[str]] = []
 
@@ -53,7 +53,7 @@ class Publisher:
         stop: Callable[[], bool] = lambda: False,
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Publish `lines`, `per_second` of them (None: as fast as they are taken), until they end or `stop` says so."""
+        """Publish `lines` until they end or `stop` says so; `per_second` None is as fast as they are taken."""
         started = time.monotonic()
         for n, line in enumerate(lines, start=1):
             self.sent.count(line)

@@ -1,0 +1,92 @@
+"""The local cloud and both functions in the foreground, until Ctrl-C: `make up`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from infra.local.cloud import LocalCloud, Ports, export_lines
+from infra.local.errors import LocalCloudError
+
+_PORTS = {
+    "pubsub": 8085,
+    "storage": 9023,
+    "bigquery": 9050,
+    "bigquery_grpc": 9060,
+    "score": 8080,
+    "label": 8081,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until interrupted; return the exit status."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    ports = Ports(**{name: getattr(options, f"{name}_port") for name in _PORTS})
+    try:
+        with console.status("starting ...") as status:
+            shutil.rmtree(options.home, ignore_errors=True)
+            cloud = LocalCloud(
+                options.home, ports, options.pubsub, on_step=lambda step: status.update(f"starting {step} ...")
+            ).__enter__()
+            cloud.start_functions()
+    except LocalCloudError as error:
+        console.print(f"make up: {error}", style="red")
+        return 1
+    return _serve(cloud, console)
+
+
+def _serve(cloud: LocalCloud, console: Console) -> int:
+    try:
+        console.print(_greeting(cloud), soft_wrap=True)
+        cloud.wait()
+    except KeyboardInterrupt:
+        console.print("\nstopping ...")
+    except LocalCloudError as error:
+        console.print(f"make up: {error}", style="red")
+        return 1
+    finally:
+        cloud.__exit__(None, None, None)
+    return 0
+
+
+def _greeting(cloud: LocalCloud) -> str:
+    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). In another shell, paste:
+
+{export_lines(cloud.addresses)}
+
+Then publish to pix-transactions and query {cloud.settings.dataset}.scores, for instance:
+
+  .venv/bin/python -m infra.local.example
+
+Logs are in {cloud.home}. Ctrl-C stops everything."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    for name, port in _PORTS.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}-port",
+            type=int,
+            default=port,
+            metavar="PORT",
+            help="0 for any that is free (default: %(default)s)",
+        )
+    parser.add_argument(
+        "--pubsub", choices=("google", "embedded"), help="which Pub/Sub (default: Google's emulator if installed)"
+    )
+    parser.add_argument(
+        "--home",
+        type=Path,
+        default=Path(".local/cloud"),
+        help="folder for its files, emptied first (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

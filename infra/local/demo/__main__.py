@@ -1,0 +1,99 @@
+"""Watch the whole loop on this machine: history, a model, live traffic, labels, a retraining and a swap under load.
+
+Exit status 0 says that nothing was lost and that the second model served.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import math
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from infra.local.demo import run
+from infra.local.demo.stream import cut
+from infra.local.errors import LocalCloudError
+from infra.local.simulator import SimulationConfig, SimulationError, simulate
+from jobs.replay import bar
+from shared.errors import PixError
+
+HISTORY = 200_000  # simulated transactions before the live part
+DAYS = 180  # of which the first half can have matured labels
+LIVE = 20_000
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; return the exit status."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
+    try:
+        events = options.events or _simulated(options, home, console)
+        where = cut(events, options.live if options.events else options.transactions)
+        return run.demo(events, where, home, console)
+    except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
+        console.print(f"demo: {error}", style="red")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\ninterrupted; everything is stopped")
+        return 130
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Path:
+    """Write a simulated event file and return its path."""
+    total = HISTORY + options.transactions
+    config = SimulationConfig(
+        transactions=total,
+        days=math.ceil(DAYS * total / (HISTORY + LIVE)),
+        end=dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0),
+        seed=options.seed,
+    )
+    path = home / "events.ndjson"
+    with bar(console) as progress, path.open("wb") as file:
+        task = progress.add_task("simulate", total=total)
+        for line in simulate(config):
+            file.write(line)
+            progress.advance(task, advance=line.startswith(b'{"topic":"pix-transactions"'))
+    return path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--transactions", type=_positive, default=LIVE, metavar="N", help="live transactions (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=7, metavar="S", help="seed of the simulator (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--events",
+        type=Path,
+        metavar="FILE",
+        help='instead of the simulator: {"topic": "pix-transactions"|"pix-feedback", "data": {...}} a line, in time order',
+    )
+    parser.add_argument(
+        "--live", type=_positive, metavar="N", help="with --events: how many transactions are streamed, the last ones"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+"""The steps of the demo, in order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+
+from infra.local.cloud import LocalCloud
+from infra.local.demo.report import Questions, Result, Window, collect, render
+from infra.local.demo.stream import Cut, moment
+from infra.local.demo.traffic import Publisher
+from jobs.replay import bar
+from shared.contract.events_file import Line, read
+from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
+
+CALM, BURST = 0.2, 0.4  # shares of the live part before the retraining: at a steady pace, then as fast as possible
+CALM_SECONDS = 8.0
+RETRAIN_SECONDS = 45.0  # about as long as a retraining takes; the traffic beside it is paced to last longer
+RESERVE = 0.25  # share of the last part that is kept for the model that comes out of it
+DRAIN_SECONDS = 120.0
+
+
+class DemoFailed(Exception):
+    """A step of the demo did not work; the text says which and why."""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What was published when, by wall clock."""
+
+    burst: Window
+    calm: list[Window]
+
+
+def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
+    """Run every step and return the exit status. Raises DemoFailed, LocalCloudError, PixError."""
+    started = time.monotonic()
+    console.print(
+        f"{where.history:,} transactions of history from {where.starts_at:%Y-%m-%d}, then {where.live:,} live ones"
+    )
+    with (
+        _status(console) as tell,
+        LocalCloud(
+            home / "cloud",
+            pubsub="embedded",  # Google's emulator pushes several times slower
+            on_step=tell,
+            maturity_days=_maturity(where, console),
+            deadline_seconds=float("inf"),  # the events happened before they are streamed
+        ) as cloud,
+    ):
+        state = home / "history.npz"
+        _job(cloud, "replay", str(events), "--lines", str(where.line), "--state-out", str(state))
+        first = _retrain(cloud, console, where.live_from, promote="always")
+        tell("functions")
+        cloud.start_functions(state=f"memory://{state}")
+        since = _now()
+        publisher = Publisher(cloud.settings.project)
+        traffic, second = _live(cloud, events, where, publisher, console)
+        questions = Questions(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, since)
+        _drain(questions, publisher, console)
+        end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
+        with console.status("asking BigQuery ..."):
+            result = collect(questions, publisher.sent, traffic.burst, traffic.calm, end, second)
+    console.print(render(result))
+    console.print(f"Done in {time.monotonic() - started:.0f} s. {_verdict(result, first, second)}")
+    console.print(NEXT)
+    return 0 if _succeeded(result, second) else 1
+
+
+NEXT = """
+Try next:
+  make up                                              the local cloud to publish to and to query
+  make demo TRANSACTIONS=50000 SEED=3                  more traffic, another world
+  .venv/bin/python -m infra.local.simulator --help     event files of your own, for make demo EVENTS=file.ndjson"""
+
+
+def _maturity(where: Cut, console: Console) -> float:
+    """Return the maturity window in days: the usual one, or a third of a history that is too short for it."""
+    third = where.history_span / dt.timedelta(days=3)
+    if 2 * third >= MATURITY_DAYS:
+        return MATURITY_DAYS
+    console.print(
+        f"The history lasts {where.history_span / dt.timedelta(days=1):.1f} days, so a Pix that nobody reports "
+        f"counts as legitimate after {third:.1f} days here instead of {MATURITY_DAYS:g}."
+    )
+    return third
+
+
+def _job(cloud: LocalCloud, name: str, *arguments: str) -> str:
+    """Run a job as it runs in production, in its own process; return what it printed. Raises DemoFailed."""
+    process = _start_job(cloud, name, *arguments)
+    output, _ = process.communicate()
+    if process.returncode:
+        raise DemoFailed(f"jobs.{name} ended with {process.returncode}: {output.strip()[-500:]}")
+    return output
+
+
+def _start_job(cloud: LocalCloud, name: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 (our own job)
+        [sys.executable, "-m", f"jobs.{name}", *arguments],
+        env={**os.environ, **cloud.environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _retrain(cloud: LocalCloud, console: Console, as_of: dt.datetime, promote: str) -> str | None:
+    """Train and return the version that serves then, None if there was nothing to train on."""
+    console.print(f"training on what was known at {as_of:%Y-%m-%d %H:%M}")
+    return _served(_job(cloud, "retrain", "--as-of", as_of.isoformat(), "--promote", promote), console)
+
+
+def _served(output: str, console: Console) -> str | None:
+    outcome: dict[str, Any] = json.loads(output.strip().rpartition("\n")[2])
+    console.print(f"retraining: {outcome['outcome']} {outcome.get('version') or ''} ({outcome.get('reason', '')})")
+    return outcome.get("version") if outcome["outcome"] == "PROMOTED" else None
+
+
+def _live(
+    cloud: LocalCloud, events: Path, where: Cut, publisher: Publisher, console: Console
+) -> tuple[Traffic, str | None]:
+    """Stream the live part: calm, then a burst, then calm again beside a retraining and its swap."""
+    lines = list(itertools.islice(read(events), where.line, None))
+    quiet, burst = int(CALM * len(lines)), int((CALM + BURST) * len(lines))
+    with bar(console) as progress:
+        publish = _publishing(publisher, progress, len(lines))
+        calm = [_timed(lambda: publish(lines[:quiet], quiet / CALM_SECONDS))]
+        loud = _timed(lambda: publish(lines[quiet:burst], None))
+        job = _start_job(cloud, "retrain", "--as-of", _time_of(lines, burst).isoformat(), "--promote", "always")
+        calm.append(_timed(lambda: _beside(job, lines[burst:], publish)))
+    output, _ = job.communicate()
+    if job.returncode:
+        raise DemoFailed(f"jobs.retrain ended with {job.returncode}: {output.strip()[-500:]}")
+    return Traffic(loud, calm), _served(output, console)
+
+
+def _beside(job: subprocess.Popen[str], lines: list[Line], publish: Callable[..., None]) -> None:
+    """Publish while a job runs; what is left then goes after it."""
+    kept = max(1, int(RESERVE * len(lines)))
+    rest = iter(lines)
+    ended = lambda: job.poll() is not None  # noqa: E731
+    publish(itertools.islice(rest, len(lines) - kept), (len(lines) - kept) / RETRAIN_SECONDS, ended)
+    job.wait()
+    time.sleep(2 * POINTER_TTL_SECONDS)
+    publish(rest, max(1.0, kept / CALM_SECONDS))
+
+
+def _publishing(publisher: Publisher, progress: Progress, total: int) -> Callable[..., None]:
+    task = progress.add_task("publish", total=total)
+
+    def publish(lines: Any, per_second: float | None, stop: Callable[[], bool] = lambda: False) -> None:
+        publisher.publish(lines, per_second, stop, lambda n: progress.advance(task, n))
+        publisher.flush()
+
+    return publish
+
+
+def _timed(work: Callable[[], None]) -> Window:
+    start = _now()
+    work()
+    return Window(start, _now())
+
+
+def _time_of(lines: list[Line], place: int) -> dt.datetime:
+    """Return the event time that the stream had reached at a line."""
+    return next(at for line in reversed(lines[: place + 1]) if (at := moment(line)))
+
+
+def _drain(questions: Questions, publisher: Publisher, console: Console) -> None:
+    """Wait until every message has its row, or none came for a while."""
+    publisher.close()
+    expected = len(publisher.sent.ids) + publisher.sent.feedback + publisher.sent.malformed
+    deadline = time.monotonic() + DRAIN_SECONDS
+    with console.status("waiting for the last rows ..."):
+        while time.monotonic() < deadline:
+            if questions.scored() + questions.labelled() + questions.quarantined() >= expected:
+                return
+            time.sleep(0.5)
+
+
+def _succeeded(result: Result, second: str | None) -> bool:
+    return result.lost == 0 and result.duplicated == 0 and second is not None and bool(result.seconds_to_first_score)
+
+
+def _verdict(result: Result, first: str | None, second: str | None) -> str:
+    if _succeeded(result, second):
+        return "Nothing was lost, and the second model served."
+    if result.lost or result.duplicated:
+        return f"{result.lost} transactions were LOST, {result.duplicated} stand twice in the view."
+    return "Nothing was lost, but " + (
+        "no second model served." if first else "there was nothing to train a model on."
+    )
+
+
+@contextmanager
+def _status(console: Console) -> Iterator[Callable[[str], None]]:
+    """Tell each step on a line of its own."""
+    yield lambda step: console.print(f"starting {step} ...", style="dim")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
