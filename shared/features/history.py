@@ -73,7 +73,7 @@ class MemoryHistory:
         self._count(Facts.of_reports(reports))
 
     def state(self) -> State:
-        """Return all records; they share memory with this history until it grows."""
+        """Return all records; they change with this history: copy or dump them."""
         tables = tuple(Records(table.keys(), table.records[: len(table)]) for table in self._tables)
         return State(tables, self.sequence)
 

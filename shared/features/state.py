@@ -52,14 +52,14 @@ class State(NamedTuple):
     def load(cls, path: str | Path) -> State:
         """Read from a file. Raises Misconfigured if it is not there or of another layout."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 if str(file["layout"]) != LAYOUT_ID:
                     raise Misconfigured(
                         f"{path} was written for another layout of history; replay it from the events"
                     )
                 tables = tuple(Records(file[f"{x.kind}_keys"], file[f"{x.kind}_records"]) for x in LAYOUTS)
                 return cls(tables, int(file["sequence"]))
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise Misconfigured(f"{path} holds no state of history ({type(error).__name__})") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -36,8 +37,9 @@ def statistics_matrix(texts: Sequence[str | None]) -> NDArray[np.float64]:
     >>> statistics_matrix(['{"registered_accounts": 2}'])[:3, 0].tolist()
     [nan, 2.0, nan]
     """
-    rows = [_NOTHING if text is None else _numbers(_decode(text)) for text in texts]
-    return np.array(rows, dtype=np.float64).reshape(len(texts), len(STATISTICS)).T.copy()
+    rows = (_NOTHING if text is None else _numbers(_decode(text)) for text in texts)
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.float64, count=len(texts) * len(STATISTICS))
+    return flat.reshape(len(texts), len(STATISTICS)).T.copy()
 
 
 def _numbers(known: PayeeStatistics) -> tuple[float, ...]:

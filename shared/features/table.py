@@ -28,9 +28,9 @@ class Table:
         return len(self._rows)
 
     def fill(self, keys: Keys, records: Floats) -> None:
-        """Hold these records and no others."""
+        """Hold a copy of these records and no others."""
         self._rows = dict(zip(keys.tolist(), range(len(keys)), strict=True))
-        self.records = records
+        self.records = records.copy()
 
     def keys(self) -> Keys:
         """Return the keys in the order of their rows."""
@@ -40,7 +40,8 @@ class Table:
         """Return the row of each key, made where there is none, and the places of the keys that were new."""
         known, wanted = self._rows, keys.tolist()
         found = list(map(known.get, wanted))
-        used, new = len(known), []
+        used = len(known)
+        new: list[int] = []
         for place in [place for place, row in enumerate(found) if row is None]:
             found[place] = row = known.setdefault(wanted[place], len(known))
             if row == used + len(new):

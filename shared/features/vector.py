@@ -92,7 +92,7 @@ def message(m: Columns) -> Values:
 def statistics(m: Columns) -> Values:
     """Return what DICT said of the payee."""
     said = dict(zip(STATISTICS, m.statistics, strict=True))
-    windows = m.statistics[3:].reshape(-1, 3, len(m))  # settlements, rejected reports, five types of marker
+    windows = m.statistics[3:].reshape(7, 3, len(m))  # settlements, rejected reports, five types of marker
     markers = np.where(np.isnan(windows[2:]).all(axis=0), np.nan, np.nansum(windows[2:], axis=0))
     return {
         "dict_watermark_age": (m.at - said["watermark"]) / DAY,

@@ -73,7 +73,7 @@ class Replay:
         return reads
 
     def state(self) -> State:
-        """Return history as it stands now; it shares memory with this replay until that goes on."""
+        """Return history as it stands now; it changes as the replay goes on: copy or dump it."""
         return State(tuple(table.stored() for table in self._tables), self.sequence)
 
 

@@ -1,0 +1,101 @@
+"""History behind its port, and at rest."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.contract.event import Event
+from shared.errors import Misconfigured
+from shared.features.history import READ_WIDTH, MemoryHistory
+from shared.learning.replay import Replay
+from shared.ports import Claim, Observations
+from tests.unit.streams import event, events, report
+
+FIRST, LATER = Claim("v1", 1), Claim("v2", 2)
+
+
+def observe(history: MemoryHistoryAdapter, seen: list[Event], claim: Claim = FIRST) -> Observations:
+    return asyncio.run(history.observe(seen, claim))
+
+
+def test_a_redelivery_gets_the_first_reads_place_and_claim_and_counts_no_more() -> None:
+    history, one = MemoryHistoryAdapter(), event(0, 1)
+    first = observe(history, [event(0, 1), one])
+    again = observe(history, [one, event(0, 1)], LATER)
+    np.testing.assert_array_equal(again.reads[0], first.reads[1])
+    assert again.sequence.tolist() == [2, 3]
+    assert again.claims == [FIRST, LATER]
+    assert history.history.sequence == 3
+
+
+def test_a_transaction_twice_in_one_batch_counts_once() -> None:
+    history, one = MemoryHistoryAdapter(), event(0, 1)
+    seen = observe(history, [one, event(2, 1), one])
+    np.testing.assert_array_equal(seen.reads[0], seen.reads[2])
+    assert seen.sequence.tolist() == [1, 2, 1]
+
+
+def test_what_is_forgotten_is_the_oldest() -> None:
+    history = MemoryHistoryAdapter(claims=3)
+    batch = [event(0, 1, i) for i in range(4)]
+    observe(history, batch[:3])
+    observe(history, batch[3:])
+    assert observe(history, batch[1:], LATER).claims == [FIRST] * 3
+    assert observe(history, batch[:1], LATER).claims == [LATER]
+
+
+def test_a_batch_longer_than_the_memory_of_claims_is_observed_whole() -> None:
+    batch = [event(i % 5, (i + 1) % 5, i) for i in range(20)]
+    seen = observe(MemoryHistoryAdapter(claims=7), batch)
+    expected, _ = MemoryHistory().observe(batch)
+    np.testing.assert_allclose(seen.reads, expected, rtol=1.2e-7, atol=1e-7)
+    assert seen.sequence.tolist() == list(range(1, 21))
+
+
+def test_no_events_give_no_reads() -> None:
+    seen = observe(MemoryHistoryAdapter(), [])
+    assert (seen.reads.shape, seen.claims) == ((0, READ_WIDTH), [])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(events(), max_size=30), st.lists(events(), min_size=1, max_size=10))
+def test_a_dump_goes_on_where_it_stopped(past: list[Event], future: list[Event]) -> None:
+    history = MemoryHistory()
+    history.observe(past)
+    goes_on = MemoryHistory(history.state())
+    for one, other in zip(history.observe(future), goes_on.observe(future), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_replayed_state_is_loaded_from_its_file(tmp_path: Path) -> None:
+    past, path = [event(0, 1), event(1, 2, 5)], tmp_path / "history.npz"
+    history = MemoryHistory()
+    history.observe(past)
+    history.report([report(0, 1)])
+    Replay(history.state()).state().dump(path)
+    one, other = history.observe([event(0, 1, 9)]), MemoryHistoryAdapter.load(path).history.observe([event(0, 1, 9)])
+    np.testing.assert_array_equal(one[0], other[0])
+    assert one[1].tolist() == other[1].tolist() == [3]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 nonsense"])
+def test_a_file_that_holds_no_state_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "history.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(Misconfigured):
+        MemoryHistory.load(path)
+
+
+def test_a_state_of_another_layout_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.npz"
+    np.savez(path, allow_pickle=False, layout=np.array("another"), sequence=np.array(0))
+    with pytest.raises(Misconfigured, match="layout"):
+        MemoryHistory.load(path)
