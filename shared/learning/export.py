@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import joblib
@@ -26,13 +27,16 @@ def onnx_bytes(model: Any, inputs: int) -> bytes:
 
     The bytes depend on nothing but the model: no names made up on the way, no time.
     """
-    exported = to_onnx(
-        model,
-        name="pix-fraud",
-        initial_types=[("features", FloatTensorType([None, inputs]))],
-        options={"zipmap": False},
-        target_opset=_OPSET,
-    )
+    with warnings.catch_warnings():
+        # skl2onnx writes flags as booleans where protobuf wants integers; the lock pins a protobuf that takes them.
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        exported = to_onnx(
+            model,
+            name="pix-fraud",
+            initial_types=[("features", FloatTensorType([None, inputs]))],
+            options={"zipmap": False},
+            target_opset=_OPSET,
+        )
     _keep_fraud_probability(exported.graph)
     exported.producer_name, exported.producer_version, exported.doc_string = "pix-fraud-scoring", "", ""
     onnx.checker.check_model(exported)

@@ -30,7 +30,7 @@ def describe(column: NDArray[Any]) -> dict[str, Any]:
     0.3333333333333333
     """
     present = np.sort(column[~np.isnan(column)].astype(np.float64))
-    missing = 1.0 - len(present) / len(column) if len(column) else 1.0
+    missing = float(np.isnan(column).mean())
     summary: dict[str, Any] = {"count": len(column), "missing": missing}
     if not len(present):
         return summary | {"mean": None, "std": None, "median": None, "quantiles": {}, "edges": [], "counts": []}

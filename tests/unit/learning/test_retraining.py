@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jobs.moving import Mover
+from shared.errors import Misconfigured, Unavailable
+from shared.learning.publish import standing, swap
+from shared.learning.retraining import retrain
+from shared.scoring.bundle import Manifest, path
+from shared.scoring.champion import read_bundle
+from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
+
+
+def manifest(bench: Bench, version: str) -> Manifest:
+    return msgspec.json.decode(bench.blobs.objects[path(version, "manifest.json")].data, type=Manifest)
+
+
+def test_the_first_model_serves_if_it_beats_the_rules_and_the_same_again_does_not_replace_it() -> None:
+    bench = Bench()
+    first = retrain(bench.world(), QUICK, request(), silent)
+    assert first.outcome == "PROMOTED"
+    assert standing(bench.blobs).version == first.version
+    assert bench.runs.aliases == {"champion": first.version}
+    again = retrain(bench.world(), QUICK, request(), silent)
+    assert again.outcome == "REFUSED"
+    assert standing(bench.blobs).version == first.version
+    assert bench.actions() == ["PUBLISH", "SWAP", "PUBLISH", "REFUSE"]
+    one, two = (manifest(bench, outcome.version) for outcome in (first, again))
+    assert one.files["model.onnx"] == two.files["model.onnx"]
+    assert one.dataset_hash == two.dataset_hash == first.dataset_hash
+    assert again.metrics["average_precision"] == again.champion_metrics["average_precision"]
+
+
+def test_the_run_tells_version_figures_and_plots() -> None:
+    bench = Bench()
+    outcome = retrain(bench.world(), QUICK, request(), silent)
+    report = bench.runs.reports[outcome.run_id]
+    assert report.version == outcome.version
+    assert report.metrics["average_precision"] > 0.2
+    assert all(image.startswith(b"\x89PNG") for image in report.plots.values())
+    assert bench.runs.params[outcome.run_id]["dataset_hash"] == outcome.dataset_hash
+
+
+def _with_verdicts(table: pa.Table, verdicts: np.ndarray) -> pa.Table:
+    return table.set_column(table.schema.get_field_index("verdict"), "verdict", pa.array(verdicts))
+
+
+def test_a_challenger_that_learnt_from_shuffled_labels_loses() -> None:
+    table = examples().sort_by("initiated_at")
+    bench = Bench(table)
+    champion = retrain(bench.world(), QUICK, request(), silent).version
+    verdicts = np.array(table["verdict"].to_pylist())
+    past = int(len(verdicts) * 0.79)  # the last period keeps its true labels
+    verdicts[:past] = np.random.default_rng(1).permutation(verdicts[:past])
+    bench.exports.table = _with_verdicts(table, verdicts)
+    outcome = retrain(bench.world(), QUICK, request(), silent)
+    assert outcome.outcome == "REFUSED"
+    assert standing(bench.blobs).version == champion
+
+
+def test_without_a_champion_shuffled_labels_lose_to_the_rules() -> None:
+    table = examples()
+    verdicts = np.random.default_rng(1).permutation(np.array(table["verdict"].to_pylist()))
+    bench = Bench(_with_verdicts(table, verdicts))
+    assert retrain(bench.world(), QUICK, request(), silent).outcome == "REFUSED"
+    assert standing(bench.blobs).version is None
+
+
+def test_too_few_frauds_are_nothing_to_do_and_recorded() -> None:
+    table = examples(2_000)
+    bench = Bench(_with_verdicts(table, np.full(2_000, "LEGITIMATE")))
+    outcome = retrain(bench.world(), QUICK, request(), silent)
+    assert outcome.outcome == "NOTHING_TO_DO"
+    assert bench.actions() == ["NOTHING_TO_DO"]
+    assert not bench.blobs.objects
+
+
+@pytest.mark.parametrize(("promote", "serves"), [("never", False), ("always", True)])
+def test_a_person_may_decide_instead_of_the_gate(promote, serves) -> None:
+    bench = Bench()
+    outcome = retrain(bench.world(), QUICK, request(promote), silent)
+    assert (standing(bench.blobs).version == outcome.version) is serves
+    assert not serves or "by hand by tests" in bench.rows[-1].reason
+
+
+def test_whoever_swaps_meanwhile_wins() -> None:
+    bench = Bench()
+    first = retrain(bench.world(), QUICK, request(), silent).version
+    second = retrain(bench.world(), QUICK, request("always"), silent).version
+    world = bench.world()
+    publish_row = world.ledger
+
+    def meddle(row) -> None:
+        publish_row(row)
+        if row.action == "PUBLISH":
+            swap(bench.blobs, first, bench.now(), standing(bench.blobs))
+
+    bench.rows.clear()
+    object.__setattr__(world, "ledger", meddle)
+    outcome = retrain(world, QUICK, request("always"), silent)
+    assert outcome.outcome == "SWAP_LOST"
+    assert standing(bench.blobs).version == first != second
+    assert bench.actions() == ["PUBLISH", "REFUSE"]
+
+
+def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch) -> None:
+    bench = Bench()
+    world = bench.world()
+    monkeypatch.setattr("shared.learning.export.PARITY", -1.0)
+    with pytest.raises(Exception, match="differ"):
+        retrain(world, QUICK, request(), silent)
+    assert bench.runs.reports == {"run-0": None}
+    assert not bench.blobs.objects
+
+
+def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_the_registry() -> None:
+    bench = Bench()
+    first = retrain(bench.world(), QUICK, request(), silent).version
+    second = retrain(bench.world(), QUICK, request("always"), silent).version
+    assert bench.runs.aliases == {"champion": second, "previous": first}
+    mover = Mover(bench.blobs, lambda: bench.runs, bench.rows.append, bench.now, "me")
+    bench.runs.away = True
+    moved = mover.rollback("it was too strict")
+    assert (moved.from_version, moved.version) == (second, first)
+    assert standing(bench.blobs).version == first
+    bench.runs.away = False
+    mover.promote(second, "after all")
+    assert read_bundle(bench.blobs, standing(bench.blobs).version).version == second
+    assert [(row.action, row.actor, row.from_version, row.to_version) for row in bench.rows[-2:]] == [
+        ("ROLLBACK", "me", second, first),
+        ("SWAP", "me", first, second),
+    ]
+
+
+def test_a_rollback_without_a_version_before_changes_nothing() -> None:
+    bench = Bench()
+    with pytest.raises(Misconfigured):
+        Mover(bench.blobs, lambda: bench.runs, bench.rows.append, bench.now, "me").rollback("")
+    assert not bench.rows
+
+
+def test_a_service_that_is_away_leaves_all_as_it_was() -> None:
+    bench = Bench()
+    bench.exports.away = True
+    with pytest.raises(Unavailable):
+        retrain(bench.world(), QUICK, request(), silent)
+    assert not bench.rows
+    assert not bench.blobs.objects
+    assert bench.now() > dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.learning.config import SplitSpec
+from shared.learning.errors import NothingToDo
+from shared.learning.split import DAY, HOUR, require_both_classes, split_in_time
+
+specs = st.builds(
+    SplitSpec,
+    calibration=st.floats(0.05, 0.4),
+    test=st.floats(0.05, 0.4),
+    embargo=st.floats(0, 0.1),
+    embargo_hours_min=st.floats(0, 24),
+    span_days_min=st.just(2.0),
+    frauds_min=st.just(2),
+)
+times = st.lists(st.integers(0, 400 * DAY), min_size=1, max_size=300).map(lambda t: np.sort(np.array(t, np.int64)))
+
+
+@given(times, st.integers(-(10**15), 10**15), specs)
+def test_periods_follow_each_other_with_an_embargo_between(at, shift, spec) -> None:
+    try:
+        split = split_in_time(at + shift, spec)
+    except NothingToDo:
+        return
+    embargo = max(spec.embargo * (at[-1] - at[0]), spec.embargo_hours_min * HOUR) - 1
+    for earlier, later in itertools.pairwise(split):
+        assert earlier.stop <= later.start
+        assert at[later.start] - at[earlier.stop - 1] >= embargo
+    assert split.train.start == 0
+    assert split.test.stop == len(at)
+    assert all(period.start < period.stop for period in split)
+
+
+@given(times, st.integers(-(10**15), 10**15), specs)
+def test_a_split_does_not_depend_on_absolute_dates(at, shift, spec) -> None:
+    def split(values):
+        try:
+            return split_in_time(values, spec)
+        except NothingToDo as reason:
+            return str(reason)
+
+    assert split(at) == split(at + shift)
+
+
+SPEC = SplitSpec(0.2, 0.2, 0.01, 1, span_days_min=3, frauds_min=3)
+
+
+@pytest.mark.parametrize("at", [np.empty(0, np.int64), np.arange(1000) * HOUR // 20])
+def test_no_rows_or_too_short_a_span_is_nothing_to_do(at) -> None:
+    with pytest.raises(NothingToDo):
+        split_in_time(at, SPEC)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 0.0005])
+def test_too_few_of_either_class_in_a_period_is_nothing_to_do(share) -> None:
+    at = np.arange(1000) * HOUR
+    fraud = np.random.default_rng(0).random(1000) < share
+    with pytest.raises(NothingToDo, match="period holds"):
+        require_both_classes(fraud, split_in_time(at, SPEC), SPEC.frauds_min)
