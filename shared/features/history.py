@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.features.columns import Columns
 from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, Report
+from shared.features.index import Rows
 from shared.features.layout import (
     ACCOUNT,
     CONTACT,
@@ -25,7 +26,7 @@ from shared.features.layout import (
     TAINT,
 )
 from shared.features.state import Records, State
-from shared.features.table import Floats, Rows, Table, Touch
+from shared.features.table import Floats, Table, Touch
 
 __all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory", "Report"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.features.index import Index, Rows
 from shared.features.keys import Keys
 from shared.features.layout import RATES, Layout
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 _FIRST_CAPACITY = 1024
 _GROWTH = 1.5
@@ -20,38 +20,32 @@ class Table:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self._rows: dict[int, int] = {}
+        self._index = Index()
         self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.half_life))))
         self.records: Floats = np.empty((_FIRST_CAPACITY, layout.width))
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._index)
 
     def fill(self, keys: Keys, records: Floats) -> None:
         """Hold a copy of these records and no others."""
-        self._rows = dict(zip(keys.tolist(), range(len(keys)), strict=True))
+        self._index = Index(keys)
         self.records = records.copy()
 
     def keys(self) -> Keys:
         """Return the keys in the order of their rows."""
-        return np.fromiter(self._rows, dtype=np.uint64, count=len(self._rows))
+        return self._index.keys()
 
     def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
         """Return the row of each key, made where there is none, and the places of the keys that were new."""
-        known, wanted = self._rows, keys.tolist()
-        found = list(map(known.get, wanted))
-        used = len(known)
-        new: list[int] = []
-        for place in [place for place, row in enumerate(found) if row is None]:
-            found[place] = row = known.setdefault(wanted[place], len(known))
-            if row == used + len(new):
-                new.append(place)
+        used = len(self._index)
+        rows, new = self._index.rows(keys)
         if new:
             self._make_room(used)
-        return np.array(found, dtype=np.int64), new
+        return rows, new
 
     def _make_room(self, used: int) -> None:
-        size = len(self._rows)
+        size = len(self._index)
         if size > len(self.records):
             grown = np.empty((max(size, int(len(self.records) * _GROWTH)), self.layout.width))
             grown[:used] = self.records[:used]
