@@ -58,7 +58,7 @@ class BigQueryExports:
         """Delete what passed through; what cannot be deleted now goes by the bucket's lifecycle rule."""
         try:
             self._blobs.delete(prefix)
-        except (Unavailable, exceptions.NotFound) as error:
+        except (Unavailable, Misconfigured) as error:
             log.warning("export left behind", extra={"fields": {"prefix": prefix, "reason": type(error).__name__}})
 
 

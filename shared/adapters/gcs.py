@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 from google.api_core import exceptions
@@ -13,7 +14,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from shared.errors import PreconditionFailed, Unavailable
+from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.ports import Blob
 
 ATTEMPT_SECONDS = 10.0
@@ -21,14 +22,15 @@ TOTAL_SECONDS = 30.0
 
 T = TypeVar("T")
 _FAILURES = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, requests.RequestException)
-_RETRY = DEFAULT_RETRY.with_timeout(TOTAL_SECONDS)
 
 
 class GcsBlobs:
     """`shared.ports.Blobs` over one bucket, and files of it for bulk data."""
 
-    def __init__(self, bucket: storage.Bucket) -> None:
+    def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
+        """Try each request again for `patience` seconds."""
         self._bucket = bucket
+        self._sent: dict[str, Any] = {"timeout": ATTEMPT_SECONDS, "retry": DEFAULT_RETRY.with_timeout(patience)}
 
     @classmethod
     def connect(cls, project: str, bucket: str) -> GcsBlobs:
@@ -39,13 +41,16 @@ class GcsBlobs:
         """Return the object, or None if there is none. Raises Unavailable."""
         blob = self._bucket.blob(name)
         try:
-            data = _answer(partial(blob.download_as_bytes, timeout=ATTEMPT_SECONDS, retry=_RETRY))
+            data = _answer(partial(blob.download_as_bytes, **self._sent))
         except exceptions.NotFound:
             return None
         return Blob(data, int(blob.generation))
 
     def write(self, name: str, data: bytes, if_generation: int) -> int:
-        """Write the object if it still is at `if_generation`. Raises PreconditionFailed, Unavailable."""
+        """Write the object if it still is at `if_generation`.
+
+        Raises PreconditionFailed, Unavailable, Misconfigured.
+        """
         blob = self._bucket.blob(name)
         try:
             _answer(
@@ -54,31 +59,38 @@ class GcsBlobs:
                     data,
                     content_type="application/octet-stream",
                     if_generation_match=if_generation,
-                    timeout=ATTEMPT_SECONDS,
-                    retry=_RETRY,
+                    **self._sent,
                 )
             )
         except exceptions.PreconditionFailed as error:
             raise PreconditionFailed(f"{name} is no longer at generation {if_generation}") from error
         except exceptions.NotFound as error:
-            raise Unavailable(f"bucket {self._bucket.name} does not exist") from error
+            raise self._no_bucket() from error
         return int(blob.generation)
 
     def download(self, prefix: str, folder: Path) -> list[Path]:
-        """Save the objects under `prefix` as numbered files in `folder`. Raises Unavailable."""
+        """Save the objects under `prefix` as numbered files in `folder`. Raises Unavailable, Misconfigured."""
         files = []
-        for i, blob in enumerate(_answer(partial(self._listed, prefix))):
+        for i, blob in enumerate(self._listed(prefix)):
             files.append(folder / f"{i:06d}-{Path(blob.name).name}")
-            _answer(partial(blob.download_to_filename, files[-1], timeout=ATTEMPT_SECONDS, retry=_RETRY))
+            _answer(partial(blob.download_to_filename, files[-1], **self._sent))
         return files
 
     def delete(self, prefix: str) -> None:
-        """Delete the objects under `prefix`. Raises Unavailable."""
-        for blob in _answer(partial(self._listed, prefix)):
-            _answer(partial(blob.delete, timeout=ATTEMPT_SECONDS, retry=_RETRY))
+        """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""
+        for blob in self._listed(prefix):
+            with suppress(exceptions.NotFound):  # gone already
+                _answer(partial(blob.delete, **self._sent))
 
     def _listed(self, prefix: str) -> list[storage.Blob]:
-        return list(self._bucket.list_blobs(prefix=prefix, timeout=ATTEMPT_SECONDS, retry=_RETRY))
+        pages = self._bucket.list_blobs(prefix=prefix, **self._sent)
+        try:
+            return _answer(lambda: list(pages))
+        except exceptions.NotFound as error:
+            raise self._no_bucket() from error
+
+    def _no_bucket(self) -> Misconfigured:
+        return Misconfigured(f"bucket {self._bucket.name} does not exist; create it or set PIX_BUCKET")
 
 
 def _answer(request: Callable[[], T]) -> T:

@@ -1,0 +1,103 @@
+"""The port Blobs as both adapters keep it: in memory, and Cloud Storage behind the official client."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Client
+
+from infra.local.ports import free_port
+from shared.adapters.gcs import GcsBlobs
+from shared.adapters.memory import MemoryBlobs
+from shared.errors import Misconfigured, PreconditionFailed, Unavailable
+from shared.ports import Blobs
+from tests.contract.local_servers import PROJECT, storage_client
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("storage")
+    with storage_client(folder / "objects", folder / "log") as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", "gcs"])
+def blobs(request: pytest.FixtureRequest) -> Blobs:
+    return MemoryBlobs() if request.param == "memory" else in_a_bucket(request.getfixturevalue("client"))
+
+
+def in_a_bucket(client: Client) -> GcsBlobs:
+    return GcsBlobs(client.create_bucket(f"bucket-{uuid.uuid4().hex}"))
+
+
+def test_what_was_written_is_read_with_its_generation(blobs: Blobs) -> None:
+    assert blobs.read("models/current.json") is None
+    generation = blobs.write("models/current.json", b"one", 0)
+    assert blobs.read("models/current.json") == (b"one", generation)
+    later = blobs.write("models/current.json", b"", generation)
+    assert later != generation
+    assert blobs.read("models/current.json") == (b"", later)
+
+
+def test_a_write_at_another_generation_changes_nothing(blobs: Blobs) -> None:
+    first = blobs.write("a", b"one", 0)
+    second = blobs.write("a", b"two", first)
+    for stale in (0, first):
+        with pytest.raises(PreconditionFailed):
+            blobs.write("a", b"three", stale)
+    with pytest.raises(PreconditionFailed):
+        blobs.write("absent", b"x", first)
+    assert blobs.read("a") == (b"two", second)
+    assert blobs.read("absent") is None
+
+
+def test_of_many_who_write_at_one_generation_one_gets_through(blobs: Blobs) -> None:
+    generation = 0
+    for _ in range(5):
+
+        def attempt(i: int, read: int = generation) -> int | None:
+            try:
+                return blobs.write("a", b"%d" % i, read)
+            except PreconditionFailed:
+                return None
+
+        with ThreadPoolExecutor(6) as pool:
+            results = list(pool.map(attempt, range(6)))
+        [generation] = [result for result in results if result is not None]
+        assert blobs.read("a") == (b"%d" % results.index(generation), generation)
+
+
+def test_objects_under_a_prefix_are_saved_and_deleted_alone(client: Client, tmp_path: Path) -> None:
+    blobs = in_a_bucket(client)
+    for name in ("exports/1/b.parquet", "exports/1/a.parquet", "exports/10/c.parquet"):
+        blobs.write(name, name.encode(), 0)
+    files = blobs.download("exports/1/", tmp_path)
+    assert [file.read_bytes() for file in files] == [b"exports/1/a.parquet", b"exports/1/b.parquet"]
+    blobs.delete("exports/1/")
+    assert blobs.read("exports/1/a.parquet") is None
+    assert blobs.read("exports/10/c.parquet") is not None
+
+
+def test_a_bucket_that_does_not_exist_is_named(client: Client, tmp_path: Path) -> None:
+    blobs = GcsBlobs(client.bucket("nowhere"))
+    for attempt in (lambda: blobs.write("a", b"", 0), lambda: blobs.download("a", tmp_path)):
+        with pytest.raises(Misconfigured, match="nowhere"):
+            attempt()
+
+
+def test_a_storage_that_is_away_is_unavailable(tmp_path: Path) -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    with Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": endpoint}) as client:
+        blobs = GcsBlobs(client.bucket("b"), patience=0.1)
+        for attempt in (
+            lambda: blobs.read("a"),
+            lambda: blobs.write("a", b"", 0),
+            lambda: blobs.download("a", tmp_path),
+        ):
+            with pytest.raises(Unavailable):
+                attempt()
