@@ -25,6 +25,7 @@ from shared.errors import PixError
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # of which the first half can have matured labels
 LIVE = 20_000
+FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs more to learn from
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,6 +55,7 @@ def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Pat
         days=math.ceil(DAYS * total / (HISTORY + LIVE)),
         end=dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0),
         seed=options.seed,
+        fraud_rate=FRAUD_RATE,
     )
     path = home / "events.ndjson"
     with bar(console) as progress, path.open("wb") as file:
@@ -71,7 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--transactions", type=_positive, default=LIVE, metavar="N", help="live transactions (default: %(default)s)"
+        "--transactions",
+        type=_at_least_10,
+        default=LIVE,
+        metavar="N",
+        help="live transactions (default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=7, metavar="S", help="seed of the simulator (default: %(default)s)"
@@ -80,18 +86,21 @@ def _parser() -> argparse.ArgumentParser:
         "--events",
         type=Path,
         metavar="FILE",
-        help='instead of the simulator: {"topic": "pix-transactions"|"pix-feedback", "data": {...}} a line, in time order',
+        help="instead of the simulator: events of the contract in time order, one a line (see the README)",
     )
     parser.add_argument(
-        "--live", type=_positive, metavar="N", help="with --events: how many transactions are streamed, the last ones"
+        "--live",
+        type=_at_least_10,
+        metavar="N",
+        help="with --events: how many transactions are streamed, the last ones",
     )
     return parser
 
 
-def _positive(text: str) -> int:
+def _at_least_10(text: str) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if value < 10:
+        raise argparse.ArgumentTypeError("must be at least 10")
     return value
 
 

@@ -81,15 +81,11 @@ class Questions:
 
     def latency_ms(self, calm: list[Window]) -> tuple[float, float]:
         """Return median and 99th percentile from publish to decision, over messages published in calm windows."""
-        within = " OR ".join(
-            f"published_at BETWEEN TIMESTAMP '{w.start.isoformat()}' AND TIMESTAMP '{w.end.isoformat()}'"
-            for w in calm
-        )
-        rows = self._ask(
+        sql = (
             "SELECT TIMESTAMP_DIFF(scored_at, published_at, MICROSECOND) / 1000 AS ms "
-            f"FROM {{scores}} WHERE published_at >= @since AND ({within})"
+            "FROM {scores} WHERE published_at BETWEEN @start AND @end"
         )
-        waits = np.array([row.ms for row in rows], dtype=float)
+        waits = np.array([row.ms for w in calm for row in self._ask(sql, start=w.start, end=w.end)], dtype=float)
         return (float(np.percentile(waits, 50)), float(np.percentile(waits, 99))) if len(waits) else (np.nan, np.nan)
 
     def throughput(self, burst: Window) -> float:

@@ -31,6 +31,7 @@ CALM_SECONDS = 8.0
 RETRAIN_SECONDS = 45.0  # about as long as a retraining takes; the traffic beside it is paced to last longer
 RESERVE = 0.25  # share of the last part that is kept for the model that comes out of it
 DRAIN_SECONDS = 120.0
+JOB_NICENESS = 10  # a job in the cloud has CPUs of its own; here it gets what the functions leave
 
 
 class DemoFailed(Exception):
@@ -76,7 +77,7 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
             result = collect(questions, publisher.sent, traffic.burst, traffic.calm, end, second)
     console.print(render(result))
     console.print(f"Done in {time.monotonic() - started:.0f} s. {_verdict(result, first, second)}")
-    console.print(NEXT)
+    console.print(NEXT, soft_wrap=True)
     return 0 if _succeeded(result, second) else 1
 
 
@@ -112,6 +113,7 @@ def _start_job(cloud: LocalCloud, name: str, *arguments: str) -> subprocess.Pope
     return subprocess.Popen(  # noqa: S603 (our own job)
         [sys.executable, "-m", f"jobs.{name}", *arguments],
         env={**os.environ, **cloud.environment},
+        preexec_fn=lambda: os.nice(JOB_NICENESS),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -151,11 +153,10 @@ def _beside(job: subprocess.Popen[str], lines: list[Line], publish: Callable[...
     """Publish while a job runs; what is left then goes after it."""
     kept = max(1, int(RESERVE * len(lines)))
     rest = iter(lines)
-    ended = lambda: job.poll() is not None  # noqa: E731
-    publish(itertools.islice(rest, len(lines) - kept), (len(lines) - kept) / RETRAIN_SECONDS, ended)
+    beside = len(lines) - kept
+    publish(itertools.islice(rest, beside), beside / RETRAIN_SECONDS, lambda: job.poll() is not None)
     job.wait()
-    time.sleep(2 * POINTER_TTL_SECONDS)
-    publish(rest, max(1.0, kept / CALM_SECONDS))
+    publish(rest, kept / (2 * POINTER_TTL_SECONDS))
 
 
 def _publishing(publisher: Publisher, progress: Progress, total: int) -> Callable[..., None]:

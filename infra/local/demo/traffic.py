@@ -56,12 +56,12 @@ class Publisher:
         """Publish `lines` until they end or `stop` says so; `per_second` None is as fast as they are taken."""
         started = time.monotonic()
         for n, line in enumerate(lines, start=1):
+            if per_second is not None:
+                time.sleep(max(0.0, started + n / per_second - time.monotonic()))
             self.sent.count(line)
             topic = self._client.topic_path(self._project, line.topic)
             self._pending.append(self._client.publish(topic, bytes(line.data)))
             on_progress(1)
-            if per_second is not None:
-                time.sleep(max(0.0, started + n / per_second - time.monotonic()))
             if len(self._pending) >= 2_000:
                 self.flush()
             if stop():

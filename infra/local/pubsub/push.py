@@ -25,7 +25,7 @@ class PushWindow:
 
     SMALLEST = 1
     FIRST = 4
-    LARGEST = 256
+    LARGEST = 1000
     PAUSE = Backoff(0.1, 1.0)
 
     def __init__(self) -> None:
