@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -25,33 +26,31 @@ _PORTS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     console = Console(highlight=False)
     ports = Ports(**{name: getattr(options, f"{name}_port") for name in _PORTS})
     try:
-        with console.status("starting ...") as status:
-            shutil.rmtree(options.home, ignore_errors=True)
-            cloud = LocalCloud(
-                options.home, ports, options.pubsub, on_step=lambda step: status.update(f"starting {step} ...")
-            ).__enter__()
+        with (
+            console.status("starting ...") as status,
+            LocalCloud(
+                _emptied(options.home), ports, options.pubsub, lambda step: status.update(f"starting {step} ...")
+            ) as cloud,
+        ):
             cloud.start_functions()
-    except LocalCloudError as error:
-        console.print(f"make up: {error}", style="red")
-        return 1
-    return _serve(cloud, console)
-
-
-def _serve(cloud: LocalCloud, console: Console) -> int:
-    try:
-        console.print(_greeting(cloud), soft_wrap=True)
-        cloud.wait()
+            status.stop()
+            console.print(_greeting(cloud), soft_wrap=True)
+            cloud.wait()
     except KeyboardInterrupt:
-        console.print("\nstopping ...")
+        console.print("\nstopped")
     except LocalCloudError as error:
-        console.print(f"make up: {error}", style="red")
+        console.print(f"make up: {error}", style="red", soft_wrap=True)
         return 1
-    finally:
-        cloud.__exit__(None, None, None)
     return 0
+
+
+def _emptied(home: Path) -> Path:
+    shutil.rmtree(home, ignore_errors=True)
+    return home
 
 
 def _greeting(cloud: LocalCloud) -> str:

@@ -9,6 +9,7 @@ import argparse
 import datetime as dt
 import math
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs mo
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
     try:
