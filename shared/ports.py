@@ -5,7 +5,7 @@ Each has an in-memory twin in `shared.adapters.memory` and one adapter per vendo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.contract.rows import Record
+from shared.features.verdicts import Said
 
 
 class Claim(NamedTuple):
@@ -44,6 +45,42 @@ class History(Protocol):
         An event that was observed before gets the very reads, place and claim of the first time and counts no more.
         Raises Unavailable.
         """
+        ...
+
+
+class Parties(NamedTuple):
+    """The pseudonyms whose records a report about a Pix concerns."""
+
+    payer_id: str
+    payee_id: str
+    device_id: str | None
+
+
+class Statement(NamedTuple):
+    """What was said about a Pix."""
+
+    end_to_end_id: str
+    parties: Parties
+    said: Said
+
+
+class Verdicts(Protocol):
+    """The memory of the score, as it is told what became of a Pix."""
+
+    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+        """Count each verdict, or take back what it overrides, by `shared.features.verdicts`.
+
+        Return after how many transactions each was counted, None where it changes nothing. Repeating a statement
+        changes nothing and gives the first answer. Raises Unavailable.
+        """
+        ...
+
+
+class Lookup(Protocol):
+    """Transactions that were scored before."""
+
+    async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
+        """Return the parties of each transaction that is known. Raises Unavailable."""
         ...
 
 

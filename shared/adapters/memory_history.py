@@ -1,4 +1,4 @@
-"""`shared.ports.History` in the memory of one process."""
+"""`shared.ports.History` and `shared.ports.Verdicts` in the memory of one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.history import READ_WIDTH, MemoryHistory, Report
-from shared.ports import Claim, Observations
+from shared.features.verdicts import SaidLog
+from shared.ports import Claim, Observations, Statement
 
 CLAIMS = 50_000
 """Transactions whose first reads are remembered: an hour of redeliveries at 14 a second."""
@@ -27,6 +28,7 @@ class MemoryHistoryAdapter:
         self._reads = np.empty((claims, READ_WIDTH), dtype=np.float32)
         self._sequence = np.empty(claims, dtype=np.int64)
         self._next = 0
+        self._said = SaidLog()
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryHistoryAdapter:
@@ -45,9 +47,12 @@ class MemoryHistoryAdapter:
             [each for part in parts for each in part.claims],
         )
 
-    def report(self, reports: Sequence[Report]) -> None:
-        """Count verdicts, or take them back."""
-        self.history.report(reports)
+    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+        """Count each verdict, or take back what it overrides; return after how many transactions that was."""
+        for id_, parties, said in statements:
+            told = self._said.hear(id_, said, self.history.sequence)
+            self.history.report([Report(*parties, each.reported_at, each.fraud, each.sign) for each in told])
+        return [self._said.counted_at(id_, said) for id_, _, said in statements]
 
     def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Observe at most as many events as claims are kept."""

@@ -64,14 +64,21 @@ class MemoryHistory:
         Return reads [n, READ_WIDTH], named by READ_NAMES, and the places [n] of the events in the order of history.
         """
         columns = events if isinstance(events, Columns) else Columns.of(events)
-        reads = self._count(Facts.of_events(columns))
+        reads = self.count(Facts.of_events(columns))
         first = self.sequence + 1
         self.sequence += len(columns)
         return reads, np.arange(first, self.sequence + 1, dtype=np.int64)
 
     def report(self, reports: Sequence[Report]) -> None:
         """Count verdicts, or take them back."""
-        self._count(Facts.of_reports(reports))
+        self.count(Facts.of_reports(reports))
+
+    def count(self, facts: Facts) -> Reads:
+        """Read history [n, READ_WIDTH] before each of n events or reports, then count it; `sequence` stays."""
+        reads = np.full((len(facts), READ_WIDTH), np.nan, dtype=np.float32)
+        for run in _runs(facts):
+            self._count_run(facts[run], reads[run])
+        return reads
 
     def state(self) -> State:
         """Return all records; they change with this history: copy or dump them."""
@@ -86,12 +93,6 @@ class MemoryHistory:
     def load(cls, path: str | Path) -> MemoryHistory:
         """Return history as it was dumped. Raises Misconfigured."""
         return cls(State.load(path))
-
-    def _count(self, facts: Facts) -> Reads:
-        reads = np.full((len(facts), READ_WIDTH), np.nan, dtype=np.float32)
-        for run in _runs(facts):
-            self._count_run(facts[run], reads[run])
-        return reads
 
     def _count_run(self, facts: Facts, reads: Reads) -> None:
         """Count events of which none is paid from an account that an earlier one paid into."""

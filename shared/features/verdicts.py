@@ -38,3 +38,29 @@ def changes(before: Said | None, now: Said) -> list[Change]:
 
 def _change(said: Said, sign: int) -> Change:
     return Change(said.verdict is Verdict.FRAUD, said.reported_at, sign)
+
+
+class Heard(NamedTuple):
+    """A verdict that came into force, and after how many transactions it was counted, if it was."""
+
+    said: Said
+    sequence: int | None
+
+
+class SaidLog:
+    """What was said about each Pix, by EndToEndId, so that a report that is repeated or older changes nothing."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, list[Heard]] = {}
+
+    def hear(self, end_to_end_id: str, now: Said, sequence: int) -> list[Change]:
+        """Return what history has to count after `sequence` transactions, and take note."""
+        log = self.heard.setdefault(end_to_end_id, [])
+        told = changes(log[-1].said if log else None, now)
+        if told or not log:
+            log.append(Heard(now, sequence if told else None))
+        return told
+
+    def counted_at(self, end_to_end_id: str, said: Said) -> int | None:
+        """Return the sequence at which it was counted, None if it never was."""
+        return next((each.sequence for each in self.heard.get(end_to_end_id, ()) if each.said == said), None)

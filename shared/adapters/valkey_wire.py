@@ -1,0 +1,99 @@
+"""What the client and history.lua tell each other, in bytes. Numbers are little-endian, keys 8 bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.contract.fields import Verdict
+from shared.features.columns import Columns
+from shared.features.facts import Facts
+from shared.features.history import READ_WIDTH
+from shared.features.keys import keys_of
+from shared.features.state import LAYOUT_ID
+from shared.features.verdicts import Heard, Said
+from shared.ports import Claim, Observations, Statement
+
+Argument = bytes | str | int
+
+SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
+"""The key by which the script is called; its hash tag, which all keys share, changes with the layout of records."""
+
+CLAIM = np.dtype([("sequence", "<f8"), ("scored_at", "<i8"), ("reads", "<f4", (READ_WIDTH,))])
+"""What a claim begins with; the model version follows."""
+NEVER = -1
+"""The sequence of what was not counted."""
+_HEARD = struct.Struct("<cdd")
+_VERDICTS = {verdict.value[:1].encode(): verdict for verdict in Verdict}
+
+
+def observe_arguments(
+    events: Sequence[Event], claim: Claim, claim_seconds: int, record_seconds: int
+) -> list[Argument]:
+    """Return the arguments of `observe`."""
+    facts = Facts.of_events(Columns.of(events))
+    keys = np.stack((facts.payer, facts.payee, facts.pair, facts.handset, facts.device), axis=1)
+    numbers = np.concatenate((facts.at[:, None], facts.weights, facts.marks), axis=1)
+    return [
+        *("observe", claim_seconds, record_seconds),
+        *(struct.pack("<q", claim.scored_at), claim.model_version or ""),
+        *(keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
+        *(event.end_to_end_id for event in events),
+    ]
+
+
+def observations(claims: Sequence[bytes]) -> Observations:
+    """Return what `observe` answers."""
+    head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
+    versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
+    return Observations(
+        head["reads"].astype(np.float32),
+        head["sequence"].astype(np.int64),
+        [Claim(*each) for each in zip(versions, head["scored_at"].tolist(), strict=True)],
+    )
+
+
+def tell_arguments(statements: Sequence[Statement], record_seconds: int) -> list[Argument]:
+    """Return the arguments of `tell`."""
+    keys = keys_of([id_ or "" for statement in statements for id_ in statement.parties]).astype("<u8")
+    arguments: list[Argument] = ["tell", record_seconds]
+    for statement, own in zip(statements, keys.reshape(-1, 3), strict=True):
+        said = statement.said
+        arguments += [statement.end_to_end_id, said.verdict.value[:1], said.reported_at, own.tobytes()]
+    return arguments
+
+
+def sequences(counted: Iterable[int]) -> list[int | None]:
+    """Return what `tell` answers."""
+    return [None if each == NEVER else each for each in counted]
+
+
+def fill_arguments(
+    letter: str, keys: NDArray[np.uint64], records: NDArray[np.float64], record_seconds: int
+) -> list[Argument]:
+    """Return the arguments of `fill`."""
+    return ["fill", record_seconds, letter, keys.astype("<u8").tobytes(), records.astype("<f8").tobytes()]
+
+
+def encode_heard(log: Iterable[Heard]) -> bytes:
+    """Return what is stored of all that was said about a Pix."""
+    return b"".join(
+        _HEARD.pack(said.verdict.value[:1].encode(), said.reported_at, NEVER if sequence is None else sequence)
+        for said, sequence in log
+    )
+
+
+def decode_heard(log: bytes) -> list[Heard]:
+    """Return all that was said about a Pix.
+
+    >>> decode_heard(encode_heard([Heard(Said(Verdict.FRAUD, 10), 3)]))
+    [Heard(said=Said(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10), sequence=3)]
+    """
+    return [
+        Heard(Said(_VERDICTS[letter], int(at)), None if sequence == NEVER else int(sequence))
+        for letter, at, sequence in _HEARD.iter_unpack(log)
+    ]

@@ -1,0 +1,77 @@
+"""Every store of history that is there, behind one handle: in memory, the embedded server, an installed one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+from infra.local.processes import Supervisor
+from infra.local.valkey_server import Kind, ValkeyServer, find_server, valkey_server
+from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.adapters.valkey_history import ValkeyHistory
+from shared.ports import History, Verdicts
+
+Result = TypeVar("Result")
+SERVERS: tuple[Kind, ...] = ("embedded", "installed")
+PATIENT = 30.0  # seconds for a call, where no test is about time-outs
+
+
+class SharedHistory(History, Verdicts, Protocol):
+    """What score and label functions share."""
+
+
+class Store:
+    """A store in a loop of its own; `fresh` empties it."""
+
+    def __init__(self, runner: asyncio.Runner, server: ValkeyServer | None) -> None:
+        self._runner = runner
+        self.server = server
+        self.history: SharedHistory = MemoryHistoryAdapter()
+        self._clients: list[ValkeyHistory] = []
+        if server is not None:
+            self.history = self.client()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self._runner.run(work)
+
+    def client(self, call_seconds: float = PATIENT, **settings: int) -> ValkeyHistory:
+        """Return another client of the same server."""
+        assert self.server is not None
+        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, **settings))
+        return self._clients[-1]
+
+    def fresh(self) -> SharedHistory:
+        if self.server is None:
+            self.history = MemoryHistoryAdapter()
+        else:
+            self.run(self._clients[0].redis.flushall())
+        return self.history
+
+    def close(self) -> None:
+        for client in self._clients:
+            self.run(client.close())
+
+
+@contextmanager
+def store(kind: str, directory: Path) -> Iterator[Store]:
+    """Run a store of that kind; skip the test where it is not installed."""
+    with asyncio.Runner() as runner, Supervisor() as supervisor:
+        server = None if kind == "memory" else running(kind, directory, supervisor)
+        handle = Store(runner, server)
+        try:
+            yield handle
+        finally:
+            handle.close()
+
+
+def running(kind: str, directory: Path, supervisor: Supervisor) -> ValkeyServer:
+    if kind == "installed" and find_server() is None:
+        pytest.skip("neither valkey-server nor redis-server is installed, so history was not tested on a real one")
+    server = valkey_server(directory, "installed" if kind == "installed" else "embedded")
+    supervisor.start(server.child)
+    return server

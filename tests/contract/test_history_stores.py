@@ -1,0 +1,179 @@
+"""History is the same whatever keeps it: exact, each Pix counted once, each verdict once."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infra.local.valkey.store import Store as Server
+from shared.adapters.valkey_wire import observations, observe_arguments
+from shared.contract.event import Event
+from shared.contract.fields import Verdict
+from shared.features.facts import Report
+from shared.features.history import READ_NAMES, READ_WIDTH
+from shared.features.verdicts import Said, SaidLog
+from shared.ports import Claim, Observations, Parties, Statement
+from tests.contract.history_stores import SERVERS, Store, store
+from tests.unit.reference_history import ReferenceHistory
+from tests.unit.streams import DEVICES, MORNING, event, events
+
+FIRST, LATER = Claim("v1", 1), Claim(None, 2)
+HOUR = 3_600_000_000
+ONCE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module", params=["memory", *SERVERS])
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with store(request.param, tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with store(request.param, tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+def said(verdict: Verdict, hours: float) -> Said:
+    return Said(verdict, MORNING + round(hours * HOUR))
+
+
+def about(pix: Event, verdict: Verdict, hours: float) -> Statement:
+    return Statement(pix.end_to_end_id, Parties(pix.payer_id, pix.payee_id, pix.device_id), said(verdict, hours))
+
+
+def assert_same(one: Observations, other: Observations) -> None:
+    np.testing.assert_array_equal(one.reads, other.reads)
+    np.testing.assert_array_equal(one.sequence, other.sequence)
+    assert one.claims == other.claims
+
+
+_verdicts = st.sampled_from(list(Verdict))
+_hours = st.sampled_from([0, 1, 1, 2, 30, 2000])
+_steps = st.one_of(
+    st.lists(events(), min_size=1, max_size=8),
+    st.lists(st.tuples(st.integers(0, 50), _verdicts, _hours), min_size=1, max_size=4),
+    st.integers(0, 50),
+)
+
+
+@ONCE
+@given(st.lists(_steps, max_size=12))
+def test_any_batching_reports_and_redeliveries_give_what_plain_python_gives(bench: Store, steps: list[Any]) -> None:
+    """Reads agree to one unit in the last place of float32; sums that cancel, to 1e-7."""
+    history, reference, log = bench.fresh(), ReferenceHistory(), SaidLog()
+    seen: list[Event] = []
+    first: dict[str, tuple[list[float], int]] = {}
+    for step in steps:
+        if isinstance(step, list) and isinstance(step[0], tuple):
+            statements = [about(seen[i % len(seen)], verdict, hours) for i, verdict, hours in step if seen]
+            assert bench.run(history.tell(statements)) == tell_reference(reference, log, statements, len(seen))
+            continue
+        batch = seen[step : step + 3] if isinstance(step, int) else [*step, step[0]]
+        for pix in batch:
+            if pix.end_to_end_id not in first:
+                first[pix.end_to_end_id] = (reference.observe(pix), len(first) + 1)
+                seen.append(pix)
+        found = bench.run(history.observe(batch, FIRST))
+        expected = np.array([first[pix.end_to_end_id][0] for pix in batch], dtype=np.float32)
+        np.testing.assert_allclose(found.reads, expected.reshape(-1, READ_WIDTH), rtol=1.2e-7, atol=1e-7)
+        assert found.sequence.tolist() == [first[pix.end_to_end_id][1] for pix in batch]
+
+
+def tell_reference(
+    reference: ReferenceHistory, log: SaidLog, statements: list[Statement], sequence: int
+) -> list[int | None]:
+    for id_, parties, now in statements:
+        for change in log.hear(id_, now, sequence):
+            reference.report(Report(*parties, change.reported_at, change.fraud, change.sign))
+    return [log.counted_at(id_, now) for id_, _, now in statements]
+
+
+def test_a_redelivery_after_a_crash_gets_the_very_same_reads_place_and_claim(bench: Store) -> None:
+    history, batch = bench.fresh(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(20)]
+    first = bench.run(history.observe(batch, FIRST))
+    bench.run(history.observe([event(0, 1, 30)], FIRST))
+    again = bench.run((bench.client() if bench.server else history).observe(batch, LATER))
+    assert_same(again, first)
+    after = bench.run(history.observe([event(0, 1, 40)], LATER))
+    assert (after.sequence.tolist(), after.claims) == ([22], [LATER])
+
+
+def test_no_events_and_no_statements_change_nothing(bench: Store) -> None:
+    history = bench.fresh()
+    seen = bench.run(history.observe([], FIRST))
+    assert (seen.reads.shape, seen.claims) == ((0, READ_WIDTH), [])
+    assert bench.run(history.tell([])) == []
+
+
+def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: Store) -> None:
+    history, pix = bench.fresh(), event(0, 1, device_id=DEVICES[1])
+    bench.run(history.observe([pix], FIRST))
+
+    def frauds() -> list[float]:
+        reads = bench.run(history.observe([event(2, 1, 7200, device_id=DEVICES[1])], FIRST)).reads[0]
+        names = ("payee_frauds_received_30d", "device_frauds_30d", "payee_labelled_received_30d")
+        return [round(float(reads[READ_NAMES.index(name)]), 1) + 0.0 for name in names]
+
+    fraud, late = about(pix, Verdict.FRAUD, 1), about(pix, Verdict.LEGITIMATE, 0.5)
+    assert bench.run(history.tell([about(pix, Verdict.PENDING, 0.1)])) == [None]
+    assert bench.run(history.tell([fraud, fraud])) == [1, 1]
+    assert frauds() == [1.0, 1.0, 1.0]
+    assert bench.run(history.tell([fraud, late])) == [1, None]
+    assert frauds() == [1.0, 1.0, 1.0]
+    assert bench.run(history.tell([about(pix, Verdict.LEGITIMATE, 2)])) == [3]
+    assert frauds() == [0.0, 0.0, 1.0]
+    assert bench.run(history.tell([about(pix, Verdict.PENDING, 3)])) == [4]
+    assert frauds() == [0.0, 0.0, 0.0]
+    assert bench.run(history.tell([fraud])) == [1]  # an old delivery again: its first answer
+    assert frauds() == [0.0, 0.0, 0.0]
+
+
+def test_two_clients_at_once_count_each_pix_once_and_give_each_place_once(served: Store) -> None:
+    served.fresh()
+    one, other = served.client(), served.client()
+    batch = [event(i % 5, (i + 1) % 5, i) for i in range(60)]
+    parts = [batch[i : i + 6] for i in range(0, 60, 4)]
+
+    async def both() -> list[list[Observations]]:
+        work = [[client.observe(part, claim) for part in parts] for client, claim in ((one, FIRST), (other, LATER))]
+        return list(await asyncio.gather(*(asyncio.gather(*calls) for calls in work)))
+
+    outcomes: dict[str, set[tuple[bytes, int, Claim]]] = {}
+    for part, seen in itertools.chain(*(zip(parts, found, strict=True) for found in served.run(both()))):
+        for pix, reads, place, claim in zip(part, seen.reads, seen.sequence.tolist(), seen.claims, strict=True):
+            outcomes.setdefault(pix.end_to_end_id, set()).add((reads.tobytes(), place, claim))
+    assert all(len(each) == 1 for each in outcomes.values())
+    assert sorted(place for each in outcomes.values() for _, place, _ in each) == list(range(1, 61))
+
+
+def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store) -> None:
+    assert served.server
+    if served.server.kind == "embedded":
+        pytest.skip("the embedded server's clock is tested without waiting")
+    served.fresh()
+    pix = event()
+    for seconds in (100, 1000):
+        served.run(served.client(claim_seconds=seconds).observe([pix], FIRST))
+        (key,) = [key for key in served.run(served.client().redis.keys("*")) if pix.end_to_end_id.encode() in key]
+        assert seconds - 90 < served.run(served.client().redis.ttl(key)) <= seconds
+
+
+def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:
+    clock = [0.0]
+    server, pix = Server(lambda: clock[0]), event()
+
+    def place(at: float) -> int:
+        clock[0] = at
+        arguments = [each if isinstance(each, bytes) else str(each).encode() for each in observed]
+        return int(observations(cast("list[bytes]", server.run(arguments))).sequence[0])
+
+    observed = observe_arguments([pix], FIRST, 10, 10)
+    assert [place(at) for at in (0, 9, 18, 28, 37)] == [1, 1, 1, 2, 2]
