@@ -163,8 +163,8 @@ class LocalCloud:
             )
         )
         self._on_step("BigQuery")
-        child = self._bigquery.child(state=self.home, objects=objects, project=self.settings.project)
-        self._supervisor.start(child, timeout=60)
+        self.bigquery_server = self._bigquery.child(state=self.home, objects=objects, project=self.settings.project)
+        self._supervisor.start(self.bigquery_server, timeout=60)
 
     def _make_resources(self) -> None:
         self._on_step("tables, bucket and topics")

@@ -143,6 +143,10 @@ class ChildProcess:
         reaper.signal_group(self.pid, signal.SIGKILL)
         self._process.wait()
 
+    def kill(self) -> None:
+        """Kill the group at once, as `kill -9` does; a child that is restarted comes back."""
+        reaper.signal_group(self.pid, signal.SIGKILL)
+
     def output(self) -> str:
         """Return what the program printed since its last start."""
         with self.log_path.open("rb") as log:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from shared.errors import BundleRefused, Unavailable
-from shared.ports import Blobs
+from shared.ports import Blob, Blobs
 from shared.scoring.bundle import MANIFEST, POINTER, SERVED, Bundle, Pointer, path
 
 log = logging.getLogger(__name__)
@@ -44,18 +44,30 @@ class Champion:
         self._looked_at = self._clock()
         try:
             pointer = self._blobs.read(POINTER)
-            if pointer is None or pointer.generation == self._generation:
-                return
-            self._swap_to(msgspec.json.decode(pointer.data, type=Pointer).version)
-            self._generation = pointer.generation
-        except msgspec.MsgspecError:
-            log.error("pointer refused", extra={"fields": {"object": POINTER, "serving": self._serving()}})
-            self._generation = pointer.generation if pointer else None
-        except BundleRefused as error:
-            log.error("model refused", extra={"fields": {"reason": str(error), "serving": self._serving()}})
-            self._generation = pointer.generation if pointer else None
         except Unavailable as error:
-            log.warning("bucket unavailable", extra={"fields": {"reason": str(error), "serving": self._serving()}})
+            self._say(logging.WARNING, "bucket unavailable", str(error))
+            return
+        if pointer is not None and pointer.generation != self._generation:
+            self._follow(pointer)
+
+    def _follow(self, pointer: Blob) -> None:
+        """Swap to what a new pointer names, or say why not; a refused one is not looked at again."""
+        version = None
+        try:
+            version = msgspec.json.decode(pointer.data, type=Pointer).version
+            self._swap_to(version)
+        except msgspec.MsgspecError as error:
+            self._say(logging.ERROR, "pointer refused", type(error).__name__)
+        except BundleRefused as error:
+            self._say(logging.ERROR, "model refused", str(error), version)
+        except Unavailable as error:
+            self._say(logging.WARNING, "bucket unavailable", str(error), version)
+            return
+        self._generation = pointer.generation
+
+    def _say(self, level: int, message: str, reason: str, version: str | None = None) -> None:
+        fields = {"reason": reason, "version": version, "serving": self._serving()}
+        log.log(level, message, extra={"fields": fields})
 
     async def version(self, name: str) -> Bundle | None:
         """Return the bundle of that version, read from the bucket if need be; None if it cannot be had."""

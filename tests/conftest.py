@@ -1,0 +1,21 @@
+"""Fixtures that several folders of tests share."""
+
+import os
+
+import pytest
+
+# OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session")
+def trained_bundle() -> dict[str, bytes]:
+    """Return the files of a small bundle, trained on synthetic examples."""
+    from shared.learning.retraining import retrain
+    from shared.scoring.bundle import FILES, MANIFEST, path
+    from tests.unit.learning.synthetic import QUICK, Bench, request, silent
+
+    bench = Bench()
+    version = retrain(bench.world(), QUICK, request("never"), silent).version
+    assert version
+    return {name: bench.blobs.objects[path(version, name)].data for name in (*FILES, MANIFEST)}

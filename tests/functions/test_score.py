@@ -1,0 +1,169 @@
+"""The score function under functions-framework: what a delivery leaves behind, and how it is answered."""
+
+import base64
+import concurrent.futures
+import hashlib
+import json
+import random
+
+import pytest
+
+from shared.contract.transaction import decode_transaction
+from shared.errors import Malformed
+from tests.builders import encoded, push_body, transaction
+from tests.functions.world import ask, deliver, until, url
+
+SCORES = "SELECT * FROM pix.scores WHERE end_to_end_id IN UNNEST(@ids)"
+
+
+def scores(cloud, messages):
+    return ask(cloud, SCORES, ids=[message["end_to_end_id"] for message in messages])
+
+
+def test_a_push_becomes_one_row_with_decision_features_and_pseudonyms(cloud):
+    message = transaction(amount="321.09")
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    (row,) = scores(cloud, [message])
+    assert str(row.amount.normalize()) == "321.09"
+    assert row.decision in {"APPROVE", "HOLD", "REJECT"}
+    assert row.features["amount"] == pytest.approx(321.09)
+    assert row.features["new_device"] in (0.0, 1.0)
+    assert message["payer"]["account"] not in row.payer_id
+
+
+def test_an_eventarc_delivery_is_scored_like_a_push(cloud):
+    message = transaction()
+    headers = {
+        "content-type": "application/json",
+        "ce-id": "1",
+        "ce-source": "//pubsub.googleapis.com/projects/test/topics/pix-transactions",
+        "ce-specversion": "1.0",
+        "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+        "ce-time": "2026-11-20T14:32:05.500Z",
+    }
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))], headers=headers) == [204]
+    assert len(scores(cloud, [message])) == 1
+
+
+def test_a_redelivery_writes_the_same_row_again_and_the_view_shows_it_once(cloud):
+    message = transaction(payer__account="777001")
+    first = [204] * 20
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))] * 20) == first
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    (row,) = scores(cloud, [message])
+    raw = ask(
+        cloud,
+        "SELECT DISTINCT scored_at, decision, history_sequence, f_payer_sent_count_1h "
+        "FROM pix.score_events WHERE end_to_end_id = @id",
+        id=message["end_to_end_id"],
+    )
+    assert len(raw) == 1
+    assert row.scored_at == raw[0].scored_at
+    after = transaction(payer__account="777001")
+    deliver(url(cloud, "score"), [push_body(encoded(after))])
+    assert scores(cloud, [after])[0].features["payer_sent_count_1h"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_an_old_transaction_is_scored_and_marked_late(cloud):
+    message = transaction(initiated_at="2026-01-01T00:00:00Z")
+    deliver(url(cloud, "score"), [push_body(encoded(message))])
+    assert scores(cloud, [message])[0].late
+
+
+def spoilt(chance):
+    """Return a body that is no valid transaction, spoilt in one of many ways."""
+    message = transaction()
+    way = chance.randrange(12)
+    if way == 0:
+        return push_body(chance.randbytes(chance.randrange(1, 200)))
+    if way == 1:
+        return push_body(encoded(message)[: chance.randrange(1, 300)])
+    if way == 2:
+        return chance.randbytes(chance.randrange(200))
+    if way == 3:
+        return encoded({"message": {"data": "not base64!"}})
+    if way == 4:
+        return push_body(b'{"a":' * 5000)
+    if way == 5:
+        return encoded({"message": {"messageId": "1"}})
+    if way == 6:
+        return b"[" * 50_000
+    if way == 7:
+        return encoded(message)
+    if way == 8:
+        return push_body(json.dumps(message | {"amount": float("nan")}).encode())
+    field = chance.choice(sorted(message))
+    return push_body(encoded(message | {field: chance.choice([None, [], {}, -1, "", "x", 12345678909, True])}))
+
+
+def is_malformed(body):
+    try:
+        data = base64.b64decode(json.loads(body)["message"]["data"], validate=True)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return True
+    try:
+        decode_transaction(data)
+    except Malformed:
+        return True
+    return False
+
+
+def test_malformed_deliveries_by_the_thousand_each_leave_one_row_and_an_ack(cloud):
+    chance = random.Random(7)
+    bodies = [body for _ in range(2000) if is_malformed(body := spoilt(chance))] + [push_body(b"x" * 10_000_000)]
+    before = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine")[0].n
+    assert set(deliver(url(cloud, "score"), bodies)) == {204}
+    rows = ask(cloud, "SELECT * FROM pix.quarantine")
+    assert len(rows) - before == len(bodies)
+    assert {"not_json", "not_base64", "no_data", "not_an_envelope", "too_deep", "wrong_type", "too_large"} <= {
+        row.reason for row in rows
+    }
+    large = next(row for row in rows if row.reason == "too_large")
+    assert large.payload_sha256 == hashlib.sha256(b"x" * 10_000_000).hexdigest()
+    assert large.payload_bytes == 10_000_000
+
+
+def test_no_personal_data_reaches_a_log_or_a_table(cloud):
+    secrets = {
+        "tax_id": "39053344705",
+        "account": "90817263",
+        "key": "maria.silva@example.com",
+        "device": "d3v1c3-id",
+    }
+    good = transaction(
+        payer__tax_id=secrets["tax_id"],
+        payer__account=secrets["account"],
+        payee__key=secrets["key"],
+        payee__key_type="EMAIL",
+        device__id=secrets["device"],
+    )
+    spoilt = [good | {field: f"{secrets['tax_id']} {secrets['key']}"} for field in good if field != "device"]
+    names = [{secrets["tax_id"]: 1}, {"payer": {secrets["key"]: 1}}, [secrets["account"]], secrets["tax_id"]]
+    bodies = [push_body(encoded(message)) for message in (good, *spoilt, *names)]
+    deliver(url(cloud, "score"), [*bodies, encoded(good), secrets["tax_id"].encode()])
+    deliver(url(cloud, "label"), bodies)
+    tables = ("score_events", "quarantine", "feedback")
+    kept = "".join(str(list(row.values())) for name in tables for row in ask(cloud, f"SELECT * FROM pix.{name}"))
+    logged = "".join(path.read_text() for path in cloud.home.glob("*.log"))
+    for name, value in secrets.items():
+        assert value not in kept, f"{name} is in a table"
+        assert value not in logged, f"{name} is in a log"
+
+
+def test_killed_in_mid_stream_nothing_is_lost(cloud):
+    """Through Pub/Sub: what was in flight is delivered again once the function is back."""
+    from google.cloud import pubsub_v1
+
+    publisher = pubsub_v1.PublisherClient()
+    topic = publisher.topic_path(cloud.settings.project, "pix-transactions")
+    messages = [transaction(payer__account=f"88{i % 50}") for i in range(1500)]
+    restarts = cloud.functions["score"].restarts
+    with concurrent.futures.ThreadPoolExecutor(1) as killer:
+        futures = [publisher.publish(topic, encoded(message)) for message in messages]
+        until(lambda: len(scores(cloud, messages)) > 50)
+        killer.submit(cloud.functions["score"].kill).result()
+        for future in futures:
+            future.result(30)
+    until(lambda: len(scores(cloud, messages)) == len(messages))
+    assert cloud.functions["score"].restarts > restarts
+    publisher.stop()

@@ -1,0 +1,59 @@
+"""What the tests of the functions do again and again: deliver, ask, wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpx
+from google.cloud import bigquery
+
+from infra.local.cloud import LocalCloud
+
+PATIENCE = 60.0
+
+
+def url(cloud: LocalCloud, function: str) -> str:
+    """Return the address of a function."""
+    return f"http://127.0.0.1:{getattr(cloud.ports, function)}/"
+
+
+def deliver(
+    address: str, bodies: Iterable[bytes], at_once: int = 32, headers: dict[str, str] | None = None
+) -> list[int]:
+    """Post bodies, so many at once, and return the statuses in their order."""
+
+    async def run() -> list[int]:
+        limit = asyncio.Semaphore(at_once)
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+
+            async def post(body: bytes) -> int:
+                async with limit:
+                    return (await client.post(address, content=body, headers=headers)).status_code
+
+            return await asyncio.gather(*(post(body) for body in bodies))
+
+    return asyncio.run(run())
+
+
+def ask(cloud: LocalCloud, sql: str, **parameters: Any) -> list[bigquery.Row]:
+    """Return the rows of a query; list parameters are arrays of strings."""
+    kinds = [
+        bigquery.ArrayQueryParameter(name, "STRING", value)
+        if isinstance(value, list)
+        else bigquery.ScalarQueryParameter(name, "STRING", value)
+        for name, value in parameters.items()
+    ]
+    config = bigquery.QueryJobConfig(query_parameters=kinds)
+    return list(cloud.bigquery().query(sql, job_config=config).result(timeout=PATIENCE))
+
+
+def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Return what `condition` returns once it is true."""
+    give_up = time.monotonic() + patience
+    while not (value := condition()):
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.1)
+    return value
