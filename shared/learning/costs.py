@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.learning.config import CostSpec
 
 
-def losses(fraud: NDArray[np.bool_], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
+def losses(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
     """Return what APPROVE, HOLD and REJECT of each Pix cost, float64 [n, 3].
+
+    `fraud` [n] is whether each is a fraud, or the probability that it is; the costs then are expected ones.
 
     >>> spec = CostSpec(0.1, 0.8, review=5, friction_hold=1, friction_reject=20, review_share_max=0.01)
     >>> losses(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
     [[90.0, 23.0, 0.0], [0.0, 6.0, 20.0]]
     """
-    lost = fraud * amount * (1 - spec.recovered)
-    held = spec.review + lost * (1 - spec.review_detects) + ~fraud * spec.friction_hold
-    return np.column_stack([lost, held, ~fraud * spec.friction_reject])
+    bad = fraud.astype(np.float64)
+    lost = bad * amount * (1 - spec.recovered)
+    held = spec.review + lost * (1 - spec.review_detects) + (1 - bad) * spec.friction_hold
+    return np.column_stack([lost, held, (1 - bad) * spec.friction_reject])
 
 
 def with_rules(table: NDArray[np.float64], by_rule: NDArray[np.int8]) -> NDArray[np.float64]:
