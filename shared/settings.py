@@ -14,21 +14,28 @@ LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
 MATURITY_DAYS = 87.0
 """80 days to open an infraction report and 7 to analyse it (Regulamento do Pix, MED)."""
 POINTER_TTL_SECONDS = 5.0
+CLAIM_SECONDS = 900
+"""Longer than the longest pause between two deliveries of a message: 60 s to acknowledge and 600 s of back-off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What differs from one deployment to the next; each field names its environment variable.
 
-    `hmac_key` comes from Secret Manager as an environment variable of the function; there is no default for it.
+    `hmac_key` comes from Secret Manager; only what makes pseudonyms has to have it.
+    `state` is memory:// or the address of a Valkey or Redis, redis://host:port; the names after it are about that.
     """
 
     project: str
-    hmac_key: str
+    hmac_key: str = ""
     hmac_key_version: int = 1
     dataset: str = "pix"
     bucket: str = "pix-models"
     state: str = "memory://"
+    state_connect_seconds: float = 0.25
+    state_call_seconds: float = 0.5
+    state_claim_seconds: int = CLAIM_SECONDS
+    state_record_days: int = 180
     deadline_seconds: float = 40.0
     pointer_ttl_seconds: float = POINTER_TTL_SECONDS
     maturity_days: float = MATURITY_DAYS
@@ -53,7 +60,7 @@ class Settings:
         return {variable: str(getattr(self, name)) for name, variable, _ in _variables()}
 
 
-_REQUIRED = ("project", "hmac_key")
+_REQUIRED = ("project",)
 _OWN_NAMES = {
     "project": "GOOGLE_CLOUD_PROJECT",
     "bigquery_storage_emulator_host": "BIGQUERY_STORAGE_EMULATOR_HOST",

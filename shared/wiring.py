@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from typing import TYPE_CHECKING
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
@@ -19,9 +21,18 @@ from shared.scoring.champion import Champion
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.intake import Intake
-from shared.serving.label_service import label_intake
+from shared.serving.label_service import SharedHistory, label_intake
 from shared.serving.score_service import score_intake
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.adapters.valkey_history import ValkeyHistory
+
+log = logging.getLogger(__name__)
+
+MEMORY = "memory"
+STORES = ("redis", "rediss", "valkey", "valkeys")
+DAY_SECONDS = 86_400
 
 
 def score_function(settings: Settings) -> Intake[Delivery]:
@@ -33,7 +44,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
     )
     champion.look()
     scorer = Scorer(
-        history(settings.state),
+        history(settings),
         champion,
         Rules.load(),
         now,
@@ -61,17 +72,48 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
         now,
         settings.batch_max,
         settings.batches_in_flight,
+        _shared_history(settings),
     )
 
 
-def history(state: str) -> History:
-    """Return the history that `state` names: `memory://`, or `memory:///path` to start from a dump."""
+def history(settings: Settings) -> History:
+    """Return the history that PIX_STATE names: a store, or `memory://`, or `memory:///path` to start from a dump."""
     from shared.adapters.memory_history import MemoryHistoryAdapter
 
-    scheme, _, location = state.partition("://")
-    if scheme != "memory":
-        raise Misconfigured("PIX_STATE names no state store that is known (memory://)")
+    scheme, _, location = settings.state.partition("://")
+    if scheme != MEMORY:
+        return valkey_history(settings)
     return MemoryHistoryAdapter.load(location) if location else MemoryHistoryAdapter()
+
+
+def valkey_history(settings: Settings) -> ValkeyHistory:
+    """Return the history in a store that several processes share. Raises Misconfigured."""
+    from shared.adapters.valkey_history import ValkeyHistory
+
+    if settings.state.partition("://")[0] not in STORES:
+        raise Misconfigured(f"PIX_STATE names no store that is known: {'://, '.join((MEMORY, *STORES))}://")
+    return ValkeyHistory.connect(
+        settings.state,
+        settings.state_connect_seconds,
+        settings.state_call_seconds,
+        settings.state_claim_seconds,
+        settings.state_record_days * DAY_SECONDS,
+    )
+
+
+def _shared_history(settings: Settings) -> SharedHistory | None:
+    """Return what the label function tells; None if the score function keeps history to itself."""
+    from google.cloud import bigquery
+
+    from shared.adapters.bigquery_lookup import BigQueryLookup
+
+    if settings.state.startswith(f"{MEMORY}://"):
+        log.warning("history is not shared, so it is not told of reports: PIX_STATE is memory://")
+        return None
+    credentials = AnonymousCredentials() if settings.bigquery_storage_emulator_host else None
+    client = bigquery.Client(project=settings.project, credentials=credentials)
+    lookup = BigQueryLookup(client, settings.project, settings.dataset, settings.append_timeout_seconds)
+    return SharedHistory(lookup, valkey_history(settings))
 
 
 def write_client(settings: Settings) -> BigQueryWriteAsyncClient:

@@ -18,6 +18,7 @@ _PORTS = {
     "storage": 9023,
     "bigquery": 9050,
     "bigquery_grpc": 9060,
+    "state": 6379,
     "score": 8080,
     "label": 8081,
 }

@@ -1,4 +1,4 @@
-"""The whole local cloud: Pub/Sub, Cloud Storage, BigQuery, topics, tables and the two functions."""
+"""The whole local cloud: Pub/Sub, Cloud Storage, BigQuery, Valkey, topics, tables and the two functions."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from infra.local.ports import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.pubsub_server import Kind, pubsub_server
 from infra.local.tables import create_tables
+from infra.local.valkey_server import valkey_server
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.settings import LOCAL_HMAC_KEY, Settings
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DEAD_LETTERS = "-dead"
 MAX_DELIVERY_ATTEMPTS = 20  # with the back-off below: about three minutes until a message counts as dead
 ACK_DEADLINE_SECONDS = 60
+STATE_CALL_SECONDS = 5.0  # everything shares one machine here, so a call may have to wait for a processor
 Step = Callable[[str], None]
 
 
@@ -40,6 +42,7 @@ class Ports:
     storage: int = 0
     bigquery: int = 0
     bigquery_grpc: int = 0
+    state: int = 0
     score: int = 0
     label: int = 0
 
@@ -66,7 +69,14 @@ class LocalCloud:
     ) -> None:
         self.home = home.resolve()
         self.ports = ports.claimed()
-        self.settings = replace(Settings(project="pix-local", hmac_key=LOCAL_HMAC_KEY), **settings)  # type: ignore[arg-type]
+        self._valkey = valkey_server(self.home, port=self.ports.state)
+        own = Settings(
+            project="pix-local",
+            hmac_key=LOCAL_HMAC_KEY,
+            state=self._valkey.url,
+            state_call_seconds=STATE_CALL_SECONDS,
+        )
+        self.settings = replace(own, **settings)  # type: ignore[arg-type]
         self._on_step = on_step
         self._supervisor = Supervisor()
         self._pubsub = pubsub_server(self.home, pubsub, self.ports.pubsub)
@@ -162,6 +172,8 @@ class LocalCloud:
                 cwd=ROOT,
             )
         )
+        self._on_step(f"Valkey ({self._valkey.kind})")
+        self._supervisor.start(self._valkey.child)
         self._on_step("BigQuery")
         self.bigquery_server = self._bigquery.child(state=self.home, objects=objects, project=self.settings.project)
         self._supervisor.start(self.bigquery_server, timeout=60)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from shared.contract.rows import Record
 from shared.errors import PreconditionFailed, Unavailable
-from shared.ports import Blob
+from shared.ports import Blob, Parties
 
 
 class MemoryTable:
@@ -25,6 +25,20 @@ class MemoryTable:
         refused = [i for i, row in enumerate(rows) if row.columns().get("end_to_end_id") in self.refused_ids]
         self.rows += [row for i, row in enumerate(rows) if i not in refused]
         return refused
+
+
+class MemoryLookup:
+    """`shared.ports.Lookup` over a dict; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Parties] = {}
+        self.away = False
+
+    async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
+        """Return the parties of each transaction that is known. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the scored transactions are away")
+        return {id_: self.known[id_] for id_ in end_to_end_ids if id_ in self.known}
 
 
 class MemoryBlobs:

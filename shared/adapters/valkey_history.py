@@ -38,16 +38,11 @@ from shared.errors import Unavailable
 from shared.features.history import READ_WIDTH
 from shared.ports import Claim, Observations, Statement
 
-CLAIM_SECONDS = 900
-RECORD_SECONDS = 180 * 86_400
-
 
 class ValkeyHistory:
     """History that many processes share; each EndToEndId counts once among them."""
 
-    def __init__(
-        self, client: Redis, claim_seconds: int = CLAIM_SECONDS, record_seconds: int = RECORD_SECONDS
-    ) -> None:
+    def __init__(self, client: Redis, claim_seconds: int, record_seconds: int) -> None:
         self.redis = client
         self._claim_seconds = claim_seconds
         self._record_seconds = record_seconds
@@ -58,8 +53,8 @@ class ValkeyHistory:
         url: str,
         connect_seconds: float,
         call_seconds: float,
-        claim_seconds: int = CLAIM_SECONDS,
-        record_seconds: int = RECORD_SECONDS,
+        claim_seconds: int,
+        record_seconds: int,
     ) -> Self:
         """Return the history at `url` (see `server_url`); it connects when it is used.
 

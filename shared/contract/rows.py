@@ -52,7 +52,10 @@ class _PlainRow(Struct, frozen=True):
 
 
 class FeedbackRow(_PlainRow, frozen=True):
-    """One report about a Pix: a row of `pix.feedback`."""
+    """One report about a Pix: a row of `pix.feedback`.
+
+    `history_sequence` is after how many transactions history counted it, None if it changed nothing there.
+    """
 
     source: str
     report_id: str
@@ -64,6 +67,7 @@ class FeedbackRow(_PlainRow, frozen=True):
     analysis_result: str | None = None
     situation_type: str | None = None
     fraud_type: str | None = None
+    history_sequence: int | None = None
 
 
 class QuarantineRow(_PlainRow, frozen=True):
@@ -81,7 +85,7 @@ class QuarantineRow(_PlainRow, frozen=True):
 class LedgerRow(_PlainRow, frozen=True):
     """Something that happened to a model: a row of `pix.model_ledger`; `metrics` is JSON."""
 
-    at: int
+    recorded_at: int
     action: str
     actor: str
     reason: str

@@ -1,16 +1,50 @@
-"""The label function: one report in, one row of `pix.feedback`, one acknowledgement."""
+"""The label function: one report in, history told, one row of `pix.feedback`, one acknowledgement.
+
+The order keeps every label: history is told first, then the row is stored, then the message is acknowledged. After a
+crash in between the message comes again; history, which knows what it was told, counts nothing twice and answers as
+it did, and the row is stored then, or a second time, which the view `labels` does not mind. The other way round, a
+row without its count could stand for good.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.events_file import FEEDBACK
 from shared.contract.feedback import Feedback, MedReport, decode_feedback
+from shared.contract.fields import Verdict
 from shared.contract.rows import FeedbackRow
-from shared.ports import Table
+from shared.features.verdicts import Said
+from shared.ports import Lookup, Statement, Table, Verdicts
 from shared.serving.intake import Intake
+
+log = logging.getLogger(__name__)
+
+
+class SharedHistory(NamedTuple):
+    """Where the pseudonyms of a Pix are looked up, and the history that is told what became of it."""
+
+    scored: Lookup
+    verdicts: Verdicts
+
+    async def tell(self, rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
+        """Tell history, and return the rows with the place at which it counted them. Raises Unavailable."""
+        parties = await self.scored.parties({row.end_to_end_id for row in rows})
+        known = [row for row in rows if row.end_to_end_id in parties]
+        if len(known) < len(rows):
+            log.warning("unknown transactions reported", extra={"fields": {"reports": len(rows) - len(known)}})
+        statements = [Statement(row.end_to_end_id, parties[row.end_to_end_id], _said(row)) for row in known]
+        counted = iter(await self.verdicts.tell(statements))
+        return [
+            msgspec.structs.replace(row, history_sequence=next(counted)) if row.end_to_end_id in parties else row
+            for row in rows
+        ]
 
 
 def label_intake(
@@ -19,16 +53,20 @@ def label_intake(
     now: Callable[[], int],
     batch_max: int,
     batches_in_flight: int,
+    history: SharedHistory | None = None,
 ) -> Intake[FeedbackRow]:
-    """Return the intake that stores reports."""
+    """Return the intake that tells history, where it is shared, and stores reports."""
 
     def decode(message: PubsubMessage) -> FeedbackRow:
         return feedback_row(decode_feedback(message.data).value, now())
 
-    return Intake(FEEDBACK, decode, feedback.append, quarantine, now, batch_max, batches_in_flight)
+    async def store(rows: Sequence[FeedbackRow]) -> list[int]:
+        return await feedback.append(await history.tell(rows) if history else rows)
+
+    return Intake(FEEDBACK, decode, store, quarantine, now, batch_max, batches_in_flight)
 
 
-def feedback_row(report: Feedback, received_at: int) -> FeedbackRow:
+def feedback_row(report: Feedback, received_at: int, history_sequence: int | None = None) -> FeedbackRow:
     """Return the row of one report."""
     med = report if isinstance(report, MedReport) else None
     return FeedbackRow(
@@ -42,4 +80,9 @@ def feedback_row(report: Feedback, received_at: int) -> FeedbackRow:
         analysis_result=med.analysis_result.value if med and med.analysis_result else None,
         situation_type=med.situation_type.value if med else None,
         fraud_type=med.fraud_type.value if med and med.fraud_type else None,
+        history_sequence=history_sequence,
     )
+
+
+def _said(row: FeedbackRow) -> Said:
+    return Said(Verdict(row.verdict), row.reported_at)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -36,13 +36,16 @@ class Store:
         if server is not None:
             self.history = self.client()
 
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return self._runner.run(work)
+    def run(self, work: Awaitable[Result]) -> Result:
+        async def wait() -> Result:
+            return await work
 
-    def client(self, call_seconds: float = PATIENT, **settings: int) -> ValkeyHistory:
+        return self._runner.run(wait())
+
+    def client(self, call_seconds: float = PATIENT, claim_seconds: int = 900) -> ValkeyHistory:
         """Return another client of the same server."""
         assert self.server is not None
-        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, **settings))
+        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, claim_seconds, 86_400))
         return self._clients[-1]
 
     def fresh(self) -> SharedHistory:

@@ -1,0 +1,72 @@
+"""A report reaches the score: both functions share history through the store."""
+
+import asyncio
+
+import pytest
+
+from shared.adapters.bigquery_lookup import BigQueryLookup
+from shared.errors import Unavailable
+from tests.builders import encoded, med_report, push_body, transaction
+from tests.functions.test_score import scores
+from tests.functions.world import ask, deliver, url
+
+FRAUDS = "payee_frauds_30d"
+
+
+def score(cloud, **changes):
+    message = transaction(**changes)
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    return message
+
+
+def frauds_of(cloud, payee):
+    message = score(cloud, payee__account=payee, initiated_at="2026-11-22T11:00:00Z")
+    return scores(cloud, [message])[0].features[FRAUDS]
+
+
+def sequences(cloud, message):
+    sql = "SELECT history_sequence FROM pix.feedback WHERE end_to_end_id = @id ORDER BY reported_at"
+    return [row.history_sequence for row in ask(cloud, sql, id=message["end_to_end_id"])]
+
+
+def test_a_confirmed_fraud_counts_once_for_its_payee_and_is_taken_back(cloud):
+    message = score(cloud, payee__account="555001")
+    report = push_body(encoded(med_report(message["end_to_end_id"])))
+    assert deliver(url(cloud, "label"), [report] * 5) == [204] * 5
+    assert deliver(url(cloud, "label"), [report]) == [204]
+    assert frauds_of(cloud, "555001") == pytest.approx(1.0, abs=0.01)
+    (place,) = set(sequences(cloud, message))
+    row = ask(cloud, "SELECT * FROM pix.score_events WHERE end_to_end_id = @id", id=message["end_to_end_id"])[0]
+    assert place >= row.history_sequence
+
+    cancelled = {"status": "CANCELLED", "analysis_result": None, "reported_at": "2026-11-22T10:30:00Z"}
+    body = push_body(encoded(med_report(message["end_to_end_id"], **cancelled)))
+    assert deliver(url(cloud, "label"), [body]) == [204]
+    assert frauds_of(cloud, "555001") == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_report_about_a_pix_that_was_never_scored_is_stored_all_the_same(cloud):
+    message = transaction()
+    assert deliver(url(cloud, "label"), [push_body(encoded(med_report(message["end_to_end_id"])))]) == [204]
+    assert sequences(cloud, message) == [None]
+
+
+def test_transactions_are_looked_up_by_their_days(cloud):
+    minutes = ("202611201432", "202611190000", "202610012359")
+    today, night, month_ago = (f"E12345678{minute}lookup00000" for minute in minutes)
+    score(cloud, end_to_end_id=today)
+    score(cloud, end_to_end_id=night, initiated_at="2026-11-18T23:59:59Z", device__id="lookup")
+    score(cloud, end_to_end_id=month_ago, initiated_at="2026-10-01T23:59:00Z")
+    settings = cloud.settings
+    lookup = BigQueryLookup(cloud.bigquery(), settings.project, settings.dataset, 30)
+    found = asyncio.run(lookup.parties([today, night, month_ago, "E12345678202611201432lookupnever"]))
+    assert set(found) == {today, night, month_ago}
+    row = ask(cloud, "SELECT * FROM pix.score_events WHERE end_to_end_id = @id", id=night)[0]
+    assert found[night] == (row.payer_id, row.payee_id, row.device_id)
+    assert asyncio.run(lookup.parties([])) == {}
+
+
+def test_a_lookup_that_fails_is_unavailable(cloud):
+    lookup = BigQueryLookup(cloud.bigquery(), cloud.settings.project, "no_such_dataset", 5)
+    with pytest.raises(Unavailable, match="NotFound"):
+        asyncio.run(lookup.parties([transaction()["end_to_end_id"]]))

@@ -1,0 +1,132 @@
+"""The label function without HTTP: history is told once, and every report leaves its row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.adapters.memory import MemoryLookup, MemoryTable
+from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.contract.event import Event
+from shared.contract.rows import FeedbackRow, Record
+from shared.errors import Unavailable
+from shared.features.history import READ_NAMES
+from shared.ports import Claim, Parties, Statement
+from shared.serving.intake import ACK, RETRY_LATER
+from shared.serving.label_service import SharedHistory, label_intake
+from tests.builders import encoded, med_report, push_body, transaction
+from tests.unit.streams import event
+
+FRAUDS = READ_NAMES.index("payee_frauds_received_30d")
+
+
+class Away(MemoryHistoryAdapter):
+    """History that may be away."""
+
+    away = False
+
+    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+        if self.away:
+            raise Unavailable("history is away")
+        return await super().tell(statements)
+
+
+class CrashingTable(MemoryTable):
+    """A table whose owner dies just before, or just after, the row is stored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.crashes: list[str] = []
+
+    async def append(self, rows: Sequence[Record]) -> list[int]:
+        crash = self.crashes.pop() if self.crashes else ""
+        if crash == "before":
+            raise Unavailable("crash")
+        refused = await super().append(rows)
+        if crash == "after":
+            raise Unavailable("crash")
+        return refused
+
+
+class World:
+    """A label intake over memory."""
+
+    def __init__(self, shared: bool = True) -> None:
+        self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
+        told = SharedHistory(self.lookup, self.history) if shared else None
+        self.intake = label_intake(self.feedback, MemoryTable(), lambda: 1, 16, 1, told)
+
+    def scored(self) -> Event:
+        pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])
+        asyncio.run(self.history.observe([pix], Claim("v1", 1)))
+        self.lookup.known[pix.end_to_end_id] = Parties(pix.payer_id, pix.payee_id, pix.device_id)
+        return pix
+
+    def deliver(self, *reports: dict[str, object]) -> list[int]:
+        async def all_of_them() -> list[int]:
+            return await asyncio.gather(*(self.intake.handle(push_body(encoded(each))) for each in reports))
+
+        return asyncio.run(all_of_them())
+
+    def sequences(self) -> list[int | None]:
+        return [row.history_sequence for row in self.feedback.rows if isinstance(row, FeedbackRow)]
+
+    def frauds(self) -> float:
+        reads = asyncio.run(self.history.observe([event(2, 1, 3 * 86_400)], Claim("v1", 1))).reads
+        return round(float(reads[0, FRAUDS]), 1)
+
+
+def test_a_report_is_counted_and_its_row_says_where() -> None:
+    world = World()
+    assert world.deliver(med_report(world.scored().end_to_end_id)) == [ACK]
+    assert world.sequences() == [1]
+    assert world.frauds() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("crash", "rows"), [("before", 1), ("after", 2)])
+def test_a_crash_around_the_row_neither_loses_the_label_nor_counts_it_twice(crash: str, rows: int) -> None:
+    world = World()
+    report = med_report(world.scored().end_to_end_id)
+    world.feedback.crashes = [crash]
+    assert world.deliver(report) == [RETRY_LATER]
+    assert world.deliver(report) == [ACK]
+    assert world.sequences() == [1] * rows
+    assert world.frauds() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("part", ["history", "lookup", "feedback"])
+def test_while_something_is_away_the_report_is_delivered_again(part: str) -> None:
+    world = World()
+    report = med_report(world.scored().end_to_end_id)
+    getattr(world, part).away = True
+    assert world.deliver(report) == [RETRY_LATER]
+    assert world.sequences() == []
+    getattr(world, part).away = False
+    assert world.deliver(report) == [ACK]
+    assert world.sequences() == [1]
+
+
+def test_a_report_about_an_unknown_pix_is_stored_and_history_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    known = med_report(world.scored().end_to_end_id)
+    assert world.deliver(med_report(transaction()["end_to_end_id"]), known) == [ACK, ACK]
+    assert world.sequences() == [None, 1]
+    assert [record.message for record in caplog.records] == ["unknown transactions reported"]
+
+
+def test_reports_that_arrive_together_are_weighed_in_their_order() -> None:
+    world = World()
+    id_ = world.scored().end_to_end_id
+    cancelled = med_report(id_, status="CANCELLED", analysis_result=None, reported_at="2026-11-23T10:00:00Z")
+    assert world.deliver(med_report(id_), cancelled) == [ACK, ACK]
+    assert world.sequences() == [1, 1]
+    assert world.frauds() == 0.0
+
+
+def test_where_history_is_not_shared_the_row_is_stored_alone() -> None:
+    world = World(shared=False)
+    assert world.deliver(med_report(world.scored().end_to_end_id)) == [ACK]
+    assert world.sequences() == [None]
+    assert world.frauds() == 0.0
