@@ -1,0 +1,106 @@
+"""Rows of `pix.score_events` in Arrow as facts of messages: `Columns` without an object for each event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
+from shared.features.keys import ID_WIDTH, Keys, keys_of
+from shared.features.statistics import statistics_matrix
+
+Floats = NDArray[np.float64]
+
+EVENT_COLUMNS = Event.__struct_fields__
+"""The columns that facts are computed from."""
+
+
+def columns_of(rows: pa.Table | pa.RecordBatch) -> Columns:
+    """Return the facts of rows: what `Columns.of` returns of their events, to the bit."""
+    return Columns(
+        payer=keys(rows["payer_id"]),
+        payee=keys(rows["payee_id"]),
+        device=keys(rows["device_id"]),
+        at=micros(rows["initiated_at"]) * 1e-6,
+        amount=_centavos(rows["amount"]) * 0.01,
+        form=_codes(FORMS, rows["initiation_form"]),
+        purpose=_codes(PURPOSES, rows["purpose"]),
+        payer_type=_codes(ACCOUNT_TYPES, rows["payer_account_type"]),
+        payee_type=_codes(ACCOUNT_TYPES, rows["payee_account_type"]),
+        key_type=_codes(KEY_TYPES, rows["payee_key_type"]),
+        payer_opened=_days(rows["payer_opened_at"]),
+        payee_opened=_days(rows["payee_opened_at"]),
+        key_owned_since=_days(rows["payee_key_owned_since"]),
+        same_institution=_floats(pc.equal(rows["payer_ispb"], rows["payee_ispb"])),
+        same_person=_floats(pc.equal(rows["payer_person_id"], rows["payee_person_id"])),
+        device_registered=_floats(rows["device_registered"]),
+        device_registered_at=micros(rows["device_registered_at"]) * 1e-6,
+        statistics=_statistics(rows["payee_statistics"]),
+    )
+
+
+def keys(ids: Any) -> Keys:
+    """Return the keys [n] of a column of pseudonyms; null has the key 0."""
+    padded = pc.ascii_rpad(pc.utf8_slice_codeunits(pc.fill_null(ids, ""), 0, ID_WIDTH), ID_WIDTH, "\0")
+    array = _array(padded).cast(pa.string())
+    if not len(array):
+        return np.empty(0, dtype=np.uint64)
+    first = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset]
+    return keys_of(np.frombuffer(array.buffers()[2], dtype=f"S{ID_WIDTH}", count=len(array), offset=int(first)))
+
+
+def micros(times: Any) -> Floats:
+    """Return a column of timestamps as microseconds [n]; null is NaN."""
+    if pa.types.is_timestamp(times.type):
+        times = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64())
+    return _floats(times)
+
+
+def whole(numbers: Any, missing: int) -> NDArray[np.int64]:
+    """Return a column of integers or timestamps [n]."""
+    if pa.types.is_timestamp(numbers.type):
+        numbers = numbers.cast(pa.timestamp("us", tz=numbers.type.tz))
+    return _numpy(pc.fill_null(numbers.cast(pa.int64()), missing))
+
+
+def _centavos(amounts: Any) -> Floats:
+    """Return decimals in BRL as whole centavos; exact up to 2^53."""
+    return np.rint(_floats(amounts) * 100.0)
+
+
+def _days(dates: Any) -> Floats:
+    if pa.types.is_date(dates.type):
+        dates = dates.cast(pa.date32()).cast(pa.int32())
+    return _floats(dates)
+
+
+def _codes(known: tuple[str, ...], names: Any) -> Codes:
+    places = pc.index_in(names, value_set=pa.array(known, names.type))
+    return _numpy(pc.fill_null(places, -1)).astype(np.int8)
+
+
+def _floats(values: Any) -> Floats:
+    if pa.types.is_boolean(values.type):
+        values = values.cast(pa.uint8())
+    return _numpy(pc.fill_null(values.cast(pa.float64()), np.nan))
+
+
+def _statistics(texts: Any) -> Floats:
+    """Decode each text once: a payee that is paid often says the same again and again."""
+    coded = _array(texts).dictionary_encode()
+    distinct = statistics_matrix([*coded.dictionary.to_pylist(), None])
+    return np.ascontiguousarray(distinct[:, _numpy(pc.fill_null(coded.indices, len(coded.dictionary)))])
+
+
+def _array(values: Any) -> Any:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _numpy(values: Any) -> NDArray[Any]:
+    found: NDArray[Any] = _array(values).to_numpy(zero_copy_only=False)
+    return found
