@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from shared.contract.event import Event, days, micros
 from shared.contract.transaction import Device, Payee, Payer, Transaction
+from shared.errors import Misconfigured
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -21,6 +22,9 @@ class Pseudonymiser:
     """
 
     def __init__(self, key: bytes) -> None:
+        """Raise Misconfigured without a key: pseudonyms that anybody can compute protect nobody."""
+        if not key:
+            raise Misconfigured("set PIX_HMAC_KEY, the secret behind the pseudonyms")
         self._key = key
 
     def pseudonym(self, kind: bytes, *parts: str) -> str:

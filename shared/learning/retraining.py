@@ -220,7 +220,7 @@ def _swap(world: World, request: Request, read: Standing, version: str, reason: 
 
 
 def _row(world: World, request: Request, action: str, reason: str, **facts: str | None) -> LedgerRow:
-    return LedgerRow(at=micros(world.clock()), action=action, actor=request.actor, reason=reason, **facts)
+    return LedgerRow(recorded_at=micros(world.clock()), action=action, actor=request.actor, reason=reason, **facts)
 
 
 def _report(result: _Result) -> Report:

@@ -46,6 +46,7 @@ _ONNX_ERRORS: tuple[type[Exception], ...] = tuple(
     for kind in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
     if isinstance(kind, type) and issubclass(kind, Exception)
 )
+_GOLDEN_ERRORS: tuple[type[Exception], ...] = (ValueError, KeyError, OSError, zipfile.BadZipFile, *_ONNX_ERRORS)
 
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 
@@ -144,7 +145,7 @@ class Bundle:
                 vectors, expected = golden["features"], golden["scores"]
             computed = self._score(vectors)
             worst = float(np.max(np.abs(computed - expected)))
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile, *_ONNX_ERRORS) as error:
+        except _GOLDEN_ERRORS as error:
             raise BundleRefused(f"golden vectors cannot be computed ({type(error).__name__})") from error
         if not worst <= GOLDEN_TOLERANCE:
             raise BundleRefused(f"golden vectors differ by {worst:.2g}, more than {GOLDEN_TOLERANCE:.0e}")

@@ -24,6 +24,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Traffic:
+    """When it was calm and when there was a burst, and how long watched rows took in the calm (ms)."""
+
+    calm: Window
+    burst: Window
+    waits: list[float]
+
+
+@dataclass(frozen=True, slots=True)
 class VersionQuality:
     """How one model version did on the live transactions that it scored itself."""
 
@@ -45,8 +54,9 @@ class Result:
     malformed: int
     quarantined: int
     throughput: float
-    p50_ms: float
-    p99_ms: float
+    watched: int
+    row_ms: tuple[float, float]
+    decided_ms: tuple[float, float]
     decisions: dict[str, int]
     quality: list[VersionQuality]
     seconds_to_first_score: float | None
@@ -79,14 +89,13 @@ class Questions:
         """Return how many reports were stored since the live part began."""
         return int(self._one("SELECT COUNT(*) FROM {dataset}.feedback WHERE received_at >= @since"))
 
-    def latency_ms(self, calm: list[Window]) -> tuple[float, float]:
-        """Return median and 99th percentile from publish to decision, over messages published in calm windows."""
+    def decided_ms(self, calm: Window) -> tuple[float, float]:
+        """Return median and 99th percentile from publish to decision of what was published when it was calm."""
         sql = (
             "SELECT TIMESTAMP_DIFF(scored_at, published_at, MICROSECOND) / 1000 AS ms "
             "FROM {scores} WHERE published_at BETWEEN @start AND @end"
         )
-        waits = np.array([row.ms for w in calm for row in self._ask(sql, start=w.start, end=w.end)], dtype=float)
-        return (float(np.percentile(waits, 50)), float(np.percentile(waits, 99))) if len(waits) else (np.nan, np.nan)
+        return _percentiles([row.ms for row in self._ask(sql, start=calm.start, end=calm.end)])
 
     def throughput(self, burst: Window) -> float:
         """Return transactions a second from the first publish of the burst to its last decision."""
@@ -111,7 +120,7 @@ class Questions:
         """Return the seconds from the swap of the pointer to the first score by that version."""
         seconds: float | None = self._one(
             "SELECT TIMESTAMP_DIFF((SELECT MIN(scored_at) FROM {scores} WHERE model_version = @version), "
-            "(SELECT MAX(at) FROM {dataset}.model_ledger WHERE action = 'SWAP' AND to_version = @version), "
+            "(SELECT MAX(recorded_at) FROM {dataset}.model_ledger WHERE action = 'SWAP' AND to_version = @version), "
             "MILLISECOND) / 1000",
             version=version,
         )
@@ -148,6 +157,13 @@ class Questions:
         return iter(job.result(timeout=120))
 
 
+def _percentiles(waits: list[float]) -> tuple[float, float]:
+    if not waits:
+        return np.nan, np.nan
+    p50, p99 = np.percentile(waits, (50, 99))
+    return float(p50), float(p99)
+
+
 def _quality(version: str, rows: list[Any]) -> VersionQuality:
     fraud = np.array([row.fraud for row in rows])
     score = np.array([row.score for row in rows])
@@ -162,12 +178,9 @@ def _quality(version: str, rows: list[Any]) -> VersionQuality:
     )
 
 
-def collect(
-    questions: Questions, sent: Sent, burst: Window, calm: list[Window], as_of: dt.datetime, version: str | None
-) -> Result:
+def collect(questions: Questions, sent: Sent, traffic: Traffic, as_of: dt.datetime, version: str | None) -> Result:
     """Return the figures of the run."""
     ids = questions.live_ids()
-    p50, p99 = questions.latency_ms(calm)
     return Result(
         transactions=sent.transactions,
         scored=len(set(ids)),
@@ -175,13 +188,18 @@ def collect(
         duplicated=len(ids) - len(set(ids)),
         malformed=sent.malformed,
         quarantined=questions.quarantined(),
-        throughput=questions.throughput(burst),
-        p50_ms=p50,
-        p99_ms=p99,
+        throughput=questions.throughput(traffic.burst),
+        watched=len(traffic.waits),
+        row_ms=_percentiles(traffic.waits),
+        decided_ms=questions.decided_ms(traffic.calm),
         decisions=questions.decisions(),
         quality=questions.quality(as_of),
         seconds_to_first_score=questions.seconds_to_first_score(version) if version else None,
     )
+
+
+def _milliseconds(percentiles: tuple[float, float]) -> str:
+    return f"{percentiles[0]:,.0f} / {percentiles[1]:,.0f} ms"
 
 
 def render(result: Result) -> Table:
@@ -197,12 +215,13 @@ def render(result: Result) -> Table:
         ("duplicated in the view", f"{result.duplicated:,}"),
         ("malformed published / in quarantine", f"{result.malformed:,} / {result.quarantined:,}"),
         ("throughput under load", f"{result.throughput:,.0f} tx/s"),
-        ("publish to decision, p50 / p99", f"{result.p50_ms:,.1f} / {result.p99_ms:,.1f} ms"),
+        ("publish to decision, p50 / p99", _milliseconds(result.decided_ms)),
+        (f"publish to row seen by a query ({result.watched})", _milliseconds(result.row_ms)),
         ("decisions", ", ".join(f"{name} {n:,}" for name, n in sorted(result.decisions.items()))),
     ]
     for q in result.quality:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
-        rows.append(("  average precision / recall of alerts", f"{q.average_precision:.3f} / {q.recall:.3f}"))
+        rows.append(("  average precision / recall", f"{q.average_precision:.3f} / {q.recall:.3f}"))
     rows.append(("pointer swap to first score by v2", "never" if swap is None else f"{swap:.1f} s"))
     for name, value in rows:
         table.add_row(name, value)

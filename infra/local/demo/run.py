@@ -9,9 +9,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +18,25 @@ from rich.console import Console
 from rich.progress import Progress
 
 from infra.local.cloud import LocalCloud
-from infra.local.demo.report import Questions, Result, Window, collect, render
-from infra.local.demo.stream import Cut, moment
+from infra.local.demo.report import Questions, Result, Traffic, Window, collect, render
+from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import Publisher
+from infra.local.demo.watch import RowWatch
 from jobs.replay import bar
-from shared.contract.events_file import Line, read
+from shared.contract.events_file import TRANSACTIONS, Line, read
 from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
 
 CALM, BURST = 0.2, 0.4  # shares of the live part before the retraining: at a steady pace, then as fast as possible
 CALM_SECONDS = 8.0
 RETRAIN_SECONDS = 45.0  # about as long as a retraining takes; the traffic beside it is paced to last longer
 RESERVE = 0.25  # share of the last part that is kept for the model that comes out of it
-DRAIN_SECONDS = 120.0
+SPANS_OF_MATURITY = 1.5  # shorter histories leave too little that has matured
+DRAIN_SECONDS = 60.0  # without a new row
 JOB_NICENESS = 10  # a job in the cloud has CPUs of its own; here it gets what the functions leave
 
 
 class DemoFailed(Exception):
     """A step of the demo did not work; the text says which and why."""
-
-
-@dataclass(slots=True)
-class Traffic:
-    """What was published when, by wall clock."""
-
-    burst: Window
-    calm: list[Window]
 
 
 def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
@@ -58,7 +51,7 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
             home / "cloud",
             pubsub="embedded",  # Google's emulator pushes several times slower
             on_step=tell,
-            maturity_days=_maturity(where, console),
+            maturity_days=_maturity(events, where, console),
             deadline_seconds=float("inf"),  # the events happened before they are streamed
         ) as cloud,
     ):
@@ -69,12 +62,14 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
         cloud.start_functions(state=f"memory://{state}")
         since = _now()
         publisher = Publisher(cloud.settings.project)
-        traffic, second = _live(cloud, events, where, publisher, console)
         questions = Questions(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, since)
-        _drain(questions, publisher, console)
+        traffic, second = _live(cloud, events, where, publisher, questions, console)
+        publisher.close()
+        with console.status("waiting for the last rows ..."):
+            _drain(questions, publisher)
         end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
         with console.status("asking BigQuery ..."):
-            result = collect(questions, publisher.sent, traffic.burst, traffic.calm, end, second)
+            result = collect(questions, publisher.sent, traffic, end, second)
     console.print(render(result))
     console.print(f"Done in {time.monotonic() - started:.0f} s. {_verdict(result, first, second)}")
     console.print(NEXT, soft_wrap=True)
@@ -88,16 +83,18 @@ Try next:
   .venv/bin/python -m infra.local.simulator --help     event files of your own, for make demo EVENTS=file.ndjson"""
 
 
-def _maturity(where: Cut, console: Console) -> float:
-    """Return the maturity window in days: the usual one, or a third of a history that is too short for it."""
-    third = where.history_span / dt.timedelta(days=3)
-    if 2 * third >= MATURITY_DAYS:
+def _maturity(events: Path, where: Cut, console: Console) -> float:
+    """Return the maturity window in days: the usual one, or what a history that is too short for it shows."""
+    span = where.history_span / dt.timedelta(days=1)
+    if span >= SPANS_OF_MATURITY * MATURITY_DAYS:
         return MATURITY_DAYS
+    delay = report_delay(events, where)
+    days = min(MATURITY_DAYS, span / 3 if delay is None else delay / dt.timedelta(days=1))
     console.print(
-        f"The history lasts {where.history_span / dt.timedelta(days=1):.1f} days, so a Pix that nobody reports "
-        f"counts as legitimate after {third:.1f} days here instead of {MATURITY_DAYS:g}."
+        f"The history lasts {span:.1f} days, so a Pix that nobody reports counts as legitimate after {days:.1f} days "
+        f"here instead of {MATURITY_DAYS:g}."
     )
-    return third
+    return days
 
 
 def _job(cloud: LocalCloud, name: str, *arguments: str) -> str:
@@ -127,46 +124,29 @@ def _retrain(cloud: LocalCloud, console: Console, as_of: dt.datetime, promote: s
 
 def _served(output: str, console: Console) -> str | None:
     outcome: dict[str, Any] = json.loads(output.strip().rpartition("\n")[2])
-    console.print(f"retraining: {outcome['outcome']} {outcome.get('version') or ''} ({outcome.get('reason', '')})")
-    return outcome.get("version") if outcome["outcome"] == "PROMOTED" else None
+    console.print(f"{outcome['outcome']} {outcome['version'] or ''}: {'; '.join(outcome['reasons'])}")
+    return outcome["version"] if outcome["outcome"] == "PROMOTED" else None
 
 
 def _live(
-    cloud: LocalCloud, events: Path, where: Cut, publisher: Publisher, console: Console
+    cloud: LocalCloud, events: Path, where: Cut, publisher: Publisher, questions: Questions, console: Console
 ) -> tuple[Traffic, str | None]:
-    """Stream the live part: calm, then a burst, then calm again beside a retraining and its swap."""
+    """Stream the live part: calm, then a burst, then beside a retraining, then to the version that came out of it."""
     lines = list(itertools.islice(read(events), where.line, None))
-    quiet, burst = int(CALM * len(lines)), int((CALM + BURST) * len(lines))
+    quiet, burst = _place(lines, CALM * where.live), _place(lines, (CALM + BURST) * where.live)
+    watch = RowWatch(cloud.bigquery(), cloud.settings.dataset)
     with bar(console) as progress:
-        publish = _publishing(publisher, progress, len(lines))
-        calm = [_timed(lambda: publish(lines[:quiet], quiet / CALM_SECONDS))]
+        publish = _publishing(publisher, progress, len(lines), watch)
+        with watch:
+            calm = _timed(lambda: publish(lines[:quiet], CALM * where.live / CALM_SECONDS))
         loud = _timed(lambda: publish(lines[quiet:burst], None))
+        _drain(questions, publisher)
         job = _start_job(cloud, "retrain", "--as-of", _time_of(lines, burst).isoformat(), "--promote", "always")
-        calm.append(_timed(lambda: _beside(job, lines[burst:], publish)))
+        _beside(job, lines[burst:], (1 - CALM - BURST) * where.live, publish)
     output, _ = job.communicate()
     if job.returncode:
         raise DemoFailed(f"jobs.retrain ended with {job.returncode}: {output.strip()[-500:]}")
-    return Traffic(loud, calm), _served(output, console)
-
-
-def _beside(job: subprocess.Popen[str], lines: list[Line], publish: Callable[..., None]) -> None:
-    """Publish while a job runs; what is left then goes after it."""
-    kept = max(1, int(RESERVE * len(lines)))
-    rest = iter(lines)
-    beside = len(lines) - kept
-    publish(itertools.islice(rest, beside), beside / RETRAIN_SECONDS, lambda: job.poll() is not None)
-    job.wait()
-    publish(rest, kept / (2 * POINTER_TTL_SECONDS))
-
-
-def _publishing(publisher: Publisher, progress: Progress, total: int) -> Callable[..., None]:
-    task = progress.add_task("publish", total=total)
-
-    def publish(lines: Any, per_second: float | None, stop: Callable[[], bool] = lambda: False) -> None:
-        publisher.publish(lines, per_second, stop, lambda n: progress.advance(task, n))
-        publisher.flush()
-
-    return publish
+    return Traffic(calm, loud, watch.waits), _served(output, console)
 
 
 def _timed(work: Callable[[], None]) -> Window:
@@ -175,21 +155,49 @@ def _timed(work: Callable[[], None]) -> Window:
     return Window(start, _now())
 
 
+def _place(lines: list[Line], transactions: float) -> int:
+    """Return the place after so many transactions."""
+    places = [place for place, line in enumerate(lines, start=1) if line.topic == TRANSACTIONS]
+    return places[max(0, round(transactions) - 1)]
+
+
+def _beside(job: subprocess.Popen[str], lines: list[Line], transactions: float, publish: Callable[..., None]) -> None:
+    """Publish while a job runs; what is left then goes after it, to the model that came out of it."""
+    beside = (1 - RESERVE) * transactions
+    rest = iter(lines)
+    publish(itertools.islice(rest, _place(lines, beside)), beside / RETRAIN_SECONDS, lambda: job.poll() is not None)
+    job.wait()
+    publish(rest, max(RESERVE * transactions, 1) / (2 * POINTER_TTL_SECONDS))
+
+
+def _publishing(publisher: Publisher, progress: Progress, total: int, watch: RowWatch) -> Callable[..., None]:
+    task = progress.add_task("publish", total=total)
+
+    def sent(line: Line) -> None:
+        watch.published(line)
+        progress.advance(task)
+
+    def publish(lines: Iterable[Line], per_second: float | None, stop: Callable[[], bool] = lambda: False) -> None:
+        publisher.publish(lines, per_second, stop, sent)
+
+    return publish
+
+
 def _time_of(lines: list[Line], place: int) -> dt.datetime:
     """Return the event time that the stream had reached at a line."""
     return next(at for line in reversed(lines[: place + 1]) if (at := moment(line)))
 
 
-def _drain(questions: Questions, publisher: Publisher, console: Console) -> None:
-    """Wait until every message has its row, or none came for a while."""
-    publisher.close()
-    expected = len(publisher.sent.ids) + publisher.sent.feedback + publisher.sent.malformed
-    deadline = time.monotonic() + DRAIN_SECONDS
-    with console.status("waiting for the last rows ..."):
-        while time.monotonic() < deadline:
-            if questions.scored() + questions.labelled() + questions.quarantined() >= expected:
-                return
-            time.sleep(0.5)
+def _drain(questions: Questions, publisher: Publisher) -> None:
+    """Wait until every message that was published has its row, or none came for a while."""
+    seen, changed = -1, time.monotonic()
+    while time.monotonic() < changed + DRAIN_SECONDS:
+        rows = questions.scored() + questions.labelled() + questions.quarantined()
+        if rows >= publisher.sent.rows:
+            return
+        if rows != seen:
+            seen, changed = rows, time.monotonic()
+        time.sleep(0.5)
 
 
 def _succeeded(result: Result, second: str | None) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contract.events_file import TRANSACTIONS, EventFileError, Line, read
 from shared.contract.feedback import decode_feedback
+from shared.contract.fields import Verdict
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 
@@ -60,3 +62,21 @@ def moment(line: Line) -> dt.datetime | None:
         return decode_feedback(bytes(line.data)).value.reported_at
     except Malformed:
         return None
+
+
+def report_delay(path: Path, where: Cut) -> dt.timedelta | None:
+    """Return how long after the Pix 95 % of the frauds in the history were confirmed, None if none was."""
+    initiated: dict[str, dt.datetime] = {}
+    delays: dict[str, dt.timedelta] = {}
+    for line in itertools.islice(read(path), where.line):
+        try:
+            if line.topic == TRANSACTIONS:
+                transaction = decode_transaction(bytes(line.data)).value
+                initiated[transaction.end_to_end_id] = transaction.initiated_at
+                continue
+            report = decode_feedback(bytes(line.data)).value
+        except Malformed:
+            continue
+        if report.verdict is Verdict.FRAUD and report.end_to_end_id in initiated:
+            delays[report.end_to_end_id] = report.reported_at - initiated[report.end_to_end_id]
+    return sorted(delays.values())[int(0.95 * len(delays))] if delays else None

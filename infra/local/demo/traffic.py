@@ -24,6 +24,11 @@ class Sent:
     feedback: int = 0
     malformed: int = 0
 
+    @property
+    def rows(self) -> int:
+        """Return how many rows that makes, redeliveries apart."""
+        return len(self.ids) + self.feedback + self.malformed
+
     def count(self, line: Line) -> None:
         """Count one message."""
         try:
@@ -31,8 +36,8 @@ class Sent:
                 self.transactions += 1
                 self.ids.add(decode_transaction(bytes(line.data)).value.end_to_end_id)
             else:
-                self.feedback += 1
                 decode_feedback(bytes(line.data))
+                self.feedback += 1
         except Malformed:
             self.malformed += 1
 
@@ -51,21 +56,30 @@ class Publisher:
         lines: Iterable[Line],
         per_second: float | None,
         stop: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[int], None] = lambda _: None,
+        on_line: Callable[[Line], None] = lambda _: None,
     ) -> None:
-        """Publish `lines` until they end or `stop` says so; `per_second` None is as fast as they are taken."""
-        started = time.monotonic()
-        for n, line in enumerate(lines, start=1):
-            if per_second is not None:
-                time.sleep(max(0.0, started + n / per_second - time.monotonic()))
-            self.sent.count(line)
-            topic = self._client.topic_path(self._project, line.topic)
-            self._pending.append(self._client.publish(topic, bytes(line.data)))
-            on_progress(1)
-            if len(self._pending) >= 2_000:
-                self.flush()
+        """Publish `lines` until they end or `stop` says so.
+
+        `per_second` paces the transactions, feedback comes with them; None is as fast as they are taken.
+        """
+        started, transactions = time.monotonic(), 0
+        for line in lines:
+            if line.topic == TRANSACTIONS:
+                transactions += 1
+                if per_second is not None:
+                    time.sleep(max(0.0, started + transactions / per_second - time.monotonic()))
+            self._publish(line)
+            on_line(line)
             if stop():
                 break
+        self.flush()
+
+    def _publish(self, line: Line) -> None:
+        self.sent.count(line)
+        topic = self._client.topic_path(self._project, line.topic)
+        self._pending.append(self._client.publish(topic, bytes(line.data)))
+        if len(self._pending) >= 2_000:
+            self.flush()
 
     def flush(self) -> None:
         """Wait until everything is published. Raises what the client raises."""

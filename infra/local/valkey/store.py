@@ -32,6 +32,7 @@ class Store:
             b"tell": self._tell,
             b"fill": self._fill,
             b"recall": self._recall,
+            b"counted": lambda _: self.history.sequence,
             b"resume": self._resume,
         }
 
