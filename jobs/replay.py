@@ -9,7 +9,8 @@ import argparse
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -24,8 +25,9 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed, PixError
 from shared.features.columns import Columns
 from shared.features.history import MemoryHistory, Report
+from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.features.verdicts import Said, changes
+from shared.features.verdicts import Heard, Said, SaidLog
 from shared.privacy import Pseudonymiser
 from shared.scoring.policy import decide
 from shared.scoring.rules import Rules
@@ -48,6 +50,14 @@ class Load(Protocol):
         ...
 
 
+class StateLoad(Protocol):
+    """A store of history that is to be filled."""
+
+    def load(self, state: State, said: Mapping[str, Sequence[Heard]], advance: Callable[[int], None]) -> None:
+        """Store all of it; `advance` is told how many records were stored. Raises PixError."""
+        ...
+
+
 class Replayed(NamedTuple):
     """What a replay has seen."""
 
@@ -65,7 +75,7 @@ class Replay:
         self._rules = rules
         self._key_version = key_version
         self._reported: dict[str, Event | None] = {}
-        self._said: dict[str, Said] = {}
+        self.said = SaidLog()
         self.seen = Replayed(0, 0, 0)
 
     def expect(self, lines: Iterable[Line]) -> None:
@@ -128,22 +138,22 @@ class Replay:
             self.seen = self.seen._replace(malformed=self.seen.malformed + 1)
             return None
         self.seen = self.seen._replace(feedback=self.seen.feedback + 1)
-        self._tell_history(report)
-        return feedback_row(report, micros(report.reported_at))
+        return feedback_row(report, micros(report.reported_at), self._tell_history(report))
 
-    def _tell_history(self, report: Feedback) -> None:
+    def _tell_history(self, report: Feedback) -> int | None:
+        """Count a report, and return after how many transactions that was, None if it changes nothing."""
         event = self._reported.get(report.end_to_end_id)
         if event is None:
-            return
+            return None
         now = Said(report.verdict, micros(report.reported_at))
-        told = [
-            Report(event.payer_id, event.payee_id, event.device_id, change.reported_at, change.fraud, change.sign)
-            for change in changes(self._said.get(report.end_to_end_id), now)
-        ]
-        if told or report.end_to_end_id not in self._said:
-            self._said[report.end_to_end_id] = now
-        if told:
-            self.history.report(told)
+        told = self.said.hear(report.end_to_end_id, now, self.history.sequence)
+        self.history.report(
+            [
+                Report(event.payer_id, event.payee_id, event.device_id, change.reported_at, change.fraud, change.sign)
+                for change in told
+            ]
+        )
+        return self.said.counted_at(report.end_to_end_id, now)
 
 
 def batches(items: Iterable[Line], size: int) -> Iterator[list[Line]]:
@@ -175,6 +185,16 @@ def replay(job: Replay, path: Path, count: int | None, scores: Load, feedback: L
         progress.advance(loading)
 
 
+def hand_over(job: Replay, store: StateLoad, progress: Progress) -> None:
+    """Fill a store with the state that history ends in. Raises PixError."""
+    state = job.history.state()
+    rows = sum(len(table.keys) for table in state.tables) + len(job.said.heard)
+    task = progress.add_task("load into the store of history", total=rows)
+    started = time.perf_counter()
+    store.load(state, job.said.heard, lambda count: progress.advance(task, count))
+    progress.console.print(f"{rows:,} records loaded, {rows / (time.perf_counter() - started):,.0f} a second")
+
+
 def bar(console: Console) -> Progress:
     """Return the progress bar of a job."""
     return Progress(
@@ -190,6 +210,9 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         settings = Settings.from_env(os.environ)
+        store = wiring.state_load(settings, options.state) if options.state else None
+        if store:
+            store.check()  # before the work, not after it
         job = Replay(
             MemoryHistory(), Pseudonymiser(settings.hmac_key.encode()), Rules.load(), settings.hmac_key_version
         )
@@ -197,6 +220,8 @@ def main(arguments: list[str] | None = None) -> int:
             scores = wiring.bulk_load(settings, "score_events", os.environ)
             feedback = wiring.bulk_load(settings, "feedback", os.environ)
             replay(job, options.events, options.lines, scores, feedback, progress)
+            if store:
+                hand_over(job, store, progress)
         if options.state_out:
             job.history.dump(options.state_out)
     except (EventFileError, PixError) as error:
@@ -214,7 +239,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m jobs.replay", description=__doc__)
     parser.add_argument("events", type=Path, help="NDJSON of the public contract in time order, .gz or not")
     parser.add_argument("--lines", type=int, metavar="N", help="only the first N lines (default: all)")
-    parser.add_argument("--state-out", type=Path, metavar="FILE", help="write the state of history, for PIX_STATE")
+    parser.add_argument("--state-out", type=Path, metavar="FILE", help="write the state of history to a file")
+    parser.add_argument("--state", metavar="URL", help="load it into an empty Valkey or Redis: redis://host:port")
     return parser
 
 

@@ -16,13 +16,14 @@ from shared.contract.rows import LedgerRow
 from shared.contract.tables import table
 from shared.errors import Unavailable
 from shared.settings import Settings
-from shared.wiring import write_client
+from shared.wiring import DAY_SECONDS, write_client
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
+    from shared.adapters.valkey_load import ValkeyLoad
     from shared.learning.retraining import World
 
 LEDGER = "model_ledger"
@@ -93,6 +94,13 @@ def bulk_load(settings: Settings, name: str, environment: Mapping[str, str]) -> 
 
     bucket = storage.Client(project=settings.project).bucket(settings.bucket)
     return BulkLoad(bigquery_client(settings, environment), bucket, settings.project, settings.dataset, table(name))
+
+
+def state_load(settings: Settings, url: str) -> ValkeyLoad:
+    """Return the store of history at `url`, to be filled."""
+    from shared.adapters.valkey_load import ValkeyLoad
+
+    return ValkeyLoad.connect(url, settings.state_record_days * DAY_SECONDS)
 
 
 def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:

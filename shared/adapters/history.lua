@@ -219,10 +219,15 @@ local function recall()
   return (#ARGV - 2) / 2
 end
 
+-- Return how many transactions this history has counted.
+local function counted()
+  return sequence()
+end
+
 -- sequence: go on from here. Return 1, or 0 if this history has counted already.
 local function resume()
   return call('SET', KEYS[1], ARGV[2], 'NX') and 1 or 0
 end
 
-local commands = {observe = observe, tell = tell, fill = fill, recall = recall, resume = resume}
+local commands = {observe = observe, tell = tell, fill = fill, recall = recall, counted = counted, resume = resume}
 return commands[ARGV[1]]()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import numpy as np
 from redis.asyncio import Redis
@@ -34,9 +35,11 @@ from shared.adapters.valkey_wire import (
     tell_arguments,
 )
 from shared.contract.event import Event
-from shared.errors import Unavailable
+from shared.errors import Misconfigured, Unavailable
 from shared.features.history import READ_WIDTH
 from shared.ports import Claim, Observations, Statement
+
+SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 
 
 class ValkeyHistory:
@@ -59,6 +62,7 @@ class ValkeyHistory:
         """Return the history at `url` (see `server_url`); it connects when it is used.
 
         A call that fails is made once more on a new connection, also where a primary has become a replica.
+        Raises Misconfigured.
         """
         client = Redis.from_url(
             server_url(url),
@@ -100,10 +104,18 @@ class ValkeyHistory:
 
 
 def server_url(url: str) -> str:
-    """Return the address as the client spells it: redis:// and rediss:// stay, valkey:// and valkeys:// become them.
+    """Return the address as the client spells it: valkey:// and valkeys:// (TLS) become redis:// and rediss://.
+
+    Raises Misconfigured, without the address, which may hold a password.
 
     >>> server_url("valkeys://10.0.0.3:6379")
     'rediss://10.0.0.3:6379'
     """
     scheme, separator, rest = url.partition("://")
+    try:
+        known = bool(separator) and scheme in SCHEMES and urlsplit(url).port != 0
+    except ValueError:  # the port is no number
+        known = False
+    if not known:
+        raise Misconfigured(f"a store of history is named as {'://, '.join(SCHEMES)}://host:port")
     return scheme.replace("valkey", "redis") + separator + rest

@@ -13,9 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.local.valkey.store import Store as Server
+from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.adapters.valkey_history import server_url
+from shared.adapters.valkey_load import ValkeyLoad
 from shared.adapters.valkey_wire import SEQUENCE_KEY, observations, observe_arguments
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
+from shared.errors import Misconfigured
 from shared.features.facts import Report
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.verdicts import Said, SaidLog
@@ -164,6 +168,35 @@ def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store
         served.run(served.client(claim_seconds=seconds).observe([pix], FIRST))
         key = SEQUENCE_KEY[:-1] + "e" + pix.end_to_end_id
         assert seconds - 90 < served.run(served.client().redis.ttl(key)) <= seconds
+
+
+def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) -> None:
+    history, past = MemoryHistoryAdapter(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(50)]
+    later, verdict = [event(1, 2, 90), event(3, 3, 95)], about(past[1], Verdict.FRAUD, 1)
+    log = SaidLog()
+    served.run(history.observe(past, FIRST))
+    served.run(history.tell([verdict]))
+    log.hear(verdict.end_to_end_id, verdict.said, 50)
+
+    store = served.fresh()
+    assert served.server
+    load, rows = ValkeyLoad.connect(served.server.url, 86_400), list[int]()
+    load.load(history.history.state(), log.heard, rows.append)
+    assert sum(rows) == sum(len(table.keys) for table in history.history.state().tables) + 1
+    back = about(past[1], Verdict.LEGITIMATE, 2)
+    assert served.run(store.tell([verdict, back])) == served.run(history.tell([verdict, back])) == [50, 50]
+    found, expected = served.run(store.observe(later, FIRST)), served.run(history.observe(later, FIRST))
+    np.testing.assert_allclose(found.reads, expected.reads, rtol=1.2e-7, atol=1e-7)
+    assert found.sequence.tolist() == expected.sequence.tolist() == [51, 52]
+    with pytest.raises(Misconfigured, match="empty it"):
+        load.load(history.history.state(), {}, rows.append)
+    load.close()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "redis", "redis://127.0.0.1:port", ""])
+def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(Misconfigured, match=r"^a store of history is named as redis://, [a-z:/, ]+://host:port$"):
+        server_url(url)
 
 
 def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:

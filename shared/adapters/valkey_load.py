@@ -1,0 +1,73 @@
+"""Load a whole history into Valkey or Redis, where `shared.adapters.valkey_history` goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+from redis import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from shared.adapters.valkey_history import server_url
+from shared.adapters.valkey_script import LETTERS, script
+from shared.adapters.valkey_wire import SEQUENCE_KEY, Argument, encode_heard, fill_arguments
+from shared.errors import Misconfigured, Unavailable
+from shared.features.layout import LAYOUTS
+from shared.features.state import State
+from shared.features.verdicts import Heard
+
+_RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
+_CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
+
+
+class ValkeyLoad:
+    """A store of history that is to be filled; it has to be empty."""
+
+    def __init__(self, client: Redis, record_seconds: int) -> None:
+        self._redis = client
+        self._record_seconds = record_seconds
+
+    @classmethod
+    def connect(cls, url: str, record_seconds: int) -> Self:
+        """Return the store at `url`; its records vanish when nothing has touched them for so long."""
+        client = Redis.from_url(
+            server_url(url), socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CALL_SECONDS
+        )
+        return cls(client, record_seconds)
+
+    def check(self) -> None:
+        """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
+        if self._call(["counted"]):
+            raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
+
+    def load(self, state: State, said: Mapping[str, Sequence[Heard]], advance: Callable[[int], None]) -> None:
+        """Store all records, what was said, and at last the sequence; `advance` is told how many were stored.
+
+        A load that was interrupted can be repeated. Raises Misconfigured, Unavailable.
+        """
+        self.check()
+        for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
+            for start in range(0, len(keys), _RECORDS):
+                part = slice(start, start + _RECORDS)
+                letter = LETTERS[layout.kind]
+                advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
+        heard = list(said.items())
+        for start in range(0, len(heard), _RECORDS):
+            arguments = [each for id_, log in heard[start : start + _RECORDS] for each in (id_, encode_heard(log))]
+            advance(self._call(["recall", self._record_seconds, *arguments]))
+        if not self._call(["resume", state.sequence]):
+            raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+    def _call(self, arguments: Sequence[Argument]) -> Any:
+        text, sha = script()
+        try:
+            try:
+                return self._redis.evalsha(sha, 1, SEQUENCE_KEY, *arguments)
+            except NoScriptError:
+                return self._redis.eval(text, 1, SEQUENCE_KEY, *arguments)
+        except RedisError as error:
+            raise Unavailable(f"the store of history: {type(error).__name__}") from error
