@@ -1,0 +1,111 @@
+"""Scoring a batch: what each row says when all is well, and when history or model is missing."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.contract.transaction import decode_transaction
+from shared.errors import Unavailable
+from shared.privacy import Pseudonymiser
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
+from shared.scoring.champion import Champion
+from shared.scoring.rules import Rules
+from shared.scoring.scorer import Delivery, Scorer
+from tests.builders import encoded, transaction
+
+PSEUDONYMISER = Pseudonymiser(b"test")
+
+
+class Bench:
+    """A scorer over memory, with a clock and a history that can be taken away."""
+
+    def __init__(self, bundle=None):
+        self.blobs = MemoryBlobs()
+        self.time = 1_795_185_126_000_000
+        self.away = False
+        self.history = MemoryHistoryAdapter()
+        self.champion = Champion(self.blobs, 0.0, lambda: self.time / 1e6)
+        self.bundle = bundle
+        self.scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1)
+
+    async def observe(self, events, claim):
+        if self.away:
+            raise Unavailable("history is away")
+        return await self.history.observe(events, claim)
+
+    def serve(self, version):
+        files = dict(self.bundle)
+        manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
+        files[MANIFEST] = msgspec.json.encode(msgspec.structs.replace(manifest, version=version))
+        for name, data in files.items():
+            self.blobs.write(path(version, name), data, 0)
+        pointer = msgspec.json.encode(Pointer(version=version, swapped_at=""))
+        now = self.blobs.read(POINTER)
+        self.blobs.write(POINTER, pointer, now.generation if now else 0)
+        self.champion.look()
+
+    def score(self, *messages):
+        events = [PSEUDONYMISER.event(decode_transaction(encoded(message)).value) for message in messages]
+        return asyncio.run(self.scorer.score([Delivery(event, None) for event in events]))
+
+
+@pytest.fixture
+def bench(trained_bundle):
+    return Bench(trained_bundle)
+
+
+def test_a_model_gives_a_score_and_its_version(bench):
+    bench.serve("v1")
+    (row,) = bench.score(transaction())
+    assert 0 <= row.score <= 1
+    assert (row.model_version, row.degraded, row.late) == ("v1", False, False)
+
+
+def test_without_a_model_rules_decide_and_say_so(bench):
+    unregistered = transaction(amount="250.00", device__registered_at=None)
+    plain, limited = bench.score(transaction(), unregistered)
+    assert (plain.score, plain.model_version, plain.degraded) == (None, None, True)
+    assert (plain.decision, plain.reasons) == ("APPROVE", ["NO_MODEL"])
+    assert limited.decision == "REJECT"
+    assert "UNREGISTERED_DEVICE_TRANSACTION_LIMIT" in limited.reasons
+
+
+def test_without_history_rules_decide_on_the_message_and_nothing_is_counted(bench):
+    bench.serve("v1")
+    bench.away = True
+    message = transaction(amount="250.00", device__registered_at=None)
+    (row,) = bench.score(message)
+    assert (row.decision, row.degraded, row.score, row.history_sequence) == ("REJECT", True, None, None)
+    assert "NO_HISTORY" in row.reasons
+    bench.away = False
+    (row,) = bench.score(message)
+    assert row.history_sequence == 1
+
+
+def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench):
+    bench.serve("v1")
+    message = transaction()
+    (first,) = bench.score(message)
+    bench.serve("v2")
+    bench.time += 60_000_000
+    again, other = bench.score(message, transaction())
+    assert again.columns() == first.columns()
+    assert (again.features.tobytes(), other.model_version) == (first.features.tobytes(), "v2")
+
+
+def test_a_transaction_decided_after_its_deadline_is_late(bench):
+    bench.time += 60_000_000
+    assert bench.score(transaction())[0].late
+
+
+def test_a_held_pix_names_the_inputs_behind_it(bench):
+    bench.serve("v1")
+    low = msgspec.structs.replace(bench.champion.current.thresholds, hold=1e-12, reject=2.0)
+    bench.champion.current.thresholds = low
+    (row,) = bench.score(transaction())
+    assert row.decision == "HOLD"
+    assert all(reason.startswith("MODEL:") for reason in row.reasons)
+    assert len(row.reasons) <= 3
