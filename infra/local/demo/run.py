@@ -55,11 +55,10 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
             deadline_seconds=float("inf"),  # the events happened before they are streamed
         ) as cloud,
     ):
-        state = home / "history.npz"
-        _job(cloud, "replay", str(events), "--lines", str(where.line), "--state-out", str(state))
+        _job(cloud, "replay", str(events), "--lines", str(where.line), "--state", cloud.settings.state)
         first = _retrain(cloud, console, where.live_from, promote="always")
         tell("functions")
-        cloud.start_functions(state=f"memory://{state}")
+        cloud.start_functions()
         since = _now()
         publisher = Publisher(cloud.settings.project)
         questions = Questions(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, since)
