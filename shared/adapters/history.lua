@@ -152,7 +152,7 @@ local function count_report(keys, at, fraud, sign)
   local facts, reads = {}, {}
   for i = 1, FACTS.width do facts[i] = i < FACTS.first_mark and 0 or -INFINITY end
   facts[FACTS.time], facts[FACTS.reached] = at, at
-  facts[FACTS.labelled], facts[FACTS.fraud] = sign, fraud and sign or 0
+  facts[fraud and FACTS.fraud or FACTS.cleared] = sign
   count_accounts(string.sub(keys, 1, 8), string.sub(keys, 9, 16), facts, reads)
   count_device(string.sub(keys, 17, 24), facts, reads)
 end

@@ -97,7 +97,7 @@ def _role(layout: Layout, role: str) -> dict[str, list[int]]:
 
 def _facts() -> dict[str, Any]:
     weights = {name: _FIRST_WEIGHT + WEIGHTS.index(name) for name in ("one", "amount", "new_payee", "new_device")}
-    verdict = {name: _FIRST_WEIGHT + WEIGHTS.index(name) for name in ("fraud", "labelled")}
+    verdict = {name: _FIRST_WEIGHT + WEIGHTS.index(name) for name in ("fraud", "cleared")}
     marks = {name: _FIRST_MARK + MARKS.index(name) for name in ("reached", "at", "at_if_new")}
     size = {"width": FACTS_WIDTH, "first_mark": _FIRST_MARK, "format": "<" + "d" * FACTS_WIDTH}
     return {"time": 1, "bytes": 8 * FACTS_WIDTH, **size, **weights, **verdict, **marks}

@@ -97,6 +97,17 @@ PAYER: tuple[Feature | Family, ...] = (
     Family("amount_z", SPANS, "deviations", "Amount against the payer's habit, half-life {}", "none sent of late"),
     Feature("amount_log_z", "deviations", "ln amount against the payer's habit, half-life 30d", "none sent of late"),
     Feature("amount_to_largest", "ratio", "Amount by the largest the payer ever sent", "first Pix sent"),
+    Family("payer_mean", ("7d", "30d"), "BRL", "Payer's mean amount, half-life {}", "none sent of late"),
+    Family(
+        "payer_mean_rise", ("1d", "7d"), "ratio", "Payer's mean at half-life {} by that at 30d", "none sent of late"
+    ),
+    Family(
+        "payer_square_rise",
+        ("1d", "7d"),
+        "ratio",
+        "Mean square of the payer's amounts at half-life {} by the square of the mean at 30d",
+        "none sent of late",
+    ),
     Family("payer_new_payees", SPANS, "count", "First Pix to a payee, half-life {}", _STATE),
     Feature("payer_new_share", "ratio", "Share of first Pix to a payee, half-life 30d", "none sent of late"),
     Feature("payer_burst", "ratio", "Payer's rate over 1h by that over 30d", "none sent of late"),
@@ -144,6 +155,19 @@ PAYEE: tuple[Feature | Family, ...] = (
     Family("payee_frauds", ("1d", "7d", "30d"), "count", "Confirmed frauds to the payee, half-life {}", _STATE),
     Family("payee_judged", ("7d", "30d"), "count", "Pix to the payee with a verdict, half-life {}", _STATE),
     Family("payee_fraud_share", ("1d", "7d", "30d"), "ratio", "Frauds by verdicts, half-life {}", "none judged"),
+    Feature("payee_frauds_known", "count", "Confirmed frauds to the payee, about, not decayed", "none of late"),
+    Feature("payee_fraud_age", "d", "Mean time since confirmed frauds to the payee were reported", "none of late"),
+    Feature("payee_since_fraud", "d", "Time since the last report of a confirmed fraud to the payee", "none in 30 d"),
+    Feature("payee_since_cleared", "d", "Time since a report last cleared a Pix to the payee", "none in 30 d"),
+    Feature(
+        "payee_cleared_before_frauds", "d", "From the last cleared Pix to the mean confirmed fraud", "lacks either"
+    ),
+    Feature(
+        "payee_cleared_before_last_fraud",
+        "d",
+        "From the last cleared Pix to the last confirmed fraud",
+        "lacks either",
+    ),
 )
 CONTACT: tuple[Feature | Family, ...] = (
     Feature("new_pair", "flag", "First Pix of this payer to this payee", _STATE),

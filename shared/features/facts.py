@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 ONE, AMOUNT = WEIGHTS.index("one"), WEIGHTS.index("amount")
 NEW_PAYEE, NEW_DEVICE = WEIGHTS.index("new_payee"), WEIGHTS.index("new_device")
 AT, AT_IF_NEW = MARKS.index("at"), MARKS.index("at_if_new")
-_FRAUD, _LABELLED = WEIGHTS.index("fraud"), WEIGHTS.index("labelled")
+_FRAUD, _CLEARED = WEIGHTS.index("fraud"), WEIGHTS.index("cleared")
 _HANDSET = np.uint64(0x2545F4914F6CDD1D)  # keeps (device, payer) apart from (payer, payee)
 
 
@@ -84,8 +84,8 @@ class Facts:
         nobody = np.zeros(count, dtype=np.uint64)
         at = np.array([report.reported_at for report in reports], dtype=np.float64) * 1e-6
         weights = np.zeros((count, len(WEIGHTS)))
-        weights[:, _LABELLED] = [report.sign for report in reports]
         weights[:, _FRAUD] = [report.sign * report.fraud for report in reports]
+        weights[:, _CLEARED] = [report.sign * (not report.fraud) for report in reports]
         marks = np.full((count, len(MARKS)), -np.inf)
         marks[:, MARKS.index("reached")] = at
         return cls(

@@ -29,7 +29,7 @@ RATES: NDArray[np.float64] = 1.0 / np.array(list(HALF_LIVES.values()))
 # What an event or a report may weigh in a counter: the columns of `Facts.weights`.
 WEIGHTS = (
     *("nothing", "one", "amount", "square", "log", "log_square", "hour_cos", "hour_sin", "week_cos", "week_sin"),
-    *("new_payee", "new_device", "fraud", "labelled"),
+    *("new_payee", "new_device", "fraud", "cleared"),
 )
 # What it may raise a mark to: the columns of `Facts.marks`.
 MARKS = ("never", "reached", "at", "minus_at", "amount", "at_if_new")
@@ -137,9 +137,9 @@ ACCOUNT = Layout(
         # Money that came in and went out again: of each amount sent, at most what is left of the amounts received.
         _sent("passed", ("1h", "1d", "7d"), "nothing"),
         _received("frauds_received", ("1d", "7d", "30d"), "fraud"),
-        _received("labelled_received", ("1d", "7d", "30d"), "labelled"),
+        _received("cleared_received", ("1d", "7d", "30d"), "cleared"),
         _sent("frauds_sent", ("7d", "30d"), "fraud"),
-        _sent("labelled_sent", ("7d", "30d"), "labelled"),
+        _sent("cleared_sent", ("7d", "30d"), "cleared"),
         # Steps from a confirmed fraud: its payee gets 1; who receives from a tainted account gets HOP of its taint.
         _received("taint", ("7d", "30d"), "fraud"),
     ),
@@ -165,7 +165,7 @@ DEVICE = Layout(
         Measure("amount", ("1d",), {"device": "amount"}),
         Measure("payers", ("1d", "30d"), {"device": "new_device"}),
         Measure("frauds", ("30d",), {"device": "fraud"}),
-        Measure("labelled", ("30d",), {"device": "labelled"}),
+        Measure("cleared", ("30d",), {"device": "cleared"}),
     ),
 )
 LAYOUTS = (ACCOUNT, CONTACT, DEVICE)

@@ -21,6 +21,7 @@ NIGHT_LIMIT = 1000.0  # Resolução BCB 142/2021, art. 3; the customer may have 
 DEVICE_LIMIT, DEVICE_DAY_LIMIT = 200.0, 1000.0  # Resolução BCB 403/2024: devices that are not registered
 
 _FEW = 1e-6  # a decayed count below this says nothing of a mean: it is float32 rounding
+_LONG_AGO = 1e-9  # what is left of one after thirty half-lives; less may be rounding of what was taken back
 _LEAST_SPREAD = 0.1  # of the mean, so that a payer of always the same amount has a finite deviation
 _TRAN = ACCOUNT_TYPES.index("TRAN")
 
@@ -121,6 +122,9 @@ def payer(m: Columns, r: Reads) -> Values:
         "amount_z": _deviations(m.amount, mean, _mean(r["payer_sent_square"], count)),
         "amount_log_z": _deviations(np.log1p(m.amount), log_mean, _mean(r["payer_sent_log_square"], count[3:])),
         "amount_to_largest": m.amount / r["payer_largest_sent"],
+        "payer_mean": mean[2:],
+        "payer_mean_rise": mean[1:3] / mean[3],
+        "payer_square_rise": _mean(r["payer_sent_square"], count)[1:3] / mean[3] ** 2,
         "payer_new_payees": r["payer_sent_new"],
         "payer_new_share": _mean(r["payer_sent_new"][3], count[3]),
         "payer_burst": _burst(count, "1h"),
@@ -136,7 +140,7 @@ def payer(m: Columns, r: Reads) -> Values:
         "payer_passed": _mean(r["payer_passed"], came_in),
         "payer_taint": r["payer_taint"],
         "payer_victim": r["payer_frauds_sent"],
-        "payer_victim_share": _mean(r["payer_frauds_sent"], r["payer_labelled_sent"])[1],
+        "payer_victim_share": _share(r["payer_frauds_sent"], r["payer_cleared_sent"])[1],
         "payer_reported": r["payer_frauds_received"][2],
     }
 
@@ -145,7 +149,9 @@ def payee(m: Columns, r: Reads) -> Values:
     """Return the Pix against what the payee did before."""
     count, amount, new = r["payee_received_count"], r["payee_received_amount"], r["payee_received_new"]
     mean = _mean(amount[2:], count[2:])
-    frauds, judged = r["payee_frauds_received"], r["payee_labelled_received"]
+    frauds, cleared = r["payee_frauds_received"], r["payee_cleared_received"]
+    fraud_age = _mean_age(frauds, "7d")
+    since_fraud, since_cleared = _least_age(frauds), _least_age(cleared)
     return {
         "payee_count": count,
         "payee_mean": mean,
@@ -161,8 +167,14 @@ def payee(m: Columns, r: Reads) -> Values:
         "payee_passed": _mean(r["payee_passed"], amount[:3]),
         "payee_taint": r["payee_taint"],
         "payee_frauds": frauds,
-        "payee_judged": judged[1:],
-        "payee_fraud_share": _mean(frauds, judged),
+        "payee_judged": frauds[1:] + cleared[1:],
+        "payee_fraud_share": _share(frauds, cleared),
+        "payee_frauds_known": frauds[2] * np.exp2(fraud_age * DAY / HALF_LIVES["30d"]),
+        "payee_fraud_age": fraud_age,
+        "payee_since_fraud": since_fraud,
+        "payee_since_cleared": since_cleared,
+        "payee_cleared_before_frauds": since_cleared - fraud_age,
+        "payee_cleared_before_last_fraud": since_cleared - since_fraud,
     }
 
 
@@ -193,7 +205,7 @@ def device(r: Reads) -> Values:
         "device_since_first": r["device_first"] / DAY,
         "device_since_last": r["device_last"] / HOUR,
         "device_frauds": r["device_frauds"],
-        "device_fraud_share": _mean(r["device_frauds"], r["device_labelled"]),
+        "device_fraud_share": _share(r["device_frauds"], r["device_cleared"]),
     }
 
 
@@ -216,6 +228,27 @@ def _one_hot(codes: Codes, known: tuple[str, ...]) -> Floats:
 
 def _mean(total: Floats, count: Floats) -> Floats:
     return total / np.where(count > _FEW, count, np.nan)
+
+
+def _share(frauds: Floats, cleared: Floats) -> Floats:
+    return _mean(frauds, frauds + cleared)
+
+
+def _least_age(counters: Floats) -> Floats:
+    """Return the days since the latest of what was counted, from the counter whose half-life is one day.
+
+    Exact for one; of many, -log2 of a sum of 2^-age is close to the least age. It can be taken back, a mark cannot.
+    """
+    return np.maximum(-np.log2(np.where(counters[0] > _LONG_AGO, counters[0], np.nan)), 0.0)
+
+
+def _mean_age(counters: Floats, span: str) -> Floats:
+    """Return the mean days since what was counted, from the ratio of two counters, of which the last is of 30 days.
+
+    Exact for one; of many, the later ones weigh more.
+    """
+    ratio = np.where(counters[-1] > _LONG_AGO, counters[-2] / counters[-1], np.nan)
+    return -np.log2(ratio) / (DAY / HALF_LIVES[span] - DAY / HALF_LIVES["30d"])
 
 
 def _deviations(value: Floats, mean: Floats, mean_square: Floats) -> Floats:

@@ -66,13 +66,13 @@ class ReferenceHistory:
         return reads
 
     def report(self, report: Report) -> None:
-        now, fraud, sign = report.reported_at * 1e-6, report.sign * report.fraud, report.sign
-        self._record("account", report.payer_id).add(now, {"frauds_sent": fraud, "labelled_sent": sign})
+        now, fraud, cleared = report.reported_at * 1e-6, report.sign * report.fraud, report.sign * (not report.fraud)
+        self._record("account", report.payer_id).add(now, {"frauds_sent": fraud, "cleared_sent": cleared})
         self._record("account", report.payee_id).add(
-            now, {"frauds_received": fraud, "labelled_received": sign, "taint": fraud}
+            now, {"frauds_received": fraud, "cleared_received": cleared, "taint": fraud}
         )
         if report.device_id is not None:
-            self._record("device", report.device_id).add(now, {"frauds": fraud, "labelled": sign})
+            self._record("device", report.device_id).add(now, {"frauds": fraud, "cleared": cleared})
 
     def named(self, kind: str, key: Any) -> dict[str, float]:
         """Return a record's counters as they stand, by the names of the layout."""

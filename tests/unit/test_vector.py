@@ -82,7 +82,7 @@ def test_catalogue_names_are_unique_and_fit_for_columns() -> None:
 def test_every_feature_has_a_value_where_everything_is_known() -> None:
     busy = [event(0, 1, i * HOUR, 1000 + i, **FULL) for i in range(6)]
     back = event(1, 0, 6.5 * HOUR, 500, **FULL)
-    judged = [report(0, 1, 6.6 * HOUR, device=1)]
+    judged = [report(0, 1, 6.6 * HOUR, device=1), report(2, 1, 6.7 * HOUR, fraud=False)]
     night = event(0, 1, 13 * HOUR, 1_500, **FULL)
     unregistered = event(0, 1, 13 * HOUR, 1_500, **FULL | {"device_registered": False})
     one, other = last_of(*busy, back, *judged, night), last_of(*busy, back, *judged, unregistered)
@@ -155,6 +155,37 @@ def test_share_of_frauds_counts_verdicts_both_ways() -> None:
     features = last_of(report(0, 1), report(2, 1, fraud=False), event(3, 1))
     assert (features["payee_fraud_share_7d"], features["payee_judged_7d"]) == (0.5, 2)
     assert math.isnan(last_of(event(3, 1))["payee_fraud_share_7d"])
+
+
+def test_ages_of_verdicts_are_read_from_counters() -> None:
+    verdicts = [report(0, 1, fraud=False), report(0, 1, 2 * DAY), report(2, 1, 5 * DAY)]
+    features = last_of(*verdicts, event(3, 1, 9 * DAY))
+    assert features["payee_since_cleared"] == pytest.approx(9)
+    assert features["payee_since_fraud"] == pytest.approx(4, abs=0.2)  # the other, three days older, pulls a little
+    assert features["payee_fraud_age"] == pytest.approx((7 + 4) / 2, abs=0.3)
+    assert features["payee_frauds_known"] == pytest.approx(2, abs=0.05)
+    assert features["payee_cleared_before_last_fraud"] == pytest.approx(5, abs=0.2)
+
+
+def test_a_verdict_that_is_taken_back_leaves_no_age() -> None:
+    verdicts = [
+        report(0, 1, i * HOUR, sign=sign, fraud=fraud)
+        for fraud in (False, True)
+        for i in range(9)
+        for sign in (1, -1)
+    ]
+    features = last_of(*verdicts, event(3, 1, 12 * HOUR))
+    names = ("payee_since_cleared", "payee_since_fraud", "payee_fraud_age", "payee_frauds_known")
+    assert [name for name in names if not math.isnan(features[name])] == []
+
+
+def test_a_rise_of_the_payers_amounts_shows() -> None:
+    usual = [event(0, 1, i * DAY, 10_000) for i in range(30)]
+    large = [event(0, 1, (30 + i) * DAY, 50_000) for i in range(2)]
+    before, after = last_of(*usual), last_of(*usual, *large, event(0, 1, 32 * DAY, 10_000))
+    assert (before["payer_mean_rise_1d"], before["payer_square_rise_7d"]) == (pytest.approx(1), pytest.approx(1))
+    assert after["payer_mean_30d"] > before["payer_mean_30d"] == pytest.approx(100)
+    assert after["payer_square_rise_1d"] > after["payer_mean_rise_1d"] > 2
 
 
 def test_hour_habit_tells_usual_from_unusual_times() -> None:
