@@ -1,0 +1,171 @@
+"""The store of history goes away and comes back: scoring goes on by rules, nothing is lost or counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from infra.local.processes import Supervisor
+from infra.local.valkey_server import ValkeyServer
+from shared.adapters.memory import MemoryBlobs, MemoryTable
+from shared.adapters.valkey_history import ValkeyHistory
+from shared.contract.rows import ScoreRow
+from shared.errors import Unavailable
+from shared.ports import Claim
+from shared.privacy import Pseudonymiser
+from shared.scoring.champion import Champion
+from shared.scoring.rules import Rules
+from shared.scoring.scorer import NO_HISTORY, Scorer
+from shared.serving.intake import ACK
+from shared.serving.score_service import score_intake
+from shared.wiring import now
+from tests.builders import encoded, push_body, transaction
+from tests.contract.history_stores import SERVERS, running
+from tests.unit.streams import event
+
+CLAIM = Claim("v1", 1)
+PATIENCE = 30.0
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValkeyServer]:
+    with Supervisor() as supervisor:
+        yield running(request.param, tmp_path, supervisor)
+
+
+def history(server: ValkeyServer) -> ValkeyHistory:
+    return ValkeyHistory.connect(
+        server.url, connect_seconds=0.25, call_seconds=0.5, claim_seconds=900, record_seconds=900
+    )
+
+
+class Stream:
+    """The score function's intake over one store, without a model."""
+
+    def __init__(self, store: ValkeyHistory) -> None:
+        self.table = MemoryTable()
+        champion = Champion(MemoryBlobs(), 60.0, time.monotonic)
+        scorer = Scorer(store, champion, Rules.load(), now, 40.0, 1)
+        self.intake = score_intake(scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, 16, 4)
+        self.sent: list[str] = []
+
+    async def deliver(self, count: int) -> list[ScoreRow]:
+        """Deliver new transactions at once and return their rows."""
+        messages = [transaction() for _ in range(count)]
+        self.sent += [message["end_to_end_id"] for message in messages]
+        before = len(self.table.rows)
+        statuses = await asyncio.gather(*(self.intake.handle(push_body(encoded(message))) for message in messages))
+        assert set(statuses) == {ACK}
+        return [row for row in self.table.rows[before:] if isinstance(row, ScoreRow)]
+
+    def ids(self) -> list[str]:
+        return [row.event.end_to_end_id for row in self.table.rows if isinstance(row, ScoreRow)]
+
+
+def knows(rows: list[ScoreRow]) -> set[bool]:
+    """Return whether history was known, and that reason and sequence say the same."""
+    assert all((NO_HISTORY in row.reasons) == (row.history_sequence is None) for row in rows)
+    return {row.history_sequence is not None for row in rows}
+
+
+def test_scoring_goes_on_without_the_store_and_with_it_again_once_it_is_back(server: ValkeyServer) -> None:
+    async def scenario() -> None:
+        store = history(server)
+        stream = Stream(store)
+        assert knows(await stream.deliver(100)) == {True}
+        flowing = asyncio.create_task(stream.deliver(400))
+        await asyncio.sleep(0)
+        server.child.stop(grace=0)
+        await flowing
+        assert knows(await stream.deliver(100)) == {False}
+        server.child.start()
+        server.child.wait_ready()
+        until = time.monotonic() + PATIENCE
+        while knows(await stream.deliver(5)) != {True}:
+            assert time.monotonic() < until, "history did not come back"
+        assert sorted(stream.ids()) == sorted(stream.sent)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_frozen_store_counts_after_the_time_out_is_not_counted_again(server: ValkeyServer) -> None:
+    async def scenario() -> None:
+        store, batch = history(server), [event(i % 3, i % 4, i) for i in range(10)]
+        await store.observe([event()], CLAIM)
+        os.killpg(server.child.pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            with pytest.raises(Unavailable, match="TimeoutError"):
+                await store.observe(batch, CLAIM)
+            assert time.monotonic() - started < PATIENCE
+        finally:
+            os.killpg(server.child.pid, signal.SIGCONT)
+        patient = ValkeyHistory.connect(server.url, 5.0, PATIENCE, 900, 900)
+        first, again = await patient.observe(batch, CLAIM), await patient.observe(batch, CLAIM)
+        np.testing.assert_array_equal(first.reads, again.reads)
+        assert sorted(first.sequence.tolist()) == list(range(2, 12))
+        assert (await patient.observe([event()], CLAIM)).sequence.tolist() == [12]
+        await patient.close()
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_script_that_the_server_has_forgotten_is_sent_again(server: ValkeyServer) -> None:
+    async def scenario() -> None:
+        store = history(server)
+        await store.observe([event()], CLAIM)
+        await store.redis.script_flush()
+        assert (await store.observe([event()], CLAIM)).sequence.tolist() == [2]
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+def test_where_nothing_listens_history_is_unavailable() -> None:
+    async def scenario() -> None:
+        store = ValkeyHistory.connect("redis://127.0.0.1:1", 0.25, 0.5, 900, 900)
+        with pytest.raises(Unavailable, match="ConnectionError"):
+            await store.observe([event()], CLAIM)
+        await store.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[ValkeyServer]:
+    with Supervisor() as supervisor:
+        yield running("installed", tmp_path, supervisor)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "name"),
+    [("CONFIG SET maxmemory 1", "OutOfMemoryError"), ("REPLICAOF 127.0.0.1 1", "ReadOnlyError")],
+)
+def test_a_server_that_refuses_writes_counts_nothing_and_goes_on_later(
+    installed: ValkeyServer, refusal: str, name: str
+) -> None:
+    async def scenario() -> None:
+        store, batch = history(installed), [event(i % 3, i % 4, i) for i in range(10)]
+        await store.observe([event()], CLAIM)
+        redis: Any = store.redis
+        keys = await redis.dbsize()
+        await redis.execute_command(*refusal.split())
+        with pytest.raises(Unavailable, match=name):
+            await store.observe(batch, CLAIM)
+        assert await redis.dbsize() == keys
+        await redis.execute_command("CONFIG", "SET", "maxmemory", "0")
+        await redis.execute_command("REPLICAOF", "NO", "ONE")
+        assert (await store.observe(batch, CLAIM)).sequence.tolist() == list(range(2, 12))
+        await store.close()
+
+    asyncio.run(scenario())
