@@ -36,13 +36,16 @@ class Steps:
         self._console.print(f"{self.seconds[name]:7.2f} s  {name}", highlight=False)
 
 
-def run(job: Callable[[], tuple[int, object]]) -> int:
-    """Run a job, print its result as the last line of standard output, and return the exit code."""
+def run(job: Callable[[], tuple[int, object]], failed: int = FAILED) -> int:
+    """Run a job, print its result as the last line of standard output, and return the exit code.
+
+    It is `failed` if the job could not do its work.
+    """
     configure(logging.WARNING)
     try:
         code, result = job()
     except PixError as error:
         log.error("job failed", extra={"fields": {"error": type(error).__name__, "reason": str(error)}})
-        code, result = FAILED, {"outcome": "FAILED", "error": type(error).__name__, "reasons": [str(error)]}
+        code, result = failed, {"outcome": "FAILED", "error": type(error).__name__, "reasons": [str(error)]}
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     return code

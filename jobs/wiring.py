@@ -21,6 +21,7 @@ from shared.wiring import DAY_SECONDS, write_client
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
+    from jobs.stored import Dataset
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.valkey_load import ValkeyLoad
@@ -101,6 +102,15 @@ def state_load(settings: Settings, url: str) -> ValkeyLoad:
     from shared.adapters.valkey_load import ValkeyLoad
 
     return ValkeyLoad.connect(url, settings.state_record_days * DAY_SECONDS)
+
+
+def dataset(settings: Settings, environment: Mapping[str, str]) -> Dataset:
+    """Return the tables to read rows from."""
+    from jobs.stored import Dataset
+    from shared.adapters.bigquery_query import BigQueryExports
+
+    exports = BigQueryExports(bigquery_client(settings, environment), settings.bucket, blobs(settings))
+    return Dataset(exports, settings.project, settings.dataset)
 
 
 def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:

@@ -36,9 +36,9 @@ def columns_of(rows: pa.Table | pa.RecordBatch) -> Columns:
         payer_opened=_days(rows["payer_opened_at"]),
         payee_opened=_days(rows["payee_opened_at"]),
         key_owned_since=_days(rows["payee_key_owned_since"]),
-        same_institution=_floats(pc.equal(rows["payer_ispb"], rows["payee_ispb"])),
-        same_person=_floats(pc.equal(rows["payer_person_id"], rows["payee_person_id"])),
-        device_registered=_floats(rows["device_registered"]),
+        same_institution=floats(pc.equal(rows["payer_ispb"], rows["payee_ispb"])),
+        same_person=floats(pc.equal(rows["payer_person_id"], rows["payee_person_id"])),
+        device_registered=floats(rows["device_registered"]),
         device_registered_at=micros(rows["device_registered_at"]) * 1e-6,
         statistics=_statistics(rows["payee_statistics"]),
     )
@@ -58,7 +58,7 @@ def micros(times: Any) -> Floats:
     """Return a column of timestamps as microseconds [n]; null is NaN."""
     if pa.types.is_timestamp(times.type):
         times = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64())
-    return _floats(times)
+    return floats(times)
 
 
 def whole(numbers: Any, missing: int) -> NDArray[np.int64]:
@@ -70,13 +70,13 @@ def whole(numbers: Any, missing: int) -> NDArray[np.int64]:
 
 def _centavos(amounts: Any) -> Floats:
     """Return decimals in BRL as whole centavos; exact up to 2^53."""
-    return np.rint(_floats(amounts) * 100.0)
+    return np.rint(floats(amounts) * 100.0)
 
 
 def _days(dates: Any) -> Floats:
     if pa.types.is_date(dates.type):
         dates = dates.cast(pa.date32()).cast(pa.int32())
-    return _floats(dates)
+    return floats(dates)
 
 
 def _codes(known: tuple[str, ...], names: Any) -> Codes:
@@ -84,7 +84,8 @@ def _codes(known: tuple[str, ...], names: Any) -> Codes:
     return _numpy(pc.fill_null(places, -1)).astype(np.int8)
 
 
-def _floats(values: Any) -> Floats:
+def floats(values: Any) -> Floats:
+    """Return a column of numbers or flags [n]; null is NaN."""
     if pa.types.is_boolean(values.type):
         values = values.cast(pa.uint8())
     return _numpy(pc.fill_null(values.cast(pa.float64()), np.nan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import requests
@@ -33,12 +34,31 @@ class BigQueryExports:
 
     def export(self, sql: str, folder: Path) -> list[Path]:
         """Return the rows of a query as Parquet files in `folder`. Raises Unavailable, Misconfigured."""
-        prefix = f"{STAGING}/{uuid.uuid4().hex}/"
+        prefix = new_prefix()
         try:
-            self._run(export_statement(sql, f"gs://{self._bucket}/{prefix}*.parquet"))
+            self.stage(sql, prefix)
             return self._blobs.download(prefix, folder)
         finally:
-            self._clear(prefix)
+            self.clear(prefix)
+
+    def stage(self, sql: str, prefix: str) -> None:
+        """Write the rows of a query under `prefix` in the bucket. Raises Unavailable, Misconfigured.
+
+        Rows that the query orders are in order throughout the files, taken by name
+        (https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/export-statements).
+        """
+        self._run(export_statement(sql, f"gs://{self._bucket}/{prefix}*.parquet"))
+
+    def staged(self, prefix: str, folder: Path) -> Iterator[Path]:
+        """Yield the files under `prefix` one after the other; each is gone from `folder` when the next one comes.
+
+        Raises Unavailable, Misconfigured.
+        """
+        for file in self._blobs.stream(prefix, folder):
+            try:
+                yield file
+            finally:
+                file.unlink()
 
     def _run(self, sql: str) -> None:
         try:
@@ -54,12 +74,17 @@ class BigQueryExports:
         ) as error:
             raise Unavailable(f"BigQuery: {type(error).__name__}") from error
 
-    def _clear(self, prefix: str) -> None:
+    def clear(self, prefix: str) -> None:
         """Delete what passed through; what cannot be deleted now goes by the bucket's lifecycle rule."""
         try:
             self._blobs.delete(prefix)
         except (Unavailable, Misconfigured) as error:
             log.warning("export left behind", extra={"fields": {"prefix": prefix, "reason": type(error).__name__}})
+
+
+def new_prefix() -> str:
+    """Return a prefix for files that pass through."""
+    return f"{STAGING}/{uuid.uuid4().hex}/"
 
 
 def export_statement(sql: str, uri: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -70,11 +70,17 @@ class GcsBlobs:
 
     def download(self, prefix: str, folder: Path) -> list[Path]:
         """Save the objects under `prefix` as numbered files in `folder`. Raises Unavailable, Misconfigured."""
-        files = []
+        return list(self.stream(prefix, folder))
+
+    def stream(self, prefix: str, folder: Path) -> Iterator[Path]:
+        """Yield the objects under `prefix` in the order of their names, each saved as a file in `folder` by then.
+
+        Raises Unavailable, Misconfigured.
+        """
         for i, blob in enumerate(self._listed(prefix)):
-            files.append(folder / f"{i:06d}-{Path(blob.name).name}")
-            _answer(partial(blob.download_to_filename, files[-1], **self._sent))
-        return files
+            file = folder / f"{i:06d}-{Path(blob.name).name}"
+            _answer(partial(blob.download_to_filename, file, **self._sent))
+            yield file
 
     def delete(self, prefix: str) -> None:
         """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""

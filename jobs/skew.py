@@ -1,0 +1,98 @@
+"""Check that the features that were served are those that a replay of the same transactions computes.
+
+Replays pix.score_events and pix.feedback in the order in which history saw them (history_sequence), from the first
+transaction or from a given state, and compares each feature of each row of the period with what was logged. A value
+may differ by the rounding of float32: by one unit in the last place, and where a feature is a difference or a ratio
+of what history reads, by as much as one unit in these reads makes of it. Rows that were scored without history are
+left out and counted. Also reports gaps (a transaction that history counted and whose row is missing) and rows of a
+redelivery that are not identical.
+
+Exit codes: 0 equal, 1 skewed, 2 could not be checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from jobs import console, wiring
+from jobs.replay import bar
+from shared.settings import Settings
+
+COULD_NOT = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    options = _parser().parse_args(arguments)
+    wiring.prepare(os.environ)
+    return console.run(lambda: _skew(options), failed=COULD_NOT)
+
+
+def _skew(options: argparse.Namespace) -> tuple[int, object]:
+    from jobs.auditing import Period, audit
+    from shared.features.state import State
+
+    screen = Console(stderr=True)
+    settings = Settings.from_env(os.environ)
+    period = None if options.all else Period(options.since, options.until or wiring.now())
+    start = State.load(options.state) if options.state else State.empty()
+    with bar(screen) as progress:
+        result = audit(wiring.dataset(settings, os.environ), period, start, _advancing(progress))
+    if result["features"]:
+        screen.print(_table(result["features"]))
+    return (console.OK if result["outcome"] == "EQUAL" else console.FAILED), result
+
+
+def _advancing(progress: Progress) -> Any:
+    task = progress.add_task("replay", total=None)
+    return lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _table(features: dict[str, dict[str, Any]]) -> Table:
+    table = Table("feature", "rows", "largest difference", "in ulp", "of", title="Features that differ")
+    for name, found in features.items():
+        largest = "missing on one side" if found["largest"] is None else f"{found['largest']:g}"
+        table.add_row(name, f"{found['rows']:,}", largest, str(found["ulp"] or ""), found["end_to_end_id"])
+    return table
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.skew",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="The project, bucket and dataset come from the environment; see shared/settings.py. "
+        "The last line of standard output is the result as JSON.",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="compare every row")
+    which.add_argument(
+        "--from", dest="since", type=_moment, metavar="TIME", help="compare what was scored from then on (RFC 3339)"
+    )
+    parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="... and before then (default: now)")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="state of history to start from, as jobs.replay --state-out writes it (default: the first transaction). "
+        "It has to be older than the period; reports that were counted after its last transaction are not in it",
+    )
+    return parser
+
+
+def _moment(text: str) -> dt.datetime:
+    moment = dt.datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Reports in the order in which history counted them, between the transactions of a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.features.facts import Report
+from shared.features.verdicts import Said, SaidLog
+from shared.ports import Parties
+
+Places = NDArray[np.int64]
+
+UNPLACED = -1
+
+
+class Reported(NamedTuple):
+    """What was said about a Pix, when it was heard (microseconds), and after how many transactions it counted.
+
+    `sequence` is UNPLACED where that is not known; then the time decides.
+    """
+
+    end_to_end_id: str
+    parties: Parties
+    said: Said
+    heard_at: int
+    sequence: int = UNPLACED
+
+
+class ReportQueue:
+    """Hand out reports as a replay reaches their place. Memory is bounded by the number of reports."""
+
+    def __init__(self, reports: Iterable[Reported]) -> None:
+        every = list(reports)
+        self._placed = sorted(
+            (each for each in every if each.sequence != UNPLACED),
+            key=lambda each: (each.sequence, each.said.reported_at, each.heard_at),
+        )
+        self._timed = sorted(
+            (each for each in every if each.sequence == UNPLACED),
+            key=lambda each: (each.heard_at, each.said.reported_at),
+        )
+        self._sequences = np.array([each.sequence for each in self._placed], dtype=np.int64)
+        self._times = np.array([each.heard_at for each in self._timed], dtype=np.int64)
+        self.said = SaidLog()
+        self.given = [0, 0]
+        """How many were handed out, of those with a place and of those without."""
+        self._reached = [0, np.iinfo(np.int64).min]
+
+    def skip(self, sequence: int) -> None:
+        """Take as counted what was counted before transaction number `sequence`."""
+        self._hear([(0, each.sequence, each) for each in self._take(self._placed, 0, self._sequences, sequence)])
+
+    def before(self, sequence: Places, seen_at: Places) -> tuple[list[Report], list[int]]:
+        """Return the reports to count before the last of n transactions, and each one's place among these.
+
+        `sequence` [n] are the transactions' places in history, UNPLACED where they have none; `seen_at` [n] when they
+        were seen (microseconds).
+        """
+        start = self._reached[0]
+        reached = np.maximum.accumulate(np.maximum(sequence, start))
+        seen = np.maximum.accumulate(np.maximum(seen_at, self._reached[1]))
+        self._reached = [int(reached[-1]), int(seen[-1])]
+        placed = self._take(self._placed, 0, self._sequences, int(reached[-1]))
+        timed = self._take(self._timed, 1, self._times, int(seen[-1]))
+        order = np.searchsorted(reached, [each.sequence for each in placed], side="right").tolist()
+        order += np.searchsorted(seen, [each.heard_at for each in timed], side="right").tolist()
+        after = [start, *reached.tolist()]
+        together = [(place, after[place], each) for place, each in zip(order, [*placed, *timed], strict=True)]
+        return self._hear(sorted(together, key=lambda one: one[0]))
+
+    def rest(self, place: int) -> tuple[list[Report], list[int]]:
+        """Return what is left, to count at `place`, after all transactions."""
+        left = [*self._placed[self.given[0] :], *self._timed[self.given[1] :]]
+        self.given = [len(self._placed), len(self._timed)]
+        return self._hear([(place, self._reached[0], each) for each in left])
+
+    def _take(self, reports: Sequence[Reported], kind: int, keys: Places, until: int) -> Sequence[Reported]:
+        start, stop = self.given[kind], int(np.searchsorted(keys, until, side="left"))
+        self.given[kind] = max(start, stop)
+        return reports[start:stop]
+
+    def _hear(self, placed: Sequence[tuple[int, int, Reported]]) -> tuple[list[Report], list[int]]:
+        """Return what history has to count of what was said, given place and count of transactions of each."""
+        told, places = [], []
+        for place, sequence, (id_, parties, said, _, _) in placed:
+            found = self.said.hear(id_, said, sequence)
+            told += [Report(*parties, each.reported_at, each.fraud, each.sign) for each in found]
+            places += [place] * len(found)
+        return told, places
