@@ -12,9 +12,14 @@ import traceback
 
 import msgspec
 
+from shared.errors import PixError
+
 
 class JsonFormatter(logging.Formatter):
-    """Format a record as one line of JSON. Exceptions are given by type and place, not by text."""
+    """Format a record as one line of JSON.
+
+    Exceptions are given by type and place; their text only if they are our own, which never hold personal data.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -27,6 +32,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[0]:
             entry["exception"] = record.exc_info[0].__name__
+            if isinstance(record.exc_info[1], PixError):
+                entry["reason"] = str(record.exc_info[1])
             entry["stack"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(record.exc_info[2])]
         return msgspec.json.encode(entry, enc_hook=str).decode()
 

@@ -57,7 +57,7 @@ def _emptied(home: Path) -> Path:
 def _greeting(cloud: LocalCloud) -> str:
     return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). In another shell, paste:
 
-{export_lines(cloud.addresses)}
+{export_lines(cloud.exports)}
 
 Then publish to pix-transactions and query {cloud.settings.dataset}.scores, for instance:
 

@@ -123,6 +123,12 @@ class LocalCloud:
         }
 
     @property
+    def exports(self) -> dict[str, str]:
+        """Return the variables for another shell: for clients, and for a function or job that is started there."""
+        own = self.settings.to_env()
+        return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE")}}
+
+    @property
     def environment(self) -> dict[str, str]:
         """Return the variables with which functions and jobs run in the local cloud."""
         mlflow = self.home / "mlflow"

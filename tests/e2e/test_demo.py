@@ -1,0 +1,56 @@
+"""The demo as a new user runs it, small: exit status 0 says that nothing was lost and the second model served."""
+
+import datetime as dt
+import json
+import subprocess
+import sys
+
+import pytest
+
+from infra.local.simulator import SimulationConfig, simulate
+from tests.builders import transaction
+
+END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+
+
+@pytest.mark.timeout(300)
+def test_a_file_of_events_goes_round_the_whole_loop(tmp_path):
+    config = SimulationConfig(end=END, transactions=12_000, days=40, seed=5, fraud_rate=0.03, labels_until=END)
+    lines = list(simulate(config))
+    spoilt = transaction() | {"amount": "-1.00"}
+    lines.append(json.dumps({"topic": "pix-transactions", "data": spoilt}).encode() + b"\n")
+    duplicate = next(line for line in reversed(lines[:-1]) if b'"pix-transactions"' in line)
+    lines.append(duplicate)
+    events = tmp_path / "events.ndjson"
+    events.write_bytes(b"".join(lines))
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.local.demo", "--events", str(events), "--live", "600"],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    table = {
+        row.split("│")[1].strip(): row.split("│")[2].strip()
+        for row in done.stdout.splitlines()
+        if row.count("│") == 3
+    }
+    assert table["transactions published"] == "600"
+    assert table["scored (rows of pix.scores)"] == "598"  # one was malformed, one was sent twice
+    assert table["malformed published / in quarantine"] == "1 / 1"
+    assert (table["lost"], table["duplicated in the view"]) == ("0", "0")
+
+
+def test_a_file_that_is_no_event_file_is_refused_with_its_line(tmp_path):
+    events = tmp_path / "events.ndjson"
+    events.write_text('{"topic": "pix-transactions", "data": {}}\n{"topic": "birds"}\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.local.demo", "--events", str(events)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "line 2" in done.stdout
