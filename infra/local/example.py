@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 import time
+from typing import Any
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
@@ -20,7 +21,7 @@ WAIT_SECONDS = 20.0
 QUERY = "SELECT * EXCEPT (features) FROM pix.scores WHERE end_to_end_id = @id"
 
 
-def transaction() -> dict[str, object]:
+def transaction() -> dict[str, Any]:
     """Return a Pix of this moment, from one invented person to another."""
     now = dt.datetime.now(dt.UTC)
     return {
