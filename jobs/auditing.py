@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.stored import Dataset, columns, timestamp
+from jobs.dataset import Dataset, columns, timestamp
 from shared.adapters.arrow_columns import columns_of, floats, whole
 from shared.contract.event import micros
 from shared.contract.tables import feature_columns
@@ -120,7 +120,7 @@ def audit(data: Dataset, period: Period | None, start: State, advance: Callable[
     """
     where = "TRUE" if period is None else _within(period)
     bounds = _bounds(data, where, start.sequence)
-    work = Audit(start, ReportQueue(data.reports("history_sequence IS NOT NULL")))
+    work = Audit(start, ReportQueue(data.reports()))
     for batch in _batches(data, start.sequence, bounds.first, features=False):
         work.add(batch, None)
         advance(work.sequence.last - start.sequence, bounds.last - start.sequence)

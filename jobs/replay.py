@@ -1,53 +1,51 @@
-"""Replay events in event time: features as history knew them, into BigQuery, and the state that history ends in.
+"""Replay what happened, in the order in which history counted it: features as history knew them, and its state.
 
-Bootstraps a new deployment from what happened before it. Rows are decided by rules alone, as no model served then.
+Bootstraps a new deployment from events, rebuilds the state of history after its loss, or computes features again,
+for instance a new one for old rows. Rows that were never decided are decided by rules alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from shared.contract.event import Event, micros
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS, EventFileError, Line, read
-from shared.contract.feedback import Feedback, decode_feedback
-from shared.contract.rows import FeedbackRow, Record, ScoreRow
-from shared.contract.transaction import decode_transaction
-from shared.errors import Malformed, PixError
-from shared.features.columns import Columns
-from shared.features.history import MemoryHistory, Report
+from shared.errors import Misconfigured, PixError
 from shared.features.state import State
-from shared.features.vector import feature_matrix
-from shared.features.verdicts import Heard, Said, SaidLog
-from shared.privacy import Pseudonymiser
-from shared.scoring.policy import decide
-from shared.scoring.rules import Rules
-from shared.serving.label_service import feedback_row
+from shared.features.verdicts import Heard
 from shared.settings import Settings
 
-CHUNK = 10_000  # lines that are decoded before history sees them
-BATCH = 256  # as large as the batches of the score function
+if TYPE_CHECKING:
+    from jobs.replaying import Checkpoints, Sinks
+    from jobs.sources import Source
 
+DONE, FAILED = 0, 1
+TABLES = "tables"
 
-class Load(Protocol):
-    """Rows on their way into one table."""
+_EXAMPLES = """sources:
+  events.ndjson[.gz]  lines of the public contract, {"topic": ..., "data": {...}}, in time order
+  rows.parquet, DIR   rows like those of pix.score_events, in order of history_sequence or else of initiated_at
+  tables              pix.score_events and pix.feedback themselves
 
-    def add(self, rows: list[Record]) -> None:
-        """Take rows."""
-        ...
+examples:
+  python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history
+  python -m jobs.replay tables --state redis://10.0.0.3:6379             rebuild the store after its loss
+  python -m jobs.replay tables --out features/                           features as the code computes them now
 
-    def load(self) -> int:
-        """Load what was taken and return the number of rows."""
-        ...
+The project, bucket and dataset come from the environment; see shared/settings.py.
+Exit codes: 0 done, 1 failed, 2 wrong options.
+"""
 
 
 class StateLoad(Protocol):
@@ -58,147 +56,24 @@ class StateLoad(Protocol):
         ...
 
 
-class Replayed(NamedTuple):
-    """What a replay has seen."""
-
-    transactions: int
-    feedback: int
-    malformed: int
-
-
-class Replay:
-    """Events in, rows out, history kept; memory is bounded by the number of keys and of reported transactions."""
-
-    def __init__(self, history: MemoryHistory, pseudonymiser: Pseudonymiser, rules: Rules, key_version: int) -> None:
-        self.history = history
-        self._pseudonymiser = pseudonymiser
-        self._rules = rules
-        self._key_version = key_version
-        self._reported: dict[str, Event | None] = {}
-        self.said = SaidLog()
-        self.seen = Replayed(0, 0, 0)
-
-    def expect(self, lines: Iterable[Line]) -> None:
-        """Note which transactions will be reported, so that only those have to be remembered."""
-        for line in lines:
-            if line.topic == FEEDBACK and (report := _decoded(line)) is not None:
-                self._reported[report.end_to_end_id] = None
-
-    def rows(self, lines: Iterable[Line]) -> tuple[list[ScoreRow], list[FeedbackRow]]:
-        """Return the rows of a chunk of lines."""
-        scores: list[ScoreRow] = []
-        feedback: list[FeedbackRow] = []
-        for topic, group in itertools.groupby(lines, key=lambda line: line.topic):
-            for batch in batches(group, BATCH):
-                if topic == TRANSACTIONS:
-                    scores += self._score([e for line in batch if (e := self._event(line)) is not None])
-                else:
-                    feedback += [row for line in batch if (row := self._report(line)) is not None]
-        return scores, feedback
-
-    def _event(self, line: Line) -> Event | None:
-        try:
-            event = self._pseudonymiser.event(decode_transaction(bytes(line.data)).value)
-        except Malformed:
-            self.seen = self.seen._replace(malformed=self.seen.malformed + 1)
-            return None
-        if event.end_to_end_id in self._reported:
-            self._reported[event.end_to_end_id] = event
-        return event
-
-    def _score(self, events: list[Event]) -> list[ScoreRow]:
-        if not events:
-            return []
-        self.seen = self.seen._replace(transactions=self.seen.transactions + len(events))
-        columns = Columns.of(events)
-        reads, sequence = self.history.observe(columns)
-        features = feature_matrix(columns, reads)
-        outcome = decide(features, self._rules, bundle=None)
-        return [
-            ScoreRow(
-                event=event,
-                scored_at=event.initiated_at,
-                score=None,
-                decision=outcome.decisions[i],
-                reasons=outcome.reasons[i],
-                model_version=None,
-                late=False,
-                degraded=True,
-                hmac_key_version=self._key_version,
-                history_sequence=int(sequence[i]),
-                published_at=None,
-                features=features[i],
-            )
-            for i, event in enumerate(events)
-        ]
-
-    def _report(self, line: Line) -> FeedbackRow | None:
-        report = _decoded(line)
-        if report is None:
-            self.seen = self.seen._replace(malformed=self.seen.malformed + 1)
-            return None
-        self.seen = self.seen._replace(feedback=self.seen.feedback + 1)
-        return feedback_row(report, micros(report.reported_at), self._tell_history(report))
-
-    def _tell_history(self, report: Feedback) -> int | None:
-        """Count a report, and return after how many transactions that was, None if it changes nothing."""
-        event = self._reported.get(report.end_to_end_id)
-        if event is None:
-            return None
-        now = Said(report.verdict, micros(report.reported_at))
-        told = self.said.hear(report.end_to_end_id, now, self.history.sequence)
-        self.history.report(
-            [
-                Report(event.payer_id, event.payee_id, event.device_id, change.reported_at, change.fraud, change.sign)
-                for change in told
-            ]
-        )
-        return self.said.counted_at(report.end_to_end_id, now)
-
-
-def batches(items: Iterable[Line], size: int) -> Iterator[list[Line]]:
-    """Yield lists of at most `size` items."""
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
-
-
-def _decoded(line: Line) -> Feedback | None:
-    try:
-        return decode_feedback(bytes(line.data)).value
-    except Malformed:
-        return None
-
-
-def replay(job: Replay, path: Path, count: int | None, scores: Load, feedback: Load, progress: Progress) -> None:
-    """Replay the first `count` lines of a file (None: all) into two tables. Raises EventFileError, PixError."""
-    job.expect(itertools.islice(read(path), count))
-    task = progress.add_task("replay", total=count)
-    for chunk in batches(itertools.islice(read(path), count), CHUNK):
-        score_rows, feedback_rows = job.rows(chunk)
-        scores.add(list(score_rows))
-        feedback.add(list(feedback_rows))
-        progress.advance(task, len(chunk))
-    loading = progress.add_task("load into BigQuery", total=2)
-    for rows in (scores, feedback):
-        rows.load()
-        progress.advance(loading)
-
-
-def hand_over(job: Replay, store: StateLoad, progress: Progress) -> None:
+def hand_over(state: State, heard: Mapping[str, Sequence[Heard]], store: StateLoad, progress: Progress) -> None:
     """Fill a store with the state that history ends in. Raises PixError."""
-    state = job.history.state()
-    rows = sum(len(table.keys) for table in state.tables) + len(job.said.heard)
+    rows = sum(len(table.keys) for table in state.tables) + len(heard)
     task = progress.add_task("load into the store of history", total=rows)
     started = time.perf_counter()
-    store.load(state, job.said.heard, lambda count: progress.advance(task, count))
+    store.load(state, heard, lambda count: progress.advance(task, count))
     progress.console.print(f"{rows:,} records loaded, {rows / (time.perf_counter() - started):,.0f} a second")
 
 
 def bar(console: Console) -> Progress:
     """Return the progress bar of a job."""
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
     )
 
 
@@ -206,41 +81,135 @@ def main(arguments: list[str] | None = None) -> int:
     """Run from the command line; return the exit status."""
     from jobs import wiring
 
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _check(parser, options)
+    wiring.prepare(os.environ)
     console = Console(stderr=True)
     try:
-        settings = Settings.from_env(os.environ)
-        store = wiring.state_load(settings, options.state) if options.state else None
-        if store:
-            store.check()  # before the work, not after it
-        job = Replay(
-            MemoryHistory(), Pseudonymiser(settings.hmac_key.encode()), Rules.load(), settings.hmac_key_version
-        )
-        with bar(console) as progress:
-            scores = wiring.bulk_load(settings, "score_events", os.environ)
-            feedback = wiring.bulk_load(settings, "feedback", os.environ)
-            replay(job, options.events, options.lines, scores, feedback, progress)
-            if store:
-                hand_over(job, store, progress)
-        if options.state_out:
-            job.history.dump(options.state_out)
-    except (EventFileError, PixError) as error:
+        _replay(options, Settings.from_env(os.environ), console)
+    except PixError as error:
         console.print(f"replay: {error}", style="red", highlight=False)
-        return 1
+        return FAILED
+    return DONE
+
+
+def _replay(options: argparse.Namespace, settings: Settings, console: Console) -> None:
+    from jobs import wiring
+    from jobs.replaying import Checkpoints, Replaying
+    from shared.scoring.rules import Rules
+
+    store = wiring.state_load(settings, options.state) if options.state else None
+    if store:
+        store.check()  # before the work, not after it
+    checkpoints = Checkpoints(options.checkpoint, _identity(options)) if options.checkpoint else None
+    run = checkpoints.run if checkpoints else uuid.uuid4().hex
+    with bar(console) as progress, _source(options, settings, run, checkpoints, progress) as source:
+        sinks = _sinks(options, settings, run)
+        job = Replaying(source, sinks, Rules.load(), settings.hmac_key_version)
+        task = progress.add_task("replay", total=source.total)
+        started = time.perf_counter()
+        job.run(lambda done: progress.update(task, completed=done), checkpoints, options.resume, options.every)
+        seconds = time.perf_counter() - started
+        finishing = progress.add_task("finish the tables", total=len(sinks.parts()))
+        for parts in sinks.parts():
+            parts.finish()
+            progress.advance(finishing)
+        if store:
+            hand_over(job.state(), source.said.heard, store, progress)
+    if options.state_out:
+        job.state().dump(options.state_out)
+    if checkpoints:
+        checkpoints.clear()
     console.print(
-        f"{job.seen.transactions:,} transactions and {job.seen.feedback:,} reports replayed, "
-        f"{job.seen.malformed:,} malformed left out",
+        f"{job.transactions:,} transactions and {source.reports:,} reports replayed in {seconds:.1f} s, "
+        f"{source.malformed:,} malformed left out",
         highlight=False,
     )
-    return 0
+
+
+@contextmanager
+def _source(
+    options: argparse.Namespace, settings: Settings, run: str, checkpoints: Checkpoints | None, progress: Progress
+) -> Iterator[Source]:
+    """Give the source, and remove what it needed in the bucket once it has been replayed."""
+    from jobs import wiring
+    from jobs.sources import EventLines
+    from jobs.stored import Files
+    from shared.privacy import Pseudonymiser
+
+    if options.source != TABLES:
+        path = Path(options.source)
+        if path.is_dir() or path.suffix == ".parquet":
+            yield Files(path, options.feedback).source()
+        else:
+            if not settings.hmac_key:
+                raise Misconfigured("set PIX_HMAC_KEY: the events name persons, who get pseudonyms under that key")
+            yield EventLines(path, options.lines, Pseudonymiser(settings.hmac_key.encode()))
+        return
+    data = wiring.dataset(settings, os.environ)
+    with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
+        if checkpoints is None:
+            after.callback(data.clear, run)
+        if checkpoints is None or not checkpoints.there():
+            task = progress.add_task("export from BigQuery", total=1)
+            data.stage(run)
+            progress.advance(task)
+        yield data.source(run, Path(folder))
+        data.clear(run)
+
+
+def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
+    from jobs import wiring
+    from jobs.replaying import Sinks
+    from jobs.sinks import Folder, Parts
+
+    if options.out:
+        return Sinks(Parts(Folder(options.out, "score_events")), Parts(Folder(options.out, "feedback")))
+    if options.state_only:
+        return Sinks(None, None)
+    scores, feedback = (
+        Parts(wiring.bulk_load(settings, name, run, os.environ)) for name in ("score_events", "feedback")
+    )
+    return Sinks(scores, feedback)
+
+
+def _identity(options: argparse.Namespace) -> list[str]:
+    """Return what a replay was asked for, so that a checkpoint is used for nothing else."""
+    asked = (options.source, options.feedback, options.lines, options.out, options.state_only)
+    return [str(each) for each in asked]
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.source == TABLES and not options.out:
+        options.state_only = True
+        if not (options.state or options.state_out):
+            parser.error("say what to make of the tables: --out, --state-out or --state")
+    if options.resume and not options.checkpoint:
+        parser.error("--resume needs --checkpoint")
+    if options.every < 1:
+        parser.error("--every is at least 1")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m jobs.replay", description=__doc__)
-    parser.add_argument("events", type=Path, help="NDJSON of the public contract in time order, .gz or not")
-    parser.add_argument("--lines", type=int, metavar="N", help="only the first N lines (default: all)")
-    parser.add_argument("--state-out", type=Path, metavar="FILE", help="write the state of history to a file")
-    parser.add_argument("--state", metavar="URL", help="load it into an empty Valkey or Redis: redis://host:port")
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.replay",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", help="a file of events, Parquet, or the word `tables`; see below")
+    add("--lines", type=int, metavar="N", help="only the first N lines of a file of events (default: all)")
+    add("--feedback", type=Path, metavar="PATH", help="Parquet of reports (default: feedback-*.parquet in DIR)")
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument("--out", type=Path, metavar="DIR", help="write rows as Parquet instead of loading them")
+    rows.add_argument("--state-only", action="store_true", help="write no rows")
+    add("--state-out", type=Path, metavar="FILE", help="write the state of history to a file")
+    add("--state", metavar="URL", help="load it into an empty Valkey or Redis: redis://host:port")
+    add("--checkpoint", type=Path, metavar="DIR", help="note there now and then how far the replay is")
+    add("--resume", action="store_true", help="go on from the checkpoint, if there is one")
+    add("--every", type=int, default=50, metavar="N", help="chunks of 4,096 between checkpoints (default: 50)")
     return parser
 
 

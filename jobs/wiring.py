@@ -21,7 +21,7 @@ from shared.wiring import DAY_SECONDS, write_client
 if TYPE_CHECKING:
     from google.cloud import bigquery
 
-    from jobs.stored import Dataset
+    from jobs.dataset import Dataset
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.valkey_load import ValkeyLoad
@@ -87,14 +87,15 @@ def blobs(settings: Settings) -> GcsBlobs:
     return GcsBlobs.connect(settings.project, settings.bucket)
 
 
-def bulk_load(settings: Settings, name: str, environment: Mapping[str, str]) -> BulkLoad:
-    """Return what loads rows into table `name` in bulk."""
+def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str, str]) -> BulkLoad:
+    """Return what loads Parquet files of `run` into table `name`."""
     from google.cloud import storage
 
     from shared.adapters.bigquery_load import BulkLoad
 
     bucket = storage.Client(project=settings.project).bucket(settings.bucket)
-    return BulkLoad(bigquery_client(settings, environment), bucket, settings.project, settings.dataset, table(name))
+    target = f"{settings.project}.{settings.dataset}.{name}"
+    return BulkLoad(bigquery_client(settings, environment), bucket, target, f"{name}-{run}")
 
 
 def state_load(settings: Settings, url: str) -> ValkeyLoad:
@@ -106,7 +107,7 @@ def state_load(settings: Settings, url: str) -> ValkeyLoad:
 
 def dataset(settings: Settings, environment: Mapping[str, str]) -> Dataset:
     """Return the tables to read rows from."""
-    from jobs.stored import Dataset
+    from jobs.dataset import Dataset
     from shared.adapters.bigquery_query import BigQueryExports
 
     exports = BigQueryExports(bigquery_client(settings, environment), settings.bucket, blobs(settings))

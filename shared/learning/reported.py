@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.facts import Report
-from shared.features.verdicts import Said, SaidLog
+from shared.features.verdicts import Heard, Said, SaidLog
 from shared.ports import Parties
 
 Places = NDArray[np.int64]
@@ -77,6 +78,15 @@ class ReportQueue:
         left = [*self._placed[self.given[0] :], *self._timed[self.given[1] :]]
         self.given = [len(self._placed), len(self._timed)]
         return self._hear([(place, self._reached[0], each) for each in left])
+
+    def note(self) -> dict[str, Any]:
+        """Return what was handed out, and what was said, for JSON."""
+        return {"given": self.given, "reached": self._reached, "heard": self.said.heard}
+
+    def resume(self, note: dict[str, Any]) -> None:
+        """Go on from a note, given the same reports."""
+        self.given, self._reached = note["given"], note["reached"]
+        self.said.heard = msgspec.convert(note["heard"], dict[str, list[Heard]])
 
     def _take(self, reports: Sequence[Reported], kind: int, keys: Places, until: int) -> Sequence[Reported]:
         start, stop = self.given[kind], int(np.searchsorted(keys, until, side="left"))
