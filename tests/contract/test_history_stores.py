@@ -22,6 +22,7 @@ from shared.contract.fields import Verdict
 from shared.errors import Misconfigured
 from shared.features.facts import Report
 from shared.features.history import READ_NAMES, READ_WIDTH
+from shared.features.layout import HOP
 from shared.features.verdicts import Said, SaidLog
 from shared.ports import Claim, Observations, Parties, Statement
 from tests.contract.history_stores import SERVERS, Store, store
@@ -138,6 +139,15 @@ def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: St
     assert frauds() == [0.0, 0.0, 0.0]
     assert bench.run(history.tell([fraud])) == [1]  # an old delivery again: its first answer
     assert frauds() == [0.0, 0.0, 0.0]
+
+
+def test_an_account_of_many_frauds_hands_on_the_taint_of_one(bench: Store) -> None:
+    history, scams = bench.fresh(), [event(0, 1, i) for i in range(3)]
+    bench.run(history.observe(scams, FIRST))
+    bench.run(history.tell([about(pix, Verdict.FRAUD, 1) for pix in scams]))
+    bench.run(history.observe([event(1, 2, 7200)], FIRST))
+    reads = bench.run(history.observe([event(2, 3, 7200)], FIRST)).reads[0]
+    assert reads[READ_NAMES.index("payer_taint_30d")] == pytest.approx(HOP, rel=1e-6)
 
 
 def test_two_clients_at_once_count_each_pix_once_and_give_each_place_once(served: Store) -> None:
