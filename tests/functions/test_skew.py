@@ -9,12 +9,19 @@ import pytest
 
 from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
-from jobs import skew
+from jobs import replay, skew
+from jobs.auditing import logged
+from shared.adapters.arrow_columns import whole
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.tables import feature_columns
+from shared.features.state import State
+from shared.learning.skew import ulps
 from tests.builders import push_body
 from tests.functions.world import ask, deliver, url
+from tests.unit.replays import table_of
 
 TOPICS = {TRANSACTIONS: "score", FEEDBACK: "label"}
+TRANSACTIONS_SERVED = 2_500
 ROUND = 400
 
 
@@ -26,7 +33,7 @@ def served(tmp_path_factory):
         for lines in traffic(random.Random(5)):
             with concurrent.futures.ThreadPoolExecutor() as both:
                 sent = [
-                    both.submit(deliver, url(cloud, name), [push_body(data) for of, data in lines if of == topic])
+                    both.submit(deliver, url(cloud, name), [push_body(data) for of, data in lines if of == topic], 64)
                     for topic, name in TOPICS.items()
                 ]
                 assert {status for each in sent for status in each.result()} == {204}
@@ -36,7 +43,11 @@ def served(tmp_path_factory):
 def traffic(chance):
     """Yield rounds of messages in which a tenth comes late by rounds, and a fifth again, at once or rounds later."""
     config = SimulationConfig(
-        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=4_000, days=30, customers=300, fraud_rate=0.06
+        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC),
+        transactions=TRANSACTIONS_SERVED,
+        days=30,
+        customers=250,
+        fraud_rate=0.06,
     )
     places = []
     for place, text in enumerate(simulate(config)):
@@ -53,20 +64,69 @@ def traffic(chance):
         yield lines
 
 
-def result(cloud, capsys, monkeypatch, *arguments):
-    """Return the exit code and the last line of a check in this process."""
-    for name, value in cloud.environment.items():
+def served_rows(cloud):
+    """Return what was logged, each Pix once, in order."""
+    columns = ", ".join(["history_sequence", *feature_columns()])
+    sql = f"SELECT DISTINCT {columns} FROM pix.score_events ORDER BY history_sequence"
+    return cloud.bigquery().query(sql).to_arrow(create_bqstorage_client=False)
+
+
+@pytest.fixture
+def checked(served, capsys, monkeypatch):
+    """A check in this process: its exit code and the last line that it prints."""
+    for name, value in served.environment.items():
         monkeypatch.setenv(name, value)
-    code = skew.main(list(arguments))
-    return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    def check(*arguments):
+        code = skew.main(list(arguments))
+        return code, json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return check
 
 
-def test_what_was_served_is_what_a_replay_computes(served, capsys, monkeypatch):
-    code, found = result(served, capsys, monkeypatch, "--all")
+def test_what_was_served_is_what_a_replay_computes(served, checked):
+    code, found = checked("--all")
     assert (code, found["outcome"], found["features"]) == (0, "EQUAL", {})
-    assert found["compared"] == 4_000
-    assert found["duplicates"] > 400
+    assert found["compared"] == TRANSACTIONS_SERVED
+    assert found["duplicates"] > 300
+    assert found["unequal_duplicates"]["count"] == found["counted_twice"] == 0
     assert found["gaps"] == {"transactions": 0, "ranges": []}
     (reports,) = ask(served, "SELECT COUNT(DISTINCT end_to_end_id) AS n FROM pix.feedback WHERE history_sequence > 0")
     (frauds,) = ask(served, "SELECT COUNT(*) AS n FROM pix.score_events WHERE f_payee_frauds_30d > 0.5")
     assert reports.n > 50 < frauds.n
+
+
+def test_a_period_is_checked_after_a_replay_of_what_was_before_it(served, checked, tmp_path):
+    """And replaying the tables gives the features that were served, and the state that comes after them."""
+    half = TRANSACTIONS_SERVED // 2
+    sql = f"SELECT scored_at FROM pix.score_events WHERE history_sequence = {half}"
+    since = ask(served, sql)[0].scored_at.isoformat()
+    code, found = checked("--from", since)
+    assert (code, found["replayed"]) == (0, TRANSACTIONS_SERVED)
+    assert half / 2 < found["compared"] < TRANSACTIONS_SERVED
+
+    state, rows = tmp_path / "state.npz", tmp_path / "rows"
+    assert replay.main(["tables", "--out", str(rows), "--state-out", str(state)]) == 0
+    again = table_of(rows, "score_events")
+    assert whole(again["history_sequence"], -1).tolist() == list(range(1, TRANSACTIONS_SERVED + 1))
+    assert State.load(state).sequence == TRANSACTIONS_SERVED
+    assert ulps(logged(again), logged(served_rows(served))).max() < 100
+    assert checked("--all", "--state", str(state))[0] == 2
+
+
+def test_one_value_that_was_logged_wrong_is_found(served, checked):
+    (row,) = ask(served, "SELECT end_to_end_id AS id FROM pix.score_events WHERE history_sequence = 2000 LIMIT 1")
+    change = "UPDATE pix.score_events SET f_payee_count_7d = f_payee_count_7d {} 0.5 WHERE end_to_end_id = @id"
+    ask(served, change.format("+"), id=row.id)
+    code, found = checked("--all")
+    ask(served, change.format("-"), id=row.id)
+    assert (code, found["outcome"], found["rows_with_differences"]) == (1, "SKEWED", 1)
+    assert list(found["features"]) == ["payee_count_7d"]
+    assert found["features"]["payee_count_7d"]["end_to_end_id"] == row.id
+    assert found["features"]["payee_count_7d"]["largest"] == pytest.approx(0.5, rel=1e-5)
+
+
+def test_nothing_to_compare_is_an_error(checked):
+    code, found = checked("--from", "2001-01-01", "--to", "2001-01-02")
+    assert (code, found["outcome"]) == (2, "FAILED")
+    assert "nothing to compare" in found["reasons"][0]

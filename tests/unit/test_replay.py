@@ -1,0 +1,153 @@
+"""The replay job over files: one source is as good as another, and a replay that is killed goes on as it was."""
+
+import datetime as dt
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from infra.local.simulator import SimulationConfig, simulate
+from jobs import replay
+from shared.features.history import MemoryHistory
+from shared.features.state import State
+from tests.unit.replays import records, table_of
+
+ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a-key"}
+TRANSACTIONS = 25_000
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    """A file of events, of which a few are malformed."""
+    file = tmp_path_factory.mktemp("events") / "events.ndjson"
+    config = SimulationConfig(
+        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=TRANSACTIONS, days=60, fraud_rate=0.02
+    )
+    lines = list(simulate(config))
+    spoilt = b'{"topic": "pix-transactions", "data": {"amount": "1.00"}}\n'
+    file.write_bytes(b"".join([*lines[:5_000], spoilt, *lines[5_000:], spoilt]))
+    return file
+
+
+@pytest.fixture(scope="module")
+def replayed(events, tmp_path_factory):
+    """The rows and the state of an uninterrupted replay."""
+    folder = tmp_path_factory.mktemp("replayed")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        assert run(events, "--out", folder, "--state-out", folder / "state.npz") == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def run(*arguments):
+    return replay.main([str(each) for each in arguments])
+
+
+def same_rows(one, other):
+    return all(table_of(one, name).equals(table_of(other, name)) for name in ("score_events", "feedback"))
+
+
+def same_state(one, other):
+    one, other = State.load(one), State.load(other)
+    return one.sequence == other.sequence and set(records(one)) == set(records(other))
+
+
+def test_a_file_of_events_becomes_rows_and_a_state_that_serves(replayed):
+    rows, feedback = table_of(replayed, "score_events"), table_of(replayed, "feedback")
+    assert rows["history_sequence"].to_pylist() == list(range(1, TRANSACTIONS + 1))
+    assert set(rows["decision"].to_pylist()) == {"APPROVE", "HOLD"}
+    counted = [place for place in feedback["history_sequence"].to_pylist() if place is not None]
+    assert counted == sorted(counted)
+    assert len(counted) > 100
+    assert MemoryHistory.load(replayed / "state.npz").sequence == TRANSACTIONS
+
+
+def test_parquet_gives_the_same_rows_and_state_as_the_events(replayed, tmp_path):
+    assert run(replayed, "--out", tmp_path, "--state-out", tmp_path / "state.npz") == 0
+    assert table_of(tmp_path, "score_events").equals(table_of(replayed, "score_events"))
+    assert same_state(tmp_path / "state.npz", replayed / "state.npz")
+
+
+def test_rows_without_a_place_in_history_are_taken_by_time(replayed, tmp_path):
+    """A report then counts when it was reported, which here is when it was heard."""
+    rows = table_of(replayed, "score_events").drop_columns(["history_sequence", "scored_at"])
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    arguments = ("--feedback", replayed, "--out", tmp_path / "out", "--state-out", tmp_path / "state.npz")
+    assert run(tmp_path / "rows.parquet", *arguments) == 0
+    assert same_state(tmp_path / "state.npz", replayed / "state.npz")
+
+
+def test_a_row_that_stands_twice_counts_once(replayed, tmp_path):
+    rows = table_of(replayed, "score_events").slice(0, 9_000)
+    twice = rows.take(pa.array(np.repeat(np.arange(9_000), np.where(np.arange(9_000) % 5 == 0, 2, 1))))
+    for name, each in (("once", rows), ("twice", twice)):
+        pq.write_table(each, tmp_path / f"{name}.parquet", row_group_size=1_000)
+        assert run(tmp_path / f"{name}.parquet", "--state-only", "--state-out", tmp_path / f"{name}.npz") == 0
+    assert same_state(tmp_path / "once.npz", tmp_path / "twice.npz")
+
+
+def test_rows_that_are_not_in_order_are_refused(replayed, tmp_path, capsys):
+    rows = table_of(replayed, "score_events").slice(0, 10)
+    pq.write_table(rows.take(pa.array([1, 0])), tmp_path / "rows.parquet")
+    assert run(tmp_path / "rows.parquet", "--state-only") == 1
+    assert "ORDER BY" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("source", ["events", "parquet"])
+def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(source, events, replayed, tmp_path):
+    file = events if source == "events" else replayed
+    out, notes, state = tmp_path / "out", tmp_path / "notes", tmp_path / "state.npz"
+    arguments = [file, "--out", out, "--state-out", state, "--checkpoint", notes, "--every", "2"]
+    command = [sys.executable, "-m", "jobs.replay", *map(str, arguments)]
+    child = subprocess.Popen(command, env=os.environ | ENVIRONMENT, stderr=subprocess.DEVNULL)
+    while not (notes / "checkpoint.json").exists():
+        assert child.poll() is None, "it ended before it could be killed"
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert not state.exists()
+    assert run(*arguments) == 1  # it does not overwrite what could be gone on from
+    assert run(*arguments, "--resume") == 0
+    assert same_state(state, replayed / "state.npz")
+    assert table_of(out, "score_events").equals(table_of(replayed, "score_events"))
+    assert source == "parquet" or same_rows(out, replayed)
+    assert not list(notes.iterdir())
+
+
+def test_a_checkpoint_serves_only_the_replay_it_was_made_by(events, tmp_path, capsys):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "checkpoint.json").write_text(
+        '{"identity": ["other"], "state": "x", "transactions": 0, "parts": [], "source": null}'
+    )
+    assert run(events, "--state-only", "--checkpoint", notes, "--resume") == 1
+    assert "another replay" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["/nowhere.ndjson"], "No such file"), (["/nowhere.parquet"], "cannot be read as Parquet")],
+)
+def test_what_cannot_be_read_is_named(arguments, message, capsys):
+    assert run(*arguments, "--state-only") == 1
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("arguments", [["tables"], ["x", "--resume"], ["x", "--out", "y", "--state-only"]])
+def test_options_that_make_no_sense_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run(*arguments)
+    assert "usage" in capsys.readouterr().err
