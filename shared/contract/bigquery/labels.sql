@@ -7,11 +7,12 @@ WITH reported AS (
 )
 SELECT end_to_end_id, verdict, labelled_at FROM reported
 UNION ALL
-SELECT DISTINCT
+SELECT
   scored.end_to_end_id,
   'LEGITIMATE' AS verdict,
-  TIMESTAMP_ADD(scored.initiated_at, INTERVAL {maturity_hours} HOUR) AS labelled_at
+  TIMESTAMP_ADD(MIN(scored.initiated_at), INTERVAL {maturity_hours} HOUR) AS labelled_at
 FROM `{project}.{dataset}.score_events` AS scored
 LEFT JOIN reported ON reported.end_to_end_id = scored.end_to_end_id
 WHERE scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
   AND reported.end_to_end_id IS NULL
+GROUP BY scored.end_to_end_id

@@ -17,7 +17,7 @@ FROM (
   SELECT *
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of} AND history_sequence IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at ORDER BY scored_at, history_sequence) = 1
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1
 ) AS scored
 JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id
 WHERE labels.verdict IN ('FRAUD', 'LEGITIMATE')

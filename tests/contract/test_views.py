@@ -1,0 +1,137 @@
+"""The views over rows as they may stand in the tables: repeated, contradictory, young, and not yet reported."""
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from infra.local.bigquery import BigQueryServer
+from infra.local.ports import free_port
+from infra.local.processes import Supervisor
+from infra.local.tables import NO_RETRY, create_tables
+from shared.contract import tables as contract
+from tests.contract.local_servers import PROJECT
+from tests.contract.rows import Field, Writer
+
+AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+MATURITY_DAYS = 87
+SCORED = {
+    "end_to_end_id": (Field.TYPE_STRING, False),
+    "initiated_at": (Field.TYPE_INT64, False),
+    "scored_at": (Field.TYPE_INT64, False),
+    "amount": (Field.TYPE_STRING, False),
+    "decision": (Field.TYPE_STRING, False),
+    "history_sequence": (Field.TYPE_INT64, False),
+}
+REPORTED = {
+    "end_to_end_id": (Field.TYPE_STRING, False),
+    "reported_at": (Field.TYPE_INT64, False),
+    "received_at": (Field.TYPE_INT64, False),
+    "verdict": (Field.TYPE_STRING, False),
+}
+
+
+def days_ago(days: float) -> int:
+    return round((AS_OF - dt.timedelta(days=days)).timestamp() * 1_000_000)
+
+
+def scored(id_: str, days: float, after: int = 0, amount: str = "1.00", sequence: int | None = 1) -> dict[str, Any]:
+    row = {"end_to_end_id": id_, "initiated_at": days_ago(days), "scored_at": days_ago(days) + after}
+    counted = {} if sequence is None else {"history_sequence": sequence}
+    return {**row, "amount": amount, "decision": "APPROVE", **counted}
+
+
+def reported(id_: str, days: float, verdict: str, after: int = 0) -> dict[str, Any]:
+    at = days_ago(days)
+    return {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict}
+
+
+SCORES = [
+    scored("old", 100),
+    scored("young", 50),
+    scored("disputed", 100),
+    scored("defrauded", 50),
+    scored("revoked", 100),
+    scored("redelivered", 100, amount="1.00"),
+    scored("redelivered", 100, after=9, amount="2.00", sequence=2),
+    scored("contradictory", 100, amount="1.00"),
+    scored("contradictory", 99, amount="2.00", sequence=2),
+    scored("degraded", 100, sequence=None),
+    scored("reported-later", 100),
+]
+REPORTS = [
+    reported("disputed", 90, "PENDING"),
+    reported("defrauded", 45, "FRAUD"),
+    reported("revoked", 95, "FRAUD"),
+    reported("revoked", 60, "LEGITIMATE"),
+    reported("reported-later", -1, "FRAUD"),
+    reported("unknown", 3, "FRAUD"),
+]
+
+
+class World:
+    """The product's tables with these rows."""
+
+    def __init__(self, server: BigQueryServer) -> None:
+        self.server = server
+        self.client = bigquery.Client(
+            PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}
+        )
+        create_tables(self.client, "pix", contract.tables(), contract.views(PROJECT, "pix", MATURITY_DAYS))
+        self.append("score_events", SCORED, SCORES)
+        self.append("feedback", REPORTED, REPORTS)
+
+    def append(self, table: str, fields: dict[str, tuple[int, bool]], rows: list[dict[str, Any]]) -> None:
+        writer = Writer(self.server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/{table}", fields)
+        assert writer.append(rows) == ""
+        writer.close()
+
+    def rows(self, view: str) -> list[dict[str, Any]]:
+        moment = f"TIMESTAMP '{AS_OF:%Y-%m-%d %H:%M:%S}+00'"
+        sql = contract.query(view, PROJECT, "pix", MATURITY_DAYS, moment)
+        return [dict(row) for row in self.client.query(sql, retry=NO_RETRY, job_retry=NO_RETRY).result()]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    server = BigQueryServer(free_port(), free_port())
+    state = tmp_path_factory.mktemp("views")
+    with Supervisor() as supervisor:
+        supervisor.start(server.child(state=state, objects=state, project=PROJECT))
+        world = World(server)
+        yield world
+        world.client.close()
+
+
+def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> None:
+    verdicts = sorted((row["end_to_end_id"], row["verdict"]) for row in world.rows("labels"))
+    assert verdicts == [
+        ("contradictory", "LEGITIMATE"),
+        ("defrauded", "FRAUD"),
+        ("degraded", "LEGITIMATE"),
+        ("disputed", "PENDING"),
+        ("old", "LEGITIMATE"),
+        ("redelivered", "LEGITIMATE"),
+        ("reported-later", "LEGITIMATE"),
+        ("revoked", "LEGITIMATE"),
+        ("unknown", "FRAUD"),
+    ]
+
+
+def test_a_pix_is_one_example_with_what_was_served_first_even_if_its_messages_contradict_each_other(
+    world: World,
+) -> None:
+    examples = sorted(
+        (row["end_to_end_id"], row["amount"], row["verdict"]) for row in world.rows("training_examples")
+    )
+    assert examples == [
+        ("contradictory", 1.0, "LEGITIMATE"),
+        ("defrauded", 1.0, "FRAUD"),
+        ("old", 1.0, "LEGITIMATE"),
+        ("redelivered", 1.0, "LEGITIMATE"),
+        ("reported-later", 1.0, "LEGITIMATE"),
+        ("revoked", 1.0, "LEGITIMATE"),
+    ]
