@@ -112,6 +112,10 @@ class Audit:
         vectors = feature_matrix(known[chosen], reads[chosen])
         self.comparison.add(ids, logged(fresh)[chosen], vectors, known[chosen], reads[chosen])
 
+    def state(self) -> State:
+        """Return history after the last row."""
+        return self._replay.state()
+
 
 def audit(data: Dataset, period: Period | None, start: State, advance: Callable[[int, int], None]) -> dict[str, Any]:
     """Return what comes out of auditing a period (None: all). Raises Unavailable, Misconfigured.

@@ -1,10 +1,12 @@
 """Whether features that were served are those that a replay computes.
 
-Two things may differ without being wrong, both by rounding. What history reads is rounded to float32, and the double
+Three things may differ without being wrong, all by rounding. What history reads is rounded to float32, and the double
 behind it may differ in its last bit with the order in which a batch was added up: so a read may differ by one unit in
 the last place (ulp). And a feature is rounded to float32: one ulp more. Most features pass a read on as it is. Some
 subtract or divide reads that are nearly equal, which enlarges the one ulp: for a row in which a feature differs by
-more, each read is moved by one ulp either way, and only as much as that moves the feature is allowed.
+more, each read is moved by one ulp either way, and only as much as that moves the feature is allowed. And a
+verdict that is taken back leaves nothing, or the last bit of the double that it was added to (2e-16 for one fraud),
+which is any number of ulp away from nothing: so differences below 1e-9 (of a count, a ratio, BRL, an hour) are none.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from shared.features.vector import feature_matrix
 Vectors = NDArray[np.float32]
 
 TOLERANCE_ULP = 1
+TOLERANCE = 1e-9
 _EXAMINED = 1_000
 """Rows of which it is found out how far rounding reaches; beyond, a difference counts as one."""
 _NO_NUMBER = np.iinfo(np.int64).max
@@ -54,14 +57,14 @@ class Comparison:
         """Compare vectors [n, F] of transactions, given their facts and what the replay read of history."""
         self.rows += len(served)
         apart = ulps(served, replayed)
-        self.rounded += int(np.count_nonzero((apart > 0) & (apart <= TOLERANCE_ULP)))
-        differs = apart > TOLERANCE_ULP
+        distance = np.abs(served.astype(np.float64) - replayed)
+        differs = (apart > TOLERANCE_ULP) & ~(distance < TOLERANCE)
+        self.rounded += int(np.count_nonzero(apart)) - int(np.count_nonzero(differs))
         for row in np.flatnonzero(differs.any(axis=1)).tolist():
             if self._examined < _EXAMINED:
                 self._examined += 1
                 reach = rounding_reach(known[row : row + 1], reads[row : row + 1])
-                near = np.abs(served[row].astype(np.float64) - replayed[row]) <= reach
-                excused = differs[row] & (near | np.isinf(reach))
+                excused = differs[row] & ((distance[row] <= reach) | np.isinf(reach))
                 differs[row] &= ~excused
                 self.rounded += int(np.count_nonzero(excused))
         self.differing_rows += int(np.count_nonzero(differs.any(axis=1)))

@@ -1,0 +1,158 @@
+"""The audit over memory: what it takes as equal, and what it finds."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.auditing import Audit
+from shared.adapters.arrow_rows import arrow_table
+from shared.contract.fields import Verdict
+from shared.contract.tables import table
+from shared.errors import Misconfigured
+from shared.features.columns import Columns
+from shared.features.history import MemoryHistory, Report
+from shared.features.state import State
+from shared.features.vector import feature_matrix
+from shared.features.verdicts import Said, SaidLog
+from shared.learning.reported import Reported, ReportQueue
+from shared.learning.skew import ulps
+from shared.ports import Parties
+from tests.unit.streams import ACCOUNTS, event
+from tests.unit.test_arrow_columns import score_row
+
+SECOND = 1_000_000
+ALL = np.ones_like
+sentences = st.lists(
+    st.tuples(st.integers(0, 39), st.integers(0, 39), st.integers(0, 50), st.sampled_from(list(Verdict))), max_size=12
+)
+
+
+def served(count=40, sentences=()):
+    """Serve Pix among few accounts one by one; return their rows and what was said, as it was logged.
+
+    A sentence (after, about, reported at, verdict) is counted once `after` Pix have been.
+    """
+    history, said, reports, rows = MemoryHistory(), SaidLog(), [], []
+    events = [event(i % 5, (i * 3 + 1) % 5, seconds=(i * 37) % 101, amount=1000 + 77 * i) for i in range(count)]
+    for place, one in enumerate(events):
+        for _, about, second, verdict in (each for each in sentences if each[0] == place and each[1] < place):
+            of, now = events[about], Said(verdict, one.initiated_at + second * SECOND)
+            told = said.hear(of.end_to_end_id, now, history.sequence)
+            parties = Parties(of.payer_id, of.payee_id, of.device_id)
+            history.report([Report(*parties, each.reported_at, each.fraud, each.sign) for each in told])
+            if told:
+                reports.append(Reported(of.end_to_end_id, parties, now, len(reports), history.sequence))
+        reads, sequence = history.observe([one])
+        vector = feature_matrix(Columns.of([one]), reads)[0]
+        rows.append(score_row(one, int(sequence[0]), vector))
+    return arrow_table(table("score_events"), rows), reports
+
+
+def audit(rows, reports=(), start=None, size=7):
+    work = Audit(start or State.empty(), ReportQueue(reports))
+    for place in range(0, rows.num_rows, size):
+        work.add(rows.slice(place, size), lambda scored_at: np.ones(len(scored_at), dtype=bool))
+    return work
+
+
+def changed(rows, column, place, change):
+    values = rows[column].to_pylist()
+    values[place] = change(values[place])
+    kind = rows.schema.field(column).type
+    return rows.set_column(rows.column_names.index(column), column, pa.array(values, kind))
+
+
+@settings(deadline=None)  # the first call compiles
+@given(sentences)
+def test_reports_count_where_they_were_counted(sentences):
+    """Also several between two Pix, and verdicts that are taken back."""
+    rows, reports = served(sentences=sentences)
+    work = audit(rows, reports)
+    assert work.comparison.rows == 40
+    assert work.comparison.features == {}
+
+
+def test_a_report_that_is_left_out_is_found():
+    rows, reports = served(sentences=[(20, 3, 0, Verdict.FRAUD)])
+    assert audit(rows, reports).comparison.features == {}
+    found = audit(rows).comparison.features
+    assert any("fraud" in name for name in found)
+
+
+@pytest.mark.parametrize(("steps", "differs"), [(1, False), (8, True)])
+def test_one_ulp_is_rounding_and_more_is_not(steps, differs):
+    rows, _ = served()
+    column = "f_payee_mean_7d"
+
+    def later(value):
+        for _ in range(steps):
+            value = np.nextafter(np.float32(value), np.float32(np.inf))
+        return float(value)
+
+    work = audit(changed(rows, column, 30, later))
+    assert list(work.comparison.features) == (["payee_mean_7d"] if differs else [])
+    assert work.comparison.rounded >= (not differs)
+
+
+def test_a_feature_that_is_there_on_one_side_only_differs():
+    rows, _ = served()
+    found = audit(changed(rows, "f_payee_mean_7d", 30, lambda _: None)).comparison.features["payee_mean_7d"]
+    assert (found.rows, found.largest, found.ulp) == (1, None, None)
+    assert found.end_to_end_id == rows["end_to_end_id"][30].as_py()
+
+
+def test_rows_of_a_redelivery_are_equal_or_named():
+    rows, _ = served()
+    again = rows.take(pa.array([0, 1, 1, 1, *range(2, 14), 13, *range(14, 40)]))
+    work = audit(again)
+    assert (work.comparison.rows, work.sequence.duplicates, work.sequence.unequal) == (40, 3, [])
+    work = audit(changed(again, "decision", 3, lambda _: "REJECT"))
+    assert work.sequence.unequal == [2]
+    assert work.comparison.features == {}
+
+
+def test_two_transactions_at_one_place_are_named():
+    rows, _ = served()
+    twice = rows.take(pa.array([0, 1, 1, *range(2, 40)]))
+    work = audit(changed(twice, "end_to_end_id", 2, lambda _: "E" + "0" * 31))
+    assert (work.sequence.conflicts, work.sequence.unequal) == ([2], [])
+
+
+def test_a_row_that_is_missing_is_a_gap():
+    rows, _ = served()
+    work = audit(rows.take(pa.array([*range(10), *range(12, 20), *range(21, 40)])))
+    assert (work.sequence.missing, work.sequence.gaps) == (3, [[11, 12], [21, 21]])
+
+
+def test_a_state_stands_for_what_was_before_it():
+    rows, reports = served(sentences=[(5, 1, 0, Verdict.FRAUD), (30, 1, 9, Verdict.LEGITIMATE)])
+    first = audit(rows.slice(0, 20), reports)
+    work = audit(rows.slice(20), reports, start=first.state())
+    assert (work.comparison.rows, work.comparison.features, work.sequence.missing) == (20, {}, 0)
+    assert audit(rows.slice(20), reports, start=State.empty()).comparison.features
+
+
+def test_rows_that_are_not_in_order_cannot_be_checked():
+    rows, _ = served()
+    with pytest.raises(Misconfigured, match="not in the order"):
+        audit(rows.take(pa.array([0, 2, 1])))
+
+
+def test_the_distance_between_floats_counts_floats():
+    one = np.float32([1, -1, 0.0, np.nan, np.nan, 2**-149])
+    other = np.float32([1 + 2**-23, -1 + 2**-24, -0.0, np.nan, 1, -(2**-149)])
+    assert ulps(one, other)[:4].tolist() == [1, 1, 0, 0]
+    assert ulps(one, other)[4] > 2**40
+    assert ulps(one, other)[5] == 2
+
+
+def test_reports_without_a_place_count_when_they_were_heard():
+    parties = Parties(ACCOUNTS[0], ACCOUNTS[1], None)
+    queue = ReportQueue(Reported(f"E{i}", parties, Said(Verdict.FRAUD, i), heard_at=i * 10) for i in (3, 1, 2))
+    unplaced = np.full(3, -1)
+    assert queue.before(unplaced, np.array([5, 15, 12])) == ([Report(*parties, 1, True)], [1])
+    told, places = queue.before(unplaced, np.array([14, 25, 31]))
+    assert ([each.reported_at for each in told], places) == ([2, 3], [1, 2])
+    assert queue.rest(0) == ([], [])
