@@ -7,6 +7,7 @@ TRANSACTIONS ?=
 SEED ?=
 EVENTS ?=
 LIVE ?=
+DATA ?=
 
 .PHONY: help
 help: ## Show this list
@@ -42,6 +43,11 @@ check: install ## Style, types and architecture
 .PHONY: test
 test: check ## Everything: checks and the whole test suite
 	$(BIN)/pytest
+
+.PHONY: bench-quality
+bench-quality: install ## The Fraud Detection Handbook's protocol on our history: DATA=fdh.parquet
+	@[ -n '$(DATA)' ] || { echo 'DATA is missing: make bench-quality DATA=path/to/fdh.parquet' >&2; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.handbook '$(DATA)'
 
 .PHONY: schemas
 schemas: install ## Write again what is derived: feature columns, JSON Schemas

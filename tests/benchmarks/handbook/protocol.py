@@ -71,10 +71,10 @@ def validation_starts(count: int) -> tuple[date, ...]:
     return tuple(date.fromordinal(LAST_VALIDATION.toordinal() - WEEK * i) for i in range(count))
 
 
-def fold(stream: Stream, start: date, history_days: int = 0) -> Fold:
-    """Return the fold whose training week begins on `start`, with up to `history_days` more days before that week."""
+def fold(stream: Stream, start: date, since: int | None = None) -> Fold:
+    """Return the fold whose training week begins on `start`; train from day `since` on if that is given."""
     first = (start - FIRST_DAY).days
-    train = _rows(stream.day, first - history_days, first + WEEK)
+    train = _rows(stream.day, first if since is None else since, first + WEEK)
     return Fold(first, train, _test_rows(stream, first))
 
 

@@ -1,0 +1,128 @@
+"""The published stream as Pix events and reports, replayed through the product's history into its feature vector."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+from numpy.typing import NDArray
+
+from shared.features.catalogue import FEATURE_NAMES
+from shared.features.columns import FORMS, PURPOSES, Columns, Floats
+from shared.features.facts import Report
+from shared.features.keys import keys_of
+from shared.features.layout import DAY
+from shared.features.statistics import STATISTICS
+from shared.learning.replay import Chunk, Replay, replay_columns
+from tests.benchmarks.handbook.protocol import DELAY, FIRST_DAY, Stream
+
+COLUMNS = ("datetime", "customer_id", "terminal_id", "amount_cents", "fraud")
+_BATCH = 1 << 16
+_EPOCH_DAY = (FIRST_DAY - date(1970, 1, 1)).days
+_FORM, _PURPOSE = FORMS.index("QRES"), PURPOSES.index("IPAY")
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Transactions:
+    """The stream in order of time; arrays are [n], `at` in seconds since the epoch, `amount` in BRL."""
+
+    at: Floats
+    amount: Floats
+    terminal: NDArray[np.int32]
+    stream: Stream
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+def read(path: Path) -> Transactions:
+    """Read the Parquet file of the stream. Raises OSError, KeyError, pyarrow.ArrowException."""
+    table = pyarrow.parquet.read_table(path, columns=list(COLUMNS))
+    values = {name: table.column(name).to_numpy() for name in COLUMNS}
+    at = values["datetime"].astype("datetime64[s]").astype(np.int64)
+    order = np.argsort(at, kind="stable")
+    day = (at // round(DAY) - _EPOCH_DAY).astype(np.int32)
+    stream = Stream(day[order], values["customer_id"][order].astype(np.int32), values["fraud"][order].astype(bool))
+    # The stream holds 42 sums of nothing, which no Pix can have.
+    amount = np.maximum(values["amount_cents"][order], 1) * 0.01
+    return Transactions(at[order].astype(np.float64), amount, values["terminal_id"][order].astype(np.int32), stream)
+
+
+def feature_rows(transactions: Transactions, advance: Advance) -> tuple[NDArray[np.float32], float]:
+    """Return the feature vectors [n, F] and the seconds of processor time that replaying took.
+
+    Each vector holds what was known before its transaction: a label counts from DELAY days after its own on.
+    """
+    features = np.empty((len(transactions), len(FEATURE_NAMES)), dtype=np.float32)
+    replay, start, seconds = Replay(), 0, 0.0
+    for chunk in chunks(transactions):
+        began = time.process_time()
+        for events, vectors in replay_columns([chunk], replay):
+            features[start : start + len(events)] = vectors
+            start += len(events)
+        seconds += time.process_time() - began
+        advance(len(chunk.events))
+    return features, seconds
+
+
+def chunks(transactions: Transactions, size: int = _BATCH) -> Iterator[Chunk]:
+    """Yield `size` events at once, with the reports that were received before them, in order of time."""
+    customers, terminals = _ids("customer", transactions.stream.customer), _ids("terminal", transactions.terminal)
+    payers, payees = keys_of(customers), keys_of(terminals)
+    known = transactions.at + DELAY * DAY
+    before = np.searchsorted(transactions.at, known, side="left")
+    for start in range(0, len(transactions), size):
+        stop = min(start + size, len(transactions))
+        low, high = np.searchsorted(before, [start, stop])
+        reports = [
+            Report(customers[payer], terminals[payee], None, round(at * 1e6), fraud)
+            for payer, payee, at, fraud in zip(
+                transactions.stream.customer[low:high].tolist(),
+                transactions.terminal[low:high].tolist(),
+                known[low:high].tolist(),
+                transactions.stream.fraud[low:high].tolist(),
+                strict=True,
+            )
+        ]
+        events = _events(transactions, slice(start, stop), payers, payees)
+        yield Chunk(events, reports, (before[low:high] - start).tolist())
+
+
+def _ids(kind: str, numbers: NDArray[np.int32]) -> list[str]:
+    """Return an id like a pseudonym for each number up to the largest."""
+    return [f"{kind}{number:024d}" for number in range(int(numbers.max()) + 1)]
+
+
+def _events(
+    transactions: Transactions, rows: slice, payers: NDArray[np.uint64], payees: NDArray[np.uint64]
+) -> Columns:
+    """Return the facts of some transactions; a card payment says no more than who, whom, how much and when."""
+    at = transactions.at[rows]
+    missing, unknown = np.full(len(at), np.nan), np.full(len(at), -1, dtype=np.int8)
+    return Columns(
+        payer=payers[transactions.stream.customer[rows]],
+        payee=payees[transactions.terminal[rows]],
+        device=np.zeros(len(at), dtype=np.uint64),
+        at=at,
+        amount=transactions.amount[rows],
+        form=np.full(len(at), _FORM, dtype=np.int8),
+        purpose=np.full(len(at), _PURPOSE, dtype=np.int8),
+        payer_type=unknown,
+        payee_type=unknown,
+        key_type=unknown,
+        payer_opened=missing,
+        payee_opened=missing,
+        key_owned_since=missing,
+        same_institution=np.zeros(len(at)),
+        same_person=missing,
+        device_registered=missing,
+        device_registered_at=missing,
+        statistics=np.full((len(STATISTICS), len(at)), np.nan),
+    )

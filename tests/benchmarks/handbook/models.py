@@ -1,0 +1,137 @@
+"""Which model and which features: chosen on the validation folds, then fitted on the test folds as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.config import CandidateSpec
+from shared.learning.split import DAY
+from shared.learning.train import Labelled, fit, raw_scores, recent_rows
+from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
+
+HABIT = (
+    *("amount", "amount_to_payer_mean_30d", "payer_mean_30d", "payer_mean_rise_7d", "payer_square_rise_7d"),
+    *("payee_frauds_known", "payee_fraud_age", "payee_since_fraud", "payee_since_cleared"),
+    *("payee_cleared_before_frauds", "payee_cleared_before_last_fraud", "payee_fraud_share_7d"),
+)
+"""The amount against the payer's habit, and what verdicts say of the payee."""
+WIDER = (
+    *HABIT,
+    *("amount_z_30d", "amount_z_7d", "amount_to_payer_mean_7d", "payer_mean_rise_1d", "payer_square_rise_1d"),
+    *("payee_fraud_share_1d", "payee_fraud_share_30d", "payee_frauds_1d", "payee_frauds_7d", "payee_frauds_30d"),
+)
+Model = Any
+
+
+class Candidate(NamedTuple):
+    """Features, and parameters of the product's gradient boosting."""
+
+    name: str
+    features: tuple[str, ...]
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """The first day of training (None: the book's), how soon older legitimate rows fade, and what is tried."""
+
+    name: str
+    since: int | None
+    half_life_days: float
+    candidates: tuple[Candidate, ...]
+
+    def rows(self, stream: Stream, period: Fold) -> Rows:
+        """Return the rows [m] that a fold trains on."""
+        if self.since is None:
+            return period.train
+        at = stream.day[period.train] * np.int64(DAY)
+        return period.train[recent_rows(at, stream.fraud[period.train], self.half_life_days, seed=0)]
+
+
+_WARM_UP = 21  # days: before that, history knows neither habits nor verdicts
+_COMMON = {"learning_rate": 0.05, "l2_regularization": 5.0, "early_stopping": False}
+
+
+def _boosting(trees: int, leaves: int, fewest: int, share: float) -> dict[str, Any]:
+    return {
+        **_COMMON,
+        "max_iter": trees,
+        "max_leaf_nodes": leaves,
+        "min_samples_leaf": fewest,
+        "max_features": share,
+    }
+
+
+WEEK_ONLY = Regime(
+    "same 7 days as the book",
+    None,
+    0.0,
+    (
+        Candidate("habit, 8 leaves", HABIT, _boosting(150, 8, 30, 0.5)),
+        Candidate("habit, 4 leaves", HABIT, _boosting(250, 4, 30, 0.5)),
+        Candidate("habit, 15 leaves", HABIT, _boosting(150, 15, 30, 0.5)),
+        Candidate("wider, 8 leaves", WIDER, _boosting(150, 8, 30, 0.4)),
+    ),
+)
+ALL_HISTORY = Regime(
+    "as the product trains",
+    _WARM_UP,
+    14.0,
+    (
+        Candidate("habit, 15 leaves", HABIT, _boosting(200, 15, 40, 0.5)),
+        Candidate("habit, 8 leaves", HABIT, _boosting(200, 8, 40, 0.5)),
+        Candidate("wider, 15 leaves", WIDER, _boosting(200, 15, 40, 0.4)),
+    ),
+)
+
+
+class Outcome(NamedTuple):
+    """Figures of one candidate, one for each fold, and the seconds that fitting took in all."""
+
+    folds: tuple[Figures, ...]
+    fitting: float
+
+    @property
+    def mean(self) -> Figures:
+        """Return the mean over folds."""
+        return mean(list(self.folds))
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The stream with its feature vectors [n, F], and what to call after each model."""
+
+    stream: Stream
+    features: NDArray[np.float32]
+    fitted: Callable[[], None]
+
+    def run(self, regime: Regime, candidate: Candidate, starts: Sequence[date]) -> Outcome:
+        """Fit and test a candidate on the folds whose training weeks begin on `starts`."""
+        columns = np.array([FEATURE_NAMES.index(name) for name in candidate.features])
+        spec = CandidateSpec(candidate.name, "hist_gradient_boosting", dict(candidate.params))
+        results, seconds = [], 0.0
+        for start in starts:
+            period = fold(self.stream, start, regime.since)
+            rows = regime.rows(self.stream, period)
+            train = Labelled(self.features[rows[:, None], columns], self.stream.fraud[rows])
+            began = time.perf_counter()
+            model = fit(spec, train, train, seed=0)
+            seconds += time.perf_counter() - began
+            scores = raw_scores(model, self.features[period.test[:, None], columns])
+            results.append(figures(self.stream, period.test, scores))
+            self.fitted()
+        return Outcome(tuple(results), seconds)
+
+    def choose(self, regime: Regime, starts: Sequence[date]) -> tuple[Candidate, dict[str, Outcome]]:
+        """Return the candidate with the best mean average precision, and what each reached."""
+        tried = {candidate.name: self.run(regime, candidate, starts) for candidate in regime.candidates}
+        best = max(regime.candidates, key=lambda candidate: tried[candidate.name].mean.ap)
+        return best, tried
