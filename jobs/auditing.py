@@ -162,7 +162,7 @@ def _bounds(data: Dataset, where: str, start: int) -> Bounds:
             "there is nothing to compare: no row was scored with history in this period"
             + (f" after place {start}, where the given state ends" if start else "")
         )
-    return Bounds(found["first_place"], found["last_place"], found["row_count"], found["unseen"])
+    return Bounds(*(int(found[name]) for name in ("first_place", "last_place", "row_count", "unseen")))
 
 
 def _batches(data: Dataset, after: int, before: int, features: bool) -> Iterable[pa.Table]:
@@ -192,7 +192,7 @@ def _result(work: Audit, bounds: Bounds, recounted: int) -> dict[str, Any]:
         "outcome": "SKEWED" if wrong or recounted else "EQUAL",
         "compared": comparison.rows,
         "replayed": work.replayed,
-        "without_history": bounds.unseen,
+        "skipped": {"without_history": bounds.unseen},
         "features_per_row": len(feature_columns()),
         "rows_with_differences": comparison.differing_rows,
         "values_within_rounding": comparison.rounded,

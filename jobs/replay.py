@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         _replay(options, Settings.from_env(os.environ), console)
-    except PixError as error:
+    except (PixError, OSError) as error:  # OSError: a folder or file of the options
         console.print(f"replay: {error}", style="red", highlight=False)
         return FAILED
     return DONE
@@ -185,6 +185,12 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         options.state_only = True
         if not (options.state or options.state_out):
             parser.error("say what to make of the tables: --out, --state-out or --state")
+    path = Path(options.source)
+    parquet = options.source != TABLES and (path.is_dir() or path.suffix == ".parquet")
+    if options.feedback and not parquet:
+        parser.error("--feedback belongs to Parquet")
+    if options.lines is not None and (parquet or options.source == TABLES):
+        parser.error("--lines belongs to a file of events")
     if options.resume and not options.checkpoint:
         parser.error("--resume needs --checkpoint")
     if options.every < 1:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from google.api_core.exceptions import Conflict, GoogleAPICallError, RetryError
+import contextlib
+import uuid
+
+from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
 from google.cloud import bigquery, storage
 from requests.exceptions import RequestException
 
@@ -46,6 +49,13 @@ class BulkLoad:
         return int(job.output_rows or 0)
 
     def _job(self, uris: list[str]) -> bigquery.LoadJob:
+        """Return the job of that name: one that was started before, unless it failed."""
+        job_id = self._name
+        with contextlib.suppress(NotFound):
+            started: bigquery.LoadJob = self._client.get_job(self._name)  # type: ignore[assignment]
+            if started.error_result is None:
+                return started
+            job_id = f"{self._name}-{uuid.uuid4().hex[:8]}"
         options = bigquery.ParquetOptions()
         options.enable_list_inference = True
         config = bigquery.LoadJobConfig(
@@ -53,8 +63,4 @@ class BulkLoad:
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
             parquet_options=options,
         )
-        try:
-            return self._client.load_table_from_uri(uris, self._target, job_id=self._name, job_config=config)
-        except Conflict:  # started before
-            started: bigquery.LoadJob = self._client.get_job(self._name)  # type: ignore[assignment]
-            return started
+        return self._client.load_table_from_uri(uris, self._target, job_id=job_id, job_config=config)

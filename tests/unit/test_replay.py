@@ -52,6 +52,15 @@ def _environment(monkeypatch):
         monkeypatch.setenv(name, value)
 
 
+OPTIONS = [
+    ["tables"],
+    ["x", "--resume"],
+    ["x", "--out", "y", "--state-only"],
+    ["tables", "--out", "y", "--lines", "1"],
+    ["x", "--feedback", "y"],
+]
+
+
 def run(*arguments):
     return replay.main([str(each) for each in arguments])
 
@@ -146,7 +155,7 @@ def test_what_cannot_be_read_is_named(arguments, message, capsys):
     assert message in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("arguments", [["tables"], ["x", "--resume"], ["x", "--out", "y", "--state-only"]])
+@pytest.mark.parametrize("arguments", OPTIONS)
 def test_options_that_make_no_sense_are_refused(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         run(*arguments)

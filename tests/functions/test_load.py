@@ -1,0 +1,27 @@
+"""Loading in bulk, as a replay does: a load that is repeated after a crash loads nothing twice."""
+
+import io
+import os
+import uuid
+
+import pyarrow.parquet as pq
+
+from jobs import wiring
+from shared.adapters.arrow_rows import arrow_table
+from shared.contract.rows import QuarantineRow
+from shared.contract.tables import table
+from tests.functions.world import ask
+
+
+def test_a_load_that_is_repeated_loads_nothing_twice(cloud):
+    run = uuid.uuid4().hex
+    rows = [QuarantineRow(1_795_000_000_000_000 + i, "bulk", "too_large", run, i) for i in range(3)]
+    file = io.BytesIO()
+    pq.write_table(arrow_table(table("quarantine"), rows), file)
+    for _ in range(2):
+        load = wiring.bulk_load(cloud.settings, "quarantine", run, os.environ)
+        load.put(0, b"what an interrupted replay has left")
+        load.put(0, file.getvalue())
+        load.finish(1)
+    found = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine WHERE payload_sha256 = @run", run=run)
+    assert found[0].n == 3
