@@ -58,13 +58,12 @@ class BigQueryTable:
                 writer_schema=self._schema, rows=types.ProtoRows(serialized_rows=encoded)
             ),
         )
-        if self._connection is None or self._connection.broken:
-            self._connection = _Connection(self._client)
+        connection = self._open()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._connection.send(request)
+                response = await connection.send(request)
         except TimeoutError:
-            self._connection.close()
+            connection.close()
             raise Unavailable(f"BigQuery did not answer within {self._timeout:g} s") from None
         if response.row_errors:
             return {error.index for error in response.row_errors}
@@ -76,6 +75,11 @@ class BigQueryTable:
         """Close the connection."""
         if self._connection:
             self._connection.close()
+
+    def _open(self) -> _Connection:
+        if self._connection is None or self._connection.broken:
+            self._connection = _Connection(self._client)
+        return self._connection
 
 
 def grpc_code(number: int) -> str:

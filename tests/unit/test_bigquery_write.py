@@ -1,0 +1,125 @@
+"""Appending rows over a stream that a fake BigQuery answers: faulty rows, broken streams, silence."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from google.api_core.exceptions import Aborted
+from google.cloud.bigquery_storage_v1 import types
+
+from shared.adapters.bigquery_write import BigQueryTable
+from shared.contract.rows import QuarantineRow
+from shared.contract.tables import table
+from shared.errors import Unavailable
+
+Answer = Callable[[types.AppendRowsRequest], types.AppendRowsResponse | None]
+FAULTY = b"faulty"
+
+
+class Server:
+    """Answers each stream in its own way; `stored` holds the serialised rows it took."""
+
+    def __init__(self, *streams: Answer) -> None:
+        self.streams = list(streams)
+        self.stored: list[bytes] = []
+
+    async def append_rows(self, requests: AsyncIterator[types.AppendRowsRequest]) -> AsyncIterator[object]:
+        return self._answers(requests, self.streams.pop(0))
+
+    async def _answers(
+        self, requests: AsyncIterator[types.AppendRowsRequest], answer: Answer
+    ) -> AsyncIterator[types.AppendRowsResponse]:
+        async for request in requests:
+            response = answer(request)
+            if response is None:
+                continue
+            if not response.row_errors and not response.error.code:
+                self.stored += request.proto_rows.rows.serialized_rows
+            yield response
+
+
+def takes(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    return types.AppendRowsResponse()
+
+
+def refuses_faulty(request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    rows = request.proto_rows.rows.serialized_rows
+    errors = [types.RowError(index=i) for i, row in enumerate(rows) if FAULTY in row]
+    return types.AppendRowsResponse(row_errors=errors[:1])  # real answers may be incomplete too
+
+
+def unavailable(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    return types.AppendRowsResponse(error={"code": 14})
+
+
+def breaks(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    raise Aborted("idle for too long")
+
+
+def is_silent(_request: types.AppendRowsRequest) -> None:
+    return None
+
+
+def row(reason: str) -> QuarantineRow:
+    return QuarantineRow(1, "pix-transactions", reason, "0" * 64, 1)
+
+
+def over(server: Server, timeout: float = 10.0) -> BigQueryTable:
+    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout)  # type: ignore[arg-type]
+
+
+def test_rows_that_the_table_never_takes_are_told_apart_and_all_others_stored() -> None:
+    async def scenario() -> list[int]:
+        target = over(server)
+        refused = await target.append([row("a"), row("faulty"), row("b"), row("faulty"), row("c")])
+        await target.close()
+        return sorted(refused)
+
+    server = Server(refuses_faulty)
+    assert asyncio.run(scenario()) == [1, 3]
+    assert len(server.stored) == 3
+    assert not any(FAULTY in stored for stored in server.stored)
+
+
+@pytest.mark.parametrize("fault", [unavailable, breaks])
+def test_a_fault_is_unavailable_and_the_next_append_gets_through(fault: Answer) -> None:
+    async def scenario() -> list[int]:
+        target = over(server)
+        with pytest.raises(Unavailable):
+            await target.append([row("a")])
+        server.streams[:] = [takes]
+        if fault is unavailable:
+            await target.close()  # its stream is whole, and answers as before
+        refused = await target.append([row("b")])
+        await target.close()
+        return refused
+
+    server = Server(fault)
+    assert asyncio.run(scenario()) == []
+    assert len(server.stored) == 1
+
+
+def test_who_gives_up_leaves_the_stream_alone_that_another_has_opened_since() -> None:
+    async def persistent(target: BigQueryTable) -> list[int]:
+        with pytest.raises(Unavailable):
+            await target.append([row("a")])
+        return await target.append([row("b")])
+
+    async def patient(target: BigQueryTable) -> None:
+        with pytest.raises(Unavailable):
+            await target.append([row("c")])
+
+    async def scenario() -> list[int]:
+        target = over(server, timeout=0.05)
+        first, second = asyncio.create_task(persistent(target)), asyncio.create_task(patient(target))
+        await asyncio.sleep(0.01)
+        time.sleep(0.1)
+        await second
+        refused = await first
+        await target.close()
+        return refused
+
+    server = Server(is_silent, takes)
+    assert asyncio.run(scenario()) == []
+    assert len(server.stored) == 1
