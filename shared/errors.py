@@ -18,7 +18,7 @@ class PixError(Exception):
 class Malformed(PixError):
     """A message that will never be right, however often it is delivered.
 
-    `reason` is one of the codes of `shared.contract.reasons`; `field` is the path of a field of the contract.
+    `reason` is a code such as `missing_field`; `field` is the path of a field of the contract.
     Neither ever holds a value from the message, which may be personal data.
     """
 

@@ -6,11 +6,10 @@ binary mode, whose own attributes are in the headers. So one decoder serves both
 
 from __future__ import annotations
 
-import datetime as dt
-
 import msgspec
 from msgspec import Struct, field
 
+from shared.contract.fields import Instant
 from shared.errors import Malformed
 
 
@@ -19,7 +18,7 @@ class PubsubMessage(Struct, frozen=True, gc=False):
 
     data: bytes = b""
     message_id: str = field(default="", name="messageId")
-    publish_time: dt.datetime | None = field(default=None, name="publishTime")
+    publish_time: Instant | None = field(default=None, name="publishTime")
 
 
 class Envelope(Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 ACK = 204
 RETRY_LATER = 503
+FURTHEST_AHEAD = 366 * 86_400 * 1_000_000  # BigQuery takes no partition more than a year ahead
 
 Item = TypeVar("Item")
 
@@ -79,3 +80,12 @@ class Intake(Generic[Item]):
             field=error.field,
             message_id=message_id,
         )
+
+
+def check_not_in_the_future(field: str, at: int, now: int) -> None:
+    """Check that no table is asked to hold a time it will not take (microseconds). Raises Malformed.
+
+    It would be refused anyway, but only after history had moved all records of the Pix to that time.
+    """
+    if at - now > FURTHEST_AHEAD:
+        raise Malformed("in_the_future", field)

@@ -22,7 +22,7 @@ from shared.contract.fields import Verdict
 from shared.contract.rows import FeedbackRow
 from shared.features.verdicts import Said
 from shared.ports import Lookup, Statement, Table, Verdicts
-from shared.serving.intake import Intake
+from shared.serving.intake import Intake, check_not_in_the_future
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,9 @@ def label_intake(
     """Return the intake that tells history, where it is shared, and stores reports."""
 
     def decode(message: PubsubMessage) -> FeedbackRow:
-        return feedback_row(decode_feedback(message.data).value, now())
+        row = feedback_row(decode_feedback(message.data).value, now())
+        check_not_in_the_future("reported_at", row.reported_at, row.received_at)
+        return row
 
     async def store(rows: Sequence[FeedbackRow]) -> list[int]:
         return await feedback.append(await history.tell(rows) if history else rows)

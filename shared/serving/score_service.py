@@ -8,13 +8,10 @@ from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.events_file import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
-from shared.errors import Malformed
 from shared.ports import Table
 from shared.privacy import Pseudonymiser
 from shared.scoring.scorer import Delivery, Scorer
-from shared.serving.intake import Intake
-
-FURTHEST_AHEAD = 366 * 86_400 * 1_000_000  # BigQuery takes no partition more than a year ahead
+from shared.serving.intake import Intake, check_not_in_the_future
 
 
 def score_intake(
@@ -31,8 +28,7 @@ def score_intake(
     def decode(message: PubsubMessage) -> Delivery:
         transaction, _ = decode_transaction(message.data)
         event = pseudonymiser.event(transaction)
-        if event.initiated_at - now() > FURTHEST_AHEAD:
-            raise Malformed("in_the_future", "initiated_at")
+        check_not_in_the_future("initiated_at", event.initiated_at, now())
         return Delivery(event, micros(message.publish_time) if message.publish_time else None)
 
     async def store(deliveries: Sequence[Delivery]) -> list[int]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 
 import pytest
 
 from shared.adapters.memory import MemoryLookup, MemoryTable
 from shared.adapters.memory_history import MemoryHistoryAdapter
-from shared.contract.event import Event
-from shared.contract.rows import FeedbackRow, Record
+from shared.contract.event import Event, micros
+from shared.contract.rows import FeedbackRow, QuarantineRow, Record
 from shared.errors import Unavailable
 from shared.features.history import READ_NAMES
 from shared.ports import Claim, Parties, Statement
@@ -19,6 +20,7 @@ from shared.serving.label_service import SharedHistory, label_intake
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.unit.streams import event
 
+NOW = micros(dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
 FRAUDS = READ_NAMES.index("payee_frauds_received_30d")
 
 
@@ -55,8 +57,9 @@ class World:
 
     def __init__(self, shared: bool = True) -> None:
         self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
+        self.quarantine = MemoryTable()
         told = SharedHistory(self.lookup, self.history) if shared else None
-        self.intake = label_intake(self.feedback, MemoryTable(), lambda: 1, 16, 1, told)
+        self.intake = label_intake(self.feedback, self.quarantine, lambda: NOW, 16, 1, told)
 
     def scored(self) -> Event:
         pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])
@@ -129,4 +132,15 @@ def test_where_history_is_not_shared_the_row_is_stored_alone() -> None:
     world = World(shared=False)
     assert world.deliver(med_report(world.scored().end_to_end_id)) == [ACK]
     assert world.sequences() == [None]
+    assert world.frauds() == 0.0
+
+
+def test_a_report_from_the_future_is_set_aside_before_history_is_told() -> None:
+    world = World()
+    id_ = world.scored().end_to_end_id
+    assert world.deliver(med_report(id_, reported_at="2028-01-01T00:00:00Z")) == [ACK]
+    assert world.sequences() == []
+    (row,) = world.quarantine.rows
+    assert isinstance(row, QuarantineRow)
+    assert (row.reason, row.field) == ("in_the_future", "reported_at")
     assert world.frauds() == 0.0
