@@ -71,8 +71,9 @@ class Champion:
 
     async def version(self, name: str) -> Bundle | None:
         """Return the bundle of that version, read from the bucket if need be; None if it cannot be had."""
-        if name in self._bundles:
-            return self._bundles[name]
+        known = self._bundles.get(name)
+        if known is not None:
+            return known
         try:
             bundle = await asyncio.to_thread(read_bundle, self._blobs, name)
         except (BundleRefused, Unavailable) as error:
@@ -95,11 +96,14 @@ class Champion:
         log.info("model swapped", extra={"fields": {"from": before, "to": version}})
 
     def _keep(self, bundle: Bundle) -> None:
-        self._bundles.pop(bundle.version, None)
-        self._bundles[bundle.version] = bundle
-        for name in list(self._bundles)[:-KEPT]:
-            if self._bundles[name] is not self.current:
-                del self._bundles[name]
+        bundles = {name: kept for name, kept in self._bundles.items() if name != bundle.version}
+        bundles[bundle.version] = bundle
+        for name in list(bundles)[:-KEPT]:
+            if bundles[name] is not self.current:
+                del bundles[name]
+        self._bundles = (
+            bundles  # never changed in place, as a look at the pointer runs in a thread beside the batches
+        )
 
     def _serving(self) -> str | None:
         return self.current.version if self.current else None
