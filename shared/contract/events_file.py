@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -39,6 +40,8 @@ def read(path: Path) -> Iterator[Line]:
                     yield _parse(text, number)
     except OSError as error:
         raise EventFileError(f"{path}: {error.strerror or error}") from error
+    except (EOFError, zlib.error) as error:
+        raise EventFileError(f"{path} is cut off or damaged: {error}") from error
 
 
 def _parse(text: bytes, number: int) -> Line:

@@ -100,10 +100,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _at_least_10(text: str) -> int:
-    value = int(text)
-    if value < 10:
-        raise argparse.ArgumentTypeError("must be at least 10")
-    return value
+    if not text.isdecimal() or int(text) < 10:
+        raise argparse.ArgumentTypeError("must be a whole number of at least 10")
+    return int(text)
 
 
 if __name__ == "__main__":
