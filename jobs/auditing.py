@@ -20,7 +20,7 @@ from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.learning.replay import Chunk, Replay
 from shared.learning.reported import UNPLACED, ReportQueue
-from shared.learning.skew import Comparison
+from shared.learning.skew import TOLERANCE, TOLERANCE_ULP, Comparison
 
 LISTED = 10
 """Gaps and duplicates of which the result names the place."""
@@ -196,6 +196,7 @@ def _result(work: Audit, bounds: Bounds, recounted: int) -> dict[str, Any]:
         "features_per_row": len(feature_columns()),
         "rows_with_differences": comparison.differing_rows,
         "values_within_rounding": comparison.rounded,
+        "tolerance": {"ulp": TOLERANCE_ULP, "absolute": TOLERANCE},
         "features": {name: found._asdict() for name, found in sorted(comparison.features.items())},
         "duplicates": sequence.duplicates,
         "unequal_duplicates": {"count": len(sequence.unequal), "at": sequence.unequal[:LISTED]},

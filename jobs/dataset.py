@@ -16,7 +16,7 @@ from jobs.sources import StoredRows
 from jobs.stored import PARTIES, batches, reported
 from shared.adapters.arrow_columns import EVENT_COLUMNS
 from shared.adapters.bigquery_query import STAGING, BigQueryExports, new_prefix
-from shared.contract.tables import table
+from shared.contract.tables import plain_columns, table
 from shared.learning.reported import Reported, ReportQueue
 
 _LAST = np.iinfo(np.int64).max
@@ -88,7 +88,7 @@ class Dataset:
         One that history did not see stands before the first that was initiated in a later hour and that it saw, so
         that its features know nothing of what came after.
         """
-        names = ", ".join(f"scored.{column.name}" for column in table("score_events").schema)
+        names = ", ".join(f"scored.{name}" for name in plain_columns())
         return (
             f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE TRUE "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from jobs.sources import StoredRows
 from shared.adapters.arrow_columns import EVENT_COLUMNS, whole
 from shared.contract.fields import Verdict
+from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
 from shared.features.verdicts import Said
 from shared.learning.replay import CHUNK
@@ -44,7 +45,7 @@ class Files:
         reports = pa.concat_tables(pq.read_table(file) for file in self._feedback) if self._feedback else None
         parties, placed, total = self._survey(reports)
         known = reported(reports.join(parties, _ID, join_type="inner"), placed) if reports is not None else []
-        return StoredRows(lambda done: batches(self._files, done), ReportQueue(known), placed, total)
+        return StoredRows(lambda done: batches(self._files, done, plain_columns()), ReportQueue(known), placed, total)
 
     def _survey(self, reports: pa.Table | None) -> tuple[pa.Table, bool, int]:
         """Return the parties of the transactions that were reported, whether rows have places, and their number."""
@@ -108,6 +109,6 @@ def _parquet(path: Path, prefix: str) -> list[Path]:
 
 def _opened(file: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(file)
+        return pq.ParquetFile(file, pre_buffer=False)  # a row group may be large
     except (OSError, pa.ArrowInvalid) as error:
         raise Misconfigured(f"{file} cannot be read as Parquet ({type(error).__name__})") from error

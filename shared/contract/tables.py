@@ -89,6 +89,11 @@ def feature_columns() -> list[str]:
     return [column.name for column in table("score_events").schema if column.name.startswith(FEATURE_PREFIX)]
 
 
+def plain_columns() -> list[str]:
+    """Return the columns of `score_events` that hold no feature."""
+    return [column.name for column in table("score_events").schema if not column.name.startswith(FEATURE_PREFIX)]
+
+
 def _purpose(name: str) -> str:
     return _text(name).partition("\n")[0].removeprefix("-- ")
 
