@@ -106,7 +106,7 @@ async def _grow_and_shrink() -> None:
         window.in_flight += 1
         window.succeeded()
     assert window.room() == PushWindow.LARGEST
-    for _ in range(10):  # halved so often, the largest is one
+    for _ in range(9):  # halved so often, the largest is one
         window.in_flight += 1
         window.failed()
     assert window.room() == PushWindow.SMALLEST
