@@ -30,7 +30,7 @@ from tests.benchmarks.handbook.protocol import (
     validation_starts,
 )
 
-VALIDATION_FOLDS = 4
+VALIDATION_FOLDS = 6
 
 
 class Chosen(NamedTuple):
