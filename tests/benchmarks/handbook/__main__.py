@@ -47,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(width=118)
     try:
+        if not options.data.is_file():
+            raise FileNotFoundError("there is no such file; name the Parquet file of the stream")
         transactions = read(options.data)
         require_published(transactions.stream)
     except (OSError, KeyError, pyarrow.ArrowException, NotTheStream) as error:
