@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from google.api_core.exceptions import AlreadyExists, Conflict
 from google.auth.credentials import AnonymousCredentials
@@ -222,7 +222,7 @@ class LocalCloud:
         )
 
     def _subscribe(self, name: str, topic: str, endpoint: str) -> None:
-        """Own the push subscription as Terraform does: retry with back-off, then dead letters."""
+        """Own the push subscription, as Terraform does."""
         project = self.settings.project
         with SubscriberClient() as subscriber:
             _once(
@@ -232,18 +232,30 @@ class LocalCloud:
                         "topic": f"projects/{project}/topics/{topic}",
                         "ack_deadline_seconds": ACK_DEADLINE_SECONDS,
                         "push_config": {"push_endpoint": endpoint},
-                        "retry_policy": {
-                            "minimum_backoff": Duration(nanos=500_000_000),
-                            "maximum_backoff": Duration(seconds=10),
-                        },
-                        "dead_letter_policy": {
-                            "dead_letter_topic": f"projects/{project}/topics/{topic}{DEAD_LETTERS}",
-                            "max_delivery_attempts": MAX_DELIVERY_ATTEMPTS,
-                        },
+                        **self._retries(topic),
                     }
                 ),
                 subscriber.subscription_path(project, name),
             )
+
+    def _retries(self, topic: str) -> dict[str, Any]:
+        """Return the policies of a push subscription, as in production: retry with back-off, then dead letters.
+
+        Google's emulator gets neither. Under a retry policy it never again pushes messages that have failed together,
+        and without one it has used up the attempts before a function that was killed is back.
+        """
+        if self.pubsub_kind == "google":
+            return {}
+        return {
+            "retry_policy": {
+                "minimum_backoff": Duration(nanos=500_000_000),
+                "maximum_backoff": Duration(seconds=10),
+            },
+            "dead_letter_policy": {
+                "dead_letter_topic": f"projects/{self.settings.project}/topics/{topic}{DEAD_LETTERS}",
+                "max_delivery_attempts": MAX_DELIVERY_ATTEMPTS,
+            },
+        }
 
 
 def _once(create: Callable[[str], object], name: str) -> None:
