@@ -1,7 +1,7 @@
 """Write again the files that follow from code: `make schemas`.
 
-The columns of features in `contract/bigquery/score_events.json` follow from the catalogue of features, the JSON
-Schemas in `contract/jsonschema/` from the message types. They are files so that Terraform, Pub/Sub and people who
+The columns of features in `contract/bigquery/score_events.json` and the table `features/FEATURES.md` follow from the
+catalogue of features, the JSON Schemas in `contract/jsonschema/` from the message types. They are files so that Terraform, Pub/Sub and people who
 do not read Python can use them; a test holds them equal to the code.
 """
 
@@ -16,15 +16,17 @@ import msgspec
 from shared.contract.feedback import Feedback
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.transaction import Transaction
-from shared.features.catalogue import FEATURES
+from shared.features.catalogue import FEATURES, markdown
 
 _CONTRACT = Path(__file__).parent / "contract"
+_FEATURES = Path(__file__).parent / "features" / "FEATURES.md"
 _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
 
 
 def derived_files() -> dict[Path, str]:
     """Return the content that each derived file should have."""
     return {
+        _FEATURES: markdown(),
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
         _CONTRACT / "jsonschema" / "pix-feedback.json": json_schema(Feedback, "One report about a Pix"),
