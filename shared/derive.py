@@ -1,8 +1,8 @@
 """Write again the files that follow from code: `make schemas`.
 
 The columns of features in `contract/bigquery/score_events.json` and the table `features/FEATURES.md` follow from the
-catalogue of features, the JSON Schemas in `contract/jsonschema/` from the message types. They are files so that Terraform, Pub/Sub and people who
-do not read Python can use them; a test holds them equal to the code.
+catalogue of features, the JSON Schemas in `contract/jsonschema/` from the message types. They are files so that
+Terraform, Pub/Sub and people who do not read Python can use them; a test holds them equal to the code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
 def derived_files() -> dict[Path, str]:
     """Return the content that each derived file should have."""
     return {
-        _FEATURES: markdown(),
+        _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
         _CONTRACT / "jsonschema" / "pix-feedback.json": json_schema(Feedback, "One report about a Pix"),
