@@ -23,6 +23,8 @@ class Settings:
     """What differs from one deployment to the next; each field names its environment variable.
 
     `hmac_key` comes from Secret Manager; only what makes pseudonyms has to have it.
+    `deadline_seconds` is how long after its initiation a Pix is scored in time, `ahead_seconds` how far in the future
+    a message may say it happened: one of next year would make all history until then look old.
     `state` is memory:// or the address of a Valkey or Redis, redis://host:port; the names after it are about that.
     """
 
@@ -37,6 +39,7 @@ class Settings:
     state_claim_seconds: int = CLAIM_SECONDS
     state_record_days: int = 180
     deadline_seconds: float = 40.0
+    ahead_seconds: float = 86_400.0
     pointer_ttl_seconds: float = POINTER_TTL_SECONDS
     maturity_days: float = MATURITY_DAYS
     batch_max: int = 256

@@ -58,6 +58,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         now,
         settings.batch_max,
         settings.batches_in_flight,
+        settings.ahead_seconds,
     )
 
 
@@ -70,6 +71,7 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
         now,
         settings.batch_max,
         settings.batches_in_flight,
+        settings.ahead_seconds,
         _shared_history(settings),
     )
 

@@ -31,6 +31,7 @@ DEAD_LETTERS = "-dead"
 MAX_DELIVERY_ATTEMPTS = 20  # with the back-off below: about three minutes until a message counts as dead
 ACK_DEADLINE_SECONDS = 60
 STATE_CALL_SECONDS = 5.0  # everything shares one machine here, so a call may have to wait for a processor
+AHEAD_SECONDS = 366 * 86_400.0  # events of a file or a test have dates of their own
 Step = Callable[[str], None]
 
 
@@ -75,6 +76,7 @@ class LocalCloud:
             hmac_key=LOCAL_HMAC_KEY,
             state=self._valkey.url,
             state_call_seconds=STATE_CALL_SECONDS,
+            ahead_seconds=AHEAD_SECONDS,
         )
         self.settings = replace(own, **settings)  # type: ignore[arg-type]
         self._on_step = on_step
@@ -126,7 +128,7 @@ class LocalCloud:
     def exports(self) -> dict[str, str]:
         """Return the variables for another shell: for clients, and for a function or job that is started there."""
         own = self.settings.to_env()
-        return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE")}}
+        return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")}}
 
     @property
     def environment(self) -> dict[str, str]:

@@ -24,7 +24,7 @@ class BigQueryTable:
     """`shared.ports.Table` over AppendRows.
 
     Appends of several callers are in flight together on one stream; answers come in the order of the requests. A
-    broken stream fails those that were waiting, and the next append opens another.
+    broken stream is opened again once for those that waited; a row may then be there twice, which no view minds.
     """
 
     def __init__(
@@ -58,18 +58,33 @@ class BigQueryTable:
                 writer_schema=self._schema, rows=types.ProtoRows(serialized_rows=encoded)
             ),
         )
+        response = await self._answer(request)
+        if response.row_errors:
+            return {error.index for error in response.row_errors}
+        if (
+            response.error.code
+        ):  # about no row in particular: perhaps a schema that is not deployed, so nothing is given up
+            raise Unavailable(f"BigQuery: {grpc_code(response.error.code)}")
+        return set()
+
+    async def _answer(self, request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+        """Return the answer; a stream that was open may have been closed while idle, so another is tried once."""
+        was_open = self._connection is not None and not self._connection.broken
+        try:
+            return await self._send(request)
+        except _StreamBroken:
+            if not was_open:
+                raise
+            return await self._send(request)
+
+    async def _send(self, request: types.AppendRowsRequest) -> types.AppendRowsResponse:
         connection = self._open()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await connection.send(request)
+                return await connection.send(request)
         except TimeoutError:
             connection.close()
             raise Unavailable(f"BigQuery did not answer within {self._timeout:g} s") from None
-        if response.row_errors:
-            return {error.index for error in response.row_errors}
-        if response.error.code:
-            raise Unavailable(f"BigQuery: {grpc_code(response.error.code)}")
-        return set()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -89,6 +104,10 @@ def grpc_code(number: int) -> str:
     'UNAVAILABLE'
     """
     return next((code.name for code in grpc.StatusCode if code.value[0] == number), str(number))
+
+
+class _StreamBroken(Unavailable):
+    """The stream ended before the answer came."""
 
 
 class _Connection:
@@ -127,7 +146,7 @@ class _Connection:
             self.broken = True
             for future in self._waiting:
                 if not future.done():
-                    future.set_exception(Unavailable(f"BigQuery: {reason}"))
+                    future.set_exception(_StreamBroken(f"BigQuery: {reason}"))
             self._waiting.clear()
 
     async def _sent(self) -> AsyncIterator[types.AppendRowsRequest]:

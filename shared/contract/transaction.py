@@ -122,10 +122,15 @@ class Transaction(_Message, frozen=True):
         return int(reais) * 100 + int(cents.ljust(2, "0"))
 
 
+_EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an older time is a clock that was never set
+
+
 def _check(transaction: Transaction) -> None:
     """Check what a pattern cannot say. Raises Malformed."""
     if transaction.centavos == 0:
         raise Malformed("invalid_value", "amount")
+    if transaction.initiated_at < _EARLIEST:
+        raise Malformed("invalid_value", "initiated_at")
     check_end_to_end_id(transaction.end_to_end_id)
 
 

@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 ACK = 204
 RETRY_LATER = 503
-FURTHEST_AHEAD = 366 * 86_400 * 1_000_000  # BigQuery takes no partition more than a year ahead
 
 Item = TypeVar("Item")
 
@@ -82,10 +81,10 @@ class Intake(Generic[Item]):
         )
 
 
-def check_not_in_the_future(field: str, at: int, now: int) -> None:
-    """Check that no table is asked to hold a time it will not take (microseconds). Raises Malformed.
+def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
+    """Check that a message does not say it happened later than that (microseconds). Raises Malformed.
 
-    It would be refused anyway, but only after history had moved all records of the Pix to that time.
+    Otherwise all records of the Pix would move to that time, and what they counted would look old until then.
     """
-    if at - now > FURTHEST_AHEAD:
+    if at - now > ahead_seconds * 1e6:
         raise Malformed("in_the_future", field)

@@ -53,13 +53,14 @@ def label_intake(
     now: Callable[[], int],
     batch_max: int,
     batches_in_flight: int,
+    ahead_seconds: float,
     history: SharedHistory | None = None,
 ) -> Intake[FeedbackRow]:
     """Return the intake that tells history, where it is shared, and stores reports."""
 
     def decode(message: PubsubMessage) -> FeedbackRow:
         row = feedback_row(decode_feedback(message.data).value, now())
-        check_not_in_the_future("reported_at", row.reported_at, row.received_at)
+        check_not_in_the_future("reported_at", row.reported_at, row.received_at, ahead_seconds)
         return row
 
     async def store(rows: Sequence[FeedbackRow]) -> list[int]:

@@ -22,13 +22,14 @@ def score_intake(
     now: Callable[[], int],
     batch_max: int,
     batches_in_flight: int,
+    ahead_seconds: float,
 ) -> Intake[Delivery]:
     """Return the intake that scores what it is given."""
 
     def decode(message: PubsubMessage) -> Delivery:
         transaction, _ = decode_transaction(message.data)
         event = pseudonymiser.event(transaction)
-        check_not_in_the_future("initiated_at", event.initiated_at, now())
+        check_not_in_the_future("initiated_at", event.initiated_at, now(), ahead_seconds)
         return Delivery(event, micros(message.publish_time) if message.publish_time else None)
 
     async def store(deliveries: Sequence[Delivery]) -> list[int]:

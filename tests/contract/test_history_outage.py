@@ -54,7 +54,7 @@ class Stream:
         self.table = MemoryTable()
         champion = Champion(MemoryBlobs(), 60.0, time.monotonic)
         scorer = Scorer(store, champion, Rules.load(), now, 40.0, 1)
-        self.intake = score_intake(scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, 16, 4)
+        self.intake = score_intake(scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, 16, 4, 86_400.0)
         self.sent: list[str] = []
 
     async def deliver(self, count: int) -> list[ScoreRow]:

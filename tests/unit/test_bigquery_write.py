@@ -123,3 +123,17 @@ def test_who_gives_up_leaves_the_stream_alone_that_another_has_opened_since() ->
     server = Server(is_silent, takes)
     assert asyncio.run(scenario()) == []
     assert len(server.stored) == 1
+
+
+def test_a_stream_that_was_closed_while_idle_costs_nobody_a_redelivery() -> None:
+    async def scenario() -> list[int]:
+        target = over(server)
+        await target.append([row("a")])
+        refused = await target.append([row("b")])
+        await target.close()
+        return refused
+
+    answers = iter((takes, breaks))
+    server = Server(lambda request: next(answers)(request), takes)
+    assert asyncio.run(scenario()) == []
+    assert len(server.stored) == 2

@@ -59,7 +59,7 @@ class World:
         self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
         self.quarantine = MemoryTable()
         told = SharedHistory(self.lookup, self.history) if shared else None
-        self.intake = label_intake(self.feedback, self.quarantine, lambda: NOW, 16, 1, told)
+        self.intake = label_intake(self.feedback, self.quarantine, lambda: NOW, 16, 1, 86_400.0, told)
 
     def scored(self) -> Event:
         pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])

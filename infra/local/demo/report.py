@@ -72,14 +72,18 @@ class Questions:
         self._since = since
 
     def live_ids(self) -> list[str]:
-        """Return the id of every live row of `pix.scores`."""
-        return [
-            row.end_to_end_id for row in self._ask("SELECT end_to_end_id FROM {scores} WHERE published_at >= @since")
-        ]
+        """Return the id of each row of `pix.scores` whose Pix came with the live part, be it for the second time."""
+        rows = self._ask(
+            "SELECT end_to_end_id FROM {scores} WHERE end_to_end_id IN "
+            "(SELECT end_to_end_id FROM {dataset}.score_events WHERE published_at >= @since)"
+        )
+        return [row.end_to_end_id for row in rows]
 
     def scored(self) -> int:
-        """Return how many live rows the view shows."""
-        return int(self._one("SELECT COUNT(*) FROM {scores} WHERE published_at >= @since"))
+        """Return how many transactions of the live part have a row."""
+        return int(
+            self._one("SELECT COUNT(DISTINCT end_to_end_id) FROM {dataset}.score_events WHERE published_at >= @since")
+        )
 
     def quarantined(self) -> int:
         """Return how many messages were set aside."""

@@ -200,7 +200,12 @@ def _drain(questions: Questions, publisher: Publisher) -> None:
 
 
 def _succeeded(result: Result, second: str | None) -> bool:
-    return result.lost == 0 and result.duplicated == 0 and second is not None and bool(result.seconds_to_first_score)
+    return (
+        result.lost == 0
+        and result.duplicated == 0
+        and second is not None
+        and result.seconds_to_first_score is not None
+    )
 
 
 def _verdict(result: Result, first: str | None, second: str | None) -> str:
