@@ -26,7 +26,7 @@ from jobs.replay import bar
 from shared.contract.events_file import TRANSACTIONS, Line, read
 from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
 
-CALM, BURST = 0.2, 0.4  # shares of the live part before the retraining: at a steady pace, then as fast as possible
+CALM, BURST = 0.05, 0.5  # shares of the live part before the retraining: at a steady pace, then as fast as possible
 CALM_SECONDS = 8.0
 RETRAIN_SECONDS = 45.0  # about as long as a retraining takes; the traffic beside it is paced to last longer
 RESERVE = 0.25  # share of the last part that is kept for the model that comes out of it

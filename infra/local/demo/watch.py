@@ -13,8 +13,9 @@ from shared.contract.events_file import TRANSACTIONS, Line
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 
-_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 30.0
+_PAUSE_SECONDS = 0.5  # the local BigQuery lets appends wait while a query runs, so it is not asked all the time
 
 
 class RowWatch:
@@ -55,6 +56,7 @@ class RowWatch:
             self._wanted.clear()
             if self._next is not None:
                 self._watch(*self._next)
+            self._ended.wait(_PAUSE_SECONDS)
             self._next = None
 
     def _watch(self, end_to_end_id: str, published_at: float) -> None:
