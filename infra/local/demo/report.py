@@ -203,7 +203,7 @@ def collect(questions: Questions, sent: Sent, traffic: Traffic, as_of: dt.dateti
 
 
 def _milliseconds(percentiles: tuple[float, float]) -> str:
-    return f"{percentiles[0]:,.0f} / {percentiles[1]:,.0f} ms"
+    return "none" if np.isnan(percentiles[0]) else f"{percentiles[0]:,.0f} / {percentiles[1]:,.0f} ms"
 
 
 def render(result: Result) -> Table:
@@ -225,7 +225,8 @@ def render(result: Result) -> Table:
     ]
     for q in result.quality:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
-        rows.append(("  average precision / recall", f"{q.average_precision:.3f} / {q.recall:.3f}"))
+        if q.frauds:
+            rows.append(("  average precision / recall", f"{q.average_precision:.3f} / {q.recall:.3f}"))
     rows.append(("pointer swap to first score by v2", "never" if swap is None else f"{swap:.1f} s"))
     for name, value in rows:
         table.add_row(name, value)
