@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import uuid
 
-from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
+from google.api_core.exceptions import NotFound
 from google.cloud import bigquery, storage
-from requests.exceptions import RequestException
 
+from shared.adapters.google_failures import FAILURES
 from shared.errors import Unavailable
 
 FOLDER = "loads/"
 _PATIENCE = 600  # seconds for one load job
-_FAILURES = (GoogleAPICallError, RetryError, RequestException)
 
 
 class BulkLoad:
@@ -34,7 +33,7 @@ class BulkLoad:
         blob = self._bucket.blob(f"{FOLDER}{self._name}/{number:06d}.parquet")
         try:
             blob.upload_from_string(data, content_type="application/vnd.apache.parquet")
-        except _FAILURES as error:
+        except FAILURES as error:
             raise Unavailable(f"writing {blob.name}: {type(error).__name__}") from error
 
     def finish(self, parts: int) -> int:
@@ -44,7 +43,7 @@ class BulkLoad:
             job = self._job(uris)
             job.result(timeout=_PATIENCE)
             self._bucket.delete_blobs(list(self._bucket.list_blobs(prefix=f"{FOLDER}{self._name}/")))
-        except _FAILURES as error:
+        except FAILURES as error:
             raise Unavailable(f"loading {self._target}: {type(error).__name__}") from error
         return int(job.output_rows or 0)
 

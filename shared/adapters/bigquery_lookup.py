@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 
-import requests
-from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
+from shared.adapters.google_failures import FAILURES
 from shared.errors import Unavailable
 from shared.ports import Parties
 
@@ -50,13 +47,7 @@ class BigQueryLookup:
             )
             rows = job.result(timeout=self._seconds, retry=again)
             return {row[0]: Parties(*row[1:]) for row in (each.values() for each in rows)}
-        except (
-            exceptions.GoogleAPICallError,
-            exceptions.RetryError,
-            GoogleAuthError,
-            requests.RequestException,
-            concurrent.futures.TimeoutError,
-        ) as error:
+        except FAILURES as error:
             raise Unavailable(f"BigQuery, asked for scored transactions: {type(error).__name__}") from error
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
 
 from shared.adapters.gcs import GcsBlobs
+from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, Unavailable
 
 log = logging.getLogger(__name__)
@@ -65,13 +63,7 @@ class BigQueryExports:
             self._client.query(sql, timeout=SUBMIT_SECONDS).result(timeout=QUERY_SECONDS)
         except (exceptions.BadRequest, exceptions.NotFound, exceptions.Forbidden) as error:
             raise Misconfigured(f"BigQuery refuses the query: {error.message}") from error
-        except (
-            exceptions.GoogleAPICallError,
-            exceptions.RetryError,
-            GoogleAuthError,
-            requests.RequestException,
-            concurrent.futures.TimeoutError,
-        ) as error:
+        except FAILURES as error:
             raise Unavailable(f"BigQuery: {type(error).__name__}") from error
 
     def clear(self, prefix: str) -> None:

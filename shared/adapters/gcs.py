@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.ports import Blob
 
@@ -21,7 +20,6 @@ ATTEMPT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 
 T = TypeVar("T")
-_FAILURES = (exceptions.GoogleAPICallError, exceptions.RetryError, GoogleAuthError, requests.RequestException)
 
 
 class GcsBlobs:
@@ -105,10 +103,5 @@ def _answer(request: Callable[[], T]) -> T:
         return request()
     except (exceptions.NotFound, exceptions.PreconditionFailed):
         raise
-    except (
-        exceptions.GoogleAPICallError,
-        exceptions.RetryError,
-        GoogleAuthError,
-        requests.RequestException,
-    ) as error:
+    except FAILURES as error:
         raise Unavailable(f"Cloud Storage: {type(error).__name__}") from error
