@@ -35,7 +35,11 @@ class BigQueryLookup:
         """Return the parties of each transaction that is known; the query runs in a thread."""
         if not end_to_end_ids:
             return {}
-        return await asyncio.to_thread(self._query, sorted(set(end_to_end_ids)))
+        try:
+            async with asyncio.timeout(2 * self._seconds):  # the client bounds each of its calls, not all together
+                return await asyncio.to_thread(self._query, sorted(set(end_to_end_ids)))
+        except TimeoutError:
+            raise Unavailable("BigQuery, asked for scored transactions: no answer in time") from None
 
     def _query(self, ids: list[str]) -> Mapping[str, Parties]:
         parameters = [bigquery.ArrayQueryParameter("ids", "STRING", ids)]
