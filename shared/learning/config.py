@@ -13,7 +13,35 @@ from shared.errors import Misconfigured
 
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 Amount = Annotated[float, Meta(ge=0.0)]
-Family = Literal["hist_gradient_boosting", "logistic_regression"]
+Count = Annotated[int, Meta(ge=1)]
+Family = Literal["logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"]
+Mode = Literal["full", "incremental"]
+CalibrationMethod = Literal["isotonic", "sigmoid"]
+
+
+class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a run that decides by itself trains: after so many days, or so many newly matured labels, or drift.
+
+    `labels_min` counts labels that became known since the last training, `frauds_min` the frauds among them; both must
+    be reached. `psi_max` is the population stability index from which the score or a feature has drifted.
+    """
+
+    days_max: Annotated[float, Meta(gt=0.0)]
+    labels_min: Count
+    frauds_min: Count
+    psi_max: Annotated[float, Meta(gt=0.0)]
+
+
+class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a training set may be.
+
+    Above `rows_max`, legitimate Pix are sampled and weigh more instead. `missing_rise_max` is how much the missing
+    share of a feature may exceed the champion's profile, `fraud_share_max` the largest plausible share of frauds.
+    """
+
+    rows_max: Count
+    missing_rise_max: Share
+    fraud_share_max: Share
 
 
 class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,19 +55,45 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):
     frauds_min: Annotated[int, Meta(ge=2)]
 
 
+class Range(Struct, frozen=True, forbid_unknown_fields=True):
+    """A range to search: between `low` and `high`, on a logarithmic scale if `log`, whole numbers if both are."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
 class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A model to try: its name, its family and scikit-learn's parameters."""
+    """A model to try: its name, its family, scikit-learn's parameters, and which of them to search.
+
+    `search` gives for a parameter either the list of its values or their range; `params` are the first trial.
+    """
 
     name: str
     family: Family
     params: dict[str, Any] = {}
+    search: dict[str, list[Any] | Range] = {}
+
+
+class SearchSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to search: `trials` in all, each on `folds` forward-chaining folds of at most `rows_max` rows.
+
+    `bayesian` is Optuna's tree-structured Parzen estimator. A grid takes `grid_points` values of each range.
+    """
+
+    method: Literal["grid", "random", "bayesian"]
+    trials: Count
+    folds: Count
+    rows_max: Count
+    grid_points: Count = 3
 
 
 class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """What decisions cost, in BRL, and what reviewers can do.
 
     `recovered` is the share of a settled fraud that comes back under the MED, `review_detects` the share of frauds
-    that a review of a held Pix finds, `review_share_max` the share of all Pix that may be held for review.
+    that a review of a held Pix finds. Of all Pix at most `review_share_max`, and on an average day at most
+    `reviews_per_day_max`, may be held for review.
     """
 
     recovered: Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -48,25 +102,44 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     friction_hold: Amount
     friction_reject: Amount
     review_share_max: Share
+    reviews_per_day_max: Annotated[float, Meta(gt=0.0)]
 
 
 class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """How much worse a challenger may be: in average precision (absolute) and in cost (relative).
+    """What a challenger must show, and how much worse it may be than what serves.
 
-    `lift_min` is the least average precision in multiples of the share of frauds, which is what chance reaches.
+    Its saving per Pix must be above zero at `confidence`, by a paired bootstrap of `resamples`. The margins: average
+    precision and calibration error absolute, alert volume relative, and for every segment with `segment_frauds_min`
+    frauds the share of them that is stopped, absolute. `lift_min` is the least average precision in multiples of the
+    share of frauds, which is what chance reaches.
     """
 
+    resamples: Count
+    confidence: Share
     average_precision_margin: Annotated[float, Meta(ge=0.0)]
-    cost_margin: Annotated[float, Meta(ge=0.0)]
+    calibration_margin: Annotated[float, Meta(ge=0.0)]
+    alert_volume_margin: Annotated[float, Meta(ge=0.0)]
+    segment_margin: Annotated[float, Meta(ge=0.0)]
+    segment_frauds_min: Count
     lift_min: Annotated[float, Meta(ge=1.0)]
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings of a retraining."""
+    """All settings of a retraining.
 
+    `modes` are the ways to train: all anew, or the champion's model continued by `incremental_rounds` on new rows.
+    Of `calibrations` the better one on the calibration period is taken. `alert_share` is the alert budget of figures.
+    """
+
+    trigger: TriggerSpec
+    dataset: DatasetSpec
     split: SplitSpec
     half_life_days: Annotated[float, Meta(gt=0.0)]
     candidates: Annotated[list[CandidateSpec], Meta(min_length=1)]
+    search: SearchSpec
+    modes: Annotated[list[Mode], Meta(min_length=1)]
+    incremental_rounds: Count
+    calibrations: Annotated[list[CalibrationMethod], Meta(min_length=1)]
     costs: CostSpec
     alert_share: Share
     gate: GateSpec

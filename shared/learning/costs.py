@@ -15,7 +15,7 @@ def losses(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> 
 
     `fraud` [n] is whether each is a fraud, or the probability that it is; the costs then are expected ones.
 
-    >>> spec = CostSpec(0.1, 0.8, review=5, friction_hold=1, friction_reject=20, review_share_max=0.01)
+    >>> spec = CostSpec(0.1, 0.8, 5, 1, friction_reject=20, review_share_max=0.01, reviews_per_day_max=9)
     >>> losses(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
     [[90.0, 23.0, 0.0], [0.0, 6.0, 20.0]]
     """

@@ -53,10 +53,10 @@ def _worse(challenger: Contender, incumbent: Contender, spec: GateSpec) -> list[
             f"average precision {new.average_precision:.4f} is more than {spec.average_precision_margin:g} "
             f"below the {old.average_precision:.4f} of {incumbent.name}"
         )
-    if new.cost_per_million > old.cost_per_million * (1 + spec.cost_margin):
+    if new.cost_per_million > old.cost_per_million:
         objections.append(
-            f"cost of {_brl(new.cost_per_million)} per million is more than {spec.cost_margin:.0%} "
-            f"above the {_brl(old.cost_per_million)} of {incumbent.name}"
+            f"cost of {_brl(new.cost_per_million)} per million is above the {_brl(old.cost_per_million)} "
+            f"of {incumbent.name}"
         )
     return objections
 

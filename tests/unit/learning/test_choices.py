@@ -19,7 +19,9 @@ from shared.learning.policy import NEVER, choose_thresholds, decisions
 from shared.learning.profile import describe
 from shared.scoring.bundle import Thresholds
 
-COSTS = CostSpec(0.1, 0.8, review=4, friction_hold=1, friction_reject=20, review_share_max=0.5)
+COSTS = CostSpec(
+    0.1, 0.8, review=4, friction_hold=1, friction_reject=20, review_share_max=0.5, reviews_per_day_max=500
+)
 scored = st.lists(st.tuples(st.floats(0, 1, width=16), st.booleans(), st.integers(1, 5_000)), min_size=2, max_size=40)
 
 
@@ -75,7 +77,16 @@ def test_a_profile_counts_every_value_once_and_has_no_median_where_values_are_us
     msgspec.json.encode(describe(column))
 
 
-SPEC = GateSpec(average_precision_margin=0.02, cost_margin=0.02, lift_min=3)
+SPEC = GateSpec(
+    resamples=200,
+    confidence=0.95,
+    average_precision_margin=0.02,
+    calibration_margin=0.02,
+    alert_volume_margin=0.5,
+    segment_margin=0.2,
+    segment_frauds_min=30,
+    lift_min=3,
+)
 EQUAL = Evaluation(10_000, 100, 0.5, 0.9, 0.01, 0.05, 0.001, 0.5, 0.5, 0.5, 1e6, 0.01, 0.01)
 
 
