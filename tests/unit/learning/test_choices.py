@@ -100,7 +100,6 @@ def contender(trained_until: float | None = 1.0, **figures: float) -> Contender:
         (contender(), False),
         (contender(cost_per_million=0.99e6), True),
         (contender(trained_until=2.0), True),
-        (contender(trained_until=2.0, cost_per_million=1.01e6), True),
         (contender(trained_until=2.0, cost_per_million=1.03e6), False),
         (contender(cost_per_million=0.5e6, average_precision=0.47), False),
         (contender(cost_per_million=0.5e6, average_precision=0.49), True),
