@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -15,6 +15,23 @@ class Exports(Protocol):
     def export(self, sql: str, folder: Path) -> list[Path]:
         """Run a query and leave its rows in `folder` as Parquet files. Raises Unavailable."""
         ...
+
+
+class Trial(Struct, frozen=True):
+    """A model that a search tried: its parameters, and the average precision on each fold and over all of them.
+
+    `params` are those the family takes, the candidate's own and what the search chose. A pruned trial has only its
+    first folds and no average precision over all, a failed one has what it got to.
+    """
+
+    number: int
+    candidate: str
+    family: str
+    params: dict[str, Any]
+    average_precision: float | None
+    folds: list[float]
+    seconds: float
+    state: Literal["COMPLETE", "PRUNED", "FAILED"]
 
 
 class Report(Struct, frozen=True):
