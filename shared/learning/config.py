@@ -111,7 +111,9 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     Its saving per Pix must be above zero at `confidence`, by a paired bootstrap of `resamples`. The margins: average
     precision and calibration error absolute, alert volume relative, and for every segment with `segment_frauds_min`
     frauds the share of them that is stopped, absolute. `lift_min` is the least average precision in multiples of the
-    share of frauds, which is what chance reaches.
+    share of frauds, which is what chance reaches. What is too good to be true is refused: an average precision that
+    falls from the calibration period to the last one by more than `optimism_max`, or one feature that by itself
+    reaches an average precision of `single_feature_max`.
     """
 
     resamples: Count
@@ -122,6 +124,8 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     segment_margin: Annotated[float, Meta(ge=0.0)]
     segment_frauds_min: Count
     lift_min: Annotated[float, Meta(ge=1.0)]
+    optimism_max: Share
+    single_feature_max: Share
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):

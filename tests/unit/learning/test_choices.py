@@ -86,6 +86,8 @@ SPEC = GateSpec(
     segment_margin=0.2,
     segment_frauds_min=30,
     lift_min=3,
+    optimism_max=0.3,
+    single_feature_max=0.95,
 )
 EQUAL = Evaluation(10_000, 100, 0.5, 0.9, 0.01, 0.05, 0.001, 0.5, 0.5, 0.5, 1e6, 0.01, 0.01)
 
