@@ -1,0 +1,96 @@
+"""Migrations over a BigQuery: what yesterday's readers and writers do not notice is done, all else is refused."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from infra.local.bigquery import BigQueryServer
+from infra.local.ports import free_port
+from infra.local.processes import Supervisor
+from infra.migrate import BreakingChange, Change, migrate
+from shared.contract import tables as contract
+from shared.contract.tables import Column, TableSpec, ViewSpec
+
+FEEDBACK = contract.table("feedback")
+NEW = Column("channel", "STRING", "NULLABLE", "Where the report was made")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bigquery.Client]:
+    home = tmp_path_factory.mktemp("migrate")
+    server = BigQueryServer(free_port(), free_port())
+    with Supervisor() as supervisor:
+        supervisor.start(server.child(state=home, objects=home, project="bank"), timeout=60)
+        client = bigquery.Client("bank", AnonymousCredentials(), client_options={"api_endpoint": server.rest_url})
+        yield client
+        client.close()
+
+
+def with_columns(*columns: Column) -> TableSpec:
+    return msgspec.structs.replace(FEEDBACK, schema=list(columns))
+
+
+def test_an_empty_project_gets_all_tables_and_views_and_then_no_table_again(client) -> None:
+    views = contract.views("bank", "all", 87)
+    changes = migrate(client, "all", contract.tables(), views)
+    assert [change.name for change in changes] == [*contract.TABLES, *contract.VIEWS]
+    again = migrate(client, "all", contract.tables(), views)
+    assert not [change for change in again if change.name in contract.TABLES]
+    assert client.get_table("bank.all.score_events").clustering_fields == contract.table("score_events").clustering
+
+
+def test_a_dry_run_changes_nothing(client) -> None:
+    assert migrate(client, "dry", [FEEDBACK], [], dry_run=True) == [Change("create table", "feedback")]
+    assert migrate(client, "dry", [FEEDBACK], [], dry_run=True) == [Change("create table", "feedback")]
+
+
+def test_a_new_column_is_added_beside_the_rows_that_are_there(client) -> None:
+    migrate(client, "adding", [FEEDBACK], [])
+    client.query(
+        "INSERT INTO adding.feedback (source, report_id, end_to_end_id, reported_at, received_at, verdict) "
+        "VALUES ('MED', 'r', 'E', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 'FRAUD')"
+    ).result()
+    grown = with_columns(NEW, *FEEDBACK.schema)
+    assert migrate(client, "adding", [grown], []) == [Change("add column", "feedback", "channel")]
+    migrate(client, "adding", [grown], [])  # may be repeated; the local BigQuery goes on describing the old table
+    rows = client.query("SELECT report_id, channel FROM adding.feedback").result()
+    assert [tuple(row.values()) for row in rows] == [("r", None)]
+
+
+def test_a_view_is_replaced(client) -> None:
+    one, two = (ViewSpec("answer", "An answer", f"SELECT {n} AS n") for n in (1, 2))
+    migrate(client, "views", [], [one])
+    assert migrate(client, "views", [], [two]) == [Change("replace view", "answer")]
+    assert [row.n for row in client.query("SELECT n FROM views.answer").result()] == [2]
+
+
+BREAKING = {
+    "a column is dropped": with_columns(*FEEDBACK.schema[1:]),
+    "a type changes": with_columns(msgspec.structs.replace(FEEDBACK.schema[0], type="INT64"), *FEEDBACK.schema[1:]),
+    "a column becomes required": with_columns(
+        *(msgspec.structs.replace(column, mode="REQUIRED") for column in FEEDBACK.schema)
+    ),
+    "a new column is required": with_columns(*FEEDBACK.schema, msgspec.structs.replace(NEW, mode="REQUIRED")),
+    "another partition": msgspec.structs.replace(FEEDBACK, partition_field="received_at"),
+}
+
+
+@pytest.mark.parametrize("spec", BREAKING.values(), ids=BREAKING.keys())
+def test_what_would_break_rows_or_readers_is_refused_before_anything_is_changed(client, spec) -> None:
+    migrate(client, "breaking", [FEEDBACK], [])
+    other = msgspec.structs.replace(FEEDBACK, name="other")
+    with pytest.raises(BreakingChange, match="feedback"):
+        migrate(client, "breaking", [other, spec], [])
+    assert migrate(client, "breaking", [FEEDBACK], []) == []
+    assert {table.table_id for table in client.list_tables("breaking")} == {"feedback"}
+
+
+def test_a_required_column_may_be_relaxed(client) -> None:
+    strict = with_columns(*(msgspec.structs.replace(c, mode="REQUIRED") for c in FEEDBACK.schema))
+    migrate(client, "relaxing", [strict], [])
+    relaxed = [change.kind for change in migrate(client, "relaxing", [FEEDBACK], [])]
+    assert relaxed
+    assert set(relaxed) == {"relax column"}
