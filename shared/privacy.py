@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
+import hashlib
 
 import msgspec
 from msgspec import UNSET
@@ -11,6 +11,11 @@ from shared.contract.event import Event, days, micros
 from shared.contract.transaction import Device, Payee, Payer, Transaction
 from shared.errors import Misconfigured
 
+PERSON, ACCOUNT, KEY, DEVICE = b"person", b"account", b"key", b"device"
+"""Kinds of pseudonyms."""
+
+_BLOCK = 64  # bytes of a block of SHA-256
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # of RFC 2104
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -25,12 +30,21 @@ class Pseudonymiser:
         """Raise Misconfigured without a key: pseudonyms that anybody can compute protect nobody."""
         if not key:
             raise Misconfigured("set PIX_HMAC_KEY, the secret behind the pseudonyms")
-        self._key = key
+        padded = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+        inner = hashlib.sha256(padded.translate(_INNER))
+        self._outer = hashlib.sha256(padded.translate(_OUTER))
+        self._inner = {kind: _after(inner, kind + b"\0") for kind in (PERSON, ACCOUNT, KEY, DEVICE)}
 
-    def pseudonym(self, kind: bytes, *parts: str) -> str:
-        """Return 128 bits of the HMAC, in hexadecimal; `kind` keeps equal values of two kinds apart."""
-        text = kind + b"\0" + "\0".join(parts).encode()
-        return hmac.digest(self._key, text, "sha256")[:16].hex()
+    def pseudonym(self, kind: bytes, text: str) -> str:
+        """Return 128 bits of the HMAC, in hexadecimal; `kind` keeps equal values of two kinds apart.
+
+        The key and the kind have been hashed beforehand (RFC 2104, section 4): 0.8 us instead of the 1.8 us of
+        `hmac.digest`, and a Pix takes six.
+        """
+        inner, outer = self._inner[kind].copy(), self._outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return outer.digest()[:16].hex()
 
     def event(self, transaction: Transaction) -> Event:
         """Return the transaction without personal data."""
@@ -53,7 +67,7 @@ class Pseudonymiser:
             payee_ispb=payee.ispb,
             payee_account_type=payee.account_type.value if payee.account_type else None,
             payee_opened_at=days(payee.opened_at) if payee.opened_at else None,
-            payee_key_id=self.pseudonym(b"key", payee.key) if payee.key else None,
+            payee_key_id=self.pseudonym(KEY, payee.key) if payee.key else None,
             payee_key_type=payee.key_type.value if payee.key_type else None,
             payee_key_owned_since=days(payee.key_owned_since) if payee.key_owned_since else None,
             device_id=self.device(device) if device else None,
@@ -64,12 +78,19 @@ class Pseudonymiser:
 
     def person(self, tax_id: str) -> str:
         """Return the pseudonym of an account's holder."""
-        return self.pseudonym(b"person", tax_id)
+        return self.pseudonym(PERSON, tax_id)
 
     def account(self, party: Payer | Payee) -> str:
         """Return the pseudonym of an account: institution, branch and number (as the SPI names it)."""
-        return self.pseudonym(b"account", party.ispb, party.branch or "", party.account)
+        return self.pseudonym(ACCOUNT, f"{party.ispb}\0{party.branch or ''}\0{party.account}")
 
     def device(self, device: Device) -> str:
         """Return the pseudonym of a device."""
-        return self.pseudonym(b"device", device.id)
+        return self.pseudonym(DEVICE, device.id)
+
+
+def _after(state: hashlib._Hash, data: bytes) -> hashlib._Hash:
+    """Return a copy of a hash that has taken up more."""
+    copy = state.copy()
+    copy.update(data)
+    return copy
