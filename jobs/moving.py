@@ -6,25 +6,31 @@ import datetime as dt
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from msgspec import Struct
 
-from shared.contract.event import micros
-from shared.contract.rows import LedgerRow
 from shared.errors import Unavailable
-from shared.learning.ports import Registry
-from shared.learning.publish import Standing, previous, standing, swap
+from shared.learning.ports import Ledger, Registry
+from shared.learning.publish import Cause, Standing, Swapped, moves, previous, standing, swap
+from shared.learning.reconcile import carried, moved_row, unrecorded
 from shared.ports import Blobs
+from shared.scoring.bundle import Pointer
 
 log = logging.getLogger(__name__)
 
 
 class Moved(Struct, frozen=True):
-    """The version that served, and the one that serves now."""
+    """The version that served, and the one that serves now; `recorded` is whether the ledger knows it yet.
+
+    `outcome` is PROMOTED or ROLLED_BACK; ALREADY_SERVES where there was nothing to move, and FINISHED where an
+    earlier rollback had moved the pointer and was cut off before it was written down.
+    """
 
     outcome: str
     from_version: str | None
     version: str
+    recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +39,59 @@ class Mover:
 
     blobs: Blobs
     registry: Callable[[], Registry]
-    ledger: Callable[[LedgerRow], None]
+    ledger: Ledger
     clock: Callable[[], dt.datetime]
     actor: str
 
     def promote(self, version: str, reason: str) -> Moved:
         """Let `version` serve. Raises PreconditionFailed, BundleRefused, Unavailable; then nothing has changed."""
-        return self._move(standing(self.blobs), version, "SWAP", reason)
+        read = standing(self.blobs)
+        if read.pointer and read.version == version:
+            return self._stays("ALREADY_SERVES", read.pointer, recorded=not carried(self.blobs, self.ledger, read))
+        return self._move(read, version, "SWAP", reason)
 
     def rollback(self, reason: str) -> Moved:
-        """Let the version before serve again. Raises as `promote`, and Misconfigured if there is none."""
-        read = standing(self.blobs)
-        return self._move(read, previous(read), "ROLLBACK", reason)
+        """Let the version before serve again. Raises as `promote`, and Misconfigured if there is none.
 
-    def _move(self, read: Standing, version: str, action: str, reason: str) -> Moved:
-        swap(self.blobs, version, self.clock(), read)
-        self.ledger(LedgerRow(micros(self.clock()), action, self.actor, reason, read.version, version))
+        A rollback that was cut off before it was written down is finished, and not undone by being run again.
+        """
+        read = standing(self.blobs)
+        version = previous(read)
+        if read.pointer and read.pointer.action == "ROLLBACK" and self._was_cut_off(read):
+            return self._stays("FINISHED", read.pointer, recorded=True)
+        return self._move(read, version, "ROLLBACK", reason)
+
+    def _was_cut_off(self, read: Standing) -> bool:
         try:
-            self.registry().appoint(version)
-        except Unavailable as error:  # what serves is the pointer; aliases must not stand in the way of a rollback
-            log.warning("aliases are as before", extra={"fields": {"version": version, "reason": str(error)}})
-        return Moved({"SWAP": "PROMOTED"}.get(action, "ROLLED_BACK"), read.version, version)
+            return moves(read)[-1] in unrecorded(self.blobs, self.ledger, read)
+        except Unavailable:
+            return False
+
+    def _move(self, read: Standing, version: str, action: Literal["SWAP", "ROLLBACK"], reason: str) -> Moved:
+        pending = carried(self.blobs, self.ledger, read)
+        swapped = swap(self.blobs, read, version, Cause(self.clock(), self.actor, reason, action), pending)
+        recorded = self._record(swapped)
+        self._appoint(swapped.pointer)
+        outcome = "PROMOTED" if action == "SWAP" else "ROLLED_BACK"
+        return Moved(outcome, read.version, version, recorded)
+
+    def _stays(self, outcome: str, pointer: Pointer, recorded: bool) -> Moved:
+        self._appoint(pointer)
+        return Moved(outcome, pointer.previous, pointer.version, recorded)
+
+    def _record(self, swapped: Swapped) -> bool:
+        """Append the row of a move; without it the next job does, as the pointer holds what it needs."""
+        try:
+            self.ledger.append(moved_row(swapped.pointer, swapped.manifest))
+        except Unavailable as error:
+            log.warning("not in the ledger yet", extra={"fields": {"reason": str(error)}})
+            return False
+        return True
+
+    def _appoint(self, pointer: Pointer) -> None:
+        """Let the aliases follow; what serves is the pointer, so they must not stand in the way of a rollback."""
+        try:
+            self.registry().appoint(pointer.version, pointer.previous)
+        except Unavailable as error:
+            fields = {"version": pointer.version, "reason": str(error)}
+            log.warning("aliases are as before", extra={"fields": fields})

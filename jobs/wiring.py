@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import getpass
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.moving import Mover
 from shared.adapters.bigquery_write import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
-from shared.contract.rows import LedgerRow
 from shared.contract.tables import table
-from shared.errors import Unavailable
 from shared.settings import Settings
 from shared.wiring import DAY_SECONDS, write_client
 
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
     from jobs.dataset import Dataset
+    from shared.adapters.bigquery_ledger import BigQueryLedger
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.valkey_load import ValkeyLoad
@@ -65,9 +63,10 @@ def world(settings: Settings, environment: Mapping[str, str]) -> World:
     return World(
         source=Source(exports, settings.project, settings.dataset, settings.maturity_days),
         blobs=bucket,
+        shelf=bucket,
         runs=MlflowRuns(uri, artifacts),
         registry=MlflowRegistry(uri),
-        ledger=ledger(settings),
+        ledger=ledger(settings, environment),
         rules=Rules.load(),
         clock=now,
     )
@@ -122,12 +121,22 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
 
         return MlflowRegistry(tracking(environment)[0])
 
-    return Mover(blobs(settings), registry, ledger(settings), now, actor(environment))
+    return Mover(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
 
 
-def ledger(settings: Settings) -> Callable[[LedgerRow], None]:
-    """Return what appends one row to the ledger. Raises Unavailable when it is called."""
-    return lambda row: asyncio.run(_append(settings, row))
+def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger:
+    """Return the ledger."""
+    from shared.adapters.bigquery_ledger import BigQueryLedger
+    from shared.adapters.bigquery_query import BigQueryQueries
+
+    def open_table() -> BigQueryTable:
+        client = write_client(settings)
+        return BigQueryTable(
+            client, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
+        )
+
+    queries = BigQueryQueries(bigquery_client(settings, environment))
+    return BigQueryLedger(queries, f"{settings.project}.{settings.dataset}.{LEDGER}", open_table)
 
 
 def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
@@ -141,14 +150,3 @@ def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
     folder = Path(uri.removeprefix(SQLITE)).parent
     folder.mkdir(parents=True, exist_ok=True)
     return uri, (folder.absolute() / "artifacts").as_uri()
-
-
-async def _append(settings: Settings, row: LedgerRow) -> None:
-    rows = BigQueryTable(
-        write_client(settings), settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
-    )
-    try:
-        if await rows.append([row]):
-            raise Unavailable(f"BigQuery refuses a row of {LEDGER}: its schema is not the one in the contract")
-    finally:
-        await rows.close()

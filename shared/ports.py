@@ -5,6 +5,7 @@ Each has an in-memory twin in `shared.adapters.memory` and one adapter per vendo
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -114,4 +115,23 @@ class Blobs(Protocol):
 
         Raises PreconditionFailed, Unavailable.
         """
+        ...
+
+
+class Listed(NamedTuple):
+    """An object in the bucket, and when it was written."""
+
+    name: str
+    updated_at: dt.datetime
+
+
+class Shelf(Protocol):
+    """The bucket as one who tidies it sees it."""
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """Return the objects under `prefix`, by name. Raises Unavailable, Misconfigured."""
+        ...
+
+    def delete(self, prefix: str) -> None:
+        """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""
         ...

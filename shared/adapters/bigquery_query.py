@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from google.api_core import exceptions
 from google.cloud import bigquery
@@ -13,12 +15,28 @@ from google.cloud import bigquery
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, Unavailable
+from shared.learning.ports import Parameter
 
 log = logging.getLogger(__name__)
 
 STAGING = "exports"
 SUBMIT_SECONDS = 30.0
 QUERY_SECONDS = 1800.0
+_TYPES = {str: "STRING", int: "INT64", float: "FLOAT64", dt.datetime: "TIMESTAMP"}
+
+
+class BigQueryQueries:
+    """`shared.learning.ports.Queries` whose rows are paged through."""
+
+    def __init__(self, client: bigquery.Client) -> None:
+        self._client = client
+
+    def rows(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+        """Return the rows of a query whose parameters are named `@name`. Raises Unavailable, Misconfigured."""
+        given = [
+            bigquery.ScalarQueryParameter(name, _TYPES[type(value)], value) for name, value in parameters.items()
+        ]
+        return [dict(row) for row in _results(self._client, sql, bigquery.QueryJobConfig(query_parameters=given))]
 
 
 class BigQueryExports:
@@ -45,7 +63,7 @@ class BigQueryExports:
         Rows that the query orders are in order throughout the files, taken by name
         (https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/export-statements).
         """
-        self._run(export_statement(sql, f"gs://{self._bucket}/{prefix}*.parquet"))
+        _results(self._client, export_statement(sql, f"gs://{self._bucket}/{prefix}*.parquet"))
 
     def staged(self, prefix: str, folder: Path) -> Iterator[Path]:
         """Yield the files under `prefix` one after the other; each is gone from `folder` when the next one comes.
@@ -58,20 +76,22 @@ class BigQueryExports:
             finally:
                 file.unlink()
 
-    def _run(self, sql: str) -> None:
-        try:
-            self._client.query(sql, timeout=SUBMIT_SECONDS).result(timeout=QUERY_SECONDS)
-        except (exceptions.BadRequest, exceptions.NotFound, exceptions.Forbidden) as error:
-            raise Misconfigured(f"BigQuery refuses the query: {error.message}") from error
-        except FAILURES as error:
-            raise Unavailable(f"BigQuery: {type(error).__name__}") from error
-
     def clear(self, prefix: str) -> None:
         """Delete what passed through; what cannot be deleted now goes by the bucket's lifecycle rule."""
         try:
             self._blobs.delete(prefix)
         except (Unavailable, Misconfigured) as error:
             log.warning("export left behind", extra={"fields": {"prefix": prefix, "reason": type(error).__name__}})
+
+
+def _results(client: bigquery.Client, sql: str, config: bigquery.QueryJobConfig | None = None) -> list[bigquery.Row]:
+    """Run a query and return its rows. Raises Unavailable, Misconfigured."""
+    try:
+        return list(client.query(sql, job_config=config, timeout=SUBMIT_SECONDS).result(timeout=QUERY_SECONDS))
+    except (exceptions.BadRequest, exceptions.NotFound, exceptions.Forbidden) as error:
+        raise Misconfigured(f"BigQuery refuses the query: {error.message}") from error
+    except FAILURES as error:
+        raise Unavailable(f"BigQuery: {type(error).__name__}") from error
 
 
 def new_prefix() -> str:

@@ -14,7 +14,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
-from shared.ports import Blob
+from shared.ports import Blob, Listed
 
 ATTEMPT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class GcsBlobs:
-    """`shared.ports.Blobs` over one bucket, and files of it for bulk data."""
+    """`shared.ports.Blobs` and `Shelf` over one bucket, and files of it for bulk data."""
 
     def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
         """Try each request again for `patience` seconds."""
@@ -79,6 +79,10 @@ class GcsBlobs:
             file = folder / f"{i:06d}-{Path(blob.name).name}"
             _answer(partial(blob.download_to_filename, file, **self._sent))
             yield file
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """Return the objects under `prefix`, by name. Raises Unavailable, Misconfigured."""
+        return [Listed(blob.name, blob.updated) for blob in self._listed(prefix)]
 
     def delete(self, prefix: str) -> None:
         """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from shared.contract.rows import Record
 from shared.errors import PreconditionFailed, Unavailable
-from shared.ports import Blob, Parties
+from shared.ports import Blob, Listed, Parties
 
 
 class MemoryTable:
@@ -42,10 +43,12 @@ class MemoryLookup:
 
 
 class MemoryBlobs:
-    """`shared.ports.Blobs` over a dict, safe for threads; `away` makes it unavailable."""
+    """`shared.ports.Blobs` and `Shelf` over a dict, safe for threads; `away` makes it unavailable."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
         self.objects: dict[str, Blob] = {}
+        self.updated_at: dict[str, dt.datetime] = {}
+        self._clock = clock
         self.away = False
         self._lock = threading.Lock()
         self._generation = 0
@@ -55,6 +58,18 @@ class MemoryBlobs:
         if self.away:
             raise Unavailable("the bucket is away")
         return self.objects.get(name)
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """Return the objects under `prefix`, by name. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        return [Listed(name, self.updated_at[name]) for name in sorted(self.objects) if name.startswith(prefix)]
+
+    def delete(self, prefix: str) -> None:
+        """Delete the objects under `prefix`. Raises Unavailable while away."""
+        for name, _ in self.listed(prefix):
+            with self._lock:
+                self.objects.pop(name, None)
 
     def write(self, name: str, data: bytes, if_generation: int) -> int:
         """Write the object if it still is at `if_generation`. Raises PreconditionFailed, Unavailable while away."""
@@ -66,4 +81,5 @@ class MemoryBlobs:
                 raise PreconditionFailed(f"{name} is not at generation {if_generation}")
             self._generation += 1
             self.objects[name] = Blob(data, self._generation)
+            self.updated_at[name] = self._clock()
             return self._generation

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.contract.event import micros
+from shared.contract.rows import LedgerRow
 from shared.errors import Unavailable
-from shared.learning.ports import Report
+from shared.learning.ports import Parameter, Report, Snapshot, Trial
 
 
 class MemoryExports:
@@ -31,10 +35,49 @@ class MemoryExports:
         return files
 
 
+class MemoryQueries:
+    """`shared.learning.ports.Queries` that gives what `answer` makes of a query and its parameters."""
+
+    def __init__(self, answer: Callable[[str, Mapping[str, Parameter]], list[dict[str, Any]]]) -> None:
+        self.answer = answer
+        self.away = False
+
+    def rows(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+        """Return the answer. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the query engine is away")
+        return self.answer(sql, parameters)
+
+
+class MemoryLedger:
+    """`shared.learning.ports.Ledger` over a list; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.stored: list[LedgerRow] = []
+        self.away = False
+
+    def append(self, row: LedgerRow) -> None:
+        """Append a row. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the ledger is away")
+        self.stored.append(row)
+
+    def rows(self, since: dt.datetime) -> list[LedgerRow]:
+        """Return the rows from then on, oldest first, one for all that are alike. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the ledger is away")
+        recent = [row for row in self.stored if row.recorded_at >= micros(since)]
+        return sorted(dict.fromkeys(recent), key=lambda row: row.recorded_at)
+
+
 class MemoryRuns:
     """`shared.learning.ports.Runs` and `Registry`: runs by id, and which version each alias names."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
+        self.started_at: dict[str, dt.datetime] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        self.trials: dict[str, list[Trial]] = {}
+        self._clock = clock
         self.params: dict[str, Mapping[str, str]] = {}
         self.reports: dict[str, Report | None] = {}
         self.aliases: dict[str, str] = {}
@@ -46,7 +89,20 @@ class MemoryRuns:
             raise Unavailable("the tracker is away")
         run_id = f"run-{len(self.params)}"
         self.params[run_id] = params
+        self.started_at[run_id] = self._clock()
         return run_id
+
+    def dataset(self, run_id: str, snapshot: Snapshot) -> None:
+        """Say what a run trains on. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the tracker is away")
+        self.snapshots[run_id] = snapshot
+
+    def trial(self, run_id: str, trial: Trial) -> None:
+        """Record a trial. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the tracker is away")
+        self.trials.setdefault(run_id, []).append(trial)
 
     def finish(self, run_id: str, report: Report | None) -> None:
         """Close a run. Raises Unavailable while away."""
@@ -56,13 +112,18 @@ class MemoryRuns:
         if report:
             self.aliases["challenger"] = report.version
 
-    def appoint(self, version: str) -> None:
-        """Name the champion, and `previous`. Raises Unavailable while away."""
+    def close_stale(self, before: dt.datetime) -> list[str]:
+        """Close, as failed, what was opened before then and never closed. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the tracker is away")
+        stale = [run_id for run_id, at in self.started_at.items() if at < before and run_id not in self.reports]
+        self.reports.update(dict.fromkeys(stale))
+        return stale
+
+    def appoint(self, version: str, previous: str | None) -> None:
+        """Let the aliases name these versions. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the registry is away")
-        before = self.aliases.get("champion")
-        if before and before != version:
-            self.aliases["previous"] = before
-        self.aliases["champion"] = version
-        if self.aliases.get("challenger") == version:
-            del self.aliases["challenger"]
+        named = {"champion": version} | ({"previous": previous} if previous else {})
+        kept = {name: held for name, held in self.aliases.items() if name == "challenger" and held != version}
+        self.aliases = kept | named

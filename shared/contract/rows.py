@@ -83,7 +83,11 @@ class QuarantineRow(_PlainRow, frozen=True):
 
 
 class LedgerRow(_PlainRow, frozen=True):
-    """Something that happened to a model: a row of `pix.model_ledger`; `metrics` is JSON."""
+    """Something that happened to a model: a row of `pix.model_ledger`; `metrics` is JSON.
+
+    Run, data set, metrics, trigger and `as_of` are those of the training that made `to_version`. A row that two jobs
+    write, as each saw that it was missing, is the same row in every column.
+    """
 
     recorded_at: int
     action: str
@@ -94,6 +98,8 @@ class LedgerRow(_PlainRow, frozen=True):
     run_id: str | None = None
     dataset_hash: str | None = None
     metrics: str | None = None
+    trigger: str | None = None
+    as_of: int | None = None
 
 
 Record = ScoreRow | FeedbackRow | QuarantineRow | LedgerRow

@@ -25,11 +25,12 @@ from shared.learning.evaluate import Evaluation
 from shared.learning.gate import Verdict, judge
 from shared.learning.packing import sealed, version_name
 from shared.learning.plots import plots
-from shared.learning.ports import Registry, Report, Runs
-from shared.learning.publish import Standing, publish, standing, swap
+from shared.learning.ports import Ledger, Registry, Report, Runs
+from shared.learning.publish import Cause, Standing, publish, standing, swap
+from shared.learning.reconcile import moved_row, published_row, reconcile, with_training
 from shared.learning.split import Split, require_both_classes, split_in_time
-from shared.ports import Blobs
-from shared.scoring.bundle import Bundle, Manifest
+from shared.ports import Blobs, Shelf
+from shared.scoring.bundle import MANIFEST, Bundle, Manifest
 from shared.scoring.champion import read_bundle
 from shared.scoring.rules import Rules
 
@@ -68,9 +69,10 @@ class World:
 
     source: Source
     blobs: Blobs
+    shelf: Shelf
     runs: Runs
     registry: Registry
-    ledger: Callable[[LedgerRow], None]
+    ledger: Ledger
     rules: Rules
     clock: Callable[[], dt.datetime]
 
@@ -98,16 +100,18 @@ def retrain(world: World, config: Config, request: Request, step: Step) -> Outco
     Raises Unavailable, Misconfigured, BadDataset, ExportFailed, BundleRefused: then what served goes on serving.
     """
     read = standing(world.blobs)
+    with step("finish what was cut off"):
+        reconcile(world.blobs, world.shelf, world.ledger, world.runs, world.registry, read, world.clock())
     try:
         material = _material(world, config, request, step)
     except NothingToDo as reason:
-        world.ledger(_row(world, request, "NOTHING_TO_DO", str(reason), from_version=read.version))
+        world.ledger.append(_row(world, request, "NOTHING_TO_DO", str(reason), read))
         return Outcome("NOTHING_TO_DO", [str(reason)], champion=read.version)
     with step("open the run"):
         run_id = world.runs.start(_params(config, request, material))
     result = None
     try:
-        result = _result(world, config, material, read, run_id, step)
+        result = _result(world, config, request, material, read, run_id, step)
     finally:
         with step("record the run"):
             world.runs.finish(run_id, _report(result) if result else None)
@@ -123,12 +127,23 @@ def _material(world: World, config: Config, request: Request, step: Step) -> _Ma
     return _Material(data, split)
 
 
-def _result(world: World, config: Config, material: _Material, read: Standing, run_id: str, step: Step) -> _Result:
+def _result(
+    world: World, config: Config, request: Request, material: _Material, read: Standing, run_id: str, step: Step
+) -> _Result:
     """Train the challenger and compare it with what serves."""
     data, split = material
     challenger = train_challenger(data, split, world.rules, config, step)
     version = version_name(world.clock(), challenger.parts.onnx)
-    manifest = Manifest(version, world.clock().isoformat(), {}, run_id, data.content_hash)
+    manifest = Manifest(
+        version,
+        world.clock().isoformat(),
+        {},
+        run_id,
+        data.content_hash,
+        actor=request.actor,
+        trigger=request.trigger,
+        as_of=request.as_of.isoformat(),
+    )
     with step("compare with what serves"):
         period = TestPeriod.of(data, split.test, world.rules, config)
         trained_until = float(data.initiated_at[split.train.stop - 1] / 1e6)
@@ -172,23 +187,19 @@ def _settle(
 ) -> Outcome:
     """Publish the challenger, let it serve if it may, and write down what happened."""
     reason = "; ".join(result.verdict.reasons)
-    facts = {
-        "from_version": read.version,
-        "to_version": result.version,
-        "run_id": run_id,
-        "dataset_hash": material.data.content_hash,
-        "metrics": msgspec.json.encode(result.metrics).decode(),
-    }
+    manifest = msgspec.json.decode(result.files[MANIFEST], type=Manifest)
     with step("publish"):
         publish(world.blobs, result.version, result.files)
-        world.ledger(_row(world, request, "PUBLISH", f"trained by {request.trigger}", **facts))
+        world.ledger.append(published_row(manifest))
     outcome = "PUBLISHED" if request.promote == "never" else "REFUSED"
+    if outcome == "PUBLISHED":
+        reason = f"only published, as asked; the gate said: {reason}"
     if _allowed(request, result.verdict):
         with step("swap"):
             outcome, reason = _swap(world, request, read, result.version, reason)
-    action = {"PROMOTED": "SWAP"}.get(outcome, "REFUSE")
-    if outcome != "PUBLISHED":
-        world.ledger(_row(world, request, action, reason, **facts))
+    if outcome != "PROMOTED":
+        row = _row(world, request, "REFUSE", reason, read, result.version)
+        world.ledger.append(with_training(row, manifest))
     return Outcome(
         outcome,
         [reason],
@@ -209,18 +220,30 @@ def _allowed(request: Request, verdict: Verdict) -> bool:
 
 def _swap(world: World, request: Request, read: Standing, version: str, reason: str) -> tuple[str, str]:
     """Return the outcome of moving the pointer, and its reason."""
+    if request.promote == "always":
+        reason = f"decided by hand by {request.actor}; the gate said: {reason}"
     try:
-        swap(world.blobs, version, world.clock(), read)
+        swapped = swap(world.blobs, read, version, Cause(world.clock(), request.actor, reason))
     except PreconditionFailed as error:
         return "SWAP_LOST", str(error)
-    world.registry.appoint(version)
-    if request.promote == "always":
-        return "PROMOTED", f"decided by hand by {request.actor}; the gate said: {reason}"
+    world.ledger.append(moved_row(swapped.pointer, swapped.manifest))
+    world.registry.appoint(version, swapped.pointer.previous)
     return "PROMOTED", reason
 
 
-def _row(world: World, request: Request, action: str, reason: str, **facts: str | None) -> LedgerRow:
-    return LedgerRow(recorded_at=micros(world.clock()), action=action, actor=request.actor, reason=reason, **facts)
+def _row(
+    world: World, request: Request, action: str, reason: str, read: Standing, version: str | None = None
+) -> LedgerRow:
+    return LedgerRow(
+        recorded_at=micros(world.clock()),
+        action=action,
+        actor=request.actor,
+        reason=reason,
+        from_version=read.version,
+        to_version=version,
+        trigger=request.trigger,
+        as_of=micros(request.as_of),
+    )
 
 
 def _report(result: _Result) -> Report:

@@ -23,7 +23,7 @@ import io
 import math
 import zipfile
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -51,16 +51,31 @@ _GOLDEN_ERRORS: tuple[type[Exception], ...] = (ValueError, KeyError, OSError, zi
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
-class Pointer(Struct, frozen=True):
-    """Content of `models/current.json`: the version that serves, and the one to go back to."""
+class Move(Struct, frozen=True):
+    """How a version came to serve: when, instead of which, by whom, and why."""
 
     version: Annotated[str, Meta(pattern="^[0-9A-Za-z._-]{1,64}$")]
     swapped_at: str
     previous: str | None = None
+    action: Literal["SWAP", "ROLLBACK"] = "SWAP"
+    actor: str = "unknown"
+    reason: str = ""
+
+
+class Pointer(Move, frozen=True):
+    """Content of `models/current.json`: the version that serves, and how it came to.
+
+    It is written before the ledger is, so whoever finds that the ledger lacks this move can write it down.
+    `unrecorded` are earlier moves of which that is not sure yet. `retiring` are versions that may be half deleted, so
+    they must not serve any more.
+    """
+
+    unrecorded: list[Move] = []
+    retiring: list[str] = []
 
 
 class Manifest(Struct, frozen=True):
-    """What a bundle consists of and where it comes from."""
+    """What a bundle consists of and where it comes from: who trained it, why, on what was known at `as_of`."""
 
     version: str
     created_at: str
@@ -68,6 +83,9 @@ class Manifest(Struct, frozen=True):
     run_id: str | None = None
     dataset_hash: str | None = None
     metrics: dict[str, float] = {}
+    actor: str = "unknown"
+    trigger: str | None = None
+    as_of: str | None = None
 
 
 class Calibration(Struct, frozen=True):

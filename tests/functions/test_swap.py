@@ -7,13 +7,14 @@ import msgspec
 import pytest
 
 from shared.adapters.gcs import GcsBlobs
-from shared.learning.publish import publish, standing, swap
+from shared.learning.publish import Cause, publish, standing, swap
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import deliver, until, url
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+CAUSE = Cause(NOW, "tests", "to see")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def scored_by(cloud):
 def test_a_swap_serves_within_seconds_and_no_bad_bundle_ever_does(cloud, blobs, trained_bundle):
     for version in ("v1", "v2"):
         publish(blobs, version, renamed(trained_bundle, version))
-        swap(blobs, version, NOW, standing(blobs))
+        swap(blobs, standing(blobs), version, CAUSE)
         until(lambda version=version: scored_by(cloud) == version)
 
     onnx = trained_bundle["model.onnx"]

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryExports, MemoryRuns
+from shared.adapters.memory_learning import MemoryExports, MemoryLedger, MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES
@@ -56,14 +56,16 @@ class Bench:
 
     def __init__(self, table: pa.Table | None = None) -> None:
         self.exports = MemoryExports(examples() if table is None else table, parts=3)
-        self.blobs = MemoryBlobs()
-        self.runs = MemoryRuns()
-        self.rows: list[LedgerRow] = []
+        self.blobs = MemoryBlobs(self.now)
+        self.runs = MemoryRuns(self.now)
+        self.ledger = MemoryLedger()
+        self.rows: list[LedgerRow] = self.ledger.stored
         self._seconds = 0
 
     def world(self) -> World:
         source = Source(self.exports, "p", "pix", maturity_days=0)
-        return World(source, self.blobs, self.runs, self.runs, self.rows.append, Rules.load(), self.now)
+        rules = Rules.load()
+        return World(source, self.blobs, self.blobs, self.runs, self.runs, self.ledger, rules, self.now)
 
     def now(self) -> dt.datetime:
         self._seconds += 1

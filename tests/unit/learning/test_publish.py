@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.memory import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.publish import previous, publish, standing, swap
+from shared.learning.publish import Cause, previous, publish, standing, swap
 from shared.learning.retraining import retrain
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, path
@@ -17,6 +17,7 @@ from shared.scoring.champion import read_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+CAUSE = Cause(NOW, "tests", "to see")
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,11 @@ def test_publishing_cut_off_anywhere_can_be_run_again_and_leaves_no_half_bundle_
     with pytest.raises(Unavailable):
         publish(blobs, version, files)
     with pytest.raises(BundleRefused):
-        swap(blobs, version, NOW, standing(blobs))
+        swap(blobs, standing(blobs), version, CAUSE)
     assert standing(blobs).version is None
     blobs.left = 100
     publish(blobs, version, files)
-    swap(blobs, version, NOW, standing(blobs))
+    swap(blobs, standing(blobs), version, CAUSE)
     assert standing(blobs).version == version
     assert read_bundle(blobs, version).version == version
 
@@ -76,7 +77,7 @@ def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
         def attempt(i: int, blobs=blobs, gate=gate, read=read) -> bool:
             gate.wait()
             try:
-                swap(blobs, version, NOW + dt.timedelta(seconds=i), read)
+                swap(blobs, read, version, CAUSE._replace(at=NOW + dt.timedelta(seconds=i)))
             except PreconditionFailed:
                 return False
             return True
@@ -96,7 +97,7 @@ def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
     version, files = bundle
     blobs = Deaf()
     publish(blobs, version, files)
-    swap(blobs, version, NOW, standing(blobs))
+    swap(blobs, standing(blobs), version, CAUSE)
     assert standing(blobs).version == version
 
 
@@ -106,7 +107,7 @@ def test_a_pointer_without_a_version_before_cannot_be_rolled_back(bundle) -> Non
     with pytest.raises(Misconfigured):
         previous(standing(blobs))
     publish(blobs, version, files)
-    swap(blobs, version, NOW, standing(blobs))
+    swap(blobs, standing(blobs), version, CAUSE)
     with pytest.raises(Misconfigured):
         previous(standing(blobs))
 

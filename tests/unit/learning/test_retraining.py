@@ -9,7 +9,7 @@ import pytest
 
 from jobs.moving import Mover
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.publish import standing, swap
+from shared.learning.publish import Cause, standing, swap
 from shared.learning.retraining import retrain
 from shared.scoring.bundle import Manifest, path
 from shared.scoring.champion import read_bundle
@@ -88,24 +88,24 @@ def test_a_person_may_decide_instead_of_the_gate(promote, serves) -> None:
     assert not serves or "by hand by tests" in bench.rows[-1].reason
 
 
-def test_whoever_swaps_meanwhile_wins() -> None:
+def test_whoever_swaps_meanwhile_wins(monkeypatch) -> None:
     bench = Bench()
     first = retrain(bench.world(), QUICK, request(), silent).version
     second = retrain(bench.world(), QUICK, request("always"), silent).version
     world = bench.world()
-    publish_row = world.ledger
+    publish_row = bench.ledger.append
+    known = len(bench.rows)
 
     def meddle(row) -> None:
         publish_row(row)
         if row.action == "PUBLISH":
-            swap(bench.blobs, first, bench.now(), standing(bench.blobs))
+            swap(bench.blobs, standing(bench.blobs), first, Cause(bench.now(), "somebody", "meanwhile"))
 
-    bench.rows.clear()
-    object.__setattr__(world, "ledger", meddle)
+    monkeypatch.setattr(bench.ledger, "append", meddle)
     outcome = retrain(world, QUICK, request("always"), silent)
     assert outcome.outcome == "SWAP_LOST"
     assert standing(bench.blobs).version == first != second
-    assert bench.actions() == ["PUBLISH", "REFUSE"]
+    assert bench.actions()[known:] == ["PUBLISH", "REFUSE"]
 
 
 def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch) -> None:
@@ -123,7 +123,7 @@ def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_th
     first = retrain(bench.world(), QUICK, request(), silent).version
     second = retrain(bench.world(), QUICK, request("always"), silent).version
     assert bench.runs.aliases == {"champion": second, "previous": first}
-    mover = Mover(bench.blobs, lambda: bench.runs, bench.rows.append, bench.now, "me")
+    mover = Mover(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me")
     bench.runs.away = True
     moved = mover.rollback("it was too strict")
     assert (moved.from_version, moved.version) == (second, first)
@@ -140,7 +140,7 @@ def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_th
 def test_a_rollback_without_a_version_before_changes_nothing() -> None:
     bench = Bench()
     with pytest.raises(Misconfigured):
-        Mover(bench.blobs, lambda: bench.runs, bench.rows.append, bench.now, "me").rollback("")
+        Mover(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me").rollback("")
     assert not bench.rows
 
 

@@ -1,0 +1,89 @@
+"""The port Ledger as both adapters keep it: in memory, and BigQuery behind the official clients."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from infra.local.bigquery import BigQueryServer
+from infra.local.ports import free_port
+from infra.local.processes import Supervisor
+from infra.local.tables import create_tables
+from jobs import wiring
+from shared.adapters.bigquery_query import BigQueryQueries
+from shared.adapters.memory_learning import MemoryLedger
+from shared.contract import tables as contract
+from shared.contract.event import micros
+from shared.contract.rows import LedgerRow
+from shared.errors import Misconfigured
+from shared.learning.ports import Ledger
+from shared.settings import Settings
+from tests.contract.local_servers import PROJECT
+
+AT = dt.datetime(2026, 11, 20, 14, 32, 5, 123456, tzinfo=dt.UTC)
+WHOLE = LedgerRow(
+    recorded_at=micros(AT),
+    action="SWAP",
+    actor="me",
+    reason='it\'s "cheaper"; by R$ 1',
+    from_version="v1",
+    to_version="v2",
+    run_id="r",
+    dataset_hash="h",
+    metrics='{"auc":0.9}',
+    trigger="drift",
+    as_of=micros(AT) - 1,
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQueryServer]:
+    server = BigQueryServer(free_port(), free_port())
+    state = tmp_path_factory.mktemp("ledger")
+    with Supervisor() as supervisor:
+        supervisor.start(server.child(state=state, objects=state, project=PROJECT))
+        yield server
+
+
+@pytest.fixture
+def client(server: BigQueryServer) -> Iterator[bigquery.Client]:
+    with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}) as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", "bigquery"])
+def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    if request.param == "memory":
+        return MemoryLedger()
+    server: BigQueryServer = request.getfixturevalue("server")
+    create_tables(request.getfixturevalue("client"), "pix", contract.tables(), [])
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.rest_url)
+    settings = Settings(PROJECT, bigquery_storage_emulator_host=server.grpc_endpoint)
+    return wiring.ledger(settings, {"BIGQUERY_EMULATOR_HOST": server.rest_url})
+
+
+def test_rows_come_back_whole_in_order_and_once(ledger: Ledger) -> None:
+    bare = LedgerRow(recorded_at=micros(AT) + 5, action="NOTHING_TO_DO", actor="me", reason="")
+    old = msgspec.structs.replace(WHOLE, recorded_at=micros(AT) - 1)
+    for row in (bare, WHOLE, old, WHOLE):
+        ledger.append(row)
+    assert ledger.rows(AT) == [WHOLE, bare]
+    assert ledger.rows(AT + dt.timedelta(days=1)) == []
+
+
+def test_a_query_is_given_values_of_every_kind_as_parameters(client: bigquery.Client) -> None:
+    given = {"text": "' OR TRUE --", "number": 3, "share": 0.5, "moment": AT}
+    sql = "SELECT @text AS text, @number AS number, @share AS share, @moment AS moment"
+    assert BigQueryQueries(client).rows(sql, given) == [given]
+
+
+def test_a_query_that_is_wrong_is_said_to_be(client: bigquery.Client) -> None:
+    with pytest.raises(Misconfigured):
+        BigQueryQueries(client).rows("SELECT * FROM nowhere.nothing", {})
+
+
+def test_a_row_has_the_columns_of_the_table() -> None:
+    assert list(LedgerRow.__struct_fields__) == [column.name for column in contract.table(wiring.LEDGER).schema]
