@@ -39,7 +39,7 @@ class BigQueryTable:
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
         """Append rows; return the indexes of those refused. Raises Unavailable."""
-        encoded = [self._encoder.encode(row) for row in rows]
+        encoded = self._encoder.encode(rows)
         kept = list(range(len(rows)))
         refused: list[int] = []
         while kept:

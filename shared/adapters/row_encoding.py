@@ -6,12 +6,15 @@ NUMERIC: string).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
+from shared.contract.event import Event
 from shared.contract.rows import FEATURE_PREFIX, Record, ScoreRow
 from shared.contract.tables import Column, TableSpec
 
@@ -26,6 +29,8 @@ _TYPES = {
     "NUMERIC": _Field.TYPE_STRING,
 }
 _WIRE_TYPE_DOUBLE = 1
+_OWN = slice(1, -1)  # the columns of a ScoreRow, which stand between its event and its features
+_SCORE_COLUMNS = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 
 
 class RowEncoder:
@@ -40,23 +45,37 @@ class RowEncoder:
         self._message: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"pix.{table.name}"))
         self._features = _feature_template(table.schema)
 
-    def encode(self, row: Record) -> bytes:
-        """Return one serialised row."""
-        columns = row.columns()
-        if "amount" in columns:
-            columns["amount"] = decimal(columns["amount"])
-        encoded: bytes = self._message(**columns).SerializeToString()
-        return encoded + self._encode_features(row.features) if isinstance(row, ScoreRow) else encoded
+    def encode(self, rows: Sequence[Record]) -> list[bytes]:
+        """Return each row serialised."""
+        plain = [self._message(**_columns(row)).SerializeToString() for row in rows]
+        scored = [row.features for row in rows if isinstance(row, ScoreRow)]
+        if not scored:
+            return plain
+        return [one + other for one, other in zip(plain, self._encode_features(scored), strict=True)]
 
-    def _encode_features(self, features: NDArray[np.float32]) -> bytes:
-        """Return the fields of all features that are not missing.
+    def _encode_features(self, vectors: Sequence[NDArray[np.float32]]) -> list[bytes]:
+        """Return the fields of all features that are not missing, of each vector.
 
-        A double on the wire is its tag and eight bytes, so one NumPy copy lays out the whole vector. Messages are
-        merged by concatenation (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+        A double on the wire is its tag and eight bytes, so one NumPy copy lays out all vectors. Messages merge by
+        concatenation (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
         """
-        fields = self._features.copy()
-        fields["value"] = features
-        return fields[~np.isnan(features)].tobytes()
+        values = np.stack(vectors)
+        fields = np.empty(values.shape, dtype=self._features.dtype)
+        fields["tag"] = self._features["tag"]
+        fields["value"] = values
+        present = ~np.isnan(values)
+        laid_out = fields.ravel().take(np.flatnonzero(present)).tobytes()  # a mask would take five times as long
+        ends = (np.count_nonzero(present, axis=1).cumsum() * fields.itemsize).tolist()
+        return [laid_out[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _columns(row: Record) -> dict[str, Any]:
+    """Return the columns of a row but those of its features, None where there is no value: protobuf leaves it out."""
+    if not isinstance(row, ScoreRow):
+        return row.columns()
+    columns = dict(zip(_SCORE_COLUMNS, (*astuple(row.event), *astuple(row)[_OWN]), strict=True))
+    columns["amount"] = decimal(columns["amount"])
+    return columns
 
 
 def decimal(centavos: int) -> str:

@@ -49,14 +49,20 @@ FEATURES = st.lists(st.floats(width=32), min_size=len(feature_columns()), max_si
 @given(FEATURES)
 def test_features_arrive_and_nan_arrives_as_nothing(features):
     encoder = RowEncoder(table("score_events"))
-    row = decoded(encoder, encoder.encode(score_row(features)))
+    row = decoded(encoder, *encoder.encode([score_row(features)]))
     expected = {n: f for n, f in zip(feature_columns(), features, strict=True) if not math.isnan(f)}
     assert {name: value for name, value in row.items() if name.startswith("f_")} == expected
 
 
+@given(st.lists(FEATURES, max_size=4))
+def test_rows_that_are_encoded_together_are_what_each_is_alone(vectors):
+    encoder, rows = RowEncoder(table("score_events")), [score_row(features) for features in vectors]
+    assert encoder.encode(rows) == [alone for row in rows for alone in encoder.encode([row])]
+
+
 def test_columns_arrive_in_the_types_of_the_storage_write_api():
     encoder = RowEncoder(table("score_events"))
-    row = decoded(encoder, encoder.encode(score_row([math.nan] * len(feature_columns()))))
+    row = decoded(encoder, *encoder.encode([score_row([math.nan] * len(feature_columns()))]))
     assert row["amount"] == "150.05"
     assert row["initiated_at"] == 1_700_000_000_000_000
     assert row["payer_opened_at"] == 19000
@@ -72,7 +78,7 @@ def test_every_required_column_is_always_sent():
         spec = table("score_events" if isinstance(row, ScoreRow) else "feedback")
         encoder = RowEncoder(spec)
         required = {column.name for column in spec.schema if column.mode == "REQUIRED"}
-        assert required <= set(decoded(encoder, encoder.encode(row)))
+        assert required <= set(decoded(encoder, *encoder.encode([row])))
 
 
 def test_no_row_has_a_field_without_a_column():
