@@ -30,7 +30,8 @@ class Dataset:
     """Examples in order of time.
 
     `features` is float32 [n, F] in column order (Fortran), the columns named by `names`; `fraud` bool [n],
-    `initiated_at` int64 [n] in microseconds, `amount` float64 [n] in BRL. `content_hash` is the SHA-256 of all of it.
+    `initiated_at` int64 [n] in microseconds, `amount` float64 [n] in BRL, `weight` float64 [n], how many Pix of the
+    table a row stands for. `content_hash` is the SHA-256 of all of it.
     """
 
     names: tuple[str, ...]
@@ -38,6 +39,7 @@ class Dataset:
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
+    weight: NDArray[np.float64]
     content_hash: str
 
     def __len__(self) -> int:
@@ -105,7 +107,8 @@ def _read(sources: list[pq.ParquetFile], names: Sequence[str], until: int) -> Da
         features[:, j] = _column(sources, FEATURE_PREFIX + name, pa.float64())[order]
     _require_plausible(features, names, amount)
     parts = (ids[order], initiated_at[order], fraud, amount, features.T)
-    return Dataset(tuple(names), features, fraud, initiated_at[order], amount, content_hash(names, parts))
+    weight = np.ones(len(order))
+    return Dataset(tuple(names), features, fraud, initiated_at[order], amount, weight, content_hash(names, parts))
 
 
 def content_hash(names: Sequence[str], parts: Sequence[NDArray[Any]]) -> str:
