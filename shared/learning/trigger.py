@@ -1,0 +1,100 @@
+"""Whether there is reason to train: drift, enough newly known labels, or the schedule."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Literal, NamedTuple
+
+from shared.contract.event import EPOCH, micros
+from shared.contract.rows import LedgerRow
+from shared.contract.tables import query
+from shared.learning.config import TriggerSpec
+from shared.learning.errors import NothingToDo
+from shared.learning.ports import Ledger, Queries
+
+Trigger = Literal["schedule", "labels", "drift", "manual"]
+JUDGED = ("SWAP", "REFUSE")
+"""A training counts once it was judged: of one that was cut off before, the work is not done."""
+_DAY = dt.timedelta(days=1)
+
+
+class Since(NamedTuple):
+    """What has happened since the last training, which knew what was known `days` ago; None: there was none.
+
+    `labels` became known since, `frauds` among them; `drift` is what the last alert since said, None without one.
+    """
+
+    days: float | None
+    labels: int
+    frauds: int
+    drift: str | None
+
+
+class Decision(NamedTuple):
+    """What makes a run train, and why."""
+
+    trigger: Trigger
+    reason: str
+
+
+def decide(since: Since, spec: TriggerSpec) -> Decision:
+    """Return what makes a run train that decides by itself. Raises NothingToDo, with each number and its limit.
+
+    >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, psi_max=0.25)
+    >>> decide(Since(days=3.0, labels=2500, frauds=60, drift=None), spec)
+    Decision(trigger='labels', reason='2,500 of 2,000 labels are new, 60 of 50 frauds')
+    >>> decide(Since(days=None, labels=0, frauds=0, drift=None), spec).reason
+    'nothing was trained yet'
+    """
+    if since.days is None:
+        return Decision("schedule", "nothing was trained yet")
+    labels = f"{since.labels:,} of {spec.labels_min:,} labels are new, {since.frauds:,} of {spec.frauds_min:,} frauds"
+    age = f"{since.days:.1f} of {spec.days_max:g} days have passed"
+    if since.drift is not None:
+        return Decision("drift", since.drift)
+    if since.labels >= spec.labels_min and since.frauds >= spec.frauds_min:
+        return Decision("labels", labels)
+    if since.days >= spec.days_max:
+        return Decision("schedule", age)
+    raise NothingToDo(f"since the last training {age}, {labels}, and no drift was found")
+
+
+class Sources(NamedTuple):
+    """Where the trigger looks: the ledger, and dataset `dataset` of `project`."""
+
+    ledger: Ledger
+    queries: Queries
+    project: str
+    dataset: str
+    maturity_days: float
+
+
+def look(sources: Sources, as_of: dt.datetime) -> Since:
+    """Return what has happened by `as_of` since the last training. Raises Unavailable."""
+    rows = sources.ledger.rows(EPOCH)
+    trained = last_trained(rows)
+    if trained is None:
+        return Since(None, 0, 0, None)
+    alerts = [row.reason for row in rows if row.action == "DRIFT" and trained < (row.as_of or 0) <= micros(as_of)]
+    until = EPOCH + dt.timedelta(microseconds=trained)
+    labels, frauds = newly_known(sources, until, as_of)
+    return Since((as_of - until) / _DAY, labels, frauds, alerts[-1] if alerts else None)
+
+
+def last_trained(rows: list[LedgerRow]) -> int | None:
+    """Return what the last training knew up to (microseconds), None if there was none."""
+    return max((row.as_of for row in rows if row.action in JUDGED and row.as_of is not None), default=None)
+
+
+def newly_known(sources: Sources, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
+    """Return how many labels became known after `since` and by `as_of`, and how many of them are frauds.
+
+    Raises Unavailable.
+    """
+    examples = query("training_examples", sources.project, sources.dataset, sources.maturity_days, "@as_of")
+    sql = (
+        "SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds "  # noqa: S608 (a file of the contract)
+        f"FROM ({examples}) AS examples WHERE labelled_at > @since"
+    )
+    [found] = sources.queries.rows(sql, {"as_of": as_of, "since": since})
+    return found["labels"], found["frauds"]

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.memory_learning import MemoryLedger, MemoryQueries
+from shared.contract.event import micros
+from shared.contract.rows import LedgerRow
+from shared.learning.config import TriggerSpec
+from shared.learning.errors import NothingToDo
+from shared.learning.trigger import Since, Sources, decide, look
+
+SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25)
+NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+def row(action: str, as_of: dt.datetime | None, reason: str = "") -> LedgerRow:
+    return LedgerRow(micros(NOW), action, "me", reason, as_of=None if as_of is None else micros(as_of))
+
+
+def seen(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> Since:
+    ledger = MemoryLedger()
+    for each in rows:
+        ledger.append(each)
+    queries = MemoryQueries(lambda *_: [{"labels": labels, "frauds": frauds}])
+    return look(Sources(ledger, queries, "p", "pix", 87), NOW)
+
+
+def test_what_was_never_trained_is_due() -> None:
+    assert decide(seen(row("NOTHING_TO_DO", NOW - DAY), row("STOPPED", NOW - DAY)), SPEC).trigger == "schedule"
+
+
+def test_a_training_that_was_cut_off_before_it_was_judged_does_not_count() -> None:
+    assert seen(row("PUBLISH", NOW - DAY)).days is None
+    assert seen(row("PUBLISH", NOW - DAY), row("REFUSE", NOW - DAY)).days == 1
+
+
+def test_the_last_training_is_the_one_that_knew_most_whatever_was_promoted_since() -> None:
+    assert seen(row("REFUSE", NOW - 2 * DAY), row("SWAP", NOW - 30 * DAY)).days == 2
+
+
+def test_only_an_alert_since_the_last_training_counts() -> None:
+    trained = row("SWAP", NOW - 2 * DAY)
+    assert seen(trained, row("DRIFT", NOW - 3 * DAY, "before")).drift is None
+    since = seen(trained, row("DRIFT", NOW - DAY, "amount moved"))
+    assert decide(since, SPEC) == ("drift", "amount moved")
+
+
+@pytest.mark.parametrize(
+    ("since", "trigger"),
+    [
+        (Since(0.5, 100, 5, None), "labels"),
+        (Since(7.0, 0, 0, None), "schedule"),
+        (Since(7.0, 100, 5, "x"), "drift"),
+        (Since(7.0, 100, 5, None), "labels"),
+    ],
+)
+def test_each_reason_is_enough_by_itself(since: Since, trigger: str) -> None:
+    assert decide(since, SPEC).trigger == trigger
+
+
+def test_nothing_to_do_says_each_number_and_its_limit() -> None:
+    with pytest.raises(NothingToDo) as raised:
+        decide(Since(1.25, 99, 4, None), SPEC)
+    for part in ("1.2 of 7 days", "99 of 100 labels", "4 of 5 frauds", "no drift"):
+        assert part in str(raised.value)
+
+
+@given(st.floats(0, 7, exclude_max=True), st.integers(0, 500), st.integers(0, 20))
+def test_within_the_schedule_labels_decide_and_both_limits_must_be_reached(days, labels, frauds) -> None:
+    due = labels >= SPEC.labels_min and frauds >= SPEC.frauds_min
+    try:
+        assert decide(Since(days, labels, frauds, None), SPEC).trigger == "labels"
+        assert due
+    except NothingToDo:
+        assert not due
