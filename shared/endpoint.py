@@ -1,11 +1,19 @@
-"""The HTTP side of a function: wire on the first request, answer each with what its delivery came to."""
+"""The HTTP side of a function: wire on the first request, answer each with what its delivery came to, end in order.
+
+Cloud Run gives an instance 10 s between SIGTERM and SIGKILL. The server by itself would wait for what is in flight
+for as long as that takes, so the signal comes here first: what comes is answered 503, what is in flight is finished
+or given up in time, the metrics go out, and then the server stops.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from types import FrameType
+from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -32,10 +40,49 @@ class Endpoint(Generic[Item]):
         """Return the response; it never raises, as the framework would log a text that may repeat personal data."""
         try:
             if self._intake is None:  # now, as it needs a running event loop, and importing must touch nothing
-                logs.configure()
-                self._intake = self._wire(Settings.from_env(os.environ))
+                self._intake = self._wired()
             status = await self._intake.handle(await request.body()) if request.method == "POST" else WARM
         except Exception:  # an entry point
-            log.exception("failed")
+            log.exception("failed", extra={"fields": logs.trace(os.environ, request.headers)})
             status = FAILED
         return Response(status_code=status)
+
+    def _wired(self) -> Intake[Item]:
+        logs.configure()
+        settings = Settings.from_env(os.environ)
+        intake = self._wire(settings)
+        _Draining(intake, settings.drain_seconds).begin_at_sigterm()
+        return intake
+
+
+class _Draining:
+    """Let an intake finish before the server hears of SIGTERM."""
+
+    def __init__(self, intake: Intake[Any], seconds: float) -> None:
+        self._intake = intake
+        self._seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._server: Any = signal.SIG_DFL
+        self._task: asyncio.Task[None] | None = None
+
+    def begin_at_sigterm(self) -> None:
+        self._server = signal.signal(signal.SIGTERM, self._hear)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._begin, number, frame)
+
+    def _begin(self, number: int, frame: FrameType | None) -> None:
+        if self._task is None:  # the signal may come from the supervisor and from its supervisor
+            self._task = asyncio.create_task(self._drain(number, frame))
+
+    async def _drain(self, number: int, frame: FrameType | None) -> None:
+        log.info("draining")
+        try:
+            await self._intake.drain(self._seconds)
+        finally:
+            log.info("drained")
+            if callable(self._server):
+                self._server(number, frame)
+            else:
+                signal.signal(number, self._server)
+                signal.raise_signal(number)

@@ -4,7 +4,8 @@
 
     PixError
     ├── Malformed            quarantine the message, then acknowledge it
-    ├── Unavailable          answer 5xx, so that Pub/Sub delivers again
+    ├── Unavailable          answer 503, so that Pub/Sub delivers again
+    │   └── Overloaded       answer 429: more has come than this instance can do
     ├── PreconditionFailed   somebody else changed it first: read again, or give way
     ├── BundleRefused        keep the model that serves, and say why
     └── Misconfigured        stop at start, and say which setting is wrong
@@ -30,6 +31,10 @@ class Malformed(PixError):
 
 class Unavailable(PixError):
     """A service that we need does not answer now; trying again later may help."""
+
+
+class Overloaded(Unavailable):
+    """There is too much to do; the sender should slow down and try again."""
 
 
 class PreconditionFailed(PixError):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.contract.rows import Record
 from shared.features.verdicts import Said
+from shared.metrics import Series
 
 
 class Claim(NamedTuple):
@@ -134,4 +135,12 @@ class Shelf(Protocol):
 
     def delete(self, prefix: str) -> None:
         """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""
+        ...
+
+
+class MetricsExporter(Protocol):
+    """Where figures about the serving go."""
+
+    def export(self, series: Sequence[Series]) -> None:
+        """Send what has come together since the start. Blocks. Raises Unavailable."""
         ...

@@ -14,6 +14,8 @@ LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
 MATURITY_DAYS = 87.0
 """80 days to open an infraction report and 7 to analyse it (Regulamento do Pix, MED)."""
 POINTER_TTL_SECONDS = 5.0
+BATCH_MAX = 256
+BATCHES_IN_FLIGHT = 4
 CLAIM_SECONDS = 900
 """Longer than the longest pause between two deliveries of a message: 60 s to acknowledge and 600 s of back-off."""
 
@@ -25,6 +27,13 @@ class Settings:
     `hmac_key` comes from Secret Manager; only what makes pseudonyms has to have it.
     `deadline_seconds` is how long after its initiation a Pix is scored in time, `ahead_seconds` how far in the future
     a message may say it happened: one of next year would make all history until then look old.
+    `batch_max` messages are worked on together, `batches_in_flight` times. As many wait (`queue_max`), so who waits
+    is through after two rounds. What has waited for `queue_seconds` is refused: with an append that takes all its
+    time, on a second stream too, it would be late for Pub/Sub's ack deadline of 60 s.
+    `drain_seconds` are what Cloud Run leaves after SIGTERM (10 s), less the time to export and to stop.
+    Batches within `log_seconds` share a line in the log; 0 gives each its own.
+    Metrics go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, every `otel_metric_export_interval` ms.
+    `state_pause_seconds` is how long a store that does not answer is left alone until one call sees if it is back.
     `state` is memory:// or the address of a Valkey or Redis, redis://host:port; the names after it are about that.
     """
 
@@ -36,16 +45,25 @@ class Settings:
     state: str = "memory://"
     state_connect_seconds: float = 0.25
     state_call_seconds: float = 0.5
+    state_pause_seconds: float = 2.0
     state_claim_seconds: int = CLAIM_SECONDS
     state_record_days: int = 180
     deadline_seconds: float = 40.0
     ahead_seconds: float = 86_400.0
     pointer_ttl_seconds: float = POINTER_TTL_SECONDS
     maturity_days: float = MATURITY_DAYS
-    batch_max: int = 256
-    batches_in_flight: int = 4
+    batch_max: int = BATCH_MAX
+    batches_in_flight: int = BATCHES_IN_FLIGHT
+    queue_max: int = BATCH_MAX * BATCHES_IN_FLIGHT
+    queue_seconds: float = 10.0
+    drain_seconds: float = 8.0
+    log_seconds: float = 1.0
     append_timeout_seconds: float = 20.0
     bigquery_storage_emulator_host: str = ""
+    service: str = ""
+    revision: str = ""
+    otel_exporter_otlp_endpoint: str = ""
+    otel_metric_export_interval: int = 60_000
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -67,6 +85,10 @@ _REQUIRED = ("project",)
 _OWN_NAMES = {
     "project": "GOOGLE_CLOUD_PROJECT",
     "bigquery_storage_emulator_host": "BIGQUERY_STORAGE_EMULATOR_HOST",
+    "service": "K_SERVICE",
+    "revision": "K_REVISION",
+    "otel_exporter_otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "otel_metric_export_interval": "OTEL_METRIC_EXPORT_INTERVAL",
 }
 _KINDS = {"str": str, "int": int, "float": float}
 

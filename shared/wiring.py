@@ -14,14 +14,18 @@ from google.cloud.bigquery_storage_v1.services.big_query_write.transports import
 from shared.adapters.bigquery_write import BigQueryTable
 from shared.contract.rows import FeedbackRow
 from shared.contract.tables import table
-from shared.ports import History
+from shared.metrics import Metrics
+from shared.ports import History, MetricsExporter
 from shared.privacy import Pseudonymiser
 from shared.scoring.champion import Champion
+from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
+from shared.serving.group_commit import Limits
 from shared.serving.intake import Intake
 from shared.serving.label_service import SharedHistory, label_intake
 from shared.serving.score_service import score_intake
+from shared.serving.telling import BatchLog, Exports, Telling
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,41 +41,43 @@ def score_function(settings: Settings) -> Intake[Delivery]:
     """Return the score function's intake, warm: model loaded, history ready. Needs a running event loop."""
     from shared.adapters.gcs import GcsBlobs  # the label function is deployed without google-cloud-storage
 
+    metrics = Metrics()
     champion = Champion(
-        GcsBlobs.connect(settings.project, settings.bucket), settings.pointer_ttl_seconds, time.monotonic
+        GcsBlobs.connect(settings.project, settings.bucket), settings.pointer_ttl_seconds, time.monotonic, metrics
     )
     champion.look()
     scorer = Scorer(
-        history(settings),
+        GuardedHistory(history(settings), settings.state_pause_seconds, metrics, time.monotonic),
         champion,
         Rules.load(),
         now,
         settings.deadline_seconds,
         settings.hmac_key_version,
+        metrics,
     )
     client = write_client(settings)
     return score_intake(
         scorer,
-        _table(client, settings, "score_events"),
-        _table(client, settings, "quarantine"),
+        _table(client, settings, "score_events", metrics),
+        _table(client, settings, "quarantine", metrics),
         Pseudonymiser(settings.hmac_key.encode()),
         now,
-        settings.batch_max,
-        settings.batches_in_flight,
+        _limits(settings),
         settings.ahead_seconds,
+        _telling(settings, metrics),
     )
 
 
 def label_function(settings: Settings) -> Intake[FeedbackRow]:
     """Return the label function's intake. Needs a running event loop."""
-    client = write_client(settings)
+    client, metrics = write_client(settings), Metrics()
     return label_intake(
-        _table(client, settings, "feedback"),
-        _table(client, settings, "quarantine"),
+        _table(client, settings, "feedback", metrics),
+        _table(client, settings, "quarantine", metrics),
         now,
-        settings.batch_max,
-        settings.batches_in_flight,
+        _limits(settings),
         settings.ahead_seconds,
+        _telling(settings, metrics),
         _shared_history(settings),
     )
 
@@ -130,5 +136,27 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def _table(client: BigQueryWriteAsyncClient, settings: Settings, name: str) -> BigQueryTable:
-    return BigQueryTable(client, settings.project, settings.dataset, table(name), settings.append_timeout_seconds)
+def _table(client: BigQueryWriteAsyncClient, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:
+    timeout = settings.append_timeout_seconds
+    return BigQueryTable(client, settings.project, settings.dataset, table(name), timeout, metrics)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.batch_max, settings.batches_in_flight, settings.queue_max, settings.queue_seconds)
+
+
+def _telling(settings: Settings, metrics: Metrics) -> Telling:
+    """Return what is told, and to whom: a log, and a collector if the settings name one."""
+    exporter: MetricsExporter | None = None
+    if settings.otel_exporter_otlp_endpoint:
+        from shared.adapters.otel_metrics import OtlpExporter
+
+        exporter = OtlpExporter(
+            settings.otel_exporter_otlp_endpoint, settings.project, settings.service, settings.revision
+        )
+    interval = settings.otel_metric_export_interval / 1e3
+    return Telling(
+        metrics,
+        BatchLog(metrics, settings.log_seconds, time.monotonic),
+        Exports(metrics, exporter, interval, time.monotonic),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
@@ -16,6 +17,8 @@ from shared.adapters.row_encoding import RowEncoder
 from shared.contract.rows import Record
 from shared.contract.tables import TableSpec
 from shared.errors import Unavailable
+from shared.incidents import Incident
+from shared.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +31,22 @@ class BigQueryTable:
     """
 
     def __init__(
-        self, client: BigQueryWriteAsyncClient, project: str, dataset: str, table: TableSpec, timeout: float
+        self,
+        client: BigQueryWriteAsyncClient,
+        project: str,
+        dataset: str,
+        table: TableSpec,
+        timeout: float,
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
         self._stream = f"projects/{project}/datasets/{dataset}/tables/{table.name}/streams/_default"
         self._encoder = RowEncoder(table)
         self._schema = types.ProtoSchema(proto_descriptor=self._encoder.descriptor)
         self._timeout = timeout
+        self._table = table.name
+        self._metrics = metrics or Metrics()
+        self._broken = Incident(log, "append stream broken", time.monotonic)
         self._connection: _Connection | None = None
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
@@ -43,12 +55,23 @@ class BigQueryTable:
         kept = list(range(len(rows)))
         refused: list[int] = []
         while kept:
-            bad = await self._request([encoded[i] for i in kept])
+            bad = await self._counted([encoded[i] for i in kept])
             if not bad:
                 break
             refused += [kept[k] for k in bad]
             kept = [i for k, i in enumerate(kept) if k not in bad]
         return refused
+
+    async def _counted(self, encoded: list[bytes]) -> set[int]:
+        try:
+            bad = await self._request(encoded)
+        except Unavailable:
+            self._metrics.add(FAILED_APPENDS, 1, self._table)
+            raise
+        if not bad:
+            self._metrics.add(APPENDED, len(encoded), self._table)
+            self._broken.over()
+        return bad
 
     async def _request(self, encoded: list[bytes]) -> set[int]:
         """Send one AppendRows and return the indexes of faulty rows; if there are any, none has been stored."""
@@ -75,6 +98,7 @@ class BigQueryTable:
         except _StreamBroken:
             if not was_open:
                 raise
+            self._metrics.add(RETRIES, 1, self._table)
             return await self._send(request)
 
     async def _send(self, request: types.AppendRowsRequest) -> types.AppendRowsResponse:
@@ -93,7 +117,7 @@ class BigQueryTable:
 
     def _open(self) -> _Connection:
         if self._connection is None or self._connection.broken:
-            self._connection = _Connection(self._client)
+            self._connection = _Connection(self._client, self._broken)
         return self._connection
 
 
@@ -113,8 +137,9 @@ class _StreamBroken(Unavailable):
 class _Connection:
     """One bidirectional AppendRows stream; the n-th answer belongs to the n-th request."""
 
-    def __init__(self, client: BigQueryWriteAsyncClient) -> None:
+    def __init__(self, client: BigQueryWriteAsyncClient, incident: Incident) -> None:
         self.broken = False
+        self._incident = incident
         self._client = client
         self._requests: asyncio.Queue[types.AppendRowsRequest] = asyncio.Queue()
         self._waiting: deque[asyncio.Future[types.AppendRowsResponse]] = deque()
@@ -141,7 +166,7 @@ class _Connection:
                     future.set_result(response)
         except (GoogleAPICallError, grpc.RpcError) as error:
             reason = f"{type(error).__name__}"
-            log.warning("append stream broken", extra={"fields": {"reason": reason}})
+            self._incident.happened(reason=reason)
         finally:
             self.broken = True
             for future in self._waiting:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from shared.contract.rows import Record
 from shared.errors import PreconditionFailed, Unavailable
+from shared.metrics import Series
 from shared.ports import Blob, Listed, Parties
 
 
@@ -83,3 +84,17 @@ class MemoryBlobs:
             self.objects[name] = Blob(data, self._generation)
             self.updated_at[name] = self._clock()
             return self._generation
+
+
+class MemoryExporter:
+    """`shared.ports.MetricsExporter` that keeps each export; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.exports: list[list[Series]] = []
+        self.away = False
+
+    def export(self, series: Sequence[Series]) -> None:
+        """Keep the series. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the collector is away")
+        self.exports.append(list(series))

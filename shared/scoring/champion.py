@@ -9,6 +9,8 @@ from collections.abc import Callable
 import msgspec
 
 from shared.errors import BundleRefused, Unavailable
+from shared.incidents import Incident
+from shared.metrics import MODEL, REFUSED, SWAPS, Metrics
 from shared.ports import Blob, Blobs
 from shared.scoring.bundle import MANIFEST, POINTER, SERVED, Bundle, Pointer, path
 
@@ -24,10 +26,12 @@ class Champion:
     says so once for each version.
     """
 
-    def __init__(self, blobs: Blobs, ttl: float, clock: Callable[[], float]) -> None:
+    def __init__(self, blobs: Blobs, ttl: float, clock: Callable[[], float], metrics: Metrics) -> None:
         self._blobs = blobs
         self._ttl = ttl
         self._clock = clock
+        self._metrics = metrics
+        self._away = Incident(log, "bucket unavailable", clock)
         self._looked_at = -float("inf")
         self._generation: int | None = None
         self._bundles: dict[str, Bundle] = {}
@@ -45,8 +49,9 @@ class Champion:
         try:
             pointer = self._blobs.read(POINTER)
         except Unavailable as error:
-            self._say(logging.WARNING, "bucket unavailable", str(error))
+            self._away.happened(reason=str(error), serving=self._serving())
             return
+        self._away.over()
         if pointer is not None and pointer.generation != self._generation:
             self._follow(pointer)
 
@@ -57,17 +62,17 @@ class Champion:
             version = msgspec.json.decode(pointer.data, type=Pointer).version
             self._swap_to(version)
         except msgspec.MsgspecError as error:
-            self._say(logging.ERROR, "pointer refused", type(error).__name__)
+            self._refuse("pointer refused", type(error).__name__)
         except BundleRefused as error:
-            self._say(logging.ERROR, "model refused", str(error), version)
+            self._refuse("model refused", str(error), version)
         except Unavailable as error:
-            self._say(logging.WARNING, "bucket unavailable", str(error), version)
+            self._away.happened(reason=str(error), version=version, serving=self._serving())
             return
         self._generation = pointer.generation
 
-    def _say(self, level: int, message: str, reason: str, version: str | None = None) -> None:
-        fields = {"reason": reason, "version": version, "serving": self._serving()}
-        log.log(level, message, extra={"fields": fields})
+    def _refuse(self, message: str, reason: str, version: str | None = None) -> None:
+        self._metrics.add(REFUSED)
+        log.error(message, extra={"fields": {"reason": reason, "version": version, "serving": self._serving()}})
 
     async def version(self, name: str) -> Bundle | None:
         """Return the bundle of that version, read from the bucket if need be; None if it cannot be had."""
@@ -93,6 +98,10 @@ class Champion:
         before = self._serving()
         self._keep(bundle)
         self.current = bundle
+        if before is not None:
+            self._metrics.set(MODEL, 0, before)
+        self._metrics.set(MODEL, 1, version)
+        self._metrics.add(SWAPS)
         log.info("model swapped", extra={"fields": {"from": before, "to": version}})
 
     def _keep(self, bundle: Bundle) -> None:

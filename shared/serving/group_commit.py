@@ -5,73 +5,118 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from shared.errors import Unavailable
+from shared.errors import Overloaded
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Limits(NamedTuple):
+    """How many items make a batch, how many batches are in flight, and how many items wait for how many seconds."""
+
+    largest: int
+    in_flight: int
+    longest_queue: int = 10_000
+    longest_wait: float = 10.0
+
+
+class Done(NamedTuple):
+    """A batch that is through: how many waited on when it began, and how long each of its items took (seconds)."""
+
+    waiting: int
+    seconds: list[float]
 
 
 class GroupCommit(Generic[Item, Result]):
     """Hand items to `work` in batches and each caller its own result.
 
     An idle system starts a batch at once. While `in_flight` batches are on their way, items gather, so batches grow
-    with the load and no timer is needed. `work` gets at most `largest` items and returns one result, or one
-    exception, for each; if `work` itself raises, every caller of the batch gets that.
+    with the load and no timer is needed. `work` gets at most `limits.largest` items and returns one result, or one
+    exception, for each; if `work` itself raises, every caller of the batch gets that. `done` is told of each batch.
+
+    What comes is refused while `longest_queue` items wait, or while the oldest has waited for `longest_wait` seconds:
+    a short queue that does not move is as full as a long one. That oldest is refused too once its turn comes, as
+    whoever sent it will soon send it again.
     """
 
     def __init__(
         self,
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
-        largest: int,
-        in_flight: int,
-        longest_queue: int = 10_000,
+        limits: Limits,
+        done: Callable[[Done], None] = lambda _: None,
     ) -> None:
         self._work = work
-        self._largest = largest
-        self._free = in_flight
-        self._longest_queue = longest_queue
-        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._limits = limits
+        self._free = limits.in_flight
+        self._done = done
+        self._queue: deque[_Waiting[Item, Result]] = deque()
+        self._batches: dict[asyncio.Task[None], list[_Waiting[Item, Result]]] = {}
         self._scheduled = False
 
     async def submit(self, item: Item) -> Result:
         """Return the result of `item` once its batch is done.
 
-        Raises what `work` raises, and Unavailable when the queue is full.
+        Raises what `work` raises, and Overloaded when the queue is full.
         """
-        if len(self._queue) >= self._longest_queue:
-            raise Unavailable("the queue is full")
         loop = asyncio.get_running_loop()
+        now = loop.time()
+        queue, limits = self._queue, self._limits
+        if queue and (len(queue) >= limits.longest_queue or now - queue[0][2] > limits.longest_wait):
+            raise Overloaded("the queue is full")
         future: asyncio.Future[Result] = loop.create_future()
-        self._queue.append((item, future))
+        queue.append((item, future, now))
         if not self._scheduled and self._free:
             self._scheduled = True
             loop.call_soon(self._start)  # after the requests that the loop has already read
         return await future
 
+    async def idle(self) -> None:
+        """Return once nothing waits and nothing is on its way."""
+        while self._queue or self._batches:
+            await (asyncio.wait(list(self._batches)) if self._batches else asyncio.sleep(0))
+
+    def abandon(self, error: Exception) -> None:
+        """Give `error` to everybody who still waits; batches in flight run on, but nobody is told."""
+        for batch in (self._queue, *self._batches.values()):
+            for _, future, _ in batch:
+                _settle(future, error)
+        self._queue.clear()
+
     def _start(self) -> None:
         self._scheduled = False
-        while self._free and self._queue:
-            size = min(self._largest, len(self._queue))
-            batch = [self._queue.popleft() for _ in range(size)]
+        while self._free and (batch := self._next()):
             self._free -= 1
-            task = asyncio.create_task(self._run(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task = asyncio.create_task(self._run(batch, len(self._queue)))
+            self._batches[task] = batch
+            task.add_done_callback(self._batches.pop)
 
-    async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _next(self) -> list[_Waiting[Item, Result]]:
+        """Return the items whose turn it is; those that have waited for too long are refused."""
+        queue = self._queue
+        latest = asyncio.get_running_loop().time() - self._limits.longest_wait
+        while queue and queue[0][2] < latest:
+            _settle(queue.popleft()[1], Overloaded("it waited for too long"))
+        return [queue.popleft() for _ in range(min(self._limits.largest, len(queue)))]
+
+    async def _run(self, batch: list[_Waiting[Item, Result]], waiting: int) -> None:
         try:
-            results = await self._work([item for item, _ in batch])
-            for (_, future), result in zip(batch, results, strict=True):
+            results = await self._work([item for item, _, _ in batch])
+            for (_, future, _), result in zip(batch, results, strict=True):
                 _settle(future, result)
         except Exception as error:  # noqa: BLE001 (whatever went wrong belongs to the callers, who are waiting)
-            for _, future in batch:
+            for _, future, _ in batch:
                 _settle(future, error)
         finally:
             self._free += 1
             self._start()
+            now = asyncio.get_running_loop().time()
+            self._done(Done(waiting, [now - at for _, _, at in batch]))
+
+
+_Waiting = tuple[Item, asyncio.Future[Result], float]
+"""An item, where its caller waits, and since when (seconds of the event loop's clock)."""
 
 
 def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:

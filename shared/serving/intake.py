@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from shared.contract.envelope import PubsubMessage, decode_envelope
 from shared.contract.rows import QuarantineRow
-from shared.errors import Malformed, Unavailable
+from shared.errors import Malformed, Overloaded, Unavailable
+from shared.incidents import Incident
+from shared.metrics import MESSAGES, QUARANTINED, STAGE
 from shared.ports import Table
-from shared.serving.group_commit import GroupCommit
+from shared.serving.group_commit import GroupCommit, Limits
+from shared.serving.telling import Telling
 
 log = logging.getLogger(__name__)
 
 ACK = 204
+SLOW_DOWN = 429
 RETRY_LATER = 503
+FLUSH_SECONDS = 1.0
 
 Item = TypeVar("Item")
 
@@ -24,7 +31,8 @@ Item = TypeVar("Item")
 class Intake(Generic[Item]):
     """Decode each delivery, have it stored, and answer with the HTTP status that tells Pub/Sub what happens next.
 
-    ACK once its row is stored, or the row of its quarantine; RETRY_LATER if neither could be.
+    ACK once its row is stored, or the row of its quarantine; RETRY_LATER if neither could be; SLOW_DOWN, before
+    anything is done, while too much waits. Pub/Sub takes both for a nack, and pushes less for a while.
     """
 
     def __init__(
@@ -34,42 +42,97 @@ class Intake(Generic[Item]):
         store: Callable[[Sequence[Item]], Awaitable[list[int]]],
         quarantine: Table,
         now: Callable[[], int],
-        batch_max: int,
-        batches_in_flight: int,
+        limits: Limits,
+        telling: Telling,
     ) -> None:
         self._topic = topic
         self._decode = decode
         self._store = store
         self._quarantine = quarantine
         self._now = now
-        self._items: GroupCommit[Item, None] = GroupCommit(self._commit, batch_max, batches_in_flight)
-        self._refused: GroupCommit[QuarantineRow, None] = GroupCommit(self._set_aside, batch_max, 1)
+        self._telling = telling
+        self._metrics = telling.metrics
+        self._draining = False
+        self._bodies: GroupCommit[bytes, None] = GroupCommit(self._commit, limits, telling.done)
+        self._refused: GroupCommit[QuarantineRow, None] = GroupCommit(self._set_aside, limits._replace(in_flight=1))
+        self._unavailable = Incident(log, "retry later", time.monotonic)
+        self._overloaded = Incident(log, "overloaded", time.monotonic)
 
     async def handle(self, body: bytes) -> int:
         """Return the status to answer with, after the row is stored."""
-        payload, message_id = body, None
+        if self._draining:
+            return self._retry_later(Unavailable("shutting down"))
         try:
             try:
-                message = decode_envelope(body)
-                payload, message_id = message.data, message.message_id or None
-                await self._items.submit(self._decode(message))
+                await self._bodies.submit(body)
             except Malformed as error:
-                await self._refused.submit(self._quarantine_row(error, payload, message_id))
+                await self._refused.submit(self._quarantine_row(error, body))
+        except Overloaded as error:
+            self._metrics.add(MESSAGES, 1, "overloaded")
+            self._overloaded.happened(topic=self._topic, reason=str(error))
+            return SLOW_DOWN
         except Unavailable as error:
-            log.error("retry later", extra={"fields": {"topic": self._topic, "reason": str(error)}})
-            return RETRY_LATER
+            return self._retry_later(error)
         return ACK
 
-    async def _commit(self, items: Sequence[Item]) -> list[Exception | None]:
-        refused = set(await self._store(items))
+    async def drain(self, seconds: float) -> None:
+        """Take nothing more, finish what is in flight, and give up on what then is not through (503)."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._bodies.idle()
+                await self._refused.idle()
+        except TimeoutError:
+            for group in (self._bodies, self._refused):
+                group.abandon(Unavailable("shutting down"))
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self._telling.flush()
+        except TimeoutError:
+            log.warning("metrics not exported in time")
+
+    def _retry_later(self, error: Unavailable) -> int:
+        self._metrics.add(MESSAGES, 1, "unavailable")
+        self._unavailable.happened(topic=self._topic, reason=str(error))
+        return RETRY_LATER
+
+    async def _commit(self, bodies: Sequence[bytes]) -> list[Exception | None]:
+        """Have what can be read stored, and say of each body what went wrong with it."""
+        began = time.perf_counter()
+        read = [self._read(body) for body in bodies]
+        self._metrics.record(STAGE, time.perf_counter() - began, "decode")
+        results = [each if isinstance(each, Exception) else None for each in read]
+        items = [each for each in read if not isinstance(each, Exception)]
+        if items:
+            stored = iter(await self._stored(items))
+            results = [each or next(stored) for each in results]
+        return results
+
+    def _read(self, body: bytes) -> Item | Exception:
+        try:
+            return self._decode(decode_envelope(body))
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with one message must not fail those beside it)
+            return error
+
+    async def _stored(self, items: Sequence[Item]) -> list[Exception | None]:
+        try:
+            refused = set(await self._store(items))
+        except Unavailable as error:
+            return [error] * len(items)
+        self._metrics.add(MESSAGES, len(items) - len(refused), "stored")
+        self._unavailable.over()
+        self._overloaded.over()
         return [Malformed("refused_by_table") if i in refused else None for i in range(len(items))]
 
     async def _set_aside(self, rows: Sequence[QuarantineRow]) -> list[Exception | None]:
         refused = set(await self._quarantine.append(rows))
+        self._metrics.add(MESSAGES, len(rows) - len(refused), "quarantined")
+        self._metrics.add_each(QUARANTINED, (row.reason for i, row in enumerate(rows) if i not in refused))
         log.warning("quarantined", extra={"fields": {"topic": self._topic, "messages": len(rows)}})
         return [Unavailable("quarantine refused the row") if i in refused else None for i in range(len(rows))]
 
-    def _quarantine_row(self, error: Malformed, payload: bytes, message_id: str | None) -> QuarantineRow:
+    def _quarantine_row(self, error: Malformed, body: bytes) -> QuarantineRow:
+        payload, message_id = _payload(body)
         return QuarantineRow(
             quarantined_at=self._now(),
             topic=self._topic,
@@ -79,6 +142,15 @@ class Intake(Generic[Item]):
             field=error.field,
             message_id=message_id,
         )
+
+
+def _payload(body: bytes) -> tuple[bytes, str | None]:
+    """Return what was published and its message id, or the whole body if that is no envelope."""
+    try:
+        message = decode_envelope(body)
+    except Malformed:
+        return body, None
+    return message.data, message.message_id or None
 
 
 def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 import msgspec
@@ -21,8 +22,11 @@ from shared.contract.feedback import Feedback, MedReport, decode_feedback
 from shared.contract.fields import Verdict
 from shared.contract.rows import FeedbackRow
 from shared.features.verdicts import Said
+from shared.metrics import STAGE, UNKNOWN_FIELDS
 from shared.ports import Lookup, Statement, Table, Verdicts
+from shared.serving.group_commit import Limits
 from shared.serving.intake import Intake, check_not_in_the_future
+from shared.serving.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -51,22 +55,34 @@ def label_intake(
     feedback: Table,
     quarantine: Table,
     now: Callable[[], int],
-    batch_max: int,
-    batches_in_flight: int,
+    limits: Limits,
     ahead_seconds: float,
+    telling: Telling,
     history: SharedHistory | None = None,
 ) -> Intake[FeedbackRow]:
     """Return the intake that tells history, where it is shared, and stores reports."""
 
+    metrics = telling.metrics
+
     def decode(message: PubsubMessage) -> FeedbackRow:
-        row = feedback_row(decode_feedback(message.data).value, now())
+        report, unknown = decode_feedback(message.data)
+        if unknown:
+            metrics.add(UNKNOWN_FIELDS, unknown)
+        row = feedback_row(report, now())
         check_not_in_the_future("reported_at", row.reported_at, row.received_at, ahead_seconds)
         return row
 
     async def store(rows: Sequence[FeedbackRow]) -> list[int]:
-        return await feedback.append(await history.tell(rows) if history else rows)
+        times = [perf_counter()]
+        told = await history.tell(rows) if history else rows
+        times.append(perf_counter())
+        refused = await feedback.append(told)
+        times.append(perf_counter())
+        metrics.record(STAGE, times[1] - times[0], "state")
+        metrics.record(STAGE, times[2] - times[1], "append")
+        return refused
 
-    return Intake(FEEDBACK, decode, store, quarantine, now, batch_max, batches_in_flight)
+    return Intake(FEEDBACK, decode, store, quarantine, now, limits, telling)
 
 
 def feedback_row(report: Feedback, received_at: int, history_sequence: int | None = None) -> FeedbackRow:

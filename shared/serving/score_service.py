@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.events_file import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
+from shared.metrics import STAGE, UNKNOWN_FIELDS
 from shared.ports import Table
 from shared.privacy import Pseudonymiser
 from shared.scoring.scorer import Delivery, Scorer
+from shared.serving.group_commit import Limits
 from shared.serving.intake import Intake, check_not_in_the_future
+from shared.serving.telling import Telling
 
 
 def score_intake(
@@ -20,19 +24,27 @@ def score_intake(
     quarantine: Table,
     pseudonymiser: Pseudonymiser,
     now: Callable[[], int],
-    batch_max: int,
-    batches_in_flight: int,
+    limits: Limits,
     ahead_seconds: float,
+    telling: Telling,
 ) -> Intake[Delivery]:
     """Return the intake that scores what it is given."""
 
+    metrics = telling.metrics
+
     def decode(message: PubsubMessage) -> Delivery:
-        transaction, _ = decode_transaction(message.data)
+        transaction, unknown = decode_transaction(message.data)
+        if unknown:
+            metrics.add(UNKNOWN_FIELDS, unknown)
         event = pseudonymiser.event(transaction)
         check_not_in_the_future("initiated_at", event.initiated_at, now(), ahead_seconds)
         return Delivery(event, micros(message.publish_time) if message.publish_time else None)
 
     async def store(deliveries: Sequence[Delivery]) -> list[int]:
-        return await score_events.append(await scorer.score(deliveries))
+        rows = await scorer.score(deliveries)
+        began = perf_counter()
+        refused = await score_events.append(rows)
+        metrics.record(STAGE, perf_counter() - began, "append")
+        return refused
 
-    return Intake(TRANSACTIONS, decode, store, quarantine, now, batch_max, batches_in_flight)
+    return Intake(TRANSACTIONS, decode, store, quarantine, now, limits, telling)

@@ -19,20 +19,25 @@ from shared.adapters.memory import MemoryBlobs, MemoryTable
 from shared.adapters.valkey_history import ValkeyHistory
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
+from shared.metrics import HISTORY
 from shared.ports import Claim
 from shared.privacy import Pseudonymiser
 from shared.scoring.champion import Champion
+from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import NO_HISTORY, Scorer
+from shared.serving.group_commit import Limits
 from shared.serving.intake import ACK
 from shared.serving.score_service import score_intake
 from shared.wiring import now
 from tests.builders import encoded, push_body, transaction
 from tests.contract.history_stores import SERVERS, running
+from tests.told import telling
 from tests.unit.streams import event
 
 CLAIM = Claim("v1", 1)
 PATIENCE = 30.0
+PAUSE = 0.2
 
 
 @pytest.fixture(params=SERVERS)
@@ -52,9 +57,14 @@ class Stream:
 
     def __init__(self, store: ValkeyHistory) -> None:
         self.table = MemoryTable()
-        champion = Champion(MemoryBlobs(), 60.0, time.monotonic)
-        scorer = Scorer(store, champion, Rules.load(), now, 40.0, 1)
-        self.intake = score_intake(scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, 16, 4, 86_400.0)
+        told = telling()
+        self.metrics = told.metrics
+        champion = Champion(MemoryBlobs(), 60.0, time.monotonic, self.metrics)
+        guarded = GuardedHistory(store, PAUSE, self.metrics, time.monotonic)
+        scorer = Scorer(guarded, champion, Rules.load(), now, 40.0, 1, self.metrics)
+        self.intake = score_intake(
+            scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, Limits(16, 4), 86_400.0, told
+        )
         self.sent: list[str] = []
 
     async def deliver(self, count: int) -> list[ScoreRow]:
@@ -86,6 +96,8 @@ def test_scoring_goes_on_without_the_store_and_with_it_again_once_it_is_back(ser
         server.child.stop(grace=0)
         await flowing
         assert knows(await stream.deliver(100)) == {False}
+        calls = {outcome: stream.metrics.value(HISTORY, outcome) for outcome in ("failed", "skipped")}
+        assert 0 < calls["failed"] < calls["skipped"]
         server.child.start()
         server.child.wait_ready()
         until = time.monotonic() + PATIENCE

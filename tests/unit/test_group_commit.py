@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from shared.errors import Malformed, Unavailable
-from shared.serving.group_commit import GroupCommit
+from shared.errors import Malformed, Overloaded, Unavailable
+from shared.serving.group_commit import GroupCommit, Limits
 
 
 def run(coroutine):
-    return asyncio.run(coroutine)
+    """Run a scenario, which fails rather than hangs."""
+    return asyncio.run(asyncio.wait_for(coroutine, 10))
 
 
 class Work:
@@ -28,7 +29,7 @@ class Work:
 
 def test_each_caller_gets_its_own_result_or_error():
     async def scenario():
-        group = GroupCommit(Work(), largest=10, in_flight=2)
+        group = GroupCommit(Work(), Limits(10, 2))
         return await asyncio.gather(*(group.submit(i) for i in (1, -1, 3)), return_exceptions=True)
 
     one, two, three = run(scenario())
@@ -39,7 +40,7 @@ def test_each_caller_gets_its_own_result_or_error():
 def test_an_idle_system_starts_at_once_and_a_busy_one_gathers():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, largest=4, in_flight=1)
+        group = GroupCommit(work, Limits(4, 1))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(0))]
         await asyncio.sleep(0.01)
@@ -59,7 +60,7 @@ def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
                 raise Unavailable("away")
             return list(items)
 
-        group = GroupCommit(work, largest=2, in_flight=1)
+        group = GroupCommit(work, Limits(2, 1))
         failed = await asyncio.gather(group.submit(13), group.submit(1), return_exceptions=True)
         return failed, await group.submit(2)
 
@@ -71,7 +72,7 @@ def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
 def test_a_caller_that_goes_away_harms_nobody():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, largest=4, in_flight=1)
+        group = GroupCommit(work, Limits(4, 1))
         work.gate.clear()
         gone, stays = asyncio.create_task(group.submit(1)), asyncio.create_task(group.submit(2))
         await asyncio.sleep(0.01)
@@ -85,15 +86,78 @@ def test_a_caller_that_goes_away_harms_nobody():
 def test_a_full_queue_is_refused_early():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, largest=1, in_flight=1, longest_queue=2)
+        group = GroupCommit(work, Limits(1, 1, longest_queue=2))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(0))]
         await asyncio.sleep(0.01)
         tasks += [asyncio.create_task(group.submit(i)) for i in (1, 2)]
         await asyncio.sleep(0.01)
-        with pytest.raises(Unavailable):
+        with pytest.raises(Overloaded):
             await group.submit(3)
         work.gate.set()
         return await asyncio.gather(*tasks)
 
     assert run(scenario()) == [0, 2, 4]
+
+
+def test_a_short_queue_that_does_not_move_is_full_too_and_what_waited_too_long_is_refused():
+    async def scenario():
+        work = Work()
+        group = GroupCommit(work, Limits(1, 1, longest_wait=0.05))
+        work.gate.clear()
+        running = asyncio.create_task(group.submit(0))
+        await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(group.submit(1))
+        await asyncio.sleep(0.1)
+        with pytest.raises(Overloaded):
+            await group.submit(2)
+        work.gate.set()
+        outcomes = await asyncio.gather(running, waiting, return_exceptions=True)
+        return outcomes, await group.submit(3), work.batches
+
+    (first, second), after, batches = run(scenario())
+    assert (first, type(second), after) == (0, Overloaded, 6)
+    assert batches == [[0], [3]]
+
+
+def test_it_is_idle_once_all_is_through():
+    async def scenario():
+        work = Work()
+        group = GroupCommit(work, Limits(2, 1))
+        tasks = [asyncio.create_task(group.submit(i)) for i in range(5)]
+        await asyncio.sleep(0)
+        await group.idle()
+        return [task.done() for task in tasks], work.batches
+
+    assert run(scenario()) == ([True] * 5, [[0, 1], [2, 3], [4]])
+
+
+def test_who_is_given_up_hears_of_it_and_the_batch_in_flight_runs_on():
+    async def scenario():
+        work = Work()
+        group = GroupCommit(work, Limits(1, 1))
+        work.gate.clear()
+        tasks = [asyncio.create_task(group.submit(i)) for i in (1, 2)]
+        await asyncio.sleep(0.01)
+        group.abandon(Unavailable("shutting down"))
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        work.gate.set()
+        await group.idle()
+        return outcomes, await group.submit(3), work.batches
+
+    outcomes, after, batches = run(scenario())
+    assert [type(error) for error in outcomes] == [Unavailable, Unavailable]
+    assert (after, batches) == (6, [[1], [3]])
+
+
+def test_each_batch_is_told_of_with_its_size_and_what_waited_on():
+    async def scenario():
+        work, told = Work(), []
+        group = GroupCommit(work, Limits(2, 1), told.append)
+        await asyncio.gather(*(group.submit(i) for i in range(5)))
+        await group.idle()
+        return [(len(done.seconds), done.waiting) for done in told], min(s for done in told for s in done.seconds)
+
+    sizes, least = run(scenario())
+    assert sizes == [(2, 3), (2, 1), (1, 0)]
+    assert least >= 0

@@ -15,9 +15,11 @@ from shared.contract.rows import FeedbackRow, QuarantineRow, Record
 from shared.errors import Unavailable
 from shared.features.history import READ_NAMES
 from shared.ports import Claim, Parties, Statement
+from shared.serving.group_commit import Limits
 from shared.serving.intake import ACK, RETRY_LATER
 from shared.serving.label_service import SharedHistory, label_intake
 from tests.builders import encoded, med_report, push_body, transaction
+from tests.told import telling
 from tests.unit.streams import event
 
 NOW = micros(dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
@@ -59,7 +61,9 @@ class World:
         self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
         self.quarantine = MemoryTable()
         told = SharedHistory(self.lookup, self.history) if shared else None
-        self.intake = label_intake(self.feedback, self.quarantine, lambda: NOW, 16, 1, 86_400.0, told)
+        self.intake = label_intake(
+            self.feedback, self.quarantine, lambda: NOW, Limits(16, 1), 86_400.0, telling(), told
+        )
 
     def scored(self) -> Event:
         pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])

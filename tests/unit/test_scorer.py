@@ -9,6 +9,7 @@ from shared.adapters.memory import MemoryBlobs
 from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
+from shared.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
 from shared.privacy import Pseudonymiser
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
@@ -27,9 +28,10 @@ class Bench:
         self.time = 1_795_185_126_000_000
         self.away = False
         self.history = MemoryHistoryAdapter()
-        self.champion = Champion(self.blobs, 0.0, lambda: self.time / 1e6)
+        self.metrics = Metrics()
+        self.champion = Champion(self.blobs, 0.0, lambda: self.time / 1e6, self.metrics)
         self.bundle = bundle
-        self.scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1)
+        self.scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
 
     async def observe(self, events, claim):
         if self.away:
@@ -73,16 +75,38 @@ def test_without_a_model_rules_decide_and_say_so(bench):
     assert "UNREGISTERED_DEVICE_TRANSACTION_LIMIT" in limited.reasons
 
 
-def test_without_history_rules_decide_on_the_message_and_nothing_is_counted(bench):
+def test_without_history_rules_and_model_decide_on_the_message_and_nothing_is_counted(bench):
     bench.serve("v1")
     bench.away = True
     message = transaction(amount="250.00", device__registered_at=None)
     (row,) = bench.score(message)
-    assert (row.decision, row.degraded, row.score, row.history_sequence) == ("REJECT", True, None, None)
+    assert (row.decision, row.degraded, row.model_version, row.history_sequence) == ("REJECT", True, "v1", None)
+    assert 0 <= row.score <= 1
     assert "NO_HISTORY" in row.reasons
+    assert "NO_MODEL" not in row.reasons
     bench.away = False
     (row,) = bench.score(message)
     assert row.history_sequence == 1
+
+
+def test_each_step_of_the_ladder_shows_in_the_row_and_in_a_metric(bench):
+    rows = bench.score(transaction(), transaction())
+    bench.away = True
+    rows += bench.score(transaction())
+    bench.serve("v1")
+    rows += bench.score(transaction())
+    bench.away = False
+    rows += bench.score(transaction(amount="250.00", device__registered_at=None))
+    without = [{"NO_MODEL", "NO_HISTORY"} & set(row.reasons) for row in rows]
+    assert without == [{"NO_MODEL"}, {"NO_MODEL"}, {"NO_MODEL", "NO_HISTORY"}, {"NO_HISTORY"}, set()]
+    assert [row.degraded for row in rows] == [True] * 4 + [False]
+    assert {step: bench.metrics.value(SCORED, step) for step in ("full", "no_history", "rules_only")} == {
+        "full": 1,
+        "no_history": 1,
+        "rules_only": 3,
+    }
+    assert bench.metrics.value(DECISIONS, "REJECT") == 1
+    assert bench.metrics.distribution(STAGE, "model").count == 4
 
 
 def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench):
@@ -97,8 +121,10 @@ def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench):
 
 
 def test_a_transaction_decided_after_its_deadline_is_late(bench):
+    assert not bench.score(transaction())[0].late
     bench.time += 60_000_000
     assert bench.score(transaction())[0].late
+    assert bench.metrics.value(LATE) == 1
 
 
 def test_a_held_pix_names_the_inputs_behind_it(bench):

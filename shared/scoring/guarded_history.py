@@ -1,0 +1,48 @@
+"""History behind a circuit breaker, so that a store that is away does not slow every batch down."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from shared.breaker import Breaker
+from shared.contract.event import Event
+from shared.errors import Unavailable
+from shared.incidents import Incident
+from shared.metrics import HISTORY, Metrics
+from shared.ports import Claim, History, Observations
+
+log = logging.getLogger(__name__)
+
+FAILURES = 4
+"""In a row: as many as batches are in flight, which one slow moment fails together."""
+
+
+class GuardedHistory:
+    """`shared.ports.History` over another that may be away; after FAILURES it is left alone for `pause` seconds."""
+
+    def __init__(self, history: History, pause: float, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._history = history
+        self._breaker = Breaker(FAILURES, pause, clock)
+        self._metrics = metrics
+        self._incident = Incident(log, "history unavailable", clock)
+
+    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+        """Read and count, or raise Unavailable, at once while the store is known to be away."""
+        if not self._breaker.allows():
+            self._away("skipped", len(events), "the store was away a moment ago")
+            raise Unavailable("the store of history was away a moment ago")
+        try:
+            seen = await self._history.observe(events, claim)
+        except Unavailable as error:
+            self._breaker.failed()
+            self._away("failed", len(events), str(error))
+            raise
+        self._breaker.succeeded()
+        self._incident.over()
+        self._metrics.add(HISTORY, 1, "answered")
+        return seen
+
+    def _away(self, outcome: str, transactions: int, reason: str) -> None:
+        self._metrics.add(HISTORY, 1, outcome)
+        self._incident.happened(transactions, reason=reason)

@@ -1,0 +1,16 @@
+"""What a function is told by, for tests: metrics that they can look at, and a log that stays quiet."""
+
+from __future__ import annotations
+
+import time
+
+from shared.metrics import Metrics
+from shared.ports import MetricsExporter
+from shared.serving.telling import BatchLog, Exports, Telling
+
+
+def telling(exporter: MetricsExporter | None = None, seconds: float = 0.0) -> Telling:
+    """Return a telling with metrics of its own; each batch is logged, and exported where there is an exporter."""
+    metrics = Metrics()
+    exports = Exports(metrics, exporter, seconds, time.monotonic)
+    return Telling(metrics, BatchLog(metrics, seconds, time.monotonic), exports)
