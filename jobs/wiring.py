@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.valkey_load import ValkeyLoad
+    from shared.learning.retire import Retiring
     from shared.learning.retraining import World
 
 LEDGER = "model_ledger"
@@ -122,6 +123,14 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
         return MlflowRegistry(tracking(environment)[0])
 
     return Mover(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
+
+
+def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
+    """Return what removing bundles touches."""
+    from shared.learning.retire import Retiring
+
+    bucket = blobs(settings)
+    return Retiring(bucket, bucket, ledger(settings, environment), now, actor(environment))
 
 
 def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -70,6 +71,17 @@ def test_of_many_who_write_at_one_generation_one_gets_through(blobs: Blobs) -> N
             results = list(pool.map(attempt, range(6)))
         [generation] = [result for result in results if result is not None]
         assert blobs.read("a") == (b"%d" % results.index(generation), generation)
+
+
+def test_objects_under_a_prefix_are_listed_by_name_with_their_time_and_deleted(blobs: MemoryBlobs | GcsBlobs) -> None:
+    before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+    for name in ("models/1/b", "models/1/a", "models/10/c"):
+        blobs.write(name, b"", 0)
+    assert [item.name for item in blobs.listed("models/")] == ["models/1/a", "models/1/b", "models/10/c"]
+    assert all(before <= item.updated_at <= dt.datetime.now(dt.UTC) for item in blobs.listed("models/"))
+    blobs.delete("models/1/")
+    blobs.delete("models/1/")
+    assert [item.name for item in blobs.listed("")] == ["models/10/c"]
 
 
 def test_objects_under_a_prefix_are_saved_and_deleted_alone(client: Client, tmp_path: Path) -> None:
