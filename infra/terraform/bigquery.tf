@@ -1,0 +1,152 @@
+# Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). A column that is
+# added there is added here; whatever BigQuery cannot do in place, Terraform would have to do by making the table anew,
+# which deletion_protection refuses.
+
+locals {
+  contract = "${path.module}/../../shared/contract/bigquery"
+  tables = {
+    for file in fileset(local.contract, "*.json") : trimsuffix(file, ".json") => jsondecode(file("${local.contract}/${file}"))
+  }
+}
+
+resource "google_bigquery_dataset" "pix" {
+  dataset_id                 = "pix"
+  description                = "Scores of Pix, what became of them, and what happened to models"
+  location                   = var.region
+  delete_contents_on_destroy = false
+  max_time_travel_hours      = "168" # what was deleted by mistake can be read for a week
+
+  dynamic "default_encryption_configuration" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      kms_key_name = default_encryption_configuration.value
+    }
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_bigquery_table" "tables" {
+  for_each = local.tables
+
+  dataset_id          = google_bigquery_dataset.pix.dataset_id
+  table_id            = each.key
+  description         = each.value.description
+  schema              = jsonencode(each.value.schema)
+  clustering          = each.value.clustering
+  deletion_protection = var.deletion_protection
+
+  time_partitioning {
+    type          = "DAY"
+    field         = each.value.partition_field
+    expiration_ms = try(var.partition_expiry_days[each.key] * 86400000, null)
+  }
+
+  dynamic "encryption_configuration" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      kms_key_name = encryption_configuration.value
+    }
+  }
+}
+
+# The views, by the same texts as shared/contract/tables.py fills: {name} there is ${name} to templatestring.
+
+locals {
+  feature_columns = [for column in local.tables["score_events"].schema : column.name if startswith(column.name, "f_")]
+
+  view_templates = {
+    for file in fileset(local.contract, "*.sql") : trimsuffix(file, ".sql") => replace(
+      file("${local.contract}/${file}"), "/\\{(\\w+)\\}/", "$$${$1}"
+    )
+  }
+
+  view_values = {
+    project         = var.project_id
+    dataset         = google_bigquery_dataset.pix.dataset_id
+    maturity_hours  = floor(24 * var.maturity_days + 0.5)
+    as_of           = "CURRENT_TIMESTAMP()"
+    features        = join(", ", [for name in local.feature_columns : "${name} AS ${trimprefix(name, "f_")}"])
+    feature_columns = join(",\n  ", [for name in local.feature_columns : "scored.${name}"])
+  }
+
+  labels_query = templatestring(local.view_templates.labels, local.view_values)
+
+  views = {
+    labels            = local.labels_query
+    scores            = templatestring(local.view_templates.scores, local.view_values)
+    training_examples = templatestring(local.view_templates.training_examples, merge(local.view_values, { labels = local.labels_query }))
+  }
+}
+
+resource "google_bigquery_table" "views" {
+  for_each = local.views
+
+  dataset_id          = google_bigquery_dataset.pix.dataset_id
+  table_id            = each.key
+  description         = trimprefix(split("\n", local.view_templates[each.key])[0], "-- ")
+  deletion_protection = false # a view holds nothing
+
+  view {
+    query          = each.value
+    use_legacy_sql = false
+  }
+
+  depends_on = [google_bigquery_table.tables]
+}
+
+# Rights. The functions append to their own tables, and cannot read what they have appended.
+
+resource "google_project_iam_custom_role" "append" {
+  role_id     = "pixAppend"
+  title       = "Append rows to a table of BigQuery"
+  description = "What the Storage Write API asks for on its default stream"
+  permissions = ["bigquery.tables.get", "bigquery.tables.updateData"]
+}
+
+resource "google_bigquery_table_iam_member" "append" {
+  for_each = {
+    drift_model_ledger   = { part = "drift", table = "model_ledger" }
+    label_feedback       = { part = "label", table = "feedback" }
+    label_quarantine     = { part = "label", table = "quarantine" }
+    operate_feedback     = { part = "operate", table = "feedback" }
+    operate_model_ledger = { part = "operate", table = "model_ledger" }
+    operate_score_events = { part = "operate", table = "score_events" }
+    retire_model_ledger  = { part = "retire", table = "model_ledger" }
+    retrain_model_ledger = { part = "retrain", table = "model_ledger" }
+    score_quarantine     = { part = "score", table = "quarantine" }
+    score_score_events   = { part = "score", table = "score_events" }
+  }
+
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables[each.value.table].table_id
+  role       = google_project_iam_custom_role.append.name
+  member     = google_service_account.parts[each.value.part].member
+}
+
+# The label function looks up whom a report is about.
+resource "google_bigquery_table_iam_member" "lookup" {
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables["score_events"].table_id
+  role       = "roles/bigquery.dataViewer"
+  member     = google_service_account.parts["label"].member
+}
+
+resource "google_bigquery_dataset_iam_member" "readers" {
+  for_each = merge(
+    { for part in ["drift", "operate", "retire", "retrain", "watch"] : part => google_service_account.parts[part].member },
+    { for member in var.analysts : member => member },
+  )
+
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  role       = "roles/bigquery.dataViewer"
+  member     = each.value
+}
+
+resource "google_project_iam_member" "analyst_query_jobs" {
+  for_each = toset(var.analysts)
+
+  project = var.project_id
+  role    = "roles/bigquery.jobUser"
+  member  = each.key
+}

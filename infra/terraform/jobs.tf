@@ -1,0 +1,173 @@
+# Cloud Run jobs, all of one image (jobs/Dockerfile), and the schedules that start them.
+
+locals {
+  jobs = {
+    drift = {
+      arguments = ["-m", "jobs.drift"]
+      schedule  = var.drift_schedule
+      resources = var.drift_resources
+      timeout   = "3600s"
+      tracking  = false
+    }
+
+    # Not on a schedule: people run the other jobs with it, next to the store of history that only this network reaches:
+    # gcloud run jobs execute pix-operate --args=-m,jobs.rollback,--reason,...
+    operate = {
+      arguments = ["-m", "jobs.replay", "--help"]
+      schedule  = null
+      resources = var.operate_resources
+      timeout   = "86400s"
+      tracking  = true
+    }
+    retire = {
+      arguments = ["-m", "jobs.retire"]
+      schedule  = var.retire_schedule
+      resources = var.drift_resources
+      timeout   = "3600s"
+      tracking  = true
+    }
+    retrain = {
+      arguments = ["-m", "jobs.retrain", "--trigger", "auto"]
+      schedule  = var.retrain_schedule
+      resources = var.retrain_resources
+      timeout   = "${var.retrain_timeout_seconds}s"
+      tracking  = true
+    }
+  }
+
+  job_settings = merge(local.settings, { OMP_WAIT_POLICY = "passive" }, var.settings)
+}
+
+resource "google_cloud_run_v2_job" "jobs" {
+  for_each = local.jobs
+
+  name                = "pix-${each.key}"
+  location            = var.region
+  deletion_protection = var.deletion_protection
+
+  template {
+    task_count  = 1
+    parallelism = 1
+
+    template {
+      service_account = google_service_account.parts[each.key].email
+      timeout         = each.value.timeout
+      max_retries     = 0 # the schedule comes again, and a person should see what failed
+      encryption_key  = var.kms_key
+
+      vpc_access {
+        egress = "ALL_TRAFFIC" # so that MLflow, which answers this network alone, takes the call for one from it
+
+        network_interfaces {
+          network    = google_compute_network.pix.id
+          subnetwork = google_compute_subnetwork.pix.id
+        }
+      }
+
+      containers {
+        image   = var.jobs_image
+        command = ["python"]
+        args    = each.value.arguments
+
+        resources {
+          limits = {
+            cpu    = each.value.resources.cpu
+            memory = each.value.resources.memory
+          }
+        }
+
+        dynamic "env" {
+          for_each = merge(
+            local.job_settings,
+            each.value.tracking ? { MLFLOW_TRACKING_URI = google_cloud_run_v2_service.mlflow.uri } : {},
+          )
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+
+        # Only what a person runs makes pseudonyms (jobs.replay of events), or opens the store of history.
+        dynamic "env" {
+          for_each = each.key == "operate" ? { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } : {}
+          content {
+            name = env.key
+
+            value_source {
+              secret_key_ref {
+                secret  = env.value.secret
+                version = env.value.version
+              }
+            }
+          }
+        }
+
+        dynamic "volume_mounts" {
+          for_each = each.key == "operate" ? [local.valkey_ca_folder] : []
+          content {
+            name       = "valkey-ca"
+            mount_path = volume_mounts.value
+          }
+        }
+      }
+
+      dynamic "volumes" {
+        for_each = each.key == "operate" ? [google_secret_manager_secret_version.valkey_ca] : []
+        content {
+          name = "valkey-ca"
+
+          secret {
+            secret = volumes.value.secret
+
+            items {
+              path    = "ca.pem"
+              version = volumes.value.version
+            }
+          }
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [client, client_version]
+  }
+
+  depends_on = [google_secret_manager_secret_iam_member.readers]
+}
+
+resource "google_cloud_run_v2_job_iam_member" "schedule" {
+  for_each = { for name, job in local.jobs : name => job if job.schedule != null }
+
+  name     = google_cloud_run_v2_job.jobs[each.key].name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = google_service_account.parts["schedule"].member
+}
+
+resource "google_cloud_scheduler_job" "jobs" {
+  for_each = { for name, job in local.jobs : name => job if job.schedule != null }
+
+  name             = "pix-${each.key}"
+  description      = google_service_account.parts[each.key].description
+  region           = var.region
+  schedule         = each.value.schedule
+  time_zone        = "Etc/UTC"
+  paused           = var.schedules_paused
+  attempt_deadline = "60s"
+
+  retry_config {
+    retry_count = 3
+  }
+
+  http_target {
+    http_method = "POST"
+    uri         = "https://run.googleapis.com/v2/${google_cloud_run_v2_job.jobs[each.key].id}:run"
+
+    oauth_token {
+      service_account_email = google_service_account.parts["schedule"].email
+    }
+  }
+
+  depends_on = [google_cloud_run_v2_job_iam_member.schedule]
+}

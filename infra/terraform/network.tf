@@ -1,0 +1,53 @@
+# Functions and jobs reach Valkey, Cloud SQL and Google's APIs from this subnet. There is no NAT and nothing has an
+# external address, so nothing here can send data to the Internet, and nothing there can reach in.
+
+resource "google_compute_network" "pix" {
+  name                            = "pix"
+  description                     = "Scoring, history and learning of Pix fraud"
+  auto_create_subnetworks         = false
+  delete_default_routes_on_create = false # Google's APIs are reached by the default route, without leaving Google
+  depends_on                      = [google_project_service.apis]
+}
+
+resource "google_compute_subnetwork" "pix" {
+  name                     = "pix-${var.region}"
+  description              = "Addresses of instances of functions and jobs, and of the endpoints of Valkey"
+  ip_cidr_range            = var.subnet_cidr
+  network                  = google_compute_network.pix.id
+  private_ip_google_access = true
+
+  log_config {
+    aggregation_interval = "INTERVAL_10_MIN"
+    flow_sampling        = 0.1
+    metadata             = "INCLUDE_ALL_METADATA"
+  }
+}
+
+# Cloud SQL lives in a network of Google's that is peered with ours.
+resource "google_compute_global_address" "services" {
+  name          = "pix-services"
+  description   = "Range for Cloud SQL"
+  network       = google_compute_network.pix.id
+  purpose       = "VPC_PEERING"
+  address_type  = "INTERNAL"
+  prefix_length = 24
+}
+
+resource "google_service_networking_connection" "services" {
+  network                 = google_compute_network.pix.id
+  service                 = "servicenetworking.googleapis.com"
+  reserved_peering_ranges = [google_compute_global_address.services.name]
+}
+
+# Memorystore makes its endpoints in our subnet by this policy.
+resource "google_network_connectivity_service_connection_policy" "valkey" {
+  name          = "pix-valkey"
+  description   = "Lets Memorystore for Valkey make its endpoints in the subnet"
+  location      = var.region
+  network       = google_compute_network.pix.id
+  service_class = "gcp-memorystore"
+
+  psc_config {
+    subnetworks = [google_compute_subnetwork.pix.id]
+  }
+}

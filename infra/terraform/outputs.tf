@@ -1,0 +1,54 @@
+output "buckets" {
+  description = "Names of the buckets, by purpose."
+  value       = { for name, bucket in google_storage_bucket.buckets : name => bucket.name }
+}
+
+output "dashboard" {
+  description = "Id of the dashboard."
+  value       = google_monitoring_dashboard.pix.id
+}
+
+output "dataset" {
+  description = "The dataset, as project.dataset."
+  value       = local.dataset
+}
+
+output "dead_letter_subscriptions" {
+  description = "Where dead letters wait, by topic."
+  value       = { for topic, subscription in google_pubsub_subscription.dead : topic => subscription.name }
+}
+
+output "functions" {
+  description = "Names and addresses of the functions."
+  value       = { for name, function in google_cloud_run_v2_service.functions : name => { name = function.name, uri = function.uri } }
+}
+
+output "jobs" {
+  description = "Names of the jobs; `operate` runs whatever module of jobs it is given."
+  value       = { for name, job in google_cloud_run_v2_job.jobs : name => job.name }
+}
+
+output "mlflow" {
+  description = "Address of MLflow."
+  value       = google_cloud_run_v2_service.mlflow.uri
+}
+
+output "registry" {
+  description = "Where images are pushed to."
+  value       = local.registry
+}
+
+output "service_accounts" {
+  description = "Addresses of the accounts, by part."
+  value       = { for part, account in google_service_account.parts : part => account.email }
+}
+
+output "state_url" {
+  description = "Address of the store of history, as PIX_STATE wants it; only the network reaches it."
+  value       = local.state_url
+}
+
+output "topics" {
+  description = "Ids of the topics to publish to."
+  value       = { for name, topic in google_pubsub_topic.topics : name => topic.id }
+}

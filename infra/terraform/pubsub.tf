@@ -1,0 +1,136 @@
+# Topics, what is dead, and the push subscriptions, which are ours rather than Eventarc's so that their policies are too.
+#
+# The topics carry no Pub/Sub schema; the contract (shared/contract/jsonschema) is enforced by the functions instead.
+# Pub/Sub knows Avro and Protocol Buffers. In Avro's JSON every optional field must be present, and its value wrapped
+# as {"string": "..."}: Pub/Sub answers INVALID_ARGUMENT to the plain messages of the contract. Protocol Buffers know no
+# required field and no pattern, and refuse the unknown fields that the contract ignores. And a schema refuses a whole
+# batch at its publisher for one bad message, where the functions set that one aside in pix.quarantine, with a reason.
+
+locals {
+  topics = {
+    pix-feedback = {
+      function        = "label"
+      attempts        = var.feedback_delivery_attempts
+      minimum_backoff = "10s" # reports are of days ago: nothing is lost by waiting
+    }
+    pix-transactions = {
+      function        = "score"
+      attempts        = var.transactions_delivery_attempts
+      minimum_backoff = "1s" # a Pix waits for its score
+    }
+  }
+
+  publishers = merge([
+    for topic, members in var.publishers : { for member in members : "${topic} ${member}" => { topic = topic, member = member } }
+  ]...)
+}
+
+resource "google_pubsub_topic" "topics" {
+  for_each = local.topics
+
+  name                       = each.key
+  kms_key_name               = var.kms_key
+  message_retention_duration = var.topic_retention
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region] # personal data in clear: it is stored nowhere else
+    enforce_in_transit          = true
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_pubsub_topic_iam_member" "publishers" {
+  for_each = local.publishers
+
+  topic  = google_pubsub_topic.topics[each.value.topic].id
+  role   = "roles/pubsub.publisher"
+  member = each.value.member
+}
+
+resource "google_pubsub_subscription" "push" {
+  for_each = local.topics
+
+  name                       = each.value.function
+  topic                      = google_pubsub_topic.topics[each.key].id
+  ack_deadline_seconds       = var.ack_deadline_seconds
+  message_retention_duration = "604800s"
+
+  expiration_policy {
+    ttl = "" # never, however long nothing is published
+  }
+
+  push_config {
+    push_endpoint = google_cloud_run_v2_service.functions[each.value.function].uri
+
+    oidc_token {
+      service_account_email = google_service_account.parts["push"].email
+      audience              = google_cloud_run_v2_service.functions[each.value.function].uri
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = each.value.minimum_backoff
+    maximum_backoff = "${var.maximum_backoff_seconds}s"
+  }
+
+  dead_letter_policy {
+    dead_letter_topic     = google_pubsub_topic.dead[each.key].id
+    max_delivery_attempts = each.value.attempts
+  }
+
+  depends_on = [google_cloud_run_v2_service_iam_member.push]
+}
+
+# Dead letters wait for a person in a subscription that nothing reads by itself.
+
+resource "google_pubsub_topic" "dead" {
+  for_each = local.topics
+
+  name         = "${each.key}-dead"
+  kms_key_name = var.kms_key
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+    enforce_in_transit          = true
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_pubsub_subscription" "dead" {
+  for_each = local.topics
+
+  name                       = google_pubsub_topic.dead[each.key].name
+  topic                      = google_pubsub_topic.dead[each.key].id
+  ack_deadline_seconds       = 60
+  message_retention_duration = var.dead_letter_retention
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+# What Pub/Sub itself must be allowed to do: move dead letters, and sign the tokens with which it calls the functions.
+
+resource "google_pubsub_topic_iam_member" "dead_letters_in" {
+  for_each = local.topics
+
+  topic  = google_pubsub_topic.dead[each.key].id
+  role   = "roles/pubsub.publisher"
+  member = local.agents.pubsub
+}
+
+resource "google_pubsub_subscription_iam_member" "dead_letters_out" {
+  for_each = local.topics
+
+  subscription = google_pubsub_subscription.push[each.key].id
+  role         = "roles/pubsub.subscriber"
+  member       = local.agents.pubsub
+}
+
+resource "google_service_account_iam_member" "push_tokens" {
+  service_account_id = google_service_account.parts["push"].name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = local.agents.pubsub
+}

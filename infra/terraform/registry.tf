@@ -1,0 +1,42 @@
+# Images: of the jobs, by Cloud Build; of the functions, by Cloud Run from their sources.
+
+locals {
+  registry = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
+}
+
+resource "google_artifact_registry_repository" "images" {
+  repository_id          = "pix"
+  description            = "Images of functions and jobs"
+  location               = var.region
+  format                 = "DOCKER"
+  kms_key_name           = var.kms_key
+  cleanup_policy_dry_run = false
+
+  # The newest stay, so that there is always something to roll back to; of the others only what is old goes.
+  cleanup_policies {
+    id     = "keep-newest"
+    action = "KEEP"
+
+    most_recent_versions {
+      keep_count = 10
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+
+    condition {
+      older_than = "${var.image_retention_days * 86400}s"
+    }
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_artifact_registry_repository_iam_member" "build" {
+  repository = google_artifact_registry_repository.images.name
+  location   = var.region
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.parts["build"].member
+}

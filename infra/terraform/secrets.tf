@@ -1,0 +1,83 @@
+# Values of secrets are made while Terraform runs and handed over by write-only attributes: none is in the state, a plan
+# or a variable. Raising a *_version variable makes a new value.
+
+resource "google_secret_manager_secret" "secrets" {
+  for_each = {
+    hmac_key        = "pix-hmac-key"        # behind every pseudonym
+    mlflow_password = "pix-mlflow-password" # of MLflow in its database
+    valkey_ca       = "pix-valkey-ca"       # public, but mounted from here where the client of Valkey reads it
+  }
+
+  secret_id           = each.value
+  deletion_protection = var.deletion_protection
+
+  replication {
+    user_managed {
+      replicas {
+        location = var.region # the key behind the pseudonyms stays where they are
+
+        dynamic "customer_managed_encryption" {
+          for_each = var.kms_key == null ? [] : [var.kms_key]
+          content {
+            kms_key_name = customer_managed_encryption.value
+          }
+        }
+      }
+    }
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+# One grant for each part that reads a secret.
+resource "google_secret_manager_secret_iam_member" "readers" {
+  for_each = {
+    hmac_key_operate       = { secret = "hmac_key", part = "operate" }
+    hmac_key_score         = { secret = "hmac_key", part = "score" }
+    mlflow_password_mlflow = { secret = "mlflow_password", part = "mlflow" }
+    valkey_ca_label        = { secret = "valkey_ca", part = "label" }
+    valkey_ca_operate      = { secret = "valkey_ca", part = "operate" }
+    valkey_ca_score        = { secret = "valkey_ca", part = "score" }
+  }
+
+  secret_id = google_secret_manager_secret.secrets[each.value.secret].id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.parts[each.value.part].member
+}
+
+ephemeral "random_password" "hmac_key" {
+  length  = 64
+  special = false
+}
+
+resource "google_secret_manager_secret_version" "hmac_key" {
+  secret                 = google_secret_manager_secret.secrets["hmac_key"].id
+  secret_data_wo         = ephemeral.random_password.hmac_key.result
+  secret_data_wo_version = var.hmac_key_version
+  deletion_policy        = "ABANDON" # rows that are there were made with the older key, and may have to be found by it
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+ephemeral "random_password" "mlflow" {
+  length  = 40
+  special = false
+}
+
+resource "google_secret_manager_secret_version" "mlflow_password" {
+  secret                 = google_secret_manager_secret.secrets["mlflow_password"].id
+  secret_data_wo         = ephemeral.random_password.mlflow.result
+  secret_data_wo_version = var.mlflow_password_version
+  deletion_policy        = "DISABLE"
+
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+
+resource "google_secret_manager_secret_version" "valkey_ca" {
+  secret      = google_secret_manager_secret.secrets["valkey_ca"].id
+  secret_data = join("\n", flatten(google_memorystore_instance.history.managed_server_ca[*].ca_certs[*].certificates))
+}

@@ -1,0 +1,67 @@
+# The history that all instances of the functions share.
+
+resource "google_memorystore_instance" "history" {
+  instance_id                 = "pix-history"
+  location                    = var.region
+  engine_version              = var.valkey_engine_version
+  node_type                   = var.valkey_node_type
+  replica_count               = var.valkey_replicas
+  authorization_mode          = "AUTH_DISABLED" # IAM tokens last an hour, and the client has none: who may connect is who is in the network
+  transit_encryption_mode     = "SERVER_AUTHENTICATION"
+  deletion_protection_enabled = var.deletion_protection
+  kms_key                     = var.kms_key
+
+  # A micro-batch is one script over many keys, so all keys are on one primary; see shared/adapters/valkey_history.py.
+  mode        = "CLUSTER_DISABLED"
+  shard_count = 1
+
+  engine_configs = {
+    maxmemory-policy = "noeviction" # a record that vanished silently would make an account look new
+  }
+
+  # State can be rebuilt from BigQuery by jobs.replay, but not in a minute.
+  persistence_config {
+    mode = "AOF"
+
+    aof_config {
+      append_fsync = "EVERY_SEC"
+    }
+  }
+
+  zone_distribution_config {
+    mode = "MULTI_ZONE"
+  }
+
+  maintenance_policy {
+    weekly_maintenance_window {
+      day = "SUNDAY"
+
+      start_time {
+        hours = 6 # UTC: three in the morning in Brazil, when fewest Pix are made
+      }
+    }
+  }
+
+  desired_auto_created_endpoints {
+    network    = google_compute_network.pix.id
+    project_id = var.project_id
+  }
+
+  depends_on = [google_network_connectivity_service_connection_policy.valkey]
+}
+
+locals {
+  # Without cluster mode there are two endpoints: of the primary, which we want, and of its replicas.
+  valkey_primary = one([
+    for connection in flatten(google_memorystore_instance.history.endpoints[*].connections) :
+    connection.psc_auto_connection[0]
+    if connection.psc_auto_connection[0].connection_type == "CONNECTION_TYPE_PRIMARY"
+  ])
+  valkey_ca_folder = "/etc/valkey"
+
+  # The certificate is of an authority of this instance alone, so it needs no host name to be known by.
+  state_url = join("", [
+    "rediss://${local.valkey_primary.ip_address}:${local.valkey_primary.port}",
+    "?ssl_ca_certs=${local.valkey_ca_folder}/ca.pem&ssl_check_hostname=false",
+  ])
+}
