@@ -56,5 +56,6 @@ schemas: install ## Write again what is derived: feature columns, JSON Schemas
 .PHONY: lock
 lock: install ## Compile the locks of every installable part
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras pyproject.toml -o requirements.txt
-	for f in score label; do $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  --extra $$f -c requirements.txt pyproject.toml -o functions/$$f/requirements.txt; done
+	for part in functions/score functions/label jobs; do $(BIN)/uv pip compile -q --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --extra $$(basename $$part) -c requirements.txt pyproject.toml \
+	  -o $$part/requirements.txt; done

@@ -1,0 +1,176 @@
+"""The Terraform configuration as parsed: blocks with labels, and what expressions refer to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import hcl2
+
+FOLDER = Path(__file__).parents[2] / "infra" / "terraform"
+_LABELS = {"resource": 2, "data": 2, "ephemeral": 2, "variable": 1, "output": 1, "provider": 1, "terraform": 0, "locals": 0}
+_TEXT = re.compile(r'"(?:[^"\\$]|\\.|\$(?!\{))*"')
+_PATH = re.compile(r"(?<![\w.\"-])[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[[^\[\]]*\])+")
+
+
+class Block(NamedTuple):
+    """A block at the top of a file: `resource "type" "name" { ... }`."""
+
+    file: str
+    kind: str
+    labels: tuple[str, ...]
+    body: dict[str, Any]
+
+    @property
+    def address(self) -> str:
+        """Return how expressions refer to it."""
+        prefix = {"variable": "var.", "data": "data.", "ephemeral": "ephemeral."}.get(self.kind, "")
+        return prefix + ".".join(self.labels)
+
+
+class Configuration(NamedTuple):
+    """Every block of every file."""
+
+    blocks: tuple[Block, ...]
+
+    @classmethod
+    @cache
+    def read(cls) -> Self:
+        """Return the configuration in infra/terraform, parsed."""
+        return cls(tuple(block for file in sorted(FOLDER.glob("*.tf")) for block in _blocks(file)))
+
+    def of(self, *kinds: str) -> list[Block]:
+        """Return the blocks of these kinds."""
+        return [block for block in self.blocks if block.kind in kinds]
+
+    def resources(self, type_: str) -> list[Block]:
+        """Return the resources of a type."""
+        return [block for block in self.of("resource") if block.labels[0] == type_]
+
+    def resource(self, type_: str, name: str) -> dict[str, Any]:
+        """Return the body of a resource."""
+        return next(block.body for block in self.resources(type_) if block.labels[1] == name)
+
+    def local(self, name: str) -> Any:
+        """Return what a local value is defined as."""
+        return next(block.body[name] for block in self.of("locals") if name in block.body)
+
+    def locals(self) -> dict[str, Any]:
+        """Return every local value."""
+        return {name: value for block in self.of("locals") for name, value in arguments(block.body).items()}
+
+    def variable(self, name: str) -> dict[str, Any]:
+        """Return the body of a variable."""
+        return next(block.body for block in self.of("variable") if block.labels == (name,))
+
+    def kinds(self) -> set[tuple[str, str]]:
+        """Return (mode, type) of all that a provider has to know; an ephemeral resource takes a resource's arguments."""
+        return {
+            ("data" if block.kind == "data" else "resource", block.labels[0])
+            for block in self.of("resource", "data", "ephemeral")
+        }
+
+
+def arguments(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the body without what the parser adds."""
+    return {plain(name): value for name, value in body.items() if not name.startswith("__")}
+
+
+def nested(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (name, body) of the blocks within a body; of a dynamic block, its content."""
+    for name, value in arguments(body).items():
+        if not is_blocks(value):
+            continue
+        for each in value:
+            if name == "dynamic":
+                for label, dynamic in arguments(each).items():
+                    yield label, dynamic["content"][0]
+            else:
+                yield name, each
+
+
+def is_blocks(value: object) -> bool:
+    """Tell whether a value of a body is blocks, not an argument."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and _holds_block(value[0])
+
+
+def plain(value: Any) -> Any:
+    """Return a literal string without its quotes, anything else as it is.
+
+    >>> plain('"a"'), plain("${var.a}")
+    ('a', '${var.a}')
+    """
+    quoted = isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"'
+    return value[1:-1].replace('\\"', '"') if quoted else value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every string within a value, also keys, as they are in the file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name != "__comments__":
+                yield name
+                yield from texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each)
+
+
+def references(value: Any) -> set[tuple[str, ...]]:
+    """Return the paths that the expressions within a value refer to, without indexes.
+
+    >>> sorted(references({"a": '"x-${var.b}"', "c": "${google_x.y[each.key].z}"}))
+    [('each', 'key'), ('google_x', 'y', 'z'), ('var', 'b')]
+    """
+    found: set[tuple[str, ...]] = set()
+    for text in texts(value):
+        for expression in _expressions(text):
+            for inner in re.findall(r"\[([^\[\]]*)\]", expression):
+                found |= _paths(inner)
+            found |= _paths(expression)
+    return found
+
+
+def _paths(expression: str) -> set[tuple[str, ...]]:
+    bare = _TEXT.sub('""', expression)
+    return {tuple(re.sub(r"\[[^\[\]]*\]", "", path).split(".")) for path in _PATH.findall(bare)}
+
+
+def _expressions(text: str) -> Iterator[str]:
+    """Yield what stands within ${}, braces within it balanced."""
+    start = 0
+    while (start := text.find("${", start)) >= 0:
+        if start and text[start - 1] == "$":  # escaped
+            start += 2
+            continue
+        depth, end = 1, start + 2
+        while depth and end < len(text):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            end += 1
+        inner = text[start + 2 : end - 1]
+        yield inner
+        yield from _expressions(inner)
+        start = end
+
+
+def _holds_block(value: dict[str, Any]) -> bool:
+    if "__is_block__" in value:
+        return True
+    return any(isinstance(each, dict) and _holds_block(each) for each in value.values())
+
+
+def _blocks(file: Path) -> Iterator[Block]:
+    with file.open(encoding="utf-8") as text:
+        parsed = hcl2.load(text)
+    for kind, blocks in arguments(parsed).items():
+        for body in blocks:
+            labels: tuple[str, ...] = ()
+            for _ in range(_LABELS[kind]):
+                ((label, body),) = arguments(body).items()  # noqa: PLW2901
+                labels += (label,)
+            yield Block(file.name, kind, labels, body)
