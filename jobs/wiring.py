@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.valkey_load import ValkeyLoad
+    from shared.learning.drift import Recent
     from shared.learning.retire import Retiring
     from shared.learning.retraining import World
 
@@ -123,6 +124,16 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
         return MlflowRegistry(tracking(environment)[0])
 
     return Mover(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
+
+
+def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
+    """Return where the rows of a period are read."""
+    from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
+    from shared.learning.drift import Recent
+
+    client = bigquery_client(settings, environment)
+    exports = BigQueryExports(client, settings.bucket, blobs(settings))
+    return Recent(BigQueryQueries(client), exports, settings.project, settings.dataset, since, until)
 
 
 def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:

@@ -1,0 +1,149 @@
+"""The jobs of a model's life over BigQuery, Cloud Storage and MLflow as their official clients see them."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from infra.local.bigquery import BigQueryServer
+from infra.local.ports import free_port
+from infra.local.processes import Supervisor
+from infra.local.tables import create_tables
+from jobs import drift, promote, retire, rollback, wiring
+from shared.contract import tables as contract
+from shared.contract.event import EPOCH, micros
+from shared.contract.rows import FEATURE_PREFIX, LedgerRow
+from shared.learning.publish import publish, standing
+from shared.settings import Settings
+from tests.contract.local_servers import PROJECT, storage_client
+from tests.contract.rows import Field, Writer
+from tests.unit.learning.bundles import NAMES, small_bundle
+
+AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+ROWS = 1_500
+SCORED = {
+    "end_to_end_id": (Field.TYPE_STRING, False),
+    "initiated_at": (Field.TYPE_INT64, False),
+    "scored_at": (Field.TYPE_INT64, False),
+    "decision": (Field.TYPE_STRING, False),
+    "model_version": (Field.TYPE_STRING, False),
+    "score": (Field.TYPE_DOUBLE, False),
+    "late": (Field.TYPE_BOOL, False),
+    "degraded": (Field.TYPE_BOOL, False),
+    "history_sequence": (Field.TYPE_INT64, False),
+    **{FEATURE_PREFIX + name: (Field.TYPE_DOUBLE, False) for name in NAMES},
+}
+
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own imports warn
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of jobs in a cloud with versions v1 and v2, and rows of a day scored by v2."""
+    folder = tmp_path_factory.mktemp("life-cycle")
+    server = BigQueryServer(free_port(), free_port())
+    with Supervisor() as supervisor, storage_client(folder / "objects", folder / "log") as storage:
+        supervisor.start(server.child(state=folder / "state", objects=folder / "objects", project=PROJECT))
+        storage.create_bucket("pix-models")
+        make_tables(server)
+        append_rows(server)
+        yield {
+            "GOOGLE_CLOUD_PROJECT": PROJECT,
+            "BIGQUERY_EMULATOR_HOST": server.rest_url,
+            "BIGQUERY_STORAGE_EMULATOR_HOST": server.grpc_endpoint,
+            "STORAGE_EMULATOR_HOST": storage.api_endpoint,
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        }
+
+
+def make_tables(server: BigQueryServer) -> None:
+    with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}) as client:
+        create_tables(client, "pix", contract.tables(), [])
+
+
+def append_rows(server: BigQueryServer) -> None:
+    """Append Pix whose first feature is not what it was, and one that is older than a day."""
+    rng = np.random.default_rng(0)
+    rows = [row(i, AS_OF - dt.timedelta(minutes=i % 1000 + 1), rng.normal([2, 0, 0])) for i in range(ROWS)]
+    rows.append(row(ROWS, AS_OF - dt.timedelta(days=2), np.zeros(3)))
+    writer = Writer(server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/score_events", SCORED)
+    assert writer.append(rows) == ""
+    writer.close()
+
+
+def row(number: int, at: dt.datetime, values: np.ndarray) -> dict[str, Any]:
+    return {
+        "end_to_end_id": f"E{number}",
+        "initiated_at": micros(at),
+        "scored_at": micros(at),
+        "decision": "HOLD" if number % 100 == 0 else "APPROVE",
+        "model_version": "v2",
+        "score": 1 / (1 + np.exp(-values.sum())),
+        "late": False,
+        "degraded": number % 10 == 0,
+        "history_sequence": number,
+        **{FEATURE_PREFIX + name: float(value) for name, value in zip(NAMES, values, strict=True)},
+    }
+
+
+def run(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, Any]:
+    assert code == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return result
+
+
+def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
+    cloud: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in cloud.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.from_env(cloud)
+    blobs, ledger = wiring.blobs(settings), wiring.ledger(settings, cloud)
+    for version in ("v0", "v1", "v2"):
+        facts = {"run_id": f"run of {version}", "dataset_hash": "h", "trigger": "drift", "as_of": AS_OF.isoformat()}
+        publish(blobs, version, small_bundle(version, **facts))
+
+    assert run(capsys, promote.main(["v1", "--reason", "the first"]))["outcome"] == "PROMOTED"
+    assert run(capsys, promote.main(["v2"]))["from_version"] == "v1"
+    assert run(capsys, promote.main(["v2"]))["outcome"] == "ALREADY_SERVES"
+    assert run(capsys, rollback.main([]))["version"] == "v1"
+    assert run(capsys, rollback.main([]))["version"] == "v2"
+    assert promote.main(["v9"]) == 1
+    assert standing(blobs).version == "v2"
+
+    found = run(capsys, drift.main(["--as-of", AS_OF.isoformat()]))
+    assert found["outcome"] == "DRIFT"
+    assert found["traffic"]["rows"] == found["sampled"] == ROWS
+    assert found["traffic"]["degraded"] == pytest.approx(0.1)
+    assert found["traffic"]["alerts"] == pytest.approx(0.01)
+    assert {name for name, value in found["psi"].items() if value > 0.25} == {NAMES[0], "score"}
+    assert run(capsys, drift.main(["--as-of", "2026-01-01"]))["outcome"] == "NOTHING_TO_DO"
+
+    options = ["--keep", "0", "--days", "0"]
+    assert run(capsys, retire.main([*options, "--dry-run"]))["retired"] == ["v0"]
+    assert run(capsys, retire.main(options))["retired"] == ["v0"]
+    assert blobs.listed("models/v0/") == []
+
+    rows = ledger.rows(EPOCH)
+    published = [row for row in rows if row.action == "PUBLISH"]
+    assert [row.to_version for row in published] == ["v0", "v1", "v2"]
+    assert [told(row) for row in rows if row.action != "PUBLISH"] == [
+        ("SWAP", None, "v1", "the first"),
+        ("SWAP", "v1", "v2", "promoted by hand"),
+        ("ROLLBACK", "v2", "v1", "rolled back by hand"),
+        ("ROLLBACK", "v1", "v2", "rolled back by hand"),
+        ("DRIFT", None, "v2", found["reasons"][0]),
+        ("RETIRE", None, "v0", "nothing has named it for 0 days"),
+    ]
+    assert {(row.run_id, row.trigger, row.as_of) for row in rows if row.to_version == "v1"} == {
+        ("run of v1", "drift", micros(AS_OF))
+    }
+
+
+def told(row: LedgerRow) -> tuple[str, str | None, str | None, str]:
+    return row.action, row.from_version, row.to_version, row.reason

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import datetime as dt
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory_learning import MemoryExports, MemoryQueries
+from shared.contract.rows import FEATURE_PREFIX
+from shared.errors import BundleRefused
+from shared.learning.drift import Described, Recent, measure, stability_index
+from shared.learning.errors import NothingToDo
+from shared.learning.profile import describe
+from shared.scoring.bundle import path
+
+NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+values = st.lists(st.one_of(st.just(float("nan")), st.floats(-1e6, 1e6)), min_size=1, max_size=60)
+
+
+def described(column: np.ndarray) -> Described:
+    return msgspec.convert(describe(column), Described, strict=False)
+
+
+@given(values)
+def test_what_the_reference_was_made_of_has_not_drifted(column) -> None:
+    column = np.array(column)
+    assert stability_index(described(column), column) < 1e-9
+
+
+@given(values, values)
+def test_the_index_is_a_number_and_never_negative(reference, recent) -> None:
+    index = stability_index(described(np.array(reference)), np.array(recent))
+    assert np.isfinite(index)
+    assert index >= -1e-12
+
+
+def test_samples_of_one_distribution_are_stable_and_a_shift_or_what_goes_missing_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    reference = described(rng.normal(size=50_000))
+    recent = rng.normal(size=50_000)
+    assert stability_index(reference, recent) < 0.002
+    assert stability_index(reference, recent + 0.6) > 0.25
+    gone = np.where(rng.random(50_000) < 0.3, np.nan, recent)
+    assert stability_index(reference, gone) > 0.25
+
+
+class Shop:
+    """A champion with two inputs, and recent rows that it scored."""
+
+    def __init__(self, rows: int = 4_000, shift: float = 0.0, by_champion: float = 1.0) -> None:
+        rng = np.random.default_rng(1)
+        features, score = rng.normal(size=(10_000, 2)), rng.beta(1, 9, size=10_000)
+        profile = {
+            "features": {name: describe(features[:, j]) for j, name in enumerate(("a", "b"))},
+            "score": describe(score),
+        }
+        self.blobs = MemoryBlobs()
+        self.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 0)
+        self.table = pa.table(
+            {
+                "model_version": np.where(rng.random(rows) < by_champion, "v1", "v0"),
+                "score": rng.beta(1, 9, size=rows),
+                FEATURE_PREFIX + "a": rng.normal(size=rows),
+                FEATURE_PREFIX + "b": rng.normal(size=rows) + shift,
+            }
+        )
+        self.counts = {"row_count": rows, "with_history": rows, "degraded": rows // 10, "late": 0, "alerts": 1}
+
+    def measure(self):
+        queries = MemoryQueries(lambda *_: [self.counts])
+        recent = Recent(queries, MemoryExports(self.table, parts=2), "p", "pix", NOW - dt.timedelta(days=1), NOW)
+        return measure(recent, self.blobs, "v1")
+
+
+def test_a_feature_that_moved_is_named_first() -> None:
+    assert Shop().measure().above(0.25) == {}
+    found = Shop(shift=1.0).measure()
+    assert list(found.above(0.25)) == ["b"]
+    assert next(iter(found.psi)) == "b"
+    assert found.traffic.degraded == 0.1
+    assert found.sampled == 4_000
+
+
+def test_scores_of_another_version_say_nothing_of_this_one() -> None:
+    assert "score" in Shop().measure().psi
+    assert "score" not in Shop(by_champion=0.1).measure().psi
+
+
+def test_scores_that_differ_by_rounding_from_an_edge_have_not_drifted() -> None:
+    shop = Shop()
+    tied = np.full(4_000, 0.03125)
+    profile = {"features": {}, "score": describe(tied)}
+    shop.blobs.objects.clear()
+    shop.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 0)
+    shop.table = shop.table.set_column(1, "score", pa.array(tied * (1 + 1e-7)))
+    assert shop.measure().psi["score"] < 0.001
+
+
+def test_too_few_rows_are_nothing_to_do() -> None:
+    shop = Shop()
+    shop.counts["with_history"] = 999
+    with pytest.raises(NothingToDo, match=r"999 of 1,000"):
+        shop.measure()
+
+
+def test_a_champion_without_a_profile_is_refused() -> None:
+    shop = Shop()
+    shop.blobs.objects.clear()
+    with pytest.raises(BundleRefused):
+        shop.measure()
