@@ -8,6 +8,7 @@ or given up in time, the metrics go out, and then the server stops.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -15,44 +16,94 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import logs
-from shared.serving.intake import Intake
+from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 WARM, FAILED = 200, 500
+_EMPTY = (b"content-length", b"0")
+_START: dict[int, Message] = {
+    status: {"type": "http.response.start", "status": status, "headers": [] if status == ACK else [_EMPTY]}
+    for status in (WARM, ACK, SLOW_DOWN, FAILED, RETRY_LATER)
+}
+_END: Message = {"type": "http.response.body", "body": b""}
+_YOUNG = 10_000  # objects between two collections
 
 Item = TypeVar("Item")
 
 
 class Endpoint(Generic[Item]):
-    """Answer requests to a function; a GET, such as a start-up probe, only warms the instance up."""
+    """Answer requests to a function; a GET, such as a start-up probe, only warms the instance up.
+
+    The framework hands over the first request. Those that follow come from the server directly, as to an ASGI
+    application: around every call the framework makes an execution id, matches routes, builds a request and a
+    response, and guards against exceptions. That is 45 us of the 72 us of a request that does nothing, and we use
+    none of it. What is no HTTP request still goes its way.
+    """
 
     def __init__(self, wire: Callable[[Settings], Intake[Item]]) -> None:
         self._wire = wire
         self._intake: Intake[Item] | None = None
+        self._framework: ASGIApp | None = None
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response; it never raises, as the framework would log a text that may repeat personal data."""
+        """Return the response to a request that came by way of the framework, and be asked directly from now on."""
+        if request.app.middleware_stack != self.serve:
+            self._framework, request.app.middleware_stack = request.app.middleware_stack, self.serve
+        return Response(status_code=await self._status(request.method, await request.body(), request.scope))
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (https://asgi.readthedocs.io/en/stable/specs/www.html)."""
+        if scope["type"] != "http" and self._framework:
+            await self._framework(scope, receive, send)
+        elif (body := await _body(receive)) is not None:
+            await send(_START[await self._status(scope["method"], body, scope)])
+            await send(_END)
+
+    async def _status(self, method: str, body: bytes, scope: Scope) -> int:
+        """Return the status; never raise, as the server would log a text that may repeat personal data."""
         try:
             if self._intake is None:  # now, as it needs a running event loop, and importing must touch nothing
                 self._intake = self._wired()
-            status = await self._intake.handle(await request.body()) if request.method == "POST" else WARM
+            return await self._intake.handle(body) if method == "POST" else WARM
         except Exception:  # an entry point
-            log.exception("failed", extra={"fields": logs.trace(os.environ, request.headers)})
-            status = FAILED
-        return Response(status_code=status)
+            log.exception("failed", extra={"fields": logs.trace(os.environ, Headers(scope=scope))})
+            return FAILED
 
     def _wired(self) -> Intake[Item]:
         logs.configure()
         settings = Settings.from_env(os.environ)
         intake = self._wire(settings)
         _Draining(intake, settings.drain_seconds).begin_at_sigterm()
+        _settle_memory()
         return intake
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body, None if who sent it has gone."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        body += message.get("body", b"")
+    return None if message["type"] == "http.disconnect" else body
+
+
+def _settle_memory() -> None:
+    """Keep the garbage collector off what was made at the start and lives on, and have it look less often.
+
+    Our records are arrays and structs without cycles; what a request leaves in a cycle is little.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 10, 100)
 
 
 class _Draining:
