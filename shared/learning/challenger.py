@@ -1,10 +1,10 @@
-"""Train a challenger: candidates, the best of them, its calibration, its thresholds, its bundle files."""
+"""Train challengers: the best of a search fitted anew, and the champion's model continued on what is new."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,74 +12,146 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from shared.learning import calibrate
-from shared.learning.config import CandidateSpec, Config
+from shared.learning.config import Config, Family, Mode
 from shared.learning.costs import losses, with_rules
 from shared.learning.dataset import Dataset
+from shared.learning.errors import NothingToDo
 from shared.learning.export import onnx_bytes, onnx_scores, require_parity
+from shared.learning.incremental import ChampionModel, continued
 from shared.learning.packing import Parts, pack
 from shared.learning.policy import choose_thresholds
+from shared.learning.ports import Step, Trial
+from shared.learning.search import search, thinned
 from shared.learning.split import Split
-from shared.learning.train import Labelled, fit, informative_columns, raw_scores, recent_rows
+from shared.learning.train import Labelled, fit, informative_columns, raw_scores
 from shared.scoring.bundle import Thresholds
 from shared.scoring.rules import Rules
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[str], AbstractContextManager[None]]
+_FINALISTS = 2  # families whose best trial is fitted on the whole training period
 
 
 class Challenger(NamedTuple):
-    """A trained model and its bundle's files; `leaderboard` holds each candidate's average precision."""
+    """A trained model and its bundle's files.
 
-    family: str
+    `average_precision` is that on the calibration period, `parity` the largest difference between trained and served
+    scores, `microseconds` what ONNX takes for a row of a large batch on this machine.
+    """
+
+    candidate: str
+    family: Family
+    mode: Mode
     parts: Parts
     files: dict[str, bytes]
     parity: float
-    leaderboard: dict[str, float]
+    average_precision: float
+    microseconds: float
+
+
+class Trained(NamedTuple):
+    """Challengers, the full training before the incremental update, and what the search tried, best first."""
+
+    challengers: list[Challenger]
+    leaderboard: list[Trial]
 
 
 class _Fitted(NamedTuple):
-    spec: CandidateSpec
+    candidate: str
+    family: Family
+    mode: Mode
     model: Any
+    columns: NDArray[np.intp]
     average_precision: float
 
 
-def train_challenger(data: Dataset, split: Split, rules: Rules, config: Config, step: Step) -> Challenger:
-    """Return the best candidate on the calibration period. Raises ExportFailed."""
-    columns = informative_columns(data.features[split.train])
-    names = [data.names[j] for j in columns]
-    best, leaderboard = _best(data, split, columns, config, step)
-    recent = np.ascontiguousarray(data.features[split.calibration.start :, columns])
+def train_challengers(
+    data: Dataset,
+    split: Split,
+    rules: Rules,
+    config: Config,
+    champion: ChampionModel | None,
+    step: Step,
+    told: Callable[[Trial], None],
+) -> Trained:
+    """Return a challenger for each way to train that config.modes names and that is possible.
+
+    Raises ExportFailed, Misconfigured, and NothingToDo if none is possible.
+    """
+    fitted, leaderboard = [], list[Trial]()
+    if "full" in config.modes:
+        best, leaderboard = _full(data, split, config, step, told)
+        fitted.append(best)
+    if "incremental" in config.modes and champion:
+        with step("continue the champion"):
+            fitted += _incremental(data, split, config, champion)
+    if not fitted:
+        raise NothingToDo("there is no champion that could be continued, and training anew is not among the modes")
+    return Trained([_finished(one, data, split, rules, config, step) for one in fitted], leaderboard)
+
+
+def _full(
+    data: Dataset, split: Split, config: Config, step: Step, told: Callable[[Trial], None]
+) -> tuple[_Fitted, list[Trial]]:
+    """Return the finalist that is best on the calibration period, which no trial has seen."""
+    with step("search") as advance:
+        leaderboard = search(data, split.train, config, told, advance)
+    rows = split.train.start + thinned(data, split.train, config)
+    columns = informative_columns(data.features, rows)
+    train = Labelled(data.take(rows, columns), data.fraud[rows])
+    fitted = []
+    for trial in _finalists(leaderboard):
+        with step(f"fit {trial.candidate}"):
+            model = fit(trial.family, trial.params, train, config.seed)
+            found = _average_precision(model, data, split.calibration, columns)
+        fields = {"candidate": trial.candidate, "params": trial.params, "average_precision": round(found, 4)}
+        log.info("finalist fitted", extra={"fields": fields})
+        fitted.append(_Fitted(trial.candidate, trial.family, "full", model, columns, found))
+    return max(fitted, key=lambda one: one.average_precision), leaderboard
+
+
+def _finalists(leaderboard: list[Trial]) -> list[Trial]:
+    """Return the best complete trial of each of the best candidates."""
+    best: dict[str, Trial] = {}
+    for trial in leaderboard:
+        if trial.state == "COMPLETE":
+            best.setdefault(trial.candidate, trial)
+    return list(best.values())[:_FINALISTS]
+
+
+def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> list[_Fitted]:
+    grown = continued(champion, data, split.train, config)
+    if grown is None:
+        return []
+    model, columns = grown
+    found = _average_precision(model, data, split.calibration, columns)
+    return [_Fitted(champion.version, champion.family, "incremental", model, columns, found)]
+
+
+def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArray[np.intp]) -> float:
+    scores = raw_scores(model, data.features[period, columns])
+    return float(average_precision_score(data.fraud[period], scores, sample_weight=data.weight[period]))
+
+
+def _finished(fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config: Config, step: Step) -> Challenger:
+    """Return a model exported, calibrated, with thresholds, and its files."""
+    names = [data.names[j] for j in fitted.columns]
+    recent = np.ascontiguousarray(data.features[split.calibration.start :, fitted.columns])
     held = slice(0, split.calibration.stop - split.calibration.start)
-    with step("export and parity"):
-        exported = onnx_bytes(best.model, len(names))
+    with step(f"export and parity, {fitted.mode}"):
+        exported = onnx_bytes(fitted.model, len(names))
+        start = time.perf_counter()
         raw = onnx_scores(exported, recent)
-        parity = require_parity(best.model, recent, raw)
-    with step("calibrate and set thresholds"):
+        microseconds = (time.perf_counter() - start) / len(recent) * 1e6
+        parity = require_parity(fitted.model, recent, raw)
+    with step(f"calibrate and set thresholds, {fitted.mode}"):
         calibration = calibrate.fit_calibration(raw[held], data.fraud[split.calibration])
         scores = calibrate.apply(calibration, raw[held])
-        parts = Parts(best.model, exported, names, calibration, _thresholds(data, split, scores, rules, config))
-    with step("assemble the bundle"):
+        parts = Parts(fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config))
+    with step(f"assemble the bundle, {fitted.mode}"):
         files = pack(parts, recent, config.seed)
-    return Challenger(best.spec.name, parts, files, parity, leaderboard)
-
-
-def _best(
-    data: Dataset, split: Split, columns: NDArray[np.intp], config: Config, step: Step
-) -> tuple[_Fitted, dict[str, float]]:
-    period = split.train
-    rows = recent_rows(data.initiated_at[period], data.fraud[period], config.half_life_days, config.seed)
-    train = Labelled(data.take(period.start + rows, columns), data.fraud[period][rows])
-    later = Labelled(data.features[split.calibration, columns], data.fraud[split.calibration])
-    fitted = []
-    for spec in config.candidates:
-        with step(f"fit {spec.name}"):
-            model = fit(spec, train, later, config.seed)
-            found = float(average_precision_score(later.fraud, raw_scores(model, later.features)))
-        log.info("candidate fitted", extra={"fields": {"candidate": spec.name, "average_precision": round(found, 4)}})
-        fitted.append(_Fitted(spec, model, found))
-    best = max(fitted, key=lambda candidate: candidate.average_precision)
-    return best, {candidate.spec.name: candidate.average_precision for candidate in fitted}
+    facts = (fitted.candidate, fitted.family, fitted.mode)
+    return Challenger(*facts, parts, files, parity, fitted.average_precision, microseconds)
 
 
 def _thresholds(data: Dataset, split: Split, scores: NDArray[np.float64], rules: Rules, config: Config) -> Thresholds:

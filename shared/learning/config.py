@@ -22,8 +22,8 @@ CalibrationMethod = Literal["isotonic", "sigmoid"]
 class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """When a run that decides by itself trains: after so many days, or so many newly matured labels, or drift.
 
-    `labels_min` counts labels that became known since the last training, `frauds_min` the frauds among them; both must
-    be reached. `psi_max` is the population stability index from which the score or a feature has drifted.
+    `labels_min` counts labels that became known since the last training, `frauds_min` the frauds among them; both
+    must be reached. `psi_max` is the population stability index from which the score or a feature has drifted.
     """
 
     days_max: Annotated[float, Meta(gt=0.0)]
@@ -66,13 +66,25 @@ class Range(Struct, frozen=True, forbid_unknown_fields=True):
 class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A model to try: its name, its family, scikit-learn's parameters, and which of them to search.
 
-    `search` gives for a parameter either the list of its values or their range; `params` are the first trial.
+    `search` gives for a parameter either the list of its values or their range; `params` are the first trial. Besides
+    scikit-learn's, every family has `legitimate_per_fraud`: so many legitimate rows are drawn for each fraud.
     """
 
     name: str
     family: Family
     params: dict[str, Any] = {}
     search: dict[str, list[Any] | Range] = {}
+
+    def __post_init__(self) -> None:
+        for name, space in self.search.items():
+            if name not in self.params:
+                raise ValueError(f"{self.name}: params lack {name}, which is searched, so there is no first trial")
+            if not _lies_in(self.params[name], space):
+                raise ValueError(f"{self.name}: {name} is searched, but its first value is not among those to try")
+
+
+def _lies_in(value: Any, space: list[Any] | Range) -> bool:
+    return space.low <= value <= space.high if isinstance(space, Range) else value in space
 
 
 class SearchSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,6 +160,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     alert_share: Share
     gate: GateSpec
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len({candidate.name for candidate in self.candidates}) < len(self.candidates):
+            raise ValueError("two candidates have the same name")
 
 
 def load(path: Path) -> Config:

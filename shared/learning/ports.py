@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from shared.contract.rows import LedgerRow
+from shared.learning.config import Family
 
 Parameter = str | int | float | dt.datetime
 
@@ -64,7 +65,7 @@ class Trial(Struct, frozen=True):
 
     number: int
     candidate: str
-    family: str
+    family: Family
     params: dict[str, Any]
     average_precision: float | None
     folds: list[float]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning import dataset
-from shared.learning.challenger import Challenger, Step, train_challenger
+from shared.learning.challenger import Trained, train_challengers
 from shared.learning.comparison import RULES_ALONE, TRAINED_UNTIL, TestPeriod
 from shared.learning.config import Config
 from shared.learning.dataset import Dataset, Source
@@ -25,7 +26,7 @@ from shared.learning.evaluate import Evaluation
 from shared.learning.gate import Verdict, judge
 from shared.learning.packing import sealed, version_name
 from shared.learning.plots import plots
-from shared.learning.ports import Ledger, Registry, Report, Runs
+from shared.learning.ports import Ledger, Registry, Report, Runs, Step
 from shared.learning.publish import Cause, Standing, publish, standing, swap
 from shared.learning.reconcile import moved_row, published_row, reconcile, with_training
 from shared.learning.split import Split, require_both_classes, split_in_time
@@ -132,7 +133,9 @@ def _result(
 ) -> _Result:
     """Train the challenger and compare it with what serves."""
     data, split = material
-    challenger = train_challenger(data, split, world.rules, config, step)
+    told = functools.partial(world.runs.trial, run_id)
+    trained = train_challengers(data, split, world.rules, config, None, step, told)
+    challenger = trained.challengers[0]
     version = version_name(world.clock(), challenger.parts.onnx)
     manifest = Manifest(
         version,
@@ -166,7 +169,7 @@ def _result(
         _figures(incumbent.evaluation),
         incumbent.name,
         images,
-        _tags(challenger, incumbent.name, verdict),
+        _tags(trained, incumbent.name, verdict),
         list(challenger.parts.names),
     )
 
@@ -255,14 +258,16 @@ def _figures(evaluation: Evaluation) -> dict[str, float]:
     return {name: float(value) for name, value in msgspec.structs.asdict(evaluation).items()}
 
 
-def _tags(challenger: Challenger, incumbent: str, verdict: Verdict) -> dict[str, str]:
+def _tags(trained: Trained, incumbent: str, verdict: Verdict) -> dict[str, str]:
+    challenger = trained.challengers[0]
+    reached = {t.candidate: t.average_precision for t in reversed(trained.leaderboard) if t.average_precision}
     return {
         "family": challenger.family,
         "incumbent": incumbent,
         "promote": str(verdict.promote).lower(),
         "reasons": "; ".join(verdict.reasons),
         "parity": f"{challenger.parity:.2g}",
-        **{f"candidate.{name}.average_precision": f"{ap:.4f}" for name, ap in challenger.leaderboard.items()},
+        **{f"candidate.{name}.average_precision": f"{ap:.4f}" for name, ap in reached.items()},
     }
 
 

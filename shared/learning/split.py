@@ -5,6 +5,7 @@ Never at random: neighbours in time share campaigns and accounts, so a random sp
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ def split_in_time(initiated_at: NDArray[np.int64], spec: SplitSpec) -> Split:
     span = int(initiated_at[-1] - initiated_at[0])
     if span < spec.span_days_min * DAY:
         raise NothingToDo(f"the examples span {span / DAY:.1f} days, fewer than {spec.span_days_min:g}")
-    embargo = max(round(spec.embargo * span), round(spec.embargo_hours_min * HOUR))
+    embargo = embargo_of(initiated_at, spec)
     first = int(initiated_at[int(n * (1 - spec.calibration - spec.test) + 1e-9)])
     second = int(initiated_at[int(n * (1 - spec.test) + 1e-9)])
     cuts = np.searchsorted(initiated_at, [first, first + embargo, second, second + embargo]).tolist()
@@ -47,6 +48,44 @@ def split_in_time(initiated_at: NDArray[np.int64], spec: SplitSpec) -> Split:
         if period.start >= period.stop:
             raise NothingToDo(f"no example is left for the {name} period")
     return split
+
+
+def embargo_of(initiated_at: NDArray[np.int64], spec: SplitSpec) -> int:
+    """Return the time to leave out between periods of rows at ascending times [n], in microseconds."""
+    span = int(initiated_at[-1] - initiated_at[0])
+    return max(round(spec.embargo * span), round(spec.embargo_hours_min * HOUR))
+
+
+class Fold(NamedTuple):
+    """Slices of rows to train on and, after the embargo, to validate on."""
+
+    train: slice
+    validation: slice
+
+
+def folds(initiated_at: NDArray[np.int64], count: int, embargo: int) -> list[Fold]:
+    """Return forward-chaining folds of rows at ascending times [n], in microseconds.
+
+    The rows are cut into `count` + 1 blocks of like size. Each block but the first is validated on, less the embargo
+    at its start, after training on all that lies before it. Folds with nothing on either side are left out.
+    Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 2021, 5.10 (rolling origin).
+
+    >>> folds(np.arange(9) * DAY, 2, embargo=DAY)
+    [Fold(train=slice(0, 3, None), validation=slice(4, 6, None)),
+     Fold(train=slice(0, 6, None), validation=slice(7, 9, None))]
+    """
+    n = len(initiated_at)
+    cuts = [n * k // (count + 1) for k in range(1, count + 2)]
+    found = []
+    for cut, stop in itertools.pairwise(cuts):
+        if cut == stop:
+            continue
+        first = initiated_at[cut]
+        train = slice(0, int(np.searchsorted(initiated_at, first)))
+        validation = slice(int(np.searchsorted(initiated_at, first + embargo)), stop)
+        if train.stop > 0 and validation.start < stop:
+            found.append(Fold(train, validation))
+    return found
 
 
 def require_both_classes(fraud: NDArray[np.bool_], split: Split, frauds_min: int) -> None:

@@ -1,44 +1,72 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
 
+from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import CandidateSpec
+from shared.learning.config import Family
 from shared.learning.errors import ExportFailed
 from shared.learning.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
+from shared.learning.families import FAMILIES
+from shared.learning.split import DAY
 from shared.learning.train import Labelled, fit, informative_columns, raw_scores, recent_rows
-from tests.unit.learning.synthetic import DAY
 
-FAMILIES = [
-    CandidateSpec("boosting", "hist_gradient_boosting", {"max_iter": 20, "early_stopping": True}),
-    CandidateSpec("fixed", "hist_gradient_boosting", {"max_iter": 10}),
-    CandidateSpec("linear", "logistic_regression"),
-]
+SMALL: dict[Family, dict[str, Any]] = {
+    "logistic_regression": {},
+    "decision_tree": {"max_depth": 10},
+    "random_forest": {"n_estimators": 20, "max_depth": 12},
+    "hist_gradient_boosting": {"max_iter": 20},
+    "neural_network": {"hidden_layer_sizes": [16, 8], "max_iter": 10},
+}
+families = pytest.mark.parametrize("family", list(FAMILIES))
 
 
-def labelled(rows: int, seed: int) -> Labelled:
+def labelled(rows: int, seed: int, missing: float = 0.2) -> Labelled:
+    """Return values of many scales, whole numbers and repeated ones among them."""
     rng = np.random.default_rng(seed)
     features = (rng.normal(size=(rows, 8)) * 10.0 ** np.arange(-3, 5)).astype(np.float32)
-    features[rng.random(features.shape) < 0.2] = np.nan
-    return Labelled(features, np.nan_to_num(features[:, 3]) + rng.normal(size=rows) > 1)
+    features[:, 5:] = features[:, 5:].round()
+    features[rng.random(features.shape) < missing] = np.nan
+    return Labelled(features, np.nan_to_num(features[:, 3]) + rng.normal(size=rows) > 1.5)
 
 
-@pytest.mark.parametrize("spec", FAMILIES, ids=lambda spec: spec.name)
-def test_onnx_computes_what_was_trained_with_values_missing_and_on_the_edge_of_a_split(spec) -> None:
+@families
+def test_onnx_computes_what_was_trained_with_values_missing_and_on_the_edge_of_a_split(family) -> None:
     train = labelled(3_000, 0)
-    model = fit(spec, train, labelled(500, 1), seed=0)
-    unseen = np.vstack([labelled(2_000, 2).features, train.features, np.full((1, 8), np.nan, np.float32)])
+    model = fit(family, SMALL[family], train, seed=0)
+    empty = np.full((1, 8), np.nan, np.float32)
+    nearly_empty = labelled(4_000, 2, missing=0.9).features
+    below, above = (np.nextafter(train.features, np.float32(side)) for side in (-np.inf, np.inf))
+    unseen = np.vstack([labelled(10_000, 1).features, nearly_empty, train.features, below, above, empty])
+    assert len(unseen) > 20_000
     data = onnx_bytes(model, 8)
     assert require_parity(model, unseen, onnx_scores(data, unseen)) <= PARITY
     with pytest.raises(ExportFailed):
         require_parity(model, unseen, onnx_scores(data, unseen) + 2 * PARITY)
 
 
-@pytest.mark.parametrize("spec", FAMILIES, ids=lambda spec: spec.name)
-def test_the_same_examples_give_the_same_bytes(spec) -> None:
-    first, second = (onnx_bytes(fit(spec, labelled(2_000, 0), labelled(300, 1), seed=0), 8) for _ in range(2))
+@families
+def test_what_is_missing_says_something_to_every_family_but_those_that_take_the_median(family) -> None:
+    train = labelled(3_000, 0)
+    features = train.features.copy()
+    features[train.fraud, 0] = np.nan
+    model = fit(family, SMALL[family], Labelled(features, train.fraud), seed=0)
+    present, absent = features[:200].copy(), features[:200].copy()
+    present[:, 0], absent[:, 0] = np.nanmedian(features[:, 0]), np.nan
+    rises = raw_scores(model, absent).mean() - raw_scores(model, present).mean()
+    if family in ("logistic_regression", "neural_network"):
+        assert abs(rises) < 1e-6
+    else:
+        assert rises > 0.05
+
+
+@families
+def test_the_same_examples_give_the_same_bytes(family) -> None:
+    first, second = (onnx_bytes(fit(family, SMALL[family], labelled(2_000, 0), seed=0), 8) for _ in range(2))
     assert first == second
     assert onnx.load_from_string(first).graph.name == "pix-fraud"
 
@@ -48,7 +76,7 @@ def test_the_joblib_form_is_the_same_model() -> None:
 
     import joblib
 
-    model = fit(FAMILIES[1], labelled(500, 0), labelled(100, 1), seed=0)
+    model = fit("hist_gradient_boosting", {"max_iter": 10}, labelled(500, 0), seed=0)
     unseen = labelled(50, 2).features
     np.testing.assert_array_equal(
         raw_scores(joblib.load(io.BytesIO(joblib_bytes(model))), unseen), raw_scores(model, unseen)
@@ -56,8 +84,23 @@ def test_the_joblib_form_is_the_same_model() -> None:
 
 
 def test_columns_that_say_nothing_are_left_out() -> None:
-    features = np.array([[1, np.nan, 2, np.nan], [1, np.nan, 3, 4]], np.float32)
-    assert informative_columns(features).tolist() == [2, 3]
+    features = np.array([[1, np.nan, 2, np.nan], [1, np.nan, 3, 4], [5, 6, 7, 8]], np.float32)
+    assert informative_columns(features, np.array([0, 1])).tolist() == [2, 3]
+
+
+def test_a_parameter_that_a_family_does_not_have_is_a_wrong_setting() -> None:
+    with pytest.raises(Misconfigured, match="max_depht"):
+        fit("decision_tree", {"max_depht": 3}, labelled(50, 0), seed=0)
+
+
+@families
+def test_a_few_legitimate_rows_for_each_fraud_leave_no_column_without_a_value(family) -> None:
+    train = labelled(3_000, 0)
+    features = train.features.copy()
+    features[:, 0] = np.nan
+    features[np.flatnonzero(~train.fraud)[7], 0] = 1.0
+    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, Labelled(features, train.fraud), seed=0)
+    assert 0.25 < raw_scores(model, features).mean() < 0.45  # a third of what it saw was fraud
 
 
 def test_old_legitimate_rows_are_thinned_by_half_life_and_frauds_kept() -> None:
@@ -70,3 +113,13 @@ def test_old_legitimate_rows_are_thinned_by_half_life_and_frauds_kept() -> None:
     assert kept[~fraud][:1000].mean() == pytest.approx(0.25, abs=0.05)
     assert kept[~fraud][-1000:].mean() > 0.98
     assert len(FEATURE_NAMES) > 8
+
+
+def test_thinned_to_a_limit_the_oldest_legitimate_rows_go_first_and_no_fraud_does() -> None:
+    at = np.linspace(0, 100 * DAY, 20_000).astype(np.int64)
+    fraud = np.arange(len(at)) % 100 == 0
+    rows = recent_rows(at, fraud, half_life_days=20, seed=0, rows_max=3_000)
+    assert len(rows) == 3_000
+    assert fraud[rows].sum() == fraud.sum()
+    assert np.mean(at[rows][~fraud[rows]] > 50 * DAY) > 0.8
+    assert len(recent_rows(at, fraud, 20, 0, rows_max=10)) == 2 * fraud.sum()
