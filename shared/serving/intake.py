@@ -85,6 +85,7 @@ class Intake(Generic[Item]):
         except TimeoutError:
             for group in (self._bodies, self._refused):
                 group.abandon(Unavailable("shutting down"))
+            await asyncio.sleep(0)  # who hears of it counts it
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._telling.flush()

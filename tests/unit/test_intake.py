@@ -1,0 +1,220 @@
+"""From body to answer, without HTTP: each delivery has its own fate, and none waits for nothing."""
+
+import asyncio
+import json
+import logging
+import time
+
+from shared.adapters.memory import MemoryExporter, MemoryTable
+from shared.contract.feedback import decode_feedback
+from shared.contract.transaction import decode_transaction
+from shared.errors import Unavailable
+from shared.logs import JsonFormatter
+from shared.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS
+from shared.serving.group_commit import Limits
+from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
+from shared.serving.label_service import label_intake
+from tests.builders import encoded, med_report, push_body, transaction
+from tests.told import telling
+
+NOW = 1_795_185_126_000_000
+LIMITS = Limits(16, 4)
+
+
+class World:
+    """An intake of transactions whose store is a list; `gate` holds batches back, `decoded` counts what was read."""
+
+    def __init__(self, limits=LIMITS, exporter=None):
+        self.told = telling(exporter, seconds=0.0)
+        self.quarantine, self.stored, self.decoded, self.error = MemoryTable(), [], 0, None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.intake = Intake(
+            "pix-transactions", self.decode, self.store, self.quarantine, lambda: NOW, limits, self.told
+        )
+
+    def decode(self, message):
+        self.decoded += 1
+        if message.data == b"a bug":
+            raise ZeroDivisionError
+        return decode_transaction(message.data).value
+
+    async def store(self, items):
+        await self.gate.wait()
+        if self.error:
+            raise self.error
+        self.stored += items
+        return []
+
+    async def deliver(self, *messages):
+        bodies = [message if isinstance(message, bytes) else push_body(encoded(message)) for message in messages]
+        return await asyncio.gather(*(self.intake.handle(body) for body in bodies), return_exceptions=True)
+
+    def start(self, *messages):
+        return asyncio.create_task(self.deliver(*messages))
+
+    def counted(self):
+        names = ("stored", "quarantined", "overloaded", "unavailable")
+        return [self.told.metrics.value(MESSAGES, name) for name in names]
+
+
+def run(scenario):
+    """Run a scenario, which fails rather than hangs."""
+    return asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_a_message_that_cannot_be_read_harms_none_beside_it():
+    async def scenario():
+        world = World()
+        answers = await world.deliver(transaction(), push_body(b"{"), push_body(b"a bug"), b"", transaction())
+        return world, answers
+
+    world, (one, malformed, bug, empty, five) = run(scenario)
+    assert [one, malformed, empty, five] == [ACK] * 4
+    assert isinstance(bug, ZeroDivisionError)
+    assert len(world.stored) == 2
+    assert {row.reason for row in world.quarantine.rows} == {"not_json", "not_an_envelope"}
+    assert world.counted() == [2, 2, 0, 0]
+    assert world.told.metrics.value(QUARANTINED, "not_json") == 1
+
+
+def test_while_the_store_is_away_what_cannot_be_read_is_set_aside_all_the_same():
+    async def scenario():
+        world = World()
+        world.error = Unavailable("away")
+        return world, await world.deliver(transaction(), push_body(b"{"))
+
+    world, answers = run(scenario)
+    assert answers == [RETRY_LATER, ACK]
+    assert world.counted() == [0, 1, 0, 1]
+
+
+def test_a_full_queue_answers_at_once_and_reads_nothing():
+    async def scenario():
+        world = World(Limits(2, 1, longest_queue=3))
+        world.gate.clear()
+        flowing = world.start(*(transaction() for _ in range(2)))
+        await asyncio.sleep(0.01)
+        waiting = world.start(*(transaction() for _ in range(3)))
+        await asyncio.sleep(0.01)
+        read = world.decoded
+        refused = await world.deliver(*(b"unread" for _ in range(50)))
+        assert world.decoded == read == 2
+        world.gate.set()
+        return world, refused, await flowing, await waiting
+
+    world, refused, flowing, waiting = run(scenario)
+    assert set(refused) == {SLOW_DOWN}
+    assert flowing + waiting == [ACK] * 5
+    assert world.counted() == [5, 0, 50, 0]
+
+
+def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog):
+    async def scenario():
+        world = World()
+        world.error = Unavailable("away")
+        for _ in range(20):
+            await world.deliver(*(transaction() for _ in range(5)))
+
+    run(scenario)
+    assert [record.getMessage() for record in caplog.records] == ["retry later"]
+
+
+def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
+    async def scenario():
+        exporter = MemoryExporter()
+        world = World(Limits(2, 1), exporter)
+        world.gate.clear()
+        flowing = world.start(*(transaction() for _ in range(7)), push_body(b"{"))
+        await asyncio.sleep(0.01)
+        draining = asyncio.create_task(world.intake.drain(5.0))
+        await asyncio.sleep(0.01)
+        late = await world.deliver(transaction())
+        world.gate.set()
+        await draining
+        assert flowing.done()
+        return world, late, await flowing, exporter
+
+    world, late, flowing, exporter = run(scenario)
+    assert (late, flowing, len(world.stored)) == ([RETRY_LATER], [ACK] * 8, 7)
+    told = {(each.metric, each.label): each.value for each in exporter.exports[-1]}
+    assert (told[MESSAGES, "stored"], told[MESSAGES, "quarantined"]) == (7, 1)
+
+
+def test_what_does_not_finish_in_time_is_given_back():
+    async def scenario():
+        world = World(Limits(2, 1))
+        world.gate.clear()
+        flowing = world.start(*(transaction() for _ in range(7)))
+        await asyncio.sleep(0.01)
+        await world.intake.drain(0.05)
+        return world, await flowing
+
+    world, answers = run(scenario)
+    assert answers == [RETRY_LATER] * 7
+    assert world.counted() == [0, 0, 0, 7]
+
+
+class StuckExporter(MemoryExporter):
+    """Hangs, as a collector may that is frozen."""
+
+    def export(self, _series):
+        time.sleep(1.6)
+
+
+def test_a_collector_that_hangs_does_not_hold_up_the_end():
+    async def scenario():
+        world = World(exporter=StuckExporter())
+        async with asyncio.timeout(1.5):
+            await world.intake.drain(5.0)
+
+    run(scenario)
+
+
+def test_stages_sizes_and_queue_are_recorded_for_each_batch():
+    async def scenario():
+        world = World(Limits(2, 1))
+        await world.deliver(*(transaction() for _ in range(5)))
+        await world.intake.drain(5.0)
+        return world.told.metrics
+
+    metrics = run(scenario)
+    assert metrics.distribution(STAGE, "decode").count == 3
+    assert metrics.distribution(STAGE, "total").count == 5
+    assert (metrics.distribution(BATCH).count, metrics.distribution(BATCH).sum) == (3, 5)
+    assert (metrics.distribution(QUEUE).sum, metrics.distribution(QUEUE).most) == (4, 3)
+
+
+def test_fields_that_the_contract_does_not_know_are_counted():
+    async def scenario():
+        table, told = MemoryTable(), telling()
+        intake = label_intake(table, MemoryTable(), lambda: NOW, Limits(4, 1), 1e9, told)
+        report = med_report(transaction()["end_to_end_id"]) | {"new": 1, "newer": 2}
+        assert decode_feedback(encoded(report)).unknown_fields == 2
+        return [await intake.handle(push_body(encoded(report))) for _ in range(2)], told.metrics
+
+    answers, metrics = run(scenario)
+    assert (answers, metrics.value(UNKNOWN_FIELDS)) == ([ACK, ACK], 4)
+    assert metrics.distribution(STAGE, "append").count == 2
+
+
+def test_lines_hold_no_personal_data_whatever_is_wrong(caplog):
+    """A fault in our own code too: its line says which and where, not with what."""
+    caplog.set_level(logging.DEBUG)
+    secret = "39053344705"
+
+    async def scenario():
+        world = World()
+        await world.deliver(push_body(secret.encode()), transaction(payer__tax_id=secret), secret.encode())
+        world.error = Unavailable("away")
+        await world.deliver(transaction(payer__tax_id=secret))
+        try:
+            raise ValueError(secret)
+        except ValueError:
+            logging.getLogger("test").exception("failed")
+
+    run(scenario)
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    assert {"quarantined", "served", "retry later", "failed"} <= {json.loads(line)["message"] for line in lines}
+    assert all({"severity", "time", "message"} <= set(json.loads(line)) for line in lines)
+    assert not [line for line in lines if secret in line]
