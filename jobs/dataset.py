@@ -47,10 +47,19 @@ class Dataset:
         """Return the reports that history counted. Raises Unavailable, Misconfigured."""
         return reported(self.rows(f"{self._reports()} WHERE reports.history_sequence IS NOT NULL"), placed=True)
 
-    def stage(self, run: str) -> None:
-        """Put what a replay of all needs where `source` finds it. Raises Unavailable, Misconfigured."""
+    def scored_since(self, moment: dt.datetime) -> list[str]:
+        """Return the transactions with a row that was scored since then. Raises Unavailable, Misconfigured."""
+        sql = f"SELECT DISTINCT end_to_end_id FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608
+        return [str(id_) for batch in self.batches(sql) for id_ in batch["end_to_end_id"].to_pylist()]
+
+    def stage(self, run: str, counted_only: bool = False) -> None:
+        """Put what a replay needs where `source` finds it. Raises Unavailable, Misconfigured.
+
+        `counted_only` leaves out what was scored without history, and so is no part of it.
+        """
         self.clear(run)
-        for name, sql in (("rows", self._ordered()), ("reports", self._reports()), ("counts", self._counts())):
+        queries = {"rows": self._ordered(counted_only), "reports": self._reports(), "counts": self._counts()}
+        for name, sql in queries.items():
             self._exports.stage(sql, _prefix(run, name))
 
     def source(self, run: str, folder: Path) -> StoredRows:
@@ -82,15 +91,16 @@ class Dataset:
             "ON scored.end_to_end_id = reports.end_to_end_id"
         )
 
-    def _ordered(self) -> str:
+    def _ordered(self, counted_only: bool) -> str:
         """Return the query of all transactions, each once, in the order in which history saw them.
 
         One that history did not see stands before the first that was initiated in a later hour and that it saw, so
         that its features know nothing of what came after.
         """
         names = ", ".join(f"scored.{name}" for name in plain_columns())
+        which = "history_sequence IS NOT NULL" if counted_only else "TRUE"
         return (
-            f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE TRUE "  # noqa: S608 (names of our own)
+            f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
             "ORDER BY IF(history_sequence IS NULL, 1, 0), scored_at, history_sequence) = 1) AS scored "
             "LEFT JOIN (SELECT hour, MIN(first_place) OVER (ORDER BY hour "

@@ -2,12 +2,17 @@
 
 Bootstraps a new deployment from events, rebuilds the state of history after its loss, or computes features again,
 for instance a new one for old rows. Rows that were never decided are decided by rules alone.
+
+A store that is empty is not used: scoring goes on without history until the store is filled, also a new one. Fill it
+a minute after it was lost, when the last rows from before are stored, while traffic goes on. A state made from the
+tables is what history had counted, so without what was scored while it was away.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime as dt
 import os
 import sys
 import time
@@ -40,7 +45,7 @@ _EXAMPLES = """sources:
 
 examples:
   python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history
-  python -m jobs.replay tables --state redis://10.0.0.3:6379             rebuild the store after its loss
+  python -m jobs.replay tables --state redis://10.0.0.3:6379             fill an empty store, a new or a lost one
   python -m jobs.replay tables --out features/                           features as the code computes them now
 
 The project, bucket and dataset come from the environment; see shared/settings.py.
@@ -50,6 +55,10 @@ Exit codes: 0 done, 1 failed, 2 wrong options.
 
 class StateLoad(Protocol):
     """A store of history that is to be filled."""
+
+    def settle(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
+        """Say that these transactions have their rows, for so many seconds. Raises PixError."""
+        ...
 
     def load(self, state: State, said: Mapping[str, Sequence[Heard]], advance: Callable[[int], None]) -> None:
         """Store all of it; `advance` is told how many records were stored. Raises PixError."""
@@ -102,6 +111,8 @@ def _replay(options: argparse.Namespace, settings: Settings, console: Console) -
     store = wiring.state_load(settings, options.state) if options.state else None
     if store:
         store.check()  # before the work, not after it
+        if options.source == TABLES:
+            _settle(store, settings)
     checkpoints = Checkpoints(options.checkpoint, _identity(options)) if options.checkpoint else None
     run = checkpoints.run if checkpoints else uuid.uuid4().hex
     with bar(console) as progress, _source(options, settings, run, checkpoints, progress) as source:
@@ -126,6 +137,14 @@ def _replay(options: argparse.Namespace, settings: Settings, console: Console) -
         f"{source.malformed:,} malformed left out",
         highlight=False,
     )
+
+
+def _settle(store: StateLoad, settings: Settings) -> None:
+    """Let nothing be decided again that was decided before the store was lost and may be delivered again."""
+    from jobs import wiring
+
+    since = wiring.now() - dt.timedelta(seconds=settings.state_claim_seconds)
+    store.settle(wiring.dataset(settings, os.environ).scored_since(since), settings.state_claim_seconds)
 
 
 @contextmanager
@@ -153,7 +172,7 @@ def _source(
             after.callback(data.clear, run)
         if checkpoints is None or not checkpoints.there():
             task = progress.add_task("export from BigQuery", total=1)
-            data.stage(run)
+            data.stage(run, counted_only=bool(options.state or options.state_out))
             progress.advance(task)
         yield data.source(run, Path(folder))
         data.clear(run)

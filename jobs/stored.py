@@ -78,9 +78,8 @@ def batches(files: Iterable[Path], skip: int = 0, columns: Sequence[str] | None 
 def reported(rows: pa.Table, placed: bool) -> list[Reported]:
     """Return reports from rows of `feedback` that name the parties too.
 
-    Where transactions have places in history, so have the reports that history counted, and those without changed
-    nothing; if none has a place, each counts when it was received. Where transactions have none, both are taken by
-    the time at which things happened.
+    Where transactions have places in history, so have the reports that history counted; if none has a place, each
+    counts when it was received. Where transactions have none, both are taken by the time at which things happened.
     """
     names = (_ID, *PARTIES, "verdict")
     reported_at = whole(rows["reported_at"], 0)
@@ -88,13 +87,12 @@ def reported(rows: pa.Table, placed: bool) -> list[Reported]:
     has_places = placed and _PLACE in rows.column_names
     places = whole(rows[_PLACE], UNPLACED) if has_places else np.full(rows.num_rows, UNPLACED)
     times = (reported_at.tolist(), heard_at.tolist(), places.tolist())
-    found = [
+    return [
         Reported(id_, Parties(payer, payee, device), Said(Verdict(verdict), said_at), heard, place)
         for id_, payer, payee, device, verdict, said_at, heard, place in zip(
             *(rows[name].to_pylist() for name in names), *times, strict=True
         )
     ]
-    return [each for each in found if each.sequence != UNPLACED] or found
 
 
 def _parquet(path: Path, prefix: str) -> list[Path]:

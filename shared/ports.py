@@ -25,12 +25,18 @@ class Claim(NamedTuple):
     scored_at: int
 
 
+UNCOUNTED = -1
+"""The sequence of a transaction that history claimed while it was empty, so that it neither read nor counted."""
+STORED = -2
+"""The sequence of a transaction whose row is known to be stored: there is nothing left to decide."""
+
+
 class Observations(NamedTuple):
     """What history knew of each of n transactions just before it.
 
     `reads` is float32 [n, shared.features.history.READ_WIDTH]. `sequence` is int64 [n], the place of each transaction
-    in the order in which history saw them. `claims` holds the first claim of each transaction: its own, unless it has
-    been seen before.
+    in the order in which history saw them, UNCOUNTED or STORED. `claims` holds the first claim of each transaction:
+    its own, unless it has been seen before.
     """
 
     reads: NDArray[np.float32]
@@ -45,7 +51,8 @@ class History(Protocol):
         """Read history before each event, then count it, in order and once for each EndToEndId.
 
         An event that was observed before gets the very reads, place and claim of the first time and counts no more.
-        Raises Unavailable.
+        A history that has been emptied and not yet filled again claims events, but does not count them: what it would
+        read are accounts that seem never to have done anything. Raises Unavailable.
         """
         ...
 
@@ -73,7 +80,7 @@ class Verdicts(Protocol):
         """Count each verdict, or take back what it overrides, by `shared.features.verdicts`.
 
         Return after how many transactions each was counted, None where it changes nothing. Repeating a statement
-        changes nothing and gives the first answer. Raises Unavailable.
+        changes nothing and gives the first answer. Raises Unavailable, also while history is empty.
         """
         ...
 

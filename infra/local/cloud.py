@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -22,9 +23,11 @@ from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.pubsub_server import Kind, pubsub_server
 from infra.local.tables import create_tables
 from infra.local.valkey_server import valkey_server
+from shared.adapters.valkey_load import ValkeyLoad
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.settings import LOCAL_HMAC_KEY, Settings
+from shared.wiring import DAY_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEAD_LETTERS = "-dead"
@@ -192,6 +195,8 @@ class LocalCloud:
         views = tables.views(settings.project, settings.dataset, settings.maturity_days)
         create_tables(self.bigquery(), settings.dataset, tables.tables(), views)
         self._create_bucket()
+        with closing(ValkeyLoad.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
+            store.open()
         publisher = PublisherClient()
         for topic in (TRANSACTIONS, FEEDBACK):
             for name in (topic, topic + DEAD_LETTERS):

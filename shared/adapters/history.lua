@@ -108,9 +108,12 @@ local function store(seconds)
   end
 end
 
+-- Return how many transactions were counted; nil in a store that was never filled, or was emptied since.
 local function sequence()
-  return tonumber(call('GET', KEYS[1]) or 0)
+  return tonumber(call('GET', KEYS[1]) or nil)
 end
+
+local NO_READS = string.rep(pack('<f', NAN), READS.width)
 
 local function count_event(keys, at, facts)
   local function key(place) return string.sub(keys, at + 8 * place - 7, at + 8 * place) end
@@ -126,7 +129,8 @@ local function count_event(keys, at, facts)
 end
 
 -- claim seconds, record seconds, scored_at, model version, keys, facts, then the EndToEndId of each event.
--- Return the claim of each: the own one, or the first there was.
+-- Return the claim of each: the own one, or the first there was. An empty store claims, but reads and counts nothing:
+-- what it has lost would look like accounts that never did anything.
 local function observe()
   local claim_seconds, record_seconds, scored_at, version, keys, facts = unpack(ARGV, 2, 7)
   local before = sequence()
@@ -135,16 +139,20 @@ local function observe()
     local name = PREFIX .. 'e' .. ARGV[7 + i]
     local claim = claims[name] or call('GET', name)
     if not claim then
-      local own_facts = {unpack_struct(FACTS.format, facts, (i - 1) * FACTS.bytes + 1)}
-      counted = counted + 1
-      claim = pack('<d', counted) .. scored_at .. count_event(keys, (i - 1) * 40, own_facts) .. version
+      local place, reads = -1, NO_READS
+      if before then
+        local own_facts = {unpack_struct(FACTS.format, facts, (i - 1) * FACTS.bytes + 1)}
+        counted = counted + 1
+        place, reads = counted, count_event(keys, (i - 1) * 40, own_facts)
+      end
+      claim = pack('<d', place) .. scored_at .. reads .. version
     end
     claims[name], replies[i] = claim, claim
   end
   store(record_seconds)
   -- A claim that was there already lives on: it is wanted for as long as the transaction is delivered again.
   for name, claim in pairs(claims) do call('SET', name, claim, 'EX', claim_seconds) end
-  if counted > before then call('SET', KEYS[1], string.format('%.0f', counted)) end
+  if before and counted > before then call('SET', KEYS[1], string.format('%.0f', counted)) end
   return replies
 end
 
@@ -157,15 +165,27 @@ local function count_report(keys, at, fraud, sign)
   count_device(string.sub(keys, 17, 24), facts, reads)
 end
 
+-- Return the time at which the verdict in force was said first, which is how it was counted.
+local function counted_since(log, verdict)
+  local since
+  for at = #log - 16, 1, -17 do
+    local each, each_at = unpack_struct('<c1d', log, at)
+    if each ~= verdict then break end
+    since = each_at
+  end
+  return since
+end
+
 -- Count a verdict after what was said before, as shared.features.verdicts does.
--- Return the new last entry, and whether anything was counted; nothing if it changes nothing.
+-- Return the new last entry; nothing if it is older than what is in force, or the same report again.
 local function hear(log, keys, verdict, reported_at, counted)
   local changed = false
   if #log > 0 then
     local before, before_at = unpack_struct('<c1d', log, #log - 16)
-    if before_at > reported_at or before == verdict then return nil, nil end
+    if before_at > reported_at or (before == verdict and before_at == reported_at) then return nil end
+    if before == verdict then return pack('<c1dd', verdict, reported_at, -1) end
     if before ~= 'P' then
-      count_report(keys, before_at * 1e-6, before == 'F', -1)
+      count_report(keys, counted_since(log, before) * 1e-6, before == 'F', -1)
       changed = true
     end
   end
@@ -173,7 +193,7 @@ local function hear(log, keys, verdict, reported_at, counted)
     count_report(keys, reported_at * 1e-6, verdict == 'F', 1)
     changed = true
   end
-  return pack('<c1dd', verdict, reported_at, changed and counted or -1), changed
+  return pack('<c1dd', verdict, reported_at, changed and counted or -1)
 end
 
 -- Return the sequence at which a verdict was counted, -1 if it never was.
@@ -189,6 +209,7 @@ end
 -- Return for each the sequence at which it was counted, -1 if it never was.
 local function tell()
   local seconds, counted, logs, replies = ARGV[2], sequence(), {}, {}
+  if not counted then return redis.error_reply('EMPTY the store of history has to be filled first') end
   for i = 3, #ARGV, 4 do
     local name, verdict, reported_at = PREFIX .. 's' .. ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
     local log = logs[name] or call('GET', name) or ''
@@ -219,15 +240,25 @@ local function recall()
   return (#ARGV - 2) / 2
 end
 
+-- claim seconds, a claim, then EndToEndIds: transactions whose rows are stored need no other.
+local function settle()
+  for i = 4, #ARGV do call('SET', PREFIX .. 'e' .. ARGV[i], ARGV[3], 'EX', ARGV[2]) end
+  return #ARGV - 3
+end
+
 -- Return how many transactions this history has counted.
 local function counted()
-  return sequence()
+  return sequence() or 0
 end
 
 -- sequence: go on from here. Return 1, or 0 if this history has counted already.
 local function resume()
-  return call('SET', KEYS[1], ARGV[2], 'NX') and 1 or 0
+  if counted() > 0 then return 0 end
+  call('SET', KEYS[1], ARGV[2])
+  return 1
 end
 
-local commands = {observe = observe, tell = tell, fill = fill, recall = recall, counted = counted, resume = resume}
+local commands = {
+  observe = observe, tell = tell, fill = fill, recall = recall, settle = settle, counted = counted, resume = resume,
+}
 return commands[ARGV[1]]()

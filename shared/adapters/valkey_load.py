@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from shared.adapters.valkey_history import server_url
 from shared.adapters.valkey_script import LETTERS, script
-from shared.adapters.valkey_wire import SEQUENCE_KEY, Argument, encode_heard, fill_arguments
+from shared.adapters.valkey_wire import SEQUENCE_KEY, Argument, encode_heard, fill_arguments, settle_arguments
 from shared.errors import Misconfigured, Unavailable
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
@@ -57,6 +57,18 @@ class ValkeyLoad:
             advance(self._call(["recall", self._record_seconds, *arguments]))
         if not self._call(["resume", state.sequence]):
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
+
+    def open(self) -> None:
+        """Let an empty store count from the first transaction on. Raises Misconfigured, Unavailable."""
+        self.load(State.empty(), {}, lambda _: None)
+
+    def settle(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
+        """Say that these transactions have their rows, so that what is delivered again is not decided again.
+
+        Raises Unavailable.
+        """
+        for start in range(0, len(end_to_end_ids), _RECORDS):
+            self._call(settle_arguments(end_to_end_ids[start : start + _RECORDS], claim_seconds))
 
     def close(self) -> None:
         """Close the connection."""

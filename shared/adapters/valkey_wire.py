@@ -16,7 +16,7 @@ from shared.features.history import READ_WIDTH
 from shared.features.keys import keys_of
 from shared.features.state import LAYOUT_ID
 from shared.features.verdicts import Heard, Said
-from shared.ports import Claim, Observations, Statement
+from shared.ports import STORED, UNCOUNTED, Claim, Observations, Statement
 
 Argument = bytes | str | int
 
@@ -25,7 +25,7 @@ SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
 
 CLAIM = np.dtype([("sequence", "<f8"), ("scored_at", "<i8"), ("reads", "<f4", (READ_WIDTH,))])
 """What a claim begins with; the model version follows."""
-NEVER = -1
+NEVER = UNCOUNTED
 """The sequence of what was not counted."""
 _HEARD = struct.Struct("<cdd")
 _VERDICTS = {verdict.value[:1].encode(): verdict for verdict in Verdict}
@@ -77,6 +77,12 @@ def fill_arguments(
 ) -> list[Argument]:
     """Return the arguments of `fill`."""
     return ["fill", record_seconds, letter, keys.astype("<u8").tobytes(), records.astype("<f8").tobytes()]
+
+
+def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[Argument]:
+    """Return the arguments of `settle`."""
+    stored = np.array([(STORED, 0, np.full(READ_WIDTH, np.nan))], dtype=CLAIM).tobytes()
+    return ["settle", claim_seconds, stored, *end_to_end_ids]
 
 
 def encode_heard(log: Iterable[Heard]) -> bytes:

@@ -23,14 +23,14 @@ class Change(NamedTuple):
 
 
 def changes(before: Said | None, now: Said) -> list[Change]:
-    """Return what history has to count when `now` is said after `before`.
+    """Return what history has to count when `now` is said and what it has counted is `before`.
 
-    The later report is in force; a verdict that is repeated changes nothing, so each Pix counts at most once.
+    A verdict that is repeated changes nothing, so each Pix counts at most once.
 
     >>> changes(Said(Verdict.FRAUD, 10), Said(Verdict.LEGITIMATE, 20))
     [Change(fraud=True, reported_at=10, sign=-1), Change(fraud=False, reported_at=20, sign=1)]
     """
-    if before is not None and (before.reported_at > now.reported_at or before.verdict is now.verdict):
+    if before is not None and before.verdict is now.verdict:
         return []
     taken_back = [] if before is None or before.verdict is Verdict.PENDING else [_change(before, -1)]
     return taken_back if now.verdict is Verdict.PENDING else [*taken_back, _change(now, 1)]
@@ -48,7 +48,10 @@ class Heard(NamedTuple):
 
 
 class SaidLog:
-    """What was said about each Pix, by EndToEndId, so that a report that is repeated or older changes nothing."""
+    """What was said about each Pix, by EndToEndId: the latest report is in force, and an older one changes nothing.
+
+    A verdict that is repeated later stays counted as it was, but it is in force from then on.
+    """
 
     def __init__(self) -> None:
         self.heard: dict[str, list[Heard]] = {}
@@ -56,11 +59,33 @@ class SaidLog:
     def hear(self, end_to_end_id: str, now: Said, sequence: int) -> list[Change]:
         """Return what history has to count after `sequence` transactions, and take note."""
         log = self.heard.setdefault(end_to_end_id, [])
-        told = changes(log[-1].said if log else None, now)
-        if told or not log:
+        if log and log[-1].said.reported_at > now.reported_at:
+            return []
+        told = changes(_counted(log), now)
+        if told or not log or log[-1].said.reported_at < now.reported_at:
             log.append(Heard(now, sequence if told else None))
         return told
+
+    def repeat(self, end_to_end_id: str, now: Said) -> None:
+        """Take note of a report that history has heard without counting anything, if it repeats what is in force."""
+        log = self.heard.get(end_to_end_id)
+        if log and log[-1].said.verdict is now.verdict and log[-1].said.reported_at < now.reported_at:
+            log.append(Heard(now, None))
 
     def counted_at(self, end_to_end_id: str, said: Said) -> int | None:
         """Return the sequence at which it was counted, None if it never was."""
         return next((each.sequence for each in self.heard.get(end_to_end_id, ()) if each.said == said), None)
+
+
+def _counted(log: list[Heard]) -> Said | None:
+    """Return the verdict in force as it was said first, which is how it was counted.
+
+    >>> _counted([Heard(Said(Verdict.FRAUD, 10), 3), Heard(Said(Verdict.FRAUD, 30), None)])
+    Said(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10)
+    """
+    first = None
+    for each in reversed(log):
+        if first is not None and each.said.verdict is not first.verdict:
+            break
+        first = each.said
+    return first

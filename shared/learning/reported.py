@@ -32,7 +32,10 @@ class Reported(NamedTuple):
 
 
 class ReportQueue:
-    """Hand out reports as a replay reaches their place. Memory is bounded by the number of reports."""
+    """Hand out reports as a replay reaches their place. Memory is bounded by the number of reports.
+
+    Where some have a place, history counted these, and those without changed nothing but what is in force since when.
+    """
 
     def __init__(self, reports: Iterable[Reported]) -> None:
         every = list(reports)
@@ -40,10 +43,11 @@ class ReportQueue:
             (each for each in every if each.sequence != UNPLACED),
             key=lambda each: (each.sequence, each.said.reported_at, each.heard_at),
         )
-        self._timed = sorted(
+        unplaced = sorted(
             (each for each in every if each.sequence == UNPLACED),
             key=lambda each: (each.heard_at, each.said.reported_at),
         )
+        self._timed, self._repeated = ([], unplaced) if self._placed else (unplaced, [])
         self._sequences = np.array([each.sequence for each in self._placed], dtype=np.int64)
         self._times = np.array([each.heard_at for each in self._timed], dtype=np.int64)
         self.said = SaidLog()
@@ -77,7 +81,10 @@ class ReportQueue:
         """Return what is left, to count at `place`, after all transactions."""
         left = [*self._placed[self.given[0] :], *self._timed[self.given[1] :]]
         self.given = [len(self._placed), len(self._timed)]
-        return self._hear([(place, self._reached[0], each) for each in left])
+        told = self._hear([(place, self._reached[0], each) for each in left])
+        for each in sorted(self._repeated, key=lambda each: each.said.reported_at):
+            self.said.repeat(each.end_to_end_id, each.said)
+        return told
 
     def note(self) -> dict[str, Any]:
         """Return what was handed out, and what was said, for JSON."""

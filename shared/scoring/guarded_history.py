@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from shared.breaker import Breaker
 from shared.contract.event import Event
 from shared.errors import Unavailable
 from shared.incidents import Incident
 from shared.metrics import HISTORY, Metrics
-from shared.ports import Claim, History, Observations
+from shared.ports import UNCOUNTED, Claim, History, Observations
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class GuardedHistory:
         self._breaker = Breaker(FAILURES, pause, clock)
         self._metrics = metrics
         self._incident = Incident(log, "history unavailable", clock)
+        self._emptied = Incident(log, "history empty", clock)
 
     async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Read and count, or raise Unavailable, at once while the store is known to be away."""
@@ -40,8 +43,16 @@ class GuardedHistory:
             raise
         self._breaker.succeeded()
         self._incident.over()
-        self._metrics.add(HISTORY, 1, "answered")
+        self._note(int(np.count_nonzero(seen.sequence == UNCOUNTED)))
         return seen
+
+    def _note(self, uncounted: int) -> None:
+        """Tell of a store that answers and knows nothing, which lasts until somebody fills it."""
+        if uncounted:
+            self._emptied.happened(uncounted, reason="fill it: python -m jobs.replay tables --state")
+        else:
+            self._emptied.over()
+        self._metrics.add(HISTORY, 1, "empty" if uncounted else "answered")
 
     def _away(self, outcome: str, transactions: int, reason: str) -> None:
         self._metrics.add(HISTORY, 1, outcome)

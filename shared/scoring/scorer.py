@@ -17,7 +17,7 @@ from shared.features.columns import Columns
 from shared.features.history import READ_WIDTH
 from shared.features.vector import feature_matrix
 from shared.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
-from shared.ports import Claim, History
+from shared.ports import STORED, UNCOUNTED, Claim, History
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
 from shared.scoring.policy import Outcome, decide
@@ -64,8 +64,8 @@ class Scorer:
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
 
-    async def score(self, deliveries: Sequence[Delivery]) -> list[ScoreRow]:
-        """Return one row for each delivery."""
+    async def score(self, deliveries: Sequence[Delivery]) -> list[ScoreRow | None]:
+        """Return the row of each delivery, None for one whose row is stored already."""
         self._champion.look_if_due()
         bundle = self._champion.current
         own = Claim(bundle.version if bundle else None, self._now())
@@ -78,7 +78,7 @@ class Scorer:
         outcome = await self._decide(features, seen, own, bundle)
         rows = self._rows(deliveries, features, outcome, seen)
         times.append(perf_counter())
-        self._count(rows, times)
+        self._count([row for row in rows if row], times)
         return rows
 
     async def _observe(self, events: Sequence[Event], own: Claim) -> _Seen:
@@ -88,7 +88,7 @@ class Scorer:
         except Unavailable:
             reads = np.full((len(events), READ_WIDTH), np.nan, dtype=np.float32)
             return _Seen(reads, [own] * len(events), [None] * len(events))
-        return _Seen(seen.reads, seen.claims, seen.sequence.tolist())
+        return _Seen(seen.reads, seen.claims, [None if n == UNCOUNTED else n for n in seen.sequence.tolist()])
 
     async def _decide(self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None) -> Outcome:
         """Decide each transaction by the model that claimed it first."""
@@ -109,10 +109,13 @@ class Scorer:
 
     def _rows(
         self, deliveries: Sequence[Delivery], features: NDArray[np.float32], outcome: Outcome, seen: _Seen
-    ) -> list[ScoreRow]:
-        rows = []
+    ) -> list[ScoreRow | None]:
+        rows: list[ScoreRow | None] = []
         for i, (event, published_at) in enumerate(deliveries):
             score, reasons, claim, sequence = outcome.scores[i], outcome.reasons[i], seen.claims[i], seen.sequence[i]
+            if sequence == STORED:
+                rows.append(None)
+                continue
             if sequence is None:
                 reasons.append(NO_HISTORY)
             if score is None:
@@ -148,7 +151,7 @@ class Scorer:
 
 
 class _Seen(NamedTuple):
-    """What history knew of n transactions: reads [n, READ_WIDTH], who decides, and their places (None: not seen)."""
+    """What history knew of n transactions: reads [n, READ_WIDTH], who decides, and places (None: not counted)."""
 
     reads: NDArray[np.float32]
     claims: list[Claim]

@@ -43,8 +43,9 @@ def score_intake(
     async def store(deliveries: Sequence[Delivery]) -> list[int]:
         rows = await scorer.score(deliveries)
         began = perf_counter()
-        refused = await score_events.append(rows)
+        kept = [(place, row) for place, row in enumerate(rows) if row]
+        refused = await score_events.append([row for _, row in kept])
         metrics.record(STAGE, perf_counter() - began, "append")
-        return refused
+        return [kept[i][0] for i in refused]
 
     return Intake(TRANSACTIONS, decode, store, quarantine, now, limits, telling)

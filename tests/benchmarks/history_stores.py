@@ -23,6 +23,7 @@ from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.adapters.valkey_history import ValkeyHistory
 from shared.contract.event import Event
 from shared.ports import Claim, History
+from tests.contract.history_stores import opened
 from tests.unit.streams import event, pseudonym
 
 SIZES = (64, 256)
@@ -81,6 +82,7 @@ async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict
             for server in servers:
                 history = ValkeyHistory.connect(server.url, 5, 60, 900, 86_400)
                 await history.redis.flushall()
+                await asyncio.to_thread(opened, server)
                 await history.observe([event()], CLAIM)
                 found[server.kind] = await cost(history, events, size, history)
                 await history.close()

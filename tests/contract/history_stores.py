@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from infra.local.processes import Supervisor
 from infra.local.valkey_server import Kind, ValkeyServer, find_server, valkey_server
 from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.adapters.valkey_history import ValkeyHistory
+from shared.adapters.valkey_load import ValkeyLoad
 from shared.ports import History, Verdicts
 
 Result = TypeVar("Result")
@@ -52,7 +53,13 @@ class Store:
         if self.server is None:
             self.history = MemoryHistoryAdapter()
         else:
-            self.run(self._clients[0].redis.flushall())
+            self.empty()
+            opened(self.server)
+        return self.history
+
+    def empty(self) -> SharedHistory:
+        """Lose all that the server knew, as when it is started anew."""
+        self.run(self._clients[0].redis.flushall())
         return self.history
 
     def close(self) -> None:
@@ -77,4 +84,11 @@ def running(kind: str, directory: Path, supervisor: Supervisor) -> ValkeyServer:
         pytest.skip("neither valkey-server nor redis-server is installed, so history was not tested on a real one")
     server = valkey_server(directory, "installed" if kind == "installed" else "embedded")
     supervisor.start(server.child)
+    opened(server)
     return server
+
+
+def opened(server: ValkeyServer) -> None:
+    """Let an empty server count."""
+    with closing(ValkeyLoad.connect(server.url, 86_400)) as load:
+        load.open()

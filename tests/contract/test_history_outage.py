@@ -31,7 +31,7 @@ from shared.serving.intake import ACK
 from shared.serving.score_service import score_intake
 from shared.wiring import now
 from tests.builders import encoded, push_body, transaction
-from tests.contract.history_stores import SERVERS, running
+from tests.contract.history_stores import SERVERS, opened, running
 from tests.told import telling
 from tests.unit.streams import event
 
@@ -100,6 +100,8 @@ def test_scoring_goes_on_without_the_store_and_with_it_again_once_it_is_back(ser
         assert 0 < calls["failed"] < calls["skipped"]
         server.child.start()
         server.child.wait_ready()
+        assert knows(await stream.deliver(5)) == {False}, "it answers, but knows nothing"
+        await asyncio.to_thread(opened, server)
         until = time.monotonic() + PATIENCE
         while knows(await stream.deliver(5)) != {True}:
             assert time.monotonic() < until, "history did not come back"

@@ -19,12 +19,13 @@ from shared.adapters.valkey_load import ValkeyLoad
 from shared.adapters.valkey_wire import SEQUENCE_KEY, observations, observe_arguments
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
-from shared.errors import Misconfigured
+from shared.errors import Misconfigured, Unavailable
 from shared.features.facts import Report
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
+from shared.features.state import State
 from shared.features.verdicts import Said, SaidLog
-from shared.ports import Claim, Observations, Parties, Statement
+from shared.ports import STORED, UNCOUNTED, Claim, Observations, Parties, Statement
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.unit.reference_history import ReferenceHistory
 from tests.unit.streams import DEVICES, MORNING, event, events
@@ -141,6 +142,48 @@ def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: St
     assert frauds() == [0.0, 0.0, 0.0]
 
 
+def test_a_repeated_verdict_stays_in_force_against_an_older_report_and_is_taken_back_as_it_was_counted(
+    bench: Store,
+) -> None:
+    history, pix = bench.fresh(), event(0, 1)
+    bench.run(history.observe([pix], FIRST))
+    fraud, again = about(pix, Verdict.FRAUD, 1), about(pix, Verdict.FRAUD, 30)
+    assert bench.run(history.tell([fraud, again, about(pix, Verdict.LEGITIMATE, 20), again])) == [1, None, None, None]
+    names = ("payee_frauds_received_30d", "payee_cleared_received_30d")
+
+    def frauds() -> list[float]:
+        reads = bench.run(history.observe([event(2, 1, 31 * 3600)], FIRST)).reads[0]
+        return [float(reads[READ_NAMES.index(name)]) for name in names]
+
+    assert frauds()[0] > 0.9
+    assert frauds()[1] == 0
+    assert bench.run(history.tell([about(pix, Verdict.LEGITIMATE, 30.5)])) == [3]
+    assert frauds() == pytest.approx([0, 1], abs=0.01)
+    assert abs(frauds()[0]) < 1e-9  # nothing is left of it
+
+
+def test_a_store_that_was_emptied_decides_once_counts_nothing_and_goes_on_once_it_is_filled(served: Store) -> None:
+    history, lost, missed, later = served.fresh(), event(0, 1), event(0, 1, 5), event(0, 1, 10)
+    assert served.server
+    served.run(history.observe([lost], FIRST))
+    served.empty()
+    blind = served.run(history.observe([missed, missed], FIRST))
+    assert (blind.sequence.tolist(), bool(np.isnan(blind.reads).all())) == ([UNCOUNTED] * 2, True)
+    with pytest.raises(Unavailable):
+        served.run(history.tell([about(lost, Verdict.FRAUD, 1)]))
+
+    before, load = MemoryHistoryAdapter(), ValkeyLoad.connect(served.server.url, 86_400)
+    served.run(before.observe([lost], FIRST))
+    load.settle([lost.end_to_end_id], 900)
+    load.load(before.history.state(), {}, lambda _: None)
+    load.close()
+    assert_same(served.run(history.observe([missed, missed], LATER)), blind)
+    seen = served.run(history.observe([lost, later], LATER))
+    assert seen.sequence.tolist() == [STORED, 2]
+    expected = served.run(before.observe([later], LATER)).reads[0]
+    np.testing.assert_allclose(seen.reads[1], expected, rtol=1.2e-7, atol=1e-7)
+
+
 def test_an_account_of_many_frauds_hands_on_the_taint_of_one(bench: Store) -> None:
     history, scams = bench.fresh(), [event(0, 1, i) for i in range(3)]
     bench.run(history.observe(scams, FIRST))
@@ -211,7 +254,7 @@ def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> 
 
 def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:
     clock = [0.0]
-    server, pix = Server(lambda: clock[0]), event()
+    server, pix = Server(lambda: clock[0], State.empty()), event()
 
     def place(at: float) -> int:
         clock[0] = at

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from infra.local.valkey.resp import Failure
 from shared.adapters.valkey_script import FACTS_WIDTH, LETTERS
 from shared.adapters.valkey_wire import CLAIM, NEVER, decode_heard
 from shared.contract.fields import Verdict
 from shared.features.facts import Facts, Report
-from shared.features.history import MemoryHistory
+from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.layout import LAYOUTS, WEIGHTS
 from shared.features.state import Records, State
 from shared.features.verdicts import Said, SaidLog
@@ -32,6 +34,7 @@ class Store:
             b"tell": self._tell,
             b"fill": self._fill,
             b"recall": self._recall,
+            b"settle": self._settle,
             b"counted": lambda _: self.history.sequence,
             b"resume": self._resume,
         }
@@ -39,6 +42,7 @@ class Store:
     def clear(self, state: State | None = None) -> None:
         """Forget everything, and start from a state."""
         self.history = MemoryHistory(state)
+        self._opened = state is not None
         self._claims: dict[bytes, tuple[float, bytes]] = {}  # in the order in which they end
         self._said = SaidLog()
         self._filled: dict[str, dict[int, bytes]] = {letter: {} for letter in LETTERS.values()}
@@ -57,21 +61,34 @@ class Store:
         self._forget_claims()
         first = {id_: place for place, id_ in reversed(list(enumerate(ids))) if id_ not in self._claims}
         places = np.array(sorted(first.values()), dtype=np.int64)
-        reads = self.history.count(_facts(keys, numbers)[places])
+        reads = self._count(_facts(keys, numbers)[places], len(places))
         ends = self._now() + int(claim_seconds)
         for place, read in zip(places.tolist(), reads, strict=True):
-            self.history.sequence += 1
-            head = np.array([(self.history.sequence, *struct.unpack("<q", scored_at), read)], dtype=CLAIM)
+            self.history.sequence += self._opened
+            sequence = self.history.sequence if self._opened else NEVER
+            head = np.array([(sequence, *struct.unpack("<q", scored_at), read)], dtype=CLAIM)
             self._claims[ids[place]] = (ends, head.tobytes() + version)
         for id_ in dict.fromkeys(ids):
             self._claims[id_] = (ends, self._claims.pop(id_)[1])
         return [self._claims[id_][1] for id_ in ids]
+
+    def _count(self, facts: Facts, count: int) -> NDArray[np.float32]:
+        return self.history.count(facts) if self._opened else np.full((count, READ_WIDTH), np.nan, dtype=np.float32)
+
+    def _settle(self, arguments: Sequence[bytes]) -> int:
+        claim_seconds, claim, *ids = arguments
+        for id_ in ids:
+            self._claims.pop(id_, None)
+            self._claims[id_] = (self._now() + int(claim_seconds), claim)
+        return len(ids)
 
     def _forget_claims(self) -> None:
         while self._claims and next(iter(self._claims.values()))[0] <= self._now():
             del self._claims[next(iter(self._claims))]
 
     def _tell(self, arguments: Sequence[bytes]) -> list[int]:
+        if not self._opened:
+            raise Failure("EMPTY the store of history has to be filled first")
         counted = []
         for place in range(1, len(arguments), 4):
             id_, verdict, reported_at, keys = arguments[place : place + 4]
@@ -108,6 +125,7 @@ class Store:
             tables.append(Records(np.array(list(filled), dtype=np.uint64), records))
             filled.clear()
         self.history = MemoryHistory(State(tuple(tables), int(arguments[0])))
+        self._opened = True
         return 1
 
 
