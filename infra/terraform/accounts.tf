@@ -31,6 +31,14 @@ resource "google_project_iam_member" "query_jobs" {
   member  = google_service_account.parts[each.key].member
 }
 
+resource "google_project_iam_member" "metrics" {
+  for_each = toset(["label", "score"])
+
+  project = var.project_id
+  role    = "roles/monitoring.metricWriter"
+  member  = google_service_account.parts[each.key].member
+}
+
 resource "google_project_iam_member" "build_logs" {
   project = var.project_id
   role    = "roles/logging.logWriter"

@@ -1,6 +1,6 @@
-# Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). A column that is
-# added there is added here; whatever BigQuery cannot do in place, Terraform would have to do by making the table anew,
-# which deletion_protection refuses.
+# Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). Both Terraform and
+# infra/migrate.py bring the dataset to what they say, in that order; but what BigQuery cannot do in place,
+# migrate refuses with a reason, while Terraform would make the table anew, which only deletion_protection prevents.
 
 locals {
   contract = "${path.module}/../../shared/contract/bigquery"

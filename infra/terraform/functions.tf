@@ -32,6 +32,12 @@ locals {
     PIX_MATURITY_DAYS    = tostring(var.maturity_days)
     PIX_STATE            = local.state_url
   }
+
+  # Read by the OpenTelemetry exporter: where metrics go, and where they come from, which Google's endpoint insists on.
+  telemetry = {
+    OTEL_EXPORTER_OTLP_ENDPOINT = var.metrics_endpoint
+    OTEL_RESOURCE_ATTRIBUTES    = "cloud.region=${var.region}"
+  }
 }
 
 data "archive_file" "sources" {
@@ -106,7 +112,7 @@ resource "google_cloud_run_v2_service" "functions" {
       }
 
       dynamic "env" {
-        for_each = merge(local.settings, var.settings)
+        for_each = merge(local.settings, local.telemetry, var.settings)
         content {
           name  = env.key
           value = env.value
@@ -168,10 +174,11 @@ resource "google_cloud_run_v2_service" "functions" {
     google_bigquery_table_iam_member.append,
     google_bigquery_table_iam_member.lookup,
     google_project_iam_member.build_logs,
+    google_project_iam_member.metrics,
     google_project_iam_member.query_jobs,
     google_secret_manager_secret_iam_member.readers,
     google_storage_bucket_iam_member.build,
-    google_storage_bucket_iam_member.models,
+    google_storage_bucket_iam_member.folders,
   ]
 }
 

@@ -12,17 +12,20 @@ resource "google_monitoring_notification_channel" "email" {
   labels       = { email_address = each.key }
 }
 
-# Lines that functions and jobs log (jsonPayload.message), counted. One line may be about a whole batch.
+# Lines that functions and jobs log (jsonPayload.message), counted. One line may be about a whole batch, or an incident
+# that goes on for a while.
 
 locals {
   logged = {
     append_broken       = { messages = ["append stream broken"], of = local.logs_of_functions }
     bucket_unavailable  = { messages = ["bucket unavailable"], of = local.logs_of_functions }
     failed              = { messages = ["failed"], of = local.logs_of_functions }
+    history_empty       = { messages = ["history empty"], of = local.logs_of_functions }
     history_unavailable = { messages = ["history unavailable"], of = local.logs_of_functions }
     job_failed          = { messages = ["job failed"], of = local.logs_of_jobs }
     model_refused       = { messages = ["model refused", "pointer refused"], of = local.logs_of_functions }
     model_swapped       = { messages = ["model swapped"], of = local.logs_of_functions }
+    overloaded          = { messages = ["overloaded"], of = local.logs_of_functions }
     quarantined         = { messages = ["quarantined"], of = local.logs_of_functions }
     retry_later         = { messages = ["retry later"], of = local.logs_of_functions }
     unknown_reported    = { messages = ["unknown transactions reported"], of = local.logs_of_functions }
@@ -75,6 +78,17 @@ locals {
       period   = 300
       duration = 0
       todo     = "The last line of its output says why, as does pix.model_ledger. What serves is untouched."
+    }
+    history_empty = {
+      title    = "The store of history was emptied"
+      severity = "CRITICAL"
+      filter   = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.lines["history_empty"].name}\" AND resource.type=\"cloud_run_revision\""
+      aligner  = "ALIGN_DELTA"
+      reducer  = "REDUCE_SUM"
+      above    = 0
+      period   = 60
+      duration = 0
+      todo     = "It counts nothing until jobs.replay has filled it again from the tables (job pix-operate)."
     }
     history_memory = {
       title    = "The store of history fills up"

@@ -35,6 +35,7 @@ resource "google_project_service" "apis" {
     "servicenetworking.googleapis.com",
     "sqladmin.googleapis.com",
     "storage.googleapis.com",
+    "telemetry.googleapis.com",
   ])
 
   service            = each.key

@@ -73,25 +73,30 @@ resource "google_storage_bucket" "buckets" {
   depends_on = [google_project_service.apis]
 }
 
-# The score function and the drift job read models. The right to list comes with it, on the bucket alone: without it
-# Cloud Storage answers 403 rather than 404 where there is no object yet, which reads as an outage.
-resource "google_storage_bucket_iam_member" "models" {
-  for_each = toset(["drift", "score"])
+# Parts that need only some of the objects. The right to list comes with it, on the bucket alone: without it Cloud Storage
+# answers 403 rather than 404 where there is no object yet, which reads as an outage.
+resource "google_storage_bucket_iam_member" "folders" {
+  for_each = {
+    drift_exports = { part = "drift", folder = "exports", role = "roles/storage.objectUser" }
+    drift_models  = { part = "drift", folder = "models", role = "roles/storage.objectViewer" }
+    score_models  = { part = "score", folder = "models", role = "roles/storage.objectViewer" }
+  }
 
   bucket = google_storage_bucket.buckets["models"].name
-  role   = "roles/storage.objectViewer"
-  member = google_service_account.parts[each.key].member
+  role   = each.value.role
+  member = google_service_account.parts[each.value.part].member
 
   condition {
-    title      = "models-only"
+    title      = "only-${each.value.folder}"
     expression = <<-CEL
       resource.type == "storage.googleapis.com/Bucket" ||
-      resource.name.startsWith("projects/_/buckets/${google_storage_bucket.buckets["models"].name}/objects/models/")
+      resource.name.startsWith("projects/_/buckets/${google_storage_bucket.buckets["models"].name}/objects/${each.value.folder}/")
     CEL
   }
 }
 
-resource "google_storage_bucket_iam_member" "model_keepers" {
+# Parts that keep models, snapshots and what passes through.
+resource "google_storage_bucket_iam_member" "keepers" {
   for_each = toset(["operate", "retire", "retrain"])
 
   bucket = google_storage_bucket.buckets["models"].name

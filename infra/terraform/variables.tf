@@ -230,6 +230,12 @@ variable "maximum_backoff_seconds" {
   }
 }
 
+variable "metrics_endpoint" {
+  description = "Where the functions send metrics by OTLP; empty: nowhere. Another collector has to be reachable from the subnet."
+  type        = string
+  default     = "https://telemetry.googleapis.com"
+}
+
 variable "mlflow_database_availability" {
   description = "ZONAL or REGIONAL. Nothing that serves needs MLflow; a retraining does."
   type        = string
@@ -383,15 +389,21 @@ variable "settings" {
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
+      "OTEL_METRIC_EXPORT_INTERVAL",
       "PIX_AHEAD_SECONDS",
       "PIX_APPEND_TIMEOUT_SECONDS",
       "PIX_BATCHES_IN_FLIGHT",
       "PIX_BATCH_MAX",
       "PIX_DEADLINE_SECONDS",
+      "PIX_DRAIN_SECONDS",
+      "PIX_LOG_SECONDS",
       "PIX_POINTER_TTL_SECONDS",
+      "PIX_QUEUE_MAX",
+      "PIX_QUEUE_SECONDS",
       "PIX_STATE_CALL_SECONDS",
       "PIX_STATE_CLAIM_SECONDS",
       "PIX_STATE_CONNECT_SECONDS",
+      "PIX_STATE_PAUSE_SECONDS",
       "PIX_STATE_RECORD_DAYS",
     ])) == 0
     error_message = "Only the settings listed in variables.tf can be given; the others follow from resources."

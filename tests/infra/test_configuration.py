@@ -1,0 +1,101 @@
+"""The Terraform configuration is whole and in order: formatted, every name defined and used, every variable described."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.infra.configuration import FOLDER, Configuration, arguments, plain, references
+
+LONGEST_LINE = 150
+FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".tf", ".tfbackend", ".example"))
+
+
+@pytest.fixture(scope="module")
+def configuration() -> Configuration:
+    return Configuration.read()
+
+
+def test_terraform_formats_the_files_as_they_are():
+    terraform = shutil.which("terraform")
+    if not terraform:
+        pytest.skip("terraform is not installed, so only the plain checks of layout are made")
+    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    done = subprocess.run(
+        [terraform, "fmt", "-check", "-recursive", "-diff", str(FOLDER)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_is_laid_out_plainly(path):
+    text = path.read_text("utf-8")
+    assert text.endswith("\n")
+    assert "\n\n\n" not in text
+    assert "\t" not in text
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    for opening in re.findall(r"^(?! *#)( *)[^\n]*\{\n\n", text, re.M):
+        pytest.fail(f"an empty line after an opening brace, {len(opening)} deep")
+
+
+def test_every_variable_and_output_is_described_in_a_sentence(configuration):
+    for block in configuration.of("variable", "output"):
+        assert plain(block.body["description"]).rstrip().endswith("."), block.address
+    for block in configuration.of("variable"):
+        assert "type" in block.body, block.address
+
+
+@pytest.mark.parametrize("kind", ["variable", "output"])
+def test_they_are_in_alphabetical_order(configuration, kind):
+    names = [block.labels[0] for block in configuration.of(kind)]
+    assert names == sorted(names)
+
+
+def test_what_must_be_given_is_in_the_example_and_nothing_else_is_unknown_there(configuration):
+    given = set(re.findall(r"^(\w+) +=", (FOLDER / "terraform.tfvars.example").read_text("utf-8"), re.M))
+    known = {block.labels[0]: "default" in block.body for block in configuration.of("variable")}
+    assert {name for name, default in known.items() if not default} <= given <= set(known)
+
+
+def test_every_environment_has_a_state_of_its_own(configuration):
+    environments = re.findall(r'"(\w+)"', str(configuration.variable("environment")["validation"]))
+    buckets = {}
+    for name in environments:
+        backend = FOLDER / "environments" / f"{name}.gcs.tfbackend"
+        if backend.exists():
+            buckets[name] = re.search(r'^bucket = "(.*)"$', backend.read_text("utf-8"), re.M)[1]
+    assert set(buckets) == {"staging", "production"}
+    assert len(set(buckets.values())) == len(buckets)
+
+
+def test_every_name_that_is_referred_to_is_defined(configuration):
+    defined = {block.address for block in configuration.blocks if block.labels}
+    local = set(configuration.locals())
+    for block in configuration.blocks:
+        for path in references(block.body):
+            if path[0] == "var":
+                assert ".".join(path[:2]) in defined, (block.file, path)
+            elif path[0] == "local":
+                assert path[1] in local, (block.file, path)
+            elif path[0] in ("data", "ephemeral"):
+                assert ".".join(path[:3]) in defined, (block.file, path)
+            elif re.match(r"(google|archive|random)_", path[0]):
+                assert ".".join(path[:2]) in defined, (block.file, path)
+
+
+def test_every_variable_local_value_and_data_source_is_used(configuration):
+    used = {
+        ".".join(path[:3] if path[0] in ("data", "ephemeral") else path[:2])
+        for block in configuration.blocks
+        for path in references(
+            {name: value for name, value in arguments(block.body).items() if block.kind != "variable"}
+        )
+    }
+    named = {block.address for block in configuration.of("variable", "data", "ephemeral")}
+    assert not (named | {f"local.{name}" for name in configuration.locals()}) - used

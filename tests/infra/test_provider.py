@@ -1,0 +1,83 @@
+"""Every attribute and block is one that the pinned version of the provider knows, and none that it requires lacks."""
+
+from collections import Counter
+
+import pytest
+
+from tests.infra.configuration import Block, Configuration, arguments, is_blocks, nested, plain, references
+from tests.infra.provider_schema import Argument, stored
+
+META = {"connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
+PROVIDED = [block for block in Configuration.read().of("resource", "data", "ephemeral")]
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return stored()
+
+
+def test_the_pinned_versions_are_those_that_the_schema_is_of(schema):
+    (terraform,) = Configuration.read().of("terraform")
+    pinned = arguments(terraform.body["required_providers"][0])
+    assert {plain(each["source"]): plain(each["version"]) for each in pinned.values()} == schema.versions
+
+
+@pytest.mark.parametrize("block", PROVIDED, ids=lambda block: block.address)
+def test_a_block_holds_what_its_provider_knows(block: Block, schema):
+    kind = schema.kinds[f"{'data' if block.kind == 'data' else 'resource'}.{block.labels[0]}"]
+    own = {name: value for name, value in arguments(block.body).items() if name not in META}
+    if block.kind == "ephemeral":
+        assert set(own) <= set(kind.arguments)
+        return
+    faults = list(_faults(block.address, own, kind.arguments))
+    assert not faults, faults
+
+
+def _faults(place: str, body: dict, known: dict[str, Argument]):
+    blocks = list(nested(body))
+    names = {name for name, _ in blocks}
+    plainly = {name: value for name, value in arguments(body).items() if not is_blocks(value)}
+    for name, value in plainly.items():
+        if name not in known or known[name].block is not None:
+            yield f"{place}: there is no argument {name}"
+        elif not _fits(value, known[name].type):
+            yield f"{place}: {name} is no {known[name].type}"
+    for name, inner in blocks:
+        if name not in known or known[name].block is None:
+            yield f"{place}: there is no block {name}"
+        else:
+            yield from _faults(f"{place}.{name}", inner, known[name].block)
+    for name, times in Counter(name for name, _ in blocks).items():
+        if times > 1 and name in known and not known[name].many:
+            yield f"{place}: there can be one block {name}"
+    yield from (
+        f"{place}: {name} is missing"
+        for name, each in known.items()
+        if each.required and name not in names | set(plainly)
+    )
+
+
+def _fits(value: object, type_: str) -> bool:
+    """Tell whether a literal is of the type; an expression may be of any."""
+    if value is None or (isinstance(value, str) and "${" in value):
+        return True
+    if isinstance(value, dict):
+        return type_.startswith("map")
+    if isinstance(value, list):
+        return type_.startswith("list")
+    if isinstance(value, bool):
+        return type_ == "boolean"
+    if isinstance(value, int | float):
+        return type_ == "number"
+    return type_ == "string"
+
+
+def test_every_attribute_that_is_referred_to_exists(schema):
+    configuration = Configuration.read()
+    for block in configuration.blocks:
+        for path in references(block.body):
+            mode = "data" if path[0] == "data" else "resource"
+            type_, attribute = (path[1:2], path[3:4]) if mode == "data" else (path[:1], path[2:3])
+            kind = schema.kinds.get(f"{mode}.{''.join(type_)}")
+            if kind and attribute:
+                assert attribute[0] in {*kind.arguments, *kind.attributes}, (block.file, path)
