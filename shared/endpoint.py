@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import logs
+from shared.incidents import Incident
 from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
 from shared.settings import Settings
 
@@ -52,6 +54,7 @@ class Endpoint(Generic[Item]):
         self._wire = wire
         self._intake: Intake[Item] | None = None
         self._framework: ASGIApp | None = None
+        self._failed = Incident(log, "failed", time.monotonic)
 
     async def __call__(self, request: Request) -> Response:
         """Return the response to a request that came by way of the framework, and be asked directly from now on."""
@@ -73,8 +76,8 @@ class Endpoint(Generic[Item]):
             if self._intake is None:  # now, as it needs a running event loop, and importing must touch nothing
                 self._intake = self._wired()
             return await self._intake.handle(body) if method == "POST" else WARM
-        except Exception:  # an entry point
-            log.exception("failed", extra={"fields": logs.trace(os.environ, Headers(scope=scope))})
+        except Exception as error:  # noqa: BLE001 (an entry point)
+            self._failed.happened(error=error, **logs.trace(os.environ, Headers(scope=scope)))
             return FAILED
 
     def _wired(self) -> Intake[Item]:

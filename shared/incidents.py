@@ -10,7 +10,10 @@ QUIET_SECONDS = 5.0
 
 
 class Incident:
-    """Say once that `message` begins, and how often it happened once it has not for QUIET_SECONDS."""
+    """Say once that `message` begins, and how often it happened once it has not for QUIET_SECONDS.
+
+    Where nobody calls `over`, the next time says so first.
+    """
 
     def __init__(self, log: logging.Logger, message: str, clock: Callable[[], float]) -> None:
         self._log = log
@@ -20,13 +23,14 @@ class Incident:
         self._latest = 0.0
         self._times = 0
 
-    def happened(self, times: int = 1, **fields: object) -> None:
-        """Count it; the first time says so, with `fields`."""
+    def happened(self, times: int = 1, error: BaseException | None = None, **fields: object) -> None:
+        """Count it; the first time says so, with `fields` and the stack of `error`."""
+        self.over()
         self._latest = self._clock()
         self._times += times
         if self._began is None:
             self._began = self._latest
-            self._log.error(self._message, extra={"fields": fields})
+            self._log.error(self._message, extra={"fields": fields}, exc_info=error)
 
     def over(self) -> None:
         """Say that it is over, if it was on and has been quiet for long enough; cheap where nothing was wrong."""

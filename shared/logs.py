@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -42,7 +43,7 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(entry, enc_hook=str).decode()
 
 
-def trace(env: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, str]:
+def trace(env: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
     """Return the field by which Cloud Logging shows a line beside its request, if the request has a trace.
 
     Source: W3C Trace Context, `traceparent`; Cloud Logging, special fields of structured logs.

@@ -73,6 +73,9 @@ class Intake(Generic[Item]):
             return SLOW_DOWN
         except Unavailable as error:
             return self._retry_later(error)
+        except Exception:
+            self._metrics.add(MESSAGES, 1, "failed")
+            raise
         return ACK
 
     async def drain(self, seconds: float) -> None:
@@ -116,10 +119,14 @@ class Intake(Generic[Item]):
             return error
 
     async def _stored(self, items: Sequence[Item]) -> list[Exception | None]:
+        """Store items. A fault that one of them brings, which we did not foresee, must not fail those beside it."""
         try:
             refused = set(await self._store(items))
         except Unavailable as error:
             return [error] * len(items)
+        except Exception as error:  # noqa: BLE001 (as said)
+            half = len(items) // 2
+            return [*await self._stored(items[:half]), *await self._stored(items[half:])] if half else [error]
         self._metrics.add(MESSAGES, len(items) - len(refused), "stored")
         self._unavailable.over()
         self._overloaded.over()

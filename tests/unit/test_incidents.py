@@ -3,13 +3,15 @@
 import asyncio
 import logging
 
+import numpy as np
 import pytest
 
 from shared.breaker import Breaker
 from shared.errors import Unavailable
 from shared.incidents import QUIET_SECONDS, Incident
+from shared.logs import JsonFormatter
 from shared.metrics import HISTORY, Metrics
-from shared.ports import Claim
+from shared.ports import Claim, Observations
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
 
 
@@ -60,6 +62,26 @@ def test_what_comes_and_goes_is_one_incident_and_what_comes_back_later_another(c
     assert [message for _, message, _ in lines(caplog)] == ["away", "away: over", "away"]
 
 
+def test_where_nobody_says_that_it_is_over_the_next_time_does(caplog, clock):
+    incident = Incident(logging.getLogger("test"), "failed", clock)
+    for pause in (1.0, 1.0, QUIET_SECONDS, 1.0):
+        incident.happened()
+        clock.now += pause
+    assert [message for _, message, _ in lines(caplog)] == ["failed", "failed: over", "failed"]
+
+
+def test_the_first_line_has_the_stack(caplog, clock):
+    incident = Incident(logging.getLogger("test"), "failed", clock)
+    for _ in range(2):
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError as error:
+            incident.happened(error=error)
+    (line,) = map(JsonFormatter().format, caplog.records)
+    assert "ZeroDivisionError" in line
+    assert "test_the_first_line_has_the_stack" in line
+
+
 def test_a_breaker_opens_after_failures_in_a_row_only(clock):
     breaker = Breaker(3, 5.0, clock)
     for _ in range(10):
@@ -105,11 +127,11 @@ class Store:
         self.calls = 0
         self.away = True
 
-    async def observe(self, events, _claim):
+    async def observe(self, events, claim):
         self.calls += 1
         if self.away:
             raise Unavailable("timed out")
-        return events
+        return Observations(np.zeros((len(events), 1)), np.ones(len(events), dtype=np.int64), [claim] * len(events))
 
 
 def test_a_store_that_is_away_is_asked_a_few_times_and_then_once_in_a_pause(caplog, clock):

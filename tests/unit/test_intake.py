@@ -43,6 +43,8 @@ class World:
         await self.gate.wait()
         if self.error:
             raise self.error
+        if any(item.amount == "666.00" for item in items):
+            raise ZeroDivisionError
         self.stored += items
         return []
 
@@ -76,6 +78,19 @@ def test_a_message_that_cannot_be_read_harms_none_beside_it():
     assert {row.reason for row in world.quarantine.rows} == {"not_json", "not_an_envelope"}
     assert world.counted() == [2, 2, 0, 0]
     assert world.told.metrics.value(QUARANTINED, "not_json") == 1
+
+
+def test_one_that_brings_the_batch_down_fails_alone():
+    async def scenario():
+        world = World()
+        good = [transaction() for _ in range(11)]
+        return world, await world.deliver(*good[:7], transaction(amount="666.00"), *good[7:])
+
+    world, answers = run(scenario)
+    assert isinstance(answers.pop(7), ZeroDivisionError)
+    assert answers == [ACK] * 11
+    assert len({item.end_to_end_id for item in world.stored}) == len(world.stored) == 11
+    assert world.told.metrics.value(MESSAGES, "failed") == 1
 
 
 def test_while_the_store_is_away_what_cannot_be_read_is_set_aside_all_the_same():
