@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.moving import Mover
+from shared.adapters.append_rows import WriteService
 from shared.adapters.bigquery_write import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
 from shared.contract.tables import table
 from shared.settings import Settings
-from shared.wiring import DAY_SECONDS, write_client
+from shared.wiring import DAY_SECONDS
 
 if TYPE_CHECKING:
     from google.cloud import bigquery
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from shared.adapters.bigquery_ledger import BigQueryLedger
     from shared.adapters.bigquery_load import BulkLoad
     from shared.adapters.mlflow_tracking import MlflowRegistry
+    from shared.adapters.pubsub_dead_letters import DeadLetters
     from shared.adapters.valkey_load import ValkeyLoad
     from shared.learning.drift import Recent
     from shared.learning.retire import Retiring
@@ -106,6 +108,13 @@ def state_load(settings: Settings, url: str) -> ValkeyLoad:
     return ValkeyLoad.connect(url, settings.state_record_days * DAY_SECONDS)
 
 
+def dead_letters(settings: Settings, topic: str) -> DeadLetters:
+    """Return the dead letters of a topic."""
+    from shared.adapters.pubsub_dead_letters import DeadLetters
+
+    return DeadLetters.connect(settings.project, topic)
+
+
 def dataset(settings: Settings, environment: Mapping[str, str]) -> Dataset:
     """Return the tables to read rows from."""
     from jobs.dataset import Dataset
@@ -150,9 +159,9 @@ def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger
     from shared.adapters.bigquery_query import BigQueryQueries
 
     def open_table() -> BigQueryTable:
-        client = write_client(settings)
+        service = WriteService.connect(settings.bigquery_storage_emulator_host)
         return BigQueryTable(
-            client, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
+            service, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
         )
 
     queries = BigQueryQueries(bigquery_client(settings, environment))

@@ -6,11 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-import grpc
-from google.auth.credentials import AnonymousCredentials
-from google.cloud.bigquery_storage_v1.services.big_query_write import BigQueryWriteAsyncClient
-from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcAsyncIOTransport
-
+from shared.adapters.append_rows import WriteService
 from shared.adapters.bigquery_write import BigQueryTable
 from shared.contract.rows import FeedbackRow
 from shared.contract.tables import table
@@ -55,11 +51,11 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         settings.hmac_key_version,
         metrics,
     )
-    client = write_client(settings)
+    service = WriteService.connect(settings.bigquery_storage_emulator_host)
     return score_intake(
         scorer,
-        _table(client, settings, "score_events", metrics),
-        _table(client, settings, "quarantine", metrics),
+        _table(service, settings, "score_events", metrics),
+        _table(service, settings, "quarantine", metrics),
         Pseudonymiser(settings.hmac_key.encode()),
         now,
         _limits(settings),
@@ -70,10 +66,10 @@ def score_function(settings: Settings) -> Intake[Delivery]:
 
 def label_function(settings: Settings) -> Intake[FeedbackRow]:
     """Return the label function's intake. Needs a running event loop."""
-    client, metrics = write_client(settings), Metrics()
+    service, metrics = WriteService.connect(settings.bigquery_storage_emulator_host), Metrics()
     return label_intake(
-        _table(client, settings, "feedback", metrics),
-        _table(client, settings, "quarantine", metrics),
+        _table(service, settings, "feedback", metrics),
+        _table(service, settings, "quarantine", metrics),
         now,
         _limits(settings),
         settings.ahead_seconds,
@@ -107,6 +103,7 @@ def valkey_history(settings: Settings) -> ValkeyHistory:
 
 def _shared_history(settings: Settings) -> SharedHistory | None:
     """Return what the label function tells; None if the score function keeps history to itself."""
+    from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
 
     from shared.adapters.bigquery_lookup import BigQueryLookup
@@ -120,25 +117,14 @@ def _shared_history(settings: Settings) -> SharedHistory | None:
     return SharedHistory(lookup, valkey_history(settings))
 
 
-def write_client(settings: Settings) -> BigQueryWriteAsyncClient:
-    """Return a client of the Storage Write API, of the emulator if the settings name one."""
-    emulator = settings.bigquery_storage_emulator_host
-    if not emulator:
-        return BigQueryWriteAsyncClient()
-    transport = BigQueryWriteGrpcAsyncIOTransport(
-        channel=grpc.aio.insecure_channel(emulator), credentials=AnonymousCredentials()
-    )
-    return BigQueryWriteAsyncClient(transport=transport)
-
-
 def now() -> int:
     """Return the time in microseconds since the epoch."""
     return time.time_ns() // 1000
 
 
-def _table(client: BigQueryWriteAsyncClient, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:
+def _table(service: WriteService, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:
     timeout = settings.append_timeout_seconds
-    return BigQueryTable(client, settings.project, settings.dataset, table(name), timeout, metrics)
+    return BigQueryTable(service, settings.project, settings.dataset, table(name), timeout, metrics)
 
 
 def _limits(settings: Settings) -> Limits:

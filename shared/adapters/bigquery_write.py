@@ -7,12 +7,11 @@ import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import grpc
-from google.api_core.exceptions import GoogleAPICallError
-from google.cloud.bigquery_storage_v1 import types
-from google.cloud.bigquery_storage_v1.services.big_query_write import BigQueryWriteAsyncClient
 
+from shared.adapters.append_rows import AppendRowsRequest, WriteService
 from shared.adapters.row_encoding import RowEncoder
 from shared.contract.rows import Record
 from shared.contract.tables import TableSpec
@@ -32,17 +31,16 @@ class BigQueryTable:
 
     def __init__(
         self,
-        client: BigQueryWriteAsyncClient,
+        service: WriteService,
         project: str,
         dataset: str,
         table: TableSpec,
         timeout: float,
         metrics: Metrics | None = None,
     ) -> None:
-        self._client = client
+        self._service = service
         self._stream = f"projects/{project}/datasets/{dataset}/tables/{table.name}/streams/_default"
         self._encoder = RowEncoder(table)
-        self._schema = types.ProtoSchema(proto_descriptor=self._encoder.descriptor)
         self._timeout = timeout
         self._table = table.name
         self._metrics = metrics or Metrics()
@@ -75,13 +73,7 @@ class BigQueryTable:
 
     async def _request(self, encoded: list[bytes]) -> set[int]:
         """Send one AppendRows and return the indexes of faulty rows; if there are any, none has been stored."""
-        request = types.AppendRowsRequest(
-            write_stream=self._stream,
-            proto_rows=types.AppendRowsRequest.ProtoData(
-                writer_schema=self._schema, rows=types.ProtoRows(serialized_rows=encoded)
-            ),
-        )
-        response = await self._answer(request)
+        response = await self._answer(encoded)
         if response.row_errors:
             return {error.index for error in response.row_errors}
         if (
@@ -90,22 +82,22 @@ class BigQueryTable:
             raise Unavailable(f"BigQuery: {grpc_code(response.error.code)}")
         return set()
 
-    async def _answer(self, request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    async def _answer(self, encoded: list[bytes]) -> Any:
         """Return the answer; a stream that was open may have been closed while idle, so another is tried once."""
         was_open = self._connection is not None and not self._connection.broken
         try:
-            return await self._send(request)
+            return await self._send(encoded)
         except _StreamBroken:
             if not was_open:
                 raise
             self._metrics.add(RETRIES, 1, self._table)
-            return await self._send(request)
+            return await self._send(encoded)
 
-    async def _send(self, request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    async def _send(self, encoded: list[bytes]) -> Any:
         connection = self._open()
         try:
             async with asyncio.timeout(self._timeout):
-                return await connection.send(request)
+                return await connection.send(encoded)
         except TimeoutError:
             connection.close()
             raise Unavailable(f"BigQuery did not answer within {self._timeout:g} s") from None
@@ -117,7 +109,7 @@ class BigQueryTable:
 
     def _open(self) -> _Connection:
         if self._connection is None or self._connection.broken:
-            self._connection = _Connection(self._client, self._broken)
+            self._connection = _Connection(self._service, self._stream, self._encoder.descriptor, self._broken)
         return self._connection
 
 
@@ -137,19 +129,21 @@ class _StreamBroken(Unavailable):
 class _Connection:
     """One bidirectional AppendRows stream; the n-th answer belongs to the n-th request."""
 
-    def __init__(self, client: BigQueryWriteAsyncClient, incident: Incident) -> None:
+    def __init__(self, service: WriteService, stream: str, descriptor: Any, incident: Incident) -> None:
         self.broken = False
         self._incident = incident
-        self._client = client
-        self._requests: asyncio.Queue[types.AppendRowsRequest] = asyncio.Queue()
-        self._waiting: deque[asyncio.Future[types.AppendRowsResponse]] = deque()
+        self._service = service
+        self._stream = stream
+        self._descriptor = descriptor
+        self._requests: asyncio.Queue[list[bytes]] = asyncio.Queue()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
         self._task = asyncio.create_task(self._run())
 
-    async def send(self, request: types.AppendRowsRequest) -> types.AppendRowsResponse:
-        """Return the answer to `request`. Raises Unavailable if the stream breaks first."""
-        future: asyncio.Future[types.AppendRowsResponse] = asyncio.get_running_loop().create_future()
+    async def send(self, encoded: list[bytes]) -> Any:
+        """Return the answer to these rows. Raises Unavailable if the stream breaks first."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        self._requests.put_nowait(request)
+        self._requests.put_nowait(encoded)
         return await future
 
     def close(self) -> None:
@@ -160,12 +154,12 @@ class _Connection:
     async def _run(self) -> None:
         reason = "the stream was closed"
         try:
-            async for response in await self._client.append_rows(self._sent()):
+            async for response in self._service.append_rows(self._sent(), self._stream):
                 future = self._waiting.popleft()
                 if not future.done():  # its caller may have given up
                     future.set_result(response)
-        except (GoogleAPICallError, grpc.RpcError) as error:
-            reason = f"{type(error).__name__}"
+        except grpc.RpcError as error:
+            reason = error.code().name
             self._incident.happened(reason=reason)
         finally:
             self.broken = True
@@ -174,6 +168,10 @@ class _Connection:
                     future.set_exception(_StreamBroken(f"BigQuery: {reason}"))
             self._waiting.clear()
 
-    async def _sent(self) -> AsyncIterator[types.AppendRowsRequest]:
+    async def _sent(self) -> AsyncIterator[Any]:
+        """Yield requests; the schema is sent once, as it is several times as long as a row."""
+        schema: dict[str, Any] | None = {"proto_descriptor": self._descriptor}
         while True:
-            yield await self._requests.get()
+            rows = {"serialized_rows": await self._requests.get()}
+            yield AppendRowsRequest(write_stream=self._stream, proto_rows={"writer_schema": schema, "rows": rows})
+            schema = None

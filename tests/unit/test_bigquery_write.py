@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
+import grpc
 import pytest
-from google.api_core.exceptions import Aborted
 from google.cloud.bigquery_storage_v1 import types
 
 from shared.adapters.bigquery_write import BigQueryTable
@@ -24,7 +24,7 @@ class Server:
         self.streams = list(streams)
         self.stored: list[bytes] = []
 
-    async def append_rows(self, requests: AsyncIterator[types.AppendRowsRequest]) -> AsyncIterator[object]:
+    def append_rows(self, requests: AsyncIterator[types.AppendRowsRequest], _stream: str) -> AsyncIterator[object]:
         return self._answers(requests, self.streams.pop(0))
 
     async def _answers(
@@ -54,7 +54,7 @@ def unavailable(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
 
 
 def breaks(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
-    raise Aborted("idle for too long")
+    raise grpc.aio.AioRpcError(grpc.StatusCode.ABORTED, grpc.aio.Metadata(), grpc.aio.Metadata(), "idle for too long")
 
 
 def is_silent(_request: types.AppendRowsRequest) -> None:
@@ -137,3 +137,21 @@ def test_a_stream_that_was_closed_while_idle_costs_nobody_a_redelivery() -> None
     server = Server(lambda request: next(answers)(request), takes)
     assert asyncio.run(scenario()) == []
     assert len(server.stored) == 2
+
+
+def test_only_the_first_request_of_a_stream_says_what_rows_look_like() -> None:
+    async def scenario() -> None:
+        target = over(server)
+        for _ in range(3):
+            await target.append([row("a")])
+        await target.close()
+
+    schemas: list[bool] = []
+
+    def notes(request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+        schemas.append(request.proto_rows.HasField("writer_schema"))
+        return types.AppendRowsResponse()
+
+    server = Server(notes)
+    asyncio.run(scenario())
+    assert schemas == [True, False, False]
