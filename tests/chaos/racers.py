@@ -1,0 +1,151 @@
+"""A process that forks jobs which move the pointer, so that a test can race and kill many of them cheaply.
+
+Each line of standard input is a job, `{"job": ..., "seed": ..., "at": ...}`, answered by its process id; an empty
+line is answered once all jobs have ended. A job that ends by itself writes its outcome to the file of outcomes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.storage import Client
+
+from jobs.moving import Mover
+from shared.adapters.gcs import GcsBlobs
+from shared.adapters.memory_learning import MemoryRuns
+from shared.contract.event import micros
+from shared.contract.rows import LedgerRow
+from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
+from shared.learning.publish import Cause, previous, publish, standing, swap
+from shared.learning.reconcile import moved_row, published_row, reconcile
+from shared.learning.retire import Limits, Retiring, plan, retire, versions
+from shared.scoring.bundle import MANIFEST, Manifest
+from tests.unit.learning.bundles import small_bundle
+
+PROJECT = "bank"
+BUCKET = "pix-models"
+
+
+class FileLedger:
+    """`shared.learning.ports.Ledger` in a file that several processes append to."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def append(self, row: LedgerRow) -> None:
+        """Append a row by one write, which is done or not when the process is killed."""
+        append(self._file, msgspec.json.encode(row))
+
+    def stored(self) -> list[LedgerRow]:
+        """Return the rows as they were appended."""
+        return [msgspec.json.decode(line, type=LedgerRow) for line in self._file.read_bytes().splitlines()]
+
+    def rows(self, since: dt.datetime) -> list[LedgerRow]:
+        """Return the rows from then on, oldest first, one for all that are alike."""
+        recent = [row for row in self.stored() if row.recorded_at >= micros(since)]
+        return sorted(dict.fromkeys(recent), key=lambda row: row.recorded_at)
+
+
+def append(file: Path, line: bytes) -> None:
+    """Append a line by one write."""
+    handle = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(handle, line + b"\n")
+    finally:
+        os.close(handle)
+
+
+def bucket(url: str) -> GcsBlobs:
+    """Return the bucket behind the official client."""
+    client = Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": url})
+    return GcsBlobs(client.bucket(BUCKET))
+
+
+def now() -> dt.datetime:
+    """Return the time."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Racer:
+    """One job in a process of its own."""
+
+    def __init__(self, blobs: GcsBlobs, ledger: FileLedger, seed: int, at: float) -> None:
+        self._blobs, self._ledger, self._at = blobs, ledger, at
+        self._chance = random.Random(seed)
+        self._name = f"racer-{seed}"
+        self._mover = Mover(blobs, MemoryRuns, ledger, now, self._name)
+
+    def run(self, job: str) -> str:
+        """Return what came of it."""
+        try:
+            getattr(self, job)()
+        except PreconditionFailed:
+            return "LOST"
+        except (BundleRefused, Misconfigured) as error:
+            return type(error).__name__
+        return "WON"
+
+    def retrain(self) -> None:
+        """Publish a version and let it serve."""
+        read = standing(self._blobs)
+        runs = MemoryRuns()
+        reconcile(self._blobs, self._blobs, self._ledger, runs, runs, read, now())
+        at = now()
+        version = f"{at:%H%M%S%f}-{self._name}"
+        files = small_bundle(version, slope=self._chance.random(), created_at=at.isoformat(), actor=self._name)
+        publish(self._blobs, version, files)
+        self._ledger.append(published_row(msgspec.json.decode(files[MANIFEST], type=Manifest)))
+        swapped = swap(self._blobs, read, version, Cause(now(), self._name, "better"))
+        self._ledger.append(moved_row(swapped.pointer, swapped.manifest))
+
+    def promote(self) -> None:
+        """Let some whole version serve."""
+        found = [version.name for version in versions(self._blobs.listed("models/")) if version.whole]
+        self._mover.promote(self._chance.choice(found), "by hand")
+
+    def rollback(self) -> None:
+        """Let the version before serve."""
+        self._mover.rollback("by hand")
+
+    def duel(self) -> None:
+        """Let the version before serve, at a moment by which all who take part have read the same pointer."""
+        read = standing(self._blobs)
+        time.sleep(max(0.0, self._at - time.time()))
+        swap(self._blobs, read, previous(read), Cause(now(), self._name, "first"))
+
+    def retire(self) -> None:
+        """Remove all but what serves and the last ones."""
+        place = Retiring(self._blobs, self._blobs, self._ledger, now, self._name)
+        retire(place, *plan(place, Limits(keep=2, days=0)))
+
+
+def serve(url: str, ledger: Path, outcomes: Path) -> None:
+    """Fork a job for each line of standard input."""
+    for line in sys.stdin:
+        if not line.strip():
+            while True:
+                try:
+                    os.wait()
+                except ChildProcessError:
+                    break
+            print(flush=True)
+            continue
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            outcome = Racer(bucket(url), FileLedger(ledger), order["seed"], order["at"]).run(order["job"])
+            append(outcomes, json.dumps({**order, "outcome": outcome}).encode())
+            os._exit(0)
+        print(child, flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

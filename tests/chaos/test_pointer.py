@@ -1,0 +1,142 @@
+"""Jobs that move the pointer race and are killed anywhere: it names a whole bundle, and no move is forgotten."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.contract.event import EPOCH
+from shared.learning.publish import Cause, publish, standing, swap
+from shared.learning.reconcile import moved_row, unpublished, unrecorded
+from shared.learning.retire import versions
+from shared.scoring.champion import read_bundle
+from tests.chaos.racers import BUCKET, FileLedger, bucket, now
+from tests.contract.local_servers import HERE, storage_client
+from tests.unit.learning.bundles import small_bundle
+
+RUNS = 200
+DUELS = 10
+JOBS = ["retrain", "retrain", "promote", "promote", "rollback", "rollback", "retire"]
+KILLED_WITHIN = 0.12  # seconds; a job takes about as long
+SEED = int(os.environ.get("CHAOS_SEED", "0"))
+
+
+class Course:
+    """A bucket, a ledger, and the process that forks jobs."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.blobs = bucket(url)
+        self.ledger = FileLedger(folder / "ledger")
+        self._outcomes = folder / "outcomes"
+        self._outcomes.touch()
+        argv = [sys.executable, "-m", "tests.chaos.racers", url, str(folder / "ledger"), str(self._outcomes)]
+        self._forks = subprocess.Popen(argv, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, job: str, seed: int, at: float = 0.0) -> int:
+        return int(self._asked(json.dumps({"job": job, "seed": seed, "at": at})))
+
+    def wait(self) -> None:
+        self._asked("")
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._outcomes.read_text().splitlines()]
+
+    def begin(self) -> None:
+        for version in ("v1", "v2"):
+            publish(self.blobs, version, small_bundle(version))
+            swapped = swap(self.blobs, standing(self.blobs), version, Cause(now(), "tests", ""))
+            self.ledger.append(moved_row(swapped.pointer, swapped.manifest))
+
+    def close(self) -> None:
+        self._forks.stdin.close()
+        self._forks.wait(10)
+        self._forks.stdout.close()
+
+    def _asked(self, line: str) -> str:
+        self._forks.stdin.write(line + "\n")
+        self._forks.stdin.flush()
+        answer = self._forks.stdout.readline()
+        assert answer, "the process that forks has ended"
+        return answer
+
+    def check_pointer(self) -> None:
+        """The pointer names a whole bundle that serves."""
+        read = standing(self.blobs)
+        assert read_bundle(self.blobs, read.version).version == read.version
+
+    def check_ledger(self) -> None:
+        """Once reconciled, the ledger has one row for each move, from the first to the one that the pointer tells."""
+        read = standing(self.blobs)
+        unrecorded(self.blobs, self.ledger, read)
+        unpublished(self.blobs, self.blobs, self.ledger)
+        moved = [row for row in self.ledger.rows(EPOCH) if row.action in ("SWAP", "ROLLBACK")]
+        assert [row.from_version for row in moved] == [None, *(row.to_version for row in moved[:-1])]
+        assert moved[-1].to_version == read.version
+        assert moved[-1].recorded_at == max(row.recorded_at for row in moved)
+        assert all(count == 1 for count in Counter((row.recorded_at, row.to_version) for row in moved).values())
+        published = {row.to_version for row in self.ledger.rows(EPOCH) if row.action == "PUBLISH"}
+        assert {version.name for version in versions(self.blobs.listed("models/")) if version.whole} <= published
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Iterator[Course]:
+    with storage_client(tmp_path / "objects", tmp_path / "log") as client:
+        client.create_bucket(BUCKET)
+        course = Course(client.api_endpoint, tmp_path)
+        try:
+            course.begin()
+            yield course
+        finally:
+            course.close()
+
+
+@pytest.mark.timeout(300)
+def test_of_those_who_read_the_same_pointer_exactly_one_moves_it(course: Course) -> None:
+    for duel in range(DUELS):
+        before = standing(course.blobs)
+        at = time.time() + 0.3
+        for racer in range(3):
+            course.start("duel", 3 * duel + racer, at)
+        course.wait()
+        ended = course.outcomes()[-3:]
+        assert sorted(each["outcome"] for each in ended) == ["LOST", "LOST", "WON"]
+        [winner] = [each["seed"] for each in ended if each["outcome"] == "WON"]
+        after = standing(course.blobs).pointer
+        assert (after.version, after.actor) == (before.pointer.previous, f"racer-{winner}")
+
+
+@pytest.mark.timeout(600)
+def test_jobs_that_race_and_are_killed_leave_a_pointer_to_a_whole_bundle_and_no_gap_in_the_ledger(
+    course: Course,
+) -> None:
+    print(f"CHAOS_SEED={SEED}")
+    chance = random.Random(SEED)
+    killed = 0
+    for run in range(RUNS):
+        racers = [course.start(chance.choice(JOBS), 2 * run + i) for i in range(2)]
+        for racer in racers:
+            if chance.random() < 0.6:
+                time.sleep(chance.random() * KILLED_WITHIN)
+                with suppress(ProcessLookupError):
+                    os.kill(racer, signal.SIGKILL)
+                    killed += 1
+        course.wait()
+        course.check_pointer()
+        if chance.random() < 0.25:  # else a later job finds what is missing
+            course.check_ledger()
+    course.check_ledger()
+    outcomes = Counter((each["job"], each["outcome"]) for each in course.outcomes())
+    print(f"killed {killed}; {dict(outcomes)}")
+    assert {job for job, outcome in outcomes if outcome == "WON"} == set(JOBS)
