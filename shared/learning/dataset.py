@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,19 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import query
 from shared.learning.errors import BadDataset
 from shared.learning.ports import Exports
+from shared.learning.quality import Quality
 from shared.learning.split import DAY
 
-_KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
+FACTS = ("payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type")
+"""Columns that tell rows apart; the last two are of the report in force, "" where there is none."""
+_KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict", *FACTS)
+
+
+class Categories(NamedTuple):
+    """A column of words: the different ones in alphabetical order, and which of them each row has, int32 [n]."""
+
+    values: tuple[str, ...]
+    codes: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +41,8 @@ class Dataset:
 
     `features` is float32 [n, F] in column order (Fortran), the columns named by `names`; `fraud` bool [n],
     `initiated_at` int64 [n] in microseconds, `amount` float64 [n] in BRL, `weight` float64 [n], how many Pix of the
-    table a row stands for. `content_hash` is the SHA-256 of all of it.
+    table a row stands for. `facts` are what segments are made of and no model sees: the columns FACTS. `content_hash`
+    is the SHA-256 of all of it.
     """
 
     names: tuple[str, ...]
@@ -40,6 +51,8 @@ class Dataset:
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
     weight: NDArray[np.float64]
+    facts: Mapping[str, Categories]
+    quality: Quality
     content_hash: str
 
     def __len__(self) -> int:
@@ -106,9 +119,31 @@ def _read(sources: list[pq.ParquetFile], names: Sequence[str], until: int) -> Da
     for j, name in enumerate(names):
         features[:, j] = _column(sources, FEATURE_PREFIX + name, pa.float64())[order]
     _require_plausible(features, names, amount)
-    parts = (ids[order], initiated_at[order], fraud, amount, features.T)
     weight = np.ones(len(order))
-    return Dataset(tuple(names), features, fraud, initiated_at[order], amount, weight, content_hash(names, parts))
+    facts = {name: _categories(_column(sources, name, pa.string())[order]) for name in FACTS}
+    initiated_at = initiated_at[order]
+    parts = (ids[order], initiated_at, fraud, amount, features.T, *(fact.codes for fact in facts.values()))
+    words = [*names, *(value for fact in facts.values() for value in fact.values)]
+    quality = _quality(names, features, fraud, initiated_at)
+    return Dataset(
+        tuple(names), features, fraud, initiated_at, amount, weight, facts, quality, content_hash(words, parts)
+    )
+
+
+def _categories(words: NDArray[Any]) -> Categories:
+    values, codes = np.unique(np.where(words == None, "", words).astype(str), return_inverse=True)  # noqa: E711
+    return Categories(tuple(values.tolist()), codes.astype(np.int32))
+
+
+def _quality(
+    names: Sequence[str], features: NDArray[np.float32], fraud: NDArray[np.bool_], at: NDArray[np.int64]
+) -> Quality:
+    n = len(fraud)
+    missing = {
+        name: float(np.isnan(column).sum() / max(n, 1)) for name, column in zip(names, features.T, strict=True)
+    }
+    first, last = (int(at[0]), int(at[-1])) if n else (None, None)
+    return Quality(n, int(fraud.sum()), float(fraud.sum() / max(n, 1)), 1.0, first, last, missing, [])
 
 
 def content_hash(names: Sequence[str], parts: Sequence[NDArray[Any]]) -> str:

@@ -12,6 +12,8 @@ SELECT
   scored.model_version,
   labels.verdict,
   labels.labelled_at,
+  labels.situation_type,
+  labels.fraud_type,
   {feature_columns}
 FROM (
   SELECT *

@@ -15,7 +15,8 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning import config
-from shared.learning.dataset import Source
+from shared.learning.dataset import FACTS, Categories, Source
+from shared.learning.quality import Quality
 from shared.learning.retraining import Request, World
 from shared.learning.split import DAY
 from shared.scoring.rules import Rules
@@ -43,12 +44,26 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
             "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
             "amount": rng.lognormal(5, 1, rows).round(2) + 0.01,
             "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            "payer_ispb": rng.choice(["00000000", "12345678", "60701190"], rows),
+            "payee_ispb": rng.choice(["00000000", "12345678"], rows),
+            "initiation_form": rng.choice(["DICT", "MANU", "QRDN"], rows),
+            "fraud_type": np.where(fraud, rng.choice(["MULE_ACCOUNT", "SCAMMER_ACCOUNT"], rows), None),
+            "situation_type": np.where(fraud, rng.choice(["SCAM", "ACCOUNT_TAKEOVER"], rows), None),
             **{
                 FEATURE_PREFIX + name: pa.array(features[:, j].astype(float), from_pandas=True)
                 for j, name in enumerate(FEATURE_NAMES)
             },
         }
     ).take(rng.permutation(rows))
+
+
+def facts(rows: int) -> dict[str, Categories]:
+    """Return rows that are all alike in what segments are made of."""
+    return {name: Categories(("",), np.zeros(rows, dtype=np.int32)) for name in FACTS}
+
+
+UNCHECKED = Quality(0, 0, 0.0, 1.0, None, None, {}, [])
+"""What is known of a training set that nobody looked at."""
 
 
 class Bench:
