@@ -1,0 +1,122 @@
+"""Dead letters of a topic: pulled from the subscription that keeps them, published to the topic they came from.
+
+PUBSUB_EMULATOR_HOST redirects the official clients to an emulator.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Self
+
+from google.api_core import exceptions
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from shared.adapters.google_failures import FAILURES
+from shared.errors import Misconfigured, Unavailable
+
+DEAD = "-dead"
+"""What topic and subscription of dead letters have after the name of the topic; see infra/terraform/pubsub.tf."""
+REDRIVEN = "redriven"
+"""The attribute that says how often a message was redriven."""
+SECONDS = 60.0
+_AT_ONCE = 1_000
+_ADDED_BY_PUBSUB = "CloudPubSubDeadLetterSource"
+
+
+class Letter(NamedTuple):
+    """A message that waits among the dead letters."""
+
+    message_id: str
+    data: bytes
+    attributes: Mapping[str, str]
+    died_at: dt.datetime
+    ack_id: str
+
+    @property
+    def redriven(self) -> int:
+        """How often it was redriven before."""
+        text = self.attributes.get(REDRIVEN, "")
+        return int(text) if text.isdecimal() else 0
+
+
+class DeadLetters:
+    """The dead letters of one topic."""
+
+    def __init__(self, publisher: PublisherClient, subscriber: SubscriberClient, project: str, topic: str) -> None:
+        self._publisher = publisher
+        self._subscriber = subscriber
+        self._topic = publisher.topic_path(project, topic)
+        self._subscription = subscriber.subscription_path(project, topic + DEAD)
+
+    @classmethod
+    def connect(cls, project: str, topic: str) -> Self:
+        """Return the dead letters of a topic; nothing is sent yet."""
+        return cls(PublisherClient(), SubscriberClient(), project, topic)
+
+    def pull(self, limit: int, seconds: float) -> list[Letter]:
+        """Return some letters, leased; none if none came for so long. Raises Unavailable, Misconfigured."""
+        try:
+            answer = self._subscriber.pull(
+                subscription=self._subscription, max_messages=limit, timeout=seconds, retry=None
+            )
+        except exceptions.DeadlineExceeded:
+            return []
+        except exceptions.NotFound as error:
+            raise Misconfigured(f"there is no subscription {self._subscription}") from error
+        except FAILURES as error:
+            raise Unavailable(f"Pub/Sub: {type(error).__name__}") from error
+        return [
+            Letter(
+                each.message.message_id,
+                each.message.data,
+                each.message.attributes,
+                each.message.publish_time,
+                each.ack_id,
+            )
+            for each in answer.received_messages
+        ]
+
+    def redrive(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Publish letters to their topic, let go of those that are there, and return those that are not.
+
+        A crash in between leaves a letter that is published a second time, which nothing minds.
+        """
+        sent = [self._publisher.publish(self._topic, each.data, **_attributes(each)) for each in letters]
+        concurrent.futures.wait(sent, timeout=SECONDS)
+        there = [future.done() and future.exception() is None for future in sent]
+        ack_ids = [each.ack_id for each, arrived in zip(letters, there, strict=True) if arrived]
+        if ack_ids:
+            request = {"subscription": self._subscription, "ack_ids": ack_ids}
+            _answered(lambda: self._subscriber.acknowledge(request=request))
+        return [each for each, arrived in zip(letters, there, strict=True) if not arrived]
+
+    def release(self, letters: Sequence[Letter]) -> None:
+        """Let letters be pulled again at once. Raises Unavailable."""
+        for start in range(0, len(letters), _AT_ONCE):
+            request = {
+                "subscription": self._subscription,
+                "ack_ids": [each.ack_id for each in letters[start : start + _AT_ONCE]],
+                "ack_deadline_seconds": 0,
+            }
+            _answered(lambda request=request: self._subscriber.modify_ack_deadline(request=request))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """End the clients' threads and connections."""
+        self._publisher.stop()
+        self._publisher.transport.close()
+        self._subscriber.close()
+
+
+def _answered(request: Callable[[], None]) -> None:
+    try:
+        request()
+    except FAILURES as error:
+        raise Unavailable(f"Pub/Sub: {type(error).__name__}") from error
+
+
+def _attributes(letter: Letter) -> dict[str, str]:
+    """Return the attributes as they were published, and how often the message has been redriven then."""
+    own = {name: text for name, text in letter.attributes.items() if not name.startswith(_ADDED_BY_PUBSUB)}
+    return {**own, REDRIVEN: str(letter.redriven + 1)}
