@@ -44,6 +44,16 @@ check: install ## Style, types and architecture
 test: check ## Everything: checks and the whole test suite
 	$(BIN)/pytest
 
+.local/checkov/installed: Makefile
+	@$(PYTHON) -m venv .local/checkov
+	@.local/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
+.PHONY: infra-check
+infra-check: .local/checkov/installed ## Security of the Terraform configuration and the Dockerfile, by checkov (own venv, no network)
+	.local/checkov/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
+	.local/checkov/bin/checkov --file jobs/Dockerfile --framework dockerfile --compact --quiet --skip-download
+
 .PHONY: bench-quality
 bench-quality: install ## The Fraud Detection Handbook's protocol on our history: DATA=fdh.parquet
 	@[ -n '$(DATA)' ] || { echo 'DATA is missing: make bench-quality DATA=path/to/fdh.parquet' >&2; exit 2; }

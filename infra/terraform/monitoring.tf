@@ -129,7 +129,7 @@ locals {
       filter   = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=(${local.pushes})"
       aligner  = "ALIGN_PERCENTILE_99"
       reducer  = "REDUCE_MAX"
-      above    = var.alert_push_p99_seconds * 1e6 # microseconds
+      above    = var.alert_push_p99_seconds * 1000000 # microseconds
       period   = 60
       duration = 300
       todo     = "Look at the CPU and number of instances, at Valkey's CPU, and at the latency of BigQuery's AppendRows."

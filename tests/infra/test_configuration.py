@@ -1,4 +1,4 @@
-"""The Terraform configuration is whole and in order: formatted, every name defined and used, every variable described."""
+"""The Terraform configuration is in order: formatted, every name defined and used, every variable described."""
 
 import os
 import re
@@ -9,7 +9,6 @@ import pytest
 
 from tests.infra.configuration import FOLDER, Configuration, arguments, plain, references
 
-LONGEST_LINE = 150
 FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".tf", ".tfbackend", ".example"))
 
 

@@ -8,7 +8,7 @@ from tests.infra.configuration import Block, Configuration, arguments, is_blocks
 from tests.infra.provider_schema import Argument, stored
 
 META = {"connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
-PROVIDED = [block for block in Configuration.read().of("resource", "data", "ephemeral")]
+PROVIDED = Configuration.read().of("resource", "data", "ephemeral")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,186 @@
+"""Terraform and the code name the same things: tables, views, topics, settings, entry points, secrets, log lines."""
+
+import ast
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.local import cloud
+from infra.stage import FUNCTIONS
+from infra.stage import ROOT as CODE
+from jobs import wiring as jobs_wiring
+from shared import wiring
+from shared.adapters import bigquery_load, bigquery_query
+from shared.contract import tables
+from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.scoring.bundle import POINTER
+from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
+from tests.infra.configuration import Configuration, arguments, plain, texts
+
+TERRAFORM = Configuration.read()
+GIVEN_BY_CLOUD_RUN = {"K_SERVICE", "K_REVISION"}
+EMULATORS = {"BIGQUERY_STORAGE_EMULATOR_HOST"}
+
+
+def _names(local: str) -> set[str]:
+    return set(arguments(TERRAFORM.local(local)))
+
+
+def _default(variable: str):
+    return plain(TERRAFORM.variable(variable)["default"])
+
+
+def test_every_schema_file_is_a_table_and_every_sql_file_a_view():
+    assert {path.stem for path in tables.FOLDER.glob("*.json")} == set(tables.TABLES)
+    assert {path.stem for path in tables.FOLDER.glob("*.sql")} == set(tables.VIEWS) == _names("views")
+    assert "shared/contract/bigquery" in TERRAFORM.local("contract")
+
+
+def test_expiry_is_of_tables_that_exist():
+    assert set(_default("partition_expiry_days")) <= set(tables.TABLES)
+
+
+@pytest.mark.parametrize(
+    ("part", "wire"),
+    [("score", wiring.score_function), ("label", wiring.label_function), ("retrain", jobs_wiring.ledger)],
+)
+def test_a_part_may_append_to_the_tables_that_it_writes_and_to_no_other(part, wire):
+    granted = {
+        plain(each["table"])
+        for each in TERRAFORM.resource("google_bigquery_table_iam_member", "append")["for_each"].values()
+        if isinstance(each, dict) and plain(each["part"]) == part
+    }
+    source = inspect.getsource(wire).replace("LEDGER", f'"{jobs_wiring.LEDGER}"')
+    written = {name for name in tables.TABLES if f'"{name}"' in source}
+    assert written == granted
+
+
+def test_topics_dead_letters_and_subscriptions_are_those_of_the_local_cloud():
+    assert _names("topics") == {TRANSACTIONS, FEEDBACK}
+    functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
+    assert functions == set(FUNCTIONS)
+    assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + cloud.DEAD_LETTERS
+    assert plain(TERRAFORM.resource("google_pubsub_subscription", "push")["name"]) == "${each.value.function}"
+    assert _default("ack_deadline_seconds") == cloud.ACK_DEADLINE_SECONDS
+
+
+def test_a_claim_outlives_the_longest_pause_between_two_deliveries():
+    pause = _default("ack_deadline_seconds") + _default("maximum_backoff_seconds")
+    assert pause < CLAIM_SECONDS
+
+
+def test_reports_are_tried_more_often_than_transactions():
+    assert _default("feedback_delivery_attempts") > _default("transactions_delivery_attempts")
+
+
+def test_the_functions_are_those_that_are_staged_and_named_as_their_entry_points():
+    assert _names("functions") == set(FUNCTIONS)
+    body = TERRAFORM.resource("google_cloud_run_v2_service", "functions")
+    assert body["build_config"][0]["function_target"] == "${each.key}"
+    for name in FUNCTIONS:
+        tree = ast.parse((CODE / "functions" / name / "main.py").read_text("utf-8"))
+        assert name in {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
+
+
+def test_every_setting_can_be_given_and_no_other_is():
+    known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN
+    secret = {
+        name
+        for function in TERRAFORM.local("functions").values()
+        if isinstance(function, dict)
+        for name in arguments(function["secret_env"])
+    }
+    open_ = set(re.findall(r"(?:PIX|OTEL)_\w+", str(TERRAFORM.variable("settings")["validation"])))
+    given = _names("settings") | secret | (_names("telemetry") - {"OTEL_RESOURCE_ATTRIBUTES"})
+    assert secret == {"PIX_HMAC_KEY"}
+    assert not given & open_
+    assert given | open_ == known
+
+
+def test_the_default_of_a_setting_is_that_of_the_code():
+    assert _default("maturity_days") == MATURITY_DAYS
+    assert plain(TERRAFORM.resource("google_bigquery_dataset", "pix")["dataset_id"]) == Settings(project="p").dataset
+
+
+@pytest.mark.parametrize("name", sorted(_names("jobs")))
+def test_a_job_runs_a_module_that_takes_its_arguments(name):
+    option, module, *rest = map(plain, TERRAFORM.local("jobs")[name]["arguments"])
+    assert option == "-m"
+    parser = importlib.import_module(module)._parser()
+    if rest == ["--help"]:
+        with pytest.raises(SystemExit, match="0"):
+            parser.parse_args(rest)
+    else:
+        parser.parse_args(rest)
+
+
+def test_jobs_are_told_where_mlflow_is_by_the_variable_that_they_read():
+    assert '"MLFLOW_TRACKING_URI"' in inspect.getsource(jobs_wiring.tracking)
+    assert any("MLFLOW_TRACKING_URI" in text for text in texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
+
+
+def test_every_line_that_is_counted_is_logged():
+    said = {
+        node.value
+        for folder in ("shared", "jobs", "functions")
+        for path in (CODE / folder).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        for node in call.args
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    logged = [each for each in TERRAFORM.local("logged").values() if isinstance(each, dict)]
+    counted = {plain(text) for each in logged for text in each["messages"]}
+    assert counted <= said, counted - said
+
+
+def test_what_passes_through_the_bucket_is_cleared_away_and_models_are_not():
+    deleted = {plain(name) for name in TERRAFORM.local("buckets")["models"]["deletes"]}
+    assert {f"{bigquery_query.STAGING}/", bigquery_load.FOLDER} <= deleted
+    assert not any(POINTER.startswith(prefix) for prefix in deleted)
+
+
+def test_alerts_ask_for_columns_and_actions_that_exist():
+    for name, watch in TERRAFORM.local("watches").items():
+        if not isinstance(watch, dict):
+            continue
+        query = watch["query"]
+        (table,) = re.findall(r"`\$\{local\.dataset\}\.(\w+)`", query)
+        columns = {column.name: column.description for column in tables.table(table).schema}
+        words = set(re.findall(r"\b[a-z][a-z_]+\b", re.sub(r"'[^']*'|\$\{[^}]*\}|`[^`]*`|<<-SQL", "", query)))
+        assert words - {"{"} <= set(columns), (name, words - set(columns))
+        for action in re.findall(r"'([A-Z_]+)'", query):
+            assert action in columns["action"].split(), (name, action)
+
+
+def test_the_image_holds_what_the_jobs_import_and_runs_without_rights():
+    dockerfile = (CODE / "jobs" / "Dockerfile").read_text("utf-8")
+    assert "--require-hashes" in dockerfile
+    assert re.search(r"^USER 10001:10001$", dockerfile, re.M)
+    assert re.findall(r"^FROM (\S+)", dockerfile, re.M) == ["${BASE}@${DIGEST}", "${BASE}@${DIGEST}"]
+    copied = set(re.findall(r"^COPY (?!--)(\w+) ", dockerfile, re.M))
+    imported = {
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).partition(".")[0]
+        for folder in copied
+        for path in (CODE / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    ours = {path.name for path in CODE.iterdir() if (path / "__init__.py").exists()}
+    assert imported & ours == copied
+    ignored = (CODE / ".dockerignore").read_text("utf-8").splitlines()
+    assert {f"!{name}" for name in copied} <= set(ignored)
+
+
+def test_the_lock_of_the_jobs_has_a_hash_for_every_package_and_the_versions_of_the_whole():
+    def pinned(path: Path) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text("utf-8"), re.M))
+
+    lock, whole = CODE / "jobs" / "requirements.txt", pinned(CODE / "requirements.txt")
+    packages = re.split(r"^(?=[\w.-]+==)", lock.read_text("utf-8"), flags=re.M)[1:]
+    assert packages
+    assert all("--hash=sha256:" in package for package in packages)
+    assert pinned(lock).items() <= whole.items()
