@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +26,6 @@ from shared.learning.split import Split
 from shared.learning.train import Labelled, fit, informative_columns, raw_scores
 from shared.scoring.bundle import Thresholds
 from shared.scoring.rules import Rules
-
-log = logging.getLogger(__name__)
-
-_FINALISTS = 2  # families whose best trial is fitted on the whole training period
 
 
 class Challenger(NamedTuple):
@@ -76,7 +72,7 @@ def train_challengers(
 ) -> Trained:
     """Return a challenger for each way to train that config.modes names and that is possible.
 
-    Raises ExportFailed, Misconfigured, and NothingToDo if none is possible.
+    Raises ExportFailed, Misconfigured, NotFitted, and NothingToDo if none is possible.
     """
     fitted, leaderboard = [], list[Trial]()
     if "full" in config.modes:
@@ -100,23 +96,33 @@ def _full(
     columns = informative_columns(data.features, rows)
     train = Labelled(data.take(rows, columns), data.fraud[rows])
     fitted = []
-    for trial in _finalists(leaderboard):
+    for trial in finalists(leaderboard):
         with step(f"fit {trial.candidate}"):
             model = fit(trial.family, trial.params, train, config.seed)
             found = _average_precision(model, data, split.calibration, columns)
-        fields = {"candidate": trial.candidate, "params": trial.params, "average_precision": round(found, 4)}
-        log.info("finalist fitted", extra={"fields": fields})
         fitted.append(_Fitted(trial.candidate, trial.family, "full", model, columns, found))
     return max(fitted, key=lambda one: one.average_precision), leaderboard
 
 
-def _finalists(leaderboard: list[Trial]) -> list[Trial]:
-    """Return the best complete trial of each of the best candidates."""
-    best: dict[str, Trial] = {}
+def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
+    """Return the best complete trial of each candidate that is as good as the best by its standard error over folds.
+
+    Source: Breiman et al., Classification and Regression Trees, 1984, 3.4.3 (the one standard error rule).
+
+    >>> def tried(number, name, folds):
+    ...     return Trial(number, name, "decision_tree", {}, sum(folds) / 2, folds, 1.0, "COMPLETE")
+    >>> ranked = [tried(0, "a", [0.7, 0.5]), tried(1, "a", [0.6, 0.5]), tried(2, "b", [0.6, 0.44]),
+    ...           tried(3, "c", [0.5, 0.3])]
+    >>> [trial.number for trial in finalists(ranked)]
+    [0, 2]
+    """
+    best: dict[str, tuple[float, Trial]] = {}
     for trial in leaderboard:
-        if trial.state == "COMPLETE":
-            best.setdefault(trial.candidate, trial)
-    return list(best.values())[:_FINALISTS]
+        if trial.state == "COMPLETE" and trial.average_precision is not None:
+            best.setdefault(trial.candidate, (trial.average_precision, trial))
+    top, first = next(iter(best.values()))
+    error = float(np.std(first.folds, ddof=1)) / math.sqrt(len(first.folds)) if len(first.folds) > 1 else 0.0
+    return [trial for reached, trial in best.values() if reached >= top - error]
 
 
 def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> list[_Fitted]:

@@ -15,3 +15,7 @@ class BadDataset(PixError):
 
 class ExportFailed(PixError):
     """The exported model does not compute what the trained one does."""
+
+
+class NotFitted(PixError):
+    """A model that its parameters or its data did not let learn: another one may."""

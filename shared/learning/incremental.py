@@ -18,6 +18,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from shared.learning.comparison import TRAINED_UNTIL
 from shared.learning.config import Config, Family
 from shared.learning.dataset import Dataset
+from shared.learning.errors import NotFitted
 from shared.learning.families import FAMILIES, family_of
 from shared.learning.search import thinned
 from shared.learning.train import Labelled, fitting
@@ -80,8 +81,11 @@ def _continued(champion: ChampionModel, data: Dataset, period: slice, config: Co
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
     rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
     train = Labelled(data.take(rows, columns), data.fraud[rows])
-    with fitting():
-        return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns
+    try:
+        with fitting():
+            return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns
+    except NotFitted as error:
+        raise _CannotContinue(str(error)) from error
 
 
 def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config: Config) -> NDArray[np.intp]:

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from shared.errors import Misconfigured
 from shared.learning.config import Family
+from shared.learning.errors import NotFitted
 from shared.learning.families import FAMILIES
 from shared.learning.split import DAY
 
@@ -75,7 +76,7 @@ def build(family: Family, params: Mapping[str, Any], seed: int) -> Any:
 
 
 def fit(family: Family, params: Mapping[str, Any], train: Labelled, seed: int) -> Any:
-    """Return a fitted classifier. Raises ValueError if the parameters do not fit the data or do not converge.
+    """Return a fitted classifier. Raises Misconfigured, NotFitted.
 
     `params` are scikit-learn's, and `legitimate_per_fraud`: of the legitimate rows at most so many for each fraud are
     drawn. Networks need it, as they hardly move while one row in hundreds is a fraud; any family is faster by it.
@@ -89,16 +90,20 @@ def fit(family: Family, params: Mapping[str, Any], train: Labelled, seed: int) -
 
 @contextmanager
 def fitting() -> Iterator[None]:
-    """Fit the same way every time, and quietly.
+    """Fit the same way every time, and quietly. Raises NotFitted for what scikit-learn refuses or what diverges.
 
     Boosting adds up with two threads at most: the sum of more depends on which is done first. A forest grows on all
     cores, but predicts on one outside of this, for the same reason. That a model has not converged is for its
-    average precision to show; one that diverges raises ValueError.
+    average precision to show.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits(2, "openmp"):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        with parallel_config("threading", n_jobs=-1):
-            yield
+        warnings.filterwarnings("ignore", "Got `batch_size`", UserWarning)  # larger than the sample: then it is that
+        try:
+            with parallel_config("threading", n_jobs=-1):
+                yield
+        except (ValueError, ArithmeticError) as error:
+            raise NotFitted(str(error).partition("\n")[0]) from error
 
 
 def raw_scores(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]:

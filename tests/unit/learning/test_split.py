@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.learning.config import SplitSpec
 from shared.learning.errors import NothingToDo
-from shared.learning.split import DAY, HOUR, require_both_classes, split_in_time
+from shared.learning.split import DAY, HOUR, folds, require_both_classes, split_in_time
 
 specs = st.builds(
     SplitSpec,
@@ -47,6 +47,28 @@ def test_a_split_does_not_depend_on_absolute_dates(at, shift, spec) -> None:
             return str(reason)
 
     assert split(at) == split(at + shift)
+
+
+@given(times, st.integers(1, 6), st.integers(0, 30 * DAY))
+def test_folds_chain_forward_and_never_train_on_what_lies_after_the_embargo(at, count, embargo) -> None:
+    found = folds(at, count, embargo)
+    assert len(found) <= count
+    for fold in found:
+        assert fold.train.start == 0
+        assert at[fold.validation.start] - at[fold.train.stop - 1] > embargo
+        assert fold.train.stop <= fold.validation.start < fold.validation.stop <= len(at)
+    for earlier, later in itertools.pairwise(found):
+        assert earlier.train.stop <= later.train.stop
+        assert earlier.validation.stop <= later.validation.start
+
+
+def test_evenly_spread_rows_are_validated_once_each_but_for_the_first_block_and_the_embargo() -> None:
+    found = folds(np.arange(400) * HOUR, 3, embargo=5 * HOUR)
+    assert [(f.train.stop, f.validation.start, f.validation.stop) for f in found] == [
+        (100, 105, 200),
+        (200, 205, 300),
+        (300, 305, 400),
+    ]
 
 
 SPEC = SplitSpec(0.2, 0.2, 0.01, 1, span_days_min=3, frauds_min=3)
