@@ -38,9 +38,9 @@ class MemoryHistoryAdapter:
     async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Read history before each event, then count it, once for each EndToEndId."""
         capacity = len(self._ids)
+        if 0 < len(events) <= capacity:
+            return self._observe(events, claim)
         parts = [self._observe(events[i : i + capacity], claim) for i in range(0, len(events), capacity)]
-        if len(parts) == 1:
-            return parts[0]
         return Observations(
             np.concatenate([np.empty((0, READ_WIDTH), dtype=np.float32), *(part.reads for part in parts)]),
             np.concatenate([np.empty(0, dtype=np.int64), *(part.sequence for part in parts)]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -72,6 +73,8 @@ class Columns:
         >>> Columns.of([event]).amount
         array([150.5])
         """
+        if isinstance(events, Events):
+            return events.columns
         rows = zip(*map(msgspec.structs.astuple, events), strict=True)
         return cls.of_fields(dict(zip(_FIELDS, rows, strict=True)) if events else dict.fromkeys(_FIELDS, ()))
 
@@ -101,6 +104,15 @@ class Columns:
             device_registered_at=_floats(values["device_registered_at"]) * _MICRO,
             statistics=statistics_matrix(values["payee_statistics"]),
         )
+
+
+class Events(tuple[Event, ...]):
+    """Events whose facts are put into columns once, though history and features both ask for them."""
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Return their facts."""
+        return Columns.of(tuple(self))
 
 
 def _floats(values: Sequence[float | None]) -> Floats:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
-from shared.features.columns import Columns
+from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.vector import feature_matrix
 from shared.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
@@ -69,11 +69,11 @@ class Scorer:
         self._champion.look_if_due()
         bundle = self._champion.current
         own = Claim(bundle.version if bundle else None, self._now())
-        events = [delivery.event for delivery in deliveries]
+        events = Events(delivery.event for delivery in deliveries)
         times = [perf_counter()]
         seen = await self._observe(events, own)
         times.append(perf_counter())
-        features = feature_matrix(Columns.of(events), seen.reads)
+        features = feature_matrix(events.columns, seen.reads)
         times.append(perf_counter())
         outcome = await self._decide(features, seen, own, bundle)
         rows = self._rows(deliveries, features, outcome, seen)
@@ -81,7 +81,7 @@ class Scorer:
         self._count([row for row in rows if row], times)
         return rows
 
-    async def _observe(self, events: Sequence[Event], own: Claim) -> _Seen:
+    async def _observe(self, events: Events, own: Claim) -> _Seen:
         """Return what history knows, or nothing where it is away."""
         try:
             seen = await self._history.observe(events, own)
