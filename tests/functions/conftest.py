@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.local.cloud import LocalCloud
+from tests.collector import Collector, collecting
+from tests.functions.instance import Instance
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,24 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     with LocalCloud(home, pubsub="embedded", pointer_ttl_seconds=0.2, append_timeout_seconds=2.0) as running:
         running.start_functions()
         yield running
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
+@pytest.fixture
+def started(cloud: LocalCloud, collector: Collector, tmp_path: Path) -> Iterator[Any]:
+    """Start instances that export to the collector; those still there at the end are killed."""
+    instances: list[Instance] = []
+
+    def start(name: str = "score", **settings: str) -> Instance:
+        own = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **settings}
+        instances.append(Instance(cloud, tmp_path / f"{name}-{len(instances)}.log", name, **own))
+        return instances[-1]
+
+    yield start
+    for instance in instances:
+        instance.kill()

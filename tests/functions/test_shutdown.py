@@ -4,87 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from infra.local.cloud import ROOT, LocalCloud
-from infra.local.ports import claim_port
 from tests.builders import encoded, push_body, transaction
-from tests.collector import Collector, collecting
 from tests.functions.test_score import scores
 from tests.functions.world import PATIENCE, until
 
 GRACE_SECONDS = 10.0
 SENDERS = 24
 GONE = 0  # nobody listened, or the connection was closed before an answer
-
-
-class Instance:
-    """A score function of its own, as functions-framework runs it."""
-
-    def __init__(self, cloud: LocalCloud, log: Path, **settings: str) -> None:
-        port = claim_port(0, "--port")
-        self.address = f"http://127.0.0.1:{port}/"
-        self.log = log
-        command = [
-            str(Path(sys.executable).with_name("functions-framework")),
-            *("--source", str(ROOT / "functions/score/main.py")),
-            *("--target", "score", "--host", "127.0.0.1", "--port", str(port)),
-        ]
-        environment = {**os.environ, **cloud.environment, "PYTHONPATH": str(ROOT), **settings}
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                command, env=environment, stderr=file, stdout=file, start_new_session=True
-            )
-        until(self._ready)
-
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(self.address, timeout=PATIENCE).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def terminate(self) -> tuple[int, float]:
-        """Send SIGTERM, and return exit code and seconds."""
-        began = time.monotonic()
-        self.process.terminate()
-        code = self.process.wait(PATIENCE)
-        return code, time.monotonic() - began
-
-    def logged(self, message: str) -> bool:
-        return f'"message":"{message}"' in self.log.read_text()
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with collecting() as running:
-        yield running
-
-
-@pytest.fixture
-def started(cloud: LocalCloud, collector: Collector, tmp_path: Path) -> Iterator[Any]:
-    """Start instances; those still there at the end are killed."""
-    instances = []
-
-    def start(**settings: str) -> Instance:
-        own = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **settings}
-        instances.append(Instance(cloud, tmp_path / f"{len(instances)}.log", **own))
-        return instances[-1]
-
-    yield start
-    for instance in instances:
-        if instance.process.poll() is None:
-            os.killpg(instance.process.pid, signal.SIGKILL)
-            instance.process.wait()
 
 
 class Load:
@@ -130,6 +63,17 @@ def test_under_load_every_delivery_is_answered_and_every_ack_has_its_row(cloud, 
     assert len(scores(cloud, acknowledged)) == len(acknowledged)
     assert instance.logged("drained")
     assert collector.numbers("pix.messages")["stored"] == statuses[204]
+    assert collector.numbers("pix.append.rows")["score_events"] >= statuses[204]
+    assert collector.numbers("pix.scored").keys() <= {"full", "rules_only"}
+    assert collector.points("pix.stage.duration")["total"].count == statuses[204]
+    assert collector.points("pix.stage.duration").keys() == {
+        "decode",
+        "state",
+        "features",
+        "model",
+        "append",
+        "total",
+    }
 
 
 def test_what_is_not_through_in_time_is_given_back(cloud, started, collector):

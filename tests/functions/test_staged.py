@@ -21,6 +21,8 @@ sys.path.insert(0, {str(folder)!r})
 import main, shared
 assert shared.__file__.startswith({str(folder)!r})
 assert callable(main.{function})
+import shared.wiring, shared.adapters.otel_metrics
+assert "opentelemetry.sdk" not in sys.modules, "a cold start pays for metrics"
 """
     done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,60 @@
+"""A function of a test's own, as functions-framework runs it, beside the local cloud's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+from infra.local.cloud import ROOT, LocalCloud
+from infra.local.ports import claim_port
+from tests.functions.world import PATIENCE, until
+
+
+class Instance:
+    """One instance; `settings` are environment variables. What it logs is in the file `log`."""
+
+    def __init__(self, cloud: LocalCloud, log: Path, name: str = "score", **settings: str) -> None:
+        port = claim_port(0, "--port")
+        self.name = name
+        self.address = f"http://127.0.0.1:{port}/"
+        self.log = log
+        command = [
+            str(Path(sys.executable).with_name("functions-framework")),
+            *("--source", str(ROOT / "functions" / name / "main.py")),
+            *("--target", name, "--host", "127.0.0.1", "--port", str(port)),
+        ]
+        environment = {**os.environ, **cloud.environment, "PYTHONPATH": str(ROOT), **settings}
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                command, env=environment, stderr=file, stdout=file, start_new_session=True
+            )
+        until(self._ready)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(self.address, timeout=PATIENCE).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def terminate(self) -> tuple[int, float]:
+        """Send SIGTERM, and return exit code and seconds."""
+        began = time.monotonic()
+        self.process.terminate()
+        code = self.process.wait(PATIENCE)
+        return code, time.monotonic() - began
+
+    def logged(self, message: str) -> bool:
+        """Return whether it has logged that."""
+        return f'"message":"{message}"' in self.log.read_text()
+
+    def kill(self) -> None:
+        """End it, if it is still there."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
