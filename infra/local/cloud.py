@@ -124,7 +124,7 @@ class LocalCloud:
             "PUBSUB_EMULATOR_HOST": self._pubsub.endpoint,
             "STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self.ports.storage}",
             "BIGQUERY_EMULATOR_HOST": self._bigquery.rest_url,
-            "BIGQUERY_STORAGE_EMULATOR_HOST": self._bigquery.grpc_endpoint,
+            "BIGQUERY_STORAGE_EMULATOR_HOST": self.settings.bigquery_storage_emulator_host,
         }
 
     @property
@@ -143,6 +143,11 @@ class LocalCloud:
             **self.addresses,
             "MLFLOW_TRACKING_URI": f"sqlite:///{mlflow / 'mlflow.db'}",
         }
+
+    @property
+    def state_server(self) -> ChildProcess:
+        """Return the process of the store of history."""
+        return self._valkey.child
 
     def bigquery(self) -> bigquery.Client:
         """Return a client of the local BigQuery."""
@@ -167,27 +172,17 @@ class LocalCloud:
         self._on_step(f"Pub/Sub ({self._pubsub.kind})")
         self._supervisor.start(self._pubsub.child, timeout=60)
         self._on_step("Cloud Storage")
-        self._supervisor.start(
-            ChildProcess(
-                "storage",
-                [
-                    sys.executable,
-                    "-m",
-                    "infra.local.storage",
-                    "--root",
-                    str(objects),
-                    "--port",
-                    str(self.ports.storage),
-                ],
-                log_path=self.home / "storage.log",
-                cwd=ROOT,
-            )
-        )
+        self.storage_server = self._storage(objects)
+        self._supervisor.start(self.storage_server)
         self._on_step(f"Valkey ({self._valkey.kind})")
-        self._supervisor.start(self._valkey.child)
+        self._supervisor.start(self.state_server)
         self._on_step("BigQuery")
         self.bigquery_server = self._bigquery.child(state=self.home, objects=objects, project=self.settings.project)
         self._supervisor.start(self.bigquery_server, timeout=60)
+
+    def _storage(self, objects: Path) -> ChildProcess:
+        argv = ["-m", "infra.local.storage", "--root", str(objects), "--port", str(self.ports.storage)]
+        return ChildProcess("storage", [sys.executable, *argv], log_path=self.home / "storage.log", cwd=ROOT)
 
     def _make_resources(self) -> None:
         self._on_step("tables, bucket and topics")

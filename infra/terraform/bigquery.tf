@@ -74,6 +74,7 @@ locals {
 
   views = {
     labels            = local.labels_query
+    quarantined       = templatestring(local.view_templates.quarantined, local.view_values)
     scores            = templatestring(local.view_templates.scores, local.view_values)
     training_examples = templatestring(local.view_templates.training_examples, merge(local.view_values, { labels = local.labels_query }))
   }

@@ -13,7 +13,7 @@ from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
 TABLES = ("score_events", "feedback", "quarantine", "model_ledger")
-VIEWS = ("scores", "labels", "training_examples")
+VIEWS = ("scores", "labels", "training_examples", "quarantined")
 
 
 class Column(Struct, frozen=True):

@@ -33,6 +33,15 @@ REPORTED = {
     "verdict": (Field.TYPE_STRING, False),
 }
 
+SET_ASIDE = {
+    "quarantined_at": (Field.TYPE_INT64, False),
+    "topic": (Field.TYPE_STRING, False),
+    "reason": (Field.TYPE_STRING, False),
+    "payload_sha256": (Field.TYPE_STRING, False),
+    "payload_bytes": (Field.TYPE_INT64, False),
+    "message_id": (Field.TYPE_STRING, False),
+}
+
 
 def days_ago(days: float) -> int:
     return round((AS_OF - dt.timedelta(days=days)).timestamp() * 1_000_000)
@@ -134,4 +143,21 @@ def test_a_pix_is_one_example_with_what_was_served_first_even_if_its_messages_co
         ("redelivered", 1.0, "LEGITIMATE"),
         ("reported-later", 1.0, "LEGITIMATE"),
         ("revoked", 1.0, "LEGITIMATE"),
+    ]
+
+
+def test_a_message_that_was_set_aside_at_each_of_its_deliveries_counts_once(world: World) -> None:
+    def aside(message_id: str | None, digest: str, after: int) -> dict[str, Any]:
+        own = {} if message_id is None else {"message_id": message_id}
+        row = {"quarantined_at": days_ago(1) + after, "topic": "t", "reason": "not_json", "payload_sha256": digest}
+        return {**row, "payload_bytes": 1, **own}
+
+    rows = [("1", "a", 0), ("1", "a", 5), ("2", "a", 1), (None, "c", 2), (None, "c", 3), (None, "d", 0)]
+    world.append("quarantine", SET_ASIDE, [aside(*row) for row in rows])
+    found = [(row["message_id"], row["payload_sha256"], row["quarantined_at"]) for row in world.rows("quarantined")]
+    assert sorted((digest, id_ or "") for id_, digest, _ in found) == [
+        ("a", "1"),
+        ("a", "2"),
+        ("c", ""),
+        ("d", ""),
     ]
