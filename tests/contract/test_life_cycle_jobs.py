@@ -2,7 +2,11 @@
 
 import datetime as dt
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +24,7 @@ from shared.contract.event import EPOCH, micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.learning.publish import publish, standing
 from shared.settings import Settings
-from tests.contract.local_servers import PROJECT, storage_client
+from tests.contract.local_servers import HERE, PROJECT, storage_client
 from tests.contract.rows import Field, Writer
 from tests.unit.learning.bundles import NAMES, small_bundle
 
@@ -143,6 +147,26 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     assert {(row.run_id, row.trigger, row.as_of) for row in rows if row.to_version == "v1"} == {
         ("run of v1", "drift", micros(AS_OF))
     }
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "given", "outcome"),
+    [("retrain", {}, "NOTHING_TO_DO"), ("drift", {"as_of": "2026-01-01", "hours": "1"}, "NOTHING_TO_DO")],
+)
+def test_mlflow_runs_the_jobs_as_a_project(
+    cloud: dict[str, str], entry_point: str, given: dict[str, str], outcome: str
+) -> None:
+    parameters = [part for name, value in given.items() for part in ("-P", f"{name}={value}")]
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", "run", "jobs", "-e", entry_point, "--env-manager", "local", *parameters],
+        env={**os.environ, **cloud, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["outcome"] == outcome
 
 
 def told(row: LedgerRow) -> tuple[str, str | None, str | None, str]:

@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 
+from infra.local.ports import free_port
 from jobs import wiring
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.ports import Report, Snapshot, Trial
 from shared.learning.retraining import retrain
 from shared.scoring.champion import read_bundle
+from tests.unit.learning.bundles import NAMES, small_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
+
+if TYPE_CHECKING:
+    import mlflow
+
+    from shared.adapters.mlflow_tracking import MlflowRuns
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory) -> Path:
+    """An empty store of MLflow; making one takes seconds, copying it none."""
+    from mlflow import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def store(empty, tmp_path) -> str:
+    """The address of a store of one's own."""
+    return f"sqlite:///{shutil.copy(empty, tmp_path / 'mlflow.db')}"
 
 
 @pytest.fixture
@@ -27,12 +64,12 @@ def _quiet(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_a_run_is_recorded_registered_and_loads_as_the_served_score(tmp_path) -> None:
+def test_a_run_is_recorded_registered_and_loads_as_the_served_score(store) -> None:
     import mlflow
 
     from shared.adapters.mlflow_tracking import MODEL, MlflowRegistry, MlflowRuns
 
-    uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"})
+    uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": store})
     bench = Bench()
     world = dataclasses.replace(bench.world(), runs=MlflowRuns(uri, artifacts), registry=MlflowRegistry(uri))
     first = retrain(world, QUICK, request(), silent)
@@ -60,11 +97,140 @@ def test_a_run_is_recorded_registered_and_loads_as_the_served_score(tmp_path) ->
     assert json.loads(bench.rows[-1].metrics)["average_precision"] == second.metrics["average_precision"]
 
 
-@pytest.mark.usefixtures("_quiet")
-@pytest.mark.filterwarnings("default")
-def test_a_tracker_that_fails_is_unavailable(tmp_path) -> None:
+TRIAL = Trial(3, "boosting", "hist_gradient_boosting", {"max_iter": 40}, 0.25, [0.2, 0.3], 1.5, "COMPLETE")
+PRUNED = Trial(4, "linear", "logistic_regression", {}, None, [0.1], 0.5, "PRUNED")
+SNAPSHOT = Snapshot("ab" * 32, "gs://pix-models/datasets/abab.parquet", 6_000, ["f1", "f2"])
+
+
+def tracked(place: str) -> tuple[MlflowRuns, mlflow.MlflowClient]:
+    """Return the adapter over SQLite in a folder, or over a server, and MLflow's own client."""
+    import mlflow
+
     from shared.adapters.mlflow_tracking import MlflowRuns
 
-    runs = MlflowRuns(f"sqlite:///{tmp_path}/mlflow.db", tmp_path.as_uri())
+    uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": place})
+    return MlflowRuns(uri, artifacts), mlflow.MlflowClient(uri)
+
+
+def told(runs: MlflowRuns) -> str:
+    """Open a run with a training set and trials, and close it with a report."""
+    run_id = runs.start({"trigger": "labels", "as_of": "now"})
+    runs.dataset(run_id, SNAPSHOT)
+    for trial in (TRIAL, PRUNED):
+        runs.trial(run_id, trial)
+    documents = {"card.html": b"<p>fine</p>", "leaderboard.json": b"[]", "verdict.json": b"{}"}
+    bundle = small_bundle("v1")
+    runs.finish(run_id, Report("v1", {"auc": 0.9}, {"family": "f"}, bundle, {"roc.png": b"png"}, NAMES, documents))
+    return run_id
+
+
+def check(client: mlflow.MlflowClient, run_id: str) -> None:
+    import mlflow
+
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    [given] = run.inputs.dataset_inputs
+    assert (given.dataset.digest, given.tags[0].value) == (SNAPSHOT.content_hash[:36], "training")
+    assert mlflow.data.get_source(given.dataset).uri == SNAPSHOT.uri
+    assert json.loads(given.dataset.profile) == {"num_rows": 6_000, "sha256": SNAPSHOT.content_hash}
+    found = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
+    by_name = {each.info.run_name: each for each in found}
+    assert {name: each.info.status for name, each in by_name.items()} == {
+        "trial 3 boosting": "FINISHED",
+        "trial 4 linear": "KILLED",
+    }
+    whole = by_name["trial 3 boosting"]
+    assert whole.data.params == {"family": "hist_gradient_boosting", "max_iter": "40"}
+    assert whole.data.metrics["average_precision"] == 0.25
+    assert [m.value for m in client.get_metric_history(whole.info.run_id, "fold_average_precision")] == [0.2, 0.3]
+    assert whole.info.end_time - whole.info.start_time == 1_500
+    assert {file.path for file in client.list_artifacts(run_id)} >= {"card.html", "leaderboard.json", "verdict.json"}
+    assert [file.path for file in client.list_artifacts(run_id, "plots")] == ["plots/roc.png"]
+    served = mlflow.pyfunc.load_model("models:/pix-fraud@challenger")
+    frame = pd.DataFrame({name: [0.0, 1.0] for name in NAMES})
+    np.testing.assert_allclose(served.predict(frame), 1 / (1 + np.exp([0.0, -3.0])), atol=1e-6)
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+def test_a_run_tells_its_training_set_its_trials_and_what_people_read_of_it(store) -> None:
+    runs, client = tracked(store)
+    check(client, told(runs))
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+@pytest.mark.timeout(300)
+def test_a_server_keeps_a_run_as_a_file_does(store, tmp_path) -> None:
+    port = free_port()
+    argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    argv += ["--backend-store-uri", store, "--artifacts-destination", str(tmp_path)]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(url, server)
+        runs, client = tracked(url)
+        check(client, told(runs))
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def wait_for(url: str, server: subprocess.Popen) -> None:
+    for _ in range(900):
+        assert server.poll() is None, "the server has ended"
+        try:
+            if requests.get(f"{url}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.1)
+    raise AssertionError("the server does not answer")
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+def test_runs_whose_job_is_gone_are_closed_as_failed_and_others_left_alone(store) -> None:
+    runs, client = tracked(store)
+    old = runs.start({"trigger": "manual", "as_of": "then"})
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
+    assert runs.close_stale(later - dt.timedelta(days=1)) == []
+    assert runs.close_stale(later) == [old]
+    assert client.get_run(old).info.status == "FAILED"
+    assert runs.close_stale(later) == []
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_registered(store) -> None:
+    from shared.adapters.mlflow_tracking import MODEL, MlflowRegistry
+
+    runs, client = tracked(store)
+    registry = MlflowRegistry(store)
+    registry.appoint("v0", None)
+    for version in ("v1", "v2"):
+        run_id = runs.start({"trigger": "manual", "as_of": "now"})
+        runs.finish(run_id, Report(version, {}, {}, small_bundle(version), {}, NAMES))
+
+    def aliases() -> dict[str, str]:
+        held = client.get_registered_model(MODEL).aliases
+        return {name: client.get_model_version(MODEL, n).tags["bundle_version"] for name, n in held.items()}
+
+    assert aliases() == {"challenger": "v2"}
+    registry.appoint("v1", "v0")
+    assert aliases() == {"champion": "v1", "challenger": "v2"}
+    for _ in range(2):
+        registry.appoint("v2", "v1")
+        assert aliases() == {"champion": "v2", "previous": "v1"}
+    registry.appoint("v1", "v2")
+    assert aliases() == {"champion": "v1", "previous": "v2"}
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+def test_a_tracker_that_fails_is_unavailable(store, tmp_path) -> None:
+    from shared.adapters.mlflow_tracking import MlflowRuns
+
+    runs = MlflowRuns(store, tmp_path.as_uri())
     with pytest.raises(Unavailable):
         runs.finish("no-such-run", None)
