@@ -49,7 +49,8 @@ def recent_rows(
     array([0, 2])
     """
     ages = (initiated_at[-1] - initiated_at) / (half_life_days * DAY)
-    lots = np.random.default_rng(seed).random(len(ages)) * np.exp2(ages)  # below 1: drawn; the lower the earlier
+    growth = np.exp2(np.minimum(ages, 1000.0))  # float64 ends at 2^1024
+    lots = np.random.default_rng(seed).random(len(ages)) * growth  # below 1: drawn; the lower the earlier
     drawn = np.flatnonzero((lots < 1) & ~fraud)
     frauds = np.flatnonzero(fraud)
     if rows_max is not None:
@@ -93,10 +94,11 @@ def fitting() -> Iterator[None]:
     """Fit the same way every time, and quietly. Raises NotFitted for what scikit-learn refuses or what diverges.
 
     Boosting adds up with two threads at most: the sum of more depends on which is done first. A forest grows on all
-    cores, but predicts on one outside of this, for the same reason. That a model has not converged is for its
+    cores, but predicts on one outside of this, for the same reason. The matrices of a network are too small for more
+    than one thread. That a model has not converged is for its
     average precision to show.
     """
-    with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits(2, "openmp"):
+    with warnings.catch_warnings(), np.errstate(all="ignore"), threadpool_limits({"openmp": 2, "blas": 1}):
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Got `batch_size`", UserWarning)  # larger than the sample: then it is that
         try:
