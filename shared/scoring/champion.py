@@ -32,6 +32,7 @@ class Champion:
         self._clock = clock
         self._metrics = metrics
         self._away = Incident(log, "bucket unavailable", clock)
+        self._missing = Incident(log, "version not to be had", clock)
         self._looked_at = -float("inf")
         self._generation: int | None = None
         self._bundles: dict[str, Bundle] = {}
@@ -82,7 +83,7 @@ class Champion:
         try:
             bundle = await asyncio.to_thread(read_bundle, self._blobs, name)
         except (BundleRefused, Unavailable) as error:
-            log.warning("version not to be had", extra={"fields": {"version": name, "reason": str(error)}})
+            self._missing.happened(version=name, reason=str(error))
             return None
         self._keep(bundle)
         return bundle

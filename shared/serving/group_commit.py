@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from time import perf_counter
 from typing import Generic, NamedTuple, TypeVar
 
 from shared.errors import Overloaded
@@ -60,8 +61,7 @@ class GroupCommit(Generic[Item, Result]):
 
         Raises what `work` raises, and Overloaded when the queue is full.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        loop, now = asyncio.get_running_loop(), perf_counter()
         queue, limits = self._queue, self._limits
         if queue and (len(queue) >= limits.longest_queue or now - queue[0][2] > limits.longest_wait):
             raise Overloaded("the queue is full")
@@ -95,7 +95,7 @@ class GroupCommit(Generic[Item, Result]):
     def _next(self) -> list[_Waiting[Item, Result]]:
         """Return the items whose turn it is; those that have waited for too long are refused."""
         queue = self._queue
-        latest = asyncio.get_running_loop().time() - self._limits.longest_wait
+        latest = perf_counter() - self._limits.longest_wait
         while queue and queue[0][2] < latest:
             _settle(queue.popleft()[1], Overloaded("it waited for too long"))
         return [queue.popleft() for _ in range(min(self._limits.largest, len(queue)))]
@@ -111,12 +111,14 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             self._free += 1
             self._start()
-            now = asyncio.get_running_loop().time()
+            now = (
+                perf_counter()
+            )  # the clock of uvloop counts milliseconds, and stands still while a batch is computed
             self._done(Done(waiting, [now - at for _, _, at in batch]))
 
 
 _Waiting = tuple[Item, asyncio.Future[Result], float]
-"""An item, where its caller waits, and since when (seconds of the event loop's clock)."""
+"""An item, where its caller waits, and since when (`perf_counter`)."""
 
 
 def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:

@@ -12,6 +12,7 @@ from shared.adapters.bigquery_write import BigQueryTable
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Unavailable
+from shared.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
 
 Answer = Callable[[types.AppendRowsRequest], types.AppendRowsResponse | None]
 FAULTY = b"faulty"
@@ -65,8 +66,8 @@ def row(reason: str) -> QuarantineRow:
     return QuarantineRow(1, "pix-transactions", reason, "0" * 64, 1)
 
 
-def over(server: Server, timeout: float = 10.0) -> BigQueryTable:
-    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout)  # type: ignore[arg-type]
+def over(server: Server, timeout: float = 10.0, metrics: Metrics | None = None) -> BigQueryTable:
+    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout, metrics)  # type: ignore[arg-type]
 
 
 def test_rows_that_the_table_never_takes_are_told_apart_and_all_others_stored() -> None:
@@ -155,3 +156,20 @@ def test_only_the_first_request_of_a_stream_says_what_rows_look_like() -> None:
     server = Server(notes)
     asyncio.run(scenario())
     assert schemas == [True, False, False]
+
+
+def test_what_was_stored_sent_again_and_given_up_is_counted() -> None:
+    async def scenario() -> list[float]:
+        metrics = Metrics()
+        target = over(server, metrics=metrics)
+        await target.append([row("a"), row("faulty")])
+        await target.append([row("b")])
+        with pytest.raises(Unavailable):
+            await target.append([row("c")])
+        await target.close()
+        return [metrics.value(metric, "quarantine") for metric in (APPENDED, RETRIES, FAILED_APPENDS)]
+
+    answers = iter((refuses_faulty, takes, breaks))
+    server = Server(lambda request: next(answers)(request), lambda request: next(again)(request))
+    again = iter((takes, unavailable))
+    assert asyncio.run(scenario()) == [2, 1, 1]

@@ -9,7 +9,7 @@ from shared.adapters.memory import MemoryBlobs
 from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
-from shared.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
+from shared.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS, Metrics
 from shared.privacy import Pseudonymiser
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
@@ -44,6 +44,9 @@ class Bench:
         files[MANIFEST] = msgspec.json.encode(msgspec.structs.replace(manifest, version=version))
         for name, data in files.items():
             self.blobs.write(path(version, name), data, 0)
+        self.point(version)
+
+    def point(self, version):
         pointer = msgspec.json.encode(Pointer(version=version, swapped_at=""))
         now = self.blobs.read(POINTER)
         self.blobs.write(POINTER, pointer, now.generation if now else 0)
@@ -64,6 +67,22 @@ def test_a_model_gives_a_score_and_its_version(bench):
     (row,) = bench.score(transaction())
     assert 0 <= row.score <= 1
     assert (row.model_version, row.degraded, row.late) == ("v1", False, False)
+
+
+def test_swaps_and_refused_bundles_are_counted_and_a_bucket_that_is_away_is_logged_once(bench, caplog):
+    bench.serve("v1")
+    bench.serve("v2")
+    bench.blobs.write(path("v3", MANIFEST), b"{", 0)
+    bench.point("v3")
+    bench.blobs.away = True
+    for _ in range(10):
+        bench.champion.look()
+    assert bench.score(transaction())[0].model_version == "v2"
+    metrics = bench.metrics
+    assert (metrics.value(SWAPS), metrics.value(REFUSED)) == (2, 1)
+    assert [metrics.value(MODEL, version) for version in ("v1", "v2", "v3")] == [0, 1, 0]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert said == ["model refused", "bucket unavailable"]
 
 
 def test_without_a_model_rules_decide_and_say_so(bench):
