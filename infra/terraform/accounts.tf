@@ -7,7 +7,7 @@ resource "google_service_account" "parts" {
     drift    = "Job: measures drift"
     label    = "Function: stores reports"
     mlflow   = "Serves MLflow"
-    operate  = "Job that a person starts: replay, promote, roll back"
+    operate  = "Job that a person starts: replay, redrive, promote, roll back"
     push     = "By which Pub/Sub calls the functions"
     retire   = "Job: removes what has passed its time"
     retrain  = "Job: trains, judges and swaps models"

@@ -112,9 +112,7 @@ resource "google_bigquery_table_iam_member" "append" {
     drift_model_ledger   = { part = "drift", table = "model_ledger" }
     label_feedback       = { part = "label", table = "feedback" }
     label_quarantine     = { part = "label", table = "quarantine" }
-    operate_feedback     = { part = "operate", table = "feedback" }
     operate_model_ledger = { part = "operate", table = "model_ledger" }
-    operate_score_events = { part = "operate", table = "score_events" }
     retire_model_ledger  = { part = "retire", table = "model_ledger" }
     retrain_model_ledger = { part = "retrain", table = "model_ledger" }
     score_quarantine     = { part = "score", table = "quarantine" }
@@ -125,6 +123,16 @@ resource "google_bigquery_table_iam_member" "append" {
   table_id   = google_bigquery_table.tables[each.value.table].table_id
   role       = google_project_iam_custom_role.append.name
   member     = google_service_account.parts[each.value.part].member
+}
+
+# jobs.replay loads files into the tables that it rebuilds, which takes more than appending.
+resource "google_bigquery_table_iam_member" "load" {
+  for_each = toset(["feedback", "score_events"])
+
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables[each.key].table_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.parts["operate"].member
 }
 
 # The label function looks up whom a report is about.

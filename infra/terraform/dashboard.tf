@@ -5,10 +5,10 @@ locals {
   counted = "logging.googleapis.com/user/pix"
 
   charts = [
-    { title = "Messages a second", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.subscription}=(${local.pushes})", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = "resource.label.subscription_id" },
-    { title = "Answer to a push, p99 (microseconds)", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=(${local.pushes})", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
-    { title = "Oldest message that waits (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=(${local.pushes})", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
-    { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND ${local.subscription}=(${local.deads})", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
+    { title = "Messages a second", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = "resource.label.subscription_id" },
+    { title = "Answer to a push, p99 (microseconds)", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
+    { title = "Oldest message that waits (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
+    { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND ${local.subscription}=${local.deads}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
     { title = "Instances", filter = "metric.type=\"run.googleapis.com/container/instance_count\" AND ${local.service}", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", by = "resource.label.service_name" },
     { title = "CPU of instances, p99", filter = "metric.type=\"run.googleapis.com/container/cpu/utilizations\" AND ${local.service}", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.service_name" },
     { title = "Refusals: delivered again later", filter = "metric.type=\"${local.counted}/retry_later\" AND ${local.service}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "resource.label.service_name" },

@@ -52,15 +52,15 @@ resource "google_logging_metric" "lines" {
 
 locals {
   subscription = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id"
-  pushes       = join(" OR ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])
-  deads        = join(" OR ", [for subscription in google_pubsub_subscription.dead : "\"${subscription.name}\""])
+  pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])})"
+  deads        = "one_of(${join(", ", [for subscription in google_pubsub_subscription.dead : "\"${subscription.name}\""])})"
 
   # Each alerts when `aligner` over `period` seconds stays above `above` for `duration` seconds.
   alerts = {
     dead_letters = {
       title    = "Messages were given up"
       severity = "CRITICAL"
-      filter   = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND ${local.subscription}=(${local.deads})"
+      filter   = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND ${local.subscription}=${local.deads}"
       aligner  = "ALIGN_MAX"
       reducer  = "REDUCE_MAX"
       above    = 0
@@ -115,7 +115,7 @@ locals {
     oldest_unacked = {
       title    = "Messages wait too long"
       severity = "CRITICAL"
-      filter   = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=(${local.pushes})"
+      filter   = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}"
       aligner  = "ALIGN_MAX"
       reducer  = "REDUCE_MAX"
       above    = var.alert_oldest_unacked_seconds
@@ -126,7 +126,7 @@ locals {
     push_p99 = {
       title    = "Functions answer slowly"
       severity = "WARNING"
-      filter   = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=(${local.pushes})"
+      filter   = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=${local.pushes}"
       aligner  = "ALIGN_PERCENTILE_99"
       reducer  = "REDUCE_MAX"
       above    = var.alert_push_p99_seconds * 1000000 # microseconds

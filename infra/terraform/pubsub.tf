@@ -111,6 +111,24 @@ resource "google_pubsub_subscription" "dead" {
   }
 }
 
+# jobs.redrive takes dead letters and publishes them again.
+
+resource "google_pubsub_subscription_iam_member" "redrive" {
+  for_each = local.topics
+
+  subscription = google_pubsub_subscription.dead[each.key].id
+  role         = "roles/pubsub.subscriber"
+  member       = google_service_account.parts["operate"].member
+}
+
+resource "google_pubsub_topic_iam_member" "redrive" {
+  for_each = local.topics
+
+  topic  = google_pubsub_topic.topics[each.key].id
+  role   = "roles/pubsub.publisher"
+  member = google_service_account.parts["operate"].member
+}
+
 # What Pub/Sub itself must be allowed to do: move dead letters, and sign the tokens with which it calls the functions.
 
 resource "google_pubsub_topic_iam_member" "dead_letters_in" {

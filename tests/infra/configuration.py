@@ -76,7 +76,7 @@ class Configuration(NamedTuple):
         return next(block.body for block in self.of("variable") if block.labels == (name,))
 
     def kinds(self) -> set[tuple[str, str]]:
-        """Return (mode, type) of all that a provider has to know; an ephemeral resource is described as a resource."""
+        """Return (mode, type) of all that a provider has to know; ephemeral ones are described as resources."""
         return {
             ("data" if block.kind == "data" else "resource", block.labels[0])
             for block in self.of("resource", "data", "ephemeral")

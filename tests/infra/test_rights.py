@@ -37,8 +37,11 @@ ALLOWED = {
         "roles/storage.objectViewer on storage_bucket",
     },
     "operate": {
+        "roles/bigquery.dataEditor on bigquery_table",
         "roles/bigquery.dataViewer on bigquery_dataset",
         "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic",
+        "roles/pubsub.subscriber on pubsub_subscription",
         "roles/run.invoker on cloud_run_v2_service",
         "roles/secretmanager.secretAccessor on secret_manager_secret",
         "roles/storage.objectUser on storage_bucket",

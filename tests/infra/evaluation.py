@@ -1,0 +1,133 @@
+"""Have Terraform evaluate the configuration without its providers.
+
+Every resource becomes a local value: an object of its arguments, with a made-up text for each attribute that the
+provider would compute. So Terraform itself resolves every reference, calls every function, checks every variable, and
+refuses a cycle; what it cannot tell is what Google would say to the values.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.infra.configuration import FOLDER, Block, Configuration, arguments, is_blocks, plain
+from tests.infra.provider_schema import Kind, stored
+
+_META = {"for_each", "count", "depends_on", "lifecycle"}
+_REFERENCE = re.compile(r"(?<![\w.\"/-])(?:(data|ephemeral)\.)?((?:google|archive|random)_\w+)\.(\w+)")
+
+# What the provider computes and is no text.
+_ENDPOINT = (
+    '[{{ psc_auto_connection = [{{ connection_type = "CONNECTION_TYPE_{}", ip_address = "{}", port = 6379 }}] }}]'
+)
+_COMPUTED = {
+    "google_memorystore_instance.endpoints": "[{ connections = concat("
+    f"{_ENDPOINT.format('READER', '10.64.0.4')}, {_ENDPOINT.format('PRIMARY', '10.64.0.3')}) }}]",
+    "google_memorystore_instance.managed_server_ca": '[{ ca_certs = [{ certificates = ["first", "second"] }] }]',
+    "google_secret_manager_secret_version.version": '"7"',
+}
+
+
+class Refused(Exception):
+    """Terraform takes a variable, or the configuration, for wrong."""
+
+
+def evaluate(terraform: str, folder: Path, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every resource comes to, by address, with the example's variables and these. Raises Refused."""
+    provided = Configuration.read().of("resource", "data", "ephemeral")
+    text = "".join(path.read_text("utf-8") for path in sorted(FOLDER.glob("*.tf")))
+    lines = [_linked(block) for block in re.findall(r"^(?:locals|variable|output)\b.*?^\}\n", text, re.S | re.M)]
+    for block in provided:
+        name = _local(block)
+        lines += [f"locals {{\n{name} = {_object(block)}\n}}\n", f'output "{name}" {{\nvalue = local.{name}\n}}\n']
+    (folder / "main.tf").write_text("\n".join(lines), "utf-8")
+    (folder / "terraform.tfvars").write_text((FOLDER / "terraform.tfvars.example").read_text("utf-8"), "utf-8")
+    (folder / "more.auto.tfvars.json").write_text(json.dumps(variables), "utf-8")
+    _apply(terraform, folder)
+    values = json.loads((folder / "terraform.tfstate").read_text("utf-8"))["outputs"]
+    return {block.address: values[_local(block)]["value"] for block in provided}
+
+
+def _apply(terraform: str, folder: Path) -> None:
+    command = [terraform, "apply", "-auto-approve", "-input=false", "-no-color"]
+    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Refused(done.stderr)
+
+
+def _local(block: Block) -> str:
+    return "__".join((block.kind, *block.labels))
+
+
+def _linked(expression: str) -> str:
+    """Return the expression with references to resources led to the local values."""
+    led = _REFERENCE.sub(lambda found: f"local.{found[1] or 'resource'}__{found[2]}__{found[3]}", expression)
+    return led.replace("path.module", json.dumps(str(FOLDER)))
+
+
+def _object(block: Block) -> str:
+    """Return the expression of a resource: one object, or one for each instance."""
+    kind = stored().kinds[f"{'data' if block.kind == 'data' else 'resource'}.{block.labels[0]}"]
+    own = {name: value for name, value in arguments(block.body).items() if name not in _META}
+    after = f"_after = length({_expression(block.body.get('depends_on', []))})"
+    text = f"merge({{\n{_computed(block, kind, own)}\n}}, {_body(own)[:-1]}\n{after}\n}})"
+    if "count" in block.body:
+        return f"[for _ in range({_expression(block.body['count'])}) : {text}]"
+    if "for_each" not in block.body:
+        return text
+    return (
+        f"{{ for each_key, each_value in {_expression(block.body['for_each'])} : each_key => "
+        f"{text.replace('each.key', 'each_key').replace('each.value', 'each_value')} }}"
+    )
+
+
+def _computed(block: Block, kind: Kind, own: dict[str, Any]) -> str:
+    texts = {name for name, each in kind.arguments.items() if each.type == "string"} | {*kind.attributes}
+    key = ".${each.key}" if "for_each" in block.body else ""
+    return "\n".join(
+        f"{name} = " + _COMPUTED.get(f"{block.labels[0]}.{name}", f'"{block.address.replace(".", "/")}{key}/{name}"')
+        for name in sorted(texts - {*own} | {"result"})
+    )
+
+
+def _body(body: dict[str, Any]) -> str:
+    """Return a block as an object; the blocks within it are lists of objects."""
+    members = {name: _expression(value) for name, value in arguments(body).items() if not is_blocks(value)}
+    blocks: dict[str, list[str]] = {}
+    for name, value in arguments(body).items():
+        for each in value if is_blocks(value) else []:
+            if name == "dynamic":
+                for label, dynamic in arguments(each).items():
+                    blocks.setdefault(label, []).append(_dynamic(label, dynamic))
+            else:
+                blocks.setdefault(name, []).append(f"[{_body(each)}]")
+    members |= {name: f"concat({', '.join(lists)})" for name, lists in blocks.items()}
+    return "{\n" + "\n".join(f"{name} = {text}" for name, text in members.items()) + "\n}"
+
+
+def _dynamic(label: str, body: dict[str, Any]) -> str:
+    """Return the list of objects that a dynamic block comes to."""
+    content = _body(body["content"][0])
+    for part in ("key", "value"):
+        content = re.sub(rf"(?<![\w.]){label}\.{part}\b", f"{label}_{part}", content)
+    return f"[for {label}_key, {label}_value in {_expression(body['for_each'])} : {content}]"
+
+
+def _expression(value: Any) -> str:
+    if isinstance(value, dict):
+        members = [f"{json.dumps(name)} = {_expression(each)}" for name, each in arguments(value).items()]
+        return "{\n" + "\n".join(members) + "\n}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_expression, value)) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if value.startswith("${") and value.endswith("}"):
+        return _linked(value[2:-1])
+    text = plain(value) if value.startswith('"<<') else value
+    return _linked(text) + ("\n" if text.startswith("<<") else "")
