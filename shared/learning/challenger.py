@@ -13,13 +13,13 @@ from sklearn.metrics import average_precision_score
 
 from shared.learning import calibrate
 from shared.learning.config import Config, Family, Mode
-from shared.learning.costs import losses, with_rules
+from shared.learning.costs import losses
 from shared.learning.dataset import Dataset
 from shared.learning.errors import NothingToDo
 from shared.learning.export import onnx_bytes, onnx_scores, require_parity
 from shared.learning.incremental import ChampionModel, continued
 from shared.learning.packing import Parts, pack
-from shared.learning.policy import choose_thresholds
+from shared.learning.policy import choose_thresholds, holds_max
 from shared.learning.ports import Step, Trial
 from shared.learning.search import search, thinned
 from shared.learning.split import Split
@@ -151,7 +151,8 @@ def _finished(fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config
         microseconds = (time.perf_counter() - start) / len(recent) * 1e6
         parity = require_parity(fitted.model, recent, raw)
     with step(f"calibrate and set thresholds, {fitted.mode}"):
-        calibration = calibrate.fit_calibration(raw[held], data.fraud[split.calibration])
+        later = split.calibration
+        calibration = calibrate.fit_calibration(raw[held], data.fraud[later], data.weight[later], config.calibrations)
         scores = calibrate.apply(calibration, raw[held])
         parts = Parts(fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config))
     with step(f"assemble the bundle, {fitted.mode}"):
@@ -168,5 +169,6 @@ def _thresholds(data: Dataset, split: Split, scores: NDArray[np.float64], rules:
     """
     period = split.calibration
     by_rule, _ = rules.apply(data.features[period])
-    table = losses(scores, data.amount[period], config.costs)
-    return choose_thresholds(scores, with_rules(table, by_rule), config.costs.review_share_max)
+    weight = data.weight[period]
+    holds = holds_max(weight, data.initiated_at[period], config.costs)
+    return choose_thresholds(scores, losses(scores, data.amount[period], config.costs), by_rule, weight, holds)

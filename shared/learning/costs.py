@@ -29,8 +29,3 @@ def with_rules(table: NDArray[np.float64], by_rule: NDArray[np.int8]) -> NDArray
     """Return what each decision of the model costs where rules may ask for a severer one, float64 [n, 3]."""
     rows = np.arange(len(table))
     return np.column_stack([table[rows, np.maximum(by_rule, decision)] for decision in range(3)])
-
-
-def per_million(table: NDArray[np.float64], decisions: NDArray[np.int8]) -> float:
-    """Return the mean cost of decisions, for a million Pix."""
-    return float(table[np.arange(len(table)), decisions].mean() * 1e6)

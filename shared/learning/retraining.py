@@ -18,17 +18,17 @@ from shared.errors import BundleRefused, PreconditionFailed
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning import dataset
 from shared.learning.challenger import Trained, train_challengers
-from shared.learning.comparison import RULES_ALONE, TRAINED_UNTIL, TestPeriod
+from shared.learning.comparison import RULES_ALONE, SEEN_UNTIL, TRAINED_UNTIL, TestPeriod
 from shared.learning.config import Config
 from shared.learning.dataset import Dataset, Source
 from shared.learning.errors import NothingToDo
-from shared.learning.evaluate import Evaluation
-from shared.learning.gate import Verdict, judge
+from shared.learning.gate import Verdict
 from shared.learning.packing import sealed, version_name
-from shared.learning.plots import plots
+from shared.learning.plots import draw
 from shared.learning.ports import Ledger, Registry, Report, Runs, Step
 from shared.learning.publish import Cause, Standing, publish, standing, swap
 from shared.learning.reconcile import moved_row, published_row, reconcile, with_training
+from shared.learning.review import flat, review
 from shared.learning.split import Split, require_both_classes, split_in_time
 from shared.ports import Blobs, Shelf
 from shared.scoring.bundle import MANIFEST, Bundle, Manifest
@@ -147,29 +147,27 @@ def _result(
         trigger=request.trigger,
         as_of=request.as_of.isoformat(),
     )
+    until = {
+        TRAINED_UNTIL: float(data.initiated_at[split.train.stop - 1] / 1e6),
+        SEEN_UNTIL: float(data.initiated_at[split.calibration.stop - 1] / 1e6),
+    }
     with step("compare with what serves"):
-        period = TestPeriod.of(data, split.test, world.rules, config)
-        trained_until = float(data.initiated_at[split.train.stop - 1] / 1e6)
-        draft = msgspec.structs.replace(manifest, metrics={TRAINED_UNTIL: trained_until})
-        bundle = Bundle(sealed(challenger.files, draft))
         champion = _champion(world.blobs, read)
-        incumbent = period.model(champion) if champion else period.rules()
-        own = period.model(bundle)
-        verdict = judge(own, incumbent, config.gate)
-        metrics = _figures(own.evaluation) | {TRAINED_UNTIL: trained_until}
-        curves = {version: period.scores(bundle)}
-        if champion:
-            curves[champion.version] = period.scores(champion)
-        images = plots(period.fraud, curves)
+        period = TestPeriod.of(data, split.test, world.rules, config, champion)
+        bundle = Bundle(sealed(challenger.files, msgspec.structs.replace(manifest, metrics=until)))
+        found = review(period, [(bundle, challenger.average_precision)], champion, config.gate)
+    with step("plot"):
+        images = draw(found, bundle, period, trained.leaderboard)
+    metrics = found.metrics() | until
     return _Result(
         version,
         sealed(challenger.files, msgspec.structs.replace(manifest, metrics=metrics)),
-        verdict,
+        found.verdict,
         metrics,
-        _figures(incumbent.evaluation),
-        incumbent.name,
+        flat(found.incumbent),
+        found.incumbent.name,
         images,
-        _tags(trained, incumbent.name, verdict),
+        _tags(trained, found.incumbent.name, found.verdict),
         list(challenger.parts.names),
     )
 
@@ -252,10 +250,6 @@ def _row(
 def _report(result: _Result) -> Report:
     figures = {f"champion_{name}": value for name, value in result.champion_metrics.items()} | result.metrics
     return Report(result.version, figures, result.tags, result.files, result.plots, result.inputs)
-
-
-def _figures(evaluation: Evaluation) -> dict[str, float]:
-    return {name: float(value) for name, value in msgspec.structs.asdict(evaluation).items()}
 
 
 def _tags(trained: Trained, incumbent: str, verdict: Verdict) -> dict[str, str]:

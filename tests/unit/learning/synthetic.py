@@ -37,6 +37,8 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
     fraud = risk + rng.gumbel(scale=0.7, size=rows) > np.quantile(risk + 0.4, 1 - fraud_share)
     features[:, -1] = np.nan
     features[:, -2] = 1.0
+    within_limits = [FEATURE_NAMES.index(name) for name in ("device_limit_left", "device_day_limit_left")]
+    features[:, within_limits] = np.abs(features[:, within_limits])  # else rules would reject most rows
     at = micros(START) + np.sort(rng.integers(0, DAYS * DAY, rows))
     return pa.table(
         {

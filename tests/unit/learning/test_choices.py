@@ -1,4 +1,4 @@
-"""Calibration, costs, thresholds and the gate."""
+"""Calibration, costs, thresholds and the profile."""
 
 from __future__ import annotations
 
@@ -7,58 +7,114 @@ import itertools
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.learning.calibrate import apply, fit_calibration
-from shared.learning.config import CostSpec, GateSpec
-from shared.learning.costs import losses, per_million, with_rules
-from shared.learning.evaluate import Evaluation, calibration_error
-from shared.learning.gate import Contender, judge
-from shared.learning.policy import NEVER, choose_thresholds, decisions
+from shared.learning.calibrate import apply, choose_method, fit_calibration
+from shared.learning.config import CostSpec
+from shared.learning.costs import losses, with_rules
+from shared.learning.evaluate import calibration_error
+from shared.learning.policy import NEVER, choose_thresholds, decisions, holds_max
 from shared.learning.profile import describe
+from shared.learning.split import DAY
 from shared.scoring.bundle import Thresholds
 
 COSTS = CostSpec(
     0.1, 0.8, review=4, friction_hold=1, friction_reject=20, review_share_max=0.5, reviews_per_day_max=500
 )
-scored = st.lists(st.tuples(st.floats(0, 1, width=16), st.booleans(), st.integers(1, 5_000)), min_size=2, max_size=40)
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=200))
+METHODS = ["isotonic", "sigmoid"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(1, 9)), min_size=2, max_size=200))
+@settings(max_examples=50, deadline=None)
 def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(rows) -> None:
-    raw, fraud = np.array([r for r, _ in rows]), np.array([f for _, f in rows])
-    knots = fit_calibration(raw, fraud)
-    assert np.all(np.diff(knots.x) > 0)
-    assert np.all(np.diff(knots.y) >= 0)
-    assert (knots.x[0], knots.y[0], knots.x[-1], knots.y[-1]) == (0, 0, 1, 1)
+    raw, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))
+    for method in METHODS:
+        knots = fit_calibration(raw, fraud, weight.astype(float), [method])
+        assert np.all(np.diff(knots.x) > 0)
+        assert np.all(np.diff(knots.y) >= 0)
+        assert (knots.x[0], knots.y[0], knots.x[-1], knots.y[-1]) == (0, 0, 1, 1)
+        assert len(knots.x) <= 202
 
 
-def test_calibration_turns_a_distorted_score_into_a_probability_and_has_few_knots() -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_calibration_turns_a_distorted_score_into_a_probability(method) -> None:
     rng = np.random.default_rng(0)
-    truth = rng.beta(1, 20, 200_000)
+    odds = rng.normal(-4, 1.5, 200_000)
+    truth = 1 / (1 + np.exp(-odds))
     fraud = rng.random(len(truth)) < truth
-    knots = fit_calibration(np.sqrt(truth), fraud)
-    assert len(knots.x) <= 202
-    assert calibration_error(np.sqrt(truth), fraud) > 0.1
-    assert calibration_error(apply(knots, np.sqrt(truth)), fraud) < 0.002
+    raw, weight = 1 / (1 + np.exp(-(odds / 2 + 1))), np.ones(len(truth))
+    knots = fit_calibration(raw, fraud, weight, [method])
+    assert calibration_error(raw, fraud, weight) > 0.1
+    assert calibration_error(apply(knots, raw), fraud, weight) < 0.002
 
 
-@given(scored, st.floats(0.01, 0.99))
+@pytest.mark.parametrize("method", METHODS)
+def test_calibration_puts_the_share_of_frauds_right_where_legitimate_rows_were_sampled(method) -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.beta(1, 30, 100_000)
+    fraud = rng.random(len(truth)) < truth
+    kept = fraud | (rng.random(len(truth)) < 0.1)
+    weight = np.where(fraud, 1.0, 10.0)[kept]
+    scores = apply(fit_calibration(truth[kept], fraud[kept], weight, [method]), truth[kept])
+    assert np.average(scores, weights=weight) == pytest.approx(fraud.mean(), rel=0.03)
+
+
+def test_the_method_is_the_one_that_does_better_later() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.beta(0.3, 5, 40_000)
+    fraud, ones = rng.random(len(truth)) < truth, np.ones(len(truth))
+    assert choose_method(truth, fraud, ones, METHODS) == "sigmoid"  # it already is a probability
+    stepped = np.where(truth > 0.2, 0.5 + truth / 4, truth / 100)  # no line through log-odds undoes this
+    assert choose_method(stepped, fraud, ones, METHODS) == "isotonic"
+    assert choose_method(stepped, np.cumsum(fraud) <= 10, ones, METHODS) == "sigmoid"  # too few frauds to tell
+    assert choose_method(truth, fraud, ones, ["isotonic"]) == "isotonic"
+
+
+def test_a_score_that_ranks_the_wrong_way_round_is_flattened_not_turned() -> None:
+    fraud = np.arange(1_000) < 100
+    knots = fit_calibration(np.linspace(0.1, 0.9, 1_000), fraud, np.ones(1_000), ["sigmoid"])
+    assert apply(knots, np.array([0.1, 0.5, 0.9])) == pytest.approx(0.1, abs=0.01)
+
+
+ruled = st.lists(
+    st.tuples(
+        st.floats(0, 1, width=16),
+        st.booleans(),
+        st.integers(1, 5_000),
+        st.integers(1, 3),
+        st.sampled_from([0, 0, 0, 1, 2]),
+    ),
+    min_size=2,
+    max_size=30,
+)
+
+
+@given(ruled, st.floats(0.01, 0.99))
+@settings(deadline=None)
 def test_thresholds_are_the_cheapest_that_the_review_budget_allows(rows, budget) -> None:
-    scores = np.array([score for score, _, _ in rows], np.float64)
-    table = losses(np.array([f for _, f, _ in rows]), np.array([a for _, _, a in rows], np.float64), COSTS)
-    no_rule = np.zeros(len(rows), np.int8)
+    scores, fraud, amount, weight, by_rule = (np.array(column) for column in zip(*rows, strict=True))
+    table, by_rule = losses(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)
+    most = max(budget * weight.sum(), weight[by_rule == 1].sum())
 
     def cost(hold: float, reject: float) -> float:
-        taken = decisions(scores, Thresholds(hold, reject), no_rule)
-        return per_million(table, taken) if (taken == 1).sum() <= budget * len(rows) else np.inf
+        taken = decisions(scores, Thresholds(hold, reject), by_rule)
+        total = float(weight @ table[np.arange(len(taken)), taken])
+        return total if weight[taken == 1].sum() <= most + 1e-9 else np.inf
 
-    chosen = choose_thresholds(scores, table, budget)
+    chosen = choose_thresholds(scores, table, by_rule, weight.astype(float), budget * weight.sum())
     grid = [s for s in np.unique(scores) if s > 1e-9] + [NEVER]
     best = min(cost(hold, reject) for hold, reject in itertools.product(grid, grid) if hold <= reject)
     assert 0 < chosen.hold <= chosen.reject
     assert cost(chosen.hold, chosen.reject) == pytest.approx(best, rel=1e-9, abs=1e-3)
+
+
+def test_the_review_budget_is_a_share_of_all_pix_or_what_reviewers_do_in_a_day_whichever_is_less() -> None:
+    at = np.linspace(0, 10 * DAY, 1_000).astype(np.int64)
+    assert holds_max(np.ones(1_000), at, COSTS) == 500  # half of all
+    assert holds_max(np.full(1_000, 100.0), at, COSTS) == 5_000  # 500 a day
 
 
 def test_costs_count_the_severer_of_rule_and_model() -> None:
@@ -75,46 +131,3 @@ def test_a_profile_counts_every_value_once_and_has_no_median_where_values_are_us
     assert describe(column)["median"] is None
     assert describe(np.full(5, np.nan))["missing"] == 1.0
     msgspec.json.encode(describe(column))
-
-
-SPEC = GateSpec(
-    resamples=200,
-    confidence=0.95,
-    average_precision_margin=0.02,
-    calibration_margin=0.02,
-    alert_volume_margin=0.5,
-    segment_margin=0.2,
-    segment_frauds_min=30,
-    lift_min=3,
-    optimism_max=0.3,
-    single_feature_max=0.95,
-)
-EQUAL = Evaluation(10_000, 100, 0.5, 0.9, 0.01, 0.05, 0.001, 0.5, 0.5, 0.5, 1e6, 0.01, 0.01)
-
-
-def contender(trained_until: float | None = 1.0, **figures: float) -> Contender:
-    return Contender("it", msgspec.structs.replace(EQUAL, **figures), trained_until)
-
-
-@pytest.mark.parametrize(
-    ("challenger", "promote"),
-    [
-        (contender(), False),
-        (contender(cost_per_million=0.99e6), True),
-        (contender(trained_until=2.0), True),
-        (contender(trained_until=2.0, cost_per_million=1.03e6), False),
-        (contender(cost_per_million=0.5e6, average_precision=0.47), False),
-        (contender(cost_per_million=0.5e6, average_precision=0.49), True),
-    ],
-)
-def test_the_champion_stays_unless_the_challenger_is_cheaper_or_fresher_and_not_worse(challenger, promote) -> None:
-    verdict = judge(challenger, contender(), SPEC)
-    assert verdict.promote is promote
-    assert verdict.reasons
-
-
-def test_against_the_rules_only_cost_counts_and_chance_is_not_enough() -> None:
-    rules = contender(trained_until=None, average_precision=0.01)
-    assert not judge(contender(trained_until=5.0), rules, SPEC).promote
-    assert judge(contender(cost_per_million=0.9e6), rules, SPEC).promote
-    assert not judge(contender(cost_per_million=0.9e6, average_precision=0.02), rules, SPEC).promote

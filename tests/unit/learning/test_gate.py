@@ -1,0 +1,224 @@
+"""The gate: what must be shown, what may not be worse, and what is too good to be true."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.learning import comparison
+from shared.learning.bootstrap import Resampling
+from shared.learning.comparison import Contender
+from shared.learning.costs import losses
+from shared.learning.evaluate import Truth
+from shared.learning.gate import Verdict, best, judge, judge_all
+from shared.learning.policy import decisions
+from shared.learning.segments import Dimension
+from shared.learning.split import DAY
+from shared.scoring.bundle import Thresholds
+from tests.unit.learning.synthetic import QUICK
+
+ROWS = 4_000
+NAMES = ("amount", "hour", "weekday")
+SPEC = QUICK.gate
+THRESHOLDS = Thresholds(0.2, 0.4)
+
+
+def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
+    """A period of 40 days and two segments; `order` permutes its rows."""
+    rng = np.random.default_rng(0)
+    order = np.arange(ROWS) if order is None else order
+    fraud = (rng.random(ROWS) < 0.06)[order]
+    amount, at = rng.lognormal(5, 1, ROWS)[order], np.sort(rng.integers(0, 40 * DAY, ROWS))[order]
+    halves = Dimension("half", ("one", "other"), rng.integers(0, 2, ROWS)[order], comparable=True)
+    return comparison.TestPeriod(
+        rng.normal(size=(ROWS, 3)).astype(np.float32)[order],
+        NAMES,
+        Truth(fraud, amount, at),
+        Resampling.of(at, np.ones(ROWS), 200, 0),
+        np.zeros(ROWS, np.int8),
+        losses(fraud, amount, QUICK.costs),
+        [halves],
+        alert_share=0.01,
+        confidence=0.95,
+        holds_max=0.05 * ROWS,
+        notice="",
+    )
+
+
+PERIOD = period()
+
+
+def scores(noise: float, seed: int = 0, order: np.ndarray | None = None) -> np.ndarray:
+    """Calibrated scores that tell frauds apart, the less the more noise there is."""
+    fraud = PERIOD.truth.fraud
+    seen = np.where(fraud, 1.0, -1.0) + np.random.default_rng(seed).normal(scale=noise, size=ROWS)
+    odds = 2 * seen / noise**2 + np.log(0.06 / 0.94)
+    found = 1 / (1 + np.exp(-odds))
+    return found if order is None else found[order]
+
+
+def model(name: str, values: np.ndarray, at: comparison.TestPeriod = PERIOD, **facts: object) -> Contender:
+    known = {"inputs": NAMES, "seen_until": -1.0, "validation": 0.6} | facts
+    return at.contender(name, values, decisions(values, THRESHOLDS, at.by_rule), **known)
+
+
+GOOD, POOR = model("good", scores(0.6)), model("poor", scores(1.0))
+
+
+def failed(verdict: Verdict) -> set[str]:
+    return {check.name for check in verdict.checks if not check.passed}
+
+
+def test_a_challenger_that_saves_money_and_is_worse_in_nothing_is_promoted() -> None:
+    verdict = judge(GOOD, POOR, PERIOD, SPEC)
+    assert verdict.promote, verdict.reasons
+    assert verdict.saving_interval.low > 0
+    assert "saves R$" in verdict.reasons[0]
+
+
+def test_the_same_the_other_way_round_is_refused_with_every_reason() -> None:
+    verdict = judge(POOR, GOOD, PERIOD, SPEC)
+    assert not verdict.promote
+    assert {"saving", "average precision"} <= failed(verdict)
+    assert verdict.reasons == [check.text for check in verdict.checks if not check.passed]
+
+
+def test_a_tie_keeps_the_champion() -> None:
+    verdict = judge(dataclasses.replace(GOOD, name="again"), GOOD, PERIOD, SPEC)
+    assert not verdict.promote
+    assert (verdict.saving, failed(verdict)) == (0, {"saving"})
+    assert verdict.reasons == ["costs exactly what good costs"]
+
+
+@given(st.floats(-3, 3), st.floats(0, 2))
+@settings(max_examples=20, deadline=None)
+def test_who_wins_at_some_cost_also_wins_at_less(extra, less) -> None:
+    def costing(more: float) -> Contender:
+        return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
+
+    dear, cheap = (judge(costing(more), POOR, PERIOD, SPEC) for more in (extra, extra - less))
+    assert cheap.promote or not dear.promote
+    assert cheap.saving >= dear.saving
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=5, deadline=None)
+def test_the_order_of_rows_changes_no_verdict(seed) -> None:
+    order = np.random.default_rng(seed).permutation(ROWS)
+    there = period(order)
+    verdict = judge(
+        model("good", scores(0.6, order=order), there), model("poor", scores(1.0, order=order), there), there, SPEC
+    )
+    known = judge(GOOD, POOR, PERIOD, SPEC)
+    assert verdict.promote == known.promote
+    for one, other in zip(verdict.checks, known.checks, strict=True):
+        assert (one.name, one.passed, one.measured) == (other.name, other.passed, pytest.approx(other.measured))
+
+
+def test_a_saving_that_may_be_chance_is_refused() -> None:
+    verdict = judge(model("it", scores(0.6, seed=1)), GOOD, PERIOD, SPEC)
+    assert "saving" in failed(verdict)
+    assert verdict.saving_interval.low < 0 < verdict.saving_interval.high
+
+
+def changed(**facts: object) -> Contender:
+    return dataclasses.replace(GOOD, **facts)
+
+
+def figured(contender: Contender, **figures: float) -> Contender:
+    return dataclasses.replace(contender, evaluation=msgspec.structs.replace(contender.evaluation, **figures))
+
+
+@pytest.mark.parametrize(
+    ("challenger", "name"),
+    [
+        (changed(seen_until=None), "untouched period"),
+        (changed(seen_until=20 * DAY / 1e6), "untouched period"),
+        (figured(GOOD, average_precision=0.05), "better than chance"),
+        (figured(GOOD, held_share=0.2), "review load"),
+        (figured(GOOD, rejected_share=0.3), "alert volume"),
+        (figured(GOOD, calibration_error=0.1), "calibration"),
+        (changed(validation=None), "optimism"),
+    ],
+)
+def test_one_thing_that_is_wrong_is_enough_and_named(challenger, name) -> None:
+    verdict = judge(challenger, POOR, PERIOD, SPEC)
+    assert name in failed(verdict)
+    assert not verdict.promote
+
+
+def test_margins_allow_what_lies_within_them() -> None:
+    old, new = POOR.evaluation, GOOD.evaluation
+    challenger = figured(
+        GOOD,
+        average_precision=old.average_precision - SPEC.average_precision_margin + 1e-9,
+        calibration_error=old.calibration_error + SPEC.calibration_margin - 1e-9,
+    )
+    assert judge(challenger, POOR, PERIOD, SPEC).promote
+    assert new.average_precision > old.average_precision
+
+
+def test_a_segment_that_is_given_up_is_refused_though_money_is_saved() -> None:
+    values = scores(0.2)  # far better than the incumbent ...
+    values[(PERIOD.dimensions[0].codes == 1) & (PERIOD.truth.amount < 200)] = 0.001  # ... but blind to the small half
+    verdict = judge(model("it", values), model("old", scores(0.9)), PERIOD, SPEC)
+    assert "saving" not in failed(verdict)
+    assert "segments by half" in failed(verdict)
+    assert "'other'" in verdict.reasons[0]
+
+
+def test_segments_with_few_frauds_are_not_compared() -> None:
+    early = np.cumsum(PERIOD.truth.fraud) <= 20
+    rare = Dimension("rare", ("usual", "rare"), early.astype(np.intp), comparable=True)
+    values = scores(0.6)
+    values[rare.codes == 1] = 0.001
+    verdict = judge(model("it", values), GOOD, dataclasses.replace(PERIOD, dimensions=[rare]), SPEC)
+    assert "segments by rare" not in failed(verdict)
+
+
+def test_against_the_rules_alone_only_what_makes_sense_is_compared() -> None:
+    verdict = judge(POOR, PERIOD.rules(), PERIOD, SPEC)
+    assert verdict.promote
+    assert not {"average precision", "calibration", "alert volume"} & {check.name for check in verdict.checks}
+    random = model("random", np.random.default_rng(3).permutation(scores(0.6)))
+    assert {"saving", "better than chance"} <= failed(judge(random, PERIOD.rules(), PERIOD, SPEC))
+
+
+@pytest.mark.parametrize("told", ["value", "opposite", "missing"])
+def test_a_feature_that_tells_the_label_is_suspicious(told) -> None:
+    features = PERIOD.features.copy()
+    sign = {"value": 9, "opposite": -9, "missing": np.nan}[told]
+    features[PERIOD.truth.fraud, 1] = np.float32(sign)
+    verdict = judge(GOOD, POOR, dataclasses.replace(PERIOD, features=features), SPEC)
+    assert failed(verdict) == {"single feature"}
+    assert "suspiciously good: hour" in verdict.reasons[0]
+    unused = dataclasses.replace(GOOD, inputs=("amount", "weekday"))
+    assert judge(unused, POOR, dataclasses.replace(PERIOD, features=features), SPEC).promote
+
+
+def test_a_model_that_was_far_better_on_the_calibration_period_is_suspicious() -> None:
+    high = POOR.intervals["average_precision"].high
+    rules = PERIOD.rules()
+    usual, steep = (changed_validation(high + SPEC.optimism_max + by) for by in (-0.01, 0.01))
+    assert "optimism" not in failed(judge(usual, rules, PERIOD, SPEC))
+    assert "optimism" in failed(judge(steep, rules, PERIOD, SPEC))
+
+
+def changed_validation(value: float) -> Contender:
+    return dataclasses.replace(POOR, validation=value)
+
+
+def test_of_several_challengers_each_must_be_surer_and_the_one_that_saves_most_goes_on() -> None:
+    better, same = model("better", scores(0.5)), dataclasses.replace(POOR, name="same")
+    verdicts = judge_all([same, GOOD, better], POOR, PERIOD, SPEC)
+    assert [verdict.promote for verdict in verdicts] == [False, True, True]
+    assert best(verdicts) == 2
+    assert best(verdicts[:1] * 2) == 0
+    alone = judge(GOOD, POOR, PERIOD, SPEC)
+    assert verdicts[1].saving_interval.low < alone.saving_interval.low
+    assert verdicts[1].confidence > alone.confidence
