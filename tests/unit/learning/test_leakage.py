@@ -1,0 +1,42 @@
+"""A challenger that learnt from labels that leaked loses, however good it looked before the last period."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from shared.contract.rows import FEATURE_PREFIX
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.publish import standing
+from shared.learning.retraining import Outcome, retrain
+from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
+
+LEAKY = FEATURE_NAMES[20]
+
+
+def leaked(share: float) -> pa.Table:
+    """Examples in which a feature tells the label in the earliest `share` of the rows, and nothing after them."""
+    table = examples().sort_by("initiated_at")
+    fraud = np.array(table["verdict"].to_pylist()) == "FRAUD"
+    told = np.where(np.arange(len(fraud)) < share * len(fraud), fraud * 1.0, 0.0)
+    place = table.schema.get_field_index(FEATURE_PREFIX + LEAKY)
+    return table.set_column(place, FEATURE_PREFIX + LEAKY, pa.array(told))
+
+
+def outcome_of(table: pa.Table) -> tuple[Outcome, Bench]:
+    bench = Bench(table)
+    return retrain(bench.world(), QUICK, request(), silent), bench
+
+
+def test_a_label_that_leaks_until_the_last_period_wins_the_validation_and_is_refused() -> None:
+    outcome, bench = outcome_of(leaked(0.8))
+    assert outcome.outcome == "REFUSED"
+    assert standing(bench.blobs).version is None
+    assert any("suspiciously good before" in reason for reason in outcome.reasons)
+
+
+def test_a_label_that_leaks_throughout_saves_a_lot_and_is_refused() -> None:
+    outcome, _ = outcome_of(leaked(1.0))
+    assert outcome.outcome == "REFUSED"
+    assert outcome.metrics["saving_per_million_low"] > 0
+    assert any(f"suspiciously good: {LEAKY} by itself" in reason for reason in outcome.reasons)
