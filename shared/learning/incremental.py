@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from shared.learning.dataset import Dataset
 from shared.learning.errors import NotFitted
 from shared.learning.families import FAMILIES, family_of
 from shared.learning.search import thinned
-from shared.learning.train import Labelled, fitting
+from shared.learning.train import PER_FRAUD, Labelled, fitting, sampled
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 
@@ -80,7 +81,8 @@ def _continued(champion: ChampionModel, data: Dataset, period: slice, config: Co
         raise _CannotContinue(f"it has grown to {maker.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
     rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
-    train = Labelled(data.take(rows, columns), data.fraud[rows])
+    every = Labelled(data.take(rows, columns), data.fraud[rows])
+    train = sampled(every, getattr(champion.model, PER_FRAUD, math.inf), config.seed)
     try:
         with fitting():
             return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns

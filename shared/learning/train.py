@@ -81,12 +81,15 @@ def fit(family: Family, params: Mapping[str, Any], train: Labelled, seed: int) -
 
     `params` are scikit-learn's, and `legitimate_per_fraud`: of the legitimate rows at most so many for each fraud are
     drawn. Networks need it, as they hardly move while one row in hundreds is a fraud; any family is faster by it.
-    The calibration, on a period that is not sampled, puts the share of frauds right.
+    The calibration, on a period that is not sampled, puts the share of frauds right. The model remembers the number,
+    so that continuing it draws the same share.
     """
     model = build(family, params, seed)
-    drawn = _sampled(train, params.get(PER_FRAUD, math.inf), seed)
+    drawn = sampled(train, params.get(PER_FRAUD, math.inf), seed)
     with fitting():
-        return model.fit(drawn.features, drawn.fraud)
+        model.fit(drawn.features, drawn.fraud)
+    setattr(model, PER_FRAUD, params.get(PER_FRAUD, math.inf))
+    return model
 
 
 @contextmanager
@@ -113,7 +116,7 @@ def raw_scores(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]
     return np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
 
 
-def _sampled(train: Labelled, per_fraud: float, seed: int) -> Labelled:
+def sampled(train: Labelled, per_fraud: float, seed: int) -> Labelled:
     """Return all frauds and at most `per_fraud` times as many legitimate rows, in order of time."""
     frauds, legitimate = np.flatnonzero(train.fraud), np.flatnonzero(~train.fraud)
     if per_fraud * len(frauds) >= len(legitimate):

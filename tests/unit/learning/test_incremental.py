@@ -121,6 +121,16 @@ def test_it_learns_from_all_new_rows_and_as_many_old_ones() -> None:
     assert np.all(np.diff(rows) > 0)
 
 
+def test_it_sees_as_many_legitimate_rows_for_each_fraud_as_the_champion_did() -> None:
+    train = Labelled(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
+    params = {"n_estimators": 10, "max_depth": 3, "bootstrap": False, "legitimate_per_fraud": 4}
+    before = champion("random_forest")._replace(model=fit("random_forest", params, train, seed=0))
+    opened = joblib.load(io.BytesIO(joblib_bytes(before.model)))
+    grown, _ = continued(before._replace(model=opened), DATA, PERIOD, CONFIG)
+    shares = [tree.tree_.value[0, 0, 1] for tree in grown[-1].estimators_]
+    assert shares == pytest.approx([0.2] * 40, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("family", "changes", "reason"),
     [
