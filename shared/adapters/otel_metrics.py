@@ -49,12 +49,17 @@ class OtlpExporter:
 
     def export(self, series: Sequence[Series]) -> None:
         """Send the series, counted since this was made. Blocks. Raises Unavailable."""
+        from google.auth.exceptions import GoogleAuthError
         from opentelemetry.sdk.metrics.export import MetricExportResult
 
-        if self._sender is None:
-            self._sender = self._connected()
         data = metrics_data(series, _resource(self._attributes), self._began)
-        if self._sender.export(data) is not MetricExportResult.SUCCESS:
+        try:
+            if self._sender is None:
+                self._sender = self._connected()
+            result = self._sender.export(data)
+        except GoogleAuthError as error:
+            raise Unavailable(f"credentials for metrics: {type(error).__name__}") from error
+        if result is not MetricExportResult.SUCCESS:
             raise Unavailable("the collector of metrics took nothing")
 
     def _connected(self) -> Any:

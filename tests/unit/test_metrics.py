@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.adapters.memory import MemoryExporter
-from shared.adapters.otel_metrics import OtlpExporter
+from shared.adapters.otel_metrics import GOOGLE, OtlpExporter
 from shared.errors import Unavailable
 from shared.incidents import QUIET_SECONDS
 from shared.metrics import BATCH, LATE, METRICS, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
@@ -108,6 +108,12 @@ def test_a_collector_that_refuses_is_unavailable(collector):
     metrics.add(LATE)
     with pytest.raises(Unavailable):
         OtlpExporter(collector.url, "bank", "score", "").export(metrics.snapshot())
+
+
+def test_googles_endpoint_wants_credentials_and_without_them_is_unavailable(monkeypatch):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")
+    with pytest.raises(Unavailable, match="DefaultCredentialsError"):
+        OtlpExporter(f"https://{GOOGLE}", "bank", "score", "").export(Metrics().snapshot())
 
 
 class Clock:
