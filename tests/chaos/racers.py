@@ -1,7 +1,7 @@
 """A process that forks jobs which move the pointer, so that a test can race and kill many of them cheaply.
 
-Each line of standard input is a job, `{"job": ..., "seed": ..., "at": ...}`, answered by its process id; an empty
-line is answered once all jobs have ended. A job that ends by itself writes its outcome to the file of outcomes.
+Each line of standard input is a job, `{"job": ..., "seed": ..., "gate": ...}`, answered by its process id; an
+empty line is answered once all jobs have ended. A job that ends by itself writes its outcome to the file of outcomes.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from tests.unit.learning.bundles import small_bundle
 
 PROJECT = "bank"
 BUCKET = "pix-models"
+APPEND_SECONDS = 0.03  # as over a network, so that jobs are killed between the pointer and the ledger too
 
 
 class FileLedger:
@@ -42,6 +43,7 @@ class FileLedger:
 
     def append(self, row: LedgerRow) -> None:
         """Append a row by one write, which is done or not when the process is killed."""
+        time.sleep(APPEND_SECONDS)
         append(self._file, msgspec.json.encode(row))
 
     def stored(self) -> list[LedgerRow]:
@@ -77,8 +79,8 @@ def now() -> dt.datetime:
 class Racer:
     """One job in a process of its own."""
 
-    def __init__(self, blobs: GcsBlobs, ledger: FileLedger, seed: int, at: float) -> None:
-        self._blobs, self._ledger, self._at = blobs, ledger, at
+    def __init__(self, blobs: GcsBlobs, ledger: FileLedger, seed: int, gate: str) -> None:
+        self._blobs, self._ledger, self._gate = blobs, ledger, Path(gate)
         self._chance = random.Random(seed)
         self._name = f"racer-{seed}"
         self._mover = Mover(blobs, MemoryRuns, ledger, now, self._name)
@@ -116,9 +118,11 @@ class Racer:
         self._mover.rollback("by hand")
 
     def duel(self) -> None:
-        """Let the version before serve, at a moment by which all who take part have read the same pointer."""
+        """Let the version before serve, once all who take part have read the same pointer and the gate is opened."""
         read = standing(self._blobs)
-        time.sleep(max(0.0, self._at - time.time()))
+        Path(f"{self._gate}.{self._name}").touch()
+        while not self._gate.exists():
+            time.sleep(0.002)
         swap(self._blobs, read, previous(read), Cause(now(), self._name, "first"))
 
     def retire(self) -> None:
@@ -141,7 +145,7 @@ def serve(url: str, ledger: Path, outcomes: Path) -> None:
         order = json.loads(line)
         child = os.fork()
         if child == 0:
-            outcome = Racer(bucket(url), FileLedger(ledger), order["seed"], order["at"]).run(order["job"])
+            outcome = Racer(bucket(url), FileLedger(ledger), order["seed"], order["gate"]).run(order["job"])
             append(outcomes, json.dumps({**order, "outcome": outcome}).encode())
             os._exit(0)
         print(child, flush=True)
