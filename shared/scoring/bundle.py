@@ -143,10 +143,12 @@ class Bundle:
         Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014 (occlusion).
         """
         own = vector if self._columns is None else vector[self._columns]
-        variants = np.tile(own, (len(own) + 1, 1))
-        variants[np.arange(len(own)), np.arange(len(own))] = self.baseline
+        unusual = np.flatnonzero((own != self.baseline) & ~(np.isnan(own) & np.isnan(self.baseline)))
+        variants = np.tile(own, (len(unusual) + 1, 1))
+        variants[np.arange(len(unusual)), unusual] = self.baseline[unusual]
         scores = self._raw(variants)
-        falls = scores[-1] - scores[:-1]
+        falls = np.zeros(len(own))
+        falls[unusual] = scores[-1] - scores[:-1]
         order = np.argsort(-falls, kind="stable")
         return [(self.feature_names[i], float(falls[i])) for i in order]
 
