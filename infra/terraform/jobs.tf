@@ -24,7 +24,7 @@ locals {
       schedule  = var.retire_schedule
       resources = var.drift_resources
       timeout   = "3600s"
-      tracking  = true
+      tracking  = false
     }
     retrain = {
       arguments = ["-m", "jobs.retrain", "--trigger", "auto"]

@@ -198,7 +198,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
 
 resource "google_cloud_run_v2_service_iam_member" "mlflow" {
   for_each = merge(
-    { for part in ["operate", "retire", "retrain"] : part => google_service_account.parts[part].member },
+    { for part in ["operate", "retrain"] : part => google_service_account.parts[part].member },
     { for member in var.mlflow_users : member => member },
   )
 

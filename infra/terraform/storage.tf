@@ -80,6 +80,7 @@ resource "google_storage_bucket_iam_member" "folders" {
   for_each = {
     drift_exports = { part = "drift", folder = "exports", role = "roles/storage.objectUser" }
     drift_models  = { part = "drift", folder = "models", role = "roles/storage.objectViewer" }
+    retire_models = { part = "retire", folder = "models", role = "roles/storage.objectUser" }
     score_models  = { part = "score", folder = "models", role = "roles/storage.objectViewer" }
   }
 
@@ -98,7 +99,7 @@ resource "google_storage_bucket_iam_member" "folders" {
 
 # Parts that keep models, snapshots and what passes through.
 resource "google_storage_bucket_iam_member" "keepers" {
-  for_each = toset(["operate", "retire", "retrain"])
+  for_each = toset(["operate", "retrain"])
 
   bucket = google_storage_bucket.buckets["models"].name
   role   = "roles/storage.objectUser"
@@ -109,7 +110,6 @@ resource "google_storage_bucket_iam_member" "keepers" {
 resource "google_storage_bucket_iam_member" "artifacts" {
   for_each = {
     mlflow  = "roles/storage.objectViewer"
-    retire  = "roles/storage.objectUser"
     retrain = "roles/storage.objectUser"
   }
 

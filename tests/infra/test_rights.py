@@ -51,7 +51,6 @@ ALLOWED = {
     "retire": {
         "roles/bigquery.dataViewer on bigquery_dataset",
         "roles/bigquery.jobUser on project",
-        "roles/run.invoker on cloud_run_v2_service",
         "roles/storage.objectUser on storage_bucket",
         f"{APPEND} on bigquery_table",
     },
