@@ -70,6 +70,7 @@ def model_card(facts: CardFacts) -> bytes:
     )
     environment.filters |= {
         "percent": percent,
+        "plain": lambda share: f"{share * 100:g}%",
         "brl": brl,
         "count": count,
         "figure": figure,

@@ -63,17 +63,20 @@ def reliability_curve(period: TestPeriod, contenders: Sequence[Contender]) -> by
     figure = Figure(figsize=(6, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([_LEAST, 1], [_LEAST, 1], ":", color="grey", label="perfect")
+    lowest = 0.1
     edges = np.geomspace(1e-5, 1, 41)
     for colour, one in zip(_COLOURS, [one for one in contenders if one.is_model], strict=False):
         scores = one.scored.scores
         bins = equal_bins(scores, scores * period.weight, _BINS)
         found = reliability(scores, period.truth.fraud, period.weight, bins)
+        lowest = min([lowest, *(max(part, _LEAST) for bin_ in found for part in (bin_.expected, bin_.observed))])
         expected, observed = [bin_.expected for bin_ in found], [max(bin_.observed, _LEAST) for bin_ in found]
         error = one.evaluation.calibration_error
         above.plot(expected, observed, "o-", color=colour, label=f"{one.name} (calibration error {error:.4f})")
         counts = np.histogram(scores.clip(1e-5, 1), edges, weights=period.weight)[0]
         below.stairs(counts, edges, color=colour)
-    above.set(xscale="log", yscale="log", xlim=(1e-5, 1), ylim=(1e-5, 1.2), ylabel="observed share of frauds")
+    above.set(xscale="log", yscale="log", ylabel="observed share of frauds")
+    above.set(xlim=(lowest / 2, 1), ylim=(lowest / 2, 1.2))
     below.set(yscale="log", xlabel="probability that the score gives", ylabel="Pix")
     above.set_title("Do scores mean what they say?")
     return _png(figure, above)

@@ -201,7 +201,6 @@ def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) 
 def _disparity(
     dimension: Dimension, code: int, frauds: int, false_alarms: Estimate, recall: Estimate | None
 ) -> Disparity:
-    label = dimension.labels[code]
     said = [
         _sentence(false_alarms, "customers are stopped without cause {} as often as in the other segments"),
         _sentence(recall, "frauds are stopped {} as often as in the other segments") if recall else "",
@@ -209,14 +208,14 @@ def _disparity(
     clear = [text for text in said if text]
     return Disparity(
         dimension.title,
-        label,
+        dimension.labels[code],
         frauds,
         false_alarms.value,
         false_alarms.interval,
         recall.value if recall else None,
         recall.interval if recall else None,
         bool(clear),
-        f"{label}: " + ("; ".join(clear) if clear else "no clear difference"),
+        "; ".join(clear) if clear else "no clear difference",
     )
 
 
