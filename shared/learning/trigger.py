@@ -87,14 +87,15 @@ def last_trained(rows: list[LedgerRow]) -> int | None:
 
 
 def newly_known(sources: Sources, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
-    """Return how many labels became known after `since` and by `as_of`, and how many of them are frauds.
+    """Return how many examples came into the training set after `since` and by `as_of`, and how many are frauds.
 
-    Raises Unavailable.
+    They come into it once both hold: the verdict is known, and the Pix has matured. Raises Unavailable.
     """
     examples = query("training_examples", sources.project, sources.dataset, sources.maturity_days, "@as_of")
+    matured = f"TIMESTAMP_ADD(initiated_at, INTERVAL {round(24 * sources.maturity_days)} HOUR)"
     sql = (
         "SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds "  # noqa: S608 (a file of the contract)
-        f"FROM ({examples}) AS examples WHERE labelled_at > @since"
+        f"FROM ({examples}) AS examples WHERE {matured} <= @as_of AND GREATEST(labelled_at, {matured}) > @since"
     )
     [found] = sources.queries.rows(sql, {"as_of": as_of, "since": since})
     return found["labels"], found["frauds"]

@@ -1,6 +1,7 @@
 """The count of newly known labels, on the rows that the views are tested with."""
 
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
@@ -8,24 +9,25 @@ from shared.adapters.bigquery_query import BigQueryQueries
 from shared.adapters.memory_learning import MemoryLedger
 from shared.learning.trigger import Sources, newly_known
 from tests.contract.local_servers import PROJECT
-from tests.contract.test_views import AS_OF, MATURITY_DAYS, World, world
+from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, SCORED, World, reported, scored, world
 
 __all__ = ["world"]
 
 
-@pytest.mark.parametrize(
-    ("days_ago", "known"),
-    [
-        (200, (6, 1)),  # all examples: what was confirmed and what matured
-        (50, (5, 1)),  # the report that was revoked 60 days ago is known already
-        (40, (4, 0)),  # the fraud was confirmed 45 days ago
-        (0, (0, 0)),
-    ],
-)
-def test_a_label_counts_from_when_it_was_confirmed_or_matured(
-    world: World,
-    days_ago: float,
-    known: tuple[int, int],
-) -> None:
+@pytest.fixture(scope="module")
+def known(world: World) -> Callable[[float], tuple[int, int]]:
+    """Count what became known since so many days ago; two frauds have matured, confirmed 30 and 5 days ago."""
+    for id_, confirmed in (("fraud-a", 30), ("fraud-b", 5)):
+        world.append("score_events", SCORED, [scored(id_, 100)])
+        world.append("feedback", REPORTED, [reported(id_, confirmed, "FRAUD")])
     sources = Sources(MemoryLedger(), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
-    assert newly_known(sources, AS_OF - dt.timedelta(days=days_ago), AS_OF) == known
+    return lambda days: newly_known(sources, AS_OF - dt.timedelta(days=days), AS_OF)
+
+
+def test_a_label_counts_from_when_it_is_known_and_its_pix_has_matured(
+    known: Callable[[float], tuple[int, int]],
+) -> None:
+    assert known(200) == (7, 2)
+    assert known(13.5) == (7, 2)
+    assert known(12.5) == (1, 1)
+    assert known(4) == (0, 0)
