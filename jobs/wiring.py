@@ -55,17 +55,18 @@ def now() -> dt.datetime:
 
 def world(settings: Settings, environment: Mapping[str, str]) -> World:
     """Return all that a retraining touches."""
-    from shared.adapters.bigquery_query import BigQueryExports
+    from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow_tracking import MlflowRegistry, MlflowRuns
     from shared.learning.dataset import Source
     from shared.learning.retraining import World
     from shared.scoring.rules import Rules
 
     bucket = blobs(settings)
-    exports = BigQueryExports(bigquery_client(settings, environment), settings.bucket, bucket)
+    client = bigquery_client(settings, environment)
+    exports, queries = BigQueryExports(client, settings.bucket, bucket), BigQueryQueries(client)
     uri, artifacts = tracking(environment)
     return World(
-        source=Source(exports, settings.project, settings.dataset, settings.maturity_days),
+        source=Source(exports, queries, settings.project, settings.dataset, settings.maturity_days),
         blobs=bucket,
         shelf=bucket,
         runs=MlflowRuns(uri, artifacts),

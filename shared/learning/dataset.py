@@ -8,24 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
-from shared.contract.tables import query
-from shared.learning.errors import BadDataset
-from shared.learning.ports import Exports
-from shared.learning.quality import Quality
-from shared.learning.split import DAY
+from shared.learning.columns import Columns, Matrix, digest, read_matrix
+from shared.learning.config import DatasetSpec
+from shared.learning.drift import Profile
+from shared.learning.ports import Exports, Queries
+from shared.learning.quality import Contents, Quality, inspect, require_columns
+from shared.learning.training_query import FACTS, MILLION, Examples, legitimate_of_a_million
 
-FACTS = ("payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type")
-"""Columns that tell rows apart; the last two are of the report in force, "" where there is none."""
-_KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict", *FACTS)
+_KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text"}
 
 
 class Categories(NamedTuple):
@@ -41,8 +40,8 @@ class Dataset:
 
     `features` is float32 [n, F] in column order (Fortran), the columns named by `names`; `fraud` bool [n],
     `initiated_at` int64 [n] in microseconds, `amount` float64 [n] in BRL, `weight` float64 [n], how many Pix of the
-    table a row stands for. `facts` are what segments are made of and no model sees: the columns FACTS. `content_hash`
-    is the SHA-256 of all of it.
+    table a row stands for. `facts` are what segments are made of and no model sees: the columns FACTS, "" where there
+    is nothing. `content_hash` is the SHA-256 of all of it but `quality`. There are no ids: nothing is learnt of them.
     """
 
     names: tuple[str, ...]
@@ -71,112 +70,129 @@ class Source:
     """Where examples come from: dataset `dataset` of `project`, complete once `maturity_days` old."""
 
     exports: Exports
+    queries: Queries
     project: str
     dataset: str
     maturity_days: float
 
 
-def read(source: Source, as_of: dt.datetime, names: Sequence[str]) -> Dataset:
-    """Return what is known at `as_of` of every Pix that can be judged by then. Raises Unavailable, BadDataset.
+def read(
+    source: Source, as_of: dt.datetime, names: Sequence[str], spec: DatasetSpec, profile: Profile | None
+) -> Dataset:
+    """Return what is known at `as_of` of every Pix that can be judged by then, compared with the champion's profile.
 
-    Pix younger than the maturity window are left out: of those only the frauds are known.
+    Memory is bounded by `spec.rows_max`, whatever the table holds: so many rows of 4 bytes for each feature and about
+    150 for the rest. The exported files are beside it on disk. Raises Unavailable, Misconfigured, BadDataset.
     """
-    sql = training_query(source.project, source.dataset, source.maturity_days, as_of)
+    examples = Examples(source.project, source.dataset, source.maturity_days, as_of)
+    [counted] = source.queries.rows(examples.count(), {})
+    legitimate = legitimate_of_a_million(counted["labels"], counted["frauds"], spec.rows_max)
     with TemporaryDirectory(prefix="training-set-") as folder:
-        files = source.exports.export(sql, Path(folder))
-        return read_parquet(files, names, micros(as_of) - round(source.maturity_days * DAY))
+        files = source.exports.export(examples.rows(names, legitimate), Path(folder))
+        return read_parquet(files, names, examples.until, legitimate / MILLION, spec, profile)
 
 
-def training_query(project: str, dataset: str, maturity_days: float, as_of: dt.datetime) -> str:
-    """Return the GoogleSQL of the training set as of a moment."""
-    moment = f"TIMESTAMP '{as_of.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
-    return query("training_examples", project, dataset, maturity_days, moment)
+def read_parquet(
+    files: Sequence[Path],
+    names: Sequence[str],
+    until: int,
+    sampled: float,
+    spec: DatasetSpec,
+    profile: Profile | None,
+) -> Dataset:
+    """Return the examples in Parquet files, initiated up to `until` (microseconds). Raises BadDataset.
 
-
-def read_parquet(files: Sequence[Path], names: Sequence[str], until: int) -> Dataset:
-    """Return the examples initiated up to `until` (microseconds) in Parquet files. Raises BadDataset.
-
-    Reads one column at a time and keeps it as float32, so the peak is the matrix and one column.
+    `sampled` is the share of legitimate Pix that were taken.
     """
-    sources = [pq.ParquetFile(file) for file in files]
-    try:
-        return _read(sources, names, until)
-    finally:
-        for source in sources:
-            source.close()
+    columns = [FEATURE_PREFIX + name for name in names]
+    with Columns(files) as source:
+        require_columns(source.schemas, _KINDS | dict.fromkeys(FACTS, "text") | dict.fromkeys(columns, "number"))
+        keys = _keys(source)
+    matrix = read_matrix(files, columns, keys.order)
+    contents = Contents(
+        fraud=keys.fraud,
+        initiated_at=keys.initiated_at,
+        amount=keys.amount,
+        summaries=dict(zip(names, matrix.summaries, strict=True)),
+        sampled=sampled,
+        repeated=keys.repeated,
+        unjudged=keys.unjudged,
+        incomplete=keys.incomplete,
+        until=until,
+    )
+    quality = inspect(contents, spec, profile)
+    weight = np.where(keys.fraud, 1.0, 1.0 / sampled)
+    return sealed(names, matrix, keys.fraud, keys.initiated_at, keys.amount, weight, keys.facts, quality)
 
 
-def _read(sources: list[pq.ParquetFile], names: Sequence[str], until: int) -> Dataset:
-    _require_columns(sources, names)
-    ids = np.array(_column(sources, "end_to_end_id", pa.string()), dtype="S")
-    initiated_at = _column(sources, "initiated_at", pa.timestamp("us")).astype(np.int64)
-    order = np.lexsort((ids, initiated_at))
-    order = order[: np.searchsorted(initiated_at[order], until, side="right")]
-    _require_unique(ids[order])
-    fraud = (_column(sources, "verdict", pa.string()) == "FRAUD")[order]
-    amount = _column(sources, "amount", pa.float64())[order]
-    features = np.empty((len(order), len(names)), dtype=np.float32, order="F")
-    for j, name in enumerate(names):
-        features[:, j] = _column(sources, FEATURE_PREFIX + name, pa.float64())[order]
-    _require_plausible(features, names, amount)
-    weight = np.ones(len(order))
-    facts = {name: _categories(_column(sources, name, pa.string())[order]) for name in FACTS}
-    initiated_at = initiated_at[order]
-    parts = (ids[order], initiated_at, fraud, amount, features.T, *(fact.codes for fact in facts.values()))
-    words = [*names, *(value for fact in facts.values() for value in fact.values)]
-    quality = _quality(names, features, fraud, initiated_at)
-    return Dataset(
-        tuple(names), features, fraud, initiated_at, amount, weight, facts, quality, content_hash(words, parts)
+class _Keys(NamedTuple):
+    """All but the features, in order of time, the order itself, and what is wrong with them."""
+
+    order: NDArray[np.intp]
+    fraud: NDArray[np.bool_]
+    initiated_at: NDArray[np.int64]
+    amount: NDArray[np.float64]
+    facts: dict[str, Categories]
+    repeated: int
+    unjudged: int
+    incomplete: int
+
+
+def _keys(source: Columns) -> _Keys:
+    ids = source.column("end_to_end_id", pa.string())
+    times = source.column("initiated_at", pa.timestamp("us"))
+    initiated_at = times.to_numpy().astype(np.int64)
+    order = in_order(initiated_at, ids)
+    verdicts, codes = source.words("verdict")
+    judged = [verdict in ("FRAUD", "LEGITIMATE") for verdict in verdicts]
+    facts = {name: source.words(name) for name in FACTS}
+    return _Keys(
+        order,
+        np.array([verdict == "FRAUD" for verdict in verdicts], dtype=bool)[codes][order],
+        initiated_at[order],
+        source.numbers("amount", pa.float64())[order],
+        {name: Categories(values, codes[order]) for name, (values, codes) in facts.items()},
+        repeated=len(ids) - pc.count_distinct(ids, mode="all").as_py(),
+        unjudged=len(codes) - int(np.array(judged, dtype=bool)[codes].sum()),
+        incomplete=ids.null_count + times.null_count,
     )
 
 
-def _categories(words: NDArray[Any]) -> Categories:
-    values, codes = np.unique(np.where(words == None, "", words).astype(str), return_inverse=True)  # noqa: E711
-    return Categories(tuple(values.tolist()), codes.astype(np.int32))
+def in_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray[np.intp]:
+    """Return the places of rows in order of time and, at the same time, of id.
+
+    >>> in_order(np.array([7, 5, 7]), pa.chunked_array([["b", "c", "a"]])).tolist()
+    [1, 2, 0]
+    """
+    order = np.argsort(initiated_at, kind="stable")
+    at = initiated_at[order]
+    equal = at[1:] == at[:-1]
+    tied = np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])
+    rows = order[tied]
+    names = np.array(ids.take(pa.array(rows)).fill_null("").to_pylist(), dtype=str)
+    order[tied] = rows[np.lexsort((names, at[tied]))]
+    return order
 
 
-def _quality(
-    names: Sequence[str], features: NDArray[np.float32], fraud: NDArray[np.bool_], at: NDArray[np.int64]
-) -> Quality:
-    n = len(fraud)
-    missing = {
-        name: float(np.isnan(column).sum() / max(n, 1)) for name, column in zip(names, features.T, strict=True)
+def sealed(
+    names: Sequence[str],
+    matrix: Matrix,
+    fraud: NDArray[np.bool_],
+    initiated_at: NDArray[np.int64],
+    amount: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    facts: Mapping[str, Categories],
+    quality: Quality,
+) -> Dataset:
+    """Return a data set with its content hash, whatever files its columns came in."""
+    columns = dict(zip(names, matrix.digests, strict=True))
+    others = {
+        "fraud": digest(fraud),
+        "initiated_at": digest(initiated_at),
+        "amount": digest(amount),
+        "weight": digest(weight),
+        "facts": {name: [fact.values, digest(fact.codes)] for name, fact in sorted(facts.items())},
     }
-    first, last = (int(at[0]), int(at[-1])) if n else (None, None)
-    return Quality(n, int(fraud.sum()), float(fraud.sum() / max(n, 1)), 1.0, first, last, missing, [])
-
-
-def content_hash(names: Sequence[str], parts: Sequence[NDArray[Any]]) -> str:
-    """Return the SHA-256 of column names and values, whatever files they came in."""
-    total = hashlib.sha256("\n".join(names).encode())
-    for part in parts:
-        total.update(f"{part.dtype.str}{part.shape}".encode())
-        total.update(np.ascontiguousarray(part).data)
-    return total.hexdigest()
-
-
-def _column(sources: list[pq.ParquetFile], name: str, kind: pa.DataType) -> NDArray[Any]:
-    """Return one column of all files; NULL becomes NaN."""
-    parts = [source.read(columns=[name]).column(0).cast(kind).to_numpy() for source in sources]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=kind.to_pandas_dtype())
-
-
-def _require_columns(sources: list[pq.ParquetFile], names: Sequence[str]) -> None:
-    wanted = {*_KEYS, *(FEATURE_PREFIX + name for name in names)}
-    for source in sources:
-        if missing := sorted(wanted - set(source.schema_arrow.names)):
-            raise BadDataset(f"the training set lacks {len(missing)} columns: {missing[:5]}")
-
-
-def _require_unique(ids: NDArray[Any]) -> None:
-    repeated = len(ids) - len(np.unique(ids))
-    if repeated:
-        raise BadDataset(f"{repeated} transactions stand in the training set more than once")
-
-
-def _require_plausible(features: NDArray[np.float32], names: Sequence[str], amount: NDArray[np.float64]) -> None:
-    if not np.all(amount > 0):
-        raise BadDataset("some amounts are missing or not positive")
-    infinite = [name for name, column in zip(names, features.T, strict=True) if np.any(np.isinf(column))]
-    if infinite:
-        raise BadDataset(f"features hold infinite values: {infinite[:5]}")
+    text = msgspec.json.encode({"rows": len(fraud), "features": list(columns.items()), **others})
+    named = hashlib.sha256(text).hexdigest()
+    return Dataset(tuple(names), matrix.values, fraud, initiated_at, amount, weight, facts, quality, named)

@@ -121,7 +121,7 @@ def retrain(world: World, config: Config, request: Request, step: Step) -> Outco
 
 def _material(world: World, config: Config, request: Request, step: Step) -> _Material:
     with step("read the training set"):
-        data = dataset.read(world.source, request.as_of, FEATURE_NAMES)
+        data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, None)
     split = split_in_time(data.initiated_at, config.split)
     require_both_classes(data.fraud, split, config.split.frauds_min)
     log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})

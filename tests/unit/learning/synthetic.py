@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryExports, MemoryLedger, MemoryRuns
+from shared.adapters.memory_learning import MemoryExports, MemoryLedger, MemoryQueries, MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
-from shared.features.catalogue import FEATURE_NAMES
+from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
-from shared.learning.dataset import FACTS, Categories, Source
-from shared.learning.quality import Quality
+from shared.learning.dataset import Categories, Source
+from shared.learning.quality import RANGES, Quality
 from shared.learning.retraining import Request, World
 from shared.learning.split import DAY
+from shared.learning.training_query import FACTS
 from shared.scoring.rules import Rules
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -37,6 +39,8 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
     fraud = risk + rng.gumbel(scale=0.7, size=rows) > np.quantile(risk + 0.4, 1 - fraud_share)
     features[:, -1] = np.nan
     features[:, -2] = 1.0
+    for j, feature in enumerate(FEATURES):
+        features[:, j] = _in_range(features[:, j], *RANGES.get(feature.unit, (-np.inf, np.inf)))
     within_limits = [FEATURE_NAMES.index(name) for name in ("device_limit_left", "device_day_limit_left")]
     features[:, within_limits] = np.abs(features[:, within_limits])  # else rules would reject most rows
     at = micros(START) + np.sort(rng.integers(0, DAYS * DAY, rows))
@@ -57,6 +61,13 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
             },
         }
     ).take(rng.permutation(rows))
+
+
+def _in_range(column: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map any values to a range, the larger ones to the larger."""
+    if np.isinf(low):
+        return column
+    return low + (np.exp(column) if np.isinf(high) else (high - low) / (1 + np.exp(-column)))
 
 
 def facts(rows: int) -> dict[str, Categories]:
@@ -80,9 +91,13 @@ class Bench:
         self._seconds = 0
 
     def world(self) -> World:
-        source = Source(self.exports, "p", "pix", maturity_days=0)
+        source = Source(self.exports, MemoryQueries(self.counted), "p", "pix", maturity_days=0)
         rules = Rules.load()
         return World(source, self.blobs, self.blobs, self.runs, self.runs, self.ledger, rules, self.now)
+
+    def counted(self, *_: object) -> list[dict[str, int]]:
+        frauds = pc.sum(pc.equal(self.exports.table["verdict"], "FRAUD")).as_py() or 0
+        return [{"labels": len(self.exports.table), "frauds": frauds}]
 
     def now(self) -> dt.datetime:
         self._seconds += 1

@@ -8,19 +8,41 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shared.adapters.memory_learning import MemoryExports
+from shared.adapters.memory_learning import MemoryExports, MemoryQueries
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
-from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.dataset import read_parquet, training_query
+from shared.errors import Misconfigured
+from shared.features.catalogue import FEATURE_NAMES, FEATURES
+from shared.learning import dataset
+from shared.learning.dataset import Dataset, Source, read_parquet
+from shared.learning.drift import Described, Profile
 from shared.learning.errors import BadDataset
-from tests.unit.learning.synthetic import AS_OF, START, examples
+from shared.learning.training_query import FACTS, Examples
+from tests.unit.learning.synthetic import AS_OF, CONFIG, START, examples
 
 LATEST = micros(AS_OF)
+SPEC = CONFIG.dataset
 
 
-def read(table: pa.Table, folder: Path, parts: int = 1, until: int = LATEST):
-    return read_parquet(MemoryExports(table, parts).export("", folder), FEATURE_NAMES, until)
+def read(
+    table: pa.Table,
+    folder: Path,
+    parts: int = 1,
+    until: int = LATEST,
+    sampled: float = 1.0,
+    profile: Profile | None = None,
+) -> Dataset:
+    folder.mkdir(exist_ok=True)
+    files = MemoryExports(table, parts).export("", folder)
+    return read_parquet(files, FEATURE_NAMES, until, sampled, SPEC, profile)
+
+
+def put(table: pa.Table, name: str, values: object) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+
+
+def changed(table: pa.Table, name: str, row: int, value: object) -> pa.Table:
+    return put(table, name, [*table[name][:row].to_pylist(), value, *table[name][row + 1 :].to_pylist()])
 
 
 def test_rows_come_in_order_of_time_with_null_as_missing(tmp_path) -> None:
@@ -29,60 +51,185 @@ def test_rows_come_in_order_of_time_with_null_as_missing(tmp_path) -> None:
     expected = table.sort_by("initiated_at").to_pandas()
     assert np.all(np.diff(data.initiated_at) >= 0)
     assert data.features.dtype == np.float32
+    assert data.features.flags.f_contiguous
     columns = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
     np.testing.assert_array_equal(data.features, expected[columns].to_numpy(np.float32))
     np.testing.assert_array_equal(data.fraud, expected["verdict"] == "FRAUD")
     np.testing.assert_array_equal(data.amount, expected["amount"])
+    for name in FACTS:
+        fact = data.facts[name]
+        assert [fact.values[code] for code in fact.codes] == expected[name].fillna("").tolist()
+
+
+def test_rows_of_one_moment_come_in_order_of_their_ids(tmp_path) -> None:
+    table = examples(200)
+    table = put(table, "initiated_at", pa.array([table["initiated_at"][0]] * 200, table["initiated_at"].type))
+    np.testing.assert_array_equal(read(table, tmp_path).amount, table.sort_by("end_to_end_id")["amount"])
 
 
 def test_the_hash_names_the_content_and_not_its_files_or_their_order(tmp_path) -> None:
     table = examples(300)
-    folders = [tmp_path / str(i) for i in range(3)]
-    for folder in folders:
-        folder.mkdir()
-    whole = read(table, folders[0]).content_hash
-    assert read(table.take(np.arange(300)[::-1]), folders[1], parts=4).content_hash == whole
-    flipped = table["verdict"].to_pylist()
-    flipped[7] = "LEGITIMATE" if flipped[7] == "FRAUD" else "FRAUD"
-    changed = table.set_column(table.schema.get_field_index("verdict"), "verdict", pa.array(flipped))
-    assert read(changed, folders[2]).content_hash != whole
+    whole = read(table, tmp_path / "whole").content_hash
+    assert read(table.take(np.arange(300)[::-1]), tmp_path / "parts", parts=4).content_hash == whole
 
 
-def test_pix_younger_than_the_maturity_window_are_left_out(tmp_path) -> None:
-    until = micros(START + dt.timedelta(days=30))
-    data = read(examples(500), tmp_path, until=until)
-    assert 200 < len(data) < 300
-    assert data.initiated_at[-1] <= until
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("verdict", None),
+        ("amount", 12.34),
+        ("payer_ispb", "99999999"),
+        ("fraud_type", "OTHER"),
+        (FEATURE_PREFIX + "amount", 12.34),
+        ("initiated_at", START),
+    ],
+)
+def test_the_hash_changes_with_any_value(name, value, tmp_path) -> None:
+    table = examples(100)
+    flipped = "LEGITIMATE" if table["verdict"][7].as_py() == "FRAUD" else "FRAUD"
+    other = changed(table, name, 7, value or flipped)
+    assert read(other, tmp_path / "other").content_hash != read(table, tmp_path / "one").content_hash
+
+
+def test_the_hash_does_not_know_null_from_nan(tmp_path) -> None:
+    table = examples(100)
+    name = FEATURE_PREFIX + FEATURE_NAMES[3]
+    nan = put(table, name, pc.fill_null(table[name], float("nan")).combine_chunks())
+    assert nan[name].null_count < table[name].null_count
+    assert read(nan, tmp_path / "nan").content_hash == read(table, tmp_path / "null").content_hash
 
 
 def test_no_rows_at_all_are_an_empty_set(tmp_path) -> None:
     assert len(read(examples(50).slice(0, 0), tmp_path)) == 0
-    assert len(read_parquet([], FEATURE_NAMES, LATEST)) == 0
+    assert len(read_parquet([], FEATURE_NAMES, LATEST, 1.0, SPEC, None)) == 0
+
+
+def test_a_sampled_legitimate_row_stands_for_those_that_were_left_out_and_a_fraud_for_itself(tmp_path) -> None:
+    data = read(examples(2_000), tmp_path, sampled=0.25)
+    np.testing.assert_array_equal(data.weight, np.where(data.fraud, 1.0, 4.0))
+    pix = data.weight.sum()
+    assert data.quality.fraud_share == pytest.approx(data.fraud.sum() / pix)
+    assert data.quality.sampled == 0.25
+
+
+class Asked:
+    """A table that keeps what it was asked."""
+
+    def __init__(self, labels: int, frauds: int, folder: Path) -> None:
+        self.sql = ""
+        self.exports = MemoryExports(examples(200))
+        self.counted = {"labels": labels, "frauds": frauds}
+        self.folder = folder
+
+    def read(self, maturity_days: float = 0) -> Dataset:
+        source = Source(self, MemoryQueries(lambda *_: [self.counted]), "p", "pix", maturity_days)
+        return dataset.read(source, AS_OF, FEATURE_NAMES, SPEC, None)
+
+    def export(self, sql: str, folder: Path) -> list[Path]:
+        self.sql = sql
+        return self.exports.export(sql, folder)
+
+
+def test_a_table_that_fits_is_read_whole_and_a_larger_one_in_part(tmp_path) -> None:
+    fits = Asked(SPEC.rows_max, 100, tmp_path)
+    assert set(fits.read().weight) == {1.0}
+    assert "FARM_FINGERPRINT" not in fits.sql
+    larger = Asked(10 * SPEC.rows_max, SPEC.rows_max // 2, tmp_path)
+    assert larger.read().quality.sampled == pytest.approx(0.5 / 9.5, rel=0.01)
+    assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < 52" in larger.sql
+
+
+def test_frauds_alone_that_do_not_fit_are_a_matter_of_settings(tmp_path) -> None:
+    with pytest.raises(Misconfigured, match="rows_max"):
+        Asked(3 * SPEC.rows_max, 2 * SPEC.rows_max, tmp_path).read()
 
 
 def _repeated(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table, table.slice(3, 1)])
 
 
-def _negative(table: pa.Table) -> pa.Table:
-    return table.set_column(2, "amount", pc.multiply(table["amount"], -1.0))
+def _of(name: str, value: object):
+    return lambda table: changed(table, name, 5, value)
 
 
-def _infinite(table: pa.Table) -> pa.Table:
-    name = FEATURE_PREFIX + FEATURE_NAMES[0]
-    return table.set_column(table.schema.get_field_index(name), name, pa.array([np.inf] * len(table)))
+def _without(*names: str):
+    return lambda table: table.drop_columns(list(names))
 
 
-def _without_a_feature(table: pa.Table) -> pa.Table:
-    return table.drop_columns([FEATURE_PREFIX + FEATURE_NAMES[5]])
+def _as_text(name: str):
+    return lambda table: put(table, name, pc.cast(table[name], pa.string()).combine_chunks())
 
 
-@pytest.mark.parametrize("spoil", [_repeated, _negative, _infinite, _without_a_feature])
-def test_a_training_set_that_contradicts_itself_is_refused(spoil, tmp_path) -> None:
-    with pytest.raises(BadDataset):
-        read(spoil(examples(100)), tmp_path)
+FLAG = next(feature.name for feature in FEATURES if feature.unit == "flag")
+COUNT = next(feature.name for feature in FEATURES if feature.unit == "count")
 
 
-def test_the_query_names_the_cut_off_in_utc() -> None:
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_repeated, "duplicates: 1 rows"),
+        (_of("amount", -1.0), "amounts: 1 amounts"),
+        (_of("amount", None), "amounts: 1 amounts"),
+        (_of("amount", np.inf), "amounts: 1 amounts"),
+        (_of("verdict", "PENDING"), "classes: .* 1 neither"),
+        (_of("verdict", None), "classes: .* 1 neither"),
+        (_of("end_to_end_id", None), "keys: 1 rows"),
+        (_of("initiated_at", None), "keys: 1 rows"),
+        (_of("initiated_at", AS_OF + dt.timedelta(seconds=1)), "time: 1 rows"),
+        (_of(FEATURE_PREFIX + "amount", np.inf), "finite: 1 features .* amount"),
+        (_of(FEATURE_PREFIX + "amount", -np.inf), "finite: 1 features .* amount"),
+        (_of(FEATURE_PREFIX + FLAG, 1.5), rf"ranges: 1 features .* {FLAG} \(flag\)"),
+        (_of(FEATURE_PREFIX + COUNT, -1.0), rf"ranges: 1 features .* {COUNT} \(count\)"),
+        (_without(FEATURE_PREFIX + "amount", "payer_ispb"), "columns: 2 columns .* payer_ispb, f_amount"),
+        (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is no number"),
+    ],
+)
+def test_a_training_set_that_contradicts_itself_is_refused(spoil, said, tmp_path) -> None:
+    with pytest.raises(BadDataset, match=said):
+        read(spoil(examples(120)), tmp_path)
+
+
+def test_the_report_names_all_that_is_wrong_and_no_pix(tmp_path) -> None:
+    table = _of("amount", -1.0)(_of(FEATURE_PREFIX + FLAG, 7.0)(_repeated(examples(120))))
+    with pytest.raises(BadDataset) as refused:
+        read(table, tmp_path)
+    found = str(refused.value)
+    assert [line.partition(":")[0] for line in found.splitlines()[1:]] == ["- duplicates", "- amounts", "- ranges"]
+    assert "E12345678" not in found
+
+
+def test_too_many_frauds_to_be_true_are_refused_unless_there_are_too_few_rows_to_say(tmp_path) -> None:
+    table = examples(400)
+    with pytest.raises(BadDataset, match=r"frauds: 100\.000% of Pix"):
+        read(put(table, "verdict", ["FRAUD"] * 400), tmp_path / "many")
+    few = examples(50)
+    assert read(put(few, "verdict", ["FRAUD"] * 50), tmp_path / "few").quality.fraud_share == 1.0
+
+
+def test_a_feature_that_went_missing_since_the_champion_is_refused(tmp_path) -> None:
+    described = Described(0.1, [], [])
+    usual = Profile(dict.fromkeys(FEATURE_NAMES[:20], described), described)
+    table = examples(400)
+    assert read(table, tmp_path / "as-usual", profile=usual).quality.missing["amount"] == pytest.approx(0.1, abs=0.05)
+    gone = put(table, FEATURE_PREFIX + FEATURE_NAMES[3], pa.nulls(400, pa.float64()))
+    with pytest.raises(BadDataset, match=f"missing: 1 of 20 .* {FEATURE_NAMES[3]} 10% -> 100%"):
+        read(gone, tmp_path / "gone", profile=usual)
+    assert read(gone, tmp_path / "no-champion").quality.missing[FEATURE_NAMES[3]] == 1.0
+
+
+def test_what_was_looked_at_is_kept(tmp_path) -> None:
+    quality = read(examples(400), tmp_path).quality
+    assert quality.rows == 400
+    assert all(check.passed for check in quality.checks)
+    assert {"classes", "duplicates", "time", "amounts", "ranges", "frauds", "missing"} <= {
+        check.name for check in quality.checks
+    }
+
+
+def test_the_query_names_the_cut_off_in_utc_and_leaves_out_the_young() -> None:
     moment = dt.datetime(2026, 3, 1, 21, tzinfo=dt.timezone(dt.timedelta(hours=-3)))
-    assert "TIMESTAMP '2026-03-02 00:00:00.000000+00'" in training_query("p", "pix", 87, moment)
+    asked = Examples("p", "pix", 87, moment)
+    cut = "initiated_at <= TIMESTAMP_SUB(TIMESTAMP '2026-03-02 00:00:00.000000+00', INTERVAL 2088 HOUR)"
+    assert cut in asked.rows(FEATURE_NAMES)
+    assert cut in asked.count()
+    assert asked.until == micros(moment - dt.timedelta(days=87))

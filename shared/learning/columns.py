@@ -1,0 +1,131 @@
+"""Columns of Parquet files as arrays, read one at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+
+class Summary(NamedTuple):
+    """How many values of a column are missing, and the least and the largest of the others (NaN if there is none)."""
+
+    missing: int
+    low: float
+    high: float
+
+
+class Matrix(NamedTuple):
+    """Columns side by side, float32 [n, F] in Fortran order, and of each its SHA-256 and what its values are like."""
+
+    values: NDArray[np.float32]
+    digests: list[str]
+    summaries: list[Summary]
+
+
+class Columns:
+    """The columns of some Parquet files, as of one table. Not for several threads at a time."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = [pq.ParquetFile(file) for file in files]
+
+    def __enter__(self) -> Columns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            file.close()
+
+    @property
+    def schemas(self) -> list[pa.Schema]:
+        """The schema of each file."""
+        return [file.schema_arrow for file in self._files]
+
+    def __len__(self) -> int:
+        return sum(file.metadata.num_rows for file in self._files)
+
+    def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+        """Return one column of all files as a type of Arrow."""
+        parts = [
+            file.read(columns=[name], use_threads=False).column(0).cast(kind, safe=False) for file in self._files
+        ]
+        return pa.chunked_array([chunk for part in parts for chunk in part.chunks], kind)
+
+    def numbers(self, name: str, kind: pa.DataType) -> NDArray[Any]:
+        """Return one column of all files [n]; NULL becomes NaN."""
+        return np.asarray(self.column(name, kind).to_numpy())
+
+    def words(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """Return the different words of a column in alphabetical order, and which each row has, int32 [n].
+
+        NULL becomes "".
+        """
+        encoded = self.column(name, pa.string()).combine_chunks().dictionary_encode()
+        words = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
+        values, places = np.unique(words.astype(str), return_inverse=True)
+        codes = places[encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
+        used, codes = np.unique(codes, return_inverse=True)
+        return tuple(values[used].tolist()), codes.astype(np.int32)
+
+
+def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.intp]) -> Matrix:
+    """Return columns of Parquet files as float32, rows in that order; NULL becomes NaN.
+
+    Every thread reads its own columns, one at a time, so the peak is the matrix and two columns for each thread.
+    """
+    values = np.empty((len(order), len(names)), dtype=np.float32, order="F")
+    threads = max(1, min(os.cpu_count() or 1, len(names)))
+    shares = [range(start, len(names), threads) for start in range(threads)]
+    read = partial(_read_share, files, names, order, values)
+    with ThreadPoolExecutor(threads) as pool:
+        found = dict(pair for pairs in pool.map(read, shares) for pair in pairs)
+    return Matrix(values, [found[j][0] for j in range(len(names))], [found[j][1] for j in range(len(names))])
+
+
+def _read_share(
+    files: Sequence[Path],
+    names: Sequence[str],
+    order: NDArray[np.intp],
+    values: NDArray[np.float32],
+    share: range,
+) -> list[tuple[int, tuple[str, Summary]]]:
+    """Fill these columns of `values`, and return the digest and summary of each with its place."""
+    found = []
+    with Columns(files) as source:
+        for j in share:
+            column = values[:, j]
+            np.take(source.numbers(names[j], pa.float32()), order, out=column, mode="clip")
+            found.append((j, (digest(column), _summary(column))))
+    return found
+
+
+def _summary(column: NDArray[np.float32]) -> Summary:
+    missing = int(np.count_nonzero(np.isnan(column)))
+    if missing == len(column):
+        return Summary(missing, np.nan, np.nan)
+    return Summary(missing, float(np.fmin.reduce(column)), float(np.fmax.reduce(column)))
+
+
+def digest(column: NDArray[Any]) -> str:
+    """Return the SHA-256 of a contiguous array's type and bytes, and make every NaN in it the same one.
+
+    >>> digest(np.float32([1, 2])) == digest(np.float64([1, 2]))
+    False
+    """
+    if column.dtype.kind == "f":
+        column[np.isnan(column)] = np.nan
+    total = hashlib.sha256(column.dtype.str.encode())
+    total.update(column.data)
+    return total.hexdigest()
