@@ -1,6 +1,7 @@
 """Train a challenger on what was served, compare it with the champion, publish it, and swap it in if the gate agrees.
 
 Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 somebody else swapped first.
+Whatever it comes to is a row of pix.model_ledger.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ import datetime as dt
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs import console, wiring
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.learning.config import Config
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,11 +33,14 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
     steps = console.Steps()
     with steps("start"):
         from shared.learning import config
-        from shared.learning.retraining import Request, retrain
+        from shared.learning.request import Request
+        from shared.learning.retraining import retrain
 
-        settings = config.load(options.config)
+        settings = _changed(config.load(options.config), options)
         world = wiring.world(Settings.from_env(os.environ), os.environ)
-    request = Request(options.as_of or wiring.now(), options.trigger, wiring.actor(os.environ), options.promote)
+    request = Request(
+        options.as_of or wiring.now(), options.trigger, wiring.actor(os.environ), options.promote, options.snapshot
+    )
     outcome = retrain(world, settings, request, steps)
     code = console.LOST if outcome.outcome == "SWAP_LOST" else console.OK
     result = msgspec.structs.asdict(outcome)
@@ -54,9 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--trigger",
-        choices=["schedule", "labels", "drift", "manual"],
+        choices=["auto", "manual"],
         default="manual",
-        help="why it runs; recorded (default: %(default)s)",
+        help="train in any case, or only if drift, new labels or the schedule say so; what it was is recorded "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--config",
@@ -71,7 +80,37 @@ def _parser() -> argparse.ArgumentParser:
         default="gate",
         help="who decides about the swap: the gate, nobody, or you (recorded as a decision by hand)",
     )
+    parser.add_argument(
+        "--snapshot",
+        metavar="HASH",
+        help="train again on exactly the training set of an earlier run; a full training then gives the same model",
+    )
+    parser.add_argument(
+        "--mode", choices=["full", "incremental"], help="train only in this way (default: as configured)"
+    )
+    parser.add_argument(
+        "--trials", type=_positive, metavar="N", help="of the search, instead of the number in the configuration"
+    )
     return parser
+
+
+def _changed(settings: Config, options: argparse.Namespace) -> Config:
+    """Return the configuration with what the command line says instead."""
+    import msgspec
+
+    if options.mode:
+        settings = msgspec.structs.replace(settings, modes=[options.mode])
+    if options.trials:
+        settings = msgspec.structs.replace(
+            settings, search=msgspec.structs.replace(settings.search, trials=options.trials)
+        )
+    return settings
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
+    return int(text)
 
 
 def _moment(text: str) -> dt.datetime | None:

@@ -1,67 +1,44 @@
-"""A whole retraining: read, split, train, compare, record, publish, and swap if the gate lets it."""
+"""A whole retraining: decide whether, read, split, train, judge, record, publish, and swap if the gate lets it."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning import dataset
-from shared.learning.challenger import Trained, train_challengers
-from shared.learning.comparison import RULES_ALONE, SEEN_UNTIL, TRAINED_UNTIL, TestPeriod
+from shared.learning import dataset, trigger
+from shared.learning.challenger import Challenger, train_challengers
+from shared.learning.comparison import SEEN_UNTIL, TRAINED_UNTIL, TestPeriod
 from shared.learning.config import Config
 from shared.learning.dataset import Dataset, Source
-from shared.learning.errors import NothingToDo
-from shared.learning.gate import Verdict
+from shared.learning.drift import read_profile
+from shared.learning.errors import BadDataset, NothingToDo
+from shared.learning.incremental import read_champion_model
 from shared.learning.packing import sealed, version_name
 from shared.learning.plots import draw
-from shared.learning.ports import Ledger, Registry, Report, Runs, Step
+from shared.learning.ports import Ledger, Registry, Runs, Step
 from shared.learning.publish import Cause, Standing, publish, standing, swap
 from shared.learning.reconcile import moved_row, published_row, reconcile, with_training
+from shared.learning.record import Judged, Run, parameters, report
+from shared.learning.request import AUTO, Outcome, Request
 from shared.learning.review import flat, review
 from shared.learning.split import Split, require_both_classes, split_in_time
+from shared.learning.trigger import Decision
 from shared.ports import Blobs, Shelf
-from shared.scoring.bundle import MANIFEST, Bundle, Manifest
+from shared.scoring.bundle import Bundle, Manifest
 from shared.scoring.champion import read_bundle
 from shared.scoring.rules import Rules
 
 log = logging.getLogger(__name__)
-
-Promote = Literal["gate", "never", "always"]
-
-
-class Request(Struct, frozen=True):
-    """What is asked for: by whom, why now, with what is known at `as_of`, and who decides about the swap."""
-
-    as_of: dt.datetime
-    trigger: str
-    actor: str
-    promote: Promote = "gate"
-
-
-class Outcome(Struct, frozen=True):
-    """What came of it; `outcome` is PROMOTED, REFUSED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO."""
-
-    outcome: str
-    reasons: list[str]
-    version: str | None = None
-    champion: str | None = None
-    run_id: str | None = None
-    dataset_hash: str | None = None
-    rows: int = 0
-    frauds: int = 0
-    metrics: dict[str, float] = {}
-    champion_metrics: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +60,6 @@ class _Material(NamedTuple):
     split: Split
 
 
-class _Result(NamedTuple):
-    version: str
-    files: dict[str, bytes]
-    verdict: Verdict
-    metrics: dict[str, float]
-    champion_metrics: dict[str, float]
-    incumbent: str
-    plots: dict[str, bytes]
-    tags: dict[str, str]
-    inputs: list[str]
-
-
 def retrain(world: World, config: Config, request: Request, step: Step) -> Outcome:
     """Run it all.
 
@@ -104,72 +69,38 @@ def retrain(world: World, config: Config, request: Request, step: Step) -> Outco
     with step("finish what was cut off"):
         reconcile(world.blobs, world.shelf, world.ledger, world.runs, world.registry, read, world.clock())
     try:
-        material = _material(world, config, request, step)
+        cause = _cause(world, config, request)
+        return _retrain(world, config, msgspec.structs.replace(request, trigger=cause.trigger), cause, read, step)
     except NothingToDo as reason:
         world.ledger.append(_row(world, request, "NOTHING_TO_DO", str(reason), read))
         return Outcome("NOTHING_TO_DO", [str(reason)], champion=read.version)
+    except BadDataset as error:
+        world.ledger.append(_row(world, request, "STOPPED", str(error), read))
+        raise
+
+
+def _cause(world: World, config: Config, request: Request) -> Decision:
+    """Return what makes the run train. Raises NothingToDo."""
+    if request.trigger != AUTO:
+        return Decision("manual", f"asked for by {request.actor}")
+    source = world.source
+    sources = trigger.Sources(world.ledger, source.queries, source.project, source.dataset, source.maturity_days)
+    return trigger.decide(trigger.look(sources, request.as_of), config.trigger)
+
+
+def _retrain(world: World, config: Config, request: Request, cause: Decision, read: Standing, step: Step) -> Outcome:
+    champion = _champion(world.blobs, read)
+    data, split = _material(world, config, request, champion, step)
     with step("open the run"):
-        run_id = world.runs.start(_params(config, request, material))
-    result = None
+        run_id = world.runs.start(parameters(request, cause, data, split, config))
+    run = Run(run_id, request, cause, data, split, config, world.source.maturity_days)
+    judged = None
     try:
-        result = _result(world, config, request, material, read, run_id, step)
+        judged = _judged(world, run, champion, step)
     finally:
         with step("record the run"):
-            world.runs.finish(run_id, _report(result) if result else None)
-    return _settle(world, request, material, read, run_id, result, step)
-
-
-def _material(world: World, config: Config, request: Request, step: Step) -> _Material:
-    with step("read the training set"):
-        data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, None)
-    split = split_in_time(data.initiated_at, config.split)
-    require_both_classes(data.fraud, split, config.split.frauds_min)
-    log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})
-    return _Material(data, split)
-
-
-def _result(
-    world: World, config: Config, request: Request, material: _Material, read: Standing, run_id: str, step: Step
-) -> _Result:
-    """Train the challenger and compare it with what serves."""
-    data, split = material
-    told = functools.partial(world.runs.trial, run_id)
-    trained = train_challengers(data, split, world.rules, config, None, step, told)
-    challenger = trained.challengers[0]
-    version = version_name(world.clock(), challenger.parts.onnx)
-    manifest = Manifest(
-        version,
-        world.clock().isoformat(),
-        {},
-        run_id,
-        data.content_hash,
-        actor=request.actor,
-        trigger=request.trigger,
-        as_of=request.as_of.isoformat(),
-    )
-    until = {
-        TRAINED_UNTIL: float(data.initiated_at[split.train.stop - 1] / 1e6),
-        SEEN_UNTIL: float(data.initiated_at[split.calibration.stop - 1] / 1e6),
-    }
-    with step("compare with what serves"):
-        champion = _champion(world.blobs, read)
-        period = TestPeriod.of(data, split.test, world.rules, config, champion)
-        bundle = Bundle(sealed(challenger.files, msgspec.structs.replace(manifest, metrics=until)))
-        found = review(period, [(bundle, challenger.average_precision)], champion, config.gate)
-    with step("plot"):
-        images = draw(found, bundle, period, trained.leaderboard)
-    metrics = found.metrics() | until
-    return _Result(
-        version,
-        sealed(challenger.files, msgspec.structs.replace(manifest, metrics=metrics)),
-        found.verdict,
-        metrics,
-        flat(found.incumbent),
-        found.incumbent.name,
-        images,
-        _tags(trained, found.incumbent.name, found.verdict),
-        list(challenger.parts.names),
-    )
+            world.runs.finish(run_id, report(judged) if judged else None)
+    return _settle(world, judged, read, step)
 
 
 def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
@@ -183,40 +114,72 @@ def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
         return None
 
 
-def _settle(
-    world: World, request: Request, material: _Material, read: Standing, run_id: str, result: _Result, step: Step
-) -> Outcome:
-    """Publish the challenger, let it serve if it may, and write down what happened."""
-    reason = "; ".join(result.verdict.reasons)
-    manifest = msgspec.json.decode(result.files[MANIFEST], type=Manifest)
-    with step("publish"):
-        publish(world.blobs, result.version, result.files)
-        world.ledger.append(published_row(manifest))
-    outcome = "PUBLISHED" if request.promote == "never" else "REFUSED"
-    if outcome == "PUBLISHED":
-        reason = f"only published, as asked; the gate said: {reason}"
-    if _allowed(request, result.verdict):
-        with step("swap"):
-            outcome, reason = _swap(world, request, read, result.version, reason)
-    if outcome != "PROMOTED":
-        row = _row(world, request, "REFUSE", reason, read, result.version)
-        world.ledger.append(with_training(row, manifest))
-    return Outcome(
-        outcome,
-        [reason],
-        result.version,
-        read.version or RULES_ALONE,
-        run_id,
-        material.data.content_hash,
-        len(material.data),
-        int(material.data.fraud.sum()),
-        result.metrics,
-        result.champion_metrics,
+def _material(world: World, config: Config, request: Request, champion: Bundle | None, step: Step) -> _Material:
+    with step("read the training set"):
+        profile = read_profile(world.blobs, champion.version) if champion else None
+        data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
+    split = split_in_time(data.initiated_at, config.split)
+    require_both_classes(data.fraud, split, config.split.frauds_min)
+    log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})
+    return _Material(data, split)
+
+
+def _judged(world: World, run: Run, champion: Bundle | None, step: Step) -> Judged:
+    """Train challengers and compare them with what serves."""
+    data, split, config = run.data, run.split, run.config
+    served = read_champion_model(world.blobs, champion.version, data.names) if champion else None
+    told = functools.partial(world.runs.trial, run.run_id)
+    trained = train_challengers(data, split, world.rules, config, served, step, told)
+    drafts = [_manifest(world, run, challenger) for challenger in trained.challengers]
+    bundles = [Bundle(sealed(one.files, draft)) for one, draft in zip(trained.challengers, drafts, strict=True)]
+    with step("compare with what serves"):
+        period = TestPeriod.of(data, split.test, world.rules, config, champion)
+        validations = [challenger.average_precision for challenger in trained.challengers]
+        found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate)
+    with step("plot"):
+        images = draw(found, bundles[found.chosen], period, trained.leaderboard)
+    challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
+    manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
+    return Judged(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
+
+
+def _manifest(world: World, run: Run, challenger: Challenger) -> Manifest:
+    """Return the manifest of a challenger, without its figures."""
+    data, split, now = run.data, run.split, world.clock()
+    return Manifest(
+        version_name(now, challenger.parts.onnx),
+        now.isoformat(),
+        {},
+        run.run_id,
+        data.content_hash,
+        metrics={
+            TRAINED_UNTIL: float(data.initiated_at[split.train.stop - 1] / 1e6),
+            SEEN_UNTIL: float(data.initiated_at[split.calibration.stop - 1] / 1e6),
+        },
+        actor=run.request.actor,
+        trigger=run.cause.trigger,
+        as_of=run.request.as_of.isoformat(),
     )
 
 
-def _allowed(request: Request, verdict: Verdict) -> bool:
-    return request.promote == "always" or (request.promote == "gate" and verdict.promote)
+def _settle(world: World, judged: Judged, read: Standing, step: Step) -> Outcome:
+    """Publish the challenger, let it serve if it may, and write down what happened."""
+    request, manifest = judged.run.request, judged.manifest
+    with step("publish"):
+        publish(world.blobs, manifest.version, judged.files)
+        world.ledger.append(published_row(manifest))
+    verdict = "; ".join(judged.review.verdict.reasons)
+    if request.promote == "never":
+        outcome, reason = "PUBLISHED", f"only published, as asked; the gate said: {verdict}"
+    elif request.promote == "always" or judged.review.verdict.promote:
+        with step("swap"):
+            outcome, reason = _swap(world, request, read, manifest.version, verdict)
+    else:
+        outcome, reason = "REFUSED", verdict
+    if outcome != "PROMOTED":
+        row = _row(world, request, "REFUSE", reason, read, manifest.version)
+        world.ledger.append(with_training(row, manifest))
+    return _outcome(judged, outcome, reason)
 
 
 def _swap(world: World, request: Request, read: Standing, version: str, reason: str) -> tuple[str, str]:
@@ -232,6 +195,25 @@ def _swap(world: World, request: Request, read: Standing, version: str, reason: 
     return "PROMOTED", reason
 
 
+def _outcome(judged: Judged, outcome: str, reason: str) -> Outcome:
+    run, manifest = judged.run, judged.manifest
+    return Outcome(
+        outcome,
+        [reason],
+        manifest.trigger,
+        manifest.version,
+        judged.review.incumbent.name,
+        judged.challenger.candidate,
+        judged.challenger.mode,
+        run.run_id,
+        manifest.dataset_hash,
+        len(run.data),
+        int(run.data.fraud.sum()),
+        manifest.metrics,
+        flat(judged.review.incumbent),
+    )
+
+
 def _row(
     world: World, request: Request, action: str, reason: str, read: Standing, version: str | None = None
 ) -> LedgerRow:
@@ -245,43 +227,3 @@ def _row(
         trigger=request.trigger,
         as_of=micros(request.as_of),
     )
-
-
-def _report(result: _Result) -> Report:
-    figures = {f"champion_{name}": value for name, value in result.champion_metrics.items()} | result.metrics
-    return Report(result.version, figures, result.tags, result.files, result.plots, result.inputs)
-
-
-def _tags(trained: Trained, incumbent: str, verdict: Verdict) -> dict[str, str]:
-    challenger = trained.challengers[0]
-    reached = {t.candidate: t.average_precision for t in reversed(trained.leaderboard) if t.average_precision}
-    return {
-        "family": challenger.family,
-        "incumbent": incumbent,
-        "promote": str(verdict.promote).lower(),
-        "reasons": "; ".join(verdict.reasons),
-        "parity": f"{challenger.parity:.2g}",
-        **{f"candidate.{name}.average_precision": f"{ap:.4f}" for name, ap in reached.items()},
-    }
-
-
-def _params(config: Config, request: Request, material: _Material) -> dict[str, str]:
-    data, split = material
-    return {
-        "trigger": request.trigger,
-        "as_of": request.as_of.isoformat(),
-        "dataset_hash": data.content_hash,
-        "rows": str(len(data)),
-        "frauds": str(int(data.fraud.sum())),
-        **{f"{name}_rows": str(part.stop - part.start) for name, part in split._asdict().items()},
-        **dict(_flat(msgspec.to_builtins(config))),
-    }
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return the leaves of nested mappings under dotted names."""
-    leaves: list[tuple[str, str]] = []
-    for name, value in tree.items():
-        below = isinstance(value, Mapping)
-        leaves += _flat(value, f"{prefix}{name}.") if below else [(prefix + name, str(value))]
-    return leaves

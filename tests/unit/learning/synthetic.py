@@ -18,7 +18,8 @@ from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
 from shared.learning.dataset import Categories, Source
 from shared.learning.quality import RANGES, Quality
-from shared.learning.retraining import Request, World
+from shared.learning.request import Request
+from shared.learning.retraining import World
 from shared.learning.split import DAY
 from shared.learning.training_query import FACTS
 from shared.scoring.rules import Rules

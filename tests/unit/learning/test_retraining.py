@@ -9,7 +9,9 @@ import pytest
 
 from jobs.moving import Mover
 from shared.errors import Misconfigured, Unavailable
+from shared.learning.errors import BadDataset
 from shared.learning.publish import Cause, standing, swap
+from shared.learning.request import Request
 from shared.learning.retraining import retrain
 from shared.scoring.bundle import Manifest, path
 from shared.scoring.champion import read_bundle
@@ -152,3 +154,55 @@ def test_a_service_that_is_away_leaves_all_as_it_was() -> None:
     assert not bench.rows
     assert not bench.blobs.objects
     assert bench.now() > dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def auto() -> Request:
+    return msgspec.structs.replace(request(), trigger="auto")
+
+
+def test_a_run_that_decides_by_itself_trains_first_and_then_finds_nothing_to_do_and_both_are_recorded() -> None:
+    bench = Bench()
+    first = retrain(bench.world(), QUICK, auto(), silent)
+    assert (first.outcome, first.trigger) == ("PROMOTED", "schedule")
+    bench.exports.table = bench.exports.table.slice(0, 500)  # fewer new labels than the configuration asks for
+    again = retrain(bench.world(), QUICK, auto(), silent)
+    assert again.outcome == "NOTHING_TO_DO"
+    assert "500 of 1,000 labels are new" in again.reasons[0]
+    assert [(row.action, row.trigger) for row in bench.rows[-2:]] == [("SWAP", "schedule"), ("NOTHING_TO_DO", "auto")]
+
+
+def test_what_a_bad_training_set_stopped_is_in_the_ledger_with_the_reason() -> None:
+    table = examples()
+    bench = Bench(pa.concat_tables([table, table.slice(0, 3)]))
+    with pytest.raises(BadDataset, match="repeat"):
+        retrain(bench.world(), QUICK, request(), silent)
+    assert bench.actions() == ["STOPPED"]
+    assert "3 rows repeat a Pix" in bench.rows[0].reason
+    assert not bench.runs.params
+
+
+def test_the_champion_is_continued_beside_a_full_training_and_both_meet_the_same_gate() -> None:
+    table = examples(9_000).sort_by("initiated_at")
+    bench = Bench(table.slice(0, 5_000))
+    champion = retrain(bench.world(), QUICK, request("always"), silent)
+    bench.exports.table = table
+    both = msgspec.structs.replace(QUICK, modes=["full", "incremental"])
+    outcome = retrain(bench.world(), both, request(), silent)
+    verdicts = msgspec.json.decode(bench.runs.reports[outcome.run_id].documents["verdict.json"])
+    assert [name.split()[0] for name in verdicts] == ["full", "incremental"]
+    assert all(verdict["reasons"] for verdict in verdicts.values())
+    assert outcome.champion == champion.version
+    assert outcome.mode in ("full", "incremental")
+
+
+def test_card_leaderboard_verdict_and_quality_are_kept_with_the_run() -> None:
+    bench = Bench()
+    outcome = retrain(bench.world(), QUICK, request(), silent)
+    documents = bench.runs.reports[outcome.run_id].documents
+    card = documents["card.html"].decode()
+    assert outcome.version in card
+    assert outcome.dataset_hash in card
+    assert "http" not in card.replace("http-equiv", "")
+    assert len(msgspec.json.decode(documents["leaderboard.json"])) == QUICK.search.trials
+    assert all(check["passed"] for check in msgspec.json.decode(documents["quality.json"])["checks"])
+    assert len(bench.runs.trials[outcome.run_id]) == QUICK.search.trials
