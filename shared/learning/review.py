@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,22 +50,31 @@ class Review:
         return [self.challenger, *([self.incumbent] if self.incumbent.is_model else []), self.rules]
 
     def metrics(self) -> dict[str, float]:
-        """Return the figures of the challenger with the ends of their intervals, its saving, and the rules' cost."""
+        """Return the figures of the challenger with the ends of their intervals, its saving, and the rules' cost.
+
+        What is not defined, as the precision of a model that stops nothing, is left out.
+        """
         figures = flat(self.challenger)
         for name, interval in self.challenger.intervals.items():
             figures |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
         interval = self.verdict.saving_interval
-        return figures | {
+        figures |= {
             "saving_per_million": self.verdict.saving,
             "saving_per_million_low": interval.low,
             "saving_per_million_high": interval.high,
             "rules_cost_per_million": self.rules.evaluation.cost_per_million,
         }
+        return _defined(figures)
 
 
 def flat(contender: Contender) -> dict[str, float]:
-    """Return a contender's figures by name."""
-    return {name: float(value) for name, value in msgspec.structs.asdict(contender.evaluation).items()}
+    """Return a contender's figures by name, as far as they are defined."""
+    return _defined({name: float(value) for name, value in msgspec.structs.asdict(contender.evaluation).items()})
+
+
+def _defined(figures: dict[str, float]) -> dict[str, float]:
+    """Return the finite figures: JSON, in which a manifest holds them, has no other numbers."""
+    return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def review(

@@ -93,6 +93,14 @@ def test_the_better_of_two_challengers_goes_on_and_is_promoted(found) -> None:
     assert metrics["rules_cost_per_million"] == found.rules.evaluation.cost_per_million
 
 
+def test_figures_that_are_not_defined_are_left_out_so_that_a_manifest_can_be_read(found, period) -> None:
+    passing = period.contender("it", np.zeros(1_200), np.zeros(1_200, np.int8), inputs=("amount",))
+    metrics = dataclasses.replace(found, challenger=passing).metrics()
+    assert np.isnan(passing.evaluation.precision)
+    assert not {"precision", "precision_low"} & set(metrics)
+    assert msgspec.json.decode(msgspec.json.encode(metrics), type=dict[str, float]) == metrics
+
+
 @pytest.mark.parametrize(
     ("seen", "rows", "said"),
     [
