@@ -3,7 +3,7 @@
 
 resource "google_service_account" "parts" {
   for_each = {
-    build    = "Builds the functions from their sources"
+    build    = "Builds images and pushes them"
     drift    = "Job: measures drift"
     label    = "Function: stores reports"
     mlflow   = "Serves MLflow"

@@ -1,9 +1,11 @@
-# The two functions, as Cloud Run services that Cloud Run itself builds from their sources: what Cloud Functions (2nd gen)
-# are underneath. google_cloudfunctions2_function is not used because in this version of the provider it has no direct
-# VPC egress, which Valkey is reached by, no start-up probe, which warms an instance before it gets a Pix, and no
-# revisions to move traffic between, which a deployment that is tested before it serves needs.
+# The two functions, as Cloud Run services of the images that the pipeline builds from their staged sources
+# (infra/stage.py) with Google's buildpacks: which is all that Cloud Functions (2nd gen) are. So one image is scanned,
+# tested in staging and taken to production, by its digest.
 #
-# Sources come from infra/stage.py: python -m infra.stage score build/score && python -m infra.stage label build/label
+# google_cloudfunctions2_function is not used because in this version of the provider it has no direct VPC egress, by
+# which Valkey is reached, no start-up probe, which warms an instance before it gets a Pix, and no revisions to move
+# traffic between, which a deployment that is tested before it serves needs. build_config of the service is not used
+# because it builds nothing: it only notes how an image came to be.
 
 locals {
   functions = {
@@ -40,24 +42,6 @@ locals {
   }
 }
 
-data "archive_file" "sources" {
-  for_each = local.functions
-
-  type             = "zip"
-  source_dir       = "${var.build_folder}/${each.key}"
-  output_path      = "${var.build_folder}/${each.key}.zip"
-  output_file_mode = "0644" # the same archive whoever makes it, so that only a change deploys
-  excludes         = ["**/__pycache__/**"]
-}
-
-resource "google_storage_bucket_object" "sources" {
-  for_each = local.functions
-
-  bucket = google_storage_bucket.buckets["sources"].name
-  name   = "${each.key}/${data.archive_file.sources[each.key].output_sha256}.zip"
-  source = data.archive_file.sources[each.key].output_path
-}
-
 resource "google_cloud_run_v2_service" "functions" {
   for_each = local.functions
 
@@ -66,16 +50,6 @@ resource "google_cloud_run_v2_service" "functions" {
   location            = var.region
   ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY" # which Pub/Sub of this project is
   deletion_protection = var.deletion_protection
-
-  build_config {
-    source_location          = "gs://${google_storage_bucket.buckets["sources"].name}/${google_storage_bucket_object.sources[each.key].name}"
-    function_target          = each.key
-    image_uri                = "${local.registry}/${each.key}"
-    base_image               = local.function_base_image
-    enable_automatic_updates = true
-    service_account          = google_service_account.parts["build"].id
-    worker_pool              = var.build_worker_pool
-  }
 
   template {
     service_account                  = google_service_account.parts[each.key].email
@@ -98,8 +72,7 @@ resource "google_cloud_run_v2_service" "functions" {
     }
 
     containers {
-      image          = "${local.registry}/${each.key}"
-      base_image_uri = local.function_base_image
+      image = var.function_images[each.key]
 
       resources {
         cpu_idle          = true # nothing runs between requests
@@ -170,14 +143,11 @@ resource "google_cloud_run_v2_service" "functions" {
   }
 
   depends_on = [
-    google_artifact_registry_repository_iam_member.build,
     google_bigquery_table_iam_member.append,
     google_bigquery_table_iam_member.lookup,
-    google_project_iam_member.build_logs,
     google_project_iam_member.metrics,
     google_project_iam_member.query_jobs,
     google_secret_manager_secret_iam_member.readers,
-    google_storage_bucket_iam_member.build,
     google_storage_bucket_iam_member.folders,
   ]
 }
@@ -189,8 +159,4 @@ resource "google_cloud_run_v2_service_iam_member" "push" {
   location = var.region
   role     = "roles/run.invoker"
   member   = google_service_account.parts["push"].member
-}
-
-locals {
-  function_base_image = "${var.region}-docker.pkg.dev/serverless-runtimes/google-22-full/runtimes/${var.function_runtime}"
 }

@@ -1,4 +1,4 @@
-# Images: of the jobs, by Cloud Build; of the functions, by Cloud Run from their sources.
+# Images of functions and jobs. The pipeline builds and pushes them as pix-build.
 
 locals {
   registry = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"

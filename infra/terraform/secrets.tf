@@ -1,5 +1,6 @@
 # Values of secrets are made while Terraform runs and handed over by write-only attributes: none is in the state, a plan
-# or a variable. Raising a *_version variable makes a new value.
+# or a variable. Raising a *_version variable makes a new value. Should an apply fail between a secret and the user who
+# has it as a password, raise the version: the next run has made up another value.
 
 resource "google_secret_manager_secret" "secrets" {
   for_each = {

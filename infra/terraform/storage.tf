@@ -3,9 +3,8 @@
 
 locals {
   buckets = {
-    mlflow  = { deletes = {} }
-    models  = { deletes = { "datasets/" = var.snapshot_retention_days, "exports/" = 2, "loads/" = 2 } }
-    sources = { deletes = { "label/" = var.image_retention_days, "score/" = var.image_retention_days } }
+    mlflow = { deletes = {} }
+    models = { deletes = { "datasets/" = var.snapshot_retention_days, "exports/" = 2, "loads/" = 2 } }
   }
 }
 
@@ -116,10 +115,4 @@ resource "google_storage_bucket_iam_member" "artifacts" {
   bucket = google_storage_bucket.buckets["mlflow"].name
   role   = each.value
   member = google_service_account.parts[each.key].member
-}
-
-resource "google_storage_bucket_iam_member" "build" {
-  bucket = google_storage_bucket.buckets["sources"].name
-  role   = "roles/storage.objectViewer"
-  member = google_service_account.parts["build"].member
 }

@@ -87,18 +87,6 @@ variable "budget_currency" {
   default     = "BRL"
 }
 
-variable "build_folder" {
-  description = "Folder with the staged sources of the functions, one folder each, as infra/stage.py makes them."
-  type        = string
-  default     = "../../build"
-}
-
-variable "build_worker_pool" {
-  description = "Private pool of Cloud Build to build functions in; null takes the default pool."
-  type        = string
-  default     = null
-}
-
 variable "dead_letter_retention" {
   description = "How long dead letters are kept for a person to look at; they hold personal data in clear."
   type        = string
@@ -144,14 +132,13 @@ variable "feedback_delivery_attempts" {
   }
 }
 
-variable "function_runtime" {
-  description = "Python that the functions run on."
-  type        = string
-  default     = "python313"
+variable "function_images" {
+  description = "Images of the functions, by digest: REGION-docker.pkg.dev/PROJECT/pix/score@sha256:..., built of the staged sources with the function's name as GOOGLE_FUNCTION_TARGET."
+  type        = object({ label = string, score = string })
 
   validation {
-    condition     = contains(["python311", "python312", "python313"], var.function_runtime)
-    error_message = "The functions are tested on Python 3.11 to 3.13."
+    condition     = alltrue([for image in values(var.function_images) : can(regex("@sha256:[0-9a-f]{64}$", image))])
+    error_message = "Name the images of functions by their digests: what was tested is then what runs."
   }
 }
 
@@ -162,7 +149,7 @@ variable "hmac_key_version" {
 }
 
 variable "image_retention_days" {
-  description = "Days after which older images, and sources of functions, are deleted."
+  description = "Days after which images are deleted, but for the newest."
   type        = number
   default     = 90
 }
@@ -173,7 +160,7 @@ variable "jobs_image" {
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.jobs_image))
-    error_message = "Name the image by its digest: what was tested is then what runs."
+    error_message = "Name the image of the jobs by its digest: what was tested is then what runs."
   }
 }
 

@@ -7,10 +7,6 @@ terraform {
   backend "gcs" {}
 
   required_providers {
-    archive = {
-      source  = "hashicorp/archive"
-      version = "2.7.1"
-    }
     google = {
       source  = "hashicorp/google"
       version = "6.50.0"

@@ -19,7 +19,7 @@ from tests.infra.configuration import FOLDER, Block, Configuration, arguments, i
 from tests.infra.provider_schema import Kind, stored
 
 _META = {"for_each", "count", "depends_on", "lifecycle"}
-_REFERENCE = re.compile(r"(?<![\w.\"/-])(?:(data|ephemeral)\.)?((?:google|archive|random)_\w+)\.(\w+)")
+_REFERENCE = re.compile(r"(?<![\w.\"/-])(?:(data|ephemeral)\.)?((?:google|random)_\w+)\.(\w+)")
 
 # What the provider computes and is no text.
 _ENDPOINT = (

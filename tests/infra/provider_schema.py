@@ -4,8 +4,7 @@ A provider tells its schema only to a Terraform that could install it, which tak
 of CDK for Terraform were generated from that schema, and are on PyPI: each argument with its name, its type, and
 whether it is required, each attribute by name. They are of the versions that infra/terraform/versions.tf pins.
 
-    pip download --no-deps -d wheels cdktf-cdktf-provider-google==16.12.1 cdktf-cdktf-provider-archive==11.0.1 \
-      cdktf-cdktf-provider-random==12.0.1
+    pip download --no-deps -d wheels cdktf-cdktf-provider-google==16.12.1 cdktf-cdktf-provider-random==12.0.1
     python -m tests.infra.provider_schema wheels/*.whl
 
 writes tests/infra/provider_schema.json.

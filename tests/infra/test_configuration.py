@@ -84,7 +84,7 @@ def test_every_name_that_is_referred_to_is_defined(configuration):
                 assert path[1] in local, (block.file, path)
             elif path[0] in ("data", "ephemeral"):
                 assert ".".join(path[:3]) in defined, (block.file, path)
-            elif re.match(r"(google|archive|random)_", path[0]):
+            elif re.match(r"(google|random)_", path[0]):
                 assert ".".join(path[:2]) in defined, (block.file, path)
 
 

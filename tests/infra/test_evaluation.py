@@ -159,7 +159,9 @@ def test_there_is_a_budget_where_a_billing_account_is_given(deployed, deployed_o
 
 
 def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
+    by_tag = "southamerica-east1-docker.pkg.dev/p/pix/score:latest"
     unsafe = {
+        "function_images": {"label": by_tag, "score": by_tag},
         "jobs_image": "southamerica-east1-docker.pkg.dev/p/pix/jobs:latest",
         "partition_expiry_days": {"score_events": 30},
         "publishers": {"pix-transactions": ["allUsers"]},
@@ -167,5 +169,12 @@ def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
     }
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, unsafe)
-    for reason in ("by its digest", "more than 180 days", "Nothing here is public", "Only the settings listed"):
-        assert reason in re.sub(r"\s*│?\s+", " ", str(refused.value))
+    said = re.sub(r"\s*│?\s+", " ", str(refused.value))
+    for reason in (
+        "functions by their digests",
+        "jobs by its digest",
+        "more than 180 days",
+        "Nothing here is public",
+        "Only the settings listed",
+    ):
+        assert reason in said

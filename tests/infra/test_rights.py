@@ -16,7 +16,6 @@ ALLOWED = {
     "build": {
         "roles/artifactregistry.writer on artifact_registry_repository",
         "roles/logging.logWriter on project",
-        "roles/storage.objectViewer on storage_bucket",
     },
     "drift": {
         "roles/bigquery.dataViewer on bigquery_dataset",
