@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from google.api_core import exceptions
 from google.cloud import storage
+from google.cloud.storage.exceptions import InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.adapters.google_failures import FAILURES
@@ -18,12 +20,13 @@ from shared.ports import Blob, Listed
 
 ATTEMPT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
+CHUNK = 8 * 1024 * 1024  # bytes
 
 T = TypeVar("T")
 
 
 class GcsBlobs:
-    """`shared.ports.Blobs` and `Shelf` over one bucket, and files of it for bulk data."""
+    """`shared.ports.Blobs` and `Shelf` and `shared.learning.ports.Archive` over one bucket, and its files in bulk."""
 
     def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
         """Try each request again for `patience` seconds."""
@@ -66,6 +69,36 @@ class GcsBlobs:
             raise self._no_bucket() from error
         return int(blob.generation)
 
+    def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
+        """Let the object be what `write` writes to a file, unless there is one; return whether it was written.
+
+        It is sent CHUNK bytes at a time, and is no object before its last byte is there. Raises Unavailable,
+        Misconfigured, and what `write` raises.
+        """
+        blob = self._bucket.blob(name)
+        if _answer(partial(blob.exists, **self._sent)):
+            return False
+        try:
+            with _answer(
+                partial(blob.open, "wb", CHUNK, ignore_flush=True, if_generation_match=0, **self._sent)
+            ) as file:
+                write(file)
+        except (exceptions.GoogleAPICallError, InvalidResponse, *FAILURES) as error:
+            if _status(error) == HTTPStatus.PRECONDITION_FAILED:  # somebody else wrote it meanwhile
+                return False
+            if _status(error) == HTTPStatus.NOT_FOUND:
+                raise self._no_bucket() from error
+            raise Unavailable(f"Cloud Storage: {type(error).__name__}") from error
+        return True
+
+    def fetch(self, name: str, file: Path) -> bool:
+        """Save the object as a file, and return whether there is one. Raises Unavailable."""
+        try:
+            _answer(partial(self._bucket.blob(name).download_to_filename, file, **self._sent))
+        except exceptions.NotFound:
+            return False
+        return True
+
     def download(self, prefix: str, folder: Path) -> list[Path]:
         """Save the objects under `prefix` as numbered files in `folder`. Raises Unavailable, Misconfigured."""
         return list(self.stream(prefix, folder))
@@ -99,6 +132,11 @@ class GcsBlobs:
 
     def _no_bucket(self) -> Misconfigured:
         return Misconfigured(f"bucket {self._bucket.name} does not exist; create it or set PIX_BUCKET")
+
+
+def _status(error: Exception) -> int | None:
+    """Return what Cloud Storage answered, None if it did not."""
+    return error.response.status_code if isinstance(error, InvalidResponse) else getattr(error, "code", None)
 
 
 def _answer(request: Callable[[], T]) -> T:

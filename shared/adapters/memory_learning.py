@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,31 @@ class MemoryQueries:
         if self.away:
             raise Unavailable("the query engine is away")
         return self.answer(sql, parameters)
+
+
+class MemoryArchive:
+    """`shared.learning.ports.Archive` over a dict; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.away = False
+
+    def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
+        """Keep what `write` writes, unless there is something. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        if name in self.objects:
+            return False
+        write(file := io.BytesIO())
+        return self.objects.setdefault(name, written := file.getvalue()) is written
+
+    def fetch(self, name: str, file: Path) -> bool:
+        """Save the object as a file, and return whether there is one. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        if name in self.objects:
+            file.write_bytes(self.objects[name])
+        return name in self.objects
 
 
 class MemoryLedger:

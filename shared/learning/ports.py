@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 from msgspec import Struct
 
@@ -41,6 +41,21 @@ class Queries(Protocol):
 
     def rows(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
         """Return the rows of a query whose parameters are named `@name`. Raises Unavailable, Misconfigured."""
+        ...
+
+
+class Archive(Protocol):
+    """Large objects in the bucket that are written once."""
+
+    def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
+        """Let the object be what `write` writes to a file, unless there is one; return whether it was written.
+
+        What is cut off on the way is no object. Raises Unavailable, Misconfigured, and what `write` raises.
+        """
+        ...
+
+    def fetch(self, name: str, file: Path) -> bool:
+        """Save the object as a file, and return whether there is one. Raises Unavailable."""
         ...
 
 

@@ -7,15 +7,18 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
 from infra.local.ports import free_port
-from shared.adapters.gcs import GcsBlobs
+from shared.adapters.gcs import CHUNK, GcsBlobs
 from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory_learning import MemoryArchive
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
+from shared.learning.ports import Archive
 from shared.ports import Blobs
 from tests.contract.local_servers import PROJECT, storage_client
 
@@ -95,9 +98,65 @@ def test_objects_under_a_prefix_are_saved_and_deleted_alone(client: Client, tmp_
     assert blobs.read("exports/10/c.parquet") is not None
 
 
+@pytest.fixture(params=["memory", "gcs"])
+def archive(request: pytest.FixtureRequest) -> Archive:
+    return MemoryArchive() if request.param == "memory" else in_a_bucket(request.getfixturevalue("client"))
+
+
+@pytest.mark.parametrize("size", [0, 10, CHUNK - 1, CHUNK, 2 * CHUNK + 5])
+def test_an_object_that_is_written_in_pieces_is_fetched_whole(archive: Archive, size: int, tmp_path: Path) -> None:
+    content = bytes(range(251)) * (size // 251 + 1)
+
+    def write(file: BinaryIO) -> None:
+        for start in range(0, size, 1_000_000):
+            file.write(content[start : min(start + 1_000_000, size)])
+
+    assert not archive.fetch("datasets/a", tmp_path / "absent")
+    assert archive.create("datasets/a", write)
+    assert archive.fetch("datasets/a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == content[:size]
+    assert not archive.create("datasets/a", lambda file: write_all(file, b"another"))
+    archive.fetch("datasets/a", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == content[:size]
+
+
+@pytest.mark.parametrize("size", [10, CHUNK + 5])
+def test_what_is_cut_off_is_no_object(archive: Archive, size: int, tmp_path: Path) -> None:
+    def cut_off(file: BinaryIO) -> None:
+        file.write(bytes(size))
+        raise KeyError("cut off")
+
+    with pytest.raises(KeyError):
+        archive.create("a", cut_off)
+    assert not archive.fetch("a", tmp_path / "a")
+
+
+@pytest.mark.parametrize("size", [10, CHUNK + 5])
+def test_of_two_who_write_the_first_to_finish_stands(archive: Archive, size: int, tmp_path: Path) -> None:
+    def late(file: BinaryIO) -> None:
+        file.write(bytes(size))
+        assert archive.create("a", lambda other: write_all(other, b"first"))
+
+    assert not archive.create("a", late)
+    archive.fetch("a", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == b"first"
+
+
+def write_nothing(file: BinaryIO) -> None:
+    write_all(file, b"")
+
+
+def write_all(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+
+
 def test_a_bucket_that_does_not_exist_is_named(client: Client, tmp_path: Path) -> None:
     blobs = GcsBlobs(client.bucket("nowhere"))
-    for attempt in (lambda: blobs.write("a", b"", 0), lambda: blobs.download("a", tmp_path)):
+    for attempt in (
+        lambda: blobs.write("a", b"", 0),
+        lambda: blobs.download("a", tmp_path),
+        lambda: blobs.create("a", write_nothing),
+    ):
         with pytest.raises(Misconfigured, match="nowhere"):
             attempt()
 
@@ -110,6 +169,8 @@ def test_a_storage_that_is_away_is_unavailable(tmp_path: Path) -> None:
             lambda: blobs.read("a"),
             lambda: blobs.write("a", b"", 0),
             lambda: blobs.download("a", tmp_path),
+            lambda: blobs.create("a", write_nothing),
+            lambda: blobs.fetch("a", tmp_path / "a"),
         ):
             with pytest.raises(Unavailable):
                 attempt()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from shared.adapters.memory_learning import MemoryArchive, MemoryExports
+from shared.contract.event import micros
+from shared.errors import Misconfigured, Unavailable
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning import snapshot
+from shared.learning.dataset import Dataset, read_parquet
+from shared.learning.errors import BadDataset
+from tests.unit.learning.synthetic import AS_OF, CONFIG, examples
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    files = MemoryExports(examples(700), parts=2).export("", tmp_path)
+    return read_parquet(files, FEATURE_NAMES, micros(AS_OF), 0.5, CONFIG.dataset, None)
+
+
+def assert_same(one: Dataset, other: Dataset) -> None:
+    for name in ("features", "fraud", "initiated_at", "amount", "weight"):
+        left, right = getattr(one, name), getattr(other, name)
+        assert (left.dtype, left.shape, left.tobytes("F")) == (right.dtype, right.shape, right.tobytes("F")), name
+        assert left.flags.f_contiguous
+    assert one.facts.keys() == other.facts.keys()
+    for name, fact in one.facts.items():
+        assert fact.values == other.facts[name].values
+        np.testing.assert_array_equal(fact.codes, other.facts[name].codes)
+    assert (one.names, one.quality, one.content_hash) == (other.names, other.quality, other.content_hash)
+
+
+@pytest.mark.parametrize("group", [64, 700, 65_536])
+def test_what_was_saved_is_loaded_to_the_last_bit(data, group, monkeypatch) -> None:
+    monkeypatch.setattr(snapshot, "GROUP", group)
+    archive = MemoryArchive()
+    assert snapshot.save(archive, data) == f"datasets/{data.content_hash}.parquet"
+    assert_same(snapshot.load(archive, data.content_hash, FEATURE_NAMES), data)
+
+
+def test_a_set_without_rows_is_saved_and_loaded() -> None:
+    empty = read_parquet([], FEATURE_NAMES, micros(AS_OF), 1.0, CONFIG.dataset, None)
+    archive = MemoryArchive()
+    snapshot.save(archive, empty)
+    assert_same(snapshot.load(archive, empty.content_hash, FEATURE_NAMES), empty)
+
+
+def test_a_snapshot_is_written_once_and_holds_no_ids(data) -> None:
+    archive = MemoryArchive()
+    name = snapshot.save(archive, data)
+    archive.objects[name] = held = archive.objects[name] + b""
+    snapshot.save(archive, data)
+    assert archive.objects == {name: held}
+    assert not {"end_to_end_id", "payer_id"} & set(pq.read_schema(io.BytesIO(held)).names)
+
+
+def test_the_same_set_is_the_same_file(data) -> None:
+    one, other = MemoryArchive(), MemoryArchive()
+    snapshot.save(one, data)
+    snapshot.save(other, data)
+    assert one.objects == other.objects
+
+
+def test_a_snapshot_that_was_altered_or_cut_is_refused(data) -> None:
+    archive = MemoryArchive()
+    name = snapshot.save(archive, data)
+    whole = archive.objects[name]
+    table = pq.read_table(io.BytesIO(whole))
+    pq.write_table(table.slice(1), altered := io.BytesIO())
+    for content in (altered.getvalue(), whole[:-100], b"", b"PAR1"):
+        archive.objects[name] = content
+        with pytest.raises(BadDataset, match=data.content_hash):
+            snapshot.load(archive, data.content_hash, FEATURE_NAMES)
+
+
+def test_features_that_are_computed_no_more_are_told_apart(data) -> None:
+    archive = MemoryArchive()
+    snapshot.save(archive, data)
+    with pytest.raises(BadDataset, match="other features"):
+        snapshot.load(archive, data.content_hash, FEATURE_NAMES[1:])
+
+
+@pytest.mark.parametrize("asked", ["0" * 64, "", "../models/current.json"])
+def test_a_hash_without_a_snapshot_is_a_matter_of_settings(asked) -> None:
+    with pytest.raises(Misconfigured, match="there is no training set"):
+        snapshot.load(MemoryArchive(), asked, FEATURE_NAMES)
+
+
+def test_a_bucket_that_is_away_is_unavailable(data) -> None:
+    archive = MemoryArchive()
+    archive.away = True
+    for attempt in (
+        lambda: snapshot.save(archive, data),
+        lambda: snapshot.load(archive, data.content_hash, FEATURE_NAMES),
+    ):
+        with pytest.raises(Unavailable):
+            attempt()
