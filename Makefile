@@ -8,6 +8,7 @@ SEED ?=
 EVENTS ?=
 LIVE ?=
 DATA ?=
+ARGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -50,7 +51,7 @@ test: check ## Everything: checks and the whole test suite
 	@touch $@
 
 .PHONY: infra-check
-infra-check: .local/checkov/installed ## Security of the Terraform configuration and the Dockerfile, by checkov (own venv, no network)
+infra-check: .local/checkov/installed ## Security of the Terraform configuration and the Dockerfile, by checkov in a venv of its own
 	.local/checkov/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	.local/checkov/bin/checkov --file jobs/Dockerfile --framework dockerfile --compact --quiet --skip-download
 
@@ -58,6 +59,10 @@ infra-check: .local/checkov/installed ## Security of the Terraform configuration
 bench-quality: install ## The Fraud Detection Handbook's protocol on our history: DATA=fdh.parquet
 	@[ -n '$(DATA)' ] || { echo 'DATA is missing: make bench-quality DATA=path/to/fdh.parquet' >&2; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.handbook '$(DATA)'
+
+.PHONY: bench-speed
+bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
+	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
 
 .PHONY: schemas
 schemas: install ## Write again what is derived: feature columns, JSON Schemas

@@ -34,7 +34,7 @@ resource "google_pubsub_topic" "topics" {
 
   message_storage_policy {
     allowed_persistence_regions = [var.region] # personal data in clear: it is stored nowhere else
-    enforce_in_transit          = true
+    enforce_in_transit          = var.publish_in_region_only
   }
 
   depends_on = [google_project_service.apis]
@@ -92,7 +92,7 @@ resource "google_pubsub_topic" "dead" {
 
   message_storage_policy {
     allowed_persistence_regions = [var.region]
-    enforce_in_transit          = true
+    enforce_in_transit          = var.publish_in_region_only
   }
 
   depends_on = [google_project_service.apis]

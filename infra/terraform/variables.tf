@@ -293,6 +293,12 @@ variable "project_id" {
   type        = string
 }
 
+variable "publish_in_region_only" {
+  description = "Refuse what is published by way of another region. Messages are stored in this region only in any case; publishers then have to use its endpoint."
+  type        = bool
+  default     = false
+}
+
 variable "publishers" {
   description = "Members that may publish, by topic, such as { pix-transactions = [\"serviceAccount:...\"] }."
   type        = map(list(string))
