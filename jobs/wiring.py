@@ -67,8 +67,10 @@ def world(settings: Settings, environment: Mapping[str, str]) -> World:
     uri, artifacts = tracking(environment)
     return World(
         source=Source(exports, queries, settings.project, settings.dataset, settings.maturity_days),
+        bucket=settings.bucket,
         blobs=bucket,
         shelf=bucket,
+        archive=bucket,
         runs=MlflowRuns(uri, artifacts),
         registry=MlflowRegistry(uri),
         ledger=ledger(settings, environment),

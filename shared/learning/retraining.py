@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from shared.contract.event import micros
+from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning import dataset, trigger
+from shared.learning import dataset, snapshot, trigger
 from shared.learning.challenger import Challenger, train_challengers
 from shared.learning.comparison import SEEN_UNTIL, TRAINED_UNTIL, TestPeriod
 from shared.learning.config import Config
@@ -25,7 +25,7 @@ from shared.learning.errors import BadDataset, NothingToDo
 from shared.learning.incremental import read_champion_model
 from shared.learning.packing import sealed, version_name
 from shared.learning.plots import draw
-from shared.learning.ports import Ledger, Registry, Runs, Step
+from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, Step
 from shared.learning.publish import Cause, Standing, publish, standing, swap
 from shared.learning.reconcile import moved_row, published_row, reconcile, with_training
 from shared.learning.record import Judged, Run, parameters, report
@@ -46,8 +46,10 @@ class World:
     """Everything outside that a retraining touches."""
 
     source: Source
+    bucket: str
     blobs: Blobs
     shelf: Shelf
+    archive: Archive
     runs: Runs
     registry: Registry
     ledger: Ledger
@@ -91,11 +93,15 @@ def _cause(world: World, config: Config, request: Request) -> Decision:
 def _retrain(world: World, config: Config, request: Request, cause: Decision, read: Standing, step: Step) -> Outcome:
     champion = _champion(world.blobs, read)
     data, split = _material(world, config, request, champion, step)
+    if request.snapshot:
+        request = msgspec.structs.replace(request, as_of=_known_at(data, world.source.maturity_days))
     with step("open the run"):
         run_id = world.runs.start(parameters(request, cause, data, split, config))
     run = Run(run_id, request, cause, data, split, config, world.source.maturity_days)
     judged = None
     try:
+        with step("keep the training set"):
+            world.runs.dataset(run_id, _kept(world, data))
         judged = _judged(world, run, champion, step)
     finally:
         with step("record the run"):
@@ -116,12 +122,25 @@ def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
 
 def _material(world: World, config: Config, request: Request, champion: Bundle | None, step: Step) -> _Material:
     with step("read the training set"):
-        profile = read_profile(world.blobs, champion.version) if champion else None
-        data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
+        if request.snapshot:
+            data = snapshot.load(world.archive, request.snapshot, FEATURE_NAMES)
+        else:
+            profile = read_profile(world.blobs, champion.version) if champion else None
+            data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
     split = split_in_time(data.initiated_at, config.split)
     require_both_classes(data.fraud, split, config.split.frauds_min)
     log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})
     return _Material(data, split)
+
+
+def _known_at(data: Dataset, maturity_days: float) -> dt.datetime:
+    """Return when the last of these Pix could be judged: a training on them again knows no more than that."""
+    return EPOCH + dt.timedelta(microseconds=int(data.initiated_at[-1]), days=maturity_days)
+
+
+def _kept(world: World, data: Dataset) -> Snapshot:
+    name = snapshot.save(world.archive, data)
+    return Snapshot(data.content_hash, f"gs://{world.bucket}/{name}", len(data), data.names)
 
 
 def _judged(world: World, run: Run, champion: Bundle | None, step: Step) -> Judged:

@@ -32,6 +32,7 @@ RETRAIN_SECONDS = 45.0  # about as long as a retraining takes; the traffic besid
 RESERVE = 0.25  # share of the last part that is kept for the model that comes out of it
 SPANS_OF_MATURITY = 1.5  # shorter histories leave too little that has matured
 DRAIN_SECONDS = 60.0  # without a new row
+SHORT_SEARCH = ("--trials", "6")  # a trial for each family and one more; people are watching
 JOB_NICENESS = 10  # a job in the cloud has CPUs of its own; here it gets what the functions leave
 
 
@@ -118,7 +119,7 @@ def _start_job(cloud: LocalCloud, name: str, *arguments: str) -> subprocess.Pope
 def _retrain(cloud: LocalCloud, console: Console, as_of: dt.datetime, promote: str) -> str | None:
     """Train and return the version that serves then, None if there was nothing to train on."""
     console.print(f"training on what was known at {as_of:%Y-%m-%d %H:%M}")
-    return _served(_job(cloud, "retrain", "--as-of", as_of.isoformat(), "--promote", promote), console)
+    return _served(_job(cloud, "retrain", "--as-of", as_of.isoformat(), "--promote", promote, *SHORT_SEARCH), console)
 
 
 def _served(output: str, console: Console) -> str | None:
@@ -140,7 +141,9 @@ def _live(
             calm = _timed(lambda: publish(lines[:quiet], CALM * where.live / CALM_SECONDS))
         loud = _timed(lambda: publish(lines[quiet:burst], None))
         _drain(questions, publisher)
-        job = _start_job(cloud, "retrain", "--as-of", _time_of(lines, burst).isoformat(), "--promote", "always")
+        job = _start_job(
+            cloud, "retrain", "--as-of", _time_of(lines, burst).isoformat(), "--promote", "always", *SHORT_SEARCH
+        )
         _beside(job, lines[burst:], (1 - CALM - BURST) * where.live, publish)
     output, _ = job.communicate()
     if job.returncode:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryExports, MemoryLedger, MemoryQueries, MemoryRuns
+from shared.adapters.memory_learning import MemoryArchive, MemoryExports, MemoryLedger, MemoryQueries, MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
@@ -87,14 +87,25 @@ class Bench:
         self.exports = MemoryExports(examples() if table is None else table, parts=3)
         self.blobs = MemoryBlobs(self.now)
         self.runs = MemoryRuns(self.now)
+        self.archive = MemoryArchive()
         self.ledger = MemoryLedger()
         self.rows: list[LedgerRow] = self.ledger.stored
         self._seconds = 0
 
     def world(self) -> World:
         source = Source(self.exports, MemoryQueries(self.counted), "p", "pix", maturity_days=0)
-        rules = Rules.load()
-        return World(source, self.blobs, self.blobs, self.runs, self.runs, self.ledger, rules, self.now)
+        return World(
+            source=source,
+            bucket="models",
+            blobs=self.blobs,
+            shelf=self.blobs,
+            archive=self.archive,
+            runs=self.runs,
+            registry=self.runs,
+            ledger=self.ledger,
+            rules=Rules.load(),
+            clock=self.now,
+        )
 
     def counted(self, *_: object) -> list[dict[str, int]]:
         frauds = pc.sum(pc.equal(self.exports.table["verdict"], "FRAUD")).as_py() or 0

@@ -206,3 +206,24 @@ def test_card_leaderboard_verdict_and_quality_are_kept_with_the_run() -> None:
     assert len(msgspec.json.decode(documents["leaderboard.json"])) == QUICK.search.trials
     assert all(check["passed"] for check in msgspec.json.decode(documents["quality.json"])["checks"])
     assert len(bench.runs.trials[outcome.run_id]) == QUICK.search.trials
+
+
+def test_a_run_repeated_from_its_snapshot_gives_the_same_model_whatever_the_tables_hold_now() -> None:
+    bench = Bench()
+    first = retrain(bench.world(), QUICK, request(), silent)
+    assert bench.runs.snapshots[first.run_id].content_hash == first.dataset_hash
+    bench.exports.table = examples(seed=1)
+    again = retrain(
+        bench.world(), QUICK, msgspec.structs.replace(request("never"), snapshot=first.dataset_hash), silent
+    )
+    assert again.dataset_hash == first.dataset_hash
+    one, two = (manifest(bench, outcome.version) for outcome in (first, again))
+    assert one.files == two.files
+    assert bench.rows[-1].as_of <= bench.rows[0].as_of  # so that the next run does not take it for a training of now
+
+
+def test_a_snapshot_that_there_is_not_is_said_and_trains_nothing() -> None:
+    bench = Bench()
+    with pytest.raises(Misconfigured, match="no training set"):
+        retrain(bench.world(), QUICK, msgspec.structs.replace(request(), snapshot="ab"), silent)
+    assert not bench.runs.params
