@@ -16,6 +16,7 @@ from shared import wiring
 from shared.adapters import bigquery_load, bigquery_query
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.learning import snapshot
 from shared.scoring.bundle import POINTER
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from tests.infra.configuration import Configuration, arguments, plain, texts
@@ -138,7 +139,7 @@ def test_every_line_that_is_counted_is_logged():
 
 def test_what_passes_through_the_bucket_is_cleared_away_and_models_are_not():
     deleted = {plain(name) for name in TERRAFORM.local("buckets")["models"]["deletes"]}
-    assert {f"{bigquery_query.STAGING}/", bigquery_load.FOLDER} <= deleted
+    assert deleted == {f"{bigquery_query.STAGING}/", bigquery_load.FOLDER, f"{snapshot.FOLDER}/"}
     assert not any(POINTER.startswith(prefix) for prefix in deleted)
 
 
