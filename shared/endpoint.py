@@ -20,64 +20,44 @@ from typing import Any, Generic, TypeVar
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import logs
 from shared.incidents import Incident
-from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
+from shared.serving.intake import Intake
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 WARM, FAILED = 200, 500
-_EMPTY = (b"content-length", b"0")
-_START: dict[int, Message] = {
-    status: {"type": "http.response.start", "status": status, "headers": [] if status == ACK else [_EMPTY]}
-    for status in (WARM, ACK, SLOW_DOWN, FAILED, RETRY_LATER)
-}
-_END: Message = {"type": "http.response.body", "body": b""}
 _YOUNG = 10_000  # objects between two collections
 
 Item = TypeVar("Item")
 
 
 class Endpoint(Generic[Item]):
-    """Answer requests to a function; a GET, such as a start-up probe, only warms the instance up.
-
-    The framework hands over the first request. Those that follow come from the server directly, as to an ASGI
-    application: around every call the framework makes an execution id, matches routes, builds a request and a
-    response, and guards against exceptions. That is 45 us of the 72 us of a request that does nothing, and we use
-    none of it. What is no HTTP request still goes its way.
-    """
+    """Answer requests to a function; a GET, such as a start-up probe, only warms the instance up."""
 
     def __init__(self, wire: Callable[[Settings], Intake[Item]]) -> None:
         self._wire = wire
         self._intake: Intake[Item] | None = None
-        self._framework: ASGIApp | None = None
         self._failed = Incident(log, "failed", time.monotonic)
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response to a request that came by way of the framework, and be asked directly from now on."""
-        if request.app.middleware_stack != self.serve:
-            self._framework, request.app.middleware_stack = request.app.middleware_stack, self.serve
-        return Response(status_code=await self._status(request.method, await request.body(), request.scope))
+        """Return the response to a request that comes by way of the framework."""
+        body = await request.body() if request.method == "POST" else None
+        return Response(status_code=await self.deliver(body, request.headers.raw))
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (https://asgi.readthedocs.io/en/stable/specs/www.html)."""
-        if scope["type"] != "http" and self._framework:
-            await self._framework(scope, receive, send)
-        elif (body := await _body(receive)) is not None:
-            await send(_START[await self._status(scope["method"], body, scope)])
-            await send(_END)
+    async def deliver(self, body: bytes | None, headers: list[tuple[bytes, bytes]]) -> int:
+        """Return the status of a delivery, of a probe if there is no body.
 
-    async def _status(self, method: str, body: bytes, scope: Scope) -> int:
-        """Return the status; never raise, as the server would log a text that may repeat personal data."""
+        It never raises, as the server would log a text that may repeat personal data.
+        """
         try:
             if self._intake is None:  # now, as it needs a running event loop, and importing must touch nothing
                 self._intake = self._wired()
-            return await self._intake.handle(body) if method == "POST" else WARM
+            return WARM if body is None else await self._intake.handle(body)
         except Exception as error:  # noqa: BLE001 (an entry point)
-            self._failed.happened(error=error, **logs.trace(os.environ, Headers(scope=scope)))
+            self._failed.happened(error=error, **logs.trace(os.environ, Headers(raw=headers)))
             return FAILED
 
     def _wired(self) -> Intake[Item]:
@@ -87,16 +67,6 @@ class Endpoint(Generic[Item]):
         _Draining(intake, settings.drain_seconds).begin_at_sigterm()
         _settle_memory()
         return intake
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """Return the body, None if who sent it has gone."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        message = await receive()
-        body += message.get("body", b"")
-    return None if message["type"] == "http.disconnect" else body
 
 
 def _settle_memory() -> None:

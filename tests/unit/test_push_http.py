@@ -1,0 +1,142 @@
+"""HTTP of deliveries over a real server and real connections."""
+
+import asyncio
+from functools import partial
+
+import uvicorn
+
+from shared.push_http import PushProtocol, answer
+
+POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
+
+
+class Taker:
+    """Take deliveries, and answer the status that a body names."""
+
+    def __init__(self):
+        self.bodies, self.by_asgi, self.headers = [], [], []
+
+    async def deliver(self, body, headers):
+        await asyncio.sleep(0.005 if body == b"slow" else 0)
+        self.bodies.append(body)
+        self.headers = headers
+        return int(body) if body.isdigit() else 204
+
+    async def app(self, scope, receive, send):
+        body = (await receive())["body"]
+        self.by_asgi.append((scope["method"], scope["path"], dict(scope["headers"]).get(b"x-a"), body))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def talk(taker, *pieces, answers):
+    """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed."""
+
+    async def run():
+        config = uvicorn.Config(
+            taker.app,
+            port=0,
+            http=partial(PushProtocol, taker.deliver),
+            interface="asgi3",
+            log_config=None,
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        socket = config.bind_socket()
+        serving = asyncio.create_task(server.serve(sockets=[socket]))
+        while not server.started:
+            await asyncio.sleep(0.001)
+        reader, writer = await asyncio.open_connection(*socket.getsockname())
+        received = b""
+        async with asyncio.timeout(10):
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.01)
+            while received.count(b"\r\n\r\n") < answers:
+                received += await reader.read(65_536)
+            closed = reader.at_eof() or (b"connection: close" in received and not await reader.read())
+        writer.close()
+        server.should_exit = True
+        await serving
+        socket.close()
+        return received, closed
+
+    return asyncio.run(run())
+
+
+def post(body, headers=b""):
+    return POST % (len(body), headers, body)
+
+
+def test_deliveries_over_one_connection_are_answered_one_after_the_other():
+    taker = Taker()
+    received, closed = talk(taker, post(b"a"), post(b"429"), post(b"b", b"Traceparent: t\r\n"), answers=3)
+    assert received == answer(204, True) + answer(429, True) + answer(204, True)
+    assert not closed
+    assert taker.bodies == [b"a", b"429", b"b"]
+    assert (b"traceparent", b"t") in taker.headers
+    assert taker.by_asgi == []
+
+
+def test_a_body_that_comes_in_pieces_is_put_together():
+    taker, body = Taker(), b"x" * 200_000
+    request = post(body)
+    talk(taker, request[:30], request[30:70_000], request[70_000:], answers=1)
+    chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    talk(taker, chunked, answers=1)
+    assert taker.bodies == [body, b"abcde"]
+
+
+def test_all_but_deliveries_take_the_usual_way():
+    taker = Taker()
+    received, _ = talk(taker, b"GET /warm HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n\r\n", post(b"a"), answers=2)
+    assert received.count(b"200 OK") == 1
+    assert received.endswith(answer(204, True))
+    assert taker.by_asgi == [("GET", "/warm", b"1", b"")]
+    received, _ = talk(taker, post(b"c", b"expect: 100-continue\r\n"), answers=2)
+    assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert taker.by_asgi[-1] == ("POST", "/", None, b"c")
+
+
+def test_requests_that_come_at_once_are_answered_in_their_order():
+    taker = Taker()
+    received, _ = talk(taker, post(b"slow") + post(b"a"), answers=2)
+    assert received.startswith(answer(204, True))
+    assert taker.bodies == [b"slow"]
+    assert taker.by_asgi == [("POST", "/", None, b"a")]
+
+
+def test_a_connection_that_is_not_kept_alive_is_closed_after_the_answer():
+    taker = Taker()
+    received, closed = talk(taker, post(b"a", b"connection: close\r\n"), answers=1)
+    assert received == answer(204, False)
+    assert closed
+
+
+def test_who_hangs_up_is_not_answered_and_breaks_nothing():
+    taker = Taker()
+
+    async def run():
+        protocol = PushProtocol(taker.deliver, config=uvicorn.Config(taker.app), server_state=State(), app_state={})
+        protocol.connection_made(Gone())
+        protocol.data_received(post(b"a"))
+        protocol.connection_lost(ConnectionResetError())
+        await asyncio.gather(*protocol.tasks)
+
+    asyncio.run(run())
+    assert taker.bodies == [b"a"]
+
+
+class State(uvicorn.server.ServerState): ...
+
+
+class Gone(asyncio.Transport):
+    """A transport whose other end is gone; writing to it fails the test."""
+
+    def is_closing(self):
+        return True
+
+    def close(self): ...
+
+    def write(self, data):
+        raise AssertionError(data)
