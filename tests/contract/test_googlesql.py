@@ -1,0 +1,121 @@
+"""Every SQL text of the product, as Google's analyser reads it. One more text is one more line in TEXTS."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from zetasql.core.exceptions import ServerError
+from zetasql.types import TypeKind
+
+from jobs.dataset import Dataset
+from shared.adapters.bigquery_lookup import statement
+from shared.adapters.bigquery_query import export_statement
+from shared.adapters.memory_learning import MemoryLedger
+from shared.contract import tables as contract
+from shared.errors import Unavailable
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning import drift, trigger
+from shared.learning.training_query import FACTS, Examples
+from tests.contract.googlesql import DATASET, PROJECT, check, columns
+
+AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+EXAMPLES = Examples(PROJECT, DATASET, 87, AS_OF)
+README = (Path(contract.__file__).parents[2] / "README.md").read_text("utf-8")
+
+
+class Asked:
+    """Queries and exports that keep what they are asked and answer nothing."""
+
+    def __init__(self) -> None:
+        self.sql: list[str] = []
+
+    def rows(self, sql: str, _: Mapping[str, Any]) -> list[dict[str, Any]]:
+        self.sql.append(sql)
+        raise Unavailable("nobody answers")
+
+    def export(self, sql: str, _: Path) -> list[Path]:
+        self.rows(sql, {})
+        return []
+
+    def stage(self, sql: str, _: str) -> None:
+        self.sql.append(sql)
+
+    def clear(self, _: str) -> None:
+        pass
+
+
+def asked(call: Callable[[Any], object]) -> list[str]:
+    """Return what a call asks of the tables."""
+    tables = Asked()
+    with suppress(Unavailable):
+        call(tables)
+    return tables.sql
+
+
+def recent(tables: Asked) -> drift.Recent:
+    return drift.Recent(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
+
+
+NOWHERE = drift.Described(0.0, [], [])
+TEXTS: dict[str, list[str]] = {
+    "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
+    "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),
+    "training set": [EXAMPLES.count(), EXAMPLES.rows(FEATURE_NAMES), EXAMPLES.rows(FEATURE_NAMES, 50_000)],
+    "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
+    "lookup": [statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"])],
+    "trigger": asked(
+        lambda tables: trigger.newly_known(
+            trigger.Sources(MemoryLedger(), tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
+        )
+    ),
+    "drift": [
+        *asked(lambda tables: drift.read_traffic(recent(tables))),
+        drift.sample_query(recent(Asked()), drift.Profile({"amount": NOWHERE}, NOWHERE), 1_000_000, 10_000),
+    ],
+    "replay": asked(lambda tables: Dataset(tables, PROJECT, DATASET).stage("run")),
+    "replay of what was counted": asked(lambda tables: Dataset(tables, PROJECT, DATASET).stage("run", True)),
+}
+
+
+@pytest.mark.parametrize(
+    "sql", [pytest.param(sql, id=f"{name} {i}") for name, texts in TEXTS.items() for i, sql in enumerate(texts)]
+)
+def test_google_reads_it(sql: str) -> None:
+    check(sql)
+
+
+def test_every_place_gives_a_text() -> None:
+    assert [name for name, texts in TEXTS.items() if not texts] == []
+    assert len(TEXTS["readme"]) >= 5
+
+
+def test_the_training_set_has_the_columns_that_it_is_read_by() -> None:
+    found = {name: TypeKind(kind.type_kind) for name, kind in columns(EXAMPLES.rows(FEATURE_NAMES, 10)).items()}
+    assert found == {
+        "end_to_end_id": TypeKind.TYPE_STRING,
+        "initiated_at": TypeKind.TYPE_TIMESTAMP,
+        "amount": TypeKind.TYPE_DOUBLE,
+        "verdict": TypeKind.TYPE_STRING,
+        **dict.fromkeys(FACTS, TypeKind.TYPE_STRING),
+        **{f"f_{name}": TypeKind.TYPE_DOUBLE for name in FEATURE_NAMES},
+    }
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT verdic FROM pix.labels", "verdict"),
+        ("SELECT amount + reasons FROM pix.score_events", "No matching signature"),
+        ("SELECT 1 FROM pix.nowhere", "nowhere"),
+        ("SELECT COUNT(*) FROM pix.labels GROUP verdict", "Syntax error"),
+    ],
+)
+def test_google_says_what_is_wrong(sql: str, said: str) -> None:
+    with pytest.raises(ServerError, match=said):
+        check(sql)
