@@ -1,0 +1,73 @@
+"""Measure the speed of the score function as it is deployed, beside two peers with the same model on the same core.
+
+    nice -n -15 .venv/bin/python -m tests.benchmarks.speed
+    .venv/bin/python -m tests.benchmarks.speed --only memory,tutorial --seconds 4 --transactions 200000
+
+What is measured is pinned to core 0; everything else runs on core 1. Progress goes to standard error, the table and a
+line of JSON to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before scikit-learn: waiting threads would take our cores
+
+import msgspec
+
+from tests.benchmarks.speed import events, model
+from tests.benchmarks.speed.measure import Bench, say
+from tests.benchmarks.speed.report import Result, summary, table
+from tests.benchmarks.speed.world import World
+
+PARTS = ("memory", "valkey", "bqemulator", "tutorial", "mlflow")
+
+
+def run(parts: list[str], seconds: float, transactions: int) -> Result:
+    """Prepare, measure each part, and return what came of it."""
+    with tempfile.TemporaryDirectory(prefix="bench-speed-") as home, World(Path(home)) as world:
+        say(f"preparing {transactions:,} transactions ...")
+        prepared = events.prepare(Path(home) / "requests.bin", transactions)
+        say("training ...")
+        trained = model.train()
+        world.publish(trained.bundle)
+        bench = Bench(world, prepared, seconds)
+        result = Result(prepared)
+        for part in parts:
+            say(f"{part} ...")
+            needs_model = part in ("tutorial", "mlflow")
+            measured = getattr(bench, part)(*([trained] if needs_model else []))
+            setattr(result, part, measured)
+    return result
+
+
+def main() -> int:
+    """Print the table and the JSON; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.speed",
+        description=__doc__.partition("\n")[0],
+    )
+    add = parser.add_argument
+    add("--only", default=",".join(PARTS), metavar="PARTS", help="some of %(default)s")
+    add("--seconds", type=float, default=10.0, metavar="S", help="length of a measurement (default: %(default)s)")
+    add(
+        "--transactions", type=int, default=1_000_000, metavar="N", help="with state in memory (default: %(default)s)"
+    )
+    options = parser.parse_args()
+    parts = options.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    if (os.cpu_count() or 1) < 2:
+        parser.error("two cores are needed: one for what is measured, one for the load")
+    result = run(parts, options.seconds, options.transactions)
+    print(table(result))
+    print(msgspec.json.encode(summary(result)).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Deterministic Pix events of the simulator, as the HTTP requests in which Pub/Sub pushes them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from infra.local.pubsub.body import push_body
+from infra.local.simulator.config import SimulationConfig
+from infra.local.simulator.run import simulate
+from shared.contract.events_file import TRANSACTIONS
+from tests.benchmarks.speed.load import Requests, http_request
+
+ACCOUNTS = 100_000
+END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+_CUSTOMERS = 70_000  # a person of the simulator has 1.4 accounts
+_SUBSCRIPTION = "projects/pix-bench/subscriptions/score"
+
+
+class Line(Struct):
+    """One line of the simulator."""
+
+    topic: str
+    data: Raw
+
+
+class Prepared(Struct):
+    """What was prepared: requests in `path`, of so many transactions among so many accounts."""
+
+    path: Path
+    transactions: int
+    accounts: int
+    message_bytes: float
+
+
+def lines(transactions: int, seed: int, days: int, customers: int | None) -> Iterator[Line]:
+    """Yield what the simulator says, in time order; the same arguments give the same bytes."""
+    config = SimulationConfig(end=END, transactions=transactions, days=days, customers=customers, seed=seed)
+    return map(msgspec.json.Decoder(Line).decode, simulate(config))
+
+
+def prepare(path: Path, transactions: int) -> Prepared:
+    """Write push requests of so many transactions."""
+    accounts: set[bytes] = set()
+    sizes = 0
+
+    def requests() -> Iterator[bytes]:
+        nonlocal sizes
+        days = max(2, round(transactions / _CUSTOMERS / 0.8))
+        events = (line for line in lines(transactions, 7, days, _CUSTOMERS) if line.topic == TRANSACTIONS)
+        for number, event in enumerate(events):
+            data = bytes(event.data)
+            sizes += len(data)
+            accounts.update(_accounts(data))
+            yield http_request(push_body(_message(number, data), _SUBSCRIPTION, None))
+
+    Requests.write(path, requests())
+    return Prepared(path, len(Requests(path)), len(accounts), sizes / transactions)
+
+
+class _Party(Struct):
+    ispb: str
+    account: str
+
+
+class _Parties(Struct):
+    payer: _Party
+    payee: _Party
+
+
+_parties = msgspec.json.Decoder(_Parties).decode
+
+
+def _accounts(data: bytes) -> tuple[bytes, bytes]:
+    found = _parties(data)
+    return tuple(f"{each.ispb}{each.account}".encode() for each in (found.payer, found.payee))  # type: ignore[return-value]
+
+
+def _message(number: int, data: bytes) -> Any:
+    published = SimpleNamespace(seconds=int(END.timestamp()), nanos=0)
+    message_id = str(10**16 + number)
+    return SimpleNamespace(publish_time=published, attributes={}, ordering_key="", data=data, message_id=message_id)

@@ -1,0 +1,103 @@
+"""The model that everything here serves: boosted trees on all features of simulated history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from shared.contract.event import Event, micros
+from shared.contract.events_file import TRANSACTIONS
+from shared.contract.feedback import Feedback, decode_feedback
+from shared.contract.fields import Verdict
+from shared.contract.transaction import decode_transaction
+from shared.features.catalogue import FEATURE_NAMES
+from shared.features.columns import Columns
+from shared.features.history import MemoryHistory, Report
+from shared.features.vector import feature_matrix
+from shared.learning import config
+from shared.learning.export import onnx_bytes
+from shared.learning.packing import Parts, pack, sealed
+from shared.learning.train import raw_scores
+from shared.privacy import Pseudonymiser
+from shared.scoring.bundle import Calibration, Manifest, Thresholds
+from shared.settings import LOCAL_HMAC_KEY
+from tests.benchmarks.speed.events import lines
+
+VERSION = "bench"
+TREES = 200
+CANDIDATE = "boosting"
+CONFIG = Path(__file__).resolve().parents[3] / "jobs" / "config.yaml"
+_TRANSACTIONS, _DAYS = 40_000, 30
+_BATCH = 512
+_HELD, _REJECTED = 0.005, 0.0005  # shares of transactions
+
+
+class Trained(NamedTuple):
+    """A classifier, the vectors [n, F] that it was trained on, and the bundle in which it is served."""
+
+    model: Any
+    features: NDArray[np.float32]
+    bundle: dict[str, bytes]
+
+
+def train() -> Trained:
+    """Train on the simulator's frauds; seconds, not a good model."""
+    features, fraud = _examples()
+    model = HistGradientBoostingClassifier(**_shipped(), random_state=0).fit(features, fraud)
+    hold, reject = np.quantile(raw_scores(model, features), (1 - _HELD, 1 - _REJECTED)).tolist()
+    identity = Calibration([0.0, 1.0], [0.0, 1.0])
+    parts = Parts(model, onnx_bytes(model, len(FEATURE_NAMES)), FEATURE_NAMES, identity, Thresholds(hold, reject))
+    made = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).isoformat()
+    return Trained(model, features, sealed(pack(parts, features[-5000:], seed=0), Manifest(VERSION, made, {})))
+
+
+def _shipped() -> dict[str, Any]:
+    """Return the parameters that retraining starts from, with a number of trees that does not depend on chance."""
+    candidates = config.load(CONFIG).candidates
+    params = next(candidate.params for candidate in candidates if candidate.name == CANDIDATE)
+    own = {name: value for name, value in params.items() if name in HistGradientBoostingClassifier().get_params()}
+    return {**own, "max_iter": TREES, "early_stopping": False}
+
+
+def _examples() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return vectors with history as it stood, and which of them were reported and confirmed as fraud."""
+    history, vectors = MemoryHistory(), []
+    fraud: dict[str, bool] = {}
+    for events, reports in _batches():
+        columns = Columns.of(events)
+        vectors.append(feature_matrix(columns, history.observe(columns)[0]))
+        fraud.update((event.end_to_end_id, False) for event in events)
+        history.report([report for _, report in reports])
+        fraud.update((id_, report.fraud) for id_, report in reports)
+    return np.concatenate(vectors), np.array(list(fraud.values()))
+
+
+def _batches() -> Iterator[tuple[list[Event], list[tuple[str, Report]]]]:
+    """Yield transactions in batches, and the verdicts that came in the meantime with their EndToEndIds."""
+    pseudonymiser = Pseudonymiser(LOCAL_HMAC_KEY.encode())
+    known: dict[str, Event] = {}
+    events, reports = [], []
+    for line in lines(_TRANSACTIONS, seed=8, days=_DAYS, customers=None):
+        if line.topic == TRANSACTIONS:
+            event = pseudonymiser.event(decode_transaction(bytes(line.data)).value)
+            known[event.end_to_end_id] = event
+            events.append(event)
+        else:
+            said = decode_feedback(bytes(line.data)).value
+            if said.verdict is not Verdict.PENDING:
+                reports.append((said.end_to_end_id, _report(known[said.end_to_end_id], said)))
+        if len(events) == _BATCH:
+            yield events, reports
+            events, reports = [], []
+    yield events, reports
+
+
+def _report(event: Event, said: Feedback) -> Report:
+    fraud = said.verdict is Verdict.FRAUD
+    return Report(event.payer_id, event.payee_id, event.device_id, micros(said.reported_at), fraud)

@@ -1,0 +1,48 @@
+"""What a pinned process and its children use, from /proc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+SERVER_CORE, LOAD_CORE = 0, 1
+"""The core of what is measured, and the core of everything else."""
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# Linux groups processes by session, and a niceness counts within its group only: the group is given it too.
+_AS_NICE_AS_WE = 'echo "$0" 2> /dev/null > /proc/self/autogroup; exec "$@"'
+
+
+def pinned(core: int, argv: Sequence[str]) -> list[str]:
+    """Return the command that runs `argv` on one core, as nice to other work as this process is."""
+    return ["sh", "-c", _AS_NICE_AS_WE, str(os.nice(0)), "taskset", "--cpu-list", str(core), *argv]
+
+
+def group(pid: int) -> list[int]:
+    """Return the process and those below it."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in group(int(child)))]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and those below it."""
+    return sum(_cpu_ticks(each) for each in group(pid)) / _TICKS
+
+
+def resident_mb(pid: int) -> float:
+    """Return the memory of a process and those below it in MB; what a fork shares with its parent counts once."""
+    first, *others = sorted((_memory(each) for each in group(pid)), reverse=True, key=lambda kb: kb["Rss"])
+    private = sum(kb["Private_Clean"] + kb["Private_Dirty"] for kb in others)
+    return (first["Rss"] + private) * 1024 / 1e6
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _memory(pid: int) -> dict[str, int]:
+    rows = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return {row[0].rstrip(":"): int(row[1]) for row in rows}

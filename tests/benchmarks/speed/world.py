@@ -1,0 +1,200 @@
+"""What surrounds the function while it is measured: bucket, BigQuery, Valkey, and the function as it is deployed."""
+
+from __future__ import annotations
+
+import compileall
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from unittest.mock import patch
+
+import msgspec
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+
+from infra.local.bigquery import BigQueryServer
+from infra.local.ports import LOOPBACK, free_port
+from infra.local.processes import ChildProcess, Supervisor
+from infra.local.tables import create_tables
+from infra.local.valkey_server import valkey_server
+from infra.stage import stage
+from shared.adapters.gcs import GcsBlobs
+from shared.adapters.valkey_load import ValkeyLoad
+from shared.contract import tables
+from shared.scoring.bundle import POINTER, Pointer, path
+from shared.settings import LOCAL_HMAC_KEY, Settings
+from tests.benchmarks.speed.load import Load
+from tests.benchmarks.speed.process import LOAD_CORE, SERVER_CORE, pinned
+from tests.benchmarks.speed.stub import Counts
+
+ROOT = Path(__file__).resolve().parents[3]
+PROJECT = "pix-bench"
+_BIN = Path(sys.executable).parent
+
+
+class NotAnswered(Exception):
+    """What was started did not answer as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server under load: its port, its process, and seconds from its start to its first answer."""
+
+    port: int
+    pid: int
+    first_answer_s: float
+
+
+class World:
+    """A context that owns every process; nothing outlives it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._supervisor = Supervisor()
+        self._storage_port, self._write_port, self._rest_port = free_port(), free_port(), free_port()
+
+    def __enter__(self) -> Self:
+        self._supervisor.__enter__()
+        objects = self.home / "objects"
+        objects.mkdir()
+        serve = ["-m", "infra.local.storage", "--root", str(objects), "--port", str(self._storage_port)]
+        self.child("storage", serve)
+        stub = ["--grpc-port", str(self._write_port), "--rest-port", str(self._rest_port)]
+        self.child("stub", ["-m", "tests.benchmarks.speed.stub", *stub])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._supervisor.__exit__(kind, error, trace)
+
+    @property
+    def stub(self) -> str:
+        """Return the gRPC address of the stub."""
+        return f"{LOOPBACK}:{self._write_port}"
+
+    @property
+    def rest(self) -> str:
+        """Return the REST address of the stub."""
+        return f"http://{LOOPBACK}:{self._rest_port}"
+
+    def child(self, name: str, arguments: list[str]) -> None:
+        """Start a Python program beside the load generator."""
+        argv = pinned(LOAD_CORE, [sys.executable, *arguments])
+        self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT), timeout=60)
+
+    def publish(self, bundle: Mapping[str, bytes]) -> None:
+        """Put a bundle into the bucket and let it serve."""
+        address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}"}
+        with patch.dict(os.environ, address):
+            client = storage.Client(project=PROJECT, credentials=AnonymousCredentials())
+            client.create_bucket(Settings(PROJECT).bucket)
+            blobs = GcsBlobs.connect(PROJECT, Settings(PROJECT).bucket)
+            version = json.loads(bundle["manifest.json"])["version"]
+            for name, data in bundle.items():
+                blobs.write(path(version, name), data, if_generation=0)
+            blobs.write(POINTER, msgspec.json.encode(Pointer(version, "2025-01-01T00:00:00Z")), if_generation=0)
+
+    def valkey(self) -> str:
+        """Start Valkey or Redis on the other core and return its address."""
+        server = valkey_server(self.home)
+        server.child.argv = pinned(LOAD_CORE, server.child.argv)
+        self._supervisor.start(server.child)
+        with closing(ValkeyLoad.connect(server.url, 86_400)) as load:
+            load.open()
+        return server.url
+
+    def bqemulator(self) -> str:
+        """Start bqemulator with the tables and return its gRPC address."""
+        from google.cloud import bigquery
+
+        server = BigQueryServer(free_port(), free_port())
+        child = server.child(state=self.home / "bigquery", objects=self.home / "objects", project=PROJECT)
+        child.argv = pinned(LOAD_CORE, child.argv)
+        self._supervisor.start(child, timeout=60)
+        with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": server.rest_url}):
+            client = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
+            create_tables(client, "pix", tables.tables(), [])
+        return server.grpc_endpoint
+
+    def counts(self) -> Counts:
+        """Return what the stub has acknowledged."""
+        with urllib.request.urlopen(f"{self.rest}/counts") as answer:
+            return msgspec.json.decode(answer.read(), type=Counts)
+
+    @contextmanager
+    def function(self, state: str = "memory://", write: str = "", first: bytes = b"") -> Iterator[Server]:
+        """Run the score function as the buildpack does, and have it answer the request `first`.
+
+        Staged folder, byte code compiled, then `functions-framework` with its options in the environment.
+        """
+        folder = stage("score", self.home / "source")
+        compileall.compile_dir(folder, quiet=1)
+        settings = Settings(
+            project=PROJECT,
+            hmac_key=LOCAL_HMAC_KEY,
+            state=state,
+            state_call_seconds=5.0,
+            ahead_seconds=366 * 86_400.0,
+            bigquery_storage_emulator_host=write or self.stub,
+        )
+        address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}", "FUNCTION_TARGET": "score"}
+        with self.server("score", ["functions-framework"], {**settings.to_env(), **address}, folder, first) as server:
+            yield server
+
+    @contextmanager
+    def server(
+        self, name: str, command: list[str], env: dict[str, str], folder: Path, first: bytes, patience: float = 120
+    ) -> Iterator[Server]:
+        """Run a server of .venv/bin on the core that is measured until it has answered `first`."""
+        port = free_port()
+        program, *arguments = [each.format(port=port) for each in command]
+        argv = pinned(SERVER_CORE, [str(_BIN / program), *arguments])
+        own = {"PORT": str(port), "HOST": LOOPBACK, "OMP_NUM_THREADS": "1", "PATH": f"{_BIN}:{os.environ['PATH']}"}
+        child = ChildProcess(name, argv, log_path=self.home / f"{name}.log", env=env | own, cwd=folder)
+        started = time.perf_counter()
+        child.start()
+        try:
+            _first_answer(port, first, started + patience, child)
+            yield Server(port, child.pid, time.perf_counter() - started)
+        finally:
+            child.stop()
+
+    def load(self, server: Server, requests: Path, first: int, count: int, **options: float) -> Load:
+        """Put a server under load from the other core. Raises NotAnswered unless every request was accepted."""
+        more = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+        run = ["--port", str(server.port), "--requests", str(requests), "--first", str(first), "--count", str(count)]
+        argv = pinned(LOAD_CORE, [sys.executable, "-m", "tests.benchmarks.speed.load", *run, *more])
+        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
+        if done.returncode:
+            raise NotAnswered(done.stderr.decode()[-2000:])
+        load = msgspec.json.decode(done.stdout, type=Load)
+        if sum(n for status, n in load.statuses.items() if status in (200, 204)) < count:
+            raise NotAnswered(f"statuses {load.statuses}; see {self.home}")
+        return load
+
+
+def _first_answer(port: int, request: bytes, until: float, child: ChildProcess) -> None:
+    """Send a request again and again until it is accepted."""
+    while True:
+        try:
+            with socket.create_connection((LOOPBACK, port), timeout=30) as connection:
+                connection.sendall(request)
+                status = connection.recv(65_536)[9:12]
+                if status in (b"200", b"204"):
+                    return
+        except OSError:
+            pass
+        if time.perf_counter() > until or child.returncode is not None:
+            raise NotAnswered(f"{child.name}: {child.log_tail()}")
+        time.sleep(0.002)
