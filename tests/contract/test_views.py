@@ -13,6 +13,7 @@ from infra.local.ports import free_port
 from infra.local.processes import Supervisor
 from infra.local.tables import NO_RETRY, create_tables
 from shared.contract import tables as contract
+from shared.learning.training_query import Examples
 from tests.contract.local_servers import PROJECT
 from tests.contract.rows import Field, Writer
 
@@ -31,6 +32,8 @@ REPORTED = {
     "reported_at": (Field.TYPE_INT64, False),
     "received_at": (Field.TYPE_INT64, False),
     "verdict": (Field.TYPE_STRING, False),
+    "situation_type": (Field.TYPE_STRING, False),
+    "fraud_type": (Field.TYPE_STRING, False),
 }
 
 SET_ASIDE = {
@@ -53,9 +56,9 @@ def scored(id_: str, days: float, after: int = 0, amount: str = "1.00", sequence
     return {**row, "amount": amount, "decision": "APPROVE", **counted}
 
 
-def reported(id_: str, days: float, verdict: str, after: int = 0) -> dict[str, Any]:
+def reported(id_: str, days: float, verdict: str, after: int = 0, **said: str) -> dict[str, Any]:
     at = days_ago(days)
-    return {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict}
+    return {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict, **said}
 
 
 SCORES = [
@@ -64,6 +67,7 @@ SCORES = [
     scored("disputed", 100),
     scored("defrauded", 50),
     scored("revoked", 100),
+    scored("cleared-young", 50),
     scored("redelivered", 100, amount="1.00"),
     scored("redelivered", 100, after=9, amount="2.00", sequence=2),
     scored("contradictory", 100, amount="1.00"),
@@ -73,7 +77,10 @@ SCORES = [
 ]
 REPORTS = [
     reported("disputed", 90, "PENDING"),
-    reported("defrauded", 45, "FRAUD"),
+    reported("defrauded", 48, "PENDING", situation_type="OTHER"),
+    reported("defrauded", 45, "FRAUD", situation_type="SCAM", fraud_type="MULE_ACCOUNT"),
+    reported("cleared-young", 45, "FRAUD"),
+    reported("cleared-young", 40, "LEGITIMATE"),
     reported("revoked", 95, "FRAUD"),
     reported("revoked", 60, "LEGITIMATE"),
     reported("reported-later", -1, "FRAUD"),
@@ -100,7 +107,9 @@ class World:
 
     def rows(self, view: str) -> list[dict[str, Any]]:
         moment = f"TIMESTAMP '{AS_OF:%Y-%m-%d %H:%M:%S}+00'"
-        sql = contract.query(view, PROJECT, "pix", MATURITY_DAYS, moment)
+        return self.ask(contract.query(view, PROJECT, "pix", MATURITY_DAYS, moment))
+
+    def ask(self, sql: str) -> list[dict[str, Any]]:
         return [dict(row) for row in self.client.query(sql, retry=NO_RETRY, job_retry=NO_RETRY).result()]
 
 
@@ -118,6 +127,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> None:
     verdicts = sorted((row["end_to_end_id"], row["verdict"]) for row in world.rows("labels"))
     assert verdicts == [
+        ("cleared-young", "LEGITIMATE"),
         ("contradictory", "LEGITIMATE"),
         ("defrauded", "FRAUD"),
         ("degraded", "LEGITIMATE"),
@@ -161,3 +171,24 @@ def test_a_message_that_was_set_aside_at_each_of_its_deliveries_counts_once(worl
         ("c", ""),
         ("d", ""),
     ]
+
+
+def test_an_example_says_of_what_kind_its_report_in_force_is(world: World) -> None:
+    kinds = {
+        row["end_to_end_id"]: (row["situation_type"], row["fraud_type"]) for row in world.rows("training_examples")
+    }
+    assert kinds["defrauded"] == ("SCAM", "MULE_ACCOUNT")
+    assert kinds["old"] == (None, None)
+
+
+def test_the_training_set_holds_what_has_matured_and_of_a_sample_every_fraud(world: World) -> None:
+    long_ago = Examples(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # then the young fraud has matured too
+    assert world.ask(long_ago.count()) == [{"labels": 8, "frauds": 1}]
+    whole = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
+    assert len(whole) == 8
+    halves = [{row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 500_000))} for _ in range(2)]
+    assert halves[0] == halves[1]
+    assert "defrauded" in halves[0]
+    assert 1 < len(halves[0]) < 8
+    assert [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))] == ["defrauded"]
+    assert world.ask(Examples(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 5, "frauds": 0}]

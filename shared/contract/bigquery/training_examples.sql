@@ -22,4 +22,9 @@ FROM (
   QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1
 ) AS scored
 JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id
-WHERE labels.verdict IN ('FRAUD', 'LEGITIMATE')
+-- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
+WHERE labels.verdict = 'FRAUD'
+  OR (
+    labels.verdict = 'LEGITIMATE'
+    AND scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
+  )
