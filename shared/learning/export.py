@@ -13,8 +13,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from shared.learning.errors import ExportFailed
+from shared.learning.families.boosting import in_float32
 from shared.learning.train import raw_scores
 
 PARITY = 1e-5  # largest difference allowed between the two, on every held-out row
@@ -27,6 +29,8 @@ def onnx_bytes(model: Any, inputs: int) -> bytes:
 
     The bytes depend on nothing but the model: no names made up on the way, no time.
     """
+    if isinstance(model, HistGradientBoostingClassifier):
+        model = in_float32(model)
     with warnings.catch_warnings():
         # skl2onnx writes flags as booleans where protobuf wants integers; the lock pins a protobuf that takes them.
         warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)

@@ -49,3 +49,19 @@ def continued(
 def size(model: HistGradientBoostingClassifier) -> int:
     """Return the number of rounds a model has made."""
     return int(model.n_iter_)
+
+
+def in_float32(model: HistGradientBoostingClassifier) -> HistGradientBoostingClassifier:
+    """Return the same model with thresholds that float32 can hold, the next ones below.
+
+    A threshold lies midway between two values that were seen. ONNX holds it as float32, and where the two are
+    neighbours it would become the upper one, which then goes left. Of float32 values the same go left as before.
+    """
+    same = copy.deepcopy(model)
+    for [tree] in same._predictors:
+        exact = tree.nodes["num_threshold"]
+        with np.errstate(over="ignore"):
+            near = exact.astype(np.float32)
+        below = np.nextafter(near, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(near > exact, below, near)
+    return same

@@ -50,6 +50,16 @@ def test_onnx_computes_what_was_trained_with_values_missing_and_on_the_edge_of_a
 
 
 @families
+def test_onnx_tells_values_apart_that_are_next_to_each_other(family) -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.integers(0, 8, size=(3_000, 2))
+    features = (np.float32(1.92).view(np.int32) + steps.astype(np.int32)).view(np.float32)
+    fraud = steps[:, 0] + rng.normal(size=3_000) > 4
+    model = fit(family, SMALL[family], Labelled(np.asfortranarray(features), fraud), seed=0)
+    require_parity(model, features, onnx_scores(onnx_bytes(model, 2), features))
+
+
+@families
 def test_what_is_missing_says_something_to_every_family_but_those_that_take_the_median(family) -> None:
     train = labelled(3_000, 0)
     features = train.features.copy()
