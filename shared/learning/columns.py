@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -65,7 +66,10 @@ class Columns:
 
     def numbers(self, name: str, kind: pa.DataType) -> NDArray[Any]:
         """Return one column of all files [n]; NULL becomes NaN."""
-        return np.asarray(self.column(name, kind).to_numpy())
+        column = self.column(name, kind)
+        if pa.types.is_floating(kind):  # ten times as fast as NULL on the way to an array
+            column = pc.fill_null(column, pa.scalar(np.nan, kind))
+        return np.asarray(column.to_numpy())
 
     def words(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
         """Return the different words of a column in alphabetical order, and which each row has, int32 [n].
@@ -108,7 +112,9 @@ def _read_share(
             column = values[:, j]
             np.take(source.numbers(names[j], pa.float32()), order, out=column, mode="clip")
             missing = np.isnan(column)
-            column[missing] = np.nan  # one of the many that there are, so that the digest knows only one
+            np.copyto(
+                column, np.nan, where=missing
+            )  # one of the many that there are, so that the digest knows only one
             found.append((j, (digest(column), _summary(column, int(np.count_nonzero(missing))))))
     return found
 

@@ -27,7 +27,13 @@ FOLDER = "datasets"
 GROUP = 65_536  # rows that are encoded at a time
 _ABOUT = b"training_set"
 _HASH = re.compile(r"[0-9a-f]{64}")
-_WRITER: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "write_statistics": False, "version": "2.6"}
+_WRITER: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": list(FACTS),  # features are smaller without, and four times as fast to write
+    "write_statistics": False,
+    "version": "2.6",
+}
 
 
 class _About(Struct, frozen=True):

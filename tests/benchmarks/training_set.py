@@ -1,0 +1,195 @@
+"""Read and validate a large training set: python -m tests.benchmarks.training_set --rows 2000000.
+
+What is ours is measured in a process of its own, so that its peak memory is its own: Parquet files, as BigQuery
+exports them, to a validated data set with its content hash, and that to a snapshot and back. Beside it, at
+`--compared` rows: the same read by pandas in one go, and the export by the local BigQuery.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, BinaryIO
+from unittest import mock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.contract.rows import FEATURE_PREFIX
+from shared.features.catalogue import FEATURE_NAMES, FEATURES
+from shared.learning import dataset, quality, snapshot
+from shared.learning.config import DatasetSpec
+from shared.learning.quality import RANGES
+from shared.learning.split import DAY
+
+GROUP = 100_000  # rows of a file; BigQuery exports a large table as many
+SPEC = DatasetSpec(rows_max=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2)
+START = 1_700_000_000_000_000
+DAYS = 180
+MEGA = 1024 * 1024
+
+
+class FolderArchive:
+    """A folder as a bucket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with (self.folder / name).open("xb") as file:
+            write(file)
+        return True
+
+    def fetch(self, name: str, file: Path) -> bool:
+        file.symlink_to(self.folder / name)
+        return True
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))
+
+
+def write_files(folder: Path, rows: int) -> None:
+    """Write examples with values in their features' ranges, a tenth of them missing, in no order."""
+    folder.mkdir()
+    for start in range(0, rows, GROUP):
+        rng = np.random.default_rng(start)
+        table = examples(rng, start, min(GROUP, rows - start))
+        pq.write_table(table, folder / f"{start:012d}.parquet", compression="snappy")
+
+
+def examples(rng: np.random.Generator, start: int, n: int) -> pa.Table:
+    fraud = rng.random(n) < 0.005
+    at = START + rng.integers(0, DAYS * DAY // 1000, n) * 1000
+    return pa.table(
+        {
+            "end_to_end_id": [f"E12345678{i:023d}" for i in range(start, start + n)],
+            "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
+            "amount": rng.lognormal(5, 1, n).round(2) + 0.01,
+            "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            "payer_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
+            "payee_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
+            "initiation_form": rng.choice(["DICT", "MANU", "QRDN", "QRES"], n),
+            "fraud_type": pa.array(np.where(fraud, "MULE_ACCOUNT", None)),
+            "situation_type": pa.array(np.where(fraud, "SCAM", None)),
+            **{FEATURE_PREFIX + feature.name: column(rng, feature.unit, n) for feature in FEATURES},
+        }
+    )
+
+
+def column(rng: np.random.Generator, unit: str, n: int) -> pa.Array:
+    low, high = RANGES.get(unit, (0.0, np.inf))
+    values = rng.random(n, dtype=np.float32).astype(float)
+    if unit == "flag":
+        values = values.round()
+    elif not np.isinf(high):
+        values = low + (high - low) * values
+    return pa.array(values, mask=rng.random(n) < 0.1)
+
+
+@contextmanager
+def timed(figures: dict[str, float], name: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    figures[name] = time.perf_counter() - started
+
+
+def peak_mb() -> float:
+    """Return the most memory this process has had; getrusage would count that of the one that started it."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+
+def ours(folder: Path) -> dict[str, float]:
+    """Measure the read, which part of it is the verdict on what was found, and the snapshot."""
+    figures: dict[str, float] = {"base_mb": peak_mb()}
+
+    def measured(*arguments: Any) -> quality.Quality:
+        with timed(figures, "validate_s"):
+            return quality.inspect(*arguments)
+
+    until = START + DAYS * DAY
+    with mock.patch.object(dataset, "inspect", measured), timed(figures, "read_s"):
+        data = dataset.read_parquet(files(folder), FEATURE_NAMES, until, 1.0, SPEC, None)
+    figures |= {"rows": len(data), "peak_rss_mb": peak_mb(), "matrix_mb": data.features.nbytes / MEGA}
+    archive = FolderArchive(folder / "bucket")
+    with timed(figures, "snapshot_save_s"):
+        name = snapshot.save(archive, data)
+    figures |= {"save_peak_rss_mb": peak_mb(), "snapshot_mb": (archive.folder / name).stat().st_size / MEGA}
+    named = data.content_hash
+    del data
+    with timed(figures, "snapshot_load_s"):
+        snapshot.load(archive, named, FEATURE_NAMES)
+    return figures
+
+
+def by_pandas(folder: Path) -> dict[str, float]:
+    """Measure what one would write first: read it all, sort it, look at it, hash it."""
+    import pandas as pd
+
+    figures: dict[str, float] = {"base_mb": peak_mb()}
+    with timed(figures, "read_s"):
+        frame = pd.concat([pd.read_parquet(file) for file in files(folder)])
+        frame = frame.sort_values(["initiated_at", "end_to_end_id"])
+        assert not frame["end_to_end_id"].duplicated().any()
+        names = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
+        matrix = np.asfortranarray(frame[names].to_numpy(np.float32))
+        assert not np.isinf(matrix).any()
+        frame[names].describe().loc[["min", "max", "count"]]
+        pd.util.hash_pandas_object(frame).to_numpy().tobytes()
+    return figures | {"rows": len(frame), "peak_rss_mb": peak_mb()}
+
+
+def apart(what: str, folder: Path) -> dict[str, float]:
+    """Measure in a process of its own."""
+    argv = [sys.executable, "-m", "tests.benchmarks.training_set", "--only", what, "--folder", str(folder)]
+    return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)  # type: ignore[no-any-return]
+
+
+def report(large: dict[str, float], small: dict[str, float], pandas: dict[str, float]) -> None:
+    """Print what was measured, as a table and as one line of JSON."""
+    print(f"{'':<28}{'rows':>10}{'s':>8}{'rows/s':>10}{'peak MB':>9}")
+    for name, found in (("ours", large), ("ours, small", small), ("pandas, small", pandas)):
+        speed = found["rows"] / found["read_s"]
+        print(f"{name:<28}{found['rows']:>10,}{found['read_s']:>8.1f}{speed:>10,.0f}{found['peak_rss_mb']:>9,.0f}")
+    figures = {
+        **large,
+        "rows_per_s": large["rows"] / large["read_s"],
+        "times_as_fast_as_pandas": pandas["read_s"] / small["read_s"],
+        "memory_of_pandas": pandas["peak_rss_mb"] / small["peak_rss_mb"],
+    }
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
+
+
+def main() -> None:
+    """Write examples, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--compared", type=int, default=200_000)
+    parser.add_argument("--only", choices=MEASURED, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(MEASURED[options.only](options.folder)))
+        return
+    with TemporaryDirectory(prefix="training-set-") as scratch:
+        large, small = Path(scratch) / "large", Path(scratch) / "small"
+        write_files(large, options.rows)
+        write_files(small, options.compared)
+        pandas = apart("pandas", small)
+        report(apart("ours", large), apart("ours", small), pandas)
+
+
+MEASURED = {"ours": ours, "pandas": by_pandas}
+
+if __name__ == "__main__":
+    main()
