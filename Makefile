@@ -60,6 +60,10 @@ bench-quality: install ## The Fraud Detection Handbook's protocol on our history
 	@[ -n '$(DATA)' ] || { echo 'DATA is missing: make bench-quality DATA=path/to/fdh.parquet' >&2; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.handbook '$(DATA)'
 
+.PHONY: bench-retraining
+bench-retraining: install ## A whole retraining on the simulator's world, and again from its snapshot: ARGS="--rows 60000"
+	@$(BIN)/python -m tests.benchmarks.retraining $(ARGS)
+
 .PHONY: bench-speed
 bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
