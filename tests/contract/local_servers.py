@@ -4,14 +4,36 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
 from google.cloud.storage import Client
 
+from infra.local.bigquery import BigQueryServer
+from infra.local.ports import free_port
 from infra.local.processes import ChildProcess, Supervisor
 
 PROJECT = "bank"
 HERE = Path(__file__).parents[2]
+
+
+class LocalBigQuery(NamedTuple):
+    """A server of BigQuery, and its official client."""
+
+    server: BigQueryServer
+    client: bigquery.Client
+
+
+@contextmanager
+def local_bigquery(state: Path, objects: Path, persistent: bool = False) -> Iterator[LocalBigQuery]:
+    """Serve BigQuery with its tables in one directory and the buckets of Cloud Storage in another."""
+    server = BigQueryServer(free_port(), free_port())
+    with Supervisor() as supervisor:
+        supervisor.start(server.child(state=state, objects=objects, project=PROJECT, persistent=persistent))
+        options = {"api_endpoint": server.rest_url}
+        with bigquery.Client(PROJECT, AnonymousCredentials(), client_options=options) as client:
+            yield LocalBigQuery(server, client)
 
 
 @contextmanager

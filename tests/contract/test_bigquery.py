@@ -17,16 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from google.api_core.exceptions import NotFound
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.storage import Bucket
 
 from infra.local.bigquery import BigQueryServer
-from infra.local.ports import free_port
-from infra.local.processes import Supervisor
 from infra.local.tables import NO_RETRY, create_tables
 from shared.contract import tables as contract
-from tests.contract.local_servers import PROJECT, storage_client
+from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
 
 AT = dt.datetime(2026, 11, 20, 14, 32, 5, 123456, tzinfo=dt.UTC)
@@ -54,11 +51,8 @@ SCHEMA = [
 class World:
     """One server with a dataset, and what the tests need to talk to it."""
 
-    def __init__(self, server: BigQueryServer) -> None:
-        self.server = server
-        self.client = bigquery.Client(
-            PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}
-        )
+    def __init__(self, local: LocalBigQuery) -> None:
+        self.server, self.client = local
         self.client.create_dataset("pix", retry=NO_RETRY)
 
     def table(self, schema: list[bigquery.SchemaField]) -> str:
@@ -83,13 +77,8 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(objects: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    server = BigQueryServer(free_port(), free_port())
-    state = tmp_path_factory.mktemp("bigquery")
-    with Supervisor() as supervisor:
-        supervisor.start(server.child(state=state, objects=objects, project=PROJECT))
-        world = World(server)
-        yield world
-        world.client.close()
+    with local_bigquery(tmp_path_factory.mktemp("bigquery"), objects) as local:
+        yield World(local)
 
 
 @pytest.fixture(scope="module")
@@ -240,20 +229,14 @@ def test_tables_and_views_of_the_product_are_made_and_made_again(world: World) -
 
 
 def test_data_survives_a_restart_where_it_is_asked_to(tmp_path: Path) -> None:
-    server = BigQueryServer(free_port(), free_port())
     for expected in (0, 1):
-        with Supervisor() as supervisor:
-            supervisor.start(server.child(state=tmp_path, objects=tmp_path, project=PROJECT, persistent=True))
-            client = bigquery.Client(
-                PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}
-            )
+        with local_bigquery(tmp_path, tmp_path, persistent=True) as (server, client):
             create_tables(client, "pix", contract.tables(), [])
             [row] = client.query(
                 "SELECT COUNT(*) AS n FROM pix.feedback", retry=NO_RETRY, job_retry=NO_RETRY
             ).result()
             assert row.n == expected
             append_feedback(server)
-            client.close()
 
 
 def append_feedback(server: BigQueryServer) -> None:

@@ -5,16 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
-from infra.local.bigquery import BigQueryServer
-from infra.local.ports import free_port
-from infra.local.processes import Supervisor
 from infra.local.tables import NO_RETRY, create_tables
 from shared.contract import tables as contract
 from shared.learning.training_query import Examples
-from tests.contract.local_servers import PROJECT
+from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -91,11 +86,8 @@ REPORTS = [
 class World:
     """The product's tables with these rows."""
 
-    def __init__(self, server: BigQueryServer) -> None:
-        self.server = server
-        self.client = bigquery.Client(
-            PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}
-        )
+    def __init__(self, local: LocalBigQuery) -> None:
+        self.server, self.client = local
         create_tables(self.client, "pix", contract.tables(), contract.views(PROJECT, "pix", MATURITY_DAYS))
         self.append("score_events", SCORED, SCORES)
         self.append("feedback", REPORTED, REPORTS)
@@ -115,13 +107,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    server = BigQueryServer(free_port(), free_port())
     state = tmp_path_factory.mktemp("views")
-    with Supervisor() as supervisor:
-        supervisor.start(server.child(state=state, objects=state, project=PROJECT))
-        world = World(server)
-        yield world
-        world.client.close()
+    with local_bigquery(state, state) as local:
+        yield World(local)
 
 
 def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> None:
