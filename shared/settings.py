@@ -27,9 +27,10 @@ class Settings:
     `hmac_key` comes from Secret Manager; only what makes pseudonyms has to have it.
     `deadline_seconds` is how long after its initiation a Pix is scored in time, `ahead_seconds` how far in the future
     a message may say it happened: one of next year would make all history until then look old.
-    `batch_max` messages are worked on together, `batches_in_flight` times. As many wait (`queue_max`), so who waits
-    is through after two rounds. What has waited for `queue_seconds` is refused: with an append that takes all its
-    time, on a second stream too, it would be late for Pub/Sub's ack deadline of 60 s.
+    `batch_max` messages are worked on together, `batches_in_flight` times; beside another batch one begins once
+    `batch_beside` messages wait for each that is on its way. As many wait as are worked on (`queue_max`), so who
+    waits is through after two rounds. What has waited for `queue_seconds` is refused: with an append that takes all
+    its time, on a second stream too, it would be late for Pub/Sub's ack deadline of 60 s.
     `drain_seconds` are what Cloud Run leaves after SIGTERM (10 s), less the time to export and to stop.
     Batches within `log_seconds` share a line in the log; 0 gives each its own.
     Metrics go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, every `otel_metric_export_interval` ms.
@@ -54,6 +55,7 @@ class Settings:
     maturity_days: float = MATURITY_DAYS
     batch_max: int = BATCH_MAX
     batches_in_flight: int = BATCHES_IN_FLIGHT
+    batch_beside: int = 16
     queue_max: int = BATCH_MAX * BATCHES_IN_FLIGHT
     queue_seconds: float = 10.0
     drain_seconds: float = 8.0

@@ -128,7 +128,13 @@ def _table(service: WriteService, settings: Settings, name: str, metrics: Metric
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(settings.batch_max, settings.batches_in_flight, settings.queue_max, settings.queue_seconds)
+    return Limits(
+        settings.batch_max,
+        settings.batches_in_flight,
+        settings.queue_max,
+        settings.queue_seconds,
+        settings.batch_beside,
+    )
 
 
 def _telling(settings: Settings, metrics: Metrics) -> Telling:

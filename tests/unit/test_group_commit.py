@@ -161,3 +161,21 @@ def test_each_batch_is_told_of_with_its_size_and_what_waited_on():
     sizes, least = run(scenario())
     assert sizes == [(2, 3), (2, 1), (1, 0)]
     assert least >= 0
+
+
+def test_beside_another_batch_one_begins_once_enough_items_wait_for_it():
+    async def scenario():
+        work = Work()
+        group = GroupCommit(work, Limits(10, 3, beside=2))
+        work.gate.clear()
+        callers = []
+        for count in (1, 1, 1, 3, 1):  # beside none; too few, then enough beside one; too few, then enough beside two
+            callers += [asyncio.create_task(group.submit(0)) for _ in range(count)]
+            await asyncio.sleep(0.001)
+        held_back = [len(batch) for batch in work.batches]
+        callers.append(asyncio.create_task(group.submit(0)))
+        work.gate.set()
+        await asyncio.gather(*callers)
+        return held_back, [len(batch) for batch in work.batches]
+
+    assert run(scenario()) == ([1, 2, 4], [1, 2, 4, 1])
