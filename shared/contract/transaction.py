@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -136,16 +137,19 @@ def _check(transaction: Transaction) -> None:
 
 def check_end_to_end_id(end_to_end_id: str) -> None:
     """Check that the id's yyyyMMddHHmm is a time that exists. Raises Malformed."""
+    if not _exists(end_to_end_id[9:21]):
+        raise Malformed("invalid_value", "end_to_end_id")
+
+
+@lru_cache(maxsize=1024)  # what comes together was initiated within a few minutes
+def _exists(minute: str) -> bool:
     try:
         dt.datetime(  # noqa: DTZ001 (the id says UTC; only the calendar is checked)
-            int(end_to_end_id[9:13]),
-            int(end_to_end_id[13:15]),
-            int(end_to_end_id[15:17]),
-            int(end_to_end_id[17:19]),
-            int(end_to_end_id[19:21]),
+            int(minute[:4]), int(minute[4:6]), int(minute[6:8]), int(minute[8:10]), int(minute[10:])
         )
     except ValueError:
-        raise Malformed("invalid_value", "end_to_end_id") from None
+        return False
+    return True
 
 
 decode_transaction = TolerantDecoder(Transaction, check=_check)
