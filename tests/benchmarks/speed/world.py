@@ -154,7 +154,7 @@ class World:
 
     @contextmanager
     def server(
-        self, name: str, command: list[str], env: dict[str, str], folder: Path, first: bytes, patience: float = 120
+        self, name: str, command: list[str], env: dict[str, str], folder: Path, first: bytes, patience: float = 60
     ) -> Iterator[Server]:
         """Run a server of .venv/bin on the core that is measured until it has answered `first`."""
         port = free_port()
