@@ -79,7 +79,10 @@ resource "google_cloud_run_v2_job" "jobs" {
         dynamic "env" {
           for_each = merge(
             local.job_settings,
-            each.value.tracking ? { MLFLOW_TRACKING_URI = google_cloud_run_v2_service.mlflow.uri } : {},
+            each.value.tracking ? {
+              MLFLOW_TRACKING_AUTH = "google" # shared/adapters/mlflow_auth.py
+              MLFLOW_TRACKING_URI  = google_cloud_run_v2_service.mlflow.uri
+            } : {},
           )
           content {
             name  = env.key

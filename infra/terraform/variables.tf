@@ -386,6 +386,7 @@ variable "settings" {
       "PIX_AHEAD_SECONDS",
       "PIX_APPEND_TIMEOUT_SECONDS",
       "PIX_BATCHES_IN_FLIGHT",
+      "PIX_BATCH_BESIDE",
       "PIX_BATCH_MAX",
       "PIX_DEADLINE_SECONDS",
       "PIX_DRAIN_SECONDS",

@@ -13,7 +13,7 @@ from infra.stage import FUNCTIONS
 from infra.stage import ROOT as CODE
 from jobs import wiring as jobs_wiring
 from shared import wiring
-from shared.adapters import bigquery_load, bigquery_query
+from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.learning import snapshot
@@ -119,7 +119,9 @@ def test_a_job_runs_a_module_that_takes_its_arguments(name):
 
 def test_jobs_are_told_where_mlflow_is_by_the_variable_that_they_read():
     assert '"MLFLOW_TRACKING_URI"' in inspect.getsource(jobs_wiring.tracking)
-    assert any("MLFLOW_TRACKING_URI" in text for text in texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
+    environment = " ".join(texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
+    assert "MLFLOW_TRACKING_URI" in environment
+    assert re.search(rf'MLFLOW_TRACKING_AUTH = "{mlflow_auth.NAME}"', environment)
 
 
 def test_every_line_that_is_counted_is_logged():

@@ -1,0 +1,115 @@
+"""MLflow's own client shows its server who calls, by tokens that Google's library makes."""
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import entry_points
+from typing import Any
+
+import mlflow
+import pytest
+from google.auth.credentials import Credentials
+from google.auth.exceptions import DefaultCredentialsError
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.request_auth.registry import _request_auth_provider_registry as providers
+
+from shared.adapters import mlflow_auth
+from shared.adapters.mlflow_tracking import MlflowRegistry
+from shared.errors import Unavailable
+
+
+class Issued(Credentials):
+    """Credentials whose every refresh gives another token, good for `seconds`."""
+
+    def __init__(self, audience: str, seconds: float) -> None:
+        super().__init__()
+        self._audience, self._seconds, self._times = audience, seconds, 0
+
+    def refresh(self, _: Any) -> None:
+        self._times += 1
+        self.token = f"{self._times} for {self._audience}"
+        self.expiry = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=self._seconds)
+
+
+class Server(ThreadingHTTPServer):
+    """A tracking server that knows nothing and notes who asked; whoever brings no token is sent away."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Asked)
+        self.callers: list[str | None] = []
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+
+class _Asked(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        caller = self.headers.get("Authorization")
+        self.server.callers.append(caller)
+        body = json.dumps({"registered_models": []} if caller else {"error_code": "PERMISSION_DENIED"}).encode()
+        self.send_response(200 if caller else 403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def identified(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], Credentials]], None]:
+    """Choose our provider, which takes its credentials from what is given."""
+
+    def choose(fetch: Callable[[str], Credentials]) -> None:
+        (ours,) = [each for each in providers if each.get_name() == mlflow_auth.NAME]
+        monkeypatch.setenv("MLFLOW_TRACKING_AUTH", mlflow_auth.NAME)
+        monkeypatch.setattr(mlflow_auth, "fetch_id_token_credentials", fetch)
+        monkeypatch.setattr(ours, "_identity", mlflow_auth.GoogleIdentity())
+
+    return choose
+
+
+def ask(server: Server) -> None:
+    mlflow.MlflowClient(server.address).search_registered_models()
+
+
+@pytest.mark.parametrize(("seconds", "tokens"), [(3600, (1, 1)), (60, (1, 2))], ids=["good", "about to expire"])
+def test_a_token_for_the_server_is_kept_until_shortly_before_it_expires(server, identified, seconds, tokens) -> None:
+    identified(lambda audience: Issued(audience, seconds))
+    ask(server)
+    ask(server)
+    assert server.callers == [f"Bearer {token} for {server.address}" for token in tokens]
+
+
+def test_nothing_is_sent_where_no_provider_is_chosen(server, monkeypatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_AUTH", raising=False)
+    with pytest.raises(MlflowException):
+        ask(server)
+    assert server.callers == [None]
+
+
+def test_a_job_that_has_no_identity_finds_mlflow_unavailable(server, identified) -> None:
+    def nobody(_: str) -> Credentials:
+        raise DefaultCredentialsError("no metadata server")
+
+    identified(nobody)
+    with pytest.raises(Unavailable, match="no metadata server"):
+        MlflowRegistry(server.address).appoint("v1", None)
+    assert server.callers == []
+
+
+def test_mlflow_finds_the_provider_by_its_entry_point() -> None:
+    found = entry_points(group="mlflow.request_auth_provider")
+    assert mlflow_auth.GoogleRequestAuthProvider in [each.load() for each in found if each.name == "google"]

@@ -1,0 +1,42 @@
+"""What jobs/Dockerfile installs of this package is whole: modules, the files beside them, and entry points."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from infra.stage import ROOT
+
+NOT_INSTALLED = {"Dockerfile", "MLproject", "requirements.txt", "FEATURES.md"}
+
+
+def _copied() -> list[str]:
+    """Return what the Dockerfile copies before it installs the package."""
+    text = (ROOT / "jobs" / "Dockerfile").read_text("utf-8").partition("WORKDIR /tmp/source")[2].partition("RUN")[0]
+    return [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
+
+
+def test_the_package_that_the_image_installs_holds_every_module_and_the_files_that_they_read(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in _copied():
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "-w", str(tmp_path), str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (points,) = [archive.read(name).decode() for name in names if name.endswith("/entry_points.txt")]
+    tracked = subprocess.run(
+        ["git", "ls-files", "shared", "jobs"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    wanted = {name for name in tracked.stdout.splitlines() if Path(name).name not in NOT_INSTALLED}
+    assert wanted
+    assert not wanted - names
+    assert "google = shared.adapters.mlflow_auth:GoogleRequestAuthProvider" in points
