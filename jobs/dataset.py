@@ -62,13 +62,13 @@ class Dataset:
         for name, sql in queries.items():
             self._exports.stage(sql, _prefix(run, name))
 
-    def source(self, run: str, folder: Path) -> StoredRows:
-        """Return what was staged; files pass through `folder`. Raises Unavailable, Misconfigured."""
+    def source(self, run: str, folder: Path, counted_only: bool = False) -> StoredRows:
+        """Return what was staged so; files pass through `folder`. Raises Unavailable, Misconfigured."""
         (counts,) = self._few(run, "counts", folder).to_pylist()
         placed = counts["placed"] > 0
         return StoredRows(
             lambda done: batches(self._exports.staged(_prefix(run, "rows"), folder), done),
-            ReportQueue(reported(self._few(run, "reports", folder), placed)),
+            ReportQueue(reported(self._few(run, "reports", folder), placed), counted_only),
             placed,
             counts["row_count"],
         )

@@ -167,14 +167,15 @@ def _source(
             yield EventLines(path, options.lines, Pseudonymiser(settings.hmac_key.encode()))
         return
     data = wiring.dataset(settings, os.environ)
+    counted_only = bool(options.state or options.state_out)
     with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
         if checkpoints is None:
             after.callback(data.clear, run)
         if checkpoints is None or not checkpoints.there():
             task = progress.add_task("export from BigQuery", total=1)
-            data.stage(run, counted_only=bool(options.state or options.state_out))
+            data.stage(run, counted_only)
             progress.advance(task)
-        yield data.source(run, Path(folder))
+        yield data.source(run, Path(folder), counted_only)
         data.clear(run)
 
 

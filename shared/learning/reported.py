@@ -35,9 +35,10 @@ class ReportQueue:
     """Hand out reports as a replay reaches their place. Memory is bounded by the number of reports.
 
     Where some have a place, history counted these, and those without changed nothing but what is in force since when.
+    With `counted_only` that holds even if none has.
     """
 
-    def __init__(self, reports: Iterable[Reported]) -> None:
+    def __init__(self, reports: Iterable[Reported], counted_only: bool = False) -> None:
         every = list(reports)
         self._placed = sorted(
             (each for each in every if each.sequence != UNPLACED),
@@ -47,7 +48,7 @@ class ReportQueue:
             (each for each in every if each.sequence == UNPLACED),
             key=lambda each: (each.heard_at, each.said.reported_at),
         )
-        self._timed, self._repeated = ([], unplaced) if self._placed else (unplaced, [])
+        self._timed, self._repeated = ([], unplaced) if self._placed or counted_only else (unplaced, [])
         self._sequences = np.array([each.sequence for each in self._placed], dtype=np.int64)
         self._times = np.array([each.heard_at for each in self._timed], dtype=np.int64)
         self.said = SaidLog()

@@ -1,0 +1,61 @@
+"""The store of history is restarted empty: scoring goes on without it, and filling it makes it what it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.cloud import LocalCloud
+from jobs import replay, skew
+from tests.builders import encoded, med_report, push_body, transaction
+from tests.functions.test_score import scores
+from tests.functions.world import ask, deliver, until, url
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
+    with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as running:
+        running.start_functions()
+        for name, value in running.environment.items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def test_what_is_lost_is_filled_and_nothing_is_decided_or_counted_twice(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score, label = url(cloud, "score"), url(cloud, "label")
+
+    def scored(messages: list[dict[str, Any]]) -> list[Any]:
+        assert set(deliver(score, [push_body(encoded(each)) for each in messages])) == {204}
+        return scores(cloud, messages)
+
+    unknown = transaction()
+    before, blind, after = ([transaction(payer__account="4242") for _ in range(20)] for _ in range(3))
+    early, fraud = med_report(unknown["end_to_end_id"]), med_report(before[0]["end_to_end_id"])
+    assert deliver(label, [push_body(encoded(early))]) == [204]  # about a Pix that nobody has seen: it counts nowhere
+    assert all(row.history_sequence for row in scored([*before, unknown]))
+
+    cloud.state_server.stop(grace=0)
+    cloud.state_server.start()
+    cloud.state_server.wait_ready()
+    rows = until(lambda: scored(blind))
+    assert {(row.history_sequence, row.degraded, "NO_HISTORY" in row.reasons) for row in rows} == {(None, True, True)}
+    assert deliver(label, [push_body(encoded(fraud))]) == [503]
+
+    assert replay.main(["tables", "--state", cloud.settings.state]) == 0
+    again = {row.end_to_end_id: row.scored_at for row in scored([*before, *blind])}
+    assert deliver(label, [push_body(encoded(fraud))]) == [204]
+    assert {row.history_sequence for row in scored(after)} == set(range(22, 42))
+    (sums,) = ask(cloud, "SELECT COUNT(*) AS n, COUNT(DISTINCT end_to_end_id) AS ids FROM pix.score_events")
+    assert sums.n == sums.ids == 61, "what had its row was not written again"
+    assert again == {row.end_to_end_id: row.scored_at for row in scores(cloud, [*before, *blind])}
+
+    capsys.readouterr()
+    assert skew.main(["--all"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (found["outcome"], found["compared"], found["skipped"]["without_history"]) == ("EQUAL", 41, 20)
