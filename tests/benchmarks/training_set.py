@@ -1,13 +1,14 @@
 """Read and validate a large training set: python -m tests.benchmarks.training_set --rows 2000000.
 
 What is ours is measured in a process of its own, so that its peak memory is its own: Parquet files, as BigQuery
-exports them, to a validated data set with its content hash, and that to a snapshot and back. Beside it, at
-`--compared` rows: the same read by pandas in one go, and the export by the local BigQuery.
+exports them, to a validated data set with its content hash, and that to a snapshot and back. Beside it: the same read
+by pandas in one go, of `--compared` rows, and the read with the local BigQuery's export before it, of `--exported`.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -21,20 +22,35 @@ from unittest import mock
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from google.cloud import bigquery
 
+from infra.local.tables import create_tables
+from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
+from shared.adapters.gcs import GcsBlobs
+from shared.contract import tables as contract
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import dataset, quality, snapshot
 from shared.learning.config import DatasetSpec
 from shared.learning.quality import RANGES
 from shared.learning.split import DAY
+from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file; BigQuery exports a large table as many
 SPEC = DatasetSpec(rows_max=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2)
 START = 1_700_000_000_000_000
 DAYS = 180
 MEGA = 1024 * 1024
+_ARROW = {
+    "STRING": pa.string(),
+    "INT64": pa.int64(),
+    "BOOL": pa.bool_(),
+    "FLOAT64": pa.float64(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
 
 
 class FolderArchive:
@@ -149,21 +165,68 @@ def by_pandas(folder: Path) -> dict[str, float]:
     return figures | {"rows": len(frame), "peak_rss_mb": peak_mb()}
 
 
+def exported(rows: int) -> dict[str, float]:
+    """Measure the same from the tables of the local BigQuery on: the count, the export, and the read."""
+    figures: dict[str, float] = {}
+    with TemporaryDirectory(prefix="bigquery-") as scratch:
+        root = Path(scratch)
+        with (
+            local_bigquery(root, root / "objects") as local,
+            storage_client(root / "objects", root / "log") as storage,
+        ):
+            create_tables(local.client, "pix", contract.tables(), [])
+            bucket = storage.create_bucket("bench")
+            scored(rows, root / "scored.parquet")
+            bucket.blob("scored.parquet").upload_from_filename(root / "scored.parquet")
+            config = bigquery.LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_APPEND")
+            table = f"{PROJECT}.pix.score_events"
+            local.client.load_table_from_uri("gs://bench/scored.parquet", table, job_config=config).result()
+            exports = BigQueryExports(local.client, bucket.name, GcsBlobs(bucket))
+            source = dataset.Source(exports, BigQueryQueries(local.client), PROJECT, "pix", maturity_days=0)
+            as_of = dt.datetime.fromtimestamp(START / 1e6, dt.UTC) + dt.timedelta(days=DAYS)
+            with timed(figures, "read_s"):
+                data = dataset.read(source, as_of, FEATURE_NAMES, SPEC, None)
+    return figures | {"rows": len(data), "peak_rss_mb": peak_mb()}
+
+
+def scored(rows: int, file: Path) -> None:
+    """Write rows of `score_events`: examples, and in every other column that must not be empty the same value."""
+    table = examples(np.random.default_rng(0), 0, rows)
+    moment = pa.scalar(dt.datetime.fromtimestamp(START / 1e6, dt.UTC), pa.timestamp("us", tz="UTC"))
+    fixed = {"STRING": pa.scalar("x"), "INT64": pa.scalar(1), "BOOL": pa.scalar(False), "TIMESTAMP": moment}
+    columns = {}
+    for field in contract.table("score_events").schema:
+        if field.name in table.column_names:
+            columns[field.name] = table[field.name]
+        elif field.mode == "REPEATED":
+            columns[field.name] = pa.array([[]] * rows, pa.list_(pa.string()))
+        elif field.mode == "REQUIRED" or field.name == "history_sequence":
+            columns[field.name] = pa.repeat(fixed[field.type], rows)
+        else:
+            columns[field.name] = pa.nulls(rows, _ARROW[field.type])
+    columns["amount"] = pc.cast(columns["amount"], pa.decimal128(18, 2), safe=False)
+    pq.write_table(pa.table(columns), file)
+
+
 def apart(what: str, folder: Path) -> dict[str, float]:
     """Measure in a process of its own."""
     argv = [sys.executable, "-m", "tests.benchmarks.training_set", "--only", what, "--folder", str(folder)]
     return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)  # type: ignore[no-any-return]
 
 
-def report(large: dict[str, float], small: dict[str, float], pandas: dict[str, float]) -> None:
+def report(
+    large: dict[str, float], small: dict[str, float], pandas: dict[str, float], local: dict[str, float]
+) -> None:
     """Print what was measured, as a table and as one line of JSON."""
     print(f"{'':<28}{'rows':>10}{'s':>8}{'rows/s':>10}{'peak MB':>9}")
-    for name, found in (("ours", large), ("ours, small", small), ("pandas, small", pandas)):
+    measured = {"ours": large, "ours, small": small, "pandas, small": pandas, "with the local export": local}
+    for name, found in measured.items():
         speed = found["rows"] / found["read_s"]
         print(f"{name:<28}{found['rows']:>10,}{found['read_s']:>8.1f}{speed:>10,.0f}{found['peak_rss_mb']:>9,.0f}")
     figures = {
         **large,
         "rows_per_s": large["rows"] / large["read_s"],
+        "local_export_rows_per_s": local["rows"] / local["read_s"],
         "times_as_fast_as_pandas": pandas["read_s"] / small["read_s"],
         "memory_of_pandas": pandas["peak_rss_mb"] / small["peak_rss_mb"],
     }
@@ -175,6 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--compared", type=int, default=200_000)
+    parser.add_argument("--exported", type=int, default=5_000)
     parser.add_argument("--only", choices=MEASURED, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -185,8 +249,8 @@ def main() -> None:
         large, small = Path(scratch) / "large", Path(scratch) / "small"
         write_files(large, options.rows)
         write_files(small, options.compared)
-        pandas = apart("pandas", small)
-        report(apart("ours", large), apart("ours", small), pandas)
+        local = exported(options.exported)
+        report(apart("ours", large), apart("ours", small), apart("pandas", small), local)
 
 
 MEASURED = {"ours": ours, "pandas": by_pandas}
