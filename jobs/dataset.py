@@ -64,11 +64,12 @@ class Dataset:
 
     def source(self, run: str, folder: Path, counted_only: bool = False) -> StoredRows:
         """Return what was staged so; files pass through `folder`. Raises Unavailable, Misconfigured."""
-        (counts,) = self._few(run, "counts", folder).to_pylist()
+        (counts,) = pa.concat_tables(self._few(run, "counts", folder)).to_pylist()
         placed = counts["placed"] > 0
+        reports = [each for rows in self._few(run, "reports", folder) for each in reported(rows, placed)]
         return StoredRows(
             lambda done: batches(self._exports.staged(_prefix(run, "rows"), folder), done),
-            ReportQueue(reported(self._few(run, "reports", folder), placed), counted_only),
+            ReportQueue(reports, counted_only),
             placed,
             counts["row_count"],
         )
@@ -77,8 +78,9 @@ class Dataset:
         """Remove what was staged."""
         self._exports.clear(_prefix(run))
 
-    def _few(self, run: str, name: str, folder: Path) -> pa.Table:
-        return pa.concat_tables(pq.read_table(file) for file in self._exports.staged(_prefix(run, name), folder))
+    def _few(self, run: str, name: str, folder: Path) -> list[pa.Table]:
+        """Return what was staged; of a query without rows there may be no file at all."""
+        return [pq.read_table(file) for file in self._exports.staged(_prefix(run, name), folder)]
 
     def _reports(self) -> str:
         """Return the query of reports, each with the parties of its Pix; one about an unknown Pix is left out."""

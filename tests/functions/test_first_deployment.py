@@ -1,0 +1,23 @@
+"""A project in which nothing has happened yet: the store of history is new and counts once it was opened."""
+
+from infra.local.cloud import LocalCloud
+from jobs import replay
+from tests.builders import encoded, push_body, transaction
+from tests.functions.test_score import scores
+from tests.functions.world import deliver, url
+
+
+def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path, monkeypatch, capsys) -> None:
+    with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as cloud:
+        for name, value in cloud.environment.items():
+            monkeypatch.setenv(name, value)
+        cloud.state_server.stop(grace=0)
+        cloud.state_server.start()
+        cloud.state_server.wait_ready()
+        assert replay.main(["tables", "--state", cloud.settings.state]) == 0
+        assert "0 transactions" in capsys.readouterr().err
+        cloud.start_functions()
+        first = transaction()
+        assert deliver(url(cloud, "score"), [push_body(encoded(first))]) == [204]
+        (row,) = scores(cloud, [first])
+        assert row.history_sequence == 1

@@ -1,0 +1,22 @@
+"""The tables of a project in which nothing has happened yet, exported without a file for what has no row."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from jobs.dataset import Dataset
+
+
+class EmptyExports:
+    """Exports of queries without rows: only what counts them has one."""
+
+    def staged(self, prefix, folder):
+        if prefix.endswith("/counts/"):
+            file = folder / "counts.parquet"
+            pq.write_table(pa.table({"row_count": [0], "placed": [0]}), file)
+            yield file
+
+
+def test_a_replay_of_it_takes_nothing(tmp_path) -> None:
+    source = Dataset(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
+    assert list(source.pieces(0)) == []
+    assert (source.total, source.reports, source.said.heard) == (0, 0, {})
