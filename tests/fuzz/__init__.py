@@ -1,0 +1,1 @@
+"""Bodies that nobody should send, through the whole of both functions."""

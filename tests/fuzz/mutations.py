@@ -1,0 +1,162 @@
+"""Change a valid delivery where it hurts: a field, the JSON around it, base64, the envelope, any byte."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.builders import encoded, med_report, push_body, transaction
+
+Mutate = Callable[[bytes, random.Random], bytes]
+"""Changes bytes as the fuzzer sees fit."""
+
+MAX_BODY = 200_000
+ODD: list[Any] = [
+    *(None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, -(2**63) - 1, 10**30, 1e308, -0.0, 0.1),
+    *("", " ", "\n", "\x00", "a\n", "\ud800", "ÿ", "\U0001d538", "0", "-1", "NaN", "1e5", "x" * 78, "x" * 5_000),
+    *("150.00", "0.00", "0.001", "9999999999999.99", "1.", ".1", "+1", "\u0661", "150.00\n"),
+    *("2026-11-20T14:32:05Z", "2026-11-20T14:32:05", "2026-11-20T14:32:60Z", "2026-02-30T00:00:00Z"),
+    *("0001-01-01T00:00:00Z", "1970-01-01T00:00:00-23:59", "9999-12-31T23:59:59.999999Z", "2026-11-20", "0001-01-01"),
+    *("E12345678202611201432a1b2c3d4e5f", "D12345678000011201432a1b2c3d4e5f", "E12345678202602301432a1b2c3d4e5f"),
+    *("MED", "ANALYST", "FRAUD", "LEGITIMATE", "PENDING", "CLOSED", "OPEN", "AGREED", "DISAGREED", "SCAM", "EVP"),
+    *([], {}, [[]], [None], {"": None}, {"d90": 1, "m12": 2, "m60": 3}, {"id": "d", "registered_at": None}),
+]
+
+_TIMES = [
+    "2026-11-20T14:32:05Z",
+    "2026-11-20T11:32:05.123456789-03:00",
+    "1970-01-01T00:00:01Z",
+    "2021-01-01T00:00:00Z",
+]
+_DATES = ["2026-11-20", "1900-01-01", "2099-12-31"]
+_COUNTS = [0, 1, 2**31, 2**53, {"d90": 3, "m12": 9, "m60": 9}]
+FITTING: dict[str, list[Any]] = {
+    "end_to_end_id": [f"{kind}1234567820261120143{n:012x}" for kind in "ED" for n in range(40)],
+    "initiated_at": _TIMES,
+    "reported_at": _TIMES,
+    "registered_at": [*_TIMES, None],
+    "opened_at": [*_DATES, None],
+    "key_owned_since": [*_DATES, None],
+    "amount": ["0.01", "1", "1.5", "150.00", "9999999999999.99", "1000000"],
+    "initiation_form": ["MANU", "DICT", "INIC", "QRDN", "QRES", "AUTO", "APDN"],
+    "purpose": ["IPAY", "GSCB", "OTHR", "REFU"],
+    "account": [str(n) for n in range(8)],
+    "branch": ["1", "ABC123", None],
+    "account_type": ["CACC", "TRAN", "SLRY", "SVGS", None],
+    "tax_id": ["12345678909", "12ABC34501DE35", None],
+    "key": ["+5511999999999", "a@b.c", "x" * 77, "\u00e7", None],
+    "key_type": ["CPF", "CNPJ", "PHONE", "EMAIL", "EVP", None],
+    "d90": _COUNTS,
+    "m12": _COUNTS,
+    "open": _COUNTS,
+    "settlements": [*_COUNTS, None],
+    "registered_accounts": [*_COUNTS, None],
+    "status": ["OPEN", "ACKNOWLEDGED", "CLOSED", "CANCELLED"],
+    "analysis_result": ["AGREED", "DISAGREED", None],
+    "verdict": ["FRAUD", "LEGITIMATE"],
+    "device": [{"id": "d", "registered_at": None}, {"id": "e"}, None],
+    "publishTime": [*_TIMES, None],
+    "messageId": ["", "7" * 200],
+}
+"""Values that the contract takes, or nearly, by the name of their field."""
+
+
+def seeds() -> list[tuple[int, bytes]]:
+    """Return valid deliveries of both topics, each with the function it is for: score (0) or label (1)."""
+    whole = transaction()
+    least = {name: whole[name] for name in ("end_to_end_id", "initiated_at", "amount", "initiation_form")}
+    least["payer"] = {name: whole["payer"][name] for name in ("tax_id", "ispb", "account")}
+    least["payee"] = {name: whole["payee"][name] for name in ("ispb", "account")}
+    analyst = {"source": "ANALYST", "report_id": "r-2", "end_to_end_id": whole["end_to_end_id"]}
+    analyst |= {"reported_at": "2026-11-20T10:00:00Z", "verdict": "LEGITIMATE"}
+    report = med_report(whole["end_to_end_id"], reported_at="2026-11-20T10:00:00Z")
+    reports = [analyst, report, report | {"status": "OPEN", "analysis_result": None}]
+    found = [(0, message) for message in (whole, least)] + [(1, message) for message in reports]
+    return [(function, push_body(encoded(message))) for function, message in found]
+
+
+def mutated(body: bytes, chance: random.Random, mutate: Mutate) -> bytes:
+    """Return a body that differs in one to four places; most are deliveries that can be decoded."""
+    for _ in range(chance.choice([1, 1, 2, 3])):
+        body = _layer(body, chance, mutate)
+    return body[:MAX_BODY]
+
+
+def _layer(body: bytes, chance: random.Random, mutate: Mutate) -> bytes:
+    envelope = _parsed(body)
+    data = _data(envelope)
+    kind = chance.random()
+    if data is None or kind < 0.03:
+        return mutate(body, chance)
+    if kind < 0.08:
+        return _dumped(_changed(envelope, chance))
+    if kind < 0.10:
+        envelope["message"]["data"] = chance.choice(["", "=", "a", "!!!!", base64.b64encode(data).decode()[:-1], 7])
+        return _dumped(envelope)
+    message = _parsed(data)
+    fresh = mutate(data, chance) if message is None or kind < 0.15 else _dumped(_changed(message, chance))
+    envelope["message"]["data"] = base64.b64encode(fresh[:MAX_BODY]).decode()
+    return _dumped(envelope)
+
+
+def plain(data: bytes, chance: random.Random) -> bytes:
+    """Change bytes without a fuzzer: flip, cut, repeat or insert."""
+    at = chance.randrange(len(data) + 1)
+    end = min(len(data), at + chance.randint(1, 12))
+    middle = chance.choice(
+        [chance.randbytes(end - at), b"", data[at:end] * 3, b"{" * 3_000, b"\xff\xfe", b"\\ud800", b'"', b"1e999"]
+    )
+    return data[:at] + middle + data[end:]
+
+
+def _changed(value: Any, chance: random.Random) -> Any:
+    """Return JSON in which one place is another; it is found by walking down at random."""
+    if isinstance(value, dict) and value and chance.random() < 0.85:
+        name = chance.choice(list(value))
+        return _changed_field(dict(value), name, chance)
+    if isinstance(value, list) and value and chance.random() < 0.7:
+        at = chance.randrange(len(value))
+        return [*value[:at], _changed(value[at], chance), *value[at + 1 :]]
+    if isinstance(value, str) and value and chance.random() < 0.5:
+        return plain(value.encode("utf-8", "surrogatepass"), chance).decode("utf-8", "replace")
+    return chance.choice(ODD)
+
+
+def _changed_field(value: dict[str, Any], name: str, chance: random.Random) -> dict[str, Any]:
+    way = chance.random()
+    if name in FITTING and way < 0.6:
+        value[name] = chance.choice(FITTING[name])
+    elif way < 0.1:
+        del value[name]
+    elif way < 0.2:
+        value[chance.choice(["x", name + "x", name.upper(), ""])] = chance.choice(ODD)
+    elif way < 0.25:
+        value[chance.choice(list(value))] = value[name]
+    else:
+        value[name] = _changed(value[name], chance)
+    return value
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _data(envelope: Any) -> bytes | None:
+    """Return what an envelope holds, None if it is none."""
+    message = envelope.get("message") if isinstance(envelope, dict) else None
+    text = message.get("data") if isinstance(message, dict) else None
+    try:
+        return base64.b64decode(text, validate=True) if isinstance(text, str) else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value).encode()

@@ -1,0 +1,75 @@
+"""Whatever is delivered is answered with 204 and leaves exactly one row: by Hypothesis, and briefly by atheris."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import encoded, push_body, transaction
+from tests.fuzz.functions import Functions
+from tests.fuzz.mutations import mutated, plain, seeds
+
+SEEDS = seeds()
+SHARED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ROOT = Path(__file__).parents[2]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(scope="module")
+def functions() -> Iterator[Functions]:
+    running = Functions()
+    yield running
+    running.close()
+
+
+@SHARED
+@given(st.lists(st.tuples(st.sampled_from(SEEDS), st.integers(0, 2**32)), min_size=1, max_size=40))
+def test_a_delivery_that_was_changed_where_it_hurts(
+    functions: Functions, chosen: list[tuple[tuple[int, bytes], int]]
+):
+    functions.check([(to, mutated(body, random.Random(seed), plain)) for (to, body), seed in chosen])
+
+
+@SHARED
+@given(st.binary(max_size=2_000) | JSON.map(encoded), st.integers(0, 1))
+@example(push_body(b'{"a":' * 100_000), 0)
+@example(b"[" * 1_000_000, 1)
+@example(push_body(encoded(transaction(payee__key="\ud800"))), 0)
+def test_a_body_that_is_anything_at_all(functions: Functions, body: bytes, to: int):
+    functions.check([(to, body)])
+
+
+@SHARED
+@given(st.binary(min_size=1, max_size=2_000) | JSON.map(encoded), st.integers(0, 1))
+def test_a_message_that_is_anything_at_all(functions: Functions, data: bytes, to: int):
+    functions.check([(to, push_body(data))])
+
+
+def test_most_changed_deliveries_get_through_the_envelope_and_many_are_used(functions: Functions):
+    """Otherwise the fuzzers would only test what refuses messages."""
+    chance = random.Random(1)
+    bodies = [(to, mutated(body, chance, plain)) for to, body in chance.choices(SEEDS, k=500)]
+    assert 0.2 < functions.check(bodies) / len(bodies) < 0.9
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed: make fuzz")
+def test_a_short_run_led_by_coverage_finds_nothing():
+    command = [sys.executable, "-m", "tests.fuzz", "--runs", "3000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=100)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["inputs"], result["failures"]) == (3000, 0)
+    assert result["used"] > 300
