@@ -8,6 +8,7 @@ probe, an upgrade or a request that comes before its predecessor is answered, ta
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
 from http import HTTPStatus
@@ -22,7 +23,12 @@ Deliver = Callable[[bytes, Headers], Awaitable[int]]
 
 
 def serve_directly(deliver: Deliver) -> None:
-    """Have the servers of this process and its children hand over deliveries; call it before they start."""
+    """Have the servers of this process and its children hand over deliveries; call it before they start.
+
+    What has been imported by then is put out of the garbage collector's sight, as its marks would make a copy of it
+    in every child.
+    """
+    gc.freeze()
     UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "http": partial(PushProtocol, deliver)}
 
 
