@@ -1,8 +1,13 @@
-"""Bring the dataset to what the schema files say: add tables and columns, make views anew, and never break a row.
+"""Bring the tables that are there to what the schema files say: add columns, and never break a row.
 
-Readers and writers of yesterday go on while this runs, so only what they do not notice is done: a new table, a new
-column that may be empty, a column that is no longer required, another clustering or description. Anything else is
-refused before the first change is made.
+Readers and writers of yesterday go on while this runs, so only what they do not notice is done: a new column that may
+be empty, a column that is no longer required, another clustering or description. Anything else is refused before the
+first change is made.
+
+Run it before Terraform, to which all else is left. Terraform makes a table that is missing, as only it knows the
+key, the expiry and the rights, and would find one that was made here in its way; and it replaces views, which hold
+nothing. The columns of a table that is there it leaves alone, as it would make a table anew that it cannot change.
+So on an empty project there is nothing to migrate.
 
 Exit codes: 0 done, 1 refused or failed.
 """
@@ -30,7 +35,7 @@ from shared.settings import Settings
 NO_RETRY: Any = None
 LEGACY_TYPES = {"FLOAT": "FLOAT64", "INTEGER": "INT64", "BOOLEAN": "BOOL"}
 
-Kind = Literal["create table", "add column", "relax column", "change table", "create view", "replace view"]
+Kind = Literal["add column", "relax column", "change table"]
 
 
 class BreakingChange(PixError):
@@ -38,7 +43,7 @@ class BreakingChange(PixError):
 
 
 class Change(NamedTuple):
-    """One step of a migration: what is done to which table or view, and to which column of it."""
+    """One step of a migration: what is done to which table, and to which column of it."""
 
     kind: Kind
     name: str
@@ -46,22 +51,34 @@ class Change(NamedTuple):
 
 
 def migrate(
-    client: bigquery.Client,
-    dataset: str,
-    tables: Sequence[TableSpec],
-    views: Sequence[ViewSpec],
-    dry_run: bool = False,
+    client: bigquery.Client, dataset: str, tables: Sequence[TableSpec], dry_run: bool = False
 ) -> list[Change]:
     """Return the steps from what there is to the files, after taking them unless `dry_run`. Raises BreakingChange."""
-    names = [*(table.name for table in tables), *(view.name for view in views)]
-    live = {name: _live(client, f"{client.project}.{dataset}.{name}") for name in names}
-    if breaking := [why for spec in tables if (table := live[spec.name]) for why in breaks(table, spec)]:
+    live = {spec.name: _live(client, f"{client.project}.{dataset}.{spec.name}") for spec in tables}
+    there = [(table, spec) for spec in tables if (table := live[spec.name])]
+    if breaking := [why for table, spec in there for why in breaks(table, spec)]:
         raise BreakingChange("; ".join(breaking))
-    changes = [change for spec in tables for change in _table_changes(live[spec.name], spec)]
-    changes += [change for spec in views for change in _view_changes(live[spec.name], spec)]
+    changes = [change for table, spec in there for change in _changes(table, spec)]
     if not dry_run:
-        _apply(client, dataset, changes, tables, views)
+        specs = {spec.name: spec for spec in tables}
+        for change in changes:
+            _apply(client, dataset, specs[change.name], change)
     return changes
+
+
+def make(client: bigquery.Client, dataset: str, tables: Sequence[TableSpec], views: Sequence[ViewSpec] = ()) -> None:
+    """Do what Terraform does in the cloud: make dataset and tables where they are missing, and the views anew.
+
+    Raises BreakingChange for a table that is there and cannot become what the files say.
+    """
+    client.create_dataset(dataset, exists_ok=True, retry=NO_RETRY)
+    migrate(client, dataset, tables)
+    for spec in tables:
+        client.create_table(describe_table(client.project, dataset, spec), exists_ok=True, retry=NO_RETRY)
+    for view in views:
+        described = describe_view(client.project, dataset, view)
+        client.delete_table(described, not_found_ok=True, retry=NO_RETRY)
+        client.create_table(described, retry=NO_RETRY)
 
 
 def breaks(live: bigquery.Table, spec: TableSpec) -> Iterator[str]:
@@ -108,10 +125,7 @@ def _live(client: bigquery.Client, name: str) -> bigquery.Table | None:
         return None
 
 
-def _table_changes(live: bigquery.Table | None, spec: TableSpec) -> Iterator[Change]:
-    if live is None:
-        yield Change("create table", spec.name)
-        return
+def _changes(live: bigquery.Table, spec: TableSpec) -> Iterator[Change]:
     present = {field.name: field for field in live.schema}
     for column in spec.schema:
         if column.name not in present:
@@ -122,49 +136,14 @@ def _table_changes(live: bigquery.Table | None, spec: TableSpec) -> Iterator[Cha
         yield Change("change table", spec.name)
 
 
-def _view_changes(live: bigquery.Table | None, spec: ViewSpec) -> Iterator[Change]:
-    if live is None:
-        yield Change("create view", spec.name)
-    elif live.view_query != spec.sql or live.description != spec.description:
-        yield Change("replace view", spec.name)
-
-
-def _apply(
-    client: bigquery.Client,
-    dataset: str,
-    changes: Sequence[Change],
-    tables: Sequence[TableSpec],
-    views: Sequence[ViewSpec],
-) -> None:
-    """Take the steps: tables before the views that read them."""
-    client.create_dataset(dataset, exists_ok=True, retry=NO_RETRY)
-    touched = {change.name: change.kind for change in changes}
-    for table in tables:
-        kind = touched.get(table.name)
-        if kind == "create table":
-            client.create_table(describe_table(client.project, dataset, table), exists_ok=True, retry=NO_RETRY)
-        elif kind:
-            _change_table(client, dataset, table, [change for change in changes if change.name == table.name])
-    for view in views:
-        kind = touched.get(view.name)
-        described = describe_view(client.project, dataset, view)
-        if kind == "create view":
-            client.create_table(described, exists_ok=True, retry=NO_RETRY)
-        elif kind:
-            client.update_table(described, ["view_query", "description"], retry=NO_RETRY)
-
-
-def _change_table(client: bigquery.Client, dataset: str, spec: TableSpec, changes: Sequence[Change]) -> None:
-    columns = {column.name: column for column in spec.schema}
-    for change in changes:
-        if change.column:
-            statement = column_statement(
-                f"{client.project}.{dataset}.{spec.name}", change.kind, columns[change.column]
-            )
-            client.query(statement, retry=NO_RETRY, job_retry=NO_RETRY).result(retry=NO_RETRY)
-        else:
-            wanted = describe_table(client.project, dataset, spec)
-            client.update_table(wanted, ["description", "clustering_fields"], retry=NO_RETRY)
+def _apply(client: bigquery.Client, dataset: str, spec: TableSpec, change: Change) -> None:
+    if change.column is None:
+        wanted = describe_table(client.project, dataset, spec)
+        client.update_table(wanted, ["description", "clustering_fields"], retry=NO_RETRY)
+        return
+    column = next(column for column in spec.schema if column.name == change.column)
+    statement = column_statement(f"{client.project}.{dataset}.{spec.name}", change.kind, column)
+    client.query(statement, retry=NO_RETRY, job_retry=NO_RETRY).result(retry=NO_RETRY)
 
 
 def column_statement(table: str, kind: Kind, column: Column) -> str:
@@ -186,12 +165,16 @@ def _type(field: bigquery.SchemaField) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Migrate from the command line and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m infra.migrate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.migrate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the steps and take none")
     options = parser.parse_args(arguments)
     console = Console(stderr=True, highlight=False)
     try:
-        changes = _migrate(Settings.from_env(os.environ), options.dry_run)
+        settings = Settings.from_env(os.environ)
+        client = bigquery_client(settings, os.environ)
+        changes = migrate(client, settings.dataset, contract.tables(), dry_run=options.dry_run)
     except (PixError, GoogleAPICallError) as error:
         console.print(f"migrate: {error}", style="red")
         return 1
@@ -199,11 +182,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(" ".join(part for part in change if part) + "\n")
     console.print("nothing was changed" if options.dry_run or not changes else f"{len(changes)} steps taken")
     return 0
-
-
-def _migrate(settings: Settings, dry_run: bool) -> list[Change]:
-    views = contract.views(settings.project, settings.dataset, settings.maturity_days)
-    return migrate(bigquery_client(settings, os.environ), settings.dataset, contract.tables(), views, dry_run=dry_run)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ Bootstraps a new deployment from events, rebuilds the state of history after its
 for instance a new one for old rows. Rows that were never decided are decided by rules alone.
 
 A store that is empty is not used: scoring goes on without history until the store is filled, also a new one: tables
-without a row open it. Fill it a minute after it was lost, when the last rows from before are stored, while traffic goes
-on. A state made from the tables is what history had counted, so without what was scored while it was away.
+without a row open it. Fill it a minute after it was lost, when the last rows from before are stored, while traffic
+goes on. A state made from the tables is what history had counted, so without what was scored while it was away.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _EXAMPLES = """sources:
 
 examples:
   python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history
-  python -m jobs.replay tables --state redis://10.0.0.3:6379             fill an empty store: that of a first deployment,
-                                                                         which counts from then on, or one that was lost
+  python -m jobs.replay tables --state redis://10.0.0.3:6379             fill an empty store: one that was lost,
+                                                                         or a new one, which is to count from now on
   python -m jobs.replay tables --out features/                           features as the code computes them now
 
 The project, bucket and dataset come from the environment; see shared/settings.py.

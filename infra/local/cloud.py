@@ -21,8 +21,8 @@ from infra.local.bigquery import BigQueryServer
 from infra.local.ports import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.pubsub_server import Kind, pubsub_server
-from infra.local.tables import create_tables
 from infra.local.valkey_server import valkey_server
+from infra.migrate import make
 from shared.adapters.valkey_load import ValkeyLoad
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
@@ -188,7 +188,7 @@ class LocalCloud:
         self._on_step("tables, bucket and topics")
         settings = self.settings
         views = tables.views(settings.project, settings.dataset, settings.maturity_days)
-        create_tables(self.bigquery(), settings.dataset, tables.tables(), views)
+        make(self.bigquery(), settings.dataset, tables.tables(), views)
         self._create_bucket()
         with closing(ValkeyLoad.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
             store.open()

@@ -1,6 +1,6 @@
-# Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). Both Terraform and
-# infra/migrate.py bring the dataset to what they say, in that order; but what BigQuery cannot do in place,
-# migrate refuses with a reason, while Terraform would make the table anew, which only deletion_protection prevents.
+# Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). A table is made here;
+# its columns are then infra/migrate.py's, which the pipeline runs before Terraform. What BigQuery cannot change in place
+# it refuses with a reason, where Terraform would make the table anew.
 
 locals {
   contract = "${path.module}/../../shared/contract/bigquery"
@@ -47,6 +47,10 @@ resource "google_bigquery_table" "tables" {
     content {
       kms_key_name = encryption_configuration.value
     }
+  }
+
+  lifecycle {
+    ignore_changes = [clustering, description, schema]
   }
 }
 

@@ -21,7 +21,7 @@ from google.cloud import bigquery
 from google.cloud.storage import Bucket
 
 from infra.local.bigquery import BigQueryServer
-from infra.local.tables import NO_RETRY, create_tables
+from infra.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
@@ -217,9 +217,9 @@ def wide_parquet(count: int, width: int) -> bytes:
 
 def test_tables_and_views_of_the_product_are_made_and_made_again(world: World) -> None:
     views = contract.views(PROJECT, "product", 87)
-    create_tables(world.client, "product", contract.tables(), views)
+    make(world.client, "product", contract.tables(), views)
     world.client.delete_table(f"{PROJECT}.product.feedback", retry=NO_RETRY)
-    create_tables(world.client, "product", contract.tables(), views)
+    make(world.client, "product", contract.tables(), views)
     made = {table.table_id for table in world.client.list_tables("product", retry=NO_RETRY)}
     assert made == {*contract.TABLES, *contract.VIEWS}
     for view in contract.VIEWS:
@@ -231,7 +231,7 @@ def test_tables_and_views_of_the_product_are_made_and_made_again(world: World) -
 def test_data_survives_a_restart_where_it_is_asked_to(tmp_path: Path) -> None:
     for expected in (0, 1):
         with local_bigquery(tmp_path, tmp_path, persistent=True) as (server, client):
-            create_tables(client, "pix", contract.tables(), [])
+            make(client, "pix", contract.tables())
             [row] = client.query(
                 "SELECT COUNT(*) AS n FROM pix.feedback", retry=NO_RETRY, job_retry=NO_RETRY
             ).result()

@@ -11,7 +11,7 @@ from google.cloud import bigquery
 from infra.local.bigquery import BigQueryServer
 from infra.local.ports import free_port
 from infra.local.processes import Supervisor
-from infra.local.tables import create_tables
+from infra.migrate import make
 from jobs import wiring
 from shared.adapters.bigquery_query import BigQueryQueries
 from shared.adapters.memory_learning import MemoryLedger
@@ -59,7 +59,7 @@ def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> L
     if request.param == "memory":
         return MemoryLedger()
     server: BigQueryServer = request.getfixturevalue("server")
-    create_tables(request.getfixturevalue("client"), "pix", contract.tables(), [])
+    make(request.getfixturevalue("client"), "pix", contract.tables())
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.rest_url)
     settings = Settings(PROJECT, bigquery_storage_emulator_host=server.grpc_endpoint)
     return wiring.ledger(settings, {"BIGQUERY_EMULATOR_HOST": server.rest_url})

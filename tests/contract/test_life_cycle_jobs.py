@@ -17,7 +17,7 @@ from google.cloud import bigquery
 from infra.local.bigquery import BigQueryServer
 from infra.local.ports import free_port
 from infra.local.processes import Supervisor
-from infra.local.tables import create_tables
+from infra.migrate import make
 from jobs import drift, promote, retire, rollback, wiring
 from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
@@ -67,7 +67,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 def make_tables(server: BigQueryServer) -> None:
     with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}) as client:
-        create_tables(client, "pix", contract.tables(), [])
+        make(client, "pix", contract.tables())
 
 
 def append_rows(server: BigQueryServer) -> None:

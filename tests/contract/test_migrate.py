@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from google.api_core.exceptions import BadRequest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from infra.local.bigquery import BigQueryServer
 from infra.local.ports import free_port
 from infra.local.processes import Supervisor
-from infra.migrate import BreakingChange, Change, migrate
+from infra.migrate import NO_RETRY, BreakingChange, Change, make, migrate
 from shared.contract import tables as contract
 from shared.contract.tables import Column, TableSpec, ViewSpec
 
@@ -33,37 +34,43 @@ def with_columns(*columns: Column) -> TableSpec:
     return msgspec.structs.replace(FEEDBACK, schema=list(columns))
 
 
-def test_an_empty_project_gets_all_tables_and_views_and_then_no_table_again(client) -> None:
-    views = contract.views("bank", "all", 87)
-    changes = migrate(client, "all", contract.tables(), views)
-    assert [change.name for change in changes] == [*contract.TABLES, *contract.VIEWS]
-    again = migrate(client, "all", contract.tables(), views)
-    assert not [change for change in again if change.name in contract.TABLES]
+def test_an_empty_project_has_nothing_to_migrate(client) -> None:
+    assert migrate(client, "empty", contract.tables()) == []
+    assert "empty" not in {each.dataset_id for each in client.list_datasets()}
+
+
+def test_what_is_made_by_the_files_needs_no_migration(client) -> None:
+    make(client, "all", contract.tables(), contract.views("bank", "all", 87))
+    assert {table.table_id for table in client.list_tables("all")} == {*contract.TABLES, *contract.VIEWS}
+    assert migrate(client, "all", contract.tables()) == []
     assert client.get_table("bank.all.score_events").clustering_fields == contract.table("score_events").clustering
 
 
 def test_a_dry_run_changes_nothing(client) -> None:
-    assert migrate(client, "dry", [FEEDBACK], [], dry_run=True) == [Change("create table", "feedback")]
-    assert migrate(client, "dry", [FEEDBACK], [], dry_run=True) == [Change("create table", "feedback")]
+    make(client, "dry", [FEEDBACK])
+    grown = with_columns(NEW, *FEEDBACK.schema)
+    for _ in range(2):
+        assert migrate(client, "dry", [grown], dry_run=True) == [Change("add column", "feedback", "channel")]
+    with pytest.raises(BadRequest, match="channel"):
+        client.query("SELECT channel FROM dry.feedback").result(retry=NO_RETRY)
 
 
 def test_a_new_column_is_added_beside_the_rows_that_are_there(client) -> None:
-    migrate(client, "adding", [FEEDBACK], [])
+    make(client, "adding", [FEEDBACK])
     client.query(
         "INSERT INTO adding.feedback (source, report_id, end_to_end_id, reported_at, received_at, verdict) "
         "VALUES ('MED', 'r', 'E', CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP(), 'FRAUD')"
     ).result()
     grown = with_columns(NEW, *FEEDBACK.schema)
-    assert migrate(client, "adding", [grown], []) == [Change("add column", "feedback", "channel")]
-    migrate(client, "adding", [grown], [])  # may be repeated; the local BigQuery goes on describing the old table
+    assert migrate(client, "adding", [grown]) == [Change("add column", "feedback", "channel")]
+    migrate(client, "adding", [grown])  # may be repeated; the local BigQuery goes on describing the old table
     rows = client.query("SELECT report_id, channel FROM adding.feedback").result()
     assert [tuple(row.values()) for row in rows] == [("r", None)]
 
 
 def test_a_view_is_replaced(client) -> None:
-    one, two = (ViewSpec("answer", "An answer", f"SELECT {n} AS n") for n in (1, 2))
-    migrate(client, "views", [], [one])
-    assert migrate(client, "views", [], [two]) == [Change("replace view", "answer")]
+    for number in (1, 2):
+        make(client, "views", [], [ViewSpec("answer", "An answer", f"SELECT {number} AS n")])
     assert [row.n for row in client.query("SELECT n FROM views.answer").result()] == [2]
 
 
@@ -80,17 +87,17 @@ BREAKING = {
 
 @pytest.mark.parametrize("spec", BREAKING.values(), ids=BREAKING.keys())
 def test_what_would_break_rows_or_readers_is_refused_before_anything_is_changed(client, spec) -> None:
-    migrate(client, "breaking", [FEEDBACK], [])
-    other = msgspec.structs.replace(FEEDBACK, name="other")
+    make(client, "breaking", [FEEDBACK, msgspec.structs.replace(FEEDBACK, name="other")])
+    grown = msgspec.structs.replace(with_columns(*FEEDBACK.schema, NEW), name="other")
     with pytest.raises(BreakingChange, match="feedback"):
-        migrate(client, "breaking", [other, spec], [])
-    assert migrate(client, "breaking", [FEEDBACK], []) == []
-    assert {table.table_id for table in client.list_tables("breaking")} == {"feedback"}
+        migrate(client, "breaking", [grown, spec])
+    assert migrate(client, "breaking", [FEEDBACK]) == []
+    assert migrate(client, "breaking", [grown], dry_run=True), "nothing was added to the other table"
 
 
 def test_a_required_column_may_be_relaxed(client) -> None:
     strict = with_columns(*(msgspec.structs.replace(c, mode="REQUIRED") for c in FEEDBACK.schema))
-    migrate(client, "relaxing", [strict], [])
-    relaxed = [change.kind for change in migrate(client, "relaxing", [FEEDBACK], [])]
+    make(client, "relaxing", [strict])
+    relaxed = [change.kind for change in migrate(client, "relaxing", [FEEDBACK])]
     assert relaxed
     assert set(relaxed) == {"relax column"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.tables import NO_RETRY, create_tables
+from infra.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from shared.learning.training_query import Examples
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
@@ -88,7 +88,7 @@ class World:
 
     def __init__(self, local: LocalBigQuery) -> None:
         self.server, self.client = local
-        create_tables(self.client, "pix", contract.tables(), contract.views(PROJECT, "pix", MATURITY_DAYS))
+        make(self.client, "pix", contract.tables(), contract.views(PROJECT, "pix", MATURITY_DAYS))
         self.append("score_events", SCORED, SCORES)
         self.append("feedback", REPORTED, REPORTS)
 

@@ -25,8 +25,8 @@ from google.cloud import storage
 from infra.local.bigquery import BigQueryServer
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
-from infra.local.tables import create_tables
 from infra.local.valkey_server import valkey_server
+from infra.migrate import make
 from infra.stage import stage
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey_load import ValkeyLoad
@@ -124,7 +124,7 @@ class World:
         self._supervisor.start(child, timeout=60)
         with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": server.rest_url}):
             client = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
-            create_tables(client, "pix", tables.tables(), [])
+            make(client, "pix", tables.tables())
         return server.grpc_endpoint
 
     def counts(self) -> Counts:
