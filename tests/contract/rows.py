@@ -1,6 +1,7 @@
 """Rows for the Storage Write API, from plain dicts."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -23,13 +24,24 @@ class Writer:
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Append, wait for the answer and return its error, which is empty if the rows are stored."""
+        [answer] = self._client.append_rows(iter([self._request(rows)]), timeout=30)
+        return str(answer.error.message)
+
+    def append_and_stay(self, rows: Sequence[Mapping[str, Any]], until: threading.Event) -> str:
+        """Append, wait for the answer and return its error; the stream stays open until it is told."""
+
+        def requests() -> Iterator[types.AppendRowsRequest]:
+            yield self._request(rows)
+            until.wait()
+
+        return str(next(iter(self._client.append_rows(requests(), timeout=60))).error.message)
+
+    def _request(self, rows: Sequence[Mapping[str, Any]]) -> types.AppendRowsRequest:
         data = types.AppendRowsRequest.ProtoData(
             writer_schema=types.ProtoSchema(proto_descriptor=self._descriptor),
             rows=types.ProtoRows(serialized_rows=[self._message(**row).SerializeToString() for row in rows]),
         )
-        request = types.AppendRowsRequest(write_stream=self._stream, proto_rows=data)
-        [answer] = self._client.append_rows(iter([request]), timeout=30)
-        return str(answer.error.message)
+        return types.AppendRowsRequest(write_stream=self._stream, proto_rows=data)
 
     def close(self) -> None:
         self._channel.close()

@@ -176,6 +176,18 @@ def test_appends_and_queries_at_the_same_time_neither_stop_nor_disturb_each_othe
     assert world.query(f"SELECT COUNT(*) AS n FROM pix.{table}") == [{"n": 600}]
 
 
+def test_streams_that_stay_open_keep_no_other_out(world: World) -> None:
+    table, until = world.table(SCHEMA), threading.Event()
+    writers = [world.writer(table) for _ in range(40)]
+    try:
+        for number, writer in enumerate(writers):
+            assert writer.append_and_stay([{"id": str(number), "at": MICROS}], until) == ""
+    finally:
+        until.set()
+        for writer in writers:
+            writer.close()
+
+
 def test_an_exported_snapshot_is_read_from_storage(world: World, bucket: Bucket) -> None:
     table = world.table(SCHEMA)
     appended(world, table, [{"id": "a", "at": MICROS, "amount": "1.50", "f1": 2.5, "reasons": ["x"]}])
