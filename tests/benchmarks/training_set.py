@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from google.cloud import bigquery
 
-from infra.local.tables import create_tables
+from infra.migrate import make
 from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
 from shared.adapters.gcs import GcsBlobs
 from shared.contract import tables as contract
@@ -174,7 +174,7 @@ def exported(rows: int) -> dict[str, float]:
             local_bigquery(root, root / "objects") as local,
             storage_client(root / "objects", root / "log") as storage,
         ):
-            create_tables(local.client, "pix", contract.tables(), [])
+            make(local.client, "pix", contract.tables())
             bucket = storage.create_bucket("bench")
             scored(rows, root / "scored.parquet")
             bucket.blob("scored.parquet").upload_from_filename(root / "scored.parquet")
