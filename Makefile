@@ -8,6 +8,9 @@ SEED ?=
 EVENTS ?=
 LIVE ?=
 DATA ?=
+RUNS ?=
+# Not in the lock, as there are wheels for Linux only.
+ATHERIS := atheris==3.0.0
 ARGS ?=
 
 .PHONY: help
@@ -67,6 +70,15 @@ bench-retraining: install ## A whole retraining on the simulator's world, and ag
 .PHONY: bench-speed
 bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
+
+.PHONY: bench-faults
+bench-faults: install ## Everything fails while 100,000 Pix are scored; what came of it: TRANSACTIONS=n
+	@$(BIN)/python -m tests.benchmarks.faults $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: fuzz
+fuzz: install ## A million bodies through both functions, led by coverage: RUNS=n SEED=s (Linux)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(ATHERIS)
+	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: schemas
 schemas: install ## Write again what is derived: feature columns, JSON Schemas

@@ -1,0 +1,186 @@
+"""What came of it, by query and by replay."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+
+from infra.local.cloud import LocalCloud
+from jobs import wiring
+from jobs.auditing import audit, logged
+from shared.adapters.arrow_columns import floats
+from shared.contract.tables import feature_columns
+from shared.features.state import State
+from shared.scoring.bundle import Bundle
+from tests.benchmarks.faults.models import Files
+from tests.benchmarks.faults.script import Report
+from tests.benchmarks.faults.stream import Stream
+
+TOLERANCE = 1e-9
+"""A score that was computed again from the features that were stored; the same model gives the same sum."""
+
+
+class Result(Struct):
+    """The last line: what was published, and what became of it."""
+
+    published: int
+    scored: int
+    lost: int
+    duplicated: int
+    decisions_changed: int
+    history_mismatches: int
+    quarantined: int
+    swaps: int
+    bad_bundles_refused: int
+
+
+@dataclass
+class Findings:
+    """The result, what is wrong, and what is worth knowing."""
+
+    result: Result
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Questions:
+    """The tables of a run."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._client = cloud.bigquery()
+        self._data = wiring.dataset(cloud.settings, {**os.environ, **cloud.environment})
+
+    def progress(self) -> tuple[int, int, int]:
+        """Return how many transactions, reports and unreadable messages there are."""
+        sql = (
+            "SELECT (SELECT COUNT(DISTINCT end_to_end_id) FROM pix.score_events) AS scored, "
+            "(SELECT COUNT(*) FROM (SELECT DISTINCT report_id, reported_at, status, verdict FROM pix.feedback) AS r) "
+            "AS reports, "
+            "(SELECT COUNT(DISTINCT payload_sha256) FROM pix.quarantine) AS spoilt"
+        )
+        row = next(iter(self._client.query(sql).result(timeout=120)))
+        return row.scored, row.reports, row.spoilt
+
+    def findings(self, sent: Stream, report: Report, good: dict[str, Files], refused_kinds: int) -> Findings:
+        """Ask everything."""
+        ids = [id_ for rows in self._data.batches("SELECT end_to_end_id FROM pix.scores") for id_ in _column(rows, 0)]
+        result = Result(
+            published=len(sent.ids),
+            scored=len(set(ids) & sent.ids),
+            lost=len(sent.ids - set(ids)),
+            duplicated=len(ids) - len(set(ids)),
+            decisions_changed=0,
+            history_mismatches=0,
+            quarantined=0,
+            swaps=report.swaps,
+            bad_bundles_refused=len(report.refused),
+        )
+        found = Findings(result, list(report.problems))
+        self._quarantine(found, sent)
+        self._decisions(found, report)
+        self._history(found)
+        self._models(found, good)
+        if len(report.refused) != refused_kinds:
+            found.problems.append(f"{refused_kinds} bundles were broken, {len(report.refused)} refused")
+        for name in ("lost", "duplicated", "decisions_changed", "history_mismatches"):
+            if value := getattr(result, name):
+                found.problems.append(f"{name}: {value}")
+        return found
+
+    def _quarantine(self, found: Findings, sent: Stream) -> None:
+        """Each message that cannot be read has one row, and nothing else has any."""
+        sql = "SELECT payload_sha256, COUNT(*) AS n FROM pix.quarantined GROUP BY payload_sha256"
+        rows = {row.payload_sha256: row.n for row in self._client.query(sql).result(timeout=120)}
+        found.result.quarantined = sum(rows.values())
+        if missing := set(sent.spoilt) - set(rows):
+            found.problems.append(f"{len(missing)} unreadable messages are not in quarantine")
+        if wrong := set(rows) - set(sent.spoilt):
+            found.problems.append(f"{len(wrong)} messages are in quarantine that could be read")
+        if again := sum(n - 1 for n in rows.values()):
+            found.problems.append(f"{again} rows too many in quarantine")
+
+    def _decisions(self, found: Findings, report: Report) -> None:
+        """All rows of a transaction say the same, but for one that was scored again while history was empty.
+
+        The first row stands in the view, so no decision in force has changed by that; it is counted in a note.
+        """
+        names = "end_to_end_id, scored_at, decision, score, model_version, history_sequence"
+        rows: dict[str, set[tuple[Any, ...]]] = collections.defaultdict(set)
+        stored = 0
+        for batch in self._data.batches(f"SELECT {names} FROM pix.score_events"):
+            for row in batch.to_pylist():
+                rows[row.pop("end_to_end_id")].add(tuple(row.values()))
+                stored += 1
+        found.notes.append(f"{stored:,} rows of {len(rows):,} transactions in pix.score_events")
+        again = 0
+        for each in rows.values():
+            if len(each) > 1:
+                _, *later = sorted(each, key=lambda row: (row[0], row[4] is None))
+                blind = all(row[4] is None and _within(row[0], report) for row in later)
+                again += blind
+                found.result.decisions_changed += not blind
+        if again:
+            found.notes.append(
+                f"{again} transactions came again while history was empty and were scored without it; "
+                "pix.scores goes on to show their first decision"
+            )
+
+    def _history(self, found: Findings) -> None:
+        """What was served is what a replay computes."""
+        outcome = audit(self._data, None, State.empty(), lambda *_: None)
+        unequal, conflicts = outcome["unequal_duplicates"]["count"], outcome["places_taken_twice"]["count"]
+        found.result.history_mismatches = (
+            outcome["rows_with_differences"] + unequal + conflicts + outcome["counted_twice"]
+        )
+        found.notes.append(
+            f"{outcome['compared']:,} rows compared with a replay, {outcome['skipped']['without_history']:,} were "
+            f"scored without history, {outcome['duplicates']:,} were written again, "
+            f"{outcome['gaps']['transactions']:,} places have no row"
+        )
+        if found.result.history_mismatches:
+            found.notes.append(f"differences: {outcome}")
+
+    def _models(self, found: Findings, good: dict[str, Files]) -> None:
+        """Every score is what the whole bundle of its version makes of the features in the row."""
+        bundles = {version: Bundle(files) for version, files in good.items()}
+        served: collections.Counter[str | None] = collections.Counter()
+        wrong = 0
+        for batch in self._scored():
+            versions = _column(batch, "model_version")
+            served.update(versions)
+            scores, vectors = floats(batch["score"]), logged(batch)
+            for version in set(versions) & set(bundles):
+                own = np.array([each == version for each in versions])
+                wrong += int(np.sum(~(np.abs(bundles[version].score(vectors[own]) - scores[own]) <= TOLERANCE)))
+            wrong += int(np.sum(~np.isnan(scores) & np.array([each is None for each in versions])))
+        if wrong:
+            found.problems.append(f"{wrong} scores are not those of their model")
+        if unknown := sorted(str(each) for each in set(served) - set(bundles) - {None}):
+            found.problems.append(f"bundles that are not whole have scored: {unknown}")
+        rules = served.pop(None, 0)
+        found.notes.append(f"{len(served)} models have scored; {rules:,} rows were decided by rules alone")
+
+    def _scored(self) -> Iterator[pa.Table]:
+        columns = ", ".join(("model_version", "score", *feature_columns()))
+        return iter(self._data.batches(f"SELECT {columns} FROM pix.score_events"))
+
+
+def _column(rows: pa.Table, name: int | str) -> list[Any]:
+    return list(rows.column(name).to_pylist())
+
+
+def _within(scored_at: dt.datetime, report: Report) -> bool:
+    """Tell whether history was empty then."""
+    return (
+        report.lost_at is not None
+        and report.filled_at is not None
+        and report.lost_at <= scored_at <= report.filled_at
+    )

@@ -1,0 +1,76 @@
+"""A gRPC server between the functions and BigQuery that hands all on, refuses all, or takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+_UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """A context that serves `port` in a thread of its own.
+
+    While `refuses`, every call ends with UNAVAILABLE, also one whose rows are stored already; each answer waits for
+    `delay` seconds.
+    """
+
+    def __init__(self, target: str, port: int) -> None:
+        self.refuses = False
+        self.delay = 0.0
+        self._target = target
+        self._port = port
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="relay", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def service(self, details: Any) -> grpc.RpcMethodHandler:
+        """Return what relays a call, whatever it is."""
+        method = details.method
+
+        async def relay(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+            await self._check(context)
+            headers = [(name, text) for name, text in context.invocation_metadata() if name.startswith("x-goog-")]
+            call = self._channel.stream_stream(method)(requests, metadata=headers)
+            try:
+                async for answer in call:
+                    await asyncio.sleep(self.delay)
+                    await self._check(context)
+                    yield answer
+            except grpc.aio.AioRpcError as error:
+                await context.abort(error.code(), error.details())
+            finally:
+                call.cancel()
+
+        return grpc.stream_stream_rpc_method_handler(relay)
+
+    async def _check(self, context: Any) -> None:
+        if self.refuses:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "refused for a while")
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._channel = grpc.aio.insecure_channel(self._target, options=_UNLIMITED)
+        server = grpc.aio.server(handlers=[self], options=_UNLIMITED)
+        server.add_insecure_port(f"127.0.0.1:{self._port}")
+        await server.start()
+        self._started.set()
+        await self._stop.wait()
+        await server.stop(None)
+        await self._channel.close()

@@ -1,0 +1,143 @@
+"""One run: publish beside the faults, wait until all is through, and ask what came of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from google.cloud.pubsub_v1 import PublisherClient
+
+from infra.local.cloud import LocalCloud
+from infra.local.ports import free_port
+from tests.benchmarks.faults.models import broken, bundles
+from tests.benchmarks.faults.questions import Findings, Questions
+from tests.benchmarks.faults.relay import Relay
+from tests.benchmarks.faults.script import Broken, Scale, Script, Tell
+from tests.benchmarks.faults.stream import Message, Stream, stream
+
+AT_ONCE, FEW = 200, 10
+AHEAD = 4_000
+"""Transactions that may be published and not yet stored."""
+SECONDS = 300.0
+"""For which the stream would last, were all of it published while faults are due; some is left for each."""
+QUIET, PATIENCE = 70.0, 300.0
+
+
+def run(transactions: int, seed: int, scale: Scale, home: Path, tell: Tell) -> Findings:
+    """Return what came of a run. Raises Broken, LocalCloudError."""
+    tell(f"preparing {transactions:,} transactions and {scale.swaps + 1} models")
+    sent = stream(transactions, seed)
+    good = bundles(sent.messages, scale.swaps + 1)
+    bad = broken(good["v01"])
+    tell(
+        f"{len(sent.messages):,} messages: {sent.twice:,} Pix twice, {sent.late:,} late, {len(sent.spoilt):,} spoilt"
+    )
+    with LocalCloud(
+        home,
+        pubsub="embedded",
+        on_step=lambda step: tell(f"starting {step}"),
+        pointer_ttl_seconds=0.5,
+        append_timeout_seconds=20.0,
+        deadline_seconds=float("inf"),
+        state_call_seconds=5.0,
+        maturity_days=2.0,
+    ) as cloud:
+        port = free_port()
+        with Relay(cloud.settings.bigquery_storage_emulator_host, port) as relay:
+            script = Script(cloud, relay, good, bad, scale, tell)
+            script.begin()
+            cloud.start_functions(bigquery_storage_emulator_host=f"127.0.0.1:{port}")
+            questions = Questions(cloud)
+            Traffic(cloud.settings.project, sent, questions, tell).beside(script)
+            _drain(questions, sent, script, tell)
+            tell("asking BigQuery, and replaying")
+            return questions.findings(sent, script.report, good, len(bad))
+
+
+class Traffic:
+    """Publishes the stream in a thread, not far ahead of what is stored, and slowly while a fault is due."""
+
+    def __init__(self, project: str, sent: Stream, questions: Questions, tell: Tell) -> None:
+        self._project = project
+        self._messages = sent.messages
+        self._questions = questions
+        self._tell = tell
+        self._published = 0
+        self._due = 0.0
+        self._over = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
+
+    def beside(self, script: Script) -> None:
+        """Publish all, and make each fault when it is due. Raises what went wrong."""
+        self._thread.start()
+        try:
+            for step in script.steps():
+                self._due = step.share
+                while self._share() < step.share and not self._error:
+                    time.sleep(0.05)
+                if self._error:
+                    break
+                step.run()
+        finally:
+            self._due = 2.0
+            self._thread.join()
+        if self._error:
+            raise self._error
+
+    def _share(self) -> float:
+        return self._published / len(self._messages)
+
+    def _run(self) -> None:
+        client = PublisherClient()
+        try:
+            while self._published < len(self._messages):
+                count = self._room()
+                self._publish(client, self._messages[self._published : self._published + count])
+        except BaseException as error:  # noqa: BLE001 (the thread that waits for it raises it)
+            self._error = error
+        finally:
+            client.stop()
+
+    def _publish(self, client: PublisherClient, messages: list[Message]) -> None:
+        sent: list[Future[str]] = [
+            client.publish(client.topic_path(self._project, message.topic), message.data) for message in messages
+        ]
+        for future in sent:
+            future.result(timeout=120)
+        before = int(10 * self._share())
+        self._published += len(messages)
+        if before != int(10 * self._share()):
+            self._tell(f"{100 * self._share():.0f} % published")
+
+    def _room(self) -> int:
+        """Return how many to publish now: few at a time while a fault is due, so that some are left for the next."""
+        while self._published > AHEAD and self._published - sum(self._questions.progress()) > AHEAD:
+            time.sleep(0.5)
+        if self._share() <= self._due:
+            return AT_ONCE
+        time.sleep(FEW / len(self._messages) * SECONDS)
+        return FEW
+
+
+def _drain(questions: Questions, sent: Stream, script: Script, tell: Tell) -> None:
+    """Wait until every message has its row; where nothing comes any more, redrive what has died. Raises Broken."""
+    wanted = (len(sent.ids), sent.reports, len(sent.spoilt))
+    seen, changed, give_up = (0, 0, 0), time.monotonic(), time.monotonic() + PATIENCE
+    while (found := questions.progress()) != wanted:
+        if found != seen:
+            seen, changed = found, time.monotonic()
+        if time.monotonic() > give_up:
+            tell("given up on what is missing")
+            return
+        if time.monotonic() > changed + QUIET:
+            tell(f"nothing came for {QUIET:g} s: {found} of {wanted} transactions, reports and unreadable messages")
+            script.redrive()
+            changed = time.monotonic()
+        time.sleep(0.5)
+    tell("every message has its row")
+
+
+__all__ = ["Broken", "run"]

@@ -1,0 +1,247 @@
+"""Which fault comes when, and what is done about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from infra.local.cloud import ROOT, LocalCloud
+from shared.adapters.gcs import GcsBlobs
+from shared.errors import BundleRefused
+from shared.learning.publish import Cause, publish, standing, swap
+from shared.scoring.bundle import POINTER, Pointer
+from tests.benchmarks.faults.models import Files
+from tests.benchmarks.faults.relay import Relay
+from tests.benchmarks.faults.stream import END
+
+PATIENCE = 120.0
+CAUSE = Cause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
+Tell = Callable[[str], None]
+
+
+class Broken(Exception):
+    """A fault could not be made, or was not survived; the text says which."""
+
+
+class Scale(NamedTuple):
+    """How long faults last (seconds) and how many there are."""
+
+    kills: int = 5
+    swaps: int = 10
+    refuses: float = 30.0
+    slow: float = 20.0
+    away: float = 10.0
+    blind: float = 8.0
+    retraining: bool = True
+
+
+@dataclass
+class Report:
+    """What was done to the system, as far as it counts in the result."""
+
+    swaps: int = 0
+    refused: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    lost_at: dt.datetime | None = None
+    filled_at: dt.datetime | None = None
+
+
+class Step(NamedTuple):
+    """A fault, and the share of the stream that is published when it comes."""
+
+    share: float
+    run: Callable[[], None]
+
+
+class Script:
+    """All faults of a run, over one local cloud."""
+
+    def __init__(
+        self,
+        cloud: LocalCloud,
+        relay: Relay,
+        good: dict[str, Files],
+        bad: dict[str, Files],
+        scale: Scale,
+        tell: Tell,
+    ) -> None:
+        self.report = Report()
+        self._cloud, self._relay, self._scale, self._tell = cloud, relay, scale, tell
+        self._good, self._bad = good, bad
+        self._blobs = GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
+
+    def steps(self) -> list[Step]:
+        """Return the faults in order; swaps and kills are spread over the whole stream."""
+        versions = list(self._good)[1:]  # the first one serves from the start
+        found = [Step((n + 0.5) / len(versions), lambda v=v: self.swap(v)) for n, v in enumerate(versions)]  # type: ignore[misc]
+        found += [Step((n + 0.7) / self._scale.kills, self.kill) for n in range(self._scale.kills)]
+        found += [Step((n + 0.9) / len(self._bad), lambda v=v: self.corrupt(v)) for n, v in enumerate(self._bad)]  # type: ignore[misc]
+        found += [Step(0.2, self.bigquery_refuses), Step(0.45, self.storage_is_away), Step(0.58, self.lose_history)]
+        if self._scale.retraining:
+            found.append(Step(0.8, self.retrain_on_a_full_disk))
+        return sorted(found, key=lambda step: step.share)
+
+    def begin(self) -> None:
+        """Let the first model serve."""
+        version = next(iter(self._good))
+        publish(self._blobs, version, self._good[version])
+        swap(self._blobs, standing(self._blobs), version, CAUSE)
+
+    def swap(self, version: str) -> None:
+        """Publish a version and let it serve."""
+        publish(self._blobs, version, self._good[version])
+        swap(self._blobs, standing(self._blobs), version, CAUSE)
+        self.report.swaps += 1
+        self._wait(lambda: self._logged("model swapped", "to", version), f"{version} to serve")
+        self._tell(f"{version} serves")
+
+    def kill(self) -> None:
+        """Kill the score function with -9; the cloud starts it again."""
+        self._cloud.functions["score"].kill()
+        self._tell("score function killed")
+
+    def corrupt(self, version: str) -> None:
+        """Put a broken bundle where the pointer leads, which no job would do, and see it refused; then go back."""
+        before = standing(self._blobs)
+        publish(self._blobs, version, self._bad[version])
+        try:
+            swap(self._blobs, before, version, CAUSE)
+        except BundleRefused:
+            pass
+        else:
+            self.report.problems.append(f"a job swapped to {version}")
+        generation = self._point(version, before.generation)
+        self._wait(lambda: self._logged("model refused", "version", version), f"{version} to be refused")
+        self.report.refused.add(version)
+        assert before.version
+        self._point(before.version, generation)
+        self._tell(f"{version} refused")
+
+    def bigquery_refuses(self) -> None:
+        """Let BigQuery refuse all, then answer slowly."""
+        with self._fault("BigQuery refuses", self._scale.refuses):
+            self._relay.refuses = True
+        self._relay.refuses = False
+        with self._fault("BigQuery is slow", self._scale.slow):
+            self._relay.delay = 1.0
+        self._relay.delay = 0.0
+
+    def storage_is_away(self) -> None:
+        """Stop Cloud Storage, and kill the function, which then has no model until it is back."""
+        self._cloud.storage_server.stop(grace=0)
+        with self._fault("Cloud Storage is away", self._scale.away):
+            pass
+        self._cloud.storage_server.start()
+        self._cloud.storage_server.wait_ready()
+
+    def lose_history(self) -> None:
+        """Restart the store of history empty, score without it for a while, and do what its operator does."""
+        store = self._cloud.state_server
+        store.stop(grace=0)
+        self.report.lost_at = _now()
+        time.sleep(1.0)
+        store.start()
+        store.wait_ready()
+        with self._fault("history is empty", self._scale.blind):
+            pass
+        self._job("replay", "tables", "--state", self._cloud.settings.state)
+        self.report.filled_at = _now()
+        self._tell("history is filled again")
+
+    def retrain_on_a_full_disk(self) -> None:
+        """Retrain where MLflow cannot store anything: that fails, and nothing is swapped."""
+        before = self._blobs.read(POINTER)
+        with full_disk(self._cloud.home / "mlflow" / "artifacts"):
+            done = self._start("retrain", "--as-of", END.isoformat(), "--promote", "always", "--trials", "1")
+        after = self._blobs.read(POINTER)
+        outcome = _outcome(done.stdout)
+        self._tell(f"retraining on a full disk: {outcome.get('reasons') or done.stderr[-300:]}")
+        if not (done.returncode == 1 and outcome.get("outcome") == "FAILED" and "MLflow" in str(outcome)):
+            self.report.problems.append(f"a retraining on a full disk ended with {done.returncode}: {outcome}")
+        if before != after:
+            self.report.problems.append("a retraining on a full disk moved the pointer")
+
+    def redrive(self) -> None:
+        """Publish again what has died, as an operator does after an outage."""
+        for topic in ("transactions", "feedback"):
+            outcome = self._job("redrive", topic)
+            if outcome["redriven"]:
+                self._tell(f"{outcome['redriven']} dead letters of {topic} redriven")
+
+    @contextmanager
+    def _fault(self, name: str, seconds: float) -> Iterator[None]:
+        self._tell(f"{name} for {seconds:g} s")
+        yield
+        time.sleep(seconds)
+        self._tell(f"{name}: over")
+
+    def _point(self, version: str, generation: int) -> int:
+        pointer = Pointer(version=version, swapped_at=_now().isoformat())
+        return self._blobs.write(POINTER, msgspec.json.encode(pointer), generation)
+
+    def _logged(self, message: str, name: str, value: str) -> bool:
+        lines = (self._cloud.home / "score.log").read_text(errors="replace").splitlines()
+        return any(f'"{message}"' in line and f'"{name}":"{value}"' in line for line in lines)
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        give_up = time.monotonic() + PATIENCE
+        while not condition():
+            if time.monotonic() > give_up:
+                raise Broken(f"waited in vain for {what}")
+            time.sleep(0.2)
+
+    def _job(self, name: str, *arguments: str) -> dict[str, Any]:
+        done = self._start(name, *arguments)
+        if done.returncode:
+            raise Broken(f"jobs.{name} ended with {done.returncode}: {done.stdout[-300:]} {done.stderr[-500:]}")
+        return _outcome(done.stdout)
+
+    def _start(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", f"jobs.{name}", *arguments],
+            env={**os.environ, **self._cloud.environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Mount a file system without room at `folder`. Raises Broken where that is not allowed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        raise Broken(
+            f"no file system can be mounted here ({mounted.stderr.strip()}); run as root or with --no-retrain"
+        )
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _outcome(printed: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(printed.strip().rpartition("\n")[2])
+    except ValueError:
+        return {}
+    return found
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)

@@ -1,0 +1,142 @@
+"""What is published: Pix and reports of the simulator, some late, some twice, and some that nobody can read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct
+
+from infra.local.simulator import SimulationConfig, simulate
+from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.transaction import EXAMPLE, decode_transaction
+from shared.errors import Malformed
+
+END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+PER_DAY, DAYS_MIN = 10_000, 8
+TWICE, LATE, SPOILT = 0.10, 0.05, 0.02
+LATEST_MINUTES = 30.0
+FRAUD_RATE = 0.03
+FIRST_SPOILT = 200
+"""The bytes of a message that are kept at most where it is cut off."""
+
+
+class Message(NamedTuple):
+    """A message and its topic."""
+
+    topic: str
+    data: bytes
+
+
+class Stream(NamedTuple):
+    """Messages in the order in which they are published, and what has to come of them.
+
+    `ids` are the transactions, `reports` how many distinct reports there are, `spoilt` the SHA-256 of each message
+    that cannot be read; each is published once.
+    """
+
+    messages: list[Message]
+    ids: set[str]
+    reports: int
+    spoilt: list[str]
+    twice: int
+    late: int
+
+
+class _Line(Struct):
+    topic: str
+    data: Raw
+
+
+class _When(Struct):
+    end_to_end_id: str
+    initiated_at: dt.datetime | None = None
+    reported_at: dt.datetime | None = None
+
+
+_line, _when = msgspec.json.Decoder(_Line).decode, msgspec.json.Decoder(_When).decode
+
+
+def stream(transactions: int, seed: int) -> Stream:
+    """Return a stream; the same arguments give the same bytes."""
+    chance = random.Random(seed)
+    placed: list[tuple[float, Message]] = []
+    ids: set[str] = set()
+    counts = {"reports": 0, "twice": 0, "late": 0}
+    for message, at, id_ in _simulated(transactions, seed):
+        late = message.topic == TRANSACTIONS and chance.random() < LATE
+        comes = at + (_minutes(chance) if late else 0.0)
+        placed.append((comes, message))
+        counts["late"] += late
+        if chance.random() < TWICE:
+            placed.append((comes + chance.choice([0.0, _minutes(chance)]), message))
+            counts["twice"] += message.topic == TRANSACTIONS
+        if message.topic == TRANSACTIONS:
+            ids.add(id_)
+        else:
+            counts["reports"] += 1
+    spoilt = [_spoilt(chance, number) for number in range(round(SPOILT * transactions))]
+    first, last = placed[0][0], max(at for at, _ in placed)
+    placed += [(chance.uniform(first, last), Message(TRANSACTIONS, data)) for data in spoilt]
+    placed.sort(key=lambda each: each[0])
+    digests = [hashlib.sha256(data).hexdigest() for data in spoilt]
+    return Stream(
+        [message for _, message in placed], ids, counts["reports"], digests, counts["twice"], counts["late"]
+    )
+
+
+def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, str]]:
+    config = SimulationConfig(
+        end=END,
+        transactions=transactions,
+        days=max(DAYS_MIN, transactions // PER_DAY),
+        seed=seed,
+        fraud_rate=FRAUD_RATE,
+        labels_until=END,
+    )
+    for text in simulate(config):
+        line = _line(text)
+        when = _when(line.data)
+        at = when.initiated_at or when.reported_at
+        assert at is not None
+        yield Message(line.topic, bytes(line.data)), at.timestamp(), when.end_to_end_id
+
+
+def _minutes(chance: random.Random) -> float:
+    return 60.0 * chance.uniform(1.0, LATEST_MINUTES)
+
+
+def _spoilt(chance: random.Random, number: int) -> bytes:
+    """Return a message that no decoder takes, unlike any other."""
+    while True:
+        data = chance.choice(_WAYS)(chance, number)
+        try:
+            decode_transaction(data)
+        except Malformed:
+            return data
+
+
+def _changed(number: int, **changes: Any) -> bytes:
+    return json.dumps({**json.loads(EXAMPLE), "n": number, **changes}).encode()
+
+
+_WAYS: list[Callable[[random.Random, int], bytes]] = [
+    lambda chance, number: b"%d" % number + chance.randbytes(40),
+    lambda chance, number: _changed(number)[: -chance.randrange(1, FIRST_SPOILT)] + b" %d" % number,
+    lambda _, number: _changed(number, amount="0.00"),
+    lambda _, number: _changed(number, amount=None),
+    lambda _, number: _changed(number, payer={"tax_id": "12345678909"}),
+    lambda _, number: _changed(number, end_to_end_id="E12345678202613401432a1b2c3d4e5f"),
+    lambda _, number: _changed(number, initiated_at="yesterday"),
+    lambda _, number: _changed(number, initiated_at="2999-01-01T00:00:00Z", amount=-1),
+    lambda _, number: _changed(number, device=[]),
+    lambda _, number: b'{"n":%d,"a":' % number + b'{"a":' * 2_000,
+    lambda _, number: _changed(number, note="x" * 70_000),
+]
+
+TOPICS = (TRANSACTIONS, FEEDBACK)
