@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +14,8 @@ from msgspec import Meta, Struct
 from shared.errors import Misconfigured
 
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
+PER_FRAUD = "legitimate_per_fraud"
+"""A parameter of every family, which scikit-learn does not know."""
 Amount = Annotated[float, Meta(ge=0.0)]
 Count = Annotated[int, Meta(ge=1)]
 Family = Literal["logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"]
@@ -54,6 +58,10 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):
     span_days_min: Annotated[float, Meta(gt=0.0)]
     frauds_min: Annotated[int, Meta(ge=2)]
 
+    def __post_init__(self) -> None:
+        if self.calibration + self.test >= 1:
+            raise ValueError("calibration and test leave no rows to train on")
+
 
 class Range(Struct, frozen=True, forbid_unknown_fields=True):
     """A range to search: between `low` and `high`, on a logarithmic scale if `log`, whole numbers if both are."""
@@ -61,6 +69,10 @@ class Range(Struct, frozen=True, forbid_unknown_fields=True):
     low: float
     high: float
     log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.log and self.low <= 0:
+            raise ValueError("a logarithmic scale begins above zero")
 
 
 class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,12 +82,15 @@ class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     scikit-learn's, every family has `legitimate_per_fraud`: so many legitimate rows are drawn for each fraud.
     """
 
-    name: str
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")]
     family: Family
     params: dict[str, Any] = {}
     search: dict[str, list[Any] | Range] = {}
 
     def __post_init__(self) -> None:
+        drawn = self.params.get(PER_FRAUD, 1)
+        if not isinstance(drawn, int | float) or drawn <= 0:
+            raise ValueError(f"{self.name}: {PER_FRAUD} is a number above zero")
         for name, space in self.search.items():
             if name not in self.params:
                 raise ValueError(f"{self.name}: params lack {name}, which is searched, so there is no first trial")
@@ -129,7 +144,7 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     `single_feature_max`.
     """
 
-    resamples: Count
+    resamples: Annotated[int, Meta(ge=100)]
     confidence: Share
     average_precision_margin: Annotated[float, Meta(ge=0.0)]
     calibration_margin: Annotated[float, Meta(ge=0.0)]
@@ -160,16 +175,30 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     costs: CostSpec
     alert_share: Share
     gate: GateSpec
-    seed: int = 0
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
 
     def __post_init__(self) -> None:
         if len({candidate.name for candidate in self.candidates}) < len(self.candidates):
             raise ValueError("two candidates have the same name")
+        if len(set(self.modes)) < len(self.modes):
+            raise ValueError("a mode is named twice")
 
 
 def load(path: Path) -> Config:
     """Return the configuration in a YAML file. Raises Misconfigured."""
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text("utf-8")), Config)
+        tree = yaml.safe_load(path.read_text("utf-8"))
+        if infinite := [name for name, value in _numbers(tree) if math.isinf(value)]:
+            raise Misconfigured(f"{path}: {infinite[0]} is infinite")
+        return msgspec.convert(tree, Config)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise Misconfigured(f"{path}: {error}") from error
+
+
+def _numbers(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the floats in nested mappings and lists, and where they stand."""
+    if isinstance(tree, float):
+        yield name, tree
+    elif isinstance(tree, dict | list):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _numbers(value, f"{name}.{key}" if name else str(key))

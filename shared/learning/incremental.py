@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
 
 from shared.learning.comparison import TRAINED_UNTIL
-from shared.learning.config import Config, Family
+from shared.learning.config import PER_FRAUD, Config, Family
 from shared.learning.dataset import Dataset
 from shared.learning.errors import NotFitted
 from shared.learning.families import FAMILIES, family_of
 from shared.learning.search import thinned
-from shared.learning.train import PER_FRAUD, Labelled, fitting, sampled
+from shared.learning.train import Labelled, fitting, sampled
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 

@@ -15,12 +15,10 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from shared.errors import Misconfigured
-from shared.learning.config import Family
+from shared.learning.config import PER_FRAUD, Family
 from shared.learning.errors import NotFitted
 from shared.learning.families import FAMILIES
 from shared.learning.split import DAY
-
-PER_FRAUD = "legitimate_per_fraud"
 
 
 class Labelled(NamedTuple):

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from jobs import retrain
+from shared.errors import Misconfigured
+from shared.learning.config import load
+
+SHIPPED = Path(retrain.__file__).with_name("config.yaml")
+LINEAR = {"name": "linear", "family": "logistic_regression", "params": {"C": 1.0}}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    tree = copy.deepcopy(yaml.safe_load(SHIPPED.read_text("utf-8")))
+    *above, last = path.split(".")
+    part = tree
+    for name in above:
+        part = part[name]
+    part[last] = value
+    return tree
+
+
+def test_what_is_shipped_is_valid() -> None:
+    assert len(load(SHIPPED).candidates) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("split.test", 0.9, "no rows to train on"),
+        ("gate.resamples", 1, "resamples"),
+        ("gate.confidence", 95, "confidence"),
+        ("gate.unheard_of", 1, "unheard_of"),
+        ("costs.review", -1, "review"),
+        ("costs.review", float("inf"), "infinite"),
+        ("trigger.psi_max", float("inf"), "infinite"),
+        ("half_life_days", float("nan"), "half_life_days"),
+        ("seed", -1, "seed"),
+        ("modes", ["full", "full"], "twice"),
+        ("candidates", [], "candidates"),
+        ("candidates", [LINEAR, LINEAR], "same name"),
+        ("candidates", [LINEAR | {"name": "a*b"}], "name"),
+        ("candidates", [LINEAR | {"search": {"C": {"low": 0, "high": 2, "log": True}}}], "above zero"),
+        ("candidates", [LINEAR | {"search": {"C": {"low": 2, "high": 1}}}], "not among those"),
+        ("candidates", [LINEAR | {"search": {"C": []}}], "not among those"),
+        ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": 0}}], "legitimate_per_fraud"),
+        ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": "many"}}], "legitimate_per_fraud"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_read_and_says_what_it_is(
+    tmp_path, path, value, said
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(changed(path, value)), "utf-8")
+    with pytest.raises(Misconfigured, match=said):
+        load(file)
