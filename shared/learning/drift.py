@@ -5,6 +5,10 @@ shares a of the recent rows and e of the reference. Below 0.1 is usually read as
 Source: Siddiqi, Credit Risk Scorecards, Wiley, 2006. The bins are those of the champion's profile, between its
 deciles, and what is missing is a bin of its own.
 
+What the clock tells is left out, since a day has one weekday and the reference has all. So is the time since
+something was first seen, which grows as long as history does: the reference is older than the labels take to mature,
+so each new champion would be found to have drifted at once, and training could not mend it.
+
 A sample is read, and not counted in SQL: by chance alone the index is about (bins - 1) (1/n + 1/m) for n recent and m
 reference rows (Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model
 Validation, 2020), so 0.0002 for SAMPLE rows, and a second definition of the bins is not needed.
@@ -29,6 +33,7 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import BundleRefused
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Exports, Queries
+from shared.learning.profile import DECIMALS
 from shared.ports import Blobs
 from shared.scoring.bundle import path
 
@@ -37,6 +42,8 @@ SAMPLE = 100_000
 ROWS_MIN = 1_000
 _LISTED = 5
 _FLOOR = 1e-4  # an empty bin counts as this share, as its logarithm is infinite
+_CLOCK = frozenset({"hour", "weekday", "night"})
+_SINCE_FIRST = "_since_first"
 _ROUNDING = 1e-5  # relative; equal scores that differ by rounding belong in one bin
 
 
@@ -66,7 +73,7 @@ class Traffic(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """How far the recent rows are from the reference; `psi` is of the score and of each feature, largest first.
+    """How far recent rows are from the reference; `psi` is of the score and each feature compared, largest first.
 
     The score is left out if the champion has not scored enough rows yet.
     """
@@ -96,7 +103,7 @@ class Recent(NamedTuple):
 
 def measure(recent: Recent, blobs: Blobs, version: str, rows_min: int = ROWS_MIN, sample: int = SAMPLE) -> Drift:
     """Compare recent rows with the profile of `version`. Raises NothingToDo, BundleRefused, Unavailable."""
-    profile = read_profile(blobs, version)
+    profile = comparable(read_profile(blobs, version))
     traffic = read_traffic(recent)
     if traffic.with_history < rows_min:
         raise NothingToDo(f"{traffic.with_history:,} of {rows_min:,} rows that drift is measured on")
@@ -114,6 +121,16 @@ def read_profile(blobs: Blobs, version: str) -> Profile:
         return msgspec.json.decode(blob.data if blob else b"", type=Profile)
     except msgspec.MsgspecError as error:
         raise BundleRefused(f"{version}: profile.json cannot be read: {error}") from error
+
+
+def comparable(profile: Profile) -> Profile:
+    """Return a profile without the features that differ between any two periods."""
+    kept = {
+        name: described
+        for name, described in profile.features.items()
+        if name not in _CLOCK and not name.endswith(_SINCE_FIRST)
+    }
+    return Profile(kept, profile.score)
 
 
 def read_traffic(recent: Recent) -> Traffic:
@@ -147,7 +164,7 @@ def compare(files: Sequence[Path], profile: Profile, version: str, rows_min: int
     sources = [pq.ParquetFile(file) for file in files]
     try:
         psi = {
-            name: stability_index(described, _column(sources, FEATURE_PREFIX + name))
+            name: stability_index(described, _column(sources, FEATURE_PREFIX + name).round(DECIMALS))
             for name, described in profile.features.items()
         }
         own = np.concatenate([_texts(source, "model_version") for source in sources]) == version

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+DECIMALS = 3
+"""Features are told apart to so many: counters fade and never reach zero, but 1e-30 is no less than 1e-20."""
 _DECILES = np.linspace(0.1, 0.9, 9)
 
 
@@ -16,15 +18,16 @@ def reference_profile(
     features: NDArray[np.float32], names: Sequence[str], scores: NDArray[np.float64]
 ) -> dict[str, Any]:
     """Return the profile of features [n, F] and calibrated scores [n], ready for JSON."""
-    columns = {name: describe(features[:, j]) for j, name in enumerate(names)}
+    columns = {name: describe(features[:, j], DECIMALS) for j, name in enumerate(names)}
     return {"features": columns, "score": describe(scores)}
 
 
-def describe(column: NDArray[Any]) -> dict[str, Any]:
+def describe(column: NDArray[Any], decimals: int | None = None) -> dict[str, Any]:
     """Return count, share missing, moments, quantiles and a histogram between deciles.
 
-    `counts` has one entry more than `edges`: values up to the first edge, between edges, above the last. `median` is
-    None if the value is usually missing, as an explanation then compares with "missing".
+    `counts` has one entry more than `edges`: values up to the first edge, between edges, above the last; `decimals`
+    says to how many the values of this histogram are rounded. `median` is None if the value is usually missing, as
+    an explanation then compares with "missing".
 
     >>> describe(np.array([1.0, 2.0, np.nan]))["missing"]
     0.3333333333333333
@@ -35,8 +38,9 @@ def describe(column: NDArray[Any]) -> dict[str, Any]:
     if not len(present):
         return summary | {"mean": None, "std": None, "median": None, "quantiles": {}, "edges": [], "counts": []}
     quantiles = np.quantile(present, _QUANTILES).tolist()
-    edges = np.unique(np.quantile(present, _DECILES))
-    places = np.searchsorted(present, edges, side="right")
+    told = present if decimals is None else present.round(decimals)
+    edges = np.unique(np.quantile(told, _DECILES))
+    places = np.searchsorted(told, edges, side="right")
     return summary | {
         "mean": float(present.mean()),
         "std": float(present.std()),

@@ -13,9 +13,9 @@ from shared.adapters.memory import MemoryBlobs
 from shared.adapters.memory_learning import MemoryExports, MemoryQueries
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import BundleRefused
-from shared.learning.drift import Described, Recent, measure, stability_index
+from shared.learning.drift import Described, Profile, Recent, comparable, measure, stability_index
 from shared.learning.errors import NothingToDo
-from shared.learning.profile import describe
+from shared.learning.profile import describe, reference_profile
 from shared.scoring.bundle import path
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -47,6 +47,12 @@ def test_samples_of_one_distribution_are_stable_and_a_shift_or_what_goes_missing
     assert stability_index(reference, recent + 0.6) > 0.25
     gone = np.where(rng.random(50_000) < 0.3, np.nan, recent)
     assert stability_index(reference, gone) > 0.25
+
+
+def test_clock_and_time_since_first_seen_are_not_compared_as_they_differ_between_any_two_periods() -> None:
+    one = Described(0.0, [1.0], [5, 5])
+    names = ("amount", "hour", "weekday", "night", "payer_since_first", "payer_since_sent")
+    assert list(comparable(Profile(dict.fromkeys(names, one), one)).features) == ["amount", "payer_since_sent"]
 
 
 class Shop:
@@ -113,3 +119,15 @@ def test_a_champion_without_a_profile_is_refused() -> None:
     shop.blobs.objects.clear()
     with pytest.raises(BundleRefused):
         shop.measure()
+
+
+def test_a_counter_that_fades_further_has_not_drifted_and_one_that_rises_has() -> None:
+    rng = np.random.default_rng(0)
+    count = np.where(rng.random(4_000) < 0.8, 0.0, rng.integers(1, 9, 4_000))
+    faded = np.column_stack([count + 2.0 ** -rng.uniform(20, 60, 4_000)])
+    for rise, drifted in ((0.0, False), (1.0, True)):
+        shop = Shop()
+        profile = reference_profile(faded.astype(np.float32), ["a"], np.full(4_000, 0.5))
+        shop.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 1)
+        shop.table = shop.table.set_column(2, FEATURE_PREFIX + "a", pa.array(count + 2.0**-90 + rise))
+        assert ("a" in shop.measure().above(0.25)) is drifted
