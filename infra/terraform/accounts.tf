@@ -3,7 +3,7 @@
 
 resource "google_service_account" "parts" {
   for_each = {
-    build    = "Builds images and pushes them"
+    check    = "Checks what is proposed, and may do nothing but log"
     drift    = "Job: measures drift"
     label    = "Function: stores reports"
     mlflow   = "Serves MLflow"
@@ -39,8 +39,8 @@ resource "google_project_iam_member" "metrics" {
   member  = google_service_account.parts[each.key].member
 }
 
-resource "google_project_iam_member" "build_logs" {
+resource "google_project_iam_member" "check_logs" {
   project = var.project_id
   role    = "roles/logging.logWriter"
-  member  = google_service_account.parts["build"].member
+  member  = google_service_account.parts["check"].member
 }

@@ -47,6 +47,7 @@ resource "google_project_service" "apis" {
     "memorystore.googleapis.com",
     "monitoring.googleapis.com",
     "networkconnectivity.googleapis.com",
+    "ondemandscanning.googleapis.com",
     "pubsub.googleapis.com",
     "run.googleapis.com",
     "secretmanager.googleapis.com",

@@ -152,3 +152,45 @@ resource "google_service_account_iam_member" "push_tokens" {
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = local.agents.pubsub
 }
+
+# What a deployment sends to a revision of the score function before that gets traffic. Where no revision has the tag,
+# messages find nobody and are gone after ten minutes.
+
+resource "google_pubsub_topic" "smoke" {
+  name         = "pix-smoke"
+  kms_key_name = var.kms_key
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+    enforce_in_transit          = var.publish_in_region_only
+  }
+
+  depends_on = [google_project_service.apis]
+}
+
+resource "google_pubsub_subscription" "smoke" {
+  name                       = google_pubsub_topic.smoke.name
+  topic                      = google_pubsub_topic.smoke.id
+  ack_deadline_seconds       = var.ack_deadline_seconds
+  message_retention_duration = "600s"
+
+  expiration_policy {
+    ttl = ""
+  }
+
+  push_config {
+    push_endpoint = replace(google_cloud_run_v2_service.functions["score"].uri, "https://", "https://candidate---")
+
+    oidc_token {
+      service_account_email = google_service_account.parts["push"].email
+      audience              = google_cloud_run_v2_service.functions["score"].uri # a tag has no audience of its own
+    }
+  }
+
+  retry_policy {
+    minimum_backoff = "1s"
+    maximum_backoff = "10s"
+  }
+
+  depends_on = [google_cloud_run_v2_service_iam_member.push]
+}

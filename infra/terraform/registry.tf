@@ -1,4 +1,4 @@
-# Images of functions and jobs. The pipeline builds and pushes them as pix-build.
+# Images of functions and jobs. The pipeline pushes them to staging, and copies them from there to production.
 
 locals {
   registry = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
@@ -34,9 +34,11 @@ resource "google_artifact_registry_repository" "images" {
   depends_on = [google_project_service.apis]
 }
 
-resource "google_artifact_registry_repository_iam_member" "build" {
+resource "google_artifact_registry_repository_iam_member" "readers" {
+  for_each = toset(var.image_readers)
+
   repository = google_artifact_registry_repository.images.name
   location   = var.region
-  role       = "roles/artifactregistry.writer"
-  member     = google_service_account.parts["build"].member
+  role       = "roles/artifactregistry.reader"
+  member     = each.key
 }

@@ -69,6 +69,17 @@ variable "analysts" {
   default     = []
 }
 
+variable "base_digest" {
+  description = "Digest of the image that jobs/Dockerfile builds upon, sha256:...; renewing it is how the image is patched."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.base_digest == null || can(regex("^sha256:[0-9a-f]{64}$", var.base_digest))
+    error_message = "A digest is sha256: and 64 hexadecimal digits."
+  }
+}
+
 variable "billing_account" {
   description = "Billing account to make a budget in; null makes none."
   type        = string
@@ -87,6 +98,17 @@ variable "budget_currency" {
   default     = "BRL"
 }
 
+variable "builder" {
+  description = "Builder of Google's buildpacks by digest, gcr.io/buildpacks/builder@sha256:..., that makes the images of the functions."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.builder == null || can(regex("@sha256:[0-9a-f]{64}$", var.builder))
+    error_message = "Name the builder by its digest."
+  }
+}
+
 variable "dead_letter_retention" {
   description = "How long dead letters are kept for a person to look at; they hold personal data in clear."
   type        = string
@@ -97,6 +119,12 @@ variable "deletion_protection" {
   description = "Refuse to destroy what holds data or serves. False only where an environment may vanish."
   type        = bool
   default     = true
+}
+
+variable "deploy_account" {
+  description = "Address of the account by which the pipeline deploys. Who makes the project makes it and gives it its rights, as it makes all that is here; it is needed where there is a repository."
+  type        = string
+  default     = null
 }
 
 variable "drift_resources" {
@@ -146,6 +174,12 @@ variable "hmac_key_version" {
   description = "Raise to make a new key behind the pseudonyms. All history starts anew with it."
   type        = number
   default     = 1
+}
+
+variable "image_readers" {
+  description = "Members that may read images: in staging, the account that deploys to production."
+  type        = list(string)
+  default     = []
 }
 
 variable "image_retention_days" {
@@ -293,6 +327,12 @@ variable "project_id" {
   type        = string
 }
 
+variable "promote_from" {
+  description = "In production, the registry of staging, REGION-docker.pkg.dev/PROJECT/pix, that images are taken from."
+  type        = string
+  default     = null
+}
+
 variable "publish_in_region_only" {
   description = "Refuse what is published by way of another region. Messages are stored in this region only in any case; publishers then have to use its endpoint."
   type        = bool
@@ -319,6 +359,24 @@ variable "region" {
   description = "Region of everything, also of what is stored."
   type        = string
   default     = "southamerica-east1"
+}
+
+variable "repository" {
+  description = "Repository that the pipeline is started by, as Cloud Build has connected it: projects/.../locations/.../connections/.../repositories/...; null makes no triggers."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.repository == null || var.deploy_account != null
+    error_message = "A pipeline needs a deploy_account."
+  }
+
+  validation {
+    condition = var.repository == null || (
+      var.environment == "production" ? var.promote_from != null : var.base_digest != null && var.builder != null
+    )
+    error_message = "A pipeline needs a base_digest and a builder in staging, and in production promote_from."
+  }
 }
 
 variable "retire_schedule" {

@@ -16,8 +16,16 @@ from shared.settings import Settings
 from tests.infra.evaluation import Refused, evaluate
 
 KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"
+DIGEST = f"sha256:{'b' * 64}"
+CONNECTED = {
+    "deploy_account": "deploy@my-bank-pix-staging.iam.gserviceaccount.com",
+    "repository": "projects/p/locations/southamerica-east1/connections/c/repositories/r",
+}
 OTHERWISE = {
+    **CONNECTED,
+    "base_digest": DIGEST,
     "billing_account": None,
+    "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
     "kms_key": KEY,
     "notification_channels": ["projects/p/notificationChannels/1"],
     "settings": {"PIX_BATCH_MAX": "512"},
@@ -89,6 +97,45 @@ def test_each_topic_is_pushed_to_its_function_and_its_dead_letters_are_kept(depl
     assert [each["expiration_policy"] for each in (push, kept)] == [[{"ttl": ""}]] * 2
 
 
+def test_a_smoke_test_reaches_the_revision_with_the_tag_by_a_token_for_the_service(deployed):
+    smoke = deployed["google_pubsub_subscription.smoke"]
+    uri = deployed["google_cloud_run_v2_service.functions"]["score"]["uri"]
+    assert smoke["topic"] == deployed["google_pubsub_topic.smoke"]["id"]
+    (config,) = smoke["push_config"]
+    assert config["oidc_token"][0]["audience"] == uri
+    assert config["push_endpoint"] == uri.replace("https://", "https://candidate---")
+
+
+def test_without_a_repository_there_are_no_triggers(deployed):
+    assert deployed["google_cloudbuild_trigger.pipeline"] == {}
+
+
+def test_in_staging_proposals_are_checked_by_an_account_without_rights_and_main_is_deployed(deployed_otherwise):
+    triggers = deployed_otherwise["google_cloudbuild_trigger.pipeline"]
+    check, deploy = triggers["pix-check"], triggers["pix-deploy"]
+    assert check["filename"] == "cloudbuild.checks.yaml"
+    assert check["service_account"] == deployed_otherwise["google_service_account.parts"]["check"]["id"]
+    assert check["repository_event_config"][0]["pull_request"][0]["branch"] == "^main$"
+    assert "push" not in check["repository_event_config"][0] or not check["repository_event_config"][0]["push"]
+    assert (deploy["filename"], deploy["repository_event_config"][0]["push"][0]["branch"]) == (
+        "cloudbuild.yaml",
+        "^main$",
+    )
+    assert deploy["service_account"].endswith(f"/serviceAccounts/{CONNECTED['deploy_account']}")
+    assert deploy["substitutions"]["_BASE_DIGEST"] == DIGEST
+
+
+def test_in_production_a_tag_is_deployed_once_it_is_approved(terraform, tmp_path):
+    registry = "southamerica-east1-docker.pkg.dev/my-bank-pix-staging/pix"
+    production = {**CONNECTED, "environment": "production", "promote_from": registry}
+    deployed = evaluate(terraform, tmp_path, production)
+    (trigger,) = deployed["google_cloudbuild_trigger.pipeline"].values()
+    assert trigger["filename"] == "cloudbuild.production.yaml"
+    assert trigger["repository_event_config"][0]["push"][0]["tag"] == "^v[0-9].*$"
+    assert trigger["approval_config"][0]["approval_required"] is True
+    assert trigger["substitutions"]["_FROM_REGISTRY"] == registry
+
+
 @pytest.mark.parametrize("view", tables.views("my-bank-pix-staging", "pix", 87.0), ids=lambda view: view.name)
 def test_a_view_reads_as_the_code_has_it(deployed, view):
     found = deployed["google_bigquery_table.views"][view.name]
@@ -145,6 +192,7 @@ def test_a_given_key_encrypts_whatever_can_be_encrypted_with_one(deployed_otherw
         "google_cloud_run_v2_service.mlflow",
         "google_memorystore_instance.history",
         "google_pubsub_topic.dead",
+        "google_pubsub_topic.smoke",
         "google_pubsub_topic.topics",
         "google_secret_manager_secret.secrets",
         "google_sql_database_instance.mlflow",
@@ -164,6 +212,7 @@ def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
         "function_images": {"label": by_tag, "score": by_tag},
         "jobs_image": "southamerica-east1-docker.pkg.dev/p/pix/jobs:latest",
         "partition_expiry_days": {"score_events": 30},
+        "builder": "gcr.io/buildpacks/builder:latest",
         "publishers": {"pix-transactions": ["allUsers"]},
         "settings": {"PIX_HMAC_KEY": "x"},
     }
@@ -174,7 +223,19 @@ def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
         "functions by their digests",
         "jobs by its digest",
         "more than 180 days",
+        "the builder by its digest",
         "Nothing here is public",
         "Only the settings listed",
     ):
         assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("lacking", "reason"),
+    [("deploy_account", "needs a deploy_account"), ("builder", "needs a base_digest and a builder")],
+)
+def test_a_pipeline_without_what_it_needs_is_refused(terraform, tmp_path, lacking, reason):
+    given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"]}
+    with pytest.raises(Refused) as refused:
+        evaluate(terraform, tmp_path, {name: value for name, value in given.items() if name != lacking})
+    assert reason in re.sub(r"\s*│?\s+", " ", str(refused.value))

@@ -13,10 +13,7 @@ PUBSUB, TRANSFERS, GIVEN = "Pub/Sub's agent", "BigQuery's agent of transfers", "
 
 # By part: each role with the kind of resource that it is given on.
 ALLOWED = {
-    "build": {
-        "roles/artifactregistry.writer on artifact_registry_repository",
-        "roles/logging.logWriter on project",
-    },
+    "check": {"roles/logging.logWriter on project"},
     "drift": {
         "roles/bigquery.dataViewer on bigquery_dataset",
         "roles/bigquery.jobUser on project",
@@ -75,6 +72,7 @@ ALLOWED = {
     },
     TRANSFERS: {"roles/iam.serviceAccountTokenCreator on service_account"},
     GIVEN: {
+        "roles/artifactregistry.reader on artifact_registry_repository",
         "roles/bigquery.dataViewer on bigquery_dataset",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.publisher on pubsub_topic",

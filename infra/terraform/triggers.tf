@@ -1,0 +1,79 @@
+# What starts the pipeline, where `repository` names a repository that Cloud Build is connected to: in staging a pull
+# request is checked and main is deployed; in production a tag is deployed once somebody has approved it.
+
+locals {
+  deploy_substitutions = { _REGION = var.region }
+  all_triggers = {
+    staging = {
+      pix-check = {
+        file          = "cloudbuild.checks.yaml"
+        pull_request  = "^main$"
+        branch        = null
+        tag           = null
+        account       = google_service_account.parts["check"].id
+        substitutions = {}
+      }
+      pix-deploy = {
+        file         = "cloudbuild.yaml"
+        pull_request = null
+        branch       = "^main$"
+        tag          = null
+        account      = local.deploy_account
+        substitutions = merge(local.deploy_substitutions, {
+          _BASE_DIGEST = var.base_digest
+          _BUILDER     = var.builder
+        })
+      }
+    }
+    production = {
+      pix-deploy = {
+        file          = "cloudbuild.production.yaml"
+        pull_request  = null
+        branch        = null
+        tag           = "^v[0-9].*$"
+        account       = local.deploy_account
+        substitutions = merge(local.deploy_substitutions, { _FROM_REGISTRY = var.promote_from })
+      }
+    }
+  }
+
+  deploy_account = var.deploy_account == null ? null : "projects/${var.project_id}/serviceAccounts/${var.deploy_account}"
+  triggers       = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
+}
+
+resource "google_cloudbuild_trigger" "pipeline" {
+  for_each = local.triggers
+
+  name            = each.key
+  description     = each.value.file
+  location        = var.region
+  filename        = each.value.file
+  service_account = each.value.account
+  substitutions   = each.value.substitutions
+
+  repository_event_config {
+    repository = var.repository
+
+    dynamic "pull_request" {
+      for_each = each.value.pull_request == null ? [] : [each.value.pull_request]
+      content {
+        branch          = pull_request.value
+        comment_control = "COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY" # what a stranger proposes does not run by itself
+      }
+    }
+
+    dynamic "push" {
+      for_each = each.value.pull_request == null ? [each.value] : []
+      content {
+        branch = push.value.branch
+        tag    = push.value.tag
+      }
+    }
+  }
+
+  approval_config {
+    approval_required = each.value.tag != null
+  }
+
+  depends_on = [google_project_service.apis]
+}

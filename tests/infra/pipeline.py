@@ -1,0 +1,105 @@
+"""Run the steps of a Cloud Build file here, with stand-ins for the tools that would reach the cloud.
+
+A stand-in notes its arguments, and answers by what the test has it say. The shell scripts between them are real.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from infra.stage import ROOT
+
+FILES = ("cloudbuild.yaml", "cloudbuild.checks.yaml", "cloudbuild.production.yaml")
+GIVEN = {"PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}
+"""Substitutions that Cloud Build itself makes."""
+DIGEST = f"sha256:{'a' * 64}"
+BY_TRIGGER = {
+    "_BASE_DIGEST": DIGEST,
+    "_BUILDER": f"gcr.io/buildpacks/builder@{DIGEST}",
+    "_FROM_REGISTRY": "southamerica-east1-docker.pkg.dev/staging/pix",
+}
+ENTRYPOINTS = {"buildpacksio/pack": "pack"}
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\$)|([A-Z_]\w*))")
+_STAND_IN = """#!/bin/sh
+echo "$(basename "$0")" "$@" >>"$CALLS"
+{answers}
+"""
+
+
+class Ran(NamedTuple):
+    """What came of a build: the id of the step that failed it, None if none did; and what was called, in order."""
+
+    failed: str | None
+    calls: list[str]
+    said: str
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return a file of the pipeline."""
+    return yaml.safe_load((ROOT / name).read_text("utf-8"))
+
+
+def substitutions(build: Mapping[str, Any]) -> dict[str, str]:
+    """Return every substitution with the value that it has when a trigger starts the build."""
+    own = {name: value or BY_TRIGGER[name] for name, value in build.get("substitutions", {}).items()}
+    return {**GIVEN, **own}
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a text as Cloud Build fills it in. Raises KeyError for a name that it does not know.
+
+    >>> filled("$_A-${_A} $$HOME", {"_A": "x"})
+    'x-x $HOME'
+    """
+    return _VARIABLE.sub(lambda found: "$" if found[2] else values[found[1] or found[3]], text)
+
+
+def run(name: str, folder: Path, answers: Mapping[str, str], only: set[str] | None = None) -> Ran:
+    """Run a build in `folder`, which is made; `answers` are shell cases of the stand-in for each tool."""
+    calls = folder / "calls"
+    build, environment = read(name), _workspace(folder, calls, answers)
+    values = substitutions(build)
+    for setting in build["options"].get("env", []):
+        variable, _, value = filled(setting, values).partition("=")
+        environment[variable] = value
+    failed, said = None, ""
+    for step in build["steps"]:
+        if only and step["id"] not in only:
+            continue
+        tool = step.get("entrypoint") or ENTRYPOINTS[step["name"].rpartition(":")[0]]
+        command = [tool, *(filled(each, values) for each in step.get("args", []))]
+        done = subprocess.run(
+            command, cwd=folder / "workspace", env=environment, capture_output=True, text=True, check=False
+        )
+        said += done.stdout + done.stderr
+        if done.returncode and not step.get("allowFailure"):
+            failed = step["id"]
+            break
+    return Ran(failed, calls.read_text("utf-8").splitlines() if calls.exists() else [], said)
+
+
+def _workspace(folder: Path, calls: Path, answers: Mapping[str, str]) -> dict[str, str]:
+    """Make the working copy and the stand-ins; return the environment in which they are found."""
+    workspace, tools = folder / "workspace", folder / "tools"
+    shutil.copytree(ROOT / "infra", workspace / "infra", ignore=shutil.ignore_patterns("__pycache__", "local"))
+    tools.mkdir()
+    for tool in ("gcloud", "terraform", "docker", "pack", "crane", "make", "python"):
+        _executable(tools / tool, answers.get(tool, ""))
+    _executable(workspace / ".venv" / "bin" / "python", answers.get(".venv", ""))
+    _executable(workspace / ".ci" / "run", "")
+    _executable(tools / "cp", "")  # of the binary of Terraform
+    return {"PATH": f"{tools}:{os.environ['PATH']}", "CALLS": str(calls)}
+
+
+def _executable(path: Path, answers: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_STAND_IN.format(answers=answers), "utf-8")
+    path.chmod(0o755)

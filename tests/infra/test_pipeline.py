@@ -1,0 +1,251 @@
+"""The pipeline, dry: what it would do, in which order, and what becomes of it when a step fails."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from infra import migrate, smoke
+from infra.stage import FUNCTIONS, ROOT
+from tests.infra.configuration import Configuration, arguments, plain
+from tests.infra.pipeline import BY_TRIGGER, DIGEST, FILES, GIVEN, filled, read, run, substitutions
+
+TERRAFORM = Configuration.read()
+SCRIPTS = sorted((ROOT / "infra" / "deploy").glob("*.sh"))
+REGISTRY = "southamerica-east1-docker.pkg.dev/bank/pix"
+
+# gcloud of a project in which both functions serve, from the revision that was ready last, and a new one was made.
+GCLOUD = f"""case "$*" in
+  "artifacts docker images describe"*) echo "${{5%:*}}@{DIGEST}" ;;
+  "artifacts docker images scan"*) echo "scan-of-$5" ;;
+  "artifacts docker images list-vulnerabilities"*) echo "$CRITICAL" ;;
+  "run services list"*) printf '%s\\n' $THERE ;;
+  *"--format=value(spec.traffic.latestRevision)") echo "$LATEST" ;;
+  *"--format=value(status.latestReadyRevisionName)") echo "$4-old" ;;
+  *"--format=value(status.latestCreatedRevisionName)") echo "$4-new" ;;
+  "storage objects describe"*) [ "$MODEL" ] || exit 1 ;;
+esac
+"""
+
+
+def gcloud(critical: str = "", latest: str = "", model: str = "yes", there: str = "pix-label pix-score") -> str:
+    return f"CRITICAL={critical!r} LATEST={latest!r} MODEL={model!r} THERE={there!r}\n{GCLOUD}"
+
+
+def python(smoke_passes: bool = True, migrates: bool = True) -> str:
+    cases = [("infra.smoke", smoke_passes), ("infra.migrate", migrates)]
+    return "".join(f'case "$*" in *{module}*) exit {0 if passes else 1} ;; esac\n' for module, passes in cases)
+
+
+def traffic(calls: list[str]) -> list[str]:
+    """Return which revisions were given traffic."""
+    return [found[1] for call in calls if (found := re.search(r"--to-revisions=(\S+)=100", call))]
+
+
+def position(calls: list[str], pattern: str) -> int:
+    return next(at for at, call in enumerate(calls) if re.search(pattern, call))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_image_is_of_an_exact_version_and_every_step_has_a_name_of_its_own(name):
+    steps = read(name)["steps"]
+    for step in steps:
+        assert re.search(r":v?\d+\.\d+\.\d+(-[\w-]+)?$", step["name"]), step["name"]
+    assert len({step["id"] for step in steps}) == len(steps)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_substitution_is_used_and_every_one_that_is_used_has_a_value(name):
+    build = read(name)
+    text = json.dumps({key: value for key, value in build.items() if key != "substitutions"})
+    used = set(re.findall(r"(?<!\$)\$\{?([A-Z_][A-Z_0-9]*)\}?", text)) - set(GIVEN)
+    assert used == set(build.get("substitutions", {}))
+    filled(text, substitutions(build))
+
+
+def test_what_a_trigger_gives_is_what_its_file_has_no_value_for():
+    environments = arguments(TERRAFORM.local("all_triggers"))
+    everywhere = set(arguments(TERRAFORM.local("deploy_substitutions")))
+    for environment in environments.values():
+        for trigger in arguments(environment).values():
+            build = read(plain(trigger["file"]))
+            given = set(re.findall(r"\b_[A-Z_]+\b", str(trigger["substitutions"])))
+            lacking = {key for key, value in build.get("substitutions", {}).items() if not value}
+            assert lacking <= set(BY_TRIGGER)
+            assert given - everywhere == lacking, trigger["file"]
+
+
+def test_each_environment_is_started_by_what_belongs_to_it():
+    staging, production = (arguments(TERRAFORM.local("all_triggers")[name]) for name in ("staging", "production"))
+    assert {plain(each["file"]) for each in (*staging.values(), *production.values())} == set(FILES)
+    (tagged,) = production.values()
+    assert plain(tagged["tag"]).startswith("^v")
+    approval = TERRAFORM.resource("google_cloudbuild_trigger", "pipeline")["approval_config"][0]
+    assert approval["approval_required"] == "${each.value.tag != null}"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_is_sound_and_stops_at_the_first_fault(script):
+    for shell in filter(None, map(shutil.which, ("sh", "bash", "busybox"))):
+        command = [shell, "sh"] if shell.endswith("busybox") else [shell]
+        subprocess.run([*command, "-n", str(script)], check=True)
+    if script.name != "names.sh":
+        assert "\nset -eu\n" in script.read_text("utf-8")
+
+
+def test_every_script_is_run_by_the_pipeline_or_by_another():
+    told = "".join((ROOT / name).read_text("utf-8") for name in FILES) + "".join(
+        path.read_text("utf-8") for path in SCRIPTS
+    )
+    for script in SCRIPTS:
+        assert f"infra/deploy/{script.name}" in told
+
+
+def test_what_scripts_name_is_made_by_terraform_and_known_to_the_code():
+    text = "".join(path.read_text("utf-8") for path in SCRIPTS)
+    names = re.search(r'SERVICES="(.*)"\nTRIED=(\S+)\nTAG=(\S+)', text)
+    assert set(names[1].split()) == {f"pix-{name}" for name in FUNCTIONS}
+    assert plain(TERRAFORM.resource("google_cloud_run_v2_service", "functions")["name"]) == "pix-${each.key}"
+    subscription = TERRAFORM.resource("google_pubsub_subscription", "smoke")
+    endpoint = subscription["push_config"][0]["push_endpoint"]
+    assert f"https://{names[3]}---" in endpoint
+    assert f'functions["{names[2].removeprefix("pix-")}"]' in endpoint
+    (topic,) = re.findall(r"--topic (\S+)", text)
+    assert plain(TERRAFORM.resource("google_pubsub_topic", "smoke")["name"]) == topic
+    assert plain(TERRAFORM.resource("google_artifact_registry_repository", "images")["repository_id"]) == "pix"
+    assert (
+        plain(TERRAFORM.resource("google_storage_bucket", "buckets")["name"]) == "${var.project_id}-pix-${each.key}"
+    )
+    assert "gs://$PROJECT-pix-models/models/current.json" in text
+    for module in (smoke, migrate):
+        assert f"-m {module.__name__}" in text
+
+
+def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_traffic(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python()})
+    assert ran.failed is None, ran.said
+    order = [
+        r"^run$",
+        r"^make audit",
+        r"^python -m infra.stage score build/score$",
+        r"^docker build .*DIGEST=sha256:",
+        rf"^pack build {REGISTRY}/score:c0ffee .*GOOGLE_FUNCTION_TARGET=score",
+        rf"^pack build {REGISTRY}/label:c0ffee .*GOOGLE_FUNCTION_TARGET=label",
+        r"^gcloud artifacts docker images scan .*/jobs:c0ffee",
+        r"^docker push .*/jobs:c0ffee",
+        r"^python -m infra.migrate$",
+        r"^terraform .* plan ",
+        r"^terraform .* apply ",
+        r"^gcloud run services update-traffic pix-score --update-tags=candidate=pix-score-new",
+        r"^python -m infra.smoke --topic pix-smoke --timeout \d+ --full$",
+        r"^gcloud run services update-traffic pix-score --to-revisions=pix-score-new=100",
+        r"^gcloud run services update-traffic pix-label --to-revisions=pix-label-new=100",
+        r"^gcloud run services update-traffic pix-score --remove-tags=candidate",
+    ]
+    positions = [position(ran.calls, pattern) for pattern in order]
+    assert positions == sorted(positions)
+    assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
+
+
+def test_terraform_gets_the_images_by_digest_and_the_state_and_variables_of_the_environment(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python()})
+    given = json.loads((tmp_path / "workspace/build/images.tfvars.json").read_text("utf-8"))
+    assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
+    assert given["function_images"] == {name: f"{REGISTRY}/{name}@{DIGEST}" for name in FUNCTIONS}
+    assert "environments/staging.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
+    assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp")]
+    plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
+    assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "what is applied is what was planned"
+
+
+def test_a_failed_smoke_test_leaves_traffic_where_it_is_and_fails_the_build(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python(smoke_passes=False)})
+    assert ran.failed == "traffic"
+    assert traffic(ran.calls) == []
+    assert ran.calls[-1].endswith("update-traffic pix-score --remove-tags=candidate --quiet")
+
+
+def test_what_an_earlier_smoke_test_left_does_not_count(tmp_path):
+    answers = {
+        "gcloud": gcloud(),
+        ".venv": python(smoke_passes=False),
+        "terraform": "mkdir -p build; touch build/smoked",
+    }
+    assert run("cloudbuild.yaml", tmp_path, answers).failed == "traffic"
+
+
+@pytest.mark.parametrize(
+    ("step", "tool", "answers"),
+    [
+        ("scan", "gcloud", gcloud(critical="CVE-2026-1")),
+        ("migrate", ".venv", python(migrates=False)),
+        ("apply", "terraform", 'case "$*" in *" plan "*) exit 1 ;; esac'),
+    ],
+)
+def test_what_fails_before_the_smoke_test_ends_the_build_and_applies_nothing(tmp_path, step, tool, answers):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python(), tool: answers})
+    assert ran.failed == step
+    assert not [call for call in ran.calls if re.match(r"terraform .* apply ", call)]
+    assert traffic(ran.calls) == []
+
+
+def test_nothing_that_has_critical_vulnerabilities_is_pushed(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(critical="CVE-2026-1"), ".venv": python()})
+    assert ran.failed == "scan"
+    assert "CVE-2026-1" in ran.said
+    assert not [call for call in ran.calls if call.startswith("docker push")]
+
+
+def test_functions_that_serve_whatever_is_newest_are_pinned_before_terraform_makes_a_revision(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(latest="True"), ".venv": python(smoke_passes=False)})
+    assert traffic(ran.calls) == ["pix-score-old", "pix-label-old"]
+    assert position(ran.calls, "--to-revisions") < position(ran.calls, "^terraform .* plan ")
+
+
+def test_a_first_deployment_pins_nothing_and_asks_for_no_model(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(model="", there=""), ".venv": python()})
+    assert ran.failed is None, ran.said
+    assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
+    assert not ran.calls[position(ran.calls, "infra.smoke")].endswith("--full")
+
+
+def test_production_builds_nothing_and_gets_the_images_of_staging(tmp_path):
+    ran = run("cloudbuild.production.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python()})
+    assert ran.failed is None, ran.said
+    copied = [call for call in ran.calls if call.startswith("crane copy")]
+    assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs:c0ffee {REGISTRY}/jobs:c0ffee"
+    assert len(copied) == 1 + len(FUNCTIONS)
+    assert not [call for call in ran.calls if call.startswith(("docker", "pack"))]
+    assert "environments/production.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
+    assert len([call for call in ran.calls if re.match(r"gcloud .* scan .*--remote", call)]) == len(copied)
+    assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
+
+
+def test_production_deploys_by_the_same_steps_as_staging():
+    def deploying(name: str) -> list[dict]:
+        steps = read(name)["steps"]
+        return steps[[step["id"] for step in steps].index("prepare") :]
+
+    assert deploying("cloudbuild.yaml") == deploying("cloudbuild.production.yaml")
+
+
+def test_a_proposal_is_checked_and_touches_nothing(tmp_path):
+    ran = run("cloudbuild.checks.yaml", tmp_path, {})
+    assert ran.failed is None, ran.said
+    assert not [call for call in ran.calls if call.startswith(("gcloud", "docker", "pack", "crane"))]
+
+
+def test_models_never_go_through_the_pipeline():
+    text = "".join((ROOT / name).read_text("utf-8") for name in FILES)
+    text += "".join(path.read_text("utf-8") for path in SCRIPTS)
+    assert "jobs.promote" not in text
+    assert not re.search(r"storage (cp|rm|mv)\b.*models", text)
+
+
+def test_the_scripts_are_where_the_pipeline_looks_for_them():
+    for name in FILES:
+        for script in re.findall(r"infra/deploy/[\w.]+", (ROOT / name).read_text("utf-8")):
+            assert Path(ROOT / script).is_file(), script
