@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from shared.errors import Unavailable
+from shared.errors import Misconfigured, Unavailable
 from shared.learning.ports import Ledger, Registry
 from shared.learning.publish import Cause, Standing, Swapped, moves, previous, standing, swap
 from shared.learning.reconcile import carried, moved_row, unrecorded
@@ -92,6 +92,6 @@ class Mover:
         """Let the aliases follow; what serves is the pointer, so they must not stand in the way of a rollback."""
         try:
             self.registry().appoint(pointer.version, pointer.previous)
-        except Unavailable as error:
+        except (Unavailable, Misconfigured) as error:
             fields = {"version": pointer.version, "reason": str(error)}
             log.warning("aliases are as before", extra={"fields": fields})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import sqlite3
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from shared.adapters.append_rows import WriteService
 from shared.adapters.bigquery_write import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
 from shared.contract.tables import table
+from shared.errors import Misconfigured
 from shared.settings import Settings
 from shared.wiring import DAY_SECONDS
 
@@ -174,11 +176,16 @@ def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger
 def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
     """Return MLflow's tracking URI and where artifacts go; None leaves that to a server.
 
-    Without MLFLOW_TRACKING_URI both are in .local/mlflow. A SQLite file keeps its artifacts beside it.
+    Without MLFLOW_TRACKING_URI both are in .local/mlflow. A SQLite file keeps its artifacts beside it. Raises
+    Misconfigured if there can be no such file: MLflow itself would try for minutes.
     """
     uri = environment.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('.local/mlflow/mlflow.db').absolute()}"
     if not uri.startswith(SQLITE):
         return uri, None
-    folder = Path(uri.removeprefix(SQLITE)).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    return uri, (folder.absolute() / "artifacts").as_uri()
+    file = Path(uri.removeprefix(SQLITE))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        sqlite3.connect(file).close()
+    except (OSError, sqlite3.Error) as error:
+        raise Misconfigured(f"MLFLOW_TRACKING_URI: {file} cannot be opened: {error}") from error
+    return uri, (file.parent.absolute() / "artifacts").as_uri()

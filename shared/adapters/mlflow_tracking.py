@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import SQLAlchemyError
 
 import shared
 from shared.errors import Unavailable
@@ -50,7 +51,7 @@ def _mapped(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
 
     return call
@@ -59,6 +60,7 @@ def _mapped(method: Callable[P, T]) -> Callable[P, T]:
 class MlflowRuns:
     """`shared.learning.ports.Runs`; `artifacts` is where new experiments keep files, None: the server decides."""
 
+    @_mapped
     def __init__(self, tracking_uri: str, artifacts: str | None) -> None:
         mlflow.set_tracking_uri(tracking_uri)  # log_model knows no other way
         self._client = mlflow.MlflowClient(tracking_uri)
@@ -164,6 +166,7 @@ class MlflowRuns:
 class MlflowRegistry:
     """`shared.learning.ports.Registry`."""
 
+    @_mapped
     def __init__(self, tracking_uri: str) -> None:
         self._client = mlflow.MlflowClient(tracking_uri)
 

@@ -22,7 +22,7 @@ import requests
 
 from infra.local.ports import free_port
 from jobs import wiring
-from shared.errors import Unavailable
+from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.ports import Report, Snapshot, Trial
 from shared.learning.retraining import retrain
@@ -234,3 +234,27 @@ def test_a_tracker_that_fails_is_unavailable(store, tmp_path) -> None:
     runs = MlflowRuns(store, tmp_path.as_uri())
     with pytest.raises(Unavailable):
         runs.finish("no-such-run", None)
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+def test_a_database_that_fails_is_unavailable(monkeypatch) -> None:
+    import mlflow
+    from sqlalchemy.exc import OperationalError
+
+    from shared.adapters.mlflow_tracking import MlflowRegistry
+
+    def away(_: str) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("unable to open database file"))
+
+    monkeypatch.setattr(mlflow, "MlflowClient", away)
+    with pytest.raises(Unavailable, match="unable to open"):
+        MlflowRegistry("postgresql://away")
+
+
+def test_a_place_where_no_file_can_be_is_a_wrong_setting_and_not_tried_for_minutes(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "mlflow.db").mkdir()
+    for place in (tmp_path / "file" / "mlflow.db", tmp_path / "mlflow.db"):
+        with pytest.raises(Misconfigured, match="cannot be opened"):
+            wiring.tracking({"MLFLOW_TRACKING_URI": f"sqlite:///{place}"})

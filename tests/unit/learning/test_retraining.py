@@ -10,6 +10,7 @@ import pytest
 from jobs.moving import Mover
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.errors import BadDataset
+from shared.learning.ports import Registry
 from shared.learning.publish import Cause, standing, swap
 from shared.learning.request import Request
 from shared.learning.retraining import retrain
@@ -137,6 +138,20 @@ def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_th
         ("ROLLBACK", "me", second, first),
         ("SWAP", "me", first, second),
     ]
+
+
+def test_a_registry_that_cannot_be_opened_does_not_stand_in_the_way_of_a_rollback() -> None:
+    bench = Bench()
+    first = retrain(bench.world(), QUICK, request("always"), silent).version
+    retrain(bench.world(), QUICK, request("always"), silent)
+
+    def registry() -> Registry:
+        raise Misconfigured("MLFLOW_TRACKING_URI: nowhere")
+
+    moved = Mover(bench.blobs, registry, bench.ledger, bench.now, "me").rollback("")
+    assert (moved.outcome, moved.recorded) == ("ROLLED_BACK", True)
+    assert standing(bench.blobs).version == first
+    assert bench.actions()[-1] == "ROLLBACK"
 
 
 def test_a_rollback_without_a_version_before_changes_nothing() -> None:
