@@ -23,7 +23,7 @@ from shared.learning.publish import Cause, publish, standing, swap
 from shared.scoring.bundle import POINTER, Pointer
 from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.relay import Relay
-from tests.benchmarks.faults.stream import END
+from tests.benchmarks.faults.stream import LABELLED
 
 PATIENCE = 120.0
 CAUSE = Cause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
@@ -89,7 +89,7 @@ class Script:
         found += [Step((n + 0.9) / len(self._bad), lambda v=v: self.corrupt(v)) for n, v in enumerate(self._bad)]  # type: ignore[misc]
         found += [Step(0.2, self.bigquery_refuses), Step(0.45, self.storage_is_away), Step(0.58, self.lose_history)]
         if self._scale.retraining:
-            found.append(Step(0.8, self.retrain_on_a_full_disk))
+            found.append(Step(0.995, self.retrain_on_a_full_disk))
         return sorted(found, key=lambda step: step.share)
 
     def begin(self) -> None:
@@ -146,8 +146,13 @@ class Script:
         self._cloud.storage_server.wait_ready()
 
     def lose_history(self) -> None:
-        """Restart the store of history empty, score without it for a while, and do what its operator does."""
+        """Restart the store of history empty, score without it for a while, and do what its operator does.
+
+        It is lost when every place that it gave has its row, but for those on their way: had the function been killed
+        just before, nobody could say what else it had counted (jobs.skew would tell of gaps).
+        """
         store = self._cloud.state_server
+        self._wait(self._every_place_has_its_row, "every place in history to have its row")
         store.stop(grace=0)
         self.report.lost_at = _now()
         time.sleep(1.0)
@@ -163,7 +168,7 @@ class Script:
         """Retrain where MLflow cannot store anything: that fails, and nothing is swapped."""
         before = self._blobs.read(POINTER)
         with full_disk(self._cloud.home / "mlflow" / "artifacts"):
-            done = self._start("retrain", "--as-of", END.isoformat(), "--promote", "always", "--trials", "1")
+            done = self._start("retrain", "--as-of", LABELLED.isoformat(), "--promote", "always", "--trials", "1")
         after = self._blobs.read(POINTER)
         outcome = _outcome(done.stdout)
         self._tell(f"retraining on a full disk: {outcome.get('reasons') or done.stderr[-300:]}")
@@ -193,6 +198,10 @@ class Script:
     def _logged(self, message: str, name: str, value: str) -> bool:
         lines = (self._cloud.home / "score.log").read_text(errors="replace").splitlines()
         return any(f'"{message}"' in line and f'"{name}":"{value}"' in line for line in lines)
+
+    def _every_place_has_its_row(self) -> bool:
+        sql = "SELECT MAX(history_sequence) = COUNT(DISTINCT history_sequence) AS whole FROM pix.score_events"
+        return bool(next(iter(self._cloud.bigquery().query(sql).result(timeout=60))).whole)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         give_up = time.monotonic() + PATIENCE

@@ -18,6 +18,8 @@ from shared.contract.transaction import EXAMPLE, decode_transaction
 from shared.errors import Malformed
 
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+LABELLED = END + dt.timedelta(days=14)
+"""Until when reports come; those after the last Pix follow at once."""
 PER_DAY, DAYS_MIN = 10_000, 8
 TWICE, LATE, SPOILT = 0.10, 0.05, 0.02
 LATEST_MINUTES = 30.0
@@ -97,7 +99,7 @@ def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, s
         days=max(DAYS_MIN, transactions // PER_DAY),
         seed=seed,
         fraud_rate=FRAUD_RATE,
-        labels_until=END,
+        labels_until=LABELLED,
     )
     for text in simulate(config):
         line = _line(text)
