@@ -9,7 +9,6 @@ Exit codes: 0 done (drift or not, or too few rows to say), 1 failed.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import logging
 import os
 import sys
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def _drift(options: argparse.Namespace) -> tuple[int, object]:
     limit = config.load(options.config).trigger.psi_max
     settings = Settings.from_env(os.environ)
     until = options.as_of or wiring.now()
-    recent = wiring.recent(settings, os.environ, until - dt.timedelta(hours=options.hours), until)
+    recent = wiring.recent(settings, os.environ, until - options.hours, until)
     blobs = wiring.blobs(settings)
     try:
         version = standing(blobs).version
@@ -107,12 +106,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The project, bucket and dataset come from the environment; see shared/settings.py. "
         "The last line of standard output is the result as JSON.",
     )
-    parser.add_argument("--as-of", type=_moment, metavar="TIME", help="up to then (RFC 3339, or `now`; default: now)")
     parser.add_argument(
-        "--hours", type=float, default=24.0, metavar="N", help="so many hours before (default: %(default)s)"
+        "--as-of", type=parsing.moment, metavar="TIME", help="up to then (RFC 3339, or `now`; default: now)"
     )
     parser.add_argument(
-        "--rows-min", type=int, default=1000, metavar="N", help="fewer rows say nothing (default: %(default)s)"
+        "--hours", type=parsing.span, default="24", metavar="N", help="so many hours before (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rows-min",
+        type=parsing.positive,
+        default=1000,
+        metavar="N",
+        help="fewer rows say nothing (default: %(default)s)",
     )
     parser.add_argument(
         "--config",
@@ -122,14 +127,6 @@ def _parser() -> argparse.ArgumentParser:
         help="where psi_max is set (default: jobs/config.yaml)",
     )
     return parser
-
-
-def _moment(text: str) -> dt.datetime | None:
-    """Return a moment with its time zone; None for `now`."""
-    if text == "now":
-        return None
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 if __name__ == "__main__":

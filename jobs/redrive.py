@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.console import Console
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from jobs.replay import bar
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.errors import Unavailable
@@ -142,22 +142,16 @@ def _parser() -> argparse.ArgumentParser:
         "The last line of standard output is the result as JSON.",
     )
     parser.add_argument("topic", choices=TOPICS, help="whose dead letters")
-    parser.add_argument("--max", type=_positive, metavar="N", help="at most so many (default: all)")
+    parser.add_argument("--max", type=parsing.positive, metavar="N", help="at most so many (default: all)")
     parser.add_argument(
         "--times",
-        type=_positive,
+        type=parsing.positive,
         default=3,
         metavar="N",
         help="leave what was redriven so often (default: %(default)s)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only count; nothing is published and nothing goes")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
-    return int(text)
 
 
 if __name__ == "__main__":

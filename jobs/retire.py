@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
@@ -68,24 +68,21 @@ def _parser() -> argparse.ArgumentParser:
         "The last line of standard output is the result as JSON.",
     )
     parser.add_argument(
-        "--keep", type=_count, default=10, metavar="N", help="keep the last N whole bundles (default: %(default)s)"
+        "--keep",
+        type=parsing.count,
+        default=10,
+        metavar="N",
+        help="keep the last N whole bundles (default: %(default)s)",
     )
     parser.add_argument(
         "--days",
-        type=_count,
+        type=parsing.count,
         default=365,
         metavar="N",
         help="keep what the ledger named within so many days (default: %(default)s)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and change nothing")
     return parser
-
-
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise argparse.ArgumentTypeError("must not be negative")
-    return count
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ Whatever it comes to is a row of pix.model_ledger.
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--as-of",
-        type=_moment,
+        type=parsing.moment,
         metavar="TIME",
         help="train on what was known then (RFC 3339, or `now`; default: now)",
     )
@@ -89,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
         "--mode", choices=["full", "incremental"], help="train only in this way (default: as configured)"
     )
     parser.add_argument(
-        "--trials", type=_positive, metavar="N", help="of the search, instead of the number in the configuration"
+        "--trials",
+        type=parsing.positive,
+        metavar="N",
+        help="of the search, instead of the number in the configuration",
     )
     return parser
 
@@ -105,20 +107,6 @@ def _changed(settings: Config, options: argparse.Namespace) -> Config:
             settings, search=msgspec.structs.replace(settings.search, trials=options.trials)
         )
     return settings
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number of at least 1")
-    return int(text)
-
-
-def _moment(text: str) -> dt.datetime | None:
-    """Return a moment with its time zone; None for `now`."""
-    if text == "now":
-        return None
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ Exit codes: 0 equal, 1 a feature or a redelivered row differs or a Pix counted t
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import os
 import sys
 from pathlib import Path
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from jobs.replay import bar
 from shared.settings import Settings
 
@@ -77,9 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="compare every row")
     which.add_argument(
-        "--from", dest="since", type=_moment, metavar="TIME", help="compare what was scored from then on (RFC 3339)"
+        "--from",
+        dest="since",
+        type=parsing.instant,
+        metavar="TIME",
+        help="compare what was scored from then on (RFC 3339)",
     )
-    parser.add_argument("--to", dest="until", type=_moment, metavar="TIME", help="... and before then (default: now)")
+    parser.add_argument(
+        "--to", dest="until", type=parsing.instant, metavar="TIME", help="... and before then (default: now)"
+    )
     parser.add_argument(
         "--state",
         type=Path,
@@ -88,11 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         "It has to be older than the period; reports that were counted after its last transaction are not in it",
     )
     return parser
-
-
-def _moment(text: str) -> dt.datetime:
-    moment = dt.datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
 if __name__ == "__main__":

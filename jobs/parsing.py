@@ -1,0 +1,56 @@
+"""What jobs read from their command lines."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import math
+
+HOURS_MAX = 10 * 366 * 24
+
+
+def moment(text: str) -> dt.datetime | None:
+    """Return a moment as `instant` does; None for `now`. Raises ArgumentTypeError."""
+    return None if text == "now" else instant(text)
+
+
+def instant(text: str) -> dt.datetime:
+    """Return a moment, in UTC if it names no time zone. Raises ArgumentTypeError.
+
+    >>> instant("2026-11-20T14:32")
+    datetime.datetime(2026, 11, 20, 14, 32, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-20T14:32:05Z") from error
+    return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
+
+
+def count(text: str) -> int:
+    """Return a whole number of at least 0. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal()) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+    return int(text)
+
+
+def span(text: str) -> dt.timedelta:
+    """Return a number of hours, above 0 and of at most ten years. Raises ArgumentTypeError.
+
+    >>> span("0.5")
+    datetime.timedelta(seconds=1800)
+    """
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= HOURS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours above 0")
+    return dt.timedelta(hours=hours)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+
+import pytest
+
+from jobs import drift, parsing, redrive, retire, retrain, skew
+
+
+def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:
+    assert parsing.instant("2026-01-02") == dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    assert parsing.instant("2026-01-02T00:00:00-03:00") == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
+    assert parsing.moment("now") is None
+    assert parsing.moment("2026-01-02") == parsing.instant("2026-01-02")
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        *((parsing.instant, text) for text in ("", "now", "garbage", "2026-13-01")),
+        *((parsing.count, text) for text in ("", "-1", "1.5", "x", "²")),
+        *((parsing.positive, text) for text in ("", "0", "-1", "1.5", "x", "²")),
+        *((parsing.span, text) for text in ("", "0", "-5", "nan", "inf", "1e12", "x")),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(parse, text) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is no "):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (drift.main, ["--hours", "nan"]),
+        (drift.main, ["--rows-min", "0"]),
+        (retrain.main, ["--as-of", "garbage"]),
+        (retrain.main, ["--trials", "0"]),
+        (redrive.main, ["transactions", "--max", "0"]),
+        (retire.main, ["--days", "-1"]),
+        (skew.main, ["--from", "now"]),
+    ],
+)
+def test_jobs_end_with_code_2_before_they_do_anything(main, arguments, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert " is no " in capsys.readouterr().err
