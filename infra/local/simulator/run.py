@@ -20,7 +20,7 @@ from infra.local.simulator.payments import NOTHING, Payments, together
 from infra.local.simulator.routines import Routines
 
 _GROWTH = 0.25
-_WEEKDAYS = np.array([1.0, 0.98, 1.0, 1.04, 1.22, 1.08, 0.78])
+WEEKDAYS = np.array([1.0, 0.98, 1.0, 1.04, 1.22, 1.08, 0.78])
 _FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 25, 32, 90
 
 
@@ -132,7 +132,7 @@ def simulate(config: SimulationConfig) -> Iterator[bytes]:
 def _targets(config: SimulationConfig) -> Ints:
     """Give how many transactions there shall be by the end of each day; shape (days,)."""
     noon = (config.start_ms + np.arange(config.days) * DAY_MS + DAY_MS // 2) // DAY_MS
-    weight = _WEEKDAYS[[weekday(int(date)) for date in noon]]
+    weight = WEEKDAYS[[weekday(int(date)) for date in noon]]
     weight = weight * (1 + _GROWTH * np.arange(config.days) / config.days)
     targets: Ints = np.rint(config.transactions * np.cumsum(weight) / weight.sum()).astype(np.int64)
     return targets

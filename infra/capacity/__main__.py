@@ -1,0 +1,121 @@
+"""Reckon what volumes of Pix take and cost, which quota binds first, and how instances follow a day.
+
+    python -m infra.capacity
+    python -m infra.capacity --pix-a-day 313000000 --json
+    python -m infra.capacity --pix-a-day 313000000 --date 2026-11-27 --plot day.png
+
+Figures: infra/measured.json, infra/prices.json, infra/quotas.json. Volumes are of a mean day; instances, shards and
+rates are for the busiest second of the busiest date of a year, costs for 30 mean days.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from infra.capacity import profile
+from infra.capacity.autoscaling import Day, Service, after, arrivals, simulate, summary
+from infra.capacity.binding import bounds
+from infra.capacity.cost import cost
+from infra.capacity.figures import Known, Prices, known, prices, quotas
+from infra.capacity.plan import RECORD_DAYS, YEAR, plan
+from infra.capacity.report import Volume, table
+
+VOLUMES = (1e6, 10e6, 100e6, 313e6)
+MILLION = 1e6
+LEAD_IN = profile.HOUR
+"""The last hour of a day, before it: a day that begins with an empty window would begin with a queue."""
+
+
+def options_of(service: Service) -> dict[str, Service]:
+    """Return the services whose days are compared."""
+    return {
+        "as deployed": service,
+        "none kept": replace(service, instances_min=0),
+        "one Pix at a time": replace(service, concurrency=1),
+    }
+
+
+def days(pix_a_day: float, date: dt.date, figures: Known, seed: int) -> dict[str, Day]:
+    """Return the simulated date, by option; the same messages arrive in each."""
+    shares = figures.measured.hourly_shares.values
+    rates = profile.rates(pix_a_day * profile.factor(date), shares)
+    arrived = arrivals(np.concatenate((rates[-LEAD_IN:], rates)), seed)
+    options = options_of(Service.of(figures))
+    return {name: after(simulate(arrived, service), LEAD_IN) for name, service in options.items()}
+
+
+def volume(pix_a_day: float, record_days: int, simulated: dict[str, Day], figures: Known, listed: Prices) -> Volume:
+    """Return all about one volume."""
+    planned = plan(pix_a_day, figures, listed, record_days)
+    costs = cost(planned, figures, listed)
+    return Volume(
+        plan=planned,
+        cost=costs,
+        total_usd_a_month=costs.total,
+        usd_a_million=costs.total / (pix_a_day * 30 / MILLION),
+        days={name: summary(day) for name, day in simulated.items()},
+        bounds=bounds(planned, quotas(), lambda pix: plan(pix, figures, listed, record_days)),
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table or the JSON; return the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    figures, listed = known(), prices()
+    if options.record_days not in figures.measured.keys_per_daily_pix.values:
+        parser.error(f"records were measured for {sorted(figures.measured.keys_per_daily_pix.values)} days")
+    found = []
+    for pix in options.pix_a_day or VOLUMES:
+        simulated = days(pix, options.date, figures, options.seed)
+        found.append(volume(pix, options.record_days, simulated, figures, listed))
+    if options.plot:
+        from infra.capacity.plots import picture
+
+        options.plot.write_bytes(picture(simulated, f"{pix / MILLION:g} million Pix a day, {options.date}"))
+    print(msgspec.json.encode(found).decode() if options.json else table(found))  # noqa: T201
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.capacity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--pix-a-day", type=_positive, action="append", metavar="N", help="a volume; again for more (default: four)")
+    add(
+        "--record-days",
+        type=int,
+        default=RECORD_DAYS,
+        metavar="N",
+        help="PIX_STATE_RECORD_DAYS: 30, 90 or 180 (default: %(default)s)",
+    )
+    add(
+        "--date",
+        type=dt.date.fromisoformat,
+        default=profile.busiest(YEAR),
+        metavar="DATE",
+        help="the date that is simulated (default: the busiest, %(default)s)",
+    )
+    add("--seed", type=int, default=1, metavar="N", help="of the simulation (default: %(default)s)")
+    add("--plot", type=Path, metavar="FILE", help="write a PNG of the simulated date, of the last volume")
+    add("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""What a month costs at list prices."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from infra.capacity.figures import Known, Prices
+from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan
+from shared.contract.tables import table
+
+DAYS, HOURS, SECONDS = 30, 730, 30 * 86_400
+MEMORY_GIB = 1.0
+"""`score_memory` of infra/terraform."""
+RETRAIN_VCPU, RETRAIN_GIB = 8, 32
+"""`retrain_resources` of infra/terraform."""
+ACTIVE_MONTHS = 3
+WATCHES_A_DAY, WATCHED_DAYS = 2 * 96, 1.5
+"""Late and degraded are asked every 15 minutes, of the partitions of the last day: one or two."""
+DRIFTS_A_DAY = 4
+SCHEDULES = 3
+_WATCHED_BYTES = 8 + 8 + 1
+_COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: a training first counts what there is
+_MILLION, _GIB, _TIB = 1e6, 2.0**30, 2.0**40
+_FEATURE_BYTES = 8
+
+
+class Cost(Struct, frozen=True):
+    """USD a month, by what is paid for."""
+
+    cloud_run: float
+    pubsub: float
+    valkey: float
+    bigquery_write: float
+    bigquery_storage: float
+    bigquery_training: float
+    bigquery_queries: float
+    retraining: float
+    logging: float
+    other: float
+
+    @property
+    def total(self) -> float:
+        """Return the sum."""
+        return math.fsum(getattr(self, name) for name in self.__struct_fields__)
+
+
+def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
+    """Return what a month of 30 mean days costs once tables hold what `months_kept` gives them."""
+    storage, training, queries = (part * prices.bigquery.region_factor for part in _bigquery(plan, known, prices))
+    a_month = plan.pix_a_day * DAYS
+    message = max(known.measured.message_bytes.value, prices.pubsub.request_bytes_min)
+    written = a_month * known.measured.row_bytes.value / _GIB * prices.bigquery.storage_write_gib
+    node = prices.valkey.nodes[plan.valkey_node].hour * prices.valkey.region_factor
+    return Cost(
+        cloud_run=_cloud_run(plan, known, prices),
+        pubsub=2 * a_month * message / _TIB * prices.pubsub.tib,
+        valkey=plan.valkey_shards * (1 + REPLICAS) * node * HOURS,
+        bigquery_write=written * prices.bigquery.region_factor,
+        bigquery_storage=storage,
+        bigquery_training=training,
+        bigquery_queries=queries,
+        retraining=_retraining(known, prices),
+        logging=a_month * known.assumed.log_bytes.value / _GIB * prices.logging.gib,
+        other=_other(known, prices),
+    )
+
+
+def busy(rate: float, seconds: float) -> float:
+    """Return the share of the time in which at least one request is being answered (M/G/infinity).
+
+    >>> busy(0, 0.1), round(busy(10, 0.1), 3)
+    (0.0, 0.632)
+    """
+    return 1 - math.exp(-rate * seconds)
+
+
+def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
+    """Return the price of requests and of instances: an instance is paid while it answers one, and idle ones that
+    `score_instances.min` keeps are paid less."""
+    price, measured, answer = prices.cloud_run, known.measured, known.assumed.answer_s.value
+    cores = plan.mean_pix_s * measured.score_cpu_s.value * known.assumed.processor_ratio.value
+    wanted = max(1.0, max(cores, plan.mean_pix_s * answer / CONCURRENCY) / UTILISATION)
+    active = wanted * busy(plan.mean_pix_s / wanted, answer)
+    idle = max(0.0, INSTANCES_MIN - active)
+    working = active * (price.vcpu_second + MEMORY_GIB * price.gib_second)
+    waiting = idle * (price.idle_vcpu_second + MEMORY_GIB * price.idle_gib_second)
+    requests = plan.pix_a_day * DAYS / _MILLION * price.million_requests
+    return ((working + waiting) * SECONDS + requests) * price.region_factor
+
+
+def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, float]:
+    """Return the price, without the region's factor, of storage, of what trainings read, and of other queries."""
+    price, measured, assumed = prices.bigquery, known.measured, known.assumed
+    row, months = measured.stored_row_bytes.value, assumed.months_kept.value
+    of_month = plan.pix_a_day * DAYS * row / _GIB
+    old = max(0.0, months - ACTIVE_MONTHS)
+    storage = of_month * ((months - old) * price.active_gib_month + old * price.long_term_gib_month)
+    rows = plan.pix_a_day * DAYS * months
+    features = _FEATURE_BYTES * sum(column.name.startswith("f_") for column in table("score_events").schema)
+    training = assumed.trainings_a_month.value * rows * (features + 2 * _COUNTED_BYTES)
+    watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
+    drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
+    lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * assumed.lookup_bytes.value
+    return storage, training / _TIB * price.query_tib, (watches + drift + lookups) / _TIB * price.query_tib
+
+
+def _retraining(known: Known, prices: Prices) -> float:
+    price, assumed = prices.cloud_run, known.assumed
+    seconds = assumed.trainings_a_month.value * assumed.training_hours.value * 3600
+    of_second = RETRAIN_VCPU * price.job_vcpu_second + RETRAIN_GIB * price.job_gib_second
+    return seconds * of_second * price.region_factor
+
+
+def _other(known: Known, prices: Prices) -> float:
+    price, assumed = prices.other, known.assumed
+    kept = 12 * assumed.trainings_a_month.value * assumed.snapshot_gib.value  # snapshots are kept for a year
+    of_month = price.mlflow_database_month + SCHEDULES * price.scheduler_job_month
+    stored = kept * price.storage_gib_month + assumed.registry_gib.value * price.registry_gib_month
+    return (of_month + stored) * price.region_factor

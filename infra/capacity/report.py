@@ -1,0 +1,84 @@
+"""Plans as a table, or as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from infra.capacity.autoscaling import Summary
+from infra.capacity.binding import Bound
+from infra.capacity.cost import Cost
+from infra.capacity.plan import Plan
+
+BINDING = 5
+"""Quotas that are shown, those that bind first."""
+
+
+class Volume(Struct, frozen=True):
+    """All about one volume."""
+
+    plan: Plan
+    cost: Cost
+    total_usd_a_month: float
+    usd_a_million: float
+    days: Mapping[str, Summary]
+    bounds: Sequence[Bound]
+
+
+def table(volumes: Sequence[Volume]) -> str:
+    """Return a column for each volume, and the quotas that bind first."""
+    rows = [(name, [each(volume) for volume in volumes]) for name, each in _ROWS]
+    rows += [
+        (f"simulated, {option}: instances, oldest message", [_day(volume.days[option]) for volume in volumes])
+        for option in volumes[0].days
+    ]
+    wide = max(len(name) for name, _ in rows)
+    columns = [max(len(cells[i]) for _, cells in rows) for i in range(len(volumes))]
+    lines = [
+        f"{name:<{wide}}  " + "  ".join(f"{cell:>{w}}" for cell, w in zip(cells, columns, strict=True))
+        for name, cells in rows
+    ]
+    return "\n".join((*lines, "", *_quotas(volumes[-1].bounds)))
+
+
+def _quotas(bounds: Sequence[Bound]) -> list[str]:
+    lines = ["What binds first, at how many Pix a day, and what changes then:"]
+    for bound in bounds[:BINDING]:
+        at = f"{bound.reached_at / 1e6:,.1f} million" if bound.reached_at else "never"
+        lines.append(f"  {at:>16}  {bound.quota.name} ({bound.quota.limit:g} {bound.quota.unit}). {bound.quota.then}")
+    return lines
+
+
+def _day(day: Summary) -> str:
+    return f"{day.instances_mean:.1f}/{day.instances_most}, {day.age_most_s} s"
+
+
+def _usd(of: Callable[[Cost], float]) -> Callable[[Volume], str]:
+    return lambda volume: f"{of(volume.cost):,.0f}"
+
+
+_ROWS: tuple[tuple[str, Callable[[Volume], str]], ...] = (
+    ("Pix a day (million)", lambda v: f"{v.plan.pix_a_day / 1e6:g}"),
+    ("Pix/s, mean / busiest second", lambda v: f"{v.plan.mean_pix_s:,.0f} / {v.plan.peak_pix_s:,.0f}"),
+    ("score instances at the peak", lambda v: f"{v.plan.score_instances:,}"),
+    ("Pub/Sub in and out, peak (MB/s)", lambda v: f"{v.plan.published_mb_s:,.2f}"),
+    ("BigQuery appended, peak (MB/s)", lambda v: f"{v.plan.append_mb_s:,.2f}"),
+    ("BigQuery appended a day (GB)", lambda v: f"{v.plan.appended_gb_day:,.1f}"),
+    ("BigQuery stored after a year (TB)", lambda v: f"{v.plan.stored_tb_year:,.1f}"),
+    ("Valkey memory (GB)", lambda v: f"{v.plan.valkey_gb:,.0f}"),
+    ("Valkey script threads, peak", lambda v: f"{v.plan.valkey_cores:.2f}"),
+    ("Valkey shards", lambda v: f"{v.plan.valkey_shards} {v.plan.valkey_node}"),
+    ("USD a month: Cloud Run", _usd(lambda c: c.cloud_run)),
+    ("  Pub/Sub", _usd(lambda c: c.pubsub)),
+    ("  Valkey, a replica for each shard", _usd(lambda c: c.valkey)),
+    ("  BigQuery, appends", _usd(lambda c: c.bigquery_write)),
+    ("  BigQuery, storage", _usd(lambda c: c.bigquery_storage)),
+    ("  BigQuery, what trainings read", _usd(lambda c: c.bigquery_training)),
+    ("  BigQuery, other queries", _usd(lambda c: c.bigquery_queries)),
+    ("  retraining", _usd(lambda c: c.retraining)),
+    ("  logs", _usd(lambda c: c.logging)),
+    ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
+    ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
+    ("USD for a million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
+)

@@ -1,0 +1,228 @@
+"""Measure the sizes that capacity is reckoned from (infra/measured.json) and no other benchmark shows.
+
+    python -m tests.benchmarks.sizes
+
+Messages and rows are the simulator's; `stored_row` is what BigQuery counts as stored
+(https://cloud.google.com/bigquery/pricing#data): 8 bytes a number, 2 and its length a string, nothing for NULL.
+`keys_per_daily_pix` says how many records of each kind so many days
+leave, for each Pix a day; `hourly_shares` how the Pix of a day spread over its local hours. Memory and
+processor time are those of an installed Valkey or Redis; the latter is a line through the best of several repeats at
+each size of batch: so much for a call of the script, so much for a transaction in it. One line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from msgspec import Raw, Struct
+from redis import Redis
+
+from infra.local.processes import Supervisor
+from infra.local.simulator.clock import local_hour
+from infra.local.simulator.config import SimulationConfig
+from infra.local.simulator.run import simulate
+from infra.local.valkey_server import valkey_server
+from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.adapters.row_encoding import RowEncoder
+from shared.adapters.valkey_history import ValkeyHistory
+from shared.adapters.valkey_load import ValkeyLoad
+from shared.contract.event import Event
+from shared.contract.events_file import TRANSACTIONS
+from shared.contract.rows import ScoreRow
+from shared.contract.tables import table
+from shared.contract.transaction import Transaction
+from shared.features.columns import Columns, Events
+from shared.features.facts import Facts
+from shared.features.layout import LAYOUTS
+from shared.features.state import Records, State
+from shared.features.vector import feature_matrix
+from shared.ports import Claim
+from shared.privacy import Pseudonymiser
+from tests.benchmarks.history_stores import cost, stream
+
+END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+SIZES = (1, 4, 16, 64, 256)
+RECORD_DAYS = (30, 90, 180)
+CLAIM = Claim("20250101T000000Z-0123456789ab", 1)
+_CHUNK = 4096
+_WIDTHS = {"INT64": 8, "FLOAT64": 8, "TIMESTAMP": 8, "DATE": 8, "NUMERIC": 16, "BOOL": 1}
+
+
+class Sizes(Struct):
+    """Bytes of a message and of its row, on the wire and stored."""
+
+    message: float
+    row: float
+    stored_row: float
+
+
+class Line(Struct):
+    """One line of the simulator."""
+
+    topic: str
+    data: Raw
+
+
+def messages(transactions: int, days: int, customers: int) -> Iterator[bytes]:
+    """Yield the messages of simulated transactions, in time order."""
+    config = SimulationConfig(end=END, transactions=transactions, days=days, customers=customers, seed=7)
+    lines = map(msgspec.json.Decoder(Line).decode, simulate(config))
+    return (bytes(line.data) for line in lines if line.topic == TRANSACTIONS)
+
+
+def chunks(bodies: Iterator[bytes]) -> Iterator[list[Event]]:
+    """Yield the events of messages, many at a time."""
+    decode, pseudonymiser = msgspec.json.Decoder(Transaction).decode, Pseudonymiser(b"benchmark")
+    while some := list(itertools.islice(bodies, _CHUNK)):
+        yield [pseudonymiser.event(decode(body)) for body in some]
+
+
+def keys_per_daily_pix(events_of_days: list[Facts], per_day: float) -> dict[int, dict[str, float]]:
+    """Return how many keys of each kind the events of so many last days have, for each event of a day."""
+    end = int(END.timestamp())
+    found: dict[int, dict[str, float]] = {}
+    for days in RECORD_DAYS:
+        parts = [facts.at >= end - days * 86_400 for facts in events_of_days]
+        columns = {"accounts": ("payer", "payee"), "contacts": ("pair", "handset"), "devices": ("device",)}
+        found[days] = {
+            kind: round(
+                _distinct(
+                    [getattr(f, name)[part] for f, part in zip(events_of_days, parts, strict=True) for name in names]
+                )
+                / per_day,
+                2,
+            )
+            for kind, names in columns.items()
+        }
+    return found
+
+
+def hourly_shares(events_of_days: list[Facts]) -> list[float]:
+    """Return the share of events in each local hour."""
+    hours = np.concatenate([local_hour(facts.at * 1e3).astype(np.int64) for facts in events_of_days])
+    return (np.bincount(hours, minlength=24) / len(hours)).round(4).tolist()
+
+
+def _distinct(columns: list[np.ndarray]) -> int:
+    return int(np.count_nonzero(np.unique(np.concatenate([np.unique(column) for column in columns]))))
+
+
+async def sizes(bodies: list[bytes]) -> Sizes:
+    """Return means over the messages."""
+    events = Events(event for chunk in chunks(iter(bodies)) for event in chunk)
+    seen = await MemoryHistoryAdapter().observe(events, CLAIM)
+    features = feature_matrix(events.columns, seen.reads)
+    rows = [
+        ScoreRow(event, 1, 0.01, "APPROVE", [], CLAIM.model_version, False, False, 1, i, 1, features[i])
+        for i, event in enumerate(events)
+    ]
+    wire = RowEncoder(table("score_events")).encode(rows)
+    counted = (sum(map(len, each)) / len(bodies) for each in (bodies, wire))
+    return Sizes(*(round(each) for each in counted), round(sum(map(stored_bytes, rows)) / len(rows)))
+
+
+def stored_bytes(row: ScoreRow) -> int:
+    """Return what BigQuery counts for a row."""
+    types = {column.name: column.type for column in table("score_events").schema}
+    plain = sum(
+        _WIDTHS.get(types[name]) or (2 + len(value) if isinstance(value, str) else sum(2 + len(v) for v in value))
+        for name, value in row.columns().items()
+    )
+    return plain + 8 * int(np.count_nonzero(~np.isnan(row.features)))
+
+
+def record_bytes(url: str, count: int) -> dict[str, float]:
+    """Return the memory that a record of each kind takes, among many."""
+    found, redis, chance = {}, Redis.from_url(url), np.random.default_rng(7)
+    for place, layout in enumerate(LAYOUTS):
+        redis.flushall()
+        empty = list(State.empty().tables)
+        keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
+        empty[place] = Records(keys, chance.random((count, layout.width)))
+        before = redis.info("memory")["used_memory"]
+        with closing(ValkeyLoad.connect(url, 86_400)) as load:
+            load.load(State(tuple(empty), count), {}, lambda _: None)
+        found[layout.kind] = round((redis.info("memory")["used_memory"] - before) / count, 1)
+    redis.close()
+    return found
+
+
+async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
+    """Return the memory of what is remembered of a transaction, beside the records that it touches."""
+    redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
+    await _opened(redis, url)
+    before = redis.info("memory")["used_memory"]
+    events = stream(count, 7)
+    for place in range(0, count, 256):
+        await history.observe(events[place : place + 256], CLAIM)
+    used = redis.info("memory")["used_memory"] - before
+    letters = {layout.kind[:1].encode(): layout.kind for layout in LAYOUTS}
+    kinds = [letters.get(key.partition(b"}")[2][:1]) for key in redis.scan_iter(count=10_000)]
+    await history.close()
+    redis.close()
+    return round((used - sum(records[kind] for kind in kinds if kind)) / count, 1)
+
+
+async def processor_us(url: str, repeats: int) -> dict[str, float]:
+    """Return microseconds of the server's processor, for a call and for a transaction in it."""
+    best: dict[int, float] = {}
+    for size, repeat in itertools.product(SIZES, range(repeats)):
+        redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
+        await _opened(redis, url)
+        found = (await cost(history, stream(min(8_000, 1_000 * size), repeat), size, history)).server
+        best[size] = min(found or np.inf, best.get(size, np.inf))
+        await history.close()
+        redis.close()
+    slope = np.polyfit([1 / size for size in best], list(best.values()), 1)
+    return {"call": round(float(slope[0]), 1), "transaction": round(float(slope[1]), 1)}
+
+
+async def _opened(redis: Redis, url: str) -> None:
+    redis.flushall()
+    with closing(ValkeyLoad.connect(url, 86_400)) as load:
+        await asyncio.to_thread(load.open)
+
+
+def main() -> int:
+    """Print what was measured; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.sizes", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add("--customers", type=int, default=1_500, metavar="N", help="of the simulation (default: %(default)s)")
+    add("--daily", type=float, default=1.7, metavar="X", help="Pix of a customer a day (default: %(default)s)")
+    add("--records", type=int, default=100_000, metavar="N", help="of each kind (default: %(default)s)")
+    add("--repeats", type=int, default=3, metavar="N", help="the best counts (default: %(default)s)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home, Supervisor() as supervisor:
+        server = valkey_server(Path(home), "installed")
+        supervisor.start(server.child)
+        records = record_bytes(server.url, options.records)
+        records["claim"] = asyncio.run(claim_bytes(server.url, records, options.records // 5))
+        processor = asyncio.run(processor_us(server.url, options.repeats))
+    days = max(RECORD_DAYS)
+    transactions = round(options.customers * days * options.daily)
+    facts = [Facts.of_events(Columns.of(c)) for c in chunks(messages(transactions, days, options.customers))]
+    found = {
+        "bytes": asyncio.run(sizes(list(messages(20_000, 30, 800)))),
+        "record_bytes": records,
+        "server_us": processor,
+        "keys_per_daily_pix": keys_per_daily_pix(facts, transactions / days),
+        "hourly_shares": hourly_shares(facts),
+    }
+    print(msgspec.json.encode(found).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

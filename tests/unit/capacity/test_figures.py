@@ -1,0 +1,86 @@
+"""What capacity is reckoned from agrees with the code and with Terraform."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.capacity import autoscaling, cost, figures
+from infra.capacity import plan as planning
+from infra.capacity.plan import Plan
+from shared.features.layout import LAYOUTS
+from shared.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+TERRAFORM = {path.name: path.read_text("utf-8") for path in (ROOT / "infra/terraform").glob("*.tf")}
+KNOWN = figures.known()
+
+
+def default_of(variable: str) -> str:
+    found = re.search(rf'variable "{variable}" {{.*?default\s*=\s*([^\n]+)', TERRAFORM["variables.tf"], re.DOTALL)
+    assert found, variable
+    return found[1].strip('"')
+
+
+@pytest.mark.parametrize("name", KNOWN.measured.__struct_fields__)
+def test_a_measured_figure_names_a_command_that_there_is(name: str) -> None:
+    figure = getattr(KNOWN.measured, name)
+    module = figure.command.split()[2]
+    assert figure.command.startswith("python -m ")
+    assert importlib.util.find_spec(module), module
+
+
+def test_figures_are_positive_and_shares_are_whole() -> None:
+    measured = [getattr(KNOWN.measured, name) for name in KNOWN.measured.__struct_fields__]
+    assert all(figure.value > 0 for figure in measured if isinstance(figure, figures.Measured))
+    assert sum(KNOWN.measured.hourly_shares.values) == pytest.approx(1, abs=1e-3)
+    assert len(KNOWN.measured.hourly_shares.values) == 24
+
+
+def test_what_is_assumed_says_why() -> None:
+    assert all(len(getattr(KNOWN.assumed, name).why) > 20 for name in KNOWN.assumed.__struct_fields__)
+
+
+def test_records_are_larger_than_their_doubles_and_of_the_layout_that_the_code_has() -> None:
+    measured = KNOWN.measured
+    for layout, figure in zip(
+        LAYOUTS,
+        (measured.account_record_bytes, measured.contact_record_bytes, measured.device_record_bytes),
+        strict=True,
+    ):
+        assert 8 * layout.width < figure.value < 8 * layout.width + 256, layout.kind
+
+
+def test_every_quota_is_about_something_that_is_planned_and_has_a_source() -> None:
+    for quota in figures.quotas():
+        assert quota.needs in Plan.__struct_fields__
+        assert quota.source.startswith(("https://", "infra/"))
+        assert len(quota.then) > 10
+
+
+def test_settings_are_those_of_terraform() -> None:
+    assert default_of("score_concurrency") == str(planning.CONCURRENCY)
+    assert default_of("valkey_replicas") == str(planning.REPLICAS)
+    assert default_of("score_cpu") == "1"
+    assert default_of("score_memory") == f"{cost.MEMORY_GIB:g}Gi"
+    assert default_of("alert_history_memory") == str(planning.FILLED)
+    assert f"min = {planning.INSTANCES_MIN}, max = {autoscaling.INSTANCES_MAX}" in default_of("score_instances")
+    assert default_of("retrain_resources") == f'{{ cpu = "{cost.RETRAIN_VCPU}", memory = "{cost.RETRAIN_GIB}Gi" }}'
+    [instances] = [quota.limit for quota in figures.quotas() if "score_instances.max" in quota.name]
+    assert instances == autoscaling.INSTANCES_MAX
+
+
+def test_a_batch_is_what_the_function_waits_for() -> None:
+    assert KNOWN.assumed.batch_rows.value == Settings("").batch_beside
+    assert Settings("").state_record_days in KNOWN.measured.keys_per_daily_pix.values
+
+
+def test_queries_on_a_schedule_are_counted() -> None:
+    assert (
+        TERRAFORM["watch.tf"].count('"every 15 minutes"') * 96 - cost.WATCHES_A_DAY == 96
+    )  # the other is quarantine
+    assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in TERRAFORM["variables.tf"]
+    assert TERRAFORM["jobs.tf"].count("schedule  = var.") == cost.SCHEDULES

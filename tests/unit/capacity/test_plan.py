@@ -1,0 +1,107 @@
+"""Plans, costs and quotas: more Pix never take less, and known cases come out as on paper."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
+
+from infra.capacity import profile
+from infra.capacity.binding import bounds
+from infra.capacity.cost import cost
+from infra.capacity.figures import known, prices, quotas
+from infra.capacity.plan import Plan, plan, valkey_nodes
+
+KNOWN, PRICES = known(), prices()
+volumes = st.floats(1e3, 2e9)
+DIVIDED = ("valkey_node", "valkey_shards")  # a larger node may take the place of several
+
+
+def planned(pix: float, days: int = 180) -> Plan:
+    return plan(pix, KNOWN, PRICES, days)
+
+
+@given(volumes, volumes)
+def test_more_pix_take_and_cost_no_less(one: float, other: float) -> None:
+    few, many = sorted((one, other))
+    small, large = planned(few), planned(many)
+    assert all(asdict(large)[name] >= asdict(small)[name] for name in asdict(small) if name not in DIVIDED)
+    assert all(
+        asdict(cost(large, KNOWN, PRICES))[name] >= value * (1 - 1e-9)
+        for name, value in asdict(cost(small, KNOWN, PRICES)).items()
+    )
+
+
+@given(volumes)
+def test_records_that_vanish_sooner_take_less_memory(pix: float) -> None:
+    assert planned(pix, 30).valkey_gb < planned(pix, 90).valkey_gb < planned(pix, 180).valkey_gb
+
+
+@given(st.floats(0.01, 1e5), st.floats(0, 100))
+def test_the_shards_hold_and_serve_what_there_is(gigabytes: float, cores: float) -> None:
+    name, shards = valkey_nodes(gigabytes, cores, PRICES)
+    assert shards * PRICES.valkey.nodes[name].writable_gb >= gigabytes
+    assert shards >= cores
+
+
+def test_one_larger_node_is_taken_before_two_smaller_ones() -> None:
+    assert valkey_nodes(12, 0.1, PRICES) == ("HIGHMEM_XLARGE", 1)
+    assert valkey_nodes(3, 0.1, PRICES) == ("STANDARD_SMALL", 1)
+    assert valkey_nodes(3, 1.0, PRICES)[1] == 2
+
+
+def test_a_month_of_pubsub_is_the_bytes_in_and_out_at_the_price_of_a_tebibyte() -> None:
+    of_month = cost(planned(1e6), KNOWN, PRICES).pubsub
+    assert of_month == pytest.approx(2 * 30 * 1e6 * 1000 / 2**40 * 40)  # a message counts at least 1,000 bytes
+
+
+def test_the_total_is_the_sum() -> None:
+    found = cost(planned(1e8), KNOWN, PRICES)
+    assert found.total == pytest.approx(sum(asdict(found).values()))
+
+
+@pytest.mark.parametrize("quota", quotas(), ids=lambda quota: quota.needs)
+def test_a_quota_is_reached_where_it_says(quota: object) -> None:
+    [bound] = bounds(planned(1e6), [quota], planned)  # type: ignore[list-item]
+    if bound.reached_at is None:
+        assert getattr(planned(1e11), bound.quota.needs) <= bound.quota.limit
+        return
+    assert getattr(planned(bound.reached_at * 0.999), bound.quota.needs) <= bound.quota.limit
+    assert getattr(planned(bound.reached_at * 1.001), bound.quota.needs) >= bound.quota.limit
+
+
+def test_the_quota_that_binds_first_comes_first() -> None:
+    found = [bound.reached_at or float("inf") for bound in bounds(planned(1e6), quotas(), planned)]
+    assert found == sorted(found)
+    assert len(found) == len(quotas())
+
+
+def test_faster_processors_take_fewer_instances() -> None:
+    assumed = replace(KNOWN.assumed, processor_ratio=replace(KNOWN.assumed.processor_ratio, value=0.5))
+    faster = replace(KNOWN, assumed=assumed)
+    assert plan(1e9, faster, PRICES).score_instances <= planned(1e9).score_instances
+    assert plan(1e9, faster, PRICES).valkey_cores < planned(1e9).valkey_cores
+
+
+@given(st.floats(1, 1e9))
+def test_a_day_holds_all_its_pix(pix: float) -> None:
+    rates = profile.rates(pix, KNOWN.measured.hourly_shares.values)
+    assert rates.sum() == pytest.approx(pix)
+    assert rates.min() > 0
+
+
+def test_pix_are_few_at_night_and_most_at_noon_and_in_the_evening() -> None:
+    by_hour = profile.rates(1e6, KNOWN.measured.hourly_shares.values).reshape(24, -1).sum(axis=1)
+    assert by_hour[2:5].max() < by_hour[14] / 3
+    assert by_hour[12] > by_hour[15] < by_hour[18]
+
+
+def test_dates_come_to_a_mean_day_over_a_year_and_paydays_stand_out() -> None:
+    dates = [dt.date(2026, 1, 1) + dt.timedelta(days=day) for day in range(365)]
+    factors = [profile.factor(date) for date in dates]
+    assert sum(factors) / 365 == pytest.approx(1, abs=0.01)
+    assert profile.factor(dt.date(2026, 11, 27)) > profile.factor(dt.date(2026, 11, 20))
+    assert profile.factor(profile.busiest(2026)) == max(factors)
