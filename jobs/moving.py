@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from msgspec import Struct
 
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Unavailable
 from shared.learning.ports import Ledger, Registry
-from shared.learning.publish import Cause, Standing, Swapped, moves, previous, standing, swap
-from shared.learning.reconcile import carried, moved_row, unrecorded
+from shared.learning.publish import Cause, Standing, moves, previous, standing, swap
+from shared.learning.reconcile import appointed, carried, recorded, unrecorded
 from shared.ports import Blobs
 from shared.scoring.bundle import Pointer
-
-log = logging.getLogger(__name__)
 
 
 class Moved(Struct, frozen=True):
@@ -70,28 +67,11 @@ class Mover:
     def _move(self, read: Standing, version: str, action: Literal["SWAP", "ROLLBACK"], reason: str) -> Moved:
         pending = carried(self.blobs, self.ledger, read)
         swapped = swap(self.blobs, read, version, Cause(self.clock(), self.actor, reason, action), pending)
-        recorded = self._record(swapped)
-        self._appoint(swapped.pointer)
+        known = recorded(self.ledger, swapped)
+        appointed(self.registry, swapped.pointer)
         outcome = "PROMOTED" if action == "SWAP" else "ROLLED_BACK"
-        return Moved(outcome, read.version, version, recorded)
+        return Moved(outcome, read.version, version, known)
 
     def _stays(self, outcome: str, pointer: Pointer, recorded: bool) -> Moved:
-        self._appoint(pointer)
+        appointed(self.registry, pointer)
         return Moved(outcome, pointer.previous, pointer.version, recorded)
-
-    def _record(self, swapped: Swapped) -> bool:
-        """Append the row of a move; without it the next job does, as the pointer holds what it needs."""
-        try:
-            self.ledger.append(moved_row(swapped.pointer, swapped.manifest))
-        except Unavailable as error:
-            log.warning("not in the ledger yet", extra={"fields": {"reason": str(error)}})
-            return False
-        return True
-
-    def _appoint(self, pointer: Pointer) -> None:
-        """Let the aliases follow; what serves is the pointer, so they must not stand in the way of a rollback."""
-        try:
-            self.registry().appoint(pointer.version, pointer.previous)
-        except (Unavailable, Misconfigured) as error:
-            fields = {"version": pointer.version, "reason": str(error)}
-            log.warning("aliases are as before", extra={"fields": fields})

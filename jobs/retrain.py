@@ -1,7 +1,8 @@
 """Train a challenger on what was served, compare it with the champion, publish it, and swap it in if the gate agrees.
 
 Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 somebody else swapped first.
-Whatever it comes to is a row of pix.model_ledger.
+Whatever it comes to is a row of pix.model_ledger, and so is a training set that is not fit to learn from; other
+failures are in the log, and in MLflow once the run is open.
 """
 
 from __future__ import annotations

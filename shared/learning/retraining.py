@@ -27,7 +27,7 @@ from shared.learning.packing import sealed, version_name
 from shared.learning.plots import draw
 from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, Step
 from shared.learning.publish import Cause, Standing, publish, standing, swap
-from shared.learning.reconcile import moved_row, published_row, reconcile, with_training
+from shared.learning.reconcile import appointed, published_row, reconcile, recorded, with_training
 from shared.learning.record import Judged, Run, parameters, report
 from shared.learning.request import AUTO, Outcome, Request
 from shared.learning.review import flat, review
@@ -209,8 +209,8 @@ def _swap(world: World, request: Request, read: Standing, version: str, reason: 
         swapped = swap(world.blobs, read, version, Cause(world.clock(), request.actor, reason))
     except PreconditionFailed as error:
         return "SWAP_LOST", str(error)
-    world.ledger.append(moved_row(swapped.pointer, swapped.manifest))
-    world.registry.appoint(version, swapped.pointer.previous)
+    recorded(world.ledger, swapped)
+    appointed(lambda: world.registry, swapped.pointer)
     return "PROMOTED", reason
 
 

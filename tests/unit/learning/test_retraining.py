@@ -140,6 +140,26 @@ def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_th
     ]
 
 
+def test_what_serves_is_said_to_serve_though_ledger_and_registry_are_away_after_the_swap(monkeypatch) -> None:
+    bench = Bench()
+    append = bench.ledger.append
+
+    def away(*_: object) -> None:
+        raise Unavailable("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(bench.ledger, "append", lambda row: (away if row.action == "SWAP" else append)(row))
+        outage.setattr(bench.runs, "appoint", away)
+        outcome = retrain(bench.world(), QUICK, request(), silent)
+    assert outcome.outcome == "PROMOTED"
+    assert standing(bench.blobs).version == outcome.version
+    assert bench.actions() == ["PUBLISH"]
+    bench.exports.table = bench.exports.table.slice(0, 500)
+    assert retrain(bench.world(), QUICK, auto(), silent).outcome == "NOTHING_TO_DO"
+    assert bench.actions() == ["PUBLISH", "SWAP", "NOTHING_TO_DO"]
+    assert bench.runs.aliases == {"champion": outcome.version}
+
+
 def test_a_registry_that_cannot_be_opened_does_not_stand_in_the_way_of_a_rollback() -> None:
     bench = Bench()
     first = retrain(bench.world(), QUICK, request("always"), silent).version
