@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jobs.dataset import Dataset
     from shared.adapters.bigquery_ledger import BigQueryLedger
     from shared.adapters.bigquery_load import BulkLoad
+    from shared.adapters.bigquery_query import BigQueryQueries
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.pubsub_dead_letters import DeadLetters
     from shared.adapters.valkey_load import ValkeyLoad
@@ -88,6 +89,13 @@ def bigquery_client(settings: Settings, environment: Mapping[str, str]) -> bigqu
 
     credentials = AnonymousCredentials() if environment.get("BIGQUERY_EMULATOR_HOST") else None
     return bigquery.Client(project=settings.project, credentials=credentials)
+
+
+def queries(settings: Settings, environment: Mapping[str, str]) -> BigQueryQueries:
+    """Return what asks the tables."""
+    from shared.adapters.bigquery_query import BigQueryQueries
+
+    return BigQueryQueries(bigquery_client(settings, environment))
 
 
 def blobs(settings: Settings) -> GcsBlobs:
