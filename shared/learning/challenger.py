@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from shared.learning import calibrate
 from shared.learning.config import Config, Family, Mode
 from shared.learning.costs import losses
 from shared.learning.dataset import Dataset
-from shared.learning.errors import NothingToDo
+from shared.learning.errors import CannotContinue, NothingToDo
 from shared.learning.export import onnx_bytes, onnx_scores, require_parity
 from shared.learning.incremental import ChampionModel, continued
 from shared.learning.packing import Parts, pack
@@ -26,6 +27,8 @@ from shared.learning.split import Split
 from shared.learning.train import Labelled, fit, informative_columns, raw_scores
 from shared.scoring.bundle import Thresholds
 from shared.scoring.rules import Rules
+
+log = logging.getLogger(__name__)
 
 
 class Challenger(NamedTuple):
@@ -74,15 +77,19 @@ def train_challengers(
 
     Raises ExportFailed, Misconfigured, NotFitted, and NothingToDo if none is possible.
     """
-    fitted, leaderboard = [], list[Trial]()
+    fitted, leaderboard, obstacle = [], list[Trial](), "there is none that can be read"
     if "full" in config.modes:
         best, leaderboard = _full(data, split, config, step, told)
         fitted.append(best)
     if "incremental" in config.modes and champion:
-        with step("continue the champion"):
-            fitted += _incremental(data, split, config, champion)
+        try:
+            with step("continue the champion"):
+                fitted.append(_incremental(data, split, config, champion))
+        except CannotContinue as error:
+            obstacle = str(error)
+            log.info("no incremental update", extra={"fields": {"version": champion.version, "reason": obstacle}})
     if not fitted:
-        raise NothingToDo("there is no champion that could be continued, and training anew is not among the modes")
+        raise NothingToDo(f"training anew is not among the modes, and no champion is continued: {obstacle}")
     return Trained([_finished(one, data, split, rules, config, step) for one in fitted], leaderboard)
 
 
@@ -125,13 +132,10 @@ def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
     return [trial for reached, trial in best.values() if reached >= top - error]
 
 
-def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> list[_Fitted]:
-    grown = continued(champion, data, split.train, config)
-    if grown is None:
-        return []
-    model, columns = grown
+def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _Fitted:
+    model, columns = continued(champion, data, split.train, config)
     found = _average_precision(model, data, split.calibration, columns)
-    return [_Fitted(champion.version, champion.family, "incremental", model, columns, found)]
+    return _Fitted(champion.version, champion.family, "incremental", model, columns, found)
 
 
 def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArray[np.intp]) -> float:

@@ -19,3 +19,7 @@ class ExportFailed(PixError):
 
 class NotFitted(PixError):
     """A model that its parameters or its data did not let learn: another one may."""
+
+
+class CannotContinue(PixError):
+    """The champion's model cannot learn on: training anew is what remains."""

@@ -19,7 +19,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from shared.learning.comparison import TRAINED_UNTIL
 from shared.learning.config import PER_FRAUD, Config, Family
 from shared.learning.dataset import Dataset
-from shared.learning.errors import NotFitted
+from shared.learning.errors import CannotContinue, NotFitted
 from shared.learning.families import FAMILIES, family_of
 from shared.learning.search import thinned
 from shared.learning.train import Labelled, fitting, sampled
@@ -45,10 +45,6 @@ class ChampionModel(NamedTuple):
     trained_until: int
 
 
-class _CannotContinue(Exception):
-    """The champion's model cannot be continued, for the reason given."""
-
-
 def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel | None:
     """Return a bundle's model, or None with the reason in the log; `known` names the features there are now.
 
@@ -56,29 +52,18 @@ def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> Cha
     """
     try:
         return _read(blobs, version, known)
-    except _CannotContinue as reason:
+    except CannotContinue as reason:
         log.warning("champion cannot be continued", extra={"fields": {"version": version, "reason": str(reason)}})
         return None
 
 
-def continued(
-    champion: ChampionModel, data: Dataset, period: slice, config: Config
-) -> tuple[Any, NDArray[np.intp]] | None:
-    """Return the champion's model continued, and its columns; None with the reason in the log."""
-    try:
-        return _continued(champion, data, period, config)
-    except _CannotContinue as reason:
-        fields = {"version": champion.version, "family": champion.family, "reason": str(reason)}
-        log.info("no incremental update", extra={"fields": fields})
-        return None
-
-
-def _continued(champion: ChampionModel, data: Dataset, period: slice, config: Config) -> tuple[Any, NDArray[np.intp]]:
+def continued(champion: ChampionModel, data: Dataset, period: slice, config: Config) -> tuple[Any, NDArray[np.intp]]:
+    """Return the champion's model continued, and its columns. Raises CannotContinue."""
     maker = FAMILIES[champion.family]
     if maker.continued is None:
-        raise _CannotContinue("this family learns only anew")
+        raise CannotContinue("this family learns only anew")
     if maker.size(champion.model) + config.incremental_rounds > max(maker.size_max, config.incremental_rounds):
-        raise _CannotContinue(f"it has grown to {maker.size(champion.model)} already, and would serve slowly")
+        raise CannotContinue(f"it has grown to {maker.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
     rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
     every = Labelled(data.take(rows, columns), data.fraud[rows])
@@ -87,7 +72,7 @@ def _continued(champion: ChampionModel, data: Dataset, period: slice, config: Co
         with fitting():
             return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns
     except NotFitted as error:
-        raise _CannotContinue(str(error)) from error
+        raise CannotContinue(str(error)) from error
 
 
 def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config: Config) -> NDArray[np.intp]:
@@ -100,7 +85,7 @@ def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config
     new = data.initiated_at[period][rows] > trained_until
     frauds = int(data.fraud[period][rows[new]].sum())
     if frauds < config.split.frauds_min:
-        raise _CannotContinue(f"{frauds} frauds are new, fewer than {config.split.frauds_min}")
+        raise CannotContinue(f"{frauds} frauds are new, fewer than {config.split.frauds_min}")
     older = rows[~new]
     drawn = np.random.default_rng(config.seed).choice(older, min(len(older), int(new.sum())), replace=False)
     return np.sort(np.concatenate([rows[new], drawn]))
@@ -109,11 +94,11 @@ def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config
 def _read(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel:
     manifest = msgspec.json.decode(_file(blobs, version, MANIFEST), type=Manifest)
     if TRAINED_UNTIL not in manifest.metrics:
-        raise _CannotContinue("its manifest does not say until when it was trained")
+        raise CannotContinue("its manifest does not say until when it was trained")
     files = {name: _verified(blobs, manifest, name) for name in ("features.json", "model.joblib")}
     names = msgspec.json.decode(files["features.json"], type=list[str])
     if unknown := sorted(set(names) - set(known)):
-        raise _CannotContinue(f"{len(unknown)} of its features are unknown now: {unknown[:5]}")
+        raise CannotContinue(f"{len(unknown)} of its features are unknown now: {unknown[:5]}")
     model, family = _unpickled(files["model.joblib"])
     return ChampionModel(version, names, model, family, round(manifest.metrics[TRAINED_UNTIL] * 1e6))
 
@@ -126,18 +111,18 @@ def _unpickled(data: bytes) -> tuple[Any, Family]:
             model = joblib.load(io.BytesIO(data))
         return model, family_of(model)
     except _UNREADABLE as error:
-        raise _CannotContinue(f"model.joblib does not load ({type(error).__name__})") from error
+        raise CannotContinue(f"model.joblib does not load ({type(error).__name__})") from error
 
 
 def _verified(blobs: Blobs, manifest: Manifest, name: str) -> bytes:
     data = _file(blobs, manifest.version, name)
     if manifest.files.get(name) != digest(data):
-        raise _CannotContinue(f"{name} does not have the SHA-256 that the manifest names")
+        raise CannotContinue(f"{name} does not have the SHA-256 that the manifest names")
     return data
 
 
 def _file(blobs: Blobs, version: str, name: str) -> bytes:
     blob = blobs.read(path(version, name))
     if blob is None:
-        raise _CannotContinue(f"{name} is missing")
+        raise CannotContinue(f"{name} is missing")
     return blob.data

@@ -81,10 +81,10 @@ def test_only_the_modes_that_are_asked_for_are_trained() -> None:
     assert [one.mode for one in full.challengers] == ["full"]
 
 
-def test_nothing_to_continue_and_no_training_anew_is_nothing_to_do() -> None:
-    with pytest.raises(NothingToDo):
+def test_nothing_to_continue_and_no_training_anew_is_nothing_to_do_for_a_reason() -> None:
+    with pytest.raises(NothingToDo, match="there is none"):
         train(msgspec.structs.replace(BOTH, modes=["incremental"]))
-    with pytest.raises(NothingToDo):
+    with pytest.raises(NothingToDo, match="0 frauds are new"):
         train(msgspec.structs.replace(BOTH, modes=["incremental"]), FIRST, champion_of(train(BOTH)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import logging
 import pickle
 from typing import Any
 
@@ -18,6 +17,7 @@ from sklearn.metrics import average_precision_score
 from shared.adapters.memory import MemoryBlobs
 from shared.learning.comparison import TRAINED_UNTIL
 from shared.learning.dataset import Dataset
+from shared.learning.errors import CannotContinue
 from shared.learning.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
 from shared.learning.incremental import ChampionModel, continued, read_champion_model, rows_to_continue_on
 from shared.learning.train import Labelled, fit, raw_scores
@@ -139,13 +139,12 @@ def test_it_sees_as_many_legitimate_rows_for_each_fraud_as_the_champion_did() ->
         ("hist_gradient_boosting", {}, "grown to 980"),
     ],
 )
-def test_a_champion_that_cannot_be_continued_is_left_alone_with_a_reason(family, changes, reason, caplog) -> None:
+def test_a_champion_that_cannot_be_continued_is_left_alone_with_a_reason(family, changes, reason) -> None:
     before = champion(family)._replace(**changes)
     if family == "hist_gradient_boosting":
         before.model._predictors.extend(before.model._predictors[:1] * 950)
-    with caplog.at_level(logging.INFO):
-        assert continued(before, DATA, PERIOD, CONFIG) is None
-    assert reason in caplog.records[-1].fields["reason"]
+    with pytest.raises(CannotContinue, match=reason):
+        continued(before, DATA, PERIOD, CONFIG)
 
 
 def stored(**changes: bytes | None) -> MemoryBlobs:
@@ -170,7 +169,7 @@ def test_a_bundle_holds_what_is_needed_to_continue() -> None:
     np.testing.assert_array_equal(
         raw_scores(read.model, DATA.features[:, INPUTS]), raw_scores(one.model, DATA.features[:, INPUTS])
     )
-    assert continued(read, DATA, PERIOD, CONFIG) is not None
+    assert len(continued(read, DATA, PERIOD, CONFIG)) == 2
 
 
 FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn_version", b"_sklearn_versiom")
