@@ -18,6 +18,7 @@ from tests.benchmarks.faults.script import Broken, Scale, Script, Tell
 from tests.benchmarks.faults.stream import Message, Stream, stream
 
 AT_ONCE, FEW = 200, 10
+"""Messages that are published together, at most; of a short stream, a hundredth and a four hundredth."""
 AHEAD = 4_000
 """Transactions that may be published and not yet stored."""
 SECONDS = 300.0
@@ -64,6 +65,9 @@ class Traffic:
         self._messages = sent.messages
         self._questions = questions
         self._tell = tell
+        self._wanted = _rows_wanted(sent.messages)
+        self._at_once = min(AT_ONCE, len(sent.messages) // 100)
+        self._few = min(FEW, len(sent.messages) // 400)
         self._published = 0
         self._due = 0.0
         self._over = threading.Event()
@@ -114,12 +118,23 @@ class Traffic:
 
     def _room(self) -> int:
         """Return how many to publish now: few at a time while a fault is due, so that some are left for the next."""
-        while self._published > AHEAD and self._published - sum(self._questions.progress()) > AHEAD:
+        wanted = self._wanted[self._published]
+        while wanted > AHEAD and wanted - sum(self._questions.progress()) > AHEAD:
             time.sleep(0.5)
         if self._share() <= self._due:
-            return AT_ONCE
-        time.sleep(FEW / len(self._messages) * SECONDS)
-        return FEW
+            return self._at_once
+        time.sleep(self._few / len(self._messages) * SECONDS)
+        return self._few
+
+
+def _rows_wanted(messages: list[Message]) -> list[int]:
+    """Return how many rows have to come of the first n messages, for each n; what is published twice counts once."""
+    seen: set[Message] = set()
+    wanted = [0]
+    for message in messages:
+        seen.add(message)
+        wanted.append(len(seen))
+    return wanted
 
 
 def _drain(questions: Questions, sent: Stream, script: Script, tell: Tell) -> None:
