@@ -19,11 +19,14 @@ from shared.scoring.rules import Decision
 
 
 class Check(Struct, frozen=True):
-    """One thing that the gate looked at: what was measured, what it may be, and a sentence that says it."""
+    """One thing that the gate looked at: what was measured, what it may be, and a sentence that says it.
+
+    `measured` is None where there was too little to measure; that refuses nobody, and is not said to have passed.
+    """
 
     name: str
     passed: bool
-    measured: float
+    measured: float | None
     limit: float
     text: str
 
@@ -182,7 +185,7 @@ def _segment_floor(
     enough = np.flatnonzero(frauds >= spec.segment_frauds_min).tolist()
     if not enough:
         text = f"no segment has {spec.segment_frauds_min} frauds, so none can be compared"
-        return Check(name, True, 0.0, -spec.segment_margin, text)
+        return Check(name, True, None, -spec.segment_margin, text)
     change = {code: float(gained[code] - lost[code]) / float(frauds[code]) for code in enough}
     chance = (1 - spec.confidence) / 2
     clear = [

@@ -179,6 +179,10 @@ def test_segments_with_few_frauds_are_not_compared() -> None:
     values[rare.codes == 1] = 0.001
     verdict = judge(model("it", values), GOOD, dataclasses.replace(PERIOD, dimensions=[rare]), SPEC)
     assert "segments by rare" not in failed(verdict)
+    few = dataclasses.replace(PERIOD, dimensions=[Dimension("rare", ("all",), rare.codes * 0, comparable=True)])
+    strict = msgspec.structs.replace(SPEC, segment_frauds_min=10_000)
+    [check] = [one for one in judge(GOOD, POOR, few, strict).checks if one.name == "segments by rare"]
+    assert (check.passed, check.measured) == (True, None)
 
 
 def test_against_the_rules_alone_only_what_makes_sense_is_compared() -> None:

@@ -293,3 +293,12 @@ def test_the_card_says_verdict_checks_figures_and_how_to_undo(found, images) -> 
 def test_a_segment_can_be_stored(found) -> None:
     stored = msgspec.json.encode(found.segments[0])
     assert msgspec.json.decode(stored, type=Segment) == found.segments[0]
+
+
+def test_what_could_not_be_measured_is_not_said_to_have_passed(found) -> None:
+    first, *others = found.verdict.checks
+    unmeasured = msgspec.structs.replace(first, measured=None)
+    verdict = msgspec.structs.replace(found.verdict, checks=[unmeasured, *others])
+    shown = [card(dataclasses.replace(found, verdicts=[one], chosen=0), {}) for one in (found.verdict, verdict)]
+    assert [html.count(">passed<") for html in shown] == [len(others) + 1, len(others)]
+    assert [html.count(">not measured<") for html in shown] == [0, 1]
