@@ -1,0 +1,111 @@
+"""What infra/README.md tells people to type and to look at is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "infra"
+TEXT = (FOLDER / "README.md").read_text("utf-8")
+TERRAFORM = "\n".join(path.read_text("utf-8") for path in sorted((FOLDER / "terraform").glob("*.tf")))
+COMMANDS = re.findall(r"(?:python -m|\boperate)\s+((?:jobs|infra)\.\w+)([^`\n#]*)", TEXT)
+OPERATED = {module for _, module in re.findall(r"(operate) (jobs\.\w+)", TEXT)}
+
+
+@cache
+def help_of(module: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize(("module", "arguments"), sorted(set(COMMANDS)))
+def test_a_command_is_there_and_takes_its_options(module: str, arguments: str) -> None:
+    known = help_of(module)
+    given = re.findall(r"--[a-z-]+", arguments)
+    assert [option for option in given if not re.search(rf"(?<![\w-]){option}(?![\w-])", known)] == []
+    words = [word for word in shlex.split(arguments.split("|")[0]) if not word.startswith("-")]
+    if words and words[0].isidentifier() and words[0].islower():
+        assert words[0] in known, "a word that the command knows"
+
+
+def test_every_job_that_a_person_starts_is_told_about() -> None:
+    assert {"jobs.promote", "jobs.redrive", "jobs.replay", "jobs.retrain", "jobs.rollback"} <= OPERATED
+    assert len(COMMANDS) >= 12
+
+
+def test_nothing_that_asks_for_a_person_is_run_where_arguments_are_logged() -> None:
+    assert "jobs.erase" not in OPERATED
+    assert "jobs.erase" in dict(COMMANDS)
+
+
+@pytest.mark.parametrize("name", re.findall(r"output -raw (\w+)", TEXT))
+def test_an_output_is_there(name: str) -> None:
+    assert f'output "{name}"' in TERRAFORM
+
+
+def test_variables_of_terraform_are_there() -> None:
+    named = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", TEXT)
+    columns = (ROOT / "shared/contract/bigquery/score_events.json").read_text("utf-8")
+    unknown = [
+        name
+        for name in named
+        if f'variable "{name}"' not in TERRAFORM and f'"name": "{name}"' not in columns and name != "score_events"
+    ]
+    assert unknown == []
+    assert {"hmac_key_version", "publishers", "schedules_paused"} - set(named) <= {"publishers"}
+
+
+@pytest.mark.parametrize("target", re.findall(r"-target=([\w.]+)", TEXT))
+def test_what_is_applied_alone_is_a_resource(target: str) -> None:
+    kind, name = target.split(".")
+    assert f'resource "{kind}" "{name}"' in TERRAFORM
+
+
+def test_every_alert_is_told_about_by_its_title_and_no_other() -> None:
+    files = (FOLDER / "terraform" / name for name in ("monitoring.tf", "watch.tf"))
+    titles = {
+        title for path in files for title in re.findall(r'^ +title +(?:=) "([^"]+)"', path.read_text(), re.MULTILINE)
+    }
+    table = TEXT.partition("## Alerts")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE)) - {"alert", "---"}
+    assert told == titles
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", TEXT))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert (FOLDER / link).exists()
+
+
+@pytest.mark.parametrize("path", re.findall(r"`((?:shared|tests|\.ci|infra)/[\w./*]+)`", TEXT))
+def test_a_path_is_there(path: str) -> None:
+    assert list(ROOT.glob(path))
+
+
+def test_the_ports_that_others_plug_into_are_there() -> None:
+    ports = "".join((ROOT / "shared" / name).read_text() for name in ("ports.py", "learning/ports.py"))
+    named = {
+        *re.findall(r"adapter for (.*), held", TEXT)[0].replace("`", "").replace(" or ", ", ").split(", "),
+        "Exports",
+    }
+    assert {name for name in named if f"class {name}(Protocol)" not in ports} == set()
+
+
+def test_settings_are_there() -> None:
+    from shared.settings import Settings
+
+    known = Settings("").to_env()
+    assert [name for name in set(re.findall(r"\bPIX_[A-Z_]+", TEXT)) if name not in known] == []
+
+
+def test_ten_steps_lead_to_a_first_deployment() -> None:
+    steps = TEXT.partition("## First deployment")[2].partition("\n## ")[0]
+    assert re.findall(r"^(\d+)\. ", steps, re.MULTILINE) == [str(i) for i in range(1, 11)]
