@@ -117,7 +117,7 @@ def savings(found: Mapping[str, Estimate]) -> bytes:
     axes.set_yticks(range(len(found)), [f"against\n{name}" for name in found])
     axes.set(xlabel="R$ saved per million Pix", ylim=(len(found) - 0.5, -0.5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(4))  # more amounts of millions run into each other
     return _png(figure, axes, legend=False)
 
 

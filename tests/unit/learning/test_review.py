@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning import comparison, packing
+from shared.learning import comparison, packing, plots
+from shared.learning.bootstrap import Estimate, Interval
 from shared.learning.card import CardFacts, PeriodFacts, model_card
 from shared.learning.comparison import SEEN_UNTIL
 from shared.learning.dataset import Categories, Dataset
@@ -288,6 +290,17 @@ def test_the_card_says_verdict_checks_figures_and_how_to_undo(found, images) -> 
         found, verdicts=[msgspec.structs.replace(found.verdicts[0], promote=False)], chosen=0
     )
     assert "The gate refuses this model." in Page(card(refused, {})).text
+
+
+def test_amounts_of_millions_do_not_run_into_each_other(monkeypatch) -> None:
+    drawn = []
+    monkeypatch.setattr(plots, "_png", lambda figure, axes, **_: drawn.append((figure, axes)) or b"")
+    savings({"20260101T000000Z-abcdef01": Estimate(1.2e6, Interval(1e5, 2.65e6))})
+    [(figure, axes)] = drawn
+    figure.draw_without_rendering()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+    assert len(boxes) >= 3
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_a_segment_can_be_stored(found) -> None:
