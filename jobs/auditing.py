@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.dataset import Dataset, columns, timestamp
+from jobs.dataset import Dataset, columns
 from shared.adapters.arrow_columns import columns_of, floats, whole
 from shared.contract.event import micros
-from shared.contract.tables import feature_columns
+from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
 from shared.features.state import State
 from shared.features.vector import feature_matrix

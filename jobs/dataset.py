@@ -16,7 +16,7 @@ from jobs.sources import StoredRows
 from jobs.stored import PARTIES, batches, reported
 from shared.adapters.arrow_columns import EVENT_COLUMNS
 from shared.adapters.bigquery_query import STAGING, BigQueryExports, new_prefix
-from shared.contract.tables import plain_columns, table
+from shared.contract.tables import plain_columns, table, timestamp
 from shared.learning.reported import Reported, ReportQueue
 
 _LAST = np.iinfo(np.int64).max
@@ -126,11 +126,6 @@ def columns(features: bool) -> str:
     if not features:
         return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence"))
     return ", ".join(column.name for column in table("score_events").schema if column.name != "published_at")
-
-
-def timestamp(moment: dt.datetime) -> str:
-    """Return a moment in GoogleSQL."""
-    return f"TIMESTAMP '{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
 
 
 def _prefix(run: str, name: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,12 @@ def _purpose(name: str) -> str:
 
 def _text(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text("utf-8")
+
+
+def timestamp(moment: dt.datetime) -> str:
+    """Return a moment in GoogleSQL.
+
+    >>> timestamp(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    "TIMESTAMP '2026-01-01 00:00:00.000000+00'"
+    """
+    return f"TIMESTAMP '{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"

@@ -30,6 +30,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX
+from shared.contract.tables import timestamp
 from shared.errors import BundleRefused
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Exports, Queries
@@ -153,7 +154,7 @@ def sample_query(recent: Recent, profile: Profile, rows: int, sample: int) -> st
     return (
         f"SELECT model_version, score, {names} "  # noqa: S608 (names of our own)
         f"FROM `{recent.project}.{recent.dataset}.score_events` "
-        f"WHERE initiated_at >= {_timestamp(recent.since)} AND initiated_at < {_timestamp(recent.until)} "
+        f"WHERE initiated_at >= {timestamp(recent.since)} AND initiated_at < {timestamp(recent.until)} "
         "AND history_sequence IS NOT NULL "
         f"AND MOD(FARM_FINGERPRINT(end_to_end_id), {-(-rows // sample)}) = 0"
     )
@@ -212,10 +213,6 @@ def _column(sources: Sequence[pq.ParquetFile], name: str) -> NDArray[np.float64]
 
 def _texts(source: pq.ParquetFile, name: str) -> NDArray[Any]:
     return np.asarray(source.read(columns=[name]).column(0).to_pylist(), dtype=object)
-
-
-def _timestamp(moment: dt.datetime) -> str:
-    return f"TIMESTAMP '{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
 
 
 def told(drift: Drift, limit: float) -> str:

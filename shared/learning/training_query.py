@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
-from shared.contract.tables import query
+from shared.contract.tables import query, timestamp
 from shared.errors import Misconfigured
 from shared.learning.split import HOUR
 
@@ -75,12 +75,3 @@ def legitimate_of_a_million(labels: int, frauds: int, rows_max: int) -> int:
     if taken < 1:
         raise Misconfigured(f"{frauds} frauds leave no room for others: dataset.rows_max is {rows_max}")
     return taken
-
-
-def timestamp(moment: dt.datetime) -> str:
-    """Return a moment in GoogleSQL.
-
-    >>> timestamp(dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-    "TIMESTAMP '2026-01-01 00:00:00.000000+00'"
-    """
-    return f"TIMESTAMP '{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
