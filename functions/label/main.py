@@ -4,10 +4,10 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import push_http, wiring
+from shared import label_wiring, push_http
 from shared.endpoint import Endpoint
 
-_endpoint = Endpoint(wiring.label_function)
+_endpoint = Endpoint(label_wiring.label_function)
 push_http.serve_directly(_endpoint.deliver)
 
 

@@ -4,10 +4,10 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import push_http, wiring
+from shared import push_http, score_wiring
 from shared.endpoint import Endpoint
 
-_endpoint = Endpoint(wiring.score_function)
+_endpoint = Endpoint(score_wiring.score_function)
 push_http.serve_directly(_endpoint.deliver)
 
 

@@ -12,7 +12,7 @@ from infra.local import cloud
 from infra.stage import FUNCTIONS
 from infra.stage import ROOT as CODE
 from jobs import wiring as jobs_wiring
-from shared import wiring
+from shared import label_wiring, score_wiring
 from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
@@ -46,7 +46,7 @@ def test_expiry_is_of_tables_that_exist():
 
 @pytest.mark.parametrize(
     ("part", "wire"),
-    [("score", wiring.score_function), ("label", wiring.label_function), ("retrain", jobs_wiring.ledger)],
+    [("score", score_wiring.score_function), ("label", label_wiring.label_function), ("retrain", jobs_wiring.ledger)],
 )
 def test_a_part_may_append_to_the_tables_that_it_writes_and_to_no_other(part, wire):
     granted = {
