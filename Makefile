@@ -2,6 +2,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+PARTS := functions/score functions/label jobs
 export PYTHONDONTWRITEBYTECODE :=
 TRANSACTIONS ?=
 SEED ?=
@@ -48,6 +49,10 @@ check: install ## Style, types and architecture
 test: check ## Everything: checks and the whole test suite
 	$(BIN)/pytest
 
+.PHONY: test-pythons
+test-pythons: install ## The staged functions with their own locks on every Python that they are meant for
+	$(BIN)/pytest tests/functions/test_staged.py --pythons 3.11,3.13
+
 .local/checkov/installed: Makefile
 	@$(PYTHON) -m venv .local/checkov
 	@.local/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
@@ -57,6 +62,26 @@ test: check ## Everything: checks and the whole test suite
 infra-check: .local/checkov/installed ## Security of the Terraform configuration and the Dockerfile, by checkov in a venv of its own
 	.local/checkov/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	.local/checkov/bin/checkov --file jobs/Dockerfile --framework dockerfile --compact --quiet --skip-download
+
+.local/supply/installed: Makefile
+	@$(PYTHON) -m venv .local/supply
+	@.local/supply/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+.PHONY: audit
+audit: .local/supply/installed ## Known vulnerabilities in what is locked, as PyPI knows them
+	for part in $(PARTS) .; do .local/supply/bin/pip-audit --strict --require-hashes --disable-pip -r $$part/requirements.txt \
+	  || exit; done
+
+.PHONY: licences
+licences: install ## The licence of every package of functions and jobs; fails for one that is not allowed
+	$(BIN)/python -m infra.licences
+
+.PHONY: sbom
+sbom: .local/supply/installed ## A bill of materials (CycloneDX) for each installable part, into build/
+	mkdir -p build
+	for part in $(PARTS); do .local/supply/bin/cyclonedx-py requirements --output-reproducible \
+	  -o build/sbom-$$(basename $$part).json $$part/requirements.txt || exit; done
 
 .PHONY: bench-quality
 bench-quality: install ## The Fraud Detection Handbook's protocol on our history: DATA=fdh.parquet
@@ -87,6 +112,6 @@ schemas: install ## Write again what is derived: feature columns, JSON Schemas
 .PHONY: lock
 lock: install ## Compile the locks of every installable part
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras pyproject.toml -o requirements.txt
-	for part in functions/score functions/label jobs; do $(BIN)/uv pip compile -q --universal --python-version 3.11 \
+	for part in $(PARTS); do $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --extra $$(basename $$part) -c requirements.txt pyproject.toml \
 	  -o $$part/requirements.txt; done

@@ -1,11 +1,19 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import sys
 
 import pytest
 
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Name versions of Python beside the one that runs."""
+    parser.addoption(
+        "--pythons", default=f"{sys.version_info[0]}.{sys.version_info[1]}", help="staged functions run on: 3.11,3.13"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -17,26 +17,44 @@ from tests.functions.world import PATIENCE, until
 
 
 class Instance:
-    """One instance; `settings` are environment variables. What it logs is in the file `log`."""
+    """One instance; `settings` are environment variables. What it logs is in the file `log`.
 
-    def __init__(self, cloud: LocalCloud, log: Path, name: str = "score", **settings: str) -> None:
+    It runs the source of this repository, or the staged `source` that has everything beside it.
+    """
+
+    def __init__(
+        self,
+        cloud: LocalCloud,
+        log: Path,
+        name: str = "score",
+        *,
+        python: Path = Path(sys.executable),
+        source: Path | None = None,
+        **settings: str,
+    ) -> None:
         port = claim_port(0, "--port")
         self.name = name
         self.address = f"http://127.0.0.1:{port}/"
         self.log = log
         command = [
-            str(Path(sys.executable).with_name("functions-framework")),
-            *("--source", str(ROOT / "functions" / name / "main.py")),
+            str(python.with_name("functions-framework")),
+            *("--source", str((source or ROOT / "functions" / name) / "main.py")),
             *("--target", name, "--host", "127.0.0.1", "--port", str(port)),
         ]
-        environment = {**os.environ, **cloud.environment, "PYTHONPATH": str(ROOT), **settings}
+        environment = {**os.environ, **cloud.environment, **settings}
+        environment["PYTHONPATH"] = "" if source else str(ROOT)
         with log.open("wb") as file:
             self.process = subprocess.Popen(
                 command, env=environment, stderr=file, stdout=file, start_new_session=True
             )
-        until(self._ready)
+        try:
+            until(self._ready)
+        except BaseException:
+            self.kill()
+            raise
 
     def _ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
         try:
             return httpx.get(self.address, timeout=PATIENCE).status_code == 200
         except httpx.TransportError:

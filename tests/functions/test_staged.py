@@ -1,12 +1,21 @@
-"""A staged source holds what its function imports, and nothing of training."""
+"""A staged source holds what its function imports, and nothing of training; with its own lock it runs by itself."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from infra.stage import FUNCTIONS, stage
+from tests.builders import encoded, med_report, push_body, transaction
+from tests.functions.instance import Instance
+from tests.functions.test_score import scores
+from tests.functions.world import ask, deliver
 
+OFFLINE = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError")
 TRAINING = ("sklearn", "mlflow", "pandas", "numba", "pyarrow", "joblib", "skl2onnx")
 
 
@@ -21,10 +30,66 @@ sys.path.insert(0, {str(folder)!r})
 import main, shared
 assert shared.__file__.startswith({str(folder)!r})
 assert callable(main.{function})
-import shared.wiring, shared.adapters.otel_metrics
+import shared.adapters.otel_metrics
 assert "opentelemetry.sdk" not in sys.modules, "a cold start pays for metrics"
 """
     done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     locked = (folder / "requirements.txt").read_text()
     assert not [name for name in ("scikit-learn", *TRAINING) if f"\n{name}==" in locked]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "version" in metafunc.fixturenames:
+        metafunc.parametrize("version", metafunc.config.getoption("--pythons").split(","))
+
+
+def interpreter(version: str) -> str | None:
+    """Return an interpreter of that version: this one, one on the PATH, or one that pyenv has."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
+    if sys.version_info[:2] == tuple(map(int, version.split("."))):
+        found.insert(0, sys.executable)
+    for path in filter(None, found):  # a shim of pyenv may be there and know nothing
+        told = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
+        if told.stdout.startswith(f"Python {version}."):
+            return path
+    return None
+
+
+def installed(version: str, lock: Path, folder: Path) -> Path:
+    """Return the Python of a new virtual environment that holds what the lock names, and nothing else."""
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version} here")
+    subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True)
+    own = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(own), "install", "--quiet", "--disable-pip-version-check"]
+    options = ["--no-compile", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(lock)]
+    done = subprocess.run([*pip, *options], capture_output=True, text=True, check=False)
+    if done.returncode and OFFLINE.search(done.stderr):
+        pytest.skip("the package index cannot be reached")
+    assert done.returncode == 0, done.stderr
+    return own
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_staged_folder_runs_with_its_own_lock_alone(cloud, tmp_path, function, version):
+    folder = stage(function, tmp_path / "source")
+    python = installed(version, folder / "requirements.txt", tmp_path / "venv")
+    instance = Instance(cloud, tmp_path / "log", function, python=python, source=folder)
+    try:
+        pix = transaction()
+        report = med_report(pix["end_to_end_id"], report_id=f"staged-{version}")
+        message = {"score": pix, "label": report}[function]
+        assert deliver(instance.address, [push_body(encoded(message))]) == [204], instance.log.read_text()
+        if function == "score":
+            (row,) = scores(cloud, [pix])
+            assert row.decision
+        else:
+            (row,) = ask(cloud, "SELECT verdict FROM pix.feedback WHERE report_id = @id", id=report["report_id"])
+            assert row.verdict == "FRAUD"
+        assert instance.terminate()[0] == 0
+    finally:
+        instance.kill()
