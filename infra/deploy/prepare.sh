@@ -1,6 +1,6 @@
 #!/bin/sh
-# Before Terraform: name the images by their digests, fetch the environment's variables from beside its state, and pin
-# the traffic of functions that serve, so that the revisions that Terraform makes get none.
+# Before Terraform: name the images by their digests, fetch the environment's variables from beside its state, keep
+# the bills of materials there, and pin the traffic of functions that serve, so that new revisions get none.
 set -eu
 . infra/deploy/names.sh
 
@@ -14,6 +14,9 @@ printf '{"jobs_image": "%s", "function_images": {"score": "%s", "label": "%s"}}\
 
 bucket=$(sed -n 's/^bucket *= *"\(.*\)"$/\1/p' "infra/terraform/environments/$ENVIRONMENT.gcs.tfbackend")
 gcloud storage cp "gs://$bucket/$ENVIRONMENT.tfvars" build/environment.tfvars
+if [ -e build/sbom-jobs.json ]; then
+  gcloud storage cp build/sbom-*.json "gs://$bucket/sbom/$VERSION/"
+fi
 
 there=$(gcloud run services list --format='value(metadata.name)')
 for service in $SERVICES; do

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 from infra.stage import ROOT
 
@@ -33,10 +32,9 @@ def test_the_package_that_the_image_installs_holds_every_module_and_the_files_th
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (points,) = [archive.read(name).decode() for name in names if name.endswith("/entry_points.txt")]
-    tracked = subprocess.run(
-        ["git", "ls-files", "shared", "jobs"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    wanted = {name for name in tracked.stdout.splitlines() if Path(name).name not in NOT_INSTALLED}
+    files = [path for name in ("shared", "jobs") for path in (ROOT / name).rglob("*") if path.is_file()]
+    kept = [path for path in files if path.parent.name != "__pycache__" and path.name not in NOT_INSTALLED]
+    wanted = {path.relative_to(ROOT).as_posix() for path in kept}
     assert wanted
     assert not wanted - names
     assert "google = shared.adapters.mlflow_auth:GoogleRequestAuthProvider" in points

@@ -125,7 +125,8 @@ def test_what_scripts_name_is_made_by_terraform_and_known_to_the_code():
 
 
 def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_traffic(tmp_path):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python()})
+    make = "mkdir -p build; touch build/sbom-jobs.json"
+    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python(), "make": make})
     assert ran.failed is None, ran.said
     order = [
         r"^run$",
@@ -136,6 +137,7 @@ def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_
         rf"^pack build {REGISTRY}/label:c0ffee .*GOOGLE_FUNCTION_TARGET=label",
         r"^gcloud artifacts docker images scan .*/jobs:c0ffee",
         r"^docker push .*/jobs:c0ffee",
+        r"^gcloud storage cp build/sbom-jobs.json gs://my-bank-pix-staging-terraform/sbom/c0ffee/",
         r"^python -m infra.migrate$",
         r"^terraform .* plan ",
         r"^terraform .* apply ",
@@ -156,7 +158,7 @@ def test_terraform_gets_the_images_by_digest_and_the_state_and_variables_of_the_
     assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
     assert given["function_images"] == {name: f"{REGISTRY}/{name}@{DIGEST}" for name in FUNCTIONS}
     assert "environments/staging.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
-    assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp")]
+    assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp gs:")]
     plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
     assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "what is applied is what was planned"
 
