@@ -14,7 +14,7 @@ for image in "$@"; do
   critical=$(gcloud artifacts docker images list-vulnerabilities "$scan" \
     --filter='vulnerability.effectiveSeverity=CRITICAL' --format='value(vulnerability.shortDescription)')
   if [ -n "$critical" ]; then
-    echo "$image has critical vulnerabilities:" $critical >&2
+    echo "$image has critical vulnerabilities: $critical" >&2
     found=1
   fi
 done
