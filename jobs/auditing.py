@@ -18,9 +18,9 @@ from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
 from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.learning.replay import Chunk, Replay
-from shared.learning.reported import UNPLACED, ReportQueue
-from shared.learning.skew import TOLERANCE, TOLERANCE_ULP, Comparison
+from shared.learning.history.replay import Chunk, Replay
+from shared.learning.history.reported import UNPLACED, ReportQueue
+from shared.learning.history.skew import TOLERANCE, TOLERANCE_ULP, Comparison
 
 LISTED = 10
 """Gaps and duplicates of which the result names the place."""

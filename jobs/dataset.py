@@ -17,7 +17,7 @@ from jobs.stored import PARTIES, batches, reported
 from shared.adapters.arrow_columns import EVENT_COLUMNS
 from shared.adapters.bigquery_query import STAGING, BigQueryExports, new_prefix
 from shared.contract.tables import plain_columns, table, timestamp
-from shared.learning.reported import Reported, ReportQueue
+from shared.learning.history.reported import Reported, ReportQueue
 
 _LAST = np.iinfo(np.int64).max
 

@@ -22,7 +22,7 @@ from jobs import console, parsing, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.learning.drift import Drift
+    from shared.learning.lifecycle.drift import Drift
 
 STABLE = 0.1
 LISTED = 15
@@ -41,9 +41,9 @@ def _drift(options: argparse.Namespace) -> tuple[int, object]:
     import msgspec
 
     from shared.learning import config
-    from shared.learning.drift import measure, told
     from shared.learning.errors import NothingToDo
-    from shared.learning.publish import standing
+    from shared.learning.lifecycle.drift import measure, told
+    from shared.learning.lifecycle.publish import standing
 
     limit = config.load(options.config).trigger.psi_max
     settings = Settings.from_env(os.environ)
@@ -71,7 +71,7 @@ def _alert(found: Drift, reason: str, settings: Settings) -> None:
 
     from shared.contract.event import micros
     from shared.contract.rows import LedgerRow
-    from shared.learning.drift import figures
+    from shared.learning.lifecycle.drift import figures
 
     log.warning("drift", extra={"fields": {"version": found.version, "reason": reason, **figures(found)}})
     row = LedgerRow(

@@ -10,9 +10,9 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.errors import Unavailable
+from shared.learning.lifecycle.publish import Cause, Standing, moves, previous, standing, swap
+from shared.learning.lifecycle.reconcile import appointed, carried, recorded, unrecorded
 from shared.learning.ports import Ledger, Registry
-from shared.learning.publish import Cause, Standing, moves, previous, standing, swap
-from shared.learning.reconcile import appointed, carried, recorded, unrecorded
 from shared.ports import Blobs
 from shared.scoring.bundle import Pointer
 

@@ -22,7 +22,7 @@ from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.learning.replay import Replay
+from shared.learning.history.replay import Replay
 from shared.scoring.policy import decide
 from shared.scoring.rules import Rules
 

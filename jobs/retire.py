@@ -21,7 +21,7 @@ from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.learning.retire import Fate
+    from shared.learning.lifecycle.retire import Fate
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,9 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _retire(options: argparse.Namespace) -> tuple[int, object]:
-    from shared.learning.publish import standing
-    from shared.learning.reconcile import unpublished, unrecorded
-    from shared.learning.retire import Limits, plan, retire
+    from shared.learning.lifecycle.publish import standing
+    from shared.learning.lifecycle.reconcile import unpublished, unrecorded
+    from shared.learning.lifecycle.retire import Limits, plan, retire
 
     work = wiring.retiring(Settings.from_env(os.environ), os.environ)
     if not options.dry_run:

@@ -33,8 +33,8 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
     steps = console.Steps()
     with steps("start"):
         from shared.learning import config
-        from shared.learning.request import Request
-        from shared.learning.retraining import retrain
+        from shared.learning.lifecycle.request import Request
+        from shared.learning.lifecycle.retraining import retrain
 
         settings = _changed(config.load(options.config), options)
         world = wiring.world(Settings.from_env(os.environ), os.environ)

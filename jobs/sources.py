@@ -24,8 +24,8 @@ from shared.errors import Malformed, Misconfigured
 from shared.features.columns import Columns
 from shared.features.facts import Report
 from shared.features.verdicts import Heard, Said, SaidLog
-from shared.learning.replay import CHUNK, Chunk
-from shared.learning.reported import UNPLACED, ReportQueue
+from shared.learning.history.replay import CHUNK, Chunk
+from shared.learning.history.reported import UNPLACED, ReportQueue
 from shared.ports import Parties
 from shared.privacy import Pseudonymiser
 from shared.serving.label_service import feedback_row

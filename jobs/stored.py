@@ -17,8 +17,8 @@ from shared.contract.fields import Verdict
 from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
 from shared.features.verdicts import Said
-from shared.learning.replay import CHUNK
-from shared.learning.reported import UNPLACED, Reported, ReportQueue
+from shared.learning.history.replay import CHUNK
+from shared.learning.history.reported import UNPLACED, Reported, ReportQueue
 from shared.ports import Parties
 
 PARTIES = ("payer_id", "payee_id", "device_id")

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.pubsub_dead_letters import DeadLetters
     from shared.adapters.valkey_load import ValkeyLoad
-    from shared.learning.drift import Recent
-    from shared.learning.retire import Retiring
-    from shared.learning.retraining import World
+    from shared.learning.lifecycle.drift import Recent
+    from shared.learning.lifecycle.retire import Retiring
+    from shared.learning.lifecycle.retraining import World
 
 LEDGER = "model_ledger"
 SQLITE = "sqlite:///"
@@ -60,8 +60,8 @@ def world(settings: Settings, environment: Mapping[str, str]) -> World:
     """Return all that a retraining touches."""
     from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow_tracking import MlflowRegistry, MlflowRuns
-    from shared.learning.dataset import Source
-    from shared.learning.retraining import World
+    from shared.learning.data.dataset import Source
+    from shared.learning.lifecycle.retraining import World
     from shared.scoring.rules import Rules
 
     bucket = blobs(settings)
@@ -151,7 +151,7 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
 def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
     """Return where the rows of a period are read."""
     from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
-    from shared.learning.drift import Recent
+    from shared.learning.lifecycle.drift import Recent
 
     client = bigquery_client(settings, environment)
     exports = BigQueryExports(client, settings.bucket, blobs(settings))
@@ -160,7 +160,7 @@ def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetim
 
 def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
     """Return what removing bundles touches."""
-    from shared.learning.retire import Retiring
+    from shared.learning.lifecycle.retire import Retiring
 
     bucket = blobs(settings)
     return Retiring(bucket, bucket, ledger(settings, environment), now, actor(environment))

@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def trained_bundle() -> dict[str, bytes]:
     """Return the files of a small bundle, trained on synthetic examples."""
-    from shared.learning.retraining import retrain
+    from shared.learning.lifecycle.retraining import retrain
     from shared.scoring.bundle import FILES, MANIFEST, path
     from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 

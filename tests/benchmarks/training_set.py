@@ -32,10 +32,10 @@ from shared.adapters.gcs import GcsBlobs
 from shared.contract import tables as contract
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
-from shared.learning import dataset, quality, snapshot
 from shared.learning.config import DatasetSpec
-from shared.learning.quality import RANGES
-from shared.learning.split import DAY
+from shared.learning.data import dataset, quality, snapshot
+from shared.learning.data.quality import RANGES
+from shared.learning.data.split import DAY
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file; BigQuery exports a large table as many

@@ -24,9 +24,9 @@ from shared.adapters.memory_learning import MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
-from shared.learning.publish import Cause, previous, publish, standing, swap
-from shared.learning.reconcile import moved_row, published_row, reconcile
-from shared.learning.retire import Limits, Retiring, plan, retire, versions
+from shared.learning.lifecycle.publish import Cause, previous, publish, standing, swap
+from shared.learning.lifecycle.reconcile import moved_row, published_row, reconcile
+from shared.learning.lifecycle.retire import Limits, Retiring, plan, retire, versions
 from shared.scoring.bundle import MANIFEST, Manifest
 from tests.unit.learning.bundles import small_bundle
 

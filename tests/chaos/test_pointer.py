@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from shared.contract.event import EPOCH
-from shared.learning.publish import Cause, publish, standing, swap
-from shared.learning.reconcile import moved_row, unpublished, unrecorded
-from shared.learning.retire import versions
+from shared.learning.lifecycle.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.reconcile import moved_row, unpublished, unrecorded
+from shared.learning.lifecycle.retire import versions
 from shared.scoring.champion import read_bundle
 from tests.chaos.racers import BUCKET, FileLedger, bucket, now
 from tests.contract.local_servers import HERE, storage_client

@@ -20,8 +20,8 @@ from shared.adapters.memory_learning import MemoryLedger
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning import drift, trigger
-from shared.learning.training_query import FACTS, Examples
+from shared.learning.data.training_query import FACTS, Examples
+from shared.learning.lifecycle import drift, trigger
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)

@@ -22,7 +22,7 @@ from jobs import drift, promote, retire, rollback, wiring
 from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
-from shared.learning.publish import publish, standing
+from shared.learning.lifecycle.publish import publish, standing
 from shared.settings import Settings
 from tests.contract.local_servers import HERE, PROJECT, storage_client
 from tests.contract.rows import Field, Writer

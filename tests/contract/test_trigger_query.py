@@ -7,7 +7,7 @@ import pytest
 
 from shared.adapters.bigquery_query import BigQueryQueries
 from shared.adapters.memory_learning import MemoryLedger
-from shared.learning.trigger import Sources, newly_known
+from shared.learning.lifecycle.trigger import Sources, newly_known
 from tests.contract.local_servers import PROJECT
 from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, SCORED, World, reported, scored, world
 

@@ -8,7 +8,7 @@ import pytest
 
 from infra.migrate import NO_RETRY, make
 from shared.contract import tables as contract
-from shared.learning.training_query import Examples
+from shared.learning.data.training_query import Examples
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 

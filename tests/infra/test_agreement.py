@@ -16,7 +16,7 @@ from shared import label_wiring, score_wiring
 from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
-from shared.learning import snapshot
+from shared.learning.data import snapshot
 from shared.scoring.bundle import POINTER
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from tests.infra.configuration import Configuration, arguments, plain, texts

@@ -14,7 +14,7 @@ from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.errors import Misconfigured
 from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.learning.replay import Replay
+from shared.learning.history.replay import Replay
 from shared.ports import Claim, Observations
 from tests.unit.streams import event, events, report
 

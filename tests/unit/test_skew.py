@@ -16,8 +16,8 @@ from shared.features.history import MemoryHistory, Report
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.features.verdicts import Said, SaidLog
-from shared.learning.reported import Reported, ReportQueue
-from shared.learning.skew import ulps
+from shared.learning.history.reported import Reported, ReportQueue
+from shared.learning.history.skew import ulps
 from shared.ports import Parties
 from tests.unit.streams import ACCOUNTS, event
 from tests.unit.test_arrow_columns import score_row

@@ -19,7 +19,7 @@ import msgspec
 from infra.local.cloud import ROOT, LocalCloud
 from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
-from shared.learning.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.publish import Cause, publish, standing, swap
 from shared.scoring.bundle import POINTER, Pointer
 from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.relay import Relay

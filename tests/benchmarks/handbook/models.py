@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.split import DAY
-from shared.learning.train import Labelled, fit, raw_scores, recent_rows
+from shared.learning.data.split import DAY
+from shared.learning.training.train import Labelled, fit, raw_scores, recent_rows
 from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
 
 HABIT = (

@@ -21,9 +21,9 @@ from shared.features.columns import Columns
 from shared.features.history import MemoryHistory, Report
 from shared.features.vector import feature_matrix
 from shared.learning import config
-from shared.learning.export import onnx_bytes
-from shared.learning.packing import Parts, pack, sealed
-from shared.learning.train import raw_scores
+from shared.learning.training.export import onnx_bytes
+from shared.learning.training.packing import Parts, pack, sealed
+from shared.learning.training.train import raw_scores
 from shared.privacy import Pseudonymiser
 from shared.scoring.bundle import Calibration, Manifest, Thresholds
 from shared.settings import LOCAL_HMAC_KEY

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.packing import Parts, pack, sealed
+from shared.learning.training.packing import Parts, pack, sealed
 from shared.scoring.bundle import Calibration, Manifest, Thresholds
 
 MADE_AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -7,8 +7,8 @@ import numpy as np
 
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import CandidateSpec, Config, Range, SearchSpec
-from shared.learning.dataset import Dataset
-from shared.learning.split import DAY
+from shared.learning.data.dataset import Dataset
+from shared.learning.data.split import DAY
 from tests.unit.learning.synthetic import QUICK, UNCHECKED, facts
 
 TREE = CandidateSpec(

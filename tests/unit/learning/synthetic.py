@@ -16,12 +16,12 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
-from shared.learning.dataset import Categories, Source
-from shared.learning.quality import RANGES, Quality
-from shared.learning.request import Request
-from shared.learning.retraining import World
-from shared.learning.split import DAY
-from shared.learning.training_query import FACTS
+from shared.learning.data.dataset import Categories, Source
+from shared.learning.data.quality import RANGES, Quality
+from shared.learning.data.split import DAY
+from shared.learning.data.training_query import FACTS
+from shared.learning.lifecycle.request import Request
+from shared.learning.lifecycle.retraining import World
 from shared.scoring.rules import Rules
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

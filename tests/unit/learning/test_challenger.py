@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from shared.adapters.memory import MemoryBlobs
-from shared.learning.challenger import Trained, finalists, train_challengers
-from shared.learning.comparison import TRAINED_UNTIL
 from shared.learning.config import Config
+from shared.learning.data.split import Split
 from shared.learning.errors import NothingToDo
-from shared.learning.export import PARITY
-from shared.learning.incremental import ChampionModel, read_champion_model
-from shared.learning.packing import sealed
 from shared.learning.ports import Trial
-from shared.learning.split import Split
+from shared.learning.training.challenger import Trained, finalists, train_challengers
+from shared.learning.training.export import PARITY
+from shared.learning.training.incremental import ChampionModel, read_champion_model
+from shared.learning.training.packing import TRAINED_UNTIL, sealed
 from shared.scoring.bundle import Bundle, Manifest, path
 from shared.scoring.rules import Rules
 from tests.unit.learning.rows import LINEAR, TREE, searching, training_set

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.learning.calibrate import apply, choose_method, fit_calibration
 from shared.learning.config import CostSpec
-from shared.learning.costs import losses, with_rules
-from shared.learning.evaluate import calibration_error
-from shared.learning.policy import NEVER, choose_thresholds, decisions, holds_max
-from shared.learning.profile import describe
-from shared.learning.split import DAY
+from shared.learning.data.profile import describe
+from shared.learning.data.split import DAY
+from shared.learning.judging.evaluate import calibration_error
+from shared.learning.training.calibrate import apply, choose_method, fit_calibration
+from shared.learning.training.costs import losses, with_rules
+from shared.learning.training.policy import NEVER, choose_thresholds, decisions, holds_max
 from shared.scoring.bundle import Thresholds
 
 COSTS = CostSpec(

@@ -13,11 +13,11 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
-from shared.learning import dataset
-from shared.learning.dataset import Dataset, Source, read_parquet
-from shared.learning.drift import Described, Profile
+from shared.learning.data import dataset
+from shared.learning.data.dataset import Dataset, Source, read_parquet
+from shared.learning.data.profile import Described, Profile
+from shared.learning.data.training_query import FACTS, Examples
 from shared.learning.errors import BadDataset
-from shared.learning.training_query import FACTS, Examples
 from tests.unit.learning.synthetic import AS_OF, CONFIG, START, examples
 
 LATEST = micros(AS_OF)

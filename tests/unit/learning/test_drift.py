@@ -13,9 +13,9 @@ from shared.adapters.memory import MemoryBlobs
 from shared.adapters.memory_learning import MemoryExports, MemoryQueries
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import BundleRefused
-from shared.learning.drift import Described, Profile, Recent, comparable, measure, stability_index
+from shared.learning.data.profile import Described, Profile, describe, reference_profile
 from shared.learning.errors import NothingToDo
-from shared.learning.profile import describe, reference_profile
+from shared.learning.lifecycle.drift import Recent, comparable, measure, stability_index
 from shared.scoring.bundle import path
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)

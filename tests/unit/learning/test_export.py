@@ -9,11 +9,11 @@ import pytest
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Family
+from shared.learning.data.split import DAY
 from shared.learning.errors import ExportFailed
-from shared.learning.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
-from shared.learning.families import FAMILIES
-from shared.learning.split import DAY
-from shared.learning.train import Labelled, fit, informative_columns, raw_scores, recent_rows
+from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
+from shared.learning.training.families import FAMILIES
+from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores, recent_rows
 
 SMALL: dict[Family, dict[str, Any]] = {
     "logistic_regression": {},

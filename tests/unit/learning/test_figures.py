@@ -8,10 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, log_loss, roc_auc_score
 
-from shared.learning.bootstrap import BLOCKS_MIN, Resampling, estimate, time_blocks
-from shared.learning.evaluate import Evaluation, Scored, Truth, calibration_error, equal_bins, evaluate, saving
-from shared.learning.ranking import ranked
-from shared.learning.split import DAY, HOUR
+from shared.learning.data.split import DAY, HOUR
+from shared.learning.judging.bootstrap import BLOCKS_MIN, Resampling, estimate, time_blocks
+from shared.learning.judging.evaluate import (
+    Evaluation,
+    Scored,
+    Truth,
+    calibration_error,
+    equal_bins,
+    evaluate,
+    saving,
+)
+from shared.learning.judging.ranking import ranked
 
 ROWS = st.lists(
     st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.7, 0.9]), st.booleans(), st.integers(1, 9)), min_size=4, max_size=60

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.learning import comparison
-from shared.learning.bootstrap import Resampling
-from shared.learning.comparison import Contender
-from shared.learning.costs import losses
-from shared.learning.evaluate import Truth
-from shared.learning.gate import Verdict, best, judge, judge_all
-from shared.learning.policy import decisions
-from shared.learning.segments import Dimension
-from shared.learning.split import DAY
+from shared.learning.data.split import DAY
+from shared.learning.judging import comparison
+from shared.learning.judging.bootstrap import Resampling
+from shared.learning.judging.comparison import Contender
+from shared.learning.judging.evaluate import Truth
+from shared.learning.judging.gate import Verdict, best, judge, judge_all
+from shared.learning.judging.segments import Dimension
+from shared.learning.training.costs import losses
+from shared.learning.training.policy import decisions
 from shared.scoring.bundle import Thresholds
 from tests.unit.learning.synthetic import QUICK
 

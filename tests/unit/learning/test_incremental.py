@@ -15,12 +15,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 
 from shared.adapters.memory import MemoryBlobs
-from shared.learning.comparison import TRAINED_UNTIL
-from shared.learning.dataset import Dataset
+from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue
-from shared.learning.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
-from shared.learning.incremental import ChampionModel, continued, read_champion_model, rows_to_continue_on
-from shared.learning.train import Labelled, fit, raw_scores
+from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
+from shared.learning.training.incremental import ChampionModel, continued, read_champion_model, rows_to_continue_on
+from shared.learning.training.packing import TRAINED_UNTIL
+from shared.learning.training.train import Labelled, fit, raw_scores
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.publish import standing
-from shared.learning.retraining import Outcome, retrain
+from shared.learning.lifecycle.publish import standing
+from shared.learning.lifecycle.retraining import Outcome, retrain
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
 
 LEAKY = FEATURE_NAMES[20]

@@ -24,8 +24,8 @@ from infra.local.ports import free_port
 from jobs import wiring
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Report, Snapshot, Trial
-from shared.learning.retraining import retrain
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import NAMES, small_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent

@@ -9,8 +9,8 @@ import pytest
 
 from shared.adapters.memory import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.publish import Cause, previous, publish, standing, swap
-from shared.learning.retraining import retrain
+from shared.learning.lifecycle.publish import Cause, previous, publish, standing, swap
+from shared.learning.lifecycle.retraining import retrain
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, path
 from shared.scoring.champion import read_bundle
@@ -140,7 +140,7 @@ def test_a_bundle_with_any_file_altered_cut_short_or_missing_is_refused(bundle, 
 
 def _resealed(files: dict[str, bytes], **changed: bytes) -> dict[str, bytes]:
     """Return the bundle as somebody would make it who knows how to hash."""
-    from shared.learning.packing import sealed
+    from shared.learning.training.packing import sealed
     from shared.scoring.bundle import Manifest
 
     content = {name: data for name, data in files.items() if name != MANIFEST}

@@ -11,8 +11,8 @@ from jobs.moving import Mover
 from shared.adapters.memory import MemoryBlobs
 from shared.adapters.memory_learning import MemoryLedger, MemoryRuns
 from shared.errors import PreconditionFailed, Unavailable
-from shared.learning.publish import Cause, publish, standing, swap, write_pointer
-from shared.learning.reconcile import STALE_AFTER, reconcile
+from shared.learning.lifecycle.publish import Cause, publish, standing, swap, write_pointer
+from shared.learning.lifecycle.reconcile import STALE_AFTER, reconcile
 from shared.scoring.bundle import POINTER, Pointer, path
 from tests.unit.learning.bundles import small_bundle
 

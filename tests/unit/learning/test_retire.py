@@ -9,8 +9,8 @@ from shared.adapters.memory_learning import MemoryLedger
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed, Unavailable
-from shared.learning.publish import Cause, publish, standing, swap
-from shared.learning.retire import Fate, Limits, Retiring, plan, retire
+from shared.learning.lifecycle.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.retire import Fate, Limits, Retiring, plan, retire
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import small_bundle
 

@@ -10,10 +10,10 @@ import pytest
 from jobs.moving import Mover
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.errors import BadDataset
+from shared.learning.lifecycle.publish import Cause, standing, swap
+from shared.learning.lifecycle.request import Request
+from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry
-from shared.learning.publish import Cause, standing, swap
-from shared.learning.request import Request
-from shared.learning.retraining import retrain
 from shared.scoring.bundle import Manifest, path
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
@@ -114,7 +114,7 @@ def test_whoever_swaps_meanwhile_wins(monkeypatch) -> None:
 def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch) -> None:
     bench = Bench()
     world = bench.world()
-    monkeypatch.setattr("shared.learning.export.PARITY", -1.0)
+    monkeypatch.setattr("shared.learning.training.export.PARITY", -1.0)
     with pytest.raises(Exception, match="differ"):
         retrain(world, QUICK, request(), silent)
     assert bench.runs.reports == {"run-0": None}

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning import comparison, packing, plots
-from shared.learning.bootstrap import Estimate, Interval
-from shared.learning.card import CardFacts, PeriodFacts, model_card
-from shared.learning.comparison import SEEN_UNTIL
-from shared.learning.dataset import Categories, Dataset
-from shared.learning.export import onnx_bytes, onnx_scores
-from shared.learning.plots import draw, savings
+from shared.learning.data.dataset import Categories, Dataset
+from shared.learning.judging import comparison, plots
+from shared.learning.judging.bootstrap import Estimate, Interval
+from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
+from shared.learning.judging.plots import draw, savings
+from shared.learning.judging.review import Review, review
+from shared.learning.judging.segments import Dimension, Segment, dimensions, disparities, segments
 from shared.learning.ports import Trial
-from shared.learning.review import Review, review
-from shared.learning.segments import Dimension, Segment, dimensions, disparities, segments
-from shared.learning.train import Labelled, fit
+from shared.learning.training import packing
+from shared.learning.training.export import onnx_bytes, onnx_scores
+from shared.learning.training.packing import SEEN_UNTIL
+from shared.learning.training.train import Labelled, fit
 from shared.scoring.bundle import Bundle, Calibration, Manifest, Thresholds
 from shared.scoring.rules import Rules
 from tests.unit.learning.rows import training_set

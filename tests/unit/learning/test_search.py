@@ -12,7 +12,7 @@ from shared.learning import config
 from shared.learning.config import CandidateSpec, Config, Range
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
-from shared.learning.search import materials, search
+from shared.learning.training.search import materials, search
 from tests.unit.learning.rows import LINEAR, TREE, searching, training_set
 
 DATA = training_set()

@@ -11,8 +11,8 @@ from shared.adapters.memory_learning import MemoryArchive, MemoryExports
 from shared.contract.event import micros
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning import snapshot
-from shared.learning.dataset import Dataset, read_parquet
+from shared.learning.data import snapshot
+from shared.learning.data.dataset import Dataset, read_parquet
 from shared.learning.errors import BadDataset
 from tests.unit.learning.synthetic import AS_OF, CONFIG, examples
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.learning.config import SplitSpec
+from shared.learning.data.split import DAY, HOUR, folds, require_both_classes, split_in_time
 from shared.learning.errors import NothingToDo
-from shared.learning.split import DAY, HOUR, folds, require_both_classes, split_in_time
 
 specs = st.builds(
     SplitSpec,

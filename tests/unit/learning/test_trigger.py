@@ -11,7 +11,7 @@ from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.learning.config import TriggerSpec
 from shared.learning.errors import NothingToDo
-from shared.learning.trigger import Since, Sources, decide, look
+from shared.learning.lifecycle.trigger import Since, Sources, decide, look
 
 SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)

@@ -1,0 +1,1 @@
+"""The training set: what is read, what it must be, how it is kept, and how it is cut in time."""

@@ -1,0 +1,81 @@
+"""The reference distribution of inputs and score, as a bundle holds it: what is new is measured against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shared.errors import BundleRefused
+from shared.ports import Blobs
+from shared.scoring.bundle import path
+
+_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+DECIMALS = 3
+"""Features are told apart to so many: counters fade and never reach zero, but 1e-30 is no less than 1e-20."""
+_DECILES = np.linspace(0.1, 0.9, 9)
+
+
+class Described(Struct, frozen=True):
+    """A column of the reference: share missing, inner edges of the bins, and how many values are in each bin."""
+
+    missing: float
+    edges: list[float]
+    counts: list[int]
+
+
+class Profile(Struct, frozen=True):
+    """A bundle's `profile.json`, as far as it is compared with what is new."""
+
+    features: dict[str, Described]
+    score: Described
+
+
+def reference_profile(
+    features: NDArray[np.float32], names: Sequence[str], scores: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Return the profile of features [n, F] and calibrated scores [n], ready for JSON."""
+    columns = {name: describe(features[:, j], DECIMALS) for j, name in enumerate(names)}
+    return {"features": columns, "score": describe(scores)}
+
+
+def read_profile(blobs: Blobs, version: str) -> Profile:
+    """Return the profile of a bundle. Raises BundleRefused, Unavailable."""
+    blob = blobs.read(path(version, "profile.json"))
+    try:
+        return msgspec.json.decode(blob.data if blob else b"", type=Profile)
+    except msgspec.MsgspecError as error:
+        raise BundleRefused(f"{version}: profile.json cannot be read: {error}") from error
+
+
+def describe(column: NDArray[Any], decimals: int | None = None) -> dict[str, Any]:
+    """Return count, share missing, moments, quantiles and a histogram between deciles.
+
+    `counts` has one entry more than `edges`: values up to the first edge, between edges, above the last; `decimals`
+    says to how many the values of this histogram are rounded. `median` is None if the value is usually missing, as
+    an explanation then compares with "missing".
+
+    >>> describe(np.array([1.0, 2.0, np.nan]))["missing"]
+    0.3333333333333333
+    """
+    present = np.sort(column[~np.isnan(column)].astype(np.float64))
+    missing = float(np.isnan(column).mean())
+    summary: dict[str, Any] = {"count": len(column), "missing": missing}
+    if not len(present):
+        return summary | {"mean": None, "std": None, "median": None, "quantiles": {}, "edges": [], "counts": []}
+    quantiles = np.quantile(present, _QUANTILES).tolist()
+    told = present if decimals is None else present.round(decimals)
+    edges = np.unique(np.quantile(told, _DECILES))
+    places = np.searchsorted(told, edges, side="right")
+    return summary | {
+        "mean": float(present.mean()),
+        "std": float(present.std()),
+        "median": quantiles[_QUANTILES.index(0.5)] if missing < 0.5 else None,
+        "quantiles": {f"{q:g}": value for q, value in zip(_QUANTILES, quantiles, strict=True)},
+        "edges": edges.tolist(),
+        "counts": np.diff([0, *places.tolist(), len(present)]).tolist(),
+    }

@@ -1,0 +1,198 @@
+"""The model card: one page of HTML that says what a model is and why it serves or does not."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from shared.learning.config import Config
+from shared.learning.judging.bootstrap import Interval
+from shared.learning.judging.comparison import Contender
+from shared.learning.judging.review import Review
+from shared.learning.ports import Trial
+from shared.scoring.bundle import Thresholds
+
+TEMPLATE = Path(__file__).with_suffix(".html.j2")
+TRIALS = 20  # of the leaderboard are shown
+
+
+class PeriodFacts(NamedTuple):
+    """A period of the data: what it served for, its ends, its rows, and the frauds among them."""
+
+    purpose: str
+    start: dt.datetime
+    end: dt.datetime
+    rows: int
+    frauds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """Everything that a card says.
+
+    `outcome` is the sentence of what was done with the model, `findings` sentences on the quality of the data.
+    `maturity_days` is how old a Pix must be to count as legitimate. `images` are plots as PNG by file name.
+    """
+
+    version: str
+    created_at: dt.datetime
+    trigger: str
+    actor: str
+    outcome: str
+    candidate: str
+    family: str
+    mode: str
+    inputs: int
+    thresholds: Thresholds
+    run_id: str
+    dataset_hash: str
+    as_of: dt.datetime
+    maturity_days: float
+    findings: Sequence[str]
+    periods: Sequence[PeriodFacts]
+    review: Review
+    leaderboard: Sequence[Trial]
+    images: Mapping[str, bytes]
+    config: Config
+
+
+def model_card(facts: CardFacts) -> bytes:
+    """Return the card as one HTML file that needs no other."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "percent": percent,
+        "plain": lambda share: f"{share * 100:g}%",
+        "brl": brl,
+        "count": count,
+        "figure": figure,
+        "day": lambda moment: f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC",
+    }
+    review = facts.review
+    page = environment.from_string(TEMPLATE.read_text("utf-8")).render(
+        facts=facts,
+        review=review,
+        verdict=review.verdict,
+        contenders=review.contenders(),
+        figures=list(_figures(review.contenders())),
+        segments=_by_dimension(review.segments),
+        disparities=_by_dimension(review.disparities),
+        trials=[trial for trial in facts.leaderboard if trial.average_precision is not None][:TRIALS],
+        images={Path(name).stem: _inline(data) for name, data in facts.images.items()},
+        costs=facts.config.costs,
+        gate=facts.config.gate,
+    )
+    return page.encode()
+
+
+def percent(value: float | None) -> str:
+    """Return a share in percent, with more digits the smaller it is; a dash if there is none.
+
+    >>> percent(0.8567), percent(0.00912), percent(0.00004), percent(None)
+    ('85.7%', '0.91%', '0.004%', '-')
+    """
+    if value is None or math.isnan(value):
+        return "-"
+    digits = 1 if value == 0 or abs(value) >= 0.1 else 2 if abs(value) >= 0.001 else 3
+    return f"{value * 100:.{digits}f}%"
+
+
+def brl(value: float) -> str:
+    """Return an amount of money.
+
+    >>> brl(1234567.8), brl(-5.0), brl(4.5)
+    ('R$ 1,234,568', '-R$ 5', 'R$ 4.50')
+    """
+    if math.isnan(value):
+        return "-"
+    digits = 0 if abs(value) >= 100 or value == round(value) else 2
+    return ("-" if value < 0 else "") + f"R$ {abs(value):,.{digits}f}"
+
+
+def count(value: float) -> str:
+    """Return a number of things.
+
+    >>> count(1234.6)
+    '1,235'
+    """
+    return "-" if math.isnan(value) else f"{value:,.0f}"
+
+
+def figure(value: float) -> str:
+    """Return a figure without a unit.
+
+    >>> figure(0.65757), figure(float("nan"))
+    ('0.6576', '-')
+    """
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+class _Cell(NamedTuple):
+    text: str
+    interval: str
+
+
+class _Row(NamedTuple):
+    """A row of the table of figures: its name, what it means, and a cell for each contender."""
+
+    name: str
+    meaning: str
+    cells: list[_Cell]
+
+
+_SHOWN = (
+    ("cost_per_million", brl, "Cost per million Pix", "frauds that settle, reviews and disturbed customers"),
+    ("recall", percent, "Frauds stopped", "share of frauds held or rejected (recall)"),
+    ("value_detected", percent, "Value detected", "share of the defrauded money held or rejected"),
+    ("precision", percent, "Right when it stops", "share of frauds among what is held or rejected (precision)"),
+    ("f1", figure, "F1", "harmonic mean of the two"),
+    ("held_share", percent, "Held", "of all Pix"),
+    ("rejected_share", percent, "Rejected", "of all Pix"),
+    ("holds_per_day", count, "Reviews a day", "mean"),
+    ("holds_busiest_day", count, "Reviews on the busiest day", ""),
+    ("average_precision", figure, "Average precision", "how well scores put frauds first; 1 is perfect"),
+    ("auc", figure, "AUC", "chance that a fraud scores above a legitimate Pix"),
+    ("alert_recall", percent, "Frauds in the alert budget", "share of frauds among the highest scores"),
+    ("alert_precision", percent, "Precision in the alert budget", ""),
+    ("calibration_error", figure, "Calibration error", "mean gap between score and truth (ECE, 10 bins)"),
+    ("calibration_ratio", figure, "Frauds expected by frauds seen", "1 is right"),
+    ("log_loss", figure, "Log loss", "less is better"),
+    ("brier", figure, "Brier score", "less is better"),
+)
+_ONLY_OF_SCORES = {name for name, *_ in _SHOWN[9:]}  # rules alone have no probability and no ranking
+
+
+def _figures(contenders: Sequence[Contender]) -> Iterable[_Row]:
+    for name, text, title, meaning in _SHOWN:
+        cells = []
+        for one in contenders:
+            told = one.is_model or name not in _ONLY_OF_SCORES
+            interval = one.intervals.get(name)
+            cells.append(
+                _Cell(text(getattr(one.evaluation, name)), _range(interval, text)) if told else _Cell("-", "")
+            )
+        yield _Row(title, meaning, cells)
+
+
+def _range(interval: Interval | None, text: Any) -> str:
+    return f"{text(interval.low)} to {text(interval.high)}" if interval else ""
+
+
+def _by_dimension(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return rows under their dimension, in the order given."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.dimension, []).append(row)
+    return found
+
+
+def _inline(image: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(image).decode()

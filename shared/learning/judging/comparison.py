@@ -1,0 +1,153 @@
+"""Measure challengers and incumbent on the same untouched last period."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.learning.config import Config
+from shared.learning.data.dataset import Dataset
+from shared.learning.judging.bootstrap import Interval, Resampling
+from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
+from shared.learning.judging.segments import Dimension, dimensions
+from shared.learning.training.costs import losses
+from shared.learning.training.packing import SEEN_UNTIL
+from shared.learning.training.policy import decisions, holds_max
+from shared.scoring.bundle import Bundle
+from shared.scoring.rules import Rules
+
+RULES_ALONE = "the rules alone"
+_CHUNK = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """A model, or the rules alone, on a period: its name, what it made of the period, figures and their intervals.
+
+    `inputs` are the features it looks at, none for rules. `seen_until` is the time in seconds of the last example
+    that it has learnt from, None if not known. `validation` is its average precision on the calibration period.
+    """
+
+    name: str
+    scored: Scored
+    evaluation: Evaluation
+    intervals: dict[str, Interval]
+    inputs: tuple[str, ...] = ()
+    seen_until: float | None = None
+    validation: float | None = None
+
+    @property
+    def is_model(self) -> bool:
+        """Whether there is a model, and not rules alone."""
+        return bool(self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class TestPeriod:
+    """The last period, the same for all who are compared.
+
+    `features` float32 [n, F] are served vectors, their columns named by `names`; `by_rule` [n] is what rules decide,
+    `losses` [n, 3] what decisions cost, `holds_max` how many Pix the reviewers can take. `notice` says in a sentence
+    what the champion has learnt of these rows, if anything.
+    """
+
+    features: NDArray[np.float32]
+    names: tuple[str, ...]
+    truth: Truth
+    resampling: Resampling
+    by_rule: NDArray[np.int8]
+    losses: NDArray[np.float64]
+    dimensions: list[Dimension]
+    alert_share: float
+    confidence: float
+    holds_max: float
+    notice: str
+
+    @classmethod
+    def of(
+        cls, data: Dataset, period: slice, rules: Rules, config: Config, champion: Bundle | None = None
+    ) -> TestPeriod:
+        """Return a period of the data set with what rules and costs say of it.
+
+        Rows that the champion has learnt from would speak for it. They are left out as long as the frauds that remain
+        are enough to measure a segment; else they stay, and the notice says so: a challenger that then wins has won
+        against an unfair advantage.
+        """
+        rows, notice = _untouched(data, period, champion, config.gate.segment_frauds_min)
+        features = np.ascontiguousarray(data.features[rows])
+        truth = Truth(data.fraud[rows], data.amount[rows], data.initiated_at[rows])
+        weight = data.weight[rows]
+        by_rule, _ = rules.apply(features)
+        return cls(
+            features,
+            data.names,
+            truth,
+            Resampling.of(truth.initiated_at, weight, config.gate.resamples, config.seed),
+            by_rule,
+            losses(truth.fraud, truth.amount, config.costs),
+            dimensions(data, rows),
+            config.alert_share,
+            config.gate.confidence,
+            holds_max(weight, truth.initiated_at, config.costs),
+            notice,
+        )
+
+    @property
+    def weight(self) -> NDArray[np.float64]:
+        """How many Pix each row stands for, [n]."""
+        return self.resampling.weight
+
+    def model(self, bundle: Bundle, validation: float | None = None) -> Contender:
+        """Return a bundle's figures, its decisions being taken with the rules as they are when it serves."""
+        scores = self._scores(bundle)
+        return self.contender(
+            bundle.version,
+            scores,
+            decisions(scores, bundle.thresholds, self.by_rule),
+            tuple(bundle.feature_names),
+            bundle.manifest.metrics.get(SEEN_UNTIL),
+            validation,
+        )
+
+    def rules(self) -> Contender:
+        """Return the figures of rules without a model; their severity serves as the score."""
+        return self.contender(RULES_ALONE, self.by_rule / 2.0, self.by_rule)
+
+    def contender(
+        self,
+        name: str,
+        scores: NDArray[np.float64],
+        decided: NDArray[np.int8],
+        inputs: tuple[str, ...] = (),
+        seen_until: float | None = None,
+        validation: float | None = None,
+    ) -> Contender:
+        """Return the figures of `scores` [n] and decisions [n]."""
+        scored = Scored(scores, decided, self.losses[np.arange(len(decided)), decided])
+        figures, intervals = evaluate(scored, self.truth, self.resampling, self.alert_share, self.confidence)
+        return Contender(name, scored, figures, intervals, inputs, seen_until, validation)
+
+    def _scores(self, bundle: Bundle) -> NDArray[np.float64]:
+        starts = range(0, len(self.features), _CHUNK)
+        return np.concatenate([bundle.score(self.features[start : start + _CHUNK]) for start in starts])
+
+
+def _untouched(data: Dataset, period: slice, champion: Bundle | None, frauds_min: int) -> tuple[slice, str]:
+    """Return the rows to judge on, and what is to be said of them."""
+    if champion is None:
+        return period, ""
+    name, seen_until = champion.version, champion.manifest.metrics.get(SEEN_UNTIL)
+    if seen_until is None:
+        return period, f"It is not known which of these rows {name} has learnt from; any such row speaks for it."
+    first = int(np.searchsorted(data.initiated_at, round(seen_until * 1e6), side="right"))
+    if first <= period.start:
+        return period, ""
+    later = slice(min(first, period.stop), period.stop)
+    frauds = int(data.fraud[later].sum())
+    if min(frauds, later.stop - later.start - frauds) < frauds_min:
+        return period, f"{name} has learnt from some of these rows, which speaks for it: too few frauds are newer."
+    since = dt.datetime.fromtimestamp(seen_until, dt.UTC)
+    return later, f"Only rows after {since:%Y-%m-%d %H:%M} UTC count, as {name} has learnt from earlier ones."

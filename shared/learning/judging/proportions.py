@@ -1,0 +1,59 @@
+"""Shares of counts, with intervals that hold for few of them, and ratios of two shares."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import binom, norm
+
+from shared.learning.judging.bootstrap import Estimate, Interval
+
+
+def wilson(part: float, whole: float, confidence: float) -> Estimate:
+    """Return the share `part / whole` with Wilson's score interval, which is sound for few cases and extreme shares.
+
+    Source: Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science, 2001.
+
+    >>> wilson(9, 10, 0.95)
+    Estimate(value=0.9, interval=Interval(low=0.595..., high=0.982...))
+    >>> wilson(0, 0, 0.95).interval
+    Interval(low=0.0, high=1.0)
+    """
+    if whole <= 0:
+        return Estimate(np.nan, Interval(0.0, 1.0))
+    z, share = float(norm.ppf((1 + confidence) / 2)), part / whole
+    middle = (share + z * z / (2 * whole)) / (1 + z * z / whole)
+    half = z / (1 + z * z / whole) * np.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
+    return Estimate(share, Interval(max(0.0, float(middle - half)), min(1.0, float(middle + half))))
+
+
+def share_ratio(one: tuple[float, float], other: tuple[float, float], confidence: float) -> Estimate:
+    """Return the ratio of two independent shares, each (part, whole), with an interval on the logarithmic scale.
+
+    Half a case is added to each part and whole, so that shares of nothing have an interval.
+    Source: Walter, The Distribution of Levin's Measure of Attributable Risk, Biometrika, 1975.
+
+    >>> share_ratio((20, 100), (10, 100), 0.95)
+    Estimate(value=2.0, interval=Interval(low=0.978..., high=3.89...))
+    """
+    (a, n), (b, m) = one, other
+    if n <= 0 or m <= 0:
+        return Estimate(np.nan, Interval(0.0, np.inf))
+    middle = np.log((a + 0.5) / (n + 0.5)) - np.log((b + 0.5) / (m + 0.5))
+    spread = np.sqrt(max(1 / (a + 0.5) - 1 / (n + 0.5) + 1 / (b + 0.5) - 1 / (m + 0.5), 0.0))
+    half = float(norm.ppf((1 + confidence) / 2)) * spread
+    value = (a / n) / (b / m) if b else np.inf if a else np.nan
+    return Estimate(float(value), Interval(float(np.exp(middle - half)), float(np.exp(middle + half))))
+
+
+def chance_of_loss(gained: int, lost: int) -> float:
+    """Return how likely at least `lost` losses among all changes are if gains and losses are equally likely.
+
+    The exact one-sided sign test of paired outcomes.
+    Source: McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika, 1947.
+
+    >>> chance_of_loss(0, 5)
+    0.03125
+    >>> chance_of_loss(0, 0)
+    1.0
+    """
+    return float(binom.cdf(gained, gained + lost, 0.5))

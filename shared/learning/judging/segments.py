@@ -1,0 +1,275 @@
+"""Cut a period into segments, say where a model is weak, and compare those that it should treat alike."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shared.learning.data.dataset import Categories, Dataset
+from shared.learning.judging.bootstrap import Estimate, Interval
+from shared.learning.judging.proportions import share_ratio, wilson
+from shared.scoring.rules import Decision
+
+INSTITUTIONS = 8  # named one by one, by number of Pix; the others are one segment
+OTHER = "other"
+NOT_KNOWN = "not known"
+_AMOUNTS = (50.0, 200.0, 500.0, 1_000.0, 5_000.0)
+_HOURS = (4.0, 8.0, 12.0, 16.0, 20.0)
+_AGES = (30.0, 180.0, 365.0, 5 * 365.0)  # days
+_AGE_LABELS = ("under 30 days", "30 to 180 days", "180 days to a year", "1 to 5 years", "over 5 years")
+
+
+class Dimension(NamedTuple):
+    """A way to cut a period: the labels of its segments and which one each row is in, `codes` [n].
+
+    `only_frauds` says that just frauds have a label, so nothing can be said of false alarms. `comparable` says that
+    customers of its segments have the same claim to be left alone and protected, so differences are to be explained.
+    Fraud types and amounts are not: one is known only afterwards, the other is what is at stake.
+    """
+
+    title: str
+    labels: tuple[str, ...]
+    codes: NDArray[np.intp]
+    comparable: bool
+    only_frauds: bool = False
+
+
+class Segment(Struct, frozen=True):
+    """What a model did in one segment. Rows and frauds are counts, the shares weigh rows by the Pix they stand for.
+
+    `recall` is the share of frauds held or rejected, `false_alarms` the share of legitimate Pix held or rejected;
+    `missed_value` is in BRL. None where only frauds have a label, or where there is nothing to divide by.
+    """
+
+    dimension: str
+    label: str
+    rows: int
+    frauds: int
+    caught: int
+    recall: float
+    recall_interval: Interval
+    missed_value: float
+    precision: float | None
+    alert_rate: float | None
+    false_alarms: float | None
+    false_alarms_interval: Interval | None
+
+
+class Disparity(Struct, frozen=True):
+    """How a segment fares beside all others of its dimension: ratios of the two, and a sentence."""
+
+    dimension: str
+    label: str
+    frauds: int
+    false_alarm_ratio: float
+    false_alarm_interval: Interval
+    recall_ratio: float | None
+    recall_interval: Interval | None
+    clear: bool
+    text: str
+
+
+def dimensions(data: Dataset, period: slice) -> list[Dimension]:
+    """Return the ways to cut a period of the data set, segments in natural order, institutions by number of Pix."""
+
+    def column(name: str) -> NDArray[np.float32]:
+        return np.asarray(data.features[period, data.names.index(name)])
+
+    def fact(name: str) -> Categories:
+        return Categories(data.facts[name].values, data.facts[name].codes[period])
+
+    weight = data.weight[period]
+    return [
+        _named("type of fraud (MED, payee's institution)", fact("fraud_type"), only_frauds=True),
+        _named("situation (MED, payer's account)", fact("situation_type"), only_frauds=True),
+        _banded("amount", data.amount[period], _AMOUNTS, _amount_labels(), comparable=False),
+        _banded("hour of day (Brasília)", column("hour"), _HOURS, _hour_labels()),
+        _institutions("payer's institution (ISPB)", fact("payer_ispb"), weight),
+        _institutions("payee's institution (ISPB)", fact("payee_ispb"), weight),
+        _banded("age of the payer's account", column("payer_account_age"), _AGES, _AGE_LABELS),
+        _banded("age of the payee's account", column("payee_account_age"), _AGES, _AGE_LABELS),
+        _named("form of initiation", fact("initiation_form")),
+    ]
+
+
+def segments(
+    dimension: Dimension,
+    decided: NDArray[np.int8],
+    fraud: NDArray[np.bool_],
+    amount: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    confidence: float,
+) -> list[Segment]:
+    """Return what decisions [n] did in each segment that holds a row, or a fraud if only frauds have a label."""
+    alerted = decided != Decision.APPROVE
+    sums = _sums(dimension)
+    rows, frauds, caught = sums(np.ones(len(fraud))), sums(fraud), sums(fraud & alerted)
+    table = _Table(
+        rows=rows,
+        frauds=frauds,
+        caught=caught,
+        missed=sums(amount * (fraud & ~alerted)),
+        pix=sums(weight),
+        alerts=sums(weight * alerted),
+        found=sums(weight * (fraud & alerted)),
+        legitimate=sums(weight * ~fraud),
+        disturbed=sums(weight * (~fraud & alerted)),
+        squares=sums(weight**2 * ~fraud),
+    )
+    present = frauds > 0 if dimension.only_frauds else rows > 0
+    return [_segment(dimension, table, code, confidence) for code in np.flatnonzero(present).tolist()]
+
+
+def disparities(
+    dimension: Dimension,
+    decided: NDArray[np.int8],
+    fraud: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    confidence: float,
+    frauds_min: int,
+) -> list[Disparity]:
+    """Return how each segment of a comparable dimension fares beside the others together; else nothing.
+
+    The confidence holds for all segments of the dimension at once (Bonferroni). Recall is compared where the segment
+    and the others have `frauds_min` frauds each.
+    """
+    if not dimension.comparable:
+        return []
+    alerted = decided != Decision.APPROVE
+    sums = _sums(dimension)
+    frauds, caught = sums(fraud), sums(fraud & alerted)
+    weights, squares = sums(weight * ~fraud), sums(weight**2 * ~fraud)
+    disturbed = sums(weight * (~fraud & alerted))
+    present = np.flatnonzero(weights > 0).tolist()
+    strict = 1 - (1 - confidence) / max(len(present), 1)
+    found = []
+    for code in present if len(present) > 1 else []:
+        false_alarms = share_ratio(
+            _cases(disturbed[code], weights[code], squares[code]),
+            _cases(*(total.sum() - total[code] for total in (disturbed, weights, squares))),
+            strict,
+        )
+        others = float(frauds.sum() - frauds[code])
+        recall = None
+        if min(frauds[code], others) >= frauds_min:
+            recall = share_ratio((caught[code], frauds[code]), (caught.sum() - caught[code], others), strict)
+        found.append(_disparity(dimension, code, int(frauds[code]), false_alarms, recall))
+    return found
+
+
+class _Table(NamedTuple):
+    """Sums for each segment of a dimension."""
+
+    rows: NDArray[np.float64]
+    frauds: NDArray[np.float64]
+    caught: NDArray[np.float64]
+    missed: NDArray[np.float64]
+    pix: NDArray[np.float64]
+    alerts: NDArray[np.float64]
+    found: NDArray[np.float64]
+    legitimate: NDArray[np.float64]
+    disturbed: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+
+def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) -> Segment:
+    at = _Table(*(column[code] for column in table))
+    recall = wilson(float(at.caught), float(at.frauds), confidence)
+    told = not dimension.only_frauds
+    disturbed = wilson(*_cases(float(at.disturbed), float(at.legitimate), float(at.squares)), confidence)
+    return Segment(
+        dimension.title,
+        dimension.labels[code],
+        int(at.rows),
+        int(at.frauds),
+        int(at.caught),
+        recall.value,
+        recall.interval,
+        float(at.missed),
+        float(at.found / at.alerts) if told and at.alerts else None,
+        float(at.alerts / at.pix) if told else None,
+        disturbed.value if told else None,
+        disturbed.interval if told else None,
+    )
+
+
+def _disparity(
+    dimension: Dimension, code: int, frauds: int, false_alarms: Estimate, recall: Estimate | None
+) -> Disparity:
+    said = [
+        _sentence(false_alarms, "customers are stopped without cause {} as often as in the other segments"),
+        _sentence(recall, "frauds are stopped {} as often as in the other segments") if recall else "",
+    ]
+    clear = [text for text in said if text]
+    return Disparity(
+        dimension.title,
+        dimension.labels[code],
+        frauds,
+        false_alarms.value,
+        false_alarms.interval,
+        recall.value if recall else None,
+        recall.interval if recall else None,
+        bool(clear),
+        "; ".join(clear) if clear else "no clear difference",
+    )
+
+
+def _sentence(found: Estimate, text: str) -> str:
+    """Return the text with the ratio if its interval excludes 1, else nothing."""
+    if found.interval.low <= 1 <= found.interval.high:
+        return ""
+    return text.format(f"{found.value:.2g} times")
+
+
+def _cases(part: float, whole: float, squares: float) -> tuple[float, float]:
+    """Return weighted sums as the counts of equal weight that are as sure (Kish's effective sample size)."""
+    scale = whole / squares if squares > 0 else 0.0
+    return float(part * scale), float(whole * scale)
+
+
+def _sums(dimension: Dimension) -> Callable[[NDArray[np.generic]], NDArray[np.float64]]:
+    """Return a function that adds up values [n] by segment."""
+
+    def add(values: NDArray[np.generic]) -> NDArray[np.float64]:
+        size = len(dimension.labels)
+        return np.bincount(dimension.codes, weights=values.astype(np.float64), minlength=size).astype(np.float64)
+
+    return add
+
+
+def _banded(
+    title: str, values: NDArray[np.floating], edges: Sequence[float], labels: Sequence[str], comparable: bool = True
+) -> Dimension:
+    """Return bands of values, each from an edge up to the next; missing ones are a band of their own."""
+    codes = np.searchsorted(np.asarray(edges), values, side="right")
+    codes[np.isnan(values)] = len(labels)
+    return Dimension(title, (*labels, NOT_KNOWN), codes.astype(np.intp), comparable)
+
+
+def _named(title: str, facts: Categories, only_frauds: bool = False) -> Dimension:
+    labels = tuple(value or NOT_KNOWN for value in facts.values)
+    return Dimension(title, labels, facts.codes.astype(np.intp), not only_frauds, only_frauds)
+
+
+def _institutions(title: str, facts: Categories, weight: NDArray[np.float64]) -> Dimension:
+    """Return the institutions with the most Pix, and the others together."""
+    pix = np.bincount(facts.codes, weights=weight, minlength=len(facts.values))
+    named = np.argsort(-pix, kind="stable")[:INSTITUTIONS]
+    place = np.full(len(facts.values), len(named))
+    place[named] = np.arange(len(named))
+    labels = (*(facts.values[code] or NOT_KNOWN for code in named.tolist()), OTHER)
+    return Dimension(title, labels, place[facts.codes].astype(np.intp), comparable=True)
+
+
+def _amount_labels() -> list[str]:
+    between = [f"R$ {low:,.0f} to {high:,.0f}" for low, high in itertools.pairwise(_AMOUNTS)]
+    return [f"under R$ {_AMOUNTS[0]:,.0f}", *between, f"R$ {_AMOUNTS[-1]:,.0f} and more"]
+
+
+def _hour_labels() -> list[str]:
+    return [f"{low:02.0f} to {high:02.0f} h" for low, high in zip((0, *_HOURS), (*_HOURS, 24), strict=True)]

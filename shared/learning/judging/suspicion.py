@@ -1,0 +1,49 @@
+"""Find what is too good to be true: a feature that tells the label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.learning.judging.bootstrap import Resampling
+from shared.learning.judging.ranking import ranked
+
+_LEGITIMATE = 20_000  # rows enough to tell whether a feature separates
+
+
+class Strongest(NamedTuple):
+    """The feature that by itself ranks frauds best, and the average precision it reaches."""
+
+    name: str
+    average_precision: float
+
+
+def strongest_feature(
+    features: NDArray[np.float32],
+    names: Sequence[str],
+    inputs: Sequence[str],
+    fraud: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+) -> Strongest:
+    """Return the strongest of `inputs`, by its value, its opposite, or its being missing; `features` are [n, F].
+
+    Of many legitimate rows some are taken evenly, and weigh more instead.
+    """
+    frauds, legitimate = np.flatnonzero(fraud), np.flatnonzero(~fraud)
+    step = max(len(legitimate) // _LEGITIMATE, 1)
+    rows = np.concatenate([frauds, legitimate[::step]])
+    weights = np.where(fraud[rows], weight[rows], weight[rows] * step)
+    whole = Resampling(np.zeros(len(rows), np.intp), weights, np.ones((1, 1)))
+    found = [Strongest(name, _separation(features[rows, names.index(name)], fraud[rows], whole)) for name in inputs]
+    return max(found, key=lambda one: one.average_precision)
+
+
+def _separation(column: NDArray[np.float32], fraud: NDArray[np.bool_], whole: Resampling) -> float:
+    """Return the best average precision of one column [n]."""
+    missing = np.isnan(column)
+    values = np.asarray(column, dtype=np.float64)
+    rankings = [missing.astype(np.float64), *(np.where(missing, -np.inf, way) for way in (values, -values))]
+    return max(float(ranked(one, fraud, 1.0, whole).average_precision[0]) for one in rankings)

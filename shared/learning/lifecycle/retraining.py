@@ -1,0 +1,249 @@
+"""A whole retraining: decide whether, read, split, train, judge, record, publish, and swap if the gate lets it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from shared.contract.event import EPOCH, micros
+from shared.contract.rows import LedgerRow
+from shared.errors import BundleRefused, PreconditionFailed
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.config import Config
+from shared.learning.data import dataset, snapshot
+from shared.learning.data.dataset import Dataset, Source
+from shared.learning.data.profile import read_profile
+from shared.learning.data.split import Split, require_both_classes, split_in_time
+from shared.learning.errors import BadDataset, NothingToDo
+from shared.learning.judging.comparison import TestPeriod
+from shared.learning.judging.plots import draw
+from shared.learning.judging.review import flat, review
+from shared.learning.lifecycle import trigger
+from shared.learning.lifecycle.publish import Cause, Standing, publish, standing, swap
+from shared.learning.lifecycle.reconcile import appointed, published_row, reconcile, recorded, with_training
+from shared.learning.lifecycle.record import Judged, Run, parameters, report
+from shared.learning.lifecycle.request import AUTO, Outcome, Request
+from shared.learning.lifecycle.trigger import Decision
+from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, Step
+from shared.learning.training.challenger import Challenger, train_challengers
+from shared.learning.training.incremental import read_champion_model
+from shared.learning.training.packing import SEEN_UNTIL, TRAINED_UNTIL, sealed, version_name
+from shared.ports import Blobs, Shelf
+from shared.scoring.bundle import Bundle, Manifest
+from shared.scoring.champion import read_bundle
+from shared.scoring.rules import Rules
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside that a retraining touches."""
+
+    source: Source
+    bucket: str
+    blobs: Blobs
+    shelf: Shelf
+    archive: Archive
+    runs: Runs
+    registry: Registry
+    ledger: Ledger
+    rules: Rules
+    clock: Callable[[], dt.datetime]
+
+
+class _Material(NamedTuple):
+    data: Dataset
+    split: Split
+
+
+def retrain(world: World, config: Config, request: Request, step: Step) -> Outcome:
+    """Run it all.
+
+    Raises Unavailable, Misconfigured, BadDataset, ExportFailed, BundleRefused: then what served goes on serving.
+    """
+    read = standing(world.blobs)
+    with step("finish what was cut off"):
+        reconcile(world.blobs, world.shelf, world.ledger, world.runs, world.registry, read, world.clock())
+    try:
+        cause = _cause(world, config, request)
+        return _retrain(world, config, msgspec.structs.replace(request, trigger=cause.trigger), cause, read, step)
+    except NothingToDo as reason:
+        world.ledger.append(_row(world, request, "NOTHING_TO_DO", str(reason), read))
+        return Outcome("NOTHING_TO_DO", [str(reason)], champion=read.version)
+    except BadDataset as error:
+        world.ledger.append(_row(world, request, "STOPPED", str(error), read))
+        raise
+
+
+def _cause(world: World, config: Config, request: Request) -> Decision:
+    """Return what makes the run train. Raises NothingToDo."""
+    if request.trigger != AUTO:
+        return Decision("manual", f"asked for by {request.actor}")
+    source = world.source
+    sources = trigger.Sources(world.ledger, source.queries, source.project, source.dataset, source.maturity_days)
+    return trigger.decide(trigger.look(sources, request.as_of), config.trigger)
+
+
+def _retrain(world: World, config: Config, request: Request, cause: Decision, read: Standing, step: Step) -> Outcome:
+    champion = _champion(world.blobs, read)
+    data, split = _material(world, config, request, champion, step)
+    if request.snapshot:
+        request = msgspec.structs.replace(request, as_of=_known_at(data, world.source.maturity_days))
+    with step("open the run"):
+        run_id = world.runs.start(parameters(request, cause, data, split, config))
+    run = Run(run_id, request, cause, data, split, config, world.source.maturity_days)
+    judged = None
+    try:
+        with step("keep the training set"):
+            world.runs.dataset(run_id, _kept(world, data))
+        judged = _judged(world, run, champion, step)
+    finally:
+        with step("record the run"):
+            world.runs.finish(run_id, report(judged) if judged else None)
+    return _settle(world, judged, read, step)
+
+
+def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
+    """Return the bundle that serves, or None if there is none or it would be refused."""
+    if read.version is None:
+        return None
+    try:
+        return read_bundle(blobs, read.version)
+    except BundleRefused as error:
+        log.error("champion refused", extra={"fields": {"version": read.version, "reason": str(error)}})
+        return None
+
+
+def _material(world: World, config: Config, request: Request, champion: Bundle | None, step: Step) -> _Material:
+    with step("read the training set"):
+        if request.snapshot:
+            data = snapshot.load(world.archive, request.snapshot, FEATURE_NAMES)
+        else:
+            profile = read_profile(world.blobs, champion.version) if champion else None
+            data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
+    split = split_in_time(data.initiated_at, config.split)
+    require_both_classes(data.fraud, split, config.split.frauds_min)
+    log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})
+    return _Material(data, split)
+
+
+def _known_at(data: Dataset, maturity_days: float) -> dt.datetime:
+    """Return when the last of these Pix could be judged: a training on them again knows no more than that."""
+    return EPOCH + dt.timedelta(microseconds=int(data.initiated_at[-1]), days=maturity_days)
+
+
+def _kept(world: World, data: Dataset) -> Snapshot:
+    name = snapshot.save(world.archive, data)
+    return Snapshot(data.content_hash, f"gs://{world.bucket}/{name}", len(data), data.names)
+
+
+def _judged(world: World, run: Run, champion: Bundle | None, step: Step) -> Judged:
+    """Train challengers and compare them with what serves."""
+    data, split, config = run.data, run.split, run.config
+    served = read_champion_model(world.blobs, champion.version, data.names) if champion else None
+    told = functools.partial(world.runs.trial, run.run_id)
+    trained = train_challengers(data, split, world.rules, config, served, step, told)
+    drafts = [_manifest(world, run, challenger) for challenger in trained.challengers]
+    bundles = [Bundle(sealed(one.files, draft)) for one, draft in zip(trained.challengers, drafts, strict=True)]
+    with step("compare with what serves"):
+        period = TestPeriod.of(data, split.test, world.rules, config, champion)
+        validations = [challenger.average_precision for challenger in trained.challengers]
+        found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate)
+    with step("plot"):
+        images = draw(found, bundles[found.chosen], period, trained.leaderboard)
+    challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
+    manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
+    return Judged(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
+
+
+def _manifest(world: World, run: Run, challenger: Challenger) -> Manifest:
+    """Return the manifest of a challenger, without its figures."""
+    data, split, now = run.data, run.split, world.clock()
+    return Manifest(
+        version_name(now, challenger.parts.onnx),
+        now.isoformat(),
+        {},
+        run.run_id,
+        data.content_hash,
+        metrics={
+            TRAINED_UNTIL: float(data.initiated_at[split.train.stop - 1] / 1e6),
+            SEEN_UNTIL: float(data.initiated_at[split.calibration.stop - 1] / 1e6),
+        },
+        actor=run.request.actor,
+        trigger=run.cause.trigger,
+        as_of=run.request.as_of.isoformat(),
+    )
+
+
+def _settle(world: World, judged: Judged, read: Standing, step: Step) -> Outcome:
+    """Publish the challenger, let it serve if it may, and write down what happened."""
+    request, manifest = judged.run.request, judged.manifest
+    with step("publish"):
+        publish(world.blobs, manifest.version, judged.files)
+        world.ledger.append(published_row(manifest))
+    verdict = "; ".join(judged.review.verdict.reasons)
+    if request.promote == "never":
+        outcome, reason = "PUBLISHED", f"only published, as asked; the gate said: {verdict}"
+    elif request.promote == "always" or judged.review.verdict.promote:
+        with step("swap"):
+            outcome, reason = _swap(world, request, read, manifest.version, verdict)
+    else:
+        outcome, reason = "REFUSED", verdict
+    if outcome != "PROMOTED":
+        row = _row(world, request, "REFUSE", reason, read, manifest.version)
+        world.ledger.append(with_training(row, manifest))
+    return _outcome(judged, outcome, reason)
+
+
+def _swap(world: World, request: Request, read: Standing, version: str, reason: str) -> tuple[str, str]:
+    """Return the outcome of moving the pointer, and its reason."""
+    if request.promote == "always":
+        reason = f"decided by hand by {request.actor}; the gate said: {reason}"
+    try:
+        swapped = swap(world.blobs, read, version, Cause(world.clock(), request.actor, reason))
+    except PreconditionFailed as error:
+        return "SWAP_LOST", str(error)
+    recorded(world.ledger, swapped)
+    appointed(lambda: world.registry, swapped.pointer)
+    return "PROMOTED", reason
+
+
+def _outcome(judged: Judged, outcome: str, reason: str) -> Outcome:
+    run, manifest = judged.run, judged.manifest
+    return Outcome(
+        outcome,
+        [reason],
+        manifest.trigger,
+        manifest.version,
+        judged.review.incumbent.name,
+        judged.challenger.candidate,
+        judged.challenger.mode,
+        run.run_id,
+        manifest.dataset_hash,
+        len(run.data),
+        int(run.data.fraud.sum()),
+        manifest.metrics,
+        flat(judged.review.incumbent),
+    )
+
+
+def _row(
+    world: World, request: Request, action: str, reason: str, read: Standing, version: str | None = None
+) -> LedgerRow:
+    return LedgerRow(
+        recorded_at=micros(world.clock()),
+        action=action,
+        actor=request.actor,
+        reason=reason,
+        from_version=read.version,
+        to_version=version,
+        trigger=request.trigger,
+        as_of=micros(request.as_of),
+    )

@@ -1,0 +1,1 @@
+"""Models: families, search, fit, calibration, thresholds, and the form in which they are served."""

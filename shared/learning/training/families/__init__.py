@@ -1,0 +1,56 @@
+"""Families of models: how each is built, and how a fitted one is continued; all are scikit-learn's.
+
+Each takes float32 with missing values, is exported to ONNX, and computes the same there (`export.require_parity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.learning.config import Family
+from shared.learning.training.families import boosting, linear, network, trees
+
+Features = NDArray[np.float32]
+Fraud = NDArray[np.bool_]
+
+
+class Maker(NamedTuple):
+    """What a family can do.
+
+    `build(params, seed)` returns an estimator to fit. `continued(model, features, fraud, rounds)` returns a fitted
+    model that learnt on from a champion's, which it leaves as it is; None: the family cannot. `size(model)` counts
+    what a continued model has more of (0 if nothing), `size_max` is where continuing ends: it would serve slowly.
+    """
+
+    build: Callable[[Mapping[str, Any], int], Any]
+    continued: Callable[[Any, Features, Fraud, int], Any] | None = None
+    size: Callable[[Any], int] = lambda _: 0
+    size_max: int = 0
+
+
+FAMILIES: dict[Family, Maker] = {
+    "logistic_regression": Maker(linear.build, linear.continued),
+    "decision_tree": Maker(trees.build_tree),
+    "random_forest": Maker(trees.build_forest, trees.continued_forest, trees.size, size_max=300),
+    "hist_gradient_boosting": Maker(boosting.build, boosting.continued, boosting.size, size_max=1000),
+    "neural_network": Maker(network.build, network.continued),
+}
+
+
+def family_of(model: Any) -> Family:
+    """Return the family of a fitted model. Raises KeyError for one that none of them builds.
+
+    >>> family_of(FAMILIES["random_forest"].build({}, 0))
+    'random_forest'
+    """
+    names: dict[str, Family] = {_kind(maker.build({}, 0)): name for name, maker in FAMILIES.items()}
+    return names[_kind(model)]
+
+
+def _kind(model: Any) -> str:
+    """Return the class of a model or of a pipeline's last step."""
+    return type(model.steps[-1][1] if hasattr(model, "steps") else model).__name__

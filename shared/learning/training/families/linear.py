@@ -1,0 +1,26 @@
+"""Logistic regression, the baseline."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from shared.learning.training.families.inputs import scaled
+
+
+def build(params: Mapping[str, Any], seed: int) -> Pipeline:
+    """Return an estimator with scikit-learn's parameters."""
+    return scaled(LogisticRegression(**{"solver": "newton-cholesky", "random_state": seed, **params}))
+
+
+def continued(model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int) -> Pipeline:
+    """Return a model fitted from the champion's coefficients, with its medians and scales, in `rounds` steps."""
+    grown = copy.deepcopy(model)
+    grown[-1].set_params(warm_start=True, max_iter=rounds).fit(grown[:-1].transform(features), fraud)
+    return grown

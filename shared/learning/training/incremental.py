@@ -1,0 +1,128 @@
+"""Continue the champion's model on what is new since it was trained."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import pickle
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import joblib
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import InconsistentVersionWarning
+
+from shared.learning.config import PER_FRAUD, Config, Family
+from shared.learning.data.dataset import Dataset
+from shared.learning.errors import CannotContinue, NotFitted
+from shared.learning.training.families import FAMILIES, family_of
+from shared.learning.training.packing import TRAINED_UNTIL
+from shared.learning.training.search import thinned
+from shared.learning.training.train import Labelled, fitting, sampled
+from shared.ports import Blobs
+from shared.scoring.bundle import MANIFEST, Manifest, digest, path
+
+log = logging.getLogger(__name__)
+
+# What unpickling raises for a model whose classes have moved, changed or gone; the bytes themselves are verified.
+_UNREADABLE = (
+    *(pickle.UnpicklingError, EOFError, AttributeError, ImportError, InconsistentVersionWarning),
+    *(IndexError, KeyError, TypeError, ValueError),
+)
+
+
+class ChampionModel(NamedTuple):
+    """The model that serves, to be continued: its inputs, and the last moment it learnt from in microseconds."""
+
+    version: str
+    names: Sequence[str]
+    model: Any
+    family: Family
+    trained_until: int
+
+
+def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel | None:
+    """Return a bundle's model, or None with the reason in the log; `known` names the features there are now.
+
+    Opens a pickle, so it is only for buckets that jobs alone write to. Raises Unavailable.
+    """
+    try:
+        return _read(blobs, version, known)
+    except CannotContinue as reason:
+        log.warning("champion cannot be continued", extra={"fields": {"version": version, "reason": str(reason)}})
+        return None
+
+
+def continued(champion: ChampionModel, data: Dataset, period: slice, config: Config) -> tuple[Any, NDArray[np.intp]]:
+    """Return the champion's model continued, and its columns. Raises CannotContinue."""
+    maker = FAMILIES[champion.family]
+    if maker.continued is None:
+        raise CannotContinue("this family learns only anew")
+    if maker.size(champion.model) + config.incremental_rounds > max(maker.size_max, config.incremental_rounds):
+        raise CannotContinue(f"it has grown to {maker.size(champion.model)} already, and would serve slowly")
+    columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
+    rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
+    every = Labelled(data.take(rows, columns), data.fraud[rows])
+    train = sampled(every, getattr(champion.model, PER_FRAUD, math.inf), config.seed)
+    try:
+        with fitting():
+            return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns
+    except NotFitted as error:
+        raise CannotContinue(str(error)) from error
+
+
+def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config: Config) -> NDArray[np.intp]:
+    """Return which rows of a period, counted from its start, are new, and as many of those that are not.
+
+    Both are thinned as for a full training, whose share of frauds the champion knows; the older ones keep it from
+    forgetting what did not happen lately.
+    """
+    rows = thinned(data, period, config)
+    new = data.initiated_at[period][rows] > trained_until
+    frauds = int(data.fraud[period][rows[new]].sum())
+    if frauds < config.split.frauds_min:
+        raise CannotContinue(f"{frauds} frauds are new, fewer than {config.split.frauds_min}")
+    older = rows[~new]
+    drawn = np.random.default_rng(config.seed).choice(older, min(len(older), int(new.sum())), replace=False)
+    return np.sort(np.concatenate([rows[new], drawn]))
+
+
+def _read(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel:
+    manifest = msgspec.json.decode(_file(blobs, version, MANIFEST), type=Manifest)
+    if TRAINED_UNTIL not in manifest.metrics:
+        raise CannotContinue("its manifest does not say until when it was trained")
+    files = {name: _verified(blobs, manifest, name) for name in ("features.json", "model.joblib")}
+    names = msgspec.json.decode(files["features.json"], type=list[str])
+    if unknown := sorted(set(names) - set(known)):
+        raise CannotContinue(f"{len(unknown)} of its features are unknown now: {unknown[:5]}")
+    model, family = _unpickled(files["model.joblib"])
+    return ChampionModel(version, names, model, family, round(manifest.metrics[TRAINED_UNTIL] * 1e6))
+
+
+def _unpickled(data: bytes) -> tuple[Any, Family]:
+    """Return a model and its family; one of another scikit-learn is refused, as it is continued by its insides."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", InconsistentVersionWarning)
+            model = joblib.load(io.BytesIO(data))
+        return model, family_of(model)
+    except _UNREADABLE as error:
+        raise CannotContinue(f"model.joblib does not load ({type(error).__name__})") from error
+
+
+def _verified(blobs: Blobs, manifest: Manifest, name: str) -> bytes:
+    data = _file(blobs, manifest.version, name)
+    if manifest.files.get(name) != digest(data):
+        raise CannotContinue(f"{name} does not have the SHA-256 that the manifest names")
+    return data
+
+
+def _file(blobs: Blobs, version: str, name: str) -> bytes:
+    blob = blobs.read(path(version, name))
+    if blob is None:
+        raise CannotContinue(f"{name} is missing")
+    return blob.data

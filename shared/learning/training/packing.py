@@ -1,0 +1,75 @@
+"""Assemble the files of a bundle."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.learning.data.profile import reference_profile
+from shared.learning.training import calibrate
+from shared.learning.training.export import joblib_bytes, onnx_scores
+from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, digest
+
+TRAINED_UNTIL = "trained_until"  # metric of a manifest: time of the last training example, seconds since the epoch
+SEEN_UNTIL = "seen_until"  # the same of the last example that anything was chosen on: the end of the calibration
+GOLDEN_ROWS = 256
+GOLDEN_EMPTIED = 0.3  # share of the values in the second half of the golden vectors that are made missing
+
+
+class Parts(NamedTuple):
+    """A model in every form: trained, exported, the names of its inputs, its calibration and its thresholds."""
+
+    model: Any
+    onnx: bytes
+    names: Sequence[str]
+    calibration: Calibration
+    thresholds: Thresholds
+
+
+def pack(parts: Parts, reference: NDArray[np.float32], seed: int) -> dict[str, bytes]:
+    """Return every file but the manifest; `reference` [n, F] holds recent vectors of the model's inputs."""
+    scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, reference))
+    return {
+        "model.onnx": parts.onnx,
+        "model.joblib": joblib_bytes(parts.model),
+        "features.json": msgspec.json.encode(list(parts.names)),
+        "calibration.json": msgspec.json.encode(parts.calibration),
+        "policy.json": msgspec.json.encode(parts.thresholds),
+        "golden.npz": _golden(parts, reference, seed),
+        "profile.json": msgspec.json.encode(reference_profile(reference, parts.names, scores)),
+    }
+
+
+def sealed(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
+    """Return the files with their manifest, which names the SHA-256 of each."""
+    hashed = msgspec.structs.replace(manifest, files={name: digest(data) for name, data in files.items()})
+    return {**files, MANIFEST: msgspec.json.encode(hashed)}
+
+
+def version_name(now: dt.datetime, model: bytes) -> str:
+    """Return a version that sorts by time and tells one model from another.
+
+    >>> version_name(dt.datetime(2026, 11, 20, 14, 32, tzinfo=dt.UTC), b"")
+    '20261120T143200Z-e3b0c442'
+    """
+    return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{digest(model)[:8]}"
+
+
+def _golden(parts: Parts, reference: NDArray[np.float32], seed: int) -> bytes:
+    """Return vectors spread over the reference and their scores; in half of them values are missing."""
+    rows = np.linspace(0, len(reference) - 1, min(GOLDEN_ROWS, len(reference))).astype(np.intp)
+    vectors = np.ascontiguousarray(reference[rows])
+    emptied = np.random.default_rng(seed).random(vectors.shape) < GOLDEN_EMPTIED
+    emptied[: len(vectors) // 2] = False
+    vectors[emptied] = np.nan
+    vectors[-1] = np.nan
+    scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, vectors))
+    buffer = io.BytesIO()
+    np.savez(buffer, features=vectors, scores=scores)
+    return buffer.getvalue()
