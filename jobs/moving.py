@@ -10,8 +10,9 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.errors import Unavailable
-from shared.learning.lifecycle.publish import Cause, Standing, moves, previous, standing, swap
-from shared.learning.lifecycle.reconcile import appointed, carried, recorded, unrecorded
+from shared.learning.lifecycle.publish import Cause, Standing, moves, previous, standing
+from shared.learning.lifecycle.reconcile import carried, unrecorded
+from shared.learning.lifecycle.release import Places, appointed, serve
 from shared.learning.ports import Ledger, Registry
 from shared.ports import Blobs
 from shared.scoring.bundle import Pointer
@@ -66,9 +67,8 @@ class Mover:
 
     def _move(self, read: Standing, version: str, action: Literal["SWAP", "ROLLBACK"], reason: str) -> Moved:
         pending = carried(self.blobs, self.ledger, read)
-        swapped = swap(self.blobs, read, version, Cause(self.clock(), self.actor, reason, action), pending)
-        known = recorded(self.ledger, swapped)
-        appointed(self.registry, swapped.pointer)
+        cause = Cause(self.clock(), self.actor, reason, action)
+        _, known = serve(Places(self.blobs, self.ledger, self.registry), read, version, cause, pending)
         outcome = "PROMOTED" if action == "SWAP" else "ROLLED_BACK"
         return Moved(outcome, read.version, version, known)
 

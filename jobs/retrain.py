@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.snapshot and options.as_of:
+        parser.error("--snapshot says what is trained on, so there is no --as-of beside it")
     wiring.prepare(os.environ)
     return console.run(lambda: _retrain(options))
 

@@ -1,6 +1,7 @@
 """A bundle as an MLflow model: `mlflow.pyfunc.load_model` gives the score that is served.
 
-MLflow stores this package beside the bundle and calls `_load_pyfunc`; nothing is unpickled.
+MLflow stores this package beside the bundle and calls `_load_pyfunc`; nothing is unpickled. It puts its copy first on
+the path, so what a process imports of `shared` after that is of the version that the model came with.
 """
 
 from __future__ import annotations

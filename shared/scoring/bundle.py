@@ -38,6 +38,7 @@ POINTER = "models/current.json"
 MANIFEST = "manifest.json"
 SERVED = ("model.onnx", "features.json", "calibration.json", "policy.json", "golden.npz", "profile.json")
 FILES = (*SERVED, "model.joblib")
+VERSION = "^[0-9A-Za-z._-]{1,64}$"
 GOLDEN_TOLERANCE = 1e-4  # ONNX Runtime and scikit-learn agreed to 9e-7 on 100,000 rows; platforms differ a little
 
 T = TypeVar("T")
@@ -54,7 +55,7 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 class Move(Struct, frozen=True):
     """How a version came to serve: when, instead of which, by whom, and why."""
 
-    version: Annotated[str, Meta(pattern="^[0-9A-Za-z._-]{1,64}$")]
+    version: Annotated[str, Meta(pattern=VERSION)]
     swapped_at: str
     previous: str | None = None
     action: Literal["SWAP", "ROLLBACK"] = "SWAP"

@@ -24,8 +24,10 @@ from shared.adapters.memory_learning import MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
-from shared.learning.lifecycle.publish import Cause, previous, publish, standing, swap
-from shared.learning.lifecycle.reconcile import moved_row, published_row, reconcile
+from shared.learning.lifecycle.publish import Cause, previous, standing, swap
+from shared.learning.lifecycle.reconcile import reconcile
+from shared.learning.lifecycle.release import Places, release
+from shared.learning.lifecycle.release import serve as let_serve
 from shared.learning.lifecycle.retire import Limits, Retiring, plan, retire, versions
 from shared.scoring.bundle import MANIFEST, Manifest
 from tests.unit.learning.bundles import small_bundle
@@ -103,10 +105,9 @@ class Racer:
         at = now()
         version = f"{at:%H%M%S%f}-{self._name}"
         files = small_bundle(version, slope=self._chance.random(), created_at=at.isoformat(), actor=self._name)
-        publish(self._blobs, version, files)
-        self._ledger.append(published_row(msgspec.json.decode(files[MANIFEST], type=Manifest)))
-        swapped = swap(self._blobs, read, version, Cause(now(), self._name, "better"))
-        self._ledger.append(moved_row(swapped.pointer, swapped.manifest))
+        places = Places(self._blobs, self._ledger, lambda: runs)
+        release(places, msgspec.json.decode(files[MANIFEST], type=Manifest), files)
+        let_serve(places, read, version, Cause(now(), self._name, "better"))
 
     def promote(self) -> None:
         """Let some whole version serve."""

@@ -7,6 +7,7 @@ the generation that was read, so of several who try at once one wins and the oth
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
 from shared.ports import Blobs
-from shared.scoring.bundle import FILES, MANIFEST, POINTER, Manifest, Move, Pointer, path
+from shared.scoring.bundle import FILES, MANIFEST, POINTER, VERSION, Manifest, Move, Pointer, path
 from shared.scoring.champion import read_bundle
 
 REASON_MAX = 2_000  # characters; every function reads the pointer
@@ -125,6 +126,8 @@ def moves(read: Standing) -> list[Move]:
 
 
 def _proved(blobs: Blobs, read: Standing, version: str) -> Manifest:
+    if not re.fullmatch(VERSION, version):
+        raise BundleRefused(f"{version!r} is not the name of a version")
     if read.pointer and version in read.pointer.retiring:
         raise BundleRefused(f"{version} is being retired")
     return read_bundle(blobs, version).manifest

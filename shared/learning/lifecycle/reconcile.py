@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
-from shared.errors import Misconfigured, Unavailable
-from shared.learning.lifecycle.publish import Standing, Swapped, instant, moves
+from shared.errors import Unavailable
+from shared.learning.lifecycle.publish import Standing, instant, moves
 from shared.learning.ports import Ledger, Registry, Runs
 from shared.ports import Blobs, Shelf
-from shared.scoring.bundle import MANIFEST, Manifest, Move, Pointer, path
+from shared.scoring.bundle import MANIFEST, Manifest, Move, path
 
 log = logging.getLogger(__name__)
 
@@ -133,25 +133,6 @@ def carried(blobs: Blobs, ledger: Ledger, read: Standing) -> Sequence[Move]:
         log.warning("the ledger is away", extra={"fields": {"reason": str(error)}})
         return moves(read)
     return ()
-
-
-def recorded(ledger: Ledger, swapped: Swapped) -> bool:
-    """Append the row of a move, and return whether that was done: the next job else does it, from the pointer."""
-    try:
-        ledger.append(moved_row(swapped.pointer, swapped.manifest))
-    except Unavailable as error:
-        log.warning("not in the ledger yet", extra={"fields": {"reason": str(error)}})
-        return False
-    return True
-
-
-def appointed(registry: Callable[[], Registry], pointer: Pointer) -> None:
-    """Let the aliases follow the pointer, which is what serves: a registry that is away stands in nobody's way."""
-    try:
-        registry().appoint(pointer.version, pointer.previous)
-    except (Unavailable, Misconfigured) as error:
-        fields = {"version": pointer.version, "reason": str(error)}
-        log.warning("aliases are as before", extra={"fields": fields})
 
 
 def _say(what: str, name: str) -> None:

@@ -92,8 +92,8 @@ def decided(judged: Judged) -> str:
     if request.promote == "never":
         return "It is published and does not serve, as was asked."
     if request.promote == "always":
-        return f"It serves by decision of {request.actor}, whatever the gate says."
-    return f"It replaces {incumbent}." if judged.review.verdict.promote else f"What serves goes on: {incumbent}."
+        return f"It is to serve by decision of {request.actor}, whatever the gate says."
+    return f"It is to replace {incumbent}." if judged.review.verdict.promote else f"What serves goes on: {incumbent}."
 
 
 def _names(trained: Trained) -> list[str]:

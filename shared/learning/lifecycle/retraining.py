@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import logging
@@ -13,21 +14,22 @@ import msgspec
 
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
-from shared.errors import BundleRefused, PreconditionFailed
+from shared.errors import BundleRefused, PixError, PreconditionFailed, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
 from shared.learning.data import dataset, snapshot
 from shared.learning.data.dataset import Dataset, Source
 from shared.learning.data.profile import read_profile
 from shared.learning.data.split import Split, require_both_classes, split_in_time
-from shared.learning.errors import BadDataset, NothingToDo
+from shared.learning.errors import NothingToDo
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
 from shared.learning.lifecycle import trigger
-from shared.learning.lifecycle.publish import Cause, Standing, publish, standing, swap
-from shared.learning.lifecycle.reconcile import appointed, published_row, reconcile, recorded, with_training
+from shared.learning.lifecycle.publish import Cause, Standing, standing
+from shared.learning.lifecycle.reconcile import reconcile, with_training
 from shared.learning.lifecycle.record import Judged, Run, parameters, report
+from shared.learning.lifecycle.release import Places, release, serve
 from shared.learning.lifecycle.request import AUTO, Outcome, Request
 from shared.learning.lifecycle.trigger import Decision
 from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, Step
@@ -57,6 +59,11 @@ class World:
     rules: Rules
     clock: Callable[[], dt.datetime]
 
+    @property
+    def places(self) -> Places:
+        """What a release touches."""
+        return Places(self.blobs, self.ledger, lambda: self.registry)
+
 
 class _Material(NamedTuple):
     data: Dataset
@@ -77,7 +84,9 @@ def retrain(world: World, config: Config, request: Request, step: Step) -> Outco
     except NothingToDo as reason:
         world.ledger.append(_row(world, request, "NOTHING_TO_DO", str(reason), read))
         return Outcome("NOTHING_TO_DO", [str(reason)], champion=read.version)
-    except BadDataset as error:
+    except Unavailable:
+        raise  # it will do later, and the ledger may be what is away
+    except PixError as error:
         world.ledger.append(_row(world, request, "STOPPED", str(error), read))
         raise
 
@@ -99,14 +108,16 @@ def _retrain(world: World, config: Config, request: Request, cause: Decision, re
     with step("open the run"):
         run_id = world.runs.start(parameters(request, cause, data, split, config))
     run = Run(run_id, request, cause, data, split, config, world.source.maturity_days)
-    judged = None
     try:
         with step("keep the training set"):
             world.runs.dataset(run_id, _kept(world, data))
         judged = _judged(world, run, champion, step)
-    finally:
-        with step("record the run"):
-            world.runs.finish(run_id, report(judged) if judged else None)
+    except BaseException:
+        with contextlib.suppress(Unavailable):  # a later job closes it; why this one failed is what counts
+            world.runs.finish(run_id, None)
+        raise
+    with step("record the run"):  # before it serves: what cannot be explained does not
+        world.runs.finish(run_id, report(judged))
     return _settle(world, judged, read, step)
 
 
@@ -186,8 +197,7 @@ def _settle(world: World, judged: Judged, read: Standing, step: Step) -> Outcome
     """Publish the challenger, let it serve if it may, and write down what happened."""
     request, manifest = judged.run.request, judged.manifest
     with step("publish"):
-        publish(world.blobs, manifest.version, judged.files)
-        world.ledger.append(published_row(manifest))
+        release(world.places, manifest, judged.files)
     verdict = "; ".join(judged.review.verdict.reasons)
     if request.promote == "never":
         outcome, reason = "PUBLISHED", f"only published, as asked; the gate said: {verdict}"
@@ -207,11 +217,9 @@ def _swap(world: World, request: Request, read: Standing, version: str, reason: 
     if request.promote == "always":
         reason = f"decided by hand by {request.actor}; the gate said: {reason}"
     try:
-        swapped = swap(world.blobs, read, version, Cause(world.clock(), request.actor, reason))
+        serve(world.places, read, version, Cause(world.clock(), request.actor, reason))
     except PreconditionFailed as error:
         return "SWAP_LOST", str(error)
-    recorded(world.ledger, swapped)
-    appointed(lambda: world.registry, swapped.pointer)
     return "PROMOTED", reason
 
 

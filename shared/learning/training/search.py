@@ -63,7 +63,7 @@ def search(
         study.tell(asked, tried[-1].average_precision, _STATES[tried[-1].state])
         told(tried[-1])
     if not any(trial.state == "COMPLETE" for trial in tried):
-        raise Misconfigured(f"none of {len(tried)} trials could be fitted")
+        raise Misconfigured(f"none of {len(tried)} trials could be fitted; the first failed with {tried[0].params}")
     return leaderboard(tried)
 
 

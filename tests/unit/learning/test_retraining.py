@@ -9,7 +9,7 @@ import pytest
 
 from jobs.moving import Mover
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.errors import BadDataset
+from shared.learning.errors import BadDataset, ExportFailed
 from shared.learning.lifecycle.publish import Cause, standing, swap
 from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.retraining import retrain
@@ -262,3 +262,27 @@ def test_a_snapshot_that_there_is_not_is_said_and_trains_nothing() -> None:
     with pytest.raises(Misconfigured, match="no training set"):
         retrain(bench.world(), QUICK, msgspec.structs.replace(request(), snapshot="ab"), silent)
     assert not bench.runs.params
+
+
+def test_a_tracker_that_goes_away_hides_no_failure_and_lets_nothing_serve(monkeypatch) -> None:
+    bench = Bench()
+    world = bench.world()
+
+    def fails(*_: object) -> None:
+        bench.runs.away = True
+        raise ExportFailed("differs")
+
+    monkeypatch.setattr("shared.learning.lifecycle.retraining.train_challengers", fails)
+    with pytest.raises(ExportFailed):
+        retrain(world, QUICK, request(), silent)
+    assert bench.actions() == ["STOPPED"]
+    assert not bench.blobs.objects
+
+
+def test_what_cannot_be_recorded_does_not_serve(monkeypatch) -> None:
+    bench = Bench()
+    monkeypatch.setattr(bench.runs, "finish", lambda *_: (_ for _ in ()).throw(Unavailable("the tracker is away")))
+    with pytest.raises(Unavailable):
+        retrain(bench.world(), QUICK, request(), silent)
+    assert standing(bench.blobs).version is None
+    assert not bench.rows
