@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import Future
@@ -63,6 +64,7 @@ class Traffic:
     def __init__(self, project: str, sent: Stream, questions: Questions, tell: Tell) -> None:
         self._project = project
         self._messages = sent.messages
+        self._live = sent.live
         self._questions = questions
         self._tell = tell
         self._wanted = _rows_wanted(sent.messages)
@@ -80,19 +82,20 @@ class Traffic:
         try:
             for step in script.steps():
                 self._due = step.share
-                while self._share() < step.share and not self._error:
+                while self._share() < step.share and self._published < len(self._messages) and not self._error:
                     time.sleep(0.05)
                 if self._error:
                     break
                 step.run()
         finally:
-            self._due = 2.0
+            self._due = math.inf
             self._thread.join()
         if self._error:
             raise self._error
 
     def _share(self) -> float:
-        return self._published / len(self._messages)
+        """Return how much of the Pix is published; what models are swapped beside are these, not the last reports."""
+        return self._published / self._live
 
     def _run(self) -> None:
         client = PublisherClient()
@@ -114,7 +117,7 @@ class Traffic:
         before = int(10 * self._share())
         self._published += len(messages)
         if before != int(10 * self._share()):
-            self._tell(f"{100 * self._share():.0f} % published")
+            self._tell(f"{100 * self._share():.0f} % of the Pix published")
 
     def _room(self) -> int:
         """Return how many to publish now: few at a time while a fault is due, so that some are left for the next."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import os
 import subprocess
 import sys
@@ -58,7 +59,7 @@ class Report:
 
 
 class Step(NamedTuple):
-    """A fault, and the share of the stream that is published when it comes."""
+    """A fault, and the share of the Pix that is published when it comes; infinite: at the very end."""
 
     share: float
     run: Callable[[], None]
@@ -89,7 +90,7 @@ class Script:
         found += [Step((n + 0.9) / len(self._bad), lambda v=v: self.corrupt(v)) for n, v in enumerate(self._bad)]  # type: ignore[misc]
         found += [Step(0.2, self.bigquery_refuses), Step(0.45, self.storage_is_away), Step(0.58, self.lose_history)]
         if self._scale.retraining:
-            found.append(Step(0.995, self.retrain_on_a_full_disk))
+            found.append(Step(math.inf, self.retrain_on_a_full_disk))
         return sorted(found, key=lambda step: step.share)
 
     def begin(self) -> None:

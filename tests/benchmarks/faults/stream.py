@@ -39,7 +39,7 @@ class Stream(NamedTuple):
     """Messages in the order in which they are published, and what has to come of them.
 
     `ids` are the transactions, `reports` how many distinct reports there are, `spoilt` the SHA-256 of each message
-    that cannot be read; each is published once.
+    that cannot be read; each is published once. `live` is how many messages there are until the Pix end.
     """
 
     messages: list[Message]
@@ -48,6 +48,7 @@ class Stream(NamedTuple):
     spoilt: list[str]
     twice: int
     late: int
+    live: int
 
 
 class _Line(Struct):
@@ -83,13 +84,13 @@ def stream(transactions: int, seed: int) -> Stream:
         else:
             counts["reports"] += 1
     spoilt = [_spoilt(chance, number) for number in range(round(SPOILT * transactions))]
-    first, last = placed[0][0], max(at for at, _ in placed)
+    first, last = placed[0][0], END.timestamp()
     placed += [(chance.uniform(first, last), Message(TRANSACTIONS, data)) for data in spoilt]
     placed.sort(key=lambda each: each[0])
+    live = sum(at <= last for at, _ in placed)
     digests = [hashlib.sha256(data).hexdigest() for data in spoilt]
-    return Stream(
-        [message for _, message in placed], ids, counts["reports"], digests, counts["twice"], counts["late"]
-    )
+    messages = [message for _, message in placed]
+    return Stream(messages, ids, counts["reports"], digests, counts["twice"], counts["late"], live)
 
 
 def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, str]]:
