@@ -137,11 +137,11 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     The lower end of the interval of its saving at `confidence`, by a paired bootstrap of `resamples`, must be above
     zero. The margins: average precision and calibration error absolute, alert volume relative, and for every segment
-    with `segment_frauds_min` frauds the share of them that is stopped, absolute, unless a sign test at `confidence`
-    lets it be chance. `lift_min` is the least average precision in multiples of the share of frauds, which is what
-    chance reaches. What is too good to be true is refused: an average precision that falls from the calibration
-    period to the last one by more than `optimism_max`, or one feature that by itself reaches an average precision of
-    `single_feature_max`.
+    with `segment_frauds_min` frauds the share of them that is stopped, absolute, unless a sign test at `confidence`,
+    which holds for all segments at once, lets it be chance. `lift_min` is the least average precision in multiples
+    of the share of frauds, which is what chance reaches. What is too good to be true is refused: an average precision
+    that falls from the calibration period to the last one by more than `optimism_max`, or one feature that by itself
+    reaches an average precision of `single_feature_max`.
     """
 
     resamples: Annotated[int, Meta(ge=100)]

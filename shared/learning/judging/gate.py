@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from shared.learning.config import GateSpec
 from shared.learning.judging.bootstrap import Interval, estimate
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.evaluate import saving
-from shared.learning.judging.proportions import chance_of_loss
+from shared.learning.judging.proportions import adjusted, chance_of_loss
 from shared.learning.judging.segments import Dimension
 from shared.learning.judging.suspicion import strongest_feature
 from shared.scoring.rules import Decision
@@ -61,7 +63,7 @@ def judge(
     gain = _saving(found.value, found.interval, incumbent.name, confidence)
     checks = [gain, _untouched(challenger, period), _chance(challenger, spec), _review_load(challenger, period, spec)]
     checks += _against_model(challenger, incumbent, spec) if incumbent.is_model else []
-    checks += [_segment_floor(one, challenger, incumbent, period, spec) for one in period.dimensions]
+    checks += _segment_floors(challenger, incumbent, period, spec)
     checks += [_optimism(challenger, spec), _leak(challenger, period, spec)]
     objections = [check.text for check in checks if not check.passed]
     return Verdict(
@@ -168,35 +170,57 @@ def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) 
     ]
 
 
-def _segment_floor(
-    dimension: Dimension, challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec
-) -> Check:
-    """Check that in no segment clearly more frauds pass than with the incumbent.
+class _Change(NamedTuple):
+    """How the share of a segment's frauds that is stopped changes, and how likely chance loses as much."""
+
+    label: str
+    frauds: int
+    share: float
+    chance: float
+
+
+def _segment_floors(challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec) -> list[Check]:
+    """Check for each dimension that in no segment clearly more frauds pass than with the incumbent.
 
     Clearly: beyond the margin, and more than chance explains (sign test of the frauds that only one of them stops).
-    With the margin alone, some of many small segments would refuse good challengers at random.
+    The level holds for all segments of all dimensions at once (Holm): of dozens, equal models differ in some.
     """
     fraud = period.truth.fraud
-    codes, size = dimension.codes[fraud], len(dimension.labels)
     new, old = (one.scored.decisions[fraud] != Decision.APPROVE for one in (challenger, incumbent))
-    frauds = np.bincount(codes, minlength=size)
-    gained, lost = (np.bincount(codes[only], minlength=size) for only in (new & ~old, old & ~new))
-    name = f"segments by {dimension.title}"
-    enough = np.flatnonzero(frauds >= spec.segment_frauds_min).tolist()
-    if not enough:
+    found = [_changes(one, fraud, new & ~old, old & ~new, spec.segment_frauds_min) for one in period.dimensions]
+    chances = iter(adjusted([change.chance for changes in found for change in changes]).tolist())
+    sure = [[change._replace(chance=next(chances)) for change in changes] for changes in found]
+    return [_segment_floor(one.title, changes, spec) for one, changes in zip(period.dimensions, sure, strict=True)]
+
+
+def _changes(
+    dimension: Dimension,
+    fraud: NDArray[np.bool_],
+    gained: NDArray[np.bool_],
+    lost: NDArray[np.bool_],
+    frauds_min: int,
+) -> list[_Change]:
+    """Return the changes of the segments with enough frauds, from what each fraud's outcome was (gained, lost)."""
+    codes, size = dimension.codes[fraud], len(dimension.labels)
+    frauds, more, less = (np.bincount(part, minlength=size).tolist() for part in (codes, codes[gained], codes[lost]))
+    return [
+        _Change(label, frauds[code], (more[code] - less[code]) / frauds[code], chance_of_loss(more[code], less[code]))
+        for code, label in enumerate(dimension.labels)
+        if frauds[code] >= frauds_min
+    ]
+
+
+def _segment_floor(title: str, changes: Sequence[_Change], spec: GateSpec) -> Check:
+    name = f"segments by {title}"
+    if not changes:
         text = f"no segment has {spec.segment_frauds_min} frauds, so none can be compared"
         return Check(name, True, None, -spec.segment_margin, text)
-    change = {code: float(gained[code] - lost[code]) / float(frauds[code]) for code in enough}
-    chance = (1 - spec.confidence) / 2
-    clear = [
-        code
-        for code in enough
-        if change[code] < -spec.segment_margin and chance_of_loss(int(gained[code]), int(lost[code])) < chance
-    ]
-    worst = min(clear or enough, key=lambda code: change[code])
-    of = f"{dimension.labels[worst]!r}, {change[worst]:+.1%} of {frauds[worst]} frauds stopped"
+    level = (1 - spec.confidence) / 2
+    clear = [change for change in changes if change.share < -spec.segment_margin and change.chance < level]
+    worst = min(clear or changes, key=lambda change: change.share)
+    of = f"{worst.label!r}, {worst.share:+.1%} of {worst.frauds} frauds stopped"
     text = f"{name}: clearly worse in {of}" if clear else f"no clear loss; the least change is in {of}"
-    return Check(name, not clear, change[worst], -spec.segment_margin, text)
+    return Check(name, not clear, worst.share, -spec.segment_margin, text)
 
 
 def _optimism(challenger: Contender, spec: GateSpec) -> Check:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
 from shared.learning.judging.bootstrap import Estimate, Interval
@@ -57,3 +60,18 @@ def chance_of_loss(gained: int, lost: int) -> float:
     1.0
     """
     return float(binom.cdf(gained, gained + lost, 0.5))
+
+
+def adjusted(chances: Sequence[float]) -> NDArray[np.float64]:
+    """Return the p-values [n] of n tests so that one below a level by chance is no likelier than that level.
+
+    Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics, 1979.
+
+    >>> adjusted([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(chances, np.float64)
+    order = np.argsort(values, kind="stable")
+    found = np.empty(len(values))
+    found[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return found

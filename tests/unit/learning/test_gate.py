@@ -25,6 +25,7 @@ from tests.unit.learning.synthetic import QUICK
 ROWS = 4_000
 NAMES = ("amount", "hour", "weekday")
 SPEC = QUICK.gate
+REPEATS = 150
 THRESHOLDS = Thresholds(0.2, 0.4)
 
 
@@ -170,6 +171,30 @@ def test_a_segment_that_is_given_up_is_refused_though_money_is_saved() -> None:
     assert "saving" not in failed(verdict)
     assert "segments by half" in failed(verdict)
     assert "'other'" in verdict.reasons[0]
+
+
+def test_equal_models_are_rarely_refused_for_any_of_many_segments() -> None:
+    rng, fraud = np.random.default_rng(0), PERIOD.truth.fraud
+    labels = tuple("abcde")
+    many = [Dimension(f"{i}", labels, rng.integers(0, 5, ROWS), comparable=True) for i in range(9)]
+    at = dataclasses.replace(PERIOD, dimensions=many)
+    spec = msgspec.structs.replace(SPEC, segment_margin=0.1)
+    one, other = scores(1.0, seed=1), scores(1.0, seed=2)
+    assert np.count_nonzero(((one >= 0.2) != (other >= 0.2)) & fraud) > 100
+    refused = 0
+    for _ in range(REPEATS):
+        swap = rng.random(ROWS) < 0.5  # of equal models it is chance which of them made which decision
+        pair = np.where(swap, one, other), np.where(swap, other, one)
+        verdict = judge(decided(pair[0]), decided(pair[1]), at, spec)
+        refused += any(name.startswith("segments") for name in failed(verdict))
+    assert refused <= (1 - spec.confidence) * REPEATS
+
+
+def decided(values: np.ndarray) -> Contender:
+    """What the segments are compared by; the figures, which take long, are another's."""
+    return dataclasses.replace(
+        GOOD, scored=GOOD.scored._replace(decisions=decisions(values, THRESHOLDS, PERIOD.by_rule))
+    )
 
 
 def test_segments_with_few_frauds_are_not_compared() -> None:
