@@ -27,13 +27,15 @@ class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """When a run that decides by itself trains: after so many days, or so many newly matured labels, or drift.
 
     `labels_min` counts labels that became known since the last training, `frauds_min` the frauds among them; both
-    must be reached. `psi_max` is the population stability index from which the score or a feature has drifted.
+    must be reached. `psi_max` is the population stability index from which the score or a feature has drifted. Drift
+    counts from `drift_days_min` days after the last training: what a training does not cure would train every night.
     """
 
     days_max: Annotated[float, Meta(gt=0.0)]
     labels_min: Count
     frauds_min: Count
     psi_max: Annotated[float, Meta(gt=0.0)]
+    drift_days_min: Annotated[float, Meta(ge=0.0)]
 
 
 class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):

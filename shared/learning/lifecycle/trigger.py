@@ -40,7 +40,7 @@ class Decision(NamedTuple):
 def decide(since: Since, spec: TriggerSpec) -> Decision:
     """Return what makes a run train that decides by itself. Raises NothingToDo, with each number and its limit.
 
-    >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, psi_max=0.25)
+    >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, psi_max=0.25, drift_days_min=3)
     >>> decide(Since(days=3.0, labels=2500, frauds=60, drift=None), spec)
     Decision(trigger='labels', reason='2,500 of 2,000 labels are new, 60 of 50 frauds')
     >>> decide(Since(days=None, labels=0, frauds=0, drift=None), spec).reason
@@ -50,13 +50,16 @@ def decide(since: Since, spec: TriggerSpec) -> Decision:
         return Decision("schedule", "nothing was trained yet")
     labels = f"{since.labels:,} of {spec.labels_min:,} labels are new, {since.frauds:,} of {spec.frauds_min:,} frauds"
     age = f"{since.days:.1f} of {spec.days_max:g} days have passed"
-    if since.drift is not None:
+    if since.drift is not None and since.days >= spec.drift_days_min:
         return Decision("drift", since.drift)
     if since.labels >= spec.labels_min and since.frauds >= spec.frauds_min:
         return Decision("labels", labels)
     if since.days >= spec.days_max:
         return Decision("schedule", age)
-    raise NothingToDo(f"since the last training {age}, {labels}, and no drift was found")
+    drift = "no drift was found"
+    if since.drift is not None:
+        drift = f"drift counts only from {spec.drift_days_min:g} days on ({since.drift})"
+    raise NothingToDo(f"since the last training {age}, {labels}, and {drift}")
 
 
 class Sources(NamedTuple):

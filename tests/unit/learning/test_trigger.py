@@ -13,7 +13,7 @@ from shared.learning.config import TriggerSpec
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.trigger import Since, Sources, decide, look
 
-SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25)
+SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25, drift_days_min=3)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 
@@ -44,10 +44,39 @@ def test_the_last_training_is_the_one_that_knew_most_whatever_was_promoted_since
 
 
 def test_only_an_alert_since_the_last_training_counts() -> None:
-    trained = row("SWAP", NOW - 2 * DAY)
-    assert seen(trained, row("DRIFT", NOW - 3 * DAY, "before")).drift is None
+    trained = row("SWAP", NOW - 4 * DAY)
+    assert seen(trained, row("DRIFT", NOW - 5 * DAY, "before")).drift is None
     since = seen(trained, row("DRIFT", NOW - DAY, "amount moved"))
     assert decide(since, SPEC) == ("drift", "amount moved")
+
+
+def test_drift_that_no_training_cures_does_not_train_every_night() -> None:
+    ledger, nights = MemoryLedger(), []
+    sources = Sources(ledger, MemoryQueries(lambda *_: [{"labels": 0, "frauds": 0}]), "p", "pix", 87)
+    ledger.append(row("SWAP", NOW))
+    for night in range(1, 11):
+        now = NOW + night * DAY
+        ledger.append(row("DRIFT", now, "amount moved"))
+        if due(look(sources, now)):
+            nights.append(night)
+            ledger.append(row("REFUSE", now))
+    assert nights == [3, 6, 9]
+
+
+def due(since: Since) -> bool:
+    try:
+        return decide(since, SPEC).trigger == "drift"
+    except NothingToDo:
+        return False
+
+
+def test_the_reason_says_from_when_drift_counts_and_what_drifted() -> None:
+    with pytest.raises(NothingToDo, match=r"drift counts only from 3 days on \(amount moved\)"):
+        decide(Since(2.9, 0, 0, "amount moved"), SPEC)
+
+
+def test_early_drift_hides_no_other_reason() -> None:
+    assert decide(Since(0.5, 100, 5, "amount moved"), SPEC).trigger == "labels"
 
 
 @pytest.mark.parametrize(
