@@ -20,7 +20,7 @@ def picture(days: Mapping[str, Day], title: str) -> bytes:
     """Return a PNG: a column for each option; Pix a second, instances, and the age of the oldest message by hour."""
     figure = Figure(figsize=(_WIDTH * len(days), _HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(3, len(days), sharex=True, sharey="row", squeeze=False)
+    axes = figure.subplots(3, len(days), sharex=True, squeeze=False)
     for column, (name, day) in enumerate(days.items()):
         rate, instances, age = axes[:, column]
         hours = np.arange(len(day.arrived) // _MINUTE) * _MINUTE / 3600
@@ -30,6 +30,8 @@ def picture(days: Mapping[str, Day], title: str) -> bytes:
         instances.plot(hours, _of_minutes(day.instances, "max"), color="tab:green")
         age.plot(hours, _of_minutes(day.age, "max"), color="tab:red")
         age.set_xlabel("local hour")
+        for axis in (rate, instances, age):
+            axis.set_ylim(bottom=0)  # each its own height: options differ by orders of magnitude
     for row, label in zip(axes[:, 0], ("Pix a second", "instances", "oldest message (s)"), strict=True):
         row.set_ylabel(label)
     axes[0, 0].legend()
