@@ -138,12 +138,13 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """What a challenger must show, and how much worse it may be than what serves.
 
     The lower end of the interval of its saving at `confidence`, by a paired bootstrap of `resamples`, must be above
-    zero. The margins: average precision and calibration error absolute, alert volume relative, and for every segment
-    with `segment_frauds_min` frauds the share of them that is stopped, absolute, unless a sign test at `confidence`,
-    which holds for all segments at once, lets it be chance. `lift_min` is the least average precision in multiples
-    of the share of frauds, which is what chance reaches. What is too good to be true is refused: an average precision
-    that falls from the calibration period to the last one by more than `optimism_max`, or one feature that by itself
-    reaches an average precision of `single_feature_max`.
+    zero. The margins: average precision and calibration error absolute, alert volume relative, holds beyond the
+    budget of reviews relative to it (`review_margin`), and for every segment with `segment_frauds_min` frauds the
+    share of them that is stopped, absolute, unless a sign test at `confidence`, which holds for all segments at once,
+    lets it be chance. `lift_min` is the least average precision in multiples of the share of frauds, which is what
+    chance reaches. What is too good to be true is refused: an average precision that falls from the calibration
+    period to the last one by more than `optimism_max`, or one feature that by itself reaches an average precision of
+    `single_feature_max`.
     """
 
     resamples: Annotated[int, Meta(ge=100)]
@@ -151,6 +152,7 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     average_precision_margin: Annotated[float, Meta(ge=0.0)]
     calibration_margin: Annotated[float, Meta(ge=0.0)]
     alert_volume_margin: Annotated[float, Meta(ge=0.0)]
+    review_margin: Annotated[float, Meta(ge=0.0)]
     segment_margin: Annotated[float, Meta(ge=0.0)]
     segment_frauds_min: Count
     lift_min: Annotated[float, Meta(ge=1.0)]

@@ -128,7 +128,7 @@ def _review_load(challenger: Contender, period: TestPeriod, spec: GateSpec) -> C
     """
     pix = challenger.evaluation.pix
     by_rules = float(period.weight[period.by_rule == Decision.HOLD].sum())
-    limit = max(period.holds_max, by_rules) / pix * (1 + spec.alert_volume_margin)
+    limit = max(period.holds_max, by_rules) / pix * (1 + spec.review_margin)
     held = challenger.evaluation.held_share
     relation = "within" if held <= limit else "beyond"
     budget = "the budget" if by_rules <= period.holds_max else "what rules alone hold, which is more than the budget,"

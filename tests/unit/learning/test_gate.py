@@ -164,6 +164,14 @@ def test_margins_allow_what_lies_within_them() -> None:
     assert new.average_precision > old.average_precision
 
 
+@pytest.mark.parametrize(("beyond", "passed"), [(-1e-9, True), (1e-9, False)])
+def test_holds_may_exceed_what_reviewers_can_do_by_their_own_margin_only(beyond, passed) -> None:
+    held = 0.05 * (1 + SPEC.review_margin) + beyond
+    verdict = judge(figured(GOOD, held_share=held, rejected_share=0), POOR, PERIOD, SPEC)
+    assert ("review load" not in failed(verdict)) == passed
+    assert held < 0.05 * (1 + SPEC.alert_volume_margin)
+
+
 def test_a_segment_that_is_given_up_is_refused_though_money_is_saved() -> None:
     values = scores(0.2)  # far better than the incumbent ...
     values[(PERIOD.dimensions[0].codes == 1) & (PERIOD.truth.amount < 200)] = 0.001  # ... but blind to the small half
