@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import datetime as dt
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from shared.contract.tables import feature_columns
 from shared.features.state import State
 from shared.scoring.bundle import Bundle
 from tests.benchmarks.faults.models import Files
-from tests.benchmarks.faults.script import Report
+from tests.benchmarks.faults.script import Report, Shown
 from tests.benchmarks.faults.stream import Stream
 
 TOLERANCE = 1e-9
@@ -107,31 +106,39 @@ class Questions:
         if again := sum(n - 1 for n in rows.values()):
             found.problems.append(f"{again} rows too many in quarantine")
 
-    def _decisions(self, found: Findings, report: Report) -> None:
-        """All rows of a transaction say the same, but for one that was scored again while history was empty.
+    def shown(self) -> dict[str, Shown]:
+        """Return what pix.scores shows of each transaction."""
+        names = "end_to_end_id, scored_at, decision, score, model_version"
+        return {
+            row.pop("end_to_end_id"): tuple(row.values())
+            for batch in self._data.batches(f"SELECT {names} FROM pix.scores")
+            for row in batch.to_pylist()
+        }
 
-        The first row stands in the view, so no decision in force has changed by that; it is counted in a note.
+    def _decisions(self, found: Findings, report: Report) -> None:
+        """No decision that pix.scores has shown is another now, and all rows that history has claimed say the same.
+
+        What is scored while history is away has no claim, so when it comes again it is scored again; it is counted in
+        a note, and the first decision stands.
         """
-        names = "end_to_end_id, scored_at, decision, score, model_version, history_sequence"
-        rows: dict[str, set[tuple[Any, ...]]] = collections.defaultdict(set)
+        now = self.shown()
+        changed = {id_ for id_, before in report.shown.items() if now.get(id_) != before}
+        claimed, scored = collections.defaultdict(set), collections.defaultdict(set)
+        names = "end_to_end_id, history_sequence, scored_at, decision, score, model_version"
         stored = 0
         for batch in self._data.batches(f"SELECT {names} FROM pix.score_events"):
-            for row in batch.to_pylist():
-                rows[row.pop("end_to_end_id")].add(tuple(row.values()))
+            for id_, *row in zip(*(batch.column(name).to_pylist() for name in names.split(", ")), strict=True):
                 stored += 1
-        found.notes.append(f"{stored:,} rows of {len(rows):,} transactions in pix.score_events")
-        again = 0
-        for each in rows.values():
-            if len(each) > 1:
-                _, *later = sorted(each, key=lambda row: (row[0], row[4] is None))
-                blind = all(row[4] is None and _within(row[0], report) for row in later)
-                again += blind
-                found.result.decisions_changed += not blind
-        if again:
-            found.notes.append(
-                f"{again} transactions came again while history was empty and were scored without it; "
-                "pix.scores goes on to show their first decision"
-            )
+                scored[id_].add(tuple(row))
+                if row[0] is not None:
+                    claimed[id_].add(tuple(row))
+        changed |= {id_ for id_, rows in claimed.items() if len(rows) > 1}
+        found.result.decisions_changed = len(changed)
+        again = sum(len(rows) > 1 for rows in scored.values()) - sum(len(rows) > 1 for rows in claimed.values())
+        found.notes.append(f"{stored:,} rows of {len(scored):,} transactions in pix.score_events")
+        found.notes.append(
+            f"{again} transactions were scored again as history was away; pix.scores shows what came first"
+        )
 
     def _history(self, found: Findings) -> None:
         """What was served is what a replay computes."""
@@ -175,12 +182,3 @@ class Questions:
 
 def _column(rows: pa.Table, name: int | str) -> list[Any]:
     return list(rows.column(name).to_pylist())
-
-
-def _within(scored_at: dt.datetime, report: Report) -> bool:
-    """Tell whether history was empty then."""
-    return (
-        report.lost_at is not None
-        and report.filled_at is not None
-        and report.lost_at <= scored_at <= report.filled_at
-    )

@@ -48,10 +48,10 @@ def run(transactions: int, seed: int, scale: Scale, home: Path, tell: Tell) -> F
     ) as cloud:
         port = free_port()
         with Relay(cloud.settings.bigquery_storage_emulator_host, port) as relay:
-            script = Script(cloud, relay, good, bad, scale, tell)
+            questions = Questions(cloud)
+            script = Script(cloud, relay, good, bad, scale, tell, questions.shown)
             script.begin()
             cloud.start_functions(bigquery_storage_emulator_host=f"127.0.0.1:{port}")
-            questions = Questions(cloud)
             Traffic(cloud.settings.project, sent, questions, tell).beside(script)
             _drain(questions, sent, script, tell)
             tell("asking BigQuery, and replaying")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import yaml
 
 from infra.local.cloud import ROOT, LocalCloud
 from shared.adapters.gcs import GcsBlobs
@@ -47,6 +48,10 @@ class Scale(NamedTuple):
     retraining: bool = True
 
 
+Shown = tuple[dt.datetime, str, float | None, str | None]
+"""When a transaction was scored, its decision, score and model, as pix.scores has them."""
+
+
 @dataclass
 class Report:
     """What was done to the system, as far as it counts in the result."""
@@ -54,8 +59,8 @@ class Report:
     swaps: int = 0
     refused: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
-    lost_at: dt.datetime | None = None
-    filled_at: dt.datetime | None = None
+    shown: dict[str, Shown] = field(default_factory=dict)
+    """What pix.scores showed of each transaction, when it was looked at in between."""
 
 
 class Step(NamedTuple):
@@ -76,8 +81,10 @@ class Script:
         bad: dict[str, Files],
         scale: Scale,
         tell: Tell,
+        shown: Callable[[], dict[str, Shown]],
     ) -> None:
         self.report = Report()
+        self._shown = shown
         self._cloud, self._relay, self._scale, self._tell = cloud, relay, scale, tell
         self._good, self._bad = good, bad
         self._blobs = GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
@@ -155,21 +162,21 @@ class Script:
         store = self._cloud.state_server
         self._wait(self._every_place_has_its_row, "every place in history to have its row")
         store.stop(grace=0)
-        self.report.lost_at = _now()
         time.sleep(1.0)
         store.start()
         store.wait_ready()
         with self._fault("history is empty", self._scale.blind):
             pass
+        self.report.shown = self._shown()
         self._job("replay", "tables", "--state", self._cloud.settings.state)
-        self.report.filled_at = _now()
         self._tell("history is filled again")
 
     def retrain_on_a_full_disk(self) -> None:
         """Retrain where MLflow cannot store anything: that fails, and nothing is swapped."""
         before = self._blobs.read(POINTER)
         with full_disk(self._cloud.home / "mlflow" / "artifacts"):
-            done = self._start("retrain", "--as-of", LABELLED.isoformat(), "--promote", "always", "--trials", "1")
+            options = ("--config", str(self._config()), "--trials", "1", "--promote", "always")
+            done = self._start("retrain", "--as-of", LABELLED.isoformat(), *options)
         after = self._blobs.read(POINTER)
         outcome = _outcome(done.stdout)
         self._tell(f"retraining on a full disk: {outcome.get('reasons') or done.stderr[-300:]}")
@@ -177,6 +184,14 @@ class Script:
             self.report.problems.append(f"a retraining on a full disk ended with {done.returncode}: {outcome}")
         if before != after:
             self.report.problems.append("a retraining on a full disk moved the pointer")
+
+    def _config(self) -> Path:
+        """Return the settings of the retraining, but that the data need not be like those of the swapped models."""
+        settings = yaml.safe_load((ROOT / "jobs" / "config.yaml").read_text("utf-8"))
+        settings["dataset"] |= {"missing_rise_max": 1.0, "fraud_share_max": 1.0}
+        path = self._cloud.home / "retrain.yaml"
+        path.write_text(yaml.safe_dump(settings), "utf-8")
+        return path
 
     def redrive(self) -> None:
         """Publish again what has died, as an operator does after an outage."""
