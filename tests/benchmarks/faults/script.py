@@ -188,7 +188,7 @@ class Script:
     def _config(self) -> Path:
         """Return the settings of the retraining, but that the data need not be like those of the swapped models."""
         settings = yaml.safe_load((ROOT / "jobs" / "config.yaml").read_text("utf-8"))
-        settings["dataset"]["missing_rise_max"] = 1.0
+        settings["dataset"]["missing_rise_max"] = 0.999
         path = self._cloud.home / "retrain.yaml"
         path.write_text(yaml.safe_dump(settings), "utf-8")
         return path
