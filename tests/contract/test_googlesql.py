@@ -16,10 +16,10 @@ from zetasql.types import TypeKind
 from jobs.dataset import Dataset
 from shared.adapters.bigquery_lookup import statement
 from shared.adapters.bigquery_query import export_statement
-from shared.adapters.memory_learning import MemoryLedger
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.data.dataset import Source
 from shared.learning.data.training_query import FACTS, Examples
 from shared.learning.lifecycle import drift, trigger
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
@@ -71,7 +71,7 @@ TEXTS: dict[str, list[str]] = {
     "lookup": [statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"])],
     "trigger": asked(
         lambda tables: trigger.newly_known(
-            trigger.Sources(MemoryLedger(), tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
+            Source(tables, tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
         )
     ),
     "drift": [

@@ -3,11 +3,13 @@
 import datetime as dt
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
 
 from shared.adapters.bigquery_query import BigQueryQueries
-from shared.adapters.memory_learning import MemoryLedger
-from shared.learning.lifecycle.trigger import Sources, newly_known
+from shared.adapters.memory_learning import MemoryExports
+from shared.learning.data.dataset import Source
+from shared.learning.lifecycle.trigger import newly_known
 from tests.contract.local_servers import PROJECT
 from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, SCORED, World, reported, scored, world
 
@@ -20,8 +22,8 @@ def known(world: World) -> Callable[[float], tuple[int, int]]:
     for id_, confirmed in (("fraud-a", 30), ("fraud-b", 5)):
         world.append("score_events", SCORED, [scored(id_, 100)])
         world.append("feedback", REPORTED, [reported(id_, confirmed, "FRAUD")])
-    sources = Sources(MemoryLedger(), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
-    return lambda days: newly_known(sources, AS_OF - dt.timedelta(days=days), AS_OF)
+    source = Source(MemoryExports(pa.table({})), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
+    return lambda days: newly_known(source, AS_OF - dt.timedelta(days=days), AS_OF)
 
 
 def test_a_label_counts_from_when_it_is_known_and_its_pix_has_matured(

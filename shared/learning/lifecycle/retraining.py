@@ -95,9 +95,7 @@ def _cause(world: World, config: Config, request: Request) -> Decision:
     """Return what makes the run train. Raises NothingToDo."""
     if request.trigger != AUTO:
         return Decision("manual", f"asked for by {request.actor}")
-    source = world.source
-    sources = trigger.Sources(world.ledger, source.queries, source.project, source.dataset, source.maturity_days)
-    return trigger.decide(trigger.look(sources, request.as_of), config.trigger)
+    return trigger.decide(trigger.look(world.ledger, world.source, request.as_of), config.trigger)
 
 
 def _retrain(world: World, config: Config, request: Request, cause: Decision, read: Standing, step: Step) -> Outcome:

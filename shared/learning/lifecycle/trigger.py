@@ -9,8 +9,9 @@ from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
 from shared.contract.tables import query
 from shared.learning.config import TriggerSpec
+from shared.learning.data.dataset import Source
 from shared.learning.errors import NothingToDo
-from shared.learning.ports import Ledger, Queries
+from shared.learning.ports import Ledger
 
 Trigger = Literal["schedule", "labels", "drift", "manual"]
 JUDGED = ("SWAP", "REFUSE")
@@ -62,25 +63,15 @@ def decide(since: Since, spec: TriggerSpec) -> Decision:
     raise NothingToDo(f"since the last training {age}, {labels}, and {drift}")
 
 
-class Sources(NamedTuple):
-    """Where the trigger looks: the ledger, and dataset `dataset` of `project`."""
-
-    ledger: Ledger
-    queries: Queries
-    project: str
-    dataset: str
-    maturity_days: float
-
-
-def look(sources: Sources, as_of: dt.datetime) -> Since:
+def look(ledger: Ledger, source: Source, as_of: dt.datetime) -> Since:
     """Return what has happened by `as_of` since the last training. Raises Unavailable."""
-    rows = sources.ledger.rows(EPOCH)
+    rows = ledger.rows(EPOCH)
     trained = last_trained(rows)
     if trained is None:
         return Since(None, 0, 0, None)
     alerts = [row.reason for row in rows if row.action == "DRIFT" and trained < (row.as_of or 0) <= micros(as_of)]
     until = EPOCH + dt.timedelta(microseconds=trained)
-    labels, frauds = newly_known(sources, until, as_of)
+    labels, frauds = newly_known(source, until, as_of)
     return Since((as_of - until) / _DAY, labels, frauds, alerts[-1] if alerts else None)
 
 
@@ -89,16 +80,16 @@ def last_trained(rows: list[LedgerRow]) -> int | None:
     return max((row.as_of for row in rows if row.action in JUDGED and row.as_of is not None), default=None)
 
 
-def newly_known(sources: Sources, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
+def newly_known(source: Source, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
     """Return how many examples came into the training set after `since` and by `as_of`, and how many are frauds.
 
     They come into it once both hold: the verdict is known, and the Pix has matured. Raises Unavailable.
     """
-    examples = query("training_examples", sources.project, sources.dataset, sources.maturity_days, "@as_of")
-    matured = f"TIMESTAMP_ADD(initiated_at, INTERVAL {round(24 * sources.maturity_days)} HOUR)"
+    examples = query("training_examples", source.project, source.dataset, source.maturity_days, "@as_of")
+    matured = f"TIMESTAMP_ADD(initiated_at, INTERVAL {round(24 * source.maturity_days)} HOUR)"
     sql = (
         "SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds "  # noqa: S608 (a file of the contract)
         f"FROM ({examples}) AS examples WHERE {matured} <= @as_of AND GREATEST(labelled_at, {matured}) > @since"
     )
-    [found] = sources.queries.rows(sql, {"as_of": as_of, "since": since})
+    [found] = source.queries.rows(sql, {"as_of": as_of, "since": since})
     return found["labels"], found["frauds"]

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.memory_learning import MemoryLedger, MemoryQueries
+from shared.adapters.memory_learning import MemoryExports, MemoryLedger, MemoryQueries
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.learning.config import TriggerSpec
+from shared.learning.data.dataset import Source
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.trigger import Since, Sources, decide, look
+from shared.learning.lifecycle.trigger import Since, decide, look
 
 SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25, drift_days_min=3)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -27,7 +29,11 @@ def seen(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> Since:
     for each in rows:
         ledger.append(each)
     queries = MemoryQueries(lambda *_: [{"labels": labels, "frauds": frauds}])
-    return look(Sources(ledger, queries, "p", "pix", 87), NOW)
+    return look(ledger, source(queries), NOW)
+
+
+def source(queries: MemoryQueries) -> Source:
+    return Source(MemoryExports(pa.table({})), queries, "p", "pix", 87)
 
 
 def test_what_was_never_trained_is_due() -> None:
@@ -52,12 +58,12 @@ def test_only_an_alert_since_the_last_training_counts() -> None:
 
 def test_drift_that_no_training_cures_does_not_train_every_night() -> None:
     ledger, nights = MemoryLedger(), []
-    sources = Sources(ledger, MemoryQueries(lambda *_: [{"labels": 0, "frauds": 0}]), "p", "pix", 87)
+    nothing_new = source(MemoryQueries(lambda *_: [{"labels": 0, "frauds": 0}]))
     ledger.append(row("SWAP", NOW))
     for night in range(1, 11):
         now = NOW + night * DAY
         ledger.append(row("DRIFT", now, "amount moved"))
-        if due(look(sources, now)):
+        if due(look(ledger, nothing_new, now)):
             nights.append(night)
             ledger.append(row("REFUSE", now))
     assert nights == [3, 6, 9]
