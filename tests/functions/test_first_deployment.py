@@ -4,14 +4,11 @@ from infra.local.cloud import LocalCloud
 from jobs import replay
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import deliver, url
+from tests.functions.world import deliver, led_to, url
 
 
-def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path, monkeypatch, capsys) -> None:
-    with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as cloud:
-        # The addresses are set already, and would be put back after this cloud has gone.
-        for name in cloud.environment.keys() - cloud.addresses.keys():
-            monkeypatch.setenv(name, cloud.environment[name])
+def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path, capsys) -> None:
+    with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as cloud, led_to(cloud):
         cloud.state_server.stop(grace=0)
         cloud.state_server.start()
         cloud.state_server.wait_ready()

@@ -12,7 +12,7 @@ from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
 from shared.contract.events_file import TRANSACTIONS
 from tests.builders import encoded, push_body
-from tests.functions.world import ask, deliver
+from tests.functions.world import ask, deliver, led_to
 
 WORLD = SimulationConfig(
     end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=300, days=20, customers=60, fraud_rate=0.05
@@ -85,10 +85,9 @@ def test_a_full_run_leaves_no_personal_data_anywhere(cloud, started, collector, 
         rows = ask(cloud, f"SELECT * FROM pix.{name}")
         search(secrets, name, "\n".join(str(list(row.values())) for row in rows))
     monkeypatch.chdir(tmp_path)
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     for job, arguments in JOBS:
-        assert job.main(arguments) in {0, 1}  # it may find that what was sent twice was not the same
+        with led_to(cloud):
+            assert job.main(arguments) in {0, 1}  # it may find that what was sent twice was not the same
         said = capfd.readouterr()
         assert said.out + said.err
         search(secrets, job.__name__, said.out + said.err)

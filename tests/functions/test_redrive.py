@@ -17,7 +17,7 @@ from jobs import redrive
 from shared.contract.events_file import TRANSACTIONS
 from tests.builders import encoded, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import until
+from tests.functions.world import led_to, until
 
 
 @contextmanager
@@ -42,8 +42,6 @@ def test_what_died_in_an_outage_is_scored_once_after_it(
     cloud: LocalCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [transaction() for _ in range(2)]
-    for name, value in cloud.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(redrive, "QUIET_SECONDS", 1.5)
 
     def run(*arguments: str) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def test_what_died_in_an_outage_is_scored_once_after_it(
         found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
         return found
 
-    with pushing_nowhere(cloud):
+    with led_to(cloud), pushing_nowhere(cloud):
         publisher = PublisherClient()
         topic = publisher.topic_path(cloud.settings.project, TRANSACTIONS)
         for message in messages:
@@ -59,6 +57,7 @@ def test_what_died_in_an_outage_is_scored_once_after_it(
         publisher.stop()
         until(lambda: run("--dry-run")["redriven"] == len(messages))
     assert scores(cloud, messages) == []
-    assert run()["redriven"] == len(messages)
-    until(lambda: len(scores(cloud, messages)) == len(messages))
-    assert run()["redriven"] == 0
+    with led_to(cloud):
+        assert run()["redriven"] == len(messages)
+        until(lambda: len(scores(cloud, messages)) == len(messages))
+        assert run()["redriven"] == 0

@@ -13,15 +13,13 @@ from infra.local.cloud import LocalCloud
 from jobs import replay, skew
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import ask, deliver, until, url
+from tests.functions.world import ask, deliver, led_to, until, url
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
-    with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as running:
+def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
+    with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as running, led_to(running):
         running.start_functions()
-        for name, value in running.environment.items():
-            monkeypatch.setenv(name, value)
         yield running
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 from google.cloud import bigquery
@@ -18,6 +21,14 @@ PATIENCE = 60.0
 def url(cloud: LocalCloud, function: str) -> str:
     """Return the address of a function."""
     return f"http://127.0.0.1:{getattr(cloud.ports, function)}/"
+
+
+def led_to(cloud: LocalCloud) -> AbstractContextManager[object]:
+    """Let jobs in this process work on the cloud until the block ends.
+
+    The block belongs inside that of the cloud: ending later, it would put back the addresses of one that has gone.
+    """
+    return patch.dict(os.environ, cloud.environment)
 
 
 def deliver(
