@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from infra.capacity.figures import prices
 from tests.benchmarks.speed.events import Prepared
 from tests.benchmarks.speed.measure import Memory, Peer
-from tests.benchmarks.speed.prices import Cost, Prices, Use, cost
+from tests.benchmarks.speed.prices import Cost, Use, cost
 
 INSTANCE_GIB = 1.0  # `score_memory` in infra/terraform
 
@@ -27,7 +28,7 @@ class Result(Struct):
         if self.memory is None:
             return None
         seconds = 1e6 / self.memory.best.per_second
-        return cost(Use(seconds, INSTANCE_GIB, self.prepared.message_bytes, self.memory.row_bytes), Prices.load())
+        return cost(Use(seconds, INSTANCE_GIB, self.prepared.message_bytes, self.memory.row_bytes), prices())
 
 
 def summary(result: Result) -> dict[str, float | None]:
