@@ -106,17 +106,21 @@ def _retrain(world: World, config: Config, request: Request, cause: Decision, re
     with step("open the run"):
         run_id = world.runs.start(parameters(request, cause, data, split, config))
     run = Run(run_id, request, cause, data, split, config, world.source.maturity_days)
-    try:
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(_give_up, world.runs, run_id)
         with step("keep the training set"):
             world.runs.dataset(run_id, _kept(world, data))
         judged = _judged(world, run, champion, step)
-    except BaseException:
-        with contextlib.suppress(Unavailable):  # a later job closes it; why this one failed is what counts
-            world.runs.finish(run_id, None)
-        raise
+        unfinished.pop_all()
     with step("record the run"):  # before it serves: what cannot be explained does not
         world.runs.finish(run_id, report(judged))
     return _settle(world, judged, read, step)
+
+
+def _give_up(runs: Runs, run_id: str) -> None:
+    """Close a run as failed if that can be done: a later job does it otherwise, and why this one failed counts."""
+    with contextlib.suppress(Unavailable):
+        runs.finish(run_id, None)
 
 
 def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
