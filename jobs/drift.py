@@ -99,13 +99,7 @@ def _table(found: Drift, limit: float) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.drift",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The project, bucket and dataset come from the environment; see shared/settings.py. "
-        "The last line of standard output is the result as JSON.",
-    )
+    parser = parsing.parser("drift", __doc__)
     parser.add_argument(
         "--as-of", type=parsing.moment, metavar="TIME", help="up to then (RFC 3339, or `now`; default: now)"
     )

@@ -10,7 +10,6 @@ Exit codes: 0 done, also where nothing was found, 1 refused or failed.
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import os
 import sys
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from shared.contract.fields import TaxId
 from shared.errors import Misconfigured
 from shared.privacy import PERSON, Pseudonymiser
@@ -86,9 +85,7 @@ def pseudonym(tax_id: str, settings: Settings) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.erase", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parsing.parser("erase", __doc__)
     parser.add_argument("--dry-run", action="store_true", help="only count what would be erased")
     options = parser.parse_args(arguments)
     wiring.prepare(os.environ)

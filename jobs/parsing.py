@@ -9,6 +9,17 @@ import math
 HOURS_MAX = 10 * 366 * 24
 
 
+def parser(job: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the command line of a job, described by its module."""
+    return argparse.ArgumentParser(
+        prog=f"python -m jobs.{job}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="The project, bucket and dataset come from the environment; see shared/settings.py.\n"
+        "The last line of standard output is the result as JSON.",
+    )
+
+
 def moment(text: str) -> dt.datetime | None:
     """Return a moment as `instant` does; None for `now`. Raises ArgumentTypeError."""
     return None if text == "now" else instant(text)

@@ -5,18 +5,17 @@ Exit codes: 0 done, 1 refused or failed, 3 somebody else swapped first; only 0 c
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
-from jobs import console, wiring
+from jobs import console, parsing, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.promote", description=__doc__)
+    parser = parsing.parser("promote", __doc__)
     parser.add_argument("version", metavar="VERSION", help="a folder under models/ in the bucket")
     parser.add_argument("--reason", default="promoted by hand", help="for the ledger (default: %(default)s)")
     options = parser.parse_args(arguments)

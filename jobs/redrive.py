@@ -134,13 +134,7 @@ def _redrive(options: argparse.Namespace) -> tuple[int, Redriven]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.redrive",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The project comes from the environment; see shared/settings.py. "
-        "The last line of standard output is the result as JSON.",
-    )
+    parser = parsing.parser("redrive", __doc__)
     parser.add_argument("topic", choices=TOPICS, help="whose dead letters")
     parser.add_argument("--max", type=parsing.positive, metavar="N", help="at most so many (default: all)")
     parser.add_argument(

@@ -60,13 +60,7 @@ def _table(found: list[Fate]) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.retire",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The project, bucket and dataset come from the environment; see shared/settings.py. "
-        "The last line of standard output is the result as JSON.",
-    )
+    parser = parsing.parser("retire", __doc__)
     parser.add_argument(
         "--keep",
         type=parsing.count,

@@ -17,6 +17,8 @@ from jobs import console, parsing, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shared.learning.config import Config
 
 
@@ -51,53 +53,59 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.retrain",
-        description=__doc__,
-        epilog="The project, bucket and dataset come from the environment; see shared/settings.py. "
-        "The last line of standard output is the outcome as JSON.",
-    )
-    parser.add_argument(
-        "--as-of",
-        type=parsing.moment,
-        metavar="TIME",
-        help="train on what was known then (RFC 3339, or `now`; default: now)",
-    )
-    parser.add_argument(
+    parser = parsing.parser("retrain", __doc__)
+    _add_when(parser.add_argument_group("whether to train, and what becomes of it").add_argument)
+    _add_what(parser.add_argument_group("what to train on").add_argument)
+    _add_how(parser.add_argument_group("how").add_argument)
+    return parser
+
+
+def _add_when(add: Callable[..., object]) -> None:
+    add(
         "--trigger",
         choices=["auto", "manual"],
         default="manual",
         help="train in any case, or only if drift, new labels or the schedule say so; what it was is recorded "
         "(default: %(default)s)",
     )
-    parser.add_argument(
+    add(
+        "--promote",
+        choices=["gate", "never", "always"],
+        default="gate",
+        help="who decides about the swap: the gate, nobody, or you (recorded as a decision by hand; "
+        "default: %(default)s)",
+    )
+
+
+def _add_what(add: Callable[..., object]) -> None:
+    add(
+        "--as-of",
+        type=parsing.moment,
+        metavar="TIME",
+        help="what was known then (RFC 3339, or `now`; default: now)",
+    )
+    add(
+        "--snapshot",
+        metavar="HASH",
+        help="exactly the training set of an earlier run; a full training then gives the same model",
+    )
+
+
+def _add_how(add: Callable[..., object]) -> None:
+    add(
         "--config",
         type=Path,
         default=Path(__file__).with_name("config.yaml"),
         metavar="FILE",
         help="candidates, split, costs and gate (default: jobs/config.yaml)",
     )
-    parser.add_argument(
-        "--promote",
-        choices=["gate", "never", "always"],
-        default="gate",
-        help="who decides about the swap: the gate, nobody, or you (recorded as a decision by hand)",
-    )
-    parser.add_argument(
-        "--snapshot",
-        metavar="HASH",
-        help="train again on exactly the training set of an earlier run; a full training then gives the same model",
-    )
-    parser.add_argument(
-        "--mode", choices=["full", "incremental"], help="train only in this way (default: as configured)"
-    )
-    parser.add_argument(
+    add("--mode", choices=["full", "incremental"], help="train only in this way (default: as configured)")
+    add(
         "--trials",
         type=parsing.positive,
         metavar="N",
         help="of the search, instead of the number in the configuration",
     )
-    return parser
 
 
 def _changed(settings: Config, options: argparse.Namespace) -> Config:

@@ -66,13 +66,7 @@ def _table(features: dict[str, dict[str, Any]]) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m jobs.skew",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The project, bucket and dataset come from the environment; see shared/settings.py. "
-        "The last line of standard output is the result as JSON.",
-    )
+    parser = parsing.parser("skew", __doc__)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="compare every row")
     which.add_argument(

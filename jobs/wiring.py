@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jobs.dataset import Dataset
     from shared.adapters.bigquery_ledger import BigQueryLedger
     from shared.adapters.bigquery_load import BulkLoad
-    from shared.adapters.bigquery_query import BigQueryQueries
+    from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow_tracking import MlflowRegistry
     from shared.adapters.pubsub_dead_letters import DeadLetters
     from shared.adapters.valkey_load import ValkeyLoad
@@ -58,18 +58,16 @@ def now() -> dt.datetime:
 
 def world(settings: Settings, environment: Mapping[str, str]) -> World:
     """Return all that a retraining touches."""
-    from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow_tracking import MlflowRegistry, MlflowRuns
     from shared.learning.data.dataset import Source
     from shared.learning.lifecycle.retraining import World
     from shared.scoring.rules import Rules
 
     bucket = blobs(settings)
-    client = bigquery_client(settings, environment)
-    exports, queries = BigQueryExports(client, settings.bucket, bucket), BigQueryQueries(client)
+    read, asked = exports(settings, environment), queries(settings, environment)
     uri, artifacts = tracking(environment)
     return World(
-        source=Source(exports, queries, settings.project, settings.dataset, settings.maturity_days),
+        source=Source(read, asked, settings.project, settings.dataset, settings.maturity_days),
         bucket=settings.bucket,
         blobs=bucket,
         shelf=bucket,
@@ -96,6 +94,13 @@ def queries(settings: Settings, environment: Mapping[str, str]) -> BigQueryQueri
     from shared.adapters.bigquery_query import BigQueryQueries
 
     return BigQueryQueries(bigquery_client(settings, environment))
+
+
+def exports(settings: Settings, environment: Mapping[str, str]) -> BigQueryExports:
+    """Return what reads many rows of the tables, by way of the bucket."""
+    from shared.adapters.bigquery_query import BigQueryExports
+
+    return BigQueryExports(bigquery_client(settings, environment), settings.bucket, blobs(settings))
 
 
 def blobs(settings: Settings) -> GcsBlobs:
@@ -131,10 +136,8 @@ def dead_letters(settings: Settings, topic: str) -> DeadLetters:
 def dataset(settings: Settings, environment: Mapping[str, str]) -> Dataset:
     """Return the tables to read rows from."""
     from jobs.dataset import Dataset
-    from shared.adapters.bigquery_query import BigQueryExports
 
-    exports = BigQueryExports(bigquery_client(settings, environment), settings.bucket, blobs(settings))
-    return Dataset(exports, settings.project, settings.dataset)
+    return Dataset(exports(settings, environment), settings.project, settings.dataset)
 
 
 def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
@@ -150,12 +153,10 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
 
 def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
     """Return where the rows of a period are read."""
-    from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
     from shared.learning.lifecycle.drift import Recent
 
-    client = bigquery_client(settings, environment)
-    exports = BigQueryExports(client, settings.bucket, blobs(settings))
-    return Recent(BigQueryQueries(client), exports, settings.project, settings.dataset, since, until)
+    asked, read = queries(settings, environment), exports(settings, environment)
+    return Recent(asked, read, settings.project, settings.dataset, since, until)
 
 
 def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
@@ -169,7 +170,6 @@ def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
 def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger:
     """Return the ledger."""
     from shared.adapters.bigquery_ledger import BigQueryLedger
-    from shared.adapters.bigquery_query import BigQueryQueries
 
     def open_table() -> BigQueryTable:
         service = WriteService.connect(settings.bigquery_storage_emulator_host)
@@ -177,8 +177,9 @@ def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger
             service, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
         )
 
-    queries = BigQueryQueries(bigquery_client(settings, environment))
-    return BigQueryLedger(queries, f"{settings.project}.{settings.dataset}.{LEDGER}", open_table)
+    return BigQueryLedger(
+        queries(settings, environment), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table
+    )
 
 
 def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
