@@ -5,12 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
-from infra.local.bigquery import BigQueryServer
-from infra.local.ports import free_port
-from infra.local.processes import Supervisor
 from infra.migrate import make
 from jobs import wiring
 from shared.adapters.bigquery_query import BigQueryQueries
@@ -21,7 +16,7 @@ from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured
 from shared.learning.ports import Ledger
 from shared.settings import Settings
-from tests.contract.local_servers import PROJECT
+from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 
 AT = dt.datetime(2026, 11, 20, 14, 32, 5, 123456, tzinfo=dt.UTC)
 WHOLE = LedgerRow(
@@ -40,26 +35,18 @@ WHOLE = LedgerRow(
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BigQueryServer]:
-    server = BigQueryServer(free_port(), free_port())
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBigQuery]:
     state = tmp_path_factory.mktemp("ledger")
-    with Supervisor() as supervisor:
-        supervisor.start(server.child(state=state, objects=state, project=PROJECT))
-        yield server
-
-
-@pytest.fixture
-def client(server: BigQueryServer) -> Iterator[bigquery.Client]:
-    with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}) as client:
-        yield client
+    with local_bigquery(state, state) as running:
+        yield running
 
 
 @pytest.fixture(params=["memory", "bigquery"])
 def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     if request.param == "memory":
         return MemoryLedger()
-    server: BigQueryServer = request.getfixturevalue("server")
-    make(request.getfixturevalue("client"), "pix", contract.tables())
+    server, client = request.getfixturevalue("local")
+    make(client, "pix", contract.tables())
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.rest_url)
     settings = Settings(PROJECT, bigquery_storage_emulator_host=server.grpc_endpoint)
     return wiring.ledger(settings, {"BIGQUERY_EMULATOR_HOST": server.rest_url})
@@ -74,15 +61,15 @@ def test_rows_come_back_whole_in_order_and_once(ledger: Ledger) -> None:
     assert ledger.rows(AT + dt.timedelta(days=1)) == []
 
 
-def test_a_query_is_given_values_of_every_kind_as_parameters(client: bigquery.Client) -> None:
+def test_a_query_is_given_values_of_every_kind_as_parameters(local: LocalBigQuery) -> None:
     given = {"text": "' OR TRUE --", "number": 3, "share": 0.5, "moment": AT}
     sql = "SELECT @text AS text, @number AS number, @share AS share, @moment AS moment"
-    assert BigQueryQueries(client).rows(sql, given) == [given]
+    assert BigQueryQueries(local.client).rows(sql, given) == [given]
 
 
-def test_a_query_that_is_wrong_is_said_to_be(client: bigquery.Client) -> None:
+def test_a_query_that_is_wrong_is_said_to_be(local: LocalBigQuery) -> None:
     with pytest.raises(Misconfigured):
-        BigQueryQueries(client).rows("SELECT * FROM nowhere.nothing", {})
+        BigQueryQueries(local.client).rows("SELECT * FROM nowhere.nothing", {})
 
 
 def test_a_row_has_the_columns_of_the_table() -> None:

@@ -11,12 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
 
 from infra.local.bigquery import BigQueryServer
-from infra.local.ports import free_port
-from infra.local.processes import Supervisor
 from infra.migrate import make
 from jobs import drift, promote, retire, rollback, wiring
 from shared.contract import tables as contract
@@ -24,7 +20,7 @@ from shared.contract.event import EPOCH, micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.learning.lifecycle.publish import publish, standing
 from shared.settings import Settings
-from tests.contract.local_servers import HERE, PROJECT, storage_client
+from tests.contract.local_servers import HERE, PROJECT, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
 from tests.unit.learning.bundles import NAMES, small_bundle
 
@@ -50,11 +46,13 @@ pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own imports warn
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of jobs in a cloud with versions v1 and v2, and rows of a day scored by v2."""
     folder = tmp_path_factory.mktemp("life-cycle")
-    server = BigQueryServer(free_port(), free_port())
-    with Supervisor() as supervisor, storage_client(folder / "objects", folder / "log") as storage:
-        supervisor.start(server.child(state=folder / "state", objects=folder / "objects", project=PROJECT))
+    objects = folder / "objects"
+    with (
+        storage_client(objects, folder / "log") as storage,
+        local_bigquery(folder / "state", objects) as (server, client),
+    ):
         storage.create_bucket("pix-models")
-        make_tables(server)
+        make(client, "pix", contract.tables())
         append_rows(server)
         yield {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
@@ -63,11 +61,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             "STORAGE_EMULATOR_HOST": storage.api_endpoint,
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         }
-
-
-def make_tables(server: BigQueryServer) -> None:
-    with bigquery.Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": server.rest_url}) as client:
-        make(client, "pix", contract.tables())
 
 
 def append_rows(server: BigQueryServer) -> None:

@@ -5,15 +5,12 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 from google.api_core.exceptions import BadRequest
-from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
-from infra.local.bigquery import BigQueryServer
-from infra.local.ports import free_port
-from infra.local.processes import Supervisor
 from infra.migrate import NO_RETRY, BreakingChange, Change, make, migrate
 from shared.contract import tables as contract
 from shared.contract.tables import Column, TableSpec, ViewSpec
+from tests.contract.local_servers import local_bigquery
 
 FEEDBACK = contract.table("feedback")
 NEW = Column("channel", "STRING", "NULLABLE", "Where the report was made")
@@ -22,12 +19,8 @@ NEW = Column("channel", "STRING", "NULLABLE", "Where the report was made")
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bigquery.Client]:
     home = tmp_path_factory.mktemp("migrate")
-    server = BigQueryServer(free_port(), free_port())
-    with Supervisor() as supervisor:
-        supervisor.start(server.child(state=home, objects=home, project="bank"), timeout=60)
-        client = bigquery.Client("bank", AnonymousCredentials(), client_options={"api_endpoint": server.rest_url})
-        yield client
-        client.close()
+    with local_bigquery(home, home) as local:
+        yield local.client
 
 
 def with_columns(*columns: Column) -> TableSpec:
