@@ -1,8 +1,8 @@
-"""Load a whole history into Valkey or Redis, where `shared.adapters.valkey_history` goes on from it."""
+"""Load a whole history into Valkey or Redis, where `shared.adapters.valkey_history` goes on; erase from it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from redis import Redis
@@ -12,10 +12,15 @@ from shared.adapters.valkey_history import server_url
 from shared.adapters.valkey_script import LETTERS, script
 from shared.adapters.valkey_wire import SEQUENCE_KEY, Argument, encode_heard, fill_arguments, settle_arguments
 from shared.errors import Misconfigured, Unavailable
+from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
 from shared.features.verdicts import Heard
 
+PREFIX = SEQUENCE_KEY.encode()[:-1]
+"""What stands before all keys, as in history.lua: then comes a letter, then the key of a record or an EndToEndId."""
+SAID = b"s"
+"""The letter of what was said about a Pix."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
@@ -70,6 +75,21 @@ class ValkeyLoad:
         for start in range(0, len(end_to_end_ids), _RECORDS):
             self._call(settle_arguments(end_to_end_ids[start : start + _RECORDS], claim_seconds))
 
+    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+        """Erase records by the kind of their layout, and what was said about Pix; return how many there were.
+
+        A claim stays: it lives for minutes, and without it a Pix that is delivered again would be decided again.
+        Raises Unavailable.
+        """
+        names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
+        names += [PREFIX + SAID + id_.encode() for id_ in end_to_end_ids]
+        try:
+            return sum(
+                int(self._redis.unlink(*names[start : start + _RECORDS])) for start in range(0, len(names), _RECORDS)
+            )
+        except RedisError as error:
+            raise _unavailable(error) from error
+
     def close(self) -> None:
         """Close the connection."""
         self._redis.close()
@@ -82,4 +102,14 @@ class ValkeyLoad:
             except NoScriptError:
                 return self._redis.eval(text, 1, SEQUENCE_KEY, *arguments)
         except RedisError as error:
-            raise Unavailable(f"the store of history: {type(error).__name__}") from error
+            raise _unavailable(error) from error
+
+
+def _packed(keys: Keys) -> list[bytes]:
+    """Return keys as they stand in names."""
+    together = keys.astype("<u8").tobytes()
+    return [together[start : start + 8] for start in range(0, len(together), 8)]
+
+
+def _unavailable(error: RedisError) -> Unavailable:
+    return Unavailable(f"the store of history: {type(error).__name__}")

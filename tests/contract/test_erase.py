@@ -1,71 +1,204 @@
-"""Erasing a person, on a BigQuery that runs, and as Google's analyser reads it."""
+"""Erasing a person, on a BigQuery and a store of history that run, and as Google's analyser reads it."""
 
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
 
 import pytest
 
 from jobs import erase
+from jobs.erase import Erased, Erasure, Person, Statements
 from shared.adapters.bigquery_query import BigQueryQueries
-from shared.privacy import PERSON, Pseudonymiser
+from shared.adapters.valkey_load import ValkeyLoad
+from shared.contract.event import Event
+from shared.contract.fields import Verdict
+from shared.features.history import READ_NAMES
+from shared.features.verdicts import Said
+from shared.ports import Claim, Parties, Statement
+from shared.privacy import KEY, PERSON, Pseudonymiser
 from tests.contract.googlesql import check
+from tests.contract.history_stores import SERVERS, Store, store
 from tests.contract.local_servers import PROJECT
 from tests.contract.rows import Field
 from tests.contract.test_views import REPORTED, SCORED, World, reported, scored, world
+from tests.unit.streams import DEVICES, event
 
 __all__ = ["world"]
-KEY, TAX_ID = "a key of the tests", "12345678909"
-PERSONS = dict.fromkeys(("payer_person_id", "payee_person_id"), (Field.TYPE_STRING, False))
+SECRET, TAX_ID, OTHER_TAX_ID, PHONE = "a key of the tests", "12345678909", "98765432100", "+5511999999999"
+NAMES = ("payer_person_id", "payee_person_id", "payer_id", "payee_id", "payee_key_id", "device_id")
+PARTIES = dict.fromkeys(NAMES, (Field.TYPE_STRING, False))
+PLACE = f"{PROJECT}.pix"
+
+
+def of(kind: bytes, text: str) -> str:
+    return Pseudonymiser(SECRET.encode()).pseudonym(kind, text)
+
+
+THEM, OTHER = of(PERSON, TAX_ID), of(PERSON, OTHER_TAX_ID)
+PERSON_ONLY = Person(THEM, (of(KEY, TAX_ID),))
+WITH_PHONE = Person(THEM, (of(KEY, TAX_ID), of(KEY, PHONE)))
+
+
+def pix(payer: str, payer_id: str, payee_id: str, payee: str | None = None, key: str | None = None) -> dict[str, str]:
+    found = {"payer_person_id": payer, "payer_id": payer_id, "payee_id": payee_id}
+    return found | ({"payee_person_id": payee} if payee else {}) | ({"payee_key_id": of(KEY, key)} if key else {})
+
+
+THEIRS = {
+    "paid": pix(THEM, "current", "shop"),
+    "received": pix(OTHER, "elsewhere", "savings", THEM),
+    "received-by-cpf": pix(OTHER, "elsewhere", "wallet", key=TAX_ID),
+    "received-in-an-account-that-paid": pix(OTHER, "elsewhere", "current"),
+    "received-in-an-account-that-is-named": pix(OTHER, "elsewhere", "savings", key="an e-mail"),
+    "received-in-an-account-of-the-cpf": pix(OTHER, "elsewhere", "wallet"),
+}
+BY_PHONE = {
+    "received-by-phone": pix(OTHER, "elsewhere", "brokerage", key=PHONE),
+    "received-in-the-account-of-the-phone": pix(OTHER, "elsewhere", "brokerage"),
+}
+FOREIGN = {
+    "foreign": pix(OTHER, "elsewhere", "shop"),
+    "foreign-by-cpf": pix(OTHER, "elsewhere", "market", key=OTHER_TAX_ID),
+    "of-who-has-the-phone-now": pix(OTHER, "elsewhere", "another", OTHER, key=PHONE),
+    "of-the-other-holder": pix(OTHER, "elsewhere", "savings", OTHER),
+}
 
 
 @pytest.fixture(scope="module")
-def person(world: World) -> str:
-    """Let a person pay one Pix, receive another, and have nothing to do with a third; each is reported."""
-    theirs, other = (Pseudonymiser(KEY.encode()).pseudonym(PERSON, each) for each in (TAX_ID, "98765432100"))
-    parties = {"paid": (theirs, other), "received": (other, theirs), "foreign": (other, other)}
-    for name, (payer, payee) in parties.items():
-        row = scored(name, 3) | {"payer_person_id": payer, "payee_person_id": payee}
-        world.append("score_events", SCORED | PERSONS, [row])
+def tables(world: World) -> Iterator[World]:
+    for name, parties in {**THEIRS, **BY_PHONE, **FOREIGN}.items():
+        world.append("score_events", SCORED | PARTIES, [scored(name, 3) | parties])
         world.append("feedback", REPORTED, [reported(name, 1, "FRAUD")])
-    return theirs
+    return world
 
 
 def left(world: World, table: str) -> set[str]:
     rows = world.client.query(f"SELECT end_to_end_id FROM pix.{table}").result()
-    return {row.end_to_end_id for row in rows}
+    return {row.end_to_end_id for row in rows} & {*THEIRS, *BY_PHONE, *FOREIGN}
 
 
-def test_a_dry_run_counts_and_a_run_erases_that_person_alone(world: World, person: str) -> None:
-    erasure = erase.Erasure(BigQueryQueries(world.client), PROJECT, "pix", person)
-    before = {table: left(world, table) for table in ("score_events", "feedback")}
-    assert erasure.run(dry_run=True) == erase.Erased(score_events=2, feedback=2, dry_run=True)
-    assert {table: left(world, table) for table in before} == before
-    assert erasure.run(dry_run=False) == erase.Erased(score_events=2, feedback=2, dry_run=False)
-    assert {table: left(world, table) for table in before} == {
-        table: ids - {"paid", "received"} for table, ids in before.items()
-    }
+def test_all_that_they_paid_and_received_is_erased_whatever_names_them_and_nothing_else(tables: World) -> None:
+    queries = BigQueryQueries(tables.client)
+    erasure = Erasure(queries, PLACE, PERSON_ONLY)
+    everything = {*THEIRS, *BY_PHONE, *FOREIGN}
+    counted = Erased(len(THEIRS), len(THEIRS), accounts=3, shared_accounts=1, records=None, dry_run=True)
+    assert erasure.run(dry_run=True) == counted
+    assert left(tables, "score_events") == left(tables, "feedback") == everything
+    assert erasure.run(dry_run=False).score_events == len(THEIRS)
+    assert left(tables, "score_events") == left(tables, "feedback") == {*BY_PHONE, *FOREIGN}
     assert erasure.run(dry_run=False).score_events == 0
 
-
-@pytest.mark.parametrize("table", ["feedback", "score_events"])
-@pytest.mark.parametrize("verb", ["DELETE", "SELECT COUNT(*) AS n"])
-def test_google_reads_it(verb: str, table: str) -> None:
-    check(f"{verb} {erase.rows_of('bank.pix', table)}")
+    with_phone = Erasure(queries, PLACE, WITH_PHONE).run(dry_run=False)
+    assert (with_phone.score_events, with_phone.accounts, with_phone.shared_accounts) == (2, 1, 0)
+    assert left(tables, "score_events") == left(tables, "feedback") == set(FOREIGN)
 
 
-@pytest.mark.parametrize("given", ["123.456.789-09", "1234567890", ""])
-def test_what_is_no_tax_id_is_refused_without_being_repeated(
-    given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+class Rows:
+    """Queries that answer what is to be found of a person, and keep what they are asked to delete."""
+
+    def __init__(self, theirs: list[Event], person: str) -> None:
+        self.rows_of_theirs = [
+            {name: getattr(each, name) for name in ("end_to_end_id", "payer_id", "payee_id", "device_id")}
+            | {"payer_person_id": person}
+            for each in theirs
+        ]
+        self.deleted: list[str] = []
+
+    def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        assert parameters["person"] == THEM
+        if sql.startswith("DELETE"):
+            self.deleted.append(sql.split()[2])
+            return []
+        if sql.startswith("SELECT COUNT"):
+            return [{"n": len(self.rows_of_theirs)}]
+        if sql.startswith("SELECT payer_id AS account"):
+            return [{"account": each["payer_id"]} for each in self.rows_of_theirs]
+        return self.rows_of_theirs
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with store(request.param, tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: Store) -> None:
+    history, claim = served.fresh(), Claim("v1", 1)
+    theirs, others = event(1, 2, 0, device_id=DEVICES[1]), event(3, 4, 1, device_id=DEVICES[2])
+    verdict = Statement(
+        theirs.end_to_end_id,
+        Parties(theirs.payer_id, theirs.payee_id, theirs.device_id),
+        Said(Verdict.FRAUD, theirs.initiated_at + 1),
+    )
+    served.run(history.observe([theirs, others], claim))
+    served.run(history.tell([verdict]))
+    queries = Rows([theirs], THEM)
+    assert served.server
+    with closing(ValkeyLoad.connect(served.server.url, 86_400)) as load:
+        erasure = Erasure(queries, PLACE, PERSON_ONLY, load)
+        assert erasure.run(dry_run=True).records is None
+        assert not queries.deleted
+        found = erasure.run(dry_run=False)
+        again = erasure.run(dry_run=False)
+    assert found.records == len(("payer", "pair", "handset", "device", "what was said"))
+    assert again.records == 0
+    assert queries.deleted == [f"`{PLACE}.feedback`", f"`{PLACE}.score_events`"] * 2
+
+    later = [event(1, 2, 90, device_id=DEVICES[1]), event(3, 4, 95, device_id=DEVICES[2])]
+    reads = served.run(history.observe(later, claim)).reads
+    payer_known = reads[:, [name.startswith("payer") for name in READ_NAMES]]
+    assert not payer_known[0][payer_known[0] == payer_known[0]].any()
+    assert payer_known[1][payer_known[1] == payer_known[1]].any()
+
+
+@pytest.mark.parametrize("keys", [1, 3])
+def test_google_reads_it(keys: int) -> None:
+    sql = Statements("bank.pix", keys)
+    for table in ("feedback", "score_events"):
+        check(f"DELETE {sql.rows_of(table)}")
+        check(f"SELECT COUNT(*) AS n {sql.rows_of(table)}")
+    check(sql.accounts)
+    check(f"SELECT COUNT(*) AS n {sql.shared}")
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Give the job lines of standard input."""
     for name, value in {
         "GOOGLE_CLOUD_PROJECT": "bank",
-        "PIX_HMAC_KEY": KEY,
+        "PIX_HMAC_KEY": SECRET,
         "BIGQUERY_EMULATOR_HOST": "http://x",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{given}\n"))
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+@pytest.mark.parametrize("given", ["123.456.789-09", "1234567890", "", f"{TAX_ID}\n{'9' * 78}"])
+def test_what_is_no_tax_id_or_key_is_refused_without_being_repeated(
+    given: str, told: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(f"{given}\n")
     assert erase.main([]) == 1
     said = "".join(capsys.readouterr())
     assert "CPF of 11 digits" in said
     assert not given or given not in said
+
+
+def test_the_tax_id_is_looked_for_as_a_key_too_and_further_keys_follow_it(
+    told: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Person] = []
+
+    def run(erasure: Any, dry_run: bool) -> Erased:
+        asked.append(erasure._person)
+        return Erased(0, 0, 0, 0, None, dry_run)
+
+    monkeypatch.setattr(Erasure, "run", run)
+    told(f"{TAX_ID}\n\n {PHONE} \n")
+    assert erase.main(["--dry-run"]) == 0
+    assert asked == [WITH_PHONE]
+    assert json.loads(capsys.readouterr().out)["dry_run"] is True

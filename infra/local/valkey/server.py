@@ -74,6 +74,9 @@ class Session:
         self._store.clear()
         return OK
 
+    def _run_unlink(self, names: Sequence[bytes]) -> Reply:
+        return self._store.unlink(names)
+
     def _run_script(self, arguments: Sequence[bytes]) -> Reply:
         if arguments[0].upper() == b"FLUSH":
             self._known.clear()

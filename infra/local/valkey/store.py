@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.local.valkey.resp import Failure
+from shared.adapters.valkey_load import PREFIX, SAID
 from shared.adapters.valkey_script import FACTS_WIDTH, LETTERS
 from shared.adapters.valkey_wire import CLAIM, NEVER, decode_heard
 from shared.contract.fields import Verdict
@@ -54,6 +55,20 @@ class Store:
     def run(self, arguments: Sequence[bytes]) -> list[bytes] | list[int] | int:
         """Return what the script returns for these arguments."""
         return self._commands[arguments[0]](arguments[1:])
+
+    def unlink(self, names: Sequence[bytes]) -> int:
+        """Forget records and what was said, by their names in the real server, and return how many there were."""
+        places = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+        said = sum(
+            self._said.heard.pop(place[1:].decode(), None) is not None for place in places if place[:1] == SAID
+        )
+        before = self.history.state()
+        tables = tuple(
+            _without(records, [place[1:] for place in places if place[:1] == LETTERS[layout.kind].encode()])
+            for layout, records in zip(LAYOUTS, before.tables, strict=True)
+        )
+        self.history = MemoryHistory(State(tables, before.sequence))
+        return said + sum(len(old.keys) - len(new.keys) for old, new in zip(before.tables, tables, strict=True))
 
     def _observe(self, arguments: Sequence[bytes]) -> list[bytes]:
         claim_seconds, _, scored_at, version, keys, numbers = arguments[:6]
@@ -127,6 +142,11 @@ class Store:
         self.history = MemoryHistory(State(tuple(tables), int(arguments[0])))
         self._opened = True
         return 1
+
+
+def _without(records: Records, keys: Sequence[bytes]) -> Records:
+    kept = ~np.isin(records.keys, np.frombuffer(b"".join(keys), dtype="<u8"))
+    return Records(records.keys[kept], records.records[kept])
 
 
 def _facts(keys: bytes, numbers: bytes) -> Facts:
