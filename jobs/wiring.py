@@ -68,10 +68,10 @@ def world(settings: Settings, environment: Mapping[str, str]) -> World:
     uri, artifacts = tracking(environment)
     return World(
         source=Source(read, asked, settings.project, settings.dataset, settings.maturity_days),
-        bucket=settings.bucket,
+        bucket=settings.data_bucket,
         blobs=bucket,
         shelf=bucket,
-        archive=bucket,
+        archive=data(settings),
         runs=MlflowRuns(uri, artifacts),
         registry=MlflowRegistry(uri),
         ledger=ledger(settings, environment),
@@ -100,12 +100,17 @@ def exports(settings: Settings, environment: Mapping[str, str]) -> BigQueryExpor
     """Return what reads many rows of the tables, by way of the bucket."""
     from shared.adapters.bigquery_query import BigQueryExports
 
-    return BigQueryExports(bigquery_client(settings, environment), settings.bucket, blobs(settings))
+    return BigQueryExports(bigquery_client(settings, environment), settings.data_bucket, data(settings))
 
 
 def blobs(settings: Settings) -> GcsBlobs:
     """Return the bucket of models."""
     return GcsBlobs.connect(settings.project, settings.bucket)
+
+
+def data(settings: Settings) -> GcsBlobs:
+    """Return the bucket of rows."""
+    return GcsBlobs.connect(settings.project, settings.data_bucket)
 
 
 def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str, str]) -> BulkLoad:
@@ -114,7 +119,7 @@ def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str,
 
     from shared.adapters.bigquery_load import BulkLoad
 
-    bucket = storage.Client(project=settings.project).bucket(settings.bucket)
+    bucket = storage.Client(project=settings.project).bucket(settings.data_bucket)
     target = f"{settings.project}.{settings.dataset}.{name}"
     return BulkLoad(bigquery_client(settings, environment), bucket, target, f"{name}-{run}")
 

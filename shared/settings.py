@@ -33,6 +33,7 @@ class Settings:
     its time, on a second stream too, it would be late for Pub/Sub's ack deadline of 60 s.
     `drain_seconds` are what Cloud Run leaves after SIGTERM (10 s), less the time to export and to stop.
     Batches within `log_seconds` share a line in the log; 0 gives each its own.
+    `bucket` holds models, `data_bucket` rows: training sets, and what passes through on its way in or out.
     Metrics go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, every `otel_metric_export_interval` ms.
     `state_pause_seconds` is how long a store that does not answer is left alone until one call sees if it is back.
     `state` is memory:// or the address of a Valkey or Redis, redis://host:port; the names after it are about that.
@@ -43,6 +44,7 @@ class Settings:
     hmac_key_version: int = 1
     dataset: str = "pix"
     bucket: str = "pix-models"
+    data_bucket: str = "pix-data"
     state: str = "memory://"
     state_connect_seconds: float = 0.25
     state_call_seconds: float = 0.5

@@ -185,11 +185,11 @@ class LocalCloud:
         return ChildProcess("storage", [sys.executable, *argv], log_path=self.home / "storage.log", cwd=ROOT)
 
     def _make_resources(self) -> None:
-        self._on_step("tables, bucket and topics")
+        self._on_step("tables, buckets and topics")
         settings = self.settings
         views = tables.views(settings.project, settings.dataset, settings.maturity_days)
         make(self.bigquery(), settings.dataset, tables.tables(), views)
-        self._create_bucket()
+        self._create_buckets()
         with closing(ValkeyLoad.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
             store.open()
         publisher = PublisherClient()
@@ -205,9 +205,10 @@ class LocalCloud:
                     subscriber.subscription_path(settings.project, topic + DEAD_LETTERS),
                 )
 
-    def _create_bucket(self) -> None:
+    def _create_buckets(self) -> None:
         client = storage.Client(project=self.settings.project, credentials=AnonymousCredentials())
-        _once(client.create_bucket, self.settings.bucket)
+        for name in (self.settings.bucket, self.settings.data_bucket):
+            _once(client.create_bucket, name)
 
     def _function(self, name: str, port: int) -> ChildProcess:
         return ChildProcess(

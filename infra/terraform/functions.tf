@@ -29,6 +29,7 @@ locals {
   settings = {
     GOOGLE_CLOUD_PROJECT = var.project_id
     PIX_BUCKET           = google_storage_bucket.buckets["models"].name
+    PIX_DATA_BUCKET      = google_storage_bucket.buckets["data"].name
     PIX_DATASET          = google_bigquery_dataset.pix.dataset_id
     PIX_HMAC_KEY_VERSION = google_secret_manager_secret_version.hmac_key.version
     PIX_MATURITY_DAYS    = tostring(var.maturity_days)

@@ -131,7 +131,7 @@ class GcsBlobs:
             raise self._no_bucket() from error
 
     def _no_bucket(self) -> Misconfigured:
-        return Misconfigured(f"bucket {self._bucket.name} does not exist; create it or set PIX_BUCKET")
+        return Misconfigured(f"bucket {self._bucket.name} does not exist; create it, or name another")
 
 
 def _status(error: Exception) -> int | None:

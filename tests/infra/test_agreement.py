@@ -17,7 +17,6 @@ from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.learning.data import snapshot
-from shared.scoring.bundle import POINTER
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from tests.infra.configuration import Configuration, arguments, plain, texts
 
@@ -139,10 +138,24 @@ def test_every_line_that_is_counted_is_logged():
     assert counted <= said, counted - said
 
 
-def test_what_passes_through_the_bucket_is_cleared_away_and_models_are_not():
-    deleted = {plain(name) for name in TERRAFORM.local("buckets")["models"]["deletes"]}
+def test_rows_are_deleted_for_good_and_models_not_at_all():
+    buckets = TERRAFORM.local("buckets")
+    deleted = {plain(name) for name in buckets["data"]["deletes"]}
     assert deleted == {f"{bigquery_query.STAGING}/", bigquery_load.FOLDER, f"{snapshot.FOLDER}/"}
-    assert not any(POINTER.startswith(prefix) for prefix in deleted)
+    assert buckets["data"]["restores"] is False
+    for bucket in ("models", "mlflow"):
+        assert not buckets[bucket]["deletes"]
+        assert buckets[bucket]["restores"] is True
+    resource = TERRAFORM.resource("google_storage_bucket", "buckets")
+    assert "each.value.restores" in resource["versioning"][0]["enabled"]
+    [kept] = resource["soft_delete_policy"]
+    assert re.fullmatch(r"\$\{each\.value\.restores \? .* : 0\}", kept["retention_duration_seconds"])
+
+
+def test_rows_and_models_are_where_the_code_looks_for_them():
+    settings = TERRAFORM.local("settings")
+    assert '["models"]' in settings["PIX_BUCKET"]
+    assert '["data"]' in settings["PIX_DATA_BUCKET"]
 
 
 def test_alerts_ask_for_columns_and_actions_that_exist():
