@@ -25,6 +25,12 @@ TaxId = Annotated[
     str, Meta(pattern="^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})" + _END, description="CPF or CNPJ without punctuation.")
 ]
 Ispb = Annotated[str, Meta(pattern="^[0-9A-Z]{8}" + _END, description="ISPB of the institution.")]
+NOBODY = "99999999"
+"""The ISPB of payer and payee of the Pix of infra/smoke.py; training, drift and alerts leave it out.
+
+It is no participant's. An ISPB is the root of a CNPJ; roots of digits alone were given out in order, and since July
+2026 new ones have letters, long before this one's turn. What does not exist is 99999... in Banco Central's tests too.
+"""
 Branch = Annotated[str, Meta(pattern="^[0-9A-Za-z]{1,6}" + _END)]
 Account = Annotated[str, Meta(pattern="^[0-9A-Za-z-]{1,20}" + _END)]
 PixKey = Annotated[str, Meta(min_length=1, max_length=77, description="Chave: the alias of an account in DICT.")]

@@ -17,6 +17,7 @@ from infra.migrate import make
 from jobs import drift, promote, retire, rollback, wiring
 from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
+from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.learning.lifecycle.publish import publish, standing
 from shared.settings import Settings
@@ -30,6 +31,7 @@ SCORED = {
     "end_to_end_id": (Field.TYPE_STRING, False),
     "initiated_at": (Field.TYPE_INT64, False),
     "scored_at": (Field.TYPE_INT64, False),
+    "payer_ispb": (Field.TYPE_STRING, False),
     "decision": (Field.TYPE_STRING, False),
     "model_version": (Field.TYPE_STRING, False),
     "score": (Field.TYPE_DOUBLE, False),
@@ -51,7 +53,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         storage_client(objects, folder / "log") as storage,
         local_bigquery(folder / "state", objects) as (server, client),
     ):
-        storage.create_bucket("pix-models")
+        for bucket in ("pix-models", "pix-data"):
+            storage.create_bucket(bucket)
         make(client, "pix", contract.tables())
         append_rows(server)
         yield {
@@ -64,10 +67,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def append_rows(server: BigQueryServer) -> None:
-    """Append Pix whose first feature is not what it was, and one that is older than a day."""
+    """Append Pix whose first feature is not what it was, one older than a day, and one that tried a deployment."""
     rng = np.random.default_rng(0)
     rows = [row(i, AS_OF - dt.timedelta(minutes=i % 1000 + 1), rng.normal([2, 0, 0])) for i in range(ROWS)]
     rows.append(row(ROWS, AS_OF - dt.timedelta(days=2), np.zeros(3)))
+    rows.append(row(ROWS + 1, AS_OF - dt.timedelta(minutes=1), np.zeros(3)) | {"payer_ispb": NOBODY})
     writer = Writer(server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/score_events", SCORED)
     assert writer.append(rows) == ""
     writer.close()
@@ -78,6 +82,7 @@ def row(number: int, at: dt.datetime, values: np.ndarray) -> dict[str, Any]:
         "end_to_end_id": f"E{number}",
         "initiated_at": micros(at),
         "scored_at": micros(at),
+        "payer_ispb": "12345678",
         "decision": "HOLD" if number % 100 == 0 else "APPROVE",
         "model_version": "v2",
         "score": 1 / (1 + np.exp(-values.sum())),

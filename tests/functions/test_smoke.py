@@ -4,7 +4,9 @@ import datetime as dt
 import json
 
 from infra import smoke
+from shared.contract.fields import NOBODY
 from shared.contract.transaction import decode_transaction
+from tests.contract.googlesql import check
 
 
 def test_it_shows_the_row_of_the_pix_that_it_published(cloud, monkeypatch, capsys) -> None:
@@ -34,3 +36,12 @@ def test_it_fails_when_no_row_comes(cloud, monkeypatch) -> None:
 def test_its_pix_keeps_the_contract() -> None:
     message = smoke.transaction(dt.datetime.now(dt.UTC))
     assert decode_transaction(json.dumps(message).encode()).value.end_to_end_id == message["end_to_end_id"]
+
+
+def test_its_pix_is_of_the_institution_that_training_and_drift_leave_out() -> None:
+    found = decode_transaction(json.dumps(smoke.transaction(dt.datetime.now(dt.UTC))).encode()).value
+    assert found.payer.ispb == found.payee.ispb == found.end_to_end_id[1:9] == NOBODY
+
+
+def test_google_reads_its_question() -> None:
+    check(smoke.question("bank.pix.score_events"))

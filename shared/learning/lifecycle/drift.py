@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.learning.data.profile import DECIMALS, Described, Profile, read_profile
@@ -114,9 +115,9 @@ def read_traffic(recent: Recent) -> Traffic:
         "SELECT COUNT(*) AS row_count, COUNTIF(history_sequence IS NOT NULL) AS with_history, "  # noqa: S608
         "COUNTIF(degraded) AS degraded, COUNTIF(late) AS late, COUNTIF(decision != 'APPROVE') AS alerts "
         f"FROM `{recent.project}.{recent.dataset}.score_events` "
-        "WHERE initiated_at >= @since AND initiated_at < @until"
+        "WHERE initiated_at >= @since AND initiated_at < @until AND payer_ispb != @nobody"
     )
-    [found] = recent.queries.rows(sql, {"since": recent.since, "until": recent.until})
+    [found] = recent.queries.rows(sql, {"since": recent.since, "until": recent.until, "nobody": NOBODY})
     rows = found["row_count"]
     shares = {name: found[name] / max(rows, 1) for name in ("degraded", "late", "alerts")}
     return Traffic(rows, found["with_history"], **shares)
@@ -129,7 +130,7 @@ def sample_query(recent: Recent, profile: Profile, rows: int, sample: int) -> st
         f"SELECT model_version, score, {names} "  # noqa: S608 (names of our own)
         f"FROM `{recent.project}.{recent.dataset}.score_events` "
         f"WHERE initiated_at >= {timestamp(recent.since)} AND initiated_at < {timestamp(recent.until)} "
-        "AND history_sequence IS NOT NULL "
+        f"AND history_sequence IS NOT NULL AND payer_ispb != '{NOBODY}' "
         f"AND MOD(FARM_FINGERPRINT(end_to_end_id), {-(-rows // sample)}) = 0"
     )
 
