@@ -25,6 +25,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 from sqlalchemy.exc import SQLAlchemyError
 
 import shared
+from shared.adapters.google_failures import FAILURES
 from shared.errors import Unavailable
 from shared.learning.ports import Report, Snapshot, Trial
 
@@ -45,13 +46,13 @@ T = TypeVar("T")
 
 
 def _mapped(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn MLflow's errors into Unavailable."""
+    """Turn MLflow's errors into Unavailable, and those of Google's, by whose client it stores artifacts."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError, *FAILURES) as error:
             raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
 
     return call

@@ -19,6 +19,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import requests
+from google.api_core.exceptions import Forbidden
+from google.auth.exceptions import RefreshError
 
 from infra.local.ports import free_port
 from jobs import wiring
@@ -250,6 +252,24 @@ def test_a_database_that_fails_is_unavailable(monkeypatch) -> None:
     monkeypatch.setattr(mlflow, "MlflowClient", away)
     with pytest.raises(Unavailable, match="unable to open"):
         MlflowRegistry("postgresql://away")
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("failure", [Forbidden("pix may not create objects"), RefreshError("no credentials")])
+def test_a_bucket_of_artifacts_that_refuses_is_unavailable(store, tmp_path, monkeypatch, failure) -> None:
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    from shared.adapters.mlflow_tracking import MlflowRuns
+
+    def refuses(*_: object, **__: object) -> None:
+        raise failure
+
+    runs = MlflowRuns(store, tmp_path.as_uri())
+    run_id = runs.start({"trigger": "manual", "as_of": "2026-11-20"})
+    monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", refuses)
+    with pytest.raises(Unavailable, match=type(failure).__name__):
+        runs.finish(run_id, Report("v1", {}, {}, {}, {"roc.png": b"png"}, NAMES))
 
 
 def test_a_place_where_no_file_can_be_is_a_wrong_setting_and_not_tried_for_minutes(tmp_path) -> None:
