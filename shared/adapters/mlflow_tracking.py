@@ -39,6 +39,7 @@ _REQUIREMENTS = ("msgspec", "numpy", "onnxruntime", "pandas")
 _VALUE_MAX = 5000  # characters of a tag
 _DIGEST_MAX = 36  # characters of a data set's digest
 _PAGE = 1000
+_REFUSALS: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *FAILURES)
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
 
 P = ParamSpec("P")
@@ -52,7 +53,7 @@ def _mapped(method: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except (MlflowException, SQLAlchemyError, OSError, *FAILURES) as error:
+        except _REFUSALS as error:
             raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
 
     return call
