@@ -46,7 +46,7 @@ check: install ## Style, types and architecture
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: check ## Everything: checks and the whole test suite
+test: check infra-check ## Everything: checks and the whole test suite
 	$(BIN)/pytest
 
 .PHONY: test-pythons

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Apply exactly what was planned, with the images of prepare.sh and the state of the environment.
+# Apply exactly what was planned, with the state and the variables of the environment. Argument: which images of
+# prepare.sh, `tried` or `proven`.
 set -eu
 
 export TF_IN_AUTOMATION=1 TF_INPUT=0
 plan=$PWD/build/plan
 terraform -chdir=infra/terraform init -backend-config="environments/$ENVIRONMENT.gcs.tfbackend"
-terraform -chdir=infra/terraform plan -var-file="$PWD/build/environment.tfvars" \
-  -var-file="$PWD/build/images.tfvars.json" -var="environment=$ENVIRONMENT" -var="project_id=$PROJECT" \
+terraform -chdir=infra/terraform plan -lock-timeout=300s -var-file="$PWD/build/environment.tfvars" \
+  -var-file="$PWD/build/$1.tfvars.json" -var="environment=$ENVIRONMENT" -var="project_id=$PROJECT" \
   -var="region=$REGION" -out="$plan"
-terraform -chdir=infra/terraform apply "$plan"
+terraform -chdir=infra/terraform apply -lock-timeout=300s "$plan"

@@ -1,21 +1,34 @@
 #!/bin/sh
 # Before Terraform: name the images by their digests, fetch the environment's variables from beside its state, keep
 # the bills of materials there, and pin the traffic of functions that serve, so that new revisions get none.
+#
+# There are two files of images. With the first, `tried`, jobs go on from the image that they have; with the second,
+# `proven`, once the smoke test has passed, from the new one: a job that starts meanwhile must not swap a model by code
+# that nobody has tried.
 set -eu
 . infra/deploy/names.sh
 
 digest() {
   gcloud artifacts docker images describe "$REGISTRY/$1:$VERSION" --format='value(image_summary.fully_qualified_digest)'
 }
+images() {
+  printf '{"jobs_image": "%s", "function_images": {"score": "%s", "label": "%s"}}\n' "$1" "$score" "$label"
+}
 
 jobs=$(digest jobs) score=$(digest score) label=$(digest label)
-printf '{"jobs_image": "%s", "function_images": {"score": "%s", "label": "%s"}}\n' "$jobs" "$score" "$label" \
-  >build/images.tfvars.json
+running=$jobs
+if gcloud run jobs list --format='value(metadata.name)' | grep -qx pix-retrain; then
+  running=$(gcloud run jobs describe pix-retrain \
+    --format='value(spec.template.spec.template.spec.containers[0].image)')
+fi
+images "$running" >build/tried.tfvars.json
+images "$jobs" >build/proven.tfvars.json
+echo "$score" >build/pix-score.image
+echo "$label" >build/pix-label.image
 
-bucket=$(sed -n 's/^bucket *= *"\(.*\)"$/\1/p' "infra/terraform/environments/$ENVIRONMENT.gcs.tfbackend")
-gcloud storage cp "gs://$bucket/$ENVIRONMENT.tfvars" build/environment.tfvars
+gcloud storage cp "gs://$BUCKET/$ENVIRONMENT.tfvars" build/environment.tfvars
 if [ -e build/sbom-jobs.json ]; then
-  gcloud storage cp build/sbom-*.json "gs://$bucket/sbom/$VERSION/"
+  gcloud storage cp build/sbom-*.json "gs://$BUCKET/sbom/$VERSION/"
 fi
 
 there=$(gcloud run services list --format='value(metadata.name)')

@@ -17,8 +17,8 @@ import yaml
 
 from infra.stage import ROOT
 
-FILES = ("cloudbuild.yaml", "cloudbuild.checks.yaml", "cloudbuild.production.yaml")
-GIVEN = {"PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}
+FILES = ("cloudbuild.yaml", "infra/deploy/cloudbuild.checks.yaml", "infra/deploy/cloudbuild.production.yaml")
+GIVEN = {"BUILD_ID": "b-1", "PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}
 """Substitutions that Cloud Build itself makes."""
 DIGEST = f"sha256:{'a' * 64}"
 BY_TRIGGER = {
@@ -91,9 +91,10 @@ def _workspace(folder: Path, calls: Path, answers: Mapping[str, str]) -> dict[st
     workspace, tools = folder / "workspace", folder / "tools"
     shutil.copytree(ROOT / "infra", workspace / "infra", ignore=shutil.ignore_patterns("__pycache__", "local"))
     tools.mkdir()
-    for tool in ("gcloud", "terraform", "docker", "pack", "crane", "make", "python"):
+    for tool in ("gcloud", "curl", "terraform", "docker", "pack", "crane", "make", "python", "python3.13"):
         _executable(tools / tool, answers.get(tool, ""))
     _executable(workspace / ".venv" / "bin" / "python", answers.get(".venv", ""))
+    _executable(workspace / ".venv" / "bin" / "uv", "")
     _executable(workspace / ".ci" / "run", "")
     _executable(tools / "cp", "")  # of the binary of Terraform
     return {"PATH": f"{tools}:{os.environ['PATH']}", "CALLS": str(calls)}

@@ -5,19 +5,23 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from infra import migrate, smoke
 from infra.stage import FUNCTIONS, ROOT
+from shared.scoring.bundle import POINTER
 from tests.infra.configuration import Configuration, arguments, plain
 from tests.infra.pipeline import BY_TRIGGER, DIGEST, FILES, GIVEN, filled, read, run, substitutions
 
-TERRAFORM = Configuration.read()
+TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
 SCRIPTS = sorted((ROOT / "infra" / "deploy").glob("*.sh"))
 REGISTRY = "southamerica-east1-docker.pkg.dev/bank/pix"
+RUNNING = f"{REGISTRY}/jobs@sha256:{'0' * 64}"
 
 # gcloud of a project in which both functions serve, from the revision that was ready last, and a new one was made.
+# HOLDER is the build that holds the lock, if any does, and STATUS how that stands.
 GCLOUD = f"""case "$*" in
   "artifacts docker images describe"*) echo "${{5%:*}}@{DIGEST}" ;;
   "artifacts docker images scan"*) echo "scan-of-$5" ;;
@@ -26,18 +30,45 @@ GCLOUD = f"""case "$*" in
   *"--format=value(spec.traffic.latestRevision)") echo "$LATEST" ;;
   *"--format=value(status.latestReadyRevisionName)") echo "$4-old" ;;
   *"--format=value(status.latestCreatedRevisionName)") echo "$4-new" ;;
-  "storage objects describe"*) [ "$MODEL" ] || exit 1 ;;
+  "run revisions describe"*) name=${{4%-new}}; echo "{REGISTRY}/${{name#pix-}}@$MADE" ;;
+  "run jobs list"*) printf '%s\\n' $JOBS ;;
+  "run jobs describe"*) echo "{RUNNING}" ;;
+  "storage cp build/lock"*"--if-generation-match=0") [ -z "$HOLDER" ] || exit 1 ;;
+  "storage cat"*) echo "$HOLDER" ;;
+  "storage objects describe"*) printf '17\\t2026-11-20T14:32:05+0000\\n' ;;
+  "builds describe"*) echo "$STATUS" ;;
 esac
 """
 
 
-def gcloud(critical: str = "", latest: str = "", model: str = "yes", there: str = "pix-label pix-score") -> str:
-    return f"CRITICAL={critical!r} LATEST={latest!r} MODEL={model!r} THERE={there!r}\n{GCLOUD}"
+def gcloud(**told: str) -> str:
+    known = {
+        "CRITICAL": "",
+        "HOLDER": "",
+        "JOBS": "pix-drift pix-retrain",
+        "LATEST": "",
+        "MADE": DIGEST,
+        "STATUS": "",
+        "THERE": "pix-label pix-score",
+    }
+    given = known | {name.upper(): value for name, value in told.items()}
+    return " ".join(f"{name}={value!r}" for name, value in given.items()) + "\n" + GCLOUD
+
+
+def storage(status: int = 200) -> str:
+    """Return what curl says of models/current.json."""
+    return f"printf {status}"
 
 
 def python(smoke_passes: bool = True, migrates: bool = True) -> str:
     cases = [("infra.smoke", smoke_passes), ("infra.migrate", migrates)]
     return "".join(f'case "$*" in *{module}*) exit {0 if passes else 1} ;; esac\n' for module, passes in cases)
+
+
+def answers(**tools: str) -> dict[str, str]:
+    """Return what the tools answer where all goes well, but for these; `venv` is the Python of the working copy."""
+    named = {".venv" if name == "venv" else name: text for name, text in tools.items()}
+    return {"gcloud": gcloud(), "curl": storage(), ".venv": python()} | named
 
 
 def traffic(calls: list[str]) -> list[str]:
@@ -115,18 +146,18 @@ def test_what_scripts_name_is_made_by_terraform_and_known_to_the_code():
     assert f'functions["{names[2].removeprefix("pix-")}"]' in endpoint
     (topic,) = re.findall(r"--topic (\S+)", text)
     assert plain(TERRAFORM.resource("google_pubsub_topic", "smoke")["name"]) == topic
-    assert plain(TERRAFORM.resource("google_artifact_registry_repository", "images")["repository_id"]) == "pix"
+    assert plain(BOOTSTRAP.resource("google_artifact_registry_repository", "images")["repository_id"]) == "pix"
     assert (
         plain(TERRAFORM.resource("google_storage_bucket", "buckets")["name"]) == "${var.project_id}-pix-${each.key}"
     )
-    assert "gs://$PROJECT-pix-models/models/current.json" in text
+    assert f"b/$PROJECT-pix-models/o/{quote(POINTER, safe='')}" in text
     for module in (smoke, migrate):
         assert f"-m {module.__name__}" in text
 
 
 def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_traffic(tmp_path):
     make = "mkdir -p build; touch build/sbom-jobs.json"
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python(), "make": make})
+    ran = run("cloudbuild.yaml", tmp_path, answers(make=make))
     assert ran.failed is None, ran.said
     order = [
         r"^run$",
@@ -153,69 +184,125 @@ def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_
 
 
 def test_terraform_gets_the_images_by_digest_and_the_state_and_variables_of_the_environment(tmp_path):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python()})
-    given = json.loads((tmp_path / "workspace/build/images.tfvars.json").read_text("utf-8"))
-    assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
-    assert given["function_images"] == {name: f"{REGISTRY}/{name}@{DIGEST}" for name in FUNCTIONS}
+    ran = run("cloudbuild.yaml", tmp_path, answers())
+    for stage, jobs in (("tried", RUNNING), ("proven", f"{REGISTRY}/jobs@{DIGEST}")):
+        given = json.loads((tmp_path / f"workspace/build/{stage}.tfvars.json").read_text("utf-8"))
+        assert given["jobs_image"] == jobs
+        assert given["function_images"] == {name: f"{REGISTRY}/{name}@{DIGEST}" for name in FUNCTIONS}
     assert "environments/staging.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
     assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp gs:")]
     plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
     assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "what is applied is what was planned"
+    assert "-lock-timeout=" in plan
+
+
+def test_jobs_get_the_new_image_only_once_the_functions_have_passed_their_trial(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers())
+    plans = [re.search(r"build/(\w+)\.tfvars\.json", call)[1] for call in ran.calls if " plan " in call]
+    assert plans == ["tried", "proven"]
+    smoked = position(ran.calls, "infra.smoke")
+    assert position(ran.calls, r"tried\.tfvars") < smoked < position(ran.calls, r"proven\.tfvars")
+
+
+def test_jobs_keep_their_image_where_the_trial_fails(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
+    assert not [call for call in ran.calls if "proven.tfvars" in call]
+
+
+def test_where_there_are_no_jobs_yet_they_are_made_from_the_new_image(tmp_path):
+    run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="")))
+    given = json.loads((tmp_path / "workspace/build/tried.tfvars.json").read_text("utf-8"))
+    assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
+
+
+def test_a_deployment_takes_the_lock_before_it_touches_anything_and_gives_it_back(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True")))
+    lock = "gs://my-bank-pix-staging-terraform/staging.deploying"
+    taken = position(ran.calls, rf"storage cp build/lock {lock} --if-generation-match=0")
+    assert taken < position(ran.calls, "--to-revisions") < position(ran.calls, "infra.migrate")
+    assert ran.calls[-1] == f"gcloud storage rm {lock}"
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "WORKING"])
+def test_while_another_deployment_runs_a_second_one_changes_nothing_and_says_since_when(tmp_path, status):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
+    assert ran.failed == "lock"
+    assert f"build b-0 ({status}) has been deploying since 2026-11-20T14:32:05" in ran.said
+    assert not [call for call in ran.calls if re.search("update-traffic|infra.migrate|^terraform .* plan", call)]
+
+
+@pytest.mark.parametrize("status", ["FAILURE", "CANCELLED", "TIMEOUT"])
+def test_what_a_deployment_that_is_over_left_locked_is_taken_over_by_one_alone(tmp_path, status):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
+    assert ran.failed is None, ran.said
+    assert position(ran.calls, "builds describe b-0 --region=southamerica-east1")
+    assert position(ran.calls, "storage cp build/lock .* --if-generation-match=17$")
+
+
+def test_a_revision_that_another_deployment_made_is_neither_tried_nor_given_traffic(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
+    assert ran.failed == "candidate"
+    assert "which this deployment did not bring" in ran.said
+    assert not [call for call in ran.calls if re.search("update-traffic|infra.smoke", call)]
+
+
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+def test_where_it_cannot_be_told_whether_a_model_serves_nothing_is_tried(tmp_path, status):
+    ran = run("cloudbuild.yaml", tmp_path, answers(curl=storage(status)))
+    assert ran.failed == "candidate"
+    assert f"answers {status}" in ran.said
+    assert traffic(ran.calls) == []
 
 
 def test_a_failed_smoke_test_leaves_traffic_where_it_is_and_fails_the_build(tmp_path):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python(smoke_passes=False)})
+    ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
     assert ran.failed == "traffic"
     assert traffic(ran.calls) == []
     assert ran.calls[-1].endswith("update-traffic pix-score --remove-tags=candidate --quiet")
 
 
 def test_what_an_earlier_smoke_test_left_does_not_count(tmp_path):
-    answers = {
-        "gcloud": gcloud(),
-        ".venv": python(smoke_passes=False),
-        "terraform": "mkdir -p build; touch build/smoked",
-    }
-    assert run("cloudbuild.yaml", tmp_path, answers).failed == "traffic"
+    told = answers(venv=python(smoke_passes=False), terraform="mkdir -p build; touch build/smoked")
+    assert run("cloudbuild.yaml", tmp_path, told).failed == "traffic"
 
 
 @pytest.mark.parametrize(
-    ("step", "tool", "answers"),
+    ("step", "tool", "said"),
     [
         ("scan", "gcloud", gcloud(critical="CVE-2026-1")),
-        ("migrate", ".venv", python(migrates=False)),
+        ("migrate", "venv", python(migrates=False)),
         ("apply", "terraform", 'case "$*" in *" plan "*) exit 1 ;; esac'),
     ],
 )
-def test_what_fails_before_the_smoke_test_ends_the_build_and_applies_nothing(tmp_path, step, tool, answers):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python(), tool: answers})
+def test_what_fails_before_the_smoke_test_ends_the_build_and_applies_nothing(tmp_path, step, tool, said):
+    ran = run("cloudbuild.yaml", tmp_path, answers(**{tool: said}))
     assert ran.failed == step
     assert not [call for call in ran.calls if re.match(r"terraform .* apply ", call)]
     assert traffic(ran.calls) == []
 
 
 def test_nothing_that_has_critical_vulnerabilities_is_pushed(tmp_path):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(critical="CVE-2026-1"), ".venv": python()})
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(critical="CVE-2026-1")))
     assert ran.failed == "scan"
     assert "CVE-2026-1" in ran.said
     assert not [call for call in ran.calls if call.startswith("docker push")]
 
 
 def test_functions_that_serve_whatever_is_newest_are_pinned_before_terraform_makes_a_revision(tmp_path):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(latest="True"), ".venv": python(smoke_passes=False)})
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True"), venv=python(smoke_passes=False)))
     assert traffic(ran.calls) == ["pix-score-old", "pix-label-old"]
     assert position(ran.calls, "--to-revisions") < position(ran.calls, "^terraform .* plan ")
 
 
 def test_a_first_deployment_pins_nothing_and_asks_for_no_model(tmp_path):
-    ran = run("cloudbuild.yaml", tmp_path, {"gcloud": gcloud(model="", there=""), ".venv": python()})
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
     assert ran.failed is None, ran.said
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
     assert not ran.calls[position(ran.calls, "infra.smoke")].endswith("--full")
 
 
 def test_production_builds_nothing_and_gets_the_images_of_staging(tmp_path):
-    ran = run("cloudbuild.production.yaml", tmp_path, {"gcloud": gcloud(), ".venv": python()})
+    ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers())
     assert ran.failed is None, ran.said
     copied = [call for call in ran.calls if call.startswith("crane copy")]
     assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs:c0ffee {REGISTRY}/jobs:c0ffee"
@@ -229,13 +316,13 @@ def test_production_builds_nothing_and_gets_the_images_of_staging(tmp_path):
 def test_production_deploys_by_the_same_steps_as_staging():
     def deploying(name: str) -> list[dict]:
         steps = read(name)["steps"]
-        return steps[[step["id"] for step in steps].index("prepare") :]
+        return steps[[step["id"] for step in steps].index("lock") :]
 
-    assert deploying("cloudbuild.yaml") == deploying("cloudbuild.production.yaml")
+    assert deploying("cloudbuild.yaml") == deploying("infra/deploy/cloudbuild.production.yaml")
 
 
 def test_a_proposal_is_checked_and_touches_nothing(tmp_path):
-    ran = run("cloudbuild.checks.yaml", tmp_path, {})
+    ran = run("infra/deploy/cloudbuild.checks.yaml", tmp_path, {})
     assert ran.failed is None, ran.said
     assert not [call for call in ran.calls if call.startswith(("gcloud", "docker", "pack", "crane"))]
 
