@@ -19,7 +19,6 @@ resource "google_service_account" "parts" {
   account_id   = "pix-${each.key}"
   display_name = "pix-${each.key}"
   description  = each.value
-  depends_on   = [google_project_service.apis]
 }
 
 # Query jobs belong to the project, so this role cannot be given anywhere smaller; it lets nobody read a table.
@@ -35,7 +34,7 @@ resource "google_project_iam_member" "metrics" {
   for_each = toset(["label", "score"])
 
   project = var.project_id
-  role    = "roles/monitoring.metricWriter"
+  role    = "roles/telemetry.metricsWriter" # what Google's OTLP endpoint asks for
   member  = google_service_account.parts[each.key].member
 }
 

@@ -22,8 +22,6 @@ resource "google_bigquery_dataset" "pix" {
       kms_key_name = default_encryption_configuration.value
     }
   }
-
-  depends_on = [google_project_service.apis]
 }
 
 resource "google_bigquery_table" "tables" {
@@ -102,13 +100,11 @@ resource "google_bigquery_table" "views" {
   depends_on = [google_bigquery_table.tables]
 }
 
-# Rights. The functions append to their own tables, and cannot read what they have appended.
+# Rights. The functions append to their own tables, and cannot read what they have appended. The role is made in
+# bootstrap/deploy.tf, where the deployment cannot change it.
 
-resource "google_project_iam_custom_role" "append" {
-  role_id     = "pixAppend"
-  title       = "Append rows to a table of BigQuery"
-  description = "What the Storage Write API asks for on its default stream"
-  permissions = ["bigquery.tables.get", "bigquery.tables.updateData"]
+locals {
+  append_role = "projects/${var.project_id}/roles/pixAppend"
 }
 
 resource "google_bigquery_table_iam_member" "append" {
@@ -125,7 +121,7 @@ resource "google_bigquery_table_iam_member" "append" {
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.value.table].table_id
-  role       = google_project_iam_custom_role.append.name
+  role       = local.append_role
   member     = google_service_account.parts[each.value.part].member
 }
 
@@ -147,9 +143,34 @@ resource "google_bigquery_table_iam_member" "lookup" {
   member     = google_service_account.parts["label"].member
 }
 
+# Parts that read one thing or the other. Who asks a view must be allowed to read the tables behind it too.
+resource "google_bigquery_table_iam_member" "readers" {
+  for_each = {
+    retire_model_ledger = { part = "retire", table = "model_ledger" }
+    watch_model_ledger  = { part = "watch", table = "model_ledger" }
+    watch_quarantine    = { part = "watch", table = "quarantine" }
+    watch_score_events  = { part = "watch", table = "score_events" }
+  }
+
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables[each.value.table].table_id
+  role       = "roles/bigquery.dataViewer"
+  member     = google_service_account.parts[each.value.part].member
+}
+
+resource "google_bigquery_table_iam_member" "view_readers" {
+  for_each = { watch_quarantined = { part = "watch", view = "quarantined" } }
+
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.views[each.value.view].table_id
+  role       = "roles/bigquery.dataViewer"
+  member     = google_service_account.parts[each.value.part].member
+}
+
+# Parts that read all of it: rows and labels to train on or to replay.
 resource "google_bigquery_dataset_iam_member" "readers" {
   for_each = merge(
-    { for part in ["drift", "operate", "retire", "retrain", "watch"] : part => google_service_account.parts[part].member },
+    { for part in ["drift", "operate", "retrain"] : part => google_service_account.parts[part].member },
     { for member in var.analysts : member => member },
   )
 

@@ -1,23 +1,51 @@
-# One page: is it quick, is it whole, is it learning.
+# One page: is it quick, is it whole, is it learning. A chart has a filter of Cloud Monitoring, or a query in PromQL over
+# what the functions measure themselves (measured.tf).
 
 locals {
   service = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=starts_with(\"pix-\")"
+  valkey  = "resource.type=\"memorystore.googleapis.com/Instance\""
   counted = "logging.googleapis.com/user/pix"
 
-  charts = [
-    { title = "Messages a second", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = "resource.label.subscription_id" },
+  filtered = [
+    { title = "Pushes a second", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = "resource.label.subscription_id" },
     { title = "Answer to a push, p99 (microseconds)", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
     { title = "Oldest message that waits (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
     { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND ${local.subscription}=${local.deads}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
     { title = "Instances", filter = "metric.type=\"run.googleapis.com/container/instance_count\" AND ${local.service}", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", by = "resource.label.service_name" },
     { title = "CPU of instances, p99", filter = "metric.type=\"run.googleapis.com/container/cpu/utilizations\" AND ${local.service}", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.service_name" },
-    { title = "Refusals: delivered again later", filter = "metric.type=\"${local.counted}/retry_later\" AND ${local.service}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "resource.label.service_name" },
-    { title = "Batches with quarantined messages", filter = "metric.type=\"${local.counted}/quarantined\" AND ${local.service}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "resource.label.service_name" },
-    { title = "Batches scored without history", filter = "metric.type=\"${local.counted}/history_unavailable\" AND ${local.service}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "resource.label.service_name" },
-    { title = "Models swapped in, by instance", filter = "metric.type=\"${local.counted}/model_swapped\" AND ${local.service}", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "resource.label.revision_name" },
-    { title = "Memory of the store of history", filter = "metric.type=\"memorystore.googleapis.com/instance/memory/maximum_utilization\" AND resource.type=\"memorystore.googleapis.com/Instance\"", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
-    { title = "Jobs that ended", filter = "metric.type=\"run.googleapis.com/job/completed_execution_count\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "metric.label.result" },
+    { title = "CPU of the store of history", filter = "metric.type=\"memorystore.googleapis.com/instance/cpu/maximum_utilization\" AND ${local.valkey}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
+    { title = "Memory of the store of history", filter = "metric.type=\"memorystore.googleapis.com/instance/memory/maximum_utilization\" AND ${local.valkey}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
+    { title = "What jobs came to", filter = "metric.type=\"${local.counted}/job_outcomes\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "metric.label.outcome" },
+    { title = "Drift of the score (PSI)", filter = "metric.type=\"${local.counted}/drift_of_score\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = null },
   ]
+
+  queried = [
+    { title = "Stages of a batch, median (s)", query = "histogram_quantile(0.5, sum by (job, stage, le) (rate({\"pix.stage.duration_bucket\"}[5m])))" },
+    { title = "Stages of a batch, p99 (s)", query = "histogram_quantile(0.99, sum by (job, stage, le) (rate({\"pix.stage.duration_bucket\"}[5m])))" },
+    { title = "Messages left waiting when a batch is taken, p99", query = "histogram_quantile(0.99, sum by (job, le) (rate({\"pix.queue.length_bucket\"}[5m])))" },
+    { title = "Messages in a batch, mean", query = "sum by (job) (rate({\"pix.batch.size_sum\"}[5m])) / sum by (job) (rate({\"pix.batch.size_count\"}[5m]))" },
+    { title = "Messages a second by answer", query = "sum by (job, status) (rate({\"pix.messages\"}[5m]))" },
+    { title = "Pix a second by what they were scored with", query = "sum by (step) (rate({\"pix.scored\"}[5m]))" },
+    { title = "Share of Pix without model or history", query = "sum(rate({\"pix.scored\", step!=\"full\"}[5m])) / sum(rate({\"pix.scored\"}[5m]))" },
+    { title = "Calls of the store of history by outcome", query = "sum by (job, outcome) (rate({\"pix.history.calls\"}[5m]))" },
+    { title = "Instances by the model that serves in them", query = "sum by (version) ({\"pix.model.serving\"})" },
+  ]
+
+  # What either kind of chart draws.
+  charts = concat(
+    [for chart in local.queried : { title = chart.title, drawn = { prometheusQuery = chart.query } }],
+    [for chart in local.filtered : { title = chart.title, drawn = {
+      timeSeriesFilter = {
+        filter = chart.filter
+        aggregation = {
+          alignmentPeriod    = "60s"
+          perSeriesAligner   = chart.aligner
+          crossSeriesReducer = chart.reducer
+          groupByFields      = chart.by == null ? [] : [chart.by]
+        }
+      }
+    } }],
+  )
 }
 
 resource "google_monitoring_dashboard" "pix" {
@@ -35,18 +63,8 @@ resource "google_monitoring_dashboard" "pix" {
             title = chart.title
             xyChart = {
               dataSets = [{
-                plotType = "LINE"
-                timeSeriesQuery = {
-                  timeSeriesFilter = {
-                    filter = chart.filter
-                    aggregation = {
-                      alignmentPeriod    = "60s"
-                      perSeriesAligner   = chart.aligner
-                      crossSeriesReducer = chart.reducer
-                      groupByFields      = chart.by == null ? [] : [chart.by]
-                    }
-                  }
-                }
+                plotType        = "LINE"
+                timeSeriesQuery = chart.drawn
               }]
             }
           }
@@ -55,5 +73,5 @@ resource "google_monitoring_dashboard" "pix" {
     }
   })
 
-  depends_on = [google_logging_metric.lines]
+  depends_on = [google_logging_metric.drift_of_score, google_logging_metric.job_outcomes]
 }

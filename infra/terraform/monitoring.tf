@@ -1,4 +1,5 @@
-# Who is told, metrics made of our logs, and alerts on metrics. What only the tables know is in watch.tf.
+# Who is told, metrics made of our logs, and alerts on metrics. What the functions measure themselves is in measured.tf,
+# what only the tables know in watch.tf.
 
 locals {
   channels = concat(values(google_monitoring_notification_channel.email)[*].id, var.notification_channels)
@@ -12,23 +13,15 @@ resource "google_monitoring_notification_channel" "email" {
   labels       = { email_address = each.key }
 }
 
-# Lines that functions and jobs log (jsonPayload.message), counted. One line may be about a whole batch, or an incident
-# that goes on for a while.
+# Lines that functions log (jsonPayload.message), counted: each begins an incident, however long that lasts. So they are
+# for alerts, and charts are of what the functions measure.
 
 locals {
   logged = {
-    append_broken       = { messages = ["append stream broken"], of = local.logs_of_functions }
-    bucket_unavailable  = { messages = ["bucket unavailable"], of = local.logs_of_functions }
-    failed              = { messages = ["failed"], of = local.logs_of_functions }
-    history_empty       = { messages = ["history empty"], of = local.logs_of_functions }
-    history_unavailable = { messages = ["history unavailable"], of = local.logs_of_functions }
-    job_failed          = { messages = ["job failed"], of = local.logs_of_jobs }
-    model_refused       = { messages = ["model refused", "pointer refused"], of = local.logs_of_functions }
-    model_swapped       = { messages = ["model swapped"], of = local.logs_of_functions }
-    overloaded          = { messages = ["overloaded"], of = local.logs_of_functions }
-    quarantined         = { messages = ["quarantined"], of = local.logs_of_functions }
-    retry_later         = { messages = ["retry later"], of = local.logs_of_functions }
-    unknown_reported    = { messages = ["unknown transactions reported"], of = local.logs_of_functions }
+    failed               = ["failed"]
+    history_empty        = ["history empty"]
+    metrics_not_exported = ["metrics not exported"]
+    model_refused        = ["model refused", "pointer refused"]
   }
   logs_of_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^pix-\""
   logs_of_jobs      = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=~\"^pix-\""
@@ -38,16 +31,55 @@ resource "google_logging_metric" "lines" {
   for_each = local.logged
 
   name        = "pix/${each.key}"
-  description = "Logged: ${join(", ", each.value.messages)}"
-  filter      = "${each.value.of} AND jsonPayload.message=(${join(" OR ", [for text in each.value.messages : "\"${text}\""])})"
+  description = "Logged: ${join(", ", each.value)}"
+  filter      = "${local.logs_of_functions} AND jsonPayload.message=(${join(" OR ", [for text in each.value : "\"${text}\""])})"
 
   metric_descriptor {
     metric_kind = "DELTA"
     value_type  = "INT64"
     unit        = "1"
   }
+}
 
-  depends_on = [google_project_service.apis]
+# The last line of a job is its result as JSON: PROMOTED, REFUSED, DRIFT, RETIRED, FAILED and others.
+resource "google_logging_metric" "job_outcomes" {
+  name             = "pix/job_outcomes"
+  description      = "Results of jobs, by outcome"
+  filter           = "${local.logs_of_jobs} AND jsonPayload.outcome:*"
+  label_extractors = { outcome = "EXTRACT(jsonPayload.outcome)" }
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+    unit        = "1"
+
+    labels {
+      key         = "outcome"
+      value_type  = "STRING"
+      description = "What the job came to"
+    }
+  }
+}
+
+resource "google_logging_metric" "drift_of_score" {
+  name            = "pix/drift_of_score"
+  description     = "Population stability index of the score against what the champion was trained on"
+  filter          = "${local.logs_of_jobs} AND jsonPayload.psi.score>=0"
+  value_extractor = "EXTRACT(jsonPayload.psi.score)"
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "DISTRIBUTION"
+    unit        = "1"
+  }
+
+  bucket_options {
+    linear_buckets {
+      num_finite_buckets = 50
+      offset             = 0
+      width              = 0.02
+    }
+  }
 }
 
 locals {
@@ -100,6 +132,17 @@ locals {
       period   = 300
       duration = 600
       todo     = "It evicts nothing: where it is full, it refuses, and Pix are decided by rules alone. Take a larger valkey_node_type, or a smaller PIX_STATE_RECORD_DAYS."
+    }
+    metrics_not_exported = {
+      title    = "Metrics do not arrive"
+      severity = "ERROR"
+      filter   = "metric.type=\"logging.googleapis.com/user/${google_logging_metric.lines["metrics_not_exported"].name}\" AND resource.type=\"cloud_run_revision\""
+      aligner  = "ALIGN_DELTA"
+      reducer  = "REDUCE_SUM"
+      above    = 0
+      period   = 300
+      duration = 600
+      todo     = "Alerts on what the functions measure are blind meanwhile. `metrics not exported` in the logs says why: the endpoint (metrics_endpoint), its API, or the right to write there."
     }
     model_refused = {
       title    = "A function refuses the model"

@@ -6,7 +6,6 @@ resource "google_compute_network" "pix" {
   description                     = "Scoring, history and learning of Pix fraud"
   auto_create_subnetworks         = false
   delete_default_routes_on_create = false # Google's APIs are reached by the default route, without leaving Google
-  depends_on                      = [google_project_service.apis]
 }
 
 resource "google_compute_subnetwork" "pix" {

@@ -33,11 +33,6 @@ output "mlflow" {
   value       = google_cloud_run_v2_service.mlflow.uri
 }
 
-output "registry" {
-  description = "Where images are pushed to."
-  value       = local.registry
-}
-
 output "service_accounts" {
   description = "Addresses of the accounts, by part."
   value       = { for part, account in google_service_account.parts : part => account.email }

@@ -29,34 +29,3 @@ resource "google_project_iam_audit_config" "data" {
     log_type = "DATA_WRITE"
   }
 }
-
-resource "google_project_service" "apis" {
-  for_each = toset([
-    "artifactregistry.googleapis.com",
-    "bigquery.googleapis.com",
-    "bigquerydatatransfer.googleapis.com",
-    "bigquerystorage.googleapis.com",
-    "billingbudgets.googleapis.com",
-    "cloudbuild.googleapis.com",
-    "cloudresourcemanager.googleapis.com",
-    "cloudscheduler.googleapis.com",
-    "compute.googleapis.com",
-    "containerscanning.googleapis.com",
-    "iam.googleapis.com",
-    "logging.googleapis.com",
-    "memorystore.googleapis.com",
-    "monitoring.googleapis.com",
-    "networkconnectivity.googleapis.com",
-    "ondemandscanning.googleapis.com",
-    "pubsub.googleapis.com",
-    "run.googleapis.com",
-    "secretmanager.googleapis.com",
-    "servicenetworking.googleapis.com",
-    "sqladmin.googleapis.com",
-    "storage.googleapis.com",
-    "telemetry.googleapis.com",
-  ])
-
-  service            = each.key
-  disable_on_destroy = false # others in the project may use it
-}

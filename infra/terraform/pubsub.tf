@@ -36,8 +36,6 @@ resource "google_pubsub_topic" "topics" {
     allowed_persistence_regions = [var.region] # personal data in clear: it is stored nowhere else
     enforce_in_transit          = var.publish_in_region_only
   }
-
-  depends_on = [google_project_service.apis]
 }
 
 resource "google_pubsub_topic_iam_member" "publishers" {
@@ -94,8 +92,6 @@ resource "google_pubsub_topic" "dead" {
     allowed_persistence_regions = [var.region]
     enforce_in_transit          = var.publish_in_region_only
   }
-
-  depends_on = [google_project_service.apis]
 }
 
 resource "google_pubsub_subscription" "dead" {
@@ -164,8 +160,6 @@ resource "google_pubsub_topic" "smoke" {
     allowed_persistence_regions = [var.region]
     enforce_in_transit          = var.publish_in_region_only
   }
-
-  depends_on = [google_project_service.apis]
 }
 
 resource "google_pubsub_subscription" "smoke" {

@@ -26,8 +26,6 @@ resource "google_secret_manager_secret" "secrets" {
       }
     }
   }
-
-  depends_on = [google_project_service.apis]
 }
 
 # One grant for each part that reads a secret.

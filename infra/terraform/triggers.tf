@@ -6,7 +6,7 @@ locals {
   all_triggers = {
     staging = {
       pix-check = {
-        file          = "cloudbuild.checks.yaml"
+        file          = "infra/deploy/cloudbuild.checks.yaml"
         pull_request  = "^main$"
         branch        = null
         tag           = null
@@ -27,7 +27,7 @@ locals {
     }
     production = {
       pix-deploy = {
-        file          = "cloudbuild.production.yaml"
+        file          = "infra/deploy/cloudbuild.production.yaml"
         pull_request  = null
         branch        = null
         tag           = "^v[0-9].*$"
@@ -37,7 +37,7 @@ locals {
     }
   }
 
-  deploy_account = var.deploy_account == null ? null : "projects/${var.project_id}/serviceAccounts/${var.deploy_account}"
+  deploy_account = "projects/${var.project_id}/serviceAccounts/pix-deploy@${var.project_id}.iam.gserviceaccount.com" # bootstrap
   triggers       = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
 }
 
@@ -74,6 +74,4 @@ resource "google_cloudbuild_trigger" "pipeline" {
   approval_config {
     approval_required = each.value.tag != null
   }
-
-  depends_on = [google_project_service.apis]
 }

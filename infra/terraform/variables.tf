@@ -22,7 +22,7 @@ variable "alert_days_without_swap" {
 }
 
 variable "alert_degraded_share" {
-  description = "Share of the Pix of the last 30 minutes decided without model or history above which an alert is raised. Before the first model is trained every Pix is."
+  description = "Share of Pix decided without model or history, and of calls of the store of history that fail, above which an alert is raised."
   type        = number
   default     = 0.001
 }
@@ -61,6 +61,12 @@ variable "alert_quarantined" {
   description = "Messages quarantined in 30 minutes above which an alert is raised."
   type        = number
   default     = 20
+}
+
+variable "alert_total_p99_seconds" {
+  description = "99th percentile of the time from a message's body to its stored row, as the functions measure it, above which an alert is raised (s)."
+  type        = number
+  default     = 1
 }
 
 variable "analysts" {
@@ -121,12 +127,6 @@ variable "deletion_protection" {
   default     = true
 }
 
-variable "deploy_account" {
-  description = "Address of the account by which the pipeline deploys. Who makes the project makes it and gives it its rights, as it makes all that is here; it is needed where there is a repository."
-  type        = string
-  default     = null
-}
-
 variable "drift_resources" {
   description = "CPU and memory of the drift and retire jobs."
   type        = object({ cpu = string, memory = string })
@@ -174,18 +174,6 @@ variable "hmac_key_version" {
   description = "Raise to make a new key behind the pseudonyms. All history starts anew with it."
   type        = number
   default     = 1
-}
-
-variable "image_readers" {
-  description = "Members that may read images: in staging, the account that deploys to production."
-  type        = list(string)
-  default     = []
-}
-
-variable "image_retention_days" {
-  description = "Days after which images are deleted, but for the newest."
-  type        = number
-  default     = 90
 }
 
 variable "jobs_image" {
@@ -367,11 +355,6 @@ variable "repository" {
   default     = null
 
   validation {
-    condition     = var.repository == null || var.deploy_account != null
-    error_message = "A pipeline needs a deploy_account."
-  }
-
-  validation {
     condition = var.repository == null || (
       var.environment == "production" ? var.promote_from != null : var.base_digest != null && var.builder != null
     )
@@ -380,7 +363,7 @@ variable "repository" {
 }
 
 variable "retire_schedule" {
-  description = "When models and snapshots that have passed their time are removed (cron, UTC)."
+  description = "When models that have passed their time are removed (cron, UTC); snapshots are the bucket's own business (snapshot_retention_days)."
   type        = string
   default     = "45 6 * * *"
 }
@@ -404,13 +387,13 @@ variable "retrain_timeout_seconds" {
 }
 
 variable "schedules_paused" {
-  description = "Start no job and ask no watch query by itself; for the first days, before there is history to learn from."
+  description = "Start no job by itself, and do not watch what they should bring (drift, learning, swaps); for the time before labels have matured. What serves is watched all the same."
   type        = bool
   default     = false
 }
 
 variable "score_concurrency" {
-  description = "Requests that one instance of the score function handles at a time; they share one batch."
+  description = "Requests that one instance of the score function handles at a time; they share one batch. It is below PIX_QUEUE_MAX, so more than that the instance does not even see: Cloud Run gives it to another one, or answers 429 itself where there is none. Our own 429 is for what has waited PIX_QUEUE_SECONDS, or where nothing limits requests."
   type        = number
   default     = 250
 }

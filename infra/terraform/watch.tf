@@ -1,26 +1,14 @@
 # What only the tables know, asked by queries on a schedule. A query that fails its ASSERT fails its run, and the alert
-# below tells why, in the words after AS. Unlike a log-based metric they look back as far as one likes.
+# below tells why, in the words after AS. Unlike a log-based metric they look back as far as one likes. Those of learning
+# pause with the jobs that they watch; those of serving never do.
 
 locals {
   dataset = "${var.project_id}.${google_bigquery_dataset.pix.dataset_id}"
 
   watches = {
-    degraded = {
-      title    = "Pix are decided without model or history"
-      schedule = "every 15 minutes"
-      severity = "CRITICAL"
-      todo     = "Rules decide alone. Look for `history unavailable` and `model refused` in the logs of pix-score; then at Valkey and at models/current.json."
-      query    = <<-SQL
-        ASSERT (
-          SELECT IFNULL(SAFE_DIVIDE(COUNTIF(degraded), COUNT(*)), 0) <= ${var.alert_degraded_share}
-          FROM `${local.dataset}.score_events`
-          WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
-            AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
-        ) AS 'of the Pix scored in the last 30 minutes, too many were decided without model or history'
-      SQL
-    }
     drift = {
       title    = "Features or score have drifted"
+      learning = true
       schedule = "every 6 hours"
       severity = "WARNING"
       todo     = "jobs.drift wrote what has drifted, and how far, into pix.model_ledger. The next run of pix-retrain trains because of it."
@@ -34,6 +22,7 @@ locals {
     }
     late = {
       title    = "Pix are scored too late"
+      learning = false
       schedule = "every 15 minutes"
       severity = "CRITICAL"
       todo     = "Compare scored_at, published_at and initiated_at in pix.score_events: late before Pub/Sub is the publisher's, after it ours (instances, Valkey, BigQuery)."
@@ -48,6 +37,7 @@ locals {
     }
     learning = {
       title    = "Nothing has been learned for days"
+      learning = true
       schedule = "every 24 hours"
       severity = "WARNING"
       todo     = "Neither a training nor a reason not to train in pix.model_ledger: look at the executions of pix-retrain, and whether Cloud Scheduler is paused."
@@ -62,19 +52,21 @@ locals {
     }
     quarantine = {
       title    = "Messages cannot be read"
+      learning = false
       schedule = "every 15 minutes"
       severity = "ERROR"
-      todo     = "SELECT topic, reason, field, COUNT(*) FROM pix.quarantine GROUP BY topic, reason, field: somebody publishes something else than the contract."
+      todo     = "SELECT topic, reason, field, COUNT(*) FROM pix.quarantined GROUP BY topic, reason, field: somebody publishes something else than the contract."
       query    = <<-SQL
         ASSERT (
           SELECT COUNT(*) <= ${var.alert_quarantined}
-          FROM `${local.dataset}.quarantine`
+          FROM `${local.dataset}.quarantined`
           WHERE quarantined_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
         ) AS 'many messages were quarantined in the last 30 minutes'
       SQL
     }
     swap = {
       title    = "The same model has served for long"
+      learning = true
       schedule = "every 24 hours"
       severity = "WARNING"
       todo     = "Every challenger was refused, or there was none. The reasons are in pix.model_ledger, the figures in MLflow."
@@ -97,13 +89,13 @@ resource "google_bigquery_data_transfer_config" "watches" {
   data_source_id       = "scheduled_query"
   location             = var.region
   schedule             = each.value.schedule
-  disabled             = var.schedules_paused
+  disabled             = var.schedules_paused && each.value.learning
   service_account_name = google_service_account.parts["watch"].email
   params               = { query = each.value.query }
 
   depends_on = [
-    google_bigquery_dataset_iam_member.readers,
-    google_bigquery_table.tables,
+    google_bigquery_table_iam_member.readers,
+    google_bigquery_table_iam_member.view_readers,
     google_project_iam_member.query_jobs,
     google_service_account_iam_member.watch_tokens,
   ]

@@ -1,4 +1,4 @@
-"""The Terraform configuration as parsed: blocks with labels, and what expressions refer to."""
+"""A Terraform configuration as parsed: blocks with labels, and what expressions refer to."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Configuration(NamedTuple):
 
     @classmethod
     @cache
-    def read(cls) -> Self:
-        """Return the configuration in infra/terraform, parsed."""
-        return cls(tuple(block for file in sorted(FOLDER.glob("*.tf")) for block in _blocks(file)))
+    def read(cls, part: str = ".") -> Self:
+        """Return the configuration in infra/terraform, or in a folder of it, parsed."""
+        return cls(tuple(block for file in sorted((FOLDER / part).glob("*.tf")) for block in _blocks(file)))
 
     def of(self, *kinds: str) -> list[Block]:
         """Return the blocks of these kinds."""
@@ -74,6 +74,12 @@ class Configuration(NamedTuple):
     def variable(self, name: str) -> dict[str, Any]:
         """Return the body of a variable."""
         return next(block.body for block in self.of("variable") if block.labels == (name,))
+
+    def sources(self) -> set[tuple[str, str]]:
+        """Return source and version of every provider."""
+        (terraform,) = self.of("terraform")
+        pinned = arguments(terraform.body["required_providers"][0])
+        return {(plain(each["source"]), plain(each["version"])) for each in pinned.values()}
 
     def kinds(self) -> set[tuple[str, str]]:
         """Return (mode, type) of all that a provider has to know; ephemeral ones are described as resources."""
@@ -183,3 +189,7 @@ def _blocks(file: Path) -> Iterator[Block]:
                 ((label, body),) = arguments(body).items()
                 labels += (label,)
             yield Block(file.name, kind, labels, body)
+
+
+PARTS = (".", "bootstrap")
+"""Folders of infra/terraform that are applied: what the pipeline applies, and what an owner does before it."""

@@ -37,16 +37,17 @@ class Refused(Exception):
     """Terraform takes a variable, or the configuration, for wrong."""
 
 
-def evaluate(terraform: str, folder: Path, variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what every resource comes to, by address, with the example's variables and these. Raises Refused."""
-    provided = Configuration.read().of("resource", "data", "ephemeral")
-    text = "".join(path.read_text("utf-8") for path in sorted(FOLDER.glob("*.tf")))
+def evaluate(terraform: str, folder: Path, variables: Mapping[str, Any], part: str = ".") -> dict[str, Any]:
+    """Return what every resource comes to, by address; what is not given is as in the example. Raises Refused."""
+    provided = Configuration.read(part).of("resource", "data", "ephemeral")
+    text = "".join(path.read_text("utf-8") for path in sorted((FOLDER / part).glob("*.tf")))
     lines = [_linked(block) for block in re.findall(r"^(?:locals|variable|output)\b.*?^\}\n", text, re.S | re.M)]
     for block in provided:
         name = _local(block)
         lines += [f"locals {{\n{name} = {_object(block)}\n}}\n", f'output "{name}" {{\nvalue = local.{name}\n}}\n']
     (folder / "main.tf").write_text("\n".join(lines), "utf-8")
-    (folder / "terraform.tfvars").write_text((FOLDER / "terraform.tfvars.example").read_text("utf-8"), "utf-8")
+    example = FOLDER / part / "terraform.tfvars.example"
+    (folder / "terraform.tfvars").write_text(example.read_text("utf-8") if example.exists() else "", "utf-8")
     (folder / "more.auto.tfvars.json").write_text(json.dumps(variables), "utf-8")
     _apply(terraform, folder)
     values = json.loads((folder / "terraform.tfstate").read_text("utf-8"))["outputs"]

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from tests.infra.configuration import Configuration
+from tests.infra.configuration import PARTS, Configuration
 
 FILE = Path(__file__).with_suffix(".json")
 _BINDINGS = re.compile(r"bindings for (\S+/(\w+)) provider version (\S+)")
@@ -148,7 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the schema of the resources that infra/terraform uses."""
     parser = argparse.ArgumentParser(prog="python -m tests.infra.provider_schema", description=__doc__)
     parser.add_argument("wheels", nargs="+", type=Path)
-    schema = extract(parser.parse_args(arguments).wheels, Configuration.read().kinds())
+    used = set[tuple[str, str]]().union(*(Configuration.read(part).kinds() for part in PARTS))
+    schema = extract(parser.parse_args(arguments).wheels, used)
     lines = [f"  {json.dumps(name)}: {msgspec.json.encode(kind).decode()}" for name, kind in schema.kinds.items()]
     versions = msgspec.json.encode(schema.versions).decode()
     FILE.write_text(f'{{"versions": {versions},\n "kinds": {{\n' + ",\n".join(lines) + "\n}}\n", "utf-8")

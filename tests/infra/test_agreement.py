@@ -72,6 +72,13 @@ def test_a_claim_outlives_the_longest_pause_between_two_deliveries():
     assert pause < CLAIM_SECONDS
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_an_instance_is_given_no_more_requests_than_its_queue_takes(function):
+    settings = Settings(project="p")
+    assert _default(f"{function}_concurrency") <= settings.batch_max * settings.batches_in_flight
+    assert _default(f"{function}_concurrency") <= settings.queue_max
+
+
 def test_reports_are_tried_more_often_than_transactions():
     assert _default("feedback_delivery_attempts") > _default("transactions_delivery_attempts")
 
@@ -133,8 +140,8 @@ def test_every_line_that_is_counted_is_logged():
         for node in call.args
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    logged = [each for each in TERRAFORM.local("logged").values() if isinstance(each, dict)]
-    counted = {plain(text) for each in logged for text in each["messages"]}
+    logged = arguments(TERRAFORM.local("logged")).values()
+    counted = {plain(text) for messages in logged for text in messages}
     assert counted <= said, counted - said
 
 
@@ -158,13 +165,22 @@ def test_rows_and_models_are_where_the_code_looks_for_them():
     assert '["data"]' in settings["PIX_DATA_BUCKET"]
 
 
+def _columns(name: str) -> dict[str, str]:
+    """Return the columns of a table, or of a view of one table, with their descriptions."""
+    if name in tables.TABLES:
+        return {column.name: column.description for column in tables.table(name).schema}
+    sql = next(view.sql for view in tables.views("p", "d", 1.0) if view.name == name)
+    shown, behind = re.search(r"SELECT ([\w, ]+)\nFROM `p\.d\.(\w+)`", sql).groups()
+    return {column: _columns(behind)[column] for column in shown.split(", ")}
+
+
 def test_alerts_ask_for_columns_and_actions_that_exist():
     for name, watch in TERRAFORM.local("watches").items():
         if not isinstance(watch, dict):
             continue
         query = watch["query"]
         (table,) = re.findall(r"`\$\{local\.dataset\}\.(\w+)`", query)
-        columns = {column.name: column.description for column in tables.table(table).schema}
+        columns = _columns(table)
         words = set(re.findall(r"\b[a-z][a-z_]+\b", re.sub(r"'[^']*'|\$\{[^}]*\}|`[^`]*`|<<-SQL", "", query)))
         assert words - {"{"} <= set(columns), (name, words - set(columns))
         for action in re.findall(r"'([A-Z_]+)'", query):

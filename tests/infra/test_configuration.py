@@ -7,14 +7,15 @@ import subprocess
 
 import pytest
 
-from tests.infra.configuration import FOLDER, Configuration, arguments, plain, references
+from infra.stage import ROOT
+from tests.infra.configuration import FOLDER, PARTS, Configuration, arguments, plain, references
 
 FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".tf", ".tfbackend", ".example"))
 
 
-@pytest.fixture(scope="module")
-def configuration() -> Configuration:
-    return Configuration.read()
+@pytest.fixture(scope="module", params=PARTS)
+def configuration(request) -> Configuration:
+    return Configuration.read(request.param)
 
 
 def test_terraform_formats_the_files_as_they_are():
@@ -56,14 +57,19 @@ def test_they_are_in_alphabetical_order(configuration, kind):
     assert names == sorted(names)
 
 
-def test_what_must_be_given_is_in_the_example_and_nothing_else_is_unknown_there(configuration):
+def test_what_must_be_given_is_in_the_example_or_named_by_the_pipeline_and_nothing_else_is_in_either():
     given = set(re.findall(r"^(\w+) +=", (FOLDER / "terraform.tfvars.example").read_text("utf-8"), re.M))
-    known = {block.labels[0]: "default" in block.body for block in configuration.of("variable")}
-    assert {name for name, default in known.items() if not default} <= given <= set(known)
+    prepared = set(re.findall(r'"(\w+)": ["{]', (ROOT / "infra/deploy/prepare.sh").read_text("utf-8"))) - {
+        "score",
+        "label",
+    }
+    known = {block.labels[0]: "default" in block.body for block in Configuration.read().of("variable")}
+    assert {name for name, default in known.items() if not default} <= given | prepared <= set(known)
+    assert not given & prepared, "an image is the pipeline's to name"
 
 
-def test_every_environment_has_a_state_of_its_own(configuration):
-    environments = re.findall(r'"(\w+)"', str(configuration.variable("environment")["validation"]))
+def test_every_environment_has_a_state_of_its_own():
+    environments = re.findall(r'"(\w+)"', str(Configuration.read().variable("environment")["validation"]))
     buckets = {}
     for name in environments:
         backend = FOLDER / "environments" / f"{name}.gcs.tfbackend"

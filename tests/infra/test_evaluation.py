@@ -8,17 +8,23 @@ from typing import Any
 import pytest
 from redis.asyncio.connection import parse_url
 
-from infra.stage import FUNCTIONS
+from infra.stage import FUNCTIONS, ROOT
+from shared.adapters.otel_metrics import metrics_data
 from shared.adapters.valkey_history import server_url
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.metrics import BATCH, HISTORY, MESSAGES, METRICS, MODEL, QUEUE, SCORED, STAGE, Distribution, Series
 from shared.settings import Settings
 from tests.infra.evaluation import Refused, evaluate
 
 KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"
 DIGEST = f"sha256:{'b' * 64}"
+IMAGES = {  # prepare.sh names them
+    "function_images": {name: f"southamerica-east1-docker.pkg.dev/p/pix/{name}@{DIGEST}" for name in FUNCTIONS},
+    "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
+}
 CONNECTED = {
-    "deploy_account": "deploy@my-bank-pix-staging.iam.gserviceaccount.com",
+    **IMAGES,
     "repository": "projects/p/locations/southamerica-east1/connections/c/repositories/r",
 }
 OTHERWISE = {
@@ -43,12 +49,18 @@ def terraform() -> str:
 
 @pytest.fixture(scope="module")
 def deployed(terraform, tmp_path_factory) -> dict[str, Any]:
-    return evaluate(terraform, tmp_path_factory.mktemp("example"), {})
+    return evaluate(terraform, tmp_path_factory.mktemp("example"), IMAGES)
 
 
 @pytest.fixture(scope="module")
 def deployed_otherwise(terraform, tmp_path_factory) -> dict[str, Any]:
     return evaluate(terraform, tmp_path_factory.mktemp("otherwise"), OTHERWISE)
+
+
+@pytest.fixture(scope="module")
+def bootstrapped(terraform, tmp_path_factory) -> dict[str, Any]:
+    given = {"billing_account": "000000-000000-000000", "environment": "staging", "project_id": "my-bank-pix-staging"}
+    return evaluate(terraform, tmp_path_factory.mktemp("bootstrap"), given, "bootstrap")
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -110,10 +122,12 @@ def test_without_a_repository_there_are_no_triggers(deployed):
     assert deployed["google_cloudbuild_trigger.pipeline"] == {}
 
 
-def test_in_staging_proposals_are_checked_by_an_account_without_rights_and_main_is_deployed(deployed_otherwise):
+def test_in_staging_proposals_are_checked_by_an_account_without_rights_and_main_is_deployed(
+    deployed_otherwise, bootstrapped
+):
     triggers = deployed_otherwise["google_cloudbuild_trigger.pipeline"]
     check, deploy = triggers["pix-check"], triggers["pix-deploy"]
-    assert check["filename"] == "cloudbuild.checks.yaml"
+    assert check["filename"] == "infra/deploy/cloudbuild.checks.yaml"
     assert check["service_account"] == deployed_otherwise["google_service_account.parts"]["check"]["id"]
     assert check["repository_event_config"][0]["pull_request"][0]["branch"] == "^main$"
     assert "push" not in check["repository_event_config"][0] or not check["repository_event_config"][0]["push"]
@@ -121,7 +135,10 @@ def test_in_staging_proposals_are_checked_by_an_account_without_rights_and_main_
         "cloudbuild.yaml",
         "^main$",
     )
-    assert deploy["service_account"].endswith(f"/serviceAccounts/{CONNECTED['deploy_account']}")
+    account = bootstrapped["google_service_account.deploy"]["account_id"]
+    assert deploy["service_account"].endswith(
+        f"/serviceAccounts/{account}@my-bank-pix-staging.iam.gserviceaccount.com"
+    )
     assert deploy["substitutions"]["_BASE_DIGEST"] == DIGEST
 
 
@@ -130,7 +147,7 @@ def test_in_production_a_tag_is_deployed_once_it_is_approved(terraform, tmp_path
     production = {**CONNECTED, "environment": "production", "promote_from": registry}
     deployed = evaluate(terraform, tmp_path, production)
     (trigger,) = deployed["google_cloudbuild_trigger.pipeline"].values()
-    assert trigger["filename"] == "cloudbuild.production.yaml"
+    assert trigger["filename"] == "infra/deploy/cloudbuild.production.yaml"
     assert trigger["repository_event_config"][0]["push"][0]["tag"] == "^v[0-9].*$"
     assert trigger["approval_config"][0]["approval_required"] is True
     assert trigger["substitutions"]["_FROM_REGISTRY"] == registry
@@ -151,23 +168,105 @@ def test_a_table_has_the_columns_and_layout_of_its_file(deployed, table):
     assert (found["time_partitioning"][0]["field"], found["clustering"]) == (table.partition_field, table.clustering)
 
 
+def _page(deployed: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the charts of the dashboard."""
+    layout = json.loads(deployed["google_monitoring_dashboard.pix"]["dashboard_json"])["mosaicLayout"]
+    return [tile["widget"] for tile in layout["tiles"]]
+
+
+def _queries(deployed: dict[str, Any]) -> list[str]:
+    """Return every text in PromQL."""
+    drawn = [data["timeSeriesQuery"] for widget in _page(deployed) for data in widget["xyChart"]["dataSets"]]
+    return [each["prometheusQuery"] for each in drawn if "prometheusQuery" in each] + [
+        condition["condition_prometheus_query_language"][0]["query"]
+        for policy in deployed["google_monitoring_alert_policy.queries"].values()
+        for condition in policy["conditions"]
+    ]
+
+
 def test_alerts_and_charts_are_of_metrics_that_are_made(deployed):
-    made = {metric["name"] for metric in deployed["google_logging_metric.lines"].values()}
+    made = {metric["name"] for metric in deployed["google_logging_metric.lines"].values()} | {
+        deployed[f"google_logging_metric.{name}"]["name"] for name in ("drift_of_score", "job_outcomes")
+    }
     filters = [
         condition["condition_threshold"][0]["filter"]
         for policy in deployed["google_monitoring_alert_policy.metrics"].values()
         for condition in policy["conditions"]
     ]
-    page = json.loads(deployed["google_monitoring_dashboard.pix"]["dashboard_json"])
-    used = set(re.findall(r"logging\.googleapis\.com/user/([\w/]+)", "".join(filters) + json.dumps(page)))
-    assert used
-    assert used <= made
+    text = "".join(filters) + json.dumps(_page(deployed))
+    assert set(re.findall(r"logging\.googleapis\.com/user/([\w/]+)", text)) == made, "and what is made is looked at"
+
+
+def test_queries_name_what_the_functions_measure_and_labels_that_it_has(deployed):
+    known = {metric.name: metric for metric in METRICS}
+    selectors = [found for text in _queries(deployed) for found in re.findall(r'\{"([\w.]+)"([^}]*)\}', text)]
+    assert selectors
+    for name, matchers in selectors:
+        metric = known[re.sub(r"_(bucket|sum|count)$", "", name)]
+        assert (metric.name != name) == (metric.kind == "histogram"), "a histogram is read by Prometheus's suffixes"
+        assert set(re.findall(r"(\w+)[!=]", matchers)) <= {metric.label}, (name, matchers)
+    for text in _queries(deployed):
+        of = {known[re.sub(r"_(bucket|sum|count)$", "", name)].label for name in re.findall(r'\{"([\w.]+)"', text)}
+        groups = {label for found in re.findall(r"by \(([^)]*)\)", text) for label in found.split(", ")}
+        assert groups <= of | {"job", "le"}, text
+        assert ("le" in groups) == ("histogram_quantile" in text), text
+
+
+def test_what_operators_are_told_to_look_at_has_a_chart(deployed):
+    text = json.dumps(_page(deployed))
+    for needed in (STAGE, QUEUE, BATCH, SCORED, MESSAGES, HISTORY, MODEL):
+        assert f'{{\\"{needed.name}' in text, needed.name
+    for needed in ("cpu", "memory"):
+        assert f"memorystore.googleapis.com/instance/{needed}/maximum_utilization" in text
+
+
+def test_values_of_labels_that_queries_ask_for_are_values_that_the_code_gives(deployed):
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "shared").rglob("*.py"))
+    asked = {
+        value
+        for text in _queries(deployed)
+        for matched in re.findall(r'\w+[!=]~?="?"([\w|]+)"|\w+=~?"([\w|]+)"', text)
+        for value in "".join(matched).split("|")
+    }
+    assert {"total", "answered", "full", "no_history"} <= asked
+    for value in asked:
+        assert f'"{value}"' in code, value
+
+
+def test_a_metric_and_its_labels_are_sent_under_names_that_google_takes():
+    for metric in METRICS:
+        (scope,) = (
+            metrics_data([Series(metric, "a", 1.0 if metric.bounds == () else Distribution([0] * 99))], None, 0)
+            .resource_metrics[0]
+            .scope_metrics
+        )
+        (sent,) = scope.metrics
+        assert sent.name == metric.name
+        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_:./]*", sent.name)
+        assert all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.]*", key) for key in sent.data.data_points[0].attributes)
+        assert set(sent.data.data_points[0].attributes) == ({metric.label} if metric.label else set())
+
+
+def test_before_the_first_model_nobody_is_woken_for_the_lack_of_one(terraform, tmp_path, deployed):
+    paused = evaluate(terraform, tmp_path, {**IMAGES, "schedules_paused": True})
+
+    def asked(of: dict[str, Any]) -> str:
+        policy = of["google_monitoring_alert_policy.queries"]["degraded"]
+        return policy["conditions"][0]["condition_prometheus_query_language"][0]["query"]
+
+    assert "rules_only" in asked(deployed)
+    assert "rules_only" not in asked(paused)
+    assert "no_history" in asked(paused)
+    watches = paused["google_bigquery_data_transfer_config.watches"]
+    assert {name for name, watch in watches.items() if watch["disabled"]} == {"drift", "learning", "swap"}
+    assert not [w for w in deployed["google_bigquery_data_transfer_config.watches"].values() if w["disabled"]]
+    assert all(job["paused"] for job in paused["google_cloud_scheduler_job.jobs"].values())
 
 
 def test_every_alert_reaches_somebody_and_says_what_to_do(deployed):
     policies = [
         policy
-        for kind in ("metrics", "watches")
+        for kind in ("metrics", "queries", "watches")
         for policy in deployed[f"google_monitoring_alert_policy.{kind}"].values()
     ]
     for policy in policies:
@@ -184,7 +283,6 @@ def test_tiles_of_the_dashboard_do_not_overlap(deployed):
 
 def test_a_given_key_encrypts_whatever_can_be_encrypted_with_one(deployed_otherwise):
     for address in (
-        "google_artifact_registry_repository.images",
         "google_bigquery_dataset.pix",
         "google_bigquery_table.tables",
         "google_cloud_run_v2_job.jobs",
@@ -204,6 +302,33 @@ def test_a_given_key_encrypts_whatever_can_be_encrypted_with_one(deployed_otherw
 def test_there_is_a_budget_where_a_billing_account_is_given(deployed, deployed_otherwise):
     assert len(deployed["google_billing_budget.pix"]) == 1
     assert not deployed_otherwise["google_billing_budget.pix"]
+
+
+def test_images_have_a_place_and_the_deployment_may_push_there_and_read_nothing_else_by_it(bootstrapped):
+    images = bootstrapped["google_artifact_registry_repository.images"]
+    assert (images["repository_id"], images["location"]) == ("pix", "southamerica-east1")
+    pushes = bootstrapped["google_artifact_registry_repository_iam_member.deploy"]
+    assert (pushes["role"], pushes["repository"]) == ("roles/artifactregistry.writer", images["name"])
+
+
+def test_a_deployment_can_grant_on_the_project_what_the_configuration_grants_there_and_nothing_else(
+    deployed, bootstrapped
+):
+    grants = [
+        grant
+        for address, instances in deployed.items()
+        if address.startswith("google_project_iam_member.")
+        for grant in ([instances] if "role" in instances else instances.values())
+    ]
+    (condition,) = bootstrapped["google_project_iam_member.deploy_grants"]["condition"]
+    allowed = re.search(r"hasOnly\((.*)\)$", condition["expression"])[1]
+    assert set(json.loads(allowed)) == {grant["role"] for grant in grants}
+
+
+def test_the_role_of_those_who_append_is_the_one_that_the_owner_made(deployed, bootstrapped):
+    role = bootstrapped["google_project_iam_custom_role.append"]["role_id"]
+    granted = {each["role"] for each in deployed["google_bigquery_table_iam_member.append"].values()}
+    assert granted == {f"projects/my-bank-pix-staging/roles/{role}"}
 
 
 def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
@@ -232,7 +357,7 @@ def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
 
 @pytest.mark.parametrize(
     ("lacking", "reason"),
-    [("deploy_account", "needs a deploy_account"), ("builder", "needs a base_digest and a builder")],
+    [("base_digest", "needs a base_digest and a builder"), ("builder", "needs a base_digest and a builder")],
 )
 def test_a_pipeline_without_what_it_needs_is_refused(terraform, tmp_path, lacking, reason):
     given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"]}

@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from tests.infra.configuration import Block, Configuration, arguments, is_blocks, nested, plain, references
+from tests.infra.configuration import PARTS, Block, Configuration, arguments, is_blocks, nested, references
 from tests.infra.provider_schema import Argument, stored
 
 META = {"connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
-PROVIDED = Configuration.read().of("resource", "data", "ephemeral")
+PROVIDED = [block for part in PARTS for block in Configuration.read(part).of("resource", "data", "ephemeral")]
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,9 @@ def schema():
 
 
 def test_the_pinned_versions_are_those_that_the_schema_is_of(schema):
-    (terraform,) = Configuration.read().of("terraform")
-    pinned = arguments(terraform.body["required_providers"][0])
-    assert {plain(each["source"]): plain(each["version"]) for each in pinned.values()} == schema.versions
+    pinned = [Configuration.read(part).sources() for part in PARTS]
+    assert pinned[0] == set(schema.versions.items())
+    assert all(sources <= pinned[0] for sources in pinned)
 
 
 @pytest.mark.parametrize("block", PROVIDED, ids=lambda block: block.address)
@@ -72,9 +72,9 @@ def _fits(value: object, type_: str) -> bool:
     return type_ == "string"
 
 
-def test_every_attribute_that_is_referred_to_exists(schema):
-    configuration = Configuration.read()
-    for block in configuration.blocks:
+@pytest.mark.parametrize("part", PARTS)
+def test_every_attribute_that_is_referred_to_exists(part, schema):
+    for block in Configuration.read(part).blocks:
         for path in references(block.body):
             mode = "data" if path[0] == "data" else "resource"
             type_, attribute = (path[1:2], path[3:4]) if mode == "data" else (path[:1], path[2:3])

@@ -5,80 +5,97 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from tests.infra.configuration import FOLDER, Block, Configuration, arguments, plain, references, texts
+from infra.stage import ROOT
+from shared.contract import tables
+from tests.infra.configuration import FOLDER, PARTS, Block, Configuration, arguments, plain, references, texts
 
-TERRAFORM = Configuration.read()
-APPEND = "google_project_iam_custom_role.append"
+TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
+APPEND = "local.append_role"
 PUBSUB, TRANSFERS, GIVEN = "Pub/Sub's agent", "BigQuery's agent of transfers", "members named by a variable"
 
-# By part: each role with the kind of resource that it is given on.
+# By part: each role with the resource that it is given on.
 ALLOWED = {
     "check": {"roles/logging.logWriter on project"},
     "drift": {
-        "roles/bigquery.dataViewer on bigquery_dataset",
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
-        "roles/storage.objectUser on storage_bucket",
-        "roles/storage.objectViewer on storage_bucket",
-        f"{APPEND} on bigquery_table",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectViewer on storage_bucket models",
+        f"{APPEND} on bigquery_table model_ledger",
     },
     "label": {
-        "roles/bigquery.dataViewer on bigquery_table",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
-        "roles/monitoring.metricWriter on project",
-        "roles/secretmanager.secretAccessor on secret_manager_secret",
-        f"{APPEND} on bigquery_table",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/telemetry.metricsWriter on project",
+        f"{APPEND} on bigquery_table feedback",
+        f"{APPEND} on bigquery_table quarantine",
     },
     "mlflow": {
-        "roles/secretmanager.secretAccessor on secret_manager_secret",
-        "roles/storage.objectViewer on storage_bucket",
+        "roles/secretmanager.secretAccessor on secret_manager_secret mlflow_password",
+        "roles/storage.objectViewer on storage_bucket mlflow",
     },
     "operate": {
-        "roles/bigquery.dataEditor on bigquery_table",
-        "roles/bigquery.dataViewer on bigquery_dataset",
+        "roles/bigquery.dataEditor on bigquery_table feedback",
+        "roles/bigquery.dataEditor on bigquery_table score_events",
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
-        "roles/pubsub.publisher on pubsub_topic",
-        "roles/pubsub.subscriber on pubsub_subscription",
-        "roles/run.invoker on cloud_run_v2_service",
-        "roles/secretmanager.secretAccessor on secret_manager_secret",
-        "roles/storage.objectUser on storage_bucket",
-        f"{APPEND} on bigquery_table",
+        "roles/pubsub.publisher on pubsub_topic topics",
+        "roles/pubsub.subscriber on pubsub_subscription dead",
+        "roles/run.invoker on cloud_run_v2_service mlflow",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table model_ledger",
     },
-    "push": {"roles/run.invoker on cloud_run_v2_service"},
+    "push": {"roles/run.invoker on cloud_run_v2_service functions"},
     "retire": {
-        "roles/bigquery.dataViewer on bigquery_dataset",
+        "roles/bigquery.dataViewer on bigquery_table model_ledger",
         "roles/bigquery.jobUser on project",
-        "roles/storage.objectUser on storage_bucket",
-        f"{APPEND} on bigquery_table",
+        "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table model_ledger",
     },
     "retrain": {
-        "roles/bigquery.dataViewer on bigquery_dataset",
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
-        "roles/run.invoker on cloud_run_v2_service",
-        "roles/storage.objectUser on storage_bucket",
-        f"{APPEND} on bigquery_table",
+        "roles/run.invoker on cloud_run_v2_service mlflow",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectUser on storage_bucket mlflow",
+        "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table model_ledger",
     },
-    "schedule": {"roles/run.invoker on cloud_run_v2_job"},
+    "schedule": {"roles/run.invoker on cloud_run_v2_job jobs"},
     "score": {
-        "roles/monitoring.metricWriter on project",
-        "roles/secretmanager.secretAccessor on secret_manager_secret",
-        "roles/storage.objectViewer on storage_bucket",
-        f"{APPEND} on bigquery_table",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/storage.objectViewer on storage_bucket models",
+        "roles/telemetry.metricsWriter on project",
+        f"{APPEND} on bigquery_table quarantine",
+        f"{APPEND} on bigquery_table score_events",
     },
-    "watch": {"roles/bigquery.dataViewer on bigquery_dataset", "roles/bigquery.jobUser on project"},
-    PUBSUB: {
-        "roles/iam.serviceAccountTokenCreator on service_account",
-        "roles/pubsub.publisher on pubsub_topic",
-        "roles/pubsub.subscriber on pubsub_subscription",
-    },
-    TRANSFERS: {"roles/iam.serviceAccountTokenCreator on service_account"},
-    GIVEN: {
-        "roles/artifactregistry.reader on artifact_registry_repository",
-        "roles/bigquery.dataViewer on bigquery_dataset",
+    "watch": {
+        "roles/bigquery.dataViewer on bigquery_table model_ledger",
+        "roles/bigquery.dataViewer on bigquery_table quarantine",
+        "roles/bigquery.dataViewer on bigquery_table quarantined",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
-        "roles/pubsub.publisher on pubsub_topic",
-        "roles/run.invoker on cloud_run_v2_service",
+    },
+    PUBSUB: {
+        "roles/iam.serviceAccountTokenCreator on service_account push",
+        "roles/pubsub.publisher on pubsub_topic dead",
+        "roles/pubsub.subscriber on pubsub_subscription push",
+    },
+    TRANSFERS: {"roles/iam.serviceAccountTokenCreator on service_account watch"},
+    GIVEN: {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic topics",
+        "roles/run.invoker on cloud_run_v2_service mlflow",
     },
 }
+# The argument that says on what a role is given; on the project where there is none.
+PLACES = ("bucket", "name", "secret_id", "service_account_id", "subscription", "table_id", "topic", "dataset_id")
 GRANTS = [block for block in TERRAFORM.of("resource") if block.labels[0].endswith("_iam_member")]
 
 
@@ -90,7 +107,20 @@ def _granted(block: Block) -> Iterator[tuple[str, str]]:
         role = plain(block.body["role"])
         if role.startswith("${each.value"):
             role = plain(value["role"] if isinstance(value, dict) else value)
-        yield member, f"{role.removeprefix('${').removesuffix('.name}').removesuffix('}')} on {kind}"
+        yield member, f"{role.removeprefix('${').removesuffix('}')} on {kind}{_place(block, key, value)}"
+
+
+def _place(block: Block, instance: str, value: Any) -> str:
+    """Return what a role is given on: by its key what has a name of its own in the code, else by the resource."""
+    text = next((plain(block.body[name]) for name in PLACES if name in block.body), None)
+    if text is None:
+        return ""
+    name, index = re.fullmatch(r"\$\{google_\w+\.(\w+)(?:\[([^\]]+)\])?\.\w+\}", text).groups()
+    if index is None or name not in ("buckets", "parts", "secrets", "tables", "views"):
+        return f" {name}"
+    if index == "each.key":
+        return f" {instance}"
+    return f" {plain(value[index.rpartition('.')[2]]) if index.startswith('each.value.') else plain(index)}"
 
 
 def _instances(for_each: Any) -> list[tuple[str, Any]]:
@@ -154,14 +184,139 @@ def test_nothing_is_public():
 
 
 def test_no_grant_replaces_what_others_have_granted_and_no_key_of_an_account_is_made():
-    types = {block.labels[0] for block in TERRAFORM.of("resource")}
+    types = {block.labels[0] for part in PARTS for block in Configuration.read(part).of("resource")}
     assert not [type_ for type_ in types if type_.endswith(("_iam_policy", "_iam_binding"))]
     assert "google_service_account_key" not in types
 
 
 def test_on_the_project_are_only_roles_that_cannot_be_given_anywhere_smaller():
     roles = {plain(block.body["role"]) for block in TERRAFORM.resources("google_project_iam_member")}
-    assert roles == {"roles/bigquery.jobUser", "roles/logging.logWriter", "roles/monitoring.metricWriter"}
+    assert roles == {"roles/bigquery.jobUser", "roles/logging.logWriter", "roles/telemetry.metricsWriter"}
+
+
+def test_whom_mlflow_lets_in_may_read_or_write_its_artifacts_if_it_runs_trainings():
+    """MLflow's clients store artifacts themselves, so who trains has a right on their bucket, and nobody else."""
+    writes = {
+        part for part, granted in ALLOWED.items() if "roles/storage.objectUser on storage_bucket mlflow" in granted
+    }
+    trains = {
+        name
+        for name, job in arguments(TERRAFORM.local("jobs")).items()
+        if isinstance(job, dict) and plain(job["arguments"][1]) == "jobs.retrain"
+    }
+    assert writes == trains
+
+
+def test_a_watch_may_read_what_it_asks_of_and_no_other_table():
+    asked = {
+        name
+        for watch in arguments(TERRAFORM.local("watches")).values()
+        if isinstance(watch, dict)
+        for name in re.findall(r"`\$\{local\.dataset\}\.(\w+)`", watch["query"])
+    }
+    behind = {
+        name
+        for view in tables.views("p", "d", 1.0)
+        if view.name in asked
+        for name in re.findall(r"`p\.d\.(\w+)`", view.sql)
+    }
+    assert {f"roles/bigquery.dataViewer on bigquery_table {name}" for name in asked | behind} == ALLOWED["watch"] - {
+        "roles/bigquery.jobUser on project"
+    }
+
+
+# What makes each role of the deployment necessary: kinds of resources that Terraform makes, and calls of the scripts.
+NEEDED = {
+    "roles/bigquery.admin": r"google_bigquery_|infra\.migrate|infra\.smoke",
+    "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds describe",
+    "roles/cloudbuild.connectionViewer": r"google_cloudbuild_trigger",
+    "roles/cloudscheduler.admin": r"google_cloud_scheduler_",
+    "roles/cloudsql.admin": r"google_sql_",
+    "roles/compute.networkAdmin": r"google_compute_(network|subnetwork|global_address)|google_service_networking_",
+    "roles/compute.securityAdmin": r"google_compute_firewall",
+    "roles/iam.serviceAccountAdmin": r"google_service_account",
+    "roles/iam.serviceAccountUser": r"google_cloud_run_v2_(job|service)$|google_cloud_scheduler_",
+    "roles/logging.configWriter": r"google_logging_metric",
+    "roles/logging.logWriter": r"CLOUD_LOGGING_ONLY",
+    "roles/memorystore.admin": r"google_memorystore_",
+    "roles/monitoring.editor": r"google_monitoring_",
+    "roles/networkconnectivity.consumerNetworkAdmin": r"google_network_connectivity_",
+    "roles/ondemandscanning.admin": r"gcloud artifacts docker images (scan|list-vulnerabilities)",
+    "roles/pubsub.admin": r"google_pubsub_|infra\.smoke",
+    "roles/run.admin": r"google_cloud_run_v2_|gcloud run ",
+    "roles/secretmanager.admin": r"google_secret_manager_",
+    "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
+    "roles/storage.admin": r"google_storage_|gcloud storage |storage\.googleapis\.com|backend gcs",
+}
+# What is granted elsewhere in bootstrap: on the project with a condition, on the registry, on the billing account.
+ELSEWHERE = (
+    r"google_project_iam_(member|audit_config)|data google_project|google_billing_budget|random_password"
+    r"|gcloud artifacts docker images describe|docker push|crane copy|gcloud auth print-access-token"
+)
+
+
+def _done() -> set[str]:
+    """Return what a deployment does: kinds of resources that it makes, and what its scripts call in the cloud."""
+    made = {block.labels[0] for block in TERRAFORM.of("resource", "ephemeral")}
+    read = {f"data {block.labels[0]}" for block in TERRAFORM.of("data")}
+    scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "deploy").glob("*.sh"))
+    called = re.findall(
+        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane copy|-m infra\.\w+)", re.sub(r"#.*", "", scripts)
+    )
+    return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
+
+
+def test_the_deployment_has_a_role_for_all_that_it_does_and_none_for_what_it_does_not():
+    granted = set(arguments(BOOTSTRAP.local("deploy_roles")))
+    assert {plain(role) for role in granted} == set(NEEDED)
+    done = _done()
+    assert not [role for role, why in NEEDED.items() if not any(re.search(why, each) for each in done)]
+    unmet = [each for each in done if not any(re.search(why, each) for why in (*NEEDED.values(), ELSEWHERE))]
+    assert not unmet
+
+
+def test_the_deployment_is_neither_owner_nor_editor_and_cannot_change_roles_or_apis():
+    granted = {plain(role) for role in arguments(BOOTSTRAP.local("deploy_roles"))}
+    assert not granted & {
+        "roles/owner",
+        "roles/editor",
+        "roles/iam.roleAdmin",
+        "roles/serviceusage.serviceUsageAdmin",
+    }
+    assert not [role for role in granted if role.startswith("roles/resourcemanager.")]
+    made = {block.labels[0] for block in TERRAFORM.of("resource")}
+    assert not made & {"google_project_iam_custom_role", "google_project_service"}
+
+
+# Which API makes which kind of resource.
+API_OF = {
+    "bigquery_": "bigquery",
+    "bigquery_data_transfer": "bigquerydatatransfer",
+    "billing_budget": "billingbudgets",
+    "cloud_run_": "run",
+    "cloud_scheduler_": "cloudscheduler",
+    "cloudbuild_": "cloudbuild",
+    "compute_": "compute",
+    "logging_": "logging",
+    "memorystore_": "memorystore",
+    "monitoring_": "monitoring",
+    "network_connectivity_": "networkconnectivity",
+    "pubsub_": "pubsub",
+    "secret_manager_": "secretmanager",
+    "service_account": "iam",
+    "service_networking_": "servicenetworking",
+    "sql_": "sqladmin",
+    "storage_": "storage",
+}
+
+
+def test_every_api_that_a_resource_is_made_by_is_on():
+    on = set(re.findall(r'"([a-z]+)\.googleapis\.com"', str(BOOTSTRAP.resource("google_project_service", "apis"))))
+    assert {"cloudresourcemanager", "iam", "serviceusage", "telemetry", "ondemandscanning"} <= on
+    for block in TERRAFORM.of("resource"):
+        kind = block.labels[0].removeprefix("google_")
+        if not kind.startswith(("random", "project_iam")):
+            assert API_OF[max((prefix for prefix in API_OF if kind.startswith(prefix)), key=len)] in on, kind
 
 
 def test_no_secret_that_protects_anything_is_in_the_state():
@@ -173,7 +328,7 @@ def test_no_secret_that_protects_anything_is_in_the_state():
 
 
 def test_every_exception_from_checkov_says_why():
-    lines = [line for path in FOLDER.glob("*.tf") for line in path.read_text("utf-8").splitlines()]
+    lines = [line for path in FOLDER.rglob("*.tf") for line in path.read_text("utf-8").splitlines()]
     skips = [line for line in lines if "checkov:skip" in line]
     assert skips
     for line in skips:

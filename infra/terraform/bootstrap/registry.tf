@@ -1,8 +1,5 @@
-# Images of functions and jobs. The pipeline pushes them to staging, and copies them from there to production.
-
-locals {
-  registry = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.images.repository_id}"
-}
+# Images of functions and jobs: there has to be a place for them before anything can be made of them. The pipeline pushes
+# them to staging, and copies them from there to production.
 
 resource "google_artifact_registry_repository" "images" {
   repository_id          = "pix"
@@ -41,4 +38,11 @@ resource "google_artifact_registry_repository_iam_member" "readers" {
   location   = var.region
   role       = "roles/artifactregistry.reader"
   member     = each.key
+}
+
+resource "google_artifact_registry_repository_iam_member" "deploy" {
+  repository = google_artifact_registry_repository.images.name
+  location   = var.region
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.deploy.member
 }

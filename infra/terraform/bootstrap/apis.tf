@@ -1,0 +1,33 @@
+# What Google's services are asked by. The three that Terraform itself works through are on before (infra/README.md).
+
+resource "google_project_service" "apis" {
+  for_each = toset([
+    "artifactregistry.googleapis.com",
+    "bigquery.googleapis.com",
+    "bigquerydatatransfer.googleapis.com",
+    "bigquerystorage.googleapis.com",
+    "billingbudgets.googleapis.com",
+    "cloudbuild.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
+    "cloudscheduler.googleapis.com",
+    "compute.googleapis.com",
+    "containerscanning.googleapis.com",
+    "iam.googleapis.com",
+    "logging.googleapis.com",
+    "memorystore.googleapis.com",
+    "monitoring.googleapis.com",
+    "networkconnectivity.googleapis.com",
+    "ondemandscanning.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+    "secretmanager.googleapis.com",
+    "servicenetworking.googleapis.com",
+    "sqladmin.googleapis.com",
+    "serviceusage.googleapis.com",
+    "storage.googleapis.com",
+    "telemetry.googleapis.com",
+  ])
+
+  service            = each.key
+  disable_on_destroy = false # others in the project may use it
+}
