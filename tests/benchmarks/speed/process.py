@@ -31,6 +31,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(_cpu_ticks(each) for each in group(pid)) / _TICKS
 
 
+def aside_seconds(pid: int) -> float:
+    """Return the processor time that a process and those below it took outside of their first threads."""
+    threads = (task for each in group(pid) for task in Path(f"/proc/{each}/task").iterdir() if task.name != str(each))
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
+
+
 def resident_mb(pid: int) -> float:
     """Return the memory of a process and those below it in MB; what a fork shares with its parent counts once."""
     first, *others = sorted((_memory(each) for each in group(pid)), reverse=True, key=lambda kb: kb["Rss"])

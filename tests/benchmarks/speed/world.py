@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +21,8 @@ from unittest.mock import patch
 
 import msgspec
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage
+from google.cloud import bigquery, storage
+from redis import Redis
 
 from infra.local.bigquery import BigQueryServer
 from infra.local.ports import LOOPBACK, free_port
@@ -30,6 +32,7 @@ from infra.migrate import make
 from infra.stage import stage
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey_load import ValkeyLoad
+from shared.adapters.valkey_wire import SEQUENCE_KEY
 from shared.contract import tables
 from shared.scoring.bundle import POINTER, Pointer, path
 from shared.settings import LOCAL_HMAC_KEY, Settings
@@ -40,6 +43,7 @@ from tests.benchmarks.speed.stub import Counts
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = "pix-bench"
 _BIN = Path(sys.executable).parent
+_SCORED = "scored."
 
 
 class NotAnswered(Exception):
@@ -51,8 +55,16 @@ class Server:
     """A server under load: its port, its process, and seconds from its start to its first answer."""
 
     port: int
-    pid: int
+    child: ChildProcess
     first_answer_s: float
+
+    def scored(self) -> dict[str, int]:
+        """Return how many transactions the log says were scored, by step of the ladder; all, once it has ended."""
+        counted: Counter[str] = Counter()
+        for line in self.child.output().splitlines():
+            if '"message":"served"' in line:
+                counted.update({name: n for name, n in json.loads(line).items() if name.startswith(_SCORED)})
+        return {name.removeprefix(_SCORED): int(n) for name, n in counted.items()}
 
 
 class World:
@@ -114,18 +126,26 @@ class World:
             load.open()
         return server.url
 
+    def counted(self, store: str) -> int:
+        """Return how many transactions the history in a store has counted."""
+        with closing(Redis.from_url(store)) as client:
+            return int(client.get(SEQUENCE_KEY) or 0)
+
     def bqemulator(self) -> str:
         """Start bqemulator with the tables and return its gRPC address."""
-        from google.cloud import bigquery
-
         server = BigQueryServer(free_port(), free_port())
         child = server.child(state=self.home / "bigquery", objects=self.home / "objects", project=PROJECT)
         child.argv = pinned(LOAD_CORE, child.argv)
         self._supervisor.start(child, timeout=60)
         with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": server.rest_url}):
-            client = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
-            make(client, "pix", tables.tables())
+            self._bigquery = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
+            make(self._bigquery, "pix", tables.tables())
         return server.grpc_endpoint
+
+    def rows(self) -> int:
+        """Return how many rows bqemulator holds."""
+        (row,) = self._bigquery.query("SELECT COUNT(*) AS n FROM pix.score_events").result()
+        return int(row.n)
 
     def counts(self) -> Counts:
         """Return what the stub has acknowledged."""
@@ -133,23 +153,18 @@ class World:
             return msgspec.json.decode(answer.read(), type=Counts)
 
     @contextmanager
-    def function(self, state: str = "memory://", write: str = "", first: bytes = b"") -> Iterator[Server]:
+    def function(self, first: bytes, **settings: str | int) -> Iterator[Server]:
         """Run the score function as the buildpack does, and have it answer the request `first`.
 
-        Staged folder, byte code compiled, then `functions-framework` with its options in the environment.
+        Staged folder, byte code compiled, then `functions-framework` with its options in the environment. Settings
+        are the defaults but for those given.
         """
         folder = stage("score", self.home / "source")
         compileall.compile_dir(folder, quiet=1)
-        settings = Settings(
-            project=PROJECT,
-            hmac_key=LOCAL_HMAC_KEY,
-            state=state,
-            state_call_seconds=5.0,
-            ahead_seconds=366 * 86_400.0,
-            bigquery_storage_emulator_host=write or self.stub,
-        )
+        own = Settings(PROJECT, hmac_key=LOCAL_HMAC_KEY, bigquery_storage_emulator_host=self.stub)
         address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}", "FUNCTION_TARGET": "score"}
-        with self.server("score", ["functions-framework"], {**settings.to_env(), **address}, folder, first) as server:
+        env = {**replace(own, **settings).to_env(), **address}  # type: ignore[arg-type]
+        with self.server("score", ["functions-framework"], env, folder, first) as server:
             yield server
 
     @contextmanager
@@ -166,7 +181,7 @@ class World:
         child.start()
         try:
             _first_answer(port, first, started + patience, child)
-            yield Server(port, child.pid, time.perf_counter() - started)
+            yield Server(port, child, time.perf_counter() - started)
         finally:
             child.stop()
 
