@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
@@ -10,6 +11,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.infra.configuration import Configuration, arguments, plain
+from tests.infra.test_rights import ALLOWED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra"
@@ -38,7 +42,7 @@ def test_a_command_is_there_and_takes_its_options(module: str, arguments: str) -
 
 
 def test_every_job_that_a_person_starts_is_told_about() -> None:
-    assert {"jobs.promote", "jobs.redrive", "jobs.replay", "jobs.retrain", "jobs.rollback"} <= OPERATED
+    assert {"jobs.promote", "jobs.redrive", "jobs.replay", "jobs.rollback", "jobs.skew"} <= OPERATED
     assert len(COMMANDS) >= 12
 
 
@@ -55,23 +59,66 @@ def test_an_output_is_there(name: str) -> None:
 def test_variables_of_terraform_are_there() -> None:
     named = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", TEXT)
     columns = (ROOT / "shared/contract/bigquery/score_events.json").read_text("utf-8")
+    results = (ROOT / "jobs/auditing.py").read_text("utf-8")
     unknown = [
         name
         for name in named
-        if f'variable "{name}"' not in TERRAFORM and f'"name": "{name}"' not in columns and name != "score_events"
+        if f'variable "{name}"' not in TERRAFORM
+        and f'"{name}":' not in results
+        and f'"name": "{name}"' not in columns
+        and name != "score_events"
     ]
     assert unknown == []
     assert {"hmac_key_version", "publishers", "schedules_paused"} - set(named) <= {"publishers"}
 
 
-@pytest.mark.parametrize("target", re.findall(r"-target=([\w.]+)", TEXT))
-def test_what_is_applied_alone_is_a_resource(target: str) -> None:
-    kind, name = target.split(".")
-    assert f'resource "{kind}" "{name}"' in TERRAFORM
+def test_nobody_is_told_to_apply_by_hand_what_the_pipeline_applies() -> None:
+    folders = re.findall(r"terraform -chdir=(\S+) apply", TEXT)
+    assert folders == ["infra/terraform/bootstrap"]
+    given = re.findall(r"-var=[\"']?(\w+)=", TEXT) + re.findall(r"-var='(\w+)=", TEXT)
+    known = (FOLDER / "terraform" / "bootstrap" / "variables.tf").read_text("utf-8")
+    assert {"environment", "image_readers", "project_id"} == set(given)
+    assert all(f'variable "{name}"' in known for name in given)
+
+
+@pytest.mark.parametrize(
+    "command", re.findall(r"gcloud run (?:jobs|services)[^`]*|gcloud builds (?:submit|triggers)[^`]*", TEXT)
+)
+def test_a_command_that_reaches_a_region_names_it_and_the_project(command: str) -> None:
+    command = re.split(r"\n(?! *-)", command)[0]
+    assert '--project="$PROJECT"' in command
+    assert '--region="$REGION"' in command
+
+
+def test_a_training_by_hand_runs_in_the_job_that_may_store_what_it_makes() -> None:
+    job, given = re.search(r"gcloud run jobs execute pix-(\w+)[^`]*?--args=-m,(jobs\.retrain[\w,-]*)`", TEXT).groups()
+    module, *rest = given.split(",")
+    importlib.import_module(module)._parser().parse_args(rest)
+    assert "roles/storage.objectUser on storage_bucket mlflow" in ALLOWED[job]
+
+
+def test_a_first_deployment_runs_as_the_account_that_bootstrap_makes() -> None:
+    bootstrap = Configuration.read("bootstrap")
+    account = plain(bootstrap.resource("google_service_account", "deploy")["account_id"])
+    assert f"serviceAccounts/{account}@$PROJECT.iam.gserviceaccount.com" in TEXT
+
+
+def test_apis_and_agents_that_terraform_cannot_wait_for_are_there_before_it() -> None:
+    apis = str(Configuration.read("bootstrap").resource("google_project_service", "apis")["for_each"])
+    by_hand = re.findall(
+        r"\w+\.googleapis\.com", TEXT.partition("gcloud services enable")[2].partition("--project")[0]
+    )
+    assert {"cloudresourcemanager.googleapis.com", "iam.googleapis.com", "serviceusage.googleapis.com"} == set(
+        by_hand
+    )
+    assert all(f'"{api}"' in apis for api in by_hand)
+    made = re.search(r"for api in ([\w ]+); do gcloud beta services identity create", TEXT)[1].split()
+    agents = arguments(Configuration.read().local("agents")).values()
+    assert {f"gcp-sa-{api}" for api in made} == {re.search(r"gcp-sa-\w+", str(agent))[0] for agent in agents}
 
 
 def test_every_alert_is_told_about_by_its_title_and_no_other() -> None:
-    files = (FOLDER / "terraform" / name for name in ("monitoring.tf", "watch.tf"))
+    files = (FOLDER / "terraform" / name for name in ("measured.tf", "monitoring.tf", "watch.tf"))
     titles = {
         title for path in files for title in re.findall(r'^ +title +(?:=) "([^"]+)"', path.read_text(), re.MULTILINE)
     }
