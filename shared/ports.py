@@ -19,10 +19,14 @@ from shared.metrics import Series
 
 
 class Claim(NamedTuple):
-    """Who decides about a transaction first: the model that serves then, and when (microseconds)."""
+    """Who decides about a transaction first: the model that serves then, and when (microseconds).
+
+    `key_version` is that of the HMAC key behind the pseudonyms: under another, the same message names other accounts.
+    """
 
     model_version: str | None
     scored_at: int
+    key_version: int = 1
 
 
 UNCOUNTED = -1
@@ -36,12 +40,14 @@ class Observations(NamedTuple):
 
     `reads` is float32 [n, shared.features.history.READ_WIDTH]. `sequence` is int64 [n], the place of each transaction
     in the order in which history saw them, UNCOUNTED or STORED. `claims` holds the first claim of each transaction:
-    its own, unless it has been seen before.
+    its own, unless it has been seen before. `taken` [n] marks those whose id was claimed by another message, as
+    `shared.features.columns.Columns.prints` tells them apart under the same key.
     """
 
     reads: NDArray[np.float32]
     sequence: NDArray[np.int64]
     claims: list[Claim]
+    taken: NDArray[np.bool_]
 
 
 class History(Protocol):

@@ -128,15 +128,16 @@ local function count_event(keys, at, facts)
   return pack(READS.format, unpack(reads))
 end
 
--- claim seconds, record seconds, scored_at, model version, keys, facts, then the EndToEndId of each event.
--- Return the claim of each: the own one, or the first there was. An empty store claims, but reads and counts nothing:
--- what it has lost would look like accounts that never did anything.
+-- claim seconds, record seconds, scored_at and key version, model version, prints, keys, facts, then the EndToEndId of
+-- each event. Return the claim of each: the own one, or the first there was, which may be of another message.
+-- An empty store claims, but reads and counts nothing: what it has lost would look like accounts that never did
+-- anything.
 local function observe()
-  local claim_seconds, record_seconds, scored_at, version, keys, facts = unpack(ARGV, 2, 7)
+  local claim_seconds, record_seconds, head, version, prints, keys, facts = unpack(ARGV, 2, 8)
   local before = sequence()
   local counted, claims, replies = before, {}, {}
-  for i = 1, #ARGV - 7 do
-    local name = PREFIX .. 'e' .. ARGV[7 + i]
+  for i = 1, #ARGV - 8 do
+    local name = PREFIX .. 'e' .. ARGV[8 + i]
     local claim = claims[name] or call('GET', name)
     if not claim then
       local place, reads = -1, NO_READS
@@ -145,7 +146,7 @@ local function observe()
         counted = counted + 1
         place, reads = counted, count_event(keys, (i - 1) * 40, own_facts)
       end
-      claim = pack('<d', place) .. scored_at .. reads .. version
+      claim = pack('<d', place) .. head .. string.sub(prints, 8 * i - 7, 8 * i) .. reads .. version
     end
     claims[name], replies[i] = claim, claim
   end

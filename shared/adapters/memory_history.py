@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
+from shared.features.columns import Columns
 from shared.features.history import READ_WIDTH, MemoryHistory, Report
 from shared.features.verdicts import SaidLog
 from shared.ports import Claim, Observations, Statement
@@ -16,6 +18,15 @@ from shared.ports import Claim, Observations, Statement
 CLAIMS = 30_000
 """Transactions whose first reads are remembered, in 0.6 kB each: the eleven minutes between two deliveries (see
 `shared.settings.CLAIM_SECONDS`) of 45 a second."""
+
+
+class _Remembered(NamedTuple):
+    """What is known of a transaction since it was first seen."""
+
+    reads: NDArray[np.float32]
+    sequence: int
+    print: np.uint64
+    claim: Claim
 
 
 class MemoryHistoryAdapter:
@@ -28,6 +39,7 @@ class MemoryHistoryAdapter:
         self._claims: list[Claim | None] = [None] * claims
         self._reads = np.empty((claims, READ_WIDTH), dtype=np.float32)
         self._sequence = np.empty(claims, dtype=np.int64)
+        self._prints = np.empty(claims, dtype=np.uint64)
         self._next = 0
         self._said = SaidLog()
 
@@ -46,6 +58,7 @@ class MemoryHistoryAdapter:
             np.concatenate([np.empty((0, READ_WIDTH), dtype=np.float32), *(part.reads for part in parts)]),
             np.concatenate([np.empty(0, dtype=np.int64), *(part.sequence for part in parts)]),
             [each for part in parts for each in part.claims],
+            np.concatenate([np.empty(0, dtype=bool), *(part.taken for part in parts)]),
         )
 
     async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
@@ -57,38 +70,45 @@ class MemoryHistoryAdapter:
 
     def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Observe at most as many events as claims are kept."""
-        first: dict[str, Event] = {}
-        for event in events:
+        first: dict[str, int] = {}
+        for place, event in enumerate(events):
             if event.end_to_end_id not in self._slots:
-                first.setdefault(event.end_to_end_id, event)
+                first.setdefault(event.end_to_end_id, place)
+        columns = Columns.of(events)
         if len(first) == len(events):
-            reads, sequence = self._count(events, claim)
-            return Observations(reads, sequence, [claim] * len(events))
-        return self._merged(events, first, claim)
+            reads, sequence = self._count(events, columns, claim)
+            return Observations(reads, sequence, [claim] * len(events), np.zeros(len(events), dtype=bool))
+        return self._merged(events, columns, first, claim)
 
-    def _merged(self, events: Sequence[Event], first: dict[str, Event], claim: Claim) -> Observations:
+    def _merged(self, events: Sequence[Event], columns: Columns, first: dict[str, int], claim: Claim) -> Observations:
         """Observe events of which some were seen before; what was known of those is looked up before it may go."""
         known = {id_: self._remembered(id_) for event in events if (id_ := event.end_to_end_id) not in first}
-        reads, sequence = self._count(list(first.values()), claim)
-        known.update((id_, (reads[i], int(sequence[i]), claim)) for i, id_ in enumerate(first))
+        places, prints = np.array(list(first.values()), dtype=np.int64), columns.prints()
+        reads, sequence = self._count([events[place] for place in first.values()], columns[places], claim)
+        seen = zip(reads, sequence.tolist(), prints[places], strict=True)
+        known.update((id_, _Remembered(*each, claim)) for id_, each in zip(first, seen, strict=True))
         found = [known[event.end_to_end_id] for event in events]
+        same_key = [each.claim.key_version == claim.key_version for each in found]
         return Observations(
-            np.stack([reads for reads, _, _ in found]),
-            np.array([sequence for _, sequence, _ in found], dtype=np.int64),
-            [claim for _, _, claim in found],
+            np.stack([each.reads for each in found]),
+            np.array([each.sequence for each in found], dtype=np.int64),
+            [each.claim for each in found],
+            (np.array([each.print for each in found], dtype=np.uint64) != prints) & np.array(same_key),
         )
 
-    def _remembered(self, end_to_end_id: str) -> tuple[NDArray[np.float32], int, Claim]:
+    def _remembered(self, end_to_end_id: str) -> _Remembered:
         slot = self._slots[end_to_end_id]
         claim = self._claims[slot]
         assert claim is not None
-        return self._reads[slot].copy(), int(self._sequence[slot]), claim
+        return _Remembered(self._reads[slot].copy(), int(self._sequence[slot]), self._prints[slot], claim)
 
-    def _count(self, events: Sequence[Event], claim: Claim) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        reads, sequence = self.history.observe(events)
+    def _count(
+        self, events: Sequence[Event], columns: Columns, claim: Claim
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        reads, sequence = self.history.observe(columns)
         slots = (self._next + np.arange(len(events))) % len(self._ids)
         self._next = (self._next + len(events)) % len(self._ids)
-        self._reads[slots], self._sequence[slots] = reads, sequence
+        self._reads[slots], self._sequence[slots], self._prints[slots] = reads, sequence, columns.prints()
         for slot, event in zip(slots.tolist(), events, strict=True):
             self._remember(slot, event.end_to_end_id, claim)
         return reads, sequence

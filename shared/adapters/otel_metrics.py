@@ -2,7 +2,7 @@
 
 Endpoint and everything else are what OpenTelemetry's standard variables say (OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS,
 _TIMEOUT, _CERTIFICATE; OTEL_RESOURCE_ATTRIBUTES). Google's endpoint takes the default credentials of the service
-account (role monitoring.metricWriter), and wants cloud.region among the attributes. The SDK's own reader is not used:
+account (role telemetry.metricsWriter), and wants cloud.region among the attributes. The SDK's own reader is not used:
 it exports in a thread of its own, which does not run while a function has no processor.
 """
 

@@ -76,10 +76,10 @@ class ValkeyHistory:
     async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Read history before each event, then count it, in order and once for each EndToEndId."""
         if not events:
-            return Observations(np.empty((0, READ_WIDTH), dtype=np.float32), np.empty(0, dtype=np.int64), [])
-        return observations(
-            await self._call(observe_arguments(events, claim, self._claim_seconds, self._record_seconds))
-        )
+            none = np.empty(0, dtype=np.int64)
+            return Observations(np.empty((0, READ_WIDTH), dtype=np.float32), none, [], none.astype(bool))
+        answer = await self._call(observe_arguments(events, claim, self._claim_seconds, self._record_seconds))
+        return observations(answer, events, claim)
 
     async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
         """Count each verdict, or take back what it overrides; return after how many transactions that was."""

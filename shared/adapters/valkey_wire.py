@@ -23,8 +23,18 @@ Argument = bytes | str | int
 SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
 """The key by which the script is called; its hash tag, which all keys share, changes with the layout of records."""
 
-CLAIM = np.dtype([("sequence", "<f8"), ("scored_at", "<i8"), ("reads", "<f4", (READ_WIDTH,))])
+CLAIM = np.dtype(
+    [
+        ("sequence", "<f8"),
+        ("scored_at", "<i8"),
+        ("key_version", "<u4"),
+        ("print", "<u8"),
+        ("reads", "<f4", (READ_WIDTH,)),
+    ]
+)
 """What a claim begins with; the model version follows."""
+_NO_KEY = 0
+"""The version of the key in a claim that is not compared with later messages."""
 NEVER = UNCOUNTED
 """The sequence of what was not counted."""
 _HEARD = struct.Struct("<cdd")
@@ -35,25 +45,30 @@ def observe_arguments(
     events: Sequence[Event], claim: Claim, claim_seconds: int, record_seconds: int
 ) -> list[Argument]:
     """Return the arguments of `observe`."""
-    facts = Facts.of_events(Columns.of(events))
+    columns = Columns.of(events)
+    facts = Facts.of_events(columns)
     keys = np.stack((facts.payer, facts.payee, facts.pair, facts.handset, facts.device), axis=1)
     numbers = np.concatenate((facts.at[:, None], facts.weights, facts.marks), axis=1)
     return [
         *("observe", claim_seconds, record_seconds),
-        *(struct.pack("<q", claim.scored_at), claim.model_version or ""),
-        *(keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
+        *(struct.pack("<qI", claim.scored_at, claim.key_version), claim.model_version or ""),
+        *(columns.prints().astype("<u8").tobytes(), keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
         *(event.end_to_end_id for event in events),
     ]
 
 
-def observations(claims: Sequence[bytes]) -> Observations:
-    """Return what `observe` answers."""
+def observations(claims: Sequence[bytes], events: Sequence[Event], own: Claim) -> Observations:
+    """Return what `observe` answers about events."""
     head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
     versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
     return Observations(
         head["reads"].astype(np.float32),
         head["sequence"].astype(np.int64),
-        [Claim(*each) for each in zip(versions, head["scored_at"].tolist(), strict=True)],
+        [
+            Claim(*each)
+            for each in zip(versions, head["scored_at"].tolist(), head["key_version"].tolist(), strict=True)
+        ],
+        (head["print"] != Columns.of(events).prints()) & (head["key_version"] == own.key_version),
     )
 
 
@@ -81,7 +96,7 @@ def fill_arguments(
 
 def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[Argument]:
     """Return the arguments of `settle`."""
-    stored = np.array([(STORED, 0, np.full(READ_WIDTH, np.nan))], dtype=CLAIM).tobytes()
+    stored = np.array([(STORED, 0, _NO_KEY, 0, np.full(READ_WIDTH, np.nan))], dtype=CLAIM).tobytes()
     return ["settle", claim_seconds, stored, *end_to_end_ids]
 
 

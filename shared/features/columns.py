@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
-from shared.features.keys import Keys, keys_of
+from shared.features.keys import Keys, keys_of, prints_of
 from shared.features.statistics import statistics_matrix
 
 Floats = NDArray[np.float64]
@@ -62,6 +62,14 @@ class Columns:
     def __getitem__(self, rows: slice | NDArray[Any]) -> Columns:
         """Return some of the messages."""
         return Columns(*(getattr(self, field.name)[..., rows] for field in fields(self)))
+
+    def prints(self) -> Keys:
+        """Return what tells messages under one id apart [n]: who paid whom, by what device, when and how much.
+
+        The rest may change when a publisher tries again, such as what DICT knows of the payee by then.
+        """
+        said = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
+        return prints_of(np.stack(said, axis=1))
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Columns:

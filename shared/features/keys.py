@@ -13,7 +13,10 @@ Keys = NDArray[np.uint64]
 ID_WIDTH = 32
 _WORDS = ID_WIDTH // 8
 # Odd constants of SplitMix64 (Steele, Lea, Flood 2014) and of xxHash64.
-_FACTORS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xC2B2AE3D27D4EB4F], dtype=np.uint64)
+_FACTORS = np.array(
+    [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xC2B2AE3D27D4EB4F, 0x27D4EB2F165667C5],
+    dtype=np.uint64,
+)
 
 
 def keys_of(ids: Sequence[str] | NDArray[np.bytes_]) -> Keys:
@@ -23,8 +26,16 @@ def keys_of(ids: Sequence[str] | NDArray[np.bytes_]) -> Keys:
     [0, 687386926137734123]
     """
     words = np.asarray(ids, dtype=f"S{ID_WIDTH}").view(np.uint64).reshape(-1, _WORDS)
-    mixed = ((words ^ (words >> np.uint64(29))) * _FACTORS).sum(axis=1, dtype=np.uint64)
-    return np.where(words[:, 0] == 0, np.uint64(0), _finish(mixed))
+    return np.where(words[:, 0] == 0, np.uint64(0), prints_of(words))
+
+
+def prints_of(words: Keys) -> Keys:
+    """Return a hash [n] of rows of up to five words [n, words], in which the order of the words counts.
+
+    >>> prints_of(np.array([[1, 2], [2, 1]], dtype=np.uint64)).tolist()
+    [805291367231651307, 930378337385030133]
+    """
+    return _finish(((words ^ (words >> np.uint64(29))) * _FACTORS[: words.shape[1]]).sum(axis=1, dtype=np.uint64))
 
 
 def pair_of(one: Keys, other: Keys) -> Keys:

@@ -17,6 +17,7 @@ from shared.scoring.bundle import MANIFEST, POINTER, SERVED, Bundle, Pointer, pa
 log = logging.getLogger(__name__)
 
 KEPT = 3  # versions in memory: the champion, and those that a redelivered Pix may have been decided by
+PATIENCE_SECONDS = 5.0  # for a version that a batch waits for
 
 
 class Champion:
@@ -33,7 +34,7 @@ class Champion:
         self._metrics = metrics
         self._away = Incident(log, "bucket unavailable", clock)
         self._missing = Incident(log, "version not to be had", clock)
-        self._looked_at = -float("inf")
+        self._looked_at = self._away_at = -float("inf")
         self._generation: int | None = None
         self._bundles: dict[str, Bundle] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -76,15 +77,25 @@ class Champion:
         log.error(message, extra={"fields": {"reason": reason, "version": version, "serving": self._serving()}})
 
     async def version(self, name: str) -> Bundle | None:
-        """Return the bundle of that version, read from the bucket if need be; None if it cannot be had."""
+        """Return the bundle of that version, read from the bucket if need be; None if there is none to serve.
+
+        Raises Unavailable when the bucket does not answer in time, and at once until the TTL has passed since.
+        """
         known = self._bundles.get(name)
         if known is not None:
             return known
+        if self._clock() - self._away_at < self._ttl:
+            raise Unavailable("the bucket was away a moment ago")
         try:
-            bundle = await asyncio.to_thread(read_bundle, self._blobs, name)
-        except (BundleRefused, Unavailable) as error:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                bundle = await asyncio.to_thread(read_bundle, self._blobs, name)
+        except BundleRefused as error:
             self._missing.happened(version=name, reason=str(error))
             return None
+        except (Unavailable, TimeoutError) as error:
+            self._away_at = self._clock()
+            self._missing.happened(version=name, reason=str(error) or "no answer in time")
+            raise Unavailable(f"the bucket, asked for {name}") from error
         self._keep(bundle)
         return bundle
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.contract.rows import ScoreRow
-from shared.errors import Unavailable
+from shared.errors import Malformed, PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.vector import feature_matrix
@@ -44,6 +44,9 @@ class Scorer:
                 history says too little then, never too much: on the simulated world it raised a twentieth of its
                 alerts, 86 % of them right against 50 %, and found frauds that no rule finds.
     rules only  reason NO_MODEL, beside NO_HISTORY if that is missing too: score and model_version are NULL.
+
+    Two deliveries have no row: one of another message under an id that is taken (Malformed), and one that was decided
+    by a model that cannot be had at the moment (Unavailable), as another model might decide otherwise.
     """
 
     def __init__(
@@ -64,21 +67,22 @@ class Scorer:
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
 
-    async def score(self, deliveries: Sequence[Delivery]) -> list[ScoreRow | None]:
-        """Return the row of each delivery, None for one whose row is stored already."""
+    async def score(self, deliveries: Sequence[Delivery]) -> list[ScoreRow | PixError | None]:
+        """Return the row of each delivery or why it has none; None where its row is stored already."""
         self._champion.look_if_due()
         bundle = self._champion.current
-        own = Claim(bundle.version if bundle else None, self._now())
+        own = Claim(bundle.version if bundle else None, self._now(), self._hmac_key_version)
         events = Events(delivery.event for delivery in deliveries)
         times = [perf_counter()]
         seen = await self._observe(events, own)
         times.append(perf_counter())
         features = feature_matrix(events.columns, seen.reads)
         times.append(perf_counter())
-        outcome = await self._decide(features, seen, own, bundle)
-        rows = self._rows(deliveries, features, outcome, seen)
+        outcome, errors = await self._decide(features, seen, own, bundle)
+        errors |= {int(i): Malformed("end_to_end_id_taken", "end_to_end_id") for i in np.flatnonzero(seen.taken)}
+        rows = [errors.get(i, row) for i, row in enumerate(self._rows(deliveries, features, outcome, seen))]
         times.append(perf_counter())
-        self._count([row for row in rows if row], times)
+        self._count([row for row in rows if isinstance(row, ScoreRow)], times)
         return rows
 
     async def _observe(self, events: Events, own: Claim) -> _Seen:
@@ -87,25 +91,34 @@ class Scorer:
             seen = await self._history.observe(events, own)
         except Unavailable:
             reads = np.full((len(events), READ_WIDTH), np.nan, dtype=np.float32)
-            return _Seen(reads, [own] * len(events), [None] * len(events))
-        return _Seen(seen.reads, seen.claims, [None if n == UNCOUNTED else n for n in seen.sequence.tolist()])
+            return _Seen(reads, [own] * len(events), [None] * len(events), np.zeros(len(events), dtype=bool))
+        places = [None if n == UNCOUNTED else n for n in seen.sequence.tolist()]
+        return _Seen(seen.reads, seen.claims, places, seen.taken)
 
-    async def _decide(self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None) -> Outcome:
-        """Decide each transaction by the model that claimed it first."""
+    async def _decide(
+        self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None
+    ) -> tuple[Outcome, dict[int, PixError]]:
+        """Decide each transaction by the model that claimed it first; say where that cannot be had."""
         versions = [claim.model_version for claim in seen.claims]
         if all(version == own.model_version for version in versions):
-            return decide(features, self._rules, bundle)
+            return decide(features, self._rules, bundle), {}
         merged = Outcome([None] * len(versions), [""] * len(versions), [[] for _ in versions])
+        errors: dict[int, PixError] = {}
         for version in set(versions):
             places = [i for i, v in enumerate(versions) if v == version]
-            part = decide(features[places], self._rules, await self._champion.version(version) if version else None)
+            try:
+                model = await self._champion.version(version) if version else None
+            except Unavailable as error:
+                errors |= dict.fromkeys(places, error)
+                continue
+            part = decide(features[places], self._rules, model)
             for k, i in enumerate(places):
                 merged.scores[i], merged.decisions[i], merged.reasons[i] = (
                     part.scores[k],
                     part.decisions[k],
                     part.reasons[k],
                 )
-        return merged
+        return merged, errors
 
     def _rows(
         self, deliveries: Sequence[Delivery], features: NDArray[np.float32], outcome: Outcome, seen: _Seen
@@ -151,11 +164,14 @@ class Scorer:
 
 
 class _Seen(NamedTuple):
-    """What history knew of n transactions: reads [n, READ_WIDTH], who decides, and places (None: not counted)."""
+    """What history knew of n transactions: reads [n, READ_WIDTH], who decides, places (None: not counted), and which
+    ids were taken [n].
+    """
 
     reads: NDArray[np.float32]
     claims: list[Claim]
     sequence: list[int | None]
+    taken: NDArray[np.bool_]
 
 
 def _step(row: ScoreRow) -> str:

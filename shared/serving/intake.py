@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from shared.contract.envelope import PubsubMessage, decode_envelope
 from shared.contract.rows import QuarantineRow
-from shared.errors import Malformed, Overloaded, Unavailable
+from shared.errors import Malformed, Overloaded, PixError, Unavailable
 from shared.incidents import Incident
 from shared.metrics import MESSAGES, QUARANTINED, STAGE
 from shared.ports import Table
@@ -31,15 +31,16 @@ Item = TypeVar("Item")
 class Intake(Generic[Item]):
     """Decode each delivery, have it stored, and answer with the HTTP status that tells Pub/Sub what happens next.
 
-    ACK once its row is stored, or the row of its quarantine; RETRY_LATER if neither could be; SLOW_DOWN, before
-    anything is done, while too much waits. Pub/Sub takes both for a nack, and pushes less for a while.
+    `store` says, of each item that it could not store, why. ACK once its row is stored, or the row of its quarantine;
+    RETRY_LATER if neither could be; SLOW_DOWN, before anything is done, while too much waits. Pub/Sub takes both for
+    a nack, and pushes less for a while.
     """
 
     def __init__(
         self,
         topic: str,
         decode: Callable[[PubsubMessage], Item],
-        store: Callable[[Sequence[Item]], Awaitable[list[int]]],
+        store: Callable[[Sequence[Item]], Awaitable[Mapping[int, PixError]]],
         quarantine: Table,
         now: Callable[[], int],
         limits: Limits,
@@ -121,16 +122,17 @@ class Intake(Generic[Item]):
     async def _stored(self, items: Sequence[Item]) -> list[Exception | None]:
         """Store items. A fault that one of them brings, which we did not foresee, must not fail those beside it."""
         try:
-            refused = set(await self._store(items))
+            failed = await self._store(items)
         except Unavailable as error:
             return [error] * len(items)
         except Exception as error:  # noqa: BLE001 (as said)
             half = len(items) // 2
             return [*await self._stored(items[:half]), *await self._stored(items[half:])] if half else [error]
-        self._metrics.add(MESSAGES, len(items) - len(refused), "stored")
-        self._unavailable.over()
+        self._metrics.add(MESSAGES, len(items) - len(failed), "stored")
+        if not any(isinstance(error, Unavailable) for error in failed.values()):
+            self._unavailable.over()
         self._overloaded.over()
-        return [Malformed("refused_by_table") if i in refused else None for i in range(len(items))]
+        return [failed.get(i) for i in range(len(items))]
 
     async def _set_aside(self, rows: Sequence[QuarantineRow]) -> list[Exception | None]:
         refused = set(await self._quarantine.append(rows))
@@ -159,6 +161,11 @@ def _payload(body: bytes) -> tuple[bytes, str | None]:
     except Malformed:
         return body, None
     return message.data, message.message_id or None
+
+
+def refusals(places: Iterable[int]) -> dict[int, PixError]:
+    """Return what becomes of items whose rows a table will never take."""
+    return {place: Malformed("refused_by_table") for place in places}
 
 
 def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:

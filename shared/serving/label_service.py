@@ -21,11 +21,12 @@ from shared.contract.events_file import FEEDBACK
 from shared.contract.feedback import Feedback, MedReport, decode_feedback
 from shared.contract.fields import Verdict
 from shared.contract.rows import FeedbackRow
+from shared.errors import PixError
 from shared.features.verdicts import Said
 from shared.metrics import STAGE, UNKNOWN_FIELDS
 from shared.ports import Lookup, Statement, Table, Verdicts
 from shared.serving.group_commit import Limits
-from shared.serving.intake import Intake, check_not_in_the_future
+from shared.serving.intake import Intake, check_not_in_the_future, refusals
 from shared.serving.telling import Telling
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def label_intake(
         check_not_in_the_future("reported_at", row.reported_at, row.received_at, ahead_seconds)
         return row
 
-    async def store(rows: Sequence[FeedbackRow]) -> list[int]:
+    async def store(rows: Sequence[FeedbackRow]) -> dict[int, PixError]:
         times = [perf_counter()]
         told = await history.tell(rows) if history else rows
         times.append(perf_counter())
@@ -80,7 +81,7 @@ def label_intake(
         times.append(perf_counter())
         metrics.record(STAGE, times[1] - times[0], "state")
         metrics.record(STAGE, times[2] - times[1], "append")
-        return refused
+        return refusals(refused)
 
     return Intake(FEEDBACK, decode, store, quarantine, now, limits, telling)
 

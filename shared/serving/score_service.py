@@ -8,13 +8,15 @@ from time import perf_counter
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.events_file import TRANSACTIONS
+from shared.contract.rows import ScoreRow
 from shared.contract.transaction import decode_transaction
+from shared.errors import PixError
 from shared.metrics import STAGE, UNKNOWN_FIELDS
 from shared.ports import Table
 from shared.privacy import Pseudonymiser
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.group_commit import Limits
-from shared.serving.intake import Intake, check_not_in_the_future
+from shared.serving.intake import Intake, check_not_in_the_future, refusals
 from shared.serving.telling import Telling
 
 
@@ -40,12 +42,13 @@ def score_intake(
         check_not_in_the_future("initiated_at", event.initiated_at, now(), ahead_seconds)
         return Delivery(event, micros(message.publish_time) if message.publish_time else None)
 
-    async def store(deliveries: Sequence[Delivery]) -> list[int]:
+    async def store(deliveries: Sequence[Delivery]) -> dict[int, PixError]:
         rows = await scorer.score(deliveries)
         began = perf_counter()
-        kept = [(place, row) for place, row in enumerate(rows) if row]
+        kept = [(place, row) for place, row in enumerate(rows) if isinstance(row, ScoreRow)]
         refused = await score_events.append([row for _, row in kept])
         metrics.record(STAGE, perf_counter() - began, "append")
-        return [kept[i][0] for i in refused]
+        failed = {place: row for place, row in enumerate(rows) if isinstance(row, PixError)}
+        return failed | refusals(kept[i][0] for i in refused)
 
     return Intake(TRANSACTIONS, decode, store, quarantine, now, limits, telling)

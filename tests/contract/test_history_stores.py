@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -28,7 +29,7 @@ from shared.features.verdicts import Said, SaidLog
 from shared.ports import STORED, UNCOUNTED, Claim, Observations, Parties, Statement
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.unit.reference_history import ReferenceHistory
-from tests.unit.streams import DEVICES, MORNING, event, events
+from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, events
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
 HOUR = 3_600_000_000
@@ -59,6 +60,7 @@ def assert_same(one: Observations, other: Observations) -> None:
     np.testing.assert_array_equal(one.reads, other.reads)
     np.testing.assert_array_equal(one.sequence, other.sequence)
     assert one.claims == other.claims
+    np.testing.assert_array_equal(one.taken, other.taken)
 
 
 _verdicts = st.sampled_from(list(Verdict))
@@ -110,6 +112,29 @@ def test_a_redelivery_after_a_crash_gets_the_very_same_reads_place_and_claim(ben
     assert_same(again, first)
     after = bench.run(history.observe([event(0, 1, 40)], LATER))
     assert (after.sequence.tolist(), after.claims) == ([22], [LATER])
+
+
+@pytest.mark.parametrize("apart", [1, 0], ids=["another batch", "one batch"])
+def test_another_message_under_an_id_that_is_taken_is_told_from_a_redelivery(bench: Store, apart: int) -> None:
+    pix = event(0, 1, device_id=DEVICES[1])
+    again = msgspec.structs.replace(pix, payee_statistics='{"registered_accounts":2}')
+    changes = (
+        {"payee_id": ACCOUNTS[2]},
+        {"amount": pix.amount + 1},
+        {"initiated_at": pix.initiated_at + 1},
+        {"device_id": None},
+    )
+    others = [msgspec.structs.replace(pix, **change) for change in changes]
+    history = bench.fresh()
+    before = [pix][:apart]
+    bench.run(history.observe(before, FIRST))
+    batch = [pix, again, *others]
+    seen = bench.run(history.observe(batch, FIRST))
+    assert seen.taken.tolist() == [False] * 2 + [True] * 4
+    assert set(seen.sequence.tolist()) == {1}
+    rotated = bench.run(history.observe(batch, FIRST._replace(key_version=2)))
+    assert not rotated.taken.any(), "under another key the same message names other accounts"
+    assert rotated.claims == [FIRST] * len(batch)
 
 
 def test_no_events_and_no_statements_change_nothing(bench: Store) -> None:
@@ -259,7 +284,7 @@ def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:
     def place(at: float) -> int:
         clock[0] = at
         arguments = [each if isinstance(each, bytes) else str(each).encode() for each in observed]
-        return int(observations(cast("list[bytes]", server.run(arguments))).sequence[0])
+        return int(observations(cast("list[bytes]", server.run(arguments)), [pix], FIRST).sequence[0])
 
     observed = observe_arguments([pix], FIRST, 10, 10)
     assert [place(at) for at in (0, 9, 18, 28, 37)] == [1, 1, 1, 2, 2]

@@ -131,7 +131,12 @@ class Store:
         self.calls += 1
         if self.away:
             raise Unavailable("timed out")
-        return Observations(np.zeros((len(events), 1)), np.ones(len(events), dtype=np.int64), [claim] * len(events))
+        return Observations(
+            np.zeros((len(events), 1)),
+            np.ones(len(events), dtype=np.int64),
+            [claim] * len(events),
+            np.zeros(len(events), bool),
+        )
 
 
 def test_a_store_that_is_away_is_asked_a_few_times_and_then_once_in_a_pause(caplog, clock):

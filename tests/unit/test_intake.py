@@ -46,7 +46,7 @@ class World:
         if any(item.amount == "666.00" for item in items):
             raise ZeroDivisionError
         self.stored += items
-        return []
+        return {}
 
     async def deliver(self, *messages):
         bodies = [message if isinstance(message, bytes) else push_body(encoded(message)) for message in messages]

@@ -29,8 +29,12 @@ class Bench:
         self.away = False
         self.history = MemoryHistoryAdapter()
         self.metrics = Metrics()
-        self.champion = Champion(self.blobs, 0.0, lambda: self.time / 1e6, self.metrics)
         self.bundle = bundle
+        self.restart()
+
+    def restart(self):
+        """Forget all models, as another instance knows none."""
+        self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
         self.scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
 
     async def observe(self, events, claim):
@@ -137,6 +141,46 @@ def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench):
     again, other = bench.score(message, transaction())
     assert again.columns() == first.columns()
     assert (again.features.tobytes(), other.model_version) == (first.features.tobytes(), "v2")
+
+
+def test_another_message_under_an_id_that_is_taken_has_no_row_and_changes_nothing(bench):
+    bench.serve("v1")
+    message = transaction()
+    other = message | {"amount": "666.00"}
+    (first,) = bench.score(message)
+    error, again = bench.score(other, message)
+    assert (error.reason, error.field) == ("end_to_end_id_taken", "end_to_end_id")
+    assert again.columns() == first.columns()
+    assert bench.metrics.value(SCORED, "full") == 2
+    assert bench.score(transaction())[0].history_sequence == 2
+
+
+def test_while_the_model_that_claimed_it_cannot_be_had_a_redelivery_has_to_wait(bench):
+    bench.serve("v1")
+    message = transaction()
+    (first,) = bench.score(message)
+    bench.restart()
+    bench.serve("v2")
+    bench.blobs.away = True
+    error, other = bench.score(message, transaction())
+    assert isinstance(error, Unavailable)
+    assert other.model_version == "v2"
+    bench.blobs.away = False
+    assert isinstance(bench.score(message)[0], Unavailable), "the bucket is left alone for a while"
+    bench.time += 60_000_000
+    (again,) = bench.score(message)
+    assert again.columns() == first.columns()
+
+
+def test_rules_decide_alone_where_the_model_that_claimed_it_is_gone(bench):
+    bench.serve("v1")
+    message = transaction()
+    bench.score(message)
+    bench.restart()
+    bench.serve("v2")
+    bench.blobs.delete("models/v1/")
+    (again,) = bench.score(message)
+    assert (again.score, again.degraded, again.reasons) == (None, True, ["NO_MODEL"])
 
 
 def test_a_transaction_decided_after_its_deadline_is_late(bench):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from infra.local.valkey.resp import Failure
 from shared.adapters.valkey_load import PREFIX, SAID
 from shared.adapters.valkey_script import FACTS_WIDTH, LETTERS
-from shared.adapters.valkey_wire import CLAIM, NEVER, decode_heard
+from shared.adapters.valkey_wire import NEVER, decode_heard
 from shared.contract.fields import Verdict
 from shared.features.facts import Facts, Report
 from shared.features.history import READ_WIDTH, MemoryHistory
@@ -71,8 +71,8 @@ class Store:
         return said + sum(len(old.keys) - len(new.keys) for old, new in zip(before.tables, tables, strict=True))
 
     def _observe(self, arguments: Sequence[bytes]) -> list[bytes]:
-        claim_seconds, _, scored_at, version, keys, numbers = arguments[:6]
-        ids = arguments[6:]
+        claim_seconds, _, head, version, prints, keys, numbers = arguments[:7]
+        ids = arguments[7:]
         self._forget_claims()
         first = {id_: place for place, id_ in reversed(list(enumerate(ids))) if id_ not in self._claims}
         places = np.array(sorted(first.values()), dtype=np.int64)
@@ -81,8 +81,9 @@ class Store:
         for place, read in zip(places.tolist(), reads, strict=True):
             self.history.sequence += self._opened
             sequence = self.history.sequence if self._opened else NEVER
-            head = np.array([(sequence, *struct.unpack("<q", scored_at), read)], dtype=CLAIM)
-            self._claims[ids[place]] = (ends, head.tobytes() + version)
+            own = prints[8 * place : 8 * place + 8]
+            claim = b"".join((struct.pack("<d", sequence), head, own, read.astype("<f4").tobytes(), version))
+            self._claims[ids[place]] = (ends, claim)
         for id_ in dict.fromkeys(ids):
             self._claims[id_] = (ends, self._claims.pop(id_)[1])
         return [self._claims[id_][1] for id_ in ids]
