@@ -123,6 +123,7 @@ class Transaction(_Message, frozen=True):
         return int(reais) * 100 + int(cents.ljust(2, "0"))
 
 
+_LATEST_YEAR = 3000  # days around a date are asked for, and the calendar ends with 9999
 _EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an older time is a clock that was never set
 
 
@@ -136,7 +137,7 @@ def _check(transaction: Transaction) -> None:
 
 
 def check_end_to_end_id(end_to_end_id: str) -> None:
-    """Check that the id's yyyyMMddHHmm is a time that exists. Raises Malformed."""
+    """Check that the id's yyyyMMddHHmm is a time that exists, and one of this millennium. Raises Malformed."""
     if not _exists(end_to_end_id[9:21]):
         raise Malformed("invalid_value", "end_to_end_id")
 
@@ -144,12 +145,13 @@ def check_end_to_end_id(end_to_end_id: str) -> None:
 @lru_cache(maxsize=1024)  # what comes together was initiated within a few minutes
 def _exists(minute: str) -> bool:
     try:
+        year = int(minute[:4])
         dt.datetime(  # noqa: DTZ001 (the id says UTC; only the calendar is checked)
-            int(minute[:4]), int(minute[4:6]), int(minute[6:8]), int(minute[8:10]), int(minute[10:])
+            year, int(minute[4:6]), int(minute[6:8]), int(minute[8:10]), int(minute[10:])
         )
     except ValueError:
         return False
-    return True
+    return _EARLIEST.year <= year < _LATEST_YEAR
 
 
 decode_transaction = TolerantDecoder(Transaction, check=_check)

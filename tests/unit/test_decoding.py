@@ -84,6 +84,8 @@ def test_amounts_that_are_not_positive_decimals_are_malformed(amount):
         ("end_to_end_id", "E1234567820261120143"),
         ("end_to_end_id", "E12345678202613201432a1b2c3d4e5f"),
         ("end_to_end_id", "X12345678202611201432a1b2c3d4e5f"),
+        ("end_to_end_id", "E12345678000101011432a1b2c3d4e5f"),
+        ("end_to_end_id", "E12345678999912311432a1b2c3d4e5f"),
         ("end_to_end_id", E2E + "\n"),
         ("initiated_at", "2026-02-30T00:00:00Z"),
         ("initiated_at", "2026-11-20T14:32:05"),
