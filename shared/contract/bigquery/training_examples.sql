@@ -18,13 +18,17 @@ SELECT
 FROM (
   SELECT *
   FROM `{project}.{dataset}.score_events`
-  WHERE initiated_at <= {as_of} AND history_sequence IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1
+  WHERE initiated_at <= {as_of}
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence, published_at) = 1
 ) AS scored
 JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id
--- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
-WHERE labels.verdict = 'FRAUD'
-  OR (
-    labels.verdict = 'LEGITIMATE'
-    AND scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
+-- What was decided without history teaches nothing. A report that is cancelled or rejected does not make a young Pix
+-- legitimate: another may still come.
+WHERE scored.history_sequence IS NOT NULL
+  AND (
+    labels.verdict = 'FRAUD'
+    OR (
+      labels.verdict = 'LEGITIMATE'
+      AND scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
+    )
   )
