@@ -40,5 +40,5 @@ def _shared_history(settings: Settings) -> SharedHistory | None:
         return None
     credentials = AnonymousCredentials() if settings.bigquery_storage_emulator_host else None
     client = bigquery.Client(project=settings.project, credentials=credentials)
-    lookup = BigQueryLookup(client, settings.project, settings.dataset, settings.append_timeout_seconds)
+    lookup = BigQueryLookup(client, settings.project, settings.dataset, settings.lookup_seconds)
     return SharedHistory(lookup, valkey_history(settings))
