@@ -55,7 +55,8 @@ def limits(settings: Settings) -> Limits:
         settings.batches_in_flight,
         settings.queue_max,
         settings.queue_seconds,
-        settings.batch_beside,
+        settings.batch_linger_seconds,
+        settings.batch_enough,
     )
 
 

@@ -163,19 +163,28 @@ def test_each_batch_is_told_of_with_its_size_and_what_waited_on():
     assert least >= 0
 
 
-def test_beside_another_batch_one_begins_once_enough_items_wait_for_it():
-    async def scenario():
-        work = Work()
-        group = GroupCommit(work, Limits(10, 3, beside=2))
-        work.gate.clear()
-        callers = []
-        for count in (1, 1, 1, 3, 1):  # beside none; too few, then enough beside one; too few, then enough beside two
+def test_after_a_batch_the_next_lingers_unless_enough_items_wait():
+    async def scenario(linger, counts):
+        work, callers = Work(), []
+        group = GroupCommit(work, Limits(10, 3, linger=linger, enough=3))
+        for count in counts:
             callers += [asyncio.create_task(group.submit(0)) for _ in range(count)]
             await asyncio.sleep(0.001)
-        held_back = [len(batch) for batch in work.batches]
-        callers.append(asyncio.create_task(group.submit(0)))
-        work.gate.set()
-        await asyncio.gather(*callers)
-        return held_back, [len(batch) for batch in work.batches]
+        begun = [len(batch) for batch in work.batches]
+        group.abandon(Unavailable("enough seen"))
+        await asyncio.gather(*callers, return_exceptions=True)
+        return begun
 
-    assert run(scenario()) == ([1, 2, 4], [1, 2, 4, 1])
+    assert run(scenario(60.0, [1, 1, 1])) == [1], "the first at once; the others wait"
+    assert run(scenario(60.0, [1, 2, 1, 1])) == [1, 3]
+    assert run(scenario(0.0, [1, 1, 1])) == [1, 1, 1]
+
+
+def test_what_lingers_is_worked_on_in_time():
+    async def scenario():
+        work = Work()
+        group = GroupCommit(work, Limits(10, 3, linger=0.02, enough=10))
+        first = await group.submit(1)
+        return first, await asyncio.gather(group.submit(2), group.submit(3)), work.batches
+
+    assert run(scenario()) == (2, [4, 6], [[1], [2, 3]])
