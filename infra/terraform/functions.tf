@@ -143,6 +143,8 @@ resource "google_cloud_run_v2_service" "functions" {
     ignore_changes = [client, client_version, traffic]
   }
 
+  # A grant may take minutes to reach everywhere. It has them on a first apply: a service comes after Valkey, or Cloud SQL,
+  # which take longer, and the grants do not wait for these.
   depends_on = [
     google_bigquery_table_iam_member.append,
     google_bigquery_table_iam_member.lookup,

@@ -1,5 +1,6 @@
 # The account by which Cloud Build deploys, and what it may do: for each role, what needs it. It is neither owner nor
-# editor, and on the project it can give nobody but the few roles that the parts have there, itself included.
+# editor, and on the project it can give nobody, itself included, more than the few roles that parts have there. It can
+# act as whatever it deploys, so who may change what it builds from, or approve a tag, is who may do that.
 
 locals {
   deploy_roles = {
@@ -37,8 +38,8 @@ resource "google_service_account" "deploy" {
 }
 
 resource "google_project_iam_member" "deploy" {
-  #checkov:skip=CKV_GCP_41:it makes the accounts of the parts and lets services run as them; whom it can be is bound by no smaller place
-  #checkov:skip=CKV_GCP_49:it makes the accounts of the parts and lets services run as them; whom it can be is bound by no smaller place
+  #checkov:skip=CKV_GCP_41:the accounts that services run as are made by the deployment itself, so there is no smaller place to grant this on
+  #checkov:skip=CKV_GCP_49:it makes the accounts of the parts and says who may speak for them; a deployment can be whatever it deploys
   for_each = local.deploy_roles
 
   project = var.project_id
