@@ -9,6 +9,7 @@ from msgspec import Struct
 from infra.capacity.figures import Known, Prices
 from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan
 from shared.contract.tables import table
+from shared.settings import Settings
 
 DAYS, HOURS, SECONDS = 30, 730, 30 * 86_400
 MEMORY_GIB = 1.0
@@ -16,12 +17,16 @@ MEMORY_GIB = 1.0
 RETRAIN_VCPU, RETRAIN_GIB = 8, 32
 """`retrain_resources` of infra/terraform."""
 ACTIVE_MONTHS = 3
-WATCHES_A_DAY, WATCHED_DAYS = 2 * 96, 1.5
-"""Late and degraded are asked every 15 minutes, of the partitions of the last day: one or two."""
+WATCHES_A_DAY, WATCHED_DAYS = 96, 1.5
+"""What is late is asked every 15 minutes, of the partitions of the last day: one or two."""
 DRIFTS_A_DAY = 4
+EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
 SCHEDULES = 3
-_WATCHED_BYTES = 8 + 8 + 1
+_WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
 _COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: a training first counts what there is
+_LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
+_LOOKED_UP_DAYS = 3
+_QUERY_BYTES_MIN = 10e6
 _MILLION, _GIB, _TIB = 1e6, 2.0**30, 2.0**40
 _FEATURE_BYTES = 8
 
@@ -38,6 +43,7 @@ class Cost(Struct, frozen=True):
     bigquery_queries: float
     retraining: float
     logging: float
+    monitoring: float
     other: float
 
     @property
@@ -63,6 +69,7 @@ def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
         bigquery_queries=queries,
         retraining=_retraining(known, prices),
         logging=a_month * known.assumed.log_bytes.value / _GIB * prices.logging.gib,
+        monitoring=_monitoring(plan, known, prices),
         other=_other(known, prices),
     )
 
@@ -76,18 +83,38 @@ def busy(rate: float, seconds: float) -> float:
     return 1 - math.exp(-rate * seconds)
 
 
+def lookup_bytes(pix_a_day: float, known: Known) -> float:
+    """Return what the label function reads to find the Pix of a report: one block in each partition of three days.
+
+    Clustering by end_to_end_id leaves that block; a partition that is smaller than a block is read as a whole.
+    """
+    rows = min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
+    return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * rows * _LOOKED_UP_BYTES)
+
+
 def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
     """Return the price of requests and of instances: an instance is paid while it answers one, and idle ones that
     `score_instances.min` keeps are paid less."""
-    price, measured, answer = prices.cloud_run, known.measured, known.assumed.answer_s.value
-    cores = plan.mean_pix_s * measured.score_cpu_s.value * known.assumed.processor_ratio.value
-    wanted = max(1.0, max(cores, plan.mean_pix_s * answer / CONCURRENCY) / UTILISATION)
+    price, answer = prices.cloud_run, known.assumed.answer_s.value
+    wanted = _wanted(plan, known)
     active = wanted * busy(plan.mean_pix_s / wanted, answer)
     idle = max(0.0, INSTANCES_MIN - active)
     working = active * (price.vcpu_second + MEMORY_GIB * price.gib_second)
     waiting = idle * (price.idle_vcpu_second + MEMORY_GIB * price.idle_gib_second)
     requests = plan.pix_a_day * DAYS / _MILLION * price.million_requests
-    return ((working + waiting) * SECONDS + requests) * price.region_factor
+    return (working + waiting) * SECONDS * price.region_factor + requests  # which cost the same everywhere
+
+
+def _wanted(plan: Plan, known: Known) -> float:
+    """Return how many instances of score a mean second wants, one at least."""
+    cores = plan.mean_pix_s * known.measured.score_cpu_s.value * known.assumed.processor_ratio.value
+    return max(1.0, max(cores, plan.mean_pix_s * known.assumed.answer_s.value / CONCURRENCY) / UTILISATION)
+
+
+def _monitoring(plan: Plan, known: Known, prices: Prices) -> float:
+    """Return the price of metrics: each instance of score that is kept, and one of label, exports at its interval."""
+    exports = (max(INSTANCES_MIN, _wanted(plan, known)) + 1) * SECONDS / EXPORT_SECONDS
+    return exports * known.assumed.metric_samples.value / _MILLION * prices.monitoring.million_samples
 
 
 def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, float]:
@@ -102,7 +129,7 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     training = assumed.trainings_a_month.value * rows * (features + 2 * _COUNTED_BYTES)
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
-    lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * assumed.lookup_bytes.value
+    lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
     return storage, training / _TIB * price.query_tib, (watches + drift + lookups) / _TIB * price.query_tib
 
 

@@ -13,11 +13,12 @@ Figures = TypeVar("Figures")
 
 
 class Measured(Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure, the command that prints it, and when it was run."""
+    """A figure, the command that prints it and under which name in its JSON, and when it was run."""
 
     value: float
     unit: str
     command: str
+    shown: str
     on: str
 
 
@@ -27,6 +28,7 @@ class Shares(Struct, frozen=True, forbid_unknown_fields=True):
     values: tuple[float, ...]
     unit: str
     command: str
+    shown: str
     on: str
 
 
@@ -52,6 +54,7 @@ class Keys(Struct, frozen=True, forbid_unknown_fields=True):
     values: dict[int, Count]
     unit: str
     command: str
+    shown: str
     on: str
 
 
@@ -78,8 +81,9 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
 
     answer_s: Assumed
     reports_per_pix: Assumed
-    lookup_bytes: Assumed
+    block_bytes: Assumed
     log_bytes: Assumed
+    metric_samples: Assumed
     months_kept: Assumed
     trainings_a_month: Assumed
     training_hours: Assumed
@@ -148,6 +152,12 @@ class Logging(Struct, frozen=True):
     gib: float
 
 
+class Monitoring(Struct, frozen=True):
+    """The price of samples of metrics taken in (USD)."""
+
+    million_samples: float
+
+
 class Other(Struct, frozen=True):
     """Prices of what hardly depends on volume (USD)."""
 
@@ -169,11 +179,15 @@ class Prices(Struct, frozen=True):
     bigquery: BigQuery
     valkey: Valkey
     logging: Logging
+    monitoring: Monitoring
     other: Other
 
 
 class Quota(Struct, frozen=True, forbid_unknown_fields=True):
-    """A limit on `needs`, a field of `infra.capacity.plan.Plan`, and what is done when it is reached."""
+    """A limit on `needs`, a field of `infra.capacity.plan.Plan`, and what is done when it is reached.
+
+    `verified` says when and where the limit was seen; None: it is from memory.
+    """
 
     name: str
     needs: str
@@ -181,6 +195,7 @@ class Quota(Struct, frozen=True, forbid_unknown_fields=True):
     unit: str
     fixed: bool
     source: str
+    verified: str | None
     then: str
 
 

@@ -17,15 +17,16 @@ CONCURRENCY = 250
 INSTANCES_MIN = 2
 REPLICAS = 1
 FILLED = 0.8
-"""Share of Valkey's memory above which an alert is raised."""
+"""Share of Valkey's memory above which an alert is raised, and which is planned with."""
 VALKEY_BUSY = 0.7
 """Share of the time that the one thread which runs scripts may be at work before calls queue."""
 RECORD_DAYS = Settings("").state_record_days
 YEAR = 2026
-_RECORDS_OF_STATE = 1.1
-"""A replay holds keys and records in arrays that grow, beside what it replays."""
 _MEGA, _GIGA = 1e6, 1e9
 _KEY_BYTES = 8
+_INDEX_BYTES = 48
+"""Of a record in the index of a replay: up to four places of 8 bytes for each that there is room for, which is up to
+half as many again as there are."""
 
 
 class Plan(Struct, frozen=True):
@@ -44,6 +45,7 @@ class Plan(Struct, frozen=True):
     appended_gb_day: float
     stored_tb_year: float
     valkey_gb: float
+    valkey_filled: float
     valkey_cores: float
     valkey_node: str
     valkey_shards: int
@@ -84,6 +86,7 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
         appended_gb_day=pix_a_day * measured.row_bytes.value / _GIGA,
         stored_tb_year=365 * pix_a_day * measured.stored_row_bytes.value / _GIGA / 1e3,
         valkey_gb=memory,
+        valkey_filled=memory / max(node.writable_gb for node in prices.valkey.nodes.values()),
         valkey_cores=busy,
         valkey_node=node,
         valkey_shards=shards,
@@ -125,7 +128,10 @@ def valkey_nodes(gigabytes: float, cores: float, prices: Prices) -> tuple[str, i
 
 
 def _replayed_bytes(keys: Count) -> float:
-    """Return the memory of a replay for each Pix a day: a record is its doubles, without what Valkey adds to them."""
+    """Return the memory of a replay for each Pix a day: doubles, key and index of each record, of all kinds.
+
+    The records of the largest kind count twice: they are copied when their array grows.
+    """
     counts = (keys.accounts, keys.contacts, keys.devices)
-    widths = (8 * layout.width + _KEY_BYTES for layout in LAYOUTS)
-    return _RECORDS_OF_STATE * sum(count * width for count, width in zip(counts, widths, strict=True))
+    records = [count * (8 * layout.width + _KEY_BYTES) for count, layout in zip(counts, LAYOUTS, strict=True)]
+    return sum(records) + max(records) + _INDEX_BYTES * sum(counts)

@@ -78,6 +78,7 @@ _ROWS: tuple[tuple[str, Callable[[Volume], str]], ...] = (
     ("  BigQuery, other queries", _usd(lambda c: c.bigquery_queries)),
     ("  retraining", _usd(lambda c: c.retraining)),
     ("  logs", _usd(lambda c: c.logging)),
+    ("  metrics", _usd(lambda c: c.monitoring)),
     ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
     ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
     ("USD for a million Pix", lambda v: f"{v.usd_a_million:,.2f}"),

@@ -32,6 +32,7 @@ locals {
           FROM `${local.dataset}.score_events`
           WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
             AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
+            AND payer_ispb != '99999999'
         ) AS 'of the Pix scored in the last 30 minutes, too many were scored after their deadline'
       SQL
     }

@@ -20,7 +20,7 @@ class Use(Struct):
 
 
 class Cost(Struct):
-    """USD for a million Pix, by service."""
+    """USD for a million Pix, by service, as `cost` counts them."""
 
     cloud_run: float
     pubsub: float
@@ -33,20 +33,25 @@ class Cost(Struct):
 
 
 def cost(use: Use, prices: Prices) -> Cost:
-    """Return what a million Pix cost on an instance of one vCPU.
+    """Return what a million Pix cost in the region of the list, on instances of one vCPU that are always full.
+
+    That is their processor, memory and requests, Pub/Sub in and out, and the rows appended. It is the least that
+    scoring can cost. Left out are what is idle, as Cloud Run adds instances at 60 %, Valkey, what is stored and asked
+    in BigQuery, logs, metrics and retraining: infra.capacity counts all of these.
 
     >>> from infra.capacity.figures import prices
     >>> listed = prices()
     >>> found = cost(Use(seconds=100, memory_gib=0, message_bytes=900, row_bytes=2 * 2**30 / 1e6), listed)
-    >>> found.bigquery == 2 * listed.bigquery.storage_write_gib
+    >>> found.bigquery == 2 * listed.bigquery.storage_write_gib * listed.bigquery.region_factor
     True
-    >>> found.cloud_run == 100 * listed.cloud_run.vcpu_second + listed.cloud_run.million_requests
+    >>> run = listed.cloud_run  # a request costs the same everywhere
+    >>> found.cloud_run == 100 * run.vcpu_second * run.region_factor + run.million_requests
     True
     >>> round(found.pubsub / listed.pubsub.tib * 2**40)  # published and delivered, at least 1,000 bytes each
     2000000000
     """
     run, pubsub = prices.cloud_run, prices.pubsub
-    compute = use.seconds * (run.vcpu_second + use.memory_gib * run.gib_second)
+    compute = use.seconds * (run.vcpu_second + use.memory_gib * run.gib_second) * run.region_factor
     passed = 2 * max(use.message_bytes, pubsub.request_bytes_min) * MILLION / TIB
-    stored = use.row_bytes * MILLION / GIB
-    return Cost(compute + run.million_requests, passed * pubsub.tib, stored * prices.bigquery.storage_write_gib)
+    appended = use.row_bytes * MILLION / GIB * prices.bigquery.storage_write_gib
+    return Cost(compute + run.million_requests, passed * pubsub.tib, appended * prices.bigquery.region_factor)

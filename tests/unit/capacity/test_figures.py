@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,18 +72,44 @@ def test_settings_are_those_of_terraform() -> None:
     assert default_of("alert_history_memory") == str(planning.FILLED)
     assert f"min = {planning.INSTANCES_MIN}, max = {autoscaling.INSTANCES_MAX}" in default_of("score_instances")
     assert default_of("retrain_resources") == f'{{ cpu = "{cost.RETRAIN_VCPU}", memory = "{cost.RETRAIN_GIB}Gi" }}'
-    [instances] = [quota.limit for quota in figures.quotas() if "score_instances.max" in quota.name]
-    assert instances == autoscaling.INSTANCES_MAX
 
 
-def test_a_batch_is_what_the_function_waits_for() -> None:
-    assert KNOWN.assumed.batch_rows.value == Settings("").batch_beside
+def test_our_own_limits_are_those_of_terraform_and_of_the_plan() -> None:
+    own = {quota.needs: quota.limit for quota in figures.quotas() if quota.verified == "ours"}
+    memory = re.fullmatch(r'{ cpu = "\d", memory = "(\d+)Gi" }', default_of("operate_resources"))
+    assert memory
+    assert own == {
+        "valkey_filled": planning.FILLED,
+        "valkey_cores": planning.VALKEY_BUSY,
+        "replay_gb": pytest.approx(int(memory[1]) * 2**30 / 1e9, rel=1e-3),
+        "score_instances": autoscaling.INSTANCES_MAX,
+    }
+
+
+def test_every_price_says_whether_it_was_verified_and_what_was_says_where() -> None:
+    listed = json.loads((figures.FOLDER / "prices.json").read_bytes())
+    for group in (each for each in listed.values() if isinstance(each, dict)):
+        assert sorted(group["verified"] + group["unverified"]) == sorted(numbers_of(group))
+        assert re.search(r"\d{4}-\d{2}-\d{2}", group["seen"])
+        assert group["source"].startswith("https://")
+
+
+def numbers_of(group: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of the figures in a group of prices; those of a node have the node's name before them."""
+    for name, value in group.items():
+        if name == "nodes":
+            yield from (f"{node}.{figure}" for node, figures_ in value.items() for figure in figures_)
+        elif isinstance(value, int | float):
+            yield name
+
+
+def test_records_were_counted_for_as_long_as_they_are_kept() -> None:
     assert Settings("").state_record_days in KNOWN.measured.keys_per_daily_pix.values
 
 
 def test_queries_on_a_schedule_are_counted() -> None:
-    assert (
-        TERRAFORM["watch.tf"].count('"every 15 minutes"') * 96 - cost.WATCHES_A_DAY == 96
-    )  # the other is quarantine
+    watches = re.findall(r'"every (\d+) minutes".*?FROM `[^`]*\.(\w+)`', TERRAFORM["watch.tf"], re.DOTALL)
+    of_scores = [int(minutes) for minutes, table in watches if table == "score_events"]
+    assert sum(24 * 60 // minutes for minutes in of_scores) == cost.WATCHES_A_DAY
     assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in TERRAFORM["variables.tf"]
     assert TERRAFORM["jobs.tf"].count("schedule  = var.") == cost.SCHEDULES

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 
+from infra.capacity import cost as cost_module
 from infra.capacity import profile
 from infra.capacity.binding import bounds
 from infra.capacity.cost import cost
@@ -33,6 +34,34 @@ def test_more_pix_take_and_cost_no_less(one: float, other: float) -> None:
         asdict(cost(large, KNOWN, PRICES))[name] >= value * (1 - 1e-9)
         for name, value in asdict(cost(small, KNOWN, PRICES)).items()
     )
+
+
+def test_a_second_shard_is_planned_just_where_the_first_quota_of_valkey_binds() -> None:
+    own = [quota for quota in quotas() if quota.needs in ("valkey_filled", "valkey_cores")]
+    first = bounds(planned(1e6), own, planned)[0].reached_at
+    assert first
+    assert planned(first * 0.999).valkey_shards == 1
+    assert planned(first * 1.001).valkey_shards > 1
+
+
+@given(volumes, volumes)
+def test_a_look_up_reads_a_block_of_each_of_three_days_at_most(one: float, other: float) -> None:
+    few, many = sorted((one, other))
+    small, large = (cost_module.lookup_bytes(pix, KNOWN) for pix in (few, many))
+    assert 10e6 <= small <= large
+    assert large <= 3 * KNOWN.assumed.block_bytes.value
+
+
+def test_twice_the_pix_of_a_small_day_are_twice_the_bytes_of_a_look_up_and_of_a_large_one_are_not() -> None:
+    rows = KNOWN.assumed.block_bytes.value / KNOWN.measured.stored_row_bytes.value
+    half, whole, beyond = (cost_module.lookup_bytes(share * rows, KNOWN) for share in (0.5, 1, 2))
+    assert whole == pytest.approx(2 * half)
+    assert beyond == whole
+
+
+def test_metrics_cost_by_the_instances_that_send_them() -> None:
+    few, many = (cost(planned(pix), KNOWN, PRICES).monitoring for pix in (1e5, 1e10))
+    assert 0 < few < many
 
 
 @given(volumes)
