@@ -64,6 +64,18 @@ def test_a_redelivery_writes_the_same_row_again_and_the_view_shows_it_once(cloud
     assert scores(cloud, [after])[0].features["payer_sent_count_1h"] == pytest.approx(1.0, abs=0.01)
 
 
+def test_another_message_under_an_id_that_is_taken_is_set_aside(cloud):
+    message = transaction(amount="10.00")
+    other = encoded(message | {"amount": "90000.00"})
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    assert deliver(url(cloud, "score"), [push_body(other)]) == [204]
+    [row] = scores(cloud, [message])
+    assert row.features["amount"] == pytest.approx(10)
+    sql = "SELECT reason, field FROM pix.quarantined WHERE payload_sha256 = @hash"
+    [aside] = ask(cloud, sql, hash=hashlib.sha256(other).hexdigest())
+    assert tuple(aside.values()) == ("end_to_end_id_taken", "end_to_end_id")
+
+
 def test_an_old_transaction_is_scored_and_marked_late(cloud):
     message = transaction(initiated_at="2026-01-01T00:00:00Z")
     deliver(url(cloud, "score"), [push_body(encoded(message))])
