@@ -1,22 +1,28 @@
 """Terraform and the code name the same things: tables, views, topics, settings, entry points, secrets, log lines."""
 
 import ast
+import datetime as dt
 import importlib
 import inspect
+import json
 import re
+from functools import reduce
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from infra.local import cloud
 from infra.stage import FUNCTIONS
 from infra.stage import ROOT as CODE
+from jobs import console
 from jobs import wiring as jobs_wiring
 from shared import label_wiring, score_wiring
 from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.learning.data import snapshot
+from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from tests.infra.configuration import Configuration, arguments, plain, texts
 
@@ -143,6 +149,16 @@ def test_every_line_that_is_counted_is_logged():
     logged = arguments(TERRAFORM.local("logged")).values()
     counted = {plain(text) for messages in logged for text in messages}
     assert counted <= said, counted - said
+
+
+def test_what_is_read_of_the_result_of_a_job_is_in_it(capsys):
+    at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+    found = Drift("v1", at, at, 9, Traffic(*[0] * len(Traffic.__struct_fields__)), {SCORE: 0.1})
+    console.run(lambda: (console.OK, {"outcome": "STEADY", **msgspec.structs.asdict(found)}))
+    result = json.loads(capsys.readouterr().out)
+    read = re.findall(r"EXTRACT\(jsonPayload\.([\w.]+)\)", str([*TERRAFORM.resources("google_logging_metric")]))
+    values = {path: reduce(lambda part, name: part[name], path.split("."), result) for path in read}
+    assert values == {"outcome": "STEADY", "psi.score": 0.1}
 
 
 def test_rows_are_deleted_for_good_and_models_not_at_all():
