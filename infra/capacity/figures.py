@@ -90,7 +90,6 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_gib: Assumed
     registry_gib: Assumed
     processor_ratio: Assumed
-    batch_rows: Assumed
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):

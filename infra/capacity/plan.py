@@ -69,7 +69,7 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     wanted = max(cores, outstanding / CONCURRENCY) / UTILISATION
     instances = max(INSTANCES_MIN, math.ceil(wanted))
     memory = valkey_bytes(pix_a_day, peak, keys, known) / _GIGA
-    busy = valkey_cores(peak, known)
+    busy = valkey_cores(peak, instances, known)
     node, shards = valkey_nodes(memory, busy, prices)
     message = max(measured.message_bytes.value, prices.pubsub.request_bytes_min)
     return Plan(
@@ -107,11 +107,21 @@ def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: Count, known: Known)
     return pix_a_day * records + peak_pix_s * CLAIM_SECONDS * measured.claim_bytes.value
 
 
-def valkey_cores(peak_pix_s: float, known: Known) -> float:
+def valkey_cores(peak_pix_s: float, instances: int, known: Known) -> float:
     """Return how many threads that run scripts are busy: so much for a call, so much for each Pix in it."""
     measured = known.measured
-    of_pix = measured.valkey_pix_s.value + measured.valkey_call_s.value / known.assumed.batch_rows.value
+    of_pix = measured.valkey_pix_s.value + measured.valkey_call_s.value / batch_rows(peak_pix_s / instances)
     return peak_pix_s * of_pix * known.assumed.processor_ratio.value
+
+
+def batch_rows(pix_s: float) -> float:
+    """Return how many of so many Pix a second are worked on together by an instance, as `shared.serving` has it.
+
+    >>> batch_rows(1), batch_rows(1e9) == Settings("").batch_enough
+    (1.0, True)
+    """
+    settings = Settings("")
+    return min(settings.batch_enough, max(1.0, pix_s * settings.batch_linger_seconds))
 
 
 def valkey_nodes(gigabytes: float, cores: float, prices: Prices) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from infra.capacity import profile
 from infra.capacity.binding import bounds
 from infra.capacity.cost import cost
 from infra.capacity.figures import known, prices, quotas
-from infra.capacity.plan import Plan, plan, valkey_nodes
+from infra.capacity.plan import Plan, plan, valkey_cores, valkey_nodes
 
 KNOWN, PRICES = known(), prices()
 volumes = st.floats(1e3, 2e9)
@@ -57,6 +57,11 @@ def test_twice_the_pix_of_a_small_day_are_twice_the_bytes_of_a_look_up_and_of_a_
     half, whole, beyond = (cost_module.lookup_bytes(share * rows, KNOWN) for share in (0.5, 1, 2))
     assert whole == pytest.approx(2 * half)
     assert beyond == whole
+
+
+def test_the_same_pix_on_more_instances_take_more_of_valkey() -> None:
+    few, many = (valkey_cores(10_000, instances, KNOWN) for instances in (5, 50))
+    assert few < many
 
 
 def test_metrics_cost_by_the_instances_that_send_them() -> None:
