@@ -77,7 +77,7 @@ def test_nobody_is_told_to_apply_by_hand_what_the_pipeline_applies() -> None:
     assert folders == ["infra/terraform/bootstrap"]
     given = re.findall(r"-var=[\"']?(\w+)=", TEXT) + re.findall(r"-var='(\w+)=", TEXT)
     known = (FOLDER / "terraform" / "bootstrap" / "variables.tf").read_text("utf-8")
-    assert {"environment", "image_readers", "project_id"} == set(given)
+    assert {"billing_account", "environment", "image_readers", "project_id", "region"} == set(given)
     assert all(f'variable "{name}"' in known for name in given)
 
 
