@@ -21,6 +21,7 @@ from shared import label_wiring, score_wiring
 from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.fields import NOBODY
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
@@ -201,6 +202,13 @@ def test_alerts_ask_for_columns_and_actions_that_exist():
         assert words - {"{"} <= set(columns), (name, words - set(columns))
         for action in re.findall(r"'([A-Z_]+)'", query):
             assert action in columns["action"].split(), (name, action)
+
+
+def test_the_pix_that_tries_a_deployment_is_left_out_of_what_scores_are_watched_for():
+    queries = [each["query"] for each in TERRAFORM.local("watches").values() if isinstance(each, dict)]
+    of_scores = [query for query in queries if ".score_events`" in query]
+    assert of_scores
+    assert all(f"payer_ispb != '{NOBODY}'" in query for query in of_scores)
 
 
 def test_the_image_holds_what_the_jobs_import_and_runs_without_rights():

@@ -13,7 +13,7 @@ from infra.capacity import cost as cost_module
 from infra.capacity import profile
 from infra.capacity.binding import bounds
 from infra.capacity.cost import cost
-from infra.capacity.figures import known, prices, quotas
+from infra.capacity.figures import Node, PubSub, known, prices, quotas
 from infra.capacity.plan import Plan, plan, valkey_cores, valkey_nodes
 
 KNOWN, PRICES = known(), prices()
@@ -82,14 +82,20 @@ def test_the_shards_hold_and_serve_what_there_is(gigabytes: float, cores: float)
 
 
 def test_one_larger_node_is_taken_before_two_smaller_ones() -> None:
-    assert valkey_nodes(12, 0.1, PRICES) == ("HIGHMEM_XLARGE", 1)
-    assert valkey_nodes(3, 0.1, PRICES) == ("STANDARD_SMALL", 1)
-    assert valkey_nodes(3, 1.0, PRICES)[1] == 2
+    nodes = {"small": Node(hour=1, writable_gb=5), "large": Node(hour=9, writable_gb=50)}
+    listed = replace(PRICES, valkey=replace(PRICES.valkey, nodes=nodes))
+    assert valkey_nodes(3, 0.1, listed) == ("small", 1)
+    assert valkey_nodes(4.5, 0.1, listed) == ("large", 1)
+    assert valkey_nodes(3, 1.0, listed) == ("small", 2)
+    assert valkey_nodes(45, 0.1, listed) == ("small", 12)
 
 
-def test_a_month_of_pubsub_is_the_bytes_in_and_out_at_the_price_of_a_tebibyte() -> None:
-    of_month = cost(planned(1e6), KNOWN, PRICES).pubsub
-    assert of_month == pytest.approx(2 * 30 * 1e6 * 1000 / 2**40 * 40)  # a message counts at least 1,000 bytes
+@pytest.mark.parametrize(("message", "counted"), [(500, 1_000), (2_000, 2_000)])
+def test_a_month_of_pubsub_is_the_bytes_in_and_out_at_the_price_of_a_tebibyte(message: float, counted: float) -> None:
+    size = replace(KNOWN.measured.message_bytes, value=message)
+    known_ = replace(KNOWN, measured=replace(KNOWN.measured, message_bytes=size))
+    listed = replace(PRICES, pubsub=PubSub(tib=40, request_bytes_min=1_000))
+    assert cost(planned(1e6), known_, listed).pubsub == pytest.approx(2 * 30 * 1e6 * counted / 2**40 * 40)
 
 
 def test_the_total_is_the_sum() -> None:
