@@ -17,7 +17,8 @@ images() {
 
 jobs=$(digest jobs) score=$(digest score) label=$(digest label)
 running=$jobs
-if gcloud run jobs list --format='value(metadata.name)' | grep -qx pix-retrain; then
+there=$(gcloud run jobs list --format='value(metadata.name)')
+if echo "$there" | grep -qx pix-retrain; then
   running=$(gcloud run jobs describe pix-retrain \
     --format='value(spec.template.spec.template.spec.containers[0].image)')
 fi

@@ -31,7 +31,7 @@ GCLOUD = f"""case "$*" in
   *"--format=value(status.latestReadyRevisionName)") echo "$4-old" ;;
   *"--format=value(status.latestCreatedRevisionName)") echo "$4-new" ;;
   "run revisions describe"*) name=${{4%-new}}; echo "{REGISTRY}/${{name#pix-}}@$MADE" ;;
-  "run jobs list"*) printf '%s\\n' $JOBS ;;
+  "run jobs list"*) [ "$JOBS" != refused ] || exit 1; printf '%s\\n' $JOBS ;;
   "run jobs describe"*) echo "{RUNNING}" ;;
   "storage cp build/lock"*"--if-generation-match=0") [ -z "$HOLDER" ] || exit 1 ;;
   "storage cat"*) echo "$HOLDER" ;;
@@ -213,6 +213,12 @@ def test_where_there_are_no_jobs_yet_they_are_made_from_the_new_image(tmp_path):
     run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="")))
     given = json.loads((tmp_path / "workspace/build/tried.tfvars.json").read_text("utf-8"))
     assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
+
+
+def test_where_it_cannot_be_told_which_jobs_there_are_nothing_is_changed(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="refused")))
+    assert ran.failed == "prepare"
+    assert not [call for call in ran.calls if re.search(r"update-traffic|^terraform .* plan", call)]
 
 
 def test_a_deployment_takes_the_lock_before_it_touches_anything_and_gives_it_back(tmp_path):
