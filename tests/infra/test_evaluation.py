@@ -75,8 +75,17 @@ def _container(deployed: dict[str, Any], name: str) -> dict[str, Any]:
 def test_a_function_starts_with_the_environment_that_it_is_given(deployed, name):
     settings = Settings.from_env(_environment(_container(deployed, name)))
     assert (settings.project, settings.dataset, settings.hmac_key_version) == ("my-bank-pix-staging", "pix", 7)
-    assert settings.bucket == deployed["google_storage_bucket.buckets"]["models"]["name"]
+    buckets = deployed["google_storage_bucket.buckets"]
+    assert (settings.bucket, settings.data_bucket) == (buckets["models"]["name"], buckets["data"]["name"])
     assert bool(settings.hmac_key) == (name == "score")
+
+
+def test_nothing_that_is_deleted_of_rows_can_be_restored_and_all_else_can(deployed):
+    kept = {
+        name: (bucket["versioning"][0]["enabled"], bucket["soft_delete_policy"][0]["retention_duration_seconds"])
+        for name, bucket in deployed["google_storage_bucket.buckets"].items()
+    }
+    assert kept == {"data": (False, 0), "mlflow": (True, 7 * 86_400), "models": (True, 7 * 86_400)}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
