@@ -10,6 +10,7 @@ EVENTS ?=
 LIVE ?=
 DATA ?=
 RUNS ?=
+WORKERS ?= 2
 # Not in the lock, as there are wheels for Linux only.
 ATHERIS := atheris==3.0.0
 ARGS ?=
@@ -46,8 +47,8 @@ check: install ## Style, types and architecture
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: check infra-check ## Everything: checks and the whole test suite
-	$(BIN)/pytest
+test: check infra-check ## Everything: checks and the whole test suite, WORKERS=n files side by side
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: test-pythons
 test-pythons: install ## The staged functions with their own locks on every Python that they are meant for
