@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from shared.adapters.bigquery_lookup import statement
 from shared.adapters.memory import MemoryBlobs, MemoryLookup, MemoryTable
 from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.adapters.row_encoding import RowEncoder
@@ -35,6 +36,15 @@ class WrongAnswer(AssertionError):
     """A body that was not answered with 204, or left no row or more than one."""
 
 
+class AskedLookup(MemoryLookup):
+    """Transactions that are known, asked for as BigQuery would be."""
+
+    async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
+        """Return the parties of each transaction that is known; of each id a query can be made."""
+        statement("score_events", end_to_end_ids)
+        return await super().parties(end_to_end_ids)
+
+
 class EncodingTable(MemoryTable):
     """A table that writes its rows as BigQuery would get them."""
 
@@ -56,7 +66,7 @@ class Functions:
         told, metrics = telling(), Metrics()
         self._loop = asyncio.new_event_loop()
         self._tables = {name: EncodingTable(name) for name in ("score_events", "feedback", "quarantine")}
-        self._lookup, history = MemoryLookup(), MemoryHistoryAdapter()
+        self._lookup, history = AskedLookup(), MemoryHistoryAdapter()
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
         scorer = Scorer(history, champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
         common: Any = (lambda: NOW, LIMITS, AHEAD_SECONDS, told)

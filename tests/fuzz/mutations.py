@@ -32,10 +32,14 @@ _TIMES = [
     "1970-01-01T00:00:01Z",
     "2021-01-01T00:00:00Z",
 ]
+_DAYS = ["00010101", "19991231", "20000101", "20240229", "29991231", "30000101", "99991231"]
 _DATES = ["2026-11-20", "1900-01-01", "2099-12-31"]
 _COUNTS = [0, 1, 2**31, 2**53, {"d90": 3, "m12": 9, "m60": 9}]
 FITTING: dict[str, list[Any]] = {
-    "end_to_end_id": [f"{kind}1234567820261120143{n:012x}" for kind in "ED" for n in range(40)],
+    "end_to_end_id": [
+        *(f"{kind}1234567820261120143{n:012x}" for kind in "ED" for n in range(40)),
+        *(f"E12345678{day}12001a2b3c4d5e6" for day in _DAYS),
+    ],
     "initiated_at": _TIMES,
     "reported_at": _TIMES,
     "registered_at": [*_TIMES, None],
