@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections
+import datetime as dt
+import math
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +19,17 @@ from infra.local.cloud import LocalCloud
 from jobs import wiring
 from jobs.auditing import audit, logged
 from shared.adapters.arrow_columns import floats
-from shared.contract.tables import feature_columns
+from shared.contract.tables import feature_columns, timestamp
 from shared.features.state import State
 from shared.scoring.bundle import Bundle
 from tests.benchmarks.faults.models import Files
-from tests.benchmarks.faults.script import Report, Shown
+from tests.benchmarks.faults.script import Report
 from tests.benchmarks.faults.stream import Stream
+from tests.benchmarks.faults.watch import Shown, Watch
 
 TOLERANCE = 1e-9
 """A score that was computed again from the features that were stored; the same model gives the same sum."""
+_LISTED = 5
 
 
 class Result(Struct):
@@ -39,6 +44,35 @@ class Result(Struct):
     quarantined: int
     swaps: int
     bad_bundles_refused: int
+
+
+class Deadline(NamedTuple):
+    """After how many seconds a Pix is late, and when (seconds since the epoch) the first can have been scored.
+
+    The stream is days long and is published within minutes, so a deadline of seconds would make all of it late. This
+    one makes late what was initiated before a time in its middle: also what is published minutes later, among Pix
+    that are in time.
+    """
+
+    seconds: float
+    began: float
+
+    @classmethod
+    def at(cls, middle: float) -> Self:
+        """Return the deadline for which what was initiated until `middle` is late, and nothing long after that."""
+        now = math.floor(time.time())
+        return cls(now - math.floor(middle), now)
+
+
+class Run(NamedTuple):
+    """What was done, to be asked about: models are those that were `good`, and how many kinds were `bad`."""
+
+    sent: Stream
+    report: Report
+    watch: Watch
+    deadline: Deadline
+    good: dict[str, Files]
+    bad: int
 
 
 @dataclass
@@ -68,8 +102,9 @@ class Questions:
         row = next(iter(self._client.query(sql).result(timeout=120)))
         return row.scored, row.reports, row.spoilt
 
-    def findings(self, sent: Stream, report: Report, good: dict[str, Files], refused_kinds: int) -> Findings:
+    def findings(self, run: Run) -> Findings:
         """Ask everything."""
+        sent, report = run.sent, run.report
         ids = [id_ for rows in self._data.batches("SELECT end_to_end_id FROM pix.scores") for id_ in _column(rows, 0)]
         result = Result(
             published=len(sent.ids),
@@ -84,11 +119,12 @@ class Questions:
         )
         found = Findings(result, list(report.problems))
         self._quarantine(found, sent)
-        self._decisions(found, report)
+        self._decisions(found, run.watch)
         self._history(found)
-        self._models(found, good)
-        if len(report.refused) != refused_kinds:
-            found.problems.append(f"{refused_kinds} bundles were broken, {len(report.refused)} refused")
+        self._late(found, run.deadline)
+        self._models(found, run.good)
+        if len(report.refused) != run.bad:
+            found.problems.append(f"{run.bad} bundles were broken, {len(report.refused)} refused")
         for name in ("lost", "duplicated", "decisions_changed", "history_mismatches"):
             if value := getattr(result, name):
                 found.problems.append(f"{name}: {value}")
@@ -106,23 +142,22 @@ class Questions:
         if again := sum(n - 1 for n in rows.values()):
             found.problems.append(f"{again} rows too many in quarantine")
 
-    def shown(self) -> dict[str, Shown]:
-        """Return what pix.scores shows of each transaction."""
-        names = "end_to_end_id, scored_at, decision, score, model_version"
+    def shown(self, since: dt.datetime | None) -> dict[str, Shown]:
+        """Return what pix.scores shows of each transaction that was scored after `since`. Raises PixError."""
+        names = ", ".join(("end_to_end_id", *Shown._fields))
+        where = f" WHERE scored_at > {timestamp(since)}" if since else ""
         return {
-            row.pop("end_to_end_id"): tuple(row.values())
-            for batch in self._data.batches(f"SELECT {names} FROM pix.scores")
+            row.pop("end_to_end_id"): Shown(**row)
+            for batch in self._data.batches(f"SELECT {names} FROM pix.scores{where}")
             for row in batch.to_pylist()
         }
 
-    def _decisions(self, found: Findings, report: Report) -> None:
+    def _decisions(self, found: Findings, watch: Watch) -> None:
         """No decision that pix.scores has shown is another now, and all rows that history has claimed say the same.
 
         What is scored while history is away has no claim, so when it comes again it is scored again; it is counted in
         a note, and the first decision stands.
         """
-        now = self.shown()
-        changed = {id_ for id_, before in report.shown.items() if now.get(id_) != before}
         claimed, scored = collections.defaultdict(set), collections.defaultdict(set)
         names = "end_to_end_id, history_sequence, scored_at, decision, score, model_version"
         stored = 0
@@ -132,28 +167,51 @@ class Questions:
                 scored[id_].add(tuple(row))
                 if row[0] is not None:
                     claimed[id_].add(tuple(row))
-        changed |= {id_ for id_, rows in claimed.items() if len(rows) > 1}
-        found.result.decisions_changed = len(changed)
-        again = sum(len(rows) > 1 for rows in scored.values()) - sum(len(rows) > 1 for rows in claimed.values())
-        found.notes.append(f"{stored:,} rows of {len(scored):,} transactions in pix.score_events")
-        found.notes.append(
-            f"{again} transactions were scored again as history was away; pix.scores shows what came first"
-        )
+        unlike = {id_ for id_, rows in claimed.items() if len(rows) > 1}
+        found.result.decisions_changed = len(unlike | set(watch.changes))
+        again = [{row[2:] for row in rows} for id_, rows in scored.items() if len(rows) > 1 and id_ not in unlike]
+        otherwise = sum(len(rows) > 1 for rows in again)
+        found.notes += [
+            f"{stored:,} rows of {len(scored):,} transactions in pix.score_events",
+            f"{len(again)} transactions were scored again as history was away, {otherwise} of them otherwise than "
+            "before; pix.scores shows what came first",
+            f"{watch.looks} looks at pix.scores while it ran and at its end: {watch.rows:,} rows compared with what "
+            f"was shown first, {len(watch.changes)} changed",
+            *(f"changed: {n} x {kind}" for kind, n in watch.kinds().most_common()),
+            *(f"unlike rows of one place: {sorted(map(str, claimed[id_]))}" for id_ in sorted(unlike)[:_LISTED]),
+        ]
 
     def _history(self, found: Findings) -> None:
-        """What was served is what a replay computes."""
+        """What was served is what a replay computes, and all that was counted has a row."""
         outcome = audit(self._data, None, State.empty(), lambda *_: None)
         unequal, conflicts = outcome["unequal_duplicates"]["count"], outcome["places_taken_twice"]["count"]
+        gaps = outcome["gaps"]["transactions"]
         found.result.history_mismatches = (
-            outcome["rows_with_differences"] + unequal + conflicts + outcome["counted_twice"]
+            outcome["rows_with_differences"] + unequal + conflicts + outcome["counted_twice"] + gaps
         )
         found.notes.append(
             f"{outcome['compared']:,} rows compared with a replay, {outcome['skipped']['without_history']:,} were "
-            f"scored without history, {outcome['duplicates']:,} were written again, "
-            f"{outcome['gaps']['transactions']:,} places have no row"
+            f"scored without history, {outcome['duplicates']:,} were written again, {gaps:,} places have no row"
         )
         if found.result.history_mismatches:
             found.notes.append(f"differences: {outcome}")
+
+    def _late(self, found: Findings, deadline: Deadline) -> None:
+        """Each row is late if it was scored after its deadline, by its own times and by ours."""
+        first = dt.datetime.fromtimestamp(deadline.began - deadline.seconds, dt.UTC)
+        last = dt.datetime.fromtimestamp(math.ceil(time.time()) - deadline.seconds, dt.UTC)
+        sql = (
+            "SELECT COUNTIF(late) AS late, COUNTIF(NOT late) AS in_time, COUNTIF(late != "
+            f"(TIMESTAMP_DIFF(scored_at, initiated_at, MICROSECOND) > {round(deadline.seconds * 1e6)})) AS wrong, "
+            f"COUNTIF(initiated_at < {timestamp(first)} AND NOT late) + "
+            f"COUNTIF(initiated_at >= {timestamp(last)} AND late) AS surely_wrong FROM pix.score_events"
+        )
+        row = next(iter(self._client.query(sql).result(timeout=120)))
+        found.notes.append(f"{row.late:,} rows are late, {row.in_time:,} in time")
+        if wrong := max(row.wrong, row.surely_wrong):
+            found.problems.append(f"{wrong} rows are late and should not be, or the other way round")
+        if not (row.late and row.in_time):
+            found.problems.append("the deadline told no Pix apart")
 
     def _models(self, found: Findings, good: dict[str, Files]) -> None:
         """Every score is what the whole bundle of its version makes of the features in the row."""

@@ -12,11 +12,13 @@ from google.cloud.pubsub_v1 import PublisherClient
 
 from infra.local.cloud import LocalCloud
 from infra.local.ports import free_port
+from shared.settings import Settings
 from tests.benchmarks.faults.models import broken, bundles
-from tests.benchmarks.faults.questions import Findings, Questions
+from tests.benchmarks.faults.questions import Deadline, Findings, Questions, Run
 from tests.benchmarks.faults.relay import Relay
 from tests.benchmarks.faults.script import Broken, Scale, Script, Tell
 from tests.benchmarks.faults.stream import Message, Stream, stream
+from tests.benchmarks.faults.watch import Watch
 
 AT_ONCE, FEW = 200, 10
 """Messages that are published together, at most; of a short stream, a hundredth and a four hundredth."""
@@ -36,26 +38,29 @@ def run(transactions: int, seed: int, scale: Scale, home: Path, tell: Tell) -> F
     tell(
         f"{len(sent.messages):,} messages: {sent.twice:,} Pix twice, {sent.late:,} late, {len(sent.spoilt):,} spoilt"
     )
+    deadline = Deadline.at(sent.middle)
     with LocalCloud(
         home,
         pubsub="embedded",
         on_step=lambda step: tell(f"starting {step}"),
         pointer_ttl_seconds=0.5,
-        append_timeout_seconds=20.0,
-        deadline_seconds=float("inf"),
-        state_call_seconds=5.0,
+        deadline_seconds=deadline.seconds,
+        state_call_seconds=Settings("").state_call_seconds,
         maturity_days=2.0,
     ) as cloud:
         port = free_port()
+        watch = Watch(Questions(cloud).shown)
         with Relay(cloud.settings.bigquery_storage_emulator_host, port) as relay:
             questions = Questions(cloud)
-            script = Script(cloud, relay, good, bad, scale, tell, questions.shown)
+            script = Script(cloud, relay, good, bad, scale, tell, watch.look)
             script.begin()
             cloud.start_functions(bigquery_storage_emulator_host=f"127.0.0.1:{port}")
-            Traffic(cloud.settings.project, sent, questions, tell).beside(script)
-            _drain(questions, sent, script, tell)
+            with watch:
+                Traffic(cloud.settings.project, sent, questions, tell).beside(script)
+                _drain(questions, sent, script, tell)
             tell("asking BigQuery, and replaying")
-            return questions.findings(sent, script.report, good, len(bad))
+            watch.look()
+            return questions.findings(Run(sent, script.report, watch, deadline, good, len(bad)))
 
 
 class Traffic:

@@ -48,10 +48,6 @@ class Scale(NamedTuple):
     retraining: bool = True
 
 
-Shown = tuple[dt.datetime, str, float | None, str | None]
-"""When a transaction was scored, its decision, score and model, as pix.scores has them."""
-
-
 @dataclass
 class Report:
     """What was done to the system, as far as it counts in the result."""
@@ -59,8 +55,6 @@ class Report:
     swaps: int = 0
     refused: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
-    shown: dict[str, Shown] = field(default_factory=dict)
-    """What pix.scores showed of each transaction, when it was looked at in between."""
 
 
 class Step(NamedTuple):
@@ -81,10 +75,11 @@ class Script:
         bad: dict[str, Files],
         scale: Scale,
         tell: Tell,
-        shown: Callable[[], dict[str, Shown]],
+        look: Callable[[], None],
     ) -> None:
+        """`look` is called where what pix.scores shows then is worth comparing."""
         self.report = Report()
-        self._shown = shown
+        self._look = look
         self._cloud, self._relay, self._scale, self._tell = cloud, relay, scale, tell
         self._good, self._bad = good, bad
         self._blobs = GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
@@ -146,10 +141,12 @@ class Script:
         self._relay.delay = 0.0
 
     def storage_is_away(self) -> None:
-        """Stop Cloud Storage, and kill the function, which then has no model until it is back."""
+        """Stop Cloud Storage and kill the function, which then decides by rules until it can read a model again."""
+        before = self._decided_by_rules()
         self._cloud.storage_server.stop(grace=0)
+        self.kill()
         with self._fault("Cloud Storage is away", self._scale.away):
-            pass
+            self._wait(lambda: self._decided_by_rules() > before, "rules to decide alone")
         self._cloud.storage_server.start()
         self._cloud.storage_server.wait_ready()
 
@@ -167,7 +164,7 @@ class Script:
         store.wait_ready()
         with self._fault("history is empty", self._scale.blind):
             pass
-        self.report.shown = self._shown()
+        self._look()
         self._job("replay", "tables", "--state", self._cloud.settings.state)
         self._tell("history is filled again")
 
@@ -216,8 +213,14 @@ class Script:
         return any(f'"{message}"' in line and f'"{name}":"{value}"' in line for line in lines)
 
     def _every_place_has_its_row(self) -> bool:
-        sql = "SELECT MAX(history_sequence) = COUNT(DISTINCT history_sequence) AS whole FROM pix.score_events"
-        return bool(next(iter(self._cloud.bigquery().query(sql).result(timeout=60))).whole)
+        return bool(self._asked("MAX(history_sequence) = COUNT(DISTINCT history_sequence)"))
+
+    def _decided_by_rules(self) -> int:
+        return int(self._asked("COUNTIF(model_version IS NULL)"))
+
+    def _asked(self, expression: str) -> Any:
+        rows = self._cloud.bigquery().query(f"SELECT {expression} AS answer FROM pix.score_events").result(timeout=60)
+        return next(iter(rows)).answer
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         give_up = time.monotonic() + PATIENCE

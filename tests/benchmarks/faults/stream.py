@@ -39,7 +39,8 @@ class Stream(NamedTuple):
     """Messages in the order in which they are published, and what has to come of them.
 
     `ids` are the transactions, `reports` how many distinct reports there are, `spoilt` the SHA-256 of each message
-    that cannot be read; each is published once. `live` is how many messages there are until the Pix end.
+    that cannot be read; each is published once. `live` is how many messages there are until the Pix end, and `middle`
+    the time (seconds since the epoch) that is reached when half of these are published.
     """
 
     messages: list[Message]
@@ -49,6 +50,7 @@ class Stream(NamedTuple):
     twice: int
     late: int
     live: int
+    middle: float
 
 
 class _Line(Struct):
@@ -90,7 +92,8 @@ def stream(transactions: int, seed: int) -> Stream:
     live = sum(at <= last for at, _ in placed)
     digests = [hashlib.sha256(data).hexdigest() for data in spoilt]
     messages = [message for _, message in placed]
-    return Stream(messages, ids, counts["reports"], digests, counts["twice"], counts["late"], live)
+    middle = placed[live // 2][0]
+    return Stream(messages, ids, counts["reports"], digests, counts["twice"], counts["late"], live, middle)
 
 
 def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, str]]:
