@@ -8,6 +8,7 @@ import pytest
 
 from infra.migrate import NO_RETRY, make
 from shared.contract import tables as contract
+from shared.contract.fields import NOBODY
 from shared.learning.data.training_query import Examples
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
@@ -20,6 +21,7 @@ SCORED = {
     "scored_at": (Field.TYPE_INT64, False),
     "amount": (Field.TYPE_STRING, False),
     "decision": (Field.TYPE_STRING, False),
+    "payer_ispb": (Field.TYPE_STRING, False),
     "history_sequence": (Field.TYPE_INT64, False),
 }
 REPORTED = {
@@ -69,6 +71,7 @@ SCORES = [
     scored("contradictory", 99, amount="2.00", sequence=2),
     scored("degraded", 100, sequence=None),
     scored("reported-later", 100),
+    scored("tried", 100) | {"payer_ispb": NOBODY},
 ]
 REPORTS = [
     reported("disputed", 90, "PENDING"),
@@ -124,6 +127,7 @@ def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> N
         ("redelivered", "LEGITIMATE"),
         ("reported-later", "LEGITIMATE"),
         ("revoked", "LEGITIMATE"),
+        ("tried", "LEGITIMATE"),
         ("unknown", "FRAUD"),
     ]
 
