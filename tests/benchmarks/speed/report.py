@@ -138,7 +138,7 @@ def _memory_rows(result: Result) -> list[Row]:
             f"{memory.rows_per_append:.0f} rows an append",
         ),
         Row("  bytes of a message / of a row", f"{prepared.message_bytes:.0f} / {memory.row_bytes:.0f}"),
-        Row("  a million Pix at list prices", f"{cost_.total:.2f} USD", services),
+        Row("  a million Pix at list prices, full instances, at the least", f"{cost_.total:.2f} USD", services),
     ]
 
 
