@@ -1,7 +1,8 @@
 -- History in Valkey or Redis: the recurrence of shared/features/layout.py, one call for each micro-batch.
 --
 -- Before this text stand tables that shared/adapters/valkey_script.py writes from the layout: LAYOUTS, RATES, FACTS,
--- READS and the places they name. A place counts from 1. Records are tables of numbers, stored as packed doubles.
+-- READS and the places they name, and CLAIM, what names of claims begin with. A place counts from 1. Records are tables
+-- of numbers, stored as packed doubles.
 --
 -- KEYS[1] holds the sequence, the number of transactions counted. All keys carry its hash tag, so they are on its node.
 -- Everything is computed before the first write: a server that refuses writes refuses the call as a whole.
@@ -137,7 +138,7 @@ local function observe()
   local before = sequence()
   local counted, claims, replies = before, {}, {}
   for i = 1, #ARGV - 8 do
-    local name = PREFIX .. 'e' .. ARGV[8 + i]
+    local name = PREFIX .. CLAIM .. ARGV[8 + i]
     local claim = claims[name] or call('GET', name)
     if not claim then
       local place, reads = -1, NO_READS
@@ -243,7 +244,7 @@ end
 
 -- claim seconds, a claim, then EndToEndIds: transactions whose rows are stored need no other.
 local function settle()
-  for i = 4, #ARGV do call('SET', PREFIX .. 'e' .. ARGV[i], ARGV[3], 'EX', ARGV[2]) end
+  for i = 4, #ARGV do call('SET', PREFIX .. CLAIM .. ARGV[i], ARGV[3], 'EX', ARGV[2]) end
   return #ARGV - 3
 end
 

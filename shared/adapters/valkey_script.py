@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.adapters.valkey_wire import CLAIM_LETTER
 from shared.features.layout import (
     ACCOUNT,
     CONTACT,
@@ -58,6 +59,7 @@ def _tables() -> dict[str, Any]:
         "HOP": HOP,
         "PASSED": _counters(PASSED) | {"from": ACCOUNT.mark_count + PASSED_FROM.start},
         "TAINT": _counters(TAINT),
+        "CLAIM": CLAIM_LETTER,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Sequence
 
@@ -33,6 +34,10 @@ CLAIM = np.dtype(
     ]
 )
 """What a claim begins with; the model version follows."""
+CLAIM_LETTER = "e" + hashlib.sha256(repr(CLAIM.descr).encode()).hexdigest()[:4]
+"""What stands before the EndToEndId in the name of a claim. It changes with the claim, so that instances of two
+revisions that share a store never misread each other's.
+"""
 _NO_KEY = 0
 """The version of the key in a claim that is not compared with later messages."""
 NEVER = UNCOUNTED

@@ -17,7 +17,7 @@ from infra.local.valkey.store import Store as Server
 from shared.adapters.memory_history import MemoryHistoryAdapter
 from shared.adapters.valkey_history import server_url
 from shared.adapters.valkey_load import ValkeyLoad
-from shared.adapters.valkey_wire import SEQUENCE_KEY, observations, observe_arguments
+from shared.adapters.valkey_wire import CLAIM_LETTER, SEQUENCE_KEY, observations, observe_arguments
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.errors import Misconfigured, Unavailable
@@ -244,7 +244,7 @@ def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store
     pix = event()
     for seconds in (100, 1000):
         served.run(served.client(claim_seconds=seconds).observe([pix], FIRST))
-        key = SEQUENCE_KEY[:-1] + "e" + pix.end_to_end_id
+        key = SEQUENCE_KEY[:-1] + CLAIM_LETTER + pix.end_to_end_id
         assert seconds - 90 < served.run(served.client().redis.ttl(key)) <= seconds
 
 
