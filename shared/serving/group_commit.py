@@ -43,8 +43,8 @@ class GroupCommit(Generic[Item, Result]):
     """Hand items to `work` in batches and each caller its own result.
 
     An idle system starts a batch at once; then items gather, so batches grow with the load. `work` gets at most
-    `limits.largest` items and returns one result, or one exception, for each; if `work` itself raises, every caller of
-    the batch gets that. `done` is told of each batch.
+    `limits.largest` items and returns one result, or one exception, for each; if `work` itself raises, every caller
+    of the batch gets that. `done` is told of each batch.
 
     What comes is refused while `longest_queue` items wait, or while the oldest has waited for `longest_wait` seconds:
     a short queue that does not move is as full as a long one. That oldest is refused too once its turn comes, as
@@ -135,9 +135,7 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             self._free += 1
             self._start()
-            now = (
-                perf_counter()
-            )  # the clock of uvloop counts milliseconds, and stands still while a batch is computed
+            now = perf_counter()  # the loop's clock counts milliseconds, and stands still while a batch is computed
             self._done(Done(waiting, [now - at for _, _, at in batch]))
 
 
