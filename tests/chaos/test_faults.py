@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 
 from tests.benchmarks.faults.run import run
 from tests.benchmarks.faults.script import Scale
+from tests.benchmarks.faults.watch import Shown, Watch
 
 SMALL = Scale(kills=2, swaps=3, refuses=3.0, slow=2.0, away=2.0, blind=3.0, retraining=False)
 
@@ -19,3 +21,15 @@ def test_nothing_is_lost_or_changed_whatever_fails(tmp_path: Path) -> None:
     assert found.problems == [], "\n".join([*told, *found.notes])
     assert (found.result.scored, found.result.quarantined) == (800, 16)
     assert (found.result.swaps, found.result.bad_bundles_refused) == (3, 6)
+
+
+def test_a_decision_that_was_shown_counts_as_changed_once_another_is() -> None:
+    at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+    held, approved = Shown(at, "HOLD", 0.7, "v1", False), Shown(at, "APPROVE", None, None, True)
+    looks = iter([{"E1": held}, {"E1": held, "E2": held}, {"E1": held, "E2": approved}, {"E1": held, "E2": held}])
+    watch = Watch(lambda _: next(looks))
+    for _ in range(4):
+        watch.look()
+    assert (watch.looks, watch.rows) == (4, 7)
+    assert watch.changes == {"E2": (held, approved)}
+    assert watch.kinds() == {"HOLD by v1 -> APPROVE by rules, degraded": 1}

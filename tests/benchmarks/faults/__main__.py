@@ -28,8 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit status."""
     options = _parser().parse_args(arguments)
     wiring.prepare(os.environ)  # before scikit-learn is imported
+    from tests.benchmarks.faults.disk import Broken
     from tests.benchmarks.faults.run import run
-    from tests.benchmarks.faults.script import Broken, Scale
+    from tests.benchmarks.faults.script import Scale
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     console, started = Console(stderr=True, highlight=False), time.monotonic()

@@ -16,7 +16,7 @@ from shared.settings import Settings
 from tests.benchmarks.faults.models import broken, bundles
 from tests.benchmarks.faults.questions import Deadline, Findings, Questions, Run
 from tests.benchmarks.faults.relay import Relay
-from tests.benchmarks.faults.script import Broken, Scale, Script, Tell
+from tests.benchmarks.faults.script import Scale, Script, Tell
 from tests.benchmarks.faults.stream import Message, Stream, stream
 from tests.benchmarks.faults.watch import Watch
 
@@ -161,6 +161,3 @@ def _drain(questions: Questions, sent: Stream, script: Script, tell: Tell) -> No
             changed = time.monotonic()
         time.sleep(0.5)
     tell("every message has its row")
-
-
-__all__ = ["Broken", "run"]

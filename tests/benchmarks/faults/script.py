@@ -23,6 +23,7 @@ from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
 from shared.learning.lifecycle.publish import Cause, publish, standing, swap
 from shared.scoring.bundle import POINTER, Pointer
+from tests.benchmarks.faults.disk import Broken, full_disk
 from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.relay import Relay
 from tests.benchmarks.faults.stream import LABELLED
@@ -30,10 +31,6 @@ from tests.benchmarks.faults.stream import LABELLED
 PATIENCE = 120.0
 CAUSE = Cause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
 Tell = Callable[[str], None]
-
-
-class Broken(Exception):
-    """A fault could not be made, or was not survived; the text says which."""
 
 
 class Scale(NamedTuple):
@@ -245,23 +242,6 @@ class Script:
             text=True,
             check=False,
         )
-
-
-@contextmanager
-def full_disk(folder: Path) -> Iterator[None]:
-    """Mount a file system without room at `folder`. Raises Broken where that is not allowed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        raise Broken(
-            f"no file system can be mounted here ({mounted.stderr.strip()}); run as root or with --no-retrain"
-        )
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def _outcome(printed: str) -> dict[str, Any]:
