@@ -19,13 +19,15 @@ from shared.serving.score_service import score_intake
 from shared.settings import Settings
 from shared.wiring import MEMORY, limits, now, opened, telling, valkey_history
 
+BUCKET_SECONDS = 3.0
+"""How long a start waits for a bucket that does not answer; without a model, rules decide until the next look."""
+
 
 def score_function(settings: Settings) -> Intake[Delivery]:
     """Return the score function's intake, warm: model loaded, history ready. Needs a running event loop."""
     metrics = Metrics()
-    champion = Champion(
-        GcsBlobs.connect(settings.project, settings.bucket), settings.pointer_ttl_seconds, time.monotonic, metrics
-    )
+    blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
+    champion = Champion(blobs, settings.pointer_ttl_seconds, time.monotonic, metrics)
     champion.look()
     scorer = Scorer(
         GuardedHistory(history(settings), settings.state_pause_seconds, metrics, time.monotonic),

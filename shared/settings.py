@@ -29,9 +29,9 @@ class Settings:
     a message may say it happened: one of next year would make all history until then look old.
     `batch_max` messages are worked on together, `batches_in_flight` times; `batch_linger_seconds` after another, or
     once `batch_enough` messages wait. As many wait as are worked on (`queue_max`), so who waits is through after two
-    rounds. What has waited for `queue_seconds` is refused: with a store of history, a
-    bucket, a lookup of `lookup_seconds` and an append that take all their time, each twice if it is tried twice, it
-    would be late for Pub/Sub's ack deadline of 60 s.
+    rounds. What has waited for `queue_seconds` is refused: with a store of history, a lookup
+    of `lookup_seconds` and an append that take all their time, each twice if it is tried twice, it would be late for
+    Pub/Sub's ack deadline of 60 s.
     `drain_seconds` are what Cloud Run leaves after SIGTERM (10 s), less the time to export and to stop.
     Batches within `log_seconds` share a line in the log; 0 gives each its own.
     `bucket` holds models, `data_bucket` rows: training sets, and what passes through on its way in or out.

@@ -31,12 +31,13 @@ class GcsBlobs:
     def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
         """Try each request again for `patience` seconds."""
         self._bucket = bucket
-        self._sent: dict[str, Any] = {"timeout": ATTEMPT_SECONDS, "retry": DEFAULT_RETRY.with_timeout(patience)}
+        attempt = min(ATTEMPT_SECONDS, patience)
+        self._sent: dict[str, Any] = {"timeout": attempt, "retry": DEFAULT_RETRY.with_timeout(patience)}
 
     @classmethod
-    def connect(cls, project: str, bucket: str) -> GcsBlobs:
+    def connect(cls, project: str, bucket: str, patience: float = TOTAL_SECONDS) -> GcsBlobs:
         """Return the bucket of that name; nothing is sent yet."""
-        return cls(storage.Client(project=project).bucket(bucket))
+        return cls(storage.Client(project=project).bucket(bucket), patience)
 
     def read(self, name: str) -> Blob | None:
         """Return the object, or None if there is none. Raises Unavailable."""

@@ -17,7 +17,6 @@ from shared.scoring.bundle import MANIFEST, POINTER, SERVED, Bundle, Pointer, pa
 log = logging.getLogger(__name__)
 
 KEPT = 3  # versions in memory: the champion, and those that a redelivered Pix may have been decided by
-PATIENCE_SECONDS = 5.0  # for a version that a batch waits for
 
 
 class Champion:
@@ -34,10 +33,12 @@ class Champion:
         self._metrics = metrics
         self._away = Incident(log, "bucket unavailable", clock)
         self._missing = Incident(log, "version not to be had", clock)
-        self._looked_at = self._away_at = -float("inf")
+        self._looked_at = -float("inf")
         self._generation: int | None = None
         self._bundles: dict[str, Bundle] = {}
+        self._gone: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._fetching: dict[str, asyncio.Task[None]] = {}
         self.current: Bundle | None = None
 
     def look_if_due(self) -> None:
@@ -76,28 +77,28 @@ class Champion:
         self._metrics.add(REFUSED)
         log.error(message, extra={"fields": {"reason": reason, "version": version, "serving": self._serving()}})
 
-    async def version(self, name: str) -> Bundle | None:
-        """Return the bundle of that version, read from the bucket if need be; None if there is none to serve.
+    def version(self, name: str) -> Bundle | None:
+        """Return the bundle of that version, None if there is none that could serve.
 
-        Raises Unavailable when the bucket does not answer in time, and at once until the TTL has passed since.
+        Raises Unavailable where it is not in memory: it is fetched beside the batches, for the next delivery to find.
         """
         known = self._bundles.get(name)
-        if known is not None:
+        if known is not None or name in self._gone:
             return known
-        if self._clock() - self._away_at < self._ttl:
-            raise Unavailable("the bucket was away a moment ago")
+        if name not in self._fetching:
+            self._fetching[name] = asyncio.create_task(self._fetch(name))
+        raise Unavailable(f"{name} is not in memory yet")
+
+    async def _fetch(self, name: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                bundle = await asyncio.to_thread(read_bundle, self._blobs, name)
+            self._keep(await asyncio.to_thread(read_bundle, self._blobs, name))
         except BundleRefused as error:
+            self._gone.add(name)
             self._missing.happened(version=name, reason=str(error))
-            return None
-        except (Unavailable, TimeoutError) as error:
-            self._away_at = self._clock()
-            self._missing.happened(version=name, reason=str(error) or "no answer in time")
-            raise Unavailable(f"the bucket, asked for {name}") from error
-        self._keep(bundle)
-        return bundle
+        except Unavailable as error:
+            self._missing.happened(version=name, reason=str(error))
+        finally:
+            del self._fetching[name]
 
     async def _look_aside(self) -> None:
         try:

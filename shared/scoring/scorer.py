@@ -78,7 +78,7 @@ class Scorer:
         times.append(perf_counter())
         features = feature_matrix(events.columns, seen.reads)
         times.append(perf_counter())
-        outcome, errors = await self._decide(features, seen, own, bundle)
+        outcome, errors = self._decide(features, seen, own, bundle)
         errors |= {int(i): Malformed("end_to_end_id_taken", "end_to_end_id") for i in np.flatnonzero(seen.taken)}
         rows = [errors.get(i, row) for i, row in enumerate(self._rows(deliveries, features, outcome, seen))]
         times.append(perf_counter())
@@ -95,7 +95,7 @@ class Scorer:
         places = [None if n == UNCOUNTED else n for n in seen.sequence.tolist()]
         return _Seen(seen.reads, seen.claims, places, seen.taken)
 
-    async def _decide(
+    def _decide(
         self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None
     ) -> tuple[Outcome, dict[int, PixError]]:
         """Decide each transaction by the model that claimed it first; say where that cannot be had."""
@@ -107,7 +107,7 @@ class Scorer:
         for version in set(versions):
             places = [i for i, v in enumerate(versions) if v == version]
             try:
-                model = await self._champion.version(version) if version else None
+                model = self._champion.version(version) if version else None
             except Unavailable as error:
                 errors |= dict.fromkeys(places, error)
                 continue
