@@ -38,7 +38,8 @@ class Table:
     def fill(self, keys: Keys, records: Floats) -> None:
         """Hold a copy of these records and no others."""
         self._index = Index(keys)
-        self.records = records.copy()
+        self.records = np.empty((max(_FIRST_CAPACITY, int(len(records) * _GROWTH)), self.layout.width))
+        self.records[: len(records)] = records
         self._larger = None
 
     def keys(self) -> Keys:

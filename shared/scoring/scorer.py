@@ -107,7 +107,7 @@ class Scorer:
         for version in set(versions):
             places = [i for i, v in enumerate(versions) if v == version]
             try:
-                model = self._champion.version(version) if version else None
+                model = bundle if version == own.model_version else self._version(version)
             except Unavailable as error:
                 errors |= dict.fromkeys(places, error)
                 continue
@@ -119,6 +119,9 @@ class Scorer:
                     part.reasons[k],
                 )
         return merged, errors
+
+    def _version(self, name: str | None) -> Bundle | None:
+        return None if name is None else self._champion.version(name)
 
     def _rows(
         self, deliveries: Sequence[Delivery], features: NDArray[np.float32], outcome: Outcome, seen: _Seen
