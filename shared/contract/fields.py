@@ -26,7 +26,9 @@ TaxId = Annotated[
 ]
 Ispb = Annotated[str, Meta(pattern="^[0-9A-Z]{8}" + _END, description="ISPB of the institution.")]
 NOBODY = "99999999"
-"""The ISPB of payer and payee of the Pix of infra/smoke.py; training, drift and alerts leave it out.
+"""The ISPB of payer and payee of the Pix of infra/smoke.py.
+
+Training, drift and alerts on rows leave it out; what functions measure of themselves, and alerts on that, count it.
 
 It is no participant's. An ISPB is the root of a CNPJ; roots of digits alone were given out in order, and since July
 2026 new ones have letters, long before this one's turn. What does not exist is 99999... in Banco Central's tests too.
