@@ -5,7 +5,7 @@ set -eu
 
 export TF_IN_AUTOMATION=1 TF_INPUT=0
 plan=$PWD/build/plan
-terraform -chdir=infra/terraform init -backend-config="environments/$ENVIRONMENT.gcs.tfbackend"
+terraform -chdir=infra/terraform init -reconfigure -backend-config="environments/$ENVIRONMENT.gcs.tfbackend"
 terraform -chdir=infra/terraform plan -lock-timeout=300s -var-file="$PWD/build/environment.tfvars" \
   -var-file="$PWD/build/$1.tfvars.json" -var="environment=$ENVIRONMENT" -var="project_id=$PROJECT" \
   -var="region=$REGION" -out="$plan"

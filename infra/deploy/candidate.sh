@@ -7,7 +7,7 @@ set -eu
 for service in $SERVICES; do
   revision=$(gcloud run services describe "$service" --format='value(status.latestCreatedRevisionName)')
   image=$(gcloud run revisions describe "$revision" --format='value(spec.containers[0].image)')
-  if [ "$image" != "$(cat "build/$service.image")" ]; then
+  if [ "$image" != "$(cat "build/${service#pix-}.image")" ]; then
     echo "$revision runs $image, which this deployment did not bring" >&2
     exit 1
   fi

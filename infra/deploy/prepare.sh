@@ -24,8 +24,9 @@ if echo "$there" | grep -qx pix-retrain; then
 fi
 images "$running" >build/tried.tfvars.json
 images "$jobs" >build/proven.tfvars.json
-echo "$score" >build/pix-score.image
-echo "$label" >build/pix-label.image
+echo "$jobs" >build/jobs.image
+echo "$score" >build/score.image
+echo "$label" >build/label.image
 
 gcloud storage cp "gs://$BUCKET/$ENVIRONMENT.tfvars" build/environment.tfvars
 if [ -e build/sbom-jobs.json ]; then
@@ -35,7 +36,8 @@ fi
 there=$(gcloud run services list --format='value(metadata.name)')
 for service in $SERVICES; do
   if echo "$there" | grep -qx "$service"; then
-    case $(gcloud run services describe "$service" --format='value(spec.traffic.latestRevision)') in
+    latest=$(gcloud run services describe "$service" --format='value(spec.traffic.latestRevision)')
+    case $latest in
       *True*)
         serving=$(gcloud run services describe "$service" --format='value(status.latestReadyRevisionName)')
         gcloud run services update-traffic "$service" --to-revisions="$serving=100" --quiet

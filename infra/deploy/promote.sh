@@ -1,7 +1,7 @@
 #!/bin/sh
-# Copy the images of this version, as they were tested, from the registry of another environment. Arguments: their names.
+# Copy the images of this version, as another environment has proven them, from its registry. Arguments: their names.
 set -eu
 
 for name in "$@"; do
-  crane copy "$FROM_REGISTRY/$name:$VERSION" "$REGISTRY/$name:$VERSION"
+  crane copy "$FROM_REGISTRY/$name:proven-$VERSION" "$REGISTRY/$name:$VERSION"
 done

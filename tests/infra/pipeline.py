@@ -1,6 +1,7 @@
 """Run the steps of a Cloud Build file here, with stand-ins for the tools that would reach the cloud.
 
-A stand-in notes its arguments, and answers by what the test has it say. The shell scripts between them are real.
+A stand-in notes its arguments, and answers by what the test has it say. The shell scripts between them are real. What
+stand-ins keep from one call to the next is beside the file that $CALLS names.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _workspace(folder: Path, calls: Path, answers: Mapping[str, str]) -> dict[st
     workspace, tools = folder / "workspace", folder / "tools"
     shutil.copytree(ROOT / "infra", workspace / "infra", ignore=shutil.ignore_patterns("__pycache__", "local"))
     tools.mkdir()
-    for tool in ("gcloud", "curl", "terraform", "docker", "pack", "crane", "make", "python", "python3.13"):
+    for tool in ("gcloud", "curl", "terraform", "docker", "pack", "crane", "make", "sleep", "python", "python3.13"):
         _executable(tools / tool, answers.get(tool, ""))
     _executable(workspace / ".venv" / "bin" / "python", answers.get(".venv", ""))
     _executable(workspace / ".venv" / "bin" / "uv", "")

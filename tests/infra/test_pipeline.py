@@ -21,22 +21,30 @@ REGISTRY = "southamerica-east1-docker.pkg.dev/bank/pix"
 RUNNING = f"{REGISTRY}/jobs@sha256:{'0' * 64}"
 
 # gcloud of a project in which both functions serve, from the revision that was ready last, and a new one was made.
-# HOLDER is the build that holds the lock, if any does, and STATUS how that stands.
-GCLOUD = f"""case "$*" in
+# HOLDER is the build that holds the lock at first, if any does, and STATUS how that stands. INTRUDER, which runs,
+# takes it as soon as somebody has looked. $CALLS.lock has the generation in force, $CALLS.lock.N its holder.
+GCLOUD = f"""lock=$CALLS.lock
+held() {{ cat "$lock" 2>/dev/null || echo 0; }}
+put() {{ echo "$2" >"$lock.$1"; echo "$1" >"$lock"; }}
+look() {{ if [ "$INTRUDER" ] && [ ! -e "$lock.18" ]; then put 18 "$INTRUDER"; fi; }}
+[ -z "$HOLDER" ] || [ -e "$lock.17" ] || put 17 "$HOLDER"
+case "$*" in
   "artifacts docker images describe"*) echo "${{5%:*}}@{DIGEST}" ;;
   "artifacts docker images scan"*) echo "scan-of-$5" ;;
   "artifacts docker images list-vulnerabilities"*) echo "$CRITICAL" ;;
   "run services list"*) printf '%s\\n' $THERE ;;
-  *"--format=value(spec.traffic.latestRevision)") echo "$LATEST" ;;
+  *"--format=value(spec.traffic.latestRevision)") [ "$LATEST" != refused ] || exit 1; echo "$LATEST" ;;
   *"--format=value(status.latestReadyRevisionName)") echo "$4-old" ;;
   *"--format=value(status.latestCreatedRevisionName)") echo "$4-new" ;;
   "run revisions describe"*) name=${{4%-new}}; echo "{REGISTRY}/${{name#pix-}}@$MADE" ;;
   "run jobs list"*) [ "$JOBS" != refused ] || exit 1; printf '%s\\n' $JOBS ;;
   "run jobs describe"*) echo "{RUNNING}" ;;
-  "storage cp build/lock"*"--if-generation-match=0") [ -z "$HOLDER" ] || exit 1 ;;
-  "storage cat"*) echo "$HOLDER" ;;
-  "storage objects describe"*) printf '17\\t2026-11-20T14:32:05+0000\\n' ;;
-  "builds describe"*) echo "$STATUS" ;;
+  "storage cp build/lock"*) [ "${{5#*=}}" = "$(held)" ] && put 19 "$(cat "$3")" || exit 1 ;;
+  "storage cat"*"#"*) cat "$lock.${{3##*#}}"; look ;;
+  "storage cat"*) cat "$lock.$(held)"; look ;;
+  "storage objects describe"*) [ -e "$lock" ] || exit 1; printf '%s\\t2026-11-20T14:32:05+0000\\n' "$(held)"; look ;;
+  "storage rm"*) rm "$lock" ;;
+  "builds describe"*) [ "$3" = "$INTRUDER" ] && echo WORKING || echo "$STATUS" ;;
 esac
 """
 
@@ -45,6 +53,7 @@ def gcloud(**told: str) -> str:
     known = {
         "CRITICAL": "",
         "HOLDER": "",
+        "INTRUDER": "",
         "JOBS": "pix-drift pix-retrain",
         "LATEST": "",
         "MADE": DIGEST,
@@ -69,6 +78,12 @@ def answers(**tools: str) -> dict[str, str]:
     """Return what the tools answer where all goes well, but for these; `venv` is the Python of the working copy."""
     named = {".venv" if name == "venv" else name: text for name, text in tools.items()}
     return {"gcloud": gcloud(), "curl": storage(), ".venv": python()} | named
+
+
+def holds(folder: Path) -> str | None:
+    """Return the build that holds the lock, None if none does."""
+    lock = folder / "calls.lock"
+    return Path(f"{lock}.{lock.read_text('utf-8').strip()}").read_text("utf-8").strip() if lock.exists() else None
 
 
 def traffic(calls: list[str]) -> list[str]:
@@ -189,7 +204,9 @@ def test_terraform_gets_the_images_by_digest_and_the_state_and_variables_of_the_
         given = json.loads((tmp_path / f"workspace/build/{stage}.tfvars.json").read_text("utf-8"))
         assert given["jobs_image"] == jobs
         assert given["function_images"] == {name: f"{REGISTRY}/{name}@{DIGEST}" for name in FUNCTIONS}
-    assert "environments/staging.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
+    init = ran.calls[position(ran.calls, "terraform .* init")]
+    assert "environments/staging.gcs.tfbackend" in init
+    assert " -reconfigure " in init, "whatever environment was initialised here before"
     assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp gs:")]
     plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
     assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "what is applied is what was planned"
@@ -221,19 +238,29 @@ def test_where_it_cannot_be_told_which_jobs_there_are_nothing_is_changed(tmp_pat
     assert not [call for call in ran.calls if re.search(r"update-traffic|^terraform .* plan", call)]
 
 
+def test_where_it_cannot_be_told_what_a_function_serves_nothing_is_changed(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="refused")))
+    assert ran.failed == "prepare"
+    assert not [call for call in ran.calls if re.search(r"update-traffic|infra.migrate|^terraform .* plan", call)]
+
+
 def test_a_deployment_takes_the_lock_before_it_touches_anything_and_gives_it_back(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True")))
     lock = "gs://my-bank-pix-staging-terraform/staging.deploying"
     taken = position(ran.calls, rf"storage cp build/lock {lock} --if-generation-match=0")
     assert taken < position(ran.calls, "--to-revisions") < position(ran.calls, "infra.migrate")
     assert ran.calls[-1] == f"gcloud storage rm {lock}"
+    assert holds(tmp_path) is None
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "WORKING"])
-def test_while_another_deployment_runs_a_second_one_changes_nothing_and_says_since_when(tmp_path, status):
+def test_while_another_deployment_runs_a_second_one_waits_changes_nothing_and_says_since_when(tmp_path, status):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
     assert ran.failed == "lock"
     assert f"build b-0 ({status}) has been deploying since 2026-11-20T14:32:05" in ran.said
+    waited = sum(int(call.removeprefix("sleep ")) for call in ran.calls if call.startswith("sleep "))
+    assert 1500 < waited <= 1800
+    assert holds(tmp_path) == "b-0"
     assert not [call for call in ran.calls if re.search("update-traffic|infra.migrate|^terraform .* plan", call)]
 
 
@@ -243,6 +270,26 @@ def test_what_a_deployment_that_is_over_left_locked_is_taken_over_by_one_alone(t
     assert ran.failed is None, ran.said
     assert position(ran.calls, "builds describe b-0 --region=southamerica-east1")
     assert position(ran.calls, "storage cp build/lock .* --if-generation-match=17$")
+    assert not [call for call in ran.calls if call.startswith("sleep")]
+
+
+def test_a_deployment_that_waits_goes_on_when_the_lock_is_given_back(tmp_path):
+    told = answers(gcloud=gcloud(holder="b-0", status="WORKING"), sleep='rm "$CALLS.lock"')
+    ran = run("cloudbuild.yaml", tmp_path, told)
+    assert ran.failed is None, ran.said
+    assert len([call for call in ran.calls if call.startswith("sleep")]) == 1
+
+
+def test_who_took_the_lock_while_it_was_looked_at_keeps_it(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status="FAILURE", intruder="b-9")))
+    assert ran.failed == "lock"
+    assert "build b-9 (WORKING) has been deploying" in ran.said
+    assert holds(tmp_path) == "b-9"
+
+
+def test_a_deployment_whose_lock_was_written_though_no_answer_came_does_not_wait_for_itself(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder=GIVEN["BUILD_ID"], status="WORKING")))
+    assert ran.failed is None, ran.said
 
 
 def test_a_revision_that_another_deployment_made_is_neither_tried_nor_given_traffic(tmp_path):
@@ -307,11 +354,33 @@ def test_a_first_deployment_pins_nothing_and_asks_for_no_model(tmp_path):
     assert not ran.calls[position(ran.calls, "infra.smoke")].endswith("--full")
 
 
+def test_images_are_marked_as_proven_by_their_digests_once_all_has_passed(tmp_path):
+    ran = run("cloudbuild.yaml", tmp_path, answers())
+    marked = [call for call in ran.calls if call.startswith("crane tag")]
+    assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", "score", "label")]
+    assert position(ran.calls, "crane tag") > position(ran.calls, r"terraform .* plan .*proven\.tfvars")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        answers(venv=python(smoke_passes=False)),
+        answers(curl=storage(503)),
+        answers(terraform='case "$*" in *" plan "*proven.tfvars*) exit 1 ;; esac'),
+    ],
+    ids=["smoke", "candidate", "jobs"],
+)
+def test_an_image_that_was_refused_is_not_marked_as_proven(tmp_path, refused):
+    ran = run("cloudbuild.yaml", tmp_path, refused)
+    assert ran.failed
+    assert not [call for call in ran.calls if call.startswith("crane")]
+
+
 def test_production_builds_nothing_and_gets_the_images_of_staging(tmp_path):
     ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers())
     assert ran.failed is None, ran.said
     copied = [call for call in ran.calls if call.startswith("crane copy")]
-    assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs:c0ffee {REGISTRY}/jobs:c0ffee"
+    assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs:proven-c0ffee {REGISTRY}/jobs:c0ffee"
     assert len(copied) == 1 + len(FUNCTIONS)
     assert not [call for call in ran.calls if call.startswith(("docker", "pack"))]
     assert "environments/production.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]

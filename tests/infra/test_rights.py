@@ -251,7 +251,7 @@ NEEDED = {
 # What is granted elsewhere in bootstrap: on the project with a condition, on the registry, on the billing account.
 ELSEWHERE = (
     r"google_project_iam_(member|audit_config)|data google_project|google_billing_budget|random_password"
-    r"|gcloud artifacts docker images describe|docker push|crane copy|gcloud auth print-access-token"
+    r"|gcloud artifacts docker images describe|docker push|crane (copy|tag)|gcloud auth print-access-token"
 )
 
 
@@ -261,7 +261,7 @@ def _done() -> set[str]:
     read = {f"data {block.labels[0]}" for block in TERRAFORM.of("data")}
     scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "deploy").glob("*.sh"))
     called = re.findall(
-        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane copy|-m infra\.\w+)", re.sub(r"#.*", "", scripts)
+        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra\.\w+)", re.sub(r"#.*", "", scripts)
     )
     return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
 
@@ -290,8 +290,10 @@ def test_the_deployment_is_neither_owner_nor_editor_and_cannot_change_roles_or_a
 
 # Which API makes which kind of resource.
 API_OF = {
+    "artifact_registry_": "artifactregistry",
     "bigquery_": "bigquery",
     "bigquery_data_transfer": "bigquerydatatransfer",
+    "billing_account_iam": "cloudbilling",
     "billing_budget": "billingbudgets",
     "cloud_run_": "run",
     "cloud_scheduler_": "cloudscheduler",
@@ -301,6 +303,9 @@ API_OF = {
     "memorystore_": "memorystore",
     "monitoring_": "monitoring",
     "network_connectivity_": "networkconnectivity",
+    "project_iam_": "cloudresourcemanager",
+    "project_iam_custom_role": "iam",
+    "project_service": "serviceusage",
     "pubsub_": "pubsub",
     "secret_manager_": "secretmanager",
     "service_account": "iam",
@@ -313,10 +318,18 @@ API_OF = {
 def test_every_api_that_a_resource_is_made_by_is_on():
     on = set(re.findall(r'"([a-z]+)\.googleapis\.com"', str(BOOTSTRAP.resource("google_project_service", "apis"))))
     assert {"cloudresourcemanager", "iam", "serviceusage", "telemetry", "ondemandscanning"} <= on
-    for block in TERRAFORM.of("resource"):
+    for block in (*TERRAFORM.of("resource"), *BOOTSTRAP.of("resource")):
         kind = block.labels[0].removeprefix("google_")
-        if not kind.startswith(("random", "project_iam")):
+        if not kind.startswith("random"):
             assert API_OF[max((prefix for prefix in API_OF if kind.startswith(prefix)), key=len)] in on, kind
+
+
+def test_what_an_owner_makes_waits_for_its_api_but_what_is_made_by_one_that_is_on_before():
+    made = {block.address: block for block in BOOTSTRAP.of("resource")}
+    waits = {"google_project_service.apis"}
+    for _ in made:
+        waits |= {name for name, block in made.items() if {".".join(r[:2]) for r in references(block.body)} & waits}
+    assert waits == set(made)
 
 
 def test_no_secret_that_protects_anything_is_in_the_state():

@@ -7,6 +7,7 @@ resource "google_project_service" "apis" {
     "bigquerydatatransfer.googleapis.com",
     "bigquerystorage.googleapis.com",
     "billingbudgets.googleapis.com",
+    "cloudbilling.googleapis.com",
     "cloudbuild.googleapis.com",
     "cloudresourcemanager.googleapis.com",
     "cloudscheduler.googleapis.com",
