@@ -2,8 +2,11 @@
 # prometheus.googleapis.com/NAME/KIND on prometheus_target, where `job` is the function and `instance` one of its
 # instances; PromQL knows it by the name that the code gives it, and a histogram by the suffixes of Prometheus.
 # https://docs.cloud.google.com/stackdriver/docs/otlp-metrics/overview, https://docs.cloud.google.com/monitoring/promql
+# Where metrics go elsewhere these are silent; for the first of them watch.tf then asks the tables.
 
 locals {
+  google_measures = startswith(var.metrics_endpoint, "https://telemetry.googleapis.com")
+
   # Before the first model is trained every Pix is decided by rules alone, and nobody need be woken for it.
   degraded_steps = var.schedules_paused ? "no_history" : "no_history|rules_only"
 

@@ -131,7 +131,7 @@ locals {
       above    = var.alert_history_memory
       period   = 300
       duration = 600
-      todo     = "It evicts nothing: where it is full, it refuses, and Pix are decided by rules alone. Take a larger valkey_node_type, or a smaller PIX_STATE_RECORD_DAYS."
+      todo     = "It evicts nothing: where it is full, it refuses, and Pix are scored without history. Take a larger valkey_node_type, or a smaller PIX_STATE_RECORD_DAYS."
     }
     metrics_not_exported = {
       title    = "Metrics do not arrive"

@@ -240,7 +240,7 @@ variable "maximum_backoff_seconds" {
 }
 
 variable "metrics_endpoint" {
-  description = "Where the functions send metrics by OTLP; empty: nowhere. Another collector has to be reachable from the subnet."
+  description = "Where the functions send metrics by OTLP; empty: nowhere. Another collector has to be reachable from the subnet. Alerts on what functions measure (measured.tf) read Cloud Monitoring: without Google's endpoint they are silent, unless the collector hands on to it under the same names, and a query on a schedule watches for Pix without model or history instead."
   type        = string
   default     = "https://telemetry.googleapis.com"
 }

@@ -5,7 +5,26 @@
 locals {
   dataset = "${var.project_id}.${google_bigquery_dataset.pix.dataset_id}"
 
+  # What measured.tf knows sooner is asked here only where it does not know it.
+  asked = { for name, watch in local.watches : name => watch if name != "degraded" || !local.google_measures }
+
   watches = {
+    degraded = {
+      title    = "Pix are decided without model or history"
+      learning = false
+      schedule = "every 15 minutes"
+      severity = "CRITICAL"
+      todo     = local.queries.degraded.todo
+      query    = <<-SQL
+        ASSERT (
+          SELECT IFNULL(SAFE_DIVIDE(COUNTIF(degraded${var.schedules_paused ? " AND history_sequence IS NULL" : ""}), COUNT(*)), 0) <= ${var.alert_degraded_share}
+          FROM `${local.dataset}.score_events`
+          WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
+            AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
+            AND payer_ispb != '99999999'
+        ) AS 'of the Pix scored in the last 30 minutes, too many were decided without model or history'
+      SQL
+    }
     drift = {
       title    = "Features or score have drifted"
       learning = true
@@ -84,7 +103,7 @@ locals {
 }
 
 resource "google_bigquery_data_transfer_config" "watches" {
-  for_each = local.watches
+  for_each = local.asked
 
   display_name         = "pix-watch-${each.key}"
   data_source_id       = "scheduled_query"
@@ -110,7 +129,7 @@ resource "google_service_account_iam_member" "watch_tokens" {
 }
 
 resource "google_monitoring_alert_policy" "watches" {
-  for_each = local.watches
+  for_each = local.asked
 
   display_name          = "Pix: ${each.value.title}"
   combiner              = "OR"

@@ -272,6 +272,25 @@ def test_before_the_first_model_nobody_is_woken_for_the_lack_of_one(terraform, t
     assert all(job["paused"] for job in paused["google_cloud_scheduler_job.jobs"].values())
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "paused", "counted"),
+    [
+        ("", False, "COUNTIF(degraded)"),
+        ("", True, "COUNTIF(degraded AND history_sequence IS NULL)"),
+        ("http://collector.bank.example:4318", False, "COUNTIF(degraded)"),
+    ],
+)
+def test_where_google_measures_nothing_the_tables_are_asked_for_pix_without_model_or_history(
+    terraform, tmp_path, deployed, endpoint, paused, counted
+):
+    elsewhere = evaluate(terraform, tmp_path, {**IMAGES, "metrics_endpoint": endpoint, "schedules_paused": paused})
+    watches, usual = (of["google_bigquery_data_transfer_config.watches"] for of in (elsewhere, deployed))
+    assert {*watches} - {*usual} == {"degraded"}
+    assert {*elsewhere["google_monitoring_alert_policy.watches"]} == {*watches}
+    assert counted in watches["degraded"]["params"]["query"]
+    assert not watches["degraded"]["disabled"]
+
+
 def test_every_alert_reaches_somebody_and_says_what_to_do(deployed):
     policies = [
         policy
