@@ -2,8 +2,8 @@
 
 It runs against a project of Google Cloud, or against the local cloud in a shell that has the variables that `make up`
 prints. The Pix is between accounts of an institution that does not exist (`shared.contract.fields.NOBODY`), so that
-nobody takes it for a customer's. Training, drift and alerts on rows leave it out; what functions measure of themselves,
-and alerts on that, count it.
+nobody takes it for a customer's. Training, drift and alerts on rows leave it out; what functions measure of
+themselves, and alerts on that, count it.
 
 Exit codes: 0 scored, 1 no row in time or a degraded one with --full, 2 wrong options.
 """
