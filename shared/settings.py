@@ -27,11 +27,11 @@ class Settings:
     `hmac_key` comes from Secret Manager; only what makes pseudonyms has to have it.
     `deadline_seconds` is how long after its initiation a Pix is scored in time, `ahead_seconds` how far in the future
     a message may say it happened: one of next year would make all history until then look old.
-    `batch_max` messages are worked on together, `batches_in_flight` times; `batch_linger_seconds` after another, or
-    once `batch_enough` messages wait. As many wait as are worked on (`queue_max`), so who waits is through after two
-    rounds. What has waited for `queue_seconds` is refused: with a store of history, a lookup
-    of `lookup_seconds` and an append that take all their time, each twice if it is tried twice, it would be late for
-    Pub/Sub's ack deadline of 60 s.
+    `batch_max` messages are worked on together, `batches_in_flight` times; batches follow each other at a distance of
+    at most `batch_linger_seconds`, or once `batch_enough` messages wait. As many wait as are worked on (`queue_max`),
+    so who waits is through after two rounds. What has waited for `queue_seconds` is refused: with a store of history,
+    a lookup of `lookup_seconds` and an append that take all their time, each twice if it is tried twice, it would be
+    late for Pub/Sub's ack deadline of 60 s.
     `drain_seconds` are what Cloud Run leaves after SIGTERM (10 s), less the time to export and to stop.
     Batches within `log_seconds` share a line in the log; 0 gives each its own.
     `bucket` holds models, `data_bucket` rows: training sets, and what passes through on its way in or out.
@@ -58,7 +58,7 @@ class Settings:
     maturity_days: float = MATURITY_DAYS
     batch_max: int = BATCH_MAX
     batches_in_flight: int = BATCHES_IN_FLIGHT
-    batch_linger_seconds: float = 0.006
+    batch_linger_seconds: float = 0.015
     batch_enough: int = 128
     queue_max: int = BATCH_MAX * BATCHES_IN_FLIGHT
     queue_seconds: float = 10.0

@@ -117,6 +117,8 @@ def valkey_cores(peak_pix_s: float, instances: int, known: Known) -> float:
 def batch_rows(pix_s: float) -> float:
     """Return how many of so many Pix a second are worked on together by an instance, as `shared.serving` has it.
 
+    BigQuery's answer takes longer than batches are apart at most, so that is how far they are.
+
     >>> batch_rows(1), batch_rows(1e9) == Settings("").batch_enough
     (1.0, True)
     """

@@ -15,13 +15,16 @@ Result = TypeVar("Result")
 
 
 _LOOK_SECONDS = 0.001
+_PAUSE = 1.25
+"""From one batch to the next, by what the last has taken: a fifth of the time is for requests to come in."""
 
 
 class Limits(NamedTuple):
     """How many items make a batch, how many batches are in flight, and how many items wait for how many seconds.
 
-    After the beginning of a batch the next one waits for `linger` seconds, or until `enough` items have gathered. A
-    batch has a price of its own, so small ones that follow each other closely make everybody late.
+    After the beginning of a batch the next one waits for a little longer than the last has taken, at most `linger`
+    seconds, or until `enough` items have gathered. A batch has a price of its own, so small ones that follow each
+    other closely make everybody late, and the more a processor has to do, the larger they have to be.
     """
 
     largest: int
@@ -63,7 +66,7 @@ class GroupCommit(Generic[Item, Result]):
         self._done = done
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._batches: dict[asyncio.Task[None], list[_Waiting[Item, Result]]] = {}
-        self._began = -float("inf")
+        self._began, self._took = -float("inf"), 0.0
         self._due: asyncio.Handle | None = None
 
     async def submit(self, item: Item) -> Result:
@@ -106,7 +109,7 @@ class GroupCommit(Generic[Item, Result]):
             self._began = perf_counter()
             if batch := self._next():
                 self._free -= 1
-                task = asyncio.create_task(self._run(batch, len(self._queue)))
+                task = asyncio.create_task(self._run(batch, len(self._queue), self._began))
                 self._batches[task] = batch
                 task.add_done_callback(self._batches.pop)
 
@@ -114,7 +117,7 @@ class GroupCommit(Generic[Item, Result]):
         """Return for how many seconds the next batch had better wait."""
         if len(self._queue) >= self._limits.enough:
             return 0.0
-        return self._began + self._limits.linger - perf_counter()
+        return self._began + min(self._limits.linger, _PAUSE * self._took) - perf_counter()
 
     def _next(self) -> list[_Waiting[Item, Result]]:
         """Return the items whose turn it is; those that have waited for too long are refused."""
@@ -124,7 +127,7 @@ class GroupCommit(Generic[Item, Result]):
             _settle(queue.popleft()[1], Overloaded("it waited for too long"))
         return [queue.popleft() for _ in range(min(self._limits.largest, len(queue)))]
 
-    async def _run(self, batch: list[_Waiting[Item, Result]], waiting: int) -> None:
+    async def _run(self, batch: list[_Waiting[Item, Result]], waiting: int, began: float) -> None:
         try:
             results = await self._work([item for item, _, _ in batch])
             for (_, future, _), result in zip(batch, results, strict=True):
@@ -134,6 +137,7 @@ class GroupCommit(Generic[Item, Result]):
                 _settle(future, error)
         finally:
             self._free += 1
+            self._took = perf_counter() - began
             self._start()
             now = perf_counter()  # the loop's clock counts milliseconds, and stands still while a batch is computed
             self._done(Done(waiting, [now - at for _, _, at in batch]))

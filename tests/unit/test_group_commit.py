@@ -14,15 +14,17 @@ def run(coroutine):
 
 
 class Work:
-    """Doubles numbers, negative ones are malformed; holds a batch back while `gate` is closed."""
+    """Doubles numbers, negative ones are malformed; takes `seconds`, and for as long as `gate` is closed."""
 
     def __init__(self):
         self.batches = []
+        self.seconds = 0.0
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def __call__(self, items):
         self.batches.append(list(items))
+        await asyncio.sleep(self.seconds)
         await self.gate.wait()
         return [Malformed("negative") if item < 0 else 2 * item for item in items]
 
@@ -163,14 +165,17 @@ def test_each_batch_is_told_of_with_its_size_and_what_waited_on():
     assert least >= 0
 
 
-def test_after_a_batch_the_next_lingers_unless_enough_items_wait():
+def test_the_next_batch_waits_for_as_long_as_the_last_took_unless_enough_items_wait():
     async def scenario(linger, counts):
         work, callers = Work(), []
+        work.seconds = 0.3
         group = GroupCommit(work, Limits(10, 3, linger=linger, enough=3))
+        await group.submit(0)
+        await asyncio.sleep(work.seconds)
         for count in counts:
             callers += [asyncio.create_task(group.submit(0)) for _ in range(count)]
             await asyncio.sleep(0.001)
-        begun = [len(batch) for batch in work.batches]
+        begun = [len(batch) for batch in work.batches[1:]]
         group.abandon(Unavailable("enough seen"))
         await asyncio.gather(*callers, return_exceptions=True)
         return begun
@@ -180,11 +185,11 @@ def test_after_a_batch_the_next_lingers_unless_enough_items_wait():
     assert run(scenario(0.0, [1, 1, 1])) == [1, 1, 1]
 
 
-def test_what_lingers_is_worked_on_in_time():
+def test_what_waits_for_others_is_worked_on_in_time():
     async def scenario():
         work = Work()
+        work.seconds = 0.1
         group = GroupCommit(work, Limits(10, 3, linger=0.02, enough=10))
-        first = await group.submit(1)
-        return first, await asyncio.gather(group.submit(2), group.submit(3)), work.batches
+        return await group.submit(1), await asyncio.gather(group.submit(2), group.submit(3)), work.batches
 
     assert run(scenario()) == (2, [4, 6], [[1], [2, 3]])
