@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from shared.settings import Settings
 from tests.infra.configuration import Configuration, arguments, plain
 from tests.infra.test_rights import ALLOWED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra"
 TEXT = (FOLDER / "README.md").read_text("utf-8")
-TERRAFORM = "\n".join(path.read_text("utf-8") for path in sorted((FOLDER / "terraform").glob("*.tf")))
+TERRAFORM = "\n".join(path.read_text("utf-8") for path in sorted((FOLDER / "terraform").rglob("*.tf")))
 COMMANDS = re.findall(r"(?:python -m|\boperate)\s+((?:jobs|infra)\.\w+)([^`\n#]*)", TEXT)
 OPERATED = {module for _, module in re.findall(r"(operate) (jobs\.\w+)", TEXT)}
 
@@ -75,10 +76,50 @@ def test_variables_of_terraform_are_there() -> None:
 def test_nobody_is_told_to_apply_by_hand_what_the_pipeline_applies() -> None:
     folders = re.findall(r"terraform -chdir=(\S+) apply", TEXT)
     assert folders == ["infra/terraform/bootstrap"]
-    given = re.findall(r"-var=[\"']?(\w+)=", TEXT) + re.findall(r"-var='(\w+)=", TEXT)
-    known = (FOLDER / "terraform" / "bootstrap" / "variables.tf").read_text("utf-8")
-    assert {"billing_account", "environment", "image_readers", "project_id", "region"} == set(given)
-    assert all(f'variable "{name}"' in known for name in given)
+
+
+def test_what_an_owner_applies_again_has_the_variables_of_the_first_time_as_they_are_kept_in_the_bucket() -> None:
+    (apply,) = re.findall(r"terraform -chdir=infra/terraform/bootstrap apply (.*)", TEXT)
+    assert apply == '-var-file="$PWD/bootstrap.tfvars"'
+    fetched = TEXT.index('gcloud storage cp "gs://$BUCKET/bootstrap.tfvars" .')
+    assert re.search(r'gcloud storage cp [^`]*\bbootstrap\.tfvars "gs://\$BUCKET/"', TEXT).start() < fetched
+    assert fetched < TEXT.index(apply)
+    example = (FOLDER / "terraform" / "bootstrap" / "terraform.tfvars.example").read_text("utf-8")
+    variables = {block.labels[0]: block.body for block in Configuration.read("bootstrap").of("variable")}
+    named = set(re.findall(r"^(?:# )?(\w+) += ", example, re.MULTILINE))
+    assert {"billing_account", "image_readers"} <= named <= set(variables)
+    required = {name for name, body in variables.items() if "default" not in body}
+    assert required <= set(re.findall(r"^(\w+) += ", example, re.MULTILINE))
+
+
+def test_the_state_of_one_environment_is_never_taken_for_that_of_another() -> None:
+    inits = re.findall(r"terraform -chdir=\S+ init (?:.*\\\n)?.*", TEXT)
+    assert len(inits) == 2
+    assert all(" -reconfigure " in init for init in inits)
+
+
+def test_what_runs_on_the_machine_of_a_person_reaches_the_project_and_its_buckets() -> None:
+    exports = "\n".join(re.findall(r"^    (export .*)$", TEXT.partition("\n## ")[0], re.MULTILINE))
+    shown = subprocess.run(["sh", "-euc", f"{exports}\nenv -0"], capture_output=True, text=True, check=True, env={})
+    given = dict(each.partition("=")[::2] for each in shown.stdout.split("\0") if each)
+    settings = Settings.from_env(given)
+    assert settings.project == given["PROJECT"]
+    name = plain(Configuration.read().resource("google_storage_bucket", "buckets")["name"])
+    for bucket, key in ((settings.bucket, "models"), (settings.data_bucket, "data")):
+        assert key in arguments(Configuration.read().local("buckets"))
+        assert bucket == name.replace("${var.project_id}", settings.project).replace("${each.key}", key)
+
+
+def test_what_runs_on_the_machine_of_a_person_runs_by_the_python_that_make_installs() -> None:
+    assert "`make install`" in TEXT.partition("\n## ")[0]
+    by_another = re.findall(r"(?<!\.venv/bin/)python -m (\S+)", TEXT)
+    assert by_another == ["jobs.rollback"], "which is what runs in the job"
+
+
+def test_no_comment_stands_behind_a_command_as_zsh_takes_its_words_for_arguments() -> None:
+    commands = [line for line in TEXT.splitlines() if re.match(r" {4,}\S", line)]
+    assert commands
+    assert [line for line in commands if re.search(r"\s#", line)] == []
 
 
 @pytest.mark.parametrize(
@@ -147,8 +188,6 @@ def test_the_ports_that_others_plug_into_are_there() -> None:
 
 
 def test_settings_are_there() -> None:
-    from shared.settings import Settings
-
     known = Settings("").to_env()
     assert [name for name in set(re.findall(r"\bPIX_[A-Z_]+", TEXT)) if name not in known] == []
 

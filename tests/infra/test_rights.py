@@ -324,7 +324,7 @@ def test_every_api_that_a_resource_is_made_by_is_on():
             assert API_OF[max((prefix for prefix in API_OF if kind.startswith(prefix)), key=len)] in on, kind
 
 
-def test_what_an_owner_makes_waits_for_its_api_but_what_is_made_by_one_that_is_on_before():
+def test_all_that_an_owner_makes_waits_for_the_apis_itself_or_by_what_it_refers_to():
     made = {block.address: block for block in BOOTSTRAP.of("resource")}
     waits = {"google_project_service.apis"}
     for _ in made:

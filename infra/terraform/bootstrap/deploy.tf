@@ -65,7 +65,6 @@ resource "google_billing_account_iam_member" "deploy" {
   billing_account_id = var.billing_account
   role               = "roles/billing.costsManager" # budgets
   member             = google_service_account.deploy.member
-  depends_on         = [google_project_service.apis] # by the project's Cloud Billing API
 }
 
 # What the Storage Write API asks for, for the parts that append. It is here so that the deployment cannot change roles.

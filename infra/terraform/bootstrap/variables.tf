@@ -1,5 +1,5 @@
 variable "billing_account" {
-  description = "Billing account in which the deployment may make a budget; null: none."
+  description = "Billing account in which the deployment may make a budget; null: none. To give that right takes an administrator of the account."
   type        = string
   default     = null
 }
@@ -15,7 +15,7 @@ variable "environment" {
 }
 
 variable "image_readers" {
-  description = "Members that may read images: in staging, the account that deploys to production."
+  description = "Members that may read images: in staging, the account that deploys to production, which bootstrap has made there before."
   type        = list(string)
   default     = []
 }

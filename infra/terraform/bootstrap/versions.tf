@@ -3,7 +3,7 @@
 terraform {
   required_version = ">= 1.11"
 
-  # Beside the environment's own state: terraform init -backend-config=../environments/staging.gcs.tfbackend
+  # Beside the environment's own state: terraform init -reconfigure -backend-config=../environments/staging.gcs.tfbackend
   # -backend-config=prefix=bootstrap
   backend "gcs" {}
 
