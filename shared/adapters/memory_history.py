@@ -70,18 +70,18 @@ class MemoryHistoryAdapter:
 
     def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Observe at most as many events as claims are kept."""
+        columns, ids = Columns.of(events), [event.end_to_end_id for event in events]
+        if len(set(ids)) == len(ids) and self._slots.keys().isdisjoint(ids):
+            reads, sequence = self._count(events, columns, claim)
+            return Observations(reads, sequence, [claim] * len(events), np.zeros(len(events), dtype=bool))
+        return self._merged(events, columns, claim)
+
+    def _merged(self, events: Sequence[Event], columns: Columns, claim: Claim) -> Observations:
+        """Observe events of which some were seen before; what was known of those is looked up before it may go."""
         first: dict[str, int] = {}
         for place, event in enumerate(events):
             if event.end_to_end_id not in self._slots:
                 first.setdefault(event.end_to_end_id, place)
-        columns = Columns.of(events)
-        if len(first) == len(events):
-            reads, sequence = self._count(events, columns, claim)
-            return Observations(reads, sequence, [claim] * len(events), np.zeros(len(events), dtype=bool))
-        return self._merged(events, columns, first, claim)
-
-    def _merged(self, events: Sequence[Event], columns: Columns, first: dict[str, int], claim: Claim) -> Observations:
-        """Observe events of which some were seen before; what was known of those is looked up before it may go."""
         known = {id_: self._remembered(id_) for event in events if (id_ := event.end_to_end_id) not in first}
         places, prints = np.array(list(first.values()), dtype=np.int64), columns.prints()
         reads, sequence = self._count([events[place] for place in first.values()], columns[places], claim)
@@ -110,12 +110,8 @@ class MemoryHistoryAdapter:
         self._next = (self._next + len(events)) % len(self._ids)
         self._reads[slots], self._sequence[slots], self._prints[slots] = reads, sequence, columns.prints()
         for slot, event in zip(slots.tolist(), events, strict=True):
-            self._remember(slot, event.end_to_end_id, claim)
+            if (forgotten := self._ids[slot]) is not None:
+                del self._slots[forgotten]
+            self._ids[slot], self._claims[slot] = event.end_to_end_id, claim
+            self._slots[event.end_to_end_id] = slot
         return reads, sequence
-
-    def _remember(self, slot: int, end_to_end_id: str, claim: Claim) -> None:
-        forgotten = self._ids[slot]
-        if forgotten is not None:
-            del self._slots[forgotten]
-        self._slots[end_to_end_id] = slot
-        self._ids[slot], self._claims[slot] = end_to_end_id, claim

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from msgspec.structs import astuple
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
 from shared.contract.rows import FEATURE_PREFIX, Record, ScoreRow
 from shared.contract.tables import Column, TableSpec
 
@@ -29,8 +28,6 @@ _TYPES = {
     "NUMERIC": _Field.TYPE_STRING,
 }
 _WIRE_TYPE_DOUBLE = 1
-_OWN = slice(1, -1)  # the columns of a ScoreRow, which stand between its event and its features
-_SCORE_COLUMNS = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 
 
 class RowEncoder:
@@ -73,7 +70,8 @@ def _columns(row: Record) -> dict[str, Any]:
     """Return the columns of a row but those of its features, None where there is no value: protobuf leaves it out."""
     if not isinstance(row, ScoreRow):
         return row.columns()
-    columns = dict(zip(_SCORE_COLUMNS, (*astuple(row.event), *astuple(row)[_OWN]), strict=True))
+    columns = asdict(row.event) | asdict(row)
+    del columns["event"], columns["features"]
     columns["amount"] = decimal(columns["amount"])
     return columns
 

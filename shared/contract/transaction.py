@@ -129,7 +129,7 @@ _EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an older time is a clock t
 
 def _check(transaction: Transaction) -> None:
     """Check what a pattern cannot say. Raises Malformed."""
-    if transaction.centavos == 0:
+    if not transaction.amount.strip("0."):
         raise Malformed("invalid_value", "amount")
     if transaction.initiated_at < _EARLIEST:
         raise Malformed("invalid_value", "initiated_at")

@@ -13,8 +13,8 @@ Floats = NDArray[np.float64]
 
 _FIRST_CAPACITY = 1024
 _GROWTH = 1.5
-_FULL = 0.8  # of its capacity: then the move to a larger array begins
-_MOVED = 8  # records for each that is new, so that all have moved before the old array is full
+_FULL = 0.9  # of its capacity: then the move to a larger array begins
+_MOVED = 16  # records for each that is new, so that all have moved before the old array is full
 
 
 class Table:
@@ -58,7 +58,8 @@ class Table:
         """Write records; of several for one row the last."""
         self.records[rows] = records
         if self._larger is not None:
-            self._larger[rows] = records
+            moved = rows < self._moved  # the others are still to move, and their pages are not touched until then
+            self._larger[rows[moved]] = records[moved]
 
     def _make_room(self, used: int) -> None:
         """Have room for all keys, of which `used` have a record that counts."""
@@ -133,5 +134,8 @@ class Touch:
 
 def _repeats(rows: Rows, event: Rows) -> tuple[Rows, Rows]:
     """Return the pairs of slots (later, earlier) of one record but of different events."""
-    later, earlier = np.nonzero((rows[:, None] == rows) & (event[:, None] > event))
-    return later, earlier
+    order = rows.argsort(kind="stable")
+    twice = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
+    among = np.unique(order[np.concatenate((twice, twice + 1))])  # few, as a rule, so that every two are compared
+    later, earlier = np.nonzero((rows[among, None] == rows[among]) & (event[among, None] > event[among]))
+    return among[later], among[earlier]
