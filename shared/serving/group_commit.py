@@ -15,14 +15,16 @@ Result = TypeVar("Result")
 
 
 _LOOK_SECONDS = 0.001
-_PAUSE = 1.25
-"""From one batch to the next, by what the last has taken: a fifth of the time is for requests to come in."""
+_PAUSE = 1.4
+"""From one batch to the next, by what they take: the rest of the time is for requests to come in."""
+_NEW = 0.1
+"""How much the last batch counts in what batches take: one that was held up must not hold the next ones up too."""
 
 
 class Limits(NamedTuple):
     """How many items make a batch, how many batches are in flight, and how many items wait for how many seconds.
 
-    After the beginning of a batch the next one waits for a little longer than the last has taken, at most `linger`
+    After the beginning of a batch the next one waits for a little longer than batches take lately, at most `linger`
     seconds, or until `enough` items have gathered. A batch has a price of its own, so small ones that follow each
     other closely make everybody late, and the more a processor has to do, the larger they have to be.
     """
@@ -137,7 +139,7 @@ class GroupCommit(Generic[Item, Result]):
                 _settle(future, error)
         finally:
             self._free += 1
-            self._took = perf_counter() - began
+            self._took += (perf_counter() - began - self._took) * (_NEW if self._took else 1.0)
             self._start()
             now = perf_counter()  # the loop's clock counts milliseconds, and stands still while a batch is computed
             self._done(Done(waiting, [now - at for _, _, at in batch]))
