@@ -16,6 +16,8 @@ from google.cloud import bigquery
 from infra.local.cloud import LocalCloud
 
 PATIENCE = 60.0
+LIMITS = httpx.Limits(keepalive_expiry=1.0)
+"""The server closes what has been idle for 5 s, so a connection is not used again that is about to be closed."""
 
 
 def url(cloud: LocalCloud, function: str) -> str:
@@ -38,7 +40,7 @@ def deliver(
 
     async def run() -> list[int]:
         limit = asyncio.Semaphore(at_once)
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE, limits=LIMITS) as client:
 
             async def post(body: bytes) -> int:
                 async with limit:
