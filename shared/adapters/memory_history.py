@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.features.columns import Columns
 from shared.features.history import READ_WIDTH, MemoryHistory, Report
+from shared.features.keys import Keys
 from shared.features.verdicts import SaidLog
 from shared.ports import Claim, Observations, Statement
 
@@ -71,20 +72,22 @@ class MemoryHistoryAdapter:
     def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Observe at most as many events as claims are kept."""
         columns, ids = Columns.of(events), [event.end_to_end_id for event in events]
+        prints = columns.prints()
         if len(set(ids)) == len(ids) and self._slots.keys().isdisjoint(ids):
-            reads, sequence = self._count(events, columns, claim)
+            reads, sequence = self._count(events, columns, prints, claim)
             return Observations(reads, sequence, [claim] * len(events), np.zeros(len(events), dtype=bool))
-        return self._merged(events, columns, claim)
+        return self._merged(events, columns, prints, claim)
 
-    def _merged(self, events: Sequence[Event], columns: Columns, claim: Claim) -> Observations:
+    def _merged(self, events: Sequence[Event], columns: Columns, prints: Keys, claim: Claim) -> Observations:
         """Observe events of which some were seen before; what was known of those is looked up before it may go."""
         first: dict[str, int] = {}
         for place, event in enumerate(events):
             if event.end_to_end_id not in self._slots:
                 first.setdefault(event.end_to_end_id, place)
         known = {id_: self._remembered(id_) for event in events if (id_ := event.end_to_end_id) not in first}
-        places, prints = np.array(list(first.values()), dtype=np.int64), columns.prints()
-        reads, sequence = self._count([events[place] for place in first.values()], columns[places], claim)
+        places = np.array(list(first.values()), dtype=np.int64)
+        fresh = [events[place] for place in first.values()]
+        reads, sequence = self._count(fresh, columns[places], prints[places], claim)
         seen = zip(reads, sequence.tolist(), prints[places], strict=True)
         known.update((id_, _Remembered(*each, claim)) for id_, each in zip(first, seen, strict=True))
         found = [known[event.end_to_end_id] for event in events]
@@ -103,12 +106,12 @@ class MemoryHistoryAdapter:
         return _Remembered(self._reads[slot].copy(), int(self._sequence[slot]), self._prints[slot], claim)
 
     def _count(
-        self, events: Sequence[Event], columns: Columns, claim: Claim
+        self, events: Sequence[Event], columns: Columns, prints: Keys, claim: Claim
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         reads, sequence = self.history.observe(columns)
         slots = (self._next + np.arange(len(events))) % len(self._ids)
         self._next = (self._next + len(events)) % len(self._ids)
-        self._reads[slots], self._sequence[slots], self._prints[slots] = reads, sequence, columns.prints()
+        self._reads[slots], self._sequence[slots], self._prints[slots] = reads, sequence, prints
         for slot, event in zip(slots.tolist(), events, strict=True):
             if (forgotten := self._ids[slot]) is not None:
                 del self._slots[forgotten]

@@ -36,6 +36,7 @@ from shared.adapters.valkey_wire import (
 )
 from shared.contract.event import Event
 from shared.errors import Misconfigured, Unavailable
+from shared.features.columns import Columns
 from shared.features.history import READ_WIDTH
 from shared.ports import Claim, Observations, Statement
 
@@ -78,8 +79,9 @@ class ValkeyHistory:
         if not events:
             none = np.empty(0, dtype=np.int64)
             return Observations(np.empty((0, READ_WIDTH), dtype=np.float32), none, [], none.astype(bool))
-        answer = await self._call(observe_arguments(events, claim, self._claim_seconds, self._record_seconds))
-        return observations(answer, events, claim)
+        prints = Columns.of(events).prints()
+        arguments = observe_arguments(events, prints, claim, self._claim_seconds, self._record_seconds)
+        return observations(await self._call(arguments), prints, claim)
 
     async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
         """Count each verdict, or take back what it overrides; return after how many transactions that was."""

@@ -14,7 +14,7 @@ from shared.contract.fields import Verdict
 from shared.features.columns import Columns
 from shared.features.facts import Facts
 from shared.features.history import READ_WIDTH
-from shared.features.keys import keys_of
+from shared.features.keys import Keys, keys_of
 from shared.features.state import LAYOUT_ID
 from shared.features.verdicts import Heard, Said
 from shared.ports import STORED, UNCOUNTED, Claim, Observations, Statement
@@ -47,23 +47,22 @@ _VERDICTS = {verdict.value[:1].encode(): verdict for verdict in Verdict}
 
 
 def observe_arguments(
-    events: Sequence[Event], claim: Claim, claim_seconds: int, record_seconds: int
+    events: Sequence[Event], prints: Keys, claim: Claim, claim_seconds: int, record_seconds: int
 ) -> list[Argument]:
-    """Return the arguments of `observe`."""
-    columns = Columns.of(events)
-    facts = Facts.of_events(columns)
+    """Return the arguments of `observe`; `prints` are those of the events."""
+    facts = Facts.of_events(Columns.of(events))
     keys = np.stack((facts.payer, facts.payee, facts.pair, facts.handset, facts.device), axis=1)
     numbers = np.concatenate((facts.at[:, None], facts.weights, facts.marks), axis=1)
     return [
         *("observe", claim_seconds, record_seconds),
         *(struct.pack("<qI", claim.scored_at, claim.key_version), claim.model_version or ""),
-        *(columns.prints().astype("<u8").tobytes(), keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
+        *(prints.astype("<u8").tobytes(), keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
         *(event.end_to_end_id for event in events),
     ]
 
 
-def observations(claims: Sequence[bytes], events: Sequence[Event], own: Claim) -> Observations:
-    """Return what `observe` answers about events."""
+def observations(claims: Sequence[bytes], prints: Keys, own: Claim) -> Observations:
+    """Return what `observe` answers about the events of these prints."""
     head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
     versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
     return Observations(
@@ -73,7 +72,7 @@ def observations(claims: Sequence[bytes], events: Sequence[Event], own: Claim) -
             Claim(*each)
             for each in zip(versions, head["scored_at"].tolist(), head["key_version"].tolist(), strict=True)
         ],
-        (head["print"] != Columns.of(events).prints()) & (head["key_version"] == own.key_version),
+        (head["print"] != prints) & (head["key_version"] == own.key_version),
     )
 
 

@@ -21,6 +21,7 @@ from shared.adapters.valkey_wire import CLAIM_LETTER, SEQUENCE_KEY, observations
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.errors import Misconfigured, Unavailable
+from shared.features.columns import Columns
 from shared.features.facts import Report
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
@@ -284,7 +285,8 @@ def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:
     def place(at: float) -> int:
         clock[0] = at
         arguments = [each if isinstance(each, bytes) else str(each).encode() for each in observed]
-        return int(observations(cast("list[bytes]", server.run(arguments)), [pix], FIRST).sequence[0])
+        return int(observations(cast("list[bytes]", server.run(arguments)), prints, FIRST).sequence[0])
 
-    observed = observe_arguments([pix], FIRST, 10, 10)
+    prints = Columns.of([pix]).prints()
+    observed = observe_arguments([pix], prints, FIRST, 10, 10)
     assert [place(at) for at in (0, 9, 18, 28, 37)] == [1, 1, 1, 2, 2]
