@@ -6,7 +6,7 @@ import math
 
 from msgspec import Struct
 
-from infra.capacity.figures import Known, Prices
+from infra.capacity.figures import GIB, TIB, Known, Prices
 from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan
 from shared.contract.tables import table
 from shared.settings import Settings
@@ -27,7 +27,7 @@ _COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: a training first counts 
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _LOOKED_UP_DAYS = 3
 _QUERY_BYTES_MIN = 10e6
-_MILLION, _GIB, _TIB = 1e6, 2.0**30, 2.0**40
+_MILLION = 1e6
 _FEATURE_BYTES = 8
 
 
@@ -56,19 +56,17 @@ def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
     """Return what a month of 30 mean days costs once tables hold what `months_kept` gives them."""
     storage, training, queries = (part * prices.bigquery.region_factor for part in _bigquery(plan, known, prices))
     a_month = plan.pix_a_day * DAYS
-    message = max(known.measured.message_bytes.value, prices.pubsub.request_bytes_min)
-    written = a_month * known.measured.row_bytes.value / _GIB * prices.bigquery.storage_write_gib
     node = prices.valkey.nodes[plan.valkey_node].hour * prices.valkey.region_factor
     return Cost(
         cloud_run=_cloud_run(plan, known, prices),
-        pubsub=2 * a_month * message / _TIB * prices.pubsub.tib,
+        pubsub=prices.pubsub.passed(a_month, known.measured.message_bytes.value),
         valkey=plan.valkey_shards * (1 + REPLICAS) * node * HOURS,
-        bigquery_write=written * prices.bigquery.region_factor,
+        bigquery_write=prices.bigquery.appended(a_month * known.measured.row_bytes.value),
         bigquery_storage=storage,
         bigquery_training=training,
         bigquery_queries=queries,
         retraining=_retraining(known, prices),
-        logging=a_month * known.assumed.log_bytes.value / _GIB * prices.logging.gib,
+        logging=a_month * known.assumed.log_bytes.value / GIB * prices.logging.gib,
         monitoring=_monitoring(plan, known, prices),
         other=_other(known, prices),
     )
@@ -121,7 +119,7 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     """Return the price, without the region's factor, of storage, of what trainings read, and of other queries."""
     price, measured, assumed = prices.bigquery, known.measured, known.assumed
     row, months = measured.stored_row_bytes.value, assumed.months_kept.value
-    of_month = plan.pix_a_day * DAYS * row / _GIB
+    of_month = plan.pix_a_day * DAYS * row / GIB
     old = max(0.0, months - ACTIVE_MONTHS)
     storage = of_month * ((months - old) * price.active_gib_month + old * price.long_term_gib_month)
     rows = plan.pix_a_day * DAYS * months
@@ -130,7 +128,7 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
     lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
-    return storage, training / _TIB * price.query_tib, (watches + drift + lookups) / _TIB * price.query_tib
+    return storage, training / TIB * price.query_tib, (watches + drift + lookups) / TIB * price.query_tib
 
 
 def _retraining(known: Known, prices: Prices) -> float:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+GIB, TIB = 2.0**30, 2.0**40
 FOLDER = Path(__file__).resolve().parents[1]
 Figures = TypeVar("Figures")
 
@@ -120,6 +121,10 @@ class PubSub(Struct, frozen=True):
     tib: float
     request_bytes_min: int
 
+    def passed(self, messages: float, message_bytes: float) -> float:
+        """Return what it costs to publish and to deliver so many messages of so many bytes."""
+        return 2 * messages * max(message_bytes, self.request_bytes_min) / TIB * self.tib
+
 
 class BigQuery(Struct, frozen=True):
     """Prices of bytes appended, stored and read (USD)."""
@@ -129,6 +134,10 @@ class BigQuery(Struct, frozen=True):
     long_term_gib_month: float
     query_tib: float
     region_factor: float
+
+    def appended(self, size: float) -> float:
+        """Return what it costs to append so many bytes in the region."""
+        return size / GIB * self.storage_write_gib * self.region_factor
 
 
 class Node(Struct, frozen=True):

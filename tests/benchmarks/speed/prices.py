@@ -7,7 +7,6 @@ from msgspec import Struct
 from infra.capacity.figures import Prices
 
 MILLION = 1_000_000
-GIB, TIB = 2.0**30, 2.0**40
 
 
 class Use(Struct):
@@ -50,8 +49,10 @@ def cost(use: Use, prices: Prices) -> Cost:
     >>> round(found.pubsub / listed.pubsub.tib * 2**40)  # published and delivered, at least 1,000 bytes each
     2000000000
     """
-    run, pubsub = prices.cloud_run, prices.pubsub
+    run = prices.cloud_run
     compute = use.seconds * (run.vcpu_second + use.memory_gib * run.gib_second) * run.region_factor
-    passed = 2 * max(use.message_bytes, pubsub.request_bytes_min) * MILLION / TIB
-    appended = use.row_bytes * MILLION / GIB * prices.bigquery.storage_write_gib
-    return Cost(compute + run.million_requests, passed * pubsub.tib, appended * prices.bigquery.region_factor)
+    return Cost(
+        compute + run.million_requests,
+        prices.pubsub.passed(MILLION, use.message_bytes),
+        prices.bigquery.appended(use.row_bytes * MILLION),
+    )
