@@ -66,8 +66,9 @@ class Fold(NamedTuple):
 def folds(initiated_at: NDArray[np.int64], count: int, embargo: int) -> list[Fold]:
     """Return forward-chaining folds of rows at ascending times [n], in microseconds.
 
-    The rows are cut into `count` + 1 blocks of like size. Each block but the first is validated on, less the embargo
-    at its start, after training on all that lies before it. Folds with nothing on either side are left out.
+    The rows are cut into `count` + 1 blocks of like size, never between rows of one time. Each block but the first is
+    validated on, less the embargo at its start, after training on all that lies before it. Folds with nothing on
+    either side are left out.
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 2021, 5.10 (rolling origin).
 
     >>> folds(np.arange(9) * DAY, 2, embargo=DAY)
@@ -75,16 +76,15 @@ def folds(initiated_at: NDArray[np.int64], count: int, embargo: int) -> list[Fol
      Fold(train=slice(0, 6, None), validation=slice(7, 9, None))]
     """
     n = len(initiated_at)
-    cuts = [n * k // (count + 1) for k in range(1, count + 2)]
+    if n == 0:
+        return []
+    firsts = initiated_at[[n * k // (count + 1) for k in range(1, count + 1)]]
+    cuts = [*np.unique(np.searchsorted(initiated_at, firsts)).tolist(), n]
     found = []
     for cut, stop in itertools.pairwise(cuts):
-        if cut == stop:
-            continue
-        first = initiated_at[cut]
-        train = slice(0, int(np.searchsorted(initiated_at, first)))
-        validation = slice(int(np.searchsorted(initiated_at, first + embargo)), stop)
-        if train.stop > 0 and validation.start < stop:
-            found.append(Fold(train, validation))
+        start = int(np.searchsorted(initiated_at, initiated_at[cut] + embargo))
+        if cut > 0 and start < stop:
+            found.append(Fold(slice(0, cut), slice(start, stop)))
     return found
 
 
