@@ -76,7 +76,7 @@ audit: .local/supply/installed ## Known vulnerabilities in what is locked, as Py
 
 .PHONY: licences
 licences: install ## The licence of every package of functions and jobs; fails for one that is not allowed
-	$(BIN)/python -m infra.licences
+	$(BIN)/python -m infra.deploy.licences
 
 .PHONY: sbom
 sbom: .local/supply/installed ## A bill of materials (CycloneDX) for each installable part, into build/
@@ -108,7 +108,7 @@ fuzz: install ## A million bodies through both functions, led by coverage: RUNS=
 
 .PHONY: schemas
 schemas: install ## Write again what is derived: feature columns, JSON Schemas
-	$(BIN)/python -m shared.derive
+	$(BIN)/python -m infra.derive
 
 .PHONY: lock
 lock: install ## Compile the locks of every installable part

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ LISTED = 15
 log = logging.getLogger(__name__)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     wiring.prepare(os.environ)
     return console.run(lambda: _drift(options))
 
@@ -43,7 +43,7 @@ def _drift(options: argparse.Namespace) -> tuple[int, object]:
     from shared.learning import config
     from shared.learning.errors import NothingToDo
     from shared.learning.lifecycle.drift import measure, told
-    from shared.learning.lifecycle.publish import standing
+    from shared.learning.lifecycle.pointer import standing
 
     limit = config.load(options.config).trigger.psi_max
     settings = Settings.from_env(os.environ)
@@ -99,16 +99,16 @@ def _table(found: Drift, limit: float) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parsing.parser("drift", __doc__)
+    parser = arguments.parser("drift", __doc__)
     parser.add_argument(
-        "--as-of", type=parsing.moment, metavar="TIME", help="up to then (RFC 3339, or `now`; default: now)"
+        "--as-of", type=arguments.moment, metavar="TIME", help="up to then (RFC 3339, or `now`; default: now)"
     )
     parser.add_argument(
-        "--hours", type=parsing.span, default="24", metavar="N", help="so many hours before (default: %(default)s)"
+        "--hours", type=arguments.span, default="24", metavar="N", help="so many hours before (default: %(default)s)"
     )
     parser.add_argument(
         "--rows-min",
-        type=parsing.positive,
+        type=arguments.positive,
         default=1000,
         metavar="N",
         help="fewer rows say nothing (default: %(default)s)",

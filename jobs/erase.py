@@ -33,17 +33,17 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from shared.contract.fields import PixKey, TaxId
+from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.errors import Misconfigured
 from shared.features.facts import handsets
 from shared.features.keys import Keys, keys_of, pair_of
 from shared.features.layout import ACCOUNT, CONTACT, DEVICE
-from shared.privacy import KEY, PERSON, Pseudonymiser
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.adapters.valkey_load import ValkeyLoad
+    from shared.adapters.valkey.load import ValkeyLoad
     from shared.learning.ports import Queries
 
 FEEDBACK, SCORE_EVENTS = "feedback", "score_events"
@@ -183,16 +183,16 @@ def person_of(tax_id: str, keys: Sequence[str], settings: Settings) -> Person:
     return Person(pseudonym(PERSON, tax_id), tuple(pseudonym(KEY, key) for key in dict.fromkeys((tax_id, *keys))))
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     wiring.prepare(os.environ)
     tax_id, *keys = list(_given()) or [""]
     return console.run(lambda: _erase(tax_id, keys, options.state, options.dry_run))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parsing.parser("erase", __doc__)
+    parser = arguments.parser("erase", __doc__)
     parser.add_argument("--dry-run", action="store_true", help="only count what would be erased")
     parser.add_argument("--state", metavar="URL", help="the store of history: redis://host:port")
     return parser

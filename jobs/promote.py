@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 import sys
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    parser = parsing.parser("promote", __doc__)
+    parser = arguments.parser("promote", __doc__)
     parser.add_argument("version", metavar="VERSION", help="a folder under models/ in the bucket")
     parser.add_argument("--reason", default="promoted by hand", help="for the ledger (default: %(default)s)")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     wiring.prepare(os.environ)
     return console.run(lambda: _promote(options.version, options.reason))
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from rich.console import Console
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from jobs.replay import bar
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.errors import Unavailable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-    from shared.adapters.pubsub_dead_letters import DeadLetters, Letter
+    from shared.adapters.pubsub import DeadLetters, Letter
 
 TOPICS = {"transactions": TRANSACTIONS, "feedback": FEEDBACK}
 INTERRUPTED = 130
@@ -109,9 +109,9 @@ class Redrive:
             raise Unavailable(f"{len(left)} letters could not be published")
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     wiring.prepare(os.environ)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -134,12 +134,12 @@ def _redrive(options: argparse.Namespace) -> tuple[int, Redriven]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parsing.parser("redrive", __doc__)
+    parser = arguments.parser("redrive", __doc__)
     parser.add_argument("topic", choices=TOPICS, help="whose dead letters")
-    parser.add_argument("--max", type=parsing.positive, metavar="N", help="at most so many (default: all)")
+    parser.add_argument("--max", type=arguments.positive, metavar="N", help="at most so many (default: all)")
     parser.add_argument(
         "--times",
-        type=parsing.positive,
+        type=arguments.positive,
         default=3,
         metavar="N",
         help="leave what was redriven so often (default: %(default)s)",

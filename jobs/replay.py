@@ -32,8 +32,8 @@ from shared.features.verdicts import Heard
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from jobs.replaying import Checkpoints, Sinks
-    from jobs.sources import Source
+    from shared.replay.run import Checkpoints, Sinks
+    from shared.replay.sources import Source
 
 DONE, FAILED = 0, 1
 TABLES = "tables"
@@ -87,12 +87,12 @@ def bar(console: Console) -> Progress:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run from the command line; return the exit status."""
-    from jobs import wiring
+    from jobs.cli import wiring
 
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     _check(parser, options)
     wiring.prepare(os.environ)
     console = Console(stderr=True)
@@ -105,8 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _replay(options: argparse.Namespace, settings: Settings, console: Console) -> None:
-    from jobs import wiring
-    from jobs.replaying import Checkpoints, Replaying
+    from jobs.cli import wiring
+    from shared.replay.run import Checkpoints, Replaying
     from shared.scoring.rules import Rules
 
     store = wiring.state_load(settings, options.state) if options.state else None
@@ -142,7 +142,7 @@ def _replay(options: argparse.Namespace, settings: Settings, console: Console) -
 
 def _settle(store: StateLoad, settings: Settings) -> None:
     """Let nothing be decided again that was decided before the store was lost and may be delivered again."""
-    from jobs import wiring
+    from jobs.cli import wiring
 
     since = wiring.now() - dt.timedelta(seconds=settings.state_claim_seconds)
     store.settle(wiring.dataset(settings, os.environ).scored_since(since), settings.state_claim_seconds)
@@ -153,10 +153,10 @@ def _source(
     options: argparse.Namespace, settings: Settings, run: str, checkpoints: Checkpoints | None, progress: Progress
 ) -> Iterator[Source]:
     """Give the source, and remove what it needed in the bucket once it has been replayed."""
-    from jobs import wiring
-    from jobs.sources import EventLines
-    from jobs.stored import Files
-    from shared.privacy import Pseudonymiser
+    from jobs.cli import wiring
+    from shared.contract.pseudonyms import Pseudonymiser
+    from shared.replay.parquet import Files
+    from shared.replay.sources import EventLines
 
     if options.source != TABLES:
         path = Path(options.source)
@@ -181,9 +181,9 @@ def _source(
 
 
 def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
-    from jobs import wiring
-    from jobs.replaying import Sinks
-    from jobs.sinks import Folder, Parts
+    from jobs.cli import wiring
+    from shared.replay.run import Sinks
+    from shared.replay.sinks import Folder, Parts
 
     if options.out:
         return Sinks(Parts(Folder(options.out, "score_events")), Parts(Folder(options.out, "feedback")))

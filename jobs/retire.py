@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from shared.learning.lifecycle.retire import Fate
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     wiring.prepare(os.environ)
     return console.run(lambda: _retire(options))
 
 
 def _retire(options: argparse.Namespace) -> tuple[int, object]:
-    from shared.learning.lifecycle.publish import standing
+    from shared.learning.lifecycle.pointer import standing
     from shared.learning.lifecycle.reconcile import unpublished, unrecorded
     from shared.learning.lifecycle.retire import Limits, plan, retire
 
@@ -60,17 +60,17 @@ def _table(found: list[Fate]) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parsing.parser("retire", __doc__)
+    parser = arguments.parser("retire", __doc__)
     parser.add_argument(
         "--keep",
-        type=parsing.count,
+        type=arguments.count,
         default=10,
         metavar="N",
         help="keep the last N whole bundles (default: %(default)s)",
     )
     parser.add_argument(
         "--days",
-        type=parsing.count,
+        type=arguments.count,
         default=365,
         metavar="N",
         help="keep what the ledger named within so many days (default: %(default)s)",

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from shared.learning.config import Config
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if options.snapshot and options.as_of:
         parser.error("--snapshot says what is trained on, so there is no --as-of beside it")
     wiring.prepare(os.environ)
@@ -53,7 +53,7 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parsing.parser("retrain", __doc__)
+    parser = arguments.parser("retrain", __doc__)
     _add_when(parser.add_argument_group("whether to train, and what becomes of it").add_argument)
     _add_what(parser.add_argument_group("what to train on").add_argument)
     _add_how(parser.add_argument_group("how").add_argument)
@@ -80,7 +80,7 @@ def _add_when(add: Callable[..., object]) -> None:
 def _add_what(add: Callable[..., object]) -> None:
     add(
         "--as-of",
-        type=parsing.moment,
+        type=arguments.moment,
         metavar="TIME",
         help="what was known then (RFC 3339, or `now`; default: now)",
     )
@@ -102,7 +102,7 @@ def _add_how(add: Callable[..., object]) -> None:
     add("--mode", choices=["full", "incremental"], help="train only in this way (default: as configured)")
     add(
         "--trials",
-        type=parsing.positive,
+        type=arguments.positive,
         metavar="N",
         help="of the search, instead of the number in the configuration",
     )

@@ -23,23 +23,23 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from jobs import console, parsing, wiring
+from jobs.cli import arguments, console, wiring
 from jobs.replay import bar
 from shared.settings import Settings
 
 COULD_NOT = 2
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(argv)
     wiring.prepare(os.environ)
     return console.run(lambda: _skew(options), failed=COULD_NOT)
 
 
 def _skew(options: argparse.Namespace) -> tuple[int, object]:
-    from jobs.auditing import Period, audit
     from shared.features.state import State
+    from shared.replay.audit import Period, audit
 
     screen = Console(stderr=True)
     settings = Settings.from_env(os.environ)
@@ -66,18 +66,18 @@ def _table(features: dict[str, dict[str, Any]]) -> Table:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parsing.parser("skew", __doc__)
+    parser = arguments.parser("skew", __doc__)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="compare every row")
     which.add_argument(
         "--from",
         dest="since",
-        type=parsing.instant,
+        type=arguments.instant,
         metavar="TIME",
         help="compare what was scored from then on (RFC 3339)",
     )
     parser.add_argument(
-        "--to", dest="until", type=parsing.instant, metavar="TIME", help="... and before then (default: now)"
+        "--to", dest="until", type=arguments.instant, metavar="TIME", help="... and before then (default: now)"
     )
     parser.add_argument(
         "--state",

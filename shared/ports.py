@@ -1,6 +1,6 @@
 """What the core asks of the outside, in Protocols of one or two methods.
 
-Each has an in-memory twin in `shared.adapters.memory` and one adapter per vendor beside it.
+Each has an in-memory twin in `shared.adapters.memory.serving` and one adapter per vendor beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.contract.rows import Record
 from shared.features.verdicts import Said
-from shared.metrics import Series
+from shared.telemetry.metrics import Series
 
 
 class Claim(NamedTuple):

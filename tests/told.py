@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from shared.metrics import Metrics
 from shared.ports import MetricsExporter
-from shared.serving.telling import BatchLog, Exports, Telling
+from shared.telemetry.batches import BatchLog, Exports, Telling
+from shared.telemetry.metrics import Metrics
 
 
 def telling(exporter: MetricsExporter | None = None, seconds: float = 0.0) -> Telling:

@@ -4,11 +4,12 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import label_wiring, push_http
-from shared.endpoint import Endpoint
+from shared.serving.http import push
+from shared.serving.http.endpoint import Endpoint
+from shared.wiring.label import label_function
 
-_endpoint = Endpoint(label_wiring.label_function)
-push_http.serve_directly(_endpoint.deliver)
+_endpoint = Endpoint(label_function)
+push.serve_directly(_endpoint.deliver)
 
 
 @functions_framework.aio.http

@@ -4,11 +4,12 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import push_http, score_wiring
-from shared.endpoint import Endpoint
+from shared.serving.http import push
+from shared.serving.http.endpoint import Endpoint
+from shared.wiring.score import score_function
 
-_endpoint = Endpoint(score_wiring.score_function)
-push_http.serve_directly(_endpoint.deliver)
+_endpoint = Endpoint(score_function)
+push.serve_directly(_endpoint.deliver)
 
 
 @functions_framework.aio.http

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 GIB, TIB = 2.0**30, 2.0**40
-FOLDER = Path(__file__).resolve().parents[1]
+FOLDER = Path(__file__).resolve().parent
 Figures = TypeVar("Figures")
 
 
@@ -94,7 +94,7 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):
-    """infra/measured.json."""
+    """infra/capacity/measured.json."""
 
     note: str
     machine: str
@@ -177,7 +177,7 @@ class Other(Struct, frozen=True):
 
 
 class Prices(Struct, frozen=True):
-    """infra/prices.json. A region factor is what southamerica-east1 costs beside the price that is listed."""
+    """infra/capacity/prices.json. A region factor is what southamerica-east1 costs beside the price that is listed."""
 
     currency: str
     as_of: str
@@ -208,7 +208,7 @@ class Quota(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quotas(Struct, frozen=True, forbid_unknown_fields=True):
-    """infra/quotas.json."""
+    """infra/capacity/quotas.json."""
 
     note: str
     quotas: tuple[Quota, ...]

@@ -4,5 +4,5 @@ set -eu
 
 rm -f build/smoked
 # shellcheck disable=SC2046 # none or one word
-GOOGLE_CLOUD_PROJECT=$PROJECT .venv/bin/python -m infra.smoke --topic pix-smoke --timeout 180 $(cat build/smoke-options)
+GOOGLE_CLOUD_PROJECT=$PROJECT .venv/bin/python -m infra.deploy.smoke --topic pix-smoke --timeout 180 $(cat build/smoke-options)
 touch build/smoked

@@ -61,7 +61,7 @@ def _greeting(cloud: LocalCloud) -> str:
 
 Then publish to pix-transactions and query {cloud.settings.dataset}.scores, for instance:
 
-  .venv/bin/python -m infra.smoke
+  .venv/bin/python -m infra.deploy.smoke
 
 Logs are in {cloud.home}. Ctrl-C stops everything."""
 

@@ -17,17 +17,17 @@ from google.cloud import bigquery, storage
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.protobuf.duration_pb2 import Duration
 
-from infra.local.bigquery import BigQueryServer
-from infra.local.ports import LOOPBACK, claim_port
+from infra.deploy.migrate import make
+from infra.local.bigquery.launch import BigQueryServer
+from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
-from infra.local.pubsub_server import Kind, pubsub_server
+from infra.local.pubsub.launch import Kind, pubsub_server
 from infra.local.valkey_server import valkey_server
-from infra.migrate import make
-from shared.adapters.valkey_load import ValkeyLoad
+from shared.adapters.valkey.load import ValkeyLoad
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.settings import LOCAL_HMAC_KEY, Settings
-from shared.wiring import DAY_SECONDS
+from shared.wiring.common import DAY_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEAD_LETTERS = "-dead"

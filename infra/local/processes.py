@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from infra.local import reaper
 from infra.local.errors import ChildDied, NotReadyInTime
-from infra.local.ports import listens
+from infra.local.loopback import listens
 
 POLL_SECONDS = 0.05
 LOG_TAIL_BYTES = 4000

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.local.errors import LocalCloudError
-from infra.local.ports import LOOPBACK, claim_port
+from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, answers_tcp
 
 Kind = Literal["installed", "embedded"]

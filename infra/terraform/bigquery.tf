@@ -1,5 +1,5 @@
 # Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). A table is made here;
-# its columns are then infra/migrate.py's, which the pipeline runs before Terraform. What BigQuery cannot change in place
+# its columns are then infra/deploy/migrate.py's, which the pipeline runs before Terraform. What BigQuery cannot change in place
 # it refuses with a reason, where Terraform would make the table anew.
 
 locals {

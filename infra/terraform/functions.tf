@@ -1,5 +1,5 @@
 # The two functions, as Cloud Run services of the images that the pipeline builds from their staged sources
-# (infra/stage.py) with Google's buildpacks: which is all that Cloud Functions (2nd gen) are. So one image is scanned,
+# (infra/deploy/stage.py) with Google's buildpacks: which is all that Cloud Functions (2nd gen) are. So one image is scanned,
 # tested in staging and taken to production, by its digest.
 #
 # google_cloudfunctions2_function is not used because in this version of the provider it has no direct VPC egress, by

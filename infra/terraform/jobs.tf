@@ -80,7 +80,7 @@ resource "google_cloud_run_v2_job" "jobs" {
           for_each = merge(
             local.job_settings,
             each.value.tracking ? {
-              MLFLOW_TRACKING_AUTH = "google" # shared/adapters/mlflow_auth.py
+              MLFLOW_TRACKING_AUTH = "google" # shared/adapters/mlflow/auth.py
               MLFLOW_TRACKING_URI  = google_cloud_run_v2_service.mlflow.uri
             } : {},
           )

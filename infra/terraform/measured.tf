@@ -1,4 +1,4 @@
-# Alerts on what the functions measure themselves (shared/metrics.py) and send by OTLP. Google keeps such a metric as
+# Alerts on what the functions measure themselves (shared/telemetry/metrics.py) and send by OTLP. Google keeps such a metric as
 # prometheus.googleapis.com/NAME/KIND on prometheus_target, where `job` is the function and `instance` one of its
 # instances; PromQL knows it by the name that the code gives it, and a histogram by the suffixes of Prometheus.
 # https://docs.cloud.google.com/stackdriver/docs/otlp-metrics/overview, https://docs.cloud.google.com/monitoring/promql

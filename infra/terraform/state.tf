@@ -11,7 +11,7 @@ resource "google_memorystore_instance" "history" {
   deletion_protection_enabled = var.deletion_protection
   kms_key                     = var.kms_key
 
-  # A micro-batch is one script over many keys, so all keys are on one primary; see shared/adapters/valkey_history.py.
+  # A micro-batch is one script over many keys, so all keys are on one primary; see shared/adapters/valkey/history.py.
   mode        = "CLUSTER_DISABLED"
   shard_count = 1
 

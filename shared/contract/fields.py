@@ -26,7 +26,7 @@ TaxId = Annotated[
 ]
 Ispb = Annotated[str, Meta(pattern="^[0-9A-Z]{8}" + _END, description="ISPB of the institution.")]
 NOBODY = "99999999"
-"""The ISPB of payer and payee of the Pix of infra/smoke.py.
+"""The ISPB of payer and payee of the Pix of infra/deploy/smoke.py.
 
 Training, drift and alerts on rows leave it out; what functions measure of themselves, and alerts on that, count it.
 

@@ -76,7 +76,7 @@ class Columns:
         """Return the facts of events.
 
         >>> from shared.contract.transaction import EXAMPLE, decode_transaction
-        >>> from shared.privacy import Pseudonymiser
+        >>> from shared.contract.pseudonyms import Pseudonymiser
         >>> event = Pseudonymiser(b"secret").event(decode_transaction(EXAMPLE).value)
         >>> Columns.of([event]).amount
         array([150.5])

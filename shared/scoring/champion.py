@@ -9,10 +9,10 @@ from collections.abc import Callable
 import msgspec
 
 from shared.errors import BundleRefused, Unavailable
-from shared.incidents import Incident
-from shared.metrics import MODEL, REFUSED, SWAPS, Metrics
 from shared.ports import Blob, Blobs
 from shared.scoring.bundle import MANIFEST, POINTER, SERVED, Bundle, Pointer, path
+from shared.telemetry.incidents import Incident
+from shared.telemetry.metrics import MODEL, REFUSED, SWAPS, Metrics
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from shared.breaker import Breaker
 from shared.contract.event import Event
 from shared.errors import Unavailable
-from shared.incidents import Incident
-from shared.metrics import HISTORY, Metrics
 from shared.ports import UNCOUNTED, Claim, History, Observations
+from shared.scoring.breaker import Breaker
+from shared.telemetry.incidents import Incident
+from shared.telemetry.metrics import HISTORY, Metrics
 
 log = logging.getLogger(__name__)
 

@@ -16,12 +16,12 @@ from shared.errors import Malformed, PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.vector import feature_matrix
-from shared.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
 from shared.ports import STORED, UNCOUNTED, Claim, History
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
 from shared.scoring.policy import Outcome, decide
 from shared.scoring.rules import Rules
+from shared.telemetry.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
 
 NO_HISTORY = "NO_HISTORY"
 NO_MODEL = "NO_MODEL"

@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 from shared.contract.envelope import PubsubMessage, decode_envelope
 from shared.contract.rows import QuarantineRow
 from shared.errors import Malformed, Overloaded, PixError, Unavailable
-from shared.incidents import Incident
-from shared.metrics import MESSAGES, QUARANTINED, STAGE
 from shared.ports import Table
 from shared.serving.group_commit import GroupCommit, Limits
-from shared.serving.telling import Telling
+from shared.telemetry.batches import Telling
+from shared.telemetry.incidents import Incident
+from shared.telemetry.metrics import MESSAGES, QUARANTINED, STAGE
 
 log = logging.getLogger(__name__)
 

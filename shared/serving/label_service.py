@@ -23,11 +23,11 @@ from shared.contract.fields import Verdict
 from shared.contract.rows import FeedbackRow
 from shared.errors import PixError
 from shared.features.verdicts import Said
-from shared.metrics import STAGE, UNKNOWN_FIELDS
 from shared.ports import Lookup, Statement, Table, Verdicts
 from shared.serving.group_commit import Limits
 from shared.serving.intake import Intake, check_not_in_the_future, refusals
-from shared.serving.telling import Telling
+from shared.telemetry.batches import Telling
+from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS
 
 log = logging.getLogger(__name__)
 

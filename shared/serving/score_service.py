@@ -8,16 +8,16 @@ from time import perf_counter
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.events_file import TRANSACTIONS
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.contract.transaction import decode_transaction
 from shared.errors import PixError
-from shared.metrics import STAGE, UNKNOWN_FIELDS
 from shared.ports import Table
-from shared.privacy import Pseudonymiser
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.group_commit import Limits
 from shared.serving.intake import Intake, check_not_in_the_future, refusals
-from shared.serving.telling import Telling
+from shared.telemetry.batches import Telling
+from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS
 
 
 def score_intake(

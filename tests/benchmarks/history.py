@@ -21,7 +21,7 @@ from shared.features.columns import Columns
 from shared.features.history import MemoryHistory
 from shared.features.keys import keys_of
 from shared.features.vector import feature_matrix
-from shared.learning.history.replay import CHUNK, Chunk, Replay, replay_columns
+from shared.replay.recurrence import CHUNK, Chunk, Replay, replay_columns
 from tests.unit.reference_history import ReferenceHistory
 from tests.unit.streams import MORNING
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from infra.local.processes import Supervisor
 from infra.local.valkey_server import ValkeyServer, find_server, valkey_server
-from shared.adapters.memory_history import MemoryHistoryAdapter
-from shared.adapters.valkey_history import ValkeyHistory
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import Event
 from shared.ports import Claim, History
 from tests.contract.history_stores import opened

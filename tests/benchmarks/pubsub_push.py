@@ -22,8 +22,8 @@ import uvloop
 from aiohttp import web
 from google.cloud import pubsub_v1
 
-from infra.local.google_pubsub import find_emulator
-from infra.local.pubsub_server import Kind, start_pubsub
+from infra.local.pubsub.google import find_emulator
+from infra.local.pubsub.launch import Kind, start_pubsub
 
 PAYLOAD = b"x" * 700  # bytes: about one transaction
 

@@ -26,7 +26,7 @@ from typing import Any
 from infra.local.cloud import LocalCloud
 from infra.local.demo.__main__ import FRAUD_RATE
 from infra.local.simulator import SimulationConfig, simulate
-from jobs import wiring
+from jobs.cli import wiring
 from shared.scoring.bundle import MANIFEST, path
 
 DAYS = 240

@@ -1,4 +1,4 @@
-"""Measure the sizes that capacity is reckoned from (infra/measured.json) and no other benchmark shows.
+"""Measure the sizes that capacity is reckoned from (infra/capacity/measured.json) and no other benchmark shows.
 
     python -m tests.benchmarks.sizes
 
@@ -32,12 +32,13 @@ from infra.local.simulator.clock import local_hour
 from infra.local.simulator.config import SimulationConfig
 from infra.local.simulator.run import simulate
 from infra.local.valkey_server import valkey_server
-from shared.adapters.memory_history import MemoryHistoryAdapter
-from shared.adapters.row_encoding import RowEncoder
-from shared.adapters.valkey_history import ValkeyHistory
-from shared.adapters.valkey_load import ValkeyLoad
+from shared.adapters.bigquery.encoding import RowEncoder
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.load import ValkeyLoad
 from shared.contract.event import Event
 from shared.contract.events_file import TRANSACTIONS
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.contract.tables import table
 from shared.contract.transaction import Transaction
@@ -47,7 +48,6 @@ from shared.features.layout import LAYOUTS
 from shared.features.state import Records, State
 from shared.features.vector import feature_matrix
 from shared.ports import Claim
-from shared.privacy import Pseudonymiser
 from tests.benchmarks.history_stores import cost, stream
 
 END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)

@@ -26,8 +26,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from google.cloud import bigquery
 
-from infra.migrate import make
-from shared.adapters.bigquery_query import BigQueryExports, BigQueryQueries
+from infra.deploy.migrate import make
+from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
 from shared.adapters.gcs import GcsBlobs
 from shared.contract import tables as contract
 from shared.contract.rows import FEATURE_PREFIX

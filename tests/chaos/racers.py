@@ -18,13 +18,13 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from jobs.moving import Mover
 from shared.adapters.gcs import GcsBlobs
-from shared.adapters.memory_learning import MemoryRuns
+from shared.adapters.memory.learning import MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
-from shared.learning.lifecycle.publish import Cause, previous, standing, swap
+from shared.learning.lifecycle.mover import Mover
+from shared.learning.lifecycle.pointer import Cause, previous, standing, swap
 from shared.learning.lifecycle.reconcile import reconcile
 from shared.learning.lifecycle.release import Places, release
 from shared.learning.lifecycle.release import serve as let_serve

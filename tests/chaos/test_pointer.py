@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from shared.contract.event import EPOCH
-from shared.learning.lifecycle.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
 from shared.learning.lifecycle.reconcile import moved_row, unpublished, unrecorded
 from shared.learning.lifecycle.retire import versions
 from shared.scoring.champion import read_bundle

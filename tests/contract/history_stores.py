@@ -12,9 +12,9 @@ import pytest
 
 from infra.local.processes import Supervisor
 from infra.local.valkey_server import Kind, ValkeyServer, find_server, valkey_server
-from shared.adapters.memory_history import MemoryHistoryAdapter
-from shared.adapters.valkey_history import ValkeyHistory
-from shared.adapters.valkey_load import ValkeyLoad
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.load import ValkeyLoad
 from shared.ports import History, Verdicts
 
 Result = TypeVar("Result")

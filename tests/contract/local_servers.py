@@ -10,8 +10,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.storage import Client
 
-from infra.local.bigquery import BigQueryServer
-from infra.local.ports import free_port
+from infra.local.bigquery.launch import BigQueryServer
+from infra.local.loopback import free_port
 from infra.local.processes import ChildProcess, Supervisor
 
 PROJECT = "bank"

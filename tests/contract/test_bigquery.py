@@ -20,8 +20,8 @@ from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 from google.cloud.storage import Bucket
 
-from infra.local.bigquery import BigQueryServer
-from infra.migrate import NO_RETRY, make
+from infra.deploy.migrate import NO_RETRY, make
+from infra.local.bigquery.launch import BigQueryServer
 from shared.contract import tables as contract
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer

@@ -13,10 +13,10 @@ import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from infra.local.ports import free_port
+from infra.local.loopback import free_port
 from shared.adapters.gcs import CHUNK, GcsBlobs
-from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryArchive
+from shared.adapters.memory.learning import MemoryArchive
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.learning.ports import Archive
 from shared.ports import Blobs

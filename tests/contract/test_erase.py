@@ -13,14 +13,14 @@ import pytest
 
 from jobs import erase
 from jobs.erase import Erased, Erasure, Person, Statements
-from shared.adapters.bigquery_query import BigQueryQueries
-from shared.adapters.valkey_load import ValkeyLoad
+from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.valkey.load import ValkeyLoad
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
+from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.features.history import READ_NAMES
 from shared.features.verdicts import Said
 from shared.ports import Claim, Parties, Statement
-from shared.privacy import KEY, PERSON, Pseudonymiser
 from tests.contract.googlesql import check
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.contract.local_servers import PROJECT

@@ -13,15 +13,15 @@ import pytest
 from zetasql.core.exceptions import ServerError
 from zetasql.types import TypeKind
 
-from jobs.dataset import Dataset
-from shared.adapters.bigquery_lookup import statement
-from shared.adapters.bigquery_query import export_statement
+from shared.adapters.bigquery.lookup import statement
+from shared.adapters.bigquery.query import export_statement
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import Source
 from shared.learning.data.training_query import FACTS, Examples
 from shared.learning.lifecycle import drift, trigger
+from shared.replay.tables import Dataset
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)

@@ -15,13 +15,12 @@ import pytest
 
 from infra.local.processes import Supervisor
 from infra.local.valkey_server import ValkeyServer
-from shared.adapters.memory import MemoryBlobs, MemoryTable
-from shared.adapters.valkey_history import ValkeyHistory
+from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
+from shared.adapters.valkey.history import ValkeyHistory
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
-from shared.metrics import HISTORY
 from shared.ports import Claim
-from shared.privacy import Pseudonymiser
 from shared.scoring.champion import Champion
 from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
@@ -29,7 +28,8 @@ from shared.scoring.scorer import NO_HISTORY, Scorer
 from shared.serving.group_commit import Limits
 from shared.serving.intake import ACK
 from shared.serving.score_service import score_intake
-from shared.wiring import now
+from shared.telemetry.metrics import HISTORY
+from shared.wiring.common import now
 from tests.builders import encoded, push_body, transaction
 from tests.contract.history_stores import SERVERS, opened, running
 from tests.told import telling

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from infra.local.valkey.store import Store as Server
-from shared.adapters.memory_history import MemoryHistoryAdapter
-from shared.adapters.valkey_history import server_url
-from shared.adapters.valkey_load import ValkeyLoad
-from shared.adapters.valkey_wire import CLAIM_LETTER, SEQUENCE_KEY, observations, observe_arguments
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.valkey.history import server_url
+from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.wire import CLAIM_LETTER, SEQUENCE_KEY, observations, observe_arguments
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.errors import Misconfigured, Unavailable

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from infra.migrate import make
-from jobs import wiring
-from shared.adapters.bigquery_query import BigQueryQueries
-from shared.adapters.memory_learning import MemoryLedger
+from infra.deploy.migrate import make
+from jobs.cli import wiring
+from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.memory.learning import MemoryLedger
 from shared.contract import tables as contract
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infra.local.bigquery import BigQueryServer
-from infra.migrate import make
-from jobs import drift, promote, retire, rollback, wiring
+from infra.deploy.migrate import make
+from infra.local.bigquery.launch import BigQueryServer
+from jobs import drift, promote, retire, rollback
+from jobs.cli import wiring
 from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
 from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
-from shared.learning.lifecycle.publish import publish, standing
+from shared.learning.lifecycle.pointer import publish, standing
 from shared.settings import Settings
 from tests.contract.local_servers import HERE, PROJECT, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer

@@ -7,7 +7,7 @@ import pytest
 from google.api_core.exceptions import BadRequest
 from google.cloud import bigquery
 
-from infra.migrate import NO_RETRY, BreakingChange, Change, make, migrate
+from infra.deploy.migrate import NO_RETRY, BreakingChange, Change, make, migrate
 from shared.contract import tables as contract
 from shared.contract.tables import Column, TableSpec, ViewSpec
 from tests.contract.local_servers import local_bigquery

@@ -15,8 +15,8 @@ from google.auth.exceptions import DefaultCredentialsError
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.request_auth.registry import _request_auth_provider_registry as providers
 
-from shared.adapters import mlflow_auth
-from shared.adapters.mlflow_tracking import MlflowRegistry
+from shared.adapters.mlflow import auth
+from shared.adapters.mlflow.tracking import MlflowRegistry
 from shared.errors import Unavailable
 
 
@@ -73,10 +73,10 @@ def identified(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], Cre
     """Choose our provider, which takes its credentials from what is given."""
 
     def choose(fetch: Callable[[str], Credentials]) -> None:
-        (ours,) = [each for each in providers if each.get_name() == mlflow_auth.NAME]
-        monkeypatch.setenv("MLFLOW_TRACKING_AUTH", mlflow_auth.NAME)
-        monkeypatch.setattr(mlflow_auth, "fetch_id_token_credentials", fetch)
-        monkeypatch.setattr(ours, "_identity", mlflow_auth.GoogleIdentity())
+        (ours,) = [each for each in providers if each.get_name() == auth.NAME]
+        monkeypatch.setenv("MLFLOW_TRACKING_AUTH", auth.NAME)
+        monkeypatch.setattr(auth, "fetch_id_token_credentials", fetch)
+        monkeypatch.setattr(ours, "_identity", auth.GoogleIdentity())
 
     return choose
 
@@ -112,4 +112,4 @@ def test_a_job_that_has_no_identity_finds_mlflow_unavailable(server, identified)
 
 def test_mlflow_finds_the_provider_by_its_entry_point() -> None:
     found = entry_points(group="mlflow.request_auth_provider")
-    assert mlflow_auth.GoogleRequestAuthProvider in [each.load() for each in found if each.name == "google"]
+    assert auth.GoogleRequestAuthProvider in [each.load() for each in found if each.name == "google"]

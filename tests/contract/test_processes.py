@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.errors import ChildDied, NotReadyInTime, PortInUse
-from infra.local.ports import claim_port, free_port, listens
+from infra.local.loopback import claim_port, free_port, listens
 from infra.local.processes import ChildProcess, Supervisor, answers_http, answers_tcp, prints_ready
 
 PATIENCE = 20.0  # seconds until something that must happen counts as missing

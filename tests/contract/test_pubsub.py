@@ -17,8 +17,8 @@ from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from infra.local.google_pubsub import find_emulator
-from infra.local.pubsub_server import start_pubsub
+from infra.local.pubsub.google import find_emulator
+from infra.local.pubsub.launch import start_pubsub
 from tests.contract.pubsub_world import PATIENCE, PushTarget, World, push_target
 
 # https://cloud.google.com/pubsub/docs/push#receive_push; Google's emulator differs in two: it takes 203 for 202.

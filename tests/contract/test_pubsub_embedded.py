@@ -16,8 +16,8 @@ from infra.local.errors import PortInUse
 from infra.local.pubsub import wire
 from infra.local.pubsub.broker import Broker
 from infra.local.pubsub.errors import ResourceExhausted
+from infra.local.pubsub.launch import start_pubsub
 from infra.local.pubsub.push import PushWindow
-from infra.local.pubsub_server import start_pubsub
 from tests.contract.pubsub_world import World, push_target
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobs import redrive, wiring
-from shared.adapters.pubsub_dead_letters import DEAD, DeadLetters
+from jobs import redrive
+from jobs.cli import wiring
+from shared.adapters.pubsub import DEAD, DeadLetters
 from shared.contract.events_file import TRANSACTIONS
 from shared.settings import Settings
 from tests.contract.pubsub_world import PROJECT, World

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from shared.adapters.bigquery_query import BigQueryQueries
-from shared.adapters.memory_learning import MemoryExports
+from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.memory.learning import MemoryExports
 from shared.learning.data.dataset import Source
 from shared.learning.lifecycle.trigger import newly_known
 from tests.contract.local_servers import PROJECT

@@ -15,8 +15,8 @@ from redis.exceptions import NoScriptError, ResponseError
 from infra.local.errors import ChildDied
 from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey_server import valkey_server
-from shared.adapters.valkey_history import ValkeyHistory
-from shared.adapters.valkey_script import script
+from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.script import script
 from shared.features.history import MemoryHistory
 from shared.ports import Claim
 from tests.contract.local_servers import HERE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.migrate import NO_RETRY, make
+from infra.deploy.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from shared.contract.fields import NOBODY
 from shared.learning.data.training_query import Examples

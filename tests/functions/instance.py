@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from infra.local.cloud import ROOT, LocalCloud
-from infra.local.ports import claim_port
+from infra.local.loopback import claim_port
 from tests.functions.world import PATIENCE, until
 
 

@@ -6,10 +6,10 @@ import uuid
 
 import pyarrow.parquet as pq
 
-from jobs import wiring
-from shared.adapters.arrow_rows import arrow_table
+from jobs.cli import wiring
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
+from shared.replay.arrow_rows import arrow_table
 from tests.functions.world import ask
 
 

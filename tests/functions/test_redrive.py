@@ -12,7 +12,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.protobuf.duration_pb2 import Duration
 
 from infra.local.cloud import LocalCloud
-from infra.local.ports import free_port
+from infra.local.loopback import free_port
 from jobs import redrive
 from shared.contract.events_file import TRANSACTIONS
 from tests.builders import encoded, transaction

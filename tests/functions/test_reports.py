@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.adapters.bigquery_lookup import BigQueryLookup
+from shared.adapters.bigquery.lookup import BigQueryLookup
 from shared.errors import Unavailable
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.test_score import scores

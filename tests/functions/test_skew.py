@@ -11,11 +11,11 @@ import pytest
 from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
-from jobs.auditing import logged
-from shared.adapters.arrow_columns import whole
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.contract.tables import feature_columns
 from shared.features.state import State
+from shared.replay.arrow_columns import whole
+from shared.replay.audit import logged
 from tests.builders import push_body
 from tests.functions.world import ask, deliver, url
 from tests.unit.replays import table_of

@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 
-from infra import smoke
+from infra.deploy import smoke
 from shared.contract.fields import NOBODY
 from shared.contract.transaction import decode_transaction
 from tests.contract.googlesql import check

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stage import FUNCTIONS, stage
+from infra.deploy.stage import FUNCTIONS, stage
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.instance import Instance
 from tests.functions.test_score import scores
@@ -30,7 +30,7 @@ sys.path.insert(0, {str(folder)!r})
 import main, shared
 assert shared.__file__.startswith({str(folder)!r})
 assert callable(main.{function})
-import shared.adapters.otel_metrics
+import shared.adapters.otel
 assert "opentelemetry.sdk" not in sys.modules, "a cold start pays for metrics"
 """
     done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, check=False, cwd=tmp_path)

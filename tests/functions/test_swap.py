@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from shared.adapters.gcs import GcsBlobs
-from shared.learning.lifecycle.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores

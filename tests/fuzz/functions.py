@@ -7,15 +7,14 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from shared.adapters.bigquery_lookup import statement
-from shared.adapters.memory import MemoryBlobs, MemoryLookup, MemoryTable
-from shared.adapters.memory_history import MemoryHistoryAdapter
-from shared.adapters.row_encoding import RowEncoder
+from shared.adapters.bigquery.encoding import RowEncoder
+from shared.adapters.bigquery.lookup import statement
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
-from shared.metrics import Metrics
 from shared.ports import Parties
-from shared.privacy import Pseudonymiser
 from shared.scoring.champion import Champion
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
@@ -23,6 +22,7 @@ from shared.serving.group_commit import Limits
 from shared.serving.intake import ACK, Intake
 from shared.serving.label_service import SharedHistory, label_intake
 from shared.serving.score_service import score_intake
+from shared.telemetry.metrics import Metrics
 from tests.told import telling
 
 NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z

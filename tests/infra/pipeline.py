@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from infra.stage import ROOT
+from infra.deploy.stage import ROOT
 
 FILES = ("cloudbuild.yaml", "infra/deploy/cloudbuild.checks.yaml", "infra/deploy/cloudbuild.production.yaml")
 GIVEN = {"BUILD_ID": "b-1", "PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}

@@ -12,19 +12,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.deploy.stage import FUNCTIONS
+from infra.deploy.stage import ROOT as CODE
 from infra.local import cloud
-from infra.stage import FUNCTIONS
-from infra.stage import ROOT as CODE
-from jobs import console
-from jobs import wiring as jobs_wiring
-from shared import label_wiring, score_wiring
-from shared.adapters import bigquery_load, bigquery_query, mlflow_auth
+from jobs.cli import console
+from jobs.cli import wiring as jobs_wiring
+from shared.adapters.bigquery.load import FOLDER
+from shared.adapters.bigquery.query import STAGING
+from shared.adapters.mlflow import auth
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.contract.fields import NOBODY
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
+from shared.wiring.label import label_function
+from shared.wiring.score import score_function
 from tests.infra.configuration import Configuration, arguments, plain, texts
 
 TERRAFORM = Configuration.read()
@@ -52,7 +55,7 @@ def test_expiry_is_of_tables_that_exist():
 
 @pytest.mark.parametrize(
     ("part", "wire"),
-    [("score", score_wiring.score_function), ("label", label_wiring.label_function), ("retrain", jobs_wiring.ledger)],
+    [("score", score_function), ("label", label_function), ("retrain", jobs_wiring.ledger)],
 )
 def test_a_part_may_append_to_the_tables_that_it_writes_and_to_no_other(part, wire):
     granted = {
@@ -134,7 +137,7 @@ def test_jobs_are_told_where_mlflow_is_by_the_variable_that_they_read():
     assert '"MLFLOW_TRACKING_URI"' in inspect.getsource(jobs_wiring.tracking)
     environment = " ".join(texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
     assert "MLFLOW_TRACKING_URI" in environment
-    assert re.search(rf'MLFLOW_TRACKING_AUTH = "{mlflow_auth.NAME}"', environment)
+    assert re.search(rf'MLFLOW_TRACKING_AUTH = "{auth.NAME}"', environment)
 
 
 def test_every_line_that_is_counted_is_logged():
@@ -165,7 +168,7 @@ def test_what_is_read_of_the_result_of_a_job_is_in_it(capsys):
 def test_rows_are_deleted_for_good_and_models_not_at_all():
     buckets = TERRAFORM.local("buckets")
     deleted = {plain(name) for name in buckets["data"]["deletes"]}
-    assert deleted == {f"{bigquery_query.STAGING}/", bigquery_load.FOLDER, f"{snapshot.FOLDER}/"}
+    assert deleted == {f"{STAGING}/", FOLDER, f"{snapshot.FOLDER}/"}
     assert buckets["data"]["restores"] is False
     for bucket in ("models", "mlflow"):
         assert not buckets[bucket]["deletes"]

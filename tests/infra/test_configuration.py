@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from infra.stage import ROOT
+from infra.deploy.stage import ROOT
 from tests.infra.configuration import FOLDER, PARTS, Configuration, arguments, plain, references
 
 FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".tf", ".tfbackend", ".example"))

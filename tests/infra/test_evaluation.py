@@ -8,13 +8,24 @@ from typing import Any
 import pytest
 from redis.asyncio.connection import parse_url
 
-from infra.stage import FUNCTIONS, ROOT
-from shared.adapters.otel_metrics import metrics_data
-from shared.adapters.valkey_history import server_url
+from infra.deploy.stage import FUNCTIONS, ROOT
+from shared.adapters.otel import metrics_data
+from shared.adapters.valkey.history import server_url
 from shared.contract import tables
 from shared.contract.events_file import FEEDBACK, TRANSACTIONS
-from shared.metrics import BATCH, HISTORY, MESSAGES, METRICS, MODEL, QUEUE, SCORED, STAGE, Distribution, Series
 from shared.settings import Settings
+from shared.telemetry.metrics import (
+    BATCH,
+    HISTORY,
+    MESSAGES,
+    METRICS,
+    MODEL,
+    QUEUE,
+    SCORED,
+    STAGE,
+    Distribution,
+    Series,
+)
 from tests.infra.evaluation import Refused, evaluate
 
 KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"

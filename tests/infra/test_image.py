@@ -6,7 +6,7 @@ import subprocess
 import sys
 import zipfile
 
-from infra.stage import ROOT
+from infra.deploy.stage import ROOT
 
 NOT_INSTALLED = {"Dockerfile", "MLproject", "requirements.txt", "FEATURES.md"}
 
@@ -37,4 +37,4 @@ def test_the_package_that_the_image_installs_holds_every_module_and_the_files_th
     wanted = {path.relative_to(ROOT).as_posix() for path in kept}
     assert wanted
     assert not wanted - names
-    assert "google = shared.adapters.mlflow_auth:GoogleRequestAuthProvider" in points
+    assert "google = shared.adapters.mlflow.auth:GoogleRequestAuthProvider" in points

@@ -3,9 +3,9 @@
 import pytest
 from packaging.requirements import Requirement
 
-from infra import licences
-from infra.licences import ALLOWED, Licence, allowed, licence, locked
-from infra.stage import ROOT
+from infra.deploy import licences
+from infra.deploy.licences import ALLOWED, Licence, allowed, licence, locked
+from infra.deploy.stage import ROOT
 
 
 @pytest.mark.parametrize("part", ALLOWED)

@@ -60,7 +60,7 @@ def test_an_output_is_there(name: str) -> None:
 def test_variables_of_terraform_are_there() -> None:
     named = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", TEXT)
     columns = (ROOT / "shared/contract/bigquery/score_events.json").read_text("utf-8")
-    results = (ROOT / "jobs/auditing.py").read_text("utf-8")
+    results = (ROOT / "shared/replay/audit.py").read_text("utf-8")
     unknown = [
         name
         for name in named

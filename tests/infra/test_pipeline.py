@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from infra import migrate, smoke
-from infra.stage import FUNCTIONS, ROOT
+from infra.deploy import migrate, smoke
+from infra.deploy.stage import FUNCTIONS, ROOT
 from shared.scoring.bundle import POINTER
 from tests.infra.configuration import Configuration, arguments, plain
 from tests.infra.pipeline import BY_TRIGGER, DIGEST, FILES, GIVEN, filled, read, run, substitutions
@@ -70,7 +70,7 @@ def storage(status: int = 200) -> str:
 
 
 def python(smoke_passes: bool = True, migrates: bool = True) -> str:
-    cases = [("infra.smoke", smoke_passes), ("infra.migrate", migrates)]
+    cases = [("infra.deploy.smoke", smoke_passes), ("infra.deploy.migrate", migrates)]
     return "".join(f'case "$*" in *{module}*) exit {0 if passes else 1} ;; esac\n' for module, passes in cases)
 
 
@@ -177,18 +177,18 @@ def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_
     order = [
         r"^run$",
         r"^make audit",
-        r"^python -m infra.stage score build/score$",
+        r"^python -m infra.deploy.stage score build/score$",
         r"^docker build .*DIGEST=sha256:",
         rf"^pack build {REGISTRY}/score:c0ffee .*GOOGLE_FUNCTION_TARGET=score",
         rf"^pack build {REGISTRY}/label:c0ffee .*GOOGLE_FUNCTION_TARGET=label",
         r"^gcloud artifacts docker images scan .*/jobs:c0ffee",
         r"^docker push .*/jobs:c0ffee",
         r"^gcloud storage cp build/sbom-jobs.json gs://my-bank-pix-staging-terraform/sbom/c0ffee/",
-        r"^python -m infra.migrate$",
+        r"^python -m infra.deploy.migrate$",
         r"^terraform .* plan ",
         r"^terraform .* apply ",
         r"^gcloud run services update-traffic pix-score --update-tags=candidate=pix-score-new",
-        r"^python -m infra.smoke --topic pix-smoke --timeout \d+ --full$",
+        r"^python -m infra.deploy.smoke --topic pix-smoke --timeout \d+ --full$",
         r"^gcloud run services update-traffic pix-score --to-revisions=pix-score-new=100",
         r"^gcloud run services update-traffic pix-label --to-revisions=pix-label-new=100",
         r"^gcloud run services update-traffic pix-score --remove-tags=candidate",
@@ -217,7 +217,7 @@ def test_jobs_get_the_new_image_only_once_the_functions_have_passed_their_trial(
     ran = run("cloudbuild.yaml", tmp_path, answers())
     plans = [re.search(r"build/(\w+)\.tfvars\.json", call)[1] for call in ran.calls if " plan " in call]
     assert plans == ["tried", "proven"]
-    smoked = position(ran.calls, "infra.smoke")
+    smoked = position(ran.calls, "infra.deploy.smoke")
     assert position(ran.calls, r"tried\.tfvars") < smoked < position(ran.calls, r"proven\.tfvars")
 
 
@@ -241,14 +241,16 @@ def test_where_it_cannot_be_told_which_jobs_there_are_nothing_is_changed(tmp_pat
 def test_where_it_cannot_be_told_what_a_function_serves_nothing_is_changed(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="refused")))
     assert ran.failed == "prepare"
-    assert not [call for call in ran.calls if re.search(r"update-traffic|infra.migrate|^terraform .* plan", call)]
+    assert not [
+        call for call in ran.calls if re.search(r"update-traffic|infra.deploy.migrate|^terraform .* plan", call)
+    ]
 
 
 def test_a_deployment_takes_the_lock_before_it_touches_anything_and_gives_it_back(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True")))
     lock = "gs://my-bank-pix-staging-terraform/staging.deploying"
     taken = position(ran.calls, rf"storage cp build/lock {lock} --if-generation-match=0")
-    assert taken < position(ran.calls, "--to-revisions") < position(ran.calls, "infra.migrate")
+    assert taken < position(ran.calls, "--to-revisions") < position(ran.calls, "infra.deploy.migrate")
     assert ran.calls[-1] == f"gcloud storage rm {lock}"
     assert holds(tmp_path) is None
 
@@ -261,7 +263,9 @@ def test_while_another_deployment_runs_a_second_one_waits_changes_nothing_and_sa
     waited = sum(int(call.removeprefix("sleep ")) for call in ran.calls if call.startswith("sleep "))
     assert 1500 < waited <= 1800
     assert holds(tmp_path) == "b-0"
-    assert not [call for call in ran.calls if re.search("update-traffic|infra.migrate|^terraform .* plan", call)]
+    assert not [
+        call for call in ran.calls if re.search("update-traffic|infra.deploy.migrate|^terraform .* plan", call)
+    ]
 
 
 @pytest.mark.parametrize("status", ["FAILURE", "CANCELLED", "TIMEOUT"])
@@ -296,7 +300,7 @@ def test_a_revision_that_another_deployment_made_is_neither_tried_nor_given_traf
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
     assert ran.failed == "candidate"
     assert "which this deployment did not bring" in ran.said
-    assert not [call for call in ran.calls if re.search("update-traffic|infra.smoke", call)]
+    assert not [call for call in ran.calls if re.search("update-traffic|infra.deploy.smoke", call)]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
@@ -351,7 +355,7 @@ def test_a_first_deployment_pins_nothing_and_asks_for_no_model(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
     assert ran.failed is None, ran.said
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
-    assert not ran.calls[position(ran.calls, "infra.smoke")].endswith("--full")
+    assert not ran.calls[position(ran.calls, "infra.deploy.smoke")].endswith("--full")
 
 
 def test_images_are_marked_as_proven_by_their_digests_once_all_has_passed(tmp_path):

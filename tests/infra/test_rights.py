@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from infra.stage import ROOT
+from infra.deploy.stage import ROOT
 from shared.contract import tables
 from tests.infra.configuration import FOLDER, PARTS, Block, Configuration, arguments, plain, references, texts
 

@@ -5,7 +5,7 @@ from google.protobuf import descriptor_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.append_rows import AppendRowsRequest, AppendRowsResponse
+from shared.adapters.bigquery.append import AppendRowsRequest, AppendRowsResponse
 
 DESCRIPTOR = descriptor_pb2.DescriptorProto(
     name="row", field=[descriptor_pb2.FieldDescriptorProto(name="a", number=1, type=9, label=1)]

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.arrow_columns import columns_of
-from shared.adapters.arrow_rows import arrow_table
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
 from shared.contract.rows import ScoreRow
 from shared.contract.tables import table
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
+from shared.replay.arrow_columns import columns_of
+from shared.replay.arrow_rows import arrow_table
 from tests.unit.streams import event, pseudonym
 
 STATISTICS = '{"watermark":"2026-11-18T00:00:00Z","settlements":{"d90":3,"m12":9,"m60":20},"registered_accounts":2}'

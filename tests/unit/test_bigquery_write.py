@@ -8,11 +8,11 @@ import grpc
 import pytest
 from google.cloud.bigquery_storage_v1 import types
 
-from shared.adapters.bigquery_write import BigQueryTable
+from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Unavailable
-from shared.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
+from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
 
 Answer = Callable[[types.AppendRowsRequest], types.AppendRowsResponse | None]
 FAULTY = b"faulty"

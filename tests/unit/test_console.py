@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from jobs.console import Steps
+from jobs.cli.console import Steps
 
 
 def shown(terminal: bool) -> str:

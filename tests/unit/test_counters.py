@@ -18,7 +18,7 @@ from shared.features.history import READ_NAMES, READ_WIDTH, MemoryHistory
 from shared.features.keys import keys_of, pair_of
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
-from shared.learning.history.replay import Chunk, Replay
+from shared.replay.recurrence import Chunk, Replay
 from tests.unit.reference_history import ReferenceHistory
 from tests.unit.streams import ACCOUNTS, event, events, report, streams
 

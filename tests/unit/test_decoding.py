@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.derive import derived_files
 from shared.contract.feedback import decode_feedback
 from shared.contract.fields import Verdict
 from shared.contract.transaction import decode_transaction
-from shared.derive import derived_files
 from shared.errors import Malformed
 from tests.builders import encoded, med_report, transaction
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.dataset import Dataset
+from shared.replay.tables import Dataset
 
 
 class EmptyExports:

@@ -8,7 +8,7 @@ import signal
 import pytest
 from starlette.requests import Request
 
-from shared.endpoint import Endpoint
+from shared.serving.http.endpoint import Endpoint
 
 
 class Intake:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.errors import Misconfigured
 from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.learning.history.replay import Replay
 from shared.ports import Claim, Observations
+from shared.replay.recurrence import Replay
 from tests.unit.streams import event, events, report
 
 FIRST, LATER = Claim("v1", 1), Claim("v2", 2)

@@ -6,13 +6,13 @@ import logging
 import numpy as np
 import pytest
 
-from shared.breaker import Breaker
 from shared.errors import Unavailable
-from shared.incidents import QUIET_SECONDS, Incident
-from shared.logs import JsonFormatter
-from shared.metrics import HISTORY, Metrics
 from shared.ports import Claim, Observations
+from shared.scoring.breaker import Breaker
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
+from shared.telemetry.incidents import QUIET_SECONDS, Incident
+from shared.telemetry.logs import JsonFormatter
+from shared.telemetry.metrics import HISTORY, Metrics
 
 
 class Clock:

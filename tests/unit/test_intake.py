@@ -5,15 +5,15 @@ import json
 import logging
 import time
 
-from shared.adapters.memory import MemoryExporter, MemoryTable
+from shared.adapters.memory.serving import MemoryExporter, MemoryTable
 from shared.contract.feedback import decode_feedback
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
-from shared.logs import JsonFormatter
-from shared.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS
 from shared.serving.group_commit import Limits
 from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
 from shared.serving.label_service import label_intake
+from shared.telemetry.logs import JsonFormatter
+from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.told import telling
 

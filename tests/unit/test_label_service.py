@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.adapters.memory import MemoryLookup, MemoryTable
-from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.serving import MemoryLookup, MemoryTable
 from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, QuarantineRow, Record
 from shared.errors import Unavailable

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.memory import MemoryExporter
-from shared.adapters.otel_metrics import GOOGLE, OtlpExporter
+from shared.adapters.memory.serving import MemoryExporter
+from shared.adapters.otel import GOOGLE, OtlpExporter
 from shared.errors import Unavailable
-from shared.incidents import QUIET_SECONDS
-from shared.metrics import BATCH, LATE, METRICS, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
 from shared.serving.group_commit import Done
-from shared.serving.telling import BatchLog, Exports
+from shared.telemetry.batches import BatchLog, Exports
+from shared.telemetry.incidents import QUIET_SECONDS
+from shared.telemetry.metrics import BATCH, LATE, METRICS, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
 from tests.collector import collecting
 from tests.told import telling
 

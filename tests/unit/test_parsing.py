@@ -5,23 +5,24 @@ import datetime as dt
 
 import pytest
 
-from jobs import drift, parsing, redrive, retire, retrain, skew
+from jobs import drift, redrive, retire, retrain, skew
+from jobs.cli import arguments
 
 
 def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:
-    assert parsing.instant("2026-01-02") == dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
-    assert parsing.instant("2026-01-02T00:00:00-03:00") == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
-    assert parsing.moment("now") is None
-    assert parsing.moment("2026-01-02") == parsing.instant("2026-01-02")
+    assert arguments.instant("2026-01-02") == dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
+    assert arguments.instant("2026-01-02T00:00:00-03:00") == dt.datetime(2026, 1, 2, 3, tzinfo=dt.UTC)
+    assert arguments.moment("now") is None
+    assert arguments.moment("2026-01-02") == arguments.instant("2026-01-02")
 
 
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
-        *((parsing.instant, text) for text in ("", "now", "garbage", "2026-13-01")),
-        *((parsing.count, text) for text in ("", "-1", "1.5", "x", "²")),
-        *((parsing.positive, text) for text in ("", "0", "-1", "1.5", "x", "²")),
-        *((parsing.span, text) for text in ("", "0", "-5", "nan", "inf", "1e12", "x")),
+        *((arguments.instant, text) for text in ("", "now", "garbage", "2026-13-01")),
+        *((arguments.count, text) for text in ("", "-1", "1.5", "x", "²")),
+        *((arguments.positive, text) for text in ("", "0", "-1", "1.5", "x", "²")),
+        *((arguments.span, text) for text in ("", "0", "-5", "nan", "inf", "1e12", "x")),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(parse, text) -> None:

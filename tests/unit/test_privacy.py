@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.contract.pseudonyms import ACCOUNT, DEVICE, KEY, PERSON, Pseudonymiser
 from shared.errors import Misconfigured
-from shared.privacy import ACCOUNT, DEVICE, KEY, PERSON, Pseudonymiser
 
 
 @given(st.binary(min_size=1, max_size=200), st.sampled_from((PERSON, ACCOUNT, KEY, DEVICE)), st.text(max_size=80))

@@ -5,7 +5,7 @@ from functools import partial
 
 import uvicorn
 
-from shared.push_http import PushProtocol, answer
+from shared.serving.http.push import PushProtocol, answer
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
 

@@ -7,7 +7,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.row_encoding import RowEncoder
+from shared.adapters.bigquery.encoding import RowEncoder
 from shared.contract.event import Event
 from shared.contract.rows import FeedbackRow, ScoreRow
 from shared.contract.tables import feature_columns, table

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.cron import parse_schedule
-from infra.local.scheduler import Scheduler, run_command
+from infra.local.scheduler.cron import parse_schedule
+from infra.local.scheduler.run import Scheduler, run_command
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)  # a Friday
 

@@ -5,16 +5,16 @@ import asyncio
 import msgspec
 import pytest
 
-from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_history import MemoryHistoryAdapter
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.serving import MemoryBlobs
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
-from shared.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS, Metrics
-from shared.privacy import Pseudonymiser
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
+from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS, Metrics
 from tests.builders import encoded, transaction
 
 PSEUDONYMISER = Pseudonymiser(b"test")

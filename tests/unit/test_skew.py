@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.auditing import Audit
-from shared.adapters.arrow_rows import arrow_table
 from shared.contract.fields import Verdict
 from shared.contract.tables import table
 from shared.errors import Misconfigured
@@ -16,9 +14,11 @@ from shared.features.history import MemoryHistory, Report
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.features.verdicts import Said, SaidLog
-from shared.learning.history.reported import Reported, ReportQueue
-from shared.learning.history.skew import ulps
 from shared.ports import Parties
+from shared.replay.arrow_rows import arrow_table
+from shared.replay.audit import Audit
+from shared.replay.comparison import ulps
+from shared.replay.reports import Reported, ReportQueue
 from tests.unit.streams import ACCOUNTS, event
 from tests.unit.test_arrow_columns import score_row
 

@@ -19,7 +19,7 @@ from shared.features.facts import Report
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.vector import Reads as VectorReads
 from shared.features.vector import contact, device, feature_matrix, message, payee, payer, statistics
-from shared.learning.history.replay import Replay, replay_events
+from shared.replay.recurrence import Replay, replay_events
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, events, pseudonym, report, streams
 
 DAY, HOUR = 86_400.0, 3600.0

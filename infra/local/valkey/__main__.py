@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from infra.local.ports import LOOPBACK
+from infra.local.loopback import LOOPBACK
 from infra.local.valkey.server import serve
 from infra.local.valkey.store import Store
 from shared.errors import Misconfigured

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from infra.local.valkey.resp import Failure, NotRespError, Reply, Simple, encode, read_command
 from infra.local.valkey.store import Store
-from shared.adapters.valkey_script import script
+from shared.adapters.valkey.script import script
 
 VERSION = "7.2.0"
 OK = Simple("OK")

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.local.valkey.resp import Failure
-from shared.adapters.valkey_load import PREFIX, SAID
-from shared.adapters.valkey_script import FACTS_WIDTH, LETTERS
-from shared.adapters.valkey_wire import NEVER, decode_heard
+from shared.adapters.valkey.load import PREFIX, SAID
+from shared.adapters.valkey.script import FACTS_WIDTH, LETTERS
+from shared.adapters.valkey.wire import NEVER, decode_heard
 from shared.contract.fields import Verdict
 from shared.features.facts import Facts, Report
 from shared.features.history import READ_WIDTH, MemoryHistory

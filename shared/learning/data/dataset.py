@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
-from shared.learning.data.columns import Columns, Matrix, digest, read_matrix
+from shared.learning.data.matrix import Columns, Matrix, digest, read_matrix
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import Contents, Quality, inspect, require_columns
 from shared.learning.data.training_query import FACTS, MILLION, Examples, legitimate_of_a_million

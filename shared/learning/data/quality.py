@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURES
 from shared.learning.config import DatasetSpec
-from shared.learning.data.columns import Summary
+from shared.learning.data.matrix import Summary
 from shared.learning.data.profile import Profile
 from shared.learning.errors import BadDataset
 

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
-from shared.learning.data.columns import Columns, read_matrix
 from shared.learning.data.dataset import Categories, Dataset, sealed
+from shared.learning.data.matrix import Columns, read_matrix
 from shared.learning.data.quality import Quality
 from shared.learning.data.training_query import FACTS
 from shared.learning.errors import BadDataset

@@ -15,7 +15,7 @@ from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
 from shared.learning.judging.segments import Dimension, dimensions
 from shared.learning.training.costs import losses
 from shared.learning.training.packing import SEEN_UNTIL
-from shared.learning.training.policy import decisions, holds_max
+from shared.learning.training.thresholds import decisions, holds_max
 from shared.scoring.bundle import Bundle
 from shared.scoring.rules import Rules
 

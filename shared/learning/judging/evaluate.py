@@ -13,7 +13,7 @@ from shared.learning.data.split import DAY, HOUR
 from shared.learning.judging.bootstrap import Interval, Resampling, estimate, ratio
 from shared.learning.judging.ranking import ranked
 from shared.learning.training.calibrate import log_losses
-from shared.learning.training.policy import days
+from shared.learning.training.thresholds import days
 from shared.scoring.rules import Decision
 
 _BINS = 10

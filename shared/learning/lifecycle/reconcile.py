@@ -17,7 +17,7 @@ import msgspec
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import Unavailable
-from shared.learning.lifecycle.publish import Standing, instant, moves
+from shared.learning.lifecycle.pointer import Standing, instant, moves
 from shared.learning.ports import Ledger, Registry, Runs
 from shared.ports import Blobs, Shelf
 from shared.scoring.bundle import MANIFEST, Manifest, Move, path

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.lifecycle.publish import Cause, Standing, Swapped, publish, swap
+from shared.learning.lifecycle.pointer import Cause, Standing, Swapped, publish, swap
 from shared.learning.lifecycle.reconcile import moved_row, published_row
 from shared.learning.ports import Ledger, Registry
 from shared.ports import Blobs

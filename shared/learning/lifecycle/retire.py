@@ -19,7 +19,7 @@ from msgspec import Struct
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
 from shared.errors import PreconditionFailed
-from shared.learning.lifecycle.publish import Standing, standing, write_pointer
+from shared.learning.lifecycle.pointer import Standing, standing, write_pointer
 from shared.learning.ports import Ledger
 from shared.ports import Blobs, Listed, Shelf
 from shared.scoring.bundle import MANIFEST, POINTER, Pointer, path

@@ -26,11 +26,11 @@ from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
 from shared.learning.lifecycle import trigger
-from shared.learning.lifecycle.publish import Cause, Standing, standing
+from shared.learning.lifecycle.pointer import Cause, Standing, standing
 from shared.learning.lifecycle.reconcile import reconcile, with_training
-from shared.learning.lifecycle.record import Judged, Run, parameters, report
 from shared.learning.lifecycle.release import Places, release, serve
 from shared.learning.lifecycle.request import AUTO, Outcome, Request
+from shared.learning.lifecycle.run_record import Judged, Run, parameters, report
 from shared.learning.lifecycle.trigger import Decision
 from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, Step
 from shared.learning.training.challenger import Challenger, train_challengers

@@ -22,8 +22,8 @@ from shared.learning.training.costs import losses
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.incremental import ChampionModel, continued
 from shared.learning.training.packing import Parts, pack
-from shared.learning.training.policy import choose_thresholds, holds_max
 from shared.learning.training.search import search, thinned
+from shared.learning.training.thresholds import choose_thresholds, holds_max
 from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores
 from shared.scoring.bundle import Thresholds
 from shared.scoring.rules import Rules

@@ -20,7 +20,7 @@ import msgspec
 from rich.console import Console
 
 from infra.local.errors import LocalCloudError
-from jobs import wiring
+from jobs.cli import wiring
 from shared.errors import PixError
 
 

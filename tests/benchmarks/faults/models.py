@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from shared.contract.events_file import TRANSACTIONS
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 from shared.features.catalogue import FEATURE_NAMES
@@ -19,7 +20,6 @@ from shared.features.vector import feature_matrix
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import Parts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.privacy import Pseudonymiser
 from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, digest
 from tests.benchmarks.faults.stream import END, Message
 

@@ -16,11 +16,11 @@ import pyarrow as pa
 from msgspec import Struct
 
 from infra.local.cloud import LocalCloud
-from jobs import wiring
-from jobs.auditing import audit, logged
-from shared.adapters.arrow_columns import floats
+from jobs.cli import wiring
 from shared.contract.tables import feature_columns, timestamp
 from shared.features.state import State
+from shared.replay.arrow_columns import floats
+from shared.replay.audit import audit, logged
 from shared.scoring.bundle import Bundle
 from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.script import Report

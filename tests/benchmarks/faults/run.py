@@ -11,7 +11,7 @@ from pathlib import Path
 from google.cloud.pubsub_v1 import PublisherClient
 
 from infra.local.cloud import LocalCloud
-from infra.local.ports import free_port
+from infra.local.loopback import free_port
 from shared.settings import Settings
 from tests.benchmarks.faults.models import broken, bundles
 from tests.benchmarks.faults.questions import Deadline, Findings, Questions, Run

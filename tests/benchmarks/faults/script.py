@@ -21,7 +21,7 @@ import yaml
 from infra.local.cloud import ROOT, LocalCloud
 from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
-from shared.learning.lifecycle.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
 from shared.scoring.bundle import POINTER, Pointer
 from tests.benchmarks.faults.disk import Broken, full_disk
 from tests.benchmarks.faults.models import Files

@@ -9,8 +9,8 @@ import numpy as np
 
 from shared.features.facts import Facts
 from shared.features.layout import ACCOUNT, LAYOUTS, RATES, Layout
-from shared.learning.history import replay as compiled
-from shared.learning.history.replay import Chunk
+from shared.replay import recurrence as compiled
+from shared.replay.recurrence import Chunk
 from tests.benchmarks.handbook.features import Advance, Transactions, chunks
 
 _SPANS = {

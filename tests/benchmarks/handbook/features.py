@@ -18,7 +18,7 @@ from shared.features.facts import Report
 from shared.features.keys import keys_of
 from shared.features.layout import DAY
 from shared.features.statistics import STATISTICS
-from shared.learning.history.replay import Chunk, Replay, replay_columns
+from shared.replay.recurrence import Chunk, Replay, replay_columns
 from tests.benchmarks.handbook.protocol import DELAY, FIRST_DAY, Stream
 
 COLUMNS = ("datetime", "customer_id", "terminal_id", "amount_cents", "fraud")

@@ -15,6 +15,7 @@ from shared.contract.event import Event, micros
 from shared.contract.events_file import TRANSACTIONS
 from shared.contract.feedback import Feedback, decode_feedback
 from shared.contract.fields import Verdict
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import decode_transaction
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
@@ -24,7 +25,6 @@ from shared.learning import config
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import Parts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.privacy import Pseudonymiser
 from shared.scoring.bundle import Calibration, Manifest, Thresholds
 from shared.settings import LOCAL_HMAC_KEY
 from tests.benchmarks.speed.events import lines

@@ -1,4 +1,4 @@
-"""What a million Pix cost at the list prices in infra/prices.json."""
+"""What a million Pix cost at the list prices in infra/capacity/prices.json."""
 
 from __future__ import annotations
 

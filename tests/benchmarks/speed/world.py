@@ -24,15 +24,15 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, storage
 from redis import Redis
 
-from infra.local.bigquery import BigQueryServer
-from infra.local.ports import LOOPBACK, free_port
+from infra.deploy.migrate import make
+from infra.deploy.stage import stage
+from infra.local.bigquery.launch import BigQueryServer
+from infra.local.loopback import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey_server import valkey_server
-from infra.migrate import make
-from infra.stage import stage
 from shared.adapters.gcs import GcsBlobs
-from shared.adapters.valkey_load import ValkeyLoad
-from shared.adapters.valkey_wire import SEQUENCE_KEY
+from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.wire import SEQUENCE_KEY
 from shared.contract import tables
 from shared.scoring.bundle import POINTER, Pointer, path
 from shared.settings import LOCAL_HMAC_KEY, Settings

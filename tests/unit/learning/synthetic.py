@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryArchive, MemoryExports, MemoryLedger, MemoryQueries, MemoryRuns
+from shared.adapters.memory.learning import MemoryArchive, MemoryExports, MemoryLedger, MemoryQueries, MemoryRuns
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.learning.config import Config
 from shared.learning.data.split import Split
 from shared.learning.errors import NothingToDo

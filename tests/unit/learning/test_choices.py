@@ -16,7 +16,7 @@ from shared.learning.data.split import DAY
 from shared.learning.judging.evaluate import calibration_error
 from shared.learning.training.calibrate import apply, choose_method, fit_calibration
 from shared.learning.training.costs import losses, with_rules
-from shared.learning.training.policy import NEVER, choose_thresholds, decisions, holds_max
+from shared.learning.training.thresholds import NEVER, choose_thresholds, decisions, holds_max
 from shared.scoring.bundle import Thresholds
 
 COSTS = CostSpec(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shared.adapters.memory_learning import MemoryExports, MemoryQueries
+from shared.adapters.memory.learning import MemoryExports, MemoryQueries
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryExports, MemoryQueries
+from shared.adapters.memory.learning import MemoryExports, MemoryQueries
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import BundleRefused
 from shared.learning.data.profile import Described, Profile, describe, reference_profile

@@ -18,7 +18,7 @@ from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import Verdict, best, judge, judge_all
 from shared.learning.judging.segments import Dimension
 from shared.learning.training.costs import losses
-from shared.learning.training.policy import decisions
+from shared.learning.training.thresholds import decisions
 from shared.scoring.bundle import Thresholds
 from tests.unit.learning.synthetic import QUICK
 

@@ -14,7 +14,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 
-from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity

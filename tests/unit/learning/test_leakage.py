@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.lifecycle.publish import standing
+from shared.learning.lifecycle.pointer import standing
 from shared.learning.lifecycle.retraining import Outcome, retrain
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
 

@@ -22,8 +22,8 @@ import requests
 from google.api_core.exceptions import Forbidden
 from google.auth.exceptions import RefreshError
 
-from infra.local.ports import free_port
-from jobs import wiring
+from infra.local.loopback import free_port
+from jobs.cli import wiring
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.lifecycle.retraining import retrain
@@ -35,7 +35,7 @@ from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 if TYPE_CHECKING:
     import mlflow
 
-    from shared.adapters.mlflow_tracking import MlflowRuns
+    from shared.adapters.mlflow.tracking import MlflowRuns
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def _quiet(monkeypatch) -> None:
 def test_a_run_is_recorded_registered_and_loads_as_the_served_score(store) -> None:
     import mlflow
 
-    from shared.adapters.mlflow_tracking import MODEL, MlflowRegistry, MlflowRuns
+    from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry, MlflowRuns
 
     uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": store})
     bench = Bench()
@@ -108,7 +108,7 @@ def tracked(place: str) -> tuple[MlflowRuns, mlflow.MlflowClient]:
     """Return the adapter over SQLite in a folder, or over a server, and MLflow's own client."""
     import mlflow
 
-    from shared.adapters.mlflow_tracking import MlflowRuns
+    from shared.adapters.mlflow.tracking import MlflowRuns
 
     uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": place})
     return MlflowRuns(uri, artifacts), mlflow.MlflowClient(uri)
@@ -205,7 +205,7 @@ def test_runs_whose_job_is_gone_are_closed_as_failed_and_others_left_alone(store
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
 def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_registered(store) -> None:
-    from shared.adapters.mlflow_tracking import MODEL, MlflowRegistry
+    from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry
 
     runs, client = tracked(store)
     registry = MlflowRegistry(store)
@@ -231,7 +231,7 @@ def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_reg
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
 def test_a_tracker_that_fails_is_unavailable(store, tmp_path) -> None:
-    from shared.adapters.mlflow_tracking import MlflowRuns
+    from shared.adapters.mlflow.tracking import MlflowRuns
 
     runs = MlflowRuns(store, tmp_path.as_uri())
     with pytest.raises(Unavailable):
@@ -244,7 +244,7 @@ def test_a_database_that_fails_is_unavailable(monkeypatch) -> None:
     import mlflow
     from sqlalchemy.exc import OperationalError
 
-    from shared.adapters.mlflow_tracking import MlflowRegistry
+    from shared.adapters.mlflow.tracking import MlflowRegistry
 
     def away(_: str) -> None:
         raise OperationalError("SELECT 1", {}, Exception("unable to open database file"))
@@ -260,7 +260,7 @@ def test_a_database_that_fails_is_unavailable(monkeypatch) -> None:
 def test_a_bucket_of_artifacts_that_refuses_is_unavailable(store, tmp_path, monkeypatch, failure) -> None:
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
-    from shared.adapters.mlflow_tracking import MlflowRuns
+    from shared.adapters.mlflow.tracking import MlflowRuns
 
     def refuses(*_: object, **__: object) -> None:
         raise failure

@@ -7,9 +7,9 @@ from threading import Barrier
 import msgspec
 import pytest
 
-from shared.adapters.memory import MemoryBlobs
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.lifecycle.publish import Cause, previous, publish, standing, swap
+from shared.learning.lifecycle.pointer import Cause, previous, publish, standing, swap
 from shared.learning.lifecycle.retraining import retrain
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, path

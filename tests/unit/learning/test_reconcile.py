@@ -7,11 +7,11 @@ import datetime as dt
 import msgspec
 import pytest
 
-from jobs.moving import Mover
-from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryLedger, MemoryRuns
+from shared.adapters.memory.learning import MemoryLedger, MemoryRuns
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import PreconditionFailed, Unavailable
-from shared.learning.lifecycle.publish import Cause, publish, standing, swap, write_pointer
+from shared.learning.lifecycle.mover import Mover
+from shared.learning.lifecycle.pointer import Cause, publish, standing, swap, write_pointer
 from shared.learning.lifecycle.reconcile import STALE_AFTER, reconcile
 from shared.scoring.bundle import POINTER, Pointer, path
 from tests.unit.learning.bundles import small_bundle

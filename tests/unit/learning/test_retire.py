@@ -4,12 +4,12 @@ import datetime as dt
 
 import pytest
 
-from shared.adapters.memory import MemoryBlobs
-from shared.adapters.memory_learning import MemoryLedger
+from shared.adapters.memory.learning import MemoryLedger
+from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed, Unavailable
-from shared.learning.lifecycle.publish import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
 from shared.learning.lifecycle.retire import Fate, Limits, Retiring, plan, retire
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import small_bundle

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.moving import Mover
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.errors import BadDataset, ExportFailed
-from shared.learning.lifecycle.publish import Cause, standing, swap
+from shared.learning.lifecycle.mover import Mover
+from shared.learning.lifecycle.pointer import Cause, standing, swap
 from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from shared.adapters.memory_learning import MemoryArchive, MemoryExports
+from shared.adapters.memory.learning import MemoryArchive, MemoryExports
 from shared.contract.event import micros
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES

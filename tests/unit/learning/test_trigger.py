@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.memory_learning import MemoryExports, MemoryLedger, MemoryQueries
+from shared.adapters.memory.learning import MemoryExports, MemoryLedger, MemoryQueries
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.learning.config import TriggerSpec

@@ -1,0 +1,1 @@
+"""Deployment steps: staging, migration, smoke test, licences, and the shell scripts of the pipelines."""

@@ -1,0 +1,1 @@
+"""The local BigQuery: launcher and server process around bqemulator."""

@@ -1,0 +1,1 @@
+"""The local scheduler: runs a job whenever its cron schedule is due."""

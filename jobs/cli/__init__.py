@@ -1,0 +1,1 @@
+"""The parts that all commands share: arguments, console output and wiring."""

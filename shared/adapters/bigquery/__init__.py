@@ -1,0 +1,1 @@
+"""BigQuery: appends by the Storage Write API, queries, lookups, bulk loads and the model ledger."""

@@ -1,0 +1,52 @@
+"""`shared.learning.ports.Ledger` in `pix.model_ledger`: appended by the Storage Write API, read by a query."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable
+
+import msgspec
+
+from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.bigquery.table import BigQueryTable
+from shared.contract.event import micros
+from shared.contract.rows import LedgerRow
+from shared.errors import Unavailable
+
+
+class BigQueryLedger:
+    """The ledger at `address`, `project.dataset.table`; `open_table` gives what appends to it."""
+
+    def __init__(self, queries: BigQueryQueries, address: str, open_table: Callable[[], BigQueryTable]) -> None:
+        self._queries = queries
+        self._address = address
+        self._open_table = open_table
+
+    def append(self, row: LedgerRow) -> None:
+        """Append a row. Raises Unavailable."""
+        asyncio.run(self._append(row))
+
+    def rows(self, since: dt.datetime) -> list[LedgerRow]:
+        """Return the rows recorded from then on, oldest first, one for all that are alike.
+
+        Raises Unavailable, Misconfigured.
+        """
+        sql = (
+            f"SELECT DISTINCT {', '.join(LedgerRow.__struct_fields__)} FROM `{self._address}` "  # noqa: S608
+            "WHERE recorded_at >= @since ORDER BY recorded_at"
+        )
+        found = self._queries.rows(sql, {"since": since})
+        return [msgspec.convert({name: _plain(value) for name, value in row.items()}, LedgerRow) for row in found]
+
+    async def _append(self, row: LedgerRow) -> None:
+        rows = self._open_table()
+        try:
+            if await rows.append([row]):
+                raise Unavailable(f"BigQuery refuses a row of {self._address}: its schema is not the contract's")
+        finally:
+            await rows.close()
+
+
+def _plain(value: dt.datetime | str | None) -> int | str | None:
+    return micros(value) if isinstance(value, dt.datetime) else value

@@ -1,0 +1,177 @@
+"""Append rows to BigQuery by the Storage Write API: default stream, one open connection for each table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+
+from shared.adapters.bigquery.append import AppendRowsRequest, WriteService
+from shared.adapters.bigquery.encoding import RowEncoder
+from shared.contract.rows import Record
+from shared.contract.tables import TableSpec
+from shared.errors import Unavailable
+from shared.telemetry.incidents import Incident
+from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
+
+log = logging.getLogger(__name__)
+
+
+class BigQueryTable:
+    """`shared.ports.Table` over AppendRows.
+
+    Appends of several callers are in flight together on one stream; answers come in the order of the requests. A
+    broken stream is opened again once for those that waited; a row may then be there twice, which no view minds.
+    """
+
+    def __init__(
+        self,
+        service: WriteService,
+        project: str,
+        dataset: str,
+        table: TableSpec,
+        timeout: float,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._service = service
+        self._stream = f"projects/{project}/datasets/{dataset}/tables/{table.name}/streams/_default"
+        self._encoder = RowEncoder(table)
+        self._timeout = timeout
+        self._table = table.name
+        self._metrics = metrics or Metrics()
+        self._broken = Incident(log, "append stream broken", time.monotonic)
+        self._connection: _Connection | None = None
+
+    async def append(self, rows: Sequence[Record]) -> list[int]:
+        """Append rows; return the indexes of those refused. Raises Unavailable."""
+        encoded = self._encoder.encode(rows)
+        kept = list(range(len(rows)))
+        refused: list[int] = []
+        while kept:
+            bad = await self._counted([encoded[i] for i in kept])
+            if not bad:
+                break
+            refused += [kept[k] for k in bad]
+            kept = [i for k, i in enumerate(kept) if k not in bad]
+        return refused
+
+    async def _counted(self, encoded: list[bytes]) -> set[int]:
+        try:
+            bad = await self._request(encoded)
+        except Unavailable:
+            self._metrics.add(FAILED_APPENDS, 1, self._table)
+            raise
+        if not bad:
+            self._metrics.add(APPENDED, len(encoded), self._table)
+            self._broken.over()
+        return bad
+
+    async def _request(self, encoded: list[bytes]) -> set[int]:
+        """Send one AppendRows and return the indexes of faulty rows; if there are any, none has been stored."""
+        response = await self._answer(encoded)
+        if response.row_errors:
+            return {error.index for error in response.row_errors}
+        if (
+            response.error.code
+        ):  # about no row in particular: perhaps a schema that is not deployed, so nothing is given up
+            raise Unavailable(f"BigQuery: {grpc_code(response.error.code)}")
+        return set()
+
+    async def _answer(self, encoded: list[bytes]) -> Any:
+        """Return the answer; a stream that was open may have been closed while idle, so another is tried once."""
+        was_open = self._connection is not None and not self._connection.broken
+        try:
+            return await self._send(encoded)
+        except _StreamBroken:
+            if not was_open:
+                raise
+            self._metrics.add(RETRIES, 1, self._table)
+            return await self._send(encoded)
+
+    async def _send(self, encoded: list[bytes]) -> Any:
+        connection = self._open()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await connection.send(encoded)
+        except TimeoutError:
+            connection.close()
+            raise Unavailable(f"BigQuery did not answer within {self._timeout:g} s") from None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection:
+            self._connection.close()
+
+    def _open(self) -> _Connection:
+        if self._connection is None or self._connection.broken:
+            self._connection = _Connection(self._service, self._stream, self._encoder.descriptor, self._broken)
+        return self._connection
+
+
+def grpc_code(number: int) -> str:
+    """Return the name of a gRPC status code.
+
+    >>> grpc_code(14)
+    'UNAVAILABLE'
+    """
+    return next((code.name for code in grpc.StatusCode if code.value[0] == number), str(number))
+
+
+class _StreamBroken(Unavailable):
+    """The stream ended before the answer came."""
+
+
+class _Connection:
+    """One bidirectional AppendRows stream; the n-th answer belongs to the n-th request."""
+
+    def __init__(self, service: WriteService, stream: str, descriptor: Any, incident: Incident) -> None:
+        self.broken = False
+        self._incident = incident
+        self._service = service
+        self._stream = stream
+        self._descriptor = descriptor
+        self._requests: asyncio.Queue[list[bytes]] = asyncio.Queue()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._task = asyncio.create_task(self._run())
+
+    async def send(self, encoded: list[bytes]) -> Any:
+        """Return the answer to these rows. Raises Unavailable if the stream breaks first."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._requests.put_nowait(encoded)
+        return await future
+
+    def close(self) -> None:
+        """End the stream; whoever still waits gets Unavailable."""
+        self.broken = True
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        reason = "the stream was closed"
+        try:
+            async for response in self._service.append_rows(self._sent(), self._stream):
+                future = self._waiting.popleft()
+                if not future.done():  # its caller may have given up
+                    future.set_result(response)
+        except grpc.RpcError as error:
+            reason = error.code().name
+            self._incident.happened(reason=reason)
+        finally:
+            self.broken = True
+            for future in self._waiting:
+                if not future.done():
+                    future.set_exception(_StreamBroken(f"BigQuery: {reason}"))
+            self._waiting.clear()
+
+    async def _sent(self) -> AsyncIterator[Any]:
+        """Yield requests; the schema is sent once, as it is several times as long as a row."""
+        schema: dict[str, Any] | None = {"proto_descriptor": self._descriptor}
+        while True:
+            rows = {"serialized_rows": await self._requests.get()}
+            yield AppendRowsRequest(write_stream=self._stream, proto_rows={"writer_schema": schema, "rows": rows})
+            schema = None

@@ -1,0 +1,100 @@
+"""In-memory twins of the adapters: for tests, and for a person who reads what a port means."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from shared.contract.rows import Record
+from shared.errors import PreconditionFailed, Unavailable
+from shared.ports import Blob, Listed, Parties
+from shared.telemetry.metrics import Series
+
+
+class MemoryTable:
+    """`shared.ports.Table` over a list; `away` makes it unavailable, `refuses` names rows it will never take."""
+
+    def __init__(self) -> None:
+        self.rows: list[Record] = []
+        self.away = False
+        self.refused_ids: set[str] = set()
+
+    async def append(self, rows: Sequence[Record]) -> list[int]:
+        """Append rows, all but those it was told to refuse. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the table is away")
+        refused = [i for i, row in enumerate(rows) if row.columns().get("end_to_end_id") in self.refused_ids]
+        self.rows += [row for i, row in enumerate(rows) if i not in refused]
+        return refused
+
+
+class MemoryLookup:
+    """`shared.ports.Lookup` over a dict; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Parties] = {}
+        self.away = False
+
+    async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
+        """Return the parties of each transaction that is known. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the scored transactions are away")
+        return {id_: self.known[id_] for id_ in end_to_end_ids if id_ in self.known}
+
+
+class MemoryBlobs:
+    """`shared.ports.Blobs` and `Shelf` over a dict, safe for threads; `away` makes it unavailable."""
+
+    def __init__(self, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
+        self.objects: dict[str, Blob] = {}
+        self.updated_at: dict[str, dt.datetime] = {}
+        self._clock = clock
+        self.away = False
+        self._lock = threading.Lock()
+        self._generation = 0
+
+    def read(self, name: str) -> Blob | None:
+        """Return the object, or None. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        return self.objects.get(name)
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """Return the objects under `prefix`, by name. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        return [Listed(name, self.updated_at[name]) for name in sorted(self.objects) if name.startswith(prefix)]
+
+    def delete(self, prefix: str) -> None:
+        """Delete the objects under `prefix`. Raises Unavailable while away."""
+        for name, _ in self.listed(prefix):
+            with self._lock:
+                self.objects.pop(name, None)
+
+    def write(self, name: str, data: bytes, if_generation: int) -> int:
+        """Write the object if it still is at `if_generation`. Raises PreconditionFailed, Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        with self._lock:
+            present = self.objects.get(name)
+            if (present.generation if present else 0) != if_generation:
+                raise PreconditionFailed(f"{name} is not at generation {if_generation}")
+            self._generation += 1
+            self.objects[name] = Blob(data, self._generation)
+            self.updated_at[name] = self._clock()
+            return self._generation
+
+
+class MemoryExporter:
+    """`shared.ports.MetricsExporter` that keeps each export; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.exports: list[list[Series]] = []
+        self.away = False
+
+    def export(self, series: Sequence[Series]) -> None:
+        """Keep the series. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the collector is away")
+        self.exports.append(list(series))

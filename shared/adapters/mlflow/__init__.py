@@ -1,0 +1,1 @@
+"""MLflow: experiment runs, the model registry, and authentication to its server."""

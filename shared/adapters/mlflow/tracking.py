@@ -1,0 +1,218 @@
+"""Runs and registered models in MLflow."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from importlib.metadata import version as installed
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ParamSpec, TypeVar
+
+import mlflow
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import SQLAlchemyError
+
+import shared
+from shared.adapters.google_failures import FAILURES
+from shared.errors import Unavailable
+from shared.learning.ports import Report, Snapshot, Trial
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "pix-fraud"
+MODEL = "pix-fraud"
+BUNDLE_VERSION = "bundle_version"  # tag of a registered version: the bundle in the bucket that it is
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_REQUIREMENTS = ("msgspec", "numpy", "onnxruntime", "pandas")
+_VALUE_MAX = 5000  # characters of a tag
+_DIGEST_MAX = 36  # characters of a data set's digest
+_PAGE = 1000
+_REFUSALS: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *FAILURES)
+_STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _mapped(method: Callable[P, T]) -> Callable[P, T]:
+    """Turn MLflow's errors into Unavailable, and those of Google's, by whose client it stores artifacts."""
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except _REFUSALS as error:
+            raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
+
+    return call
+
+
+class MlflowRuns:
+    """`shared.learning.ports.Runs`; `artifacts` is where new experiments keep files, None: the server decides."""
+
+    @_mapped
+    def __init__(self, tracking_uri: str, artifacts: str | None) -> None:
+        mlflow.set_tracking_uri(tracking_uri)  # log_model knows no other way
+        self._client = mlflow.MlflowClient(tracking_uri)
+        self._artifacts = artifacts
+        self._known: str | None = None
+
+    @_mapped
+    def start(self, params: Mapping[str, str]) -> str:
+        """Open a run and return its id. Raises Unavailable."""
+        run = self._client.create_run(self._experiment(), run_name=f"{params['trigger']} {params['as_of']}")
+        run_id: str = run.info.run_id
+        self._client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
+        return run_id
+
+    @_mapped
+    def dataset(self, run_id: str, snapshot: Snapshot) -> None:
+        """Log the snapshot as the run's training set, by its digest and address. Raises Unavailable."""
+        described = Dataset(
+            name="training_examples",
+            digest=snapshot.content_hash[:_DIGEST_MAX],
+            source_type=snapshot.uri.partition(":")[0],
+            source=json.dumps({"uri": snapshot.uri}),
+            schema=json.dumps({"mlflow_colspec": _inputs(snapshot.names).to_dict()}),
+            profile=json.dumps({"num_rows": snapshot.rows, "sha256": snapshot.content_hash}),
+        )
+        context = [InputTag(MLFLOW_DATASET_CONTEXT, "training")]
+        self._client.log_inputs(run_id, [DatasetInput(described, context)])
+
+    @_mapped
+    def trial(self, run_id: str, trial: Trial) -> None:
+        """Record a trial as a run within a run, with what each fold gave. Raises Unavailable."""
+        ended = round(time.time() * 1000)
+        started = ended - round(trial.seconds * 1000)
+        name = f"trial {trial.number} {trial.candidate}"
+        tags = {MLFLOW_PARENT_RUN_ID: run_id, "candidate": trial.candidate, "trial_state": trial.state}
+        run = self._client.create_run(self._experiment(), start_time=started, tags=tags, run_name=name)
+        metrics = [
+            Metric("fold_average_precision", value, ended, fold)
+            for fold, value in enumerate(trial.folds)
+            if math.isfinite(value)
+        ]
+        if trial.average_precision is not None:
+            metrics.append(Metric("average_precision", trial.average_precision, ended, 0))
+        params = {"family": trial.family, **trial.params}
+        self._client.log_batch(
+            run.info.run_id, metrics=metrics, params=[Param(key, str(value)) for key, value in params.items()]
+        )
+        self._client.set_terminated(run.info.run_id, _STATUS[trial.state], ended)
+
+    @_mapped
+    def close_stale(self, before: dt.datetime) -> list[str]:
+        """Close, as failed, the runs that were opened before then and never closed. Raises Unavailable."""
+        opened = f"attributes.status = 'RUNNING' and attributes.start_time < {round(before.timestamp() * 1000)}"
+        found: list[Run] = self._client.search_runs([self._experiment()], opened, max_results=_PAGE)
+        for run in found:
+            self._client.set_tag(run.info.run_id, "ended", "its job was cut off")
+            self._client.set_terminated(run.info.run_id, "FAILED")
+        return [run.info.run_id for run in found]
+
+    @_mapped
+    def finish(self, run_id: str, report: Report | None) -> None:
+        """Close a run, with its report or as failed. Raises Unavailable."""
+        if report is None:
+            self._client.set_terminated(run_id, "FAILED")
+            return
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(name, value, 0, 0) for name, value in report.metrics.items()],
+            tags=[RunTag(name, value[:_VALUE_MAX]) for name, value in report.tags.items()],
+        )
+        with _saved(report.plots) as folder:
+            self._client.log_artifacts(run_id, str(folder), "plots")
+        with _saved(report.documents) as folder:
+            self._client.log_artifacts(run_id, str(folder))
+        self._register(run_id, report)
+
+    def _experiment(self) -> str:
+        if self._known is None:
+            found = self._client.get_experiment_by_name(EXPERIMENT)
+            known = found.experiment_id if found else self._client.create_experiment(EXPERIMENT, self._artifacts)
+            self._known = str(known)
+        return self._known
+
+    def _register(self, run_id: str, report: Report) -> None:
+        """Log the bundle in MLflow's format, register it, name it challenger, and end the run."""
+        with _saved(report.files) as folder, mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+            # An example of the input would be somebody's row.
+            warnings.filterwarnings("ignore", "(?s).*input example was not provided", UserWarning)
+            model = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module="shared.learning.lifecycle.served_model",
+                data_path=str(folder),
+                code_paths=[str(Path(shared.__file__).parent)],
+                signature=_signature(report),
+                pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
+                registered_model_name=MODEL,
+            )
+        number = str(model.registered_model_version)
+        self._client.set_model_version_tag(MODEL, number, BUNDLE_VERSION, report.version)
+        self._client.set_registered_model_alias(MODEL, CHALLENGER, number)
+
+
+class MlflowRegistry:
+    """`shared.learning.ports.Registry`."""
+
+    @_mapped
+    def __init__(self, tracking_uri: str) -> None:
+        self._client = mlflow.MlflowClient(tracking_uri)
+
+    @_mapped
+    def appoint(self, version: str, previous: str | None) -> None:
+        """Let the aliases `champion` and `previous` name these bundles, and `challenger` another.
+
+        A bundle that is not registered leaves its alias as it was. Raises Unavailable.
+        """
+        wanted = {CHAMPION: self._number(version), PREVIOUS: previous and self._number(previous)}
+        if not any(wanted.values()):
+            return
+        aliases: dict[str, str] = self._client.get_registered_model(MODEL).aliases
+        for alias, number in wanted.items():
+            if number and str(aliases.get(alias)) != number:
+                self._client.set_registered_model_alias(MODEL, alias, number)
+        if wanted[CHAMPION] and str(aliases.get(CHALLENGER)) == wanted[CHAMPION]:
+            self._client.delete_registered_model_alias(MODEL, CHALLENGER)
+
+    def _number(self, version: str) -> str | None:
+        """Return the registered version that is a bundle, or None if none is."""
+        found = self._client.search_model_versions(f"name = '{MODEL}' and tags.{BUNDLE_VERSION} = '{version}'")
+        if not found:
+            log.warning("version is not registered", extra={"fields": {"version": version}})
+            return None
+        return str(found[0].version)
+
+
+@contextmanager
+def _saved(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Give a folder that holds the files while the block runs."""
+    with TemporaryDirectory(prefix="mlflow-") as name:
+        folder = Path(name) / "bundle"
+        folder.mkdir()
+        for file, data in files.items():
+            (folder / file).write_bytes(data)
+        yield folder
+
+
+def _signature(report: Report) -> ModelSignature:
+    """Return the model's inputs by name and its output; doubles, as MLflow does not narrow a column by itself."""
+    return ModelSignature(inputs=_inputs(report.inputs), outputs=Schema([ColSpec(DataType.double)]))
+
+
+def _inputs(names: Sequence[str]) -> Schema:
+    columns: list[ColSpec | TensorSpec] = [ColSpec(DataType.double, name) for name in names]
+    return Schema(columns)

@@ -1,0 +1,1 @@
+"""Valkey or Redis: the history of accounts, shared by all instances."""

@@ -1,1 +1,0 @@
-"""History computed again from what was stored, millions of rows at a time."""

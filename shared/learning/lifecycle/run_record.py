@@ -1,0 +1,163 @@
+"""What is written down of a run: its parameters, its figures, its documents and its card."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.learning.config import Config
+from shared.learning.data.dataset import Dataset
+from shared.learning.data.split import Split
+from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
+from shared.learning.judging.review import Review, flat
+from shared.learning.lifecycle.pointer import instant
+from shared.learning.lifecycle.request import Request
+from shared.learning.lifecycle.trigger import Decision
+from shared.learning.ports import Report
+from shared.learning.training.challenger import Challenger, Trained
+from shared.scoring.bundle import Manifest
+
+_PURPOSES = {"train": "training", "calibration": "calibration and choice", "test": "test, untouched until the end"}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run before it has trained: what was asked, what made it train, and on what."""
+
+    run_id: str
+    request: Request
+    cause: Decision
+    data: Dataset
+    split: Split
+    config: Config
+    maturity_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run that has trained: all challengers, the one to go on with, its sealed files, and how it compares."""
+
+    run: Run
+    trained: Trained
+    challenger: Challenger
+    manifest: Manifest
+    files: dict[str, bytes]
+    review: Review
+    images: dict[str, bytes]
+
+
+def parameters(request: Request, cause: Decision, data: Dataset, split: Split, config: Config) -> dict[str, str]:
+    """Return what makes a run what it is, by name."""
+    return {
+        "trigger": cause.trigger,
+        "trigger_reason": cause.reason,
+        "as_of": request.as_of.isoformat(),
+        "dataset_hash": data.content_hash,
+        "rows": str(len(data)),
+        "frauds": str(int(data.fraud.sum())),
+        **{f"{name}_rows": str(part.stop - part.start) for name, part in split._asdict().items()},
+        **dict(_leaves(msgspec.to_builtins(config))),
+    }
+
+
+def report(judged: Judged) -> Report:
+    """Return what the experiment tracker keeps of a run."""
+    champion = {f"champion_{name}": value for name, value in flat(judged.review.incumbent).items()}
+    documents = {
+        "card.html": model_card(_card(judged)),
+        "leaderboard.json": _json(judged.trained.leaderboard),
+        "verdict.json": _json(dict(zip(_names(judged.trained), judged.review.verdicts, strict=True))),
+        "quality.json": _json(judged.run.data.quality),
+    }
+    return Report(
+        judged.manifest.version,
+        champion | judged.manifest.metrics,
+        _tags(judged),
+        judged.files,
+        judged.images,
+        list(judged.challenger.parts.names),
+        documents,
+    )
+
+
+def decided(judged: Judged) -> str:
+    """Return in a sentence who decides whether the challenger serves, and how."""
+    request, incumbent = judged.run.request, judged.review.incumbent.name
+    if request.promote == "never":
+        return "It is published and does not serve, as was asked."
+    if request.promote == "always":
+        return f"It is to serve by decision of {request.actor}, whatever the gate says."
+    return f"It is to replace {incumbent}." if judged.review.verdict.promote else f"What serves goes on: {incumbent}."
+
+
+def _names(trained: Trained) -> list[str]:
+    return [f"{challenger.mode} {challenger.candidate}" for challenger in trained.challengers]
+
+
+def _tags(judged: Judged) -> dict[str, str]:
+    verdict, challenger = judged.review.verdict, judged.challenger
+    return {
+        "candidate": challenger.candidate,
+        "family": challenger.family,
+        "mode": challenger.mode,
+        "incumbent": judged.review.incumbent.name,
+        "promote": str(verdict.promote).lower(),
+        "reasons": "; ".join(verdict.reasons),
+        "parity": f"{challenger.parity:.2g}",
+        "microseconds_per_row": f"{challenger.microseconds:.2f}",
+        **{
+            f"validation.{name}.average_precision": f"{one.average_precision:.4f}"
+            for name, one in zip(_names(judged.trained), judged.trained.challengers, strict=True)
+        },
+    }
+
+
+def _card(judged: Judged) -> CardFacts:
+    run, challenger, manifest = judged.run, judged.challenger, judged.manifest
+    return CardFacts(
+        version=manifest.version,
+        created_at=instant(manifest.created_at),
+        trigger=f"{run.cause.trigger}: {run.cause.reason}",
+        actor=run.request.actor,
+        outcome=decided(judged),
+        candidate=challenger.candidate,
+        family=challenger.family,
+        mode=challenger.mode,
+        inputs=len(challenger.parts.names),
+        thresholds=challenger.parts.thresholds,
+        run_id=run.run_id,
+        dataset_hash=run.data.content_hash,
+        as_of=run.request.as_of,
+        maturity_days=run.maturity_days,
+        findings=[check.text for check in run.data.quality.checks],
+        periods=[_period(_PURPOSES[name], part, run.data) for name, part in run.split._asdict().items()],
+        review=judged.review,
+        leaderboard=judged.trained.leaderboard,
+        images=judged.images,
+        config=run.config,
+    )
+
+
+def _period(purpose: str, part: slice, data: Dataset) -> PeriodFacts:
+    ends: NDArray[np.int64] = data.initiated_at[[part.start, part.stop - 1]]
+    first, last = (dt.datetime.fromtimestamp(end / 1e6, dt.UTC) for end in ends.tolist())
+    return PeriodFacts(purpose, first, last, part.stop - part.start, int(data.fraud[part].sum()))
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return the leaves of nested mappings under dotted names."""
+    leaves: list[tuple[str, str]] = []
+    for name, value in tree.items():
+        below = isinstance(value, Mapping)
+        leaves += _leaves(value, f"{prefix}{name}.") if below else [(prefix + name, str(value))]
+    return leaves

@@ -1,0 +1,206 @@
+"""Replay a period in the order in which history saw it, and compare with what was logged."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shared.contract.event import micros
+from shared.contract.tables import feature_columns, timestamp
+from shared.errors import Misconfigured
+from shared.features.state import State
+from shared.features.vector import feature_matrix
+from shared.replay.arrow_columns import columns_of, floats, whole
+from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
+from shared.replay.recurrence import Chunk, Replay
+from shared.replay.reports import UNPLACED, ReportQueue
+from shared.replay.tables import Dataset, columns
+
+LISTED = 10
+"""Gaps and duplicates of which the result names the place."""
+
+
+class Period(NamedTuple):
+    """When the transactions that are compared were scored: from `since` until before `until`."""
+
+    since: dt.datetime
+    until: dt.datetime
+
+
+class Bounds(NamedTuple):
+    """What a period holds: places in history from `first` to `last`; rows, of which `unseen` have no place."""
+
+    first: int
+    last: int
+    rows: int
+    unseen: int
+
+
+@dataclass(slots=True)
+class Sequence:
+    """The places of transactions in history: each of them once, without a gap, is how it should be."""
+
+    last: int
+    missing: int = 0
+    gaps: list[list[int]] = field(default_factory=list)
+    duplicates: int = 0
+    unequal: list[int] = field(default_factory=list)
+    conflicts: list[int] = field(default_factory=list)
+    _previous: pa.Table | None = None
+
+    def first_rows(self, rows: pa.Table) -> pa.Table:
+        """Return the first row of each place, and take note of gaps and of rows that stand for one place.
+
+        Raises Misconfigured if the rows are not in order.
+        """
+        carried = self._previous is not None and self._previous.schema == rows.schema
+        if carried:
+            rows = pa.concat_tables([self._previous, rows])
+        places = whole(rows["history_sequence"], UNPLACED)
+        steps = np.diff(places, prepend=places[0] if carried else self.last)
+        if np.any(steps < 0):
+            raise Misconfigured("the rows are not in the order of history_sequence")
+        new = steps > 0
+        first = np.maximum.accumulate(np.where(new, np.arange(len(places)), 0))
+        again = np.flatnonzero(~new)[int(carried) :]
+        self._compare(rows.take(pa.array(again)), rows.take(pa.array(first[again])))
+        for place, step in zip(places[steps > 1].tolist(), steps[steps > 1].tolist(), strict=True):
+            self.missing += step - 1
+            self.gaps.append([place - step + 1, place - 1])
+        self._previous, self.last = rows.slice(int(first[-1]), 1), int(places[-1])
+        return rows.filter(pa.array(new))
+
+    def _compare(self, again: pa.Table, first: pa.Table) -> None:
+        self.duplicates += again.num_rows
+        for one, other in zip(again.to_pylist(), first.to_pylist(), strict=True):
+            if one["end_to_end_id"] != other["end_to_end_id"]:
+                self.conflicts.append(one["history_sequence"])
+            elif one != other:
+                self.unequal.append(one["history_sequence"])
+
+
+class Audit:
+    """A replay that compares as it goes."""
+
+    def __init__(self, start: State, reports: ReportQueue) -> None:
+        self.comparison = Comparison()
+        self.sequence = Sequence(start.sequence)
+        self.replayed = 0
+        self._replay = Replay(start)
+        self._reports = reports
+        reports.skip(start.sequence)
+
+    def add(self, rows: pa.Table, compared: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None) -> None:
+        """Replay rows, and compare those of which `compared` holds, given when they were scored."""
+        fresh = self.sequence.first_rows(rows)
+        if not fresh.num_rows:
+            return
+        self.replayed += fresh.num_rows
+        known, scored_at = columns_of(fresh), whole(fresh["scored_at"], 0)
+        told = self._reports.before(whole(fresh["history_sequence"], UNPLACED), scored_at)
+        reads = self._replay.run(Chunk(known, *told))
+        if compared is None:
+            return
+        chosen = np.flatnonzero(compared(scored_at))
+        ids = fresh["end_to_end_id"].to_numpy()[chosen]
+        vectors = feature_matrix(known[chosen], reads[chosen])
+        self.comparison.add(ids, logged(fresh)[chosen], vectors, known[chosen], reads[chosen])
+
+    def state(self) -> State:
+        """Return history after the last row."""
+        return self._replay.state()
+
+
+def audit(data: Dataset, period: Period | None, start: State, advance: Callable[[int, int], None]) -> dict[str, Any]:
+    """Return what comes out of auditing a period (None: all). Raises Unavailable, Misconfigured.
+
+    `advance` is told how far the replay is and how far it has to go, in places of history.
+    """
+    where = "TRUE" if period is None else _within(period)
+    bounds = _bounds(data, where, start.sequence)
+    work = Audit(start, ReportQueue(data.reports()))
+    for batch in _batches(data, start.sequence, bounds.first, features=False):
+        work.add(batch, None)
+        advance(work.sequence.last - start.sequence, bounds.last - start.sequence)
+    compared = _chosen(period)
+    for batch in _batches(data, max(start.sequence, bounds.first - 1), bounds.last + 1, features=True):
+        work.add(batch, compared)
+        advance(work.sequence.last - start.sequence, bounds.last - start.sequence)
+    return _result(work, bounds, _recounted(data, where))
+
+
+def logged(rows: pa.Table) -> NDArray[np.float32]:
+    """Return the features [n, F] of rows as they were served; they were stored as float32, so nothing is lost."""
+    return np.stack([floats(rows[name]).astype(np.float32) for name in feature_columns()], axis=1)
+
+
+def _within(period: Period) -> str:
+    return f"scored_at >= {timestamp(period.since)} AND scored_at < {timestamp(period.until)}"
+
+
+def _chosen(period: Period | None) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]]:
+    if period is None:
+        return lambda scored_at: np.ones(len(scored_at), dtype=bool)
+    since, until = micros(period.since), micros(period.until)
+    return lambda scored_at: (since <= scored_at) & (scored_at < until)
+
+
+def _bounds(data: Dataset, where: str, start: int) -> Bounds:
+    (found,) = data.rows(
+        f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608
+        "MAX(history_sequence) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
+        f"FROM {data.score_events} WHERE {where}"
+    ).to_pylist()
+    if found["first_place"] is None:
+        raise Misconfigured(
+            "there is nothing to compare: no row was scored with history in this period"
+            + (f" after place {start}, where the given state ends" if start else "")
+        )
+    return Bounds(*(int(found[name]) for name in ("first_place", "last_place", "row_count", "unseen")))
+
+
+def _batches(data: Dataset, after: int, before: int, features: bool) -> Iterable[pa.Table]:
+    if before <= after + 1:
+        return ()
+    return data.batches(
+        f"SELECT {columns(features)} FROM {data.score_events} "  # noqa: S608 (names of our own)
+        f"WHERE history_sequence > {after} AND history_sequence < {before} "
+        "ORDER BY history_sequence, end_to_end_id"
+    )
+
+
+def _recounted(data: Dataset, where: str) -> int:
+    """Return how many transactions have two places in history."""
+    (found,) = data.rows(
+        "SELECT COUNT(*) AS ids FROM (SELECT end_to_end_id "  # noqa: S608 (names of our own)
+        f"FROM {data.score_events} WHERE history_sequence IS NOT NULL AND {where} "
+        "GROUP BY end_to_end_id HAVING COUNT(DISTINCT history_sequence) > 1) AS twice"
+    ).to_pylist()
+    return int(found["ids"])
+
+
+def _result(work: Audit, bounds: Bounds, recounted: int) -> dict[str, Any]:
+    sequence, comparison = work.sequence, work.comparison
+    wrong = [*comparison.features, *sequence.unequal, *sequence.conflicts]
+    return {
+        "outcome": "SKEWED" if wrong or recounted else "EQUAL",
+        "compared": comparison.rows,
+        "replayed": work.replayed,
+        "skipped": {"without_history": bounds.unseen},
+        "features_per_row": len(feature_columns()),
+        "rows_with_differences": comparison.differing_rows,
+        "values_within_rounding": comparison.rounded,
+        "tolerance": {"ulp": TOLERANCE_ULP, "absolute": TOLERANCE},
+        "features": {name: found._asdict() for name, found in sorted(comparison.features.items())},
+        "duplicates": sequence.duplicates,
+        "unequal_duplicates": {"count": len(sequence.unequal), "at": sequence.unequal[:LISTED]},
+        "places_taken_twice": {"count": len(sequence.conflicts), "at": sequence.conflicts[:LISTED]},
+        "counted_twice": recounted,
+        "gaps": {"transactions": sequence.missing, "ranges": sequence.gaps[:LISTED]},
+    }

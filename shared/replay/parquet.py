@@ -1,0 +1,112 @@
+"""Rows of `pix.score_events` and `pix.feedback` in Parquet, on their way to a replay."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shared.contract.fields import Verdict
+from shared.contract.tables import plain_columns
+from shared.errors import Misconfigured
+from shared.features.verdicts import Said
+from shared.ports import Parties
+from shared.replay.arrow_columns import EVENT_COLUMNS, whole
+from shared.replay.recurrence import CHUNK
+from shared.replay.reports import UNPLACED, Reported, ReportQueue
+from shared.replay.sources import StoredRows
+
+PARTIES = ("payer_id", "payee_id", "device_id")
+_ID = "end_to_end_id"
+_PLACE = "history_sequence"
+
+
+class Files:
+    """Parquet files of rows like those of `score_events`, in order, and of `feedback`, as `--out` writes them."""
+
+    def __init__(self, path: Path, feedback: Path | None) -> None:
+        """`path` and `feedback` are files or folders; a folder may hold both. Raises Misconfigured."""
+        self._files = _parquet(path, "score_events-")
+        self._feedback = _parquet(feedback, "feedback-") if feedback else []
+        if not feedback and path.is_dir():
+            self._feedback = sorted(path.glob("feedback-*.parquet"))
+        for file in self._files:
+            with contextlib.closing(_opened(file)) as source:
+                if missing := [name for name in EVENT_COLUMNS if name not in source.schema_arrow.names]:
+                    raise Misconfigured(f"{file} lacks the columns {', '.join(missing)}")
+
+    def source(self) -> StoredRows:
+        """Return what the files hold. Raises Misconfigured."""
+        reports = pa.concat_tables(pq.read_table(file) for file in self._feedback) if self._feedback else None
+        parties, placed, total = self._survey(reports)
+        known = reported(reports.join(parties, _ID, join_type="inner"), placed) if reports is not None else []
+        return StoredRows(lambda done: batches(self._files, done, plain_columns()), ReportQueue(known), placed, total)
+
+    def _survey(self, reports: pa.Table | None) -> tuple[pa.Table, bool, int]:
+        """Return the parties of the transactions that were reported, whether rows have places, and their number."""
+        ids = (reports[_ID].unique() if reports is not None else pa.array([])).cast(pa.string())
+        found, placed, total = [], False, 0
+        for batch in batches(self._files, columns=(_ID, *PARTIES, _PLACE)):
+            found.append(batch.select((_ID, *PARTIES)).filter(pc.is_in(batch[_ID], value_set=ids)))
+            total += batch.num_rows
+            placed |= _PLACE in batch.column_names and batch[_PLACE].null_count < batch.num_rows
+        if not found:
+            raise Misconfigured("the Parquet files hold no rows")
+        parties = pa.concat_tables(found).group_by(_ID).aggregate([(name, "min") for name in PARTIES])
+        return parties.rename_columns([name.removesuffix("_min") for name in parties.column_names]), placed, total
+
+
+def batches(files: Iterable[Path], skip: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the rows of Parquet files but the first `skip`, CHUNK at a time. Raises Misconfigured."""
+    for file in files:
+        with contextlib.closing(_opened(file)) as source:
+            groups = list(range(source.num_row_groups))
+            while groups and skip >= source.metadata.row_group(groups[0]).num_rows:
+                skip -= source.metadata.row_group(groups.pop(0)).num_rows
+            for batch in source.iter_batches(CHUNK, row_groups=groups, columns=columns):
+                rows = pa.Table.from_batches([batch]).slice(skip)
+                skip -= batch.num_rows - rows.num_rows
+                if rows.num_rows:
+                    yield rows
+
+
+def reported(rows: pa.Table, placed: bool) -> list[Reported]:
+    """Return reports from rows of `feedback` that name the parties too.
+
+    Where transactions have places in history, so have the reports that history counted; if none has a place, each
+    counts when it was received. Where transactions have none, both are taken by the time at which things happened.
+    """
+    names = (_ID, *PARTIES, "verdict")
+    reported_at = whole(rows["reported_at"], 0)
+    heard_at = whole(rows["received_at"], 0) if placed else reported_at
+    has_places = placed and _PLACE in rows.column_names
+    places = whole(rows[_PLACE], UNPLACED) if has_places else np.full(rows.num_rows, UNPLACED)
+    times = (reported_at.tolist(), heard_at.tolist(), places.tolist())
+    return [
+        Reported(id_, Parties(payer, payee, device), Said(Verdict(verdict), said_at), heard, place)
+        for id_, payer, payee, device, verdict, said_at, heard, place in zip(
+            *(rows[name].to_pylist() for name in names), *times, strict=True
+        )
+    ]
+
+
+def _parquet(path: Path, prefix: str) -> list[Path]:
+    """Return the Parquet files at a path, of a folder those of that prefix if there are any. Raises Misconfigured."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob(f"{prefix}*.parquet")) or sorted(path.glob("*.parquet"))
+    if not files:
+        raise Misconfigured(f"{path} holds no Parquet file")
+    return files
+
+
+def _opened(file: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, pre_buffer=False)  # a row group may be large
+    except (OSError, pa.ArrowInvalid) as error:
+        raise Misconfigured(f"{file} cannot be read as Parquet ({type(error).__name__})") from error

@@ -1,0 +1,245 @@
+"""Where a replay takes its transactions and reports from: a file of events, or rows that were stored."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from shared.contract.event import Event, micros
+from shared.contract.events_file import FEEDBACK, TRANSACTIONS, Line, read
+from shared.contract.feedback import Feedback, decode_feedback
+from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.rows import FeedbackRow
+from shared.contract.transaction import decode_transaction
+from shared.errors import Malformed, Misconfigured
+from shared.features.columns import Columns
+from shared.features.facts import Report
+from shared.features.verdicts import Heard, Said, SaidLog
+from shared.ports import Parties
+from shared.replay.arrow_columns import EVENT_COLUMNS, columns_of, whole
+from shared.replay.arrow_rows import plain_table
+from shared.replay.recurrence import CHUNK, Chunk
+from shared.replay.reports import UNPLACED, ReportQueue
+from shared.serving.label_service import feedback_row
+
+
+class Piece(NamedTuple):
+    """Some transactions: their rows so far, what history counts, and the reports that came with them."""
+
+    rows: pa.Table
+    chunk: Chunk
+    feedback: list[FeedbackRow]
+    done: int
+    """Lines or rows that have been taken from the source, this piece's included."""
+
+
+class Source(Protocol):
+    """Transactions and reports in the order in which history counts them."""
+
+    said: SaidLog
+    malformed: int
+    total: int | None
+
+    @property
+    def reports(self) -> int:
+        """Return how many reports have been taken."""
+        ...
+
+    def pieces(self, sequence: int) -> Iterator[Piece]:
+        """Yield what is left, after `sequence` transactions. Raises PixError."""
+        ...
+
+    def note(self) -> bytes:
+        """Return where it stands after the last piece, as JSON."""
+        ...
+
+    def resume(self, note: bytes) -> None:
+        """Go on from there."""
+        ...
+
+
+class _EventNote(msgspec.Struct):
+    done: int
+    reports: int
+    malformed: int
+    parties: dict[str, Parties | None]
+    heard: dict[str, list[Heard]]
+
+
+class EventLines:
+    """The first `count` lines of a file of events (None: all), pseudonymised.
+
+    Of the transactions, only those are remembered that will be reported.
+    """
+
+    def __init__(self, path: Path, count: int | None, pseudonymiser: Pseudonymiser) -> None:
+        self._path = path
+        self._count = self.total = count
+        self._pseudonymiser = pseudonymiser
+        self._parties: dict[str, Parties | None] | None = None
+        self.said = SaidLog()
+        self.reports = 0
+        self.malformed = 0
+        self._done = 0
+
+    def pieces(self, sequence: int) -> Iterator[Piece]:
+        """Yield what is left of the file. Raises EventFileError with the number of a bad line."""
+        if self._parties is None:
+            self._parties = {report.end_to_end_id: None for report in self._reports()}
+        lines = itertools.islice(read(self._path), self._done, self._count)
+        while batch := list(itertools.islice(lines, CHUNK)):
+            self._done += len(batch)
+            piece = self._piece(batch, sequence)
+            sequence += len(piece.chunk.events)
+            yield piece
+
+    def note(self) -> bytes:
+        """Return lines read, and what is remembered of transactions that will be reported."""
+        return msgspec.json.encode(
+            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.said.heard)
+        )
+
+    def resume(self, note: bytes) -> None:
+        """Go on after the lines that were read."""
+        before = msgspec.json.decode(note, type=_EventNote)
+        self._done, self.reports, self.malformed = before.done, before.reports, before.malformed
+        self._parties = before.parties
+        self.said.heard = before.heard
+
+    def _reports(self) -> Iterator[Feedback]:
+        for line in itertools.islice(read(self._path), self._count):
+            if line.topic == FEEDBACK:
+                with contextlib.suppress(Malformed):
+                    yield decode_feedback(bytes(line.data)).value
+
+    def _piece(self, lines: list[Line], sequence: int) -> Piece:
+        events: list[Event] = []
+        told: list[Report] = []
+        before: list[int] = []
+        feedback: list[FeedbackRow] = []
+        for line in lines:
+            try:
+                if line.topic == TRANSACTIONS:
+                    events.append(self._event(line))
+                    continue
+                report = decode_feedback(bytes(line.data)).value
+            except Malformed:
+                self.malformed += 1
+                continue
+            found, place = self._hear(report, sequence + len(events))
+            told += found
+            before += [len(events)] * len(found)
+            self.reports += 1
+            feedback.append(feedback_row(report, micros(report.reported_at), place))
+        values = columnwise(events)
+        return Piece(plain_table(values), Chunk(Columns.of_fields(values), told, before), feedback, self._done)
+
+    def _event(self, line: Line) -> Event:
+        event = self._pseudonymiser.event(decode_transaction(bytes(line.data)).value)
+        assert self._parties is not None
+        if event.end_to_end_id in self._parties:
+            self._parties[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
+        return event
+
+    def _hear(self, report: Feedback, sequence: int) -> tuple[list[Report], int | None]:
+        """Return what history has to count of a report, and after how many transactions, None if it is nothing."""
+        assert self._parties is not None
+        parties = self._parties.get(report.end_to_end_id)
+        if parties is None:
+            return [], None
+        said = Said(report.verdict, micros(report.reported_at))
+        told = self.said.hear(report.end_to_end_id, said, sequence)
+        reports = [Report(*parties, each.reported_at, each.fraud, each.sign) for each in told]
+        return reports, self.said.counted_at(report.end_to_end_id, said)
+
+
+class _StoredNote(msgspec.Struct):
+    position: int
+    last: list[str | int | None]
+    queue: Any
+
+
+class StoredRows:
+    """Rows of `score_events` in their order, and the reports that belong between them.
+
+    A row that repeats the one before it is left out: it was delivered twice.
+    """
+
+    def __init__(
+        self,
+        open_rows: Callable[[int], Iterable[pa.Table]],
+        reports: ReportQueue,
+        placed: bool,
+        total: int | None = None,
+    ) -> None:
+        """`open_rows` gives the rows after the first so many; `placed` says that they have places in history."""
+        self._open = open_rows
+        self._reports = reports
+        self._placed = placed
+        self._position = 0
+        self._last: tuple[str | None, int] = (None, np.iinfo(np.int64).min)
+        self.said = reports.said
+        self.malformed = 0
+        self.total = total
+
+    def pieces(self, sequence: int) -> Iterator[Piece]:
+        """Yield what is left, then the reports that nothing follows. Raises PixError."""
+        del sequence  # rows that have a place keep it
+        empty = None
+        for batch in self._open(self._position):
+            self._position = self._position + batch.num_rows
+            rows = self._fresh(batch)
+            empty = rows.slice(0, 0)
+            if rows.num_rows:
+                places = whole(rows["history_sequence"], UNPLACED) if self._placed else np.full(len(rows), UNPLACED)
+                seen_at = whole(rows["scored_at" if self._placed else "initiated_at"], 0)
+                chunk = Chunk(columns_of(rows), *self._reports.before(places, seen_at))
+                yield Piece(rows, chunk, [], self._position)
+        if empty is not None:
+            yield Piece(empty, Chunk(columns_of(empty), *self._reports.rest(0)), [], self._position)
+
+    @property
+    def reports(self) -> int:
+        """Return how many reports were handed out."""
+        return sum(self._reports.given)
+
+    def note(self) -> bytes:
+        """Return how many rows were read and how many reports were handed out."""
+        return msgspec.json.encode(_StoredNote(self._position, list(self._last), self._reports.note()))
+
+    def resume(self, note: bytes) -> None:
+        """Go on after the rows that were read."""
+        before = msgspec.json.decode(note, type=_StoredNote)
+        self._position = before.position
+        self._last = (before.last[0], before.last[1])  # type: ignore[assignment]
+        self._reports.resume(before.queue)
+
+    def _fresh(self, rows: pa.Table) -> pa.Table:
+        """Return rows that do not repeat the one before them. Raises Misconfigured if they are not in order."""
+        ids: NDArray[np.object_] = rows["end_to_end_id"].to_numpy()
+        before = np.roll(ids, 1)
+        before[0] = self._last[0]
+        order = whole(rows["history_sequence" if self._placed else "initiated_at"], UNPLACED)
+        if self._placed:
+            order = order[order != UNPLACED]
+        if np.any(order[1:] < order[:-1]) or (len(order) and order[0] < self._last[1]):
+            raise Misconfigured(
+                "the rows are in the order of neither history_sequence nor, without one, initiated_at; "
+                "write them with ORDER BY"
+            )
+        self._last = (ids[-1], int(order[-1]) if len(order) else self._last[1])
+        return rows.filter(pa.array(ids != before))
+
+
+def columnwise(events: list[Event]) -> dict[str, Any]:
+    """Return the values of each field of events."""
+    rows = zip(*map(msgspec.structs.astuple, events), strict=True)
+    return dict(zip(EVENT_COLUMNS, rows, strict=True)) if events else dict.fromkeys(EVENT_COLUMNS, ())

@@ -1,0 +1,1 @@
+"""The HTTP server side of a function."""

@@ -1,0 +1,119 @@
+"""Tell the outside how serving goes: a line in the log for each batch, and the metrics from time to time.
+
+A function has a processor only while it answers requests, so no thread or timer runs here: batches give the occasion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from shared.errors import Unavailable
+from shared.ports import MetricsExporter
+from shared.serving.group_commit import Done
+from shared.telemetry.incidents import Incident
+from shared.telemetry.metrics import BATCH, QUEUE, STAGE, Metrics
+
+log = logging.getLogger(__name__)
+
+
+class BatchLog:
+    """Log a line for each batch; those within `seconds` of a line share the next one.
+
+    At 10,000 transactions/s there are hundreds of batches a second, whose lines would cost more than they tell.
+    A line gives what the counters have gained since the last.
+    """
+
+    def __init__(self, metrics: Metrics, seconds: float, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._seconds = seconds
+        self._clock = clock
+        self._at = -float("inf")
+        self._batches, self._messages, self._slowest = 0, 0, 0.0
+        self._before = metrics.counters()
+
+    def add(self, done: Done) -> None:
+        """Take one batch in, and log if the last line is old enough."""
+        self._batches += 1
+        self._messages += len(done.seconds)
+        self._slowest = max(self._slowest, max(done.seconds))
+        if self._clock() - self._at >= self._seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Log what has not been logged, if there is anything."""
+        if not self._batches:
+            return
+        fields = {"batches": self._batches, "messages": self._messages, "slowest_ms": round(1e3 * self._slowest, 1)}
+        log.info("served", extra={"fields": fields | self._gained()})
+        self._at = self._clock()
+        self._batches, self._messages, self._slowest = 0, 0, 0.0
+
+    def _gained(self) -> dict[str, float]:
+        before, self._before = self._before, self._metrics.counters()
+        return {name: gain for name, value in self._before.items() if (gain := value - before.get(name, 0))}
+
+
+class Exports:
+    """Export the metrics once `interval` seconds have passed, beside the batches that are under way."""
+
+    def __init__(
+        self, metrics: Metrics, exporter: MetricsExporter | None, interval: float, clock: Callable[[], float]
+    ) -> None:
+        self._metrics = metrics
+        self._exporter = exporter
+        self._interval = interval
+        self._clock = clock
+        self._at = clock()
+        self._task: asyncio.Task[None] | None = None
+        self._incident = Incident(log, "metrics not exported", clock)
+
+    def if_due(self) -> None:
+        """Start an export if the last one is older than the interval, and none is on its way."""
+        if self._exporter and self._task is None and self._clock() - self._at >= self._interval:
+            self._task = asyncio.create_task(self._aside(self._exporter))
+
+    async def flush(self) -> None:
+        """Export what has come together, after any export that is on its way."""
+        if self._task:
+            await self._task
+        if self._exporter:
+            await self._export(self._exporter)
+
+    async def _aside(self, exporter: MetricsExporter) -> None:
+        try:
+            await self._export(exporter)
+        finally:
+            self._task = None
+
+    async def _export(self, exporter: MetricsExporter) -> None:
+        self._at = self._clock()
+        try:
+            await asyncio.to_thread(exporter.export, self._metrics.snapshot())
+        except Unavailable as error:
+            self._incident.happened(reason=str(error))
+        else:
+            self._incident.over()
+
+
+class Telling:
+    """What is told of each batch: its size, its times, its line in the log."""
+
+    def __init__(self, metrics: Metrics, batch_log: BatchLog, exports: Exports) -> None:
+        self.metrics = metrics
+        self._batch_log = batch_log
+        self._exports = exports
+
+    def done(self, done: Done) -> None:
+        """Tell of one batch."""
+        self.metrics.record(BATCH, len(done.seconds))
+        self.metrics.record(QUEUE, done.waiting)
+        self.metrics.record_all(STAGE, done.seconds, "total")
+        self._batch_log.add(done)
+        self._exports.if_due()
+
+    async def flush(self) -> None:
+        """Tell all that has not been told."""
+        self._batch_log.flush()
+        await self._exports.flush()

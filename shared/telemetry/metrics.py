@@ -1,0 +1,181 @@
+"""What is counted and timed while serving, kept in this process until it is exported.
+
+The OpenTelemetry SDK takes several microseconds and a lock for each value; here a batch costs a few dictionary
+look-ups, and the SDK is not even imported unless somebody wants the figures (`shared.adapters.otel`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MANY = 16  # values from which NumPy is faster than one after the other
+SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metric:
+    """A name and unit (UCUM) as OpenTelemetry has them; `label` names what tells the series of a metric apart."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    description: str
+    label: str = ""
+    bounds: tuple[float, ...] = ()
+
+
+STAGE = Metric(
+    "pix.stage.duration",
+    "histogram",
+    "s",
+    "Time of a batch in a stage; `total` is of each message, from its body to its stored row",
+    "stage",
+    SECONDS,
+)
+BATCH = Metric("pix.batch.size", "histogram", "{message}", "Messages that were handled together", "", SIZES)
+QUEUE = Metric(
+    "pix.queue.length", "histogram", "{message}", "Messages that waited on when a batch was taken", "", (0.0, *SIZES)
+)
+MESSAGES = Metric("pix.messages", "counter", "{message}", "Deliveries by the status of their answer", "status")
+QUARANTINED = Metric("pix.quarantined", "counter", "{message}", "Messages that cannot be used, by reason", "reason")
+UNKNOWN_FIELDS = Metric("pix.unknown_fields", "counter", "{field}", "Fields that the contract does not know")
+SCORED = Metric("pix.scored", "counter", "{transaction}", "Transactions by step of the degrade ladder", "step")
+DECISIONS = Metric("pix.decisions", "counter", "{transaction}", "Transactions by decision", "decision")
+LATE = Metric("pix.late", "counter", "{transaction}", "Transactions scored after their deadline")
+MODEL = Metric("pix.model.serving", "gauge", "1", "1 for the version that serves, 0 for one that did", "version")
+SWAPS = Metric("pix.model.swaps", "counter", "{swap}", "Times that another model began to serve")
+REFUSED = Metric("pix.model.refused", "counter", "{bundle}", "Bundles and pointers that were refused")
+HISTORY = Metric("pix.history.calls", "counter", "{call}", "Calls of the store of history, by outcome", "outcome")
+APPENDED = Metric("pix.append.rows", "counter", "{row}", "Rows stored, by table", "table")
+RETRIES = Metric("pix.append.retries", "counter", "{request}", "Requests that took a new stream, by table", "table")
+FAILED_APPENDS = Metric("pix.append.failures", "counter", "{request}", "Appends that were not answered", "table")
+
+METRICS = (
+    STAGE,
+    BATCH,
+    QUEUE,
+    MESSAGES,
+    QUARANTINED,
+    UNKNOWN_FIELDS,
+    SCORED,
+    DECISIONS,
+    LATE,
+    MODEL,
+    SWAPS,
+    REFUSED,
+    HISTORY,
+    APPENDED,
+    RETRIES,
+    FAILED_APPENDS,
+)
+
+
+@dataclass(slots=True)
+class Distribution:
+    """How many values fell into each bucket (upper bounds belong to it, the last has none), and their sum."""
+
+    counts: list[int]
+    sum: float = 0.0
+    least: float = float("inf")
+    most: float = -float("inf")
+
+    @property
+    def count(self) -> int:
+        """Return how many values there were."""
+        return sum(self.counts)
+
+
+class Series(NamedTuple):
+    """One metric under one label: a number, or the distribution of a histogram. Counts are since the start."""
+
+    metric: Metric
+    label: str
+    value: float | Distribution
+
+
+class Metrics:
+    """Count, set and record; `snapshot` says what has come together.
+
+    >>> metrics = Metrics()
+    >>> metrics.add(QUARANTINED, 2, "too_large")
+    >>> metrics.record(STAGE, 0.003, "model")
+    >>> metrics.value(QUARANTINED, "too_large"), metrics.distribution(STAGE, "model").count
+    (2, 1)
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Metric, str], float] = {}
+        self._distributions: dict[tuple[Metric, str], Distribution] = {}
+
+    def add(self, metric: Metric, by: float = 1, label: str = "") -> None:
+        """Count `by` more."""
+        key = (metric, label)
+        self._numbers[key] = self._numbers.get(key, 0) + by
+
+    def add_each(self, metric: Metric, labels: Iterable[str]) -> None:
+        """Count one for each label."""
+        for label in labels:
+            self.add(metric, 1, label)
+
+    def set(self, metric: Metric, value: float, label: str = "") -> None:
+        """Say what a gauge stands at."""
+        self._numbers[metric, label] = value
+
+    def record(self, metric: Metric, value: float, label: str = "") -> None:
+        """Put one value into a histogram."""
+        kept = self.distribution(metric, label)
+        kept.counts[bisect_left(metric.bounds, value)] += 1
+        kept.sum += value
+        kept.least, kept.most = min(kept.least, value), max(kept.most, value)
+
+    def record_all(self, metric: Metric, values: Sequence[float], label: str = "") -> None:
+        """Put many values into a histogram at once."""
+        if len(values) < _MANY:
+            for value in values:
+                self.record(metric, value, label)
+            return
+        kept, array = self.distribution(metric, label), np.asarray(values, dtype=np.float64)
+        times = np.bincount(np.searchsorted(metric.bounds, array), minlength=len(kept.counts))
+        kept.counts = [n + more for n, more in zip(kept.counts, times.tolist(), strict=True)]
+        kept.sum += float(array.sum())
+        kept.least, kept.most = min(kept.least, float(array.min())), max(kept.most, float(array.max()))
+
+    def value(self, metric: Metric, label: str = "") -> float:
+        """Return what a counter or gauge stands at."""
+        return self._numbers.get((metric, label), 0)
+
+    def counters(self) -> dict[str, float]:
+        """Return what each counter stands at, by name and label.
+
+        >>> metrics = Metrics()
+        >>> metrics.add(DECISIONS, 3, "HOLD")
+        >>> metrics.counters()
+        {'decisions.HOLD': 3}
+        """
+        return {
+            f"{metric.name.removeprefix('pix.')}{label and '.'}{label}": value
+            for (metric, label), value in list(self._numbers.items())
+            if metric.kind == "counter"
+        }
+
+    def distribution(self, metric: Metric, label: str = "") -> Distribution:
+        """Return what a histogram holds."""
+        key = (metric, label)
+        kept = self._distributions.get(key)
+        if kept is None:
+            kept = self._distributions[key] = Distribution([0] * (len(metric.bounds) + 1))
+        return kept
+
+    def snapshot(self) -> list[Series]:
+        """Return a copy of every series, safe to be read in another thread."""
+        numbers = [Series(metric, label, value) for (metric, label), value in list(self._numbers.items())]
+        return numbers + [
+            Series(metric, label, Distribution(list(kept.counts), kept.sum, kept.least, kept.most))
+            for (metric, label), kept in list(self._distributions.items())
+        ]

@@ -1,0 +1,1 @@
+"""Composition roots: the only places where the core meets its adapters."""

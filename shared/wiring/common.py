@@ -1,0 +1,77 @@
+"""What the composition roots of the functions share: the only places where the serving core meets its adapters.
+
+Each function has a root of its own (score_wiring, label_wiring), which imports what that function is deployed with.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from shared.adapters.bigquery.append import WriteService
+from shared.adapters.bigquery.table import BigQueryTable
+from shared.contract.tables import table
+from shared.ports import MetricsExporter
+from shared.serving.group_commit import Limits
+from shared.settings import Settings
+from shared.telemetry.batches import BatchLog, Exports, Telling
+from shared.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from shared.adapters.valkey.history import ValkeyHistory
+
+MEMORY = "memory"
+DAY_SECONDS = 86_400
+
+
+def valkey_history(settings: Settings) -> ValkeyHistory:
+    """Return the history in a store that several processes share. Raises Misconfigured."""
+    from shared.adapters.valkey.history import ValkeyHistory
+
+    return ValkeyHistory.connect(
+        settings.state,
+        settings.state_connect_seconds,
+        settings.state_call_seconds,
+        settings.state_claim_seconds,
+        settings.state_record_days * DAY_SECONDS,
+    )
+
+
+def now() -> int:
+    """Return the time in microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def opened(service: WriteService, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:
+    """Return a table to append to."""
+    timeout = settings.append_timeout_seconds
+    return BigQueryTable(service, settings.project, settings.dataset, table(name), timeout, metrics)
+
+
+def limits(settings: Settings) -> Limits:
+    """Return how messages are gathered into batches."""
+    return Limits(
+        settings.batch_max,
+        settings.batches_in_flight,
+        settings.queue_max,
+        settings.queue_seconds,
+        settings.batch_linger_seconds,
+        settings.batch_enough,
+    )
+
+
+def telling(settings: Settings, metrics: Metrics) -> Telling:
+    """Return what is told, and to whom: a log, and a collector if the settings name one."""
+    exporter: MetricsExporter | None = None
+    if settings.otel_exporter_otlp_endpoint:
+        from shared.adapters.otel import OtlpExporter
+
+        exporter = OtlpExporter(
+            settings.otel_exporter_otlp_endpoint, settings.project, settings.service, settings.revision
+        )
+    interval = settings.otel_metric_export_interval / 1e3
+    return Telling(
+        metrics,
+        BatchLog(metrics, settings.log_seconds, time.monotonic),
+        Exports(metrics, exporter, interval, time.monotonic),
+    )
