@@ -22,7 +22,7 @@ from rich.console import Console
 
 from jobs.cli import arguments, console, wiring
 from jobs.replay import bar
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.errors import Unavailable
 from shared.settings import Settings
 

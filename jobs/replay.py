@@ -28,12 +28,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from shared.errors import Misconfigured, PixError
 from shared.features.state import State
-from shared.features.verdicts import Heard
+from shared.features.verdicts import AppliedVerdict
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.replay.run import Checkpoints, Sinks
-    from shared.replay.sources import Source
+    from shared.replay.sources import ReplaySource
 
 DONE, FAILED = 0, 1
 TABLES = "tables"
@@ -61,12 +61,16 @@ class StateLoad(Protocol):
         """Say that these transactions have their rows, for so many seconds. Raises PixError."""
         ...
 
-    def load(self, state: State, said: Mapping[str, Sequence[Heard]], advance: Callable[[int], None]) -> None:
+    def load(
+        self, state: State, said: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
+    ) -> None:
         """Store all of it; `advance` is told how many records were stored. Raises PixError."""
         ...
 
 
-def hand_over(state: State, heard: Mapping[str, Sequence[Heard]], store: StateLoad, progress: Progress) -> None:
+def hand_over(
+    state: State, heard: Mapping[str, Sequence[AppliedVerdict]], store: StateLoad, progress: Progress
+) -> None:
     """Fill a store with the state that history ends in. Raises PixError."""
     rows = sum(len(table.keys) for table in state.tables) + len(heard)
     task = progress.add_task("load into the store of history", total=rows)
@@ -151,7 +155,7 @@ def _settle(store: StateLoad, settings: Settings) -> None:
 @contextmanager
 def _source(
     options: argparse.Namespace, settings: Settings, run: str, checkpoints: Checkpoints | None, progress: Progress
-) -> Iterator[Source]:
+) -> Iterator[ReplaySource]:
     """Give the source, and remove what it needed in the bucket once it has been replayed."""
     from jobs.cli import wiring
     from shared.contract.pseudonyms import Pseudonymiser
@@ -183,14 +187,14 @@ def _source(
 def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
     from jobs.cli import wiring
     from shared.replay.run import Sinks
-    from shared.replay.sinks import Folder, Parts
+    from shared.replay.sinks import Folder, ParquetParts
 
     if options.out:
-        return Sinks(Parts(Folder(options.out, "score_events")), Parts(Folder(options.out, "feedback")))
+        return Sinks(ParquetParts(Folder(options.out, "score_events")), ParquetParts(Folder(options.out, "feedback")))
     if options.state_only:
         return Sinks(None, None)
     scores, feedback = (
-        Parts(wiring.bulk_load(settings, name, run, os.environ)) for name in ("score_events", "feedback")
+        ParquetParts(wiring.bulk_load(settings, name, run, os.environ)) for name in ("score_events", "feedback")
     )
     return Sinks(scores, feedback)
 

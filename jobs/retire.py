@@ -21,7 +21,7 @@ from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.learning.lifecycle.retire import Fate
+    from shared.learning.lifecycle.retire import Retirement
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,13 +34,13 @@ def main(argv: list[str] | None = None) -> int:
 def _retire(options: argparse.Namespace) -> tuple[int, object]:
     from shared.learning.lifecycle.pointer import standing
     from shared.learning.lifecycle.reconcile import unpublished, unrecorded
-    from shared.learning.lifecycle.retire import Limits, plan, retire
+    from shared.learning.lifecycle.retire import Retention, plan, retire
 
     work = wiring.retiring(Settings.from_env(os.environ), os.environ)
     if not options.dry_run:
         unrecorded(work.blobs, work.ledger, standing(work.blobs))
         unpublished(work.blobs, work.shelf, work.ledger)
-    read, found = plan(work, Limits(options.keep, options.days))
+    read, found = plan(work, Retention(options.keep, options.days))
     Console(stderr=True).print(_table(found))
     kept = sum(fate.kept for fate in found)
     if options.dry_run:
@@ -52,7 +52,7 @@ def _retire(options: argparse.Namespace) -> tuple[int, object]:
     return console.OK, {"outcome": "RETIRED" if gone else "NOTHING_TO_DO", "kept": kept, "retired": gone}
 
 
-def _table(found: list[Fate]) -> Table:
+def _table(found: list[Retirement]) -> Table:
     table = Table("version", "", "why", title="Model bundles")
     for version, kept, reason in found:
         table.add_row(version, "kept" if kept else "removed", reason)

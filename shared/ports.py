@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.contract.rows import Record
-from shared.features.verdicts import Said
+from shared.features.verdicts import ReportedVerdict
 from shared.telemetry.metrics import Series
 
 
@@ -71,18 +71,18 @@ class Parties(NamedTuple):
     device_id: str | None
 
 
-class Statement(NamedTuple):
+class PixVerdict(NamedTuple):
     """What was said about a Pix."""
 
     end_to_end_id: str
     parties: Parties
-    said: Said
+    said: ReportedVerdict
 
 
 class Verdicts(Protocol):
     """The memory of the score, as it is told what became of a Pix."""
 
-    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
         """Count each verdict, or take back what it overrides, by `shared.features.verdicts`.
 
         Return after how many transactions each was counted, None where it changes nothing. Repeating a statement

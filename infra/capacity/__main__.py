@@ -4,8 +4,8 @@
     python -m infra.capacity --pix-a-day 313000000 --json
     python -m infra.capacity --pix-a-day 313000000 --date 2026-11-27 --plot day.png
 
-Figures: infra/capacity/measured.json, infra/capacity/prices.json, infra/capacity/quotas.json. Volumes are of a mean day; instances, shards and
-rates are for the busiest second of the busiest date of a year, costs for 30 mean days.
+Figures: measured.json, prices.json and quotas.json beside this file. Volumes are of a mean day; instances, shards
+and rates are for the busiest second of the busiest date of a year, costs for 30 mean days.
 """
 
 from __future__ import annotations

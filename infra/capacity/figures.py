@@ -177,7 +177,7 @@ class Other(Struct, frozen=True):
 
 
 class Prices(Struct, frozen=True):
-    """infra/capacity/prices.json. A region factor is what southamerica-east1 costs beside the price that is listed."""
+    """prices.json. A region factor is what southamerica-east1 costs beside the price that is listed."""
 
     currency: str
     as_of: str

@@ -25,8 +25,8 @@ from google.cloud.pubsub_v1 import PublisherClient
 from rich.console import Console
 
 from jobs.cli.wiring import bigquery_client
-from shared.contract.events_file import TRANSACTIONS
 from shared.contract.fields import NOBODY
+from shared.contract.topics import TRANSACTIONS
 from shared.errors import PixError
 from shared.settings import Settings
 

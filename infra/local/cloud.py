@@ -25,7 +25,7 @@ from infra.local.pubsub.launch import Kind, pubsub_server
 from infra.local.valkey_server import valkey_server
 from shared.adapters.valkey.load import ValkeyLoad
 from shared.contract import tables
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.settings import LOCAL_HMAC_KEY, Settings
 from shared.wiring.common import DAY_SECONDS
 

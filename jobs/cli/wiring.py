@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from shared.adapters.valkey.load import ValkeyLoad
     from shared.learning.lifecycle.drift import Recent
     from shared.learning.lifecycle.retire import Retiring
-    from shared.learning.lifecycle.retraining import World
-    from shared.replay.tables import Dataset
+    from shared.learning.lifecycle.retraining import Services
+    from shared.replay.tables import StoredTables
 
 LEDGER = "model_ledger"
 SQLITE = "sqlite:///"
@@ -56,18 +56,18 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def world(settings: Settings, environment: Mapping[str, str]) -> World:
+def world(settings: Settings, environment: Mapping[str, str]) -> Services:
     """Return all that a retraining touches."""
     from shared.adapters.mlflow.tracking import MlflowRegistry, MlflowRuns
-    from shared.learning.data.dataset import Source
-    from shared.learning.lifecycle.retraining import World
+    from shared.learning.data.dataset import TrainingSource
+    from shared.learning.lifecycle.retraining import Services
     from shared.scoring.rules import Rules
 
     bucket = blobs(settings)
     read, asked = exports(settings, environment), queries(settings, environment)
     uri, artifacts = tracking(environment)
-    return World(
-        source=Source(read, asked, settings.project, settings.dataset, settings.maturity_days),
+    return Services(
+        source=TrainingSource(read, asked, settings.project, settings.dataset, settings.maturity_days),
         bucket=settings.data_bucket,
         blobs=bucket,
         shelf=bucket,
@@ -138,11 +138,11 @@ def dead_letters(settings: Settings, topic: str) -> DeadLetters:
     return DeadLetters.connect(settings.project, topic)
 
 
-def dataset(settings: Settings, environment: Mapping[str, str]) -> Dataset:
+def dataset(settings: Settings, environment: Mapping[str, str]) -> StoredTables:
     """Return the tables to read rows from."""
-    from shared.replay.tables import Dataset
+    from shared.replay.tables import StoredTables
 
-    return Dataset(exports(settings, environment), settings.project, settings.dataset)
+    return StoredTables(exports(settings, environment), settings.project, settings.dataset)
 
 
 def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:

@@ -10,10 +10,8 @@ from typing import IO
 
 import msgspec
 
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.errors import PixError
-
-TRANSACTIONS = "pix-transactions"
-FEEDBACK = "pix-feedback"
 
 
 class EventFileError(PixError):

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-import msgspec
-from msgspec import UNSET
-
-from shared.contract.event import Event, days, micros
-from shared.contract.transaction import Device, Payee, Payer, Transaction
+from shared.contract.transaction import Device, Payee, Payer
 from shared.errors import Misconfigured
 
 PERSON, ACCOUNT, KEY, DEVICE = b"person", b"account", b"key", b"device"
@@ -16,7 +12,6 @@ PERSON, ACCOUNT, KEY, DEVICE = b"person", b"account", b"key", b"device"
 
 _BLOCK = 64  # bytes of a block of SHA-256
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # of RFC 2104
-_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Pseudonymiser:
@@ -45,36 +40,6 @@ class Pseudonymiser:
         inner.update(text.encode())
         outer.update(inner.digest())
         return outer.digest()[:16].hex()
-
-    def event(self, transaction: Transaction) -> Event:
-        """Return the transaction without personal data."""
-        payer, payee, device = transaction.payer, transaction.payee, transaction.device
-        statistics = transaction.payee_statistics
-        registered_at = device.registered_at if device else UNSET
-        return Event(
-            end_to_end_id=transaction.end_to_end_id,
-            initiated_at=micros(transaction.initiated_at),
-            amount=transaction.centavos,
-            initiation_form=transaction.initiation_form.value,
-            purpose=transaction.purpose.value,
-            payer_id=self.account(payer),
-            payer_person_id=self.person(payer.tax_id),
-            payer_ispb=payer.ispb,
-            payer_account_type=payer.account_type.value if payer.account_type else None,
-            payer_opened_at=days(payer.opened_at) if payer.opened_at else None,
-            payee_id=self.account(payee),
-            payee_person_id=self.person(payee.tax_id) if payee.tax_id else None,
-            payee_ispb=payee.ispb,
-            payee_account_type=payee.account_type.value if payee.account_type else None,
-            payee_opened_at=days(payee.opened_at) if payee.opened_at else None,
-            payee_key_id=self.pseudonym(KEY, payee.key) if payee.key else None,
-            payee_key_type=payee.key_type.value if payee.key_type else None,
-            payee_key_owned_since=days(payee.key_owned_since) if payee.key_owned_since else None,
-            device_id=self.device(device) if device else None,
-            device_registered=None if registered_at is UNSET else registered_at is not None,
-            device_registered_at=micros(registered_at) if registered_at else None,
-            payee_statistics=_encode(statistics).decode() if statistics else None,
-        )
 
     def person(self, tax_id: str) -> str:
         """Return the pseudonym of an account's holder."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
-from shared.features.keys import Keys, keys_of, prints_of
+from shared.features.arrays import Floats
+from shared.features.keys import Keys, fingerprints_of, keys_of
 from shared.features.statistics import statistics_matrix
 
-Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
 
 FORMS = tuple(form.value for form in InitiationForm)
@@ -69,15 +69,16 @@ class Columns:
         The rest may change when a publisher tries again, such as what DICT knows of the payee by then.
         """
         said = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
-        return prints_of(np.stack(said, axis=1))
+        return fingerprints_of(np.stack(said, axis=1))
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Columns:
         """Return the facts of events.
 
         >>> from shared.contract.transaction import EXAMPLE, decode_transaction
+        >>> from shared.contract.mapping import event_of
         >>> from shared.contract.pseudonyms import Pseudonymiser
-        >>> event = Pseudonymiser(b"secret").event(decode_transaction(EXAMPLE).value)
+        >>> event = event_of(decode_transaction(EXAMPLE).value, Pseudonymiser(b"secret"))
         >>> Columns.of([event]).amount
         array([150.5])
         """

@@ -10,12 +10,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
 from shared.features.clock import angles
 from shared.features.columns import Columns
 from shared.features.keys import Keys, keys_of, pair_of
 from shared.features.layout import MARKS, WEIGHTS
-
-Floats = NDArray[np.float64]
 
 ONE, AMOUNT = WEIGHTS.index("one"), WEIGHTS.index("amount")
 NEW_PAYEE, NEW_DEVICE = WEIGHTS.index("new_payee"), WEIGHTS.index("new_device")
@@ -24,7 +23,7 @@ _FRAUD, _CLEARED = WEIGHTS.index("fraud"), WEIGHTS.index("cleared")
 _HANDSET = np.uint64(0x2545F4914F6CDD1D)  # keeps (device, payer) apart from (payer, payee)
 
 
-class Report(Struct, frozen=True, gc=False):
+class VerdictCount(Struct, frozen=True, gc=False):
     """A verdict about a Pix, at a time in microseconds since the epoch.
 
     To take one back, count the same report, of the same time, with `sign` -1.
@@ -78,7 +77,7 @@ class Facts:
         )
 
     @classmethod
-    def of_reports(cls, reports: Sequence[Report]) -> Facts:
+    def of_reports(cls, reports: Sequence[VerdictCount]) -> Facts:
         """Return what verdicts change."""
         count = len(reports)
         nobody = np.zeros(count, dtype=np.uint64)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
+from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, Report
+from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, VerdictCount
 from shared.features.index import Rows
 from shared.features.layout import (
     ACCOUNT,
@@ -26,9 +27,9 @@ from shared.features.layout import (
     TAINT,
 )
 from shared.features.state import Records, State
-from shared.features.table import Floats, Table, Touch
+from shared.features.table import RecordTable, Touch
 
-__all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory", "Report"]
+__all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory"]
 
 Reads = NDArray[np.float32]
 
@@ -51,7 +52,9 @@ class MemoryHistory:
     """
 
     def __init__(self, state: State | None = None) -> None:
-        self._accounts, self._contacts, self._devices = self._tables = tuple(Table(layout) for layout in LAYOUTS)
+        self._accounts, self._contacts, self._devices = self._tables = tuple(
+            RecordTable(layout) for layout in LAYOUTS
+        )
         self.sequence = 0
         if state is not None:
             self.sequence = state.sequence
@@ -69,7 +72,7 @@ class MemoryHistory:
         self.sequence += len(columns)
         return reads, np.arange(first, self.sequence + 1, dtype=np.int64)
 
-    def report(self, reports: Sequence[Report]) -> None:
+    def report(self, reports: Sequence[VerdictCount]) -> None:
         """Count verdicts, or take them back."""
         self.count(Facts.of_reports(reports))
 
@@ -143,7 +146,7 @@ class MemoryHistory:
         _put(reads, "device", event, touch.settle(facts.weights[event[:, None], _WEIGHTS["device"]]))
 
 
-def _touch(table: Table, rows: Rows, event: Rows, facts: Facts, role: str) -> Touch:
+def _touch(table: RecordTable, rows: Rows, event: Rows, facts: Facts, role: str) -> Touch:
     return Touch(table, rows, event, facts.at[event], facts.marks[event[:, None], _MARKS[role]])
 
 

@@ -26,10 +26,10 @@ def keys_of(ids: Sequence[str] | NDArray[np.bytes_]) -> Keys:
     [0, 687386926137734123]
     """
     words = np.asarray(ids, dtype=f"S{ID_WIDTH}").view(np.uint64).reshape(-1, _WORDS)
-    return np.where(words[:, 0] == 0, np.uint64(0), prints_of(words))
+    return np.where(words[:, 0] == 0, np.uint64(0), fingerprints_of(words))
 
 
-def prints_of(words: Keys) -> Keys:
+def fingerprints_of(words: Keys) -> Keys:
     """Return a hash [n] of rows of up to five words [n, words], in which the order of the words counts.
 
     >>> prints_of(np.array([[1, 2], [2, 1]], dtype=np.uint64)).tolist()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
 from shared.features.index import Index, Rows
 from shared.features.keys import Keys
 from shared.features.layout import RATES, Layout
-
-Floats = NDArray[np.float64]
 
 _FIRST_CAPACITY = 1024
 _GROWTH = 1.5
@@ -17,7 +15,7 @@ _FULL = 0.9  # of its capacity: then the move to a larger array begins
 _MOVED = 16  # records for each that is new, so that all have moved before the old array is full
 
 
-class Table:
+class RecordTable:
     """Records [capacity, layout.width] and the row of each key.
 
     They move to a larger array little by little: all at once, a hundred thousand accounts took 40 ms, in which one
@@ -84,7 +82,7 @@ class Touch:
     events of the run add until `settle` is told what that is.
     """
 
-    def __init__(self, table: Table, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
+    def __init__(self, table: RecordTable, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
         self._table, self._rows, self._event, self._at, self._raised = table, rows, event, at, raised
         self._found = table.records.take(rows, axis=0)
         count = table.layout.mark_count

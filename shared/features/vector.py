@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
 from shared.features.catalogue import FEATURE_NAMES, PLACES
 from shared.features.clock import angles, second_of_day, second_of_week
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
 from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
 from shared.features.statistics import STATISTICS
 
-Floats = NDArray[np.float64]
 Values = dict[str, Floats]
 
 NIGHT_BEGINS, NIGHT_ENDS = 20 * HOUR, 6 * HOUR

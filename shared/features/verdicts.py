@@ -7,14 +7,14 @@ from typing import NamedTuple
 from shared.contract.fields import Verdict
 
 
-class Said(NamedTuple):
+class ReportedVerdict(NamedTuple):
     """A verdict and when it was reported (microseconds)."""
 
     verdict: Verdict
     reported_at: int
 
 
-class Change(NamedTuple):
+class Correction(NamedTuple):
     """What history counts: a verdict (`sign` 1), or one that it takes back (`sign` -1)."""
 
     fraud: bool
@@ -22,7 +22,7 @@ class Change(NamedTuple):
     sign: int
 
 
-def changes(before: Said | None, now: Said) -> list[Change]:
+def changes(before: ReportedVerdict | None, now: ReportedVerdict) -> list[Correction]:
     """Return what history has to count when `now` is said and what it has counted is `before`.
 
     A verdict that is repeated changes nothing, so each Pix counts at most once.
@@ -36,48 +36,48 @@ def changes(before: Said | None, now: Said) -> list[Change]:
     return taken_back if now.verdict is Verdict.PENDING else [*taken_back, _change(now, 1)]
 
 
-def _change(said: Said, sign: int) -> Change:
-    return Change(said.verdict is Verdict.FRAUD, said.reported_at, sign)
+def _change(said: ReportedVerdict, sign: int) -> Correction:
+    return Correction(said.verdict is Verdict.FRAUD, said.reported_at, sign)
 
 
-class Heard(NamedTuple):
+class AppliedVerdict(NamedTuple):
     """A verdict that came into force, and after how many transactions it was counted, if it was."""
 
-    said: Said
+    said: ReportedVerdict
     sequence: int | None
 
 
-class SaidLog:
+class VerdictLog:
     """What was said about each Pix, by EndToEndId: the latest report is in force, and an older one changes nothing.
 
     A verdict that is repeated later stays counted as it was, but it is in force from then on.
     """
 
     def __init__(self) -> None:
-        self.heard: dict[str, list[Heard]] = {}
+        self.heard: dict[str, list[AppliedVerdict]] = {}
 
-    def hear(self, end_to_end_id: str, now: Said, sequence: int) -> list[Change]:
+    def hear(self, end_to_end_id: str, now: ReportedVerdict, sequence: int) -> list[Correction]:
         """Return what history has to count after `sequence` transactions, and take note."""
         log = self.heard.setdefault(end_to_end_id, [])
         if log and log[-1].said.reported_at > now.reported_at:
             return []
         told = changes(_counted(log), now)
         if told or not log or log[-1].said.reported_at < now.reported_at:
-            log.append(Heard(now, sequence if told else None))
+            log.append(AppliedVerdict(now, sequence if told else None))
         return told
 
-    def repeat(self, end_to_end_id: str, now: Said) -> None:
+    def repeat(self, end_to_end_id: str, now: ReportedVerdict) -> None:
         """Take note of a report that history has heard without counting anything, if it repeats what is in force."""
         log = self.heard.get(end_to_end_id)
         if log and log[-1].said.verdict is now.verdict and log[-1].said.reported_at < now.reported_at:
-            log.append(Heard(now, None))
+            log.append(AppliedVerdict(now, None))
 
-    def counted_at(self, end_to_end_id: str, said: Said) -> int | None:
+    def counted_at(self, end_to_end_id: str, said: ReportedVerdict) -> int | None:
         """Return the sequence at which it was counted, None if it never was."""
         return next((each.sequence for each in self.heard.get(end_to_end_id, ()) if each.said == said), None)
 
 
-def _counted(log: list[Heard]) -> Said | None:
+def _counted(log: list[AppliedVerdict]) -> ReportedVerdict | None:
     """Return the verdict in force as it was said first, which is how it was counted.
 
     >>> _counted([Heard(Said(Verdict.FRAUD, 10), 3), Heard(Said(Verdict.FRAUD, 30), None)])

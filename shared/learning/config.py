@@ -16,9 +16,11 @@ from shared.errors import Misconfigured
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 PER_FRAUD = "legitimate_per_fraud"
 """A parameter of every family, which scikit-learn does not know."""
-Amount = Annotated[float, Meta(ge=0.0)]
-Count = Annotated[int, Meta(ge=1)]
-Family = Literal["logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"]
+NonNegative = Annotated[float, Meta(ge=0.0)]
+Positive = Annotated[int, Meta(ge=1)]
+ModelFamily = Literal[
+    "logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"
+]
 Mode = Literal["full", "incremental"]
 CalibrationMethod = Literal["isotonic", "sigmoid"]
 
@@ -32,8 +34,8 @@ class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     days_max: Annotated[float, Meta(gt=0.0)]
-    labels_min: Count
-    frauds_min: Count
+    labels_min: Positive
+    frauds_min: Positive
     psi_max: Annotated[float, Meta(gt=0.0)]
     drift_days_min: Annotated[float, Meta(ge=0.0)]
 
@@ -45,7 +47,7 @@ class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     share of a feature may exceed the champion's profile, `fraud_share_max` the largest plausible share of frauds.
     """
 
-    rows_max: Count
+    rows_max: Positive
     missing_rise_max: Share
     fraud_share_max: Share
 
@@ -85,7 +87,7 @@ class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")]
-    family: Family
+    family: ModelFamily
     params: dict[str, Any] = {}
     search: dict[str, list[Any] | Range] = {}
 
@@ -111,10 +113,10 @@ class SearchSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     method: Literal["grid", "random", "bayesian"]
-    trials: Count
-    folds: Count
-    rows_max: Count
-    grid_points: Count = 3
+    trials: Positive
+    folds: Positive
+    rows_max: Positive
+    grid_points: Positive = 3
 
 
 class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -127,9 +129,9 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
     recovered: Annotated[float, Meta(ge=0.0, le=1.0)]
     review_detects: Annotated[float, Meta(ge=0.0, le=1.0)]
-    review: Amount
-    friction_hold: Amount
-    friction_reject: Amount
+    review: NonNegative
+    friction_hold: NonNegative
+    friction_reject: NonNegative
     review_share_max: Share
     reviews_per_day_max: Annotated[float, Meta(gt=0.0)]
 
@@ -154,7 +156,7 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     alert_volume_margin: Annotated[float, Meta(ge=0.0)]
     review_margin: Annotated[float, Meta(ge=0.0)]
     segment_margin: Annotated[float, Meta(ge=0.0)]
-    segment_frauds_min: Count
+    segment_frauds_min: Positive
     lift_min: Annotated[float, Meta(ge=1.0)]
     optimism_max: Share
     single_feature_max: Share
@@ -174,7 +176,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     candidates: Annotated[list[CandidateSpec], Meta(min_length=1)]
     search: SearchSpec
     modes: Annotated[list[Mode], Meta(min_length=1)]
-    incremental_rounds: Count
+    incremental_rounds: Positive
     calibrations: Annotated[list[CalibrationMethod], Meta(min_length=1)]
     costs: CostSpec
     alert_share: Share

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 from msgspec import Struct
 
 from shared.contract.rows import LedgerRow
-from shared.learning.config import Family
+from shared.learning.config import ModelFamily
 
 Parameter = str | int | float | dt.datetime
 
@@ -20,7 +20,7 @@ Advance = Callable[[int, int, str], None]
 """Say of a step that so many of so many parts are done, and a word about it."""
 
 
-class Step(Protocol):
+class ShowStep(Protocol):
     """What a person sees of a job: the step it is at."""
 
     def __call__(self, name: str) -> AbstractContextManager[Advance]:
@@ -28,7 +28,7 @@ class Step(Protocol):
         ...
 
 
-class Exports(Protocol):
+class RowExports(Protocol):
     """Queries whose results are too large to page through."""
 
     def export(self, sql: str, folder: Path) -> list[Path]:
@@ -80,7 +80,7 @@ class Trial(Struct, frozen=True):
 
     number: int
     candidate: str
-    family: Family
+    family: ModelFamily
     params: dict[str, Any]
     average_precision: float | None
     folds: list[float]
@@ -88,7 +88,7 @@ class Trial(Struct, frozen=True):
     state: Literal["COMPLETE", "PRUNED", "FAILED"]
 
 
-class Report(Struct, frozen=True):
+class RunReport(Struct, frozen=True):
     """What a run has found out: flat figures, the bundle's files by name, plots as PNG by name.
 
     `documents` are what people read of a run, by file name: its model card, its leaderboard, its verdict.
@@ -127,7 +127,7 @@ class Runs(Protocol):
         """Record a trial as a run within a run. Raises Unavailable."""
         ...
 
-    def finish(self, run_id: str, report: Report | None) -> None:
+    def finish(self, run_id: str, report: RunReport | None) -> None:
         """Close a run: with its report, whose model is registered as challenger, or as failed. Raises Unavailable."""
         ...
 

@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
+from shared.features.arrays import Floats
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
 from shared.features.keys import ID_WIDTH, Keys, keys_of
 from shared.features.statistics import statistics_matrix
-
-Floats = NDArray[np.float64]
 
 EVENT_COLUMNS = Event.__struct_fields__
 """The columns that facts are computed from."""

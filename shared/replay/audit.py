@@ -20,7 +20,7 @@ from shared.replay.arrow_columns import columns_of, floats, whole
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
 from shared.replay.recurrence import Chunk, Replay
 from shared.replay.reports import UNPLACED, ReportQueue
-from shared.replay.tables import Dataset, columns
+from shared.replay.tables import StoredTables, columns
 
 LISTED = 10
 """Gaps and duplicates of which the result names the place."""
@@ -117,7 +117,9 @@ class Audit:
         return self._replay.state()
 
 
-def audit(data: Dataset, period: Period | None, start: State, advance: Callable[[int, int], None]) -> dict[str, Any]:
+def audit(
+    data: StoredTables, period: Period | None, start: State, advance: Callable[[int, int], None]
+) -> dict[str, Any]:
     """Return what comes out of auditing a period (None: all). Raises Unavailable, Misconfigured.
 
     `advance` is told how far the replay is and how far it has to go, in places of history.
@@ -151,7 +153,7 @@ def _chosen(period: Period | None) -> Callable[[NDArray[np.int64]], NDArray[np.b
     return lambda scored_at: (since <= scored_at) & (scored_at < until)
 
 
-def _bounds(data: Dataset, where: str, start: int) -> Bounds:
+def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     (found,) = data.rows(
         f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608
         "MAX(history_sequence) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
@@ -165,7 +167,7 @@ def _bounds(data: Dataset, where: str, start: int) -> Bounds:
     return Bounds(*(int(found[name]) for name in ("first_place", "last_place", "row_count", "unseen")))
 
 
-def _batches(data: Dataset, after: int, before: int, features: bool) -> Iterable[pa.Table]:
+def _batches(data: StoredTables, after: int, before: int, features: bool) -> Iterable[pa.Table]:
     if before <= after + 1:
         return ()
     return data.batches(
@@ -175,7 +177,7 @@ def _batches(data: Dataset, after: int, before: int, features: bool) -> Iterable
     )
 
 
-def _recounted(data: Dataset, where: str) -> int:
+def _recounted(data: StoredTables, where: str) -> int:
     """Return how many transactions have two places in history."""
     (found,) = data.rows(
         "SELECT COUNT(*) AS ids FROM (SELECT end_to_end_id "  # noqa: S608 (names of our own)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from shared.contract.fields import Verdict
 from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
-from shared.features.verdicts import Said
+from shared.features.verdicts import ReportedVerdict
 from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, whole
 from shared.replay.recurrence import CHUNK
@@ -88,7 +88,7 @@ def reported(rows: pa.Table, placed: bool) -> list[Reported]:
     places = whole(rows[_PLACE], UNPLACED) if has_places else np.full(rows.num_rows, UNPLACED)
     times = (reported_at.tolist(), heard_at.tolist(), places.tolist())
     return [
-        Reported(id_, Parties(payer, payee, device), Said(Verdict(verdict), said_at), heard, place)
+        Reported(id_, Parties(payer, payee, device), ReportedVerdict(Verdict(verdict), said_at), heard, place)
         for id_, payer, payee, device, verdict, said_at, heard, place in zip(
             *(rows[name].to_pylist() for name in names), *times, strict=True
         )

@@ -15,8 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
+from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, Report
+from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, VerdictCount
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys
 from shared.features.layout import (
@@ -35,8 +36,6 @@ from shared.features.layout import (
 from shared.features.state import Records, State
 from shared.features.vector import feature_matrix
 
-Floats = NDArray[np.float64]
-
 CHUNK = 4096
 """Events that are replayed at once: few enough that their features stay in the processor's cache."""
 
@@ -48,7 +47,7 @@ class Chunk(NamedTuple):
     """Events, and reports of which each is counted just before the event at its place in `before` (ascending)."""
 
     events: Columns
-    reports: Sequence[Report] = ()
+    reports: Sequence[VerdictCount] = ()
     before: Sequence[int] = ()
 
 
@@ -78,7 +77,7 @@ class Replay:
 
 
 def replay_events(
-    items: Iterable[Event | Report], replay: Replay, size: int = CHUNK
+    items: Iterable[Event | VerdictCount], replay: Replay, size: int = CHUNK
 ) -> Iterator[tuple[list[Event], NDArray[np.float32]]]:
     """Yield events with their feature vectors [n, F], given events and reports in the order they were counted."""
     for events, reports, before in _grouped(items, size):
@@ -102,14 +101,16 @@ def _split(chunk: Chunk) -> Iterator[Chunk]:
         yield Chunk(chunk.events[start:stop], chunk.reports[low:high], (before[low:high] - start).tolist())
 
 
-def _grouped(items: Iterable[Event | Report], size: int) -> Iterator[tuple[list[Event], list[Report], list[int]]]:
+def _grouped(
+    items: Iterable[Event | VerdictCount], size: int
+) -> Iterator[tuple[list[Event], list[VerdictCount], list[int]]]:
     remaining = iter(items)
     while batch := list(islice(remaining, size)):
         events: list[Event] = []
-        reports: list[Report] = []
+        reports: list[VerdictCount] = []
         before: list[int] = []
         for item in batch:
-            if isinstance(item, Report):
+            if isinstance(item, VerdictCount):
                 reports.append(item)
                 before.append(len(events))
             else:

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.facts import Report
-from shared.features.verdicts import Heard, Said, SaidLog
+from shared.features.facts import VerdictCount
+from shared.features.verdicts import AppliedVerdict, ReportedVerdict, VerdictLog
 from shared.ports import Parties
 
-Places = NDArray[np.int64]
+Sequences = NDArray[np.int64]
 
 UNPLACED = -1
 
@@ -26,7 +26,7 @@ class Reported(NamedTuple):
 
     end_to_end_id: str
     parties: Parties
-    said: Said
+    said: ReportedVerdict
     heard_at: int
     sequence: int = UNPLACED
 
@@ -51,7 +51,7 @@ class ReportQueue:
         self._timed, self._repeated = ([], unplaced) if self._placed or counted_only else (unplaced, [])
         self._sequences = np.array([each.sequence for each in self._placed], dtype=np.int64)
         self._times = np.array([each.heard_at for each in self._timed], dtype=np.int64)
-        self.said = SaidLog()
+        self.said = VerdictLog()
         self.given = [0, 0]
         """How many were handed out, of those with a place and of those without."""
         self._reached = [0, np.iinfo(np.int64).min]
@@ -60,7 +60,7 @@ class ReportQueue:
         """Take as counted what was counted before transaction number `sequence`."""
         self._hear([(0, each.sequence, each) for each in self._take(self._placed, 0, self._sequences, sequence)])
 
-    def before(self, sequence: Places, seen_at: Places) -> tuple[list[Report], list[int]]:
+    def before(self, sequence: Sequences, seen_at: Sequences) -> tuple[list[VerdictCount], list[int]]:
         """Return the reports to count before the last of n transactions, and each one's place among these.
 
         `sequence` [n] are the transactions' places in history, UNPLACED where they have none; `seen_at` [n] when they
@@ -78,7 +78,7 @@ class ReportQueue:
         together = [(place, after[place], each) for place, each in zip(order, [*placed, *timed], strict=True)]
         return self._hear(sorted(together, key=lambda one: one[0]))
 
-    def rest(self, place: int) -> tuple[list[Report], list[int]]:
+    def rest(self, place: int) -> tuple[list[VerdictCount], list[int]]:
         """Return what is left, to count at `place`, after all transactions."""
         left = [*self._placed[self.given[0] :], *self._timed[self.given[1] :]]
         self.given = [len(self._placed), len(self._timed)]
@@ -94,18 +94,18 @@ class ReportQueue:
     def resume(self, note: dict[str, Any]) -> None:
         """Go on from a note, given the same reports."""
         self.given, self._reached = note["given"], note["reached"]
-        self.said.heard = msgspec.convert(note["heard"], dict[str, list[Heard]])
+        self.said.heard = msgspec.convert(note["heard"], dict[str, list[AppliedVerdict]])
 
-    def _take(self, reports: Sequence[Reported], kind: int, keys: Places, until: int) -> Sequence[Reported]:
+    def _take(self, reports: Sequence[Reported], kind: int, keys: Sequences, until: int) -> Sequence[Reported]:
         start, stop = self.given[kind], int(np.searchsorted(keys, until, side="left"))
         self.given[kind] = max(start, stop)
         return reports[start:stop]
 
-    def _hear(self, placed: Sequence[tuple[int, int, Reported]]) -> tuple[list[Report], list[int]]:
+    def _hear(self, placed: Sequence[tuple[int, int, Reported]]) -> tuple[list[VerdictCount], list[int]]:
         """Return what history has to count of what was said, given place and count of transactions of each."""
         told, places = [], []
         for place, sequence, (id_, parties, said, _, _) in placed:
             found = self.said.hear(id_, said, sequence)
-            told += [Report(*parties, each.reported_at, each.fraud, each.sign) for each in found]
+            told += [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in found]
             places += [place] * len(found)
         return told, places

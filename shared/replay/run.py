@@ -21,8 +21,8 @@ from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import whole
 from shared.replay.arrow_rows import arrow_table, plain_table, score_table
 from shared.replay.recurrence import Replay
-from shared.replay.sinks import Parts
-from shared.replay.sources import Piece, Source
+from shared.replay.sinks import ParquetParts
+from shared.replay.sources import ReplayBatch, ReplaySource
 from shared.scoring.policy import decide
 from shared.scoring.rules import Rules
 
@@ -97,10 +97,10 @@ class Checkpoints:
 class Sinks:
     """Where rows of both tables go; None: nowhere."""
 
-    scores: Parts | None
-    feedback: Parts | None
+    scores: ParquetParts | None
+    feedback: ParquetParts | None
 
-    def parts(self) -> list[Parts]:
+    def parts(self) -> list[ParquetParts]:
         """Return those that there are."""
         return [each for each in (self.scores, self.feedback) if each is not None]
 
@@ -108,7 +108,7 @@ class Sinks:
 class Replaying:
     """A replay from a source into sinks. Memory is bounded by the number of keys and of reported transactions."""
 
-    def __init__(self, source: Source, sinks: Sinks, rules: Rules, key_version: int) -> None:
+    def __init__(self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int) -> None:
         self._source = source
         self._sinks = sinks
         self._rules = rules
@@ -149,7 +149,7 @@ class Replaying:
         for parts, count in zip(self._sinks.parts(), before.parts, strict=True):
             parts.count = count
 
-    def _take(self, piece: Piece) -> None:
+    def _take(self, piece: ReplayBatch) -> None:
         first = self._replay.sequence + 1
         reads = self._replay.run(piece.chunk)
         self.transactions += piece.rows.num_rows

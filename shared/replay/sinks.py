@@ -13,7 +13,7 @@ PART_ROWS = 32_768
 """Rows of a file, about 10 MB of them."""
 
 
-class Store(Protocol):
+class PartStore(Protocol):
     """A place for numbered files."""
 
     def put(self, number: int, data: bytes) -> None:
@@ -25,10 +25,10 @@ class Store(Protocol):
         ...
 
 
-class Parts:
+class ParquetParts:
     """Rows of one table, gathered into files."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: PartStore) -> None:
         self._store = store
         self._tables: list[pa.Table] = []
         self._rows = 0

@@ -14,24 +14,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.contract.event import Event, micros
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS, Line, read
+from shared.contract.events_file import Line, read
 from shared.contract.feedback import Feedback, decode_feedback
+from shared.contract.mapping import event_of, feedback_row
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed, Misconfigured
 from shared.features.columns import Columns
-from shared.features.facts import Report
-from shared.features.verdicts import Heard, Said, SaidLog
+from shared.features.facts import VerdictCount
+from shared.features.verdicts import AppliedVerdict, ReportedVerdict, VerdictLog
 from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, columns_of, whole
 from shared.replay.arrow_rows import plain_table
 from shared.replay.recurrence import CHUNK, Chunk
 from shared.replay.reports import UNPLACED, ReportQueue
-from shared.serving.label_service import feedback_row
 
 
-class Piece(NamedTuple):
+class ReplayBatch(NamedTuple):
     """Some transactions: their rows so far, what history counts, and the reports that came with them."""
 
     rows: pa.Table
@@ -41,10 +42,10 @@ class Piece(NamedTuple):
     """Lines or rows that have been taken from the source, this piece's included."""
 
 
-class Source(Protocol):
+class ReplaySource(Protocol):
     """Transactions and reports in the order in which history counts them."""
 
-    said: SaidLog
+    said: VerdictLog
     malformed: int
     total: int | None
 
@@ -53,7 +54,7 @@ class Source(Protocol):
         """Return how many reports have been taken."""
         ...
 
-    def pieces(self, sequence: int) -> Iterator[Piece]:
+    def pieces(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield what is left, after `sequence` transactions. Raises PixError."""
         ...
 
@@ -71,7 +72,7 @@ class _EventNote(msgspec.Struct):
     reports: int
     malformed: int
     parties: dict[str, Parties | None]
-    heard: dict[str, list[Heard]]
+    heard: dict[str, list[AppliedVerdict]]
 
 
 class EventLines:
@@ -85,12 +86,12 @@ class EventLines:
         self._count = self.total = count
         self._pseudonymiser = pseudonymiser
         self._parties: dict[str, Parties | None] | None = None
-        self.said = SaidLog()
+        self.said = VerdictLog()
         self.reports = 0
         self.malformed = 0
         self._done = 0
 
-    def pieces(self, sequence: int) -> Iterator[Piece]:
+    def pieces(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield what is left of the file. Raises EventFileError with the number of a bad line."""
         if self._parties is None:
             self._parties = {report.end_to_end_id: None for report in self._reports()}
@@ -120,9 +121,9 @@ class EventLines:
                 with contextlib.suppress(Malformed):
                     yield decode_feedback(bytes(line.data)).value
 
-    def _piece(self, lines: list[Line], sequence: int) -> Piece:
+    def _piece(self, lines: list[Line], sequence: int) -> ReplayBatch:
         events: list[Event] = []
-        told: list[Report] = []
+        told: list[VerdictCount] = []
         before: list[int] = []
         feedback: list[FeedbackRow] = []
         for line in lines:
@@ -140,24 +141,24 @@ class EventLines:
             self.reports += 1
             feedback.append(feedback_row(report, micros(report.reported_at), place))
         values = columnwise(events)
-        return Piece(plain_table(values), Chunk(Columns.of_fields(values), told, before), feedback, self._done)
+        return ReplayBatch(plain_table(values), Chunk(Columns.of_fields(values), told, before), feedback, self._done)
 
     def _event(self, line: Line) -> Event:
-        event = self._pseudonymiser.event(decode_transaction(bytes(line.data)).value)
+        event = event_of(decode_transaction(bytes(line.data)).value, self._pseudonymiser)
         assert self._parties is not None
         if event.end_to_end_id in self._parties:
             self._parties[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
         return event
 
-    def _hear(self, report: Feedback, sequence: int) -> tuple[list[Report], int | None]:
+    def _hear(self, report: Feedback, sequence: int) -> tuple[list[VerdictCount], int | None]:
         """Return what history has to count of a report, and after how many transactions, None if it is nothing."""
         assert self._parties is not None
         parties = self._parties.get(report.end_to_end_id)
         if parties is None:
             return [], None
-        said = Said(report.verdict, micros(report.reported_at))
+        said = ReportedVerdict(report.verdict, micros(report.reported_at))
         told = self.said.hear(report.end_to_end_id, said, sequence)
-        reports = [Report(*parties, each.reported_at, each.fraud, each.sign) for each in told]
+        reports = [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told]
         return reports, self.said.counted_at(report.end_to_end_id, said)
 
 
@@ -190,7 +191,7 @@ class StoredRows:
         self.malformed = 0
         self.total = total
 
-    def pieces(self, sequence: int) -> Iterator[Piece]:
+    def pieces(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield what is left, then the reports that nothing follows. Raises PixError."""
         del sequence  # rows that have a place keep it
         empty = None
@@ -202,9 +203,9 @@ class StoredRows:
                 places = whole(rows["history_sequence"], UNPLACED) if self._placed else np.full(len(rows), UNPLACED)
                 seen_at = whole(rows["scored_at" if self._placed else "initiated_at"], 0)
                 chunk = Chunk(columns_of(rows), *self._reports.before(places, seen_at))
-                yield Piece(rows, chunk, [], self._position)
+                yield ReplayBatch(rows, chunk, [], self._position)
         if empty is not None:
-            yield Piece(empty, Chunk(columns_of(empty), *self._reports.rest(0)), [], self._position)
+            yield ReplayBatch(empty, Chunk(columns_of(empty), *self._reports.rest(0)), [], self._position)
 
     @property
     def reports(self) -> int:

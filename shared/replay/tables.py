@@ -22,7 +22,7 @@ from shared.replay.sources import StoredRows
 _LAST = np.iinfo(np.int64).max
 
 
-class Dataset:
+class StoredTables:
     """The tables of one dataset."""
 
     def __init__(self, exports: BigQueryExports, project: str, dataset: str) -> None:

@@ -14,7 +14,7 @@ MODEL_REASONS = 3  # how many inputs of the model a decision names
 MODEL_PREFIX = "MODEL:"
 
 
-class Outcome(NamedTuple):
+class Decisions(NamedTuple):
     """Decisions about n transactions: score (None: no model), decision and reasons, strongest first."""
 
     scores: list[float | None]
@@ -22,18 +22,18 @@ class Outcome(NamedTuple):
     reasons: list[list[str]]
 
 
-def decide(features: NDArray[np.float32], rules: Rules, bundle: Bundle | None) -> Outcome:
+def decide(features: NDArray[np.float32], rules: Rules, bundle: Bundle | None) -> Decisions:
     """Return the severer of what rules and model ask for; without a model, rules decide alone."""
     by_rule, reasons = rules.apply(features)
     if bundle is None:
-        return Outcome([None] * len(features), [Decision(d).name for d in by_rule], reasons)
+        return Decisions([None] * len(features), [Decision(d).name for d in by_rule], reasons)
     scores = bundle.score(features)
     limits = bundle.thresholds
     by_model = (scores >= limits.hold).astype(np.int8) + (scores >= limits.reject)
     for i in np.flatnonzero(by_model):
         reasons[i] += model_reasons(bundle, features[i])
     decisions = [Decision(d).name for d in np.maximum(by_rule, by_model)]
-    return Outcome(scores.tolist(), decisions, reasons)
+    return Decisions(scores.tolist(), decisions, reasons)
 
 
 def model_reasons(bundle: Bundle, vector: NDArray[np.float32]) -> list[str]:

@@ -19,7 +19,7 @@ from shared.features.vector import feature_matrix
 from shared.ports import STORED, UNCOUNTED, Claim, History
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
-from shared.scoring.policy import Outcome, decide
+from shared.scoring.policy import Decisions, decide
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
 
@@ -97,12 +97,12 @@ class Scorer:
 
     def _decide(
         self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None
-    ) -> tuple[Outcome, dict[int, PixError]]:
+    ) -> tuple[Decisions, dict[int, PixError]]:
         """Decide each transaction by the model that claimed it first; say where that cannot be had."""
         versions = [claim.model_version for claim in seen.claims]
         if all(version == own.model_version for version in versions):
             return decide(features, self._rules, bundle), {}
-        merged = Outcome([None] * len(versions), [""] * len(versions), [[] for _ in versions])
+        merged = Decisions([None] * len(versions), [""] * len(versions), [[] for _ in versions])
         errors: dict[int, PixError] = {}
         for version in set(versions):
             places = [i for i, v in enumerate(versions) if v == version]
@@ -124,7 +124,7 @@ class Scorer:
         return None if name is None else self._champion.version(name)
 
     def _rows(
-        self, deliveries: Sequence[Delivery], features: NDArray[np.float32], outcome: Outcome, seen: _Seen
+        self, deliveries: Sequence[Delivery], features: NDArray[np.float32], outcome: Decisions, seen: _Seen
     ) -> list[ScoreRow | None]:
         rows: list[ScoreRow | None] = []
         for i, (event, published_at) in enumerate(deliveries):

@@ -21,7 +21,7 @@ _NEW = 0.1
 """How much the last batch counts in what batches take: one that was held up must not hold the next ones up too."""
 
 
-class Limits(NamedTuple):
+class BatchLimits(NamedTuple):
     """How many items make a batch, how many batches are in flight, and how many items wait for how many seconds.
 
     After the beginning of a batch the next one waits for a little longer than batches take lately, at most `linger`
@@ -37,7 +37,7 @@ class Limits(NamedTuple):
     enough: int = 1
 
 
-class Done(NamedTuple):
+class CompletedBatch(NamedTuple):
     """A batch that is through: how many waited on when it began, and how long each of its items took (seconds)."""
 
     waiting: int
@@ -59,8 +59,8 @@ class GroupCommit(Generic[Item, Result]):
     def __init__(
         self,
         work: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
-        limits: Limits,
-        done: Callable[[Done], None] = lambda _: None,
+        limits: BatchLimits,
+        done: Callable[[CompletedBatch], None] = lambda _: None,
     ) -> None:
         self._work = work
         self._limits = limits
@@ -142,7 +142,7 @@ class GroupCommit(Generic[Item, Result]):
             self._took += (perf_counter() - began - self._took) * (_NEW if self._took else 1.0)
             self._start()
             now = perf_counter()  # the loop's clock counts milliseconds, and stands still while a batch is computed
-            self._done(Done(waiting, [now - at for _, _, at in batch]))
+            self._done(CompletedBatch(waiting, [now - at for _, _, at in batch]))
 
 
 _Waiting = tuple[Item, asyncio.Future[Result], float]

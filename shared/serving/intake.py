@@ -7,14 +7,14 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic
 
 from shared.contract.envelope import PubsubMessage, decode_envelope
 from shared.contract.rows import QuarantineRow
 from shared.errors import Malformed, Overloaded, PixError, Unavailable
 from shared.ports import Table
-from shared.serving.group_commit import GroupCommit, Limits
-from shared.telemetry.batches import Telling
+from shared.serving.group_commit import BatchLimits, GroupCommit, Item
+from shared.telemetry.batches import Telemetry
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import MESSAGES, QUARANTINED, STAGE
 
@@ -24,8 +24,6 @@ ACK = 204
 SLOW_DOWN = 429
 RETRY_LATER = 503
 FLUSH_SECONDS = 1.0
-
-Item = TypeVar("Item")
 
 
 class Intake(Generic[Item]):
@@ -43,8 +41,8 @@ class Intake(Generic[Item]):
         store: Callable[[Sequence[Item]], Awaitable[Mapping[int, PixError]]],
         quarantine: Table,
         now: Callable[[], int],
-        limits: Limits,
-        telling: Telling,
+        limits: BatchLimits,
+        telling: Telemetry,
     ) -> None:
         self._topic = topic
         self._decode = decode

@@ -16,17 +16,17 @@ from typing import NamedTuple
 import msgspec
 
 from shared.contract.envelope import PubsubMessage
-from shared.contract.event import micros
-from shared.contract.events_file import FEEDBACK
-from shared.contract.feedback import Feedback, MedReport, decode_feedback
+from shared.contract.feedback import decode_feedback
 from shared.contract.fields import Verdict
+from shared.contract.mapping import feedback_row
 from shared.contract.rows import FeedbackRow
+from shared.contract.topics import FEEDBACK
 from shared.errors import PixError
-from shared.features.verdicts import Said
-from shared.ports import Lookup, Statement, Table, Verdicts
-from shared.serving.group_commit import Limits
+from shared.features.verdicts import ReportedVerdict
+from shared.ports import Lookup, PixVerdict, Table, Verdicts
+from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake, check_not_in_the_future, refusals
-from shared.telemetry.batches import Telling
+from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class SharedHistory(NamedTuple):
         known = [row for row in rows if row.end_to_end_id in parties]
         if len(known) < len(rows):
             log.warning("unknown transactions reported", extra={"fields": {"reports": len(rows) - len(known)}})
-        statements = [Statement(row.end_to_end_id, parties[row.end_to_end_id], _said(row)) for row in known]
+        statements = [PixVerdict(row.end_to_end_id, parties[row.end_to_end_id], _said(row)) for row in known]
         counted = iter(await self.verdicts.tell(statements))
         return [
             msgspec.structs.replace(row, history_sequence=next(counted)) if row.end_to_end_id in parties else row
@@ -56,9 +56,9 @@ def label_intake(
     feedback: Table,
     quarantine: Table,
     now: Callable[[], int],
-    limits: Limits,
+    limits: BatchLimits,
     ahead_seconds: float,
-    telling: Telling,
+    telling: Telemetry,
     history: SharedHistory | None = None,
 ) -> Intake[FeedbackRow]:
     """Return the intake that tells history, where it is shared, and stores reports."""
@@ -86,23 +86,5 @@ def label_intake(
     return Intake(FEEDBACK, decode, store, quarantine, now, limits, telling)
 
 
-def feedback_row(report: Feedback, received_at: int, history_sequence: int | None = None) -> FeedbackRow:
-    """Return the row of one report."""
-    med = report if isinstance(report, MedReport) else None
-    return FeedbackRow(
-        source="MED" if med else "ANALYST",
-        report_id=report.report_id,
-        end_to_end_id=report.end_to_end_id,
-        reported_at=micros(report.reported_at),
-        received_at=received_at,
-        verdict=report.verdict.value,
-        status=med.status.value if med else None,
-        analysis_result=med.analysis_result.value if med and med.analysis_result else None,
-        situation_type=med.situation_type.value if med else None,
-        fraud_type=med.fraud_type.value if med and med.fraud_type else None,
-        history_sequence=history_sequence,
-    )
-
-
-def _said(row: FeedbackRow) -> Said:
-    return Said(Verdict(row.verdict), row.reported_at)
+def _said(row: FeedbackRow) -> ReportedVerdict:
+    return ReportedVerdict(Verdict(row.verdict), row.reported_at)

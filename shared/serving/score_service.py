@@ -7,16 +7,17 @@ from time import perf_counter
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import PixError
 from shared.ports import Table
 from shared.scoring.scorer import Delivery, Scorer
-from shared.serving.group_commit import Limits
+from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake, check_not_in_the_future, refusals
-from shared.telemetry.batches import Telling
+from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS
 
 
@@ -26,9 +27,9 @@ def score_intake(
     quarantine: Table,
     pseudonymiser: Pseudonymiser,
     now: Callable[[], int],
-    limits: Limits,
+    limits: BatchLimits,
     ahead_seconds: float,
-    telling: Telling,
+    telling: Telemetry,
 ) -> Intake[Delivery]:
     """Return the intake that scores what it is given."""
 
@@ -38,7 +39,7 @@ def score_intake(
         transaction, unknown = decode_transaction(message.data)
         if unknown:
             metrics.add(UNKNOWN_FIELDS, unknown)
-        event = pseudonymiser.event(transaction)
+        event = event_of(transaction, pseudonymiser)
         check_not_in_the_future("initiated_at", event.initiated_at, now(), ahead_seconds)
         return Delivery(event, micros(message.publish_time) if message.publish_time else None)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from shared.errors import Unavailable
 from shared.ports import MetricsExporter
-from shared.serving.group_commit import Done
+from shared.serving.group_commit import CompletedBatch
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import BATCH, QUEUE, STAGE, Metrics
 
@@ -33,7 +33,7 @@ class BatchLog:
         self._batches, self._messages, self._slowest = 0, 0, 0.0
         self._before = metrics.counters()
 
-    def add(self, done: Done) -> None:
+    def add(self, done: CompletedBatch) -> None:
         """Take one batch in, and log if the last line is old enough."""
         self._batches += 1
         self._messages += len(done.seconds)
@@ -55,7 +55,7 @@ class BatchLog:
         return {name: gain for name, value in self._before.items() if (gain := value - before.get(name, 0))}
 
 
-class Exports:
+class MetricsExport:
     """Export the metrics once `interval` seconds have passed, beside the batches that are under way."""
 
     def __init__(
@@ -97,15 +97,15 @@ class Exports:
             self._incident.over()
 
 
-class Telling:
+class Telemetry:
     """What is told of each batch: its size, its times, its line in the log."""
 
-    def __init__(self, metrics: Metrics, batch_log: BatchLog, exports: Exports) -> None:
+    def __init__(self, metrics: Metrics, batch_log: BatchLog, exports: MetricsExport) -> None:
         self.metrics = metrics
         self._batch_log = batch_log
         self._exports = exports
 
-    def done(self, done: Done) -> None:
+    def done(self, done: CompletedBatch) -> None:
         """Tell of one batch."""
         self.metrics.record(BATCH, len(done.seconds))
         self.metrics.record(QUEUE, done.waiting)

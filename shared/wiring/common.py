@@ -12,9 +12,9 @@ from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.tables import table
 from shared.ports import MetricsExporter
-from shared.serving.group_commit import Limits
+from shared.serving.group_commit import BatchLimits
 from shared.settings import Settings
-from shared.telemetry.batches import BatchLog, Exports, Telling
+from shared.telemetry.batches import BatchLog, MetricsExport, Telemetry
 from shared.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ def opened(service: WriteService, settings: Settings, name: str, metrics: Metric
     return BigQueryTable(service, settings.project, settings.dataset, table(name), timeout, metrics)
 
 
-def limits(settings: Settings) -> Limits:
+def limits(settings: Settings) -> BatchLimits:
     """Return how messages are gathered into batches."""
-    return Limits(
+    return BatchLimits(
         settings.batch_max,
         settings.batches_in_flight,
         settings.queue_max,
@@ -60,7 +60,7 @@ def limits(settings: Settings) -> Limits:
     )
 
 
-def telling(settings: Settings, metrics: Metrics) -> Telling:
+def telemetry(settings: Settings, metrics: Metrics) -> Telemetry:
     """Return what is told, and to whom: a log, and a collector if the settings name one."""
     exporter: MetricsExporter | None = None
     if settings.otel_exporter_otlp_endpoint:
@@ -70,8 +70,8 @@ def telling(settings: Settings, metrics: Metrics) -> Telling:
             settings.otel_exporter_otlp_endpoint, settings.project, settings.service, settings.revision
         )
     interval = settings.otel_metric_export_interval / 1e3
-    return Telling(
+    return Telemetry(
         metrics,
         BatchLog(metrics, settings.log_seconds, time.monotonic),
-        Exports(metrics, exporter, interval, time.monotonic),
+        MetricsExport(metrics, exporter, interval, time.monotonic),
     )

@@ -14,7 +14,7 @@ from shared.serving.intake import Intake
 from shared.serving.label_service import SharedHistory, label_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, limits, now, opened, telling, valkey_history
+from shared.wiring.common import MEMORY, limits, now, opened, telemetry, valkey_history
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
         now,
         limits(settings),
         settings.ahead_seconds,
-        telling(settings, metrics),
+        telemetry(settings, metrics),
         _shared_history(settings),
     )
 

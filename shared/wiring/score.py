@@ -17,7 +17,7 @@ from shared.serving.intake import Intake
 from shared.serving.score_service import score_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, limits, now, opened, telling, valkey_history
+from shared.wiring.common import MEMORY, limits, now, opened, telemetry, valkey_history
 
 BUCKET_SECONDS = 3.0
 """How long a start waits for a bucket that does not answer; without a model, rules decide until the next look."""
@@ -47,7 +47,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         now,
         limits(settings),
         settings.ahead_seconds,
-        telling(settings, metrics),
+        telemetry(settings, metrics),
     )
 
 

@@ -37,10 +37,11 @@ from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.load import ValkeyLoad
 from shared.contract.event import Event
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.contract.tables import table
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import Transaction
 from shared.features.columns import Columns, Events
 from shared.features.facts import Facts
@@ -84,7 +85,7 @@ def chunks(bodies: Iterator[bytes]) -> Iterator[list[Event]]:
     """Yield the events of messages, many at a time."""
     decode, pseudonymiser = msgspec.json.Decoder(Transaction).decode, Pseudonymiser(b"benchmark")
     while some := list(itertools.islice(bodies, _CHUNK)):
-        yield [pseudonymiser.event(decode(body)) for body in some]
+        yield [event_of(decode(body), pseudonymiser) for body in some]
 
 
 def keys_per_daily_pix(events_of_days: list[Facts], per_day: float) -> dict[int, dict[str, float]]:

@@ -182,7 +182,7 @@ def exported(rows: int) -> dict[str, float]:
             table = f"{PROJECT}.pix.score_events"
             local.client.load_table_from_uri("gs://bench/scored.parquet", table, job_config=config).result()
             exports = BigQueryExports(local.client, bucket.name, GcsBlobs(bucket))
-            source = dataset.Source(exports, BigQueryQueries(local.client), PROJECT, "pix", maturity_days=0)
+            source = dataset.TrainingSource(exports, BigQueryQueries(local.client), PROJECT, "pix", maturity_days=0)
             as_of = dt.datetime.fromtimestamp(START / 1e6, dt.UTC) + dt.timedelta(days=DAYS)
             with timed(figures, "read_s"):
                 data = dataset.read(source, as_of, FEATURE_NAMES, SPEC, None)

@@ -24,11 +24,11 @@ from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
 from shared.learning.lifecycle.mover import Mover
-from shared.learning.lifecycle.pointer import Cause, previous, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, previous, standing, swap
 from shared.learning.lifecycle.reconcile import reconcile
-from shared.learning.lifecycle.release import Places, release
+from shared.learning.lifecycle.release import ReleasePorts, release
 from shared.learning.lifecycle.release import serve as let_serve
-from shared.learning.lifecycle.retire import Limits, Retiring, plan, retire, versions
+from shared.learning.lifecycle.retire import Retention, Retiring, plan, retire, versions
 from shared.scoring.bundle import MANIFEST, Manifest
 from tests.unit.learning.bundles import small_bundle
 
@@ -105,9 +105,9 @@ class Racer:
         at = now()
         version = f"{at:%H%M%S%f}-{self._name}"
         files = small_bundle(version, slope=self._chance.random(), created_at=at.isoformat(), actor=self._name)
-        places = Places(self._blobs, self._ledger, lambda: runs)
+        places = ReleasePorts(self._blobs, self._ledger, lambda: runs)
         release(places, msgspec.json.decode(files[MANIFEST], type=Manifest), files)
-        let_serve(places, read, version, Cause(now(), self._name, "better"))
+        let_serve(places, read, version, MoveCause(now(), self._name, "better"))
 
     def promote(self) -> None:
         """Let some whole version serve."""
@@ -124,12 +124,12 @@ class Racer:
         Path(f"{self._gate}.{self._name}").touch()
         while not self._gate.exists():
             time.sleep(0.002)
-        swap(self._blobs, read, previous(read), Cause(now(), self._name, "first"))
+        swap(self._blobs, read, previous(read), MoveCause(now(), self._name, "first"))
 
     def retire(self) -> None:
         """Remove all but what serves and the last ones."""
         place = Retiring(self._blobs, self._blobs, self._ledger, now, self._name)
-        retire(place, *plan(place, Limits(keep=2, days=0)))
+        retire(place, *plan(place, Retention(keep=2, days=0)))
 
 
 def serve(url: str, ledger: Path, outcomes: Path) -> None:

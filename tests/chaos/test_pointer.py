@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from shared.contract.event import EPOCH
-from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
 from shared.learning.lifecycle.reconcile import moved_row, unpublished, unrecorded
 from shared.learning.lifecycle.retire import versions
 from shared.scoring.champion import read_bundle
@@ -57,7 +57,7 @@ class Course:
     def begin(self) -> None:
         for version in ("v1", "v2"):
             publish(self.blobs, version, small_bundle(version))
-            swapped = swap(self.blobs, standing(self.blobs), version, Cause(now(), "tests", ""))
+            swapped = swap(self.blobs, standing(self.blobs), version, MoveCause(now(), "tests", ""))
             self.ledger.append(moved_row(swapped.pointer, swapped.manifest))
 
     def close(self) -> None:

@@ -19,8 +19,8 @@ from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.features.history import READ_NAMES
-from shared.features.verdicts import Said
-from shared.ports import Claim, Parties, Statement
+from shared.features.verdicts import ReportedVerdict
+from shared.ports import Claim, Parties, PixVerdict
 from tests.contract.googlesql import check
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.contract.local_servers import PROJECT
@@ -130,10 +130,10 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: Store) -> None:
     history, claim = served.fresh(), Claim("v1", 1)
     theirs, others = event(1, 2, 0, device_id=DEVICES[1]), event(3, 4, 1, device_id=DEVICES[2])
-    verdict = Statement(
+    verdict = PixVerdict(
         theirs.end_to_end_id,
         Parties(theirs.payer_id, theirs.payee_id, theirs.device_id),
-        Said(Verdict.FRAUD, theirs.initiated_at + 1),
+        ReportedVerdict(Verdict.FRAUD, theirs.initiated_at + 1),
     )
     served.run(history.observe([theirs, others], claim))
     served.run(history.tell([verdict]))

@@ -18,10 +18,10 @@ from shared.adapters.bigquery.query import export_statement
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.data.dataset import Source
+from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.training_query import FACTS, Examples
 from shared.learning.lifecycle import drift, trigger
-from shared.replay.tables import Dataset
+from shared.replay.tables import StoredTables
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -71,15 +71,15 @@ TEXTS: dict[str, list[str]] = {
     "lookup": [statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"])],
     "trigger": asked(
         lambda tables: trigger.newly_known(
-            Source(tables, tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
+            TrainingSource(tables, tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
         )
     ),
     "drift": [
         *asked(lambda tables: drift.read_traffic(recent(tables))),
         drift.sample_query(recent(Asked()), drift.Profile({"amount": NOWHERE}, NOWHERE), 1_000_000, 10_000),
     ],
-    "replay": asked(lambda tables: Dataset(tables, PROJECT, DATASET).stage("run")),
-    "replay of what was counted": asked(lambda tables: Dataset(tables, PROJECT, DATASET).stage("run", True)),
+    "replay": asked(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run")),
+    "replay of what was counted": asked(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True)),
 }
 
 

@@ -25,7 +25,7 @@ from shared.scoring.champion import Champion
 from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import NO_HISTORY, Scorer
-from shared.serving.group_commit import Limits
+from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK
 from shared.serving.score_service import score_intake
 from shared.telemetry.metrics import HISTORY
@@ -63,7 +63,7 @@ class Stream:
         guarded = GuardedHistory(store, PAUSE, self.metrics, time.monotonic)
         scorer = Scorer(guarded, champion, Rules.load(), now, 40.0, 1, self.metrics)
         self.intake = score_intake(
-            scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, Limits(16, 4), 86_400.0, told
+            scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, BatchLimits(16, 4), 86_400.0, told
         )
         self.sent: list[str] = []
 

@@ -22,12 +22,12 @@ from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Columns
-from shared.features.facts import Report
+from shared.features.facts import VerdictCount
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
 from shared.features.state import State
-from shared.features.verdicts import Said, SaidLog
-from shared.ports import STORED, UNCOUNTED, Claim, Observations, Parties, Statement
+from shared.features.verdicts import ReportedVerdict, VerdictLog
+from shared.ports import STORED, UNCOUNTED, Claim, Observations, Parties, PixVerdict
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.unit.reference_history import ReferenceHistory
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, events
@@ -49,12 +49,12 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-def said(verdict: Verdict, hours: float) -> Said:
-    return Said(verdict, MORNING + round(hours * HOUR))
+def said(verdict: Verdict, hours: float) -> ReportedVerdict:
+    return ReportedVerdict(verdict, MORNING + round(hours * HOUR))
 
 
-def about(pix: Event, verdict: Verdict, hours: float) -> Statement:
-    return Statement(pix.end_to_end_id, Parties(pix.payer_id, pix.payee_id, pix.device_id), said(verdict, hours))
+def about(pix: Event, verdict: Verdict, hours: float) -> PixVerdict:
+    return PixVerdict(pix.end_to_end_id, Parties(pix.payer_id, pix.payee_id, pix.device_id), said(verdict, hours))
 
 
 def assert_same(one: Observations, other: Observations) -> None:
@@ -77,7 +77,7 @@ _steps = st.one_of(
 @given(st.lists(_steps, max_size=12))
 def test_any_batching_reports_and_redeliveries_give_what_plain_python_gives(bench: Store, steps: list[Any]) -> None:
     """Reads agree to one unit in the last place of float32; sums that cancel, to 1e-7."""
-    history, reference, log = bench.fresh(), ReferenceHistory(), SaidLog()
+    history, reference, log = bench.fresh(), ReferenceHistory(), VerdictLog()
     seen: list[Event] = []
     first: dict[str, tuple[list[float], int]] = {}
     for step in steps:
@@ -97,11 +97,11 @@ def test_any_batching_reports_and_redeliveries_give_what_plain_python_gives(benc
 
 
 def tell_reference(
-    reference: ReferenceHistory, log: SaidLog, statements: list[Statement], sequence: int
+    reference: ReferenceHistory, log: VerdictLog, statements: list[PixVerdict], sequence: int
 ) -> list[int | None]:
     for id_, parties, now in statements:
         for change in log.hear(id_, now, sequence):
-            reference.report(Report(*parties, change.reported_at, change.fraud, change.sign))
+            reference.report(VerdictCount(*parties, change.reported_at, change.fraud, change.sign))
     return [log.counted_at(id_, now) for id_, _, now in statements]
 
 
@@ -252,7 +252,7 @@ def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store
 def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) -> None:
     history, past = MemoryHistoryAdapter(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(50)]
     later, verdict = [event(1, 2, 90), event(3, 3, 95)], about(past[1], Verdict.FRAUD, 1)
-    log = SaidLog()
+    log = VerdictLog()
     served.run(history.observe(past, FIRST))
     served.run(history.tell([verdict]))
     log.hear(verdict.end_to_end_id, verdict.said, 50)

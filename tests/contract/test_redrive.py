@@ -10,7 +10,7 @@ import pytest
 from jobs import redrive
 from jobs.cli import wiring
 from shared.adapters.pubsub import DEAD, DeadLetters
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.topics import TRANSACTIONS
 from shared.settings import Settings
 from tests.contract.pubsub_world import PROJECT, World
 from tests.contract.test_pubsub import world as world  # the servers

@@ -8,7 +8,7 @@ import pytest
 
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.adapters.memory.learning import MemoryExports
-from shared.learning.data.dataset import Source
+from shared.learning.data.dataset import TrainingSource
 from shared.learning.lifecycle.trigger import newly_known
 from tests.contract.local_servers import PROJECT
 from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, SCORED, World, reported, scored, world
@@ -22,7 +22,7 @@ def known(world: World) -> Callable[[float], tuple[int, int]]:
     for id_, confirmed in (("fraud-a", 30), ("fraud-b", 5)):
         world.append("score_events", SCORED, [scored(id_, 100)])
         world.append("feedback", REPORTED, [reported(id_, confirmed, "FRAUD")])
-    source = Source(MemoryExports(pa.table({})), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
+    source = TrainingSource(MemoryExports(pa.table({})), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
     return lambda days: newly_known(source, AS_OF - dt.timedelta(days=days), AS_OF)
 
 

@@ -10,7 +10,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 from infra.local.cloud import LocalCloud
 from infra.local.processes import ChildProcess
 from infra.local.pubsub.google import find_emulator
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, transaction
 from tests.functions.world import ask, until
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, push_body
 from tests.functions.world import ask, deliver, led_to
 

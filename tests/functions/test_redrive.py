@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from infra.local.cloud import LocalCloud
 from infra.local.loopback import free_port
 from jobs import redrive
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import led_to, until

@@ -11,8 +11,8 @@ import pytest
 from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.contract.tables import feature_columns
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.features.state import State
 from shared.replay.arrow_columns import whole
 from shared.replay.audit import logged

@@ -7,14 +7,14 @@ import msgspec
 import pytest
 
 from shared.adapters.gcs import GcsBlobs
-from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import deliver, until, url
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-CAUSE = Cause(NOW, "tests", "to see")
+CAUSE = MoveCause(NOW, "tests", "to see")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from shared.ports import Parties
 from shared.scoring.champion import Champion
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
-from shared.serving.group_commit import Limits
+from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, Intake
 from shared.serving.label_service import SharedHistory, label_intake
 from shared.serving.score_service import score_intake
@@ -27,7 +27,7 @@ from tests.told import telling
 
 NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z
 AHEAD_SECONDS = 86_400.0
-LIMITS = Limits(64, 1)
+LIMITS = BatchLimits(64, 1)
 KNOWN = 20_000
 """Transactions that a report can be about."""
 

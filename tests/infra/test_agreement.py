@@ -21,8 +21,8 @@ from shared.adapters.bigquery.load import FOLDER
 from shared.adapters.bigquery.query import STAGING
 from shared.adapters.mlflow import auth
 from shared.contract import tables
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS
 from shared.contract.fields import NOBODY
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings

@@ -12,7 +12,7 @@ from infra.deploy.stage import FUNCTIONS, ROOT
 from shared.adapters.otel import metrics_data
 from shared.adapters.valkey.history import server_url
 from shared.contract import tables
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.settings import Settings
 from shared.telemetry.metrics import (
     BATCH,

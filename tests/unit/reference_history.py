@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.contract.event import Event
-from shared.features.facts import Report
+from shared.features.facts import VerdictCount
 from shared.features.layout import HALF_LIVES, HOP, LAYOUTS, ROLES
 
 Weights = Mapping[str, float]
@@ -65,7 +65,7 @@ class ReferenceHistory:
         self._count(found, now, amount, new_payee, new_device)
         return reads
 
-    def report(self, report: Report) -> None:
+    def report(self, report: VerdictCount) -> None:
         now, fraud, cleared = report.reported_at * 1e-6, report.sign * report.fraud, report.sign * (not report.fraud)
         self._record("account", report.payer_id).add(now, {"frauds_sent": fraud, "cleared_sent": cleared})
         self._record("account", report.payee_id).add(

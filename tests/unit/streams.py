@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from shared.contract.event import Event
-from shared.features.facts import Report
+from shared.features.facts import VerdictCount
 
 MORNING = 1_795_000_000_000_000
 _SECOND = 1_000_000
@@ -43,9 +43,11 @@ def event(payer: int | str = 0, payee: int | str = 1, seconds: float = 0, amount
 
 def report(
     payer: int = 0, payee: int = 1, seconds: float = 0, fraud: bool = True, sign: int = 1, device: int = 0
-) -> Report:
+) -> VerdictCount:
     """Return a verdict `seconds` after that morning."""
-    return Report(ACCOUNTS[payer], ACCOUNTS[payee], DEVICES[device], MORNING + round(seconds * _SECOND), fraud, sign)
+    return VerdictCount(
+        ACCOUNTS[payer], ACCOUNTS[payee], DEVICES[device], MORNING + round(seconds * _SECOND), fraud, sign
+    )
 
 
 _places = st.integers(0, len(ACCOUNTS) - 1)

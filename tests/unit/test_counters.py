@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.columns import Columns
-from shared.features.facts import Report, handsets
+from shared.features.facts import VerdictCount, handsets
 from shared.features.history import READ_NAMES, READ_WIDTH, MemoryHistory
 from shared.features.keys import keys_of, pair_of
 from shared.features.layout import LAYOUTS
@@ -22,13 +22,13 @@ from shared.replay.recurrence import Chunk, Replay
 from tests.unit.reference_history import ReferenceHistory
 from tests.unit.streams import ACCOUNTS, event, events, report, streams
 
-Stream = list[Event | Report]
+Stream = list[Event | VerdictCount]
 
 
 def by_reference(stream: Stream) -> tuple[NDArray[np.float32], ReferenceHistory]:
     history, reads = ReferenceHistory(), []
     for item in stream:
-        if isinstance(item, Report):
+        if isinstance(item, VerdictCount):
             history.report(item)
         else:
             reads.append(history.observe(item))
@@ -38,8 +38,8 @@ def by_reference(stream: Stream) -> tuple[NDArray[np.float32], ReferenceHistory]
 def by_memory(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
     history, reads = MemoryHistory(), [np.empty((0, READ_WIDTH), np.float32)]
     for batch in batches(stream, size):
-        if isinstance(batch[0], Report):
-            history.report([item for item in batch if isinstance(item, Report)])
+        if isinstance(batch[0], VerdictCount):
+            history.report([item for item in batch if isinstance(item, VerdictCount)])
         else:
             reads.append(history.observe([item for item in batch if isinstance(item, Event)])[0])
     return np.concatenate(reads), history.state()
@@ -53,9 +53,9 @@ def by_replay(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
 
 def chunk(items: Stream) -> Chunk:
     seen = [item for item in items if isinstance(item, Event)]
-    said = [item for item in items if isinstance(item, Report)]
+    said = [item for item in items if isinstance(item, VerdictCount)]
     before = [
-        sum(isinstance(x, Event) for x in items[:i]) for i, item in enumerate(items) if isinstance(item, Report)
+        sum(isinstance(x, Event) for x in items[:i]) for i, item in enumerate(items) if isinstance(item, VerdictCount)
     ]
     return Chunk(Columns.of(seen), said, before)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.features import table as tables
 from shared.features.layout import DEVICE
-from shared.features.table import Table
+from shared.features.table import RecordTable
 
 _keys = st.lists(st.integers(1, 60).map(lambda key: 2 * key + 1), min_size=1, max_size=30, unique=True)
 
@@ -21,7 +21,7 @@ def test_what_was_put_last_is_found_whatever_has_moved(
 ) -> None:
     monkeypatch.setattr(tables, "_FIRST_CAPACITY", 4)
     monkeypatch.setattr(tables, "_MOVED", 5)
-    table, said = Table(DEVICE), dict[int, float]()
+    table, said = RecordTable(DEVICE), dict[int, float]()
     for number, batch in enumerate(batches):
         rows, new = table.rows(np.array(batch, dtype=np.uint64))
         assert {batch[place] for place in new} == set(batch) - set(said)

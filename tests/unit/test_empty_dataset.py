@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.replay.tables import Dataset
+from shared.replay.tables import StoredTables
 
 
 class EmptyExports:
@@ -17,6 +17,6 @@ class EmptyExports:
 
 
 def test_a_replay_of_it_takes_nothing(tmp_path) -> None:
-    source = Dataset(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
+    source = StoredTables(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
     assert list(source.pieces(0)) == []
     assert (source.total, source.reports, source.said.heard) == (0, 0, {})

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from shared.errors import Malformed, Overloaded, Unavailable
-from shared.serving.group_commit import GroupCommit, Limits
+from shared.serving.group_commit import BatchLimits, GroupCommit
 
 
 def run(coroutine):
@@ -31,7 +31,7 @@ class Work:
 
 def test_each_caller_gets_its_own_result_or_error():
     async def scenario():
-        group = GroupCommit(Work(), Limits(10, 2))
+        group = GroupCommit(Work(), BatchLimits(10, 2))
         return await asyncio.gather(*(group.submit(i) for i in (1, -1, 3)), return_exceptions=True)
 
     one, two, three = run(scenario())
@@ -42,7 +42,7 @@ def test_each_caller_gets_its_own_result_or_error():
 def test_an_idle_system_starts_at_once_and_a_busy_one_gathers():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, Limits(4, 1))
+        group = GroupCommit(work, BatchLimits(4, 1))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(0))]
         await asyncio.sleep(0.01)
@@ -62,7 +62,7 @@ def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
                 raise Unavailable("away")
             return list(items)
 
-        group = GroupCommit(work, Limits(2, 1))
+        group = GroupCommit(work, BatchLimits(2, 1))
         failed = await asyncio.gather(group.submit(13), group.submit(1), return_exceptions=True)
         return failed, await group.submit(2)
 
@@ -74,7 +74,7 @@ def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
 def test_a_caller_that_goes_away_harms_nobody():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, Limits(4, 1))
+        group = GroupCommit(work, BatchLimits(4, 1))
         work.gate.clear()
         gone, stays = asyncio.create_task(group.submit(1)), asyncio.create_task(group.submit(2))
         await asyncio.sleep(0.01)
@@ -88,7 +88,7 @@ def test_a_caller_that_goes_away_harms_nobody():
 def test_a_full_queue_is_refused_early():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, Limits(1, 1, longest_queue=2))
+        group = GroupCommit(work, BatchLimits(1, 1, longest_queue=2))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(0))]
         await asyncio.sleep(0.01)
@@ -105,7 +105,7 @@ def test_a_full_queue_is_refused_early():
 def test_a_short_queue_that_does_not_move_is_full_too_and_what_waited_too_long_is_refused():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, Limits(1, 1, longest_wait=0.05))
+        group = GroupCommit(work, BatchLimits(1, 1, longest_wait=0.05))
         work.gate.clear()
         running = asyncio.create_task(group.submit(0))
         await asyncio.sleep(0.01)
@@ -125,7 +125,7 @@ def test_a_short_queue_that_does_not_move_is_full_too_and_what_waited_too_long_i
 def test_it_is_idle_once_all_is_through():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, Limits(2, 1))
+        group = GroupCommit(work, BatchLimits(2, 1))
         tasks = [asyncio.create_task(group.submit(i)) for i in range(5)]
         await asyncio.sleep(0)
         await group.idle()
@@ -137,7 +137,7 @@ def test_it_is_idle_once_all_is_through():
 def test_who_is_given_up_hears_of_it_and_the_batch_in_flight_runs_on():
     async def scenario():
         work = Work()
-        group = GroupCommit(work, Limits(1, 1))
+        group = GroupCommit(work, BatchLimits(1, 1))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(i)) for i in (1, 2)]
         await asyncio.sleep(0.01)
@@ -155,7 +155,7 @@ def test_who_is_given_up_hears_of_it_and_the_batch_in_flight_runs_on():
 def test_each_batch_is_told_of_with_its_size_and_what_waited_on():
     async def scenario():
         work, told = Work(), []
-        group = GroupCommit(work, Limits(2, 1), told.append)
+        group = GroupCommit(work, BatchLimits(2, 1), told.append)
         await asyncio.gather(*(group.submit(i) for i in range(5)))
         await group.idle()
         return [(len(done.seconds), done.waiting) for done in told], min(s for done in told for s in done.seconds)
@@ -169,7 +169,7 @@ def test_the_next_batch_waits_for_as_long_as_the_last_took_unless_enough_items_w
     async def scenario(linger, counts):
         work, callers = Work(), []
         work.seconds = 0.3
-        group = GroupCommit(work, Limits(10, 3, linger=linger, enough=3))
+        group = GroupCommit(work, BatchLimits(10, 3, linger=linger, enough=3))
         await group.submit(0)
         await asyncio.sleep(work.seconds)
         for count in counts:
@@ -189,7 +189,7 @@ def test_what_waits_for_others_is_worked_on_in_time():
     async def scenario():
         work = Work()
         work.seconds = 0.1
-        group = GroupCommit(work, Limits(10, 3, linger=0.02, enough=10))
+        group = GroupCommit(work, BatchLimits(10, 3, linger=0.02, enough=10))
         return await group.submit(1), await asyncio.gather(group.submit(2), group.submit(3)), work.batches
 
     assert run(scenario()) == (2, [4, 6], [[1], [2, 3]])

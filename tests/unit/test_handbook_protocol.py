@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.features.facts import Report
+from shared.features.facts import VerdictCount
 from tests.benchmarks.handbook import counters
 from tests.benchmarks.handbook.features import Transactions, chunks, feature_rows
 from tests.benchmarks.handbook.models import ALL_HISTORY, WEEK_ONLY
@@ -159,8 +159,8 @@ def test_labels_come_in_order_whatever_the_size_of_a_chunk(size: int) -> None:
     assert found == [(2, "0"), (3, "1")]
 
 
-def _reports(data: Transactions, size: int) -> list[tuple[int, Report]]:
-    placed: list[tuple[int, Report]] = []
+def _reports(data: Transactions, size: int) -> list[tuple[int, VerdictCount]]:
+    placed: list[tuple[int, VerdictCount]] = []
     start = 0
     for chunk in chunks(data, size):
         placed += [(start + before, report) for report, before in zip(chunk.reports, chunk.before, strict=True)]

@@ -9,7 +9,7 @@ from shared.adapters.memory.serving import MemoryExporter, MemoryTable
 from shared.contract.feedback import decode_feedback
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
-from shared.serving.group_commit import Limits
+from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
 from shared.serving.label_service import label_intake
 from shared.telemetry.logs import JsonFormatter
@@ -18,7 +18,7 @@ from tests.builders import encoded, med_report, push_body, transaction
 from tests.told import telling
 
 NOW = 1_795_185_126_000_000
-LIMITS = Limits(16, 4)
+LIMITS = BatchLimits(16, 4)
 
 
 class World:
@@ -106,7 +106,7 @@ def test_while_the_store_is_away_what_cannot_be_read_is_set_aside_all_the_same()
 
 def test_a_full_queue_answers_at_once_and_reads_nothing():
     async def scenario():
-        world = World(Limits(2, 1, longest_queue=3))
+        world = World(BatchLimits(2, 1, longest_queue=3))
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(2)))
         await asyncio.sleep(0.01)
@@ -138,7 +138,7 @@ def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog):
 def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
     async def scenario():
         exporter = MemoryExporter()
-        world = World(Limits(2, 1), exporter)
+        world = World(BatchLimits(2, 1), exporter)
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(7)), push_body(b"{"))
         await asyncio.sleep(0.01)
@@ -159,7 +159,7 @@ def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
 def test_what_does_not_finish_in_time_is_given_back():
     async def scenario():
         exporter = MemoryExporter()
-        world = World(Limits(2, 1), exporter)
+        world = World(BatchLimits(2, 1), exporter)
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(7)))
         await asyncio.sleep(0.01)
@@ -189,7 +189,7 @@ def test_a_collector_that_hangs_does_not_hold_up_the_end():
 
 def test_stages_sizes_and_queue_are_recorded_for_each_batch():
     async def scenario():
-        world = World(Limits(2, 1))
+        world = World(BatchLimits(2, 1))
         await world.deliver(*(transaction() for _ in range(5)))
         await world.intake.drain(5.0)
         return world.told.metrics
@@ -204,7 +204,7 @@ def test_stages_sizes_and_queue_are_recorded_for_each_batch():
 def test_fields_that_the_contract_does_not_know_are_counted():
     async def scenario():
         table, told = MemoryTable(), telling()
-        intake = label_intake(table, MemoryTable(), lambda: NOW, Limits(4, 1), 1e9, told)
+        intake = label_intake(table, MemoryTable(), lambda: NOW, BatchLimits(4, 1), 1e9, told)
         report = med_report(transaction()["end_to_end_id"]) | {"new": 1, "newer": 2}
         assert decode_feedback(encoded(report)).unknown_fields == 2
         return [await intake.handle(push_body(encoded(report))) for _ in range(2)], told.metrics

@@ -14,8 +14,8 @@ from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, QuarantineRow, Record
 from shared.errors import Unavailable
 from shared.features.history import READ_NAMES
-from shared.ports import Claim, Parties, Statement
-from shared.serving.group_commit import Limits
+from shared.ports import Claim, Parties, PixVerdict
+from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER
 from shared.serving.label_service import SharedHistory, label_intake
 from tests.builders import encoded, med_report, push_body, transaction
@@ -31,7 +31,7 @@ class Away(MemoryHistoryAdapter):
 
     away = False
 
-    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
         if self.away:
             raise Unavailable("history is away")
         return await super().tell(statements)
@@ -62,7 +62,7 @@ class World:
         self.quarantine = MemoryTable()
         told = SharedHistory(self.lookup, self.history) if shared else None
         self.intake = label_intake(
-            self.feedback, self.quarantine, lambda: NOW, Limits(16, 1), 86_400.0, telling(), told
+            self.feedback, self.quarantine, lambda: NOW, BatchLimits(16, 1), 86_400.0, telling(), told
         )
 
     def scored(self) -> Event:

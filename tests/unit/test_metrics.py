@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from shared.adapters.memory.serving import MemoryExporter
 from shared.adapters.otel import GOOGLE, OtlpExporter
 from shared.errors import Unavailable
-from shared.serving.group_commit import Done
-from shared.telemetry.batches import BatchLog, Exports
+from shared.serving.group_commit import CompletedBatch
+from shared.telemetry.batches import BatchLog, MetricsExport
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import BATCH, LATE, METRICS, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
 from tests.collector import collecting
@@ -126,7 +126,7 @@ class Clock:
 def test_an_export_happens_between_batches_once_the_interval_has_passed():
     async def scenario():
         clock, metrics, exporter = Clock(), Metrics(), MemoryExporter()
-        exports = Exports(metrics, exporter, 60.0, clock)
+        exports = MetricsExport(metrics, exporter, 60.0, clock)
         counts = []
         for seconds in (0, 59, 1, 0, 30, 30):
             clock.now += seconds
@@ -145,7 +145,7 @@ def test_a_collector_that_is_away_is_an_incident_and_harms_no_batch(caplog):
     async def scenario():
         clock, exporter = Clock(), MemoryExporter()
         exporter.away = True
-        exports = Exports(Metrics(), exporter, 60.0, clock)
+        exports = MetricsExport(Metrics(), exporter, 60.0, clock)
         for _ in range(5):
             await exports.flush()
         exporter.away = False
@@ -162,7 +162,7 @@ def test_a_collector_that_is_away_is_an_incident_and_harms_no_batch(caplog):
 def test_without_a_collector_nothing_is_exported():
     told = telling(None)
     asyncio.run(told.flush())
-    told.done(Done(0, [0.001]))
+    told.done(CompletedBatch(0, [0.001]))
     assert told.metrics.distribution(BATCH).count == 1
 
 
@@ -172,7 +172,7 @@ def test_batches_within_a_second_share_a_line_that_says_what_they_counted(caplog
     log = BatchLog(metrics, 1.0, clock)
     for _ in range(100):
         metrics.add(LATE, 2)
-        log.add(Done(0, [0.001, 0.002]))
+        log.add(CompletedBatch(0, [0.001, 0.002]))
         clock.now += 0.125
     log.flush()
     log.flush()
@@ -187,5 +187,5 @@ def test_where_nothing_is_shared_each_batch_has_its_line(caplog):
     caplog.set_level(logging.INFO)
     log = BatchLog(Metrics(), 0.0, Clock())
     for _ in range(3):
-        log.add(Done(0, [0.5]))
+        log.add(CompletedBatch(0, [0.5]))
     assert [record.fields["slowest_ms"] for record in caplog.records] == [500.0] * 3

@@ -7,6 +7,7 @@ import pytest
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs
+from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
@@ -57,7 +58,7 @@ class Bench:
         self.champion.look()
 
     def score(self, *messages):
-        events = [PSEUDONYMISER.event(decode_transaction(encoded(message)).value) for message in messages]
+        events = [event_of(decode_transaction(encoded(message)).value, PSEUDONYMISER) for message in messages]
         return asyncio.run(self.scored([Delivery(event, None) for event in events]))
 
     async def scored(self, deliveries):

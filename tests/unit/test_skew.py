@@ -10,10 +10,11 @@ from shared.contract.fields import Verdict
 from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.features.columns import Columns
-from shared.features.history import MemoryHistory, Report
+from shared.features.facts import VerdictCount
+from shared.features.history import MemoryHistory
 from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.features.verdicts import Said, SaidLog
+from shared.features.verdicts import ReportedVerdict, VerdictLog
 from shared.ports import Parties
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
@@ -34,14 +35,14 @@ def served(count=40, sentences=()):
 
     A sentence (after, about, reported at, verdict) is counted once `after` Pix have been.
     """
-    history, said, reports, rows = MemoryHistory(), SaidLog(), [], []
+    history, said, reports, rows = MemoryHistory(), VerdictLog(), [], []
     events = [event(i % 5, (i * 3 + 1) % 5, seconds=(i * 37) % 101, amount=1000 + 77 * i) for i in range(count)]
     for place, one in enumerate(events):
         for _, about, second, verdict in (each for each in sentences if each[0] == place and each[1] < place):
-            of, now = events[about], Said(verdict, one.initiated_at + second * SECOND)
+            of, now = events[about], ReportedVerdict(verdict, one.initiated_at + second * SECOND)
             told = said.hear(of.end_to_end_id, now, history.sequence)
             parties = Parties(of.payer_id, of.payee_id, of.device_id)
-            history.report([Report(*parties, each.reported_at, each.fraud, each.sign) for each in told])
+            history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
             if told:
                 reports.append(Reported(of.end_to_end_id, parties, now, len(reports), history.sequence))
         reads, sequence = history.observe([one])
@@ -150,9 +151,11 @@ def test_the_distance_between_floats_counts_floats():
 
 def test_reports_without_a_place_count_when_they_were_heard():
     parties = Parties(ACCOUNTS[0], ACCOUNTS[1], None)
-    queue = ReportQueue(Reported(f"E{i}", parties, Said(Verdict.FRAUD, i), heard_at=i * 10) for i in (3, 1, 2))
+    queue = ReportQueue(
+        Reported(f"E{i}", parties, ReportedVerdict(Verdict.FRAUD, i), heard_at=i * 10) for i in (3, 1, 2)
+    )
     unplaced = np.full(3, -1)
-    assert queue.before(unplaced, np.array([5, 15, 12])) == ([Report(*parties, 1, True)], [1])
+    assert queue.before(unplaced, np.array([5, 15, 12])) == ([VerdictCount(*parties, 1, True)], [1])
     told, places = queue.before(unplaced, np.array([14, 25, 31]))
     assert ([each.reported_at for each in told], places) == ([2, 3], [1, 2])
     assert queue.rest(0) == ([], [])

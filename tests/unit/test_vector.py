@@ -15,7 +15,7 @@ from shared.contract.event import Event, days
 from shared.contract.transaction import PayeeStatistics
 from shared.features.catalogue import FEATURE_NAMES, FEATURES, PLACES, markdown
 from shared.features.columns import Columns
-from shared.features.facts import Report
+from shared.features.facts import VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.vector import Reads as VectorReads
 from shared.features.vector import contact, device, feature_matrix, message, payee, payer, statistics
@@ -43,11 +43,11 @@ FULL: dict[str, Any] = {
 }
 
 
-def last_of(*stream: Event | Report) -> dict[str, float]:
+def last_of(*stream: Event | VerdictCount) -> dict[str, float]:
     """Return the features of the last event, by name."""
     history = MemoryHistory()
     for item in stream[:-1]:
-        history.report([item]) if isinstance(item, Report) else history.observe([item])
+        history.report([item]) if isinstance(item, VerdictCount) else history.observe([item])
     final = stream[-1]
     assert isinstance(final, Event)
     columns = Columns.of([final])
@@ -263,11 +263,11 @@ def test_round_amounts() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(streams)
-def test_features_by_replay_are_the_features_served(stream: list[Event | Report]) -> None:
+def test_features_by_replay_are_the_features_served(stream: list[Event | VerdictCount]) -> None:
     history = MemoryHistory()
     served = [np.empty((0, len(FEATURES)), dtype=np.float32)]
     for item in stream:
-        if isinstance(item, Report):
+        if isinstance(item, VerdictCount):
             history.report([item])
         else:
             columns = Columns.of([item])

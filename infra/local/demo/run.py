@@ -23,7 +23,8 @@ from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import Publisher
 from infra.local.demo.watch import RowWatch
 from jobs.replay import bar
-from shared.contract.events_file import TRANSACTIONS, Line, read
+from shared.contract.events_file import Line, read
+from shared.contract.topics import TRANSACTIONS
 from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
 
 CALM, BURST = 0.05, 0.5  # shares of the live part before the retraining: at a steady pace, then as fast as possible

@@ -7,9 +7,10 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.contract.events_file import TRANSACTIONS, EventFileError, Line, read
+from shared.contract.events_file import EventFileError, Line, read
 from shared.contract.feedback import decode_feedback
 from shared.contract.fields import Verdict
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from google.cloud.pubsub_v1 import PublisherClient
 
-from shared.contract.events_file import TRANSACTIONS, Line
+from shared.contract.events_file import Line
 from shared.contract.feedback import decode_feedback
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 

@@ -9,7 +9,8 @@ from typing import Self
 
 from google.cloud import bigquery
 
-from shared.contract.events_file import TRANSACTIONS, Line
+from shared.contract.events_file import Line
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 

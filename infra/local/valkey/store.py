@@ -14,11 +14,11 @@ from shared.adapters.valkey.load import PREFIX, SAID
 from shared.adapters.valkey.script import FACTS_WIDTH, LETTERS
 from shared.adapters.valkey.wire import NEVER, decode_heard
 from shared.contract.fields import Verdict
-from shared.features.facts import Facts, Report
+from shared.features.facts import Facts, VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.layout import LAYOUTS, WEIGHTS
 from shared.features.state import Records, State
-from shared.features.verdicts import Said, SaidLog
+from shared.features.verdicts import ReportedVerdict, VerdictLog
 
 _KEYS = 5  # payer, payee, pair, handset, device
 _VERDICTS = {verdict.value[:1].encode(): verdict for verdict in Verdict}
@@ -45,7 +45,7 @@ class Store:
         self.history = MemoryHistory(state)
         self._opened = state is not None
         self._claims: dict[bytes, tuple[float, bytes]] = {}  # in the order in which they end
-        self._said = SaidLog()
+        self._said = VerdictLog()
         self._filled: dict[str, dict[int, bytes]] = {letter: {} for letter in LETTERS.values()}
 
     def __len__(self) -> int:
@@ -108,9 +108,11 @@ class Store:
         counted = []
         for place in range(1, len(arguments), 4):
             id_, verdict, reported_at, keys = arguments[place : place + 4]
-            said = Said(_VERDICTS[verdict], int(reported_at))
+            said = ReportedVerdict(_VERDICTS[verdict], int(reported_at))
             told = self._said.hear(id_.decode(), said, self.history.sequence)
-            facts = Facts.of_reports([Report("", "", None, each.reported_at, each.fraud, each.sign) for each in told])
+            facts = Facts.of_reports(
+                [VerdictCount("", "", None, each.reported_at, each.fraud, each.sign) for each in told]
+            )
             payer, payee, device = np.repeat(np.frombuffer(keys, dtype="<u8"), len(told)).reshape(3, -1)
             self.history.count(replace(facts, payer=payer, payee=payee, device=device))
             at = self._said.counted_at(id_.decode(), said)

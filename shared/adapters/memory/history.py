@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.columns import Columns
-from shared.features.history import READ_WIDTH, MemoryHistory, Report
+from shared.features.facts import VerdictCount
+from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.keys import Keys
-from shared.features.verdicts import SaidLog
-from shared.ports import Claim, Observations, Statement
+from shared.features.verdicts import VerdictLog
+from shared.ports import Claim, Observations, PixVerdict
 
 CLAIMS = 30_000
 """Transactions whose first reads are remembered, in 0.6 kB each: the eleven minutes between two deliveries (see
@@ -42,7 +43,7 @@ class MemoryHistoryAdapter:
         self._sequence = np.empty(claims, dtype=np.int64)
         self._prints = np.empty(claims, dtype=np.uint64)
         self._next = 0
-        self._said = SaidLog()
+        self._said = VerdictLog()
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryHistoryAdapter:
@@ -62,11 +63,11 @@ class MemoryHistoryAdapter:
             np.concatenate([np.empty(0, dtype=bool), *(part.taken for part in parts)]),
         )
 
-    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
         """Count each verdict, or take back what it overrides; return after how many transactions that was."""
         for id_, parties, said in statements:
             told = self._said.hear(id_, said, self.history.sequence)
-            self.history.report([Report(*parties, each.reported_at, each.fraud, each.sign) for each in told])
+            self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
         return [self._said.counted_at(id_, said) for id_, _, said in statements]
 
     def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import Unavailable
-from shared.learning.ports import Parameter, Report, Snapshot, Trial
+from shared.learning.ports import Parameter, RunReport, Snapshot, Trial
 
 
 class MemoryExports:
@@ -105,7 +105,7 @@ class MemoryRuns:
         self.trials: dict[str, list[Trial]] = {}
         self._clock = clock
         self.params: dict[str, Mapping[str, str]] = {}
-        self.reports: dict[str, Report | None] = {}
+        self.reports: dict[str, RunReport | None] = {}
         self.aliases: dict[str, str] = {}
         self.away = False
 
@@ -130,7 +130,7 @@ class MemoryRuns:
             raise Unavailable("the tracker is away")
         self.trials.setdefault(run_id, []).append(trial)
 
-    def finish(self, run_id: str, report: Report | None) -> None:
+    def finish(self, run_id: str, report: RunReport | None) -> None:
         """Close a run. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the tracker is away")

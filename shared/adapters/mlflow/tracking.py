@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import shared
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Unavailable
-from shared.learning.ports import Report, Snapshot, Trial
+from shared.learning.ports import RunReport, Snapshot, Trial
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class MlflowRuns:
         return [run.info.run_id for run in found]
 
     @_mapped
-    def finish(self, run_id: str, report: Report | None) -> None:
+    def finish(self, run_id: str, report: RunReport | None) -> None:
         """Close a run, with its report or as failed. Raises Unavailable."""
         if report is None:
             self._client.set_terminated(run_id, "FAILED")
@@ -146,7 +146,7 @@ class MlflowRuns:
             self._known = str(known)
         return self._known
 
-    def _register(self, run_id: str, report: Report) -> None:
+    def _register(self, run_id: str, report: RunReport) -> None:
         """Log the bundle in MLflow's format, register it, name it challenger, and end the run."""
         with _saved(report.files) as folder, mlflow.start_run(run_id=run_id), warnings.catch_warnings():
             # An example of the input would be somebody's row.
@@ -208,7 +208,7 @@ def _saved(files: Mapping[str, bytes]) -> Iterator[Path]:
         yield folder
 
 
-def _signature(report: Report) -> ModelSignature:
+def _signature(report: RunReport) -> ModelSignature:
     """Return the model's inputs by name and its output; doubles, as MLflow does not narrow a column by itself."""
     return ModelSignature(inputs=_inputs(report.inputs), outputs=Schema([ColSpec(DataType.double)]))
 

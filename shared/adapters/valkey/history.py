@@ -38,7 +38,7 @@ from shared.contract.event import Event
 from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Columns
 from shared.features.history import READ_WIDTH
-from shared.ports import Claim, Observations, Statement
+from shared.ports import Claim, Observations, PixVerdict
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 
@@ -83,7 +83,7 @@ class ValkeyHistory:
         arguments = observe_arguments(events, prints, claim, self._claim_seconds, self._record_seconds)
         return observations(await self._call(arguments), prints, claim)
 
-    async def tell(self, statements: Sequence[Statement]) -> list[int | None]:
+    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
         """Count each verdict, or take back what it overrides; return after how many transactions that was."""
         if not statements:
             return []

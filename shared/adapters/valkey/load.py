@@ -15,7 +15,7 @@ from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
-from shared.features.verdicts import Heard
+from shared.features.verdicts import AppliedVerdict
 
 PREFIX = SEQUENCE_KEY.encode()[:-1]
 """What stands before all keys, as in history.lua: then comes a letter, then the key of a record or an EndToEndId."""
@@ -45,7 +45,9 @@ class ValkeyLoad:
         if self._call(["counted"]):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
 
-    def load(self, state: State, said: Mapping[str, Sequence[Heard]], advance: Callable[[int], None]) -> None:
+    def load(
+        self, state: State, said: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
+    ) -> None:
         """Store all records, what was said, and at last the sequence; `advance` is told how many were stored.
 
         A load that was interrupted can be repeated. Raises Misconfigured, Unavailable.

@@ -16,8 +16,8 @@ from shared.features.facts import Facts
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys, keys_of
 from shared.features.state import LAYOUT_ID
-from shared.features.verdicts import Heard, Said
-from shared.ports import STORED, UNCOUNTED, Claim, Observations, Statement
+from shared.features.verdicts import AppliedVerdict, ReportedVerdict
+from shared.ports import STORED, UNCOUNTED, Claim, Observations, PixVerdict
 
 Argument = bytes | str | int
 
@@ -76,7 +76,7 @@ def observations(claims: Sequence[bytes], prints: Keys, own: Claim) -> Observati
     )
 
 
-def tell_arguments(statements: Sequence[Statement], record_seconds: int) -> list[Argument]:
+def tell_arguments(statements: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
     """Return the arguments of `tell`."""
     keys = keys_of([id_ or "" for statement in statements for id_ in statement.parties]).astype("<u8")
     arguments: list[Argument] = ["tell", record_seconds]
@@ -104,7 +104,7 @@ def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[
     return ["settle", claim_seconds, stored, *end_to_end_ids]
 
 
-def encode_heard(log: Iterable[Heard]) -> bytes:
+def encode_heard(log: Iterable[AppliedVerdict]) -> bytes:
     """Return what is stored of all that was said about a Pix."""
     return b"".join(
         _HEARD.pack(said.verdict.value[:1].encode(), said.reported_at, NEVER if sequence is None else sequence)
@@ -112,13 +112,13 @@ def encode_heard(log: Iterable[Heard]) -> bytes:
     )
 
 
-def decode_heard(log: bytes) -> list[Heard]:
+def decode_heard(log: bytes) -> list[AppliedVerdict]:
     """Return all that was said about a Pix.
 
     >>> decode_heard(encode_heard([Heard(Said(Verdict.FRAUD, 10), 3)]))
     [Heard(said=Said(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10), sequence=3)]
     """
     return [
-        Heard(Said(_VERDICTS[letter], int(at)), None if sequence == NEVER else int(sequence))
+        AppliedVerdict(ReportedVerdict(_VERDICTS[letter], int(at)), None if sequence == NEVER else int(sequence))
         for letter, at, sequence in _HEARD.iter_unpack(log)
     ]

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
-from shared.learning.data.matrix import Columns, Matrix, digest, read_matrix
+from shared.learning.data.matrix import Matrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import Contents, Quality, inspect, require_columns
 from shared.learning.data.training_query import FACTS, MILLION, Examples, legitimate_of_a_million
-from shared.learning.ports import Exports, Queries
+from shared.learning.ports import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text"}
 
@@ -66,10 +66,10 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TrainingSource:
     """Where examples come from: dataset `dataset` of `project`, complete once `maturity_days` old."""
 
-    exports: Exports
+    exports: RowExports
     queries: Queries
     project: str
     dataset: str
@@ -77,7 +77,7 @@ class Source:
 
 
 def read(
-    source: Source, as_of: dt.datetime, names: Sequence[str], spec: DatasetSpec, profile: Profile | None
+    source: TrainingSource, as_of: dt.datetime, names: Sequence[str], spec: DatasetSpec, profile: Profile | None
 ) -> Dataset:
     """Return what is known at `as_of` of every Pix that can be judged by then, compared with the champion's profile.
 
@@ -105,7 +105,7 @@ def read_parquet(
     `sampled` is the share of legitimate Pix that were taken.
     """
     columns = [FEATURE_PREFIX + name for name in names]
-    with Columns(files) as source:
+    with ParquetColumns(files) as source:
         require_columns(source.schemas, _KINDS | dict.fromkeys(FACTS, "text") | dict.fromkeys(columns, "number"))
         keys = _keys(source)
     matrix = read_matrix(files, columns, keys.order)
@@ -138,7 +138,7 @@ class _Keys(NamedTuple):
     incomplete: int
 
 
-def _keys(source: Columns) -> _Keys:
+def _keys(source: ParquetColumns) -> _Keys:
     ids = source.column("end_to_end_id", pa.string())
     times = source.column("initiated_at", pa.timestamp("us"))
     initiated_at = times.to_numpy().astype(np.int64)

@@ -34,13 +34,13 @@ class Matrix(NamedTuple):
     summaries: list[Summary]
 
 
-class Columns:
+class ParquetColumns:
     """The columns of some Parquet files, as of one table. Not for several threads at a time."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [pq.ParquetFile(file) for file in files]
 
-    def __enter__(self) -> Columns:
+    def __enter__(self) -> ParquetColumns:
         return self
 
     def __exit__(
@@ -107,7 +107,7 @@ def _read_share(
 ) -> list[tuple[int, tuple[str, Summary]]]:
     """Fill these columns of `values`, and return the digest and summary of each with its place."""
     found = []
-    with Columns(files) as source:
+    with ParquetColumns(files) as source:
         for j in share:
             column = values[:, j]
             np.take(source.numbers(names[j], pa.float32()), order, out=column, mode="clip")

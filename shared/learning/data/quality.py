@@ -32,7 +32,7 @@ _LISTED = 10
 _UNITS = {feature.name: feature.unit for feature in FEATURES}
 
 
-class Check(Struct, frozen=True):
+class QualityCheck(Struct, frozen=True):
     """One thing that was looked at: whether it is as it should be, and a sentence with the figures."""
 
     name: str
@@ -55,7 +55,7 @@ class Quality(Struct, frozen=True):
     first_at: int | None
     last_at: int | None
     missing: dict[str, float]
-    checks: list[Check]
+    checks: list[QualityCheck]
 
 
 class Contents(NamedTuple):
@@ -84,8 +84,8 @@ def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> 
         f"{name} is no {wanted[name]}" for name, kinds in found.items() if not lacking and kinds - {wanted[name]}
     ]
     checks = [
-        Check("columns", not lacking, f"{len(lacking)} columns are lacking: {_some(lacking)}"),
-        Check("types", not wrong, f"{len(wrong)} columns have another type: {_some(wrong)}"),
+        QualityCheck("columns", not lacking, f"{len(lacking)} columns are lacking: {_some(lacking)}"),
+        QualityCheck("types", not wrong, f"{len(wrong)} columns have another type: {_some(wrong)}"),
     ]
     _require(checks)
 
@@ -113,36 +113,36 @@ def inspect(contents: Contents, spec: DatasetSpec, profile: Profile | None) -> Q
     return Quality(**{name: getattr(quality, name) for name in Quality.__struct_fields__[:-1]}, checks=checks)
 
 
-def _require(checks: list[Check]) -> None:
+def _require(checks: list[QualityCheck]) -> None:
     """Raise BadDataset with every check that failed."""
     failed = [f"- {check.name}: {check.text}" for check in checks if not check.passed]
     if failed:
         raise BadDataset("\n".join(["the training set is not fit to learn from:", *failed]))
 
 
-def _of_rows(contents: Contents) -> Iterator[Check]:
+def _of_rows(contents: Contents) -> Iterator[QualityCheck]:
     n, frauds = len(contents.fraud), int(contents.fraud.sum())
     verdicts = f"{frauds} frauds, {n - frauds - contents.unjudged} legitimate, {contents.unjudged} neither"
-    yield Check("classes", contents.unjudged == 0, verdicts)
-    yield Check("duplicates", contents.repeated == 0, f"{contents.repeated} rows repeat a Pix")
-    yield Check("keys", contents.incomplete == 0, f"{contents.incomplete} rows lack an id or a time")
+    yield QualityCheck("classes", contents.unjudged == 0, verdicts)
+    yield QualityCheck("duplicates", contents.repeated == 0, f"{contents.repeated} rows repeat a Pix")
+    yield QualityCheck("keys", contents.incomplete == 0, f"{contents.incomplete} rows lack an id or a time")
     future = n - int(np.searchsorted(contents.initiated_at, contents.until, side="right"))
-    yield Check("time", future == 0, f"{future} rows are later than the cut-off allows")
+    yield QualityCheck("time", future == 0, f"{future} rows are later than the cut-off allows")
     wrong = int(np.count_nonzero(~(contents.amount > 0) | np.isinf(contents.amount)))
-    yield Check("amounts", wrong == 0, f"{wrong} amounts are missing, not positive or infinite")
+    yield QualityCheck("amounts", wrong == 0, f"{wrong} amounts are missing, not positive or infinite")
 
 
-def _of_features(summaries: Mapping[str, Summary]) -> Iterator[Check]:
+def _of_features(summaries: Mapping[str, Summary]) -> Iterator[QualityCheck]:
     infinite = [name for name, found in summaries.items() if np.isinf([found.low, found.high]).any()]
-    yield Check("finite", not infinite, f"{len(infinite)} features hold infinite values: {_some(infinite)}")
+    yield QualityCheck("finite", not infinite, f"{len(infinite)} features hold infinite values: {_some(infinite)}")
     outside = [_range(name, found) for name, found in summaries.items() if _is_outside(name, found)]
-    yield Check("ranges", not outside, f"{len(outside)} features leave their range: {_some(outside)}")
+    yield QualityCheck("ranges", not outside, f"{len(outside)} features leave their range: {_some(outside)}")
 
 
-def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> Iterator[Check]:
+def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> Iterator[QualityCheck]:
     enough = quality.rows >= _ROWS_MIN
     text = f"{quality.fraud_share:.3%} of Pix are frauds, {spec.fraud_share_max:.0%} are plausible"
-    yield Check("frauds", not enough or quality.fraud_share <= spec.fraud_share_max, text)
+    yield QualityCheck("frauds", not enough or quality.fraud_share <= spec.fraud_share_max, text)
     usual = profile.features if profile else {}
     risen = [
         f"{name} {described.missing:.0%} -> {quality.missing[name]:.0%}"
@@ -150,7 +150,7 @@ def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> 
         if enough and name in quality.missing and quality.missing[name] - described.missing > spec.missing_rise_max
     ]
     text = f"{len(risen)} of {len(usual)} features of the champion are missing far more often: {_some(risen)}"
-    yield Check("missing", not risen, text)
+    yield QualityCheck("missing", not risen, text)
 
 
 def _is_outside(name: str, found: Summary) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.learning.data.dataset import Categories, Dataset, sealed
-from shared.learning.data.matrix import Columns, read_matrix
+from shared.learning.data.matrix import ParquetColumns, read_matrix
 from shared.learning.data.quality import Quality
 from shared.learning.data.training_query import FACTS
 from shared.learning.errors import BadDataset
@@ -116,7 +116,7 @@ def _groups(data: Dataset) -> Iterator[pa.Table]:
 
 
 def _read(file: Path) -> Dataset:
-    with Columns([file]) as source:
+    with ParquetColumns([file]) as source:
         [schema] = source.schemas
         about = msgspec.json.decode(schema.metadata[_ABOUT], type=_About)
         fraud = source.numbers("fraud", pa.bool_())

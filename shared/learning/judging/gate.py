@@ -20,7 +20,7 @@ from shared.learning.judging.suspicion import strongest_feature
 from shared.scoring.rules import Decision
 
 
-class Check(Struct, frozen=True):
+class GateCheck(Struct, frozen=True):
     """One thing that the gate looked at: what was measured, what it may be, and a sentence that says it.
 
     `measured` is None where there was too little to measure; that refuses nobody, and is not said to have passed.
@@ -33,7 +33,7 @@ class Check(Struct, frozen=True):
     text: str
 
 
-class Verdict(Struct, frozen=True):
+class GateVerdict(Struct, frozen=True):
     """Whether to promote, why, and everything that was checked.
 
     `saving` is in BRL for a million Pix, `saving_interval` its interval at `confidence`. The notice says what is to
@@ -42,7 +42,7 @@ class Verdict(Struct, frozen=True):
 
     promote: bool
     reasons: list[str]
-    checks: list[Check]
+    checks: list[GateCheck]
     saving: float
     saving_interval: Interval
     confidence: float
@@ -51,7 +51,7 @@ class Verdict(Struct, frozen=True):
 
 def judge(
     challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec, challengers: int = 1
-) -> Verdict:
+) -> GateVerdict:
     """Compare two contenders on the same rows; the incumbent is the champion, or the rules if there is none.
 
     The challenger must save money: the lower bound of its saving, by a bootstrap of the differences row by row, must
@@ -66,19 +66,19 @@ def judge(
     checks += _segment_floors(challenger, incumbent, period, spec)
     checks += [_optimism(challenger, spec), _leak(challenger, period, spec)]
     objections = [check.text for check in checks if not check.passed]
-    return Verdict(
+    return GateVerdict(
         not objections, objections or [gain.text], checks, found.value, found.interval, confidence, period.notice
     )
 
 
 def judge_all(
     challengers: Sequence[Contender], incumbent: Contender, period: TestPeriod, spec: GateSpec
-) -> list[Verdict]:
+) -> list[GateVerdict]:
     """Return the verdict on each of several challengers of one run."""
     return [judge(one, incumbent, period, spec, len(challengers)) for one in challengers]
 
 
-def best(verdicts: Sequence[Verdict]) -> int:
+def best(verdicts: Sequence[GateVerdict]) -> int:
     """Return the index of the challenger to go on with: of those to promote, or else of all, the one that saves most.
 
     Of equals it is the first.
@@ -86,7 +86,7 @@ def best(verdicts: Sequence[Verdict]) -> int:
     return max(range(len(verdicts)), key=lambda i: (verdicts[i].promote, verdicts[i].saving))
 
 
-def _saving(value: float, interval: Interval, incumbent: str, confidence: float) -> Check:
+def _saving(value: float, interval: Interval, incumbent: str, confidence: float) -> GateCheck:
     sure = f"{confidence * 100:.4g}% interval {_brl(interval.low)} to {_brl(interval.high)}"
     if interval.low > 0:
         text = f"saves {_brl(value)} per million Pix against {incumbent} ({sure})"
@@ -96,10 +96,10 @@ def _saving(value: float, interval: Interval, incumbent: str, confidence: float)
         text = f"costs {_brl(-value)} per million Pix more than {incumbent} (saving: {sure})"
     else:
         text = f"costs exactly what {incumbent} costs"
-    return Check("saving", interval.low > 0, interval.low, 0.0, text)
+    return GateCheck("saving", interval.low > 0, interval.low, 0.0, text)
 
 
-def _untouched(challenger: Contender, period: TestPeriod) -> Check:
+def _untouched(challenger: Contender, period: TestPeriod) -> GateCheck:
     """Check that the challenger has learnt from nothing that it is judged on."""
     start = float(period.truth.initiated_at.min() / 1e6)
     seen = math.nan if challenger.seen_until is None else challenger.seen_until
@@ -109,19 +109,19 @@ def _untouched(challenger: Contender, period: TestPeriod) -> Check:
         text = "does not say which Pix it has learnt from"
     else:
         text = "has learnt from Pix that it is judged on"
-    return Check("untouched period", seen < start, seen, start, text)
+    return GateCheck("untouched period", seen < start, seen, start, text)
 
 
-def _chance(challenger: Contender, spec: GateSpec) -> Check:
+def _chance(challenger: Contender, spec: GateSpec) -> GateCheck:
     figures = challenger.evaluation
     limit = spec.lift_min * figures.frauds / figures.pix
     passed = figures.average_precision >= limit
     relation = "is at least" if passed else "is below"
     text = f"average precision {figures.average_precision:.4f} {relation} {spec.lift_min:g} times chance"
-    return Check("better than chance", passed, figures.average_precision, limit, text)
+    return GateCheck("better than chance", passed, figures.average_precision, limit, text)
 
 
-def _review_load(challenger: Contender, period: TestPeriod, spec: GateSpec) -> Check:
+def _review_load(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
     """Check the holds against the budget, or against what rules alone hold if that is more.
 
     Thresholds keep to the budget on the calibration period; traffic that then changes gets the margin.
@@ -133,17 +133,17 @@ def _review_load(challenger: Contender, period: TestPeriod, spec: GateSpec) -> C
     relation = "within" if held <= limit else "beyond"
     budget = "the budget" if by_rules <= period.holds_max else "what rules alone hold, which is more than the budget,"
     text = f"holds {held:.3%} of all Pix for review, {relation} {budget} with its margin: {limit:.3%}"
-    return Check("review load", held <= limit, held, limit, text)
+    return GateCheck("review load", held <= limit, held, limit, text)
 
 
-def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) -> list[Check]:
+def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) -> list[GateCheck]:
     """Return the checks that make no sense against rules alone, which have no probability and no ranking."""
     new, old = challenger.evaluation, incumbent.evaluation
     floor = old.average_precision - spec.average_precision_margin
     ceiling = old.calibration_error + spec.calibration_margin
     volume, most = _alert_share(challenger), _alert_share(incumbent) * (1 + spec.alert_volume_margin)
     return [
-        Check(
+        GateCheck(
             "average precision",
             new.average_precision >= floor,
             new.average_precision,
@@ -151,7 +151,7 @@ def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) 
             f"average precision {new.average_precision:.4f}, {incumbent.name} {old.average_precision:.4f}; "
             f"{spec.average_precision_margin:g} less is allowed",
         ),
-        Check(
+        GateCheck(
             "calibration",
             new.calibration_error <= ceiling,
             new.calibration_error,
@@ -159,7 +159,7 @@ def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) 
             f"calibration error {new.calibration_error:.4f}, {incumbent.name} {old.calibration_error:.4f}; "
             f"{spec.calibration_margin:g} more is allowed",
         ),
-        Check(
+        GateCheck(
             "alert volume",
             volume <= most,
             volume,
@@ -179,7 +179,9 @@ class _Change(NamedTuple):
     chance: float
 
 
-def _segment_floors(challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec) -> list[Check]:
+def _segment_floors(
+    challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec
+) -> list[GateCheck]:
     """Check for each dimension that in no segment clearly more frauds pass than with the incumbent.
 
     Clearly: beyond the margin, and more than chance explains (sign test of the frauds that only one of them stops).
@@ -210,42 +212,42 @@ def _changes(
     ]
 
 
-def _segment_floor(title: str, changes: Sequence[_Change], spec: GateSpec) -> Check:
+def _segment_floor(title: str, changes: Sequence[_Change], spec: GateSpec) -> GateCheck:
     name = f"segments by {title}"
     if not changes:
         text = f"no segment has {spec.segment_frauds_min} frauds, so none can be compared"
-        return Check(name, True, None, -spec.segment_margin, text)
+        return GateCheck(name, True, None, -spec.segment_margin, text)
     level = (1 - spec.confidence) / 2
     clear = [change for change in changes if change.share < -spec.segment_margin and change.chance < level]
     worst = min(clear or changes, key=lambda change: change.share)
     of = f"{worst.label!r}, {worst.share:+.1%} of {worst.frauds} frauds stopped"
     text = f"{name}: clearly worse in {of}" if clear else f"no clear loss; the least change is in {of}"
-    return Check(name, not clear, worst.share, -spec.segment_margin, text)
+    return GateCheck(name, not clear, worst.share, -spec.segment_margin, text)
 
 
-def _optimism(challenger: Contender, spec: GateSpec) -> Check:
+def _optimism(challenger: Contender, spec: GateSpec) -> GateCheck:
     """Check that the average precision does not fall steeply from the calibration period to the last one.
 
     It does if features of the past hold what became known only later. Measured to the upper end of the interval.
     """
     limit = spec.optimism_max
     if challenger.validation is None:
-        return Check("optimism", False, math.nan, limit, "does not say how good it was on the calibration period")
+        return GateCheck("optimism", False, math.nan, limit, "does not say how good it was on the calibration period")
     fall = challenger.validation - challenger.intervals["average_precision"].high
     seen = f"average precision {challenger.validation:.4f} before, {challenger.evaluation.average_precision:.4f} now"
     passed = fall <= limit
     text = f"no steep fall since the calibration period ({seen})" if passed else f"suspiciously good before: {seen}"
-    return Check("optimism", passed, fall, limit, text)
+    return GateCheck("optimism", passed, fall, limit, text)
 
 
-def _leak(challenger: Contender, period: TestPeriod, spec: GateSpec) -> Check:
+def _leak(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
     found = strongest_feature(
         period.features, period.names, challenger.inputs, period.truth.fraud, period.resampling.weight
     )
     passed = found.average_precision < spec.single_feature_max
     said = f"{found.name} by itself has an average precision of {found.average_precision:.3f}"
     text = f"no feature tells the label: {said}" if passed else f"suspiciously good: {said}, as if it told the label"
-    return Check("single feature", passed, found.average_precision, spec.single_feature_max, text)
+    return GateCheck("single feature", passed, found.average_precision, spec.single_feature_max, text)
 
 
 def _alert_share(contender: Contender) -> float:

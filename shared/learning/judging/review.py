@@ -13,7 +13,7 @@ from shared.learning.config import GateSpec
 from shared.learning.judging.bootstrap import Estimate, estimate
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.evaluate import saving
-from shared.learning.judging.gate import Verdict, best, judge_all
+from shared.learning.judging.gate import GateVerdict, best, judge_all
 from shared.learning.judging.segments import Disparity, Segment, disparities, segments
 from shared.scoring.bundle import Bundle
 
@@ -31,7 +31,7 @@ class Review:
     """
 
     chosen: int
-    verdicts: list[Verdict]
+    verdicts: list[GateVerdict]
     challenger: Contender
     incumbent: Contender
     rules: Contender
@@ -41,7 +41,7 @@ class Review:
     disparities: list[Disparity]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> GateVerdict:
         """The verdict on the challenger to go on with."""
         return self.verdicts[self.chosen]
 

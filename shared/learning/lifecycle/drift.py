@@ -34,7 +34,7 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.learning.data.profile import DECIMALS, Described, Profile, read_profile
 from shared.learning.errors import NothingToDo
-from shared.learning.ports import Exports, Queries
+from shared.learning.ports import Queries, RowExports
 from shared.ports import Blobs
 
 SCORE = "score"
@@ -79,7 +79,7 @@ class Recent(NamedTuple):
     """Where recent rows are read: `score_events` in dataset `dataset` of `project`, initiated from `since` on."""
 
     queries: Queries
-    exports: Exports
+    exports: RowExports
     project: str
     dataset: str
     since: dt.datetime

@@ -10,9 +10,9 @@ from typing import Literal
 from msgspec import Struct
 
 from shared.errors import Unavailable
-from shared.learning.lifecycle.pointer import Cause, Standing, moves, previous, standing
+from shared.learning.lifecycle.pointer import MoveCause, PointerState, moves, previous, standing
 from shared.learning.lifecycle.reconcile import carried, unrecorded
-from shared.learning.lifecycle.release import Places, appointed, serve
+from shared.learning.lifecycle.release import ReleasePorts, appointed, serve
 from shared.learning.ports import Ledger, Registry
 from shared.ports import Blobs
 from shared.scoring.bundle import Pointer
@@ -59,16 +59,16 @@ class Mover:
             return self._stays("FINISHED", read.pointer, recorded=True)
         return self._move(read, version, "ROLLBACK", reason)
 
-    def _was_cut_off(self, read: Standing) -> bool:
+    def _was_cut_off(self, read: PointerState) -> bool:
         try:
             return moves(read)[-1] in unrecorded(self.blobs, self.ledger, read)
         except Unavailable:
             return False
 
-    def _move(self, read: Standing, version: str, action: Literal["SWAP", "ROLLBACK"], reason: str) -> Moved:
+    def _move(self, read: PointerState, version: str, action: Literal["SWAP", "ROLLBACK"], reason: str) -> Moved:
         pending = carried(self.blobs, self.ledger, read)
-        cause = Cause(self.clock(), self.actor, reason, action)
-        _, known = serve(Places(self.blobs, self.ledger, self.registry), read, version, cause, pending)
+        cause = MoveCause(self.clock(), self.actor, reason, action)
+        _, known = serve(ReleasePorts(self.blobs, self.ledger, self.registry), read, version, cause, pending)
         outcome = "PROMOTED" if action == "SWAP" else "ROLLED_BACK"
         return Moved(outcome, read.version, version, known)
 

@@ -22,7 +22,7 @@ from shared.scoring.champion import read_bundle
 REASON_MAX = 2_000  # characters; every function reads the pointer
 
 
-class Standing(Struct, frozen=True):
+class PointerState(Struct, frozen=True):
     """The pointer as it was read; without one, `pointer` is None and `generation` 0."""
 
     pointer: Pointer | None
@@ -34,7 +34,7 @@ class Standing(Struct, frozen=True):
         return self.pointer.version if self.pointer else None
 
 
-class Cause(NamedTuple):
+class MoveCause(NamedTuple):
     """Why the pointer is moved, by whom, and when."""
 
     at: dt.datetime
@@ -50,17 +50,17 @@ class Swapped(NamedTuple):
     manifest: Manifest
 
 
-def standing(blobs: Blobs) -> Standing:
+def standing(blobs: Blobs) -> PointerState:
     """Return what the pointer says. Raises BundleRefused if it cannot be read as one, Unavailable."""
     blob = blobs.read(POINTER)
     if blob is None:
-        return Standing(None, 0)
+        return PointerState(None, 0)
     try:
         pointer = msgspec.json.decode(blob.data, type=Pointer)
         instant(pointer.swapped_at)
     except (msgspec.MsgspecError, ValueError) as error:
         raise BundleRefused(f"{POINTER} is not a pointer: repair or delete it ({error})") from error
-    return Standing(pointer, blob.generation)
+    return PointerState(pointer, blob.generation)
 
 
 def instant(text: str) -> dt.datetime:
@@ -79,7 +79,9 @@ def publish(blobs: Blobs, version: str, files: Mapping[str, bytes]) -> None:
         _write(blobs, path(version, name), files[name], if_generation=0)
 
 
-def swap(blobs: Blobs, read: Standing, version: str, cause: Cause, unrecorded: Sequence[Move] = ()) -> Swapped:
+def swap(
+    blobs: Blobs, read: PointerState, version: str, cause: MoveCause, unrecorded: Sequence[Move] = ()
+) -> Swapped:
     """Let `version` serve, if the pointer still says what was read; `unrecorded` are moves the ledger may lack.
 
     The bundle is read back and proved first. Raises PreconditionFailed if somebody else moved the pointer,
@@ -105,19 +107,19 @@ def swap(blobs: Blobs, read: Standing, version: str, cause: Cause, unrecorded: S
             return Swapped(pointer, manifest)
 
 
-def write_pointer(blobs: Blobs, pointer: Pointer, read: Standing) -> None:
+def write_pointer(blobs: Blobs, pointer: Pointer, read: PointerState) -> None:
     """Write the pointer if it still stands as it was read. Raises PreconditionFailed, Unavailable."""
     _write(blobs, POINTER, msgspec.json.encode(pointer), read.generation)
 
 
-def previous(read: Standing) -> str:
+def previous(read: PointerState) -> str:
     """Return the version that served before. Raises Misconfigured if there is none."""
     if read.pointer is None or read.pointer.previous is None:
         raise Misconfigured("the pointer names no previous version; use jobs.promote with a version")
     return read.pointer.previous
 
 
-def moves(read: Standing) -> list[Move]:
+def moves(read: PointerState) -> list[Move]:
     """Return the moves that the pointer tells of, the last one last."""
     if read.pointer is None:
         return []
@@ -125,7 +127,7 @@ def moves(read: Standing) -> list[Move]:
     return [*read.pointer.unrecorded, last]
 
 
-def _proved(blobs: Blobs, read: Standing, version: str) -> Manifest:
+def _proved(blobs: Blobs, read: PointerState, version: str) -> Manifest:
     if not re.fullmatch(VERSION, version):
         raise BundleRefused(f"{version!r} is not the name of a version")
     if read.pointer and version in read.pointer.retiring:
@@ -133,7 +135,7 @@ def _proved(blobs: Blobs, read: Standing, version: str) -> Manifest:
     return read_bundle(blobs, version).manifest
 
 
-def _untouched(blobs: Blobs, read: Standing, error: PreconditionFailed) -> Standing:
+def _untouched(blobs: Blobs, read: PointerState, error: PreconditionFailed) -> PointerState:
     """Return the pointer as it stands now, if only what it says of retirement has changed."""
     now = standing(blobs)
     if moves(now)[-1:] == moves(read)[-1:]:

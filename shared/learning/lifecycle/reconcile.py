@@ -17,7 +17,7 @@ import msgspec
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import Unavailable
-from shared.learning.lifecycle.pointer import Standing, instant, moves
+from shared.learning.lifecycle.pointer import PointerState, instant, moves
 from shared.learning.ports import Ledger, Registry, Runs
 from shared.ports import Blobs, Shelf
 from shared.scoring.bundle import MANIFEST, Manifest, Move, path
@@ -66,7 +66,7 @@ def with_training(row: LedgerRow, manifest: Manifest) -> LedgerRow:
     )
 
 
-def unrecorded(blobs: Blobs, ledger: Ledger, read: Standing) -> list[Move]:
+def unrecorded(blobs: Blobs, ledger: Ledger, read: PointerState) -> list[Move]:
     """Append the rows of those moves in the pointer that the ledger lacks, and return these moves.
 
     Raises Unavailable; then it is not known which the ledger lacks.
@@ -100,7 +100,7 @@ def unpublished(blobs: Blobs, shelf: Shelf, ledger: Ledger) -> list[str]:
 
 
 def reconcile(
-    blobs: Blobs, shelf: Shelf, ledger: Ledger, runs: Runs, registry: Registry, read: Standing, now: dt.datetime
+    blobs: Blobs, shelf: Shelf, ledger: Ledger, runs: Runs, registry: Registry, read: PointerState, now: dt.datetime
 ) -> None:
     """Make ledger, registry and runs agree with the bucket. Doing it again changes nothing. Raises Unavailable."""
     unrecorded(blobs, ledger, read)
@@ -125,7 +125,7 @@ def manifest_of(blobs: Blobs, version: str) -> Manifest | None:
     return manifest
 
 
-def carried(blobs: Blobs, ledger: Ledger, read: Standing) -> Sequence[Move]:
+def carried(blobs: Blobs, ledger: Ledger, read: PointerState) -> Sequence[Move]:
     """Record what the pointer tells of; return what the next pointer has to tell, as the ledger is away."""
     try:
         unrecorded(blobs, ledger, read)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.lifecycle.pointer import Cause, Standing, Swapped, publish, swap
+from shared.learning.lifecycle.pointer import MoveCause, PointerState, Swapped, publish, swap
 from shared.learning.lifecycle.reconcile import moved_row, published_row
 from shared.learning.ports import Ledger, Registry
 from shared.ports import Blobs
@@ -20,7 +20,7 @@ from shared.scoring.bundle import Manifest, Move, Pointer
 log = logging.getLogger(__name__)
 
 
-class Places(NamedTuple):
+class ReleasePorts(NamedTuple):
     """What a release touches; the registry is opened only once the pointer has moved."""
 
     blobs: Blobs
@@ -28,14 +28,14 @@ class Places(NamedTuple):
     registry: Callable[[], Registry]
 
 
-def release(places: Places, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+def release(places: ReleasePorts, manifest: Manifest, files: Mapping[str, bytes]) -> None:
     """Publish a bundle and write it down. Raises PreconditionFailed, Unavailable."""
     publish(places.blobs, manifest.version, files)
     places.ledger.append(published_row(manifest))
 
 
 def serve(
-    places: Places, read: Standing, version: str, cause: Cause, unrecorded: Sequence[Move] = ()
+    places: ReleasePorts, read: PointerState, version: str, cause: MoveCause, unrecorded: Sequence[Move] = ()
 ) -> tuple[Swapped, bool]:
     """Let `version` serve, write it down, and return whether that could be done: the next job else does it.
 

@@ -26,7 +26,7 @@ class Request(Struct, frozen=True):
     snapshot: str | None = None
 
 
-class Outcome(Struct, frozen=True):
+class RetrainingResult(Struct, frozen=True):
     """What came of it; `outcome` is PROMOTED, REFUSED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
 
     `trigger` is what made it train, None if nothing did. `champion` is what the challenger was compared with. Metrics

@@ -19,7 +19,7 @@ from msgspec import Struct
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
 from shared.errors import PreconditionFailed
-from shared.learning.lifecycle.pointer import Standing, standing, write_pointer
+from shared.learning.lifecycle.pointer import PointerState, standing, write_pointer
 from shared.learning.ports import Ledger
 from shared.ports import Blobs, Listed, Shelf
 from shared.scoring.bundle import MANIFEST, POINTER, Pointer, path
@@ -31,7 +31,7 @@ UNFINISHED_FOR = dt.timedelta(days=1)
 """A bundle without a manifest may still be on its way for so long."""
 
 
-class Limits(Struct, frozen=True):
+class Retention(Struct, frozen=True):
     """What is kept beside what serves: the last `keep` whole bundles, and what the ledger names since `days`."""
 
     keep: int
@@ -46,7 +46,7 @@ class Version(NamedTuple):
     updated_at: dt.datetime
 
 
-class Fate(NamedTuple):
+class Retirement(NamedTuple):
     """What becomes of a version, and why."""
 
     version: str
@@ -64,7 +64,7 @@ class Retiring(NamedTuple):
     actor: str
 
 
-def plan(retiring: Retiring, limits: Limits) -> tuple[Standing, list[Fate]]:
+def plan(retiring: Retiring, limits: Retention) -> tuple[PointerState, list[Retirement]]:
     """Return the pointer, and what is to become of each version. Raises Unavailable, BundleRefused."""
     read, now = standing(retiring.blobs), retiring.clock()
     found = versions(retiring.shelf.listed(FOLDER))
@@ -86,7 +86,9 @@ def versions(objects: Iterable[Listed]) -> list[Version]:
     return [found[name] for name in sorted(found)]
 
 
-def fates(found: list[Version], read: Standing, named: set[str], limits: Limits, now: dt.datetime) -> list[Fate]:
+def fates(
+    found: list[Version], read: PointerState, named: set[str], limits: Retention, now: dt.datetime
+) -> list[Retirement]:
     """Return what is to become of each version; without a pointer all are kept."""
     whole = sorted((version for version in found if version.whole), key=lambda version: version.updated_at)
     last = {version.name for version in whole[max(0, len(whole) - limits.keep) :]}
@@ -94,25 +96,25 @@ def fates(found: list[Version], read: Standing, named: set[str], limits: Limits,
 
 
 def _fate(
-    version: Version, read: Standing, last: set[str], named: set[str], limits: Limits, now: dt.datetime
-) -> Fate:
+    version: Version, read: PointerState, last: set[str], named: set[str], limits: Retention, now: dt.datetime
+) -> Retirement:
     if read.pointer is None:
-        return Fate(version.name, True, "no model serves yet")
+        return Retirement(version.name, True, "no model serves yet")
     if version.name in (read.pointer.version, read.pointer.previous):
-        return Fate(version.name, True, "the pointer names it")
+        return Retirement(version.name, True, "the pointer names it")
     if version.name in read.pointer.retiring:
-        return Fate(version.name, False, "its removal was cut off")
+        return Retirement(version.name, False, "its removal was cut off")
     if not version.whole:
         young = now - version.updated_at < UNFINISHED_FOR
-        return Fate(version.name, young, "it may still be on its way" if young else "it was never finished")
+        return Retirement(version.name, young, "it may still be on its way" if young else "it was never finished")
     if version.name in last:
-        return Fate(version.name, True, f"one of the last {limits.keep}")
+        return Retirement(version.name, True, f"one of the last {limits.keep}")
     if version.name in named:
-        return Fate(version.name, True, f"the ledger names it within {limits.days:g} days")
-    return Fate(version.name, False, f"nothing has named it for {limits.days:g} days")
+        return Retirement(version.name, True, f"the ledger names it within {limits.days:g} days")
+    return Retirement(version.name, False, f"nothing has named it for {limits.days:g} days")
 
 
-def retire(retiring: Retiring, read: Standing, found: list[Fate]) -> list[str]:
+def retire(retiring: Retiring, read: PointerState, found: list[Retirement]) -> list[str]:
     """Remove the versions that are not kept, and return them.
 
     Raises PreconditionFailed if somebody moved the pointer meanwhile: then nothing was removed. Raises Unavailable;
@@ -135,7 +137,7 @@ def retire(retiring: Retiring, read: Standing, found: list[Fate]) -> list[str]:
     return names
 
 
-def _announce(blobs: Blobs, read: Standing, leaving: list[str]) -> None:
+def _announce(blobs: Blobs, read: PointerState, leaving: list[str]) -> None:
     """Name versions in the pointer as retiring, if it still stands as it was read."""
     if read.pointer is None:
         raise AssertionError("without a pointer all is kept")
@@ -158,5 +160,5 @@ def _retiring(pointer: Pointer, names: set[str]) -> Pointer:
     return msgspec.structs.replace(pointer, retiring=sorted(names))
 
 
-def _row(retiring: Retiring, fate: Fate) -> LedgerRow:
+def _row(retiring: Retiring, fate: Retirement) -> LedgerRow:
     return LedgerRow(micros(retiring.clock()), "RETIRE", retiring.actor, fate.reason, to_version=fate.version)

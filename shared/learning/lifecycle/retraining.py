@@ -18,7 +18,7 @@ from shared.errors import BundleRefused, PixError, PreconditionFailed, Unavailab
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
 from shared.learning.data import dataset, snapshot
-from shared.learning.data.dataset import Dataset, Source
+from shared.learning.data.dataset import Dataset, TrainingSource
 from shared.learning.data.profile import read_profile
 from shared.learning.data.split import Split, require_both_classes, split_in_time
 from shared.learning.errors import NothingToDo
@@ -26,13 +26,13 @@ from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
 from shared.learning.lifecycle import trigger
-from shared.learning.lifecycle.pointer import Cause, Standing, standing
+from shared.learning.lifecycle.pointer import MoveCause, PointerState, standing
 from shared.learning.lifecycle.reconcile import reconcile, with_training
-from shared.learning.lifecycle.release import Places, release, serve
-from shared.learning.lifecycle.request import AUTO, Outcome, Request
+from shared.learning.lifecycle.release import ReleasePorts, release, serve
+from shared.learning.lifecycle.request import AUTO, Request, RetrainingResult
 from shared.learning.lifecycle.run_record import Judged, Run, parameters, report
-from shared.learning.lifecycle.trigger import Decision
-from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, Step
+from shared.learning.lifecycle.trigger import TriggerDecision
+from shared.learning.ports import Archive, Ledger, Registry, Runs, ShowStep, Snapshot
 from shared.learning.training.challenger import Challenger, train_challengers
 from shared.learning.training.incremental import read_champion_model
 from shared.learning.training.packing import SEEN_UNTIL, TRAINED_UNTIL, sealed, version_name
@@ -45,10 +45,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Services:
     """Everything outside that a retraining touches."""
 
-    source: Source
+    source: TrainingSource
     bucket: str
     blobs: Blobs
     shelf: Shelf
@@ -60,9 +60,9 @@ class World:
     clock: Callable[[], dt.datetime]
 
     @property
-    def places(self) -> Places:
+    def places(self) -> ReleasePorts:
         """What a release touches."""
-        return Places(self.blobs, self.ledger, lambda: self.registry)
+        return ReleasePorts(self.blobs, self.ledger, lambda: self.registry)
 
 
 class _Material(NamedTuple):
@@ -70,7 +70,7 @@ class _Material(NamedTuple):
     split: Split
 
 
-def retrain(world: World, config: Config, request: Request, step: Step) -> Outcome:
+def retrain(world: Services, config: Config, request: Request, step: ShowStep) -> RetrainingResult:
     """Run it all.
 
     Raises Unavailable, Misconfigured, BadDataset, ExportFailed, BundleRefused: then what served goes on serving.
@@ -83,7 +83,7 @@ def retrain(world: World, config: Config, request: Request, step: Step) -> Outco
         return _retrain(world, config, msgspec.structs.replace(request, trigger=cause.trigger), cause, read, step)
     except NothingToDo as reason:
         world.ledger.append(_row(world, request, "NOTHING_TO_DO", str(reason), read))
-        return Outcome("NOTHING_TO_DO", [str(reason)], champion=read.version)
+        return RetrainingResult("NOTHING_TO_DO", [str(reason)], champion=read.version)
     except Unavailable:
         raise  # it will do later, and the ledger may be what is away
     except PixError as error:
@@ -91,14 +91,16 @@ def retrain(world: World, config: Config, request: Request, step: Step) -> Outco
         raise
 
 
-def _cause(world: World, config: Config, request: Request) -> Decision:
+def _cause(world: Services, config: Config, request: Request) -> TriggerDecision:
     """Return what makes the run train. Raises NothingToDo."""
     if request.trigger != AUTO:
-        return Decision("manual", f"asked for by {request.actor}")
+        return TriggerDecision("manual", f"asked for by {request.actor}")
     return trigger.decide(trigger.look(world.ledger, world.source, request.as_of), config.trigger)
 
 
-def _retrain(world: World, config: Config, request: Request, cause: Decision, read: Standing, step: Step) -> Outcome:
+def _retrain(
+    world: Services, config: Config, request: Request, cause: TriggerDecision, read: PointerState, step: ShowStep
+) -> RetrainingResult:
     champion = _champion(world.blobs, read)
     data, split = _material(world, config, request, champion, step)
     if request.snapshot:
@@ -123,7 +125,7 @@ def _give_up(runs: Runs, run_id: str) -> None:
         runs.finish(run_id, None)
 
 
-def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
+def _champion(blobs: Blobs, read: PointerState) -> Bundle | None:
     """Return the bundle that serves, or None if there is none or it would be refused."""
     if read.version is None:
         return None
@@ -134,7 +136,9 @@ def _champion(blobs: Blobs, read: Standing) -> Bundle | None:
         return None
 
 
-def _material(world: World, config: Config, request: Request, champion: Bundle | None, step: Step) -> _Material:
+def _material(
+    world: Services, config: Config, request: Request, champion: Bundle | None, step: ShowStep
+) -> _Material:
     with step("read the training set"):
         if request.snapshot:
             data = snapshot.load(world.archive, request.snapshot, FEATURE_NAMES)
@@ -152,12 +156,12 @@ def _known_at(data: Dataset, maturity_days: float) -> dt.datetime:
     return EPOCH + dt.timedelta(microseconds=int(data.initiated_at[-1]), days=maturity_days)
 
 
-def _kept(world: World, data: Dataset) -> Snapshot:
+def _kept(world: Services, data: Dataset) -> Snapshot:
     name = snapshot.save(world.archive, data)
     return Snapshot(data.content_hash, f"gs://{world.bucket}/{name}", len(data), data.names)
 
 
-def _judged(world: World, run: Run, champion: Bundle | None, step: Step) -> Judged:
+def _judged(world: Services, run: Run, champion: Bundle | None, step: ShowStep) -> Judged:
     """Train challengers and compare them with what serves."""
     data, split, config = run.data, run.split, run.config
     served = read_champion_model(world.blobs, champion.version, data.names) if champion else None
@@ -176,7 +180,7 @@ def _judged(world: World, run: Run, champion: Bundle | None, step: Step) -> Judg
     return Judged(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
 
 
-def _manifest(world: World, run: Run, challenger: Challenger) -> Manifest:
+def _manifest(world: Services, run: Run, challenger: Challenger) -> Manifest:
     """Return the manifest of a challenger, without its figures."""
     data, split, now = run.data, run.split, world.clock()
     return Manifest(
@@ -195,7 +199,7 @@ def _manifest(world: World, run: Run, challenger: Challenger) -> Manifest:
     )
 
 
-def _settle(world: World, judged: Judged, read: Standing, step: Step) -> Outcome:
+def _settle(world: Services, judged: Judged, read: PointerState, step: ShowStep) -> RetrainingResult:
     """Publish the challenger, let it serve if it may, and write down what happened."""
     request, manifest = judged.run.request, judged.manifest
     with step("publish"):
@@ -214,20 +218,20 @@ def _settle(world: World, judged: Judged, read: Standing, step: Step) -> Outcome
     return _outcome(judged, outcome, reason)
 
 
-def _swap(world: World, request: Request, read: Standing, version: str, reason: str) -> tuple[str, str]:
+def _swap(world: Services, request: Request, read: PointerState, version: str, reason: str) -> tuple[str, str]:
     """Return the outcome of moving the pointer, and its reason."""
     if request.promote == "always":
         reason = f"decided by hand by {request.actor}; the gate said: {reason}"
     try:
-        serve(world.places, read, version, Cause(world.clock(), request.actor, reason))
+        serve(world.places, read, version, MoveCause(world.clock(), request.actor, reason))
     except PreconditionFailed as error:
         return "SWAP_LOST", str(error)
     return "PROMOTED", reason
 
 
-def _outcome(judged: Judged, outcome: str, reason: str) -> Outcome:
+def _outcome(judged: Judged, outcome: str, reason: str) -> RetrainingResult:
     run, manifest = judged.run, judged.manifest
-    return Outcome(
+    return RetrainingResult(
         outcome,
         [reason],
         manifest.trigger,
@@ -245,7 +249,7 @@ def _outcome(judged: Judged, outcome: str, reason: str) -> Outcome:
 
 
 def _row(
-    world: World, request: Request, action: str, reason: str, read: Standing, version: str | None = None
+    world: Services, request: Request, action: str, reason: str, read: PointerState, version: str | None = None
 ) -> LedgerRow:
     return LedgerRow(
         recorded_at=micros(world.clock()),

@@ -18,8 +18,8 @@ from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.review import Review, flat
 from shared.learning.lifecycle.pointer import instant
 from shared.learning.lifecycle.request import Request
-from shared.learning.lifecycle.trigger import Decision
-from shared.learning.ports import Report
+from shared.learning.lifecycle.trigger import TriggerDecision
+from shared.learning.ports import RunReport
 from shared.learning.training.challenger import Challenger, Trained
 from shared.scoring.bundle import Manifest
 
@@ -32,7 +32,7 @@ class Run:
 
     run_id: str
     request: Request
-    cause: Decision
+    cause: TriggerDecision
     data: Dataset
     split: Split
     config: Config
@@ -52,7 +52,9 @@ class Judged:
     images: dict[str, bytes]
 
 
-def parameters(request: Request, cause: Decision, data: Dataset, split: Split, config: Config) -> dict[str, str]:
+def parameters(
+    request: Request, cause: TriggerDecision, data: Dataset, split: Split, config: Config
+) -> dict[str, str]:
     """Return what makes a run what it is, by name."""
     return {
         "trigger": cause.trigger,
@@ -66,7 +68,7 @@ def parameters(request: Request, cause: Decision, data: Dataset, split: Split, c
     }
 
 
-def report(judged: Judged) -> Report:
+def report(judged: Judged) -> RunReport:
     """Return what the experiment tracker keeps of a run."""
     champion = {f"champion_{name}": value for name, value in flat(judged.review.incumbent).items()}
     documents = {
@@ -75,7 +77,7 @@ def report(judged: Judged) -> Report:
         "verdict.json": _json(dict(zip(_names(judged.trained), judged.review.verdicts, strict=True))),
         "quality.json": _json(judged.run.data.quality),
     }
-    return Report(
+    return RunReport(
         judged.manifest.version,
         champion | judged.manifest.metrics,
         _tags(judged),

@@ -9,11 +9,11 @@ from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
 from shared.contract.tables import query
 from shared.learning.config import TriggerSpec
-from shared.learning.data.dataset import Source
+from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Ledger
 
-Trigger = Literal["schedule", "labels", "drift", "manual"]
+TriggerName = Literal["schedule", "labels", "drift", "manual"]
 JUDGED = ("SWAP", "REFUSE")
 """A training counts once it was judged: of one that was cut off before, the work is not done."""
 _DAY = dt.timedelta(days=1)
@@ -31,14 +31,14 @@ class Since(NamedTuple):
     drift: str | None
 
 
-class Decision(NamedTuple):
+class TriggerDecision(NamedTuple):
     """What makes a run train, and why."""
 
-    trigger: Trigger
+    trigger: TriggerName
     reason: str
 
 
-def decide(since: Since, spec: TriggerSpec) -> Decision:
+def decide(since: Since, spec: TriggerSpec) -> TriggerDecision:
     """Return what makes a run train that decides by itself. Raises NothingToDo, with each number and its limit.
 
     >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, psi_max=0.25, drift_days_min=3)
@@ -48,22 +48,22 @@ def decide(since: Since, spec: TriggerSpec) -> Decision:
     'nothing was trained yet'
     """
     if since.days is None:
-        return Decision("schedule", "nothing was trained yet")
+        return TriggerDecision("schedule", "nothing was trained yet")
     labels = f"{since.labels:,} of {spec.labels_min:,} labels are new, {since.frauds:,} of {spec.frauds_min:,} frauds"
     age = f"{since.days:.1f} of {spec.days_max:g} days have passed"
     if since.drift is not None and since.days >= spec.drift_days_min:
-        return Decision("drift", since.drift)
+        return TriggerDecision("drift", since.drift)
     if since.labels >= spec.labels_min and since.frauds >= spec.frauds_min:
-        return Decision("labels", labels)
+        return TriggerDecision("labels", labels)
     if since.days >= spec.days_max:
-        return Decision("schedule", age)
+        return TriggerDecision("schedule", age)
     drift = "no drift was found"
     if since.drift is not None:
         drift = f"drift counts only from {spec.drift_days_min:g} days on ({since.drift})"
     raise NothingToDo(f"since the last training {age}, {labels}, and {drift}")
 
 
-def look(ledger: Ledger, source: Source, as_of: dt.datetime) -> Since:
+def look(ledger: Ledger, source: TrainingSource, as_of: dt.datetime) -> Since:
     """Return what has happened by `as_of` since the last training. Raises Unavailable."""
     rows = ledger.rows(EPOCH)
     trained = last_trained(rows)
@@ -80,7 +80,7 @@ def last_trained(rows: list[LedgerRow]) -> int | None:
     return max((row.as_of for row in rows if row.action in JUDGED and row.as_of is not None), default=None)
 
 
-def newly_known(source: Source, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
+def newly_known(source: TrainingSource, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
     """Return how many examples came into the training set after `since` and by `as_of`, and how many are frauds.
 
     They come into it once both hold: the verdict is known, and the Pix has matured. Raises Unavailable.

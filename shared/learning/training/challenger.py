@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import Config, Family, Mode
+from shared.learning.config import Config, Mode, ModelFamily
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
 from shared.learning.errors import CannotContinue, NothingToDo
-from shared.learning.ports import Step, Trial
+from shared.learning.ports import ShowStep, Trial
 from shared.learning.training import calibrate
 from shared.learning.training.costs import losses
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.incremental import ChampionModel, continued
-from shared.learning.training.packing import Parts, pack
+from shared.learning.training.packing import BundleParts, pack
 from shared.learning.training.search import search, thinned
 from shared.learning.training.thresholds import choose_thresholds, holds_max
 from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores
@@ -39,9 +39,9 @@ class Challenger(NamedTuple):
     """
 
     candidate: str
-    family: Family
+    family: ModelFamily
     mode: Mode
-    parts: Parts
+    parts: BundleParts
     files: dict[str, bytes]
     parity: float
     average_precision: float
@@ -57,7 +57,7 @@ class Trained(NamedTuple):
 
 class _Fitted(NamedTuple):
     candidate: str
-    family: Family
+    family: ModelFamily
     mode: Mode
     model: Any
     columns: NDArray[np.intp]
@@ -70,7 +70,7 @@ def train_challengers(
     rules: Rules,
     config: Config,
     champion: ChampionModel | None,
-    step: Step,
+    step: ShowStep,
     told: Callable[[Trial], None],
 ) -> Trained:
     """Return a challenger for each way to train that config.modes names and that is possible.
@@ -94,7 +94,7 @@ def train_challengers(
 
 
 def _full(
-    data: Dataset, split: Split, config: Config, step: Step, told: Callable[[Trial], None]
+    data: Dataset, split: Split, config: Config, step: ShowStep, told: Callable[[Trial], None]
 ) -> tuple[_Fitted, list[Trial]]:
     """Return the finalist that is best on the calibration period, which no trial has seen."""
     with step("search") as advance:
@@ -143,7 +143,9 @@ def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArra
     return float(average_precision_score(data.fraud[period], scores, sample_weight=data.weight[period]))
 
 
-def _finished(fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config: Config, step: Step) -> Challenger:
+def _finished(
+    fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config: Config, step: ShowStep
+) -> Challenger:
     """Return a model exported, calibrated, with thresholds, and its files."""
     names = [data.names[j] for j in fitted.columns]
     recent = np.ascontiguousarray(data.features[split.calibration.start :, fitted.columns])
@@ -156,9 +158,12 @@ def _finished(fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config
         parity = require_parity(fitted.model, recent, raw)
     with step(f"calibrate and set thresholds, {fitted.mode}"):
         later = split.calibration
-        calibration = calibrate.fit_calibration(raw[held], data.fraud[later], data.weight[later], config.calibrations)
+        fraud, weight = data.fraud[later], data.weight[later]
+        calibration = calibrate.fit_calibration(raw[held], fraud, weight, config.calibrations)
         scores = calibrate.apply(calibration, raw[held])
-        parts = Parts(fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config))
+        parts = BundleParts(
+            fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config)
+        )
     with step(f"assemble the bundle, {fitted.mode}"):
         files = pack(parts, recent, config.seed)
     facts = (fitted.candidate, fitted.family, fitted.mode)

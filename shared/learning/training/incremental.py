@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
 
-from shared.learning.config import PER_FRAUD, Config, Family
+from shared.learning.config import PER_FRAUD, Config, ModelFamily
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, NotFitted
 from shared.learning.training.families import FAMILIES, family_of
@@ -41,7 +41,7 @@ class ChampionModel(NamedTuple):
     version: str
     names: Sequence[str]
     model: Any
-    family: Family
+    family: ModelFamily
     trained_until: int
 
 
@@ -103,7 +103,7 @@ def _read(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel:
     return ChampionModel(version, names, model, family, round(manifest.metrics[TRAINED_UNTIL] * 1e6))
 
 
-def _unpickled(data: bytes) -> tuple[Any, Family]:
+def _unpickled(data: bytes) -> tuple[Any, ModelFamily]:
     """Return a model and its family; one of another scikit-learn is refused, as it is continued by its insides."""
     try:
         with warnings.catch_warnings():

@@ -22,7 +22,7 @@ GOLDEN_ROWS = 256
 GOLDEN_EMPTIED = 0.3  # share of the values in the second half of the golden vectors that are made missing
 
 
-class Parts(NamedTuple):
+class BundleParts(NamedTuple):
     """A model in every form: trained, exported, the names of its inputs, its calibration and its thresholds."""
 
     model: Any
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
     thresholds: Thresholds
 
 
-def pack(parts: Parts, reference: NDArray[np.float32], seed: int) -> dict[str, bytes]:
+def pack(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> dict[str, bytes]:
     """Return every file but the manifest; `reference` [n, F] holds recent vectors of the model's inputs."""
     scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, reference))
     return {
@@ -61,7 +61,7 @@ def version_name(now: dt.datetime, model: bytes) -> str:
     return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{digest(model)[:8]}"
 
 
-def _golden(parts: Parts, reference: NDArray[np.float32], seed: int) -> bytes:
+def _golden(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> bytes:
     """Return vectors spread over the reference and their scores; in half of them values are missing."""
     rows = np.linspace(0, len(reference) - 1, min(GOLDEN_ROWS, len(reference))).astype(np.intp)
     vectors = np.ascontiguousarray(reference[rows])

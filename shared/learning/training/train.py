@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from shared.errors import Misconfigured
-from shared.learning.config import PER_FRAUD, Family
+from shared.learning.config import PER_FRAUD, ModelFamily
 from shared.learning.data.split import DAY
 from shared.learning.errors import NotFitted
 from shared.learning.training.families import FAMILIES
@@ -65,7 +65,7 @@ def informative_columns(features: NDArray[np.float32], rows: NDArray[np.intp]) -
     return np.array(kept, dtype=np.intp)
 
 
-def build(family: Family, params: Mapping[str, Any], seed: int) -> Any:
+def build(family: ModelFamily, params: Mapping[str, Any], seed: int) -> Any:
     """Return an estimator that is not fitted yet. Raises Misconfigured for a parameter that it does not have."""
     known = {name: value for name, value in params.items() if name != PER_FRAUD}
     try:
@@ -74,7 +74,7 @@ def build(family: Family, params: Mapping[str, Any], seed: int) -> Any:
         raise Misconfigured(f"{family}: {error}") from error
 
 
-def fit(family: Family, params: Mapping[str, Any], train: Labelled, seed: int) -> Any:
+def fit(family: ModelFamily, params: Mapping[str, Any], train: Labelled, seed: int) -> Any:
     """Return a fitted classifier. Raises Misconfigured, NotFitted.
 
     `params` are scikit-learn's, and `legitimate_per_fraud`: of the legitimate rows at most so many for each fraud are

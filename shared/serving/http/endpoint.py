@@ -15,12 +15,13 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shared.serving.group_commit import Item
 from shared.serving.intake import Intake
 from shared.settings import Settings
 from shared.telemetry import logs
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 
 WARM, FAILED = 200, 500
 _YOUNG = 10_000  # objects between two collections
-
-Item = TypeVar("Item")
 
 
 class Endpoint(Generic[Item]):

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 from shared.features.catalogue import FEATURE_NAMES
@@ -18,7 +19,7 @@ from shared.features.columns import Columns
 from shared.features.history import MemoryHistory
 from shared.features.vector import feature_matrix
 from shared.learning.training.export import onnx_bytes
-from shared.learning.training.packing import Parts, pack, sealed
+from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
 from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, digest
 from tests.benchmarks.faults.stream import END, Message
@@ -56,7 +57,7 @@ def _bundle(
 ) -> Files:
     hold, reject = (top * np.quantile(raw_scores(model, inputs), (_HELD, _REJECTED))).tolist()
     calibration = Calibration([0.0, 1.0], [0.0, top])
-    parts = Parts(model, onnx_bytes(model, len(names)), names, calibration, Thresholds(hold, reject))
+    parts = BundleParts(model, onnx_bytes(model, len(names)), names, calibration, Thresholds(hold, reject))
     return sealed(pack(parts, inputs, seed=0), Manifest(version, END.isoformat(), {}))
 
 
@@ -65,7 +66,7 @@ def _vectors(messages: list[Message]) -> NDArray[np.float32]:
     for message in messages:
         if message.topic == TRANSACTIONS and len(events) < _ROWS:
             try:
-                events.append(pseudonymiser.event(decode_transaction(message.data).value))
+                events.append(event_of(decode_transaction(message.data).value, pseudonymiser))
             except Malformed:
                 continue
     columns = Columns.of(events)

@@ -21,7 +21,7 @@ import yaml
 from infra.local.cloud import ROOT, LocalCloud
 from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
-from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
 from shared.scoring.bundle import POINTER, Pointer
 from tests.benchmarks.faults.disk import Broken, full_disk
 from tests.benchmarks.faults.models import Files
@@ -29,7 +29,7 @@ from tests.benchmarks.faults.relay import Relay
 from tests.benchmarks.faults.stream import LABELLED
 
 PATIENCE = 120.0
-CAUSE = Cause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
+CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
 Tell = Callable[[str], None]
 
 

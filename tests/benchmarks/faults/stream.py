@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from infra.local.simulator import SimulationConfig, simulate
-from shared.contract.events_file import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.contract.transaction import EXAMPLE, decode_transaction
 from shared.errors import Malformed
 

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
 from shared.features.catalogue import FEATURE_NAMES
-from shared.features.columns import FORMS, PURPOSES, Columns, Floats
-from shared.features.facts import Report
+from shared.features.columns import FORMS, PURPOSES, Columns
+from shared.features.facts import VerdictCount
 from shared.features.keys import keys_of
 from shared.features.layout import DAY
 from shared.features.statistics import STATISTICS
@@ -82,7 +83,7 @@ def chunks(transactions: Transactions, size: int = _BATCH) -> Iterator[Chunk]:
         stop = min(start + size, len(transactions))
         low, high = np.searchsorted(before, [start, stop])
         reports = [
-            Report(customers[payer], terminals[payee], None, round(at * 1e6), fraud)
+            VerdictCount(customers[payer], terminals[payee], None, round(at * 1e6), fraud)
             for payer, payee, at, fraud in zip(
                 transactions.stream.customer[low:high].tolist(),
                 transactions.terminal[low:high].tolist(),

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from infra.local.pubsub.body import push_body
 from infra.local.simulator.config import SimulationConfig
 from infra.local.simulator.run import simulate
-from shared.contract.events_file import TRANSACTIONS
+from shared.contract.topics import TRANSACTIONS
 from tests.benchmarks.speed.load import Requests, http_request
 
 ACCOUNTS = 100_000

@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from shared.contract.event import Event, micros
-from shared.contract.events_file import TRANSACTIONS
 from shared.contract.feedback import Feedback, decode_feedback
 from shared.contract.fields import Verdict
+from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
-from shared.features.history import MemoryHistory, Report
+from shared.features.facts import VerdictCount
+from shared.features.history import MemoryHistory
 from shared.features.vector import feature_matrix
 from shared.learning import config
 from shared.learning.training.export import onnx_bytes
-from shared.learning.training.packing import Parts, pack, sealed
+from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
 from shared.scoring.bundle import Calibration, Manifest, Thresholds
 from shared.settings import LOCAL_HMAC_KEY
@@ -52,7 +54,9 @@ def train() -> Trained:
     model = HistGradientBoostingClassifier(**_shipped(), random_state=0).fit(features, fraud)
     hold, reject = np.quantile(raw_scores(model, features), (1 - _HELD, 1 - _REJECTED)).tolist()
     identity = Calibration([0.0, 1.0], [0.0, 1.0])
-    parts = Parts(model, onnx_bytes(model, len(FEATURE_NAMES)), FEATURE_NAMES, identity, Thresholds(hold, reject))
+    parts = BundleParts(
+        model, onnx_bytes(model, len(FEATURE_NAMES)), FEATURE_NAMES, identity, Thresholds(hold, reject)
+    )
     made = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).isoformat()
     return Trained(model, features, sealed(pack(parts, features[-5000:], seed=0), Manifest(VERSION, made, {})))
 
@@ -78,14 +82,14 @@ def _examples() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     return np.concatenate(vectors), np.array(list(fraud.values()))
 
 
-def _batches() -> Iterator[tuple[list[Event], list[tuple[str, Report]]]]:
+def _batches() -> Iterator[tuple[list[Event], list[tuple[str, VerdictCount]]]]:
     """Yield transactions in batches, and the verdicts that came in the meantime with their EndToEndIds."""
     pseudonymiser = Pseudonymiser(LOCAL_HMAC_KEY.encode())
     known: dict[str, Event] = {}
     events, reports = [], []
     for line in lines(_TRANSACTIONS, seed=8, days=_DAYS, customers=None):
         if line.topic == TRANSACTIONS:
-            event = pseudonymiser.event(decode_transaction(bytes(line.data)).value)
+            event = event_of(decode_transaction(bytes(line.data)).value, pseudonymiser)
             known[event.end_to_end_id] = event
             events.append(event)
         else:
@@ -98,6 +102,6 @@ def _batches() -> Iterator[tuple[list[Event], list[tuple[str, Report]]]]:
     yield events, reports
 
 
-def _report(event: Event, said: Feedback) -> Report:
+def _report(event: Event, said: Feedback) -> VerdictCount:
     fraud = said.verdict is Verdict.FRAUD
-    return Report(event.payer_id, event.payee_id, event.device_id, micros(said.reported_at), fraud)
+    return VerdictCount(event.payer_id, event.payee_id, event.device_id, micros(said.reported_at), fraud)

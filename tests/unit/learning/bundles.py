@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.training.packing import Parts, pack, sealed
+from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.scoring.bundle import Calibration, Manifest, Thresholds
 
 MADE_AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -20,7 +20,7 @@ def small_bundle(version: str, slope: float = 1.0, **facts: Any) -> dict[str, by
     """Return the files of a bundle whose score is the logistic function of the sum of a few inputs times `slope`."""
     reference = np.random.default_rng(0).normal(size=(64, len(NAMES))).astype(np.float32)
     calibration = Calibration([0.0, 1.0], [0.0, 1.0])
-    parts = Parts(slope, _logistic(slope), NAMES, calibration, Thresholds(0.5, 0.9))
+    parts = BundleParts(slope, _logistic(slope), NAMES, calibration, Thresholds(0.5, 0.9))
     facts = {"created_at": MADE_AT.isoformat(), **facts}
     return sealed(pack(parts, reference, seed=0), Manifest(version=version, files={}, **facts))
 

@@ -16,12 +16,12 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
-from shared.learning.data.dataset import Categories, Source
+from shared.learning.data.dataset import Categories, TrainingSource
 from shared.learning.data.quality import RANGES, Quality
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
 from shared.learning.lifecycle.request import Request
-from shared.learning.lifecycle.retraining import World
+from shared.learning.lifecycle.retraining import Services
 from shared.scoring.rules import Rules
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -92,9 +92,9 @@ class Bench:
         self.rows: list[LedgerRow] = self.ledger.stored
         self._seconds = 0
 
-    def world(self) -> World:
-        source = Source(self.exports, MemoryQueries(self.counted), "p", "pix", maturity_days=0)
-        return World(
+    def world(self) -> Services:
+        source = TrainingSource(self.exports, MemoryQueries(self.counted), "p", "pix", maturity_days=0)
+        return Services(
             source=source,
             bucket="models",
             blobs=self.blobs,

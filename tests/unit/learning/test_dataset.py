@@ -14,7 +14,7 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.data import dataset
-from shared.learning.data.dataset import Dataset, Source, read_parquet
+from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
 from shared.learning.data.profile import Described, Profile
 from shared.learning.data.training_query import FACTS, Examples
 from shared.learning.errors import BadDataset
@@ -122,7 +122,7 @@ class Asked:
         self.folder = folder
 
     def read(self, maturity_days: float = 0) -> Dataset:
-        source = Source(self, MemoryQueries(lambda *_: [self.counted]), "p", "pix", maturity_days)
+        source = TrainingSource(self, MemoryQueries(lambda *_: [self.counted]), "p", "pix", maturity_days)
         return dataset.read(source, AS_OF, FEATURE_NAMES, SPEC, None)
 
     def export(self, sql: str, folder: Path) -> list[Path]:

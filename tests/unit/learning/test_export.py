@@ -8,14 +8,14 @@ import pytest
 
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import Family
+from shared.learning.config import ModelFamily
 from shared.learning.data.split import DAY
 from shared.learning.errors import ExportFailed
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.families import FAMILIES
 from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores, recent_rows
 
-SMALL: dict[Family, dict[str, Any]] = {
+SMALL: dict[ModelFamily, dict[str, Any]] = {
     "logistic_regression": {},
     "decision_tree": {"max_depth": 10},
     "random_forest": {"n_estimators": 20, "max_depth": 12},

@@ -15,7 +15,7 @@ from shared.learning.judging import comparison
 from shared.learning.judging.bootstrap import Resampling
 from shared.learning.judging.comparison import Contender
 from shared.learning.judging.evaluate import Truth
-from shared.learning.judging.gate import Verdict, best, judge, judge_all
+from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
 from shared.learning.judging.segments import Dimension
 from shared.learning.training.costs import losses
 from shared.learning.training.thresholds import decisions
@@ -71,7 +71,7 @@ def model(name: str, values: np.ndarray, at: comparison.TestPeriod = PERIOD, **f
 GOOD, POOR = model("good", scores(0.6)), model("poor", scores(1.0))
 
 
-def failed(verdict: Verdict) -> set[str]:
+def failed(verdict: GateVerdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 

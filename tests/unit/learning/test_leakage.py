@@ -8,7 +8,7 @@ import pyarrow as pa
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.lifecycle.pointer import standing
-from shared.learning.lifecycle.retraining import Outcome, retrain
+from shared.learning.lifecycle.retraining import RetrainingResult, retrain
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
 
 LEAKY = FEATURE_NAMES[20]
@@ -23,7 +23,7 @@ def leaked(share: float) -> pa.Table:
     return table.set_column(place, FEATURE_PREFIX + LEAKY, pa.array(told))
 
 
-def outcome_of(table: pa.Table) -> tuple[Outcome, Bench]:
+def outcome_of(table: pa.Table) -> tuple[RetrainingResult, Bench]:
     bench = Bench(table)
     return retrain(bench.world(), QUICK, request(), silent), bench
 

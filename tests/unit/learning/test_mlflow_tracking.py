@@ -27,7 +27,7 @@ from jobs.cli import wiring
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.lifecycle.retraining import retrain
-from shared.learning.ports import Report, Snapshot, Trial
+from shared.learning.ports import RunReport, Snapshot, Trial
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import NAMES, small_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
@@ -122,7 +122,7 @@ def told(runs: MlflowRuns) -> str:
         runs.trial(run_id, trial)
     documents = {"card.html": b"<p>fine</p>", "leaderboard.json": b"[]", "verdict.json": b"{}"}
     bundle = small_bundle("v1")
-    runs.finish(run_id, Report("v1", {"auc": 0.9}, {"family": "f"}, bundle, {"roc.png": b"png"}, NAMES, documents))
+    runs.finish(run_id, RunReport("v1", {"auc": 0.9}, {"family": "f"}, bundle, {"roc.png": b"png"}, NAMES, documents))
     return run_id
 
 
@@ -212,7 +212,7 @@ def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_reg
     registry.appoint("v0", None)
     for version in ("v1", "v2"):
         run_id = runs.start({"trigger": "manual", "as_of": "now"})
-        runs.finish(run_id, Report(version, {}, {}, small_bundle(version), {}, NAMES))
+        runs.finish(run_id, RunReport(version, {}, {}, small_bundle(version), {}, NAMES))
 
     def aliases() -> dict[str, str]:
         held = client.get_registered_model(MODEL).aliases
@@ -269,7 +269,7 @@ def test_a_bucket_of_artifacts_that_refuses_is_unavailable(store, tmp_path, monk
     run_id = runs.start({"trigger": "manual", "as_of": "2026-11-20"})
     monkeypatch.setattr(LocalArtifactRepository, "log_artifacts", refuses)
     with pytest.raises(Unavailable, match=type(failure).__name__):
-        runs.finish(run_id, Report("v1", {}, {}, {}, {"roc.png": b"png"}, NAMES))
+        runs.finish(run_id, RunReport("v1", {}, {}, {}, {"roc.png": b"png"}, NAMES))
 
 
 def test_a_place_where_no_file_can_be_is_a_wrong_setting_and_not_tried_for_minutes(tmp_path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.lifecycle.pointer import Cause, previous, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, previous, publish, standing, swap
 from shared.learning.lifecycle.retraining import retrain
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, path
@@ -17,7 +17,7 @@ from shared.scoring.champion import read_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-CAUSE = Cause(NOW, "tests", "to see")
+CAUSE = MoveCause(NOW, "tests", "to see")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from shared.adapters.memory.learning import MemoryLedger, MemoryRuns
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import PreconditionFailed, Unavailable
 from shared.learning.lifecycle.mover import Mover
-from shared.learning.lifecycle.pointer import Cause, publish, standing, swap, write_pointer
+from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap, write_pointer
 from shared.learning.lifecycle.reconcile import STALE_AFTER, reconcile
 from shared.scoring.bundle import POINTER, Pointer, path
 from tests.unit.learning.bundles import small_bundle
@@ -44,7 +44,7 @@ class Shop:
 
     def cut_off(self, version: str, action: str = "SWAP") -> None:
         """Move the pointer as a job that is killed right after."""
-        swap(self.blobs, standing(self.blobs), version, Cause(self.tick(), "killed", "why", action))
+        swap(self.blobs, standing(self.blobs), version, MoveCause(self.tick(), "killed", "why", action))
 
     def moved(self) -> list[tuple[str, str, str | None, str | None]]:
         rows = [row for row in self.ledger.rows(START) if row.action in ("SWAP", "ROLLBACK")]
@@ -149,7 +149,7 @@ def test_a_pointer_that_was_made_by_hand_is_written_down_too(shop: Shop) -> None
 def test_a_pointer_that_only_says_what_is_leaving_does_not_stop_a_swap(shop: Shop) -> None:
     read = standing(shop.blobs)
     write_pointer(shop.blobs, msgspec.structs.replace(read.pointer, retiring=["v2"]), read)
-    swapped = swap(shop.blobs, read, "v3", Cause(shop.tick(), "me", "trained meanwhile"))
+    swapped = swap(shop.blobs, read, "v3", MoveCause(shop.tick(), "me", "trained meanwhile"))
     assert swapped.pointer.retiring == ["v2"]
     assert standing(shop.blobs).version == "v3"
 
@@ -163,6 +163,6 @@ def test_a_bucket_that_is_away_leaves_all_as_it_was(shop: Shop) -> None:
     stale = standing(shop.blobs)
     shop.mover.promote("v2", "x")
     with pytest.raises(PreconditionFailed):
-        swap(shop.blobs, stale, "v3", Cause(shop.tick(), "me", ""))
+        swap(shop.blobs, stale, "v3", MoveCause(shop.tick(), "me", ""))
     assert before.generation != shop.blobs.objects[POINTER].generation
     assert len(shop.ledger.stored) == len(rows) + 1

@@ -9,13 +9,13 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed, Unavailable
-from shared.learning.lifecycle.pointer import Cause, publish, standing, swap
-from shared.learning.lifecycle.retire import Fate, Limits, Retiring, plan, retire
+from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
+from shared.learning.lifecycle.retire import Retention, Retirement, Retiring, plan, retire
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import small_bundle
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-NONE = Limits(keep=0, days=0)
+NONE = Retention(keep=0, days=0)
 
 
 class Shop:
@@ -34,9 +34,9 @@ class Shop:
             self.now += dt.timedelta(days=1)
 
     def swap(self, version: str) -> None:
-        swap(self.blobs, standing(self.blobs), version, Cause(self.now, "tests", ""))
+        swap(self.blobs, standing(self.blobs), version, MoveCause(self.now, "tests", ""))
 
-    def retire(self, limits: Limits = NONE) -> list[str]:
+    def retire(self, limits: Retention = NONE) -> list[str]:
         return retire(self.retiring, *plan(self.retiring, limits))
 
     def left(self) -> set[str]:
@@ -64,14 +64,14 @@ def test_the_last_ones_and_what_the_ledger_named_lately_stay(shop: Shop) -> None
         at = micros(shop.now - dt.timedelta(days=days))
         shop.ledger.append(LedgerRow(at, action, "me", "", from_version=version))
     shop.now += dt.timedelta(days=1)
-    assert shop.retire(Limits(keep=1, days=10)) == ["v1", "v2"]
+    assert shop.retire(Retention(keep=1, days=10)) == ["v1", "v2"]
     assert shop.left() == {"v0", "v3", "v4", "v5"}
 
 
 def test_a_bundle_without_a_manifest_stays_for_a_day(shop: Shop) -> None:
     shop.blobs.write("models/half/model.onnx", b"", 0)
     shop.now += dt.timedelta(hours=23)
-    keep_all = Limits(keep=9, days=9)
+    keep_all = Retention(keep=9, days=9)
     assert shop.retire(keep_all) == []
     shop.now += dt.timedelta(hours=2)
     assert shop.retire(keep_all) == ["half"]
@@ -102,8 +102,8 @@ def test_a_promotion_that_read_the_pointer_before_is_refused_what_is_leaving(sho
             if row.to_version == "v5":
                 assert read_bundle(shop.blobs, "v5")
                 with pytest.raises(BundleRefused, match="retired"):
-                    swap(shop.blobs, read, "v5", Cause(shop.now, "me", ""))
-                swap(shop.blobs, read, "v3", Cause(shop.now, "me", ""))
+                    swap(shop.blobs, read, "v5", MoveCause(shop.now, "me", ""))
+                swap(shop.blobs, read, "v3", MoveCause(shop.now, "me", ""))
             super().append(row)
 
     shop.retiring = shop.retiring._replace(ledger=Racing())
@@ -137,14 +137,14 @@ def test_a_retirement_cut_off_anywhere_leaves_no_half_bundle_for_whole_and_is_fi
         with pytest.raises(BundleRefused):
             shop.swap(version)
     blobs.left = 10_000
-    shop.retire(Limits(keep=9, days=9))
+    shop.retire(Retention(keep=9, days=9))
     assert shop.left() == {"v3", "v4"}
     assert sorted(row.to_version for row in shop.ledger.stored) == ["v0", "v1", "v2", "v5"]
     assert standing(shop.blobs).pointer.retiring == []
 
 
 def test_a_plan_says_why(shop: Shop) -> None:
-    _, found = plan(shop.retiring, Limits(keep=1, days=30))
-    assert Fate("v5", True, "one of the last 1") in found
-    assert Fate("v3", True, "the pointer names it") in found
-    assert Fate("v0", False, "nothing has named it for 30 days") in found
+    _, found = plan(shop.retiring, Retention(keep=1, days=30))
+    assert Retirement("v5", True, "one of the last 1") in found
+    assert Retirement("v3", True, "the pointer names it") in found
+    assert Retirement("v0", False, "nothing has named it for 30 days") in found

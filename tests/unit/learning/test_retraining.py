@@ -10,7 +10,7 @@ import pytest
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.errors import BadDataset, ExportFailed
 from shared.learning.lifecycle.mover import Mover
-from shared.learning.lifecycle.pointer import Cause, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, standing, swap
 from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry
@@ -102,7 +102,7 @@ def test_whoever_swaps_meanwhile_wins(monkeypatch) -> None:
     def meddle(row) -> None:
         publish_row(row)
         if row.action == "PUBLISH":
-            swap(bench.blobs, standing(bench.blobs), first, Cause(bench.now(), "somebody", "meanwhile"))
+            swap(bench.blobs, standing(bench.blobs), first, MoveCause(bench.now(), "somebody", "meanwhile"))
 
     monkeypatch.setattr(bench.ledger, "append", meddle)
     outcome = retrain(world, QUICK, request("always"), silent)

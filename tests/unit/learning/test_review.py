@@ -58,7 +58,7 @@ def bundle(version: str, columns: np.ndarray = COLUMNS, seen: int | None = 1_199
     model = fit("logistic_regression", {"C": 1.0}, Labelled(DATA.take(early, columns), DATA.fraud[early]), 0)
     names = [FEATURE_NAMES[j] for j in columns]
     onnx = onnx_bytes(model, len(columns))
-    parts = packing.Parts(model, onnx, names, Calibration([0.0, 1.0], [0.0, 1.0]), Thresholds(0.05, 0.3))
+    parts = packing.BundleParts(model, onnx, names, Calibration([0.0, 1.0], [0.0, 1.0]), Thresholds(0.05, 0.3))
     vectors = np.ascontiguousarray(DATA.features[:1_200, columns])
     assert np.all(np.isfinite(onnx_scores(onnx, vectors)))
     metrics = {} if seen is None else {SEEN_UNTIL: float(DATA.initiated_at[seen] / 1e6)}

@@ -11,7 +11,7 @@ from shared.adapters.memory.learning import MemoryExports, MemoryLedger, MemoryQ
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.learning.config import TriggerSpec
-from shared.learning.data.dataset import Source
+from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.trigger import Since, decide, look
 
@@ -32,8 +32,8 @@ def seen(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> Since:
     return look(ledger, source(queries), NOW)
 
 
-def source(queries: MemoryQueries) -> Source:
-    return Source(MemoryExports(pa.table({})), queries, "p", "pix", 87)
+def source(queries: MemoryQueries) -> TrainingSource:
+    return TrainingSource(MemoryExports(pa.table({})), queries, "p", "pix", 87)
 
 
 def test_what_was_never_trained_is_due() -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import Family
+from shared.learning.config import ModelFamily
 from shared.learning.training.families import boosting, linear, network, trees
 
 Features = NDArray[np.float32]
@@ -32,7 +32,7 @@ class Maker(NamedTuple):
     size_max: int = 0
 
 
-FAMILIES: dict[Family, Maker] = {
+FAMILIES: dict[ModelFamily, Maker] = {
     "logistic_regression": Maker(linear.build, linear.continued),
     "decision_tree": Maker(trees.build_tree),
     "random_forest": Maker(trees.build_forest, trees.continued_forest, trees.size, size_max=300),
@@ -41,13 +41,13 @@ FAMILIES: dict[Family, Maker] = {
 }
 
 
-def family_of(model: Any) -> Family:
+def family_of(model: Any) -> ModelFamily:
     """Return the family of a fitted model. Raises KeyError for one that none of them builds.
 
     >>> family_of(FAMILIES["random_forest"].build({}, 0))
     'random_forest'
     """
-    names: dict[str, Family] = {_kind(maker.build({}, 0)): name for name, maker in FAMILIES.items()}
+    names: dict[str, ModelFamily] = {_kind(maker.build({}, 0)): name for name, maker in FAMILIES.items()}
     return names[_kind(model)]
 
 

@@ -1,0 +1,4 @@
+"""Names of the Pub/Sub topics."""
+
+TRANSACTIONS = "pix-transactions"
+FEEDBACK = "pix-feedback"
