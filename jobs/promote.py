@@ -1,6 +1,6 @@
-"""Let a published version serve, by hand. The bundle is checked first, and the ledger says who did it and why.
+"""Promote a published version by hand. The bundle is checked first; the ledger records actor and reason.
 
-Exit codes: 0 done, 1 refused or failed, 3 somebody else swapped first; only 0 changes anything.
+Exit codes: 0 done, 1 refused or failed, 3 another swap came first; only 0 changes anything.
 """
 
 from __future__ import annotations

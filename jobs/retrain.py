@@ -1,8 +1,8 @@
-"""Train a challenger on what was served, compare it with the champion, publish it, and swap it in if the gate agrees.
+"""Train a challenger on served features, judge it against the champion, publish it, and swap it in if it passes.
 
-Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 somebody else swapped first.
-Whatever it comes to is a row of pix.model_ledger, and so is a training set that is not fit to learn from; other
-failures are in the log, and in MLflow once the run is open.
+Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first.
+Every result is a row of pix.model_ledger, a training set unfit to learn from included; other failures are in the
+log, and in MLflow once the run is open.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.snapshot and options.as_of:
-        parser.error("--snapshot says what is trained on, so there is no --as-of beside it")
+        parser.error("--snapshot fixes the training set: leave --as-of out")
     wiring.prepare(os.environ)
     return console.run(lambda: _retrain(options))
 
@@ -54,8 +54,8 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = arguments.parser("retrain", __doc__)
-    _add_when(parser.add_argument_group("whether to train, and what becomes of it").add_argument)
-    _add_what(parser.add_argument_group("what to train on").add_argument)
+    _add_when(parser.add_argument_group("when to train, and whether to promote").add_argument)
+    _add_training_set(parser.add_argument_group("training set").add_argument)
     _add_how(parser.add_argument_group("how").add_argument)
     return parser
 
@@ -65,29 +65,29 @@ def _add_when(add: Callable[..., object]) -> None:
         "--trigger",
         choices=["auto", "manual"],
         default="manual",
-        help="train in any case, or only if drift, new labels or the schedule say so; what it was is recorded "
+        help="train in any case, or only if drift, new labels or the schedule ask for it; the ledger records which "
         "(default: %(default)s)",
     )
     add(
         "--promote",
         choices=["gate", "never", "always"],
         default="gate",
-        help="who decides about the swap: the gate, nobody, or you (recorded as a decision by hand; "
+        help="who decides about the swap: the gate, nobody, or you (recorded as a manual decision; "
         "default: %(default)s)",
     )
 
 
-def _add_what(add: Callable[..., object]) -> None:
+def _add_training_set(add: Callable[..., object]) -> None:
     add(
         "--as-of",
         type=arguments.moment,
         metavar="TIME",
-        help="what was known then (RFC 3339, or `now`; default: now)",
+        help="labels known at that time (RFC 3339, or `now`; default: now)",
     )
     add(
         "--snapshot",
         metavar="HASH",
-        help="exactly the training set of an earlier run; a full training then gives the same model",
+        help="the training set of an earlier run; a full training gives the same model",
     )
 
 
@@ -99,17 +99,17 @@ def _add_how(add: Callable[..., object]) -> None:
         metavar="FILE",
         help="candidates, split, costs and gate (default: jobs/config.yaml)",
     )
-    add("--mode", choices=["full", "incremental"], help="train only in this way (default: as configured)")
+    add("--mode", choices=["full", "incremental"], help="train only in this mode (default: as configured)")
     add(
         "--trials",
         type=arguments.positive,
         metavar="N",
-        help="of the search, instead of the number in the configuration",
+        help="trials of the search (default: as configured)",
     )
 
 
 def _changed(settings: Config, options: argparse.Namespace) -> Config:
-    """Return the configuration with what the command line says instead."""
+    """Return the configuration, overridden by the command line."""
     import msgspec
 
     if options.mode:

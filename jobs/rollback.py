@@ -1,6 +1,6 @@
-"""Let the version before serve again, at once and without a deploy. A second rollback undoes the first.
+"""Serve the previous version again, at once and without a deploy. A second rollback undoes the first.
 
-Exit codes: 0 done, 1 refused or failed, 3 somebody else swapped first; only 0 changes anything.
+Exit codes: 0 done, 1 refused or failed, 3 another swap came first; only 0 changes anything.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Check that the features that were served are those that a replay of the same transactions computes.
+"""Check that the served features equal those that a replay of the same transactions computes.
 
-Replays pix.score_events and pix.feedback in the order in which history saw them (history_sequence), from the first
-transaction or from a given state, and compares each feature of each row of the period with what was logged. A value
-may differ by the rounding of float32: by one unit in the last place, and where a feature is a difference or a ratio
-of what history reads, by as much as one unit in these reads makes of it; below 1e-9 a difference is none. Rows that
-were scored without history are left out and counted. Also reports gaps (a transaction that history counted and whose
-row is missing) and rows of a redelivery that are not identical. What the store dropped because nothing had touched it
-for PIX_STATE_RECORD_DAYS is still known to a replay, so it shows as a difference.
+Replays pix.score_events and pix.feedback in the order of history (history_sequence), from the first transaction or
+from a given state, and compares each feature of each row of the period with the logged one. Values may differ by the
+rounding of float32: by one unit in the last place, or, for a difference or ratio of reads, by the effect of one unit
+in these reads; differences below 1e-9 are ignored. Rows scored without history are left out and counted. Gaps (a
+counted transaction without a row) and redelivered rows that are not identical are reported too. Records that the
+store dropped after PIX_STATE_RECORD_DAYS without use are still known to a replay, so they show as differences.
 
 Exit codes: 0 equal, 1 a feature or a redelivered row differs or a Pix counted twice, 2 could not be checked.
 """
@@ -24,7 +23,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 from jobs.cli import arguments, console, wiring
-from jobs.replay import bar
 from shared.settings import Settings
 
 COULD_NOT = 2
@@ -45,8 +43,8 @@ def _skew(options: argparse.Namespace) -> tuple[int, object]:
     settings = Settings.from_env(os.environ)
     period = None if options.all else Period(options.since, options.until or wiring.now())
     start = State.load(options.state) if options.state else State.empty()
-    with bar(screen) as progress:
-        result = audit(wiring.dataset(settings, os.environ), period, start, _advancing(progress))
+    with console.bar(screen) as progress:
+        result = audit(wiring.stored_tables(settings, os.environ), period, start, _advancing(progress))
     if result["features"]:
         screen.print(_table(result["features"]))
     return (console.OK if result["outcome"] == "EQUAL" else console.FAILED), result
@@ -74,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="since",
         type=arguments.instant,
         metavar="TIME",
-        help="compare what was scored from then on (RFC 3339)",
+        help="compare rows scored from then on (RFC 3339)",
     )
     parser.add_argument(
         "--to", dest="until", type=arguments.instant, metavar="TIME", help="... and before then (default: now)"
@@ -83,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         "--state",
         type=Path,
         metavar="FILE",
-        help="state of history to start from, as jobs.replay --state-out writes it (default: the first transaction). "
-        "It has to be older than the period; reports that were counted after its last transaction are not in it",
+        help="state of history to start from, written by jobs.replay --state-out (default: the first transaction); it "
+        "must be older than the period, and lacks reports counted after its last transaction",
     )
     return parser
 

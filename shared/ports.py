@@ -1,20 +1,23 @@
-"""What the core asks of the outside, in Protocols of one or two methods.
+"""Ports: everything that the core asks of the outside, as small Protocols.
 
-Each has an in-memory twin in `shared.adapters.memory.serving` and one adapter per vendor beside it.
+Each has an in-memory twin in `shared.adapters.memory` and an adapter in the folder of its vendor.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.contract.rows import Record
-from shared.features.verdicts import ReportedVerdict
+from shared.features.keys import Keys
+from shared.features.state import State
+from shared.features.verdicts import AppliedVerdict, ReportedVerdict
 from shared.telemetry.metrics import Series
 
 
@@ -156,4 +159,104 @@ class MetricsExporter(Protocol):
 
     def export(self, series: Sequence[Series]) -> None:
         """Send what has come together since the start. Blocks. Raises Unavailable."""
+        ...
+
+
+Parameter = str | int | float | dt.datetime
+"""A value of a query parameter."""
+
+
+class Queries(Protocol):
+    """Queries that return a few rows."""
+
+    def rows(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+        """Return the rows of a query whose parameters are named `@name`. Raises Unavailable, Misconfigured."""
+        ...
+
+
+class RowExports(Protocol):
+    """Queries whose results are too large to page through."""
+
+    def export(self, sql: str, folder: Path) -> list[Path]:
+        """Run a query and write its rows to `folder` as Parquet files. Raises Unavailable, Misconfigured."""
+        ...
+
+
+class StagedExports(RowExports, Protocol):
+    """Query results that stay in the bucket under a name, to be read once or again."""
+
+    def stage(self, sql: str, name: str) -> None:
+        """Write the rows of a query under `name`, in the query's order. Raises Unavailable, Misconfigured."""
+        ...
+
+    def staged(self, name: str, folder: Path) -> Iterator[Path]:
+        """Yield the Parquet files under `name` one after the other; each is deleted before the next one.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+    def clear(self, name: str) -> None:
+        """Delete everything under `name`."""
+        ...
+
+
+class HistoryStore(Protocol):
+    """The shared store of history as a whole: filled, opened and erased from in bulk."""
+
+    def require_empty(self) -> None:
+        """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
+        ...
+
+    def load(
+        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
+    ) -> None:
+        """Fill an empty store; `advance` receives the number of records of each part that is stored.
+
+        An interrupted load can be repeated. Raises Misconfigured, Unavailable.
+        """
+        ...
+
+    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
+        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
+        ...
+
+    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+        """Erase records by kind, and the verdict logs of some Pix; return the number erased. Raises Unavailable."""
+        ...
+
+
+REDRIVEN = "redriven"
+"""The message attribute that counts redrives."""
+
+
+class DeadLetter(NamedTuple):
+    """A message among the dead letters, leased under `ack_id`."""
+
+    message_id: str
+    data: bytes
+    attributes: Mapping[str, str]
+    died_at: dt.datetime
+    ack_id: str
+
+    @property
+    def redriven(self) -> int:
+        """The number of earlier redrives."""
+        text = self.attributes.get(REDRIVEN, "")
+        return int(text) if text.isdecimal() else 0
+
+
+class DeadLetters(Protocol):
+    """The dead letters of one topic."""
+
+    def pull(self, limit: int, seconds: float) -> list[DeadLetter]:
+        """Lease up to `limit` letters; return none if none arrives in time. Raises Unavailable, Misconfigured."""
+        ...
+
+    def redrive(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Publish letters to their topic and remove the published ones; return the others. Raises Unavailable."""
+        ...
+
+    def release(self, letters: Sequence[DeadLetter]) -> None:
+        """End the leases of letters, so that they can be pulled again at once. Raises Unavailable."""
         ...

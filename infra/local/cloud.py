@@ -23,7 +23,7 @@ from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.pubsub.launch import Kind, pubsub_server
 from infra.local.valkey_server import valkey_server
-from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.settings import LOCAL_HMAC_KEY, Settings
@@ -190,7 +190,7 @@ class LocalCloud:
         views = tables.views(settings.project, settings.dataset, settings.maturity_days)
         make(self.bigquery(), settings.dataset, tables.tables(), views)
         self._create_buckets()
-        with closing(ValkeyLoad.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
+        with closing(ValkeyStore.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
             store.open()
         publisher = PublisherClient()
         for topic in (TRANSACTIONS, FEEDBACK):

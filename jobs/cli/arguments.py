@@ -1,4 +1,4 @@
-"""What jobs read from their command lines."""
+"""Command-line arguments that jobs share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import math
 HOURS_MAX = 10 * 366 * 24
 
 
-def parser(job: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the command line of a job, described by its module."""
+def parser(job: str, description: str | None, epilog: str = "") -> argparse.ArgumentParser:
+    """Return the command-line parser of a job, described by its module's docstring."""
     return argparse.ArgumentParser(
         prog=f"python -m jobs.{job}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="The project, bucket and dataset come from the environment; see shared/settings.py.\n"
+        epilog=epilog + "\nThe project, bucket and dataset come from the environment; see shared/settings.py.\n"
         "The last line of standard output is the result as JSON.",
     )
 
@@ -34,26 +34,26 @@ def instant(text: str) -> dt.datetime:
     try:
         found = dt.datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-20T14:32:05Z") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-20T14:32:05Z") from error
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
 def count(text: str) -> int:
     """Return a whole number of at least 0. Raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0")
     return int(text)
 
 
 def positive(text: str) -> int:
     """Return a whole number of at least 1. Raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal()) or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
 
 
 def span(text: str) -> dt.timedelta:
-    """Return a number of hours, above 0 and of at most ten years. Raises ArgumentTypeError.
+    """Return a number of hours, above 0 and at most ten years. Raises ArgumentTypeError.
 
     >>> span("0.5")
     datetime.timedelta(seconds=1800)
@@ -63,5 +63,5 @@ def span(text: str) -> dt.timedelta:
     except ValueError:
         hours = math.nan
     if not 0 < hours <= HOURS_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours above 0 and of at most ten years")
     return dt.timedelta(hours=hours)

@@ -1,4 +1,4 @@
-"""What a person sees of a job: its steps, then one line of JSON."""
+"""Output of a job: its progress on standard error, then its result as one line of JSON."""
 
 from __future__ import annotations
 
@@ -10,20 +10,28 @@ from contextlib import contextmanager
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from shared.errors import PixError
 from shared.telemetry.logs import configure
 
-OK, FAILED, LOST = 0, 1, 3
+OK, FAILED, LOST, INTERRUPTED = 0, 1, 3, 130
 
 log = logging.getLogger("jobs")
 
 
 class Steps:
-    """Show steps on standard error: on a terminal what runs and how far it is, elsewhere plain lines of what is done.
+    """Show steps on standard error: a progress bar on a terminal, and a line for each step that is done.
 
-    `seconds` keeps how long each took.
+    `seconds` is the duration of each step.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -32,13 +40,13 @@ class Steps:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Callable[[int, int, str], None]]:
-        """Show `name` while the block runs, and what the block says: so many of so many are done, and a word."""
+        """Show `name` and the block's progress while it runs: parts done, parts in total, a short status."""
         start = time.perf_counter()
         with self._progress() as progress:
-            task = progress.add_task(name, total=None, said="")
+            task = progress.add_task(name, total=None, status="")
 
-            def advance(done: int, total: int, said: str) -> None:
-                progress.update(task, completed=done, total=total, said=f"{done}/{total}  {said}")
+            def advance(done: int, total: int, status: str) -> None:
+                progress.update(task, completed=done, total=total, status=f"{done}/{total}  {status}")
 
             yield advance
         self.seconds[name] = round(time.perf_counter() - start, 2)
@@ -49,16 +57,28 @@ class Steps:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(20),
-            TextColumn("{task.fields[said]}"),
+            TextColumn("{task.fields[status]}"),
         )
         shown = self._console.is_terminal
         return Progress(*columns, console=self._console, transient=True, disable=not shown)
 
 
+def bar(console: Console | None = None) -> Progress:
+    """Return a progress bar with counts and times, on standard error by default."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console or Console(stderr=True),
+    )
+
+
 def run(job: Callable[[], tuple[int, object]], failed: int = FAILED) -> int:
     """Run a job, print its result as the last line of standard output, and return the exit code.
 
-    It is `failed` if the job could not do its work.
+    `failed` is the exit code of a job that raises PixError.
     """
     configure(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The composition root of the jobs: the only place where they meet environment and adapters."""
+"""The composition root of the jobs: the only place where they meet the environment and the adapters."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from shared.adapters.bigquery.load import BulkLoad
     from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow.tracking import MlflowRegistry
-    from shared.adapters.pubsub import DeadLetters
-    from shared.adapters.valkey.load import ValkeyLoad
+    from shared.adapters.pubsub import PubsubDeadLetters
+    from shared.adapters.valkey.store import ValkeyStore
     from shared.learning.lifecycle.drift import Recent
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
@@ -37,9 +37,9 @@ SQLITE = "sqlite:///"
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
-    """Set what libraries read from the environment while they are imported.
+    """Set environment variables that libraries read at import.
 
-    OpenMP threads that spin while they wait made boosting seven times slower beside one other busy process.
+    Passive waiting: OpenMP threads that spin made boosting seven times slower beside one other busy process.
     """
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     environment.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -47,17 +47,17 @@ def prepare(environment: MutableMapping[str, str]) -> None:
 
 
 def actor(environment: Mapping[str, str]) -> str:
-    """Return who runs this: the Cloud Run execution, or the user."""
+    """Return the actor for the ledger: the Cloud Run execution, or the user."""
     return environment.get("CLOUD_RUN_EXECUTION") or getpass.getuser()
 
 
 def now() -> dt.datetime:
-    """Return the time."""
+    """Return the current time in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
 def world(settings: Settings, environment: Mapping[str, str]) -> Services:
-    """Return all that a retraining touches."""
+    """Return the services of a retraining."""
     from shared.adapters.mlflow.tracking import MlflowRegistry, MlflowRuns
     from shared.learning.data.dataset import TrainingSource
     from shared.learning.lifecycle.retraining import Services
@@ -90,31 +90,31 @@ def bigquery_client(settings: Settings, environment: Mapping[str, str]) -> bigqu
 
 
 def queries(settings: Settings, environment: Mapping[str, str]) -> BigQueryQueries:
-    """Return what asks the tables."""
+    """Return the BigQuery query client."""
     from shared.adapters.bigquery.query import BigQueryQueries
 
     return BigQueryQueries(bigquery_client(settings, environment))
 
 
 def exports(settings: Settings, environment: Mapping[str, str]) -> BigQueryExports:
-    """Return what reads many rows of the tables, by way of the bucket."""
+    """Return the Parquet exporter of BigQuery."""
     from shared.adapters.bigquery.query import BigQueryExports
 
     return BigQueryExports(bigquery_client(settings, environment), settings.data_bucket, data(settings))
 
 
 def blobs(settings: Settings) -> GcsBlobs:
-    """Return the bucket of models."""
+    """Return the model bucket."""
     return GcsBlobs.connect(settings.project, settings.bucket)
 
 
 def data(settings: Settings) -> GcsBlobs:
-    """Return the bucket of rows."""
+    """Return the bucket of training sets, exports and loads."""
     return GcsBlobs.connect(settings.project, settings.data_bucket)
 
 
 def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str, str]) -> BulkLoad:
-    """Return what loads Parquet files of `run` into table `name`."""
+    """Return the loader of the Parquet files of `run` into table `name`."""
     from google.cloud import storage
 
     from shared.adapters.bigquery.load import BulkLoad
@@ -124,29 +124,29 @@ def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str,
     return BulkLoad(bigquery_client(settings, environment), bucket, target, f"{name}-{run}")
 
 
-def state_load(settings: Settings, url: str) -> ValkeyLoad:
-    """Return the store of history at `url`, to be filled."""
-    from shared.adapters.valkey.load import ValkeyLoad
+def history_store(settings: Settings, url: str) -> ValkeyStore:
+    """Return the store of history at `url`."""
+    from shared.adapters.valkey.store import ValkeyStore
 
-    return ValkeyLoad.connect(url, settings.state_record_days * DAY_SECONDS)
+    return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS)
 
 
-def dead_letters(settings: Settings, topic: str) -> DeadLetters:
+def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
     """Return the dead letters of a topic."""
-    from shared.adapters.pubsub import DeadLetters
+    from shared.adapters.pubsub import PubsubDeadLetters
 
-    return DeadLetters.connect(settings.project, topic)
+    return PubsubDeadLetters.connect(settings.project, topic)
 
 
-def dataset(settings: Settings, environment: Mapping[str, str]) -> StoredTables:
-    """Return the tables to read rows from."""
+def stored_tables(settings: Settings, environment: Mapping[str, str]) -> StoredTables:
+    """Return the tables to replay."""
     from shared.replay.tables import StoredTables
 
     return StoredTables(exports(settings, environment), settings.project, settings.dataset)
 
 
 def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
-    """Return what moves the pointer by hand; MLflow is imported only after it has moved."""
+    """Return the mover of the pointer; MLflow is imported only after the pointer has moved."""
 
     def registry() -> MlflowRegistry:
         from shared.adapters.mlflow.tracking import MlflowRegistry
@@ -157,7 +157,7 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
 
 
 def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
-    """Return where the rows of a period are read."""
+    """Return the reader of a recent period's rows."""
     from shared.learning.lifecycle.drift import Recent
 
     asked, read = queries(settings, environment), exports(settings, environment)
@@ -165,7 +165,7 @@ def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetim
 
 
 def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
-    """Return what removing bundles touches."""
+    """Return the services of a retirement."""
     from shared.learning.lifecycle.retire import Retiring
 
     bucket = blobs(settings)
@@ -188,10 +188,10 @@ def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger
 
 
 def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
-    """Return MLflow's tracking URI and where artifacts go; None leaves that to a server.
+    """Return MLflow's tracking URI and its artifact location; None leaves the location to a server.
 
     Without MLFLOW_TRACKING_URI both are in .local/mlflow. A SQLite file keeps its artifacts beside it. Raises
-    Misconfigured if there can be no such file: MLflow itself would try for minutes.
+    Misconfigured if the file cannot be opened: MLflow itself would retry for minutes.
     """
     uri = environment.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('.local/mlflow/mlflow.db').absolute()}"
     if not uri.startswith(SQLITE):

@@ -1,4 +1,4 @@
-"""Dead letters of a topic: pulled from the subscription that keeps them, published to the topic they came from.
+"""Dead letters of a topic: pulled from their subscription, published to the topic they came from.
 
 PUBSUB_EMULATOR_HOST redirects the official clients to an emulator.
 """
@@ -6,43 +6,25 @@ PUBSUB_EMULATOR_HOST redirects the official clients to an emulator.
 from __future__ import annotations
 
 import concurrent.futures
-import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Self
+from collections.abc import Callable, Sequence
+from typing import Self
 
 from google.api_core import exceptions
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, Unavailable
+from shared.ports import REDRIVEN, DeadLetter
 
 DEAD = "-dead"
-"""What topic and subscription of dead letters have after the name of the topic; see infra/terraform/pubsub.tf."""
-REDRIVEN = "redriven"
-"""The attribute that says how often a message was redriven."""
+"""The suffix of the dead-letter topic and its subscription; see infra/terraform/pubsub.tf."""
 SECONDS = 60.0
 _AT_ONCE = 1_000
 _ADDED_BY_PUBSUB = "CloudPubSubDeadLetterSource"
 
 
-class Letter(NamedTuple):
-    """A message that waits among the dead letters."""
-
-    message_id: str
-    data: bytes
-    attributes: Mapping[str, str]
-    died_at: dt.datetime
-    ack_id: str
-
-    @property
-    def redriven(self) -> int:
-        """How often it was redriven before."""
-        text = self.attributes.get(REDRIVEN, "")
-        return int(text) if text.isdecimal() else 0
-
-
-class DeadLetters:
-    """The dead letters of one topic."""
+class PubsubDeadLetters:
+    """`shared.ports.DeadLetters` in the subscription that keeps the dead letters of a topic."""
 
     def __init__(self, publisher: PublisherClient, subscriber: SubscriberClient, project: str, topic: str) -> None:
         self._publisher = publisher
@@ -52,11 +34,11 @@ class DeadLetters:
 
     @classmethod
     def connect(cls, project: str, topic: str) -> Self:
-        """Return the dead letters of a topic; nothing is sent yet."""
+        """Return the dead letters of a topic; no request is sent yet."""
         return cls(PublisherClient(), SubscriberClient(), project, topic)
 
-    def pull(self, limit: int, seconds: float) -> list[Letter]:
-        """Return some letters, leased; none if none came for so long. Raises Unavailable, Misconfigured."""
+    def pull(self, limit: int, seconds: float) -> list[DeadLetter]:
+        """Lease up to `limit` letters; return none if none arrives in time. Raises Unavailable, Misconfigured."""
         try:
             answer = self._subscriber.pull(
                 subscription=self._subscription, max_messages=limit, timeout=seconds, retry=None
@@ -68,7 +50,7 @@ class DeadLetters:
         except FAILURES as error:
             raise Unavailable(f"Pub/Sub: {type(error).__name__}") from error
         return [
-            Letter(
+            DeadLetter(
                 each.message.message_id,
                 each.message.data,
                 each.message.attributes,
@@ -78,10 +60,10 @@ class DeadLetters:
             for each in answer.received_messages
         ]
 
-    def redrive(self, letters: Sequence[Letter]) -> list[Letter]:
-        """Publish letters to their topic, let go of those that are there, and return those that are not.
+    def redrive(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Publish letters to their topic and remove the published ones; return the others.
 
-        A crash in between leaves a letter that is published a second time, which nothing minds.
+        After a crash in between, a letter is published a second time; scoring is idempotent by EndToEndId.
         """
         sent = [self._publisher.publish(self._topic, each.data, **_attributes(each)) for each in letters]
         concurrent.futures.wait(sent, timeout=SECONDS)
@@ -92,8 +74,8 @@ class DeadLetters:
             _answered(lambda: self._subscriber.acknowledge(request=request))
         return [each for each, arrived in zip(letters, there, strict=True) if not arrived]
 
-    def release(self, letters: Sequence[Letter]) -> None:
-        """Let letters be pulled again at once. Raises Unavailable."""
+    def release(self, letters: Sequence[DeadLetter]) -> None:
+        """End the leases of letters, so that they can be pulled again at once. Raises Unavailable."""
         for start in range(0, len(letters), _AT_ONCE):
             request = {
                 "subscription": self._subscription,
@@ -116,7 +98,7 @@ def _answered(request: Callable[[], None]) -> None:
         raise Unavailable(f"Pub/Sub: {type(error).__name__}") from error
 
 
-def _attributes(letter: Letter) -> dict[str, str]:
-    """Return the attributes as they were published, and how often the message has been redriven then."""
+def _attributes(letter: DeadLetter) -> dict[str, str]:
+    """Return the published attributes with the count of redrives, this one included."""
     own = {name: text for name, text in letter.attributes.items() if not name.startswith(_ADDED_BY_PUBSUB)}
     return {**own, REDRIVEN: str(letter.redriven + 1)}

@@ -13,9 +13,6 @@ from msgspec import Struct
 from shared.contract.rows import LedgerRow
 from shared.learning.config import ModelFamily
 
-Parameter = str | int | float | dt.datetime
-
-
 Advance = Callable[[int, int, str], None]
 """Say of a step that so many of so many parts are done, and a word about it."""
 
@@ -25,22 +22,6 @@ class ShowStep(Protocol):
 
     def __call__(self, name: str) -> AbstractContextManager[Advance]:
         """Show `name` while the block runs; the block may say how far it is."""
-        ...
-
-
-class RowExports(Protocol):
-    """Queries whose results are too large to page through."""
-
-    def export(self, sql: str, folder: Path) -> list[Path]:
-        """Run a query and leave its rows in `folder` as Parquet files. Raises Unavailable."""
-        ...
-
-
-class Queries(Protocol):
-    """Queries that return a few rows."""
-
-    def rows(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-        """Return the rows of a query whose parameters are named `@name`. Raises Unavailable, Misconfigured."""
         ...
 
 

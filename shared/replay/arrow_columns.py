@@ -20,7 +20,7 @@ EVENT_COLUMNS = Event.__struct_fields__
 
 
 def columns_of(rows: pa.Table | pa.RecordBatch) -> Columns:
-    """Return the facts of rows: what `Columns.of` returns of their events, to the bit."""
+    """Return the facts of rows, equal bit by bit to `Columns.of` of their events."""
     return Columns(
         payer=keys(rows["payer_id"]),
         payee=keys(rows["payee_id"]),
@@ -91,7 +91,7 @@ def floats(values: Any) -> Floats:
 
 
 def _statistics(texts: Any) -> Floats:
-    """Decode each text once: a payee that is paid often says the same again and again."""
+    """Decode each text once: a frequent payee repeats the same statistics."""
     coded = _array(texts).dictionary_encode()
     distinct = statistics_matrix([*coded.dictionary.to_pylist(), None])
     return np.ascontiguousarray(distinct[:, _numpy(pc.fill_null(coded.indices, len(coded.dictionary)))])

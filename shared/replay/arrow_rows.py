@@ -1,4 +1,4 @@
-"""Rows as Arrow tables in the shape of a BigQuery table, for loading in bulk by way of Parquet."""
+"""Rows as Arrow tables in the shape of a BigQuery table, for bulk loads of Parquet."""
 
 from __future__ import annotations
 

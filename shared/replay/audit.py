@@ -1,4 +1,4 @@
-"""Replay a period in the order in which history saw it, and compare with what was logged."""
+"""Replay a period in the order of history, and compare the features with the logged ones."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from shared.replay.reports import UNPLACED, ReportQueue
 from shared.replay.tables import StoredTables, columns
 
 LISTED = 10
-"""Gaps and duplicates of which the result names the place."""
+"""The number of gaps and duplicates that the result lists."""
 
 
 class Period(NamedTuple):
-    """When the transactions that are compared were scored: from `since` until before `until`."""
+    """The time of scoring of the compared transactions: from `since`, before `until`."""
 
     since: dt.datetime
     until: dt.datetime
 
 
 class Bounds(NamedTuple):
-    """What a period holds: places in history from `first` to `last`; rows, of which `unseen` have no place."""
+    """The extent of a period: places in history from `first` to `last`, and rows, `unseen` of them without a place."""
 
     first: int
     last: int
@@ -44,7 +44,7 @@ class Bounds(NamedTuple):
 
 @dataclass(slots=True)
 class Sequence:
-    """The places of transactions in history: each of them once, without a gap, is how it should be."""
+    """The places of transactions in history: each should occur once, without gaps."""
 
     last: int
     missing: int = 0
@@ -55,7 +55,7 @@ class Sequence:
     _previous: pa.Table | None = None
 
     def first_rows(self, rows: pa.Table) -> pa.Table:
-        """Return the first row of each place, and take note of gaps and of rows that stand for one place.
+        """Return the first row of each place; record gaps and duplicate rows.
 
         Raises Misconfigured if the rows are not in order.
         """
@@ -97,14 +97,14 @@ class Audit:
         reports.skip(start.sequence)
 
     def add(self, rows: pa.Table, compared: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None) -> None:
-        """Replay rows, and compare those of which `compared` holds, given when they were scored."""
+        """Replay rows; compare those selected by `compared`, given their times of scoring."""
         fresh = self.sequence.first_rows(rows)
         if not fresh.num_rows:
             return
         self.replayed += fresh.num_rows
         known, scored_at = columns_of(fresh), whole(fresh["scored_at"], 0)
-        told = self._reports.before(whole(fresh["history_sequence"], UNPLACED), scored_at)
-        reads = self._replay.run(Chunk(known, *told))
+        reports = self._reports.before(whole(fresh["history_sequence"], UNPLACED), scored_at)
+        reads = self._replay.run(Chunk(known, *reports))
         if compared is None:
             return
         chosen = np.flatnonzero(compared(scored_at))
@@ -120,9 +120,9 @@ class Audit:
 def audit(
     data: StoredTables, period: Period | None, start: State, advance: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Return what comes out of auditing a period (None: all). Raises Unavailable, Misconfigured.
+    """Return the audit report of a period (None: all). Raises Unavailable, Misconfigured.
 
-    `advance` is told how far the replay is and how far it has to go, in places of history.
+    `advance` receives the places of history replayed, and those in total.
     """
     where = "TRUE" if period is None else _within(period)
     bounds = _bounds(data, where, start.sequence)
@@ -138,7 +138,7 @@ def audit(
 
 
 def logged(rows: pa.Table) -> NDArray[np.float32]:
-    """Return the features [n, F] of rows as they were served; they were stored as float32, so nothing is lost."""
+    """Return the served features [n, F] of rows, exactly: they were stored as float32."""
     return np.stack([floats(rows[name]).astype(np.float32) for name in feature_columns()], axis=1)
 
 
@@ -161,7 +161,7 @@ def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     ).to_pylist()
     if found["first_place"] is None:
         raise Misconfigured(
-            "there is nothing to compare: no row was scored with history in this period"
+            "nothing to compare: no row of this period was scored with history"
             + (f" after place {start}, where the given state ends" if start else "")
         )
     return Bounds(*(int(found[name]) for name in ("first_place", "last_place", "row_count", "unseen")))
@@ -178,7 +178,7 @@ def _batches(data: StoredTables, after: int, before: int, features: bool) -> Ite
 
 
 def _recounted(data: StoredTables, where: str) -> int:
-    """Return how many transactions have two places in history."""
+    """Return the number of transactions with two places in history."""
     (found,) = data.rows(
         "SELECT COUNT(*) AS ids FROM (SELECT end_to_end_id "  # noqa: S608 (names of our own)
         f"FROM {data.score_events} WHERE history_sequence IS NOT NULL AND {where} "

@@ -1,4 +1,4 @@
-"""Whether features that were served are those that a replay computes.
+"""Compare served features with those that a replay computes.
 
 Three things may differ without being wrong, all by rounding. What history reads is rounded to float32, and the double
 behind it may differ in its last bit with the order in which a batch was added up: so a read may differ by one unit in

@@ -1,4 +1,4 @@
-"""Rows of `pix.score_events` and `pix.feedback` in Parquet, on their way to a replay."""
+"""Rows of `pix.score_events` and `pix.feedback` in Parquet, as a source of replays."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Files:
                     raise Misconfigured(f"{file} lacks the columns {', '.join(missing)}")
 
     def source(self) -> StoredRows:
-        """Return what the files hold. Raises Misconfigured."""
+        """Return the rows of the files as a source. Raises Misconfigured."""
         reports = pa.concat_tables(pq.read_table(file) for file in self._feedback) if self._feedback else None
         parties, placed, total = self._survey(reports)
         known = reported(reports.join(parties, _ID, join_type="inner"), placed) if reports is not None else []
@@ -76,27 +76,27 @@ def batches(files: Iterable[Path], skip: int = 0, columns: Sequence[str] | None 
 
 
 def reported(rows: pa.Table, placed: bool) -> list[Reported]:
-    """Return reports from rows of `feedback` that name the parties too.
+    """Return reports from rows of `feedback` joined with the parties of their Pix.
 
-    Where transactions have places in history, so have the reports that history counted; if none has a place, each
-    counts when it was received. Where transactions have none, both are taken by the time at which things happened.
+    If transactions have places in history, the reports that history counted have one too; if no report has, each
+    counts when it was received. If transactions have none, both are ordered by event time.
     """
     names = (_ID, *PARTIES, "verdict")
     reported_at = whole(rows["reported_at"], 0)
-    heard_at = whole(rows["received_at"], 0) if placed else reported_at
+    received_at = whole(rows["received_at"], 0) if placed else reported_at
     has_places = placed and _PLACE in rows.column_names
     places = whole(rows[_PLACE], UNPLACED) if has_places else np.full(rows.num_rows, UNPLACED)
-    times = (reported_at.tolist(), heard_at.tolist(), places.tolist())
+    times = (reported_at.tolist(), received_at.tolist(), places.tolist())
     return [
-        Reported(id_, Parties(payer, payee, device), ReportedVerdict(Verdict(verdict), said_at), heard, place)
-        for id_, payer, payee, device, verdict, said_at, heard, place in zip(
+        Reported(id_, Parties(payer, payee, device), ReportedVerdict(Verdict(verdict), reported), received, place)
+        for id_, payer, payee, device, verdict, reported, received, place in zip(
             *(rows[name].to_pylist() for name in names), *times, strict=True
         )
     ]
 
 
 def _parquet(path: Path, prefix: str) -> list[Path]:
-    """Return the Parquet files at a path, of a folder those of that prefix if there are any. Raises Misconfigured."""
+    """Return the Parquet files at a path; in a folder, preferably those with `prefix`. Raises Misconfigured."""
     if not path.is_dir():
         return [path]
     files = sorted(path.glob(f"{prefix}*.parquet")) or sorted(path.glob("*.parquet"))

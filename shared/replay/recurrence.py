@@ -60,7 +60,7 @@ class Replay:
         self._tables = [_HashTable(layout, *records) for layout, records in zip(LAYOUTS, state.tables, strict=True)]
 
     def run(self, chunk: Chunk) -> NDArray[np.float32]:
-        """Count a chunk; return what history knew before each of its events [n, READ_WIDTH]."""
+        """Count a chunk; return the reads of history before each of its events [n, READ_WIDTH]."""
         facts, place = _merged(chunk)
         for table, most in zip(self._tables, _KEYS_PER_FACT, strict=True):
             table.make_room(most * len(facts))
@@ -72,7 +72,7 @@ class Replay:
         return reads
 
     def state(self) -> State:
-        """Return history as it stands now; it changes as the replay goes on: copy or dump it."""
+        """Return the current history, not a copy: later chunks change it."""
         return State(tuple(table.stored() for table in self._tables), self.sequence)
 
 
@@ -150,7 +150,7 @@ class _HashTable:
             _index_all(self._keys, used, self._index)
 
     def arrays(self) -> tuple[Any, ...]:
-        """Return what compiled code works on."""
+        """Return the arrays that the compiled code works on."""
         return self._index, self._keys, self._records, self._used, self._blank
 
     def stored(self) -> Records:
@@ -166,7 +166,7 @@ def _grown(values: NDArray[Any], used: int, capacity: int) -> NDArray[Any]:
 
 
 def _plan(role: str, read_as: str, layout: Layout) -> tuple[Any, ...]:
-    """Return all that compiled code has to know of a role.
+    """Return the layout of a role as arrays for the compiled code.
 
     That is: the half-life of each counter, where it is read, how marks read (times R, times mark), what marks are
     raised to, and only of the counters that this role moves: which, with which half-life, by which weight.

@@ -1,111 +1,47 @@
-"""The loop of a replay: history, features, rows, and checkpoints to go on from."""
+"""The loop of a replay: history, features, rows and checkpoints; then its state into a store of history."""
 
 from __future__ import annotations
 
-import contextlib
-import uuid
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.contract.tables import table
-from shared.errors import Misconfigured
 from shared.features.state import State
 from shared.features.vector import feature_matrix
+from shared.ports import HistoryStore
 from shared.replay.arrow_columns import whole
 from shared.replay.arrow_rows import arrow_table, plain_table, score_table
+from shared.replay.checkpoints import Checkpoint, Checkpoints
 from shared.replay.recurrence import Replay
 from shared.replay.sinks import ParquetParts
 from shared.replay.sources import ReplayBatch, ReplaySource
+from shared.replay.tables import StoredTables
 from shared.scoring.policy import decide
 from shared.scoring.rules import Rules
 
 EVERY = 50
-"""Chunks from one checkpoint to the next: some 200,000 lines."""
-
-
-class _Checkpoint(msgspec.Struct):
-    identity: list[str]
-    state: str
-    transactions: int
-    parts: list[int]
-    source: msgspec.Raw
-
-
-class Checkpoints:
-    """A folder that holds the last checkpoint of one replay: a state of history and where the replay stood."""
-
-    def __init__(self, folder: Path, identity: list[str]) -> None:
-        """`identity` is what the replay was asked for; another one does not go on from here."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self._file = folder / "checkpoint.json"
-        self._identity = identity
-        self._run = folder / "run"
-        self.run = self._run.read_text("ascii") if self._run.exists() else uuid.uuid4().hex
-        """Names what the replay leaves elsewhere until it is done; the same when it goes on."""
-        self._run.write_text(self.run, "ascii")
-
-    def there(self) -> bool:
-        """Tell whether there is a checkpoint."""
-        return self._file.exists()
-
-    def load(self, resume: bool) -> tuple[_Checkpoint, State] | None:
-        """Return the checkpoint, None if there is none. Raises Misconfigured."""
-        with contextlib.suppress(FileNotFoundError):
-            found = msgspec.json.decode(self._file.read_bytes(), type=_Checkpoint)
-            if not resume:
-                raise Misconfigured(
-                    f"{self._folder} holds a checkpoint: add --resume to go on from it, or name another"
-                )
-            if found.identity != self._identity:
-                raise Misconfigured(
-                    f"the checkpoint in {self._folder} is of another replay: {' '.join(found.identity)}"
-                )
-            return found, State.load(self._folder / found.state)
-        return None
-
-    def save(self, number: int, state: State, transactions: int, parts: list[int], source: bytes) -> None:
-        """Replace the checkpoint; a crash in between leaves the old one."""
-        name = f"state-{number:06d}.npz"
-        state.dump(self._folder / name)
-        note = _Checkpoint(self._identity, name, transactions, parts, msgspec.Raw(source))
-        fresh = self._file.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode(note))
-        fresh.replace(self._file)
-        self._remove(keep=name)
-
-    def clear(self) -> None:
-        """Remove the checkpoint."""
-        self._file.unlink(missing_ok=True)
-        self._run.unlink(missing_ok=True)
-        self._remove()
-
-    def _remove(self, keep: str = "") -> None:
-        for file in self._folder.glob("state-*.npz"):
-            if file.name != keep:
-                file.unlink()
+"""Chunks between checkpoints: some 200,000 lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """Where rows of both tables go; None: nowhere."""
+    """Writers of the rows of both tables; None writes no rows."""
 
     scores: ParquetParts | None
     feedback: ParquetParts | None
 
     def parts(self) -> list[ParquetParts]:
-        """Return those that there are."""
+        """The writers that exist."""
         return [each for each in (self.scores, self.feedback) if each is not None]
 
 
-class Replaying:
+class ReplayRun:
     """A replay from a source into sinks. Memory is bounded by the number of keys and of reported transactions."""
 
     def __init__(self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int) -> None:
@@ -123,13 +59,13 @@ class Replaying:
         resume: bool = False,
         every: int = EVERY,
     ) -> None:
-        """Replay all, or what a checkpoint leaves; `advance` is told how much of the source is done.
+        """Replay the source, from a checkpoint if there is one; `advance` receives the source rows or lines done.
 
         Raises PixError.
         """
         if checkpoints and (before := checkpoints.load(resume)):
             self._resume(*before)
-        for number, piece in enumerate(self._source.pieces(self._replay.sequence), start=1):
+        for number, piece in enumerate(self._source.batches(self._replay.sequence), start=1):
             self._take(piece)
             advance(piece.done)
             if checkpoints and number % every == 0:
@@ -139,10 +75,10 @@ class Replaying:
                 checkpoints.save(piece.done, self.state(), self.transactions, counts, self._source.note())
 
     def state(self) -> State:
-        """Return history as it stands now."""
+        """Return the state of history at this point."""
         return self._replay.state()
 
-    def _resume(self, before: _Checkpoint, state: State) -> None:
+    def _resume(self, before: Checkpoint, state: State) -> None:
         self._replay = Replay(state)
         self._source.resume(before.source)
         self.transactions = before.transactions
@@ -154,7 +90,7 @@ class Replaying:
         reads = self._replay.run(piece.chunk)
         self.transactions += piece.rows.num_rows
         if "history_sequence" in piece.rows.column_names and piece.rows.num_rows:
-            # A transaction that was counted and whose row is missing has its number all the same.
+            # A counted transaction whose row is missing still has its sequence number.
             last = int(whole(piece.rows["history_sequence"], 0).max())
             self._replay.sequence = max(self._replay.sequence, last)
         if self._sinks.scores and piece.rows.num_rows:
@@ -164,7 +100,7 @@ class Replaying:
             self._sinks.feedback.add(arrow_table(table("feedback"), piece.feedback))
 
     def _decided(self, rows: pa.Table, features: NDArray[np.float32], first: int) -> pa.Table:
-        """Return rows that say what was decided and when: as stored, or else by rules alone and at once."""
+        """Return rows with a decision and its time: as stored, otherwise by rules alone at the time of the Pix."""
         count = rows.num_rows
         missing: dict[str, Sequence[Any]] = {
             "late": [False] * count,
@@ -183,3 +119,12 @@ class Replaying:
 
 def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
     return list(zip(rows.column_names, rows.columns, strict=True))
+
+
+def mark_decided(store: HistoryStore, tables: StoredTables, now: dt.datetime, claim_seconds: int) -> None:
+    """Claim the transactions that were decided before the store was lost, so that no redelivery decides them again.
+
+    Raises Unavailable, Misconfigured.
+    """
+    decided = tables.scored_since(now - dt.timedelta(seconds=claim_seconds))
+    store.mark_stored(decided, claim_seconds)

@@ -1,4 +1,4 @@
-"""Where the rows of a replay go: numbered Parquet files in a folder, or in the bucket on their way into BigQuery."""
+"""Sinks of a replay: numbered Parquet files in a folder, or in the bucket for a load into BigQuery."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class PartStore(Protocol):
     """A place for numbered files."""
 
     def put(self, number: int, data: bytes) -> None:
-        """Write a file, over one of the same number that an interrupted replay has left. Raises PixError."""
+        """Write a file, replacing one of the same number from an interrupted replay. Raises PixError."""
         ...
 
     def finish(self, parts: int) -> int:
-        """Make rows of the files and return how many, or the number of files. Raises PixError."""
+        """Load the files; return the number of rows, or of files. Raises PixError."""
         ...
 
 
 class ParquetParts:
-    """Rows of one table, gathered into files."""
+    """Rows of one table, written in files of PART_ROWS."""
 
     def __init__(self, store: PartStore) -> None:
         self._store = store
@@ -35,14 +35,14 @@ class ParquetParts:
         self.count = 0
 
     def add(self, rows: pa.Table) -> None:
-        """Take rows. Raises PixError."""
+        """Add rows. Raises PixError."""
         self._tables.append(rows)
         self._rows += rows.num_rows
         if self._rows >= PART_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was taken. Raises PixError."""
+        """Write the pending rows. Raises PixError."""
         if self._rows:
             buffer = io.BytesIO()
             pq.write_table(pa.concat_tables(self._tables), buffer, compression="zstd", use_dictionary=False)
@@ -51,7 +51,7 @@ class ParquetParts:
         self._tables, self._rows = [], 0
 
     def finish(self) -> None:
-        """Write what is left, and make rows of it all. Raises PixError."""
+        """Write the pending rows and load all files. Raises PixError."""
         self.flush()
         if self.count:
             self._store.finish(self.count)
@@ -70,7 +70,7 @@ class Folder:
         (self._folder / f"{self._name}-{number:06d}.parquet").write_bytes(data)
 
     def finish(self, parts: int) -> int:
-        """Remove files of a higher number, which an earlier replay has left."""
+        """Remove files of a higher number, left by an earlier replay."""
         for file in sorted(self._folder.glob(f"{self._name}-*.parquet"))[parts:]:
             file.unlink()
         return parts

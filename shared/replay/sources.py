@@ -1,4 +1,4 @@
-"""Where a replay takes its transactions and reports from: a file of events, or rows that were stored."""
+"""Sources of a replay: a file of events, or stored rows."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ from shared.replay.reports import UNPLACED, ReportQueue
 
 
 class ReplayBatch(NamedTuple):
-    """Some transactions: their rows so far, what history counts, and the reports that came with them."""
+    """A batch of transactions: their rows, the facts that history counts, and the reports among them."""
 
     rows: pa.Table
     chunk: Chunk
     feedback: list[FeedbackRow]
     done: int
-    """Lines or rows that have been taken from the source, this piece's included."""
+    """Lines or rows read from the source so far, this batch included."""
 
 
 class ReplaySource(Protocol):
     """Transactions and reports in the order in which history counts them."""
 
-    said: VerdictLog
+    verdicts: VerdictLog
     malformed: int
     total: int | None
 
     @property
     def reports(self) -> int:
-        """Return how many reports have been taken."""
+        """The number of reports read."""
         ...
 
-    def pieces(self, sequence: int) -> Iterator[ReplayBatch]:
-        """Yield what is left, after `sequence` transactions. Raises PixError."""
+    def batches(self, sequence: int) -> Iterator[ReplayBatch]:
+        """Yield the rest of the source, after `sequence` transactions. Raises PixError."""
         ...
 
     def note(self) -> bytes:
-        """Return where it stands after the last piece, as JSON."""
+        """Return the position after the last batch, as JSON."""
         ...
 
     def resume(self, note: bytes) -> None:
-        """Go on from there."""
+        """Continue from a position."""
         ...
 
 
@@ -78,7 +78,7 @@ class _EventNote(msgspec.Struct):
 class EventLines:
     """The first `count` lines of a file of events (None: all), pseudonymised.
 
-    Of the transactions, only those are remembered that will be reported.
+    Only transactions with a report are remembered.
     """
 
     def __init__(self, path: Path, count: int | None, pseudonymiser: Pseudonymiser) -> None:
@@ -86,13 +86,13 @@ class EventLines:
         self._count = self.total = count
         self._pseudonymiser = pseudonymiser
         self._parties: dict[str, Parties | None] | None = None
-        self.said = VerdictLog()
+        self.verdicts = VerdictLog()
         self.reports = 0
         self.malformed = 0
         self._done = 0
 
-    def pieces(self, sequence: int) -> Iterator[ReplayBatch]:
-        """Yield what is left of the file. Raises EventFileError with the number of a bad line."""
+    def batches(self, sequence: int) -> Iterator[ReplayBatch]:
+        """Yield the rest of the file. Raises EventFileError with the number of a bad line."""
         if self._parties is None:
             self._parties = {report.end_to_end_id: None for report in self._reports()}
         lines = itertools.islice(read(self._path), self._done, self._count)
@@ -103,17 +103,17 @@ class EventLines:
             yield piece
 
     def note(self) -> bytes:
-        """Return lines read, and what is remembered of transactions that will be reported."""
+        """Return the number of lines read, and the parties and verdicts of reported transactions."""
         return msgspec.json.encode(
-            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.said.heard)
+            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.verdicts.heard)
         )
 
     def resume(self, note: bytes) -> None:
-        """Go on after the lines that were read."""
+        """Continue after the lines already read."""
         before = msgspec.json.decode(note, type=_EventNote)
         self._done, self.reports, self.malformed = before.done, before.reports, before.malformed
         self._parties = before.parties
-        self.said.heard = before.heard
+        self.verdicts.heard = before.heard
 
     def _reports(self) -> Iterator[Feedback]:
         for line in itertools.islice(read(self._path), self._count):
@@ -123,7 +123,7 @@ class EventLines:
 
     def _piece(self, lines: list[Line], sequence: int) -> ReplayBatch:
         events: list[Event] = []
-        told: list[VerdictCount] = []
+        counts: list[VerdictCount] = []
         before: list[int] = []
         feedback: list[FeedbackRow] = []
         for line in lines:
@@ -135,13 +135,15 @@ class EventLines:
             except Malformed:
                 self.malformed += 1
                 continue
-            found, place = self._hear(report, sequence + len(events))
-            told += found
+            found, place = self._apply(report, sequence + len(events))
+            counts += found
             before += [len(events)] * len(found)
             self.reports += 1
             feedback.append(feedback_row(report, micros(report.reported_at), place))
         values = columnwise(events)
-        return ReplayBatch(plain_table(values), Chunk(Columns.of_fields(values), told, before), feedback, self._done)
+        return ReplayBatch(
+            plain_table(values), Chunk(Columns.of_fields(values), counts, before), feedback, self._done
+        )
 
     def _event(self, line: Line) -> Event:
         event = event_of(decode_transaction(bytes(line.data)).value, self._pseudonymiser)
@@ -150,16 +152,16 @@ class EventLines:
             self._parties[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
         return event
 
-    def _hear(self, report: Feedback, sequence: int) -> tuple[list[VerdictCount], int | None]:
-        """Return what history has to count of a report, and after how many transactions, None if it is nothing."""
+    def _apply(self, report: Feedback, sequence: int) -> tuple[list[VerdictCount], int | None]:
+        """Return the corrections of a report, and the sequence at which history counts them (None: none)."""
         assert self._parties is not None
         parties = self._parties.get(report.end_to_end_id)
         if parties is None:
             return [], None
-        said = ReportedVerdict(report.verdict, micros(report.reported_at))
-        told = self.said.hear(report.end_to_end_id, said, sequence)
-        reports = [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told]
-        return reports, self.said.counted_at(report.end_to_end_id, said)
+        verdict = ReportedVerdict(report.verdict, micros(report.reported_at))
+        corrections = self.verdicts.hear(report.end_to_end_id, verdict, sequence)
+        reports = [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in corrections]
+        return reports, self.verdicts.counted_at(report.end_to_end_id, verdict)
 
 
 class _StoredNote(msgspec.Struct):
@@ -169,9 +171,9 @@ class _StoredNote(msgspec.Struct):
 
 
 class StoredRows:
-    """Rows of `score_events` in their order, and the reports that belong between them.
+    """Rows of `score_events` in order, and the reports between them.
 
-    A row that repeats the one before it is left out: it was delivered twice.
+    A row that repeats its predecessor is left out: it was delivered twice.
     """
 
     def __init__(
@@ -181,19 +183,19 @@ class StoredRows:
         placed: bool,
         total: int | None = None,
     ) -> None:
-        """`open_rows` gives the rows after the first so many; `placed` says that they have places in history."""
+        """`open_rows(n)` yields the rows after the first n; `placed` rows have places in history."""
         self._open = open_rows
         self._reports = reports
         self._placed = placed
         self._position = 0
         self._last: tuple[str | None, int] = (None, np.iinfo(np.int64).min)
-        self.said = reports.said
+        self.verdicts = reports.verdicts
         self.malformed = 0
         self.total = total
 
-    def pieces(self, sequence: int) -> Iterator[ReplayBatch]:
-        """Yield what is left, then the reports that nothing follows. Raises PixError."""
-        del sequence  # rows that have a place keep it
+    def batches(self, sequence: int) -> Iterator[ReplayBatch]:
+        """Yield the remaining rows, then the reports after the last row. Raises PixError."""
+        del sequence  # rows with a place keep it
         empty = None
         for batch in self._open(self._position):
             self._position = self._position + batch.num_rows
@@ -209,22 +211,22 @@ class StoredRows:
 
     @property
     def reports(self) -> int:
-        """Return how many reports were handed out."""
+        """The number of reports given out."""
         return sum(self._reports.given)
 
     def note(self) -> bytes:
-        """Return how many rows were read and how many reports were handed out."""
+        """Return the numbers of rows read and of reports given out."""
         return msgspec.json.encode(_StoredNote(self._position, list(self._last), self._reports.note()))
 
     def resume(self, note: bytes) -> None:
-        """Go on after the rows that were read."""
+        """Continue after the rows already read."""
         before = msgspec.json.decode(note, type=_StoredNote)
         self._position = before.position
         self._last = (before.last[0], before.last[1])  # type: ignore[assignment]
         self._reports.resume(before.queue)
 
     def _fresh(self, rows: pa.Table) -> pa.Table:
-        """Return rows that do not repeat the one before them. Raises Misconfigured if they are not in order."""
+        """Return the rows that do not repeat their predecessor. Raises Misconfigured if they are out of order."""
         ids: NDArray[np.object_] = rows["end_to_end_id"].to_numpy()
         before = np.roll(ids, 1)
         before[0] = self._last[0]
@@ -241,6 +243,6 @@ class StoredRows:
 
 
 def columnwise(events: list[Event]) -> dict[str, Any]:
-    """Return the values of each field of events."""
+    """Return the values of events by field."""
     rows = zip(*map(msgspec.structs.astuple, events), strict=True)
     return dict(zip(EVENT_COLUMNS, rows, strict=True)) if events else dict.fromkeys(EVENT_COLUMNS, ())

@@ -1,9 +1,10 @@
-"""`pix.score_events` and `pix.feedback` themselves, read by way of Parquet in the bucket."""
+"""Reading `pix.score_events` and `pix.feedback` through Parquet exports in the bucket."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.adapters.bigquery.query import STAGING, BigQueryExports, new_prefix
 from shared.contract.tables import plain_columns, table, timestamp
+from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.parquet import PARTIES, batches, reported
 from shared.replay.reports import Reported, ReportQueue
@@ -25,65 +26,65 @@ _LAST = np.iinfo(np.int64).max
 class StoredTables:
     """The tables of one dataset."""
 
-    def __init__(self, exports: BigQueryExports, project: str, dataset: str) -> None:
+    def __init__(self, exports: StagedExports, project: str, dataset: str) -> None:
         self._exports = exports
         self.score_events = f"`{project}.{dataset}.score_events`"
         self.feedback = f"`{project}.{dataset}.feedback`"
 
     def rows(self, sql: str) -> pa.Table:
-        """Return the rows of a query that has few. Raises Unavailable, Misconfigured."""
+        """Return the rows of a small query. Raises Unavailable, Misconfigured."""
         with TemporaryDirectory(prefix="rows-") as folder:
             return pa.concat_tables(pq.read_table(file) for file in self._exports.export(sql, Path(folder)))
 
     def batches(self, sql: str) -> Iterator[pa.Table]:
         """Yield the rows of a query in its order, CHUNK at a time. Raises Unavailable, Misconfigured."""
-        prefix = new_prefix()
+        name = uuid.uuid4().hex
         with TemporaryDirectory(prefix="rows-") as folder, contextlib.ExitStack() as after:
-            after.callback(self._exports.clear, prefix)
-            self._exports.stage(sql, prefix)
-            yield from batches(self._exports.staged(prefix, Path(folder)))
+            after.callback(self._exports.clear, name)
+            self._exports.stage(sql, name)
+            yield from batches(self._exports.staged(name, Path(folder)))
 
     def reports(self) -> list[Reported]:
         """Return the reports that history counted. Raises Unavailable, Misconfigured."""
         return reported(self.rows(f"{self._reports()} WHERE reports.history_sequence IS NOT NULL"), placed=True)
 
     def scored_since(self, moment: dt.datetime) -> list[str]:
-        """Return the transactions with a row that was scored since then. Raises Unavailable, Misconfigured."""
+        """Return the EndToEndIds of rows scored since a moment. Raises Unavailable, Misconfigured."""
         sql = f"SELECT DISTINCT end_to_end_id FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608
         return [str(id_) for batch in self.batches(sql) for id_ in batch["end_to_end_id"].to_pylist()]
 
     def stage(self, run: str, counted_only: bool = False) -> None:
-        """Put what a replay needs where `source` finds it. Raises Unavailable, Misconfigured.
+        """Stage the rows and reports of a replay for `source`. Raises Unavailable, Misconfigured.
 
-        `counted_only` leaves out what was scored without history, and so is no part of it.
+        `counted_only` leaves out transactions scored without history, which never counted them.
         """
         self.clear(run)
         queries = {"rows": self._ordered(counted_only), "reports": self._reports(), "counts": self._counts()}
         for name, sql in queries.items():
-            self._exports.stage(sql, _prefix(run, name))
+            self._exports.stage(sql, _name(run, name))
 
     def source(self, run: str, folder: Path, counted_only: bool = False) -> StoredRows:
-        """Return what was staged so; files pass through `folder`. Raises Unavailable, Misconfigured."""
+        """Return the staged rows; `folder` holds one file at a time. Raises Unavailable, Misconfigured."""
         (counts,) = pa.concat_tables(self._few(run, "counts", folder)).to_pylist()
         placed = counts["placed"] > 0
         reports = [each for rows in self._few(run, "reports", folder) for each in reported(rows, placed)]
         return StoredRows(
-            lambda done: batches(self._exports.staged(_prefix(run, "rows"), folder), done),
+            lambda done: batches(self._exports.staged(_name(run, "rows"), folder), done),
             ReportQueue(reports, counted_only),
             placed,
             counts["row_count"],
         )
 
     def clear(self, run: str) -> None:
-        """Remove what was staged."""
-        self._exports.clear(_prefix(run))
+        """Remove the staged files of a run."""
+        self._exports.clear(_name(run))
 
     def _few(self, run: str, name: str, folder: Path) -> list[pa.Table]:
-        """Return what was staged; of a query without rows there may be no file at all."""
-        return [pq.read_table(file) for file in self._exports.staged(_prefix(run, name), folder)]
+        """Return the staged tables; a query without rows may leave no file at all."""
+        return [pq.read_table(file) for file in self._exports.staged(_name(run, name), folder)]
 
     def _reports(self) -> str:
-        """Return the query of reports, each with the parties of its Pix; one about an unknown Pix is left out."""
+        """Return the query of reports with the parties of each Pix; reports about an unknown Pix are left out."""
         return (
             f"SELECT reports.*, {', '.join(PARTIES)} FROM ("  # noqa: S608 (names of our own)
             "SELECT end_to_end_id, verdict, reported_at, history_sequence, MIN(received_at) AS received_at "
@@ -94,10 +95,10 @@ class StoredTables:
         )
 
     def _ordered(self, counted_only: bool) -> str:
-        """Return the query of all transactions, each once, in the order in which history saw them.
+        """Return the query of all transactions, each once, in the order of history.
 
-        One that history did not see stands before the first that was initiated in a later hour and that it saw, so
-        that its features know nothing of what came after.
+        A transaction that history did not count stands before the first counted one of a later hour, so that its
+        features know nothing of later events.
         """
         names = ", ".join(f"scored.{name}" for name in plain_columns())
         which = "history_sequence IS NOT NULL" if counted_only else "TRUE"
@@ -122,11 +123,11 @@ class StoredTables:
 
 
 def columns(features: bool) -> str:
-    """Return what a query selects of `score_events`: facts and order, or all but what a redelivery may change."""
+    """Return the selected columns of `score_events`: facts and order, or all that a redelivery repeats."""
     if not features:
         return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence"))
     return ", ".join(column.name for column in table("score_events").schema if column.name != "published_at")
 
 
-def _prefix(run: str, name: str = "") -> str:
-    return f"{STAGING}/{run}/{name}/" if name else f"{STAGING}/{run}/"
+def _name(run: str, name: str = "") -> str:
+    return f"{run}/{name}" if name else run

@@ -35,7 +35,7 @@ from infra.local.valkey_server import valkey_server
 from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
-from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
@@ -151,7 +151,7 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
         keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
         empty[place] = Records(keys, chance.random((count, layout.width)))
         before = redis.info("memory")["used_memory"]
-        with closing(ValkeyLoad.connect(url, 86_400)) as load:
+        with closing(ValkeyStore.connect(url, 86_400)) as load:
             load.load(State(tuple(empty), count), {}, lambda _: None)
         found[layout.kind] = round((redis.info("memory")["used_memory"] - before) / count, 1)
     redis.close()
@@ -190,7 +190,7 @@ async def processor_us(url: str, repeats: int) -> dict[str, float]:
 
 async def _opened(redis: Redis, url: str) -> None:
     redis.flushall()
-    with closing(ValkeyLoad.connect(url, 86_400)) as load:
+    with closing(ValkeyStore.connect(url, 86_400)) as load:
         await asyncio.to_thread(load.open)
 
 

@@ -14,7 +14,7 @@ from infra.local.processes import Supervisor
 from infra.local.valkey_server import Kind, ValkeyServer, find_server, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
-from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.store import ValkeyStore
 from shared.ports import History, Verdicts
 
 Result = TypeVar("Result")
@@ -90,5 +90,5 @@ def running(kind: str, directory: Path, supervisor: Supervisor) -> ValkeyServer:
 
 def opened(server: ValkeyServer) -> None:
     """Let an empty server count."""
-    with closing(ValkeyLoad.connect(server.url, 86_400)) as load:
+    with closing(ValkeyStore.connect(server.url, 86_400)) as load:
         load.open()

@@ -14,7 +14,7 @@ import pytest
 from jobs import erase
 from jobs.erase import Erased, Erasure, Person, Statements
 from shared.adapters.bigquery.query import BigQueryQueries
-from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
@@ -139,7 +139,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
     served.run(history.tell([verdict]))
     queries = Rows([theirs], THEM)
     assert served.server
-    with closing(ValkeyLoad.connect(served.server.url, 86_400)) as load:
+    with closing(ValkeyStore.connect(served.server.url, 86_400)) as load:
         erasure = Erasure(queries, PLACE, PERSON_ONLY, load)
         assert erasure.run(dry_run=True).records is None
         assert not queries.deleted

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from infra.local.valkey.store import Store as Server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import server_url
-from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import CLAIM_LETTER, SEQUENCE_KEY, observations, observe_arguments
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
@@ -198,7 +198,7 @@ def test_a_store_that_was_emptied_decides_once_counts_nothing_and_goes_on_once_i
     with pytest.raises(Unavailable):
         served.run(history.tell([about(lost, Verdict.FRAUD, 1)]))
 
-    before, load = MemoryHistoryAdapter(), ValkeyLoad.connect(served.server.url, 86_400)
+    before, load = MemoryHistoryAdapter(), ValkeyStore.connect(served.server.url, 86_400)
     served.run(before.observe([lost], FIRST))
     load.settle([lost.end_to_end_id], 900)
     load.load(before.history.state(), {}, lambda _: None)
@@ -259,7 +259,7 @@ def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) ->
 
     store = served.fresh()
     assert served.server
-    load, rows = ValkeyLoad.connect(served.server.url, 86_400), list[int]()
+    load, rows = ValkeyStore.connect(served.server.url, 86_400), list[int]()
     load.load(history.history.state(), log.heard, rows.append)
     assert sum(rows) == sum(len(table.keys) for table in history.history.state().tables) + 1
     back = about(past[1], Verdict.LEGITIMATE, 2)

@@ -9,7 +9,7 @@ import pytest
 
 from jobs import redrive
 from jobs.cli import wiring
-from shared.adapters.pubsub import DEAD, DeadLetters
+from shared.adapters.pubsub import DEAD, PubsubDeadLetters
 from shared.contract.topics import TRANSACTIONS
 from shared.settings import Settings
 from tests.contract.pubsub_world import PROJECT, World
@@ -70,13 +70,13 @@ def test_letters_come_back_with_their_bytes_and_attributes_and_then_are_gone(ben
 def test_what_dies_meanwhile_or_died_too_often_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.dies(b"hopeless", redriven="3")
     bench.dies(b"again", redriven="2")
-    publish = DeadLetters.redrive
+    publish = PubsubDeadLetters.redrive
 
-    def and_dies_again(letters: DeadLetters, batch: Any) -> Any:
+    def and_dies_again(letters: PubsubDeadLetters, batch: Any) -> Any:
         bench.dies(b"again", redriven="3")
         return publish(letters, batch)
 
-    monkeypatch.setattr(DeadLetters, "redrive", and_dies_again)
+    monkeypatch.setattr(PubsubDeadLetters, "redrive", and_dies_again)
     result = bench.run()[1]
     assert (result["redriven"], result["came_later"], result["died_too_often"]) == (1, 1, 1)
     assert bench.arrived(1) == [(b"again", {"redriven": "3"})]
@@ -90,7 +90,7 @@ def test_an_interruption_keeps_what_was_not_redriven(bench: Bench, monkeypatch: 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(DeadLetters, "redrive", interrupted)
+        patch.setattr(PubsubDeadLetters, "redrive", interrupted)
         code, result = bench.run()
     assert (code, result["outcome"], result["redriven"]) == (130, "INTERRUPTED", 0)
     assert bench.run("--max", "1")[1]["redriven"] == 1

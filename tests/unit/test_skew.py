@@ -152,7 +152,7 @@ def test_the_distance_between_floats_counts_floats():
 def test_reports_without_a_place_count_when_they_were_heard():
     parties = Parties(ACCOUNTS[0], ACCOUNTS[1], None)
     queue = ReportQueue(
-        Reported(f"E{i}", parties, ReportedVerdict(Verdict.FRAUD, i), heard_at=i * 10) for i in (3, 1, 2)
+        Reported(f"E{i}", parties, ReportedVerdict(Verdict.FRAUD, i), received_at=i * 10) for i in (3, 1, 2)
     )
     unplaced = np.full(3, -1)
     assert queue.before(unplaced, np.array([5, 15, 12])) == ([VerdictCount(*parties, 1, True)], [1])

@@ -20,7 +20,7 @@ from infra.local.demo import run
 from infra.local.demo.stream import cut
 from infra.local.errors import LocalCloudError
 from infra.local.simulator import SimulationConfig, SimulationError, simulate
-from jobs.replay import bar
+from jobs.cli.console import bar
 from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part

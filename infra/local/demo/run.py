@@ -22,7 +22,7 @@ from infra.local.demo.report import Questions, Result, Traffic, Window, collect,
 from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import Publisher
 from infra.local.demo.watch import RowWatch
-from jobs.replay import bar
+from jobs.cli.console import bar
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
 from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS

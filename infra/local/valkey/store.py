@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.local.valkey.resp import Failure
-from shared.adapters.valkey.load import PREFIX, SAID
 from shared.adapters.valkey.script import FACTS_WIDTH, LETTERS
+from shared.adapters.valkey.store import PREFIX, VERDICT_LOG
 from shared.adapters.valkey.wire import NEVER, decode_heard
 from shared.contract.fields import Verdict
 from shared.features.facts import Facts, VerdictCount
@@ -60,7 +60,7 @@ class Store:
         """Forget records and what was said, by their names in the real server, and return how many there were."""
         places = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
         said = sum(
-            self._said.heard.pop(place[1:].decode(), None) is not None for place in places if place[:1] == SAID
+            self._said.heard.pop(place[1:].decode(), None) is not None for place in places if place[:1] == VERDICT_LOG
         )
         before = self.history.state()
         tables = tuple(

@@ -15,7 +15,7 @@ from google.cloud import bigquery
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.ports import Parameter
+from shared.ports import Parameter
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ _TYPES = {str: "STRING", int: "INT64", float: "FLOAT64", dt.datetime: "TIMESTAMP
 
 
 class BigQueryQueries:
-    """`shared.learning.ports.Queries` whose rows are paged through."""
+    """`shared.ports.Queries` whose rows are paged through."""
 
     def __init__(self, client: bigquery.Client) -> None:
         self._client = client
@@ -40,48 +40,48 @@ class BigQueryQueries:
 
 
 class BigQueryExports:
-    """`shared.learning.ports.Exports` by EXPORT DATA to the bucket: it scales where paging by REST does not."""
+    """`shared.ports.StagedExports` by EXPORT DATA to the bucket: it scales where paging by REST does not."""
 
     def __init__(self, client: bigquery.Client, bucket: str, blobs: GcsBlobs) -> None:
-        """Use `blobs`, which must be the bucket named `bucket`, for what passes through."""
+        """Stage files in `blobs`, which must be the bucket named `bucket`."""
         self._client = client
         self._bucket = bucket
         self._blobs = blobs
 
     def export(self, sql: str, folder: Path) -> list[Path]:
         """Return the rows of a query as Parquet files in `folder`. Raises Unavailable, Misconfigured."""
-        prefix = new_prefix()
+        name = uuid.uuid4().hex
         try:
-            self.stage(sql, prefix)
-            return self._blobs.download(prefix, folder)
+            self.stage(sql, name)
+            return self._blobs.download(_prefix(name), folder)
         finally:
-            self.clear(prefix)
+            self.clear(name)
 
-    def stage(self, sql: str, prefix: str) -> None:
-        """Write the rows of a query under `prefix` in the bucket. Raises Unavailable, Misconfigured.
+    def stage(self, sql: str, name: str) -> None:
+        """Write the rows of a query under `name` in the bucket. Raises Unavailable, Misconfigured.
 
-        Rows that the query orders are in order throughout the files, taken by name
+        Rows that the query orders are in order across the files, sorted by file name
         (https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/export-statements).
         """
-        _results(self._client, export_statement(sql, f"gs://{self._bucket}/{prefix}*.parquet"))
+        _results(self._client, export_statement(sql, f"gs://{self._bucket}/{_prefix(name)}*.parquet"))
 
-    def staged(self, prefix: str, folder: Path) -> Iterator[Path]:
-        """Yield the files under `prefix` one after the other; each is gone from `folder` when the next one comes.
+    def staged(self, name: str, folder: Path) -> Iterator[Path]:
+        """Yield the files under `name` one after the other; each is deleted from `folder` before the next one.
 
         Raises Unavailable, Misconfigured.
         """
-        for file in self._blobs.stream(prefix, folder):
+        for file in self._blobs.stream(_prefix(name), folder):
             try:
                 yield file
             finally:
                 file.unlink()
 
-    def clear(self, prefix: str) -> None:
-        """Delete what passed through; what cannot be deleted now goes by the bucket's lifecycle rule."""
+    def clear(self, name: str) -> None:
+        """Delete everything under `name`; the bucket's lifecycle rule deletes what this call cannot."""
         try:
-            self._blobs.delete(prefix)
+            self._blobs.delete(_prefix(name))
         except (Unavailable, Misconfigured) as error:
-            log.warning("export left behind", extra={"fields": {"prefix": prefix, "reason": type(error).__name__}})
+            log.warning("export left behind", extra={"fields": {"name": name, "reason": type(error).__name__}})
 
 
 def _results(client: bigquery.Client, sql: str, config: bigquery.QueryJobConfig | None = None) -> list[bigquery.Row]:
@@ -94,9 +94,8 @@ def _results(client: bigquery.Client, sql: str, config: bigquery.QueryJobConfig 
         raise Unavailable(f"BigQuery: {type(error).__name__}") from error
 
 
-def new_prefix() -> str:
-    """Return a prefix for files that pass through."""
-    return f"{STAGING}/{uuid.uuid4().hex}/"
+def _prefix(name: str) -> str:
+    return f"{STAGING}/{name}/"
 
 
 def export_statement(sql: str, uri: str) -> str:

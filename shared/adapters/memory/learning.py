@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import Unavailable
-from shared.learning.ports import Parameter, RunReport, Snapshot, Trial
+from shared.learning.ports import RunReport, Snapshot, Trial
+from shared.ports import Parameter
 
 
 class MemoryExports:
-    """`shared.learning.ports.Exports` that gives one table, in `parts` files, whatever the query says."""
+    """`shared.ports.RowExports` that gives one table, in `parts` files, whatever the query says."""
 
     def __init__(self, table: pa.Table, parts: int = 1) -> None:
         self.table = table
@@ -37,7 +38,7 @@ class MemoryExports:
 
 
 class MemoryQueries:
-    """`shared.learning.ports.Queries` that gives what `answer` makes of a query and its parameters."""
+    """`shared.ports.Queries` that gives what `answer` makes of a query and its parameters."""
 
     def __init__(self, answer: Callable[[str, Mapping[str, Parameter]], list[dict[str, Any]]]) -> None:
         self.answer = answer

@@ -22,7 +22,7 @@ from shared.learning.data.matrix import Matrix, ParquetColumns, digest, read_mat
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import Contents, Quality, inspect, require_columns
 from shared.learning.data.training_query import FACTS, MILLION, Examples, legitimate_of_a_million
-from shared.learning.ports import Queries, RowExports
+from shared.ports import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text"}
 

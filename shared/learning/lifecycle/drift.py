@@ -34,8 +34,7 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.learning.data.profile import DECIMALS, Described, Profile, read_profile
 from shared.learning.errors import NothingToDo
-from shared.learning.ports import Queries, RowExports
-from shared.ports import Blobs
+from shared.ports import Blobs, Queries, RowExports
 
 SCORE = "score"
 SAMPLE = 100_000

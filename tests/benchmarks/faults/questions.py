@@ -89,7 +89,7 @@ class Questions:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._client = cloud.bigquery()
-        self._data = wiring.dataset(cloud.settings, {**os.environ, **cloud.environment})
+        self._data = wiring.stored_tables(cloud.settings, {**os.environ, **cloud.environment})
 
     def progress(self) -> tuple[int, int, int]:
         """Return how many transactions, reports and unreadable messages there are."""

@@ -31,7 +31,7 @@ from infra.local.loopback import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey_server import valkey_server
 from shared.adapters.gcs import GcsBlobs
-from shared.adapters.valkey.load import ValkeyLoad
+from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import SEQUENCE_KEY
 from shared.contract import tables
 from shared.scoring.bundle import POINTER, Pointer, path
@@ -122,7 +122,7 @@ class World:
         server = valkey_server(self.home)
         server.child.argv = pinned(LOAD_CORE, server.child.argv)
         self._supervisor.start(server.child)
-        with closing(ValkeyLoad.connect(server.url, 86_400)) as load:
+        with closing(ValkeyStore.connect(server.url, 86_400)) as load:
             load.open()
         return server.url
 

@@ -1,4 +1,4 @@
-"""Load a whole history into Valkey or Redis, where `shared.adapters.valkey.history` goes on; erase from it."""
+"""The shared store of history as a whole: fill it in bulk, open it, erase from it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shared.features.state import State
 from shared.features.verdicts import AppliedVerdict
 
 PREFIX = SEQUENCE_KEY.encode()[:-1]
-"""What stands before all keys, as in history.lua: then comes a letter, then the key of a record or an EndToEndId."""
-SAID = b"s"
-"""The letter of what was said about a Pix."""
+"""The prefix of all keys, as in history.lua; a letter follows, then a record's key or an EndToEndId."""
+VERDICT_LOG = b"s"
+"""The letter of verdict logs."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
-class ValkeyLoad:
-    """A store of history that is to be filled; it has to be empty."""
+class ValkeyStore:
+    """`shared.ports.HistoryStore` in Valkey or Redis."""
 
     def __init__(self, client: Redis, record_seconds: int) -> None:
         self._redis = client
@@ -34,57 +34,55 @@ class ValkeyLoad:
 
     @classmethod
     def connect(cls, url: str, record_seconds: int) -> Self:
-        """Return the store at `url`; its records vanish when nothing has touched them for so long."""
+        """Return the store at `url`; records untouched for `record_seconds` expire."""
         client = Redis.from_url(
             server_url(url), socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CALL_SECONDS
         )
         return cls(client, record_seconds)
 
-    def check(self) -> None:
+    def require_empty(self) -> None:
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         if self._call(["counted"]):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
 
     def load(
-        self, state: State, said: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
+        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
     ) -> None:
-        """Store all records, what was said, and at last the sequence; `advance` is told how many were stored.
+        """Store all records, then the verdict logs, then the sequence, which opens the store.
 
-        A load that was interrupted can be repeated. Raises Misconfigured, Unavailable.
+        `advance` receives the number of records of each part that is stored. An interrupted load can be repeated.
+        Raises Misconfigured, Unavailable.
         """
-        self.check()
+        self.require_empty()
         for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
             for start in range(0, len(keys), _RECORDS):
                 part = slice(start, start + _RECORDS)
                 letter = LETTERS[layout.kind]
                 advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
-        heard = list(said.items())
-        for start in range(0, len(heard), _RECORDS):
-            arguments = [each for id_, log in heard[start : start + _RECORDS] for each in (id_, encode_heard(log))]
+        logs = list(verdicts.items())
+        for start in range(0, len(logs), _RECORDS):
+            arguments = [each for id_, log in logs[start : start + _RECORDS] for each in (id_, encode_heard(log))]
             advance(self._call(["recall", self._record_seconds, *arguments]))
         if not self._call(["resume", state.sequence]):
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
 
     def open(self) -> None:
-        """Let an empty store count from the first transaction on. Raises Misconfigured, Unavailable."""
+        """Open an empty store, so that it counts from its first transaction. Raises Misconfigured, Unavailable."""
         self.load(State.empty(), {}, lambda _: None)
 
-    def settle(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Say that these transactions have their rows, so that what is delivered again is not decided again.
-
-        Raises Unavailable.
-        """
+    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
+        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
         for start in range(0, len(end_to_end_ids), _RECORDS):
             self._call(settle_arguments(end_to_end_ids[start : start + _RECORDS], claim_seconds))
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by the kind of their layout, and what was said about Pix; return how many there were.
+        """Erase records by kind, and the verdict logs of some Pix; return the number erased.
 
-        A claim stays: it lives for minutes, and without it a Pix that is delivered again would be decided again.
+        Claims stay: they live for minutes, and without one a redelivered Pix would be decided again.
         Raises Unavailable.
         """
         names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
-        names += [PREFIX + SAID + id_.encode() for id_ in end_to_end_ids]
+        names += [PREFIX + VERDICT_LOG + id_.encode() for id_ in end_to_end_ids]
         try:
             return sum(
                 int(self._redis.unlink(*names[start : start + _RECORDS])) for start in range(0, len(names), _RECORDS)
@@ -108,7 +106,7 @@ class ValkeyLoad:
 
 
 def _packed(keys: Keys) -> list[bytes]:
-    """Return keys as they stand in names."""
+    """Return keys as the 8 bytes that stand in key names."""
     together = keys.astype("<u8").tobytes()
     return [together[start : start + 8] for start in range(0, len(together), 8)]
 

@@ -1,0 +1,98 @@
+"""In-memory twins for operators: a store of history as a whole, and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from shared.errors import Misconfigured, Unavailable
+from shared.features.keys import Keys
+from shared.features.layout import LAYOUTS
+from shared.features.state import State
+from shared.features.verdicts import AppliedVerdict
+from shared.ports import REDRIVEN, DeadLetter
+
+
+class MemoryHistoryStore:
+    """`shared.ports.HistoryStore` over dicts; `away` makes it unavailable.
+
+    `records` are keys by kind, `verdicts` the logs by EndToEndId, `claims` the seconds of each claim. `sequence` is
+    None until the store is loaded.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[str, set[int]] = {layout.kind: set() for layout in LAYOUTS}
+        self.verdicts: dict[str, list[AppliedVerdict]] = {}
+        self.claims: dict[str, int] = {}
+        self.sequence: int | None = None
+        self.away = False
+
+    def require_empty(self) -> None:
+        """Raise Misconfigured if the store has counted transactions, Unavailable while away."""
+        if self.away:
+            raise Unavailable("the store of history is away")
+        if self.sequence is not None:
+            raise Misconfigured("the store of history has counted transactions already")
+
+    def load(
+        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
+    ) -> None:
+        """Keep the keys of all records and the verdict logs. Raises Misconfigured, Unavailable while away."""
+        self.require_empty()
+        for layout, table in zip(LAYOUTS, state.tables, strict=True):
+            self.records[layout.kind] |= {int(key) for key in table.keys}
+            advance(len(table.keys))
+        self.verdicts |= {id_: list(log) for id_, log in verdicts.items()}
+        advance(len(verdicts))
+        self.sequence = state.sequence
+
+    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
+        """Claim transactions. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the store of history is away")
+        self.claims |= dict.fromkeys(end_to_end_ids, claim_seconds)
+
+    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+        """Erase records and verdict logs; return the number erased. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the store of history is away")
+        erased = 0
+        for kind, keys in records.items():
+            found = self.records[kind] & {int(key) for key in keys}
+            self.records[kind] -= found
+            erased += len(found)
+        return erased + sum(self.verdicts.pop(id_, None) is not None for id_ in end_to_end_ids)
+
+
+class MemoryDeadLetters:
+    """`shared.ports.DeadLetters` over lists; `away` makes publishing fail.
+
+    `waiting` can be pulled, `leased` were pulled and not yet released, `published` are the redriven letters.
+    """
+
+    def __init__(self, letters: Iterable[DeadLetter] = ()) -> None:
+        self.waiting = list(letters)
+        self.leased: list[DeadLetter] = []
+        self.published: list[DeadLetter] = []
+        self.away = False
+
+    def pull(self, limit: int, seconds: float) -> list[DeadLetter]:  # noqa: ARG002 (memory never waits)
+        """Lease up to `limit` letters."""
+        pulled, self.waiting = self.waiting[:limit], self.waiting[limit:]
+        self.leased += pulled
+        return pulled
+
+    def redrive(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+        """Publish letters with one more redrive each; return those that could not be published."""
+        if self.away:
+            return list(letters)
+        for letter in letters:
+            self.leased.remove(letter)
+            attributes = {**letter.attributes, REDRIVEN: str(letter.redriven + 1)}
+            self.published.append(letter._replace(attributes=attributes))
+        return []
+
+    def release(self, letters: Sequence[DeadLetter]) -> None:
+        """Return letters to those that can be pulled."""
+        for letter in letters:
+            self.leased.remove(letter)
+            self.waiting.append(letter)

@@ -1,0 +1,159 @@
+"""Erase a person (LGPD art. 18): their rows, the reports about these, and their records of history.
+
+A row names its payer, but not always its payee. Where it does not, it belongs to the person if its key is theirs (a
+CPF as key is the tax id), or if the receiving account stands beside them or one of their keys in another row. An
+account may have other holders, and a key may have had another owner: see `Erased.shared_accounts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from shared.contract.fields import PixKey, TaxId
+from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
+from shared.errors import Misconfigured
+from shared.features.facts import handsets
+from shared.features.keys import Keys, keys_of, pair_of
+from shared.features.layout import ACCOUNT, CONTACT, DEVICE
+from shared.ports import HistoryStore, Queries
+
+FEEDBACK, SCORE_EVENTS = "feedback", "score_events"
+
+
+class Person(Struct, frozen=True):
+    """The pseudonyms of a person and of their keys."""
+
+    id: str
+    keys: tuple[str, ...]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The query parameters."""
+        return {"person": self.id} | {f"key_{number}": key for number, key in enumerate(self.keys)}
+
+
+class Erased(Struct, frozen=True):
+    """The extent of an erasure, done or (`dry_run`) only counted.
+
+    `score_events` and `feedback` are rows, `records` those of the store of history (None: not touched). `accounts`
+    identify rows without a payee's tax id; `shared_accounts` of them also stand beside another person.
+    """
+
+    score_events: int
+    feedback: int
+    accounts: int
+    shared_accounts: int
+    records: int | None
+    dry_run: bool
+
+
+class Erasure:
+    """The rows of one person in the tables of a dataset, and their records in a store of history."""
+
+    def __init__(self, queries: Queries, dataset: str, person: Person, store: HistoryStore | None = None) -> None:
+        """`dataset` is named as project.dataset."""
+        self._queries = queries
+        self._sql = ErasureSql(dataset, len(person.keys))
+        self._person = person
+        self._store = store
+
+    def run(self, dry_run: bool) -> Erased:
+        """Erase; score rows go last, because they identify everything else. Raises Unavailable, Misconfigured."""
+        rows, reports = (self._count(self._sql.rows_of(table)) for table in (SCORE_EVENTS, FEEDBACK))
+        accounts, shared = self._count(f"FROM ({self._sql.accounts})"), self._count(self._sql.shared)
+        records = None
+        if not dry_run:
+            if self._store:
+                records = self._store.erase(*self._records())
+            for table in (FEEDBACK, SCORE_EVENTS):
+                self._ask(f"DELETE {self._sql.rows_of(table)}")
+        return Erased(rows, reports, accounts, shared, records, dry_run)
+
+    def _records(self) -> tuple[Mapping[str, Keys], list[str]]:
+        """Return the keys of their records, by kind, and the ids of their Pix."""
+        rows = self._ask(f"SELECT {_PARTIES} {self._sql.rows_of(SCORE_EVENTS)}")
+        accounts = [row["account"] for row in self._ask(self._sql.accounts)]
+        return records_of(self._person.id, accounts, rows), sorted({row["end_to_end_id"] for row in rows})
+
+    def _count(self, rows: str) -> int:
+        [counted] = self._ask(f"SELECT COUNT(*) AS n {rows}")
+        return int(counted["n"])
+
+    def _ask(self, sql: str) -> list[dict[str, Any]]:
+        return self._queries.rows(sql, self._person.parameters)
+
+
+_PARTIES = "end_to_end_id, payer_person_id, payer_id, payee_id, device_id"
+
+
+class ErasureSql:
+    """The GoogleSQL about a person with a given number of keys, in `dataset` (project.dataset)."""
+
+    def __init__(self, dataset: str, keys: int) -> None:
+        self._dataset = dataset
+        self._table = f"`{dataset}.{SCORE_EVENTS}`"
+        self._by_key = f"payee_key_id IN ({', '.join(f'@key_{number}' for number in range(keys))})"
+
+    @property
+    def accounts(self) -> str:
+        """The query of accounts that stand beside the person or one of their keys."""
+        return (
+            f"SELECT payer_id AS account FROM {self._table} WHERE payer_person_id = @person "  # noqa: S608 (names of our own)
+            f"UNION DISTINCT SELECT payee_id AS account FROM {self._table} "
+            f"WHERE payee_person_id = @person OR (payee_person_id IS NULL AND {self._by_key})"
+        )
+
+    @property
+    def shared(self) -> str:
+        """The FROM clause of those accounts that also stand beside another person."""
+        return (
+            f"FROM (SELECT payer_id AS account FROM {self._table} "  # noqa: S608 (names of our own)
+            f"WHERE payer_person_id != @person AND payer_id IN ({self.accounts}) "
+            f"UNION DISTINCT SELECT payee_id AS account FROM {self._table} "
+            f"WHERE payee_person_id != @person AND payee_id IN ({self.accounts})) AS others"
+        )
+
+    def rows_of(self, table: str) -> str:
+        """Return the FROM clause of the person's rows in a table."""
+        theirs = (
+            f"FROM {self._table} WHERE payer_person_id = @person OR payee_person_id = @person "
+            f"OR (payee_person_id IS NULL AND ({self._by_key} OR payee_id IN ({self.accounts})))"
+        )
+        if table == SCORE_EVENTS:
+            return theirs
+        return f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs})"
+
+
+def records_of(person: str, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:
+    """Return the keys of a person's records in history, by kind of record.
+
+    They are their accounts, the pairs of payer and payee of all their Pix, and the devices they paid from.
+    """
+
+    def keys(of: Sequence[Mapping[str, str | None]], name: str) -> Keys:
+        return keys_of([row[name] or "" for row in of])
+
+    paid = [row for row in rows if row["payer_person_id"] == person]
+    devices = keys(paid, "device_id")
+    pairs = pair_of(keys(rows, "payer_id"), keys(rows, "payee_id"))
+    contacts = np.concatenate((pairs, handsets(devices, keys(paid, "payer_id"))))
+    found = {ACCOUNT.kind: keys_of(accounts), CONTACT.kind: contacts, DEVICE.kind: devices}
+    return {kind: np.unique(own[own > 0]) for kind, own in found.items()}
+
+
+def person_of(tax_id: str, keys: Sequence[str], pseudonymiser: Pseudonymiser) -> Person:
+    """Return the pseudonyms of a CPF or CNPJ and of further keys. Raises Misconfigured, without repeating them."""
+    try:
+        msgspec.convert(tax_id, TaxId)
+        msgspec.convert(keys, list[PixKey])
+    except msgspec.ValidationError:
+        raise Misconfigured(
+            "a tax id is a CPF of 11 digits or a CNPJ of 14 characters, without punctuation; a key has at most 77"
+        ) from None
+    pseudonym = pseudonymiser.pseudonym
+    return Person(pseudonym(PERSON, tax_id), tuple(pseudonym(KEY, key) for key in dict.fromkeys((tax_id, *keys))))
