@@ -60,7 +60,7 @@ def _given() -> Iterator[str]:
 def _erase(tax_id: str, keys: Sequence[str], state: str | None, dry_run: bool) -> tuple[int, Erased]:
     settings = Settings.from_env(os.environ)
     person = person_of(tax_id, keys, Pseudonymiser(settings.hmac_key.encode()))
-    queries, dataset = wiring.queries(settings, os.environ), f"{settings.project}.{settings.dataset}"
+    queries, dataset = wiring.queries(settings), f"{settings.project}.{settings.dataset}"
     if state is None:
         return console.OK, Erasure(queries, dataset, person).run(dry_run)
     with closing(wiring.history_store(settings, state)) as store:

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _promote(version: str, reason: str) -> tuple[int, object]:
-    mover = wiring.mover(Settings.from_env(os.environ), os.environ)
+    mover = wiring.mover(Settings.from_env(os.environ))
     try:
         return console.OK, mover.promote(version, reason)
     except PreconditionFailed as error:

@@ -107,7 +107,7 @@ def _empty_store(options: argparse.Namespace, settings: Settings) -> HistoryStor
     store = wiring.history_store(settings, options.state)
     store.require_empty()
     if options.source == TABLES:
-        mark_decided(store, wiring.stored_tables(settings, os.environ), wiring.now(), settings.state_claim_seconds)
+        mark_decided(store, wiring.stored_tables(settings), wiring.now(), settings.state_claim_seconds)
     return store
 
 
@@ -138,7 +138,7 @@ def _source(
         else:
             yield EventLines(path, options.lines, Pseudonymiser(settings.hmac_key.encode()))
         return
-    tables = wiring.stored_tables(settings, os.environ)
+    tables = wiring.stored_tables(settings)
     counted_only = bool(options.state or options.state_out)
     with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
         if checkpoints is None:
@@ -159,9 +159,7 @@ def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
         return Sinks(ParquetParts(Folder(options.out, "score_events")), ParquetParts(Folder(options.out, "feedback")))
     if options.state_only:
         return Sinks(None, None)
-    scores, feedback = (
-        ParquetParts(wiring.bulk_load(settings, name, run, os.environ)) for name in ("score_events", "feedback")
-    )
+    scores, feedback = (ParquetParts(wiring.bulk_load(settings, name, run)) for name in ("score_events", "feedback"))
     return Sinks(scores, feedback)
 
 

@@ -36,7 +36,7 @@ def _retire(options: argparse.Namespace) -> tuple[int, object]:
     from shared.learning.lifecycle.reconcile import unpublished, unrecorded
     from shared.learning.lifecycle.retire import Retention, plan, retire
 
-    work = wiring.retiring(Settings.from_env(os.environ), os.environ)
+    work = wiring.retiring(Settings.from_env(os.environ))
     if not options.dry_run:
         unrecorded(work.blobs, work.ledger, standing(work.blobs))
         unpublished(work.blobs, work.shelf, work.ledger)

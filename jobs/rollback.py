@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _rollback(reason: str) -> tuple[int, object]:
-    mover = wiring.mover(Settings.from_env(os.environ), os.environ)
+    mover = wiring.mover(Settings.from_env(os.environ))
     try:
         return console.OK, mover.rollback(reason)
     except PreconditionFailed as error:

@@ -44,7 +44,7 @@ def _skew(options: argparse.Namespace) -> tuple[int, object]:
     period = None if options.all else Period(options.since, options.until or wiring.now())
     start = State.load(options.state) if options.state else State.empty()
     with console.bar(screen) as progress:
-        result = audit(wiring.stored_tables(settings, os.environ), period, start, _advancing(progress))
+        result = audit(wiring.stored_tables(settings), period, start, _advancing(progress))
     if result["features"]:
         screen.print(_table(result["features"]))
     return (console.OK if result["outcome"] == "EQUAL" else console.FAILED), result
@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
         "--state",
         type=Path,
         metavar="FILE",
-        help="state of history to start from, written by jobs.replay --state-out (default: the first transaction); it "
-        "must be older than the period, and lacks reports counted after its last transaction",
+        help="state of history to start from, written by jobs.replay --state-out (default: the first transaction). "
+        "It must be older than the period, and lacks reports counted after its last transaction",
     )
     return parser
 

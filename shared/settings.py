@@ -66,7 +66,11 @@ class Settings:
     log_seconds: float = 1.0
     append_timeout_seconds: float = 15.0
     lookup_seconds: float = 8.0
+    bigquery_emulator_host: str = ""
+    """Base URL of a BigQuery emulator's REST API; empty means Google's, with credentials."""
     bigquery_storage_emulator_host: str = ""
+    mlflow_tracking_uri: str = ""
+    execution: str = ""
     service: str = ""
     revision: str = ""
     otel_exporter_otlp_endpoint: str = ""
@@ -91,7 +95,10 @@ class Settings:
 _REQUIRED = ("project",)
 _OWN_NAMES = {
     "project": "GOOGLE_CLOUD_PROJECT",
+    "bigquery_emulator_host": "BIGQUERY_EMULATOR_HOST",
     "bigquery_storage_emulator_host": "BIGQUERY_STORAGE_EMULATOR_HOST",
+    "mlflow_tracking_uri": "MLFLOW_TRACKING_URI",
+    "execution": "CLOUD_RUN_EXECUTION",
     "service": "K_SERVICE",
     "revision": "K_REVISION",
     "otel_exporter_otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import sqlite3
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,9 @@ from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.learning.lifecycle.mover import Mover
 from shared.settings import Settings
-from shared.wiring.common import DAY_SECONDS
+from shared.wiring.common import DAY_SECONDS, bigquery_client
 
 if TYPE_CHECKING:
-    from google.cloud import bigquery
-
     from shared.adapters.bigquery.ledger import BigQueryLedger
     from shared.adapters.bigquery.load import BulkLoad
     from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
@@ -46,9 +44,9 @@ def prepare(environment: MutableMapping[str, str]) -> None:
     environment.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
-def actor(environment: Mapping[str, str]) -> str:
+def actor(settings: Settings) -> str:
     """Return the actor for the ledger: the Cloud Run execution, or the user."""
-    return environment.get("CLOUD_RUN_EXECUTION") or getpass.getuser()
+    return settings.execution or getpass.getuser()
 
 
 def now() -> dt.datetime:
@@ -56,7 +54,7 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def world(settings: Settings, environment: Mapping[str, str]) -> Services:
+def services(settings: Settings) -> Services:
     """Return the services of a retraining."""
     from shared.adapters.mlflow.tracking import MlflowRegistry, MlflowRuns
     from shared.learning.data.dataset import TrainingSource
@@ -64,8 +62,8 @@ def world(settings: Settings, environment: Mapping[str, str]) -> Services:
     from shared.scoring.rules import Rules
 
     bucket = blobs(settings)
-    read, asked = exports(settings, environment), queries(settings, environment)
-    uri, artifacts = tracking(environment)
+    read, asked = exports(settings), queries(settings)
+    uri, artifacts = tracking(settings)
     return Services(
         source=TrainingSource(read, asked, settings.project, settings.dataset, settings.maturity_days),
         bucket=settings.data_bucket,
@@ -74,33 +72,24 @@ def world(settings: Settings, environment: Mapping[str, str]) -> Services:
         archive=data(settings),
         runs=MlflowRuns(uri, artifacts),
         registry=MlflowRegistry(uri),
-        ledger=ledger(settings, environment),
+        ledger=ledger(settings),
         rules=Rules.load(),
         clock=now,
     )
 
 
-def bigquery_client(settings: Settings, environment: Mapping[str, str]) -> bigquery.Client:
-    """Return a client of BigQuery, without credentials where BIGQUERY_EMULATOR_HOST names an emulator."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import bigquery
-
-    credentials = AnonymousCredentials() if environment.get("BIGQUERY_EMULATOR_HOST") else None
-    return bigquery.Client(project=settings.project, credentials=credentials)
-
-
-def queries(settings: Settings, environment: Mapping[str, str]) -> BigQueryQueries:
+def queries(settings: Settings) -> BigQueryQueries:
     """Return the BigQuery query client."""
     from shared.adapters.bigquery.query import BigQueryQueries
 
-    return BigQueryQueries(bigquery_client(settings, environment))
+    return BigQueryQueries(bigquery_client(settings))
 
 
-def exports(settings: Settings, environment: Mapping[str, str]) -> BigQueryExports:
+def exports(settings: Settings) -> BigQueryExports:
     """Return the Parquet exporter of BigQuery."""
     from shared.adapters.bigquery.query import BigQueryExports
 
-    return BigQueryExports(bigquery_client(settings, environment), settings.data_bucket, data(settings))
+    return BigQueryExports(bigquery_client(settings), settings.data_bucket, data(settings))
 
 
 def blobs(settings: Settings) -> GcsBlobs:
@@ -113,7 +102,7 @@ def data(settings: Settings) -> GcsBlobs:
     return GcsBlobs.connect(settings.project, settings.data_bucket)
 
 
-def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str, str]) -> BulkLoad:
+def bulk_load(settings: Settings, name: str, run: str) -> BulkLoad:
     """Return the loader of the Parquet files of `run` into table `name`."""
     from google.cloud import storage
 
@@ -121,7 +110,7 @@ def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str,
 
     bucket = storage.Client(project=settings.project).bucket(settings.data_bucket)
     target = f"{settings.project}.{settings.dataset}.{name}"
-    return BulkLoad(bigquery_client(settings, environment), bucket, target, f"{name}-{run}")
+    return BulkLoad(bigquery_client(settings), bucket, target, f"{name}-{run}")
 
 
 def history_store(settings: Settings, url: str) -> ValkeyStore:
@@ -138,41 +127,41 @@ def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
     return PubsubDeadLetters.connect(settings.project, topic)
 
 
-def stored_tables(settings: Settings, environment: Mapping[str, str]) -> StoredTables:
+def stored_tables(settings: Settings) -> StoredTables:
     """Return the tables to replay."""
     from shared.replay.tables import StoredTables
 
-    return StoredTables(exports(settings, environment), settings.project, settings.dataset)
+    return StoredTables(exports(settings), settings.project, settings.dataset)
 
 
-def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
+def mover(settings: Settings) -> Mover:
     """Return the mover of the pointer; MLflow is imported only after the pointer has moved."""
 
     def registry() -> MlflowRegistry:
         from shared.adapters.mlflow.tracking import MlflowRegistry
 
-        return MlflowRegistry(tracking(environment)[0])
+        return MlflowRegistry(tracking(settings)[0])
 
-    return Mover(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
+    return Mover(blobs(settings), registry, ledger(settings), now, actor(settings))
 
 
-def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
+def recent(settings: Settings, since: dt.datetime, until: dt.datetime) -> Recent:
     """Return the reader of a recent period's rows."""
     from shared.learning.lifecycle.drift import Recent
 
-    asked, read = queries(settings, environment), exports(settings, environment)
+    asked, read = queries(settings), exports(settings)
     return Recent(asked, read, settings.project, settings.dataset, since, until)
 
 
-def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
+def retiring(settings: Settings) -> Retiring:
     """Return the services of a retirement."""
     from shared.learning.lifecycle.retire import Retiring
 
     bucket = blobs(settings)
-    return Retiring(bucket, bucket, ledger(settings, environment), now, actor(environment))
+    return Retiring(bucket, bucket, ledger(settings), now, actor(settings))
 
 
-def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger:
+def ledger(settings: Settings) -> BigQueryLedger:
     """Return the ledger."""
     from shared.adapters.bigquery.ledger import BigQueryLedger
 
@@ -182,18 +171,16 @@ def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger
             service, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
         )
 
-    return BigQueryLedger(
-        queries(settings, environment), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table
-    )
+    return BigQueryLedger(queries(settings), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table)
 
 
-def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:
+def tracking(settings: Settings) -> tuple[str, str | None]:
     """Return MLflow's tracking URI and its artifact location; None leaves the location to a server.
 
     Without MLFLOW_TRACKING_URI both are in .local/mlflow. A SQLite file keeps its artifacts beside it. Raises
     Misconfigured if the file cannot be opened: MLflow itself would retry for minutes.
     """
-    uri = environment.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{Path('.local/mlflow/mlflow.db').absolute()}"
+    uri = settings.mlflow_tracking_uri or f"{SQLITE}{Path('.local/mlflow/mlflow.db').absolute()}"
     if not uri.startswith(SQLITE):
         return uri, None
     file = Path(uri.removeprefix(SQLITE))

@@ -34,7 +34,7 @@ class Period(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The extent of a period: places in history from `first` to `last`, and rows, `unseen` of them without a place."""
+    """The places in history of a period, `first` to `last`; its rows, and how many have no place (`unseen`)."""
 
     first: int
     last: int

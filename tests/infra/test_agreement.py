@@ -31,8 +31,9 @@ from shared.wiring.score import score_function
 from tests.infra.configuration import Configuration, arguments, plain, texts
 
 TERRAFORM = Configuration.read()
-GIVEN_BY_CLOUD_RUN = {"K_SERVICE", "K_REVISION"}
-EMULATORS = {"BIGQUERY_STORAGE_EMULATOR_HOST"}
+GIVEN_BY_CLOUD_RUN = {"CLOUD_RUN_EXECUTION", "K_SERVICE", "K_REVISION"}
+OF_JOBS = {"MLFLOW_TRACKING_URI"}
+EMULATORS = {"BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"}
 
 
 def _names(local: str) -> set[str]:
@@ -102,7 +103,7 @@ def test_the_functions_are_those_that_are_staged_and_named_as_their_entry_points
 
 
 def test_every_setting_can_be_given_and_no_other_is():
-    known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN
+    known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN - OF_JOBS
     secret = {
         name
         for function in TERRAFORM.local("functions").values()
@@ -134,9 +135,10 @@ def test_a_job_runs_a_module_that_takes_its_arguments(name):
 
 
 def test_jobs_are_told_where_mlflow_is_by_the_variable_that_they_read():
-    assert '"MLFLOW_TRACKING_URI"' in inspect.getsource(jobs_wiring.tracking)
+    (name,) = OF_JOBS
+    assert Settings.from_env({"GOOGLE_CLOUD_PROJECT": "p", name: "http://mlflow"}).mlflow_tracking_uri
     environment = " ".join(texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
-    assert "MLFLOW_TRACKING_URI" in environment
+    assert name in environment
     assert re.search(rf'MLFLOW_TRACKING_AUTH = "{auth.NAME}"', environment)
 
 

@@ -29,6 +29,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import RunReport, Snapshot, Trial
 from shared.scoring.champion import read_bundle
+from shared.settings import Settings
 from tests.unit.learning.bundles import NAMES, small_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 
@@ -71,7 +72,7 @@ def test_a_run_is_recorded_registered_and_loads_as_the_served_score(store) -> No
 
     from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry, MlflowRuns
 
-    uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": store})
+    uri, artifacts = wiring.tracking(Settings("p", mlflow_tracking_uri=store))
     bench = Bench()
     world = dataclasses.replace(bench.world(), runs=MlflowRuns(uri, artifacts), registry=MlflowRegistry(uri))
     first = retrain(world, QUICK, request(), silent)
@@ -110,7 +111,7 @@ def tracked(place: str) -> tuple[MlflowRuns, mlflow.MlflowClient]:
 
     from shared.adapters.mlflow.tracking import MlflowRuns
 
-    uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": place})
+    uri, artifacts = wiring.tracking(Settings("p", mlflow_tracking_uri=place))
     return MlflowRuns(uri, artifacts), mlflow.MlflowClient(uri)
 
 
@@ -277,4 +278,4 @@ def test_a_place_where_no_file_can_be_is_a_wrong_setting_and_not_tried_for_minut
     (tmp_path / "mlflow.db").mkdir()
     for place in (tmp_path / "file" / "mlflow.db", tmp_path / "mlflow.db"):
         with pytest.raises(Misconfigured, match="cannot be opened"):
-            wiring.tracking({"MLFLOW_TRACKING_URI": f"sqlite:///{place}"})
+            wiring.tracking(Settings("p", mlflow_tracking_uri=f"sqlite:///{place}"))
