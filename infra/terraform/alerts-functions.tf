@@ -11,7 +11,7 @@ locals {
   pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])})"
   deads        = "one_of(${join(", ", [for subscription in google_pubsub_subscription.dead : "\"${subscription.name}\""])})"
 
-  # Rules alone decide every Pix until the first model is trained, which is no reason to wake anybody.
+  # Rules alone decide every Pix until the first model is trained, which must not wake anybody.
   degraded_steps = var.schedules_paused ? "no_history" : "no_history|rules_only"
 
   function_alerts = {

@@ -2,7 +2,7 @@
 
 locals {
   # Messages (jsonPayload.message) to count. A function logs each of these once per incident, at its start, so a count
-  # is good for an alert but says nothing about how long the incident lasts.
+  # is good for an alert but does not show how long the incident lasts.
   logged = {
     failed               = ["failed"]
     history_empty        = ["history empty"]

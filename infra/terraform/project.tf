@@ -13,7 +13,7 @@ locals {
 }
 
 # Audit logs of reads and writes. BigQuery always writes them; for other services Google logs only administration
-# unless told to. The reads of the score function in the buckets are exempt: each instance checks for a new model
+# unless configured. The reads of the score function in the buckets are exempt: each instance checks for a new model
 # every few seconds.
 resource "google_project_iam_audit_config" "data" {
   for_each = toset(["secretmanager.googleapis.com", "storage.googleapis.com"])

@@ -296,7 +296,7 @@ def test_deployment_never_waits_for_its_own_lock(tmp_path):
 def test_revision_of_another_deployment_is_refused(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
     assert ran.failed == "candidate"
-    assert "which this deployment did not bring" in ran.output
+    assert "which is not an image of this deployment" in ran.output
     assert not [call for call in ran.calls if re.search("update-traffic|infra.smoke", call)]
 
 

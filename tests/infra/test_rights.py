@@ -227,7 +227,7 @@ def test_watch_account_reads_only_the_queried_tables():
 
 # Reasons for each role of the deployment: resources that Terraform makes, and commands of the scripts.
 NEEDED = {
-    "roles/bigquery.admin": r"google_bigquery_|infra\.migrate|infra\.smoke",
+    "roles/bigquery.admin": r"google_bigquery_|-m infra\S*\.(migrate|smoke)",
     "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds describe",
     "roles/cloudbuild.connectionViewer": r"google_cloudbuild_trigger",
     "roles/cloudscheduler.admin": r"google_cloud_scheduler_",
@@ -242,7 +242,7 @@ NEEDED = {
     "roles/monitoring.editor": r"google_monitoring_",
     "roles/networkconnectivity.consumerNetworkAdmin": r"google_network_connectivity_",
     "roles/ondemandscanning.admin": r"gcloud artifacts docker images (scan|list-vulnerabilities)",
-    "roles/pubsub.admin": r"google_pubsub_|infra\.smoke",
+    "roles/pubsub.admin": r"google_pubsub_|-m infra\S*\.smoke",
     "roles/run.admin": r"google_cloud_run_v2_|gcloud run ",
     "roles/secretmanager.admin": r"google_secret_manager_",
     "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
@@ -261,7 +261,7 @@ def _done() -> set[str]:
     read = {f"data {block.labels[0]}" for block in TERRAFORM.of("data")}
     scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "deploy").glob("*.sh"))
     called = re.findall(
-        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra\.\w+)", re.sub(r"#.*", "", scripts)
+        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra[\w.]+)", re.sub(r"#.*", "", scripts)
     )
     return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
 

@@ -54,7 +54,7 @@ resource "google_project_iam_member" "deploy_grants" {
   member  = google_service_account.deploy.member
 
   condition {
-    title       = "only-what-parts-have"
+    title       = "only-roles-of-parts"
     description = "It may grant and revoke only these roles"
     expression  = "api.getAttribute('iam.googleapis.com/modifiedGrantsByRole', []).hasOnly(${jsonencode(local.granted_on_project)})"
   }
