@@ -1,6 +1,6 @@
 #!/bin/sh
-# Apply exactly what was planned, with the state and the variables of the environment. Argument: which images of
-# prepare.sh, `tried` or `proven`.
+# Plan, and apply exactly that plan, with the state and the variables of the environment. Argument: the file of images
+# made by prepare.sh, `tried` or `proven`.
 set -eu
 
 export TF_IN_AUTOMATION=1 TF_INPUT=0

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Add columns to the tables that are there, or refuse the deployment before anything is changed.
+# Add columns to existing tables, or refuse the deployment before it changes anything.
 set -eu
 
 GOOGLE_CLOUD_PROJECT=$PROJECT .venv/bin/python -m infra.deploy.migrate

@@ -1,5 +1,5 @@
-# What the steps of a deployment share: the functions, what is tried first, the tag by which that is reached, and the
-# bucket in which the environment keeps its state.
+# Names that the steps of a deployment share: the functions, the one that the smoke test covers, the tag of its new
+# revision, and the bucket of the environment's state.
 # shellcheck shell=sh disable=SC2034
 SERVICES="pix-score pix-label"
 TRIED=pix-score

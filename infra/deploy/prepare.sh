@@ -1,10 +1,10 @@
 #!/bin/sh
-# Before Terraform: name the images by their digests, fetch the environment's variables from beside its state, keep
-# the bills of materials there, and pin the traffic of functions that serve, so that new revisions get none.
+# Prepare Terraform: resolve the images to digests, fetch the environment's variables from the bucket of its state,
+# store the bills of materials there, and pin the traffic of serving functions, so that new revisions get none.
 #
-# There are two files of images. With the first, `tried`, jobs go on from the image that they have; with the second,
-# `proven`, once the smoke test has passed, from the new one: a job that starts meanwhile must not swap a model by code
-# that nobody has tried.
+# There are two files of images. In the first, `tried`, jobs keep their current image; in the second, `proven`,
+# applied after the smoke test, they get the new one. A job that starts before then must not swap a model with
+# untested code.
 set -eu
 . infra/deploy/names.sh
 

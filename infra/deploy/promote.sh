@@ -1,5 +1,6 @@
 #!/bin/sh
-# Copy the images of this version, as another environment has proven them, from its registry. Arguments: their names.
+# Copy the images of this version that the other environment has marked as proven from its registry. Arguments: their
+# names.
 set -eu
 
 for name in "$@"; do

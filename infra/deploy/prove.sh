@@ -1,5 +1,5 @@
 #!/bin/sh
-# Mark the images that this deployment has tried, by their digests: promote.sh takes no other. Arguments: their names.
+# Mark the images of this deployment as proven, by digest; promote.sh copies only marked ones. Arguments: their names.
 set -eu
 
 for name in "$@"; do

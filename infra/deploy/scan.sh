@@ -1,6 +1,6 @@
 #!/bin/sh
-# Scan images for known vulnerabilities, and fail if one is critical. Arguments: images, and first --remote if they are
-# in a registry, not on this machine.
+# Scan images for known vulnerabilities, and fail on a critical one. Arguments: --remote, if the images are in a
+# registry rather than on this machine, then the images.
 set -eu
 
 where=

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Send one invented Pix to the revision that is tried, and note that its row came. traffic.sh acts on that.
+# Send one invented Pix to the candidate revision, and create build/smoked once its row has arrived. traffic.sh reads
+# that file.
 set -eu
 
 rm -f build/smoked
-# shellcheck disable=SC2046 # none or one word
+# shellcheck disable=SC2046 # the file holds one option or none
 GOOGLE_CLOUD_PROJECT=$PROJECT .venv/bin/python -m infra.deploy.smoke --topic pix-smoke --timeout 180 $(cat build/smoke-options)
 touch build/smoked

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Give all traffic to the new revisions if the smoke test passed. If not, what served goes on, and the build fails.
+# Move all traffic to the new revisions if the smoke test passed. Otherwise leave it unchanged and fail the build.
 set -eu
 . infra/deploy/names.sh
 
@@ -10,6 +10,6 @@ if [ -e build/smoked ]; then
 fi
 gcloud run services update-traffic "$TRIED" --remove-tags="$TAG" --quiet
 if [ ! -e build/smoked ]; then
-  echo "the smoke test failed; traffic stays with the revisions that serve" >&2
+  echo "the smoke test failed, so traffic stays on the old revisions; read the log of step smoke" >&2
   exit 1
 fi

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Let the next deployment begin. One that fails does not come here; then lock.sh sees that its build is over.
+# Release the lock. A failed deployment never gets here; lock.sh then takes over the lock of its finished build.
 set -eu
 . infra/deploy/names.sh
 

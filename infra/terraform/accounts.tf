@@ -1,17 +1,17 @@
-# One account for each part. What each may do stands beside the resource that it may do it to; nothing is granted on
-# the project except where Google knows no smaller place.
+# One service account for each part. Each grant is beside the resource that it is on. Only roles that Google offers on
+# no smaller resource are granted on the project.
 
 resource "google_service_account" "parts" {
   for_each = {
-    check    = "Checks what is proposed, and may do nothing but log"
+    check    = "Checks pull requests, and may only write logs"
     drift    = "Job: measures drift"
     label    = "Function: stores reports"
     mlflow   = "Serves MLflow"
     operate  = "Job that a person starts: replay, redrive, promote, roll back"
-    push     = "By which Pub/Sub calls the functions"
-    retire   = "Job: removes what has passed its time"
+    push     = "Account of Pub/Sub in its calls to the functions"
+    retire   = "Job: removes expired models"
     retrain  = "Job: trains, judges and swaps models"
-    schedule = "By which Cloud Scheduler starts the jobs"
+    schedule = "Account of Cloud Scheduler when it starts jobs"
     score    = "Function: scores transactions"
     watch    = "Runs the queries behind alerts"
   }
@@ -21,7 +21,8 @@ resource "google_service_account" "parts" {
   description  = each.value
 }
 
-# Query jobs belong to the project, so this role cannot be given anywhere smaller; it lets nobody read a table.
+# Query jobs belong to the project, so this role cannot be granted on anything smaller. It gives no access to any
+# table.
 resource "google_project_iam_member" "query_jobs" {
   for_each = toset(["drift", "label", "operate", "retire", "retrain", "watch"])
 
@@ -34,7 +35,7 @@ resource "google_project_iam_member" "metrics" {
   for_each = toset(["label", "score"])
 
   project = var.project_id
-  role    = "roles/telemetry.metricsWriter" # what Google's OTLP endpoint asks for
+  role    = "roles/telemetry.metricsWriter" # the role that Google's OTLP endpoint requires
   member  = google_service_account.parts[each.key].member
 }
 

@@ -1,6 +1,6 @@
-# Dataset `pix`: tables and views from the files that the code reads too (shared/contract/bigquery). A table is made here;
-# its columns are then infra/deploy/migrate.py's, which the pipeline runs before Terraform. What BigQuery cannot change in place
-# it refuses with a reason, where Terraform would make the table anew.
+# Dataset `pix`: tables and views from the files that the code reads as well (shared/contract/bigquery). Terraform
+# creates a table; afterwards infra/deploy/migrate.py, which the pipeline runs before Terraform, owns its columns. It
+# refuses, with a reason, a change that BigQuery cannot make in place, where Terraform would replace the table.
 
 locals {
   contract = "${path.module}/../../shared/contract/bigquery"
@@ -11,10 +11,10 @@ locals {
 
 resource "google_bigquery_dataset" "pix" {
   dataset_id                 = "pix"
-  description                = "Scores of Pix, what became of them, and what happened to models"
+  description                = "Scores and reports of Pix, quarantined messages, and the ledger of models"
   location                   = var.region
   delete_contents_on_destroy = false
-  max_time_travel_hours      = "168" # what was deleted by mistake can be read for a week
+  max_time_travel_hours      = "168" # rows deleted by mistake stay readable for a week
 
   dynamic "default_encryption_configuration" {
     for_each = var.kms_key == null ? [] : [var.kms_key]
@@ -52,7 +52,7 @@ resource "google_bigquery_table" "tables" {
   }
 }
 
-# The views, by the same texts as shared/contract/tables.py fills: {name} there is ${name} to templatestring.
+# Views from the same templates as shared/contract/tables.py; its {name} becomes ${name} for templatestring.
 
 locals {
   feature_columns = [for column in local.tables["score_events"].schema : column.name if startswith(column.name, "f_")]
@@ -83,14 +83,14 @@ locals {
 }
 
 resource "google_bigquery_table" "views" {
-  #checkov:skip=CKV_GCP_80:a view stores nothing, so there is nothing to encrypt
-  #checkov:skip=CKV_GCP_121:a view holds nothing, and is made anew when its text changes
+  #checkov:skip=CKV_GCP_80:a view stores no data, so there is nothing to encrypt
+  #checkov:skip=CKV_GCP_121:a view holds no data, and is replaced when its text changes
   for_each = local.views
 
   dataset_id          = google_bigquery_dataset.pix.dataset_id
   table_id            = each.key
   description         = trimprefix(split("\n", local.view_templates[each.key])[0], "-- ")
-  deletion_protection = false # a view holds nothing
+  deletion_protection = false # a view holds no data
 
   view {
     query          = each.value
@@ -100,8 +100,8 @@ resource "google_bigquery_table" "views" {
   depends_on = [google_bigquery_table.tables]
 }
 
-# Rights. The functions append to their own tables, and cannot read what they have appended. The role is made in
-# bootstrap/deploy.tf, where the deployment cannot change it.
+# The functions may append to their own tables but not read them. The role comes from bootstrap/deploy.tf, so that the
+# deployment cannot change it.
 
 locals {
   append_role = "projects/${var.project_id}/roles/pixAppend"
@@ -125,7 +125,7 @@ resource "google_bigquery_table_iam_member" "append" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# jobs.replay loads files into the tables that it rebuilds, which takes more than appending.
+# jobs.replay loads files into the tables, which needs more than the right to append.
 resource "google_bigquery_table_iam_member" "load" {
   for_each = toset(["feedback", "score_events"])
 
@@ -135,7 +135,7 @@ resource "google_bigquery_table_iam_member" "load" {
   member     = google_service_account.parts["operate"].member
 }
 
-# The label function looks up whom a report is about.
+# The label function looks up the Pix of a report.
 resource "google_bigquery_table_iam_member" "lookup" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables["score_events"].table_id
@@ -143,7 +143,7 @@ resource "google_bigquery_table_iam_member" "lookup" {
   member     = google_service_account.parts["label"].member
 }
 
-# Parts that read one thing or the other. Who asks a view must be allowed to read the tables behind it too.
+# Parts that read single tables. A query of a view needs the right to read the tables behind it too.
 resource "google_bigquery_table_iam_member" "readers" {
   for_each = {
     retire_model_ledger = { part = "retire", table = "model_ledger" }
@@ -167,7 +167,7 @@ resource "google_bigquery_table_iam_member" "view_readers" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# Parts that read all of it: rows and labels to train on or to replay.
+# Parts that read the whole dataset: rows and labels, for training, replay and drift.
 resource "google_bigquery_dataset_iam_member" "readers" {
   for_each = merge(
     { for part in ["drift", "operate", "retrain"] : part => google_service_account.parts[part].member },

@@ -1,4 +1,4 @@
-# A budget stops nothing; it tells, also ahead of time.
+# A budget does not stop spending; it only notifies, also about a forecast.
 
 resource "google_billing_budget" "pix" {
   count = var.billing_account == null ? 0 : 1
@@ -30,7 +30,7 @@ resource "google_billing_budget" "pix" {
   }
 
   all_updates_rule {
-    monitoring_notification_channels = slice(local.channels, 0, min(5, length(local.channels))) # a budget takes five
+    monitoring_notification_channels = slice(local.channels, 0, min(5, length(local.channels))) # a budget accepts at most five
     disable_default_iam_recipients   = false
   }
 }

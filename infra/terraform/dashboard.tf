@@ -1,5 +1,5 @@
-# One page: is it quick, is it whole, is it learning. A chart has a filter of Cloud Monitoring, or a query in PromQL over
-# what the functions measure themselves (measured.tf).
+# One dashboard for speed, completeness and learning. A chart has either a filter of Cloud Monitoring, or a PromQL
+# query over the functions' own metrics (alerts-functions.tf).
 
 locals {
   service = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=starts_with(\"pix-\")"
@@ -7,31 +7,31 @@ locals {
   counted = "logging.googleapis.com/user/pix"
 
   filtered = [
-    { title = "Pushes a second", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = "resource.label.subscription_id" },
+    { title = "Pushes per second", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_count\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_RATE", reducer = "REDUCE_SUM", by = "resource.label.subscription_id" },
     { title = "Answer to a push, p99 (microseconds)", filter = "metric.type=\"pubsub.googleapis.com/subscription/push_request_latencies\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
-    { title = "Oldest message that waits (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
+    { title = "Oldest waiting message (s)", filter = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
     { title = "Dead letters", filter = "metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\" AND ${local.subscription}=${local.deads}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = "resource.label.subscription_id" },
     { title = "Instances", filter = "metric.type=\"run.googleapis.com/container/instance_count\" AND ${local.service}", aligner = "ALIGN_MAX", reducer = "REDUCE_SUM", by = "resource.label.service_name" },
     { title = "CPU of instances, p99", filter = "metric.type=\"run.googleapis.com/container/cpu/utilizations\" AND ${local.service}", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = "resource.label.service_name" },
-    { title = "CPU of the store of history", filter = "metric.type=\"memorystore.googleapis.com/instance/cpu/maximum_utilization\" AND ${local.valkey}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
-    { title = "Memory of the store of history", filter = "metric.type=\"memorystore.googleapis.com/instance/memory/maximum_utilization\" AND ${local.valkey}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
-    { title = "What jobs came to", filter = "metric.type=\"${local.counted}/job_outcomes\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "metric.label.outcome" },
+    { title = "CPU of the history store", filter = "metric.type=\"memorystore.googleapis.com/instance/cpu/maximum_utilization\" AND ${local.valkey}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
+    { title = "Memory of the history store", filter = "metric.type=\"memorystore.googleapis.com/instance/memory/maximum_utilization\" AND ${local.valkey}", aligner = "ALIGN_MAX", reducer = "REDUCE_MAX", by = null },
+    { title = "Job executions by outcome", filter = "metric.type=\"${local.counted}/job_outcomes\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_DELTA", reducer = "REDUCE_SUM", by = "metric.label.outcome" },
     { title = "Drift of the score (PSI)", filter = "metric.type=\"${local.counted}/drift_of_score\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = null },
   ]
 
   queried = [
     { title = "Stages of a batch, median (s)", query = "histogram_quantile(0.5, sum by (job, stage, le) (rate({\"pix.stage.duration_bucket\"}[5m])))" },
     { title = "Stages of a batch, p99 (s)", query = "histogram_quantile(0.99, sum by (job, stage, le) (rate({\"pix.stage.duration_bucket\"}[5m])))" },
-    { title = "Messages left waiting when a batch is taken, p99", query = "histogram_quantile(0.99, sum by (job, le) (rate({\"pix.queue.length_bucket\"}[5m])))" },
-    { title = "Messages in a batch, mean", query = "sum by (job) (rate({\"pix.batch.size_sum\"}[5m])) / sum by (job) (rate({\"pix.batch.size_count\"}[5m]))" },
-    { title = "Messages a second by answer", query = "sum by (job, status) (rate({\"pix.messages\"}[5m]))" },
-    { title = "Pix a second by what they were scored with", query = "sum by (step) (rate({\"pix.scored\"}[5m]))" },
+    { title = "Messages left in the queue when a batch is taken, p99", query = "histogram_quantile(0.99, sum by (job, le) (rate({\"pix.queue.length_bucket\"}[5m])))" },
+    { title = "Messages per batch, mean", query = "sum by (job) (rate({\"pix.batch.size_sum\"}[5m])) / sum by (job) (rate({\"pix.batch.size_count\"}[5m]))" },
+    { title = "Messages per second by answer", query = "sum by (job, status) (rate({\"pix.messages\"}[5m]))" },
+    { title = "Pix per second by scoring step", query = "sum by (step) (rate({\"pix.scored\"}[5m]))" },
     { title = "Share of Pix without model or history", query = "sum(rate({\"pix.scored\", step!=\"full\"}[5m])) / sum(rate({\"pix.scored\"}[5m]))" },
-    { title = "Calls of the store of history by outcome", query = "sum by (job, outcome) (rate({\"pix.history.calls\"}[5m]))" },
-    { title = "Instances by the model that serves in them", query = "sum by (version) ({\"pix.model.serving\"})" },
+    { title = "Calls to the history store by outcome", query = "sum by (job, outcome) (rate({\"pix.history.calls\"}[5m]))" },
+    { title = "Instances by serving model", query = "sum by (version) ({\"pix.model.serving\"})" },
   ]
 
-  # What either kind of chart draws.
+  # Title and time series of each chart, of either kind.
   charts = concat(
     [for chart in local.queried : { title = chart.title, drawn = { prometheusQuery = chart.query } }],
     [for chart in local.filtered : { title = chart.title, drawn = {

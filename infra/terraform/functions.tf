@@ -1,11 +1,11 @@
-# The two functions, as Cloud Run services of the images that the pipeline builds from their staged sources
-# (infra/deploy/stage.py) with Google's buildpacks: which is all that Cloud Functions (2nd gen) are. So one image is scanned,
-# tested in staging and taken to production, by its digest.
+# The two functions, as Cloud Run services. The pipeline builds their images from the staged sources (infra/deploy/stage.py)
+# with Google's buildpacks, exactly as Cloud Functions (2nd gen) does, so that one image is scanned, tested in staging
+# and copied to production by its digest.
 #
-# google_cloudfunctions2_function is not used because in this version of the provider it has no direct VPC egress, by
-# which Valkey is reached, no start-up probe, which warms an instance before it gets a Pix, and no revisions to move
-# traffic between, which a deployment that is tested before it serves needs. build_config of the service is not used
-# because it builds nothing: it only notes how an image came to be.
+# google_cloudfunctions2_function lacks three things in this version of the provider: direct VPC egress (to reach
+# Valkey), a start-up probe (to warm an instance before its first Pix), and revisions with separate traffic (to test a
+# deployment before it serves). build_config of the service is unused: it builds nothing and only records the origin
+# of an image.
 
 locals {
   functions = {
@@ -25,7 +25,7 @@ locals {
     }
   }
 
-  # Settings of shared/settings.py that follow from resources here; var.settings holds the others.
+  # Settings of shared/settings.py that follow from resources; var.settings holds the others.
   settings = {
     GOOGLE_CLOUD_PROJECT = var.project_id
     PIX_BUCKET           = google_storage_bucket.buckets["models"].name
@@ -36,7 +36,7 @@ locals {
     PIX_STATE            = local.state_url
   }
 
-  # Read by the OpenTelemetry exporter: where metrics go, and where they come from, which Google's endpoint insists on.
+  # Read by the OpenTelemetry exporter: destination and origin of the metrics. Google's endpoint requires the origin.
   telemetry = {
     OTEL_EXPORTER_OTLP_ENDPOINT = var.metrics_endpoint
     OTEL_RESOURCE_ATTRIBUTES    = "cloud.region=${var.region}"
@@ -49,12 +49,12 @@ resource "google_cloud_run_v2_service" "functions" {
   name                = "pix-${each.key}"
   description         = google_service_account.parts[each.key].description
   location            = var.region
-  ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY" # which Pub/Sub of this project is
+  ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY" # Pub/Sub of the same project counts as internal
   deletion_protection = var.deletion_protection
 
   template {
     service_account                  = google_service_account.parts[each.key].email
-    timeout                          = "${var.ack_deadline_seconds}s" # after that Pub/Sub has given up on the answer
+    timeout                          = "${var.ack_deadline_seconds}s" # Pub/Sub ignores any later answer
     max_instance_request_concurrency = each.value.concurrency
     encryption_key                   = var.kms_key
 
@@ -76,7 +76,7 @@ resource "google_cloud_run_v2_service" "functions" {
       image = var.function_images[each.key]
 
       resources {
-        cpu_idle          = true # nothing runs between requests
+        cpu_idle          = true # the functions do nothing between requests
         startup_cpu_boost = true
 
         limits = {
@@ -107,7 +107,7 @@ resource "google_cloud_run_v2_service" "functions" {
         }
       }
 
-      # A GET wires the function up: model read and proved, clients made.
+      # A GET makes the clients, and reads and verifies the model.
       startup_probe {
         period_seconds    = 2
         timeout_seconds   = 2
@@ -138,13 +138,13 @@ resource "google_cloud_run_v2_service" "functions" {
     }
   }
 
-  # Who moves traffic between revisions is the deployment, after its smoke test.
+  # The pipeline moves traffic between revisions, after its smoke test.
   lifecycle {
     ignore_changes = [client, client_version, traffic]
   }
 
-  # A grant may take minutes to reach everywhere. It has them on a first apply: a service comes after Valkey, or Cloud SQL,
-  # which take longer, and the grants do not wait for these.
+  # A grant may take minutes to take effect everywhere. On a first apply there is enough time: a service waits for
+  # Valkey and Cloud SQL, which take longer, and the grants do not wait for them.
   depends_on = [
     google_bigquery_table_iam_member.append,
     google_bigquery_table_iam_member.lookup,

@@ -1,4 +1,4 @@
-# Cloud Run jobs, all of one image (jobs/Dockerfile), and the schedules that start them.
+# Cloud Run jobs, which share one image (jobs/Dockerfile), and the schedules that start them.
 
 locals {
   jobs = {
@@ -10,7 +10,7 @@ locals {
       tracking  = false
     }
 
-    # Not on a schedule: people run the other jobs with it, next to the store of history that only this network reaches:
+    # Without a schedule: people run the other modules of jobs/ in it, inside the network that reaches Valkey:
     # gcloud run jobs execute pix-operate --args=-m,jobs.rollback,--reason,...
     operate = {
       arguments = ["-m", "jobs.replay", "--help"]
@@ -52,11 +52,11 @@ resource "google_cloud_run_v2_job" "jobs" {
     template {
       service_account = google_service_account.parts[each.key].email
       timeout         = each.value.timeout
-      max_retries     = 0 # the schedule comes again, and a person should see what failed
+      max_retries     = 0 # the schedule starts the job again, and a person should see each failure
       encryption_key  = var.kms_key
 
       vpc_access {
-        egress = "ALL_TRAFFIC" # so that MLflow, which answers this network alone, takes the call for one from it
+        egress = "ALL_TRAFFIC" # MLflow accepts calls only from this network
 
         network_interfaces {
           network    = google_compute_network.pix.id
@@ -90,7 +90,7 @@ resource "google_cloud_run_v2_job" "jobs" {
           }
         }
 
-        # Only what a person runs makes pseudonyms (jobs.replay of events), or opens the store of history.
+        # Only the job that people run makes pseudonyms (jobs.replay of events) or opens the history store.
         dynamic "env" {
           for_each = each.key == "operate" ? { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } : {}
           content {

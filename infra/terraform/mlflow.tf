@@ -1,8 +1,8 @@
-# MLflow's tracking server: runs and the registry in PostgreSQL, artifacts in Cloud Storage. It is the image of the jobs,
-# so client and server are of one version. Nothing that serves depends on it.
+# MLflow's tracking server, with runs and the registry in PostgreSQL and artifacts in Cloud Storage. It runs the image
+# of the jobs, so that client and server have the same version. Serving does not depend on it.
 
 resource "google_sql_database_instance" "mlflow" {
-  #checkov:skip=CKV_GCP_6:connections are encrypted (ssl_mode below); client certificates would only add a key to the password and the private network
+  #checkov:skip=CKV_GCP_6:connections are encrypted (ssl_mode below); a client certificate would only add a key to the password and the private network
   name                = "pix-mlflow"
   region              = var.region
   database_version    = "POSTGRES_18"
@@ -34,7 +34,7 @@ resource "google_sql_database_instance" "mlflow" {
       update_track = "stable"
     }
 
-    # Who connected, what waited and what changed tables; no statement that holds a value.
+    # Log connections, lock waits and changes of tables, but no statement that holds a value.
     database_flags {
       name  = "cloudsql.enable_pgaudit"
       value = "on"
@@ -105,7 +105,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
   name                = "pix-mlflow"
   description         = google_service_account.parts["mlflow"].description
   location            = var.region
-  ingress             = var.mlflow_ingress # whoever gets through must still be allowed to call it, see below
+  ingress             = var.mlflow_ingress # every caller also needs the invoker role, see below
   deletion_protection = var.deletion_protection
 
   template {
@@ -135,7 +135,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
         "--host=0.0.0.0",
         "--port=8080",
         "--workers=2",
-        "--allowed-hosts=*.run.app", # it is behind Cloud Run's own check of who calls
+        "--allowed-hosts=*.run.app", # Cloud Run checks every caller before MLflow does
         "--backend-store-uri=postgresql+psycopg2://${google_sql_user.mlflow.name}@${google_sql_database_instance.mlflow.private_ip_address}/${google_sql_database.mlflow.name}",
         "--default-artifact-root=gs://${google_storage_bucket.buckets["mlflow"].name}",
         "--no-serve-artifacts",
@@ -160,7 +160,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
         value = "true"
       }
 
-      # libpq reads both, so the password is not in the address, which MLflow logs.
+      # libpq reads both variables, which keeps the password out of the address that MLflow logs.
       env {
         name = "PGPASSWORD"
 
@@ -180,7 +180,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
       startup_probe {
         period_seconds    = 5
         timeout_seconds   = 5
-        failure_threshold = 36 # the first start makes the tables
+        failure_threshold = 36 # the first start creates the tables
 
         http_get {
           path = "/health"

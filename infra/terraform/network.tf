@@ -1,5 +1,5 @@
-# Functions and jobs reach Valkey, Cloud SQL and Google's APIs from this subnet. There is no NAT and nothing has an
-# external address, so nothing here can send data to the Internet, and nothing there can reach in.
+# Functions and jobs reach Valkey, Cloud SQL and Google's APIs from this subnet. Without NAT and external addresses,
+# they cannot send data to the Internet, and the Internet cannot reach them.
 
 resource "google_compute_network" "pix" {
   name                            = "pix"
@@ -22,10 +22,10 @@ resource "google_compute_subnetwork" "pix" {
   }
 }
 
-# Networks deny what comes in unless a rule allows it; this says so, and logs who tried.
+# A network denies ingress by default; this rule makes it explicit and logs the attempts.
 resource "google_compute_firewall" "nothing_comes_in" {
   name        = "pix-nothing-comes-in"
-  description = "Instances of functions and jobs take no connection from this network"
+  description = "Instances of functions and jobs accept no connections"
   network     = google_compute_network.pix.id
   direction   = "INGRESS"
   priority    = 65534
@@ -41,7 +41,7 @@ resource "google_compute_firewall" "nothing_comes_in" {
   }
 }
 
-# Cloud SQL lives in a network of Google's that is peered with ours.
+# Cloud SQL runs in a network of Google that is peered with ours.
 resource "google_compute_global_address" "services" {
   name          = "pix-services"
   description   = "Range for Cloud SQL"
@@ -57,10 +57,10 @@ resource "google_service_networking_connection" "services" {
   reserved_peering_ranges = [google_compute_global_address.services.name]
 }
 
-# Memorystore makes its endpoints in our subnet by this policy.
+# This policy lets Memorystore create its endpoints in our subnet.
 resource "google_network_connectivity_service_connection_policy" "valkey" {
   name          = "pix-valkey"
-  description   = "Lets Memorystore for Valkey make its endpoints in the subnet"
+  description   = "Lets Memorystore for Valkey create its endpoints in the subnet"
   location      = var.region
   network       = google_compute_network.pix.id
   service_class = "gcp-memorystore"

@@ -9,12 +9,12 @@ output "dashboard" {
 }
 
 output "dataset" {
-  description = "The dataset, as project.dataset."
+  description = "Dataset, as project.dataset."
   value       = local.dataset
 }
 
 output "dead_letter_subscriptions" {
-  description = "Where dead letters wait, by topic."
+  description = "Subscriptions that hold dead letters, by topic."
   value       = { for topic, subscription in google_pubsub_subscription.dead : topic => subscription.name }
 }
 
@@ -24,7 +24,7 @@ output "functions" {
 }
 
 output "jobs" {
-  description = "Names of the jobs; `operate` runs whatever module of jobs it is given."
+  description = "Names of the jobs; `operate` runs any module of jobs/."
   value       = { for name, job in google_cloud_run_v2_job.jobs : name => job.name }
 }
 
@@ -39,7 +39,7 @@ output "service_accounts" {
 }
 
 output "state_url" {
-  description = "Address of the store of history, as PIX_STATE wants it; only the network reaches it."
+  description = "Address of the history store in the format of PIX_STATE, reachable only from the network."
   value       = local.state_url
 }
 

@@ -1,19 +1,20 @@
-# An environment is a project of its own: names need no suffix, and no role reaches from staging into production.
+# Each environment has its own project, so names need no suffix and no role of staging is valid in production.
 
 data "google_project" "this" {
   project_id = var.project_id
 }
 
 locals {
-  # Agents by which Google's services act; their addresses are made of the project's number.
+  # Service agents of Google; their addresses contain the project's number.
   agents = {
     pubsub    = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     transfers = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-bigquerydatatransfer.iam.gserviceaccount.com"
   }
 }
 
-# Who read or changed what. BigQuery always logs that; of the others Google logs only administration by itself. The score
-# function is left out for the bucket, where each of its instances looks for a new model every few seconds.
+# Audit logs of reads and writes. BigQuery always writes them; for other services Google logs only administration
+# unless configured. The reads of the score function in the buckets are exempt: each instance checks for a new model
+# every few seconds.
 resource "google_project_iam_audit_config" "data" {
   for_each = toset(["secretmanager.googleapis.com", "storage.googleapis.com"])
 

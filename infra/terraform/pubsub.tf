@@ -1,22 +1,24 @@
-# Topics, what is dead, and the push subscriptions, which are ours rather than Eventarc's so that their policies are too.
+# Topics, dead-letter topics and push subscriptions. We own the subscriptions, not Eventarc, so that we set their
+# policies.
 #
-# The topics carry no Pub/Sub schema; the contract (shared/contract/jsonschema) is enforced by the functions instead.
-# Pub/Sub knows Avro and Protocol Buffers. In Avro's JSON every optional field must be present, and its value wrapped
-# as {"string": "..."}: Pub/Sub answers INVALID_ARGUMENT to the plain messages of the contract. Protocol Buffers know no
-# required field and no pattern, and refuse the unknown fields that the contract ignores. And a schema refuses a whole
-# batch at its publisher for one bad message, where the functions set that one aside in pix.quarantine, with a reason.
+# The topics have no Pub/Sub schema; the functions enforce the contract (shared/contract/jsonschema) instead. Pub/Sub
+# supports Avro and Protocol Buffers. In Avro's JSON every optional field must be present, with its value wrapped as
+# {"string": "..."}: Pub/Sub answers INVALID_ARGUMENT to the plain messages of the contract. Protocol Buffers have
+# neither required fields nor patterns, and refuse the unknown fields that the contract ignores. And a schema refuses
+# a publisher's whole batch for one bad message, where the functions put that message into pix.quarantine with a
+# reason.
 
 locals {
   topics = {
     pix-feedback = {
       function        = "label"
       attempts        = var.feedback_delivery_attempts
-      minimum_backoff = "10s" # reports are of days ago: nothing is lost by waiting
+      minimum_backoff = "10s" # a report is days old already, so a wait costs nothing
     }
     pix-transactions = {
       function        = "score"
       attempts        = var.transactions_delivery_attempts
-      minimum_backoff = "1s" # a Pix waits for its score
+      minimum_backoff = "1s" # a Pix is waiting for its score
     }
   }
 
@@ -33,7 +35,7 @@ resource "google_pubsub_topic" "topics" {
   message_retention_duration = var.topic_retention
 
   message_storage_policy {
-    allowed_persistence_regions = [var.region] # personal data in clear: it is stored nowhere else
+    allowed_persistence_regions = [var.region] # messages hold personal data in clear, so they stay in the region
     enforce_in_transit          = var.publish_in_region_only
   }
 }
@@ -55,7 +57,7 @@ resource "google_pubsub_subscription" "push" {
   message_retention_duration = "604800s"
 
   expiration_policy {
-    ttl = "" # never, however long nothing is published
+    ttl = "" # never, even if nothing is published for months
   }
 
   push_config {
@@ -80,7 +82,7 @@ resource "google_pubsub_subscription" "push" {
   depends_on = [google_cloud_run_v2_service_iam_member.push]
 }
 
-# Dead letters wait for a person in a subscription that nothing reads by itself.
+# Dead letters wait for a person, in a subscription without a consumer.
 
 resource "google_pubsub_topic" "dead" {
   for_each = local.topics
@@ -107,7 +109,7 @@ resource "google_pubsub_subscription" "dead" {
   }
 }
 
-# jobs.redrive takes dead letters and publishes them again.
+# jobs.redrive pulls dead letters and publishes them again.
 
 resource "google_pubsub_subscription_iam_member" "redrive" {
   for_each = local.topics
@@ -125,7 +127,7 @@ resource "google_pubsub_topic_iam_member" "redrive" {
   member = google_service_account.parts["operate"].member
 }
 
-# What Pub/Sub itself must be allowed to do: move dead letters, and sign the tokens with which it calls the functions.
+# Rights of Pub/Sub's own agent: move dead letters, and sign the tokens for its calls to the functions.
 
 resource "google_pubsub_topic_iam_member" "dead_letters_in" {
   for_each = local.topics
@@ -149,8 +151,8 @@ resource "google_service_account_iam_member" "push_tokens" {
   member             = local.agents.pubsub
 }
 
-# What a deployment sends to a revision of the score function before that gets traffic. Where no revision has the tag,
-# messages find nobody and are gone after ten minutes.
+# The Pix of a deployment's smoke test go to a revision of the score function before it gets traffic. While no
+# revision has the tag, deliveries fail, and messages expire after ten minutes.
 
 resource "google_pubsub_topic" "smoke" {
   name         = "pix-smoke"
@@ -177,7 +179,7 @@ resource "google_pubsub_subscription" "smoke" {
 
     oidc_token {
       service_account_email = google_service_account.parts["push"].email
-      audience              = google_cloud_run_v2_service.functions["score"].uri # a tag has no audience of its own
+      audience              = google_cloud_run_v2_service.functions["score"].uri # a tagged address shares the audience of its service
     }
   }
 

@@ -1,12 +1,13 @@
-# Values of secrets are made while Terraform runs and handed over by write-only attributes: none is in the state, a plan
-# or a variable. Raising a *_version variable makes a new value. Should an apply fail between a secret and the user who
-# has it as a password, raise the version: the next run has made up another value.
+# Values of secrets are generated while Terraform runs and passed on in write-only attributes, so none is in the
+# state, in a plan or in a variable. Incrementing a *_version variable generates a new value. If an apply fails
+# between writing a secret and setting it as a user's password, increment the version, because the next run generates
+# a different value.
 
 resource "google_secret_manager_secret" "secrets" {
   for_each = {
-    hmac_key        = "pix-hmac-key"        # behind every pseudonym
-    mlflow_password = "pix-mlflow-password" # of MLflow in its database
-    valkey_ca       = "pix-valkey-ca"       # public, but mounted from here where the client of Valkey reads it
+    hmac_key        = "pix-hmac-key"        # key of every pseudonym
+    mlflow_password = "pix-mlflow-password" # of MLflow's database user
+    valkey_ca       = "pix-valkey-ca"       # a public certificate; functions and jobs mount it for the client of Valkey
   }
 
   secret_id           = each.value
@@ -15,7 +16,7 @@ resource "google_secret_manager_secret" "secrets" {
   replication {
     user_managed {
       replicas {
-        location = var.region # the key behind the pseudonyms stays where they are
+        location = var.region # the key of the pseudonyms stays in their region
 
         dynamic "customer_managed_encryption" {
           for_each = var.kms_key == null ? [] : [var.kms_key]
@@ -28,7 +29,7 @@ resource "google_secret_manager_secret" "secrets" {
   }
 }
 
-# One grant for each part that reads a secret.
+# One grant for each secret that a part reads.
 resource "google_secret_manager_secret_iam_member" "readers" {
   for_each = {
     hmac_key_operate       = { secret = "hmac_key", part = "operate" }
@@ -53,7 +54,7 @@ resource "google_secret_manager_secret_version" "hmac_key" {
   secret                 = google_secret_manager_secret.secrets["hmac_key"].id
   secret_data_wo         = ephemeral.random_password.hmac_key.result
   secret_data_wo_version = var.hmac_key_version
-  deletion_policy        = "ABANDON" # rows that are there were made with the older key, and may have to be found by it
+  deletion_policy        = "ABANDON" # existing rows were made with the old key, and erasing a person needs it to find them
 
   lifecycle {
     create_before_destroy = true

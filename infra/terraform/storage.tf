@@ -1,6 +1,6 @@
-# Buckets. No retention policy: it would forbid to overwrite models/current.json, which is how a model is swapped, and
-# to clear away what passes through. What is lost by mistake comes back from a noncurrent version or by soft delete; but
-# not rows, which are personal data: what is deleted of them is gone.
+# Buckets. They have no retention policy, because it would forbid overwriting models/current.json (the swap of a
+# model) and deleting temporary files. An object deleted by mistake can be restored from a noncurrent version or by
+# soft delete. Rows are the exception: they are personal data, so their deletion is final.
 
 locals {
   buckets = {
@@ -11,8 +11,8 @@ locals {
 }
 
 resource "google_storage_bucket" "buckets" {
-  #checkov:skip=CKV_GCP_62:Cloud Audit Logs say who read and wrote what (project.tf); access logs would say it again in a bucket of their own
-  #checkov:skip=CKV_GCP_78:all but the bucket of rows are versioned; of that one nothing may be left once a person is erased
+  #checkov:skip=CKV_GCP_62:Cloud Audit Logs record every read and write (project.tf); access logs would repeat them in another bucket
+  #checkov:skip=CKV_GCP_78:every bucket but the one of rows is versioned; there, nothing of an erased person may remain
   for_each = local.buckets
 
   name                        = "${var.project_id}-pix-${each.key}"
@@ -29,8 +29,8 @@ resource "google_storage_bucket" "buckets" {
     retention_duration_seconds = each.value.restores ? var.soft_delete_days * 86400 : 0
   }
 
-  # Files that pass through are deleted by who made them; this is for those that a crash left behind. Snapshots of
-  # training data are personal data, if pseudonymous, and are kept for so long only.
+  # The job that writes a temporary file deletes it; this rule deletes those that a crash left behind. Snapshots of
+  # training data are personal data, although pseudonymous, so they expire too.
   dynamic "lifecycle_rule" {
     for_each = each.value.deletes
     content {
@@ -74,8 +74,8 @@ resource "google_storage_bucket" "buckets" {
   }
 }
 
-# Parts that need only some of the objects. The right to list comes with it, on the bucket alone: without it Cloud Storage
-# answers 403 rather than 404 where there is no object yet, which reads as an outage.
+# Parts that need only one folder. They may also list the bucket: without that right Cloud Storage answers 403 instead
+# of 404 for a missing object, which looks like an outage.
 resource "google_storage_bucket_iam_member" "folders" {
   for_each = {
     drift_exports = { part = "drift", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
@@ -97,7 +97,7 @@ resource "google_storage_bucket_iam_member" "folders" {
   }
 }
 
-# Parts that keep models, snapshots and what passes through.
+# Parts that write models, snapshots and temporary files.
 resource "google_storage_bucket_iam_member" "keepers" {
   for_each = {
     operate_data   = { part = "operate", bucket = "data" }
@@ -111,7 +111,7 @@ resource "google_storage_bucket_iam_member" "keepers" {
   member = google_service_account.parts[each.value.part].member
 }
 
-# Clients of MLflow write artifacts here themselves: a request to Cloud Run holds 32 MB at most.
+# MLflow's clients write artifacts directly to the bucket, because a request to Cloud Run holds at most 32 MB.
 resource "google_storage_bucket_iam_member" "artifacts" {
   for_each = {
     mlflow  = "roles/storage.objectViewer"

@@ -1,5 +1,5 @@
-# What starts the pipeline, where `repository` names a repository that Cloud Build is connected to: in staging a pull
-# request is checked and main is deployed; in production a tag is deployed once somebody has approved it.
+# Triggers of the pipeline, made if `repository` names a repository connected to Cloud Build. In staging, a pull
+# request is checked and main is deployed; in production, a tag is deployed after approval.
 
 locals {
   deploy_substitutions = { _REGION = var.region }
@@ -37,7 +37,7 @@ locals {
     }
   }
 
-  deploy_account = "projects/${var.project_id}/serviceAccounts/pix-deploy@${var.project_id}.iam.gserviceaccount.com" # bootstrap
+  deploy_account = "projects/${var.project_id}/serviceAccounts/pix-deploy@${var.project_id}.iam.gserviceaccount.com" # made by bootstrap/deploy.tf
   triggers       = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
 }
 
@@ -58,7 +58,7 @@ resource "google_cloudbuild_trigger" "pipeline" {
       for_each = each.value.pull_request == null ? [] : [each.value.pull_request]
       content {
         branch          = pull_request.value
-        comment_control = "COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY" # what a stranger proposes does not run by itself
+        comment_control = "COMMENTS_ENABLED_FOR_EXTERNAL_CONTRIBUTORS_ONLY" # a pull request from outside runs only after a comment of a maintainer
       }
     }
 

@@ -1,9 +1,10 @@
-# Versions are exact: tests/infra holds every attribute in this folder to the schema of this version of the provider.
-# Write-only attributes and ephemeral resources, which keep secrets out of the state, need Terraform 1.11.
+# Versions are exact, because tests/infra checks every attribute in this folder against the schema of this version of
+# the provider. Write-only attributes and ephemeral resources, which keep secrets out of the state, need Terraform
+# 1.11.
 terraform {
   required_version = ">= 1.11"
 
-  # One state for each environment: terraform init -backend-config=environments/staging.gcs.tfbackend
+  # Each environment has its own state: terraform init -backend-config=environments/staging.gcs.tfbackend
   backend "gcs" {}
 
   required_providers {
@@ -22,7 +23,7 @@ provider "google" {
   project = var.project_id
   region  = var.region
 
-  # Budgets belong to the billing account; their API is then called on behalf of this project.
+  # Budgets belong to the billing account, so this project is named as the one that calls their API.
   billing_project       = var.project_id
   user_project_override = true
 

@@ -1,4 +1,4 @@
-"""A Terraform configuration as parsed: blocks with labels, and what expressions refer to."""
+"""Parsed Terraform configuration: labelled blocks and the references in expressions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PATH = re.compile(r"(?<![\w.\"-])[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[[^\[\]]*
 
 
 class Block(NamedTuple):
-    """A block at the top of a file: `resource "type" "name" { ... }`."""
+    """A top-level block of a file: `resource "type" "name" { ... }`."""
 
     file: str
     kind: str
@@ -35,20 +35,20 @@ class Block(NamedTuple):
 
     @property
     def address(self) -> str:
-        """Return how expressions refer to it."""
+        """Return the block's address in expressions."""
         prefix = {"variable": "var.", "data": "data.", "ephemeral": "ephemeral."}.get(self.kind, "")
         return prefix + ".".join(self.labels)
 
 
 class Configuration(NamedTuple):
-    """Every block of every file."""
+    """All blocks of the files in a folder."""
 
     blocks: tuple[Block, ...]
 
     @classmethod
     @cache
     def read(cls, part: str = ".") -> Self:
-        """Return the configuration in infra/terraform, or in a folder of it, parsed."""
+        """Return the parsed configuration of infra/terraform, or of a folder in it."""
         return cls(tuple(block for file in sorted((FOLDER / part).glob("*.tf")) for block in _blocks(file)))
 
     def of(self, *kinds: str) -> list[Block]:
@@ -64,7 +64,7 @@ class Configuration(NamedTuple):
         return next(block.body for block in self.resources(type_) if block.labels[1] == name)
 
     def local(self, name: str) -> Any:
-        """Return what a local value is defined as."""
+        """Return the definition of a local value."""
         return next(block.body[name] for block in self.of("locals") if name in block.body)
 
     def locals(self) -> dict[str, Any]:
@@ -76,13 +76,13 @@ class Configuration(NamedTuple):
         return next(block.body for block in self.of("variable") if block.labels == (name,))
 
     def sources(self) -> set[tuple[str, str]]:
-        """Return source and version of every provider."""
+        """Return (source, version) of every provider."""
         (terraform,) = self.of("terraform")
         pinned = arguments(terraform.body["required_providers"][0])
         return {(plain(each["source"]), plain(each["version"])) for each in pinned.values()}
 
     def kinds(self) -> set[tuple[str, str]]:
-        """Return (mode, type) of all that a provider has to know; ephemeral ones are described as resources."""
+        """Return (mode, type) of every resource and data source; ephemeral ones count as resources."""
         return {
             ("data" if block.kind == "data" else "resource", block.labels[0])
             for block in self.of("resource", "data", "ephemeral")
@@ -90,12 +90,12 @@ class Configuration(NamedTuple):
 
 
 def arguments(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the body without what the parser adds."""
+    """Return the body without the parser's own entries."""
     return {plain(name): value for name, value in body.items() if not name.startswith("__")}
 
 
 def nested(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (name, body) of the blocks within a body; of a dynamic block, its content."""
+    """Yield (name, body) of each block in a body; for a dynamic block, its content."""
     for name, value in arguments(body).items():
         if not is_blocks(value):
             continue
@@ -108,12 +108,12 @@ def nested(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def is_blocks(value: object) -> bool:
-    """Tell whether a value of a body is blocks, not an argument."""
+    """Return whether a value in a body is a list of blocks rather than an argument."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and _holds_block(value[0])
 
 
 def plain(value: Any) -> Any:
-    """Return a literal string without its quotes, anything else as it is.
+    """Return a literal string without its quotes, and any other value unchanged.
 
     >>> plain('"a"'), plain("${var.a}")
     ('a', '${var.a}')
@@ -123,7 +123,7 @@ def plain(value: Any) -> Any:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Yield every string within a value, also keys, as they are in the file."""
+    """Yield every string in a value, including keys, as written in the file."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -137,7 +137,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def references(value: Any) -> set[tuple[str, ...]]:
-    """Return the paths that the expressions within a value refer to, without indexes.
+    """Return the paths that the expressions in a value reference, without indexes.
 
     >>> sorted(references({"a": '"x-${var.b}"', "c": "${google_x.y[each.key].z}"}))
     [('each', 'key'), ('google_x', 'y', 'z'), ('var', 'b')]
@@ -157,7 +157,7 @@ def _paths(expression: str) -> set[tuple[str, ...]]:
 
 
 def _expressions(text: str) -> Iterator[str]:
-    """Yield what stands within ${}, braces within it balanced."""
+    """Yield the content of each ${}, with inner braces balanced."""
     start = 0
     while (start := text.find("${", start)) >= 0:
         if start and text[start - 1] == "$":  # escaped
@@ -192,4 +192,4 @@ def _blocks(file: Path) -> Iterator[Block]:
 
 
 PARTS = (".", "bootstrap")
-"""Folders of infra/terraform that are applied: what the pipeline applies, and what an owner does before it."""
+"""Folders of infra/terraform with a state: the pipeline applies the first, an owner the second."""

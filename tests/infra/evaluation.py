@@ -1,8 +1,8 @@
-"""Have Terraform evaluate the configuration without its providers.
+"""Evaluate the configuration with Terraform but without its providers.
 
-Every resource becomes a local value: an object of its arguments, with a made-up text for each attribute that the
-provider would compute. So Terraform itself resolves every reference, calls every function, checks every variable, and
-refuses a cycle; what it cannot tell is what Google would say to the values.
+Every resource becomes a local value: an object of its arguments, with an invented string for each attribute that the
+provider would compute. Terraform itself then resolves every reference, calls every function, checks every variable
+and refuses a cycle. Google's own checks of the values are not covered.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.infra.provider_schema import Kind, stored
 _META = {"for_each", "count", "depends_on", "lifecycle"}
 _REFERENCE = re.compile(r"(?<![\w.\"/-])(?:(data|ephemeral)\.)?((?:google|random)_\w+)\.(\w+)")
 
-# What the provider computes and is no text.
+# Computed attributes that are not strings.
 _ENDPOINT = (
     '[{{ psc_auto_connection = [{{ connection_type = "CONNECTION_TYPE_{}", ip_address = "{}", port = 6379 }}] }}]'
 )
@@ -34,11 +34,14 @@ _COMPUTED = {
 
 
 class Refused(Exception):
-    """Terraform takes a variable, or the configuration, for wrong."""
+    """Terraform rejected a variable or the configuration."""
 
 
 def evaluate(terraform: str, folder: Path, variables: Mapping[str, Any], part: str = ".") -> dict[str, Any]:
-    """Return what every resource comes to, by address; what is not given is as in the example. Raises Refused."""
+    """Return the value of every resource by address. Raises Refused.
+
+    `variables` override those of terraform.tfvars.example.
+    """
     provided = Configuration.read(part).of("resource", "data", "ephemeral")
     text = "".join(path.read_text("utf-8") for path in sorted((FOLDER / part).glob("*.tf")))
     lines = [_linked(block) for block in re.findall(r"^(?:locals|variable|output)\b.*?^\}\n", text, re.S | re.M)]
@@ -67,9 +70,9 @@ def _local(block: Block) -> str:
 
 
 def _linked(expression: str) -> str:
-    """Return the expression with references to resources led to the local values."""
-    led = _REFERENCE.sub(lambda found: f"local.{found[1] or 'resource'}__{found[2]}__{found[3]}", expression)
-    return led.replace("path.module", json.dumps(str(FOLDER)))
+    """Return the expression with references to resources replaced by their local values."""
+    linked = _REFERENCE.sub(lambda found: f"local.{found[1] or 'resource'}__{found[2]}__{found[3]}", expression)
+    return linked.replace("path.module", json.dumps(str(FOLDER)))
 
 
 def _object(block: Block) -> str:
@@ -98,7 +101,7 @@ def _computed(block: Block, kind: Kind, own: dict[str, Any]) -> str:
 
 
 def _body(body: dict[str, Any]) -> str:
-    """Return a block as an object; the blocks within it are lists of objects."""
+    """Return a body as an object expression; its blocks become lists of objects."""
     members = {name: _expression(value) for name, value in arguments(body).items() if not is_blocks(value)}
     blocks: dict[str, list[str]] = {}
     for name, value in arguments(body).items():
@@ -113,7 +116,7 @@ def _body(body: dict[str, Any]) -> str:
 
 
 def _dynamic(label: str, body: dict[str, Any]) -> str:
-    """Return the list of objects that a dynamic block comes to."""
+    """Return the expression of a dynamic block: a list of objects."""
     content = _body(body["content"][0])
     for part in ("key", "value"):
         content = re.sub(rf"(?<![\w.]){label}\.{part}\b", f"{label}_{part}", content)

@@ -1,7 +1,7 @@
-"""Run the steps of a Cloud Build file here, with stand-ins for the tools that would reach the cloud.
+"""Run the steps of a Cloud Build file locally, with stubs for the tools that would reach the cloud.
 
-A stand-in notes its arguments, and answers by what the test has it say. The shell scripts between them are real. What
-stand-ins keep from one call to the next is beside the file that $CALLS names.
+A stub records its arguments in the file $CALLS and runs the shell code of the test. The scripts of infra/deploy are
+real. Stubs keep state between calls in files next to $CALLS.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from infra.deploy.stage import ROOT
 
 FILES = ("cloudbuild.yaml", "infra/deploy/cloudbuild.checks.yaml", "infra/deploy/cloudbuild.production.yaml")
 GIVEN = {"BUILD_ID": "b-1", "PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}
-"""Substitutions that Cloud Build itself makes."""
+"""Substitutions that Cloud Build itself sets."""
 DIGEST = f"sha256:{'a' * 64}"
 BY_TRIGGER = {
     "_BASE_DIGEST": DIGEST,
@@ -29,33 +29,33 @@ BY_TRIGGER = {
 }
 ENTRYPOINTS = {"buildpacksio/pack": "pack"}
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\$)|([A-Z_]\w*))")
-_STAND_IN = """#!/bin/sh
+_STUB = """#!/bin/sh
 echo "$(basename "$0")" "$@" >>"$CALLS"
 {answers}
 """
 
 
 class Ran(NamedTuple):
-    """What came of a build: the id of the step that failed it, None if none did; and what was called, in order."""
+    """Result of a build: id of the step that failed it, or None; recorded calls in order; output of all steps."""
 
     failed: str | None
     calls: list[str]
-    said: str
+    output: str
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return a file of the pipeline."""
+    """Return a parsed file of the pipeline."""
     return yaml.safe_load((ROOT / name).read_text("utf-8"))
 
 
 def substitutions(build: Mapping[str, Any]) -> dict[str, str]:
-    """Return every substitution with the value that it has when a trigger starts the build."""
+    """Return the value of each substitution in a build that a trigger starts."""
     own = {name: value or BY_TRIGGER[name] for name, value in build.get("substitutions", {}).items()}
     return {**GIVEN, **own}
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
-    """Return a text as Cloud Build fills it in. Raises KeyError for a name that it does not know.
+    """Return a text with its substitutions replaced as in Cloud Build. Raises KeyError for an unknown name.
 
     >>> filled("$_A-${_A} $$HOME", {"_A": "x"})
     'x-x $HOME'
@@ -64,14 +64,14 @@ def filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def run(name: str, folder: Path, answers: Mapping[str, str], only: set[str] | None = None) -> Ran:
-    """Run a build in `folder`, which is made; `answers` are shell cases of the stand-in for each tool."""
+    """Run a build in a new workspace in `folder`; `answers` holds the shell code of each tool's stub."""
     calls = folder / "calls"
     build, environment = read(name), _workspace(folder, calls, answers)
     values = substitutions(build)
     for setting in build["options"].get("env", []):
         variable, _, value = filled(setting, values).partition("=")
         environment[variable] = value
-    failed, said = None, ""
+    failed, output = None, ""
     for step in build["steps"]:
         if only and step["id"] not in only:
             continue
@@ -80,15 +80,15 @@ def run(name: str, folder: Path, answers: Mapping[str, str], only: set[str] | No
         done = subprocess.run(
             command, cwd=folder / "workspace", env=environment, capture_output=True, text=True, check=False
         )
-        said += done.stdout + done.stderr
+        output += done.stdout + done.stderr
         if done.returncode and not step.get("allowFailure"):
             failed = step["id"]
             break
-    return Ran(failed, calls.read_text("utf-8").splitlines() if calls.exists() else [], said)
+    return Ran(failed, calls.read_text("utf-8").splitlines() if calls.exists() else [], output)
 
 
 def _workspace(folder: Path, calls: Path, answers: Mapping[str, str]) -> dict[str, str]:
-    """Make the working copy and the stand-ins; return the environment in which they are found."""
+    """Make the working copy and the stubs; return the environment that finds them."""
     workspace, tools = folder / "workspace", folder / "tools"
     shutil.copytree(ROOT / "infra", workspace / "infra", ignore=shutil.ignore_patterns("__pycache__", "local"))
     tools.mkdir()
@@ -97,11 +97,11 @@ def _workspace(folder: Path, calls: Path, answers: Mapping[str, str]) -> dict[st
     _executable(workspace / ".venv" / "bin" / "python", answers.get(".venv", ""))
     _executable(workspace / ".venv" / "bin" / "uv", "")
     _executable(workspace / ".ci" / "run", "")
-    _executable(tools / "cp", "")  # of the binary of Terraform
+    _executable(tools / "cp", "")  # copies the binary of Terraform
     return {"PATH": f"{tools}:{os.environ['PATH']}", "CALLS": str(calls)}
 
 
 def _executable(path: Path, answers: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_STAND_IN.format(answers=answers), "utf-8")
+    path.write_text(_STUB.format(answers=answers), "utf-8")
     path.chmod(0o755)

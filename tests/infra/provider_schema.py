@@ -1,8 +1,8 @@
-"""Extract what the Terraform providers know of the resources that we use, from packages that pip can download.
+"""Extract the schema of the resources that we use from packages that pip can download.
 
-A provider tells its schema only to a Terraform that could install it, which takes HashiCorp's registry. The bindings
-of CDK for Terraform were generated from that schema, and are on PyPI: each argument with its name, its type, and
-whether it is required, each attribute by name. They are of the versions that infra/terraform/versions.tf pins.
+A provider gives its schema only to a Terraform that has installed it from HashiCorp's registry. The bindings of CDK
+for Terraform, on PyPI, were generated from that schema. They hold the name, the type and the necessity of each
+argument, and the name of each attribute, for the versions that infra/terraform/versions.tf pins.
 
     pip download --no-deps -d wheels cdktf-cdktf-provider-google==16.12.1 cdktf-cdktf-provider-random==12.0.1
     python -m tests.infra.provider_schema wheels/*.whl
@@ -34,7 +34,7 @@ _IRRELEVANT = ("cdktf.IResolvable",)
 
 
 class Argument(Struct, frozen=True, omit_defaults=True):
-    """An argument, or a block with arguments of its own; `many` if there may be several of the block."""
+    """An argument, or a block with its own arguments; `many` if the block may repeat."""
 
     required: bool = False
     type: str = ""
@@ -43,26 +43,26 @@ class Argument(Struct, frozen=True, omit_defaults=True):
 
 
 class Kind(Struct, frozen=True):
-    """A kind of resource or data source: its arguments, and what else of it can be referred to."""
+    """A type of resource or data source: its arguments and its computed attributes."""
 
     arguments: dict[str, Argument]
     attributes: list[str]
 
 
 class Schema(Struct, frozen=True):
-    """Versions of the providers by source, and what they know, by `resource.type` or `data.type`."""
+    """Provider versions by source, and the known types by `resource.type` or `data.type`."""
 
     versions: dict[str, str]
     kinds: dict[str, Kind]
 
 
 def stored() -> Schema:
-    """Return the schema that was extracted."""
+    """Return the extracted schema from its file."""
     return msgspec.json.decode(FILE.read_bytes(), type=Schema)
 
 
 class Bindings:
-    """The bindings of one provider, in a wheel."""
+    """The bindings of one provider, read from a wheel."""
 
     def __init__(self, wheel: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
@@ -71,7 +71,7 @@ class Bindings:
             package = archive.read(next(name for name in names if name.endswith(".jsii.tgz")))
         found = _BINDINGS.search(metadata)
         if not found:
-            raise SystemExit(f"{wheel.name} holds no bindings of a provider")
+            raise SystemExit(f"{wheel.name} does not hold the bindings of a provider")
         self.source, self.provider, self.version = found.groups()
         with tarfile.open(fileobj=io.BytesIO(package)) as archive:
             file = archive.extractfile("package/.jsii")
@@ -81,7 +81,7 @@ class Bindings:
         self._prefix = f"{assembly['name']}."
 
     def kind(self, mode: str, name: str) -> Kind:
-        """Return what is known of a resource or data source."""
+        """Return the schema of a resource or data source. Raises KeyError for an unknown one."""
         own = name.removeprefix(f"{self.provider}_")
         class_ = _camel(f"data_{name}" if mode == "data" else own)
         path = f"{self._prefix}{class_[0].lower()}{class_[1:]}.{class_}"
@@ -104,7 +104,7 @@ class Bindings:
 
 
 def _types(type_: dict[str, Any]) -> list[str]:
-    """Return the names of a type, or of each in a union."""
+    """Return the name of a type, or the names of a union's members."""
     if "union" in type_:
         return [name for each in type_["union"]["types"] for name in _types(each)]
     if "collection" in type_:
@@ -114,13 +114,13 @@ def _types(type_: dict[str, Any]) -> list[str]:
 
 
 def _name(description: dict[str, Any]) -> str:
-    """Return Terraform's name of an argument, which the bindings repeat in a link to its documentation."""
+    """Return Terraform's name of an argument, from the documentation link in the bindings."""
     found = _ARGUMENT.search(description.get("docs", {}).get("remarks", ""))
     return found[1] if found else _snake(description["name"])
 
 
 def _camel(text: str) -> str:
-    """Return a name as a class.
+    """Return a name in the spelling of a class.
 
     >>> _camel("cloud_run_v2_service")
     'CloudRunV2Service'
@@ -129,7 +129,7 @@ def _camel(text: str) -> str:
 
 
 def _snake(text: str) -> str:
-    """Return a name as Terraform spells it.
+    """Return a name in Terraform's spelling.
 
     >>> _snake("latestReadyRevision")
     'latest_ready_revision'
@@ -138,7 +138,7 @@ def _snake(text: str) -> str:
 
 
 def extract(wheels: list[Path], used: set[tuple[str, str]]) -> Schema:
-    """Return the schema of what is used. Raises KeyError for what no provider knows."""
+    """Return the schema of the used types. Raises KeyError for a type that no provider has."""
     bindings = {each.provider: each for each in map(Bindings, wheels)}
     kinds = {f"{mode}.{name}": bindings[name.partition("_")[0]].kind(mode, name) for mode, name in sorted(used)}
     return Schema({each.source: each.version for each in bindings.values()}, kinds)

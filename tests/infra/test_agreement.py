@@ -1,4 +1,4 @@
-"""Terraform and the code name the same things: tables, views, topics, settings, entry points, secrets, log lines."""
+"""Terraform and the code agree on tables, views, topics, settings, entry points, secrets and log lines."""
 
 import ast
 import datetime as dt
@@ -44,13 +44,13 @@ def _default(variable: str):
     return plain(TERRAFORM.variable(variable)["default"])
 
 
-def test_every_schema_file_is_a_table_and_every_sql_file_a_view():
+def test_schema_files_are_tables_and_sql_files_are_views():
     assert {path.stem for path in tables.FOLDER.glob("*.json")} == set(tables.TABLES)
     assert {path.stem for path in tables.FOLDER.glob("*.sql")} == set(tables.VIEWS) == _names("views")
     assert "shared/contract/bigquery" in TERRAFORM.local("contract")
 
 
-def test_expiry_is_of_tables_that_exist():
+def test_partition_expiry_names_existing_tables():
     assert set(_default("partition_expiry_days")) <= set(tables.TABLES)
 
 
@@ -58,7 +58,7 @@ def test_expiry_is_of_tables_that_exist():
     ("part", "wire"),
     [("score", score_function), ("label", label_function), ("retrain", jobs_wiring.ledger)],
 )
-def test_a_part_may_append_to_the_tables_that_it_writes_and_to_no_other(part, wire):
+def test_part_may_append_only_to_the_tables_that_it_writes(part, wire):
     granted = {
         plain(each["table"])
         for each in TERRAFORM.resource("google_bigquery_table_iam_member", "append")["for_each"].values()
@@ -69,7 +69,7 @@ def test_a_part_may_append_to_the_tables_that_it_writes_and_to_no_other(part, wi
     assert written == granted
 
 
-def test_topics_dead_letters_and_subscriptions_are_those_of_the_local_cloud():
+def test_topics_and_subscriptions_match_the_local_cloud():
     assert _names("topics") == {TRANSACTIONS, FEEDBACK}
     functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
     assert functions == set(FUNCTIONS)
@@ -78,23 +78,23 @@ def test_topics_dead_letters_and_subscriptions_are_those_of_the_local_cloud():
     assert _default("ack_deadline_seconds") == cloud.ACK_DEADLINE_SECONDS
 
 
-def test_a_claim_outlives_the_longest_pause_between_two_deliveries():
+def test_claim_outlives_the_longest_pause_between_deliveries():
     pause = _default("ack_deadline_seconds") + _default("maximum_backoff_seconds")
     assert pause < CLAIM_SECONDS
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_an_instance_is_given_no_more_requests_than_its_queue_takes(function):
+def test_concurrency_fits_the_queue_of_an_instance(function):
     settings = Settings(project="p")
     assert _default(f"{function}_concurrency") <= settings.batch_max * settings.batches_in_flight
     assert _default(f"{function}_concurrency") <= settings.queue_max
 
 
-def test_reports_are_tried_more_often_than_transactions():
+def test_reports_get_more_deliveries_than_transactions():
     assert _default("feedback_delivery_attempts") > _default("transactions_delivery_attempts")
 
 
-def test_the_functions_are_those_that_are_staged_and_named_as_their_entry_points():
+def test_functions_match_their_staged_entry_points():
     assert _names("functions") == set(FUNCTIONS)
     assert set(re.findall(r"(\w+) = string", str(TERRAFORM.variable("function_images")["type"]))) == set(FUNCTIONS)
     for name in FUNCTIONS:
@@ -102,7 +102,7 @@ def test_the_functions_are_those_that_are_staged_and_named_as_their_entry_points
         assert name in {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
 
 
-def test_every_setting_can_be_given_and_no_other_is():
+def test_every_setting_can_be_set_and_no_other():
     known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN - OF_JOBS
     secret = {
         name
@@ -117,13 +117,13 @@ def test_every_setting_can_be_given_and_no_other_is():
     assert given | open_ == known
 
 
-def test_the_default_of_a_setting_is_that_of_the_code():
+def test_defaults_match_the_code():
     assert _default("maturity_days") == MATURITY_DAYS
     assert plain(TERRAFORM.resource("google_bigquery_dataset", "pix")["dataset_id"]) == Settings(project="p").dataset
 
 
 @pytest.mark.parametrize("name", sorted(_names("jobs")))
-def test_a_job_runs_a_module_that_takes_its_arguments(name):
+def test_job_runs_a_module_that_accepts_its_arguments(name):
     option, module, *rest = map(plain, TERRAFORM.local("jobs")[name]["arguments"])
     assert option == "-m"
     parser = importlib.import_module(module)._parser()
@@ -134,7 +134,7 @@ def test_a_job_runs_a_module_that_takes_its_arguments(name):
         parser.parse_args(rest)
 
 
-def test_jobs_are_told_where_mlflow_is_by_the_variable_that_they_read():
+def test_jobs_get_the_variables_of_mlflow():
     (name,) = OF_JOBS
     assert Settings.from_env({"GOOGLE_CLOUD_PROJECT": "p", name: "http://mlflow"}).mlflow_tracking_uri
     environment = " ".join(texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
@@ -142,8 +142,8 @@ def test_jobs_are_told_where_mlflow_is_by_the_variable_that_they_read():
     assert re.search(rf'MLFLOW_TRACKING_AUTH = "{auth.NAME}"', environment)
 
 
-def test_every_line_that_is_counted_is_logged():
-    said = {
+def test_every_counted_message_is_logged():
+    logged = {
         node.value
         for folder in ("shared", "jobs", "functions")
         for path in (CODE / folder).rglob("*.py")
@@ -152,12 +152,12 @@ def test_every_line_that_is_counted_is_logged():
         for node in call.args
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-    logged = arguments(TERRAFORM.local("logged")).values()
-    counted = {plain(text) for messages in logged for text in messages}
-    assert counted <= said, counted - said
+    messages = arguments(TERRAFORM.local("logged")).values()
+    counted = {plain(text) for texts_ in messages for text in texts_}
+    assert counted <= logged, counted - logged
 
 
-def test_what_is_read_of_the_result_of_a_job_is_in_it(capsys):
+def test_job_results_hold_the_extracted_fields(capsys):
     at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
     found = Drift("v1", at, at, 9, Traffic(*[0] * len(Traffic.__struct_fields__)), {SCORE: 0.1})
     console.run(lambda: (console.OK, {"outcome": "STEADY", **msgspec.structs.asdict(found)}))
@@ -167,7 +167,7 @@ def test_what_is_read_of_the_result_of_a_job_is_in_it(capsys):
     assert values == {"outcome": "STEADY", "psi.score": 0.1}
 
 
-def test_rows_are_deleted_for_good_and_models_not_at_all():
+def test_deletion_of_rows_is_final_and_models_are_kept():
     buckets = TERRAFORM.local("buckets")
     deleted = {plain(name) for name in buckets["data"]["deletes"]}
     assert deleted == {f"{STAGING}/", FOLDER, f"{snapshot.FOLDER}/"}
@@ -181,7 +181,7 @@ def test_rows_are_deleted_for_good_and_models_not_at_all():
     assert re.fullmatch(r"\$\{each\.value\.restores \? .* : 0\}", kept["retention_duration_seconds"])
 
 
-def test_rows_and_models_are_where_the_code_looks_for_them():
+def test_bucket_settings_name_models_and_data():
     settings = TERRAFORM.local("settings")
     assert '["models"]' in settings["PIX_BUCKET"]
     assert '["data"]' in settings["PIX_DATA_BUCKET"]
@@ -196,7 +196,7 @@ def _columns(name: str) -> dict[str, str]:
     return {column: _columns(behind)[column] for column in shown.split(", ")}
 
 
-def test_alerts_ask_for_columns_and_actions_that_exist():
+def test_alert_queries_use_existing_columns_and_actions():
     for name, watch in TERRAFORM.local("watches").items():
         if not isinstance(watch, dict):
             continue
@@ -209,14 +209,14 @@ def test_alerts_ask_for_columns_and_actions_that_exist():
             assert action in columns["action"].split(), (name, action)
 
 
-def test_the_pix_that_tries_a_deployment_is_left_out_of_what_scores_are_watched_for():
+def test_alert_queries_exclude_the_smoke_test_pix():
     queries = [each["query"] for each in TERRAFORM.local("watches").values() if isinstance(each, dict)]
     of_scores = [query for query in queries if ".score_events`" in query]
     assert of_scores
     assert all(f"payer_ispb != '{NOBODY}'" in query for query in of_scores)
 
 
-def test_the_image_holds_what_the_jobs_import_and_runs_without_rights():
+def test_jobs_image_holds_its_imports_and_runs_unprivileged():
     dockerfile = (CODE / "jobs" / "Dockerfile").read_text("utf-8")
     assert "--require-hashes" in dockerfile
     assert re.search(r"^USER 10001:10001$", dockerfile, re.M)
@@ -235,7 +235,7 @@ def test_the_image_holds_what_the_jobs_import_and_runs_without_rights():
     assert {f"!{name}" for name in copied} <= set(ignored)
 
 
-def test_the_lock_of_the_jobs_has_a_hash_for_every_package_and_the_versions_of_the_whole():
+def test_jobs_lock_has_hashes_and_the_versions_of_the_root_lock():
     def pinned(path: Path) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text("utf-8"), re.M))
 

@@ -1,4 +1,4 @@
-"""The Terraform configuration is in order: formatted, every name defined and used, every variable described."""
+"""The Terraform configuration is formatted, its names are defined and used, and its variables have descriptions."""
 
 import os
 import re
@@ -18,10 +18,10 @@ def configuration(request) -> Configuration:
     return Configuration.read(request.param)
 
 
-def test_terraform_formats_the_files_as_they_are():
+def test_terraform_fmt_changes_nothing():
     terraform = shutil.which("terraform")
     if not terraform:
-        pytest.skip("terraform is not installed, so only the plain checks of layout are made")
+        pytest.skip("terraform is not installed, so only the layout is checked")
     environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
     done = subprocess.run(
         [terraform, "fmt", "-check", "-recursive", "-diff", str(FOLDER)],
@@ -34,7 +34,7 @@ def test_terraform_formats_the_files_as_they_are():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_file_is_laid_out_plainly(path):
+def test_file_has_a_plain_layout(path):
     text = path.read_text("utf-8")
     assert text.endswith("\n")
     assert "\n\n\n" not in text
@@ -44,7 +44,7 @@ def test_a_file_is_laid_out_plainly(path):
         pytest.fail(f"an empty line after an opening brace, {len(opening)} deep")
 
 
-def test_every_variable_and_output_is_described_in_a_sentence(configuration):
+def test_variables_and_outputs_have_descriptions(configuration):
     for block in configuration.of("variable", "output"):
         assert plain(block.body["description"]).rstrip().endswith("."), block.address
     for block in configuration.of("variable"):
@@ -52,12 +52,12 @@ def test_every_variable_and_output_is_described_in_a_sentence(configuration):
 
 
 @pytest.mark.parametrize("kind", ["variable", "output"])
-def test_they_are_in_alphabetical_order(configuration, kind):
-    names = [block.labels[0] for block in configuration.of(kind)]
+def test_variables_and_outputs_are_in_alphabetical_order(configuration, kind):
+    names = [(block.file, block.labels[0]) for block in configuration.of(kind)]
     assert names == sorted(names)
 
 
-def test_what_must_be_given_is_in_the_example_or_named_by_the_pipeline_and_nothing_else_is_in_either():
+def test_required_variables_are_in_the_example_or_the_pipeline():
     given = set(re.findall(r"^(\w+) +=", (FOLDER / "terraform.tfvars.example").read_text("utf-8"), re.M))
     prepared = set(re.findall(r'"(\w+)": ["{]', (ROOT / "infra/deploy/prepare.sh").read_text("utf-8"))) - {
         "score",
@@ -65,10 +65,10 @@ def test_what_must_be_given_is_in_the_example_or_named_by_the_pipeline_and_nothi
     }
     known = {block.labels[0]: "default" in block.body for block in Configuration.read().of("variable")}
     assert {name for name, default in known.items() if not default} <= given | prepared <= set(known)
-    assert not given & prepared, "an image is the pipeline's to name"
+    assert not given & prepared, "only the pipeline may set an image"
 
 
-def test_every_environment_has_a_state_of_its_own():
+def test_environments_have_separate_states():
     environments = re.findall(r'"(\w+)"', str(Configuration.read().variable("environment")["validation"]))
     buckets = {}
     for name in environments:
@@ -79,7 +79,7 @@ def test_every_environment_has_a_state_of_its_own():
     assert len(set(buckets.values())) == len(buckets)
 
 
-def test_every_name_that_is_referred_to_is_defined(configuration):
+def test_every_referenced_name_is_defined(configuration):
     defined = {block.address for block in configuration.blocks if block.labels}
     local = set(configuration.locals())
     for block in configuration.blocks:
@@ -94,7 +94,7 @@ def test_every_name_that_is_referred_to_is_defined(configuration):
                 assert ".".join(path[:2]) in defined, (block.file, path)
 
 
-def test_every_variable_local_value_and_data_source_is_used(configuration):
+def test_every_variable_local_and_data_source_is_used(configuration):
     used = {
         ".".join(path[:3] if path[0] in ("data", "ephemeral") else path[:2])
         for block in configuration.blocks

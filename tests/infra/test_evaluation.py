@@ -1,4 +1,4 @@
-"""Terraform, asked to evaluate the whole configuration, gives what the code expects."""
+"""Terraform evaluates the whole configuration, and the result matches the code."""
 
 import json
 import re
@@ -30,7 +30,7 @@ from tests.infra.evaluation import Refused, evaluate
 
 KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"
 DIGEST = f"sha256:{'b' * 64}"
-IMAGES = {  # prepare.sh names them
+IMAGES = {  # set by prepare.sh
     "function_images": {name: f"southamerica-east1-docker.pkg.dev/p/pix/{name}@{DIGEST}" for name in FUNCTIONS},
     "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
 }
@@ -54,7 +54,7 @@ OTHERWISE = {
 def terraform() -> str:
     found = shutil.which("terraform")
     if not found:
-        pytest.skip("terraform is not installed, so its expressions are only parsed")
+        pytest.skip("terraform is not installed, so expressions are parsed but not evaluated")
     return found
 
 
@@ -83,7 +83,7 @@ def _container(deployed: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_starts_with_the_environment_that_it_is_given(deployed, name):
+def test_function_settings_load_from_its_environment(deployed, name):
     settings = Settings.from_env(_environment(_container(deployed, name)))
     assert (settings.project, settings.dataset, settings.hmac_key_version) == ("my-bank-pix-staging", "pix", 7)
     buckets = deployed["google_storage_bucket.buckets"]
@@ -91,7 +91,7 @@ def test_a_function_starts_with_the_environment_that_it_is_given(deployed, name)
     assert bool(settings.hmac_key) == (name == "score")
 
 
-def test_nothing_that_is_deleted_of_rows_can_be_restored_and_all_else_can(deployed):
+def test_only_the_bucket_of_rows_deletes_for_good(deployed):
     kept = {
         name: (bucket["versioning"][0]["enabled"], bucket["soft_delete_policy"][0]["retention_duration_seconds"])
         for name, bucket in deployed["google_storage_bucket.buckets"].items()
@@ -100,7 +100,7 @@ def test_nothing_that_is_deleted_of_rows_can_be_restored_and_all_else_can(deploy
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_store_of_history_is_the_primary_by_tls_with_the_mounted_authority(deployed, name):
+def test_history_address_is_the_primary_with_the_mounted_ca(deployed, name):
     container = _container(deployed, name)
     address = parse_url(server_url(_environment(container)["PIX_STATE"]))
     assert (address["host"], address["port"], address["ssl_check_hostname"]) == ("10.64.0.3", 6379, False)
@@ -110,14 +110,14 @@ def test_the_store_of_history_is_the_primary_by_tls_with_the_mounted_authority(d
     assert deployed["google_secret_manager_secret_version.valkey_ca"]["secret_data"] == "first\nsecond"
 
 
-def test_settings_that_are_given_reach_functions_and_jobs(deployed_otherwise):
+def test_settings_reach_functions_and_jobs(deployed_otherwise):
     (task,) = deployed_otherwise["google_cloud_run_v2_job.jobs"]["retrain"]["template"][0]["template"]
     for container in (_container(deployed_otherwise, "score"), task["containers"][0]):
         assert Settings.from_env(_environment(container)).batch_max == 512
 
 
 @pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (FEEDBACK, "label")])
-def test_each_topic_is_pushed_to_its_function_and_its_dead_letters_are_kept(deployed, topic, function):
+def test_topic_pushes_to_its_function_and_keeps_dead_letters(deployed, topic, function):
     push = deployed["google_pubsub_subscription.push"][topic]
     uri = deployed["google_cloud_run_v2_service.functions"][function]["uri"]
     (config,) = push["push_config"]
@@ -129,7 +129,7 @@ def test_each_topic_is_pushed_to_its_function_and_its_dead_letters_are_kept(depl
     assert [each["expiration_policy"] for each in (push, kept)] == [[{"ttl": ""}]] * 2
 
 
-def test_a_smoke_test_reaches_the_revision_with_the_tag_by_a_token_for_the_service(deployed):
+def test_smoke_subscription_reaches_the_tagged_revision(deployed):
     smoke = deployed["google_pubsub_subscription.smoke"]
     uri = deployed["google_cloud_run_v2_service.functions"]["score"]["uri"]
     assert smoke["topic"] == deployed["google_pubsub_topic.smoke"]["id"]
@@ -142,9 +142,7 @@ def test_without_a_repository_there_are_no_triggers(deployed):
     assert deployed["google_cloudbuild_trigger.pipeline"] == {}
 
 
-def test_in_staging_proposals_are_checked_by_an_account_without_rights_and_main_is_deployed(
-    deployed_otherwise, bootstrapped
-):
+def test_staging_checks_pull_requests_and_deploys_main(deployed_otherwise, bootstrapped):
     triggers = deployed_otherwise["google_cloudbuild_trigger.pipeline"]
     check, deploy = triggers["pix-check"], triggers["pix-deploy"]
     assert check["filename"] == "infra/deploy/cloudbuild.checks.yaml"
@@ -162,7 +160,7 @@ def test_in_staging_proposals_are_checked_by_an_account_without_rights_and_main_
     assert deploy["substitutions"]["_BASE_DIGEST"] == DIGEST
 
 
-def test_in_production_a_tag_is_deployed_once_it_is_approved(terraform, tmp_path):
+def test_production_deploys_a_tag_after_approval(terraform, tmp_path):
     registry = "southamerica-east1-docker.pkg.dev/my-bank-pix-staging/pix"
     production = {**CONNECTED, "environment": "production", "promote_from": registry}
     deployed = evaluate(terraform, tmp_path, production)
@@ -174,14 +172,14 @@ def test_in_production_a_tag_is_deployed_once_it_is_approved(terraform, tmp_path
 
 
 @pytest.mark.parametrize("view", tables.views("my-bank-pix-staging", "pix", 87.0), ids=lambda view: view.name)
-def test_a_view_reads_as_the_code_has_it(deployed, view):
+def test_view_matches_the_code(deployed, view):
     found = deployed["google_bigquery_table.views"][view.name]
     assert found["view"][0]["query"] == view.sql
     assert found["description"] == view.description
 
 
 @pytest.mark.parametrize("table", tables.tables(), ids=lambda table: table.name)
-def test_a_table_has_the_columns_and_layout_of_its_file(deployed, table):
+def test_table_matches_its_schema_file(deployed, table):
     found = deployed["google_bigquery_table.tables"][table.name]
     columns = [{name: getattr(column, name) for name in column.__struct_fields__} for column in table.schema]
     assert json.loads(found["schema"]) == columns
@@ -194,36 +192,37 @@ def _page(deployed: dict[str, Any]) -> list[dict[str, Any]]:
     return [tile["widget"] for tile in layout["tiles"]]
 
 
+def _conditions(deployed: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    """Return the condition of each alert policy of one kind, by the policy's key."""
+    policies = deployed["google_monitoring_alert_policy.alerts"].items()
+    found = {name: policy["conditions"][0][f"condition_{kind}"] for name, policy in policies}
+    return {name: condition[0] for name, condition in found.items() if condition}
+
+
 def _queries(deployed: dict[str, Any]) -> list[str]:
-    """Return every text in PromQL."""
+    """Return the PromQL queries of charts and alerts."""
     drawn = [data["timeSeriesQuery"] for widget in _page(deployed) for data in widget["xyChart"]["dataSets"]]
     return [each["prometheusQuery"] for each in drawn if "prometheusQuery" in each] + [
-        condition["condition_prometheus_query_language"][0]["query"]
-        for policy in deployed["google_monitoring_alert_policy.queries"].values()
-        for condition in policy["conditions"]
+        condition["query"] for condition in _conditions(deployed, "prometheus_query_language").values()
     ]
 
 
-def test_alerts_and_charts_are_of_metrics_that_are_made(deployed):
+def test_alerts_and_charts_use_exactly_the_log_based_metrics(deployed):
     made = {metric["name"] for metric in deployed["google_logging_metric.lines"].values()} | {
         deployed[f"google_logging_metric.{name}"]["name"] for name in ("drift_of_score", "job_outcomes")
     }
-    filters = [
-        condition["condition_threshold"][0]["filter"]
-        for policy in deployed["google_monitoring_alert_policy.metrics"].values()
-        for condition in policy["conditions"]
-    ]
+    filters = [condition["filter"] for condition in _conditions(deployed, "threshold").values()]
     text = "".join(filters) + json.dumps(_page(deployed))
-    assert set(re.findall(r"logging\.googleapis\.com/user/([\w/]+)", text)) == made, "and what is made is looked at"
+    assert set(re.findall(r"logging\.googleapis\.com/user/([\w/]+)", text)) == made
 
 
-def test_queries_name_what_the_functions_measure_and_labels_that_it_has(deployed):
+def test_promql_uses_metrics_and_labels_of_the_functions(deployed):
     known = {metric.name: metric for metric in METRICS}
     selectors = [found for text in _queries(deployed) for found in re.findall(r'\{"([\w.]+)"([^}]*)\}', text)]
     assert selectors
     for name, matchers in selectors:
         metric = known[re.sub(r"_(bucket|sum|count)$", "", name)]
-        assert (metric.name != name) == (metric.kind == "histogram"), "a histogram is read by Prometheus's suffixes"
+        assert (metric.name != name) == (metric.kind == "histogram"), "only a histogram takes Prometheus's suffixes"
         assert set(re.findall(r"(\w+)[!=]", matchers)) <= {metric.label}, (name, matchers)
     for text in _queries(deployed):
         of = {known[re.sub(r"_(bucket|sum|count)$", "", name)].label for name in re.findall(r'\{"([\w.]+)"', text)}
@@ -232,7 +231,7 @@ def test_queries_name_what_the_functions_measure_and_labels_that_it_has(deployed
         assert ("le" in groups) == ("histogram_quantile" in text), text
 
 
-def test_what_operators_are_told_to_look_at_has_a_chart(deployed):
+def test_dashboard_has_the_charts_that_operators_need(deployed):
     text = json.dumps(_page(deployed))
     for needed in (STAGE, QUEUE, BATCH, SCORED, MESSAGES, HISTORY, MODEL):
         assert f'{{\\"{needed.name}' in text, needed.name
@@ -240,20 +239,20 @@ def test_what_operators_are_told_to_look_at_has_a_chart(deployed):
         assert f"memorystore.googleapis.com/instance/{needed}/maximum_utilization" in text
 
 
-def test_values_of_labels_that_queries_ask_for_are_values_that_the_code_gives(deployed):
+def test_label_values_in_promql_exist_in_the_code(deployed):
     code = "".join(path.read_text("utf-8") for path in (ROOT / "shared").rglob("*.py"))
-    asked = {
+    queried = {
         value
         for text in _queries(deployed)
         for matched in re.findall(r'\w+[!=]~?="?"([\w|]+)"|\w+=~?"([\w|]+)"', text)
         for value in "".join(matched).split("|")
     }
-    assert {"total", "answered", "full", "no_history"} <= asked
-    for value in asked:
+    assert {"total", "answered", "full", "no_history"} <= queried
+    for value in queried:
         assert f'"{value}"' in code, value
 
 
-def test_a_metric_and_its_labels_are_sent_under_names_that_google_takes():
+def test_metric_and_label_names_are_valid_for_google():
     for metric in METRICS:
         (scope,) = (
             metrics_data([Series(metric, "a", 1.0 if metric.bounds == () else Distribution([0] * 99))], None, 0)
@@ -267,16 +266,13 @@ def test_a_metric_and_its_labels_are_sent_under_names_that_google_takes():
         assert set(sent.data.data_points[0].attributes) == ({metric.label} if metric.label else set())
 
 
-def test_before_the_first_model_nobody_is_woken_for_the_lack_of_one(terraform, tmp_path, deployed):
+def test_paused_schedules_silence_alerts_on_the_missing_model(terraform, tmp_path, deployed):
     paused = evaluate(terraform, tmp_path, {**IMAGES, "schedules_paused": True})
 
-    def asked(of: dict[str, Any]) -> str:
-        policy = of["google_monitoring_alert_policy.queries"]["degraded"]
-        return policy["conditions"][0]["condition_prometheus_query_language"][0]["query"]
-
-    assert "rules_only" in asked(deployed)
-    assert "rules_only" not in asked(paused)
-    assert "no_history" in asked(paused)
+    usual, silenced = (_conditions(of, "prometheus_query_language")["degraded"]["query"] for of in (deployed, paused))
+    assert "rules_only" in usual
+    assert "rules_only" not in silenced
+    assert "no_history" in silenced
     watches = paused["google_bigquery_data_transfer_config.watches"]
     assert {name for name, watch in watches.items() if watch["disabled"]} == {"drift", "learning", "swap"}
     assert not [w for w in deployed["google_bigquery_data_transfer_config.watches"].values() if w["disabled"]]
@@ -291,36 +287,43 @@ def test_before_the_first_model_nobody_is_woken_for_the_lack_of_one(terraform, t
         ("http://collector.bank.example:4318", False, "COUNTIF(degraded)"),
     ],
 )
-def test_where_google_measures_nothing_the_tables_are_asked_for_pix_without_model_or_history(
+def test_other_metrics_endpoint_adds_the_query_on_degraded_pix(
     terraform, tmp_path, deployed, endpoint, paused, counted
 ):
     elsewhere = evaluate(terraform, tmp_path, {**IMAGES, "metrics_endpoint": endpoint, "schedules_paused": paused})
     watches, usual = (of["google_bigquery_data_transfer_config.watches"] for of in (elsewhere, deployed))
     assert {*watches} - {*usual} == {"degraded"}
-    assert {*elsewhere["google_monitoring_alert_policy.watches"]} == {*watches}
+    assert {*_conditions(elsewhere, "matched_log")} == {f"table_{name}" for name in watches}
     assert counted in watches["degraded"]["params"]["query"]
     assert not watches["degraded"]["disabled"]
 
 
-def test_every_alert_reaches_somebody_and_says_what_to_do(deployed):
-    policies = [
-        policy
-        for kind in ("metrics", "queries", "watches")
-        for policy in deployed[f"google_monitoring_alert_policy.{kind}"].values()
-    ]
-    for policy in policies:
+def test_every_alert_has_a_channel_and_a_first_step(deployed):
+    policies = deployed["google_monitoring_alert_policy.alerts"]
+    for policy in policies.values():
         assert policy["notification_channels"], policy["display_name"]
-        assert len(policy["documentation"][0]["content"]) > 40, policy["display_name"]
+        meaning, step = policy["documentation"][0]["content"].split("\n\n")
+        assert re.fullmatch(r"\*\*Meaning\.\*\* \S.{20,}\.", meaning), policy["display_name"]
+        assert re.fullmatch(r"\*\*First step\.\*\* \S.{20,}\.", step), policy["display_name"]
 
 
-def test_tiles_of_the_dashboard_do_not_overlap(deployed):
+def test_every_alert_has_one_condition_and_only_logs_a_rate_limit(deployed):
+    kinds = [{*_conditions(deployed, kind)} for kind in ("threshold", "prometheus_query_language", "matched_log")]
+    policies = deployed["google_monitoring_alert_policy.alerts"]
+    assert sorted(name for kind in kinds for name in kind) == sorted(policies)
+    limited = {name for name, policy in policies.items() if policy["alert_strategy"][0]["notification_rate_limit"]}
+    assert limited == kinds[2]
+    assert all(kinds)
+
+
+def test_dashboard_tiles_do_not_overlap(deployed):
     layout = json.loads(deployed["google_monitoring_dashboard.pix"]["dashboard_json"])["mosaicLayout"]
     taken = [(tile["xPos"], tile["yPos"]) for tile in layout["tiles"]]
     assert len(set(taken)) == len(taken)
     assert all(tile["xPos"] + tile["width"] <= layout["columns"] for tile in layout["tiles"])
 
 
-def test_a_given_key_encrypts_whatever_can_be_encrypted_with_one(deployed_otherwise):
+def test_kms_key_encrypts_every_resource_that_takes_one(deployed_otherwise):
     for address in (
         "google_bigquery_dataset.pix",
         "google_bigquery_table.tables",
@@ -338,21 +341,19 @@ def test_a_given_key_encrypts_whatever_can_be_encrypted_with_one(deployed_otherw
         assert KEY in json.dumps(deployed_otherwise[address]), address
 
 
-def test_there_is_a_budget_where_a_billing_account_is_given(deployed, deployed_otherwise):
+def test_budget_exists_only_with_a_billing_account(deployed, deployed_otherwise):
     assert len(deployed["google_billing_budget.pix"]) == 1
     assert not deployed_otherwise["google_billing_budget.pix"]
 
 
-def test_images_have_a_place_and_the_deployment_may_push_there_and_read_nothing_else_by_it(bootstrapped):
+def test_deployment_may_push_to_the_registry(bootstrapped):
     images = bootstrapped["google_artifact_registry_repository.images"]
     assert (images["repository_id"], images["location"]) == ("pix", "southamerica-east1")
     pushes = bootstrapped["google_artifact_registry_repository_iam_member.deploy"]
     assert (pushes["role"], pushes["repository"]) == ("roles/artifactregistry.writer", images["name"])
 
 
-def test_a_deployment_can_grant_on_the_project_what_the_configuration_grants_there_and_nothing_else(
-    deployed, bootstrapped
-):
+def test_deployment_may_grant_exactly_the_project_roles(deployed, bootstrapped):
     grants = [
         grant
         for address, instances in deployed.items()
@@ -364,13 +365,13 @@ def test_a_deployment_can_grant_on_the_project_what_the_configuration_grants_the
     assert set(json.loads(allowed)) == {grant["role"] for grant in grants}
 
 
-def test_the_role_of_those_who_append_is_the_one_that_the_owner_made(deployed, bootstrapped):
+def test_append_role_is_the_one_from_bootstrap(deployed, bootstrapped):
     role = bootstrapped["google_project_iam_custom_role.append"]["role_id"]
     granted = {each["role"] for each in deployed["google_bigquery_table_iam_member.append"].values()}
     assert granted == {f"projects/my-bank-pix-staging/roles/{role}"}
 
 
-def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
+def test_unsafe_variables_are_refused(terraform, tmp_path):
     by_tag = "southamerica-east1-docker.pkg.dev/p/pix/score:latest"
     unsafe = {
         "function_images": {"label": by_tag, "score": by_tag},
@@ -382,23 +383,23 @@ def test_what_would_be_unsafe_is_refused(terraform, tmp_path):
     }
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, unsafe)
-    said = re.sub(r"\s*│?\s+", " ", str(refused.value))
+    message = re.sub(r"\s*│?\s+", " ", str(refused.value))
     for reason in (
         "functions by their digests",
         "jobs by its digest",
-        "more than 180 days",
+        "older than 180 days",
         "the builder by its digest",
-        "Nothing here is public",
+        "No topic may be public",
         "Only the settings listed",
     ):
-        assert reason in said
+        assert reason in message
 
 
 @pytest.mark.parametrize(
     ("lacking", "reason"),
     [("base_digest", "needs a base_digest and a builder"), ("builder", "needs a base_digest and a builder")],
 )
-def test_a_pipeline_without_what_it_needs_is_refused(terraform, tmp_path, lacking, reason):
+def test_pipeline_without_a_pinned_base_or_builder_is_refused(terraform, tmp_path, lacking, reason):
     given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"]}
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, {name: value for name, value in given.items() if name != lacking})

@@ -1,4 +1,4 @@
-"""What jobs/Dockerfile installs of this package is whole: modules, the files beside them, and entry points."""
+"""The package that jobs/Dockerfile installs is complete: modules, data files and entry points."""
 
 import re
 import shutil
@@ -12,12 +12,12 @@ NOT_INSTALLED = {"Dockerfile", "MLproject", "requirements.txt", "FEATURES.md"}
 
 
 def _copied() -> list[str]:
-    """Return what the Dockerfile copies before it installs the package."""
+    """Return the paths that the Dockerfile copies before it installs the package."""
     text = (ROOT / "jobs" / "Dockerfile").read_text("utf-8").partition("WORKDIR /tmp/source")[2].partition("RUN")[0]
     return [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
 
 
-def test_the_package_that_the_image_installs_holds_every_module_and_the_files_that_they_read(tmp_path):
+def test_wheel_of_the_image_holds_modules_and_data_files(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     for name in _copied():

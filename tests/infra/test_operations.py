@@ -1,10 +1,13 @@
-"""What infra/README.md tells people to type and to look at is there."""
+"""The commands and names in infra/README.md exist."""
 
 from __future__ import annotations
 
 import importlib
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import cache
@@ -20,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra"
 TEXT = (FOLDER / "README.md").read_text("utf-8")
 TERRAFORM = "\n".join(path.read_text("utf-8") for path in sorted((FOLDER / "terraform").rglob("*.tf")))
-COMMANDS = re.findall(r"(?:python -m|\boperate)\s+((?:jobs|infra)\.\w+)([^`\n#]*)", TEXT)
+COMMANDS = re.findall(r"(?:python -m|\boperate)\s+((?:jobs|infra)(?:\.\w+)+)([^`\n#]*)", TEXT)
 OPERATED = {module for _, module in re.findall(r"(operate) (jobs\.\w+)", TEXT)}
 
 
@@ -33,31 +36,31 @@ def help_of(module: str) -> str:
 
 
 @pytest.mark.parametrize(("module", "arguments"), sorted(set(COMMANDS)))
-def test_a_command_is_there_and_takes_its_options(module: str, arguments: str) -> None:
+def test_command_exists_and_accepts_its_options(module: str, arguments: str) -> None:
     known = help_of(module)
     given = re.findall(r"--[a-z-]+", arguments)
     assert [option for option in given if not re.search(rf"(?<![\w-]){option}(?![\w-])", known)] == []
     words = [word for word in shlex.split(arguments.split("|")[0]) if not word.startswith("-")]
     if words and words[0].isidentifier() and words[0].islower():
-        assert words[0] in known, "a word that the command knows"
+        assert words[0] in known, "a subcommand or choice of the command"
 
 
-def test_every_job_that_a_person_starts_is_told_about() -> None:
+def test_readme_covers_every_job_that_a_person_starts() -> None:
     assert {"jobs.promote", "jobs.redrive", "jobs.replay", "jobs.rollback", "jobs.skew"} <= OPERATED
     assert len(COMMANDS) >= 12
 
 
-def test_nothing_that_asks_for_a_person_is_run_where_arguments_are_logged() -> None:
+def test_erase_never_runs_where_arguments_are_logged() -> None:
     assert "jobs.erase" not in OPERATED
     assert "jobs.erase" in dict(COMMANDS)
 
 
 @pytest.mark.parametrize("name", re.findall(r"output -raw (\w+)", TEXT))
-def test_an_output_is_there(name: str) -> None:
+def test_terraform_output_exists(name: str) -> None:
     assert f'output "{name}"' in TERRAFORM
 
 
-def test_variables_of_terraform_are_there() -> None:
+def test_terraform_variables_exist() -> None:
     named = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", TEXT)
     columns = (ROOT / "shared/contract/bigquery/score_events.json").read_text("utf-8")
     results = (ROOT / "shared/replay/audit.py").read_text("utf-8")
@@ -73,12 +76,12 @@ def test_variables_of_terraform_are_there() -> None:
     assert {"hmac_key_version", "publishers", "schedules_paused"} - set(named) <= {"publishers"}
 
 
-def test_nobody_is_told_to_apply_by_hand_what_the_pipeline_applies() -> None:
+def test_only_bootstrap_is_applied_by_hand() -> None:
     folders = re.findall(r"terraform -chdir=(\S+) apply", TEXT)
     assert folders == ["infra/terraform/bootstrap"]
 
 
-def test_what_an_owner_applies_again_has_the_variables_of_the_first_time_as_they_are_kept_in_the_bucket() -> None:
+def test_bootstrap_takes_its_variables_from_the_bucket() -> None:
     (apply,) = re.findall(r"terraform -chdir=infra/terraform/bootstrap apply (.*)", TEXT)
     assert apply == '-var-file="$PWD/bootstrap.tfvars"'
     fetched = TEXT.index('gcloud storage cp "gs://$BUCKET/bootstrap.tfvars" .')
@@ -92,13 +95,51 @@ def test_what_an_owner_applies_again_has_the_variables_of_the_first_time_as_they
     assert required <= set(re.findall(r"^(\w+) += ", example, re.MULTILINE))
 
 
-def test_the_state_of_one_environment_is_never_taken_for_that_of_another() -> None:
+def test_every_init_reconfigures_the_backend() -> None:
     inits = re.findall(r"terraform -chdir=\S+ init (?:.*\\\n)?.*", TEXT)
     assert len(inits) == 2
     assert all(" -reconfigure " in init for init in inits)
 
 
-def test_what_runs_on_the_machine_of_a_person_reaches_the_project_and_its_buckets() -> None:
+@cache
+def backend_options() -> list[str]:
+    """Return the -backend-config values of bootstrap's init, in order."""
+    (init,) = re.findall(r"terraform -chdir=infra/terraform/bootstrap init (?:.*\\\n)?.*", TEXT)
+    return re.findall(r"-backend-config=(\S+)", init)
+
+
+def test_bootstrap_has_its_own_prefix_in_the_bucket() -> None:
+    """The last value of an option wins, so the prefix must follow the file."""
+    file, prefix = backend_options()
+    assert prefix == "prefix=bootstrap"
+    text = (FOLDER / "terraform" / "bootstrap" / file).resolve().read_text("utf-8")
+    assert re.search(r'^prefix = "(?!bootstrap")', text, re.MULTILINE)
+
+
+def test_terraform_takes_the_prefix_of_bootstrap(tmp_path: Path) -> None:
+    """Terraform reads the README's options, under the names that a backend without a network has for them."""
+    terraform = shutil.which("terraform")
+    if not terraform:
+        pytest.skip("terraform is not installed, so only the order of the options is checked")
+    renamed = {"prefix": "path", "bucket": "workspace_dir"}
+    (tmp_path / "main.tf").write_text('terraform {\n  backend "local" {}\n}\n', "utf-8")
+    options = []
+    for option in backend_options():
+        if "=" not in option:
+            text = (FOLDER / "terraform" / "bootstrap" / option).resolve().read_text("utf-8")
+            option = Path(option).name
+            (tmp_path / option).write_text(re.sub(r"^\w+", lambda name: renamed[name[0]], text, flags=re.M), "utf-8")
+        else:
+            name, value = option.split("=")
+            option = f"{renamed[name]}={value}"
+        options.append(f"-backend-config={option}")
+    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
+    subprocess.run([terraform, "init", *options], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    state = json.loads((tmp_path / ".terraform" / "terraform.tfstate").read_text("utf-8"))
+    assert state["backend"]["config"]["path"] == "bootstrap"
+
+
+def test_exports_select_the_project_and_its_buckets() -> None:
     exports = "\n".join(re.findall(r"^    (export .*)$", TEXT.partition("\n## ")[0], re.MULTILINE))
     shown = subprocess.run(["sh", "-euc", f"{exports}\nenv -0"], capture_output=True, text=True, check=True, env={})
     given = dict(each.partition("=")[::2] for each in shown.stdout.split("\0") if each)
@@ -110,13 +151,13 @@ def test_what_runs_on_the_machine_of_a_person_reaches_the_project_and_its_bucket
         assert bucket == name.replace("${var.project_id}", settings.project).replace("${each.key}", key)
 
 
-def test_what_runs_on_the_machine_of_a_person_runs_by_the_python_that_make_installs() -> None:
+def test_local_commands_use_the_installed_python() -> None:
     assert "`make install`" in TEXT.partition("\n## ")[0]
     by_another = re.findall(r"(?<!\.venv/bin/)python -m (\S+)", TEXT)
-    assert by_another == ["jobs.rollback"], "which is what runs in the job"
+    assert by_another == ["jobs.rollback"], "the example of a command inside the job"
 
 
-def test_no_comment_stands_behind_a_command_as_zsh_takes_its_words_for_arguments() -> None:
+def test_no_command_ends_in_a_comment() -> None:
     commands = [line for line in TEXT.splitlines() if re.match(r" {4,}\S", line)]
     assert commands
     assert [line for line in commands if re.search(r"\s#", line)] == []
@@ -125,26 +166,26 @@ def test_no_comment_stands_behind_a_command_as_zsh_takes_its_words_for_arguments
 @pytest.mark.parametrize(
     "command", re.findall(r"gcloud run (?:jobs|services)[^`]*|gcloud builds (?:submit|triggers)[^`]*", TEXT)
 )
-def test_a_command_that_reaches_a_region_names_it_and_the_project(command: str) -> None:
+def test_gcloud_command_names_project_and_region(command: str) -> None:
     command = re.split(r"\n(?! *-)", command)[0]
     assert '--project="$PROJECT"' in command
     assert '--region="$REGION"' in command
 
 
-def test_a_training_by_hand_runs_in_the_job_that_may_store_what_it_makes() -> None:
-    job, given = re.search(r"gcloud run jobs execute pix-(\w+)[^`]*?--args=-m,(jobs\.retrain[\w,-]*)`", TEXT).groups()
+def test_manual_training_runs_in_a_job_with_rights_on_artifacts() -> None:
+    job, given = re.search(r"gcloud run jobs execute pix-(\w+)[^`]*?--args=-m,(jobs\.retrain[\w,-]*)", TEXT).groups()
     module, *rest = given.split(",")
     importlib.import_module(module)._parser().parse_args(rest)
     assert "roles/storage.objectUser on storage_bucket mlflow" in ALLOWED[job]
 
 
-def test_a_first_deployment_runs_as_the_account_that_bootstrap_makes() -> None:
+def test_first_deployment_runs_as_the_bootstrap_account() -> None:
     bootstrap = Configuration.read("bootstrap")
     account = plain(bootstrap.resource("google_service_account", "deploy")["account_id"])
     assert f"serviceAccounts/{account}@$PROJECT.iam.gserviceaccount.com" in TEXT
 
 
-def test_apis_and_agents_that_terraform_cannot_wait_for_are_there_before_it() -> None:
+def test_apis_and_agents_are_made_before_terraform_needs_them() -> None:
     apis = str(Configuration.read("bootstrap").resource("google_project_service", "apis")["for_each"])
     by_hand = re.findall(
         r"\w+\.googleapis\.com", TEXT.partition("gcloud services enable")[2].partition("--project")[0]
@@ -158,40 +199,64 @@ def test_apis_and_agents_that_terraform_cannot_wait_for_are_there_before_it() ->
     assert {f"gcp-sa-{api}" for api in made} == {re.search(r"gcp-sa-\w+", str(agent))[0] for agent in agents}
 
 
-def test_every_alert_is_told_about_by_its_title_and_no_other() -> None:
-    files = (FOLDER / "terraform" / name for name in ("measured.tf", "monitoring.tf", "watch.tf"))
-    titles = {
-        title for path in files for title in re.findall(r'^ +title +(?:=) "([^"]+)"', path.read_text(), re.MULTILINE)
-    }
+def test_readme_lists_exactly_the_alerts() -> None:
     table = TEXT.partition("## Alerts")[2].partition("\n## ")[0]
-    told = set(re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE)) - {"alert", "---"}
-    assert told == titles
+    rows = {tuple(row) for row in re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", table, re.MULTILINE)}
+    maps = [Configuration.read().local(f"{name}_alerts") for name in ("function", "history", "job")]
+    alerts = [each for part in (*maps, Configuration.read().local("watches")) for each in arguments(part).values()]
+    texts = {tuple(plain(each[name]) for name in ("title", "meaning", "first_step")) for each in alerts}
+    degraded = {text for text in texts if "${local.function_alerts.degraded.title}" in text}
+    assert len(degraded) == 1, "the query on the tables shares the texts of the alert on the metrics"
+    assert rows - {("Alert", "Meaning", "First step"), ("---", "---", "---")} == texts - degraded
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", TEXT))
-def test_a_link_leads_somewhere(link: str) -> None:
-    assert (FOLDER / link).exists()
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", TEXT))))
+def test_link_target_exists(link: str) -> None:
+    headings = re.findall(r"^##+ (.*)$", TEXT, re.MULTILINE)
+    if link.startswith("#"):
+        assert link[1:] in [heading.lower().replace(" ", "-") for heading in headings]
+    else:
+        assert (FOLDER / link).exists()
 
 
 @pytest.mark.parametrize("path", re.findall(r"`((?:shared|tests|\.ci|infra)/[\w./*]+)`", TEXT))
-def test_a_path_is_there(path: str) -> None:
+def test_path_exists(path: str) -> None:
     assert list(ROOT.glob(path))
 
 
-def test_the_ports_that_others_plug_into_are_there() -> None:
+def test_named_ports_exist() -> None:
     ports = "".join((ROOT / "shared" / name).read_text() for name in ("ports.py", "learning/ports.py"))
     named = {
         *re.findall(r"adapter for (.*), held", TEXT)[0].replace("`", "").replace(" or ", ", ").split(", "),
-        "Exports",
+        "RowExports",
     }
     assert {name for name in named if f"class {name}(Protocol)" not in ports} == set()
 
 
-def test_settings_are_there() -> None:
+def test_settings_exist() -> None:
     known = Settings("").to_env()
     assert [name for name in set(re.findall(r"\bPIX_[A-Z_]+", TEXT)) if name not in known] == []
 
 
-def test_ten_steps_lead_to_a_first_deployment() -> None:
-    steps = TEXT.partition("## First deployment")[2].partition("\n## ")[0]
-    assert re.findall(r"^(\d+)\. ", steps, re.MULTILINE) == [str(i) for i in range(1, 11)]
+def test_steps_are_numbered() -> None:
+    sections = re.split(r"^##+ (.*)$", TEXT, flags=re.MULTILINE)
+    for title, text in zip(sections[1::2], sections[2::2], strict=True):
+        steps = [int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
+        assert steps == list(range(1, len(steps) + 1)), title
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "First deployment",
+        "Deploy a change",
+        "Roll back a model",
+        "Redrive dead letters",
+        "Rebuild history",
+        "Erase a person",
+    ],
+)
+def test_procedure_has_steps_with_commands(title: str) -> None:
+    steps = TEXT.partition(f"\n## {title}\n")[2].partition("\n##")[0]
+    assert re.search(r"^1\. ", steps, re.MULTILINE)
+    assert re.search(r"^ {7,}\S", steps, re.MULTILINE)

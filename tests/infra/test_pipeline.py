@@ -1,4 +1,4 @@
-"""The pipeline, dry: what it would do, in which order, and what becomes of it when a step fails."""
+"""Dry runs of the pipeline: commands, their order, and the effect of a failing step."""
 
 import json
 import re
@@ -20,9 +20,10 @@ SCRIPTS = sorted((ROOT / "infra" / "deploy").glob("*.sh"))
 REGISTRY = "southamerica-east1-docker.pkg.dev/bank/pix"
 RUNNING = f"{REGISTRY}/jobs@sha256:{'0' * 64}"
 
-# gcloud of a project in which both functions serve, from the revision that was ready last, and a new one was made.
-# HOLDER is the build that holds the lock at first, if any does, and STATUS how that stands. INTRUDER, which runs,
-# takes it as soon as somebody has looked. $CALLS.lock has the generation in force, $CALLS.lock.N its holder.
+# Stub of gcloud for a project in which both functions serve an older revision and a new one exists. HOLDER is the
+# build that holds the lock at first, if any, and STATUS is the status of that build. INTRUDER, a running build, takes
+# the lock right after the first read. $CALLS.lock holds the current generation, $CALLS.lock.N the holder of
+# generation N.
 GCLOUD = f"""lock=$CALLS.lock
 held() {{ cat "$lock" 2>/dev/null || echo 0; }}
 put() {{ echo "$2" >"$lock.$1"; echo "$1" >"$lock"; }}
@@ -49,7 +50,7 @@ esac
 """
 
 
-def gcloud(**told: str) -> str:
+def gcloud(**values: str) -> str:
     known = {
         "CRITICAL": "",
         "HOLDER": "",
@@ -60,12 +61,12 @@ def gcloud(**told: str) -> str:
         "STATUS": "",
         "THERE": "pix-label pix-score",
     }
-    given = known | {name.upper(): value for name, value in told.items()}
+    given = known | {name.upper(): value for name, value in values.items()}
     return " ".join(f"{name}={value!r}" for name, value in given.items()) + "\n" + GCLOUD
 
 
 def storage(status: int = 200) -> str:
-    """Return what curl says of models/current.json."""
+    """Return curl's stub, which answers this HTTP status for models/current.json."""
     return f"printf {status}"
 
 
@@ -75,19 +76,19 @@ def python(smoke_passes: bool = True, migrates: bool = True) -> str:
 
 
 def answers(**tools: str) -> dict[str, str]:
-    """Return what the tools answer where all goes well, but for these; `venv` is the Python of the working copy."""
+    """Return stubs for a deployment without failures, except those given; `venv` is the working copy's Python."""
     named = {".venv" if name == "venv" else name: text for name, text in tools.items()}
     return {"gcloud": gcloud(), "curl": storage(), ".venv": python()} | named
 
 
 def holds(folder: Path) -> str | None:
-    """Return the build that holds the lock, None if none does."""
+    """Return the build that holds the lock, or None."""
     lock = folder / "calls.lock"
     return Path(f"{lock}.{lock.read_text('utf-8').strip()}").read_text("utf-8").strip() if lock.exists() else None
 
 
 def traffic(calls: list[str]) -> list[str]:
-    """Return which revisions were given traffic."""
+    """Return the revisions that got traffic."""
     return [found[1] for call in calls if (found := re.search(r"--to-revisions=(\S+)=100", call))]
 
 
@@ -96,7 +97,7 @@ def position(calls: list[str], pattern: str) -> int:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_image_is_of_an_exact_version_and_every_step_has_a_name_of_its_own(name):
+def test_builder_images_are_pinned_and_step_ids_are_unique(name):
     steps = read(name)["steps"]
     for step in steps:
         assert re.search(r":v?\d+\.\d+\.\d+(-[\w-]+)?$", step["name"]), step["name"]
@@ -104,7 +105,7 @@ def test_every_image_is_of_an_exact_version_and_every_step_has_a_name_of_its_own
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_substitution_is_used_and_every_one_that_is_used_has_a_value(name):
+def test_substitutions_are_used_and_have_values(name):
     build = read(name)
     text = json.dumps({key: value for key, value in build.items() if key != "substitutions"})
     used = set(re.findall(r"(?<!\$)\$\{?([A-Z_][A-Z_0-9]*)\}?", text)) - set(GIVEN)
@@ -112,7 +113,7 @@ def test_every_substitution_is_used_and_every_one_that_is_used_has_a_value(name)
     filled(text, substitutions(build))
 
 
-def test_what_a_trigger_gives_is_what_its_file_has_no_value_for():
+def test_trigger_sets_exactly_the_empty_substitutions():
     environments = arguments(TERRAFORM.local("all_triggers"))
     everywhere = set(arguments(TERRAFORM.local("deploy_substitutions")))
     for environment in environments.values():
@@ -124,7 +125,7 @@ def test_what_a_trigger_gives_is_what_its_file_has_no_value_for():
             assert given - everywhere == lacking, trigger["file"]
 
 
-def test_each_environment_is_started_by_what_belongs_to_it():
+def test_environments_have_their_own_triggers():
     staging, production = (arguments(TERRAFORM.local("all_triggers")[name]) for name in ("staging", "production"))
     assert {plain(each["file"]) for each in (*staging.values(), *production.values())} == set(FILES)
     (tagged,) = production.values()
@@ -134,7 +135,7 @@ def test_each_environment_is_started_by_what_belongs_to_it():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_is_sound_and_stops_at_the_first_fault(script):
+def test_script_parses_and_stops_at_the_first_error(script):
     for shell in filter(None, map(shutil.which, ("sh", "bash", "busybox"))):
         command = [shell, "sh"] if shell.endswith("busybox") else [shell]
         subprocess.run([*command, "-n", str(script)], check=True)
@@ -142,15 +143,15 @@ def test_a_script_is_sound_and_stops_at_the_first_fault(script):
         assert "\nset -eu\n" in script.read_text("utf-8")
 
 
-def test_every_script_is_run_by_the_pipeline_or_by_another():
-    told = "".join((ROOT / name).read_text("utf-8") for name in FILES) + "".join(
+def test_every_script_is_used():
+    users = "".join((ROOT / name).read_text("utf-8") for name in FILES) + "".join(
         path.read_text("utf-8") for path in SCRIPTS
     )
     for script in SCRIPTS:
-        assert f"infra/deploy/{script.name}" in told
+        assert f"infra/deploy/{script.name}" in users
 
 
-def test_what_scripts_name_is_made_by_terraform_and_known_to_the_code():
+def test_names_in_scripts_match_terraform_and_the_code():
     text = "".join(path.read_text("utf-8") for path in SCRIPTS)
     names = re.search(r'SERVICES="(.*)"\nTRIED=(\S+)\nTAG=(\S+)', text)
     assert set(names[1].split()) == {f"pix-{name}" for name in FUNCTIONS}
@@ -170,10 +171,10 @@ def test_what_scripts_name_is_made_by_terraform_and_known_to_the_code():
         assert f"-m {module.__name__}" in text
 
 
-def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_traffic(tmp_path):
+def test_deployment_runs_its_steps_in_order(tmp_path):
     make = "mkdir -p build; touch build/sbom-jobs.json"
     ran = run("cloudbuild.yaml", tmp_path, answers(make=make))
-    assert ran.failed is None, ran.said
+    assert ran.failed is None, ran.output
     order = [
         r"^run$",
         r"^make audit",
@@ -198,7 +199,7 @@ def test_a_deployment_builds_scans_pushes_migrates_applies_tries_and_then_moves_
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
 
 
-def test_terraform_gets_the_images_by_digest_and_the_state_and_variables_of_the_environment(tmp_path):
+def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers())
     for stage, jobs in (("tried", RUNNING), ("proven", f"{REGISTRY}/jobs@{DIGEST}")):
         given = json.loads((tmp_path / f"workspace/build/{stage}.tfvars.json").read_text("utf-8"))
@@ -206,14 +207,14 @@ def test_terraform_gets_the_images_by_digest_and_the_state_and_variables_of_the_
         assert given["function_images"] == {name: f"{REGISTRY}/{name}@{DIGEST}" for name in FUNCTIONS}
     init = ran.calls[position(ran.calls, "terraform .* init")]
     assert "environments/staging.gcs.tfbackend" in init
-    assert " -reconfigure " in init, "whatever environment was initialised here before"
+    assert " -reconfigure " in init, "another environment may have been initialised before"
     assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp gs:")]
     plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
-    assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "what is applied is what was planned"
+    assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "the applied plan must be the planned one"
     assert "-lock-timeout=" in plan
 
 
-def test_jobs_get_the_new_image_only_once_the_functions_have_passed_their_trial(tmp_path):
+def test_jobs_get_the_new_image_after_the_smoke_test(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers())
     plans = [re.search(r"build/(\w+)\.tfvars\.json", call)[1] for call in ran.calls if " plan " in call]
     assert plans == ["tried", "proven"]
@@ -221,30 +222,30 @@ def test_jobs_get_the_new_image_only_once_the_functions_have_passed_their_trial(
     assert position(ran.calls, r"tried\.tfvars") < smoked < position(ran.calls, r"proven\.tfvars")
 
 
-def test_jobs_keep_their_image_where_the_trial_fails(tmp_path):
+def test_jobs_keep_their_image_if_the_smoke_test_fails(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
     assert not [call for call in ran.calls if "proven.tfvars" in call]
 
 
-def test_where_there_are_no_jobs_yet_they_are_made_from_the_new_image(tmp_path):
+def test_first_jobs_use_the_new_image(tmp_path):
     run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="")))
     given = json.loads((tmp_path / "workspace/build/tried.tfvars.json").read_text("utf-8"))
     assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
 
 
-def test_where_it_cannot_be_told_which_jobs_there_are_nothing_is_changed(tmp_path):
+def test_failed_listing_of_jobs_changes_nothing(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="refused")))
     assert ran.failed == "prepare"
     assert not [call for call in ran.calls if re.search(r"update-traffic|^terraform .* plan", call)]
 
 
-def test_where_it_cannot_be_told_what_a_function_serves_nothing_is_changed(tmp_path):
+def test_failed_lookup_of_traffic_changes_nothing(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="refused")))
     assert ran.failed == "prepare"
     assert not [call for call in ran.calls if re.search(r"update-traffic|deploy.migrate|^terraform .* plan", call)]
 
 
-def test_a_deployment_takes_the_lock_before_it_touches_anything_and_gives_it_back(tmp_path):
+def test_deployment_locks_before_any_change_and_unlocks_last(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True")))
     lock = "gs://my-bank-pix-staging-terraform/staging.deploying"
     taken = position(ran.calls, rf"storage cp build/lock {lock} --if-generation-match=0")
@@ -254,10 +255,10 @@ def test_a_deployment_takes_the_lock_before_it_touches_anything_and_gives_it_bac
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "WORKING"])
-def test_while_another_deployment_runs_a_second_one_waits_changes_nothing_and_says_since_when(tmp_path, status):
+def test_second_deployment_waits_and_prints_the_lock_owner(tmp_path, status):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
     assert ran.failed == "lock"
-    assert f"build b-0 ({status}) has been deploying since 2026-11-20T14:32:05" in ran.said
+    assert f"build b-0 ({status}) has been deploying since 2026-11-20T14:32:05" in ran.output
     waited = sum(int(call.removeprefix("sleep ")) for call in ran.calls if call.startswith("sleep "))
     assert 1500 < waited <= 1800
     assert holds(tmp_path) == "b-0"
@@ -265,96 +266,96 @@ def test_while_another_deployment_runs_a_second_one_waits_changes_nothing_and_sa
 
 
 @pytest.mark.parametrize("status", ["FAILURE", "CANCELLED", "TIMEOUT"])
-def test_what_a_deployment_that_is_over_left_locked_is_taken_over_by_one_alone(tmp_path, status):
+def test_lock_of_a_finished_build_is_taken_over(tmp_path, status):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
-    assert ran.failed is None, ran.said
+    assert ran.failed is None, ran.output
     assert position(ran.calls, "builds describe b-0 --region=southamerica-east1")
     assert position(ran.calls, "storage cp build/lock .* --if-generation-match=17$")
     assert not [call for call in ran.calls if call.startswith("sleep")]
 
 
-def test_a_deployment_that_waits_goes_on_when_the_lock_is_given_back(tmp_path):
-    told = answers(gcloud=gcloud(holder="b-0", status="WORKING"), sleep='rm "$CALLS.lock"')
-    ran = run("cloudbuild.yaml", tmp_path, told)
-    assert ran.failed is None, ran.said
+def test_waiting_deployment_continues_after_the_unlock(tmp_path):
+    stubs = answers(gcloud=gcloud(holder="b-0", status="WORKING"), sleep='rm "$CALLS.lock"')
+    ran = run("cloudbuild.yaml", tmp_path, stubs)
+    assert ran.failed is None, ran.output
     assert len([call for call in ran.calls if call.startswith("sleep")]) == 1
 
 
-def test_who_took_the_lock_while_it_was_looked_at_keeps_it(tmp_path):
+def test_lock_taken_during_the_check_is_kept(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status="FAILURE", intruder="b-9")))
     assert ran.failed == "lock"
-    assert "build b-9 (WORKING) has been deploying" in ran.said
+    assert "build b-9 (WORKING) has been deploying" in ran.output
     assert holds(tmp_path) == "b-9"
 
 
-def test_a_deployment_whose_lock_was_written_though_no_answer_came_does_not_wait_for_itself(tmp_path):
+def test_deployment_never_waits_for_its_own_lock(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder=GIVEN["BUILD_ID"], status="WORKING")))
-    assert ran.failed is None, ran.said
+    assert ran.failed is None, ran.output
 
 
-def test_a_revision_that_another_deployment_made_is_neither_tried_nor_given_traffic(tmp_path):
+def test_revision_of_another_deployment_is_refused(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
     assert ran.failed == "candidate"
-    assert "which this deployment did not bring" in ran.said
+    assert "which is not an image of this deployment" in ran.output
     assert not [call for call in ran.calls if re.search("update-traffic|infra.deploy.smoke", call)]
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
-def test_where_it_cannot_be_told_whether_a_model_serves_nothing_is_tried(tmp_path, status):
+def test_unknown_state_of_the_model_ends_the_deployment(tmp_path, status):
     ran = run("cloudbuild.yaml", tmp_path, answers(curl=storage(status)))
     assert ran.failed == "candidate"
-    assert f"answers {status}" in ran.said
+    assert f"answers {status}" in ran.output
     assert traffic(ran.calls) == []
 
 
-def test_a_failed_smoke_test_leaves_traffic_where_it_is_and_fails_the_build(tmp_path):
+def test_failed_smoke_test_keeps_traffic_and_fails_the_build(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
     assert ran.failed == "traffic"
     assert traffic(ran.calls) == []
     assert ran.calls[-1].endswith("update-traffic pix-score --remove-tags=candidate --quiet")
 
 
-def test_what_an_earlier_smoke_test_left_does_not_count(tmp_path):
-    told = answers(venv=python(smoke_passes=False), terraform="mkdir -p build; touch build/smoked")
-    assert run("cloudbuild.yaml", tmp_path, told).failed == "traffic"
+def test_result_of_an_earlier_smoke_test_is_ignored(tmp_path):
+    stubs = answers(venv=python(smoke_passes=False), terraform="mkdir -p build; touch build/smoked")
+    assert run("cloudbuild.yaml", tmp_path, stubs).failed == "traffic"
 
 
 @pytest.mark.parametrize(
-    ("step", "tool", "said"),
+    ("step", "tool", "code"),
     [
         ("scan", "gcloud", gcloud(critical="CVE-2026-1")),
         ("migrate", "venv", python(migrates=False)),
         ("apply", "terraform", 'case "$*" in *" plan "*) exit 1 ;; esac'),
     ],
 )
-def test_what_fails_before_the_smoke_test_ends_the_build_and_applies_nothing(tmp_path, step, tool, said):
-    ran = run("cloudbuild.yaml", tmp_path, answers(**{tool: said}))
+def test_failure_before_the_smoke_test_applies_nothing(tmp_path, step, tool, code):
+    ran = run("cloudbuild.yaml", tmp_path, answers(**{tool: code}))
     assert ran.failed == step
     assert not [call for call in ran.calls if re.match(r"terraform .* apply ", call)]
     assert traffic(ran.calls) == []
 
 
-def test_nothing_that_has_critical_vulnerabilities_is_pushed(tmp_path):
+def test_image_with_critical_vulnerabilities_is_not_pushed(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(critical="CVE-2026-1")))
     assert ran.failed == "scan"
-    assert "CVE-2026-1" in ran.said
+    assert "CVE-2026-1" in ran.output
     assert not [call for call in ran.calls if call.startswith("docker push")]
 
 
-def test_functions_that_serve_whatever_is_newest_are_pinned_before_terraform_makes_a_revision(tmp_path):
+def test_traffic_is_pinned_before_terraform_makes_a_revision(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True"), venv=python(smoke_passes=False)))
     assert traffic(ran.calls) == ["pix-score-old", "pix-label-old"]
     assert position(ran.calls, "--to-revisions") < position(ran.calls, "^terraform .* plan ")
 
 
-def test_a_first_deployment_pins_nothing_and_asks_for_no_model(tmp_path):
+def test_first_deployment_pins_nothing_and_needs_no_model(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
-    assert ran.failed is None, ran.said
+    assert ran.failed is None, ran.output
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
     assert not ran.calls[position(ran.calls, "infra.deploy.smoke")].endswith("--full")
 
 
-def test_images_are_marked_as_proven_by_their_digests_once_all_has_passed(tmp_path):
+def test_images_are_marked_proven_by_digest_at_the_end(tmp_path):
     ran = run("cloudbuild.yaml", tmp_path, answers())
     marked = [call for call in ran.calls if call.startswith("crane tag")]
     assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", "score", "label")]
@@ -370,15 +371,15 @@ def test_images_are_marked_as_proven_by_their_digests_once_all_has_passed(tmp_pa
     ],
     ids=["smoke", "candidate", "jobs"],
 )
-def test_an_image_that_was_refused_is_not_marked_as_proven(tmp_path, refused):
+def test_refused_image_is_not_marked_proven(tmp_path, refused):
     ran = run("cloudbuild.yaml", tmp_path, refused)
     assert ran.failed
     assert not [call for call in ran.calls if call.startswith("crane")]
 
 
-def test_production_builds_nothing_and_gets_the_images_of_staging(tmp_path):
+def test_production_copies_the_images_of_staging(tmp_path):
     ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers())
-    assert ran.failed is None, ran.said
+    assert ran.failed is None, ran.output
     copied = [call for call in ran.calls if call.startswith("crane copy")]
     assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs:proven-c0ffee {REGISTRY}/jobs:c0ffee"
     assert len(copied) == 1 + len(FUNCTIONS)
@@ -388,7 +389,7 @@ def test_production_builds_nothing_and_gets_the_images_of_staging(tmp_path):
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
 
 
-def test_production_deploys_by_the_same_steps_as_staging():
+def test_production_and_staging_share_the_deployment_steps():
     def deploying(name: str) -> list[dict]:
         steps = read(name)["steps"]
         return steps[[step["id"] for step in steps].index("lock") :]
@@ -396,20 +397,20 @@ def test_production_deploys_by_the_same_steps_as_staging():
     assert deploying("cloudbuild.yaml") == deploying("infra/deploy/cloudbuild.production.yaml")
 
 
-def test_a_proposal_is_checked_and_touches_nothing(tmp_path):
+def test_pull_request_is_checked_without_any_change(tmp_path):
     ran = run("infra/deploy/cloudbuild.checks.yaml", tmp_path, {})
-    assert ran.failed is None, ran.said
+    assert ran.failed is None, ran.output
     assert not [call for call in ran.calls if call.startswith(("gcloud", "docker", "pack", "crane"))]
 
 
-def test_models_never_go_through_the_pipeline():
+def test_pipeline_never_touches_models():
     text = "".join((ROOT / name).read_text("utf-8") for name in FILES)
     text += "".join(path.read_text("utf-8") for path in SCRIPTS)
     assert "jobs.promote" not in text
     assert not re.search(r"storage (cp|rm|mv)\b.*models", text)
 
 
-def test_the_scripts_are_where_the_pipeline_looks_for_them():
+def test_scripts_of_the_pipeline_exist():
     for name in FILES:
         for script in re.findall(r"infra/deploy/[\w.]+", (ROOT / name).read_text("utf-8")):
             assert Path(ROOT / script).is_file(), script

@@ -1,4 +1,4 @@
-"""Every attribute and block is one that the pinned version of the provider knows, and none that it requires lacks."""
+"""Attributes and blocks exist in the pinned version of the provider, and required ones are set."""
 
 from collections import Counter
 
@@ -16,14 +16,14 @@ def schema():
     return stored()
 
 
-def test_the_pinned_versions_are_those_that_the_schema_is_of(schema):
+def test_pinned_versions_match_the_schema(schema):
     pinned = [Configuration.read(part).sources() for part in PARTS]
     assert pinned[0] == set(schema.versions.items())
     assert all(sources <= pinned[0] for sources in pinned)
 
 
 @pytest.mark.parametrize("block", PROVIDED, ids=lambda block: block.address)
-def test_a_block_holds_what_its_provider_knows(block: Block, schema):
+def test_block_matches_the_schema_of_its_provider(block: Block, schema):
     kind = schema.kinds[f"{'data' if block.kind == 'data' else 'resource'}.{block.labels[0]}"]
     own = {name: value for name, value in arguments(block.body).items() if name not in META}
     if block.kind == "ephemeral":
@@ -39,17 +39,17 @@ def _faults(place: str, body: dict, known: dict[str, Argument]):
     plainly = {name: value for name, value in arguments(body).items() if not is_blocks(value)}
     for name, value in plainly.items():
         if name not in known or known[name].block is not None:
-            yield f"{place}: there is no argument {name}"
+            yield f"{place}: unknown argument {name}"
         elif not _fits(value, known[name].type):
-            yield f"{place}: {name} is no {known[name].type}"
+            yield f"{place}: {name} is not a {known[name].type}"
     for name, inner in blocks:
         if name not in known or known[name].block is None:
-            yield f"{place}: there is no block {name}"
+            yield f"{place}: unknown block {name}"
         else:
             yield from _faults(f"{place}.{name}", inner, known[name].block)
     for name, times in Counter(name for name, _ in blocks).items():
         if times > 1 and name in known and not known[name].many:
-            yield f"{place}: there can be one block {name}"
+            yield f"{place}: more than one block {name}"
     yield from (
         f"{place}: {name} is missing"
         for name, each in known.items()
@@ -58,7 +58,7 @@ def _faults(place: str, body: dict, known: dict[str, Argument]):
 
 
 def _fits(value: object, type_: str) -> bool:
-    """Tell whether a literal is of the type; an expression may be of any."""
+    """Return whether a literal has the type; an expression passes for any type."""
     if value is None or (isinstance(value, str) and "${" in value):
         return True
     if isinstance(value, dict):
@@ -73,7 +73,7 @@ def _fits(value: object, type_: str) -> bool:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_attribute_that_is_referred_to_exists(part, schema):
+def test_every_referenced_attribute_exists(part, schema):
     for block in Configuration.read(part).blocks:
         for path in references(block.body):
             mode = "data" if path[0] == "data" else "resource"

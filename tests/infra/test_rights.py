@@ -1,4 +1,4 @@
-"""Who may do what: each part has the roles of this list and no other, and nothing is public."""
+"""Each part has exactly the roles of this list, and nothing is public."""
 
 import re
 from collections import defaultdict
@@ -11,9 +11,9 @@ from tests.infra.configuration import FOLDER, PARTS, Block, Configuration, argum
 
 TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
 APPEND = "local.append_role"
-PUBSUB, TRANSFERS, GIVEN = "Pub/Sub's agent", "BigQuery's agent of transfers", "members named by a variable"
+PUBSUB, TRANSFERS, GIVEN = "Pub/Sub's agent", "agent of BigQuery's transfers", "members named by a variable"
 
-# By part: each role with the resource that it is given on.
+# Roles by part, each with the resource of its grant.
 ALLOWED = {
     "check": {"roles/logging.logWriter on project"},
     "drift": {
@@ -94,13 +94,13 @@ ALLOWED = {
         "roles/run.invoker on cloud_run_v2_service mlflow",
     },
 }
-# The argument that says on what a role is given; on the project where there is none.
+# Arguments that name the resource of a grant; a grant without any is on the project.
 PLACES = ("bucket", "name", "secret_id", "service_account_id", "subscription", "table_id", "topic", "dataset_id")
 GRANTS = [block for block in TERRAFORM.of("resource") if block.labels[0].endswith("_iam_member")]
 
 
 def _granted(block: Block) -> Iterator[tuple[str, str]]:
-    """Yield (part, role) of a grant, for each of its instances."""
+    """Yield (part, role with resource) of each instance of a grant."""
     kind = block.labels[0].removeprefix("google_").removesuffix("_iam_member")
     for key, value in _instances(block.body.get("for_each")):
         member = _member(plain(block.body["member"]), key, value)
@@ -111,7 +111,7 @@ def _granted(block: Block) -> Iterator[tuple[str, str]]:
 
 
 def _place(block: Block, instance: str, value: Any) -> str:
-    """Return what a role is given on: by its key what has a name of its own in the code, else by the resource."""
+    """Return the resource of a grant: its key if it has one in the code, otherwise its Terraform name."""
     text = next((plain(block.body[name]) for name in PLACES if name in block.body), None)
     if text is None:
         return ""
@@ -124,7 +124,7 @@ def _place(block: Block, instance: str, value: Any) -> str:
 
 
 def _instances(for_each: Any) -> list[tuple[str, Any]]:
-    """Return key and value of each instance; what a variable adds is the key GIVEN."""
+    """Return (key, value) of each instance; instances from a variable have the key GIVEN."""
     if for_each is None:
         return [("", None)]
     if isinstance(for_each, dict):
@@ -137,7 +137,7 @@ def _instances(for_each: Any) -> list[tuple[str, Any]]:
         keys += arguments(TERRAFORM.local(for_each[8:-1]))
     instances = [(key, None) for key in keys]
     from_variables = re.search(r"var\.\w+|local\.publishers", for_each)
-    assert keys or from_variables, f"cannot tell the instances of {for_each}"
+    assert keys or from_variables, f"unknown form of for_each: {for_each}"
     return instances + ([(GIVEN, None)] if from_variables else [])
 
 
@@ -158,7 +158,7 @@ def _member(member: str, key: str, value: Any) -> str:
     return key
 
 
-def test_each_part_has_the_roles_of_the_list_and_no_other():
+def test_each_part_has_exactly_its_listed_roles():
     granted = defaultdict(set)
     for block in GRANTS:
         for part, role in _granted(block):
@@ -166,7 +166,7 @@ def test_each_part_has_the_roles_of_the_list_and_no_other():
     assert dict(granted) == ALLOWED
 
 
-def test_every_account_is_in_the_list():
+def test_every_account_is_listed():
     accounts = arguments(TERRAFORM.resource("google_service_account", "parts")["for_each"])
     assert set(accounts) == set(ALLOWED) - {PUBSUB, TRANSFERS, GIVEN}
 
@@ -183,19 +183,19 @@ def test_nothing_is_public():
         assert bucket.body["uniform_bucket_level_access"] is True
 
 
-def test_no_grant_replaces_what_others_have_granted_and_no_key_of_an_account_is_made():
+def test_grants_are_additive_and_no_account_has_a_key():
     types = {block.labels[0] for part in PARTS for block in Configuration.read(part).of("resource")}
     assert not [type_ for type_ in types if type_.endswith(("_iam_policy", "_iam_binding"))]
     assert "google_service_account_key" not in types
 
 
-def test_on_the_project_are_only_roles_that_cannot_be_given_anywhere_smaller():
+def test_project_grants_are_only_roles_without_a_smaller_scope():
     roles = {plain(block.body["role"]) for block in TERRAFORM.resources("google_project_iam_member")}
     assert roles == {"roles/bigquery.jobUser", "roles/logging.logWriter", "roles/telemetry.metricsWriter"}
 
 
-def test_whom_mlflow_lets_in_may_read_or_write_its_artifacts_if_it_runs_trainings():
-    """MLflow's clients store artifacts themselves, so who trains has a right on their bucket, and nobody else."""
+def test_only_training_jobs_may_write_artifacts():
+    """MLflow's clients store artifacts themselves, so a training job needs a right on the bucket."""
     writes = {
         part for part, granted in ALLOWED.items() if "roles/storage.objectUser on storage_bucket mlflow" in granted
     }
@@ -207,8 +207,8 @@ def test_whom_mlflow_lets_in_may_read_or_write_its_artifacts_if_it_runs_training
     assert writes == trains
 
 
-def test_a_watch_may_read_what_it_asks_of_and_no_other_table():
-    asked = {
+def test_watch_account_reads_only_the_queried_tables():
+    queried = {
         name
         for watch in arguments(TERRAFORM.local("watches")).values()
         if isinstance(watch, dict)
@@ -217,17 +217,17 @@ def test_a_watch_may_read_what_it_asks_of_and_no_other_table():
     behind = {
         name
         for view in tables.views("p", "d", 1.0)
-        if view.name in asked
+        if view.name in queried
         for name in re.findall(r"`p\.d\.(\w+)`", view.sql)
     }
-    assert {f"roles/bigquery.dataViewer on bigquery_table {name}" for name in asked | behind} == ALLOWED["watch"] - {
-        "roles/bigquery.jobUser on project"
-    }
+    assert {f"roles/bigquery.dataViewer on bigquery_table {name}" for name in queried | behind} == ALLOWED[
+        "watch"
+    ] - {"roles/bigquery.jobUser on project"}
 
 
-# What makes each role of the deployment necessary: kinds of resources that Terraform makes, and calls of the scripts.
+# Reasons for each role of the deployment: resources that Terraform makes, and commands of the scripts.
 NEEDED = {
-    "roles/bigquery.admin": r"google_bigquery_|infra\.migrate|infra\.smoke",
+    "roles/bigquery.admin": r"google_bigquery_|-m infra\S*\.(migrate|smoke)",
     "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds describe",
     "roles/cloudbuild.connectionViewer": r"google_cloudbuild_trigger",
     "roles/cloudscheduler.admin": r"google_cloud_scheduler_",
@@ -242,13 +242,13 @@ NEEDED = {
     "roles/monitoring.editor": r"google_monitoring_",
     "roles/networkconnectivity.consumerNetworkAdmin": r"google_network_connectivity_",
     "roles/ondemandscanning.admin": r"gcloud artifacts docker images (scan|list-vulnerabilities)",
-    "roles/pubsub.admin": r"google_pubsub_|infra\.smoke",
+    "roles/pubsub.admin": r"google_pubsub_|-m infra\S*\.smoke",
     "roles/run.admin": r"google_cloud_run_v2_|gcloud run ",
     "roles/secretmanager.admin": r"google_secret_manager_",
     "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
     "roles/storage.admin": r"google_storage_|gcloud storage |storage\.googleapis\.com|backend gcs",
 }
-# What is granted elsewhere in bootstrap: on the project with a condition, on the registry, on the billing account.
+# Covered by other grants in bootstrap: on the project with a condition, on the registry, on the billing account.
 ELSEWHERE = (
     r"google_project_iam_(member|audit_config)|data google_project|google_billing_budget|random_password"
     r"|gcloud artifacts docker images describe|docker push|crane (copy|tag)|gcloud auth print-access-token"
@@ -256,17 +256,17 @@ ELSEWHERE = (
 
 
 def _done() -> set[str]:
-    """Return what a deployment does: kinds of resources that it makes, and what its scripts call in the cloud."""
+    """Return the resource types and cloud commands of a deployment."""
     made = {block.labels[0] for block in TERRAFORM.of("resource", "ephemeral")}
     read = {f"data {block.labels[0]}" for block in TERRAFORM.of("data")}
     scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "deploy").glob("*.sh"))
     called = re.findall(
-        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra\.\w+)", re.sub(r"#.*", "", scripts)
+        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra[\w.]+)", re.sub(r"#.*", "", scripts)
     )
     return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
 
 
-def test_the_deployment_has_a_role_for_all_that_it_does_and_none_for_what_it_does_not():
+def test_deployment_has_exactly_the_roles_that_it_needs():
     granted = set(arguments(BOOTSTRAP.local("deploy_roles")))
     assert {plain(role) for role in granted} == set(NEEDED)
     done = _done()
@@ -275,7 +275,7 @@ def test_the_deployment_has_a_role_for_all_that_it_does_and_none_for_what_it_doe
     assert not unmet
 
 
-def test_the_deployment_is_neither_owner_nor_editor_and_cannot_change_roles_or_apis():
+def test_deployment_cannot_change_roles_or_apis():
     granted = {plain(role) for role in arguments(BOOTSTRAP.local("deploy_roles"))}
     assert not granted & {
         "roles/owner",
@@ -288,7 +288,7 @@ def test_the_deployment_is_neither_owner_nor_editor_and_cannot_change_roles_or_a
     assert not made & {"google_project_iam_custom_role", "google_project_service"}
 
 
-# Which API makes which kind of resource.
+# API by prefix of the resource type.
 API_OF = {
     "artifact_registry_": "artifactregistry",
     "bigquery_": "bigquery",
@@ -315,7 +315,7 @@ API_OF = {
 }
 
 
-def test_every_api_that_a_resource_is_made_by_is_on():
+def test_api_of_every_resource_is_enabled():
     on = set(re.findall(r'"([a-z]+)\.googleapis\.com"', str(BOOTSTRAP.resource("google_project_service", "apis"))))
     assert {"cloudresourcemanager", "iam", "serviceusage", "telemetry", "ondemandscanning"} <= on
     for block in (*TERRAFORM.of("resource"), *BOOTSTRAP.of("resource")):
@@ -324,7 +324,7 @@ def test_every_api_that_a_resource_is_made_by_is_on():
             assert API_OF[max((prefix for prefix in API_OF if kind.startswith(prefix)), key=len)] in on, kind
 
 
-def test_all_that_an_owner_makes_waits_for_the_apis_itself_or_by_what_it_refers_to():
+def test_bootstrap_resources_wait_for_the_apis():
     made = {block.address: block for block in BOOTSTRAP.of("resource")}
     waits = {"google_project_service.apis"}
     for _ in made:
@@ -332,7 +332,7 @@ def test_all_that_an_owner_makes_waits_for_the_apis_itself_or_by_what_it_refers_
     assert waits == set(made)
 
 
-def test_no_secret_that_protects_anything_is_in_the_state():
+def test_state_holds_no_secret():
     versions = {block.labels[1]: block.body for block in TERRAFORM.resources("google_secret_manager_secret_version")}
     assert {name for name, body in versions.items() if "secret_data" in body} == {"valkey_ca"}  # a certificate
     for user in TERRAFORM.resources("google_sql_user"):
@@ -340,7 +340,7 @@ def test_no_secret_that_protects_anything_is_in_the_state():
         assert ("ephemeral", "random_password", "mlflow", "result") in references(user.body["password_wo"])
 
 
-def test_every_exception_from_checkov_says_why():
+def test_every_checkov_exception_has_a_reason():
     lines = [line for path in FOLDER.rglob("*.tf") for line in path.read_text("utf-8").splitlines()]
     skips = [line for line in lines if "checkov:skip" in line]
     assert skips

@@ -1,4 +1,4 @@
-# What Google's services are asked by. The three that Terraform itself works through are on before (infra/README.md).
+# APIs of the project. Terraform itself needs three of them, which are enabled beforehand (infra/README.md).
 
 resource "google_project_service" "apis" {
   for_each = toset([

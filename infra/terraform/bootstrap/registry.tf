@@ -1,5 +1,5 @@
-# Images of functions and jobs: there has to be a place for them before anything can be made of them. The pipeline pushes
-# them to staging, and copies them from there to production.
+# Registry of the images of functions and jobs, which must exist before the first build. The pipeline pushes images to
+# staging, and copies them from there to production.
 
 resource "google_artifact_registry_repository" "images" {
   repository_id          = "pix"
@@ -9,7 +9,7 @@ resource "google_artifact_registry_repository" "images" {
   kms_key_name           = var.kms_key
   cleanup_policy_dry_run = false
 
-  # The newest stay, so that there is always something to roll back to; of the others only what is old goes.
+  # Keep the newest images, so that a rollback always has one; delete the others once they are old.
   cleanup_policies {
     id     = "keep-newest"
     action = "KEEP"

@@ -1,10 +1,10 @@
-# What has to be there before the pipeline can run, applied by hand by an owner of the project (infra/README.md): what
-# may be asked of Google, a place for images, and the account that deploys. The rest is the pipeline's, in the folder above.
+# Prerequisites of the pipeline: APIs, the registry of the images, and the account of the deployment. An owner of the
+# project applies them by hand (infra/README.md). The pipeline applies everything else, from the folder above.
 terraform {
   required_version = ">= 1.11"
 
-  # Beside the environment's own state: terraform init -reconfigure -backend-config=../environments/staging.gcs.tfbackend
-  # -backend-config=prefix=bootstrap
+  # In the bucket of the environment's state, under another prefix. The last value wins, so the prefix follows the file:
+  # terraform init -reconfigure -backend-config=../environments/staging.gcs.tfbackend -backend-config=prefix=bootstrap
   backend "gcs" {}
 
   required_providers {
@@ -19,7 +19,7 @@ provider "google" {
   project = var.project_id
   region  = var.region
 
-  # What belongs to the billing account is asked for on behalf of this project.
+  # Grants on the billing account name this project as the one that calls the API.
   billing_project       = var.project_id
   user_project_override = true
 

@@ -19,11 +19,12 @@ from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 TERRAFORM = {path.name: path.read_text("utf-8") for path in (ROOT / "infra/terraform").glob("*.tf")}
+VARIABLES = "".join(text for name, text in TERRAFORM.items() if name.startswith("variables"))
 KNOWN = figures.known()
 
 
 def default_of(variable: str) -> str:
-    found = re.search(rf'variable "{variable}" {{.*?default\s*=\s*([^\n]+)', TERRAFORM["variables.tf"], re.DOTALL)
+    found = re.search(rf'variable "{variable}" {{.*?default\s*=\s*([^\n]+)', VARIABLES, re.DOTALL)
     assert found, variable
     return found[1].strip('"')
 
@@ -108,7 +109,7 @@ def test_records_were_counted_for_as_long_as_they_are_kept() -> None:
 
 
 def test_queries_on_a_schedule_are_counted() -> None:
-    watches = re.split(r"^    (\w+) = \{$", TERRAFORM["watch.tf"], flags=re.MULTILINE)[1:]
+    watches = re.split(r"^    (\w+) = \{$", TERRAFORM["alerts-tables.tf"], flags=re.MULTILINE)[1:]
     asked = {
         name: re.search(r'"every (\d+) minutes".*FROM `[^`]*\.score_events`', text, re.DOTALL)
         for name, text in zip(watches[::2], watches[1::2], strict=True)
@@ -116,5 +117,5 @@ def test_queries_on_a_schedule_are_counted() -> None:
     assert asked.pop("degraded"), "which is asked only where Google does not measure it"
     of_scores = [int(found[1]) for found in asked.values() if found]
     assert sum(24 * 60 // minutes for minutes in of_scores) == cost.WATCHES_A_DAY
-    assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in TERRAFORM["variables.tf"]
+    assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in VARIABLES
     assert TERRAFORM["jobs.tf"].count("schedule  = var.") == cost.SCHEDULES

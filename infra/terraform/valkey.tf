@@ -1,4 +1,4 @@
-# The history that all instances of the functions share.
+# Valkey, the history store that all instances of the functions share.
 
 resource "google_memorystore_instance" "history" {
   instance_id                 = "pix-history"
@@ -6,20 +6,21 @@ resource "google_memorystore_instance" "history" {
   engine_version              = var.valkey_engine_version
   node_type                   = var.valkey_node_type
   replica_count               = var.valkey_replicas
-  authorization_mode          = "AUTH_DISABLED" # IAM tokens last an hour, and the client has none: who may connect is who is in the network
+  authorization_mode          = "AUTH_DISABLED" # IAM tokens expire hourly and the client does not renew them, so access is limited by the network
   transit_encryption_mode     = "SERVER_AUTHENTICATION"
   deletion_protection_enabled = var.deletion_protection
   kms_key                     = var.kms_key
 
-  # A micro-batch is one script over many keys, so all keys are on one primary; see shared/adapters/valkey/history.py.
+  # A micro-batch is one script over many keys, so all keys must be on one primary
+  # (shared/adapters/valkey/history.py).
   mode        = "CLUSTER_DISABLED"
   shard_count = 1
 
   engine_configs = {
-    maxmemory-policy = "noeviction" # a record that vanished silently would make an account look new
+    maxmemory-policy = "noeviction" # an account whose record was evicted would look new
   }
 
-  # State can be rebuilt from BigQuery by jobs.replay, but not in a minute.
+  # jobs.replay can rebuild history from BigQuery, but that takes longer than a minute.
   persistence_config {
     mode = "AOF"
 
@@ -37,7 +38,7 @@ resource "google_memorystore_instance" "history" {
       day = "SUNDAY"
 
       start_time {
-        hours = 6 # UTC: three in the morning in Brazil, when fewest Pix are made
+        hours = 6 # UTC; 3 a.m. in Brazil, when the fewest Pix are made
       }
     }
   }
@@ -51,7 +52,7 @@ resource "google_memorystore_instance" "history" {
 }
 
 locals {
-  # Without cluster mode there are two endpoints: of the primary, which we want, and of its replicas.
+  # Without cluster mode there are two endpoints: one of the primary, used here, and one of its replicas.
   valkey_primary = one([
     for connection in flatten(google_memorystore_instance.history.endpoints[*].connections) :
     connection.psc_auto_connection[0]
@@ -59,7 +60,7 @@ locals {
   ])
   valkey_ca_folder = "/etc/valkey"
 
-  # The certificate is of an authority of this instance alone, so it needs no host name to be known by.
+  # Each instance has its own certificate authority, so the certificate identifies it without a host name.
   state_url = join("", [
     "rediss://${local.valkey_primary.ip_address}:${local.valkey_primary.port}",
     "?ssl_ca_certs=${local.valkey_ca_folder}/ca.pem&ssl_check_hostname=false",

@@ -1,0 +1,151 @@
+# Alerts on the tables, by scheduled queries. A query whose ASSERT fails ends its run with an error; the alert matches
+# the log entry of that run, and the entry holds the text after AS. Unlike a log-based metric, a query can look back
+# any number of days. Queries about learning pause together with the jobs; queries about serving never pause.
+
+locals {
+  dataset = "${var.project_id}.${google_bigquery_dataset.pix.dataset_id}"
+
+  # Where Google has the metrics of the functions, alerts-functions.tf raises `degraded` sooner than this query would.
+  scheduled_watches = { for name, watch in local.watches : name => watch if name != "degraded" || !local.google_measures }
+
+  table_alerts = {
+    for name, watch in local.scheduled_watches : "table_${name}" => {
+      title      = watch.title
+      severity   = watch.severity
+      meaning    = watch.meaning
+      first_step = watch.first_step
+      log = {
+        filter = join(" AND ", [
+          "resource.type=\"bigquery_dts_config\"",
+          "resource.labels.config_id=\"${basename(google_bigquery_data_transfer_config.watches[name].name)}\"",
+          "severity>=ERROR",
+        ])
+      }
+    }
+  }
+
+  watches = {
+    degraded = {
+      title      = local.function_alerts.degraded.title
+      learning   = false
+      schedule   = "every 15 minutes"
+      severity   = "CRITICAL"
+      meaning    = local.function_alerts.degraded.meaning
+      first_step = local.function_alerts.degraded.first_step
+      query      = <<-SQL
+        ASSERT (
+          SELECT IFNULL(SAFE_DIVIDE(COUNTIF(degraded${var.schedules_paused ? " AND history_sequence IS NULL" : ""}), COUNT(*)), 0) <= ${var.alert_degraded_share}
+          FROM `${local.dataset}.score_events`
+          WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
+            AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
+            AND payer_ispb != '99999999'
+        ) AS 'of the Pix scored in the last 30 minutes, too many were decided without model or history'
+      SQL
+    }
+    drift = {
+      title      = "Features or the score have drifted"
+      learning   = true
+      schedule   = "every 6 hours"
+      severity   = "WARNING"
+      meaning    = "The distribution of a feature, or of the score, has moved away from the training data. The next run of pix-retrain trains because of it."
+      first_step = "Read in pix.model_ledger which ones drifted and how far. If the next pix-retrain promotes a model, do nothing; otherwise ask the publisher of the feature."
+      query      = <<-SQL
+        ASSERT NOT EXISTS (
+          SELECT 1
+          FROM `${local.dataset}.model_ledger`
+          WHERE action = 'DRIFT' AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 6 HOUR)
+        ) AS 'the score or a feature has drifted from the training data of the model'
+      SQL
+    }
+    late = {
+      title      = "Pix are scored too late"
+      learning   = false
+      schedule   = "every 15 minutes"
+      severity   = "CRITICAL"
+      meaning    = "Too large a share of Pix was scored after its deadline."
+      first_step = "Compare initiated_at, published_at and scored_at in pix.score_events. A delay before published_at is the publisher's; after it, proceed as for waiting messages."
+      query      = <<-SQL
+        ASSERT (
+          SELECT IFNULL(SAFE_DIVIDE(COUNTIF(late), COUNT(*)), 0) <= ${var.alert_late_share}
+          FROM `${local.dataset}.score_events`
+          WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
+            AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
+            AND payer_ispb != '99999999'
+        ) AS 'of the Pix scored in the last 30 minutes, too many were scored after their deadline'
+      SQL
+    }
+    learning = {
+      title      = "No retraining has finished for days"
+      learning   = true
+      schedule   = "every 24 hours"
+      severity   = "WARNING"
+      meaning    = "pix.model_ledger has neither a training nor a reason not to train."
+      first_step = "Check the executions of pix-retrain, and whether Cloud Scheduler is paused (schedules_paused)."
+      query      = <<-SQL
+        ASSERT EXISTS (
+          SELECT 1
+          FROM `${local.dataset}.model_ledger`
+          WHERE action IN ('SWAP', 'REFUSE', 'NOTHING_TO_DO')
+            AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL ${var.alert_days_without_retraining} DAY)
+        ) AS 'no retraining has finished for ${var.alert_days_without_retraining} days'
+      SQL
+    }
+    quarantine = {
+      title      = "Messages are quarantined"
+      learning   = false
+      schedule   = "every 15 minutes"
+      severity   = "ERROR"
+      meaning    = "A publisher sends messages that break the contract."
+      first_step = "Run SELECT topic, reason, field, COUNT(*) FROM pix.quarantined GROUP BY topic, reason, field, and tell the publisher which field is wrong."
+      query      = <<-SQL
+        ASSERT (
+          SELECT COUNT(*) <= ${var.alert_quarantined}
+          FROM `${local.dataset}.quarantined`
+          WHERE quarantined_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
+        ) AS 'too many messages were quarantined in the last 30 minutes'
+      SQL
+    }
+    swap = {
+      title      = "The same model has served for weeks"
+      learning   = true
+      schedule   = "every 24 hours"
+      severity   = "WARNING"
+      meaning    = "Every challenger was refused, or there was none."
+      first_step = "Read the reasons in pix.model_ledger and the figures in MLflow."
+      query      = <<-SQL
+        ASSERT EXISTS (
+          SELECT 1
+          FROM `${local.dataset}.model_ledger`
+          WHERE action IN ('SWAP', 'ROLLBACK')
+            AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL ${var.alert_days_without_swap} DAY)
+        ) AS 'no model has been swapped in for ${var.alert_days_without_swap} days'
+      SQL
+    }
+  }
+}
+
+resource "google_bigquery_data_transfer_config" "watches" {
+  for_each = local.scheduled_watches
+
+  display_name         = "pix-watch-${each.key}"
+  data_source_id       = "scheduled_query"
+  location             = var.region
+  schedule             = each.value.schedule
+  disabled             = var.schedules_paused && each.value.learning
+  service_account_name = google_service_account.parts["watch"].email
+  params               = { query = each.value.query }
+
+  depends_on = [
+    google_bigquery_table_iam_member.readers,
+    google_bigquery_table_iam_member.view_readers,
+    google_project_iam_member.query_jobs,
+    google_service_account_iam_member.watch_tokens,
+  ]
+}
+
+# Google's agent runs scheduled queries as our account.
+resource "google_service_account_iam_member" "watch_tokens" {
+  service_account_id = google_service_account.parts["watch"].name
+  role               = "roles/iam.serviceAccountTokenCreator"
+  member             = local.agents.transfers
+}

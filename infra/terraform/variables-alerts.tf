@@ -1,0 +1,65 @@
+variable "alert_days_without_retraining" {
+  description = "Days without a training, or a reason not to train, before an alert."
+  type        = number
+  default     = 2
+}
+
+variable "alert_days_without_swap" {
+  description = "Days that one model may serve before an alert."
+  type        = number
+  default     = 45
+}
+
+variable "alert_degraded_share" {
+  description = "Largest share of Pix decided without model or history, and of failed calls to the history store, before an alert."
+  type        = number
+  default     = 0.001
+}
+
+variable "alert_emails" {
+  description = "Addresses that receive alerts."
+  type        = list(string)
+  default     = []
+}
+
+variable "alert_history_memory" {
+  description = "Largest share of Valkey's memory in use before an alert."
+  type        = number
+  default     = 0.8
+}
+
+variable "alert_late_share" {
+  description = "Largest share of the Pix of the last 30 minutes scored after their deadline before an alert."
+  type        = number
+  default     = 0.001
+}
+
+variable "alert_oldest_unacked_seconds" {
+  description = "Largest age of the oldest message waiting for a function before an alert (s)."
+  type        = number
+  default     = 120
+}
+
+variable "alert_push_p99_seconds" {
+  description = "Largest 99th percentile of the time that a function takes to answer a push before an alert (s)."
+  type        = number
+  default     = 2
+}
+
+variable "alert_quarantined" {
+  description = "Most messages quarantined in 30 minutes before an alert."
+  type        = number
+  default     = 20
+}
+
+variable "alert_total_p99_seconds" {
+  description = "Largest 99th percentile of the time from a message's body to its stored row, as the functions measure it, before an alert (s)."
+  type        = number
+  default     = 1
+}
+
+variable "notification_channels" {
+  description = "Existing channels of Cloud Monitoring that receive alerts too."
+  type        = list(string)
+  default     = []
+}

@@ -1,0 +1,94 @@
+variable "function_images" {
+  description = "Images of the functions by digest, REGION-docker.pkg.dev/PROJECT/pix/score@sha256:..., built from the staged sources with the function's name as GOOGLE_FUNCTION_TARGET."
+  type        = object({ label = string, score = string })
+
+  validation {
+    condition     = alltrue([for image in values(var.function_images) : can(regex("@sha256:[0-9a-f]{64}$", image))])
+    error_message = "Name the images of functions by their digests, so that the tested image is the one that runs."
+  }
+}
+
+variable "label_concurrency" {
+  description = "Requests that one instance of the label function handles at a time; they share one query and one append."
+  type        = number
+  default     = 200
+}
+
+variable "label_cpu" {
+  description = "CPUs of an instance of the label function."
+  type        = string
+  default     = "1"
+}
+
+variable "label_instances" {
+  description = "Minimum and maximum number of instances of the label function."
+  type        = object({ min = number, max = number })
+  default     = { min = 0, max = 5 }
+}
+
+variable "label_memory" {
+  description = "Memory of an instance of the label function."
+  type        = string
+  default     = "512Mi"
+}
+
+variable "metrics_endpoint" {
+  description = "OTLP endpoint for the metrics of the functions; empty sends none. Another collector must be reachable from the subnet. PromQL alerts read Cloud Monitoring, so without Google's endpoint they are silent unless the collector forwards the metrics to it under the same names. A scheduled query then watches for Pix without model or history instead."
+  type        = string
+  default     = "https://telemetry.googleapis.com"
+}
+
+variable "score_concurrency" {
+  description = "Requests that one instance of the score function handles at a time; they share one batch. It is below PIX_QUEUE_MAX, so an instance never sees more: Cloud Run sends the excess to another instance, or answers 429 itself where there is none. The function's own 429 is for requests that waited PIX_QUEUE_SECONDS, or for deployments without a limit on requests."
+  type        = number
+  default     = 250
+}
+
+variable "score_cpu" {
+  description = "CPUs of an instance of the score function, which computes on a single one."
+  type        = string
+  default     = "1"
+}
+
+variable "score_instances" {
+  description = "Minimum and maximum number of instances of the score function."
+  type        = object({ min = number, max = number })
+  default     = { min = 2, max = 50 }
+}
+
+variable "score_memory" {
+  description = "Memory of an instance of the score function, which holds up to three models."
+  type        = string
+  default     = "1Gi"
+}
+
+variable "settings" {
+  description = "Overrides of the defaults in shared/settings.py, by environment variable."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition = length(setsubtract(keys(var.settings), [
+      "OTEL_METRIC_EXPORT_INTERVAL",
+      "PIX_AHEAD_SECONDS",
+      "PIX_APPEND_TIMEOUT_SECONDS",
+      "PIX_BATCHES_IN_FLIGHT",
+      "PIX_BATCH_ENOUGH",
+      "PIX_BATCH_LINGER_SECONDS",
+      "PIX_BATCH_MAX",
+      "PIX_DEADLINE_SECONDS",
+      "PIX_DRAIN_SECONDS",
+      "PIX_LOG_SECONDS",
+      "PIX_LOOKUP_SECONDS",
+      "PIX_POINTER_TTL_SECONDS",
+      "PIX_QUEUE_MAX",
+      "PIX_QUEUE_SECONDS",
+      "PIX_STATE_CALL_SECONDS",
+      "PIX_STATE_CLAIM_SECONDS",
+      "PIX_STATE_CONNECT_SECONDS",
+      "PIX_STATE_PAUSE_SECONDS",
+      "PIX_STATE_RECORD_DAYS",
+    ])) == 0
+    error_message = "Only the settings listed in variables-functions.tf can be overridden; the others follow from resources."
+  }
+}

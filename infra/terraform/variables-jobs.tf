@@ -1,0 +1,57 @@
+variable "drift_resources" {
+  description = "CPU and memory of the drift and retire jobs."
+  type        = object({ cpu = string, memory = string })
+  default     = { cpu = "2", memory = "4Gi" }
+}
+
+variable "drift_schedule" {
+  description = "Schedule of the drift job (cron, UTC)."
+  type        = string
+  default     = "15 */6 * * *"
+}
+
+variable "jobs_image" {
+  description = "Image of the jobs and of MLflow by digest, REGION-docker.pkg.dev/PROJECT/pix/jobs@sha256:..."
+  type        = string
+
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.jobs_image))
+    error_message = "Name the image of the jobs by its digest, so that the tested image is the one that runs."
+  }
+}
+
+variable "operate_resources" {
+  description = "CPU and memory of the job that a person starts. A replay holds all history in memory."
+  type        = object({ cpu = string, memory = string })
+  default     = { cpu = "4", memory = "16Gi" }
+}
+
+variable "retire_schedule" {
+  description = "Schedule of the job that removes expired models (cron, UTC). The bucket itself deletes snapshots (snapshot_retention_days)."
+  type        = string
+  default     = "45 6 * * *"
+}
+
+variable "retrain_resources" {
+  description = "CPU and memory of the retraining."
+  type        = object({ cpu = string, memory = string })
+  default     = { cpu = "8", memory = "32Gi" }
+}
+
+variable "retrain_schedule" {
+  description = "Schedule on which pix-retrain checks whether a retraining is due by jobs/config.yaml (cron, UTC)."
+  type        = string
+  default     = "30 5 * * *"
+}
+
+variable "retrain_timeout_seconds" {
+  description = "Longest time that a retraining may take (s)."
+  type        = number
+  default     = 21600
+}
+
+variable "schedules_paused" {
+  description = "Start no scheduled job, and pause the alerts on their results (drift, learning, swaps); for the time before labels have matured. Alerts on serving stay active."
+  type        = bool
+  default     = false
+}
