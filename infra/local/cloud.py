@@ -21,7 +21,7 @@ from infra.local.bigquery import BigQueryServer
 from infra.local.ports import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.pubsub_server import Kind, pubsub_server
-from infra.local.valkey_server import valkey_server
+from infra.local.valkey.launch import valkey_server
 from infra.migrate import make
 from shared.adapters.valkey_load import ValkeyLoad
 from shared.contract import tables

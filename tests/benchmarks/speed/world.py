@@ -27,7 +27,7 @@ from redis import Redis
 from infra.local.bigquery import BigQueryServer
 from infra.local.ports import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
-from infra.local.valkey_server import valkey_server
+from infra.local.valkey.launch import valkey_server
 from infra.migrate import make
 from infra.stage import stage
 from shared.adapters.gcs import GcsBlobs
