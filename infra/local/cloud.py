@@ -22,7 +22,7 @@ from infra.local.bigquery.launch import BigQueryServer
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.pubsub.launch import Kind, pubsub_server
-from infra.local.valkey_server import valkey_server
+from infra.local.valkey.launch import valkey_server
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
 from shared.contract.topics import FEEDBACK, TRANSACTIONS

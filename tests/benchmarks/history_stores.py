@@ -1,7 +1,7 @@
 """Measure what a transaction costs in each store of history, in batches as the score function makes them.
 
-Microseconds differ from machine to machine; their ratios to memory, in the same run, travel. For an installed server
-its own processor time is shown too: 1 second of it is what one core can do, as scripts run one at a time.
+Microseconds differ from machine to machine; their ratios to memory, in the same run, travel. For a server
+its own processor time is shown too: 1 second of it is the capacity of one core, as scripts run one at a time.
 
     python -m tests.benchmarks.history_stores
 """
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from infra.local.processes import Supervisor
-from infra.local.valkey_server import ValkeyServer, find_server, valkey_server
+from infra.local.valkey.launch import ValkeyServer, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import Event
 from shared.ports import Claim, History
-from tests.contract.history_stores import opened
+from tests.contract.history_stores import SERVERS, opened
 from tests.unit.streams import event, pseudonym
 
 SIZES = (64, 256)
@@ -31,7 +31,7 @@ CLAIM = Claim("v1", 1)
 
 
 class Cost(NamedTuple):
-    """Microseconds for each transaction: elapsed, and of the server's processor where that is known."""
+    """Microseconds for each transaction: elapsed, and of the server's processor where there is a server."""
 
     elapsed: float
     server: float | None
@@ -65,11 +65,11 @@ async def cost(history: History, events: list[Event], size: int, redis: ValkeyHi
 
 
 async def server_seconds(history: ValkeyHistory | None) -> float | None:
-    """Return the processor time that a server has used, None if it does not say."""
+    """Return the processor time that a server has used, None for history in memory."""
     if history is None:
         return None
     found = await history.redis.info("cpu")
-    return float(found["used_cpu_user"]) + float(found["used_cpu_sys"]) if "used_cpu_user" in found else None
+    return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
 
 async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict[tuple[str, int], Cost]:
@@ -81,7 +81,7 @@ async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict
             found = {"memory": await cost(MemoryHistoryAdapter(), events, size)}
             for server in servers:
                 history = ValkeyHistory.connect(server.url, 5, 60, 900, 86_400)
-                await history.redis.flushall()
+                await history.redis.execute_command("FLUSHALL", "SYNC")  # nothing is freed while it is measured
                 await asyncio.to_thread(opened, server)
                 await history.observe([event()], CLAIM)
                 found[server.kind] = await cost(history, events, size, history)
@@ -98,9 +98,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="the best counts (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, Supervisor() as supervisor:
-        servers = [valkey_server(Path(home) / "embedded", "embedded")]
-        if find_server():
-            servers.append(valkey_server(Path(home) / "installed", "installed"))
+        servers = [valkey_server(Path(home) / kind, kind) for kind in SERVERS]
         for server in servers:
             supervisor.start(server.child)
         costs = asyncio.run(measure(servers, options.transactions, options.repeats))

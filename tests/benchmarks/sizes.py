@@ -6,7 +6,7 @@ Messages and rows are the simulator's; `stored_row` is what BigQuery counts as s
 (https://cloud.google.com/bigquery/pricing#data): 8 bytes a number, 2 and its length a string, nothing for NULL.
 `keys_per_daily_pix` says how many records of each kind so many days
 leave, for each Pix a day; `hourly_shares` how the Pix of a day spread over its local hours. Memory and
-processor time are those of an installed Valkey or Redis; the latter is a line through the best of several repeats at
+processor time are those of the local Valkey or Redis; the latter is a line through the best of several repeats at
 each size of batch: so much for a call of the script, so much for a transaction in it. One line of JSON.
 """
 
@@ -31,7 +31,7 @@ from infra.local.processes import Supervisor
 from infra.local.simulator.clock import local_hour
 from infra.local.simulator.config import SimulationConfig
 from infra.local.simulator.run import simulate
-from infra.local.valkey_server import valkey_server
+from infra.local.valkey.launch import valkey_server
 from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
@@ -146,7 +146,7 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
     """Return the memory that a record of each kind takes, among many."""
     found, redis, chance = {}, Redis.from_url(url), np.random.default_rng(7)
     for place, layout in enumerate(LAYOUTS):
-        redis.flushall()
+        _emptied(redis)
         empty = list(State.empty().tables)
         keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
         empty[place] = Records(keys, chance.random((count, layout.width)))
@@ -188,8 +188,13 @@ async def processor_us(url: str, repeats: int) -> dict[str, float]:
     return {"call": round(float(slope[0]), 1), "transaction": round(float(slope[1]), 1)}
 
 
+def _emptied(redis: Redis) -> None:
+    # SYNC, as Valkey frees memory in the background by default, which would show in the next measurement.
+    redis.execute_command("FLUSHALL", "SYNC")
+
+
 async def _opened(redis: Redis, url: str) -> None:
-    redis.flushall()
+    _emptied(redis)
     with closing(ValkeyStore.connect(url, 86_400)) as load:
         await asyncio.to_thread(load.open)
 
@@ -206,7 +211,7 @@ def main() -> int:
     add("--repeats", type=int, default=3, metavar="N", help="the best counts (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, Supervisor() as supervisor:
-        server = valkey_server(Path(home), "installed")
+        server = valkey_server(Path(home))
         supervisor.start(server.child)
         records = record_bytes(server.url, options.records)
         records["claim"] = asyncio.run(claim_bytes(server.url, records, options.records // 5))

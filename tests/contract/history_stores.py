@@ -1,4 +1,4 @@
-"""Every store of history that is there, behind one handle: in memory, the embedded server, an installed one."""
+"""Every store of history that there is, behind one handle: in memory, a packaged server, an installed one."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
-
-import pytest
+from typing import Literal, Protocol, TypeVar
 
 from infra.local.processes import Supervisor
-from infra.local.valkey_server import Kind, ValkeyServer, find_server, valkey_server
+from infra.local.valkey.launch import KINDS, Kind, ValkeyServer, find_server, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
 from shared.ports import History, Verdicts
 
 Result = TypeVar("Result")
-SERVERS: tuple[Kind, ...] = ("embedded", "installed")
+SERVERS: tuple[Kind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)
+"""Every kind that there is. Where there is none, tests fail by the error that names the remedy; none is skipped."""
 PATIENT = 30.0  # seconds for a call, where no test is about time-outs
 
 
@@ -68,8 +67,8 @@ class Store:
 
 
 @contextmanager
-def store(kind: str, directory: Path) -> Iterator[Store]:
-    """Run a store of that kind; skip the test where it is not installed."""
+def store(kind: Literal["memory"] | Kind, directory: Path) -> Iterator[Store]:
+    """Run a store of that kind."""
     with asyncio.Runner() as runner, Supervisor() as supervisor:
         server = None if kind == "memory" else running(kind, directory, supervisor)
         handle = Store(runner, server)
@@ -79,10 +78,8 @@ def store(kind: str, directory: Path) -> Iterator[Store]:
             handle.close()
 
 
-def running(kind: str, directory: Path, supervisor: Supervisor) -> ValkeyServer:
-    if kind == "installed" and find_server() is None:
-        pytest.skip("neither valkey-server nor redis-server is installed, so history was not tested on a real one")
-    server = valkey_server(directory, "installed" if kind == "installed" else "embedded")
+def running(kind: Kind, directory: Path, supervisor: Supervisor) -> ValkeyServer:
+    server = valkey_server(directory, kind)
     supervisor.start(server.child)
     opened(server)
     return server

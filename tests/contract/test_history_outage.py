@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from infra.local.processes import Supervisor
-from infra.local.valkey_server import ValkeyServer
+from infra.local.valkey.launch import ValkeyServer
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.pseudonyms import Pseudonymiser
@@ -155,21 +155,15 @@ def test_where_nothing_listens_history_is_unavailable() -> None:
     asyncio.run(scenario())
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Iterator[ValkeyServer]:
-    with Supervisor() as supervisor:
-        yield running("installed", tmp_path, supervisor)
-
-
 @pytest.mark.parametrize(
     ("refusal", "name"),
     [("CONFIG SET maxmemory 1", "OutOfMemoryError"), ("REPLICAOF 127.0.0.1 1", "ReadOnlyError")],
 )
 def test_a_server_that_refuses_writes_counts_nothing_and_goes_on_later(
-    installed: ValkeyServer, refusal: str, name: str
+    server: ValkeyServer, refusal: str, name: str
 ) -> None:
     async def scenario() -> None:
-        store, batch = history(installed), [event(i % 3, i % 4, i) for i in range(10)]
+        store, batch = history(server), [event(i % 3, i % 4, i) for i in range(10)]
         await store.observe([event()], CLAIM)
         redis: Any = store.redis
         keys = await redis.dbsize()

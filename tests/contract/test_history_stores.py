@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,19 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.local.valkey.store import Store as Server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import server_url
 from shared.adapters.valkey.store import ValkeyStore
-from shared.adapters.valkey.wire import CLAIM_LETTER, SEQUENCE_KEY, observations, observe_arguments
+from shared.adapters.valkey.wire import CLAIM_LETTER, SEQUENCE_KEY
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.errors import Misconfigured, Unavailable
-from shared.features.columns import Columns
 from shared.features.facts import VerdictCount
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
-from shared.features.state import State
 from shared.features.verdicts import ReportedVerdict, VerdictLog
 from shared.ports import STORED, UNCOUNTED, Claim, Observations, Parties, PixVerdict
 from tests.contract.history_stores import SERVERS, Store, store
@@ -238,9 +235,6 @@ def test_two_clients_at_once_count_each_pix_once_and_give_each_place_once(served
 
 
 def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store) -> None:
-    assert served.server
-    if served.server.kind == "embedded":
-        pytest.skip("the embedded server's clock is tested without waiting")
     served.fresh()
     pix = event()
     for seconds in (100, 1000):
@@ -276,17 +270,3 @@ def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) ->
 def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(Misconfigured, match=r"^a store of history is named as redis://, [a-z:/, ]+://host:port$"):
         server_url(url)
-
-
-def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:
-    clock = [0.0]
-    server, pix = Server(lambda: clock[0], State.empty()), event()
-
-    def place(at: float) -> int:
-        clock[0] = at
-        arguments = [each if isinstance(each, bytes) else str(each).encode() for each in observed]
-        return int(observations(cast("list[bytes]", server.run(arguments)), prints, FIRST).sequence[0])
-
-    prints = Columns.of([pix]).prints()
-    observed = observe_arguments([pix], prints, FIRST, 10, 10)
-    assert [place(at) for at in (0, 9, 18, 28, 37)] == [1, 1, 1, 2, 2]

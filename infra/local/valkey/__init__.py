@@ -1,1 +1,1 @@
-"""A server that speaks Valkey's protocol as far as history needs it, where no real one is installed."""
+"""Valkey or Redis as a child process: the store of history of the local cloud, of benchmarks and of tests."""

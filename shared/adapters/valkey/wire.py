@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
-from shared.contract.fields import Verdict
 from shared.features.columns import Columns
 from shared.features.facts import Facts
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys, keys_of
 from shared.features.state import LAYOUT_ID
-from shared.features.verdicts import AppliedVerdict, ReportedVerdict
+from shared.features.verdicts import AppliedVerdict
 from shared.ports import STORED, UNCOUNTED, Claim, Observations, PixVerdict
 
 Argument = bytes | str | int
@@ -43,7 +42,6 @@ _NO_KEY = 0
 NEVER = UNCOUNTED
 """The sequence of what was not counted."""
 _HEARD = struct.Struct("<cdd")
-_VERDICTS = {verdict.value[:1].encode(): verdict for verdict in Verdict}
 
 
 def observe_arguments(
@@ -110,15 +108,3 @@ def encode_heard(log: Iterable[AppliedVerdict]) -> bytes:
         _HEARD.pack(said.verdict.value[:1].encode(), said.reported_at, NEVER if sequence is None else sequence)
         for said, sequence in log
     )
-
-
-def decode_heard(log: bytes) -> list[AppliedVerdict]:
-    """Return all that was said about a Pix.
-
-    >>> decode_heard(encode_heard([Heard(Said(Verdict.FRAUD, 10), 3)]))
-    [Heard(said=Said(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10), sequence=3)]
-    """
-    return [
-        AppliedVerdict(ReportedVerdict(_VERDICTS[letter], int(at)), None if sequence == NEVER else int(sequence))
-        for letter, at, sequence in _HEARD.iter_unpack(log)
-    ]

