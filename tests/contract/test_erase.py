@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from jobs import erase
-from jobs.erase import Erased, Erasure, Person, Statements
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
@@ -20,6 +19,7 @@ from shared.contract.fields import Verdict
 from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.features.history import READ_NAMES
 from shared.features.verdicts import ReportedVerdict
+from shared.operations.erasure import Erased, Erasure, ErasureSql, Person
 from shared.ports import Claim, Parties, PixVerdict
 from tests.contract.googlesql import check
 from tests.contract.history_stores import SERVERS, Store, store
@@ -157,7 +157,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
 
 @pytest.mark.parametrize("keys", [1, 3])
 def test_google_reads_it(keys: int) -> None:
-    sql = Statements("bank.pix", keys)
+    sql = ErasureSql("bank.pix", keys)
     for table in ("feedback", "score_events"):
         check(f"DELETE {sql.rows_of(table)}")
         check(f"SELECT COUNT(*) AS n {sql.rows_of(table)}")

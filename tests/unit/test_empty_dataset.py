@@ -9,8 +9,8 @@ from shared.replay.tables import StoredTables
 class EmptyExports:
     """Exports of queries without rows: only what counts them has one."""
 
-    def staged(self, prefix, folder):
-        if prefix.endswith("/counts/"):
+    def staged(self, name, folder):
+        if name.endswith("/counts"):
             file = folder / "counts.parquet"
             pq.write_table(pa.table({"row_count": [0], "placed": [0]}), file)
             yield file
@@ -18,5 +18,5 @@ class EmptyExports:
 
 def test_a_replay_of_it_takes_nothing(tmp_path) -> None:
     source = StoredTables(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
-    assert list(source.pieces(0)) == []
+    assert list(source.batches(0)) == []
     assert (source.total, source.reports, source.verdicts.heard) == (0, 0, {})

@@ -26,7 +26,7 @@ def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(parse, text) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is no "):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a"):
         parse(text)
 
 
@@ -46,4 +46,4 @@ def test_jobs_end_with_code_2_before_they_do_anything(main, arguments, capsys) -
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
-    assert " is no " in capsys.readouterr().err
+    assert " is not a" in capsys.readouterr().err
