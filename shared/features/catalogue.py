@@ -57,8 +57,8 @@ MESSAGE: tuple[Feature | Family, ...] = (
     Feature("amount_round", "flag", "Amount is a multiple of R$100", _NEVER),
     Feature("hour", "h", "Local time of day (UTC-3)", _NEVER),
     Feature("weekday", "day", "Local day of the week, 0 is Monday", _NEVER),
-    Feature("night", "flag", "20h to 6h local (Resolução BCB 142/2021)", _NEVER),
-    Feature("night_limit_left", "BRL", "R$1,000 less the amount, negative above the night limit", "by day"),
+    Feature("night", "flag", "The night limit is in force (limits.yaml)", _NEVER),
+    Feature("night_limit_left", "BRL", "The night limit (limits.yaml) less the amount, negative above it", "by day"),
     Family("form", FORMS, "flag", "Initiated by {}", _NEVER),
     Family("purpose", PURPOSES, "flag", "Purpose is {}", _NEVER),
     Family("key", KEY_TYPES, "flag", "Payee was found by a key of type {}", _NO_KEY),
@@ -74,7 +74,7 @@ MESSAGE: tuple[Feature | Family, ...] = (
     Feature(
         "device_limit_left",
         "BRL",
-        "R$200 less the amount, negative above the limit of an unregistered device (Resolução BCB 403/2024)",
+        "The limit of a transaction from an unregistered device (limits.yaml) less the amount, negative above it",
         "device registered or not known",
     ),
 )
@@ -182,7 +182,7 @@ CONTACT: tuple[Feature | Family, ...] = (
     Feature(
         "device_day_limit_left",
         "BRL",
-        "R$1,000 less what the payer sent of late from an unregistered device (Resolução BCB 403/2024)",
+        "A day's limit from an unregistered device (limits.yaml) less the amount and that sent before, half-life 1d",
         "device registered or not known",
     ),
 )

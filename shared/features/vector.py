@@ -12,13 +12,10 @@ from shared.features.catalogue import FEATURE_NAMES, PLACES
 from shared.features.clock import angles, second_of_day, second_of_week
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
 from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
+from shared.features.limits import NightLimit, limits_in_force
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
-
-NIGHT_BEGINS, NIGHT_ENDS = 20 * HOUR, 6 * HOUR
-NIGHT_LIMIT = 1000.0  # Resolução BCB 142/2021, art. 3; the customer may have changed it
-DEVICE_LIMIT, DEVICE_DAY_LIMIT = 200.0, 1000.0  # Resolução BCB 403/2024: devices that are not registered
 
 _FEW = 1e-6  # a decayed count below this says nothing of a mean: it is float32 rounding
 _LONG_AGO = 1e-9  # what is left of one after thirty half-lives; less may be rounding of what was taken back
@@ -61,7 +58,8 @@ class Reads:
 
 def message(m: Columns) -> Values:
     """Return what the message alone says."""
-    clock, night = second_of_day(m.at), _night(m.at)
+    limits, clock = limits_in_force(), second_of_day(m.at)
+    night = _is_night(clock, limits.night)
     today = m.at / DAY
     unregistered = 1.0 - m.device_registered
     centavos = np.rint(m.amount * 100)
@@ -73,7 +71,7 @@ def message(m: Columns) -> Values:
         "hour": clock / HOUR,
         "weekday": np.floor(second_of_week(m.at) / DAY),
         "night": _flag(night),
-        "night_limit_left": np.where(night, NIGHT_LIMIT - m.amount, np.nan),
+        "night_limit_left": np.where(night, limits.night.amount - m.amount, np.nan),
         "form": _one_hot(m.form, FORMS),
         "purpose": _one_hot(m.purpose, PURPOSES),
         "key": _one_hot(m.key_type, KEY_TYPES),
@@ -86,7 +84,9 @@ def message(m: Columns) -> Values:
         "same_person": m.same_person,
         "device_unregistered": unregistered,
         "device_registered_age": (m.at - m.device_registered_at) / DAY,
-        "device_limit_left": np.where(unregistered == 1, DEVICE_LIMIT - m.amount, np.nan),
+        "device_limit_left": np.where(
+            unregistered == 1, limits.unregistered_device_transaction.amount - m.amount, np.nan
+        ),
     }
 
 
@@ -181,7 +181,7 @@ def payee(m: Columns, r: Reads) -> Values:
 def contact(m: Columns, r: Reads) -> Values:
     """Return what payer and payee, and payer and device, had to do with each other before."""
     count, used = r["pair_count"], r["handset_count"]
-    left = DEVICE_DAY_LIMIT - m.amount - r["handset_amount"][0]
+    left = limits_in_force().unregistered_device_day.amount - m.amount - r["handset_amount"][0]
     return {
         "new_pair": np.where(np.isnan(count[1]), np.nan, np.isnan(r["pair_first"])),
         "pair_count": count,
@@ -209,9 +209,8 @@ def device(r: Reads) -> Values:
     }
 
 
-def _night(at: Floats) -> NDArray[np.bool_]:
-    clock = second_of_day(at)
-    return (clock >= NIGHT_BEGINS) | (clock < NIGHT_ENDS)
+def _is_night(clock: Floats, night: NightLimit) -> NDArray[np.bool_]:
+    return (clock >= night.from_hour * HOUR) | (clock < night.until_hour * HOUR)
 
 
 def _flag(values: NDArray[np.bool_]) -> Floats:
