@@ -12,7 +12,7 @@ Layout of `models/<version>/` in the bucket; the objects never change once writt
 `golden.npz`              `features` float32 [k, F] and `scores` float64 [k]: vectors with their calibrated scores
 `profile.json`            `{"features": {name: {...}}, "score": {...}}`: reference distribution of every input and
                           of the score; `median` of each input is the baseline of explanations
-`manifest.json`           version, creation time, run, dataset hash, and the SHA-256 of every other file
+`manifest.json`           version, creation time, run, dataset hash, feature set, and the SHA-256 of every other file
 ========================  =========================================================================================
 """
 
@@ -32,7 +32,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
-from shared.features.catalogue import FEATURE_NAMES
+from shared.features.catalogue import FEATURE_NAMES, feature_set
 
 POINTER = "models/current.json"
 MANIFEST = "manifest.json"
@@ -87,6 +87,8 @@ class Manifest(Struct, frozen=True):
     actor: str = "unknown"
     trigger: str | None = None
     as_of: str | None = None
+    feature_set: str | None = None
+    """`shared.features.catalogue.feature_set` of the inputs, as of the training; a bundle without it is refused."""
 
 
 class Calibration(Struct, frozen=True):
@@ -126,6 +128,7 @@ class Bundle:
         self.version = self.manifest.version
         self.feature_names = _decode(files, "features.json", list[str])
         self._columns = _column_indexes(self.feature_names)
+        _check_feature_set(self.manifest, self.feature_names)
         self._calibration = _checked_calibration(_decode(files, "calibration.json", Calibration))
         self.thresholds = _checked_thresholds(_decode(files, "policy.json", Thresholds))
         self.baseline = _baseline(files, self.feature_names)
@@ -200,6 +203,14 @@ def _column_indexes(names: list[str]) -> NDArray[np.intp] | None:
     if tuple(names) == FEATURE_NAMES:
         return None
     return np.array([FEATURE_NAMES.index(name) for name in names], dtype=np.intp)
+
+
+def _check_feature_set(manifest: Manifest, names: list[str]) -> None:
+    served = feature_set(names)
+    if manifest.feature_set != served:
+        raise BundleRefused(
+            f"it was trained on feature set {manifest.feature_set}; its features now mean {served}: train again"
+        )
 
 
 def _checked_calibration(calibration: Calibration) -> Calibration:
