@@ -132,7 +132,7 @@ def _replay(options: argparse.Namespace, settings: Settings, console: Console) -
             parts.finish()
             progress.advance(finishing)
         if store:
-            hand_over(job.state(), source.said.heard, store, progress)
+            hand_over(job.state(), source.said.applied, store, progress)
     if options.state_out:
         job.state().dump(options.state_out)
     if checkpoints:

@@ -1,4 +1,4 @@
-"""Facts of many messages as a struct of arrays: what history counts and what features are computed from."""
+"""Facts of many messages as a struct of arrays, the input of history and of features."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CENTAVO = 0.01
 class Columns:
     """Facts of n messages. Arrays are [n]; times are seconds since the epoch, dates days, amounts BRL.
 
-    A code is the place of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, -1 if missing; other missing values
+    A code is the index of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, -1 if missing; other missing values
     are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is [len(STATISTICS), n].
     """
 
@@ -63,13 +63,13 @@ class Columns:
         """Return some of the messages."""
         return Columns(*(getattr(self, field.name)[..., rows] for field in fields(self)))
 
-    def prints(self) -> Keys:
-        """Return what tells messages under one id apart [n]: who paid whom, by what device, when and how much.
+    def fingerprints(self) -> Keys:
+        """Return a hash [n] of payer, payee, device, time and amount, by which messages under one id are compared.
 
-        The rest may change when a publisher tries again, such as what DICT knows of the payee by then.
+        The other fields may change when a publisher tries again, such as the payee's statistics in DICT.
         """
-        said = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
-        return fingerprints_of(np.stack(said, axis=1))
+        words = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
+        return fingerprints_of(np.stack(words, axis=1))
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Columns:
@@ -82,8 +82,6 @@ class Columns:
         >>> Columns.of([event]).amount
         array([150.5])
         """
-        if isinstance(events, Events):
-            return events.columns
         rows = zip(*map(msgspec.structs.astuple, events), strict=True)
         return cls.of_fields(dict(zip(_FIELDS, rows, strict=True)) if events else dict.fromkeys(_FIELDS, ()))
 
@@ -116,12 +114,12 @@ class Columns:
 
 
 class Events(tuple[Event, ...]):
-    """Events whose facts are put into columns once, though history and features both ask for them."""
+    """A batch of events with their facts, which are computed once for history and features."""
 
     @cached_property
     def columns(self) -> Columns:
-        """Return their facts."""
-        return Columns.of(tuple(self))
+        """Return the facts of the events."""
+        return Columns.of(self)
 
 
 def _floats(values: Sequence[float | None]) -> Floats:
@@ -129,15 +127,15 @@ def _floats(values: Sequence[float | None]) -> Floats:
 
 
 def _codes(known: tuple[str, ...], values: Sequence[str | None]) -> Codes:
-    place = _PLACES[known]
-    return np.array([place[value] for value in values], dtype=np.int8)
+    code = _CODES[known]
+    return np.array([code[value] for value in values], dtype=np.int8)
 
 
 def _same(ones: Sequence[str], others: Sequence[str | None]) -> Floats:
     return _floats([None if other is None else one == other for one, other in zip(ones, others, strict=True)])
 
 
-_PLACES: dict[tuple[str, ...], dict[str | None, int]] = {
-    known: {None: -1, **{value: place for place, value in enumerate(known)}}
+_CODES: dict[tuple[str, ...], dict[str | None, int]] = {
+    known: {None: -1, **{value: code for code, value in enumerate(known)}}
     for known in (FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES)
 }

@@ -89,12 +89,12 @@ class ReportQueue:
 
     def note(self) -> dict[str, Any]:
         """Return what was handed out, and what was said, for JSON."""
-        return {"given": self.given, "reached": self._reached, "heard": self.said.heard}
+        return {"given": self.given, "reached": self._reached, "heard": self.said.applied}
 
     def resume(self, note: dict[str, Any]) -> None:
         """Go on from a note, given the same reports."""
         self.given, self._reached = note["given"], note["reached"]
-        self.said.heard = msgspec.convert(note["heard"], dict[str, list[AppliedVerdict]])
+        self.said.applied = msgspec.convert(note["heard"], dict[str, list[AppliedVerdict]])
 
     def _take(self, reports: Sequence[Reported], kind: int, keys: Sequences, until: int) -> Sequence[Reported]:
         start, stop = self.given[kind], int(np.searchsorted(keys, until, side="left"))
@@ -105,7 +105,7 @@ class ReportQueue:
         """Return what history has to count of what was said, given place and count of transactions of each."""
         told, places = [], []
         for place, sequence, (id_, parties, said, _, _) in placed:
-            found = self.said.hear(id_, said, sequence)
+            found = self.said.apply(id_, said, sequence)
             told += [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in found]
             places += [place] * len(found)
         return told, places

@@ -105,7 +105,7 @@ class EventLines:
     def note(self) -> bytes:
         """Return lines read, and what is remembered of transactions that will be reported."""
         return msgspec.json.encode(
-            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.said.heard)
+            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.said.applied)
         )
 
     def resume(self, note: bytes) -> None:
@@ -113,7 +113,7 @@ class EventLines:
         before = msgspec.json.decode(note, type=_EventNote)
         self._done, self.reports, self.malformed = before.done, before.reports, before.malformed
         self._parties = before.parties
-        self.said.heard = before.heard
+        self.said.applied = before.heard
 
     def _reports(self) -> Iterator[Feedback]:
         for line in itertools.islice(read(self._path), self._count):
@@ -157,7 +157,7 @@ class EventLines:
         if parties is None:
             return [], None
         said = ReportedVerdict(report.verdict, micros(report.reported_at))
-        told = self.said.hear(report.end_to_end_id, said, sequence)
+        told = self.said.apply(report.end_to_end_id, said, sequence)
         reports = [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told]
         return reports, self.said.counted_at(report.end_to_end_id, said)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from shared.contract.event import Event
 from shared.errors import Unavailable
+from shared.features.columns import Events
 from shared.ports import UNCOUNTED, Claim, History, Observations
 from shared.scoring.breaker import Breaker
 from shared.telemetry.incidents import Incident
@@ -30,7 +30,7 @@ class GuardedHistory:
         self._incident = Incident(log, "history unavailable", clock)
         self._emptied = Incident(log, "history empty", clock)
 
-    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+    async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read and count, or raise Unavailable, at once while the store is known to be away."""
         if not self._breaker.allows():
             self._away("skipped", len(events), "the store was away a moment ago")

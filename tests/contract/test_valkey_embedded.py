@@ -17,6 +17,7 @@ from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey_server import valkey_server
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.script import script
+from shared.features.columns import Events
 from shared.features.history import MemoryHistory
 from shared.ports import Claim
 from tests.contract.local_servers import HERE
@@ -89,7 +90,7 @@ def test_it_starts_from_what_a_replay_wrote(tmp_path: Path) -> None:
 
     async def goes_on(port: int) -> list[int]:
         client = ValkeyHistory.connect(f"valkey://127.0.0.1:{port}", 1, 30, 900, 900)
-        seen = await client.observe([event(0, 1, 9)], Claim(None, 1))
+        seen = await client.observe(Events([event(0, 1, 9)]), Claim(None, 1))
         await client.close()
         return list(seen.sequence.tolist())
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.errors import Misconfigured
+from shared.features.columns import Events
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.ports import Claim, Observations
 from shared.replay.recurrence import Replay
@@ -22,7 +23,7 @@ FIRST, LATER = Claim("v1", 1), Claim("v2", 2)
 
 
 def observe(history: MemoryHistoryAdapter, seen: list[Event], claim: Claim = FIRST) -> Observations:
-    return asyncio.run(history.observe(seen, claim))
+    return asyncio.run(history.observe(Events(seen), claim))
 
 
 def test_a_redelivery_gets_the_first_reads_place_and_claim_and_counts_no_more() -> None:

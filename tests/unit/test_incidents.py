@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from shared.errors import Unavailable
+from shared.features.columns import Events
 from shared.ports import Claim, Observations
 from shared.scoring.breaker import Breaker
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
@@ -147,7 +148,7 @@ def test_a_store_that_is_away_is_asked_a_few_times_and_then_once_in_a_pause(capl
         unavailable = 0
         for _ in range(count):
             try:
-                await history.observe(["pix"] * 10, Claim(None, 1))
+                await history.observe(Events(["pix"] * 10), Claim(None, 1))
             except Unavailable:
                 unavailable += 1
         return unavailable

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.contract.event import Event, days
 from shared.contract.transaction import PayeeStatistics
-from shared.features.catalogue import FEATURE_NAMES, FEATURES, PLACES, markdown
+from shared.features.catalogue import FEATURE_NAMES, FEATURES, SLICES, markdown
 from shared.features.columns import Columns
 from shared.features.facts import VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
@@ -67,10 +67,10 @@ def test_each_feature_is_computed_once_and_each_that_is_computed_is_in_the_catal
         groups = [message(columns), statistics(columns), payer(columns, reads), payee(columns, reads)]
         groups += [contact(columns, reads), device(reads)]
     names = [name for values in groups for name in values]
-    assert sorted(names) == sorted(PLACES)
+    assert sorted(names) == sorted(SLICES)
     for values in groups:
         for name, value in values.items():
-            assert value.reshape(-1, 1).shape[0] == PLACES[name].stop - PLACES[name].start, name
+            assert value.reshape(-1, 1).shape[0] == SLICES[name].stop - SLICES[name].start, name
 
 
 def test_catalogue_names_are_unique_and_fit_for_columns() -> None:
@@ -92,7 +92,7 @@ def test_every_feature_has_a_value_where_everything_is_known() -> None:
 
 def test_without_history_its_features_are_missing_and_the_message_is_not() -> None:
     features = away(event(**FULL))
-    first = PLACES["payer_sent_count"].start
+    first = SLICES["payer_sent_count"].start
     assert all(math.isnan(features[name]) for name in FEATURE_NAMES[first:])
     assert features["amount"] == 100
 

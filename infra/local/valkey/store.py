@@ -50,7 +50,7 @@ class Store:
 
     def __len__(self) -> int:
         records = sum(len(table.keys) for table in self.history.state().tables)
-        return records + len(self._claims) + len(self._said.heard)
+        return records + len(self._claims) + len(self._said.applied)
 
     def run(self, arguments: Sequence[bytes]) -> list[bytes] | list[int] | int:
         """Return what the script returns for these arguments."""
@@ -60,7 +60,7 @@ class Store:
         """Forget records and what was said, by their names in the real server, and return how many there were."""
         places = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
         said = sum(
-            self._said.heard.pop(place[1:].decode(), None) is not None for place in places if place[:1] == SAID
+            self._said.applied.pop(place[1:].decode(), None) is not None for place in places if place[:1] == SAID
         )
         before = self.history.state()
         tables = tuple(
@@ -71,7 +71,7 @@ class Store:
         return said + sum(len(old.keys) - len(new.keys) for old, new in zip(before.tables, tables, strict=True))
 
     def _observe(self, arguments: Sequence[bytes]) -> list[bytes]:
-        claim_seconds, _, head, version, prints, keys, numbers = arguments[:7]
+        claim_seconds, _, head, version, fingerprints, keys, numbers = arguments[:7]
         ids = arguments[7:]
         self._forget_claims()
         first = {id_: place for place, id_ in reversed(list(enumerate(ids))) if id_ not in self._claims}
@@ -81,7 +81,7 @@ class Store:
         for place, read in zip(places.tolist(), reads, strict=True):
             self.history.sequence += self._opened
             sequence = self.history.sequence if self._opened else NEVER
-            own = prints[8 * place : 8 * place + 8]
+            own = fingerprints[8 * place : 8 * place + 8]
             claim = b"".join((struct.pack("<d", sequence), head, own, read.astype("<f4").tobytes(), version))
             self._claims[ids[place]] = (ends, claim)
         for id_ in dict.fromkeys(ids):
@@ -109,7 +109,7 @@ class Store:
         for place in range(1, len(arguments), 4):
             id_, verdict, reported_at, keys = arguments[place : place + 4]
             said = ReportedVerdict(_VERDICTS[verdict], int(reported_at))
-            told = self._said.hear(id_.decode(), said, self.history.sequence)
+            told = self._said.apply(id_.decode(), said, self.history.sequence)
             facts = Facts.of_reports(
                 [VerdictCount("", "", None, each.reported_at, each.fraud, each.sign) for each in told]
             )
@@ -130,7 +130,7 @@ class Store:
 
     def _recall(self, arguments: Sequence[bytes]) -> int:
         ids, logs = arguments[1::2], arguments[2::2]
-        self._said.heard.update((id_.decode(), decode_heard(log)) for id_, log in zip(ids, logs, strict=True))
+        self._said.applied.update((id_.decode(), decode_heard(log)) for id_, log in zip(ids, logs, strict=True))
         return len(ids)
 
     def _resume(self, arguments: Sequence[bytes]) -> int:
