@@ -1,4 +1,4 @@
-"""A Pix without personal data: what history and features are computed from, and what is stored."""
+"""A Pix without personal data, as it is stored and as history and features read it."""
 
 from __future__ import annotations
 
