@@ -8,8 +8,8 @@ from collections.abc import Callable
 class Breaker:
     """Decide whether to call a service.
 
-    After `failures` in a row, calls are skipped for `pause` seconds. Then one trial call a pause is allowed; the
-    first success allows all calls again.
+    After `failures` in a row, calls are skipped for `pause` seconds. Then one trial call in each pause is allowed;
+    the first success allows all calls again.
 
     >>> time = iter([0.0, 1.0, 6.0, 6.0]).__next__
     >>> breaker = Breaker(1, 5.0, time)
