@@ -42,7 +42,7 @@ class Champion:
         self.current: Bundle | None = None
 
     def look_if_due(self) -> None:
-        """Start reading the pointer in a thread, beside requests in flight, if the last look is older than the TTL."""
+        """Start reading the pointer in a thread, beside the requests in flight, if the last look is too old."""
         if self._looking is None and self._clock() - self._looked_at >= self._ttl:
             self._looking = asyncio.create_task(self._look_aside())
 
