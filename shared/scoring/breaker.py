@@ -32,7 +32,7 @@ class Breaker:
         now = self._clock()
         if now < self._next_try:
             return False
-        self._next_try = now + self._pause  # no second trial until this one has failed or a pause has passed
+        self._next_try = now + self._pause  # one trial a pause, as its outcome may never come
         return True
 
     def succeeded(self) -> None:

@@ -75,7 +75,7 @@ _steps = st.one_of(
 
 @ONCE
 @given(st.lists(_steps, max_size=12))
-def test_any_batching_reports_and_redeliveries_give_what_plain_python_gives(bench: Store, steps: list[Any]) -> None:
+def test_store_equals_the_plain_python_reference(bench: Store, steps: list[Any]) -> None:
     """Reads agree to one unit in the last place of float32; sums that cancel, to 1e-7."""
     history, reference, log = bench.fresh(), ReferenceHistory(), VerdictLog()
     seen: list[Event] = []
@@ -105,7 +105,7 @@ def tell_reference(
     return [log.counted_at(id_, now) for id_, _, now in statements]
 
 
-def test_a_redelivery_after_a_crash_gets_the_very_same_reads_place_and_claim(bench: Store) -> None:
+def test_a_redelivery_after_a_crash_gets_the_first_answer(bench: Store) -> None:
     history, batch = bench.fresh(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(20)]
     first = bench.run(history.observe(Events(batch), FIRST))
     bench.run(history.observe(Events([event(0, 1, 30)]), FIRST))
@@ -116,7 +116,7 @@ def test_a_redelivery_after_a_crash_gets_the_very_same_reads_place_and_claim(ben
 
 
 @pytest.mark.parametrize("apart", [1, 0], ids=["another batch", "one batch"])
-def test_another_message_under_an_id_that_is_taken_is_told_from_a_redelivery(bench: Store, apart: int) -> None:
+def test_another_message_under_a_taken_id_is_not_a_redelivery(bench: Store, apart: int) -> None:
     pix = event(0, 1, device_id=DEVICES[1])
     again = msgspec.structs.replace(pix, payee_statistics='{"registered_accounts":2}')
     changes = (
@@ -168,7 +168,7 @@ def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: St
     assert frauds() == [0.0, 0.0, 0.0]
 
 
-def test_a_repeated_verdict_stays_in_force_against_an_older_report_and_is_taken_back_as_it_was_counted(
+def test_a_repeated_verdict_outranks_older_reports_and_keeps_its_first_time(
     bench: Store,
 ) -> None:
     history, pix = bench.fresh(), event(0, 1)
@@ -188,7 +188,7 @@ def test_a_repeated_verdict_stays_in_force_against_an_older_report_and_is_taken_
     assert abs(frauds()[0]) < 1e-9  # nothing is left of it
 
 
-def test_a_store_that_was_emptied_decides_once_counts_nothing_and_goes_on_once_it_is_filled(served: Store) -> None:
+def test_an_emptied_store_claims_without_counting_until_it_is_filled(served: Store) -> None:
     history, lost, missed, later = served.fresh(), event(0, 1), event(0, 1, 5), event(0, 1, 10)
     assert served.server
     served.run(history.observe(Events([lost]), FIRST))
@@ -219,7 +219,7 @@ def test_an_account_of_many_frauds_hands_on_the_taint_of_one(bench: Store) -> No
     assert reads[READ_NAMES.index("payer_taint_30d")] == pytest.approx(HOP, rel=1e-6)
 
 
-def test_two_clients_at_once_count_each_pix_once_and_give_each_place_once(served: Store) -> None:
+def test_concurrent_clients_count_each_pix_once(served: Store) -> None:
     served.fresh()
     one, other = served.client(), served.client()
     batch = [event(i % 5, (i + 1) % 5, i) for i in range(60)]
@@ -252,7 +252,7 @@ def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store
         assert seconds - 90 < served.run(served.client().redis.ttl(key)) <= seconds
 
 
-def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) -> None:
+def test_a_loaded_history_equals_its_original(served: Store) -> None:
     history, past = MemoryHistoryAdapter(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(50)]
     later, verdict = [event(1, 2, 90), event(3, 3, 95)], about(past[1], Verdict.FRAUD, 1)
     log = VerdictLog()
@@ -279,12 +279,12 @@ def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) ->
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "redis", "redis://127.0.0.1:port", ""])
-def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> None:
+def test_an_invalid_address_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(Misconfigured, match=r"^a store of history is named as redis://, [a-z:/, ]+://host:port$"):
         server_url(url)
 
 
-def test_the_embedded_server_forgets_claims_that_nobody_asked_for() -> None:
+def test_the_embedded_server_forgets_expired_claims() -> None:
     clock = [0.0]
     server, events = Server(lambda: clock[0], State.empty()), Events([event()])
 

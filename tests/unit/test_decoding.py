@@ -117,7 +117,7 @@ def test_values_out_of_range_are_malformed(field, value):
         (b"x" * 10_000_000, "too_large"),
     ],
 )
-def test_what_is_no_message_at_all_is_malformed(data, expected):
+def test_undecodable_data_is_malformed(data, expected):
     assert reason(data)[0] == expected
 
 
