@@ -1,8 +1,9 @@
 """Write again the files that follow from code: `make schemas`.
 
-The columns of features in `contract/bigquery/score_events.json` and the table `features/FEATURES.md` follow from the
-catalogue of features, the JSON Schemas in `contract/jsonschema/` from the message types. They are files so that
-Terraform, Pub/Sub and people who do not read Python can use them; a test holds them equal to the code.
+In `contract/bigquery/score_events.json` the columns of the event follow from `Event`, those of features from the
+catalogue, as does the table `features/FEATURES.md`; the JSON Schemas in `contract/jsonschema/` follow from the types
+of messages. They are files so that Terraform, Pub/Sub and people who do not read Python can use them; a test holds
+them equal to the code.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 import shared
+from shared.contract.event import Event
 from shared.contract.feedback import Feedback
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.transaction import Transaction
@@ -22,6 +25,12 @@ from shared.features.catalogue import FEATURES, markdown
 _SHARED = Path(shared.__file__).parent
 _CONTRACT = _SHARED / "contract"
 _FEATURES = _SHARED / "features" / "FEATURES.md"
+_COLUMN_TYPES: dict[type[inspect.Type], str] = {
+    inspect.StrType: "STRING",
+    inspect.BoolType: "BOOL",
+    inspect.IntType: "INT64",
+    inspect.FloatType: "FLOAT64",
+}
 _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
 
 
@@ -36,8 +45,11 @@ def derived_files() -> dict[Path, str]:
 
 
 def score_events(file: dict[str, Any]) -> str:
-    """Return the table file with one column for each feature after all others."""
-    columns = [column for column in file["schema"] if not column["name"].startswith(FEATURE_PREFIX)]
+    """Return the table file with the columns of events in their present order, new ones next, and features last."""
+    event = {column["name"]: column for column in event_columns()}
+    plain = [column for column in file["schema"] if not column["name"].startswith(FEATURE_PREFIX)]
+    columns = [event.pop(column["name"], column) for column in plain]
+    columns += event.values()
     columns += [
         {
             "name": FEATURE_PREFIX + feature.name,
@@ -51,6 +63,36 @@ def score_events(file: dict[str, Any]) -> str:
     lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
     schema = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in columns)
     return "\n".join(["{", *lines, '  "schema": [', schema, "  ]", "}", ""])
+
+
+def event_columns() -> list[dict[str, str]]:
+    """Return the column of each field of Event.
+
+    >>> event_columns()[1]
+    {'name': 'initiated_at', 'type': 'TIMESTAMP', 'mode': 'REQUIRED', 'description': 'When the payer initiated it'}
+    """
+    info = inspect.type_info(Event)
+    assert isinstance(info, inspect.StructType)
+    return [_event_column(field) for field in info.fields]
+
+
+def _event_column(field: inspect.Field) -> dict[str, str]:
+    kind = field.type
+    assert isinstance(kind, inspect.Metadata), f"Event.{field.name} has no description"
+    return {
+        "name": field.name,
+        "type": _column_type(kind),
+        "mode": "REQUIRED" if field.required else "NULLABLE",
+        "description": (kind.extra_json_schema or {})["description"],
+    }
+
+
+def _column_type(kind: Any) -> str:
+    if isinstance(kind, inspect.Metadata):
+        return (kind.extra or {}).get("column") or _column_type(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return next(_column_type(each) for each in kind.types if not isinstance(each, inspect.NoneType))
+    return _COLUMN_TYPES[type(kind)]
 
 
 def json_schema(kind: Any, title: str) -> str:

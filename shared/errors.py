@@ -1,26 +1,26 @@
-"""Errors named by what happens next.
+"""Errors, named by the reaction to them.
 
 ::
 
     PixError
     ├── Malformed            quarantine the message, then acknowledge it
     ├── Unavailable          answer 503, so that Pub/Sub delivers again
-    │   └── Overloaded       answer 429: more has come than this instance can do
-    ├── PreconditionFailed   somebody else changed it first: read again, or give way
-    ├── BundleRefused        keep the model that serves, and say why
-    └── Misconfigured        stop at start, and say which setting is wrong
+    │   └── Overloaded       answer 429: this instance has no room for more
+    ├── PreconditionFailed   another writer was first: read again, or give way
+    ├── BundleRefused        keep the model that serves, and log the reason
+    └── Misconfigured        stop at start, and name the setting
 """
 
 
 class PixError(Exception):
-    """Base of every error this system raises on purpose."""
+    """Base of every error that this system raises on purpose."""
 
 
 class Malformed(PixError):
-    """A message that will never be right, however often it is delivered.
+    """A message that no further delivery can make valid.
 
     `reason` is a code such as `missing_field`; `field` is the path of a field of the contract.
-    Neither ever holds a value from the message, which may be personal data.
+    Neither holds a value from the message, which may be personal data.
     """
 
     def __init__(self, reason: str, field: str | None = None) -> None:
@@ -30,20 +30,20 @@ class Malformed(PixError):
 
 
 class Unavailable(PixError):
-    """A service that we need does not answer now; trying again later may help."""
+    """A service does not answer at the moment; trying again later may help."""
 
 
 class Overloaded(Unavailable):
-    """There is too much to do; the sender should slow down and try again."""
+    """This instance is at its limit; the sender should slow down and try again."""
 
 
 class PreconditionFailed(PixError):
-    """An object is not at the generation that the caller had read."""
+    """An object is no longer at the generation that the caller read."""
 
 
 class BundleRefused(PixError):
-    """A model bundle that is incomplete, altered or does not compute what it promises."""
+    """A model bundle that is incomplete, altered, of another feature set, or does not compute its golden scores."""
 
 
 class Misconfigured(PixError):
-    """A setting that is missing or makes no sense."""
+    """A setting that is missing or invalid."""

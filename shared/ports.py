@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
 from shared.contract.rows import Record
+from shared.features.columns import Events
 from shared.features.keys import Keys
 from shared.features.state import State
 from shared.features.verdicts import AppliedVerdict, ReportedVerdict
@@ -44,7 +44,7 @@ class Observations(NamedTuple):
     `reads` is float32 [n, shared.features.history.READ_WIDTH]. `sequence` is int64 [n], the place of each transaction
     in the order in which history saw them, UNCOUNTED or STORED. `claims` holds the first claim of each transaction:
     its own, unless it has been seen before. `taken` [n] marks those whose id was claimed by another message, as
-    `shared.features.columns.Columns.prints` tells them apart under the same key.
+    `shared.features.columns.Columns.fingerprints` tells them apart under the same key.
     """
 
     reads: NDArray[np.float32]
@@ -56,7 +56,7 @@ class Observations(NamedTuple):
 class History(Protocol):
     """The memory of the score: what payer, payee, pair and device did before."""
 
-    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+    async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read history before each event, then count it, in order and once for each EndToEndId.
 
         An event that was observed before gets the very reads, place and claim of the first time and counts no more.

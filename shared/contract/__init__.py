@@ -1,1 +1,1 @@
-"""What crosses the wire: events, the Pub/Sub envelope, rows, and the schemas of topics and tables."""
+"""Messages, the Pub/Sub envelope, stored rows, and the schemas of topics and tables."""

@@ -1,4 +1,4 @@
-"""Decode JSON into a contract type: unknown fields are dropped and counted, anything else wrong is Malformed."""
+"""Decode JSON into a contract type: unknown fields are dropped and counted, any other fault is Malformed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATH = re.compile(r" - at `\$((?:\.[a-z_0-9]+)+)`$")
 
 
 class Decoded(NamedTuple, Generic[T]):
-    """A decoded message and how many unknown fields were dropped from it."""
+    """A decoded message and the number of unknown fields that were dropped from it."""
 
     value: T
     unknown_fields: int
@@ -28,8 +28,8 @@ class Decoded(NamedTuple, Generic[T]):
 class TolerantDecoder(Generic[T]):
     """Decode bytes into `kind`.
 
-    The strict decoder runs first. Only a message that has unknown fields takes the slow path, in which they are
-    counted and removed; so the common case pays nothing for the tolerance.
+    The strict decoder runs first. Only a message with unknown fields takes the slow path, which counts and removes
+    them, so the common case costs nothing extra.
     """
 
     def __init__(self, kind: Any, check: Callable[[T], None]) -> None:
@@ -70,7 +70,7 @@ class TolerantDecoder(Generic[T]):
 
 
 def _drop_unknown(raw: Any, kind: msgspec.inspect.Type) -> int:
-    """Remove from `raw`, in place, what `kind` does not know; return how many fields that were."""
+    """Remove from `raw`, in place, the fields unknown to `kind`; return their number."""
     if not isinstance(raw, dict):
         return 0
     struct = _struct_for(raw, kind)
@@ -86,7 +86,7 @@ def _drop_unknown(raw: Any, kind: msgspec.inspect.Type) -> int:
 
 
 def _struct_for(raw: dict[str, Any], kind: msgspec.inspect.Type) -> msgspec.inspect.StructType | None:
-    """Return the struct that `raw` is meant to be, following optional fields and tagged unions."""
+    """Return the struct to decode `raw` into, following optional fields and tagged unions."""
     if isinstance(kind, msgspec.inspect.StructType):
         return kind
     if isinstance(kind, msgspec.inspect.UnionType):
@@ -98,7 +98,7 @@ def _struct_for(raw: dict[str, Any], kind: msgspec.inspect.Type) -> msgspec.insp
 
 
 def _malformed(message: str) -> Malformed:
-    """Translate msgspec's message into a reason and a path, leaving every value behind."""
+    """Translate msgspec's message into a reason and a path, without any value of the message."""
     found = _PATH.search(message)
     path = found.group(1)[1:] if found else None
     missing = _MISSING.search(message)

@@ -1,7 +1,7 @@
-"""The body in which Pub/Sub hands over one message, by push or by way of Eventarc.
+"""The HTTP body in which Pub/Sub delivers one message, by push or through Eventarc.
 
-Both put the same JSON into the HTTP body: a push subscription as it is, Eventarc as the data of a CloudEvent in
-binary mode, whose own attributes are in the headers. So one decoder serves both.
+Both send the same JSON: a push subscription as the body itself, Eventarc as the data of a CloudEvent in binary mode,
+whose attributes are in the headers. One decoder serves both.
 """
 
 from __future__ import annotations

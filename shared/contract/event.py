@@ -1,42 +1,52 @@
-"""A Pix without personal data: what history and features are computed from, and what is stored."""
+"""A Pix without personal data, as it is stored and as history and features read it."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+# Types of columns that differ from those of JSON; `infra.derive` reads them.
+Micros = Annotated[int, Meta(extra={"column": "TIMESTAMP"})]
+"""Microseconds since the epoch, in UTC."""
+Days = Annotated[int, Meta(extra={"column": "DATE"})]
+"""Days since the epoch."""
+Centavos = Annotated[int, Meta(extra={"column": "NUMERIC"})]
+"""An amount in centavos; the column is in BRL."""
 
 
 class Event(Struct, frozen=True, gc=False):
-    """One Pix after pseudonymisation; every field is a column of `pix.score_events` under the same name.
+    """One Pix after pseudonymisation; every field is a column of `pix.score_events`, with this name and description.
 
-    Times are microseconds since the epoch in UTC, dates are days since the epoch, `amount` is in centavos.
     `payer_id` and `payee_id` name accounts, so that money received and passed on meets in one place;
     `*_person_id` name their holders. `device_registered` is None where nothing is known of the device.
     """
 
-    end_to_end_id: str
-    initiated_at: int
-    amount: int
-    initiation_form: str
-    purpose: str
-    payer_id: str
-    payer_person_id: str
-    payer_ispb: str
-    payee_id: str
-    payee_ispb: str
-    payer_account_type: str | None = None
-    payer_opened_at: int | None = None
-    payee_person_id: str | None = None
-    payee_account_type: str | None = None
-    payee_opened_at: int | None = None
-    payee_key_id: str | None = None
-    payee_key_type: str | None = None
-    payee_key_owned_since: int | None = None
-    device_id: str | None = None
-    device_registered: bool | None = None
-    device_registered_at: int | None = None
-    payee_statistics: str | None = None  # canonical JSON of contract.transaction.PayeeStatistics
+    end_to_end_id: Annotated[str, Meta(description="EndToEndId of the Pix")]
+    initiated_at: Annotated[Micros, Meta(description="When the payer initiated it")]
+    amount: Annotated[Centavos, Meta(description="BRL")]
+    initiation_form: Annotated[str, Meta(description="MANU DICT INIC QRDN QRES AUTO APDN")]
+    purpose: Annotated[str, Meta(description="IPAY GSCB OTHR REFU")]
+    payer_id: Annotated[str, Meta(description="Pseudonym of the paying account")]
+    payer_person_id: Annotated[str, Meta(description="Pseudonym of the payer")]
+    payer_ispb: Annotated[str, Meta(description="Institution of the payer")]
+    payee_id: Annotated[str, Meta(description="Pseudonym of the receiving account")]
+    payee_ispb: Annotated[str, Meta(description="Institution of the payee")]
+    payer_account_type: Annotated[str | None, Meta(description="CACC TRAN SLRY SVGS")] = None
+    payer_opened_at: Annotated[Days | None, Meta(description="When the paying account was opened")] = None
+    payee_person_id: Annotated[str | None, Meta(description="Pseudonym of the payee")] = None
+    payee_account_type: Annotated[str | None, Meta(description="CACC TRAN SLRY SVGS")] = None
+    payee_opened_at: Annotated[Days | None, Meta(description="When the receiving account was opened")] = None
+    payee_key_id: Annotated[str | None, Meta(description="Pseudonym of the key (chave) that was used")] = None
+    payee_key_type: Annotated[str | None, Meta(description="CPF CNPJ PHONE EMAIL EVP")] = None
+    payee_key_owned_since: Annotated[Days | None, Meta(description="Since when the payee holds the key")] = None
+    device_id: Annotated[str | None, Meta(description="Pseudonym of the payer's device")] = None
+    device_registered: Annotated[bool | None, Meta(description="Whether the device is registered; NULL: unknown")] = (
+        None
+    )
+    device_registered_at: Annotated[Micros | None, Meta(description="When the device was registered")] = None
+    payee_statistics: Annotated[str | None, Meta(description="DICT statistics of the payee as JSON")] = None
 
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

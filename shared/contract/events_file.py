@@ -15,7 +15,7 @@ from shared.errors import PixError
 
 
 class EventFileError(PixError):
-    """The file is not what it should be; the text says where and how."""
+    """The file is damaged or is not a file of events; the text names the line and the fault."""
 
 
 class Line(msgspec.Struct, frozen=True):

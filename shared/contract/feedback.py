@@ -1,4 +1,4 @@
-"""What is said about a Pix afterwards, as it is published to `pix-feedback`."""
+"""A report about a Pix, as it is published to `pix-feedback`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class MedStatus(StrEnum):
 
 
 class AnalysisResult(StrEnum):
-    """What the payee's institution found."""
+    """Conclusion of the payee's institution."""
 
     AGREED = "AGREED"
     DISAGREED = "DISAGREED"
 
 
 class SituationType(StrEnum):
-    """What the payer says has happened."""
+    """Kind of fraud that the payer reports."""
 
     SCAM = "SCAM"
     ACCOUNT_TAKEOVER = "ACCOUNT_TAKEOVER"
@@ -40,7 +40,7 @@ class SituationType(StrEnum):
 
 
 class FraudType(StrEnum):
-    """What the payee's institution says the payee is."""
+    """Kind of fraudster that the payee is, by the payee's institution."""
 
     APPLICATION_FRAUD = "APPLICATION_FRAUD"
     MULE_ACCOUNT = "MULE_ACCOUNT"
@@ -83,7 +83,7 @@ Feedback = MedReport | AnalystReport
 
 
 def _check(feedback: Feedback) -> None:
-    """Check what a pattern cannot say. Raises Malformed."""
+    """Check the conditions that a pattern cannot express. Raises Malformed."""
     check_end_to_end_id(feedback.end_to_end_id)
     if isinstance(feedback, AnalystReport):
         if feedback.verdict is Verdict.PENDING:

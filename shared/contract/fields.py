@@ -26,12 +26,13 @@ TaxId = Annotated[
 ]
 Ispb = Annotated[str, Meta(pattern="^[0-9A-Z]{8}" + _END, description="ISPB of the institution.")]
 NOBODY = "99999999"
-"""The ISPB of payer and payee of the Pix of infra/deploy/smoke.py.
+"""The ISPB of payer and payee in the smoke test's Pix (infra/deploy/smoke.py).
 
-Training, drift and alerts on rows leave it out; what functions measure of themselves, and alerts on that, count it.
+Training, drift and alerts on rows exclude it; metrics of the functions, and alerts on them, include it.
 
-It is no participant's. An ISPB is the root of a CNPJ; roots of digits alone were given out in order, and since July
-2026 new ones have letters, long before this one's turn. What does not exist is 99999... in Banco Central's tests too.
+It does not belong to any participant. An ISPB is the root of a CNPJ: all-digit roots were assigned in order, and
+new ones have letters since July 2026, long before this root was reached. Banco Central's own tests, too, use 99999...
+for institutions that do not exist.
 """
 Branch = Annotated[str, Meta(pattern="^[0-9A-Za-z]{1,6}" + _END)]
 Account = Annotated[str, Meta(pattern="^[0-9A-Za-z-]{1,20}" + _END)]
@@ -41,7 +42,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class InitiationForm(StrEnum):
-    """How the payer named the payee (`localInstrument` of the SPI's pacs.008)."""
+    """How the payer identified the payee (`localInstrument` of the SPI's pacs.008)."""
 
     MANU = "MANU"
     DICT = "DICT"
@@ -53,7 +54,7 @@ class InitiationForm(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why money moves: payment, withdrawal (Pix Saque), change (Pix Troco) or refund."""
+    """Purpose of a transfer: payment, withdrawal (Pix Saque), change (Pix Troco) or refund."""
 
     IPAY = "IPAY"
     GSCB = "GSCB"
@@ -71,7 +72,7 @@ class AccountType(StrEnum):
 
 
 class KeyType(StrEnum):
-    """What kind of chave the payee was found by."""
+    """Kind of the key (chave) by which the payee was found."""
 
     CPF = "CPF"
     CNPJ = "CNPJ"
@@ -81,7 +82,7 @@ class KeyType(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What is known about a Pix after the fact."""
+    """Judgement of a Pix by reports about it."""
 
     FRAUD = "FRAUD"
     LEGITIMATE = "LEGITIMATE"

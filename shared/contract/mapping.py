@@ -1,4 +1,4 @@
-"""From messages to stored records: the one place that names each field of both."""
+"""Map messages to stored records: the one place that names each field of both."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def event_of(transaction: Transaction, pseudonymiser: Pseudonymiser) -> Event:
 
 
 def feedback_row(report: Feedback, received_at: int, history_sequence: int | None = None) -> FeedbackRow:
-    """Return the row of one report."""
+    """Return the row of `pix.feedback` of one report."""
     med = report if isinstance(report, MedReport) else None
     return FeedbackRow(
         source="MED" if med else "ANALYST",

@@ -22,7 +22,7 @@ class Pseudonymiser:
     """
 
     def __init__(self, key: bytes) -> None:
-        """Raise Misconfigured without a key: pseudonyms that anybody can compute protect nobody."""
+        """Raise Misconfigured without a key: without a secret, anyone could recompute the pseudonyms."""
         if not key:
             raise Misconfigured("set PIX_HMAC_KEY, the secret behind the pseudonyms")
         padded = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
@@ -33,8 +33,8 @@ class Pseudonymiser:
     def pseudonym(self, kind: bytes, text: str) -> str:
         """Return 128 bits of the HMAC, in hexadecimal; `kind` keeps equal values of two kinds apart.
 
-        The key and the kind have been hashed beforehand (RFC 2104, section 4): 0.8 us instead of the 1.8 us of
-        `hmac.digest`, and a Pix takes six.
+        The key and the kind are hashed in advance (RFC 2104, section 4): 0.8 us instead of the 1.8 us of
+        `hmac.digest`, six times for each Pix.
         """
         inner, outer = self._inner[kind].copy(), self._outer.copy()
         inner.update(text.encode())
@@ -55,7 +55,7 @@ class Pseudonymiser:
 
 
 def _after(state: hashlib._Hash, data: bytes) -> hashlib._Hash:
-    """Return a copy of a hash that has taken up more."""
+    """Return a copy of a hash, updated with `data`."""
     copy = state.copy()
     copy.update(data)
     return copy

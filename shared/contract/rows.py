@@ -35,7 +35,7 @@ class ScoreRow(Struct, frozen=True):
     features: NDArray[np.float32]
 
     def columns(self) -> dict[str, Any]:
-        """Return all columns but those of the features; columns without a value are left out."""
+        """Return the columns that have a value, without those of the features."""
         row = {name: value for name in _EVENT_FIELDS if (value := getattr(self.event, name)) is not None}
         row.update((name, value) for name in _OWN_FIELDS if (value := getattr(self, name)) is not None)
         return row
@@ -54,7 +54,7 @@ class _PlainRow(Struct, frozen=True):
 class FeedbackRow(_PlainRow, frozen=True):
     """One report about a Pix: a row of `pix.feedback`.
 
-    `history_sequence` is after how many transactions history counted it, None if it changed nothing there.
+    `history_sequence` is the sequence of history at which it was counted, None if it changed nothing there.
     """
 
     source: str
@@ -71,7 +71,7 @@ class FeedbackRow(_PlainRow, frozen=True):
 
 
 class QuarantineRow(_PlainRow, frozen=True):
-    """A message that could not be used, without its content: a row of `pix.quarantine`."""
+    """A malformed message, without its content: a row of `pix.quarantine`."""
 
     quarantined_at: int
     topic: str
@@ -83,10 +83,10 @@ class QuarantineRow(_PlainRow, frozen=True):
 
 
 class LedgerRow(_PlainRow, frozen=True):
-    """Something that happened to a model: a row of `pix.model_ledger`; `metrics` is JSON.
+    """An event in the life of a model: a row of `pix.model_ledger`; `metrics` is JSON.
 
-    Run, data set, metrics, trigger and `as_of` are those of the training that made `to_version`. A row that two jobs
-    write, as each saw that it was missing, is the same row in every column.
+    Run, data set, metrics, trigger and `as_of` are those of the training of `to_version`. Two jobs that both find a
+    row missing write the same row, equal in every column.
     """
 
     recorded_at: int

@@ -1,4 +1,4 @@
-"""Tables and views of dataset `pix`, from the files in `bigquery/` that Terraform and the local cloud read too."""
+"""Tables and views of dataset `pix`, from the files in `bigquery/`, which Terraform and the local cloud also read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ VIEWS = ("scores", "labels", "training_examples", "quarantined")
 
 
 class Column(Struct, frozen=True):
-    """One column, in the words of a BigQuery JSON schema."""
+    """One column, with the keys of a BigQuery JSON schema."""
 
     name: str
     type: str
@@ -64,7 +64,7 @@ def tables() -> list[TableSpec]:
 
 
 def views(project: str, dataset: str, maturity_days: float) -> list[ViewSpec]:
-    """Return every view, each after those that it reads."""
+    """Return every view, each after the views it reads."""
     return [
         ViewSpec(name, _purpose(name), query(name, project, dataset, maturity_days, "CURRENT_TIMESTAMP()"))
         for name in VIEWS
@@ -86,12 +86,12 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
 
 
 def feature_columns() -> list[str]:
-    """Return the columns of `score_events` that hold a feature, in the order of the feature vector."""
+    """Return the columns of features in `score_events`, in the order of the feature vector."""
     return [column.name for column in table("score_events").schema if column.name.startswith(FEATURE_PREFIX)]
 
 
 def plain_columns() -> list[str]:
-    """Return the columns of `score_events` that hold no feature."""
+    """Return the columns of `score_events` other than features."""
     return [column.name for column in table("score_events").schema if not column.name.startswith(FEATURE_PREFIX)]
 
 

@@ -33,7 +33,7 @@ class _Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class Payer(_Message, frozen=True):
-    """The account that pays."""
+    """The paying account."""
 
     tax_id: TaxId
     ispb: Ispb
@@ -44,7 +44,7 @@ class Payer(_Message, frozen=True):
 
 
 class Payee(_Message, frozen=True):
-    """The account that receives, and the key it was found by."""
+    """The receiving account, and the key by which it was found."""
 
     ispb: Ispb
     account: Account
@@ -58,7 +58,7 @@ class Payee(_Message, frozen=True):
 
 
 class Device(_Message, frozen=True):
-    """The payer's device; `registered_at` null says unregistered, absent says unknown."""
+    """The payer's device; a null `registered_at` means unregistered, an absent one unknown."""
 
     id: OpaqueId
     registered_at: Instant | UnsetType | None = UNSET
@@ -90,7 +90,7 @@ class InfractionReports(_Message, frozen=True):
 
 
 class PayeeStatistics(_Message, frozen=True):
-    """What DICT knew of the payee when the Pix was initiated."""
+    """Statistics of the payee in DICT when the Pix was initiated."""
 
     watermark: Instant | None = None
     settlements: Window | None = None
@@ -100,7 +100,7 @@ class PayeeStatistics(_Message, frozen=True):
 
 
 class Transaction(_Message, frozen=True):
-    """One Pix. `amount` is the decimal string of the wire; `centavos` is what we count with."""
+    """One Pix. `amount` is the decimal string of the message, `centavos` the integer used for computing."""
 
     end_to_end_id: EndToEndId
     initiated_at: Instant
@@ -123,12 +123,12 @@ class Transaction(_Message, frozen=True):
         return int(reais) * 100 + int(cents.ljust(2, "0"))
 
 
-_LATEST_YEAR = 3000  # days around a date are asked for, and the calendar ends with 9999
-_EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an older time is a clock that was never set
+_LATEST_YEAR = 3000  # well before the calendar's end, 9999, so that later days can be computed
+_EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an older time comes from a clock that was never set
 
 
 def _check(transaction: Transaction) -> None:
-    """Check what a pattern cannot say. Raises Malformed."""
+    """Check the conditions that a pattern cannot express. Raises Malformed."""
     if not transaction.amount.strip("0."):
         raise Malformed("invalid_value", "amount")
     if transaction.initiated_at < _EARLIEST:
@@ -137,16 +137,16 @@ def _check(transaction: Transaction) -> None:
 
 
 def check_end_to_end_id(end_to_end_id: str) -> None:
-    """Check that the id's yyyyMMddHHmm is a time that exists, and one of this millennium. Raises Malformed."""
+    """Check that the id's yyyyMMddHHmm is a valid time of this millennium. Raises Malformed."""
     if not _exists(end_to_end_id[9:21]):
         raise Malformed("invalid_value", "end_to_end_id")
 
 
-@lru_cache(maxsize=1024)  # what comes together was initiated within a few minutes
+@lru_cache(maxsize=1024)  # messages of one batch were initiated within a few minutes
 def _exists(minute: str) -> bool:
     try:
         year = int(minute[:4])
-        dt.datetime(  # noqa: DTZ001 (the id says UTC; only the calendar is checked)
+        dt.datetime(  # noqa: DTZ001 (the id is in UTC; only the calendar is checked)
             year, int(minute[4:6]), int(minute[6:8]), int(minute[8:10]), int(minute[10:])
         )
     except ValueError:

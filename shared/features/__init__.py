@@ -1,1 +1,1 @@
-"""What a Pix looks like against everything that came before: decayed counters and the feature vector."""
+"""Features of a Pix: decayed counters of the history before it, and the vector computed from both."""

@@ -1,20 +1,20 @@
-"""Every feature by name, unit, meaning and what missing means: the one list that storage, models and rules follow."""
+"""Every feature by name, unit, meaning and reason to be missing: the one list for storage, models and rules."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shared.features.columns import FORMS, KEY_TYPES, PURPOSES
 from shared.features.layout import SPANS
 
 VERSION = 1
-"""Raised when a feature changes its meaning under the same name."""
+"""Increment when a feature changes its meaning under the same name."""
 
 
 class Feature(NamedTuple):
-    """One number of the vector; `missing` says when it is NaN."""
+    """One number of the vector; `missing` is the condition under which it is NaN."""
 
     name: str
     unit: str
@@ -32,7 +32,7 @@ class Family(NamedTuple):
     missing: str
 
     def features(self) -> tuple[Feature, ...]:
-        """Return the members.
+        """Return the features of the members.
 
         >>> Family("count", ("1h",), "count", "Pix in about {}", "never").features()
         (Feature(name='count_1h', unit='count', meaning='Pix in about 1h', missing='never'),)
@@ -47,7 +47,7 @@ _NEVER = "never"
 _STATE = "history is away"
 _NO_KEY = "no key was used"
 _NO_DEVICE = "no device is named, or history is away"
-_NO_STATISTICS = "DICT did not say"
+_NO_STATISTICS = "not in the message"
 _WINDOWS = ("d90", "m12", "m60")
 
 MESSAGE: tuple[Feature | Family, ...] = (
@@ -57,8 +57,8 @@ MESSAGE: tuple[Feature | Family, ...] = (
     Feature("amount_round", "flag", "Amount is a multiple of R$100", _NEVER),
     Feature("hour", "h", "Local time of day (UTC-3)", _NEVER),
     Feature("weekday", "day", "Local day of the week, 0 is Monday", _NEVER),
-    Feature("night", "flag", "20h to 6h local (Resolução BCB 142/2021)", _NEVER),
-    Feature("night_limit_left", "BRL", "R$1,000 less the amount, negative above the night limit", "by day"),
+    Feature("night", "flag", "Hours of the night limit (limits.yaml)", _NEVER),
+    Feature("night_limit_left", "BRL", "The night limit (limits.yaml) less the amount, negative above it", "by day"),
     Family("form", FORMS, "flag", "Initiated by {}", _NEVER),
     Family("purpose", PURPOSES, "flag", "Purpose is {}", _NEVER),
     Family("key", KEY_TYPES, "flag", "Payee was found by a key of type {}", _NO_KEY),
@@ -74,7 +74,7 @@ MESSAGE: tuple[Feature | Family, ...] = (
     Feature(
         "device_limit_left",
         "BRL",
-        "R$200 less the amount, negative above the limit of an unregistered device (Resolução BCB 403/2024)",
+        "The limit of a transaction from an unregistered device (limits.yaml) less the amount, negative above it",
         "device registered or not known",
     ),
 )
@@ -93,31 +93,29 @@ STATISTICS: tuple[Feature | Family, ...] = (
 PAYER: tuple[Feature | Family, ...] = (
     Family("payer_sent_count", SPANS, "count", "Pix sent by the payer, half-life {}", _STATE),
     Family("payer_sent_amount", ("1d", "30d"), "BRL", "Amount sent by the payer, half-life {}", _STATE),
-    Family("amount_to_payer_mean", SPANS, "ratio", "Amount by the payer's mean, half-life {}", "none sent of late"),
-    Family("amount_z", SPANS, "deviations", "Amount against the payer's habit, half-life {}", "none sent of late"),
-    Feature("amount_log_z", "deviations", "ln amount against the payer's habit, half-life 30d", "none sent of late"),
+    Family("amount_to_payer_mean", SPANS, "ratio", "Amount by the payer's mean, half-life {}", "no recent Pix"),
+    Family("amount_z", SPANS, "deviations", "Amount against the payer's habit, half-life {}", "no recent Pix"),
+    Feature("amount_log_z", "deviations", "ln amount against the payer's habit, half-life 30d", "no recent Pix"),
     Feature("amount_to_largest", "ratio", "Amount by the largest the payer ever sent", "first Pix sent"),
-    Family("payer_mean", ("7d", "30d"), "BRL", "Payer's mean amount, half-life {}", "none sent of late"),
-    Family(
-        "payer_mean_rise", ("1d", "7d"), "ratio", "Payer's mean at half-life {} by that at 30d", "none sent of late"
-    ),
+    Family("payer_mean", ("7d", "30d"), "BRL", "Payer's mean amount, half-life {}", "no recent Pix"),
+    Family("payer_mean_rise", ("1d", "7d"), "ratio", "Payer's mean at half-life {} by that at 30d", "no recent Pix"),
     Family(
         "payer_square_rise",
         ("1d", "7d"),
         "ratio",
         "Mean square of the payer's amounts at half-life {} by the square of the mean at 30d",
-        "none sent of late",
+        "no recent Pix",
     ),
     Family("payer_new_payees", SPANS, "count", "First Pix to a payee, half-life {}", _STATE),
-    Feature("payer_new_share", "ratio", "Share of first Pix to a payee, half-life 30d", "none sent of late"),
-    Feature("payer_burst", "ratio", "Payer's rate over 1h by that over 30d", "none sent of late"),
-    Feature("payer_amount_burst", "ratio", "Payer's amount per time over 1d by that over 30d", "none sent of late"),
+    Feature("payer_new_share", "ratio", "Share of first Pix to a payee, half-life 30d", "no recent Pix"),
+    Feature("payer_burst", "ratio", "Payer's rate over 1h by that over 30d", "no recent Pix"),
+    Feature("payer_amount_burst", "ratio", "Payer's amount per time over 1d by that over 30d", "no recent Pix"),
     Feature("payer_since_first", "d", "Time since the payer's first Pix", "first Pix sent"),
     Feature("payer_since_last", "h", "Time since the payer's last Pix", "first Pix sent"),
     Feature("payer_since_new_payee", "h", "Time since the payer's last first Pix to a payee", "none yet"),
     Feature("payer_since_received", "h", "Time since money came in to the payer", "none yet"),
-    Feature("hour_habit", "-1..1", "Likeness of the time of day to the payer's, 1 is alike", "none sent of late"),
-    Feature("week_habit", "-1..1", "Likeness of the time of week to the payer's, 1 is alike", "none sent of late"),
+    Feature("hour_habit", "-1..1", "Likeness of the time of day to the payer's, 1 is alike", "no recent Pix"),
+    Feature("week_habit", "-1..1", "Likeness of the time of week to the payer's, 1 is alike", "no recent Pix"),
     Feature("payer_received", "BRL", "Amount that came in to the payer, half-life 1d", _STATE),
     Family("amount_to_received", ("1h", "1d", "7d"), "ratio", "Amount by what came in, half-life {}", "none came in"),
     Family(
@@ -127,36 +125,38 @@ PAYER: tuple[Feature | Family, ...] = (
         "payer_taint", ("7d", "30d"), "steps", "Nearness to confirmed fraud, 1 is its payee, half-life {}", _STATE
     ),
     Family("payer_victim", ("7d", "30d"), "count", "Confirmed frauds the payer suffered, half-life {}", _STATE),
-    Feature(
-        "payer_victim_share", "ratio", "Share of frauds in what the payer sent and was judged, 30d", "none judged"
-    ),
+    Feature("payer_victim_share", "ratio", "Frauds by verdicts on the payer's Pix, half-life 30d", "none judged"),
     Feature("payer_reported", "count", "Confirmed frauds the payer's account received, half-life 30d", _STATE),
 )
 PAYEE: tuple[Feature | Family, ...] = (
     Family("payee_count", SPANS, "count", "Pix received by the payee, half-life {}", _STATE),
-    Family("payee_mean", ("7d", "30d"), "BRL", "Mean amount received by the payee, half-life {}", "none of late"),
+    Family("payee_mean", ("7d", "30d"), "BRL", "Mean amount received by the payee, half-life {}", "no recent Pix"),
     Family(
-        "amount_to_payee_mean", ("7d", "30d"), "ratio", "Amount by the payee's mean, half-life {}", "none of late"
+        "amount_to_payee_mean", ("7d", "30d"), "ratio", "Amount by the payee's mean, half-life {}", "no recent Pix"
     ),
-    Family("amount_payee_z", ("7d", "30d"), "deviations", "Amount against the payee's, half-life {}", "none of late"),
+    Family(
+        "amount_payee_z", ("7d", "30d"), "deviations", "Amount against the payee's, half-life {}", "no recent Pix"
+    ),
     Family("payee_new_payers", SPANS, "count", "First Pix from a payer, half-life {}", _STATE),
     Family(
-        "payee_new_share", ("1d", "30d"), "ratio", "Share of first Pix from a payer, half-life {}", "none of late"
+        "payee_new_share", ("1d", "30d"), "ratio", "Share of first Pix from a payer, half-life {}", "no recent Pix"
     ),
-    Feature("payee_burst", "ratio", "Payee's rate over 1h by that over 30d", "none of late"),
+    Feature("payee_burst", "ratio", "Payee's rate over 1h by that over 30d", "no recent Pix"),
     Feature("payee_since_first", "d", "Time since the payee first received", "first Pix received"),
     Feature("payee_since_last", "h", "Time since the payee last received", "first Pix received"),
     Feature("payee_since_sent", "h", "Time since the payee last sent", "none sent yet"),
     Family("payee_sent", ("1d", "30d"), "count", "Pix sent by the payee, half-life {}", _STATE),
-    Family("payee_passed", ("1h", "1d", "7d"), "ratio", "Share passed on by the payee, half-life {}", "none of late"),
+    Family(
+        "payee_passed", ("1h", "1d", "7d"), "ratio", "Share passed on by the payee, half-life {}", "no recent Pix"
+    ),
     Family(
         "payee_taint", ("7d", "30d"), "steps", "Nearness to confirmed fraud, 1 is its payee, half-life {}", _STATE
     ),
     Family("payee_frauds", ("1d", "7d", "30d"), "count", "Confirmed frauds to the payee, half-life {}", _STATE),
     Family("payee_judged", ("7d", "30d"), "count", "Pix to the payee with a verdict, half-life {}", _STATE),
     Family("payee_fraud_share", ("1d", "7d", "30d"), "ratio", "Frauds by verdicts, half-life {}", "none judged"),
-    Feature("payee_frauds_known", "count", "Confirmed frauds to the payee, about, not decayed", "none of late"),
-    Feature("payee_fraud_age", "d", "Mean time since confirmed frauds to the payee were reported", "none of late"),
+    Feature("payee_frauds_known", "count", "Confirmed frauds to the payee, about, not decayed", "no recent fraud"),
+    Feature("payee_fraud_age", "d", "Mean time since confirmed frauds to the payee were reported", "no recent fraud"),
     Feature("payee_since_fraud", "d", "Time since the last report of a confirmed fraud to the payee", "none in 30 d"),
     Feature("payee_since_cleared", "d", "Time since a report last cleared a Pix to the payee", "none in 30 d"),
     Feature(
@@ -172,7 +172,7 @@ PAYEE: tuple[Feature | Family, ...] = (
 CONTACT: tuple[Feature | Family, ...] = (
     Feature("new_pair", "flag", "First Pix of this payer to this payee", _STATE),
     Family("pair_count", ("1d", "30d"), "count", "Pix of this payer to this payee, half-life {}", _STATE),
-    Feature("amount_to_pair_mean", "ratio", "Amount by the mean of this pair, half-life 30d", "none of late"),
+    Feature("amount_to_pair_mean", "ratio", "Amount by the mean of this pair, half-life 30d", "no recent Pix"),
     Feature("pair_since_first", "d", "Time since the first Pix of this pair", "first Pix of the pair"),
     Feature("pair_since_last", "d", "Time since the last Pix of this pair", "first Pix of the pair"),
     Feature("new_device", "flag", "First Pix of this payer from this device", _NO_DEVICE),
@@ -182,7 +182,7 @@ CONTACT: tuple[Feature | Family, ...] = (
     Feature(
         "device_day_limit_left",
         "BRL",
-        "R$1,000 less what the payer sent of late from an unregistered device (Resolução BCB 403/2024)",
+        "A day's limit from an unregistered device (limits.yaml) less the amount and that sent before, half-life 1d",
         "device registered or not known",
     ),
 )
@@ -203,21 +203,31 @@ FEATURES: tuple[Feature, ...] = tuple(
 """Every feature, in the order of the vector."""
 
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
-FEATURE_SET = hashlib.sha256(repr((VERSION, FEATURE_NAMES)).encode()).hexdigest()[:12]
-"""Names the features of a vector; models and stored rows of two sets do not mix."""
 
 
-def _places() -> Mapping[str, slice]:
-    places, start = {}, 0
+def feature_set(names: Sequence[str]) -> str:
+    """Return the identity of features: their names, in order, and the version of their meanings.
+
+    A bundle and a training set carry that of their own features, so that a new feature leaves both usable, and both
+    are refused after an increment of VERSION.
+
+    >>> feature_set(["amount", "hour"])
+    '45a2fc895920'
+    """
+    return hashlib.sha256(repr((VERSION, tuple(names))).encode()).hexdigest()[:12]
+
+
+def _slices() -> Mapping[str, slice]:
+    slices, start = {}, 0
     for entry in _ENTRIES:
         name, size = (entry.name, 1) if isinstance(entry, Feature) else (entry.stem, len(entry.members))
-        places[name] = slice(start, start + size)
+        slices[name] = slice(start, start + size)
         start += size
-    return places
+    return slices
 
 
-PLACES = _places()
-"""Place in the vector of each feature, and of each family by its stem."""
+SLICES = _slices()
+"""Slice of the vector of each feature, and of each family by its stem."""
 
 
 def markdown() -> str:

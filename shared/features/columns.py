@@ -1,11 +1,11 @@
-"""Facts of many messages as a struct of arrays: what history counts and what features are computed from."""
+"""Facts of many messages as a struct of arrays, the input of history and of features."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -33,7 +33,7 @@ _CENTAVO = 0.01
 class Columns:
     """Facts of n messages. Arrays are [n]; times are seconds since the epoch, dates days, amounts BRL.
 
-    A code is the place of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, -1 if missing; other missing values
+    A code is the index of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, -1 if missing; other missing values
     are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is [len(STATISTICS), n].
     """
 
@@ -63,13 +63,13 @@ class Columns:
         """Return some of the messages."""
         return Columns(*(getattr(self, field.name)[..., rows] for field in fields(self)))
 
-    def prints(self) -> Keys:
-        """Return what tells messages under one id apart [n]: who paid whom, by what device, when and how much.
+    def fingerprints(self) -> Keys:
+        """Return a hash [n] of payer, payee, device, time and amount, by which messages under one id are compared.
 
-        The rest may change when a publisher tries again, such as what DICT knows of the payee by then.
+        The other fields may change when a publisher tries again, such as the payee's statistics in DICT.
         """
-        said = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
-        return fingerprints_of(np.stack(said, axis=1))
+        words = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
+        return fingerprints_of(np.stack(words, axis=1))
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Columns:
@@ -82,62 +82,114 @@ class Columns:
         >>> Columns.of([event]).amount
         array([150.5])
         """
-        if isinstance(events, Events):
-            return events.columns
         rows = zip(*map(msgspec.structs.astuple, events), strict=True)
         return cls.of_fields(dict(zip(_FIELDS, rows, strict=True)) if events else dict.fromkeys(_FIELDS, ()))
 
     @classmethod
-    def of_fields(cls, values: dict[str, Sequence[Any]]) -> Columns:
+    def of_fields(cls, values: Mapping[str, Sequence[Any]]) -> Columns:
         """Return the facts of n events, given as n values of each field of Event."""
-        devices = [device or "" for device in values["device_id"]]
-        ids = keys_of([*values["payer_id"], *values["payee_id"], *devices])
-        count = len(devices)
+        return cls.read(_FieldReader(values))
+
+    @classmethod
+    def read(cls, rows: FieldReader) -> Columns:
+        """Return the facts of rows with the fields of Event: the one place that maps fields to facts."""
+        payer, payee, device = rows.keys("payer_id", "payee_id", "device_id")
         return cls(
-            payer=ids[:count],
-            payee=ids[count : 2 * count],
-            device=ids[2 * count :],
-            at=_floats(values["initiated_at"]) * _MICRO,
-            amount=_floats(values["amount"]) * _CENTAVO,
-            form=_codes(FORMS, values["initiation_form"]),
-            purpose=_codes(PURPOSES, values["purpose"]),
-            payer_type=_codes(ACCOUNT_TYPES, values["payer_account_type"]),
-            payee_type=_codes(ACCOUNT_TYPES, values["payee_account_type"]),
-            key_type=_codes(KEY_TYPES, values["payee_key_type"]),
-            payer_opened=_floats(values["payer_opened_at"]),
-            payee_opened=_floats(values["payee_opened_at"]),
-            key_owned_since=_floats(values["payee_key_owned_since"]),
-            same_institution=_same(values["payer_ispb"], values["payee_ispb"]),
-            same_person=_same(values["payer_person_id"], values["payee_person_id"]),
-            device_registered=_floats(values["device_registered"]),
-            device_registered_at=_floats(values["device_registered_at"]) * _MICRO,
-            statistics=statistics_matrix(values["payee_statistics"]),
+            payer=payer,
+            payee=payee,
+            device=device,
+            at=rows.micros("initiated_at") * _MICRO,
+            amount=rows.centavos("amount") * _CENTAVO,
+            form=rows.codes("initiation_form", FORMS),
+            purpose=rows.codes("purpose", PURPOSES),
+            payer_type=rows.codes("payer_account_type", ACCOUNT_TYPES),
+            payee_type=rows.codes("payee_account_type", ACCOUNT_TYPES),
+            key_type=rows.codes("payee_key_type", KEY_TYPES),
+            payer_opened=rows.days("payer_opened_at"),
+            payee_opened=rows.days("payee_opened_at"),
+            key_owned_since=rows.days("payee_key_owned_since"),
+            same_institution=rows.same("payer_ispb", "payee_ispb"),
+            same_person=rows.same("payer_person_id", "payee_person_id"),
+            device_registered=rows.flags("device_registered"),
+            device_registered_at=rows.micros("device_registered_at") * _MICRO,
+            statistics=rows.statistics("payee_statistics"),
         )
 
 
+class FieldReader(Protocol):
+    """Rows with the fields of Event, read by field name into arrays [n]; missing values as in Columns."""
+
+    def keys(self, *names: str) -> Sequence[Keys]:
+        """Return the keys of each of some fields of pseudonyms."""
+        ...
+
+    def micros(self, name: str) -> Floats:
+        """Return times in microseconds since the epoch."""
+        ...
+
+    def days(self, name: str) -> Floats:
+        """Return dates in days since the epoch."""
+        ...
+
+    def centavos(self, name: str) -> Floats:
+        """Return amounts in centavos."""
+        ...
+
+    def flags(self, name: str) -> Floats:
+        """Return 0 or 1."""
+        ...
+
+    def codes(self, name: str, known: tuple[str, ...]) -> Codes:
+        """Return the index of each value in `known`."""
+        ...
+
+    def same(self, one: str, other: str) -> Floats:
+        """Return whether two fields are equal."""
+        ...
+
+    def statistics(self, name: str) -> Floats:
+        """Return statistics [len(STATISTICS), n] from JSON."""
+        ...
+
+
+class _FieldReader:
+    """Values of each field, in the types of Event."""
+
+    def __init__(self, values: Mapping[str, Sequence[Any]]) -> None:
+        self._values = values
+
+    def keys(self, *names: str) -> Sequence[Keys]:
+        # All at once: on a micro-batch, most of the time of a call is its fixed cost.
+        keys = keys_of([id_ or "" for name in names for id_ in self._values[name]])
+        return list(keys.reshape(len(names), -1))
+
+    def floats(self, name: str) -> Floats:
+        return np.array(self._values[name], dtype=np.float64)
+
+    micros = days = centavos = flags = floats
+
+    def codes(self, name: str, known: tuple[str, ...]) -> Codes:
+        code = _CODES[known]
+        return np.array([code[value] for value in self._values[name]], dtype=np.int8)
+
+    def same(self, one: str, other: str) -> Floats:
+        pairs = zip(self._values[one], self._values[other], strict=True)
+        return np.array([None if b is None else a == b for a, b in pairs], dtype=np.float64)
+
+    def statistics(self, name: str) -> Floats:
+        return statistics_matrix(self._values[name])
+
+
 class Events(tuple[Event, ...]):
-    """Events whose facts are put into columns once, though history and features both ask for them."""
+    """A batch of events with their facts, which are computed once for history and features."""
 
     @cached_property
     def columns(self) -> Columns:
-        """Return their facts."""
-        return Columns.of(tuple(self))
+        """Return the facts of the events."""
+        return Columns.of(self)
 
 
-def _floats(values: Sequence[float | None]) -> Floats:
-    return np.array(values, dtype=np.float64)
-
-
-def _codes(known: tuple[str, ...], values: Sequence[str | None]) -> Codes:
-    place = _PLACES[known]
-    return np.array([place[value] for value in values], dtype=np.int8)
-
-
-def _same(ones: Sequence[str], others: Sequence[str | None]) -> Floats:
-    return _floats([None if other is None else one == other for one, other in zip(ones, others, strict=True)])
-
-
-_PLACES: dict[tuple[str, ...], dict[str | None, int]] = {
-    known: {None: -1, **{value: place for place, value in enumerate(known)}}
+_CODES: dict[tuple[str, ...], dict[str | None, int]] = {
+    known: {None: -1, **{value: code for code, value in enumerate(known)}}
     for known in (FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES)
 }

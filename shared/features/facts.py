@@ -1,4 +1,4 @@
-"""What an event or a report changes in history, before history is known."""
+"""The changes that events and reports make to history, as far as they do not depend on it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ ONE, AMOUNT = WEIGHTS.index("one"), WEIGHTS.index("amount")
 NEW_PAYEE, NEW_DEVICE = WEIGHTS.index("new_payee"), WEIGHTS.index("new_device")
 AT, AT_IF_NEW = MARKS.index("at"), MARKS.index("at_if_new")
 _FRAUD, _CLEARED = WEIGHTS.index("fraud"), WEIGHTS.index("cleared")
-_HANDSET = np.uint64(0x2545F4914F6CDD1D)  # keeps (device, payer) apart from (payer, payee)
+_HANDSET = np.uint64(0x2545F4914F6CDD1D)  # pairs and handsets share a table: keeps their keys apart
 
 
 class VerdictCount(Struct, frozen=True, gc=False):
-    """A verdict about a Pix, at a time in microseconds since the epoch.
+    """A verdict about a Pix to count at `reported_at`, in microseconds since the epoch.
 
-    To take one back, count the same report, of the same time, with `sign` -1.
+    To take a verdict back, count it with `sign` -1 and the time at which it was counted; the two then cancel out at
+    any later time.
     """
 
     payer_id: str
@@ -39,10 +40,10 @@ class VerdictCount(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What n events or reports change, in their order; a key is 0 where no record is touched.
+    """Changes by n events or reports, in their order; a key is 0 where no record changes.
 
-    `at` [n] is in seconds, `weights` is [n, len(WEIGHTS)], `marks` [n, len(MARKS)]. Whether payee and device are new
-    to the payer is left to history to fill in.
+    `at` [n] is in seconds, `weights` is [n, len(WEIGHTS)], `marks` [n, len(MARKS)]. History writes the columns
+    `new_payee`, `new_device` and `at_if_new`, as it alone knows whether payee and device are new to the payer.
     """
 
     payer: Keys
@@ -58,12 +59,12 @@ class Facts:
         return len(self.at)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Facts:
-        """Return some of the facts."""
+        """Return the facts of some events or reports."""
         return Facts(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @classmethod
     def of_events(cls, events: Columns) -> Facts:
-        """Return what transactions change."""
+        """Return the facts of transactions."""
         at, amount = events.at, events.amount
         return cls(
             payer=events.payer,
@@ -78,21 +79,22 @@ class Facts:
 
     @classmethod
     def of_reports(cls, reports: Sequence[VerdictCount]) -> Facts:
-        """Return what verdicts change."""
+        """Return the facts of verdicts, which change payer, payee and device but no contact."""
         count = len(reports)
-        nobody = np.zeros(count, dtype=np.uint64)
+        no_key = np.zeros(count, dtype=np.uint64)
         at = np.array([report.reported_at for report in reports], dtype=np.float64) * 1e-6
         weights = np.zeros((count, len(WEIGHTS)))
         weights[:, _FRAUD] = [report.sign * report.fraud for report in reports]
         weights[:, _CLEARED] = [report.sign * (not report.fraud) for report in reports]
         marks = np.full((count, len(MARKS)), -np.inf)
+        # The only mark of a report: it moves the record's time, but is neither a Pix sent nor one received.
         marks[:, MARKS.index("reached")] = at
         return cls(
             payer=keys_of([report.payer_id for report in reports]),
             payee=keys_of([report.payee_id for report in reports]),
             device=keys_of([report.device_id or "" for report in reports]),
-            pair=nobody,
-            handset=nobody,
+            pair=no_key,
+            handset=no_key,
             at=at,
             weights=weights,
             marks=marks,
@@ -100,13 +102,13 @@ class Facts:
 
     @classmethod
     def joined(cls, one: Facts, other: Facts, order: NDArray[np.int64]) -> Facts:
-        """Return both, in `order` of their concatenation."""
+        """Return the facts of both; `order` [n] indexes their concatenation."""
         parts = (np.concatenate((getattr(one, f.name), getattr(other, f.name)))[order] for f in fields(cls))
         return cls(*parts)
 
 
 def handsets(device: Keys, payer: Keys) -> Keys:
-    """Return the keys [n] of devices as payers use them, apart from those of payers and payees."""
+    """Return the keys [n] of the contacts of device and payer, 0 where a device is missing."""
     return pair_of(np.where(device > 0, device ^ _HANDSET, device), payer)
 
 
@@ -114,6 +116,7 @@ def _event_weights(at: Floats, amount: Floats) -> Floats:
     day, week = angles(at)
     log = np.log1p(amount)
     weights = np.zeros((len(at), len(WEIGHTS)))
+    # In the order of WEIGHTS. Times of day and week are points on a circle, whose mean is a habit (`vector._habit`).
     weights[:, ONE:NEW_PAYEE] = np.stack(
         (
             *(np.ones_like(at), amount, amount * amount, log, log * log),
@@ -126,4 +129,4 @@ def _event_weights(at: Floats, amount: Floats) -> Floats:
 
 def _event_marks(at: Floats, amount: Floats) -> Floats:
     never = np.full_like(at, -np.inf)
-    return np.stack((never, at, at, -at, amount, never), axis=1)
+    return np.stack((never, at, at, -at, amount, never), axis=1)  # in the order of MARKS

@@ -1,4 +1,4 @@
-"""History in memory: what payer, payee, pair and device did before, exact for any batching."""
+"""History in memory: counters of payer, payee, pair and device; a batch reads the same as its events one by one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory"]
 
 Reads = NDArray[np.float32]
 
-_LONGEST_RUN = 128  # within a run every two slots are compared
+_LONGEST_RUN = 128  # a run compares its slots in pairs, so its cost grows with the square
 
 _WEIGHTS = {
     role: layout.weight_columns(role)
@@ -48,7 +48,7 @@ _MARKS = {
 class MemoryHistory:
     """Records of all accounts, contacts and devices in this process.
 
-    Idempotency is not its concern: every event counts.
+    Every event counts; the adapters count each EndToEndId once.
     """
 
     def __init__(self, state: State | None = None) -> None:
@@ -64,7 +64,7 @@ class MemoryHistory:
     def observe(self, events: Sequence[Event] | Columns) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Read history before each event, then count it.
 
-        Return reads [n, READ_WIDTH], named by READ_NAMES, and the places [n] of the events in the order of history.
+        Return reads [n, READ_WIDTH], named by READ_NAMES, and the sequence numbers [n] of the events.
         """
         columns = events if isinstance(events, Columns) else Columns.of(events)
         reads = self.count(Facts.of_events(columns))
@@ -77,34 +77,35 @@ class MemoryHistory:
         self.count(Facts.of_reports(reports))
 
     def count(self, facts: Facts) -> Reads:
-        """Read history [n, READ_WIDTH] before each of n events or reports, then count it; `sequence` stays."""
+        """Count n events or reports; return the reads [n, READ_WIDTH] before each. `sequence` does not change."""
         reads = np.full((len(facts), READ_WIDTH), np.nan, dtype=np.float32)
         for run in _runs(facts):
             self._count_run(facts[run], reads[run])
         return reads
 
     def state(self) -> State:
-        """Return all records; they change with this history: copy or dump them."""
+        """Return all records: views, which change with this history; copy or dump them."""
         tables = tuple(Records(table.keys(), table.records[: len(table)]) for table in self._tables)
         return State(tables, self.sequence)
 
     def dump(self, path: str | Path) -> None:
-        """Write the state to a file."""
+        """Write all records to a file."""
         self.state().dump(path)
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryHistory:
-        """Return history as it was dumped. Raises Misconfigured."""
+        """Return the history in a dumped file. Raises Misconfigured."""
         return cls(State.load(path))
 
     def _count_run(self, facts: Facts, reads: Reads) -> None:
-        """Count events of which none is paid from an account that an earlier one paid into."""
-        self._count_contacts(facts, reads)
+        """Count events none of which pays from an account that an earlier event of the run paid into."""
+        self._count_contacts(facts, reads)  # first, as it finds out which payees and devices are new
         self._count_accounts(facts, reads)
         self._count_devices(facts, reads)
 
     def _count_contacts(self, facts: Facts, reads: Reads) -> None:
-        """Count pairs of payer and payee and of payer and device, and note in the facts which were new."""
+        """Count contacts of payer and payee and of payer and device; write into the facts which were new."""
+        # Both kinds are records of one table: slots 0..n-1 are pairs, n..2n-1 handsets, each of event `slot % n`.
         keys = np.concatenate((facts.pair, facts.handset))
         slots = np.flatnonzero(keys)
         if not len(slots):
@@ -123,6 +124,7 @@ class MemoryHistory:
         _put(reads, "handset", event[~paired], found[~paired])
 
     def _count_accounts(self, facts: Facts, reads: Reads) -> None:
+        # Slot 2i is the payer of event i, slot 2i + 1 its payee: both may be records of one account.
         keys = np.stack((facts.payer, facts.payee), axis=1).ravel()
         event = np.arange(len(keys)) // 2
         raised = np.stack(
@@ -151,9 +153,11 @@ def _touch(table: RecordTable, rows: Rows, event: Rows, facts: Facts, role: str)
 
 
 def _account_weights(facts: Facts, payer: Floats) -> Floats:
-    """Return what each event adds to the counters of payer and payee [2n, counters], given the payer's [n, counters].
+    """Return the weights [2n, counters] of each event for payer and payee, given the payer's counters [n, counters].
 
-    Of these, only what an account received enters, which no event of a run changes for a later payer.
+    Two weights depend on the payer's counters: the amount and the taint passed on. Both depend only on
+    receipts, and by the cut of `_runs` no event of a run adds receipts to a later payer of that run. So the counters
+    from before the run are exact.
     """
     sent = facts.weights.take(_WEIGHTS["payer"], axis=1)
     received = facts.weights.take(_WEIGHTS["payee"], axis=1)
@@ -168,12 +172,15 @@ def _put(reads: Reads, role: str, event: Rows, found: Floats) -> None:
 
 
 def _runs(facts: Facts) -> list[slice]:
-    """Cut where an account pays that was paid since the last cut: what it pays in depends on what it was paid."""
+    """Cut where an account pays that was paid since the last cut: its weights depend on that receipt.
+
+    See `_account_weights`. Between two cuts, all events are counted at once.
+    """
     runs, start, paid = [], 0, set[int]()
-    for place, (payer, payee) in enumerate(zip(facts.payer.tolist(), facts.payee.tolist(), strict=True)):
-        if payer in paid or place - start == _LONGEST_RUN:
-            runs.append(slice(start, place))
-            start = place
+    for i, (payer, payee) in enumerate(zip(facts.payer.tolist(), facts.payee.tolist(), strict=True)):
+        if payer in paid or i - start == _LONGEST_RUN:
+            runs.append(slice(start, i))
+            start = i
             paid.clear()
         paid.add(payee)
     runs.append(slice(start, len(facts)))

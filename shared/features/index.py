@@ -1,4 +1,4 @@
-"""From key to row: a sorted array, and a dict of the keys that came since it was sorted."""
+"""An index from keys to rows: a sorted array, and a dict of the keys added since it was sorted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RECENT_SHARE = 16
 
 
 class Index:
-    """Rows of keys, numbered as the keys come.
+    """Row numbers of keys, in the order in which the keys are first seen.
 
     A dict alone takes some 140 bytes a key, this takes 20. The dict holds at most `least_recent` keys or, if that is
     more, one in `_RECENT_SHARE`; merging it into a million sorted keys takes about 20 ms.
@@ -38,25 +38,25 @@ class Index:
         return keys
 
     def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
-        """Return the row of each key, made where there is none, and the places of the keys that were new."""
+        """Return the row of each key, added if new, and the indexes of the new keys in `keys`."""
         found = self._find_sorted(keys)
         missing = np.flatnonzero(found < 0).tolist()
         if not missing:
             return found, []
         known, before = self._recent, len(self)
         new: list[int] = []
-        for place, key in zip(missing, keys[missing].tolist(), strict=True):
+        for i, key in zip(missing, keys[missing].tolist(), strict=True):
             row = known.get(key)
             if row is None:
                 row = known[key] = before + len(new)
-                new.append(place)
-            found[place] = row
+                new.append(i)
+            found[i] = row
         if len(known) > max(self._least_recent, len(self._keys) // _RECENT_SHARE):
             self._merge()
         return found, new
 
     def _find_sorted(self, keys: Keys) -> Rows:
-        """Return the rows of the keys that are in the sorted array, -1 for others."""
+        """Return the row of each key in the sorted array, -1 if it is not there."""
         if not len(self._keys):
             return np.full(len(keys), -1, dtype=np.int64)
         place = np.minimum(self._keys.searchsorted(keys), len(self._keys) - 1)

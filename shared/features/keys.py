@@ -1,4 +1,4 @@
-"""Keys of records: 60 bits of a pseudonym, so that a million of them fit into little memory."""
+"""Keys of records: 60 bits of a pseudonym, 8 bytes each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keys_of(ids: Sequence[str] | NDArray[np.bytes_]) -> Keys:
 def fingerprints_of(words: Keys) -> Keys:
     """Return a hash [n] of rows of up to five words [n, words], in which the order of the words counts.
 
-    >>> prints_of(np.array([[1, 2], [2, 1]], dtype=np.uint64)).tolist()
+    >>> fingerprints_of(np.array([[1, 2], [2, 1]], dtype=np.uint64)).tolist()
     [805291367231651307, 930378337385030133]
     """
     return _finish(((words ^ (words >> np.uint64(29))) * _FACTORS[: words.shape[1]]).sum(axis=1, dtype=np.uint64))

@@ -1,13 +1,13 @@
-"""Layout of the records of history: which doubles are kept for an account, a pair and a device, and in what order.
+"""Layout of the records of history: the doubles of an account, a pair and a device, in order.
 
 A record is `marks` followed by `counters`, all float64. A mark only ever grows (the latest time, the largest amount;
-of a first time its negative), -inf while nothing happened. Mark 0, `touched`, is T: the time at which the record's
-counters stand. A counter is a measure decayed with one half-life h. An event at t that weighs w moves a record to
-R = max(T, t):
+of a first time its negative), -inf while nothing happened. Mark 0, `touched`, is T: the time to which the record's
+counters are decayed. A counter is a measure decayed with one half-life h. An event at t of weight w moves a record
+to R = max(T, t):
 
     counter = counter * 2^(-(R - T) / h) + w * 2^(-(R - t) / h)
 
-so that the order of arrival does not matter. What is read at t stands at R too. Times are seconds, amounts BRL.
+so that the order of arrival does not matter. A read at t is decayed to R too. Times are seconds, amounts BRL.
 Source: forward decay, Cormode et al., Forward Decay: A Practical Time Decay Model for Streaming Systems, 2009.
 """
 
@@ -21,24 +21,24 @@ from numpy.typing import NDArray
 
 HOUR, DAY = 3600.0, 86400.0
 HALF_LIVES: Mapping[str, float] = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
-"""Half-lives in seconds by the name that reads and features carry."""
+"""Half-lives in seconds, by their name in reads and features."""
 
 SPANS = tuple(HALF_LIVES)
 RATES: NDArray[np.float64] = 1.0 / np.array(list(HALF_LIVES.values()))
 
-# What an event or a report may weigh in a counter: the columns of `Facts.weights`.
+# The columns of `Facts.weights`: the weights that an event or a report may have in a counter.
 WEIGHTS = (
     *("nothing", "one", "amount", "square", "log", "log_square", "hour_cos", "hour_sin", "week_cos", "week_sin"),
     *("new_payee", "new_device", "fraud", "cleared"),
 )
-# What it may raise a mark to: the columns of `Facts.marks`.
+# The columns of `Facts.marks`: the values to which it may raise a mark.
 MARKS = ("never", "reached", "at", "minus_at", "amount", "at_if_new")
 
 
 class Measure(NamedTuple):
-    """A counter at several half-lives, and the weight that it counts in each role a key may have in an event.
+    """A counter at several half-lives, and the weight it adds for each role of its record in an event.
 
-    `weights` maps role to one of WEIGHTS; a role that is not named adds nothing.
+    `weights` maps role to one of WEIGHTS; any other role adds nothing.
     """
 
     name: str
@@ -47,9 +47,9 @@ class Measure(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A value that only grows, what it is raised to in each role, and how it reads: `last`, `first` or `largest`.
+    """A value that only grows, to one of MARKS in each role; `reads` is `last`, `first` or `largest`.
 
-    A last and a first time read as ages, the latter is kept negative; a largest reads as it is.
+    Last and first times are read as ages, and first times are stored negated; a largest amount is read unchanged.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Mark(NamedTuple):
 
 
 class Layout:
-    """Where each mark and counter of one kind of record stands."""
+    """The position of each mark and counter in one kind of record."""
 
     def __init__(self, kind: str, marks: tuple[Mark, ...], measures: tuple[Measure, ...]) -> None:
         self.kind = kind
@@ -70,12 +70,12 @@ class Layout:
         self.mark_count = len(marks)
         self.width = self.mark_count + len(spans)
         self.names = (*(m.name for m in marks), *(f"{m.name}_{span}" for m in measures for span in m.spans))
-        # What is read of a mark at R is R * from_now + mark * of_mark.
+        # A mark reads at R as R * from_now + mark * of_mark.
         self.from_now = np.array([float(m.reads != "largest") for m in marks])
         self.of_mark = np.array([-1.0 if m.reads == "last" else 1.0 for m in marks])
 
     def counters(self, name: str) -> slice:
-        """Return the place of a measure among the counters.
+        """Return the slice of a measure in the counters.
 
         >>> CONTACT.counters("amount")
         slice(2, 4, None)
@@ -134,13 +134,13 @@ ACCOUNT = Layout(
         _received("received_amount", _ALL, "amount"),
         _received("received_square", ("7d", "30d"), "square"),
         _received("received_new", _ALL, "new_payee"),
-        # Money that came in and went out again: of each amount sent, at most what is left of the amounts received.
+        # Money passed on: of each amount sent, at most the decayed amount received.
         _sent("passed", ("1h", "1d", "7d"), "nothing"),
         _received("frauds_received", ("1d", "7d", "30d"), "fraud"),
         _received("cleared_received", ("1d", "7d", "30d"), "cleared"),
         _sent("frauds_sent", ("7d", "30d"), "fraud"),
         _sent("cleared_sent", ("7d", "30d"), "cleared"),
-        # Steps from a confirmed fraud: its payee gets 1; who receives from a tainted account gets HOP of its taint.
+        # Nearness to confirmed fraud: its payee gets 1, and the payee of a tainted account gets HOP of that taint.
         _received("taint", ("7d", "30d"), "fraud"),
     ),
 )
@@ -152,7 +152,7 @@ CONTACT = Layout(
         Measure("amount", ("1d", "30d"), {"contact": "amount"}),
     ),
 )
-"""Of payer and payee, and of payer and device."""
+"""A pair of payer and payee, or of payer and device."""
 DEVICE = Layout(
     "device",
     (
@@ -171,7 +171,7 @@ DEVICE = Layout(
 LAYOUTS = (ACCOUNT, CONTACT, DEVICE)
 
 HOP = 0.5
-"""Share of an account's taint (at most 1) that a Pix from it hands on."""
+"""Share of an account's taint (at most 1) that a Pix passes to its payee."""
 
 PASSED = ACCOUNT.counters("passed")
 PASSED_FROM = slice(ACCOUNT.counters("received_amount").start, ACCOUNT.counters("received_amount").start + 3)

@@ -1,4 +1,4 @@
-"""The whole of history at rest, so that it can be built in bulk and handed to a function that starts."""
+"""All records of history as arrays and as a file, to build them in bulk and load them into a function at start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Records(NamedTuple):
 
 
 class State(NamedTuple):
-    """Records of each of LAYOUTS, and how many transactions have been counted."""
+    """Records of each of LAYOUTS, and the number of transactions counted."""
 
     tables: tuple[Records, ...]
     sequence: int
@@ -50,7 +50,7 @@ class State(NamedTuple):
 
     @classmethod
     def load(cls, path: str | Path) -> State:
-        """Read from a file. Raises Misconfigured if it is not there or of another layout."""
+        """Read from a file. Raises Misconfigured if it is missing or of another layout."""
         try:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 if str(file["layout"]) != LAYOUT_ID:
@@ -69,4 +69,4 @@ def _layout_id() -> str:
 
 
 LAYOUT_ID = _layout_id()
-"""Changes with whatever changes the meaning of a record."""
+"""Identity of the layouts: it changes with the meaning of any double of a record."""

@@ -18,8 +18,8 @@ _MOVED = 16  # records for each that is new, so that all have moved before the o
 class RecordTable:
     """Records [capacity, layout.width] and the row of each key.
 
-    They move to a larger array little by little: all at once, a hundred thousand accounts took 40 ms, in which one
-    batch and all behind it waited.
+    They move to a larger array in steps: moving a hundred thousand accounts at once took 40 ms, which delayed one
+    batch and every batch queued behind it.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -34,7 +34,7 @@ class RecordTable:
         return len(self._index)
 
     def fill(self, keys: Keys, records: Floats) -> None:
-        """Hold a copy of these records and no others."""
+        """Replace all records with a copy of these."""
         self._index = Index(keys)
         self.records = np.empty((max(_FIRST_CAPACITY, int(len(records) * _GROWTH)), self.layout.width))
         self.records[: len(records)] = records
@@ -45,7 +45,7 @@ class RecordTable:
         return self._index.keys()
 
     def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
-        """Return the row of each key, made where there is none, and the places of the keys that were new."""
+        """Return the row of each key, added if new, and the indexes of the new keys in `keys`."""
         used = len(self._index)
         rows, new = self._index.rows(keys)
         if new:
@@ -53,14 +53,14 @@ class RecordTable:
         return rows, new
 
     def put(self, rows: Rows, records: Floats) -> None:
-        """Write records; of several for one row the last."""
+        """Write records; the last one wins where rows repeat."""
         self.records[rows] = records
         if self._larger is not None:
-            moved = rows < self._moved  # the others are still to move, and their pages are not touched until then
+            moved = rows < self._moved  # the rest are copied as they move; until then their pages stay untouched
             self._larger[rows[moved]] = records[moved]
 
     def _make_room(self, used: int) -> None:
-        """Have room for all keys, of which `used` have a record that counts."""
+        """Make room for all keys, the first `used` of which have a record already."""
         size, capacity = len(self._index), len(self.records)
         if size > _FULL * capacity and (self._larger is None or size > len(self._larger)):
             self._larger, self._moved = np.empty((max(size, int(capacity * _GROWTH)), self.layout.width)), 0
@@ -74,12 +74,12 @@ class RecordTable:
 
 
 class Touch:
-    """Records of one table that a run of events touches, each as it stands just before its event.
+    """The records of one table that a run of events changes, each as of just before its event.
 
-    `rows` names the record of each of the m slots, `event` the place of its event (ascending for each record), `at`
-    the event's time and `raised` [m, marks] what the event raises marks to. `marks` [m, marks], `counters`
-    [m, counters] and `reached` [m] (R of the recurrence) are what the events find; the counters lack what earlier
-    events of the run add until `settle` is told what that is.
+    There are m slots, one for each record that an event changes: `rows` [m] is its record, `event` [m] the index of
+    its event (ascending for each record), `at` [m] the event's time and `raised` [m, marks] the marks to raise to.
+    `marks` [m, marks], `counters` [m, counters] and `reached` [m] (R of the recurrence) are the values before the
+    event; the counters include earlier events of the run only after `settle`.
     """
 
     def __init__(self, table: RecordTable, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
@@ -96,25 +96,26 @@ class Touch:
         self.counters *= self._decay(self.reached - before)
 
     def settle(self, weights: Floats) -> Floats:
-        """Add what each event weighs [m, counters] to what later events find, and to the table.
+        """Add the weights [m, counters] of each event to the reads of later events, and to the table.
 
-        Return what the events find [m, layout.width], with ages for times and NaN for never.
+        Return the reads [m, layout.width] before each event, with ages for times and NaN for never.
         """
         if self._shared:
             age = self.reached[self._later] - self._at[self._earlier]
             np.add.at(self.counters, self._later, weights[self._earlier] * self._decay(age))
-        # Of several slots of one record the last is written, and holds all of them.
+        # Where slots share a record the last one is written, and it includes the others.
         self._table.put(self._rows, self._counted(weights))
         return self._reads()
 
     def _counted(self, weights: Floats) -> Floats:
-        """Return the records [m, layout.width] as each event leaves them."""
+        """Return the records [m, layout.width] after each event."""
         own = weights * self._decay(self.reached - self._at)
         records = np.empty_like(self._found)
         marks, counters = records[:, : self.marks.shape[1]], records[:, self.marks.shape[1] :]
         np.maximum(self.marks, self._raised, out=marks)
         np.add(self.counters, own, out=counters)
         if self._shared:
+            # An account that pays itself has two slots in one event: the second also takes the first's weights.
             twin = np.flatnonzero((self._rows[1:] == self._rows[:-1]) & (self._event[1:] == self._event[:-1])) + 1
             counters[twin] += own[twin - 1]
             marks[twin] = np.maximum(marks[twin], self._raised[twin - 1])
@@ -131,9 +132,9 @@ class Touch:
 
 
 def _repeats(rows: Rows, event: Rows) -> tuple[Rows, Rows]:
-    """Return the pairs of slots (later, earlier) of one record but of different events."""
+    """Return the pairs of slots (later, earlier) with the same record and different events."""
     order = rows.argsort(kind="stable")
     twice = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
-    among = np.unique(order[np.concatenate((twice, twice + 1))])  # few, as a rule, so that every two are compared
+    among = np.unique(order[np.concatenate((twice, twice + 1))])  # usually few, so all pairs are compared
     later, earlier = np.nonzero((rows[among, None] == rows[among]) & (event[among, None] > event[among]))
     return among[later], among[earlier]

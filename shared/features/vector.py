@@ -1,4 +1,4 @@
-"""The feature vector: one definition, for serving and training."""
+"""The feature vector, defined once for serving and training."""
 
 from __future__ import annotations
 
@@ -8,28 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.arrays import Floats
-from shared.features.catalogue import FEATURE_NAMES, PLACES
+from shared.features.catalogue import FEATURE_NAMES, SLICES
 from shared.features.clock import angles, second_of_day, second_of_week
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
 from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
+from shared.features.limits import NightLimit, limits_in_force
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
 
-NIGHT_BEGINS, NIGHT_ENDS = 20 * HOUR, 6 * HOUR
-NIGHT_LIMIT = 1000.0  # Resolução BCB 142/2021, art. 3; the customer may have changed it
-DEVICE_LIMIT, DEVICE_DAY_LIMIT = 200.0, 1000.0  # Resolução BCB 403/2024: devices that are not registered
-
-_FEW = 1e-6  # a decayed count below this says nothing of a mean: it is float32 rounding
-_LONG_AGO = 1e-9  # what is left of one after thirty half-lives; less may be rounding of what was taken back
-_LEAST_SPREAD = 0.1  # of the mean, so that a payer of always the same amount has a finite deviation
+_FEW = 1e-6  # a decayed count below this is float32 rounding, and yields no mean
+_LONG_AGO = 1e-9  # a count of one after thirty half-lives; less may be the rounding of a verdict taken back
+_LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same amount has a finite deviation
 _TRAN = ACCOUNT_TYPES.index("TRAN")
 
 
 def feature_matrix(columns: Columns, reads: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the feature vectors [n, F] of n messages and what history knew of each [n, READ_WIDTH].
+    """Return the feature vectors [n, F] of n messages, given the reads of history [n, READ_WIDTH].
 
-    NaN is missing; where `reads` is NaN throughout, so is every feature of history.
+    NaN is missing; where a row of `reads` is all NaN, so is every feature of history.
     """
     known = Reads(reads)
     vector = np.full((len(FEATURE_NAMES), len(columns)), np.nan, dtype=np.float32)
@@ -43,12 +40,12 @@ def feature_matrix(columns: Columns, reads: NDArray[np.float32]) -> NDArray[np.f
             device(known),
         ):
             for name, value in values.items():
-                vector[PLACES[name]] = value
+                vector[SLICES[name]] = value
     return np.ascontiguousarray(vector.T)
 
 
 class Reads:
-    """What history knew, by name: marks [n] and measures [half-lives, n]."""
+    """Reads of history by name: marks [n] and measures [half-lives, n]."""
 
     def __init__(self, reads: NDArray[np.float32]) -> None:
         if reads.shape[1:] != (READ_WIDTH,):
@@ -60,8 +57,9 @@ class Reads:
 
 
 def message(m: Columns) -> Values:
-    """Return what the message alone says."""
-    clock, night = second_of_day(m.at), _night(m.at)
+    """Return the features of the message alone."""
+    limits, clock = limits_in_force(), second_of_day(m.at)
+    night = _is_night(clock, limits.night)
     today = m.at / DAY
     unregistered = 1.0 - m.device_registered
     centavos = np.rint(m.amount * 100)
@@ -73,7 +71,7 @@ def message(m: Columns) -> Values:
         "hour": clock / HOUR,
         "weekday": np.floor(second_of_week(m.at) / DAY),
         "night": _flag(night),
-        "night_limit_left": np.where(night, NIGHT_LIMIT - m.amount, np.nan),
+        "night_limit_left": np.where(night, limits.night.amount - m.amount, np.nan),
         "form": _one_hot(m.form, FORMS),
         "purpose": _one_hot(m.purpose, PURPOSES),
         "key": _one_hot(m.key_type, KEY_TYPES),
@@ -86,31 +84,33 @@ def message(m: Columns) -> Values:
         "same_person": m.same_person,
         "device_unregistered": unregistered,
         "device_registered_age": (m.at - m.device_registered_at) / DAY,
-        "device_limit_left": np.where(unregistered == 1, DEVICE_LIMIT - m.amount, np.nan),
+        "device_limit_left": np.where(
+            unregistered == 1, limits.unregistered_device_transaction.amount - m.amount, np.nan
+        ),
     }
 
 
 def statistics(m: Columns) -> Values:
-    """Return what DICT said of the payee."""
-    said = dict(zip(STATISTICS, m.statistics, strict=True))
+    """Return the features of the payee's statistics in DICT."""
+    known = dict(zip(STATISTICS, m.statistics, strict=True))
     windows = m.statistics[3:].reshape(7, 3, len(m))  # settlements, rejected reports, five types of marker
     markers = np.where(np.isnan(windows[2:]).all(axis=0), np.nan, np.nansum(windows[2:], axis=0))
     return {
-        "dict_watermark_age": (m.at - said["watermark"]) / DAY,
-        "dict_accounts": said["accounts"],
-        "dict_reports_open": said["reports_open"],
+        "dict_watermark_age": (m.at - known["watermark"]) / DAY,
+        "dict_accounts": known["accounts"],
+        "dict_reports_open": known["reports_open"],
         "dict_settlements": windows[0],
-        "dict_rejected_m12": said["rejected_m12"],
+        "dict_rejected_m12": known["rejected_m12"],
         "dict_markers": markers,
         "dict_mule": windows[3, ::2],
         "dict_scammer": windows[4, ::2],
-        "dict_application_m60": said["application_m60"],
+        "dict_application_m60": known["application_m60"],
         "dict_marker_share": markers[1] / (1 + windows[0, 1]),
     }
 
 
 def payer(m: Columns, r: Reads) -> Values:
-    """Return the Pix against what the payer did before."""
+    """Return the features of the payer, and of the Pix compared with the payer's habits."""
     count, amount = r["payer_sent_count"], r["payer_sent_amount"]
     mean, came_in = _mean(amount, count), r["payer_received_amount"][:3]
     day, week = angles(m.at)
@@ -146,7 +146,7 @@ def payer(m: Columns, r: Reads) -> Values:
 
 
 def payee(m: Columns, r: Reads) -> Values:
-    """Return the Pix against what the payee did before."""
+    """Return the features of the payee, and of the Pix compared with the payee's receipts."""
     count, amount, new = r["payee_received_count"], r["payee_received_amount"], r["payee_received_new"]
     mean = _mean(amount[2:], count[2:])
     frauds, cleared = r["payee_frauds_received"], r["payee_cleared_received"]
@@ -179,9 +179,9 @@ def payee(m: Columns, r: Reads) -> Values:
 
 
 def contact(m: Columns, r: Reads) -> Values:
-    """Return what payer and payee, and payer and device, had to do with each other before."""
+    """Return the features of the contacts: payer with payee, and payer with device."""
     count, used = r["pair_count"], r["handset_count"]
-    left = DEVICE_DAY_LIMIT - m.amount - r["handset_amount"][0]
+    left = limits_in_force().unregistered_device_day.amount - m.amount - r["handset_amount"][0]
     return {
         "new_pair": np.where(np.isnan(count[1]), np.nan, np.isnan(r["pair_first"])),
         "pair_count": count,
@@ -197,7 +197,7 @@ def contact(m: Columns, r: Reads) -> Values:
 
 
 def device(r: Reads) -> Values:
-    """Return what the device did before."""
+    """Return the features of the device."""
     return {
         "device_count": r["device_count"],
         "device_amount": r["device_amount"],
@@ -209,9 +209,8 @@ def device(r: Reads) -> Values:
     }
 
 
-def _night(at: Floats) -> NDArray[np.bool_]:
-    clock = second_of_day(at)
-    return (clock >= NIGHT_BEGINS) | (clock < NIGHT_ENDS)
+def _is_night(clock: Floats, night: NightLimit) -> NDArray[np.bool_]:
+    return (clock >= night.from_hour * HOUR) | (clock < night.until_hour * HOUR)
 
 
 def _flag(values: NDArray[np.bool_]) -> Floats:
@@ -235,17 +234,18 @@ def _share(frauds: Floats, cleared: Floats) -> Floats:
 
 
 def _least_age(counters: Floats) -> Floats:
-    """Return the days since the latest of what was counted, from the counter whose half-life is one day.
+    """Return the days since the latest verdict counted, from the counter whose half-life is one day.
 
-    Exact for one; of many, -log2 of a sum of 2^-age is close to the least age. It can be taken back, a mark cannot.
+    Exact for one verdict; for several, -log2 of the sum of 2^-age is close to the least age. A mark would be exact,
+    but cannot be taken back.
     """
     return np.maximum(-np.log2(np.where(counters[0] > _LONG_AGO, counters[0], np.nan)), 0.0)
 
 
 def _mean_age(counters: Floats, span: str) -> Floats:
-    """Return the mean days since what was counted, from the ratio of two counters, of which the last is of 30 days.
+    """Return the mean age in days of the verdicts counted, from the counters at half-lives `span` and 30 days.
 
-    Exact for one; of many, the later ones weigh more.
+    Exact for one verdict; of several, the later ones weigh more.
     """
     ratio = np.where(counters[-1] > _LONG_AGO, counters[-2] / counters[-1], np.nan)
     return -np.log2(ratio) / (DAY / HALF_LIVES[span] - DAY / HALF_LIVES["30d"])
@@ -257,7 +257,7 @@ def _deviations(value: Floats, mean: Floats, mean_square: Floats) -> Floats:
 
 
 def _burst(counters: Floats, span: str) -> Floats:
-    """Return the rate over a short half-life by the rate over the longest; a steady rate gives 1."""
+    """Return the rate over a short half-life divided by that over the longest; a steady rate gives 1."""
     short, long = list(HALF_LIVES).index(span), len(HALF_LIVES) - 1
     return _mean(counters[short], counters[long]) * (HALF_LIVES["30d"] / HALF_LIVES[span])
 

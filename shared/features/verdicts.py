@@ -1,4 +1,4 @@
-"""How a report about a Pix changes history, given what was said before."""
+"""Which verdict about a Pix is in force, and how a new report corrects the counters of history."""
 
 from __future__ import annotations
 
@@ -15,77 +15,79 @@ class ReportedVerdict(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """What history counts: a verdict (`sign` 1), or one that it takes back (`sign` -1)."""
+    """A verdict to count (`sign` 1), or to take back (`sign` -1)."""
 
     fraud: bool
     reported_at: int
     sign: int
 
 
-def changes(before: ReportedVerdict | None, now: ReportedVerdict) -> list[Correction]:
-    """Return what history has to count when `now` is said and what it has counted is `before`.
+def corrections(before: ReportedVerdict | None, now: ReportedVerdict) -> list[Correction]:
+    """Return the corrections to apply when verdict `now` replaces `before`.
 
-    A verdict that is repeated changes nothing, so each Pix counts at most once.
+    Repeating a verdict needs none, so each Pix counts at most once.
 
-    >>> changes(Said(Verdict.FRAUD, 10), Said(Verdict.LEGITIMATE, 20))
-    [Change(fraud=True, reported_at=10, sign=-1), Change(fraud=False, reported_at=20, sign=1)]
+    >>> corrections(ReportedVerdict(Verdict.FRAUD, 10), ReportedVerdict(Verdict.LEGITIMATE, 20))
+    [Correction(fraud=True, reported_at=10, sign=-1), Correction(fraud=False, reported_at=20, sign=1)]
     """
     if before is not None and before.verdict is now.verdict:
         return []
-    taken_back = [] if before is None or before.verdict is Verdict.PENDING else [_change(before, -1)]
-    return taken_back if now.verdict is Verdict.PENDING else [*taken_back, _change(now, 1)]
+    taken_back = [] if before is None or before.verdict is Verdict.PENDING else [_correction(before, -1)]
+    return taken_back if now.verdict is Verdict.PENDING else [*taken_back, _correction(now, 1)]
 
 
-def _change(said: ReportedVerdict, sign: int) -> Correction:
-    return Correction(said.verdict is Verdict.FRAUD, said.reported_at, sign)
+def _correction(report: ReportedVerdict, sign: int) -> Correction:
+    return Correction(report.verdict is Verdict.FRAUD, report.reported_at, sign)
 
 
 class AppliedVerdict(NamedTuple):
-    """A verdict that came into force, and after how many transactions it was counted, if it was."""
+    """A verdict that came into force, and the sequence of history at which it was counted, None if it was not."""
 
-    said: ReportedVerdict
+    report: ReportedVerdict
     sequence: int | None
 
 
 class VerdictLog:
-    """What was said about each Pix, by EndToEndId: the latest report is in force, and an older one changes nothing.
+    """The verdicts about each Pix, by EndToEndId: the latest report is in force, and an older one changes nothing.
 
-    A verdict that is repeated later stays counted as it was, but it is in force from then on.
+    A later report of the same verdict is in force from its own time, but the counters keep the first report's time.
     """
 
     def __init__(self) -> None:
-        self.heard: dict[str, list[AppliedVerdict]] = {}
+        self.applied: dict[str, list[AppliedVerdict]] = {}
 
-    def hear(self, end_to_end_id: str, now: ReportedVerdict, sequence: int) -> list[Correction]:
-        """Return what history has to count after `sequence` transactions, and take note."""
-        log = self.heard.setdefault(end_to_end_id, [])
-        if log and log[-1].said.reported_at > now.reported_at:
+    def apply(self, end_to_end_id: str, now: ReportedVerdict, sequence: int) -> list[Correction]:
+        """Record the verdict; return the corrections to apply at `sequence`."""
+        log = self.applied.setdefault(end_to_end_id, [])
+        if log and log[-1].report.reported_at > now.reported_at:
             return []
-        told = changes(_counted(log), now)
-        if told or not log or log[-1].said.reported_at < now.reported_at:
-            log.append(AppliedVerdict(now, sequence if told else None))
-        return told
+        found = corrections(_counted(log), now)
+        # A repeated verdict is recorded without corrections, so that a report between the two is then too old.
+        if found or not log or log[-1].report.reported_at < now.reported_at:
+            log.append(AppliedVerdict(now, sequence if found else None))
+        return found
 
     def repeat(self, end_to_end_id: str, now: ReportedVerdict) -> None:
-        """Take note of a report that history has heard without counting anything, if it repeats what is in force."""
-        log = self.heard.get(end_to_end_id)
-        if log and log[-1].said.verdict is now.verdict and log[-1].said.reported_at < now.reported_at:
+        """Record a report that corrected nothing, if it repeats the verdict in force."""
+        log = self.applied.get(end_to_end_id)
+        if log and log[-1].report.verdict is now.verdict and log[-1].report.reported_at < now.reported_at:
             log.append(AppliedVerdict(now, None))
 
-    def counted_at(self, end_to_end_id: str, said: ReportedVerdict) -> int | None:
-        """Return the sequence at which it was counted, None if it never was."""
-        return next((each.sequence for each in self.heard.get(end_to_end_id, ()) if each.said == said), None)
+    def counted_at(self, end_to_end_id: str, report: ReportedVerdict) -> int | None:
+        """Return the sequence at which a report was counted, None if it never was."""
+        return next((each.sequence for each in self.applied.get(end_to_end_id, ()) if each.report == report), None)
 
 
 def _counted(log: list[AppliedVerdict]) -> ReportedVerdict | None:
-    """Return the verdict in force as it was said first, which is how it was counted.
+    """Return the first report of the verdict in force, which is the one that was counted.
 
-    >>> _counted([Heard(Said(Verdict.FRAUD, 10), 3), Heard(Said(Verdict.FRAUD, 30), None)])
-    Said(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10)
+    >>> fraud = Verdict.FRAUD
+    >>> _counted([AppliedVerdict(ReportedVerdict(fraud, 10), 3), AppliedVerdict(ReportedVerdict(fraud, 30), None)])
+    ReportedVerdict(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10)
     """
     first = None
     for each in reversed(log):
-        if first is not None and each.said.verdict is not first.verdict:
+        if first is not None and each.report.verdict is not first.verdict:
             break
-        first = each.said
+        first = each.report
     return first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.arrays import Floats
-from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
+from shared.features.columns import Codes, Columns
 from shared.features.keys import ID_WIDTH, Keys, keys_of
 from shared.features.statistics import statistics_matrix
 
@@ -20,27 +21,39 @@ EVENT_COLUMNS = Event.__struct_fields__
 
 
 def columns_of(rows: pa.Table | pa.RecordBatch) -> Columns:
-    """Return the facts of rows, equal bit by bit to `Columns.of` of their events."""
-    return Columns(
-        payer=keys(rows["payer_id"]),
-        payee=keys(rows["payee_id"]),
-        device=keys(rows["device_id"]),
-        at=micros(rows["initiated_at"]) * 1e-6,
-        amount=_centavos(rows["amount"]) * 0.01,
-        form=_codes(FORMS, rows["initiation_form"]),
-        purpose=_codes(PURPOSES, rows["purpose"]),
-        payer_type=_codes(ACCOUNT_TYPES, rows["payer_account_type"]),
-        payee_type=_codes(ACCOUNT_TYPES, rows["payee_account_type"]),
-        key_type=_codes(KEY_TYPES, rows["payee_key_type"]),
-        payer_opened=_days(rows["payer_opened_at"]),
-        payee_opened=_days(rows["payee_opened_at"]),
-        key_owned_since=_days(rows["payee_key_owned_since"]),
-        same_institution=floats(pc.equal(rows["payer_ispb"], rows["payee_ispb"])),
-        same_person=floats(pc.equal(rows["payer_person_id"], rows["payee_person_id"])),
-        device_registered=floats(rows["device_registered"]),
-        device_registered_at=micros(rows["device_registered_at"]) * 1e-6,
-        statistics=_statistics(rows["payee_statistics"]),
-    )
+    """Return the facts of rows, equal to those of their events to the last bit."""
+    return Columns.read(_ArrowReader(rows))
+
+
+class _ArrowReader:
+    """Columns of `score_events`, in the types of BigQuery's exports or of Event."""
+
+    def __init__(self, rows: pa.Table | pa.RecordBatch) -> None:
+        self._rows = rows
+
+    def keys(self, *names: str) -> Sequence[Keys]:
+        return [keys(self._rows[name]) for name in names]
+
+    def micros(self, name: str) -> Floats:
+        return micros(self._rows[name])
+
+    def days(self, name: str) -> Floats:
+        return _days(self._rows[name])
+
+    def centavos(self, name: str) -> Floats:
+        return _centavos(self._rows[name])
+
+    def flags(self, name: str) -> Floats:
+        return floats(self._rows[name])
+
+    def codes(self, name: str, known: tuple[str, ...]) -> Codes:
+        return _codes(known, self._rows[name])
+
+    def same(self, one: str, other: str) -> Floats:
+        return floats(pc.equal(self._rows[one], self._rows[other]))
+
+    def statistics(self, name: str) -> Floats:
+        return _statistics(self._rows[name])
 
 
 def keys(ids: Any) -> Keys:

@@ -90,12 +90,12 @@ class ReportQueue:
 
     def note(self) -> dict[str, Any]:
         """Return the position and the verdict log, for JSON."""
-        return {"given": self.given, "reached": self._reached, "heard": self.verdicts.heard}
+        return {"given": self.given, "reached": self._reached, "applied": self.verdicts.applied}
 
     def resume(self, note: dict[str, Any]) -> None:
         """Resume from a note, given the same reports."""
         self.given, self._reached = note["given"], note["reached"]
-        self.verdicts.heard = msgspec.convert(note["heard"], dict[str, list[AppliedVerdict]])
+        self.verdicts.applied = msgspec.convert(note["applied"], dict[str, list[AppliedVerdict]])
 
     def _take(self, reports: Sequence[Reported], kind: int, keys: Sequences, until: int) -> Sequence[Reported]:
         start, stop = self.given[kind], int(np.searchsorted(keys, until, side="left"))
@@ -106,7 +106,7 @@ class ReportQueue:
         """Apply verdicts, given the index and sequence of each; return the corrections and their indexes."""
         counts, places = [], []
         for place, sequence, (id_, parties, verdict, _, _) in placed:
-            found = self.verdicts.hear(id_, verdict, sequence)
+            found = self.verdicts.apply(id_, verdict, sequence)
             counts += [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in found]
             places += [place] * len(found)
         return counts, places

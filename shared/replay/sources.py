@@ -72,7 +72,7 @@ class _EventNote(msgspec.Struct):
     reports: int
     malformed: int
     parties: dict[str, Parties | None]
-    heard: dict[str, list[AppliedVerdict]]
+    applied: dict[str, list[AppliedVerdict]]
 
 
 class EventLines:
@@ -105,7 +105,7 @@ class EventLines:
     def note(self) -> bytes:
         """Return the number of lines read, and the parties and verdicts of reported transactions."""
         return msgspec.json.encode(
-            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.verdicts.heard)
+            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.verdicts.applied)
         )
 
     def resume(self, note: bytes) -> None:
@@ -113,7 +113,7 @@ class EventLines:
         before = msgspec.json.decode(note, type=_EventNote)
         self._done, self.reports, self.malformed = before.done, before.reports, before.malformed
         self._parties = before.parties
-        self.verdicts.heard = before.heard
+        self.verdicts.applied = before.applied
 
     def _reports(self) -> Iterator[Feedback]:
         for line in itertools.islice(read(self._path), self._count):
@@ -159,7 +159,7 @@ class EventLines:
         if parties is None:
             return [], None
         verdict = ReportedVerdict(report.verdict, micros(report.reported_at))
-        corrections = self.verdicts.hear(report.end_to_end_id, verdict, sequence)
+        corrections = self.verdicts.apply(report.end_to_end_id, verdict, sequence)
         reports = [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in corrections]
         return reports, self.verdicts.counted_at(report.end_to_end_id, verdict)
 

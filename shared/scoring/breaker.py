@@ -1,4 +1,4 @@
-"""A circuit breaker (M. Nygard, Release It!, 2018): a service that is dead does not cost its time-out every time."""
+"""A circuit breaker (M. Nygard, Release It!, 2018), which spares calls to a dead service their time-out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 
 class Breaker:
-    """Say whether a call is worth making.
+    """Decide whether to call a service.
 
-    After `failures` in a row calls are held off for `pause` seconds. Then one call at a time goes through to see;
-    the first that succeeds lets all through again.
+    After `failures` in a row, calls are skipped for `pause` seconds. Then one trial call in each pause is allowed;
+    the first success allows all calls again.
 
     >>> time = iter([0.0, 1.0, 6.0, 6.0]).__next__
     >>> breaker = Breaker(1, 5.0, time)
@@ -26,20 +26,20 @@ class Breaker:
         self._next_try = 0.0
 
     def allows(self) -> bool:
-        """Return whether to make this call; who makes it says how it went."""
+        """Return whether to make this call; the caller reports its outcome by `succeeded` or `failed`."""
         if self._in_a_row < self._limit:
             return True
         now = self._clock()
         if now < self._next_try:
             return False
-        self._next_try = now + self._pause  # nobody else until this one is back, or is lost
+        self._next_try = now + self._pause  # one trial a pause, as its outcome may never come
         return True
 
     def succeeded(self) -> None:
-        """Let all calls through."""
+        """Allow all calls."""
         self._in_a_row = 0
 
     def failed(self) -> None:
-        """Count a failure; enough of them hold calls off."""
+        """Count a failure; `failures` of them in a row start a pause."""
         self._in_a_row += 1
         self._next_try = self._clock() + self._pause

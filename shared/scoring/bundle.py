@@ -1,9 +1,9 @@
-"""A model bundle: everything that is needed to serve one model version, and to check that it is whole.
+"""A model bundle: the files that serve one model version, and the means to verify them.
 
 Layout of `models/<version>/` in the bucket; the objects never change once written:
 
 ========================  =========================================================================================
-`model.onnx`              what is served: input `features` float32 [n, F], output `score` float32 [n] or [n, 1],
+`model.onnx`              the served model: input `features` float32 [n, F], output `score` float32 [n] or [n, 1],
                           the uncalibrated probability of fraud
 `model.joblib`            the same model for later jobs; functions never open it
 `features.json`           names of the F inputs, in order
@@ -12,7 +12,7 @@ Layout of `models/<version>/` in the bucket; the objects never change once writt
 `golden.npz`              `features` float32 [k, F] and `scores` float64 [k]: vectors with their calibrated scores
 `profile.json`            `{"features": {name: {...}}, "score": {...}}`: reference distribution of every input and
                           of the score; `median` of each input is the baseline of explanations
-`manifest.json`           version, creation time, run, dataset hash, and the SHA-256 of every other file
+`manifest.json`           version, creation time, run, dataset hash, feature set, and the SHA-256 of every other file
 ========================  =========================================================================================
 """
 
@@ -32,7 +32,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
-from shared.features.catalogue import FEATURE_NAMES
+from shared.features.catalogue import FEATURE_NAMES, feature_set
 
 POINTER = "models/current.json"
 MANIFEST = "manifest.json"
@@ -53,7 +53,7 @@ Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
 
 
 class Move(Struct, frozen=True):
-    """How a version came to serve: when, instead of which, by whom, and why."""
+    """A swap of the serving version: when, from which, by whom, and why."""
 
     version: Annotated[str, Meta(pattern=VERSION)]
     swapped_at: str
@@ -64,11 +64,10 @@ class Move(Struct, frozen=True):
 
 
 class Pointer(Move, frozen=True):
-    """Content of `models/current.json`: the version that serves, and how it came to.
+    """Content of `models/current.json`: the version that serves, and the move that made it serve.
 
-    It is written before the ledger is, so whoever finds that the ledger lacks this move can write it down.
-    `unrecorded` are earlier moves of which that is not sure yet. `retiring` are versions that may be half deleted, so
-    they must not serve any more.
+    It is written before the ledger, so a later job that finds the move missing there can add it. `unrecorded` are
+    earlier moves that the ledger may lack. `retiring` are versions that may be half deleted and must not serve.
     """
 
     unrecorded: list[Move] = []
@@ -76,7 +75,7 @@ class Pointer(Move, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What a bundle consists of and where it comes from: who trained it, why, on what was known at `as_of`."""
+    """Contents and origin of a bundle: its files, and who trained it, why, and on the verdicts known at `as_of`."""
 
     version: str
     created_at: str
@@ -87,6 +86,8 @@ class Manifest(Struct, frozen=True):
     actor: str = "unknown"
     trigger: str | None = None
     as_of: str | None = None
+    feature_set: str | None = None
+    """`shared.features.catalogue.feature_set` of the inputs, as of the training; a bundle without it is refused."""
 
 
 class Calibration(Struct, frozen=True):
@@ -113,12 +114,12 @@ def path(version: str, name: str) -> str:
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 as the manifest holds it."""
+    """Return the SHA-256 in the form of the manifest."""
     return hashlib.sha256(data).hexdigest()
 
 
 class Bundle:
-    """A model that has proved whole and right, ready to score."""
+    """A verified model, ready to score."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         """Check and load the files of a bundle, `manifest.json` and all of SERVED. Raises BundleRefused."""
@@ -126,6 +127,7 @@ class Bundle:
         self.version = self.manifest.version
         self.feature_names = _decode(files, "features.json", list[str])
         self._columns = _column_indexes(self.feature_names)
+        _check_feature_set(self.manifest, self.feature_names)
         self._calibration = _checked_calibration(_decode(files, "calibration.json", Calibration))
         self.thresholds = _checked_thresholds(_decode(files, "policy.json", Thresholds))
         self.baseline = _baseline(files, self.feature_names)
@@ -138,7 +140,7 @@ class Bundle:
         return self._score(features if self._columns is None else features[:, self._columns])
 
     def occlusion(self, vector: NDArray[np.float32]) -> list[tuple[str, float]]:
-        """Return, largest first, how much of one score each input carries: its fall if the input were usual.
+        """Return the contribution of each input to one score, largest first: its fall if the input were usual.
 
         `vector` is [len(FEATURE_NAMES)]. Each input in turn is set to its median in the reference period.
         Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014 (occlusion).
@@ -173,13 +175,13 @@ class Bundle:
 
 
 def verified_manifest(files: Mapping[str, bytes]) -> Manifest:
-    """Return the manifest if every file that is served is there and unaltered. Raises BundleRefused."""
+    """Return the manifest, after checking the SHA-256 of every file in SERVED. Raises BundleRefused."""
     manifest = _decode(files, MANIFEST, Manifest)
     for name in SERVED:
         if name not in files:
             raise BundleRefused(f"{name} is missing")
         if manifest.files.get(name) != digest(files[name]):
-            raise BundleRefused(f"{name} does not have the SHA-256 that the manifest names")
+            raise BundleRefused(f"{name} does not have the SHA-256 in the manifest")
     return manifest
 
 
@@ -189,17 +191,25 @@ def _decode(files: Mapping[str, bytes], name: str, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(files[name], type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleRefused(f"{name} is not what it should be: {error}") from error
+        raise BundleRefused(f"{name} cannot be decoded: {error}") from error
 
 
 def _column_indexes(names: list[str]) -> NDArray[np.intp] | None:
-    """Return where the model's inputs stand in the served vector, or None if they are the served vector."""
+    """Return the indexes of the model's inputs in the served vector, or None if they are the served vector."""
     unknown = sorted(set(names) - set(FEATURE_NAMES))
     if unknown or not names or len(set(names)) != len(names):
         raise BundleRefused(f"features.json does not fit the features served (unknown: {unknown[:5]})")
     if tuple(names) == FEATURE_NAMES:
         return None
     return np.array([FEATURE_NAMES.index(name) for name in names], dtype=np.intp)
+
+
+def _check_feature_set(manifest: Manifest, names: list[str]) -> None:
+    served = feature_set(names)
+    if manifest.feature_set != served:
+        raise BundleRefused(
+            f"it was trained on feature set {manifest.feature_set}; its features now mean {served}: train again"
+        )
 
 
 def _checked_calibration(calibration: Calibration) -> Calibration:
@@ -211,7 +221,7 @@ def _checked_calibration(calibration: Calibration) -> Calibration:
 
 def _checked_thresholds(thresholds: Thresholds) -> Thresholds:
     if not 0.0 < thresholds.hold <= thresholds.reject or math.isinf(thresholds.reject):
-        raise BundleRefused("policy.json: 0 < hold <= reject does not hold")
+        raise BundleRefused("policy.json: 0 < hold <= reject is not true")
     return thresholds
 
 
@@ -226,7 +236,7 @@ def _baseline(files: Mapping[str, bytes], names: list[str]) -> NDArray[np.float3
 
 
 def _session(model: bytes, inputs: int) -> onnxruntime.InferenceSession:
-    """Return a session of one thread; a function has one vCPU and batches, so more threads only wait."""
+    """Return a session of one thread: a function has one vCPU, on which more threads would only wait."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""The model that serves now, kept in step with the pointer in the bucket."""
+"""The serving model, which follows the pointer in the bucket."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared.telemetry.metrics import MODEL, REFUSED, SWAPS, Metrics
 
 log = logging.getLogger(__name__)
 
-KEPT = 3  # versions in memory: the champion, and those that a redelivered Pix may have been decided by
+KEPT = 3  # versions in memory: the champion, and earlier ones that may have decided a redelivered Pix
 
 
 class Champion:
-    """Hold the bundle that `models/current.json` names; look again once `ttl` seconds have passed.
+    """Hold the bundle named by `models/current.json`, and read the pointer again after `ttl` seconds.
 
-    A pointer or bundle that cannot be read or is refused changes nothing: the model that serves goes on, and the log
-    says so once for each version.
+    A pointer or bundle that is unreadable or refused changes nothing: the current model keeps serving, with one line
+    in the log for each version.
     """
 
     def __init__(self, blobs: Blobs, ttl: float, clock: Callable[[], float], metrics: Metrics) -> None:
@@ -42,12 +42,12 @@ class Champion:
         self.current: Bundle | None = None
 
     def look_if_due(self) -> None:
-        """Start looking at the pointer, beside the requests in flight, if the last look is older than the TTL."""
+        """Start reading the pointer in a thread, beside the requests in flight, if the last look is too old."""
         if self._looking is None and self._clock() - self._looked_at >= self._ttl:
             self._looking = asyncio.create_task(self._look_aside())
 
     def look(self) -> None:
-        """Read the pointer, and the bundle if it is another one; never raises for what the bucket holds."""
+        """Read the pointer, and the bundle if the pointer has moved; never raises for the contents of the bucket."""
         self._looked_at = self._clock()
         try:
             pointer = self._blobs.read(POINTER)
@@ -59,7 +59,7 @@ class Champion:
             self._follow(pointer)
 
     def _follow(self, pointer: Blob) -> None:
-        """Swap to what a new pointer names, or say why not; a refused one is not looked at again."""
+        """Swap to the version of a new pointer, or log the reason not to; a refused pointer is not read again."""
         version = None
         try:
             version = msgspec.json.decode(pointer.data, type=Pointer).version
@@ -78,9 +78,9 @@ class Champion:
         log.error(message, extra={"fields": {"reason": reason, "version": version, "serving": self._serving()}})
 
     def version(self, name: str) -> Bundle | None:
-        """Return the bundle of that version, None if there is none that could serve.
+        """Return the bundle of that version, None if there is none or it is refused.
 
-        Raises Unavailable where it is not in memory: it is fetched beside the batches, for the next delivery to find.
+        Raises Unavailable if it is not in memory; it is then fetched in a thread, for the next delivery.
         """
         known = self._bundles.get(name)
         if known is not None or name in self._gone:
@@ -123,16 +123,14 @@ class Champion:
         for name in list(bundles)[:-KEPT]:
             if bundles[name] is not self.current:
                 del bundles[name]
-        self._bundles = (
-            bundles  # never changed in place, as a look at the pointer runs in a thread beside the batches
-        )
+        self._bundles = bundles  # replaced, not changed: a thread may be reading it
 
     def _serving(self) -> str | None:
         return self.current.version if self.current else None
 
 
 def read_bundle(blobs: Blobs, version: str) -> Bundle:
-    """Return a version from the bucket, checked. Raises BundleRefused, Unavailable."""
+    """Return a verified version from the bucket. Raises BundleRefused, Unavailable."""
     files = {}
     for name in (MANIFEST, *SERVED):
         blob = blobs.read(path(version, name))
@@ -141,5 +139,5 @@ def read_bundle(blobs: Blobs, version: str) -> Bundle:
         files[name] = blob.data
     bundle = Bundle(files)
     if bundle.version != version:
-        raise BundleRefused(f"the manifest under {version} names another version")
+        raise BundleRefused(f"the manifest of {version} names another version")
     return bundle

@@ -1,14 +1,14 @@
-"""History behind a circuit breaker, so that a store that is away does not slow every batch down."""
+"""History behind a circuit breaker, so that an unavailable store does not slow down every batch."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from shared.contract.event import Event
 from shared.errors import Unavailable
+from shared.features.columns import Events
 from shared.ports import UNCOUNTED, Claim, History, Observations
 from shared.scoring.breaker import Breaker
 from shared.telemetry.incidents import Incident
@@ -17,11 +17,11 @@ from shared.telemetry.metrics import HISTORY, Metrics
 log = logging.getLogger(__name__)
 
 FAILURES = 4
-"""In a row: as many as batches are in flight, which one slow moment fails together."""
+"""Failures in a row, as many as there are batches in flight: one slow moment of the store fails them together."""
 
 
 class GuardedHistory:
-    """`shared.ports.History` over another that may be away; after FAILURES it is left alone for `pause` seconds."""
+    """A `shared.ports.History` that skips another one for `pause` seconds after FAILURES in a row."""
 
     def __init__(self, history: History, pause: float, metrics: Metrics, clock: Callable[[], float]) -> None:
         self._history = history
@@ -30,8 +30,8 @@ class GuardedHistory:
         self._incident = Incident(log, "history unavailable", clock)
         self._emptied = Incident(log, "history empty", clock)
 
-    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
-        """Read and count, or raise Unavailable, at once while the store is known to be away."""
+    async def observe(self, events: Events, claim: Claim) -> Observations:
+        """Read and count. Raises Unavailable, without a call during a pause of the breaker."""
         if not self._breaker.allows():
             self._away("skipped", len(events), "the store was away a moment ago")
             raise Unavailable("the store of history was away a moment ago")
@@ -47,7 +47,7 @@ class GuardedHistory:
         return seen
 
     def _note(self, uncounted: int) -> None:
-        """Tell of a store that answers and knows nothing, which lasts until somebody fills it."""
+        """Report a store that answers but is empty, until an operator fills it."""
         if uncounted:
             self._emptied.happened(uncounted, reason="fill it: python -m jobs.replay tables --state")
         else:

@@ -1,4 +1,4 @@
-"""From scores and rules to decisions and their reasons."""
+"""Decisions and their reasons, from scores and rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shared.scoring.bundle import Bundle
 from shared.scoring.rules import Decision, Rules
 
-MODEL_REASONS = 3  # how many inputs of the model a decision names
+MODEL_REASONS = 3  # inputs of the model named by a decision
 MODEL_PREFIX = "MODEL:"
 
 
@@ -23,7 +23,7 @@ class Decisions(NamedTuple):
 
 
 def decide(features: NDArray[np.float32], rules: Rules, bundle: Bundle | None) -> Decisions:
-    """Return the severer of what rules and model ask for; without a model, rules decide alone."""
+    """Return the severer decision of rules and model; without a model, that of the rules."""
     by_rule, reasons = rules.apply(features)
     if bundle is None:
         return Decisions([None] * len(features), [Decision(d).name for d in by_rule], reasons)
@@ -37,6 +37,6 @@ def decide(features: NDArray[np.float32], rules: Rules, bundle: Bundle | None) -
 
 
 def model_reasons(bundle: Bundle, vector: NDArray[np.float32]) -> list[str]:
-    """Return codes of the inputs that raise this score most (LGPD art. 20: a person may ask why)."""
+    """Return codes of the inputs that raise this score most (LGPD art. 20: a right to an explanation)."""
     strongest = bundle.occlusion(vector)[:MODEL_REASONS]
     return [MODEL_PREFIX + name.upper() for name, fall in strongest if fall > 0]

@@ -1,4 +1,4 @@
-"""Rules of norm and policy that hold whatever a model says, as data in `rules.yaml`."""
+"""Rules of norms and policy, as data in `rules.yaml`; they apply whatever the model's score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.features.catalogue import FEATURE_NAMES
 
 
 class Decision(IntEnum):
-    """What is done with a Pix, by rising severity; HOLD is the retention before settlement (bloqueio cautelar)."""
+    """Decision about a Pix, by rising severity; HOLD is the retention before settlement (bloqueio cautelar)."""
 
     APPROVE = 0
     HOLD = 1
@@ -45,7 +45,7 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(Struct, frozen=True, forbid_unknown_fields=True):
-    """A reason code, the decision it asks for, the norm behind it, and the conditions that all have to hold."""
+    """A reason code, its decision, the norm behind it, and conditions, all of which have to be met."""
 
     code: Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")]
     decision: Literal["HOLD", "REJECT"]

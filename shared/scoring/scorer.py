@@ -28,25 +28,25 @@ NO_MODEL = "NO_MODEL"
 
 
 class Delivery(NamedTuple):
-    """An event and when Pub/Sub took its message (microseconds)."""
+    """An event and the time at which Pub/Sub received its message (microseconds)."""
 
     event: Event
     published_at: int | None
 
 
 class Scorer:
-    """Turn deliveries into rows of `pix.score_events`; a delivery seen before gives the same row again.
+    """Turn deliveries into rows of `pix.score_events`; a redelivery gives the same row again.
 
-    It never fails for want of something; each step down the ladder shows in the row, which then is `degraded`:
+    It always returns a decision; missing inputs are recorded in the row, which is then `degraded`:
 
     full        history and model
-    no history  reason NO_HISTORY: rules and model decide by what the message says. A model that was trained with
-                history says too little then, never too much: on the simulated world it raised a twentieth of its
-                alerts, 86 % of them right against 50 %, and found frauds that no rule finds.
-    rules only  reason NO_MODEL, beside NO_HISTORY if that is missing too: score and model_version are NULL.
+    no history  reason NO_HISTORY: rules and model decide on the message alone. A model trained with history then
+                raises too few alerts rather than too many: in the simulated world a twentieth of its usual alerts,
+                86 % of them right against 50 %, among them frauds that no rule finds.
+    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL.
 
-    Two deliveries have no row: one of another message under an id that is taken (Malformed), and one that was decided
-    by a model that cannot be had at the moment (Unavailable), as another model might decide otherwise.
+    Two kinds of deliveries have no row: another message under a taken id (Malformed), and one that was decided by a
+    model that is not available at the moment (Unavailable), as another model might decide differently.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Scorer:
         self._metrics = metrics
 
     async def score(self, deliveries: Sequence[Delivery]) -> list[ScoreRow | PixError | None]:
-        """Return the row of each delivery or why it has none; None where its row is stored already."""
+        """Return the row of each delivery, or the error that prevents it; None if its row is stored already."""
         self._champion.look_if_due()
         bundle = self._champion.current
         own = Claim(bundle.version if bundle else None, self._now(), self._hmac_key_version)
@@ -86,33 +86,33 @@ class Scorer:
         return rows
 
     async def _observe(self, events: Events, own: Claim) -> _Seen:
-        """Return what history knows, or nothing where it is away."""
+        """Return the reads of history, all missing if the store is unavailable."""
         try:
             seen = await self._history.observe(events, own)
         except Unavailable:
             reads = np.full((len(events), READ_WIDTH), np.nan, dtype=np.float32)
             return _Seen(reads, [own] * len(events), [None] * len(events), np.zeros(len(events), dtype=bool))
-        places = [None if n == UNCOUNTED else n for n in seen.sequence.tolist()]
-        return _Seen(seen.reads, seen.claims, places, seen.taken)
+        sequence = [None if n == UNCOUNTED else n for n in seen.sequence.tolist()]
+        return _Seen(seen.reads, seen.claims, sequence, seen.taken)
 
     def _decide(
         self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None
     ) -> tuple[Decisions, dict[int, PixError]]:
-        """Decide each transaction by the model that claimed it first; say where that cannot be had."""
+        """Decide each transaction by the model of its first claim; return errors by index where it is unavailable."""
         versions = [claim.model_version for claim in seen.claims]
         if all(version == own.model_version for version in versions):
             return decide(features, self._rules, bundle), {}
         merged = Decisions([None] * len(versions), [""] * len(versions), [[] for _ in versions])
         errors: dict[int, PixError] = {}
         for version in set(versions):
-            places = [i for i, v in enumerate(versions) if v == version]
+            rows = [i for i, v in enumerate(versions) if v == version]
             try:
                 model = bundle if version == own.model_version else self._version(version)
             except Unavailable as error:
-                errors |= dict.fromkeys(places, error)
+                errors |= dict.fromkeys(rows, error)
                 continue
-            part = decide(features[places], self._rules, model)
-            for k, i in enumerate(places):
+            part = decide(features[rows], self._rules, model)
+            for k, i in enumerate(rows):
                 merged.scores[i], merged.decisions[i], merged.reasons[i] = (
                     part.scores[k],
                     part.decisions[k],
@@ -167,8 +167,8 @@ class Scorer:
 
 
 class _Seen(NamedTuple):
-    """What history knew of n transactions: reads [n, READ_WIDTH], who decides, places (None: not counted), and which
-    ids were taken [n].
+    """Answers of history about n transactions: reads [n, READ_WIDTH], the first claims, the sequence numbers (None:
+    not counted), and flags of taken ids [n].
     """
 
     reads: NDArray[np.float32]

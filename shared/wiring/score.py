@@ -8,6 +8,7 @@ from shared.adapters.bigquery.append import WriteService
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.features.limits import limits_in_force
 from shared.ports import History
 from shared.scoring.champion import Champion
 from shared.scoring.guarded_history import GuardedHistory
@@ -25,6 +26,7 @@ BUCKET_SECONDS = 3.0
 
 def score_function(settings: Settings) -> Intake[Delivery]:
     """Return the score function's intake, warm: model loaded, history ready. Needs a running event loop."""
+    limits_in_force()  # a file that cannot be read stops the start, not the first batch
     metrics = Metrics()
     blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
     champion = Champion(blobs, settings.pointer_ttl_seconds, time.monotonic, metrics)

@@ -22,6 +22,7 @@ from infra.local.valkey.launch import ValkeyServer, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import Event
+from shared.features.columns import Events
 from shared.ports import Claim, History
 from tests.contract.history_stores import SERVERS, opened
 from tests.unit.streams import event, pseudonym
@@ -58,7 +59,7 @@ async def cost(history: History, events: list[Event], size: int, redis: ValkeyHi
     """Observe events in batches of a size."""
     before, started = await server_seconds(redis), time.perf_counter()
     for place in range(0, len(events), size):
-        await history.observe(events[place : place + size], CLAIM)
+        await history.observe(Events(events[place : place + size]), CLAIM)
     elapsed, after = time.perf_counter() - started, await server_seconds(redis)
     used = None if before is None or after is None else (after - before) / len(events) * 1e6
     return Cost(elapsed / len(events) * 1e6, used)
@@ -83,7 +84,7 @@ async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict
                 history = ValkeyHistory.connect(server.url, 5, 60, 900, 86_400)
                 await history.redis.execute_command("FLUSHALL", "SYNC")  # nothing is freed while it is measured
                 await asyncio.to_thread(opened, server)
-                await history.observe([event()], CLAIM)
+                await history.observe(Events([event()]), CLAIM)
                 found[server.kind] = await cost(history, events, size, history)
                 await history.close()
             for kind, each in found.items():

@@ -165,7 +165,7 @@ async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
     before = redis.info("memory")["used_memory"]
     events = stream(count, 7)
     for place in range(0, count, 256):
-        await history.observe(events[place : place + 256], CLAIM)
+        await history.observe(Events(events[place : place + 256]), CLAIM)
     used = redis.info("memory")["used_memory"] - before
     letters = {layout.kind[:1].encode(): layout.kind for layout in LAYOUTS}
     kinds = [letters.get(key.partition(b"}")[2][:1]) for key in redis.scan_iter(count=10_000)]

@@ -17,6 +17,7 @@ from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
+from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.features.verdicts import ReportedVerdict
 from shared.operations.erasure import Erased, Erasure, ErasureSql, Person
@@ -135,7 +136,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
         Parties(theirs.payer_id, theirs.payee_id, theirs.device_id),
         ReportedVerdict(Verdict.FRAUD, theirs.initiated_at + 1),
     )
-    served.run(history.observe([theirs, others], claim))
+    served.run(history.observe(Events([theirs, others]), claim))
     served.run(history.tell([verdict]))
     queries = Rows([theirs], THEM)
     assert served.server
@@ -150,7 +151,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
     assert queries.deleted == [f"`{PLACE}.feedback`", f"`{PLACE}.score_events`"] * 2
 
     later = [event(1, 2, 90, device_id=DEVICES[1]), event(3, 4, 95, device_id=DEVICES[2])]
-    reads = served.run(history.observe(later, claim)).reads
+    reads = served.run(history.observe(Events(later), claim)).reads
     of_payer = np.nan_to_num(reads[:, [name.startswith("payer") for name in READ_NAMES]])
     assert of_payer.any(axis=1).tolist() == [False, True]
 

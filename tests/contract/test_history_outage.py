@@ -20,6 +20,7 @@ from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
+from shared.features.columns import Events
 from shared.ports import Claim
 from shared.scoring.champion import Champion
 from shared.scoring.guarded_history import GuardedHistory
@@ -114,20 +115,20 @@ def test_scoring_goes_on_without_the_store_and_with_it_again_once_it_is_back(ser
 def test_what_a_frozen_store_counts_after_the_time_out_is_not_counted_again(server: ValkeyServer) -> None:
     async def scenario() -> None:
         store, batch = history(server), [event(i % 3, i % 4, i) for i in range(10)]
-        await store.observe([event()], CLAIM)
+        await store.observe(Events([event()]), CLAIM)
         os.killpg(server.child.pid, signal.SIGSTOP)
         try:
             started = time.monotonic()
             with pytest.raises(Unavailable, match="TimeoutError"):
-                await store.observe(batch, CLAIM)
+                await store.observe(Events(batch), CLAIM)
             assert time.monotonic() - started < PATIENCE
         finally:
             os.killpg(server.child.pid, signal.SIGCONT)
         patient = ValkeyHistory.connect(server.url, 5.0, PATIENCE, 900, 900)
-        first, again = await patient.observe(batch, CLAIM), await patient.observe(batch, CLAIM)
+        first, again = await patient.observe(Events(batch), CLAIM), await patient.observe(Events(batch), CLAIM)
         np.testing.assert_array_equal(first.reads, again.reads)
         assert sorted(first.sequence.tolist()) == list(range(2, 12))
-        assert (await patient.observe([event()], CLAIM)).sequence.tolist() == [12]
+        assert (await patient.observe(Events([event()]), CLAIM)).sequence.tolist() == [12]
         await patient.close()
         await store.close()
 
@@ -137,9 +138,9 @@ def test_what_a_frozen_store_counts_after_the_time_out_is_not_counted_again(serv
 def test_a_script_that_the_server_has_forgotten_is_sent_again(server: ValkeyServer) -> None:
     async def scenario() -> None:
         store = history(server)
-        await store.observe([event()], CLAIM)
+        await store.observe(Events([event()]), CLAIM)
         await store.redis.script_flush()
-        assert (await store.observe([event()], CLAIM)).sequence.tolist() == [2]
+        assert (await store.observe(Events([event()]), CLAIM)).sequence.tolist() == [2]
         await store.close()
 
     asyncio.run(scenario())
@@ -149,7 +150,7 @@ def test_where_nothing_listens_history_is_unavailable() -> None:
     async def scenario() -> None:
         store = ValkeyHistory.connect("redis://127.0.0.1:1", 0.25, 0.5, 900, 900)
         with pytest.raises(Unavailable, match="ConnectionError"):
-            await store.observe([event()], CLAIM)
+            await store.observe(Events([event()]), CLAIM)
         await store.close()
 
     asyncio.run(scenario())
@@ -164,16 +165,16 @@ def test_a_server_that_refuses_writes_counts_nothing_and_goes_on_later(
 ) -> None:
     async def scenario() -> None:
         store, batch = history(server), [event(i % 3, i % 4, i) for i in range(10)]
-        await store.observe([event()], CLAIM)
+        await store.observe(Events([event()]), CLAIM)
         redis: Any = store.redis
         keys = await redis.dbsize()
         await redis.execute_command(*refusal.split())
         with pytest.raises(Unavailable, match=name):
-            await store.observe(batch, CLAIM)
+            await store.observe(Events(batch), CLAIM)
         assert await redis.dbsize() == keys
         await redis.execute_command("CONFIG", "SET", "maxmemory", "0")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
-        assert (await store.observe(batch, CLAIM)).sequence.tolist() == list(range(2, 12))
+        assert (await store.observe(Events(batch), CLAIM)).sequence.tolist() == list(range(2, 12))
         await store.close()
 
     asyncio.run(scenario())

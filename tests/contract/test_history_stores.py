@@ -20,6 +20,7 @@ from shared.adapters.valkey.wire import CLAIM_LETTER, SEQUENCE_KEY
 from shared.contract.event import Event
 from shared.contract.fields import Verdict
 from shared.errors import Misconfigured, Unavailable
+from shared.features.columns import Events
 from shared.features.facts import VerdictCount
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
@@ -72,7 +73,7 @@ _steps = st.one_of(
 
 @ONCE
 @given(st.lists(_steps, max_size=12))
-def test_any_batching_reports_and_redeliveries_give_what_plain_python_gives(bench: Store, steps: list[Any]) -> None:
+def test_store_equals_the_plain_python_reference(bench: Store, steps: list[Any]) -> None:
     """Reads agree to one unit in the last place of float32; sums that cancel, to 1e-7."""
     history, reference, log = bench.fresh(), ReferenceHistory(), VerdictLog()
     seen: list[Event] = []
@@ -87,7 +88,7 @@ def test_any_batching_reports_and_redeliveries_give_what_plain_python_gives(benc
             if pix.end_to_end_id not in first:
                 first[pix.end_to_end_id] = (reference.observe(pix), len(first) + 1)
                 seen.append(pix)
-        found = bench.run(history.observe(batch, FIRST))
+        found = bench.run(history.observe(Events(batch), FIRST))
         expected = np.array([first[pix.end_to_end_id][0] for pix in batch], dtype=np.float32)
         np.testing.assert_allclose(found.reads, expected.reshape(-1, READ_WIDTH), rtol=1.2e-7, atol=1e-7)
         assert found.sequence.tolist() == [first[pix.end_to_end_id][1] for pix in batch]
@@ -97,23 +98,23 @@ def tell_reference(
     reference: ReferenceHistory, log: VerdictLog, statements: list[PixVerdict], sequence: int
 ) -> list[int | None]:
     for id_, parties, now in statements:
-        for change in log.hear(id_, now, sequence):
+        for change in log.apply(id_, now, sequence):
             reference.report(VerdictCount(*parties, change.reported_at, change.fraud, change.sign))
     return [log.counted_at(id_, now) for id_, _, now in statements]
 
 
-def test_a_redelivery_after_a_crash_gets_the_very_same_reads_place_and_claim(bench: Store) -> None:
+def test_a_redelivery_after_a_crash_gets_the_first_answer(bench: Store) -> None:
     history, batch = bench.fresh(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(20)]
-    first = bench.run(history.observe(batch, FIRST))
-    bench.run(history.observe([event(0, 1, 30)], FIRST))
-    again = bench.run((bench.client() if bench.server else history).observe(batch, LATER))
+    first = bench.run(history.observe(Events(batch), FIRST))
+    bench.run(history.observe(Events([event(0, 1, 30)]), FIRST))
+    again = bench.run((bench.client() if bench.server else history).observe(Events(batch), LATER))
     assert_same(again, first)
-    after = bench.run(history.observe([event(0, 1, 40)], LATER))
+    after = bench.run(history.observe(Events([event(0, 1, 40)]), LATER))
     assert (after.sequence.tolist(), after.claims) == ([22], [LATER])
 
 
 @pytest.mark.parametrize("apart", [1, 0], ids=["another batch", "one batch"])
-def test_another_message_under_an_id_that_is_taken_is_told_from_a_redelivery(bench: Store, apart: int) -> None:
+def test_another_message_under_a_taken_id_is_not_a_redelivery(bench: Store, apart: int) -> None:
     pix = event(0, 1, device_id=DEVICES[1])
     again = msgspec.structs.replace(pix, payee_statistics='{"registered_accounts":2}')
     changes = (
@@ -125,29 +126,29 @@ def test_another_message_under_an_id_that_is_taken_is_told_from_a_redelivery(ben
     others = [msgspec.structs.replace(pix, **change) for change in changes]
     history = bench.fresh()
     before = [pix][:apart]
-    bench.run(history.observe(before, FIRST))
+    bench.run(history.observe(Events(before), FIRST))
     batch = [pix, again, *others]
-    seen = bench.run(history.observe(batch, FIRST))
+    seen = bench.run(history.observe(Events(batch), FIRST))
     assert seen.taken.tolist() == [False] * 2 + [True] * 4
     assert set(seen.sequence.tolist()) == {1}
-    rotated = bench.run(history.observe(batch, FIRST._replace(key_version=2)))
+    rotated = bench.run(history.observe(Events(batch), FIRST._replace(key_version=2)))
     assert not rotated.taken.any(), "under another key the same message names other accounts"
     assert rotated.claims == [FIRST] * len(batch)
 
 
 def test_no_events_and_no_statements_change_nothing(bench: Store) -> None:
     history = bench.fresh()
-    seen = bench.run(history.observe([], FIRST))
+    seen = bench.run(history.observe(Events([]), FIRST))
     assert (seen.reads.shape, seen.claims) == ((0, READ_WIDTH), [])
     assert bench.run(history.tell([])) == []
 
 
 def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: Store) -> None:
     history, pix = bench.fresh(), event(0, 1, device_id=DEVICES[1])
-    bench.run(history.observe([pix], FIRST))
+    bench.run(history.observe(Events([pix]), FIRST))
 
     def frauds() -> list[float]:
-        reads = bench.run(history.observe([event(2, 1, 7200, device_id=DEVICES[1])], FIRST)).reads[0]
+        reads = bench.run(history.observe(Events([event(2, 1, 7200, device_id=DEVICES[1])]), FIRST)).reads[0]
         names = ("payee_frauds_received_30d", "device_frauds_30d", "payee_cleared_received_30d")
         return [round(float(reads[READ_NAMES.index(name)]), 1) + 0.0 for name in names]
 
@@ -165,17 +166,17 @@ def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: St
     assert frauds() == [0.0, 0.0, 0.0]
 
 
-def test_a_repeated_verdict_stays_in_force_against_an_older_report_and_is_taken_back_as_it_was_counted(
+def test_a_repeated_verdict_outranks_older_reports_and_keeps_its_first_time(
     bench: Store,
 ) -> None:
     history, pix = bench.fresh(), event(0, 1)
-    bench.run(history.observe([pix], FIRST))
+    bench.run(history.observe(Events([pix]), FIRST))
     fraud, again = about(pix, Verdict.FRAUD, 1), about(pix, Verdict.FRAUD, 30)
     assert bench.run(history.tell([fraud, again, about(pix, Verdict.LEGITIMATE, 20), again])) == [1, None, None, None]
     names = ("payee_frauds_received_30d", "payee_cleared_received_30d")
 
     def frauds() -> list[float]:
-        reads = bench.run(history.observe([event(2, 1, 31 * 3600)], FIRST)).reads[0]
+        reads = bench.run(history.observe(Events([event(2, 1, 31 * 3600)]), FIRST)).reads[0]
         return [float(reads[READ_NAMES.index(name)]) for name in names]
 
     assert frauds()[0] > 0.9
@@ -185,45 +186,48 @@ def test_a_repeated_verdict_stays_in_force_against_an_older_report_and_is_taken_
     assert abs(frauds()[0]) < 1e-9  # nothing is left of it
 
 
-def test_a_store_that_was_emptied_decides_once_counts_nothing_and_goes_on_once_it_is_filled(served: Store) -> None:
+def test_an_emptied_store_claims_without_counting_until_it_is_filled(served: Store) -> None:
     history, lost, missed, later = served.fresh(), event(0, 1), event(0, 1, 5), event(0, 1, 10)
     assert served.server
-    served.run(history.observe([lost], FIRST))
+    served.run(history.observe(Events([lost]), FIRST))
     served.empty()
-    blind = served.run(history.observe([missed, missed], FIRST))
+    blind = served.run(history.observe(Events([missed, missed]), FIRST))
     assert (blind.sequence.tolist(), bool(np.isnan(blind.reads).all())) == ([UNCOUNTED] * 2, True)
     with pytest.raises(Unavailable):
         served.run(history.tell([about(lost, Verdict.FRAUD, 1)]))
 
     before, load = MemoryHistoryAdapter(), ValkeyStore.connect(served.server.url, 86_400)
-    served.run(before.observe([lost], FIRST))
+    served.run(before.observe(Events([lost]), FIRST))
     load.settle([lost.end_to_end_id], 900)
     load.load(before.history.state(), {}, lambda _: None)
     load.close()
-    assert_same(served.run(history.observe([missed, missed], LATER)), blind)
-    seen = served.run(history.observe([lost, later], LATER))
+    assert_same(served.run(history.observe(Events([missed, missed]), LATER)), blind)
+    seen = served.run(history.observe(Events([lost, later]), LATER))
     assert seen.sequence.tolist() == [STORED, 2]
-    expected = served.run(before.observe([later], LATER)).reads[0]
+    expected = served.run(before.observe(Events([later]), LATER)).reads[0]
     np.testing.assert_allclose(seen.reads[1], expected, rtol=1.2e-7, atol=1e-7)
 
 
 def test_an_account_of_many_frauds_hands_on_the_taint_of_one(bench: Store) -> None:
     history, scams = bench.fresh(), [event(0, 1, i) for i in range(3)]
-    bench.run(history.observe(scams, FIRST))
+    bench.run(history.observe(Events(scams), FIRST))
     bench.run(history.tell([about(pix, Verdict.FRAUD, 1) for pix in scams]))
-    bench.run(history.observe([event(1, 2, 7200)], FIRST))
-    reads = bench.run(history.observe([event(2, 3, 7200)], FIRST)).reads[0]
+    bench.run(history.observe(Events([event(1, 2, 7200)]), FIRST))
+    reads = bench.run(history.observe(Events([event(2, 3, 7200)]), FIRST)).reads[0]
     assert reads[READ_NAMES.index("payer_taint_30d")] == pytest.approx(HOP, rel=1e-6)
 
 
-def test_two_clients_at_once_count_each_pix_once_and_give_each_place_once(served: Store) -> None:
+def test_concurrent_clients_count_each_pix_once(served: Store) -> None:
     served.fresh()
     one, other = served.client(), served.client()
     batch = [event(i % 5, (i + 1) % 5, i) for i in range(60)]
     parts = [batch[i : i + 6] for i in range(0, 60, 4)]
 
     async def both() -> list[list[Observations]]:
-        work = [[client.observe(part, claim) for part in parts] for client, claim in ((one, FIRST), (other, LATER))]
+        work = [
+            [client.observe(Events(part), claim) for part in parts]
+            for client, claim in ((one, FIRST), (other, LATER))
+        ]
         return list(await asyncio.gather(*(asyncio.gather(*calls) for calls in work)))
 
     outcomes: dict[str, set[tuple[bytes, int, Claim]]] = {}
@@ -238,27 +242,30 @@ def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store
     served.fresh()
     pix = event()
     for seconds in (100, 1000):
-        served.run(served.client(claim_seconds=seconds).observe([pix], FIRST))
+        served.run(served.client(claim_seconds=seconds).observe(Events([pix]), FIRST))
         key = SEQUENCE_KEY[:-1] + CLAIM_LETTER + pix.end_to_end_id
         assert seconds - 90 < served.run(served.client().redis.ttl(key)) <= seconds
 
 
-def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) -> None:
+def test_a_loaded_history_equals_its_original(served: Store) -> None:
     history, past = MemoryHistoryAdapter(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(50)]
     later, verdict = [event(1, 2, 90), event(3, 3, 95)], about(past[1], Verdict.FRAUD, 1)
     log = VerdictLog()
-    served.run(history.observe(past, FIRST))
+    served.run(history.observe(Events(past), FIRST))
     served.run(history.tell([verdict]))
-    log.hear(verdict.end_to_end_id, verdict.said, 50)
+    log.apply(verdict.end_to_end_id, verdict.said, 50)
 
     store = served.fresh()
     assert served.server
     load, rows = ValkeyStore.connect(served.server.url, 86_400), list[int]()
-    load.load(history.history.state(), log.heard, rows.append)
+    load.load(history.history.state(), log.applied, rows.append)
     assert sum(rows) == sum(len(table.keys) for table in history.history.state().tables) + 1
     back = about(past[1], Verdict.LEGITIMATE, 2)
     assert served.run(store.tell([verdict, back])) == served.run(history.tell([verdict, back])) == [50, 50]
-    found, expected = served.run(store.observe(later, FIRST)), served.run(history.observe(later, FIRST))
+    found, expected = (
+        served.run(store.observe(Events(later), FIRST)),
+        served.run(history.observe(Events(later), FIRST)),
+    )
     np.testing.assert_allclose(found.reads, expected.reads, rtol=1.2e-7, atol=1e-7)
     assert found.sequence.tolist() == expected.sequence.tolist() == [51, 52]
     with pytest.raises(Misconfigured, match="empty it"):
@@ -267,6 +274,6 @@ def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) ->
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "redis", "redis://127.0.0.1:port", ""])
-def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> None:
+def test_an_invalid_address_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(Misconfigured, match=r"^a store of history is named as redis://, [a-z:/, ]+://host:port$"):
         server_url(url)

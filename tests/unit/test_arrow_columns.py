@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
@@ -78,6 +78,7 @@ def assert_equal(found, expected):
         assert getattr(found, name).dtype == getattr(expected, name).dtype
 
 
+@settings(deadline=None)
 @given(st.lists(events, min_size=1, max_size=8), st.integers(1, 3))
 def test_facts_of_stored_rows_are_those_of_their_events(several, size):
     rows = stored(several)

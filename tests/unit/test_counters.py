@@ -93,7 +93,7 @@ def key_of(name: str | tuple[str, str]) -> int:
 
 @settings(max_examples=150, deadline=None)
 @given(streams, st.integers(1, 64))
-def test_any_batching_in_memory_equals_one_by_one_in_plain_python(stream: Stream, size: int) -> None:
+def test_batches_in_memory_equal_single_events_in_plain_python(stream: Stream, size: int) -> None:
     reads, state = by_memory(stream, size)
     expected, history = by_reference(stream)
     assert_same_reads(reads, expected)
@@ -111,7 +111,7 @@ def test_compiled_replay_equals_plain_python(stream: Stream, size: int) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(streams, streams)
-def test_history_goes_on_in_memory_where_replay_ended(past: Stream, future: Stream) -> None:
+def test_memory_continues_from_the_state_of_a_replay(past: Stream, future: Stream) -> None:
     replay = Replay()
     replay.run(chunk(past))
     history = MemoryHistory(replay.state())
@@ -122,7 +122,7 @@ def test_history_goes_on_in_memory_where_replay_ended(past: Stream, future: Stre
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(events(), min_size=2, max_size=30), st.randoms(use_true_random=False))
-def test_order_of_arrival_does_not_change_what_is_counted(stream: Stream, random: object) -> None:
+def test_order_of_arrival_does_not_change_the_counters(stream: Stream, random: object) -> None:
     shuffled = list(stream)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = MemoryHistory(), MemoryHistory()
@@ -151,7 +151,7 @@ def test_reads_are_named_once_each() -> None:
     assert len(set(READ_NAMES)) == READ_WIDTH
 
 
-def test_chain_of_transfers_in_one_batch_hands_on_taint_hop_by_hop() -> None:
+def test_taint_follows_a_chain_of_transfers_within_a_batch() -> None:
     history = MemoryHistory()
     history.report([report(4, 0)])
     reads, _ = history.observe([event(0, 1), event(1, 2), event(2, 3)])

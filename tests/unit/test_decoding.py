@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.derive import derived_files
+from infra.derive import derived_files, score_events
+from shared.contract.event import Event
 from shared.contract.feedback import decode_feedback
 from shared.contract.fields import Verdict
+from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
+from shared.features.catalogue import FEATURE_NAMES
 from tests.builders import encoded, med_report, transaction
 
 E2E = transaction()["end_to_end_id"]
@@ -114,7 +117,7 @@ def test_values_out_of_range_are_malformed(field, value):
         (b"x" * 10_000_000, "too_large"),
     ],
 )
-def test_what_is_no_message_at_all_is_malformed(data, expected):
+def test_undecodable_data_is_malformed(data, expected):
     assert reason(data)[0] == expected
 
 
@@ -178,6 +181,17 @@ def test_a_closed_report_needs_its_result():
         "missing_field",
         "analysis_result",
     )
+
+
+def test_a_new_field_of_an_event_becomes_a_column_before_the_features():
+    file = json.loads(score_events({"schema": []}))
+    names = [column["name"] for column in file["schema"]]
+    assert names == [*Event.__struct_fields__, *(FEATURE_PREFIX + name for name in FEATURE_NAMES)]
+    shuffled = {"schema": file["schema"][3:0:-1]}
+    assert [column["name"] for column in json.loads(score_events(shuffled))["schema"]][:4] == [
+        *("initiation_form", "amount", "initiated_at"),
+        "end_to_end_id",
+    ]
 
 
 def test_derived_files_are_up_to_date():

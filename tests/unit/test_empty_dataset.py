@@ -19,4 +19,4 @@ class EmptyExports:
 def test_a_replay_of_it_takes_nothing(tmp_path) -> None:
     source = StoredTables(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
     assert list(source.batches(0)) == []
-    assert (source.total, source.reports, source.verdicts.heard) == (0, 0, {})
+    assert (source.total, source.reports, source.verdicts.applied) == (0, 0, {})

@@ -38,7 +38,7 @@ def test_a_push_body_holds_data_id_and_time() -> None:
         (body(messageId="1"), "no_data"),
     ],
 )
-def test_what_is_no_delivery_is_malformed(delivery: bytes, reason: str) -> None:
+def test_invalid_deliveries_are_malformed(delivery: bytes, reason: str) -> None:
     with pytest.raises(Malformed) as refused:
         decode_envelope(delivery)
     assert refused.value.reason == reason

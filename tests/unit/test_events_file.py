@@ -13,7 +13,7 @@ MANY = b"\n".join(b'{"topic": "pix-transactions", "data": ' + encoded(transactio
 
 
 @pytest.mark.parametrize("text", [LINE, LINE + b"\r\n\r\n", b"\n  \n" + LINE])
-def test_blank_lines_and_the_way_lines_end_do_not_matter(text: bytes, tmp_path: Path) -> None:
+def test_blank_lines_and_line_endings_do_not_matter(text: bytes, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson"
     file.write_bytes(text)
     assert [line.topic for line in read(file)] == ["pix-transactions"]
@@ -39,7 +39,7 @@ def damaged(data: bytes) -> bytes:
         (gzip.compress(LINE + b"\n[1]"), "line 2"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_an_error_that_says_why(content: bytes, said: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_a_reason(content: bytes, said: str, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson.gz"
     file.write_bytes(content)
     with pytest.raises(EventFileError, match=said):

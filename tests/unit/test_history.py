@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.errors import Misconfigured
+from shared.features.columns import Events
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.ports import Claim, Observations
 from shared.replay.recurrence import Replay
@@ -22,10 +23,10 @@ FIRST, LATER = Claim("v1", 1), Claim("v2", 2)
 
 
 def observe(history: MemoryHistoryAdapter, seen: list[Event], claim: Claim = FIRST) -> Observations:
-    return asyncio.run(history.observe(seen, claim))
+    return asyncio.run(history.observe(Events(seen), claim))
 
 
-def test_a_redelivery_gets_the_first_reads_place_and_claim_and_counts_no_more() -> None:
+def test_a_redelivery_gets_the_first_answer_and_does_not_count() -> None:
     history, one = MemoryHistoryAdapter(), event(0, 1)
     first = observe(history, [event(0, 1), one])
     again = observe(history, [one, event(0, 1)], LATER)
@@ -51,7 +52,7 @@ def test_what_is_forgotten_is_the_oldest() -> None:
     assert observe(history, batch[:1], LATER).claims == [LATER]
 
 
-def test_a_batch_longer_than_the_memory_of_claims_is_observed_whole() -> None:
+def test_a_batch_larger_than_the_claims_kept_is_complete() -> None:
     batch = [event(i % 5, (i + 1) % 5, i) for i in range(20)]
     seen = observe(MemoryHistoryAdapter(claims=7), batch)
     expected, _ = MemoryHistory().observe(batch)
@@ -66,7 +67,7 @@ def test_no_events_give_no_reads() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(events(), max_size=30), st.lists(events(), min_size=1, max_size=10))
-def test_a_dump_goes_on_where_it_stopped(past: list[Event], future: list[Event]) -> None:
+def test_a_loaded_dump_continues_the_history(past: list[Event], future: list[Event]) -> None:
     history = MemoryHistory()
     history.observe(past)
     goes_on = MemoryHistory(history.state())

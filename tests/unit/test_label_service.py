@@ -13,6 +13,7 @@ from shared.adapters.memory.serving import MemoryLookup, MemoryTable
 from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, QuarantineRow, Record
 from shared.errors import Unavailable
+from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.ports import Claim, Parties, PixVerdict
 from shared.serving.group_commit import BatchLimits
@@ -67,7 +68,7 @@ class World:
 
     def scored(self) -> Event:
         pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])
-        asyncio.run(self.history.observe([pix], Claim("v1", 1)))
+        asyncio.run(self.history.observe(Events([pix]), Claim("v1", 1)))
         self.lookup.known[pix.end_to_end_id] = Parties(pix.payer_id, pix.payee_id, pix.device_id)
         return pix
 
@@ -81,7 +82,7 @@ class World:
         return [row.history_sequence for row in self.feedback.rows if isinstance(row, FeedbackRow)]
 
     def frauds(self) -> float:
-        reads = asyncio.run(self.history.observe([event(2, 1, 3 * 86_400)], Claim("v1", 1))).reads
+        reads = asyncio.run(self.history.observe(Events([event(2, 1, 3 * 86_400)]), Claim("v1", 1))).reads
         return round(float(reads[0, FRAUDS]), 1)
 
 

@@ -16,7 +16,7 @@ def test_a_pseudonym_is_half_of_the_hmac_of_kind_and_text(key, kind, text):
     assert Pseudonymiser(key).pseudonym(kind, text) == expected
 
 
-def test_one_text_has_another_pseudonym_in_each_kind_and_under_each_key():
+def test_pseudonyms_differ_by_kind_and_key():
     kinds = (PERSON, ACCOUNT, KEY, DEVICE)
     seen = {Pseudonymiser(key).pseudonym(kind, "12345678909") for key in (b"a", b"b") for kind in kinds}
     assert len(seen) == 8

@@ -40,7 +40,7 @@ def served(count=40, sentences=()):
     for place, one in enumerate(events):
         for _, about, second, verdict in (each for each in sentences if each[0] == place and each[1] < place):
             of, now = events[about], ReportedVerdict(verdict, one.initiated_at + second * SECOND)
-            told = said.hear(of.end_to_end_id, now, history.sequence)
+            told = said.apply(of.end_to_end_id, now, history.sequence)
             parties = Parties(of.payer_id, of.payee_id, of.device_id)
             history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
             if told:

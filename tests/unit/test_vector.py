@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared.contract.event import Event, days
 from shared.contract.transaction import PayeeStatistics
-from shared.features.catalogue import FEATURE_NAMES, FEATURES, PLACES, markdown
+from shared.features.catalogue import FEATURE_NAMES, FEATURES, SLICES, markdown
 from shared.features.columns import Columns
 from shared.features.facts import VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
@@ -60,17 +60,17 @@ def away(final: Event) -> dict[str, float]:
     return dict(zip(FEATURE_NAMES, feature_matrix(Columns.of([final]), reads)[0].tolist(), strict=True))
 
 
-def test_each_feature_is_computed_once_and_each_that_is_computed_is_in_the_catalogue() -> None:
+def test_computed_features_are_those_of_the_catalogue() -> None:
     columns = Columns.of([event(**FULL)])
     reads = VectorReads(MemoryHistory().observe(columns)[0])
     with np.errstate(all="ignore"):
         groups = [message(columns), statistics(columns), payer(columns, reads), payee(columns, reads)]
         groups += [contact(columns, reads), device(reads)]
     names = [name for values in groups for name in values]
-    assert sorted(names) == sorted(PLACES)
+    assert sorted(names) == sorted(SLICES)
     for values in groups:
         for name, value in values.items():
-            assert value.reshape(-1, 1).shape[0] == PLACES[name].stop - PLACES[name].start, name
+            assert value.reshape(-1, 1).shape[0] == SLICES[name].stop - SLICES[name].start, name
 
 
 def test_catalogue_names_are_unique_and_fit_for_columns() -> None:
@@ -92,7 +92,7 @@ def test_every_feature_has_a_value_where_everything_is_known() -> None:
 
 def test_without_history_its_features_are_missing_and_the_message_is_not() -> None:
     features = away(event(**FULL))
-    first = PLACES["payer_sent_count"].start
+    first = SLICES["payer_sent_count"].start
     assert all(math.isnan(features[name]) for name in FEATURE_NAMES[first:])
     assert features["amount"] == 100
 
@@ -104,7 +104,7 @@ def test_first_pix_has_counts_of_zero_and_no_habit() -> None:
     assert math.isnan(features["payer_since_last"])
 
 
-def test_a_second_pix_to_a_payee_is_no_new_pair_but_the_way_back_is() -> None:
+def test_only_the_first_pix_of_a_direction_is_a_new_pair() -> None:
     assert last_of(event(0, 1), event(0, 1, 2 * DAY))["new_pair"] == 0
     assert last_of(event(0, 1), event(0, 1, 2 * DAY))["pair_since_last"] == 2
     assert last_of(event(0, 1), event(1, 0, 60))["new_pair"] == 1
@@ -143,7 +143,7 @@ def test_a_mule_passes_on_what_came_in() -> None:
     assert last_of(*collected, event(3, 1, 700))["payee_passed_1h"] == 0
 
 
-def test_confirmed_fraud_taints_the_payee_and_by_half_whom_it_pays() -> None:
+def test_taint_halves_with_each_transfer() -> None:
     confirmed = report(0, 1)
     assert last_of(confirmed, event(2, 1))["payee_taint_30d"] == 1
     assert last_of(confirmed, event(1, 3), event(2, 3))["payee_taint_30d"] == 0.5
@@ -263,7 +263,7 @@ def test_round_amounts() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(streams)
-def test_features_by_replay_are_the_features_served(stream: list[Event | VerdictCount]) -> None:
+def test_replay_and_serving_compute_equal_features(stream: list[Event | VerdictCount]) -> None:
     history = MemoryHistory()
     served = [np.empty((0, len(FEATURES)), dtype=np.float32)]
     for item in stream:

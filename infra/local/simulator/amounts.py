@@ -4,11 +4,15 @@ import numpy as np
 from numpy.random import Generator
 
 from infra.local.simulator.arrays import Floats, Ints
+from shared.features.limits import limits_in_force
 
-NIGHT_LIMIT = 100_000
-"""Default limit from 20h to 06h, in centavos (BCB Resolution 142/2021)."""
 _STEPS = np.array([1, 100, 500, 1_000, 5_000, 10_000])
 _STEP_CHANCES = np.array([0.34, 0.12, 0.16, 0.22, 0.10, 0.06])
+
+
+def night_limit() -> int:
+    """Return the limit at night of a payer who has not changed it, in centavos."""
+    return round(100 * limits_in_force().night.amount)
 
 
 def transferred(rng: Generator, log_brl: Floats) -> Ints:

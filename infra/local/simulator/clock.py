@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from infra.local.simulator.arrays import Flags, Floats, Ints
+from shared.features.limits import limits_in_force
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -13,7 +14,6 @@ MINUTE_MS = 60_000
 # Brasília has had no daylight saving time since 2019 (Decree 9,772).
 LOCAL_OFFSET_MS = -3 * HOUR_MS
 
-NIGHT_STARTS, NIGHT_ENDS = 20, 6
 _HOLIDAYS = ("01-01", "04-21", "05-01", "09-07", "10-12", "11-02", "11-15", "11-20", "12-25")
 
 
@@ -51,9 +51,9 @@ def local_hour(at: Ints) -> Floats:
 
 
 def is_night(at: Ints) -> Flags:
-    """Tell whether the night limit applies (20h to 06h; BCB Resolution 142/2021)."""
-    hour = local_hour(at)
-    return (hour >= NIGHT_STARTS) | (hour < NIGHT_ENDS)
+    """Return whether the night limit applies (shared/features/limits.yaml)."""
+    hour, night = local_hour(at), limits_in_force().night
+    return (hour >= night.from_hour) | (hour < night.until_hour)
 
 
 def weekday(date: int) -> int:

@@ -109,7 +109,7 @@ class Frauds:
         lead, at = _burst(rng, start, rng.geometric(0.45, count).clip(max=5), 8)
         payer = self._world.account_of(rng, persons, today)
         share = np.where(rng.random(len(lead)) < 0.3, 1.0, rng.uniform(0.3, 1.0, len(lead)))
-        cents = np.maximum(5_000, np.rint(share * amounts.NIGHT_LIMIT / 5_000) * 5_000).astype(np.int64)
+        cents = np.maximum(5_000, np.rint(share * amounts.night_limit() / 5_000) * 5_000).astype(np.int64)
         payee = self._mules.receivers(rng, day, today, len(lead))
         return self._rows(rng, Kind.COERCION, lead, at, payer, payee, cents)
 

@@ -59,7 +59,7 @@ def within_night_limit(world: World, rows: Payments) -> Ints:
     """Give the amounts, capped by the night limit of those payers who kept it."""
     persons = np.minimum(world.owner[rows.payer], world.persons - 1)
     capped = is_night(rows.at) & world.night_limited[persons] & (world.owner[rows.payer] < world.persons)
-    return np.where(capped, np.minimum(rows.cents, amounts.NIGHT_LIMIT), rows.cents)
+    return np.where(capped, np.minimum(rows.cents, amounts.night_limit()), rows.cents)
 
 
 def waking_hours(rng: Generator, world: World, persons: Ints) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
-from shared.features.columns import Columns
+from shared.features.columns import Columns, Events
 from shared.features.facts import VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.keys import Keys
@@ -27,7 +27,7 @@ class _Remembered(NamedTuple):
 
     reads: NDArray[np.float32]
     sequence: int
-    print: np.uint64
+    fingerprint: np.uint64
     claim: Claim
 
 
@@ -41,7 +41,7 @@ class MemoryHistoryAdapter:
         self._claims: list[Claim | None] = [None] * claims
         self._reads = np.empty((claims, READ_WIDTH), dtype=np.float32)
         self._sequence = np.empty(claims, dtype=np.int64)
-        self._prints = np.empty(claims, dtype=np.uint64)
+        self._fingerprints = np.empty(claims, dtype=np.uint64)
         self._next = 0
         self._said = VerdictLog()
 
@@ -50,12 +50,12 @@ class MemoryHistoryAdapter:
         """Start from a dump of history. Raises Misconfigured."""
         return cls(MemoryHistory.load(path))
 
-    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+    async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read history before each event, then count it, once for each EndToEndId."""
         capacity = len(self._ids)
         if 0 < len(events) <= capacity:
             return self._observe(events, claim)
-        parts = [self._observe(events[i : i + capacity], claim) for i in range(0, len(events), capacity)]
+        parts = [self._observe(Events(events[i : i + capacity]), claim) for i in range(0, len(events), capacity)]
         return Observations(
             np.concatenate([np.empty((0, READ_WIDTH), dtype=np.float32), *(part.reads for part in parts)]),
             np.concatenate([np.empty(0, dtype=np.int64), *(part.sequence for part in parts)]),
@@ -66,20 +66,20 @@ class MemoryHistoryAdapter:
     async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
         """Count each verdict, or take back what it overrides; return after how many transactions that was."""
         for id_, parties, said in statements:
-            told = self._said.hear(id_, said, self.history.sequence)
+            told = self._said.apply(id_, said, self.history.sequence)
             self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
         return [self._said.counted_at(id_, said) for id_, _, said in statements]
 
-    def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+    def _observe(self, events: Events, claim: Claim) -> Observations:
         """Observe at most as many events as claims are kept."""
-        columns, ids = Columns.of(events), [event.end_to_end_id for event in events]
-        prints = columns.prints()
+        columns, ids = events.columns, [event.end_to_end_id for event in events]
+        fingerprints = columns.fingerprints()
         if len(set(ids)) == len(ids) and self._slots.keys().isdisjoint(ids):
-            reads, sequence = self._count(events, columns, prints, claim)
+            reads, sequence = self._count(events, columns, fingerprints, claim)
             return Observations(reads, sequence, [claim] * len(events), np.zeros(len(events), dtype=bool))
-        return self._merged(events, columns, prints, claim)
+        return self._merged(events, columns, fingerprints, claim)
 
-    def _merged(self, events: Sequence[Event], columns: Columns, prints: Keys, claim: Claim) -> Observations:
+    def _merged(self, events: Sequence[Event], columns: Columns, fingerprints: Keys, claim: Claim) -> Observations:
         """Observe events of which some were seen before; what was known of those is looked up before it may go."""
         first: dict[str, int] = {}
         for place, event in enumerate(events):
@@ -88,8 +88,8 @@ class MemoryHistoryAdapter:
         known = {id_: self._remembered(id_) for event in events if (id_ := event.end_to_end_id) not in first}
         places = np.array(list(first.values()), dtype=np.int64)
         fresh = [events[place] for place in first.values()]
-        reads, sequence = self._count(fresh, columns[places], prints[places], claim)
-        seen = zip(reads, sequence.tolist(), prints[places], strict=True)
+        reads, sequence = self._count(fresh, columns[places], fingerprints[places], claim)
+        seen = zip(reads, sequence.tolist(), fingerprints[places], strict=True)
         known.update((id_, _Remembered(*each, claim)) for id_, each in zip(first, seen, strict=True))
         found = [known[event.end_to_end_id] for event in events]
         same_key = [each.claim.key_version == claim.key_version for each in found]
@@ -97,22 +97,22 @@ class MemoryHistoryAdapter:
             np.stack([each.reads for each in found]),
             np.array([each.sequence for each in found], dtype=np.int64),
             [each.claim for each in found],
-            (np.array([each.print for each in found], dtype=np.uint64) != prints) & np.array(same_key),
+            (np.array([each.fingerprint for each in found], dtype=np.uint64) != fingerprints) & np.array(same_key),
         )
 
     def _remembered(self, end_to_end_id: str) -> _Remembered:
         slot = self._slots[end_to_end_id]
         claim = self._claims[slot]
         assert claim is not None
-        return _Remembered(self._reads[slot].copy(), int(self._sequence[slot]), self._prints[slot], claim)
+        return _Remembered(self._reads[slot].copy(), int(self._sequence[slot]), self._fingerprints[slot], claim)
 
     def _count(
-        self, events: Sequence[Event], columns: Columns, prints: Keys, claim: Claim
+        self, events: Sequence[Event], columns: Columns, fingerprints: Keys, claim: Claim
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         reads, sequence = self.history.observe(columns)
         slots = (self._next + np.arange(len(events))) % len(self._ids)
         self._next = (self._next + len(events)) % len(self._ids)
-        self._reads[slots], self._sequence[slots], self._prints[slots] = reads, sequence, prints
+        self._reads[slots], self._sequence[slots], self._fingerprints[slots] = reads, sequence, fingerprints
         for slot, event in zip(slots.tolist(), events, strict=True):
             if (forgotten := self._ids[slot]) is not None:
                 del self._slots[forgotten]

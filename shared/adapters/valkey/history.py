@@ -34,9 +34,8 @@ from shared.adapters.valkey.wire import (
     sequences,
     tell_arguments,
 )
-from shared.contract.event import Event
 from shared.errors import Misconfigured, Unavailable
-from shared.features.columns import Columns
+from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.ports import Claim, Observations, PixVerdict
 
@@ -74,14 +73,14 @@ class ValkeyHistory:
         )
         return cls(client, claim_seconds, record_seconds)
 
-    async def observe(self, events: Sequence[Event], claim: Claim) -> Observations:
+    async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read history before each event, then count it, in order and once for each EndToEndId."""
         if not events:
             none = np.empty(0, dtype=np.int64)
             return Observations(np.empty((0, READ_WIDTH), dtype=np.float32), none, [], none.astype(bool))
-        prints = Columns.of(events).prints()
-        arguments = observe_arguments(events, prints, claim, self._claim_seconds, self._record_seconds)
-        return observations(await self._call(arguments), prints, claim)
+        fingerprints = events.columns.fingerprints()
+        arguments = observe_arguments(events, fingerprints, claim, self._claim_seconds, self._record_seconds)
+        return observations(await self._call(arguments), fingerprints, claim)
 
     async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
         """Count each verdict, or take back what it overrides; return after how many transactions that was."""

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
-from shared.features.columns import Columns
+from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys, keys_of
@@ -45,22 +44,22 @@ _HEARD = struct.Struct("<cdd")
 
 
 def observe_arguments(
-    events: Sequence[Event], prints: Keys, claim: Claim, claim_seconds: int, record_seconds: int
+    events: Events, fingerprints: Keys, claim: Claim, claim_seconds: int, record_seconds: int
 ) -> list[Argument]:
-    """Return the arguments of `observe`; `prints` are those of the events."""
-    facts = Facts.of_events(Columns.of(events))
+    """Return the arguments of `observe`; `fingerprints` are those of the events."""
+    facts = Facts.of_events(events.columns)
     keys = np.stack((facts.payer, facts.payee, facts.pair, facts.handset, facts.device), axis=1)
     numbers = np.concatenate((facts.at[:, None], facts.weights, facts.marks), axis=1)
     return [
         *("observe", claim_seconds, record_seconds),
         *(struct.pack("<qI", claim.scored_at, claim.key_version), claim.model_version or ""),
-        *(prints.astype("<u8").tobytes(), keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
+        *(fingerprints.astype("<u8").tobytes(), keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
         *(event.end_to_end_id for event in events),
     ]
 
 
-def observations(claims: Sequence[bytes], prints: Keys, own: Claim) -> Observations:
-    """Return what `observe` answers about the events of these prints."""
+def observations(claims: Sequence[bytes], fingerprints: Keys, own: Claim) -> Observations:
+    """Return what `observe` answers about the events of these fingerprints."""
     head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
     versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
     return Observations(
@@ -70,7 +69,7 @@ def observations(claims: Sequence[bytes], prints: Keys, own: Claim) -> Observati
             Claim(*each)
             for each in zip(versions, head["scored_at"].tolist(), head["key_version"].tolist(), strict=True)
         ],
-        (head["print"] != prints) & (head["key_version"] == own.key_version),
+        (head["print"] != fingerprints) & (head["key_version"] == own.key_version),
     )
 
 

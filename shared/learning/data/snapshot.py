@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
+from shared.features.catalogue import feature_set
 from shared.learning.data.dataset import Categories, Dataset, sealed
 from shared.learning.data.matrix import ParquetColumns, read_matrix
 from shared.learning.data.quality import Quality
@@ -41,6 +42,7 @@ class _About(Struct, frozen=True):
 
     names: list[str]
     quality: Quality
+    feature_set: str | None = None
 
 
 def name_of(content_hash: str) -> str:
@@ -71,7 +73,8 @@ def save(archive: Archive, data: Dataset) -> str:
 def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
     """Return the training set of that hash, which has the features `names`.
 
-    Raises Unavailable, Misconfigured if there is none, BadDataset if it is not what it was or has other features.
+    Raises Unavailable, Misconfigured if there is none, BadDataset if it has been altered, or has other features
+    or the same with other meanings.
     """
     with TemporaryDirectory(prefix="snapshot-") as folder:
         file = Path(folder) / "snapshot.parquet"
@@ -80,18 +83,23 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
                 f"there is no training set {content_hash!r}: give the 64 digits of a run's dataset hash"
             )
         try:
-            data = _read(file)
+            data, computed_as = _read(file)
         except (pa.ArrowException, OSError, KeyError, msgspec.MsgspecError) as error:
             raise BadDataset(f"training set {content_hash} cannot be read: {type(error).__name__}") from error
     if data.content_hash != content_hash:
         raise BadDataset(f"training set {content_hash} has been altered: its content is {data.content_hash}")
     if data.names != tuple(names):
         raise BadDataset(f"training set {content_hash} has other features than those that are computed now")
+    if computed_as != feature_set(names):
+        raise BadDataset(
+            f"training set {content_hash} holds feature set {computed_as}, and the same names now mean "
+            f"{feature_set(names)}: train on the tables instead"
+        )
     return data
 
 
 def _schema(data: Dataset) -> pa.Schema:
-    about = msgspec.json.encode(_About(list(data.names), data.quality))
+    about = msgspec.json.encode(_About(list(data.names), data.quality, feature_set(data.names)))
     return next(_groups(data)).schema.with_metadata({_ABOUT: about})
 
 
@@ -115,7 +123,8 @@ def _groups(data: Dataset) -> Iterator[pa.Table]:
         )
 
 
-def _read(file: Path) -> Dataset:
+def _read(file: Path) -> tuple[Dataset, str | None]:
+    """Return the training set in a file and its feature set."""
     with ParquetColumns([file]) as source:
         [schema] = source.schemas
         about = msgspec.json.decode(schema.metadata[_ABOUT], type=_About)
@@ -124,4 +133,5 @@ def _read(file: Path) -> Dataset:
         amount, weight = (source.numbers(name, pa.float64()) for name in ("amount", "weight"))
         facts = {name: Categories(*source.words(name)) for name in FACTS}
     matrix = read_matrix([file], [FEATURE_PREFIX + name for name in about.names], np.arange(len(fraud)))
-    return sealed(about.names, matrix, fraud, initiated_at, amount, weight, facts, about.quality)
+    data = sealed(about.names, matrix, fraud, initiated_at, amount, weight, facts, about.quality)
+    return data, about.feature_set

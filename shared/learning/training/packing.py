@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.features.catalogue import feature_set
 from shared.learning.data.profile import reference_profile
 from shared.learning.training import calibrate
 from shared.learning.training.export import joblib_bytes, onnx_scores
@@ -47,9 +48,11 @@ def pack(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> dict[
 
 
 def sealed(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
-    """Return the files with their manifest, which names the SHA-256 of each."""
-    hashed = msgspec.structs.replace(manifest, files={name: digest(data) for name, data in files.items()})
-    return {**files, MANIFEST: msgspec.json.encode(hashed)}
+    """Return the files with their manifest, completed by the feature set and the SHA-256 of each file."""
+    names = msgspec.json.decode(files["features.json"], type=list[str])
+    hashes = {name: digest(data) for name, data in files.items()}
+    complete = msgspec.structs.replace(manifest, files=hashes, feature_set=feature_set(names))
+    return {**files, MANIFEST: msgspec.json.encode(complete)}
 
 
 def version_name(now: dt.datetime, model: bytes) -> str:

@@ -9,10 +9,11 @@ import pytest
 
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
+from shared.features import catalogue
 from shared.learning.lifecycle.pointer import MoveCause, previous, publish, standing, swap
 from shared.learning.lifecycle.retraining import retrain
 from shared.ports import Blob
-from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, path
+from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, Manifest, path
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 
@@ -138,10 +139,27 @@ def test_a_bundle_with_any_file_altered_cut_short_or_missing_is_refused(bundle, 
         Bundle({other: content for other, content in files.items() if other != name})
 
 
+def test_a_bundle_of_features_with_another_meaning_is_refused(bundle, monkeypatch) -> None:
+    version, files = bundle
+    blobs = MemoryBlobs()
+    publish(blobs, version, files)
+    monkeypatch.setattr(catalogue, "VERSION", catalogue.VERSION + 1)
+    with pytest.raises(BundleRefused, match=r"trained on feature set [0-9a-f]{12}; its features now mean"):
+        swap(blobs, standing(blobs), version, CAUSE)
+    assert standing(blobs).version is None
+
+
+def test_a_bundle_without_a_feature_set_is_refused(bundle) -> None:
+    files = bundle[1]
+    manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
+    unnamed = msgspec.json.encode(msgspec.structs.replace(manifest, feature_set=None))
+    with pytest.raises(BundleRefused, match="trained on feature set None"):
+        Bundle({**files, MANIFEST: unnamed})
+
+
 def _resealed(files: dict[str, bytes], **changed: bytes) -> dict[str, bytes]:
     """Return the bundle as somebody would make it who knows how to hash."""
     from shared.learning.training.packing import sealed
-    from shared.scoring.bundle import Manifest
 
     content = {name: data for name, data in files.items() if name != MANIFEST}
     content |= {name.replace("__", "."): data for name, data in changed.items()}

@@ -10,6 +10,7 @@ import pytest
 from shared.adapters.memory.learning import MemoryArchive, MemoryExports
 from shared.contract.event import micros
 from shared.errors import Misconfigured, Unavailable
+from shared.features import catalogue
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data import snapshot
 from shared.learning.data.dataset import Dataset, read_parquet
@@ -83,6 +84,14 @@ def test_features_that_are_computed_no_more_are_told_apart(data) -> None:
     snapshot.save(archive, data)
     with pytest.raises(BadDataset, match="other features"):
         snapshot.load(archive, data.content_hash, FEATURE_NAMES[1:])
+
+
+def test_features_of_another_meaning_are_refused(data, monkeypatch) -> None:
+    archive = MemoryArchive()
+    snapshot.save(archive, data)
+    monkeypatch.setattr(catalogue, "VERSION", catalogue.VERSION + 1)
+    with pytest.raises(BadDataset, match=rf"{data.content_hash} holds feature set [0-9a-f]{{12}}, and .* now mean"):
+        snapshot.load(archive, data.content_hash, FEATURE_NAMES)
 
 
 @pytest.mark.parametrize("asked", ["0" * 64, "", "../models/current.json"])
