@@ -14,14 +14,14 @@ from msgspec import Meta, Struct
 from shared.errors import Misconfigured
 
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
-PER_FRAUD = "legitimate_per_fraud"
+LEGITIMATE_PER_FRAUD = "legitimate_per_fraud"
 """A parameter of every family, which scikit-learn does not know."""
 NonNegative = Annotated[float, Meta(ge=0.0)]
 Positive = Annotated[int, Meta(ge=1)]
 ModelFamily = Literal[
     "logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"
 ]
-Mode = Literal["full", "incremental"]
+TrainingMode = Literal["full", "incremental"]
 CalibrationMethod = Literal["isotonic", "sigmoid"]
 
 
@@ -67,7 +67,7 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("calibration and test leave no rows to train on")
 
 
-class Range(Struct, frozen=True, forbid_unknown_fields=True):
+class ParameterRange(Struct, frozen=True, forbid_unknown_fields=True):
     """A range to search: between `low` and `high`, on a logarithmic scale if `log`, whole numbers if both are."""
 
     low: float
@@ -89,12 +89,12 @@ class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")]
     family: ModelFamily
     params: dict[str, Any] = {}
-    search: dict[str, list[Any] | Range] = {}
+    search: dict[str, list[Any] | ParameterRange] = {}
 
     def __post_init__(self) -> None:
-        drawn = self.params.get(PER_FRAUD, 1)
+        drawn = self.params.get(LEGITIMATE_PER_FRAUD, 1)
         if not isinstance(drawn, int | float) or drawn <= 0:
-            raise ValueError(f"{self.name}: {PER_FRAUD} is a number above zero")
+            raise ValueError(f"{self.name}: {LEGITIMATE_PER_FRAUD} is a number above zero")
         for name, space in self.search.items():
             if name not in self.params:
                 raise ValueError(f"{self.name}: params lack {name}, which is searched, so there is no first trial")
@@ -102,8 +102,8 @@ class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{self.name}: {name} is searched, but its first value is not among those to try")
 
 
-def _lies_in(value: Any, space: list[Any] | Range) -> bool:
-    return space.low <= value <= space.high if isinstance(space, Range) else value in space
+def _lies_in(value: Any, space: list[Any] | ParameterRange) -> bool:
+    return space.low <= value <= space.high if isinstance(space, ParameterRange) else value in space
 
 
 class SearchSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,7 +175,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     half_life_days: Annotated[float, Meta(gt=0.0)]
     candidates: Annotated[list[CandidateSpec], Meta(min_length=1)]
     search: SearchSpec
-    modes: Annotated[list[Mode], Meta(min_length=1)]
+    modes: Annotated[list[TrainingMode], Meta(min_length=1)]
     incremental_rounds: Positive
     calibrations: Annotated[list[CalibrationMethod], Meta(min_length=1)]
     costs: CostSpec

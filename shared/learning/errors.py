@@ -17,7 +17,7 @@ class ExportFailed(PixError):
     """The exported model does not compute what the trained one does."""
 
 
-class NotFitted(PixError):
+class FitFailed(PixError):
     """A model that its parameters or its data did not let learn: another one may."""
 
 

@@ -16,14 +16,14 @@ from shared.learning.config import ModelFamily
 Parameter = str | int | float | dt.datetime
 
 
-Advance = Callable[[int, int, str], None]
+ReportProgress = Callable[[int, int, str], None]
 """Say of a step that so many of so many parts are done, and a word about it."""
 
 
-class ShowStep(Protocol):
+class StepProgress(Protocol):
     """What a person sees of a job: the step it is at."""
 
-    def __call__(self, name: str) -> AbstractContextManager[Advance]:
+    def __call__(self, name: str) -> AbstractContextManager[ReportProgress]:
         """Show `name` while the block runs; the block may say how far it is."""
         ...
 
@@ -142,6 +142,6 @@ class Runs(Protocol):
 class Registry(Protocol):
     """The catalogue of registered models."""
 
-    def appoint(self, version: str, previous: str | None) -> None:
+    def set_champion(self, version: str, previous: str | None) -> None:
         """Let the aliases `champion` and `previous` name these, and `challenger` another. Raises Unavailable."""
         ...

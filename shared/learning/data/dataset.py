@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
-from shared.learning.data.matrix import Matrix, ParquetColumns, digest, read_matrix
+from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
-from shared.learning.data.quality import Contents, Quality, inspect, require_columns
-from shared.learning.data.training_query import FACTS, MILLION, Examples, legitimate_of_a_million
+from shared.learning.data.quality import QualityInputs, QualityReport, inspect, require_columns
+from shared.learning.data.training_query import FACTS, MILLION, TrainingQuery, legitimate_per_million
 from shared.learning.ports import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text"}
@@ -51,7 +51,7 @@ class Dataset:
     amount: NDArray[np.float64]
     weight: NDArray[np.float64]
     facts: Mapping[str, Categories]
-    quality: Quality
+    quality: QualityReport
     content_hash: str
 
     def __len__(self) -> int:
@@ -84,9 +84,9 @@ def read(
     Memory is bounded by `spec.rows_max`, whatever the table holds: so many rows of 4 bytes for each feature and about
     150 for the rest. The exported files are beside it on disk. Raises Unavailable, Misconfigured, BadDataset.
     """
-    examples = Examples(source.project, source.dataset, source.maturity_days, as_of)
+    examples = TrainingQuery(source.project, source.dataset, source.maturity_days, as_of)
     [counted] = source.queries.rows(examples.count(), {})
-    legitimate = legitimate_of_a_million(counted["labels"], counted["frauds"], spec.rows_max)
+    legitimate = legitimate_per_million(counted["labels"], counted["frauds"], spec.rows_max)
     with TemporaryDirectory(prefix="training-set-") as folder:
         files = source.exports.export(examples.rows(names, legitimate), Path(folder))
         return read_parquet(files, names, examples.until, legitimate / MILLION, spec, profile)
@@ -107,25 +107,25 @@ def read_parquet(
     columns = [FEATURE_PREFIX + name for name in names]
     with ParquetColumns(files) as source:
         require_columns(source.schemas, _KINDS | dict.fromkeys(FACTS, "text") | dict.fromkeys(columns, "number"))
-        keys = _keys(source)
+        keys = _key_columns(source)
     matrix = read_matrix(files, columns, keys.order)
-    contents = Contents(
+    contents = QualityInputs(
         fraud=keys.fraud,
         initiated_at=keys.initiated_at,
         amount=keys.amount,
         summaries=dict(zip(names, matrix.summaries, strict=True)),
         sampled=sampled,
-        repeated=keys.repeated,
-        unjudged=keys.unjudged,
+        duplicates=keys.duplicates,
+        unlabelled=keys.unlabelled,
         incomplete=keys.incomplete,
         until=until,
     )
     quality = inspect(contents, spec, profile)
     weight = np.where(keys.fraud, 1.0, 1.0 / sampled)
-    return sealed(names, matrix, keys.fraud, keys.initiated_at, keys.amount, weight, keys.facts, quality)
+    return with_content_hash(names, matrix, keys.fraud, keys.initiated_at, keys.amount, weight, keys.facts, quality)
 
 
-class _Keys(NamedTuple):
+class _KeyColumns(NamedTuple):
     """All but the features, in order of time, the order itself, and what is wrong with them."""
 
     order: NDArray[np.intp]
@@ -133,35 +133,35 @@ class _Keys(NamedTuple):
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
     facts: dict[str, Categories]
-    repeated: int
-    unjudged: int
+    duplicates: int
+    unlabelled: int
     incomplete: int
 
 
-def _keys(source: ParquetColumns) -> _Keys:
+def _key_columns(source: ParquetColumns) -> _KeyColumns:
     ids = source.column("end_to_end_id", pa.string())
     times = source.column("initiated_at", pa.timestamp("us"))
     initiated_at = times.to_numpy().astype(np.int64)
-    order = in_order(initiated_at, ids)
-    verdicts, codes = source.words("verdict")
+    order = time_order(initiated_at, ids)
+    verdicts, codes = source.categories("verdict")
     judged = [verdict in ("FRAUD", "LEGITIMATE") for verdict in verdicts]
-    facts = {name: source.words(name) for name in FACTS}
-    return _Keys(
+    facts = {name: source.categories(name) for name in FACTS}
+    return _KeyColumns(
         order,
         np.array([verdict == "FRAUD" for verdict in verdicts], dtype=bool)[codes][order],
         initiated_at[order],
         source.numbers("amount", pa.float64())[order],
         {name: Categories(values, codes[order]) for name, (values, codes) in facts.items()},
-        repeated=len(ids) - pc.count_distinct(ids, mode="all").as_py(),
-        unjudged=len(codes) - int(np.array(judged, dtype=bool)[codes].sum()),
+        duplicates=len(ids) - pc.count_distinct(ids, mode="all").as_py(),
+        unlabelled=len(codes) - int(np.array(judged, dtype=bool)[codes].sum()),
         incomplete=ids.null_count + times.null_count,
     )
 
 
-def in_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray[np.intp]:
+def time_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray[np.intp]:
     """Return the places of rows in order of time and, at the same time, of id.
 
-    >>> in_order(np.array([7, 5, 7]), pa.chunked_array([["b", "c", "a"]])).tolist()
+    >>> time_order(np.array([7, 5, 7]), pa.chunked_array([["b", "c", "a"]])).tolist()
     [1, 2, 0]
     """
     order = np.argsort(initiated_at, kind="stable")
@@ -174,15 +174,15 @@ def in_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray[n
     return order
 
 
-def sealed(
+def with_content_hash(
     names: Sequence[str],
-    matrix: Matrix,
+    matrix: FeatureMatrix,
     fraud: NDArray[np.bool_],
     initiated_at: NDArray[np.int64],
     amount: NDArray[np.float64],
     weight: NDArray[np.float64],
     facts: Mapping[str, Categories],
-    quality: Quality,
+    quality: QualityReport,
 ) -> Dataset:
     """Return a data set with its content hash, whatever files its columns came in."""
     columns = dict(zip(names, matrix.digests, strict=True))

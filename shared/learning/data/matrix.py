@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 
-class Summary(NamedTuple):
+class ColumnSummary(NamedTuple):
     """How many values of a column are missing, and the least and the largest of the others (NaN if there is none)."""
 
     missing: int
@@ -26,12 +26,12 @@ class Summary(NamedTuple):
     high: float
 
 
-class Matrix(NamedTuple):
+class FeatureMatrix(NamedTuple):
     """Columns side by side, float32 [n, F] in Fortran order, and of each its SHA-256 and what its values are like."""
 
     values: NDArray[np.float32]
     digests: list[str]
-    summaries: list[Summary]
+    summaries: list[ColumnSummary]
 
 
 class ParquetColumns:
@@ -71,7 +71,7 @@ class ParquetColumns:
             column = pc.fill_null(column, pa.scalar(np.nan, kind))
         return np.asarray(column.to_numpy())
 
-    def words(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+    def categories(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
         """Return the different words of a column in alphabetical order, and which each row has, int32 [n].
 
         NULL becomes "".
@@ -84,7 +84,7 @@ class ParquetColumns:
         return tuple(values[used].tolist()), codes.astype(np.int32)
 
 
-def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.intp]) -> Matrix:
+def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.intp]) -> FeatureMatrix:
     """Return columns of Parquet files as float32, rows in that order; NULL becomes NaN.
 
     Every thread reads its own columns, one at a time, so the peak is the matrix and two columns for each thread.
@@ -95,7 +95,7 @@ def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.i
     read = partial(_read_share, files, names, order, values)
     with ThreadPoolExecutor(threads) as pool:
         found = dict(pair for pairs in pool.map(read, shares) for pair in pairs)
-    return Matrix(values, [found[j][0] for j in range(len(names))], [found[j][1] for j in range(len(names))])
+    return FeatureMatrix(values, [found[j][0] for j in range(len(names))], [found[j][1] for j in range(len(names))])
 
 
 def _read_share(
@@ -104,7 +104,7 @@ def _read_share(
     order: NDArray[np.intp],
     values: NDArray[np.float32],
     share: range,
-) -> list[tuple[int, tuple[str, Summary]]]:
+) -> list[tuple[int, tuple[str, ColumnSummary]]]:
     """Fill these columns of `values`, and return the digest and summary of each with its place."""
     found = []
     with ParquetColumns(files) as source:
@@ -119,10 +119,10 @@ def _read_share(
     return found
 
 
-def _summary(column: NDArray[np.float32], missing: int) -> Summary:
+def _summary(column: NDArray[np.float32], missing: int) -> ColumnSummary:
     if missing == len(column):
-        return Summary(missing, np.nan, np.nan)
-    return Summary(missing, float(np.fmin.reduce(column)), float(np.fmax.reduce(column)))
+        return ColumnSummary(missing, np.nan, np.nan)
+    return ColumnSummary(missing, float(np.fmin.reduce(column)), float(np.fmax.reduce(column)))
 
 
 def digest(column: NDArray[Any]) -> str:

@@ -20,7 +20,7 @@ DECIMALS = 3
 _DECILES = np.linspace(0.1, 0.9, 9)
 
 
-class Described(Struct, frozen=True):
+class ColumnProfile(Struct, frozen=True):
     """A column of the reference: share missing, inner edges of the bins, and how many values are in each bin."""
 
     missing: float
@@ -31,8 +31,8 @@ class Described(Struct, frozen=True):
 class Profile(Struct, frozen=True):
     """A bundle's `profile.json`, as far as it is compared with what is new."""
 
-    features: dict[str, Described]
-    score: Described
+    features: dict[str, ColumnProfile]
+    score: ColumnProfile
 
 
 def reference_profile(

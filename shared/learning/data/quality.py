@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURES
 from shared.learning.config import DatasetSpec
-from shared.learning.data.matrix import Summary
+from shared.learning.data.matrix import ColumnSummary
 from shared.learning.data.profile import Profile
 from shared.learning.errors import BadDataset
 
@@ -40,7 +40,7 @@ class QualityCheck(Struct, frozen=True):
     text: str
 
 
-class Quality(Struct, frozen=True):
+class QualityReport(Struct, frozen=True):
     """What a training set is like; no single Pix can be told from it.
 
     `fraud_share` is the share of frauds among the Pix that the rows stand for, `sampled` the share of legitimate Pix
@@ -58,20 +58,20 @@ class Quality(Struct, frozen=True):
     checks: list[QualityCheck]
 
 
-class Contents(NamedTuple):
+class QualityInputs(NamedTuple):
     """What came in: columns of n rows in order of time, summaries of the features, and counts of what is wrong.
 
-    `repeated` rows have an id that others have, `unjudged` rows have no verdict or one that teaches nothing, and
+    `duplicates` rows have an id that others have, `unlabelled` rows have no verdict or one that teaches nothing, and
     `incomplete` rows lack an id or a time. No row should be later than `until` (microseconds).
     """
 
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
-    summaries: Mapping[str, Summary]
+    summaries: Mapping[str, ColumnSummary]
     sampled: float
-    repeated: int
-    unjudged: int
+    duplicates: int
+    unlabelled: int
     incomplete: int
     until: int
 
@@ -90,7 +90,7 @@ def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> 
     _require(checks)
 
 
-def inspect(contents: Contents, spec: DatasetSpec, profile: Profile | None) -> Quality:
+def inspect(contents: QualityInputs, spec: DatasetSpec, profile: Profile | None) -> QualityReport:
     """Return what a training set is like. Raises BadDataset with all that is wrong with it.
 
     `profile` is that of the champion, which says how often its features used to be missing.
@@ -98,7 +98,7 @@ def inspect(contents: Contents, spec: DatasetSpec, profile: Profile | None) -> Q
     n, frauds = len(contents.fraud), int(contents.fraud.sum())
     pix = frauds + (n - frauds) / contents.sampled
     missing = {name: summary.missing / n if n else 0.0 for name, summary in contents.summaries.items()}
-    quality = Quality(
+    quality = QualityReport(
         rows=n,
         frauds=frauds,
         fraud_share=frauds / pix if n else 0.0,
@@ -110,7 +110,9 @@ def inspect(contents: Contents, spec: DatasetSpec, profile: Profile | None) -> Q
     )
     checks = [*_of_rows(contents), *_of_features(contents.summaries), *_of_shares(quality, spec, profile)]
     _require(checks)
-    return Quality(**{name: getattr(quality, name) for name in Quality.__struct_fields__[:-1]}, checks=checks)
+    return QualityReport(
+        **{name: getattr(quality, name) for name in QualityReport.__struct_fields__[:-1]}, checks=checks
+    )
 
 
 def _require(checks: list[QualityCheck]) -> None:
@@ -120,11 +122,11 @@ def _require(checks: list[QualityCheck]) -> None:
         raise BadDataset("\n".join(["the training set is not fit to learn from:", *failed]))
 
 
-def _of_rows(contents: Contents) -> Iterator[QualityCheck]:
+def _of_rows(contents: QualityInputs) -> Iterator[QualityCheck]:
     n, frauds = len(contents.fraud), int(contents.fraud.sum())
-    verdicts = f"{frauds} frauds, {n - frauds - contents.unjudged} legitimate, {contents.unjudged} neither"
-    yield QualityCheck("classes", contents.unjudged == 0, verdicts)
-    yield QualityCheck("duplicates", contents.repeated == 0, f"{contents.repeated} rows repeat a Pix")
+    verdicts = f"{frauds} frauds, {n - frauds - contents.unlabelled} legitimate, {contents.unlabelled} neither"
+    yield QualityCheck("classes", contents.unlabelled == 0, verdicts)
+    yield QualityCheck("duplicates", contents.duplicates == 0, f"{contents.duplicates} rows repeat a Pix")
     yield QualityCheck("keys", contents.incomplete == 0, f"{contents.incomplete} rows lack an id or a time")
     future = n - int(np.searchsorted(contents.initiated_at, contents.until, side="right"))
     yield QualityCheck("time", future == 0, f"{future} rows are later than the cut-off allows")
@@ -132,14 +134,14 @@ def _of_rows(contents: Contents) -> Iterator[QualityCheck]:
     yield QualityCheck("amounts", wrong == 0, f"{wrong} amounts are missing, not positive or infinite")
 
 
-def _of_features(summaries: Mapping[str, Summary]) -> Iterator[QualityCheck]:
+def _of_features(summaries: Mapping[str, ColumnSummary]) -> Iterator[QualityCheck]:
     infinite = [name for name, found in summaries.items() if np.isinf([found.low, found.high]).any()]
     yield QualityCheck("finite", not infinite, f"{len(infinite)} features hold infinite values: {_some(infinite)}")
     outside = [_range(name, found) for name, found in summaries.items() if _is_outside(name, found)]
     yield QualityCheck("ranges", not outside, f"{len(outside)} features leave their range: {_some(outside)}")
 
 
-def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> Iterator[QualityCheck]:
+def _of_shares(quality: QualityReport, spec: DatasetSpec, profile: Profile | None) -> Iterator[QualityCheck]:
     enough = quality.rows >= _ROWS_MIN
     text = f"{quality.fraud_share:.3%} of Pix are frauds, {spec.fraud_share_max:.0%} are plausible"
     yield QualityCheck("frauds", not enough or quality.fraud_share <= spec.fraud_share_max, text)
@@ -153,12 +155,12 @@ def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> 
     yield QualityCheck("missing", not risen, text)
 
 
-def _is_outside(name: str, found: Summary) -> bool:
+def _is_outside(name: str, found: ColumnSummary) -> bool:
     low, high = RANGES.get(_UNITS.get(name, ""), (-np.inf, np.inf))
     return found.low < low - _SLACK or found.high > high + _SLACK
 
 
-def _range(name: str, found: Summary) -> str:
+def _range(name: str, found: ColumnSummary) -> str:
     return f"{name} ({_UNITS[name]}) {found.low:g} to {found.high:g}"
 
 

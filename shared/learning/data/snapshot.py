@@ -16,16 +16,16 @@ from msgspec import Struct
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
-from shared.learning.data.dataset import Categories, Dataset, sealed
+from shared.learning.data.dataset import Categories, Dataset, with_content_hash
 from shared.learning.data.matrix import ParquetColumns, read_matrix
-from shared.learning.data.quality import Quality
+from shared.learning.data.quality import QualityReport
 from shared.learning.data.training_query import FACTS
 from shared.learning.errors import BadDataset
 from shared.learning.ports import Archive
 
 FOLDER = "datasets"
-GROUP = 65_536  # rows that are encoded at a time
-_ABOUT = b"training_set"
+ROW_GROUP = 65_536  # rows that are encoded at a time
+_METADATA_KEY = b"training_set"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _WRITER: dict[str, Any] = {
     "compression": "zstd",
@@ -36,11 +36,11 @@ _WRITER: dict[str, Any] = {
 }
 
 
-class _About(Struct, frozen=True):
+class _Metadata(Struct, frozen=True):
     """What a file's columns do not say."""
 
     names: list[str]
-    quality: Quality
+    quality: QualityReport
 
 
 def name_of(content_hash: str) -> str:
@@ -55,14 +55,14 @@ def name_of(content_hash: str) -> str:
 def save(archive: Archive, data: Dataset) -> str:
     """Write a training set, unless it is there, and return its name. Raises Unavailable, Misconfigured.
 
-    It is written as it is encoded, GROUP rows at a time, so there is no second copy of it, nor a file on the way.
+    It is written as it is encoded, ROW_GROUP rows at a time, so there is no second copy of it, nor a file on the way.
     """
     name = name_of(data.content_hash)
 
     def write(file: BinaryIO) -> None:
         with pq.ParquetWriter(file, _schema(data), **_WRITER) as writer:
-            for table in _groups(data):
-                writer.write_table(table, row_group_size=GROUP)
+            for table in _row_groups(data):
+                writer.write_table(table, row_group_size=ROW_GROUP)
 
     archive.create(name, write)
     return name
@@ -91,14 +91,14 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
 
 
 def _schema(data: Dataset) -> pa.Schema:
-    about = msgspec.json.encode(_About(list(data.names), data.quality))
-    return next(_groups(data)).schema.with_metadata({_ABOUT: about})
+    about = msgspec.json.encode(_Metadata(list(data.names), data.quality))
+    return next(_row_groups(data)).schema.with_metadata({_METADATA_KEY: about})
 
 
-def _groups(data: Dataset) -> Iterator[pa.Table]:
-    """Yield the rows GROUP at a time, at least one table; the columns are views of the arrays."""
-    for start in range(0, max(len(data), 1), GROUP):
-        rows = slice(start, start + GROUP)
+def _row_groups(data: Dataset) -> Iterator[pa.Table]:
+    """Yield the rows ROW_GROUP at a time, at least one table; the columns are views of the arrays."""
+    for start in range(0, max(len(data), 1), ROW_GROUP):
+        rows = slice(start, start + ROW_GROUP)
         facts = {
             name: pa.DictionaryArray.from_arrays(fact.codes[rows], pa.array(fact.values, pa.string()))
             for name, fact in data.facts.items()
@@ -118,10 +118,10 @@ def _groups(data: Dataset) -> Iterator[pa.Table]:
 def _read(file: Path) -> Dataset:
     with ParquetColumns([file]) as source:
         [schema] = source.schemas
-        about = msgspec.json.decode(schema.metadata[_ABOUT], type=_About)
+        about = msgspec.json.decode(schema.metadata[_METADATA_KEY], type=_Metadata)
         fraud = source.numbers("fraud", pa.bool_())
         initiated_at = source.numbers("initiated_at", pa.timestamp("us")).astype(np.int64)
         amount, weight = (source.numbers(name, pa.float64()) for name in ("amount", "weight"))
-        facts = {name: Categories(*source.words(name)) for name in FACTS}
+        facts = {name: Categories(*source.categories(name)) for name in FACTS}
     matrix = read_matrix([file], [FEATURE_PREFIX + name for name in about.names], np.arange(len(fraud)))
-    return sealed(about.names, matrix, fraud, initiated_at, amount, weight, facts, about.quality)
+    return with_content_hash(about.names, matrix, fraud, initiated_at, amount, weight, facts, about.quality)

@@ -26,7 +26,7 @@ KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
 MILLION = 1_000_000
 
 
-class Examples(Struct, frozen=True):
+class TrainingQuery(Struct, frozen=True):
     """What is known at `as_of` of the Pix in dataset `dataset` of `project` that are `maturity_days` old by then."""
 
     project: str
@@ -58,15 +58,15 @@ class Examples(Struct, frozen=True):
         return f"FROM (\n{known}\n) AS examples WHERE initiated_at <= {until}"
 
 
-def legitimate_of_a_million(labels: int, frauds: int, rows_max: int) -> int:
+def legitimate_per_million(labels: int, frauds: int, rows_max: int) -> int:
     """Return how many of a million legitimate examples to take so that no more than `rows_max` come in all.
 
     Whether one is taken is chance, so the aim lies four standard deviations below. Raises Misconfigured if the frauds
     leave no room.
 
-    >>> legitimate_of_a_million(1_000_000, 10_000, rows_max=2_000_000)
+    >>> legitimate_per_million(1_000_000, 10_000, rows_max=2_000_000)
     1000000
-    >>> legitimate_of_a_million(10_000_000, 10_000, rows_max=2_000_000)
+    >>> legitimate_per_million(10_000_000, 10_000, rows_max=2_000_000)
     198632
     """
     if labels <= rows_max:

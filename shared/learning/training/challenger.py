@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import Config, Mode, ModelFamily
+from shared.learning.config import Config, ModelFamily, TrainingMode
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
 from shared.learning.errors import CannotContinue, NothingToDo
-from shared.learning.ports import ShowStep, Trial
+from shared.learning.ports import StepProgress, Trial
 from shared.learning.training import calibrate
-from shared.learning.training.costs import losses
+from shared.learning.training.costs import decision_costs
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
-from shared.learning.training.incremental import ChampionModel, continued
+from shared.learning.training.incremental import ChampionModel
 from shared.learning.training.packing import BundleParts, pack
-from shared.learning.training.search import search, thinned
+from shared.learning.training.search import search, training_rows
 from shared.learning.training.thresholds import choose_thresholds, holds_max
-from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores
+from shared.learning.training.train import LabelledRows, fit, informative_columns, raw_scores
 from shared.scoring.bundle import Thresholds
 from shared.scoring.rules import Rules
 
@@ -40,7 +40,7 @@ class Challenger(NamedTuple):
 
     candidate: str
     family: ModelFamily
-    mode: Mode
+    mode: TrainingMode
     parts: BundleParts
     files: dict[str, bytes]
     parity: float
@@ -48,17 +48,17 @@ class Challenger(NamedTuple):
     microseconds: float
 
 
-class Trained(NamedTuple):
+class TrainedChallengers(NamedTuple):
     """Challengers, the full training before the incremental update, and what the search tried, best first."""
 
     challengers: list[Challenger]
     leaderboard: list[Trial]
 
 
-class _Fitted(NamedTuple):
+class _FittedModel(NamedTuple):
     candidate: str
     family: ModelFamily
-    mode: Mode
+    mode: TrainingMode
     model: Any
     columns: NDArray[np.intp]
     average_precision: float
@@ -70,16 +70,16 @@ def train_challengers(
     rules: Rules,
     config: Config,
     champion: ChampionModel | None,
-    step: ShowStep,
-    told: Callable[[Trial], None],
-) -> Trained:
+    step: StepProgress,
+    on_trial: Callable[[Trial], None],
+) -> TrainedChallengers:
     """Return a challenger for each way to train that config.modes names and that is possible.
 
-    Raises ExportFailed, Misconfigured, NotFitted, and NothingToDo if none is possible.
+    Raises ExportFailed, Misconfigured, FitFailed, and NothingToDo if none is possible.
     """
     fitted, leaderboard, obstacle = [], list[Trial](), "there is none that can be read"
     if "full" in config.modes:
-        best, leaderboard = _full(data, split, config, step, told)
+        best, leaderboard = _full(data, split, config, step, on_trial)
         fitted.append(best)
     if "incremental" in config.modes and champion:
         try:
@@ -90,24 +90,24 @@ def train_challengers(
             log.info("no incremental update", extra={"fields": {"version": champion.version, "reason": obstacle}})
     if not fitted:
         raise NothingToDo(f"training anew is not among the modes, and no champion is continued: {obstacle}")
-    return Trained([_finished(one, data, split, rules, config, step) for one in fitted], leaderboard)
+    return TrainedChallengers([_challenger(one, data, split, rules, config, step) for one in fitted], leaderboard)
 
 
 def _full(
-    data: Dataset, split: Split, config: Config, step: ShowStep, told: Callable[[Trial], None]
-) -> tuple[_Fitted, list[Trial]]:
+    data: Dataset, split: Split, config: Config, step: StepProgress, on_trial: Callable[[Trial], None]
+) -> tuple[_FittedModel, list[Trial]]:
     """Return the finalist that is best on the calibration period, which no trial has seen."""
-    with step("search") as advance:
-        leaderboard = search(data, split.train, config, told, advance)
-    rows = split.train.start + thinned(data, split.train, config)
+    with step("search") as report_progress:
+        leaderboard = search(data, split.train, config, on_trial, report_progress)
+    rows = split.train.start + training_rows(data, split.train, config)
     columns = informative_columns(data.features, rows)
-    train = Labelled(data.take(rows, columns), data.fraud[rows])
+    train = LabelledRows(data.take(rows, columns), data.fraud[rows])
     fitted = []
     for trial in finalists(leaderboard):
         with step(f"fit {trial.candidate}"):
             model = fit(trial.family, trial.params, train, config.seed)
             found = _average_precision(model, data, split.calibration, columns)
-        fitted.append(_Fitted(trial.candidate, trial.family, "full", model, columns, found))
+        fitted.append(_FittedModel(trial.candidate, trial.family, "full", model, columns, found))
     return max(fitted, key=lambda one: one.average_precision), leaderboard
 
 
@@ -132,10 +132,10 @@ def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
     return [trial for reached, trial in best.values() if reached >= top - error]
 
 
-def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _Fitted:
-    model, columns = continued(champion, data, split.train, config)
+def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _FittedModel:
+    model, columns = continue_training(champion, data, split.train, config)
     found = _average_precision(model, data, split.calibration, columns)
-    return _Fitted(champion.version, champion.family, "incremental", model, columns, found)
+    return _FittedModel(champion.version, champion.family, "incremental", model, columns, found)
 
 
 def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArray[np.intp]) -> float:
@@ -143,8 +143,8 @@ def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArra
     return float(average_precision_score(data.fraud[period], scores, sample_weight=data.weight[period]))
 
 
-def _finished(
-    fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config: Config, step: ShowStep
+def _challenger(
+    fitted: _FittedModel, data: Dataset, split: Split, rules: Rules, config: Config, step: StepProgress
 ) -> Challenger:
     """Return a model exported, calibrated, with thresholds, and its files."""
     names = [data.names[j] for j in fitted.columns]
@@ -180,4 +180,6 @@ def _thresholds(data: Dataset, split: Split, scores: NDArray[np.float64], rules:
     by_rule, _ = rules.apply(data.features[period])
     weight = data.weight[period]
     holds = holds_max(weight, data.initiated_at[period], config.costs)
-    return choose_thresholds(scores, losses(scores, data.amount[period], config.costs), by_rule, weight, holds)
+    return choose_thresholds(
+        scores, decision_costs(scores, data.amount[period], config.costs), by_rule, weight, holds
+    )

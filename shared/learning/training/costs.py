@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from shared.learning.config import CostSpec
 
 
-def losses(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
+def decision_costs(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
     """Return what APPROVE, HOLD and REJECT of each Pix cost, float64 [n, 3].
 
     `fraud` [n] is whether each is a fraud, or the probability that it is; the costs then are expected ones.
 
     >>> spec = CostSpec(0.1, 0.8, 5, 1, friction_reject=20, review_share_max=0.01, reviews_per_day_max=9)
-    >>> losses(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
+    >>> decision_costs(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
     [[90.0, 23.0, 0.0], [0.0, 6.0, 20.0]]
     """
     bad = fraud.astype(np.float64)

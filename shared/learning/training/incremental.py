@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
 
-from shared.learning.config import PER_FRAUD, Config, ModelFamily
+from shared.learning.config import LEGITIMATE_PER_FRAUD, Config, ModelFamily
 from shared.learning.data.dataset import Dataset
-from shared.learning.errors import CannotContinue, NotFitted
+from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.search import thinned
-from shared.learning.training.train import Labelled, fitting, sampled
+from shared.learning.training.search import training_rows
+from shared.learning.training.train import LabelledRows, deterministic_fit, undersample
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 
@@ -57,21 +57,25 @@ def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> Cha
         return None
 
 
-def continued(champion: ChampionModel, data: Dataset, period: slice, config: Config) -> tuple[Any, NDArray[np.intp]]:
+def continue_training(
+    champion: ChampionModel, data: Dataset, period: slice, config: Config
+) -> tuple[Any, NDArray[np.intp]]:
     """Return the champion's model continued, and its columns. Raises CannotContinue."""
     maker = FAMILIES[champion.family]
-    if maker.continued is None:
+    if maker.continue_training is None:
         raise CannotContinue("this family learns only anew")
     if maker.size(champion.model) + config.incremental_rounds > max(maker.size_max, config.incremental_rounds):
         raise CannotContinue(f"it has grown to {maker.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
     rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
-    every = Labelled(data.take(rows, columns), data.fraud[rows])
-    train = sampled(every, getattr(champion.model, PER_FRAUD, math.inf), config.seed)
+    every = LabelledRows(data.take(rows, columns), data.fraud[rows])
+    train = undersample(every, getattr(champion.model, LEGITIMATE_PER_FRAUD, math.inf), config.seed)
     try:
-        with fitting():
-            return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns
-    except NotFitted as error:
+        with deterministic_fit():
+            return maker.continue_training(
+                champion.model, train.features, train.fraud, config.incremental_rounds
+            ), columns
+    except FitFailed as error:
         raise CannotContinue(str(error)) from error
 
 
@@ -81,7 +85,7 @@ def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config
     Both are thinned as for a full training, whose share of frauds the champion knows; the older ones keep it from
     forgetting what did not happen lately.
     """
-    rows = thinned(data, period, config)
+    rows = training_rows(data, period, config)
     new = data.initiated_at[period][rows] > trained_until
     frauds = int(data.fraud[period][rows[new]].sum())
     if frauds < config.split.frauds_min:

@@ -19,7 +19,7 @@ from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, d
 TRAINED_UNTIL = "trained_until"  # metric of a manifest: time of the last training example, seconds since the epoch
 SEEN_UNTIL = "seen_until"  # the same of the last example that anything was chosen on: the end of the calibration
 GOLDEN_ROWS = 256
-GOLDEN_EMPTIED = 0.3  # share of the values in the second half of the golden vectors that are made missing
+GOLDEN_MISSING = 0.3  # share of the values in the second half of the golden vectors that are made missing
 
 
 class BundleParts(NamedTuple):
@@ -65,7 +65,7 @@ def _golden(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> by
     """Return vectors spread over the reference and their scores; in half of them values are missing."""
     rows = np.linspace(0, len(reference) - 1, min(GOLDEN_ROWS, len(reference))).astype(np.intp)
     vectors = np.ascontiguousarray(reference[rows])
-    emptied = np.random.default_rng(seed).random(vectors.shape) < GOLDEN_EMPTIED
+    emptied = np.random.default_rng(seed).random(vectors.shape) < GOLDEN_MISSING
     emptied[: len(vectors) // 2] = False
     vectors[emptied] = np.nan
     vectors[-1] = np.nan

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from optuna.trial import Trial
 
-from shared.learning.config import CandidateSpec, Range
+from shared.learning.config import CandidateSpec, ParameterRange
 
 CANDIDATE = "candidate"
 Point = dict[str, Any]  # names of dimensions and their values
@@ -40,20 +40,22 @@ def grid_points(candidates: Sequence[CandidateSpec], per_range: int, seed: int) 
     return [points[k] for k in order]
 
 
-def suggested(asked: Trial, candidates: Sequence[CandidateSpec]) -> tuple[CandidateSpec, dict[str, Any]]:
+def suggest(optuna_trial: Trial, candidates: Sequence[CandidateSpec]) -> tuple[CandidateSpec, dict[str, Any]]:
     """Return the candidate that Optuna suggests, and all its parameters."""
     by_name = {candidate.name: candidate for candidate in candidates}
-    candidate = by_name[asked.suggest_categorical(CANDIDATE, list(by_name))]
-    found = {name: _suggest(asked, f"{candidate.name}.{name}", space) for name, space in candidate.search.items()}
+    candidate = by_name[optuna_trial.suggest_categorical(CANDIDATE, list(by_name))]
+    found = {
+        name: _suggest(optuna_trial, f"{candidate.name}.{name}", space) for name, space in candidate.search.items()
+    }
     return candidate, {**candidate.params, **found}
 
 
-def _suggest(asked: Trial, name: str, space: list[Any] | Range) -> Any:
-    if not isinstance(space, Range):
-        return msgspec.json.decode(asked.suggest_categorical(name, [_json(value) for value in space]))
-    if _whole(space):
-        return asked.suggest_int(name, int(space.low), int(space.high), log=space.log)
-    return asked.suggest_float(name, space.low, space.high, log=space.log)
+def _suggest(optuna_trial: Trial, name: str, space: list[Any] | ParameterRange) -> Any:
+    if not isinstance(space, ParameterRange):
+        return msgspec.json.decode(optuna_trial.suggest_categorical(name, [_json(value) for value in space]))
+    if _is_integer(space):
+        return optuna_trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
+    return optuna_trial.suggest_float(name, space.low, space.high, log=space.log)
 
 
 def _grid(candidate: CandidateSpec, per_range: int) -> list[Point]:
@@ -64,27 +66,27 @@ def _grid(candidate: CandidateSpec, per_range: int) -> list[Point]:
     return [point for point in points if point != first_point(candidate)]
 
 
-def _values(space: list[Any] | Range, per_range: int) -> list[Any]:
+def _values(space: list[Any] | ParameterRange, per_range: int) -> list[Any]:
     """Return the values of a grid, from the lowest to the highest of a range.
 
-    >>> _values(Range(1, 100, log=True), 3), _values(Range(0.0, 0.5), 2)
+    >>> _values(ParameterRange(1, 100, log=True), 3), _values(ParameterRange(0.0, 0.5), 2)
     ([1, 10, 100], [0.0, 0.5])
     """
-    if not isinstance(space, Range):
+    if not isinstance(space, ParameterRange):
         return space
     spread = np.geomspace if space.log else np.linspace
     points = spread(space.low, space.high, per_range).clip(space.low, space.high)
-    values: list[Any] = np.unique(points.round().astype(int) if _whole(space) else points).tolist()
+    values: list[Any] = np.unique(points.round().astype(int) if _is_integer(space) else points).tolist()
     return values
 
 
 def _point(candidate: CandidateSpec, values: dict[str, Any]) -> Point:
-    lists = {name for name, space in candidate.search.items() if not isinstance(space, Range)}
+    lists = {name for name, space in candidate.search.items() if not isinstance(space, ParameterRange)}
     placed = {f"{candidate.name}.{name}": _json(v) if name in lists else v for name, v in values.items()}
     return {CANDIDATE: candidate.name, **placed}
 
 
-def _whole(space: Range) -> bool:
+def _is_integer(space: ParameterRange) -> bool:
     return float(space.low).is_integer() and float(space.high).is_integer()
 
 

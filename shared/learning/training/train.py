@@ -15,13 +15,13 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from shared.errors import Misconfigured
-from shared.learning.config import PER_FRAUD, ModelFamily
+from shared.learning.config import LEGITIMATE_PER_FRAUD, ModelFamily
 from shared.learning.data.split import DAY
-from shared.learning.errors import NotFitted
+from shared.learning.errors import FitFailed
 from shared.learning.training.families import FAMILIES
 
 
-class Labelled(NamedTuple):
+class LabelledRows(NamedTuple):
     """Vectors float32 [n, inputs] and whether they are frauds, bool [n]."""
 
     features: NDArray[np.float32]
@@ -67,15 +67,15 @@ def informative_columns(features: NDArray[np.float32], rows: NDArray[np.intp]) -
 
 def build(family: ModelFamily, params: Mapping[str, Any], seed: int) -> Any:
     """Return an estimator that is not fitted yet. Raises Misconfigured for a parameter that it does not have."""
-    known = {name: value for name, value in params.items() if name != PER_FRAUD}
+    known = {name: value for name, value in params.items() if name != LEGITIMATE_PER_FRAUD}
     try:
         return FAMILIES[family].build(known, seed)
     except TypeError as error:
         raise Misconfigured(f"{family}: {error}") from error
 
 
-def fit(family: ModelFamily, params: Mapping[str, Any], train: Labelled, seed: int) -> Any:
-    """Return a fitted classifier. Raises Misconfigured, NotFitted.
+def fit(family: ModelFamily, params: Mapping[str, Any], train: LabelledRows, seed: int) -> Any:
+    """Return a fitted classifier. Raises Misconfigured, FitFailed.
 
     `params` are scikit-learn's, and `legitimate_per_fraud`: of the legitimate rows at most so many for each fraud are
     drawn. Networks need it, as they hardly move while one row in hundreds is a fraud; any family is faster by it.
@@ -83,16 +83,16 @@ def fit(family: ModelFamily, params: Mapping[str, Any], train: Labelled, seed: i
     so that continuing it draws the same share.
     """
     model = build(family, params, seed)
-    drawn = sampled(train, params.get(PER_FRAUD, math.inf), seed)
-    with fitting():
+    drawn = undersample(train, params.get(LEGITIMATE_PER_FRAUD, math.inf), seed)
+    with deterministic_fit():
         model.fit(drawn.features, drawn.fraud)
-    setattr(model, PER_FRAUD, params.get(PER_FRAUD, math.inf))
+    setattr(model, LEGITIMATE_PER_FRAUD, params.get(LEGITIMATE_PER_FRAUD, math.inf))
     return model
 
 
 @contextmanager
-def fitting() -> Iterator[None]:
-    """Fit the same way every time, and quietly. Raises NotFitted for what scikit-learn refuses or what diverges.
+def deterministic_fit() -> Iterator[None]:
+    """Fit the same way every time, and quietly. Raises FitFailed for what scikit-learn refuses or what diverges.
 
     Boosting adds up with two threads at most: the sum of more depends on which is done first. A forest grows on all
     cores, but predicts on one outside of this, for the same reason. The matrices of a network are too small for more
@@ -106,7 +106,7 @@ def fitting() -> Iterator[None]:
             with parallel_config("threading", n_jobs=-1):
                 yield
         except (ValueError, ArithmeticError) as error:
-            raise NotFitted(str(error).partition("\n")[0]) from error
+            raise FitFailed(str(error).partition("\n")[0]) from error
 
 
 def raw_scores(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -114,7 +114,7 @@ def raw_scores(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]
     return np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
 
 
-def sampled(train: Labelled, per_fraud: float, seed: int) -> Labelled:
+def undersample(train: LabelledRows, per_fraud: float, seed: int) -> LabelledRows:
     """Return all frauds and at most `per_fraud` times as many legitimate rows, in order of time."""
     frauds, legitimate = np.flatnonzero(train.fraud), np.flatnonzero(~train.fraud)
     if per_fraud * len(frauds) >= len(legitimate):
@@ -124,7 +124,7 @@ def sampled(train: Labelled, per_fraud: float, seed: int) -> Labelled:
     absent = np.isnan(train.features[rows]).all(axis=0)
     known = [np.flatnonzero(~np.isnan(column))[-1:] for column in train.features[:, absent].T]
     rows = np.union1d(rows, np.concatenate([rows[:0], *known]))  # boosting does not bin what is missing throughout
-    return Labelled(np.asfortranarray(train.features[rows]), train.fraud[rows])
+    return LabelledRows(np.asfortranarray(train.features[rows]), train.fraud[rows])
 
 
 def _varies(column: NDArray[np.float32]) -> bool:

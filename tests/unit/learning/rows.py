@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import CandidateSpec, Config, Range, SearchSpec
+from shared.learning.config import CandidateSpec, Config, ParameterRange, SearchSpec
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import DAY
 from tests.unit.learning.synthetic import QUICK, UNCHECKED, facts
@@ -15,13 +15,13 @@ TREE = CandidateSpec(
     "tree",
     "decision_tree",
     {"max_depth": 4, "min_samples_leaf": 20},
-    {"max_depth": [2, 4, 8], "min_samples_leaf": Range(5, 80, log=True)},
+    {"max_depth": [2, 4, 8], "min_samples_leaf": ParameterRange(5, 80, log=True)},
 )
 LINEAR = CandidateSpec(
     "linear",
     "logistic_regression",
     {"C": 0.1, "class_weight": None},
-    {"C": Range(0.01, 1.5), "class_weight": [None, "balanced"]},
+    {"C": ParameterRange(0.01, 1.5), "class_weight": [None, "balanced"]},
 )
 
 

@@ -17,7 +17,7 @@ from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
 from shared.learning.data.dataset import Categories, TrainingSource
-from shared.learning.data.quality import RANGES, Quality
+from shared.learning.data.quality import RANGES, QualityReport
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
 from shared.learning.lifecycle.request import Request
@@ -76,7 +76,7 @@ def facts(rows: int) -> dict[str, Categories]:
     return {name: Categories(("",), np.zeros(rows, dtype=np.int32)) for name in FACTS}
 
 
-UNCHECKED = Quality(0, 0, 0.0, 1.0, None, None, {}, [])
+UNCHECKED = QualityReport(0, 0, 0.0, 1.0, None, None, {}, [])
 """What is known of a training set that nobody looked at."""
 
 

@@ -13,7 +13,7 @@ from shared.learning.config import Config
 from shared.learning.data.split import Split
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
-from shared.learning.training.challenger import Trained, finalists, train_challengers
+from shared.learning.training.challenger import TrainedChallengers, finalists, train_challengers
 from shared.learning.training.export import PARITY
 from shared.learning.training.incremental import ChampionModel, read_champion_model
 from shared.learning.training.packing import TRAINED_UNTIL, sealed
@@ -28,11 +28,13 @@ SECOND = Split(slice(0, 1_700), slice(1_750, 2_050), slice(2_100, 2_400))
 BOTH: Config = msgspec.structs.replace(searching(trials=4), candidates=[LINEAR, TREE], modes=["full", "incremental"])
 
 
-def train(settings: Config, split: Split = FIRST, champion: ChampionModel | None = None, data=DATA) -> Trained:
+def train(
+    settings: Config, split: Split = FIRST, champion: ChampionModel | None = None, data=DATA
+) -> TrainedChallengers:
     return train_challengers(data, split, Rules.load(), settings, champion, silent, lambda _: None)
 
 
-def champion_of(trained: Trained) -> ChampionModel | None:
+def champion_of(trained: TrainedChallengers) -> ChampionModel | None:
     """Return the first challenger as a later run reads it from the bucket."""
     until = float(DATA.initiated_at[FIRST.train.stop - 1] / 1e6)
     blobs = MemoryBlobs()

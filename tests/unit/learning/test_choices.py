@@ -15,7 +15,7 @@ from shared.learning.data.profile import describe
 from shared.learning.data.split import DAY
 from shared.learning.judging.evaluate import calibration_error
 from shared.learning.training.calibrate import apply, choose_method, fit_calibration
-from shared.learning.training.costs import losses, with_rules
+from shared.learning.training.costs import decision_costs, with_rules
 from shared.learning.training.thresholds import NEVER, choose_thresholds, decisions, holds_max
 from shared.scoring.bundle import Thresholds
 
@@ -96,7 +96,7 @@ ruled = st.lists(
 @settings(deadline=None)
 def test_thresholds_are_the_cheapest_that_the_review_budget_allows(rows, budget) -> None:
     scores, fraud, amount, weight, by_rule = (np.array(column) for column in zip(*rows, strict=True))
-    table, by_rule = losses(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)
+    table, by_rule = decision_costs(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)
     most = max(budget * weight.sum(), weight[by_rule == 1].sum())
 
     def cost(hold: float, reject: float) -> float:
@@ -118,7 +118,7 @@ def test_the_review_budget_is_a_share_of_all_pix_or_what_reviewers_do_in_a_day_w
 
 
 def test_costs_count_the_severer_of_rule_and_model() -> None:
-    table = losses(np.array([True, False]), np.array([100.0, 100.0]), COSTS)
+    table = decision_costs(np.array([True, False]), np.array([100.0, 100.0]), COSTS)
     seen = with_rules(table, np.array([1, 2], np.int8))
     np.testing.assert_allclose(seen, [[table[0, 1], table[0, 1], table[0, 2]], [table[1, 2]] * 3])
 

@@ -15,8 +15,8 @@ from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.data import dataset
 from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
-from shared.learning.data.profile import Described, Profile
-from shared.learning.data.training_query import FACTS, Examples
+from shared.learning.data.profile import ColumnProfile, Profile
+from shared.learning.data.training_query import FACTS, TrainingQuery
 from shared.learning.errors import BadDataset
 from tests.unit.learning.synthetic import AS_OF, CONFIG, START, examples
 
@@ -207,7 +207,7 @@ def test_too_many_frauds_to_be_true_are_refused_unless_there_are_too_few_rows_to
 
 
 def test_a_feature_that_went_missing_since_the_champion_is_refused(tmp_path) -> None:
-    described = Described(0.1, [], [])
+    described = ColumnProfile(0.1, [], [])
     usual = Profile(dict.fromkeys(FEATURE_NAMES[:20], described), described)
     table = examples(400)
     assert read(table, tmp_path / "as-usual", profile=usual).quality.missing["amount"] == pytest.approx(0.1, abs=0.05)
@@ -228,7 +228,7 @@ def test_what_was_looked_at_is_kept(tmp_path) -> None:
 
 def test_the_query_names_the_cut_off_in_utc_and_leaves_out_the_young() -> None:
     moment = dt.datetime(2026, 3, 1, 21, tzinfo=dt.timezone(dt.timedelta(hours=-3)))
-    asked = Examples("p", "pix", 87, moment)
+    asked = TrainingQuery("p", "pix", 87, moment)
     cut = "initiated_at <= TIMESTAMP_SUB(TIMESTAMP '2026-03-02 00:00:00.000000+00', INTERVAL 2088 HOUR)"
     assert cut in asked.rows(FEATURE_NAMES)
     assert cut in asked.count()

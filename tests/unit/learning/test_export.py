@@ -13,7 +13,7 @@ from shared.learning.data.split import DAY
 from shared.learning.errors import ExportFailed
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.families import FAMILIES
-from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores, recent_rows
+from shared.learning.training.train import LabelledRows, fit, informative_columns, raw_scores, recent_rows
 
 SMALL: dict[ModelFamily, dict[str, Any]] = {
     "logistic_regression": {},
@@ -25,13 +25,13 @@ SMALL: dict[ModelFamily, dict[str, Any]] = {
 families = pytest.mark.parametrize("family", list(FAMILIES))
 
 
-def labelled(rows: int, seed: int, missing: float = 0.2) -> Labelled:
+def labelled(rows: int, seed: int, missing: float = 0.2) -> LabelledRows:
     """Return values of many scales, whole numbers and repeated ones among them."""
     rng = np.random.default_rng(seed)
     features = (rng.normal(size=(rows, 8)) * 10.0 ** np.arange(-3, 5)).astype(np.float32)
     features[:, 5:] = features[:, 5:].round()
     features[rng.random(features.shape) < missing] = np.nan
-    return Labelled(features, np.nan_to_num(features[:, 3]) + rng.normal(size=rows) > 1.5)
+    return LabelledRows(features, np.nan_to_num(features[:, 3]) + rng.normal(size=rows) > 1.5)
 
 
 @families
@@ -55,7 +55,7 @@ def test_onnx_tells_values_apart_that_are_next_to_each_other(family) -> None:
     steps = rng.integers(0, 8, size=(3_000, 2))
     features = (np.float32(1.92).view(np.int32) + steps.astype(np.int32)).view(np.float32)
     fraud = steps[:, 0] + rng.normal(size=3_000) > 4
-    model = fit(family, SMALL[family], Labelled(np.asfortranarray(features), fraud), seed=0)
+    model = fit(family, SMALL[family], LabelledRows(np.asfortranarray(features), fraud), seed=0)
     require_parity(model, features, onnx_scores(onnx_bytes(model, 2), features))
 
 
@@ -64,7 +64,7 @@ def test_what_is_missing_says_something_to_every_family_but_those_that_take_the_
     train = labelled(3_000, 0)
     features = train.features.copy()
     features[train.fraud, 0] = np.nan
-    model = fit(family, SMALL[family], Labelled(features, train.fraud), seed=0)
+    model = fit(family, SMALL[family], LabelledRows(features, train.fraud), seed=0)
     present, absent = features[:200].copy(), features[:200].copy()
     present[:, 0], absent[:, 0] = np.nanmedian(features[:, 0]), np.nan
     rises = raw_scores(model, absent).mean() - raw_scores(model, present).mean()
@@ -109,7 +109,7 @@ def test_a_few_legitimate_rows_for_each_fraud_leave_no_column_without_a_value(fa
     features = train.features.copy()
     features[:, 0] = np.nan
     features[np.flatnonzero(~train.fraud)[7], 0] = 1.0
-    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, Labelled(features, train.fraud), seed=0)
+    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, LabelledRows(features, train.fraud), seed=0)
     assert 0.25 < raw_scores(model, features).mean() < 0.45  # a third of what it saw was fraud
 
 

@@ -18,9 +18,14 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
-from shared.learning.training.incremental import ChampionModel, continued, read_champion_model, rows_to_continue_on
+from shared.learning.training.incremental import (
+    ChampionModel,
+    continue_training,
+    read_champion_model,
+    rows_to_continue_on,
+)
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.train import Labelled, fit, raw_scores
+from shared.learning.training.train import LabelledRows, fit, raw_scores
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK
@@ -51,7 +56,7 @@ DATA = drifted()
 
 
 def champion(family: str) -> ChampionModel:
-    train = Labelled(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
+    train = LabelledRows(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
     names = [DATA.names[j] for j in INPUTS]
     until = int(DATA.initiated_at[OLD.stop - 1])
     return ChampionModel("v1", names, fit(family, SMALL[family], train, seed=0), family, until)
@@ -65,7 +70,7 @@ def average_precision(model: Any, period: slice) -> float:
 def test_it_learns_what_is_new_and_leaves_the_champion_as_it_was(family) -> None:
     before = champion(family)
     scores = raw_scores(before.model, DATA.features[:, INPUTS])
-    grown, columns = continued(before, DATA, PERIOD, CONFIG)
+    grown, columns = continue_training(before, DATA, PERIOD, CONFIG)
     assert columns.tolist() == INPUTS.tolist()
     assert average_precision(grown, LATER) > 2 * average_precision(before.model, LATER)
     np.testing.assert_array_equal(raw_scores(before.model, DATA.features[:, INPUTS]), scores)
@@ -74,7 +79,7 @@ def test_it_learns_what_is_new_and_leaves_the_champion_as_it_was(family) -> None
 @can_continue
 def test_it_is_exported_with_parity_and_opens_as_a_plain_model_of_its_family(family) -> None:
     before = champion(family)
-    grown, _ = continued(before, DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(before, DATA, PERIOD, CONFIG)
     unseen = np.ascontiguousarray(np.vstack([DATA.features[:, INPUTS], np.full((1, 8), np.nan, np.float32)]))
     assert require_parity(grown, unseen, onnx_scores(onnx_bytes(grown, 8), unseen)) <= PARITY
     opened = joblib.load(io.BytesIO(joblib_bytes(grown)))
@@ -86,15 +91,15 @@ def test_it_is_exported_with_parity_and_opens_as_a_plain_model_of_its_family(fam
 def test_it_can_be_continued_again_and_the_same_way_gives_the_same_bytes(family) -> None:
     bytes_of = []
     for _ in range(2):
-        once, _ = continued(champion(family), DATA, PERIOD, CONFIG)
-        twice, _ = continued(champion(family)._replace(model=once), DATA, PERIOD, CONFIG)
+        once, _ = continue_training(champion(family), DATA, PERIOD, CONFIG)
+        twice, _ = continue_training(champion(family)._replace(model=once), DATA, PERIOD, CONFIG)
         bytes_of.append(onnx_bytes(twice, 8))
     assert bytes_of[0] == bytes_of[1] != onnx_bytes(once, 8)
 
 
 def test_boosting_keeps_its_trees_and_the_bins_that_they_are_read_by() -> None:
     before = champion("hist_gradient_boosting").model
-    grown, _ = continued(champion("hist_gradient_boosting"), DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(champion("hist_gradient_boosting"), DATA, PERIOD, CONFIG)
     assert type(grown) is HistGradientBoostingClassifier
     assert grown.n_iter_ == 60
     for old, kept in zip(before._predictors, grown._predictors, strict=False):
@@ -105,7 +110,7 @@ def test_boosting_keeps_its_trees_and_the_bins_that_they_are_read_by() -> None:
 
 def test_a_forest_keeps_its_trees() -> None:
     before = champion("random_forest").model
-    grown, _ = continued(champion("random_forest"), DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(champion("random_forest"), DATA, PERIOD, CONFIG)
     assert len(grown[-1].estimators_) == 50
     for old, kept in zip(before[-1].estimators_, grown[-1].estimators_, strict=False):
         np.testing.assert_array_equal(old.tree_.threshold, kept.tree_.threshold)
@@ -122,11 +127,11 @@ def test_it_learns_from_all_new_rows_and_as_many_old_ones() -> None:
 
 
 def test_it_sees_as_many_legitimate_rows_for_each_fraud_as_the_champion_did() -> None:
-    train = Labelled(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
+    train = LabelledRows(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
     params = {"n_estimators": 10, "max_depth": 3, "bootstrap": False, "legitimate_per_fraud": 4}
     before = champion("random_forest")._replace(model=fit("random_forest", params, train, seed=0))
     opened = joblib.load(io.BytesIO(joblib_bytes(before.model)))
-    grown, _ = continued(before._replace(model=opened), DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(before._replace(model=opened), DATA, PERIOD, CONFIG)
     shares = [tree.tree_.value[0, 0, 1] for tree in grown[-1].estimators_]
     assert shares == pytest.approx([0.2] * 40, abs=0.01)
 
@@ -144,7 +149,7 @@ def test_a_champion_that_cannot_be_continued_is_left_alone_with_a_reason(family,
     if family == "hist_gradient_boosting":
         before.model._predictors.extend(before.model._predictors[:1] * 950)
     with pytest.raises(CannotContinue, match=reason):
-        continued(before, DATA, PERIOD, CONFIG)
+        continue_training(before, DATA, PERIOD, CONFIG)
 
 
 def stored(**changes: bytes | None) -> MemoryBlobs:
@@ -169,7 +174,7 @@ def test_a_bundle_holds_what_is_needed_to_continue() -> None:
     np.testing.assert_array_equal(
         raw_scores(read.model, DATA.features[:, INPUTS]), raw_scores(one.model, DATA.features[:, INPUTS])
     )
-    assert len(continued(read, DATA, PERIOD, CONFIG)) == 2
+    assert len(continue_training(read, DATA, PERIOD, CONFIG)) == 2
 
 
 FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn_version", b"_sklearn_versiom")

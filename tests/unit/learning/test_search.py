@@ -9,10 +9,10 @@ import pytest
 
 from shared.errors import Misconfigured
 from shared.learning import config
-from shared.learning.config import CandidateSpec, Config, Range
+from shared.learning.config import CandidateSpec, Config, ParameterRange
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
-from shared.learning.training.search import materials, search
+from shared.learning.training.search import fold_data, search
 from tests.unit.learning.rows import LINEAR, TREE, searching, training_set
 
 DATA = training_set()
@@ -30,7 +30,9 @@ def run(settings: Config, data=DATA) -> list[Trial]:
 def in_space(trial: Trial) -> bool:
     space = {"tree": TREE, "linear": LINEAR}[trial.candidate].search
     return all(
-        values.low <= trial.params[name] <= values.high if isinstance(values, Range) else trial.params[name] in values
+        values.low <= trial.params[name] <= values.high
+        if isinstance(values, ParameterRange)
+        else trial.params[name] in values
         for name, values in space.items()
     )
 
@@ -105,8 +107,8 @@ def test_what_was_learnt_from_shuffled_labels_is_no_better_than_chance() -> None
 
 def test_validated_rows_that_are_thinned_stand_for_all_of_their_fold() -> None:
     weighted = dataclasses.replace(DATA, weight=np.where(DATA.fraud, 1.0, 5.0))
-    whole = materials(weighted, EVERY, searching())
-    few = materials(weighted, EVERY, with_rows(searching(), 100))
+    whole = fold_data(weighted, EVERY, searching())
+    few = fold_data(weighted, EVERY, with_rows(searching(), 100))
     for all_rows, thinned in zip(whole, few, strict=True):
         assert len(thinned.weight) == max(100, 2 * thinned.validation.fraud.sum())
         assert thinned.validation.fraud.sum() == all_rows.validation.fraud.sum()
@@ -118,7 +120,7 @@ def test_validated_rows_that_are_thinned_stand_for_all_of_their_fold() -> None:
 def test_no_row_of_a_fold_is_trained_on_that_is_younger_than_what_is_validated() -> None:
     dated = np.asfortranarray(DATA.features)
     dated[:, 0] = np.arange(len(dated))
-    for fold in materials(dataclasses.replace(DATA, features=dated), EVERY, searching()):
+    for fold in fold_data(dataclasses.replace(DATA, features=dated), EVERY, searching()):
         assert fold.train.features[:, 0].max() < fold.validation.features[:, 0].min()
         assert fold.validation.features[:, 0].max() < EVERY.stop
 
@@ -126,7 +128,7 @@ def test_no_row_of_a_fold_is_trained_on_that_is_younger_than_what_is_validated()
 def test_a_period_without_a_fold_that_holds_frauds_on_both_sides_is_nothing_to_do() -> None:
     early = dataclasses.replace(DATA, fraud=np.arange(len(DATA.fraud)) < 50)
     with pytest.raises(NothingToDo, match="no fold"):
-        materials(early, EVERY, searching())
+        fold_data(early, EVERY, searching())
 
 
 def with_rows(settings: Config, rows_max: int) -> Config:

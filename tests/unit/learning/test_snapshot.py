@@ -37,7 +37,7 @@ def assert_same(one: Dataset, other: Dataset) -> None:
 
 @pytest.mark.parametrize("group", [64, 700, 65_536])
 def test_what_was_saved_is_loaded_to_the_last_bit(data, group, monkeypatch) -> None:
-    monkeypatch.setattr(snapshot, "GROUP", group)
+    monkeypatch.setattr(snapshot, "ROW_GROUP", group)
     archive = MemoryArchive()
     assert snapshot.save(archive, data) == f"datasets/{data.content_hash}.parquet"
     assert_same(snapshot.load(archive, data.content_hash, FEATURE_NAMES), data)

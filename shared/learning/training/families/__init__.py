@@ -18,10 +18,10 @@ Features = NDArray[np.float32]
 Fraud = NDArray[np.bool_]
 
 
-class Maker(NamedTuple):
+class FamilyTrainer(NamedTuple):
     """What a family can do.
 
-    `build(params, seed)` returns an estimator to fit. `continued(model, features, fraud, rounds)` returns a fitted
+    `build(params, seed)` returns an estimator to fit. `continue_training(model, features, fraud, rounds)` returns a fitted
     model that learnt on from a champion's, which it leaves as it is; None: the family cannot. `size(model)` counts
     what a continued model has more of (0 if nothing), `size_max` is where continuing ends: it would serve slowly.
     """
@@ -32,12 +32,12 @@ class Maker(NamedTuple):
     size_max: int = 0
 
 
-FAMILIES: dict[ModelFamily, Maker] = {
-    "logistic_regression": Maker(linear.build, linear.continued),
-    "decision_tree": Maker(trees.build_tree),
-    "random_forest": Maker(trees.build_forest, trees.continued_forest, trees.size, size_max=300),
-    "hist_gradient_boosting": Maker(boosting.build, boosting.continued, boosting.size, size_max=1000),
-    "neural_network": Maker(network.build, network.continued),
+FAMILIES: dict[ModelFamily, FamilyTrainer] = {
+    "logistic_regression": FamilyTrainer(linear.build, linear.continue_training),
+    "decision_tree": FamilyTrainer(trees.build_tree),
+    "random_forest": FamilyTrainer(trees.build_forest, trees.continue_forest, trees.size, size_max=300),
+    "hist_gradient_boosting": FamilyTrainer(boosting.build, boosting.continue_training, boosting.size, size_max=1000),
+    "neural_network": FamilyTrainer(network.build, network.continue_training),
 }
 
 

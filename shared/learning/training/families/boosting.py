@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 
-class _KeepsBins(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn has no types
+class _FixedBins(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn has no types
     """Boosting that goes on with the bins of its first fit.
 
     scikit-learn's warm start bins anew, and reads the trees it has, whose splits are numbers of bins, by the new
@@ -19,7 +19,7 @@ class _KeepsBins(HistGradientBoostingClassifier):  # type: ignore[misc]  # sciki
     """
 
     def _bin_data(self, X: Any, sample_weight: Any, is_training_data: bool) -> Any:  # noqa: ARG002, N803
-        self._bin_mapper = self.kept_bins
+        self._bin_mapper = self.fixed_bins
         return self._bin_mapper.transform(X)
 
 
@@ -33,15 +33,15 @@ def build(params: Mapping[str, Any], seed: int) -> HistGradientBoostingClassifie
     return HistGradientBoostingClassifier(**{"early_stopping": False, "random_state": seed, **params})
 
 
-def continued(
+def continue_training(
     model: HistGradientBoostingClassifier, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
 ) -> HistGradientBoostingClassifier:
     """Return the champion's model with `rounds` more trees, fitted to what it gets wrong on these rows."""
     grown = copy.deepcopy(model)
     grown.set_params(warm_start=True, early_stopping=False, max_iter=size(model) + rounds)
-    grown.kept_bins, grown.__class__ = grown._bin_mapper, _KeepsBins
+    grown.fixed_bins, grown.__class__ = grown._bin_mapper, _FixedBins
     grown.fit(features, fraud)
-    del grown.kept_bins
+    del grown.fixed_bins
     grown.__class__ = HistGradientBoostingClassifier
     return grown.set_params(warm_start=False)
 

@@ -8,7 +8,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-ABSENT = -1e9  # below every value of a feature, so that one split tells what is missing from what is not
+MISSING = -1e9  # below every value of a feature, so that one split tells what is missing from what is not
 
 
 def scaled(estimator: Any) -> Pipeline:
@@ -17,10 +17,10 @@ def scaled(estimator: Any) -> Pipeline:
     return Pipeline([("impute", impute), ("scale", StandardScaler()), ("model", estimator)])
 
 
-def set_apart(estimator: Any) -> Pipeline:
+def missing_as_lowest(estimator: Any) -> Pipeline:
     """Return an estimator that sees missing values as one that is lower than all others.
 
     scikit-learn's own trees send missing values down either branch, but skl2onnx does not export which.
     """
-    impute = SimpleImputer(strategy="constant", fill_value=ABSENT, keep_empty_features=True)
+    impute = SimpleImputer(strategy="constant", fill_value=MISSING, keep_empty_features=True)
     return Pipeline([("impute", impute), ("model", estimator)])
