@@ -138,10 +138,10 @@ def with_rows(settings: Config, rows_max: int) -> Config:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"params": {"C": 50}}, "not among those to try"),
-        ({"params": {}}, "lack C"),
-        ({"search": {"C": []}}, "not among those to try"),
-        ({"search": {"C": {"low": 2.0, "high": 1.0}}}, "not among those to try"),
+        ({"params": {"C": 50}}, "not in its search space"),
+        ({"params": {}}, "C is searched but missing"),
+        ({"search": {"C": []}}, "not in its search space"),
+        ({"search": {"C": {"low": 2.0, "high": 1.0}}}, "not in its search space"),
     ],
 )
 def test_a_candidate_whose_own_parameters_are_not_in_the_space_is_a_wrong_setting(changes, message) -> None:
