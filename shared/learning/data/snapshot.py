@@ -1,4 +1,4 @@
-"""Training sets in the bucket, under their content hash: what a model has learnt from, to the last bit."""
+"""Snapshots: training sets in the bucket, named by their content hash, so that a training can be repeated exactly."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from shared.learning.errors import BadDataset
 from shared.learning.ports import Archive
 
 FOLDER = "datasets"
-ROW_GROUP = 65_536  # rows that are encoded at a time
+ROW_GROUP = 65_536  # rows encoded at a time, which bounds the memory of a write
 _METADATA_KEY = b"training_set"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _WRITER: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
-    "use_dictionary": list(FACTS),  # features are smaller without, and four times as fast to write
+    "use_dictionary": list(FACTS),  # without it features are smaller, and four times as fast to write
     "write_statistics": False,
     "version": "2.6",
 }
 
 
 class _Metadata(Struct, frozen=True):
-    """What a file's columns do not say."""
+    """Metadata of a snapshot's file."""
 
     names: list[str]
     quality: QualityReport
 
 
 def name_of(content_hash: str) -> str:
-    """Return the name of a training set in the bucket.
+    """Return the object name of a snapshot.
 
     >>> name_of("00ff")
     'datasets/00ff.parquet'
@@ -53,9 +53,9 @@ def name_of(content_hash: str) -> str:
 
 
 def save(archive: Archive, data: Dataset) -> str:
-    """Write a training set, unless it is there, and return its name. Raises Unavailable, Misconfigured.
+    """Write a snapshot unless it exists, and return its object name. Raises Unavailable, Misconfigured.
 
-    It is written as it is encoded, ROW_GROUP rows at a time, so there is no second copy of it, nor a file on the way.
+    Row groups are uploaded as they are encoded, so there is neither a second copy in memory nor a temporary file.
     """
     name = name_of(data.content_hash)
 
@@ -69,9 +69,9 @@ def save(archive: Archive, data: Dataset) -> str:
 
 
 def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
-    """Return the training set of that hash, which has the features `names`.
+    """Return the training set with this content hash and the features `names`.
 
-    Raises Unavailable, Misconfigured if there is none, BadDataset if it is not what it was or has other features.
+    Raises Unavailable, Misconfigured if it does not exist, BadDataset if its content or its features differ.
     """
     with TemporaryDirectory(prefix="snapshot-") as folder:
         file = Path(folder) / "snapshot.parquet"
@@ -86,17 +86,17 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
     if data.content_hash != content_hash:
         raise BadDataset(f"training set {content_hash} has been altered: its content is {data.content_hash}")
     if data.names != tuple(names):
-        raise BadDataset(f"training set {content_hash} has other features than those that are computed now")
+        raise BadDataset(f"training set {content_hash} has other features than the present catalogue")
     return data
 
 
 def _schema(data: Dataset) -> pa.Schema:
-    about = msgspec.json.encode(_Metadata(list(data.names), data.quality))
-    return next(_row_groups(data)).schema.with_metadata({_METADATA_KEY: about})
+    metadata = msgspec.json.encode(_Metadata(list(data.names), data.quality))
+    return next(_row_groups(data)).schema.with_metadata({_METADATA_KEY: metadata})
 
 
 def _row_groups(data: Dataset) -> Iterator[pa.Table]:
-    """Yield the rows ROW_GROUP at a time, at least one table; the columns are views of the arrays."""
+    """Yield tables of ROW_GROUP rows, at least one, whose columns are views of the arrays."""
     for start in range(0, max(len(data), 1), ROW_GROUP):
         rows = slice(start, start + ROW_GROUP)
         facts = {
@@ -118,10 +118,10 @@ def _row_groups(data: Dataset) -> Iterator[pa.Table]:
 def _read(file: Path) -> Dataset:
     with ParquetColumns([file]) as source:
         [schema] = source.schemas
-        about = msgspec.json.decode(schema.metadata[_METADATA_KEY], type=_Metadata)
+        metadata = msgspec.json.decode(schema.metadata[_METADATA_KEY], type=_Metadata)
         fraud = source.numbers("fraud", pa.bool_())
         initiated_at = source.numbers("initiated_at", pa.timestamp("us")).astype(np.int64)
         amount, weight = (source.numbers(name, pa.float64()) for name in ("amount", "weight"))
         facts = {name: Categories(*source.categories(name)) for name in FACTS}
-    matrix = read_matrix([file], [FEATURE_PREFIX + name for name in about.names], np.arange(len(fraud)))
-    return with_content_hash(about.names, matrix, fraud, initiated_at, amount, weight, facts, about.quality)
+    matrix = read_matrix([file], [FEATURE_PREFIX + name for name in metadata.names], np.arange(len(fraud)))
+    return with_content_hash(metadata.names, matrix, fraud, initiated_at, amount, weight, facts, metadata.quality)

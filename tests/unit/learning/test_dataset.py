@@ -181,7 +181,7 @@ COUNT = next(feature.name for feature in FEATURES if feature.unit == "count")
         (_of(FEATURE_PREFIX + FLAG, 1.5), rf"ranges: 1 features .* {FLAG} \(flag\)"),
         (_of(FEATURE_PREFIX + COUNT, -1.0), rf"ranges: 1 features .* {COUNT} \(count\)"),
         (_without(FEATURE_PREFIX + "amount", "payer_ispb"), "columns: 2 columns .* payer_ispb, f_amount"),
-        (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is no number"),
+        (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is not a number"),
     ],
 )
 def test_a_training_set_that_contradicts_itself_is_refused(spoil, said, tmp_path) -> None:
