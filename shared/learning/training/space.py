@@ -1,6 +1,6 @@
-"""The space of a search: one dimension says which candidate, the others are its parameters.
+"""The search space: one dimension is the candidate, the others are the parameters of each candidate.
 
-Values that are lists or None stand in it as JSON, because Optuna's categories are plain values.
+Listed values are stored as JSON, since Optuna's categories cannot be lists.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from optuna.trial import Trial
 from shared.learning.config import CandidateSpec, ParameterRange
 
 CANDIDATE = "candidate"
-Point = dict[str, Any]  # names of dimensions and their values
+Point = dict[str, Any]
+"""A point of the space: values by the name of the dimension."""
 
 
 def first_point(candidate: CandidateSpec) -> Point:
-    """Return where a candidate's own parameters lie.
+    """Return the point of a candidate's own parameters.
 
     >>> first_point(CandidateSpec("net", "neural_network", {"alpha": 1, "hidden_layer_sizes": [32]},
     ...                           {"hidden_layer_sizes": [[16], [32]]}))
@@ -31,31 +32,29 @@ def first_point(candidate: CandidateSpec) -> Point:
 
 
 def grid_points(candidates: Sequence[CandidateSpec], per_range: int, seed: int) -> list[Point]:
-    """Return the points of all grids, in a random order so that a budget that ends earlier is spent evenly.
+    """Return the points of all candidates' grids, shuffled, so that a smaller budget of trials covers all of them.
 
-    The candidates' own parameters are left out: they are tried first whatever the method.
+    The candidates' own parameters are left out, as every method tries them first.
     """
     points = [point for candidate in candidates for point in _grid(candidate, per_range)]
     order = np.random.default_rng(seed).permutation(len(points))
     return [points[k] for k in order]
 
 
-def suggest(optuna_trial: Trial, candidates: Sequence[CandidateSpec]) -> tuple[CandidateSpec, dict[str, Any]]:
-    """Return the candidate that Optuna suggests, and all its parameters."""
+def suggest(asked: Trial, candidates: Sequence[CandidateSpec]) -> tuple[CandidateSpec, dict[str, Any]]:
+    """Return the candidate that Optuna chooses for a trial, and all its parameters."""
     by_name = {candidate.name: candidate for candidate in candidates}
-    candidate = by_name[optuna_trial.suggest_categorical(CANDIDATE, list(by_name))]
-    found = {
-        name: _suggest(optuna_trial, f"{candidate.name}.{name}", space) for name, space in candidate.search.items()
-    }
+    candidate = by_name[asked.suggest_categorical(CANDIDATE, list(by_name))]
+    found = {name: _suggest(asked, f"{candidate.name}.{name}", space) for name, space in candidate.search.items()}
     return candidate, {**candidate.params, **found}
 
 
-def _suggest(optuna_trial: Trial, name: str, space: list[Any] | ParameterRange) -> Any:
+def _suggest(asked: Trial, name: str, space: list[Any] | ParameterRange) -> Any:
     if not isinstance(space, ParameterRange):
-        return msgspec.json.decode(optuna_trial.suggest_categorical(name, [_json(value) for value in space]))
+        return msgspec.json.decode(asked.suggest_categorical(name, [_json(value) for value in space]))
     if _is_integer(space):
-        return optuna_trial.suggest_int(name, int(space.low), int(space.high), log=space.log)
-    return optuna_trial.suggest_float(name, space.low, space.high, log=space.log)
+        return asked.suggest_int(name, int(space.low), int(space.high), log=space.log)
+    return asked.suggest_float(name, space.low, space.high, log=space.log)
 
 
 def _grid(candidate: CandidateSpec, per_range: int) -> list[Point]:
@@ -67,7 +66,7 @@ def _grid(candidate: CandidateSpec, per_range: int) -> list[Point]:
 
 
 def _values(space: list[Any] | ParameterRange, per_range: int) -> list[Any]:
-    """Return the values of a grid, from the lowest to the highest of a range.
+    """Return the values of a parameter in a grid; of a range, evenly spaced ones from end to end.
 
     >>> _values(ParameterRange(1, 100, log=True), 3), _values(ParameterRange(0.0, 0.5), 2)
     ([1, 10, 100], [0.0, 0.5])

@@ -28,7 +28,7 @@ def build_forest(params: Mapping[str, Any], seed: int) -> Pipeline:
 def continue_forest(
     model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
 ) -> Pipeline:
-    """Return the champion's forest with `rounds` more trees, grown on these rows."""
+    """Return a copy of the forest with `rounds` more trees, grown on these rows."""
     grown = copy.deepcopy(model)
     forest = grown[-1].set_params(warm_start=True, n_estimators=size(model) + rounds)
     forest.fit(grown[:-1].transform(features), fraud).set_params(warm_start=False)
@@ -36,5 +36,5 @@ def continue_forest(
 
 
 def size(model: Pipeline) -> int:
-    """Return the number of a forest's trees."""
+    """Return the number of trees of a forest."""
     return len(model[-1].estimators_)
