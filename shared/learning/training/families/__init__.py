@@ -28,7 +28,7 @@ class FamilyTrainer(NamedTuple):
     """
 
     build: Callable[[Mapping[str, Any], int], Any]
-    continued: Callable[[Any, Features, Fraud, int], Any] | None = None
+    continue_training: Callable[[Any, Features, Fraud, int], Any] | None = None
     size: Callable[[Any], int] = lambda _: 0
     size_max: int = 0
 
