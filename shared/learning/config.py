@@ -170,7 +170,7 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a challenger must prove to replace the champion, or the rules if there is no champion.
+    """Conditions for a challenger to replace the champion, or the rules if there is no champion.
 
     It must save money, beyond chance, and may be worse in other figures only by these margins.
     """
