@@ -1,4 +1,7 @@
-"""Settings of a retraining, read from `jobs/config.yaml`."""
+"""Settings of a retraining, read from `jobs/config.yaml`.
+
+A docstring under each field gives its meaning, its unit and the reason for its bounds and its value as shipped.
+"""
 
 from __future__ import annotations
 
@@ -13,66 +16,89 @@ from msgspec import Meta, Struct
 
 from shared.errors import Misconfigured
 
+LEGITIMATE_PER_FRAUD = "legitimate_per_fraud"
+"""Candidate parameter of every family: legitimate rows drawn for each fraud. Not passed to scikit-learn."""
+
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
-PER_FRAUD = "legitimate_per_fraud"
-"""A parameter of every family, which scikit-learn does not know."""
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
+AboveZero = Annotated[float, Meta(gt=0.0)]
 Positive = Annotated[int, Meta(ge=1)]
 ModelFamily = Literal[
     "logistic_regression", "decision_tree", "random_forest", "hist_gradient_boosting", "neural_network"
 ]
-Mode = Literal["full", "incremental"]
+TrainingMode = Literal["full", "incremental"]
 CalibrationMethod = Literal["isotonic", "sigmoid"]
 
 
 class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """When a run that decides by itself trains: after so many days, or so many newly matured labels, or drift.
+    """When `--trigger auto` trains: after some days, on enough new labels, or on drift."""
 
-    `labels_min` counts labels that became known since the last training, `frauds_min` the frauds among them; both
-    must be reached. `psi_max` is the population stability index from which the score or a feature has drifted. Drift
-    counts from `drift_days_min` days after the last training: what a training does not cure would train every night.
-    """
-
-    days_max: Annotated[float, Meta(gt=0.0)]
+    days_max: AboveZero
+    """Days since the last training after which a run trains in any case."""
     labels_min: Positive
+    """Labels known only since the last training; they count once `frauds_min` is reached too."""
     frauds_min: Positive
-    psi_max: Annotated[float, Meta(gt=0.0)]
-    drift_days_min: Annotated[float, Meta(ge=0.0)]
+    """Frauds among those labels: legitimate labels alone, which arrive daily, teach little."""
+    psi_max: AboveZero
+    """Population stability index of the score or of a feature above which it has drifted.
+
+    0.25 is the usual limit of a shift. Source: Siddiqi, Credit Risk Scorecards, Wiley, 2006.
+    """
+    drift_days_min: NonNegative
+    """Days since the last training before drift counts: drift that training does not cure would train every night."""
 
 
 class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a training set may be.
-
-    Above `rows_max`, legitimate Pix are sampled and weigh more instead. `missing_rise_max` is how much the missing
-    share of a feature may exceed the champion's profile, `fraud_share_max` the largest plausible share of frauds.
-    """
+    """The size of a training set, and the limits beyond which it is refused."""
 
     rows_max: Positive
+    """Rows held in memory. Of a larger table all frauds are read and a weighted sample of the legitimate Pix."""
     missing_rise_max: Share
+    """Rise of a feature's missing share above the champion's profile that stops the run.
+
+    An absolute difference, set high: it finds broken inputs, and drift covers smaller rises.
+    """
     fraud_share_max: Share
+    """Largest plausible share of frauds; far above any real one, so a higher share means broken labels."""
 
 
 class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """Shares of the rows for calibration and test; the embargo is a share of the time span, with a minimum."""
+    """The periods of a training set, in order of time: training, calibration, test."""
 
     calibration: Share
+    """Share of the rows for calibration, thresholds and the choice between finalists."""
     test: Share
+    """Share of the rows for the gate; the larger of the two, since its frauds set the width of the intervals."""
     embargo: Annotated[float, Meta(ge=0.0, lt=0.2)]
-    embargo_hours_min: Annotated[float, Meta(ge=0.0)]
-    span_days_min: Annotated[float, Meta(gt=0.0)]
+    """Share of the time span left out between periods, since a fraud campaign crosses their boundary.
+
+    Below 0.2, as it is left out twice.
+    """
+    embargo_hours_min: NonNegative
+    """Least embargo in hours, for short spans."""
+    span_days_min: AboveZero
+    """Days that the examples must span for a training."""
     frauds_min: Annotated[int, Meta(ge=2)]
+    """Frauds, and legitimate Pix, needed in every period; also new frauds needed to continue the champion.
+
+    At least 2: a single fraud measures nothing.
+    """
 
     def __post_init__(self) -> None:
         if self.calibration + self.test >= 1:
             raise ValueError("calibration and test leave no rows to train on")
 
 
-class Range(Struct, frozen=True, forbid_unknown_fields=True):
-    """A range to search: between `low` and `high`, on a logarithmic scale if `log`, whole numbers if both are."""
+class ParameterRange(Struct, frozen=True, forbid_unknown_fields=True):
+    """A range of parameter values to search; integers if both ends are."""
 
     low: float
+    """Least value, included."""
     high: float
+    """Greatest value, included."""
     log: bool = False
+    """Whether to search on a logarithmic scale, as suits a parameter that spans orders of magnitude."""
 
     def __post_init__(self) -> None:
         if self.log and self.low <= 0:
@@ -80,114 +106,134 @@ class Range(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CandidateSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """A model to try: its name, its family, scikit-learn's parameters, and which of them to search.
-
-    `search` gives for a parameter either the list of its values or their range; `params` are the first trial. Besides
-    scikit-learn's, every family has `legitimate_per_fraud`: so many legitimate rows are drawn for each fraud.
-    """
+    """A model to try."""
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")]
+    """Unique name; without dots or spaces, as it is part of the names of search dimensions and runs."""
     family: ModelFamily
+    """The scikit-learn estimator behind it, one of `training.families`."""
     params: dict[str, Any] = {}
-    search: dict[str, list[Any] | Range] = {}
+    """Parameters of the first trial: scikit-learn's, and `legitimate_per_fraud`."""
+    search: dict[str, list[Any] | ParameterRange] = {}
+    """Values or range to search, by parameter; each must contain the value in `params`."""
 
     def __post_init__(self) -> None:
-        drawn = self.params.get(PER_FRAUD, 1)
+        drawn = self.params.get(LEGITIMATE_PER_FRAUD, 1)
         if not isinstance(drawn, int | float) or drawn <= 0:
-            raise ValueError(f"{self.name}: {PER_FRAUD} is a number above zero")
+            raise ValueError(f"{self.name}: {LEGITIMATE_PER_FRAUD} must be a number above zero")
         for name, space in self.search.items():
             if name not in self.params:
-                raise ValueError(f"{self.name}: params lack {name}, which is searched, so there is no first trial")
-            if not _lies_in(self.params[name], space):
-                raise ValueError(f"{self.name}: {name} is searched, but its first value is not among those to try")
+                raise ValueError(f"{self.name}: {name} is searched but missing in params, which are the first trial")
+            if not _contains(space, self.params[name]):
+                raise ValueError(f"{self.name}: the value of {name} in params is not in its search space")
 
 
-def _lies_in(value: Any, space: list[Any] | Range) -> bool:
-    return space.low <= value <= space.high if isinstance(space, Range) else value in space
+def _contains(space: list[Any] | ParameterRange, value: Any) -> bool:
+    return space.low <= value <= space.high if isinstance(space, ParameterRange) else value in space
 
 
 class SearchSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to search: `trials` in all, each on `folds` forward-chaining folds of at most `rows_max` rows.
-
-    `bayesian` is Optuna's tree-structured Parzen estimator. A grid takes `grid_points` values of each range.
-    """
+    """How to search the candidates' parameters."""
 
     method: Literal["grid", "random", "bayesian"]
+    """How trials after each candidate's first are chosen; `bayesian` is Optuna's tree-structured Parzen estimator."""
     trials: Positive
+    """Trials of all candidates together, their first ones included; a smaller grid ends earlier."""
     folds: Positive
+    """Forward-chaining folds of the training period, each trial's average precision being their mean."""
     rows_max: Positive
+    """Rows of either side of a fold, all frauds among them. Bounds the time of a trial, not the final fit."""
     grid_points: Positive = 3
+    """Values that a grid takes of each range: by default both ends and the middle."""
 
 
 class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What decisions cost, in BRL, and what reviewers can do.
+    """Costs of decisions in BRL, and the capacity for reviews.
 
-    `recovered` is the share of a settled fraud that comes back under the MED, `review_detects` the share of frauds
-    that a review of a held Pix finds. Of all Pix at most `review_share_max`, and on an average day at most
-    `reviews_per_day_max`, may be held for review.
+    The values shipped are assumptions: an institution sets its own.
     """
 
-    recovered: Annotated[float, Meta(ge=0.0, le=1.0)]
-    review_detects: Annotated[float, Meta(ge=0.0, le=1.0)]
+    recovered: Fraction
+    """Share of a settled fraud's amount that comes back under the MED; the rest is the cost of approving it."""
+    review_detects: Fraction
+    """Share of held frauds that a review finds; the others are lost as if approved."""
     review: NonNegative
+    """BRL for one review."""
     friction_hold: NonNegative
+    """BRL for holding a legitimate Pix: its payer waits."""
     friction_reject: NonNegative
+    """BRL for rejecting a legitimate Pix: its payer is turned away."""
     review_share_max: Share
-    reviews_per_day_max: Annotated[float, Meta(gt=0.0)]
+    """Largest share of all Pix to hold for review."""
+    reviews_per_day_max: AboveZero
+    """Reviews that the staff can do on an average day; the smaller of the two limits holds."""
 
 
 class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a challenger must show, and how much worse it may be than what serves.
+    """Conditions for a challenger to replace the champion, or the rules if there is no champion.
 
-    The lower end of the interval of its saving at `confidence`, by a paired bootstrap of `resamples`, must be above
-    zero. The margins: average precision and calibration error absolute, alert volume relative, holds beyond the
-    budget of reviews relative to it (`review_margin`), and for every segment with `segment_frauds_min` frauds the
-    share of them that is stopped, absolute, unless a sign test at `confidence`, which holds for all segments at once,
-    lets it be chance. `lift_min` is the least average precision in multiples of the share of frauds, which is what
-    chance reaches. What is too good to be true is refused: an average precision that falls from the calibration
-    period to the last one by more than `optimism_max`, or one feature that by itself reaches an average precision of
-    `single_feature_max`.
+    It must save money, beyond chance, and may be worse in other figures only by these margins.
     """
 
     resamples: Annotated[int, Meta(ge=100)]
+    """Resamples of the paired bootstrap; with fewer than 100 the ends of an interval are chance."""
     confidence: Share
-    average_precision_margin: Annotated[float, Meta(ge=0.0)]
-    calibration_margin: Annotated[float, Meta(ge=0.0)]
-    alert_volume_margin: Annotated[float, Meta(ge=0.0)]
-    review_margin: Annotated[float, Meta(ge=0.0)]
-    segment_margin: Annotated[float, Meta(ge=0.0)]
+    """Confidence of every interval and test; the lower end of the saving's interval must be above zero."""
+    average_precision_margin: NonNegative
+    """Loss of average precision allowed, absolute: two runs on nearly the same rows differ by as much."""
+    calibration_margin: NonNegative
+    """Rise of the expected calibration error allowed, absolute."""
+    alert_volume_margin: NonNegative
+    """Rise of the share of Pix held or rejected allowed, relative; wide, since the saving already counts friction."""
+    review_margin: NonNegative
+    """Holds allowed beyond the review budget, relative to it; narrow, since reviewers' hours are fixed."""
+    segment_margin: NonNegative
+    """Loss allowed in the share of frauds stopped, absolute, in any segment; a larger one must be beyond chance."""
     segment_frauds_min: Positive
+    """Frauds from which a segment is compared: shares of fewer are mostly noise."""
     lift_min: Annotated[float, Meta(ge=1.0)]
+    """Least average precision, in multiples of the share of frauds, which a random order reaches."""
     optimism_max: Share
+    """Fall of average precision from the calibration to the test period that is refused: a sign of leaking labels."""
     single_feature_max: Share
+    """Average precision of one feature alone that is refused: such a feature contains the label."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
-    """All settings of a retraining.
-
-    `modes` are the ways to train: all anew, or the champion's model continued by `incremental_rounds` on new rows.
-    Of `calibrations` the better one on the calibration period is taken. `alert_share` is the alert budget of figures.
-    """
+    """All settings of a retraining."""
 
     trigger: TriggerSpec
+    """When a scheduled run trains."""
     dataset: DatasetSpec
+    """Size and limits of the training set."""
     split: SplitSpec
-    half_life_days: Annotated[float, Meta(gt=0.0)]
+    """Periods of the training set."""
+    half_life_days: AboveZero
+    """Age in days that halves a legitimate row's chance to be trained on; frauds are all kept, being few."""
     candidates: Annotated[list[CandidateSpec], Meta(min_length=1)]
+    """Models to try, with different names."""
     search: SearchSpec
-    modes: Annotated[list[Mode], Meta(min_length=1)]
+    """How their parameters are searched."""
+    modes: Annotated[list[TrainingMode], Meta(min_length=1)]
+    """Ways to train, one challenger each: `full` from scratch, `incremental` from the champion's model."""
     incremental_rounds: Positive
+    """Rounds of an incremental update: boosting rounds, trees, solver iterations, or most epochs, by family."""
     calibrations: Annotated[list[CalibrationMethod], Meta(min_length=1)]
+    """Calibration methods; the better one on the calibration period is used."""
     costs: CostSpec
+    """Costs of decisions, for thresholds and the gate."""
     alert_share: Share
+    """Share of all Pix, highest scores first, at which reported precision and recall are taken."""
     gate: GateSpec
+    """Conditions of a promotion."""
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    """Seed of every random choice, so that a run can be repeated; scikit-learn takes 32 bits."""
 
     def __post_init__(self) -> None:
         if len({candidate.name for candidate in self.candidates}) < len(self.candidates):
             raise ValueError("two candidates have the same name")
         if len(set(self.modes)) < len(self.modes):
-            raise ValueError("a mode is named twice")
+            raise ValueError("modes names one of them twice")
 
 
 def load(path: Path) -> Config:
@@ -202,7 +248,7 @@ def load(path: Path) -> Config:
 
 
 def _numbers(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the floats in nested mappings and lists, and where they stand."""
+    """Yield the floats in nested mappings and lists, each with its dotted name."""
     if isinstance(tree, float):
         yield name, tree
     elif isinstance(tree, dict | list):

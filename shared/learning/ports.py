@@ -1,4 +1,4 @@
-"""What a retraining asks of the outside, beside `shared.ports.Blobs`."""
+"""Ports of a retraining, beside `shared.ports.Blobs`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from msgspec import Struct
 from shared.contract.rows import LedgerRow
 from shared.learning.config import ModelFamily
 
-Advance = Callable[[int, int, str], None]
-"""Say of a step that so many of so many parts are done, and a word about it."""
+ReportProgress = Callable[[int, int, str], None]
+"""Report progress: parts done, parts in total, a short status."""
 
 
-class ShowStep(Protocol):
-    """What a person sees of a job: the step it is at."""
+class StepProgress(Protocol):
+    """Display of the step that a job is at."""
 
-    def __call__(self, name: str) -> AbstractContextManager[Advance]:
-        """Show `name` while the block runs; the block may say how far it is."""
+    def __call__(self, name: str) -> AbstractContextManager[ReportProgress]:
+        """Show `name` and the block's progress while it runs."""
         ...
 
 
@@ -29,34 +29,34 @@ class Archive(Protocol):
     """Large objects in the bucket that are written once."""
 
     def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
-        """Let the object be what `write` writes to a file, unless there is one; return whether it was written.
+        """Create the object with the bytes that `write` writes, unless it exists; return whether it was created.
 
-        What is cut off on the way is no object. Raises Unavailable, Misconfigured, and what `write` raises.
+        An interrupted upload leaves no object. Raises Unavailable, Misconfigured, and any error of `write`.
         """
         ...
 
     def fetch(self, name: str, file: Path) -> bool:
-        """Save the object as a file, and return whether there is one. Raises Unavailable."""
+        """Download the object to a file; return whether it exists. Raises Unavailable."""
         ...
 
 
 class Ledger(Protocol):
-    """What happened to models, in `pix.model_ledger`."""
+    """History of published models and pointer moves, in `pix.model_ledger`."""
 
     def append(self, row: LedgerRow) -> None:
         """Append a row. Raises Unavailable."""
         ...
 
     def rows(self, since: dt.datetime) -> list[LedgerRow]:
-        """Return the rows recorded from then on, oldest first, one for all that are alike. Raises Unavailable."""
+        """Return the distinct rows recorded at or after `since`, oldest first. Raises Unavailable."""
         ...
 
 
 class Trial(Struct, frozen=True):
-    """A model that a search tried: its parameters, and the average precision on each fold and over all of them.
+    """A trial of a search.
 
-    `params` are those the family takes, the candidate's own and what the search chose. A pruned trial has only its
-    first folds and no average precision over all, a failed one has what it got to.
+    `params` are the candidate's parameters with the values that the search chose. `folds` holds the average precision
+    on each fold, `average_precision` their mean. A pruned or failed trial has only its first folds and no mean.
     """
 
     number: int
@@ -70,9 +70,10 @@ class Trial(Struct, frozen=True):
 
 
 class RunReport(Struct, frozen=True):
-    """What a run has found out: flat figures, the bundle's files by name, plots as PNG by name.
+    """Results of a run: figures by name, and its files by name.
 
-    `documents` are what people read of a run, by file name: its model card, its leaderboard, its verdict.
+    `files` are the bundle's, `plots` are PNG, `documents` are the model card, the leaderboard and the gate's verdict.
+    `inputs` names the model's features in order.
     """
 
     version: str
@@ -85,7 +86,7 @@ class RunReport(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """The training set as it is stored: its content hash, its address, how many rows, and which features."""
+    """A stored training set: its SHA-256, its address, its number of rows and the names of its features."""
 
     content_hash: str
     uri: str
@@ -101,28 +102,28 @@ class Runs(Protocol):
         ...
 
     def dataset(self, run_id: str, snapshot: Snapshot) -> None:
-        """Say what a run trains on. Raises Unavailable."""
+        """Record the training set of a run. Raises Unavailable."""
         ...
 
     def trial(self, run_id: str, trial: Trial) -> None:
-        """Record a trial as a run within a run. Raises Unavailable."""
+        """Record a trial as a child of a run. Raises Unavailable."""
         ...
 
     def finish(self, run_id: str, report: RunReport | None) -> None:
-        """Close a run: with its report, whose model is registered as challenger, or as failed. Raises Unavailable."""
-        ...
-
-    def close_stale(self, before: dt.datetime) -> list[str]:
-        """Close, as failed, the runs that were opened before then and never closed, and return their ids.
+        """Close a run and register its model as challenger, or mark the run failed if `report` is None.
 
         Raises Unavailable.
         """
+        ...
+
+    def close_stale(self, before: dt.datetime) -> list[str]:
+        """Mark open runs that started before `before` failed, and return their ids. Raises Unavailable."""
         ...
 
 
 class Registry(Protocol):
     """The catalogue of registered models."""
 
-    def appoint(self, version: str, previous: str | None) -> None:
-        """Let the aliases `champion` and `previous` name these, and `challenger` another. Raises Unavailable."""
+    def set_champion(self, version: str, previous: str | None) -> None:
+        """Set the aliases `champion` and `previous`; the champion is no longer `challenger`. Raises Unavailable."""
         ...

@@ -129,7 +129,7 @@ def ours(folder: Path) -> dict[str, float]:
     """Measure the read, which part of it is the verdict on what was found, and the snapshot."""
     figures: dict[str, float] = {"base_mb": peak_mb()}
 
-    def measured(*arguments: Any) -> quality.Quality:
+    def measured(*arguments: Any) -> quality.QualityReport:
         with timed(figures, "validate_s"):
             return quality.inspect(*arguments)
 

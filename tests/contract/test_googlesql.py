@@ -19,13 +19,13 @@ from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import TrainingSource
-from shared.learning.data.training_query import FACTS, Examples
+from shared.learning.data.training_query import FACTS, TrainingQuery
 from shared.learning.lifecycle import drift, trigger
 from shared.replay.tables import StoredTables
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-EXAMPLES = Examples(PROJECT, DATASET, 87, AS_OF)
+EXAMPLES = TrainingQuery(PROJECT, DATASET, 87, AS_OF)
 README = (Path(contract.__file__).parents[2] / "README.md").read_text("utf-8")
 
 
@@ -62,7 +62,7 @@ def recent(tables: Asked) -> drift.Recent:
     return drift.Recent(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
 
 
-NOWHERE = drift.Described(0.0, [], [])
+NOWHERE = drift.ColumnProfile(0.0, [], [])
 TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
     "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),

@@ -9,7 +9,7 @@ import pytest
 from infra.deploy.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from shared.contract.fields import NOBODY
-from shared.learning.data.training_query import Examples
+from shared.learning.data.training_query import TrainingQuery
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 
@@ -174,7 +174,7 @@ def test_an_example_says_of_what_kind_its_report_in_force_is(world: World) -> No
 
 
 def test_the_training_set_holds_what_has_matured_and_of_a_sample_every_fraud(world: World) -> None:
-    long_ago = Examples(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # then the young fraud has matured too
+    long_ago = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # the young fraud has matured then
     assert world.ask(long_ago.count()) == [{"labels": 8, "frauds": 1}]
     whole = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
     assert len(whole) == 8
@@ -183,4 +183,4 @@ def test_the_training_set_holds_what_has_matured_and_of_a_sample_every_fraud(wor
     assert "defrauded" in halves[0]
     assert 1 < len(halves[0]) < 8
     assert [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))] == ["defrauded"]
-    assert world.ask(Examples(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 5, "frauds": 0}]
+    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 5, "frauds": 0}]

@@ -1,4 +1,4 @@
-"""Runs and registered models in MLflow."""
+"""Runs and the model registry in MLflow."""
 
 from __future__ import annotations
 
@@ -33,43 +33,43 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "pix-fraud"
 MODEL = "pix-fraud"
-BUNDLE_VERSION = "bundle_version"  # tag of a registered version: the bundle in the bucket that it is
+BUNDLE_VERSION = "bundle_version"  # tag of a registered version: the version of its bundle in the bucket
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _REQUIREMENTS = ("msgspec", "numpy", "onnxruntime", "pandas")
-_VALUE_MAX = 5000  # characters of a tag
-_DIGEST_MAX = 36  # characters of a data set's digest
-_PAGE = 1000
-_REFUSALS: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *FAILURES)
+_VALUE_MAX = 5000  # characters of a tag, MLflow's limit
+_DIGEST_MAX = 36  # characters of a dataset's digest, MLflow's limit
+_PAGE = 1000  # runs closed by one call
+_VENDOR_ERRORS: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *FAILURES)
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _mapped(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn MLflow's errors into Unavailable, and those of Google's, by whose client it stores artifacts."""
+def _map_errors(method: Callable[P, T]) -> Callable[P, T]:
+    """Map errors of MLflow, its database and its artifact store to Unavailable."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except _REFUSALS as error:
+        except _VENDOR_ERRORS as error:
             raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
 
     return call
 
 
 class MlflowRuns:
-    """`shared.learning.ports.Runs`; `artifacts` is where new experiments keep files, None: the server decides."""
+    """`shared.learning.ports.Runs`; `artifacts` is the artifact location of a new experiment, None the server's."""
 
-    @_mapped
+    @_map_errors
     def __init__(self, tracking_uri: str, artifacts: str | None) -> None:
-        mlflow.set_tracking_uri(tracking_uri)  # log_model knows no other way
+        mlflow.set_tracking_uri(tracking_uri)  # log_model takes no client
         self._client = mlflow.MlflowClient(tracking_uri)
         self._artifacts = artifacts
-        self._known: str | None = None
+        self._experiment_id: str | None = None
 
-    @_mapped
+    @_map_errors
     def start(self, params: Mapping[str, str]) -> str:
         """Open a run and return its id. Raises Unavailable."""
         run = self._client.create_run(self._experiment(), run_name=f"{params['trigger']} {params['as_of']}")
@@ -77,9 +77,9 @@ class MlflowRuns:
         self._client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
         return run_id
 
-    @_mapped
+    @_map_errors
     def dataset(self, run_id: str, snapshot: Snapshot) -> None:
-        """Log the snapshot as the run's training set, by its digest and address. Raises Unavailable."""
+        """Log the snapshot as the run's training set, with its digest and address. Raises Unavailable."""
         described = Dataset(
             name="training_examples",
             digest=snapshot.content_hash[:_DIGEST_MAX],
@@ -91,9 +91,9 @@ class MlflowRuns:
         context = [InputTag(MLFLOW_DATASET_CONTEXT, "training")]
         self._client.log_inputs(run_id, [DatasetInput(described, context)])
 
-    @_mapped
+    @_map_errors
     def trial(self, run_id: str, trial: Trial) -> None:
-        """Record a trial as a run within a run, with what each fold gave. Raises Unavailable."""
+        """Record a trial as a child run, with the average precision of each fold. Raises Unavailable."""
         ended = round(time.time() * 1000)
         started = ended - round(trial.seconds * 1000)
         name = f"trial {trial.number} {trial.candidate}"
@@ -112,19 +112,22 @@ class MlflowRuns:
         )
         self._client.set_terminated(run.info.run_id, _STATUS[trial.state], ended)
 
-    @_mapped
+    @_map_errors
     def close_stale(self, before: dt.datetime) -> list[str]:
-        """Close, as failed, the runs that were opened before then and never closed. Raises Unavailable."""
+        """Mark open runs that started before `before` failed, and return their ids. Raises Unavailable."""
         opened = f"attributes.status = 'RUNNING' and attributes.start_time < {round(before.timestamp() * 1000)}"
         found: list[Run] = self._client.search_runs([self._experiment()], opened, max_results=_PAGE)
         for run in found:
-            self._client.set_tag(run.info.run_id, "ended", "its job was cut off")
+            self._client.set_tag(run.info.run_id, "ended", "its job was interrupted")
             self._client.set_terminated(run.info.run_id, "FAILED")
         return [run.info.run_id for run in found]
 
-    @_mapped
+    @_map_errors
     def finish(self, run_id: str, report: RunReport | None) -> None:
-        """Close a run, with its report or as failed. Raises Unavailable."""
+        """Close a run and register its model as challenger, or mark the run failed if `report` is None.
+
+        Raises Unavailable.
+        """
         if report is None:
             self._client.set_terminated(run_id, "FAILED")
             return
@@ -133,23 +136,23 @@ class MlflowRuns:
             metrics=[Metric(name, value, 0, 0) for name, value in report.metrics.items()],
             tags=[RunTag(name, value[:_VALUE_MAX]) for name, value in report.tags.items()],
         )
-        with _saved(report.plots) as folder:
+        with _written(report.plots) as folder:
             self._client.log_artifacts(run_id, str(folder), "plots")
-        with _saved(report.documents) as folder:
+        with _written(report.documents) as folder:
             self._client.log_artifacts(run_id, str(folder))
         self._register(run_id, report)
 
     def _experiment(self) -> str:
-        if self._known is None:
+        if self._experiment_id is None:
             found = self._client.get_experiment_by_name(EXPERIMENT)
-            known = found.experiment_id if found else self._client.create_experiment(EXPERIMENT, self._artifacts)
-            self._known = str(known)
-        return self._known
+            id_ = found.experiment_id if found else self._client.create_experiment(EXPERIMENT, self._artifacts)
+            self._experiment_id = str(id_)
+        return self._experiment_id
 
     def _register(self, run_id: str, report: RunReport) -> None:
-        """Log the bundle in MLflow's format, register it, name it challenger, and end the run."""
-        with _saved(report.files) as folder, mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-            # An example of the input would be somebody's row.
+        """Log the bundle as an MLflow model, register it with the alias challenger, and end the run."""
+        with _written(report.files) as folder, mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+            # MLflow asks for an input example, which would be a customer's transaction.
             warnings.filterwarnings("ignore", "(?s).*input example was not provided", UserWarning)
             model = mlflow.pyfunc.log_model(
                 name="model",
@@ -168,17 +171,20 @@ class MlflowRuns:
 class MlflowRegistry:
     """`shared.learning.ports.Registry`."""
 
-    @_mapped
+    @_map_errors
     def __init__(self, tracking_uri: str) -> None:
         self._client = mlflow.MlflowClient(tracking_uri)
 
-    @_mapped
-    def appoint(self, version: str, previous: str | None) -> None:
-        """Let the aliases `champion` and `previous` name these bundles, and `challenger` another.
+    @_map_errors
+    def set_champion(self, version: str, previous: str | None) -> None:
+        """Set the aliases `champion` and `previous`; the champion is no longer `challenger`.
 
-        A bundle that is not registered leaves its alias as it was. Raises Unavailable.
+        The alias of a bundle that is not registered stays unchanged. Raises Unavailable.
         """
-        wanted = {CHAMPION: self._number(version), PREVIOUS: previous and self._number(previous)}
+        wanted = {
+            CHAMPION: self._registered_number(version),
+            PREVIOUS: previous and self._registered_number(previous),
+        }
         if not any(wanted.values()):
             return
         aliases: dict[str, str] = self._client.get_registered_model(MODEL).aliases
@@ -188,8 +194,8 @@ class MlflowRegistry:
         if wanted[CHAMPION] and str(aliases.get(CHALLENGER)) == wanted[CHAMPION]:
             self._client.delete_registered_model_alias(MODEL, CHALLENGER)
 
-    def _number(self, version: str) -> str | None:
-        """Return the registered version that is a bundle, or None if none is."""
+    def _registered_number(self, version: str) -> str | None:
+        """Return MLflow's version number of a bundle, or None if it is not registered."""
         found = self._client.search_model_versions(f"name = '{MODEL}' and tags.{BUNDLE_VERSION} = '{version}'")
         if not found:
             log.warning("version is not registered", extra={"fields": {"version": version}})
@@ -198,8 +204,8 @@ class MlflowRegistry:
 
 
 @contextmanager
-def _saved(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Give a folder that holds the files while the block runs."""
+def _written(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """Write the files to a temporary folder for the duration of the block."""
     with TemporaryDirectory(prefix="mlflow-") as name:
         folder = Path(name) / "bundle"
         folder.mkdir()
@@ -209,7 +215,7 @@ def _saved(files: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 def _signature(report: RunReport) -> ModelSignature:
-    """Return the model's inputs by name and its output; doubles, as MLflow does not narrow a column by itself."""
+    """Return the model's named inputs and its output, all doubles: MLflow does not convert double to float."""
     return ModelSignature(inputs=_inputs(report.inputs), outputs=Schema([ColSpec(DataType.double)]))
 
 

@@ -1,1 +1,1 @@
-"""The training set: what is read, what it must be, how it is kept, and how it is cut in time."""
+"""The training set: query, columns, quality checks, snapshot and split in time."""

@@ -1,4 +1,4 @@
-"""Columns of Parquet files as arrays, read one at a time."""
+"""Read columns of Parquet files into arrays, one column at a time."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 
-class Summary(NamedTuple):
-    """How many values of a column are missing, and the least and the largest of the others (NaN if there is none)."""
+class ColumnSummary(NamedTuple):
+    """Number of missing values of a column, and the least and largest value present (NaN if none is)."""
 
     missing: int
     low: float
     high: float
 
 
-class Matrix(NamedTuple):
-    """Columns side by side, float32 [n, F] in Fortran order, and of each its SHA-256 and what its values are like."""
+class FeatureMatrix(NamedTuple):
+    """Features, float32 [n, F] in Fortran order, with the SHA-256 and the summary of each column."""
 
     values: NDArray[np.float32]
     digests: list[str]
-    summaries: list[Summary]
+    summaries: list[ColumnSummary]
 
 
 class ParquetColumns:
-    """The columns of some Parquet files, as of one table. Not for several threads at a time."""
+    """Columns of Parquet files of one table. Not thread-safe."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = [pq.ParquetFile(file) for file in files]
@@ -58,7 +58,7 @@ class ParquetColumns:
         return sum(file.metadata.num_rows for file in self._files)
 
     def column(self, name: str, kind: pa.DataType) -> pa.ChunkedArray:
-        """Return one column of all files as a type of Arrow."""
+        """Return one column of all files, cast to an Arrow type."""
         parts = [
             file.read(columns=[name], use_threads=False).column(0).cast(kind, safe=False) for file in self._files
         ]
@@ -67,27 +67,28 @@ class ParquetColumns:
     def numbers(self, name: str, kind: pa.DataType) -> NDArray[Any]:
         """Return one column of all files [n]; NULL becomes NaN."""
         column = self.column(name, kind)
-        if pa.types.is_floating(kind):  # ten times as fast as NULL on the way to an array
+        if pa.types.is_floating(kind):  # ten times as fast as a conversion of NULL by to_numpy
             column = pc.fill_null(column, pa.scalar(np.nan, kind))
         return np.asarray(column.to_numpy())
 
-    def words(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
-        """Return the different words of a column in alphabetical order, and which each row has, int32 [n].
+    def categories(self, name: str) -> tuple[tuple[str, ...], NDArray[np.int32]]:
+        """Return the distinct strings of a column in alphabetical order, and each row's index, int32 [n].
 
         NULL becomes "".
         """
         encoded = self.column(name, pa.string()).combine_chunks().dictionary_encode()
-        words = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
-        values, places = np.unique(words.astype(str), return_inverse=True)
-        codes = places[encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
+        # The entry "" for NULL comes last; np.unique merges it with an empty string of the column.
+        strings = np.array([*encoded.dictionary.to_pylist(), ""], dtype=object)
+        values, ranks = np.unique(strings.astype(str), return_inverse=True)
+        codes = ranks[encoded.indices.fill_null(len(strings) - 1).to_numpy(zero_copy_only=False)]
         used, codes = np.unique(codes, return_inverse=True)
         return tuple(values[used].tolist()), codes.astype(np.int32)
 
 
-def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.intp]) -> Matrix:
-    """Return columns of Parquet files as float32, rows in that order; NULL becomes NaN.
+def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.intp]) -> FeatureMatrix:
+    """Return columns of Parquet files as float32, rows sorted by `order` [n]; NULL becomes NaN.
 
-    Every thread reads its own columns, one at a time, so the peak is the matrix and two columns for each thread.
+    Each thread reads its share of the columns one at a time, so peak memory is the matrix and two columns a thread.
     """
     values = np.empty((len(order), len(names)), dtype=np.float32, order="F")
     threads = max(1, min(os.cpu_count() or 1, len(names)))
@@ -95,7 +96,7 @@ def read_matrix(files: Sequence[Path], names: Sequence[str], order: NDArray[np.i
     read = partial(_read_share, files, names, order, values)
     with ThreadPoolExecutor(threads) as pool:
         found = dict(pair for pairs in pool.map(read, shares) for pair in pairs)
-    return Matrix(values, [found[j][0] for j in range(len(names))], [found[j][1] for j in range(len(names))])
+    return FeatureMatrix(values, [found[j][0] for j in range(len(names))], [found[j][1] for j in range(len(names))])
 
 
 def _read_share(
@@ -104,29 +105,28 @@ def _read_share(
     order: NDArray[np.intp],
     values: NDArray[np.float32],
     share: range,
-) -> list[tuple[int, tuple[str, Summary]]]:
-    """Fill these columns of `values`, and return the digest and summary of each with its place."""
+) -> list[tuple[int, tuple[str, ColumnSummary]]]:
+    """Fill a share of the columns of `values`; return the index of each with its digest and summary."""
     found = []
     with ParquetColumns(files) as source:
         for j in share:
             column = values[:, j]
             np.take(source.numbers(names[j], pa.float32()), order, out=column, mode="clip")
             missing = np.isnan(column)
-            np.copyto(
-                column, np.nan, where=missing
-            )  # one of the many that there are, so that the digest knows only one
+            # NaN has many bit patterns; the digest must depend on one only.
+            np.copyto(column, np.nan, where=missing)
             found.append((j, (digest(column), _summary(column, int(np.count_nonzero(missing))))))
     return found
 
 
-def _summary(column: NDArray[np.float32], missing: int) -> Summary:
+def _summary(column: NDArray[np.float32], missing: int) -> ColumnSummary:
     if missing == len(column):
-        return Summary(missing, np.nan, np.nan)
-    return Summary(missing, float(np.fmin.reduce(column)), float(np.fmax.reduce(column)))
+        return ColumnSummary(missing, np.nan, np.nan)
+    return ColumnSummary(missing, float(np.fmin.reduce(column)), float(np.fmax.reduce(column)))
 
 
 def digest(column: NDArray[Any]) -> str:
-    """Return the SHA-256 of a contiguous array's type and bytes.
+    """Return the SHA-256 of a contiguous array's dtype and bytes.
 
     >>> digest(np.float32([1, 2])) == digest(np.float64([1, 2]))
     False

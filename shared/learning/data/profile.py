@@ -1,4 +1,4 @@
-"""The reference distribution of inputs and score, as a bundle holds it: what is new is measured against it."""
+"""The reference distribution of a bundle's inputs and score, against which recent rows are compared."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shared.scoring.bundle import path
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DECIMALS = 3
-"""Features are told apart to so many: counters fade and never reach zero, but 1e-30 is no less than 1e-20."""
+"""Decimals of feature values in histograms: decayed counters never reach zero, but 1e-30 and 1e-20 are equal."""
 _DECILES = np.linspace(0.1, 0.9, 9)
 
 
-class Described(Struct, frozen=True):
-    """A column of the reference: share missing, inner edges of the bins, and how many values are in each bin."""
+class ColumnProfile(Struct, frozen=True):
+    """Reference of a column: share missing, inner edges of the histogram, and the number of values in each bin."""
 
     missing: float
     edges: list[float]
@@ -29,10 +29,10 @@ class Described(Struct, frozen=True):
 
 
 class Profile(Struct, frozen=True):
-    """A bundle's `profile.json`, as far as it is compared with what is new."""
+    """The part of a bundle's `profile.json` that is compared with recent rows."""
 
-    features: dict[str, Described]
-    score: Described
+    features: dict[str, ColumnProfile]
+    score: ColumnProfile
 
 
 def reference_profile(
@@ -55,9 +55,9 @@ def read_profile(blobs: Blobs, version: str) -> Profile:
 def describe(column: NDArray[Any], decimals: int | None = None) -> dict[str, Any]:
     """Return count, share missing, moments, quantiles and a histogram between deciles.
 
-    `counts` has one entry more than `edges`: values up to the first edge, between edges, above the last; `decimals`
-    says to how many the values of this histogram are rounded. `median` is None if the value is usually missing, as
-    an explanation then compares with "missing".
+    `counts` has one entry more than `edges`: values up to the first edge, between edges, above the last. Values in
+    the histogram are rounded to `decimals`. `median` is None if most values are missing, as an explanation then
+    compares with "missing".
 
     >>> describe(np.array([1.0, 2.0, np.nan]))["missing"]
     0.3333333333333333
@@ -68,14 +68,14 @@ def describe(column: NDArray[Any], decimals: int | None = None) -> dict[str, Any
     if not len(present):
         return summary | {"mean": None, "std": None, "median": None, "quantiles": {}, "edges": [], "counts": []}
     quantiles = np.quantile(present, _QUANTILES).tolist()
-    told = present if decimals is None else present.round(decimals)
-    edges = np.unique(np.quantile(told, _DECILES))
-    places = np.searchsorted(told, edges, side="right")
+    rounded = present if decimals is None else present.round(decimals)
+    edges = np.unique(np.quantile(rounded, _DECILES))  # equal deciles of a discrete column are one edge
+    below = np.searchsorted(rounded, edges, side="right")
     return summary | {
         "mean": float(present.mean()),
         "std": float(present.std()),
         "median": quantiles[_QUANTILES.index(0.5)] if missing < 0.5 else None,
         "quantiles": {f"{q:g}": value for q, value in zip(_QUANTILES, quantiles, strict=True)},
         "edges": edges.tolist(),
-        "counts": np.diff([0, *places.tolist(), len(present)]).tolist(),
+        "counts": np.diff([0, *below.tolist(), len(present)]).tolist(),
     }

@@ -1,4 +1,4 @@
-"""Look at a training set before anything is learnt from it."""
+"""Quality checks of a training set, before any training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURES
 from shared.learning.config import DatasetSpec
-from shared.learning.data.matrix import Summary
+from shared.learning.data.matrix import ColumnSummary
 from shared.learning.data.profile import Profile
 from shared.learning.errors import BadDataset
 
@@ -25,27 +25,27 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "steps": (0.0, np.inf),
     "ln BRL": (0.0, np.inf),
 }
-"""What values in a unit lie between; the other units have no limits of their own."""
-_SLACK = 0.01  # counters decay and are taken back, so zero is zero up to rounding
-_ROWS_MIN = 100  # of fewer rows shares say nothing
-_LISTED = 10
+"""Least and largest value by unit of a feature; other units are unbounded."""
+_SLACK = 0.01  # tolerance of ranges: counters decay and are taken back, so zero is exact up to rounding only
+_ROWS_MIN = 100  # rows from which shares are checked: those of fewer are noise
+_LISTED = 10  # names in the text of a check
 _UNITS = {feature.name: feature.unit for feature in FEATURES}
 
 
 class QualityCheck(Struct, frozen=True):
-    """One thing that was looked at: whether it is as it should be, and a sentence with the figures."""
+    """The result of a check, with its figures in a sentence."""
 
     name: str
     passed: bool
     text: str
 
 
-class Quality(Struct, frozen=True):
-    """What a training set is like; no single Pix can be told from it.
+class QualityReport(Struct, frozen=True):
+    """Figures and checks of a training set; it identifies no Pix.
 
     `fraud_share` is the share of frauds among the Pix that the rows stand for, `sampled` the share of legitimate Pix
-    that were taken. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None if there
-    is none. `missing` is the share of rows without a value, for each feature.
+    in the sample. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None without
+    rows. `missing` is the share of rows without a value, by feature.
     """
 
     rows: int
@@ -58,88 +58,90 @@ class Quality(Struct, frozen=True):
     checks: list[QualityCheck]
 
 
-class Contents(NamedTuple):
-    """What came in: columns of n rows in order of time, summaries of the features, and counts of what is wrong.
+class QualityInputs(NamedTuple):
+    """Columns [n] in order of time, summaries of the features, and counts of defective rows.
 
-    `repeated` rows have an id that others have, `unjudged` rows have no verdict or one that teaches nothing, and
-    `incomplete` rows lack an id or a time. No row should be later than `until` (microseconds).
+    `duplicates` is the number of rows that repeat an id, `unlabelled` of rows whose verdict is neither FRAUD nor
+    LEGITIMATE, `incomplete` of missing ids and times. `until` is the latest time allowed, in microseconds.
     """
 
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
-    summaries: Mapping[str, Summary]
+    summaries: Mapping[str, ColumnSummary]
     sampled: float
-    repeated: int
-    unjudged: int
+    duplicates: int
+    unlabelled: int
     incomplete: int
     until: int
 
 
 def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> None:
-    """Raise BadDataset unless every file has these columns, each of its kind: time, number or text."""
-    found = {name: {_kind(schema, name) for schema in schemas} for name in wanted}
-    lacking = [name for name, kinds in found.items() if "" in kinds]
+    """Raise BadDataset unless every file has the columns `wanted`, each of its kind: time, number or text."""
+    present = {name: {_kind(schema, name) for schema in schemas} for name in wanted}
+    lacking = [name for name, kinds in present.items() if "" in kinds]
     wrong = [
-        f"{name} is no {wanted[name]}" for name, kinds in found.items() if not lacking and kinds - {wanted[name]}
+        f"{name} is not a {wanted[name]}" for name, kinds in present.items() if not lacking and kinds - {wanted[name]}
     ]
     checks = [
-        QualityCheck("columns", not lacking, f"{len(lacking)} columns are lacking: {_some(lacking)}"),
+        QualityCheck("columns", not lacking, f"{len(lacking)} columns are missing: {_some(lacking)}"),
         QualityCheck("types", not wrong, f"{len(wrong)} columns have another type: {_some(wrong)}"),
     ]
     _require(checks)
 
 
-def inspect(contents: Contents, spec: DatasetSpec, profile: Profile | None) -> Quality:
-    """Return what a training set is like. Raises BadDataset with all that is wrong with it.
+def inspect(inputs: QualityInputs, spec: DatasetSpec, profile: Profile | None) -> QualityReport:
+    """Return the quality report of a training set. Raises BadDataset with every check that failed.
 
-    `profile` is that of the champion, which says how often its features used to be missing.
+    `profile` is the champion's, the reference for missing values.
     """
-    n, frauds = len(contents.fraud), int(contents.fraud.sum())
-    pix = frauds + (n - frauds) / contents.sampled
-    missing = {name: summary.missing / n if n else 0.0 for name, summary in contents.summaries.items()}
-    quality = Quality(
+    n, frauds = len(inputs.fraud), int(inputs.fraud.sum())
+    pix = frauds + (n - frauds) / inputs.sampled
+    missing = {name: summary.missing / n if n else 0.0 for name, summary in inputs.summaries.items()}
+    quality = QualityReport(
         rows=n,
         frauds=frauds,
         fraud_share=frauds / pix if n else 0.0,
-        sampled=contents.sampled,
-        first_at=int(contents.initiated_at[0]) if n else None,
-        last_at=int(contents.initiated_at[-1]) if n else None,
+        sampled=inputs.sampled,
+        first_at=int(inputs.initiated_at[0]) if n else None,
+        last_at=int(inputs.initiated_at[-1]) if n else None,
         missing=missing,
         checks=[],
     )
-    checks = [*_of_rows(contents), *_of_features(contents.summaries), *_of_shares(quality, spec, profile)]
+    checks = [*_of_rows(inputs), *_of_features(inputs.summaries), *_of_shares(quality, spec, profile)]
     _require(checks)
-    return Quality(**{name: getattr(quality, name) for name in Quality.__struct_fields__[:-1]}, checks=checks)
+    return QualityReport(
+        **{name: getattr(quality, name) for name in QualityReport.__struct_fields__[:-1]}, checks=checks
+    )
 
 
 def _require(checks: list[QualityCheck]) -> None:
     """Raise BadDataset with every check that failed."""
     failed = [f"- {check.name}: {check.text}" for check in checks if not check.passed]
     if failed:
-        raise BadDataset("\n".join(["the training set is not fit to learn from:", *failed]))
+        raise BadDataset("\n".join(["the training set fails its quality checks:", *failed]))
 
 
-def _of_rows(contents: Contents) -> Iterator[QualityCheck]:
-    n, frauds = len(contents.fraud), int(contents.fraud.sum())
-    verdicts = f"{frauds} frauds, {n - frauds - contents.unjudged} legitimate, {contents.unjudged} neither"
-    yield QualityCheck("classes", contents.unjudged == 0, verdicts)
-    yield QualityCheck("duplicates", contents.repeated == 0, f"{contents.repeated} rows repeat a Pix")
-    yield QualityCheck("keys", contents.incomplete == 0, f"{contents.incomplete} rows lack an id or a time")
-    future = n - int(np.searchsorted(contents.initiated_at, contents.until, side="right"))
+def _of_rows(inputs: QualityInputs) -> Iterator[QualityCheck]:
+    n, frauds = len(inputs.fraud), int(inputs.fraud.sum())
+    verdicts = f"{frauds} frauds, {n - frauds - inputs.unlabelled} legitimate, {inputs.unlabelled} neither"
+    yield QualityCheck("classes", inputs.unlabelled == 0, verdicts)
+    yield QualityCheck("duplicates", inputs.duplicates == 0, f"{inputs.duplicates} rows repeat a Pix")
+    yield QualityCheck("keys", inputs.incomplete == 0, f"{inputs.incomplete} rows lack an id or a time")
+    future = n - int(np.searchsorted(inputs.initiated_at, inputs.until, side="right"))
     yield QualityCheck("time", future == 0, f"{future} rows are later than the cut-off allows")
-    wrong = int(np.count_nonzero(~(contents.amount > 0) | np.isinf(contents.amount)))
+    wrong = int(np.count_nonzero(~(inputs.amount > 0) | np.isinf(inputs.amount)))
     yield QualityCheck("amounts", wrong == 0, f"{wrong} amounts are missing, not positive or infinite")
 
 
-def _of_features(summaries: Mapping[str, Summary]) -> Iterator[QualityCheck]:
-    infinite = [name for name, found in summaries.items() if np.isinf([found.low, found.high]).any()]
+def _of_features(summaries: Mapping[str, ColumnSummary]) -> Iterator[QualityCheck]:
+    infinite = [name for name, summary in summaries.items() if np.isinf([summary.low, summary.high]).any()]
     yield QualityCheck("finite", not infinite, f"{len(infinite)} features hold infinite values: {_some(infinite)}")
-    outside = [_range(name, found) for name, found in summaries.items() if _is_outside(name, found)]
+    outside = [_range(name, summary) for name, summary in summaries.items() if _is_outside(name, summary)]
     yield QualityCheck("ranges", not outside, f"{len(outside)} features leave their range: {_some(outside)}")
 
 
-def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> Iterator[QualityCheck]:
+def _of_shares(quality: QualityReport, spec: DatasetSpec, profile: Profile | None) -> Iterator[QualityCheck]:
     enough = quality.rows >= _ROWS_MIN
     text = f"{quality.fraud_share:.3%} of Pix are frauds, {spec.fraud_share_max:.0%} are plausible"
     yield QualityCheck("frauds", not enough or quality.fraud_share <= spec.fraud_share_max, text)
@@ -149,21 +151,21 @@ def _of_shares(quality: Quality, spec: DatasetSpec, profile: Profile | None) -> 
         for name, described in usual.items()
         if enough and name in quality.missing and quality.missing[name] - described.missing > spec.missing_rise_max
     ]
-    text = f"{len(risen)} of {len(usual)} features of the champion are missing far more often: {_some(risen)}"
+    text = f"{len(risen)} of {len(usual)} features are missing far more often than for the champion: {_some(risen)}"
     yield QualityCheck("missing", not risen, text)
 
 
-def _is_outside(name: str, found: Summary) -> bool:
+def _is_outside(name: str, summary: ColumnSummary) -> bool:
     low, high = RANGES.get(_UNITS.get(name, ""), (-np.inf, np.inf))
-    return found.low < low - _SLACK or found.high > high + _SLACK
+    return summary.low < low - _SLACK or summary.high > high + _SLACK
 
 
-def _range(name: str, found: Summary) -> str:
-    return f"{name} ({_UNITS[name]}) {found.low:g} to {found.high:g}"
+def _range(name: str, summary: ColumnSummary) -> str:
+    return f"{name} ({_UNITS[name]}) {summary.low:g} to {summary.high:g}"
 
 
 def _kind(schema: pa.Schema, name: str) -> str:
-    """Return what a column holds, "" if there is none."""
+    """Return the kind of a column: time, number, text, other, or "" if it is absent."""
     if name not in schema.names:
         return ""
     kind = schema.field(name).type
@@ -177,7 +179,7 @@ def _kind(schema: pa.Schema, name: str) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return the first of these names.
+    """Return the first names, and the number of the others.
 
     >>> _some([]), _some(["a", "b"])
     ('none', 'a, b')

@@ -1,4 +1,4 @@
-"""Training sets in the bucket, under their content hash: what a model has learnt from, to the last bit."""
+"""Snapshots: training sets in the bucket, named by their content hash, so that a training can be repeated exactly."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import feature_set
-from shared.learning.data.dataset import Categories, Dataset, sealed
+from shared.learning.data.dataset import Categories, Dataset, with_content_hash
 from shared.learning.data.matrix import ParquetColumns, read_matrix
-from shared.learning.data.quality import Quality
+from shared.learning.data.quality import QualityReport
 from shared.learning.data.training_query import FACTS
 from shared.learning.errors import BadDataset
 from shared.learning.ports import Archive
 
 FOLDER = "datasets"
-GROUP = 65_536  # rows that are encoded at a time
-_ABOUT = b"training_set"
+ROW_GROUP = 65_536  # rows encoded at a time, which bounds the memory of a write
+_METADATA_KEY = b"training_set"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _WRITER: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 1,
-    "use_dictionary": list(FACTS),  # features are smaller without, and four times as fast to write
+    "use_dictionary": list(FACTS),  # without it features are smaller, and four times as fast to write
     "write_statistics": False,
     "version": "2.6",
 }
 
 
-class _About(Struct, frozen=True):
-    """What a file's columns do not say."""
+class _Metadata(Struct, frozen=True):
+    """Metadata of a snapshot's file."""
 
     names: list[str]
-    quality: Quality
+    quality: QualityReport
     feature_set: str | None = None
 
 
 def name_of(content_hash: str) -> str:
-    """Return the name of a training set in the bucket.
+    """Return the object name of a snapshot.
 
     >>> name_of("00ff")
     'datasets/00ff.parquet'
@@ -55,26 +55,26 @@ def name_of(content_hash: str) -> str:
 
 
 def save(archive: Archive, data: Dataset) -> str:
-    """Write a training set, unless it is there, and return its name. Raises Unavailable, Misconfigured.
+    """Write a snapshot unless it exists, and return its object name. Raises Unavailable, Misconfigured.
 
-    It is written as it is encoded, GROUP rows at a time, so there is no second copy of it, nor a file on the way.
+    Row groups are uploaded as they are encoded, so there is neither a second copy in memory nor a temporary file.
     """
     name = name_of(data.content_hash)
 
     def write(file: BinaryIO) -> None:
         with pq.ParquetWriter(file, _schema(data), **_WRITER) as writer:
-            for table in _groups(data):
-                writer.write_table(table, row_group_size=GROUP)
+            for table in _row_groups(data):
+                writer.write_table(table, row_group_size=ROW_GROUP)
 
     archive.create(name, write)
     return name
 
 
 def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
-    """Return the training set of that hash, which has the features `names`.
+    """Return the training set with this content hash and the features `names`.
 
-    Raises Unavailable, Misconfigured if there is none, BadDataset if it has been altered, or has other features
-    or the same with other meanings.
+    Raises Unavailable, Misconfigured if it does not exist, BadDataset if its content, its features or their meanings
+    differ.
     """
     with TemporaryDirectory(prefix="snapshot-") as folder:
         file = Path(folder) / "snapshot.parquet"
@@ -89,7 +89,7 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
     if data.content_hash != content_hash:
         raise BadDataset(f"training set {content_hash} has been altered: its content is {data.content_hash}")
     if data.names != tuple(names):
-        raise BadDataset(f"training set {content_hash} has other features than those that are computed now")
+        raise BadDataset(f"training set {content_hash} has other features than the present catalogue")
     if computed_as != feature_set(names):
         raise BadDataset(
             f"training set {content_hash} holds feature set {computed_as}, and the same names now mean "
@@ -99,14 +99,14 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
 
 
 def _schema(data: Dataset) -> pa.Schema:
-    about = msgspec.json.encode(_About(list(data.names), data.quality, feature_set(data.names)))
-    return next(_groups(data)).schema.with_metadata({_ABOUT: about})
+    metadata = msgspec.json.encode(_Metadata(list(data.names), data.quality, feature_set(data.names)))
+    return next(_row_groups(data)).schema.with_metadata({_METADATA_KEY: metadata})
 
 
-def _groups(data: Dataset) -> Iterator[pa.Table]:
-    """Yield the rows GROUP at a time, at least one table; the columns are views of the arrays."""
-    for start in range(0, max(len(data), 1), GROUP):
-        rows = slice(start, start + GROUP)
+def _row_groups(data: Dataset) -> Iterator[pa.Table]:
+    """Yield tables of ROW_GROUP rows, at least one, whose columns are views of the arrays."""
+    for start in range(0, max(len(data), 1), ROW_GROUP):
+        rows = slice(start, start + ROW_GROUP)
         facts = {
             name: pa.DictionaryArray.from_arrays(fact.codes[rows], pa.array(fact.values, pa.string()))
             for name, fact in data.facts.items()
@@ -127,11 +127,11 @@ def _read(file: Path) -> tuple[Dataset, str | None]:
     """Return the training set in a file and its feature set."""
     with ParquetColumns([file]) as source:
         [schema] = source.schemas
-        about = msgspec.json.decode(schema.metadata[_ABOUT], type=_About)
+        metadata = msgspec.json.decode(schema.metadata[_METADATA_KEY], type=_Metadata)
         fraud = source.numbers("fraud", pa.bool_())
         initiated_at = source.numbers("initiated_at", pa.timestamp("us")).astype(np.int64)
         amount, weight = (source.numbers(name, pa.float64()) for name in ("amount", "weight"))
-        facts = {name: Categories(*source.words(name)) for name in FACTS}
-    matrix = read_matrix([file], [FEATURE_PREFIX + name for name in about.names], np.arange(len(fraud)))
-    data = sealed(about.names, matrix, fraud, initiated_at, amount, weight, facts, about.quality)
-    return data, about.feature_set
+        facts = {name: Categories(*source.categories(name)) for name in FACTS}
+    matrix = read_matrix([file], [FEATURE_PREFIX + name for name in metadata.names], np.arange(len(fraud)))
+    data = with_content_hash(metadata.names, matrix, fraud, initiated_at, amount, weight, facts, metadata.quality)
+    return data, metadata.feature_set

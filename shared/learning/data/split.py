@@ -1,6 +1,6 @@
-"""Split examples in time: train on the past, calibrate on what followed, test on the last period.
+"""Split examples in time: training, then calibration, then test.
 
-Never at random: neighbours in time share campaigns and accounts, so a random split promises what no future keeps.
+Never at random: neighbours in time share campaigns and accounts, so a random split would overstate performance.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DAY = 24 * HOUR
 
 
 class Split(NamedTuple):
-    """Slices of rows that are ordered by time; at least the embargo lies between one and the next."""
+    """Slices of rows in order of time, at least the embargo apart."""
 
     train: slice
     calibration: slice
@@ -35,11 +35,12 @@ def split_in_time(initiated_at: NDArray[np.int64], spec: SplitSpec) -> Split:
     """
     n = len(initiated_at)
     if n == 0:
-        raise NothingToDo("there is no labelled example")
+        raise NothingToDo("there are no labelled examples")
     span = int(initiated_at[-1] - initiated_at[0])
     if span < spec.span_days_min * DAY:
         raise NothingToDo(f"the examples span {span / DAY:.1f} days, fewer than {spec.span_days_min:g}")
     embargo = embargo_of(initiated_at, spec)
+    # 1e-9, as 1 - 0.9 is just below 0.1 in floating point, which would cut one row too early.
     first = int(initiated_at[int(n * (1 - spec.calibration - spec.test) + 1e-9)])
     second = int(initiated_at[int(n * (1 - spec.test) + 1e-9)])
     cuts = np.searchsorted(initiated_at, [first, first + embargo, second, second + embargo]).tolist()
@@ -51,13 +52,13 @@ def split_in_time(initiated_at: NDArray[np.int64], spec: SplitSpec) -> Split:
 
 
 def embargo_of(initiated_at: NDArray[np.int64], spec: SplitSpec) -> int:
-    """Return the time to leave out between periods of rows at ascending times [n], in microseconds."""
+    """Return the embargo between periods of rows at ascending times [n], all in microseconds."""
     span = int(initiated_at[-1] - initiated_at[0])
     return max(round(spec.embargo * span), round(spec.embargo_hours_min * HOUR))
 
 
 class Fold(NamedTuple):
-    """Slices of rows to train on and, after the embargo, to validate on."""
+    """Slices of rows for training and, after the embargo, for validation."""
 
     train: slice
     validation: slice
@@ -66,9 +67,9 @@ class Fold(NamedTuple):
 def folds(initiated_at: NDArray[np.int64], count: int, embargo: int) -> list[Fold]:
     """Return forward-chaining folds of rows at ascending times [n], in microseconds.
 
-    The rows are cut into `count` + 1 blocks of like size, never between rows of one time. Each block but the first is
-    validated on, less the embargo at its start, after training on all that lies before it. Folds with nothing on
-    either side are left out.
+    The rows are cut into `count` + 1 blocks of about equal size, never between rows of the same time. Each block but
+    the first is a validation set, less the embargo at its start; all rows before it are its training set. Folds with
+    an empty side are left out.
     Source: Hyndman and Athanasopoulos, Forecasting: Principles and Practice, 2021, 5.10 (rolling origin).
 
     >>> folds(np.arange(9) * DAY, 2, embargo=DAY)
@@ -80,21 +81,21 @@ def folds(initiated_at: NDArray[np.int64], count: int, embargo: int) -> list[Fol
         return []
     firsts = initiated_at[[n * k // (count + 1) for k in range(1, count + 1)]]
     cuts = [*np.unique(np.searchsorted(initiated_at, firsts)).tolist(), n]
-    found = []
+    chain = []
     for cut, stop in itertools.pairwise(cuts):
         start = int(np.searchsorted(initiated_at, initiated_at[cut] + embargo))
         if cut > 0 and start < stop:
-            found.append(Fold(slice(0, cut), slice(start, stop)))
-    return found
+            chain.append(Fold(slice(0, cut), slice(start, stop)))
+    return chain
 
 
 def require_both_classes(fraud: NDArray[np.bool_], split: Split, frauds_min: int) -> None:
-    """Raise NothingToDo unless every period holds `frauds_min` frauds and as many legitimate transactions."""
+    """Raise NothingToDo unless every period holds at least `frauds_min` frauds and as many legitimate Pix."""
     for name, period in zip(Split._fields, split, strict=True):
         frauds = int(fraud[period].sum())
         legitimate = period.stop - period.start - frauds
         if min(frauds, legitimate) < frauds_min:
             raise NothingToDo(
-                f"the {name} period holds {frauds} frauds and {legitimate} legitimate transactions; "
+                f"the {name} period holds {frauds} frauds and {legitimate} legitimate Pix; "
                 f"{frauds_min} of each are needed"
             )

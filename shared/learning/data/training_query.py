@@ -1,9 +1,8 @@
 """The GoogleSQL of the training set.
 
-The view `training_examples` joins features as served with the verdict in force at the cut-off. What is asked of it
-here are Pix that have matured: of younger ones only the frauds are known yet. As examples they would come after
-everything else in time, where calibration and test must hold both classes in their true proportion, and training on
-them would tell a model of the time that it is tested on.
+The view `training_examples` joins features as served with the verdict in force at the cut-off. The query takes only
+matured Pix, as the legitimate ones among younger Pix are not known yet: their frauds alone would fill the latest
+periods, where calibration and test need both classes in their true proportion.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from shared.errors import Misconfigured
 from shared.learning.data.split import HOUR
 
 FACTS = ("payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type")
-"""Columns that tell rows apart; the last two are of the report in force, NULL where there is none."""
+"""Columns that form segments; the last two are those of the report in force, NULL without one."""
 KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
 MILLION = 1_000_000
 
 
-class Examples(Struct, frozen=True):
-    """What is known at `as_of` of the Pix in dataset `dataset` of `project` that are `maturity_days` old by then."""
+class TrainingQuery(Struct, frozen=True):
+    """Query of the Pix in dataset `dataset` of `project` that are `maturity_days` old at `as_of`, as known then."""
 
     project: str
     dataset: str
@@ -36,17 +35,17 @@ class Examples(Struct, frozen=True):
 
     @property
     def until(self) -> int:
-        """When the youngest such Pix was initiated at the latest, in microseconds."""
+        """Latest time at which such a Pix was initiated, in microseconds."""
         return micros(self.as_of) - round(24 * self.maturity_days) * HOUR
 
     def count(self) -> str:
-        """Return the query of how many examples there are, `labels`, and how many of them are `frauds`."""
+        """Return the SQL of the number of examples, `labels`, and of frauds among them, `frauds`."""
         return f"SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds {self._matured()}"
 
     def rows(self, names: Sequence[str], legitimate: int = MILLION) -> str:
-        """Return the query of the examples with features `names`: all frauds, and so many of a million others.
+        """Return the SQL of the examples with features `names`: all frauds, and a sample of legitimate Pix.
 
-        Which others depends on nothing but their ids.
+        `legitimate` is the sampling rate per million. The sample depends on the ids only, so it is repeatable.
         """
         columns = ", ".join((*KEYS, *FACTS, *(FEATURE_PREFIX + name for name in names)))
         sampled = f" AND (verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), {MILLION})) < {legitimate})"
@@ -58,20 +57,20 @@ class Examples(Struct, frozen=True):
         return f"FROM (\n{known}\n) AS examples WHERE initiated_at <= {until}"
 
 
-def legitimate_of_a_million(labels: int, frauds: int, rows_max: int) -> int:
-    """Return how many of a million legitimate examples to take so that no more than `rows_max` come in all.
+def legitimate_per_million(labels: int, frauds: int, rows_max: int) -> int:
+    """Return the sampling rate of legitimate examples, per million, that keeps the total within `rows_max`.
 
-    Whether one is taken is chance, so the aim lies four standard deviations below. Raises Misconfigured if the frauds
-    leave no room.
+    The number sampled is random with a standard deviation of at most sqrt(rows_max), so the rate aims four of them
+    below. Raises Misconfigured if the frauds leave no room.
 
-    >>> legitimate_of_a_million(1_000_000, 10_000, rows_max=2_000_000)
+    >>> legitimate_per_million(1_000_000, 10_000, rows_max=2_000_000)
     1000000
-    >>> legitimate_of_a_million(10_000_000, 10_000, rows_max=2_000_000)
+    >>> legitimate_per_million(10_000_000, 10_000, rows_max=2_000_000)
     198632
     """
     if labels <= rows_max:
         return MILLION
-    taken = math.floor(MILLION * (rows_max - frauds - 4 * math.sqrt(rows_max)) / (labels - frauds))
-    if taken < 1:
-        raise Misconfigured(f"{frauds} frauds leave no room for others: dataset.rows_max is {rows_max}")
-    return taken
+    rate = math.floor(MILLION * (rows_max - frauds - 4 * math.sqrt(rows_max)) / (labels - frauds))
+    if rate < 1:
+        raise Misconfigured(f"{frauds} frauds leave no room for legitimate Pix: dataset.rows_max is {rows_max}")
+    return rate

@@ -13,7 +13,7 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.judging.bootstrap import Interval, Resampling
 from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
 from shared.learning.judging.segments import Dimension, dimensions
-from shared.learning.training.costs import losses
+from shared.learning.training.costs import decision_costs
 from shared.learning.training.packing import SEEN_UNTIL
 from shared.learning.training.thresholds import decisions, holds_max
 from shared.scoring.bundle import Bundle
@@ -87,7 +87,7 @@ class TestPeriod:
             truth,
             Resampling.of(truth.initiated_at, weight, config.gate.resamples, config.seed),
             by_rule,
-            losses(truth.fraud, truth.amount, config.costs),
+            decision_costs(truth.fraud, truth.amount, config.costs),
             dimensions(data, rows),
             config.alert_share,
             config.gate.confidence,

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
-from shared.learning.data.profile import DECIMALS, Described, Profile, read_profile
+from shared.learning.data.profile import DECIMALS, ColumnProfile, Profile, read_profile
 from shared.learning.errors import NothingToDo
 from shared.ports import Blobs, Queries, RowExports
 
@@ -153,10 +153,10 @@ def compare(files: Sequence[Path], profile: Profile, version: str, rows_min: int
             source.close()
 
 
-def stability_index(reference: Described, values: NDArray[np.float64]) -> float:
+def stability_index(reference: ColumnProfile, values: NDArray[np.float64]) -> float:
     """Return the PSI of values [n], NaN where missing, against a reference.
 
-    >>> halves = Described(missing=0.0, edges=[0.0], counts=[5, 5])
+    >>> halves = ColumnProfile(missing=0.0, edges=[0.0], counts=[5, 5])
     >>> stability_index(halves, np.array([-1.0, 1.0]))
     0.0
     >>> round(stability_index(halves, np.array([1.0, 1.0, 1.0, -1.0])), 3)
@@ -167,13 +167,13 @@ def stability_index(reference: Described, values: NDArray[np.float64]) -> float:
     return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 
-def _shares(reference: Described) -> NDArray[np.float64]:
+def _shares(reference: ColumnProfile) -> NDArray[np.float64]:
     """Return the share of what is missing, then of each bin."""
     counts = np.array(reference.counts or [0], dtype=np.float64)
     return np.concatenate([[reference.missing], counts / max(counts.sum(), 1) * (1 - reference.missing)])
 
 
-def _observed(reference: Described, values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _observed(reference: ColumnProfile, values: NDArray[np.float64]) -> NDArray[np.float64]:
     present = values[~np.isnan(values)]
     places = np.searchsorted(reference.edges, present, side="left")  # a value at an edge belongs below it
     counts = np.bincount(places, minlength=len(reference.edges) + 1)

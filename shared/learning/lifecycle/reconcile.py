@@ -106,7 +106,7 @@ def reconcile(
     unrecorded(blobs, ledger, read)
     unpublished(blobs, shelf, ledger)
     if read.pointer:
-        registry.appoint(read.pointer.version, read.pointer.previous)
+        registry.set_champion(read.pointer.version, read.pointer.previous)
     for run_id in runs.close_stale(now - STALE_AFTER):
         _say("run", run_id)
 

@@ -60,7 +60,7 @@ def recorded(ledger: Ledger, swapped: Swapped) -> bool:
 def appointed(registry: Callable[[], Registry], pointer: Pointer) -> None:
     """Let the aliases follow the pointer, which is what serves: a registry that is away stands in nobody's way."""
     try:
-        registry().appoint(pointer.version, pointer.previous)
+        registry().set_champion(pointer.version, pointer.previous)
     except (Unavailable, Misconfigured) as error:
         fields = {"version": pointer.version, "reason": str(error)}
         log.warning("aliases are as before", extra={"fields": fields})

@@ -32,7 +32,7 @@ from shared.learning.lifecycle.release import ReleasePorts, release, serve
 from shared.learning.lifecycle.request import AUTO, Request, RetrainingResult
 from shared.learning.lifecycle.run_record import Judged, Run, parameters, report
 from shared.learning.lifecycle.trigger import TriggerDecision
-from shared.learning.ports import Archive, Ledger, Registry, Runs, ShowStep, Snapshot
+from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, StepProgress
 from shared.learning.training.challenger import Challenger, train_challengers
 from shared.learning.training.incremental import read_champion_model
 from shared.learning.training.packing import SEEN_UNTIL, TRAINED_UNTIL, sealed, version_name
@@ -70,7 +70,7 @@ class _Material(NamedTuple):
     split: Split
 
 
-def retrain(world: Services, config: Config, request: Request, step: ShowStep) -> RetrainingResult:
+def retrain(world: Services, config: Config, request: Request, step: StepProgress) -> RetrainingResult:
     """Run it all.
 
     Raises Unavailable, Misconfigured, BadDataset, ExportFailed, BundleRefused: then what served goes on serving.
@@ -99,7 +99,7 @@ def _cause(world: Services, config: Config, request: Request) -> TriggerDecision
 
 
 def _retrain(
-    world: Services, config: Config, request: Request, cause: TriggerDecision, read: PointerState, step: ShowStep
+    world: Services, config: Config, request: Request, cause: TriggerDecision, read: PointerState, step: StepProgress
 ) -> RetrainingResult:
     champion = _champion(world.blobs, read)
     data, split = _material(world, config, request, champion, step)
@@ -137,7 +137,7 @@ def _champion(blobs: Blobs, read: PointerState) -> Bundle | None:
 
 
 def _material(
-    world: Services, config: Config, request: Request, champion: Bundle | None, step: ShowStep
+    world: Services, config: Config, request: Request, champion: Bundle | None, step: StepProgress
 ) -> _Material:
     with step("read the training set"):
         if request.snapshot:
@@ -161,7 +161,7 @@ def _kept(world: Services, data: Dataset) -> Snapshot:
     return Snapshot(data.content_hash, f"gs://{world.bucket}/{name}", len(data), data.names)
 
 
-def _judged(world: Services, run: Run, champion: Bundle | None, step: ShowStep) -> Judged:
+def _judged(world: Services, run: Run, champion: Bundle | None, step: StepProgress) -> Judged:
     """Train challengers and compare them with what serves."""
     data, split, config = run.data, run.split, run.config
     served = read_champion_model(world.blobs, champion.version, data.names) if champion else None
@@ -199,7 +199,7 @@ def _manifest(world: Services, run: Run, challenger: Challenger) -> Manifest:
     )
 
 
-def _settle(world: Services, judged: Judged, read: PointerState, step: ShowStep) -> RetrainingResult:
+def _settle(world: Services, judged: Judged, read: PointerState, step: StepProgress) -> RetrainingResult:
     """Publish the challenger, let it serve if it may, and write down what happened."""
     request, manifest = judged.run.request, judged.manifest
     with step("publish"):

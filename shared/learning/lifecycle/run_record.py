@@ -20,7 +20,7 @@ from shared.learning.lifecycle.pointer import instant
 from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import RunReport
-from shared.learning.training.challenger import Challenger, Trained
+from shared.learning.training.challenger import Challenger, TrainedChallengers
 from shared.scoring.bundle import Manifest
 
 _PURPOSES = {"train": "training", "calibration": "calibration and choice", "test": "test, untouched until the end"}
@@ -44,7 +44,7 @@ class Judged:
     """A run that has trained: all challengers, the one to go on with, its sealed files, and how it compares."""
 
     run: Run
-    trained: Trained
+    trained: TrainedChallengers
     challenger: Challenger
     manifest: Manifest
     files: dict[str, bytes]
@@ -98,7 +98,7 @@ def decided(judged: Judged) -> str:
     return f"It is to replace {incumbent}." if judged.review.verdict.promote else f"What serves goes on: {incumbent}."
 
 
-def _names(trained: Trained) -> list[str]:
+def _names(trained: TrainedChallengers) -> list[str]:
     return [f"{challenger.mode} {challenger.candidate}" for challenger in trained.challengers]
 
 

@@ -1,1 +1,1 @@
-"""Models: families, search, fit, calibration, thresholds, and the form in which they are served."""
+"""Training: model families, search, fit, calibration, thresholds, export and bundles."""

@@ -1,4 +1,4 @@
-"""Turn raw scores into probabilities."""
+"""Calibrate raw scores to probabilities."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from shared.learning.config import CalibrationMethod
 from shared.scoring.bundle import Calibration
 
 KNOTS_MAX = 200
-_FRAUDS_MIN = 20  # in either half, below which two methods cannot be told apart and few parameters are safer
-_LEAST = 1e-7  # scores are float32: log-odds further out are rounding
-_SLOPE_MIN = 1e-3
+"""Most inner knots of a calibration, which a function interpolates for every Pix."""
+_FRAUDS_MIN = 20  # in either half; with fewer, a comparison of two methods is noise, and few parameters are safer
+_PROBABILITY_MIN = 1e-7  # float32 rounds 1 - p to 1 below about this
+_SLOPE_MIN = 1e-3  # above zero, so that the map stays strictly increasing
 
 
 def fit_calibration(
@@ -26,7 +27,7 @@ def fit_calibration(
 ) -> Calibration:
     """Return a strictly increasing, piecewise linear map through (0, 0) and (1, 1), by the best of `methods`.
 
-    `raw` [n] are in order of time; `weight` [n] says how many Pix each stands for.
+    `raw` [n] is in order of time; `weight` [n] is the number of Pix that each row stands for.
     """
     return _FITS[choose_method(raw, fraud, weight, methods)](raw, fraud, weight)
 
@@ -39,7 +40,7 @@ def choose_method(
 ) -> CalibrationMethod:
     """Return the method that, fitted to the earlier half of the rows, has the least log loss on the later half.
 
-    With few frauds in either half the sigmoid is taken if it is among `methods`: isotonic regression overfits them.
+    With few frauds in either half it is the sigmoid, if among `methods`: isotonic regression overfits small samples.
     Source: Niculescu-Mizil and Caruana, Predicting Good Probabilities with Supervised Learning, ICML 2005.
     """
     if len(methods) == 1:
@@ -61,18 +62,18 @@ def apply(calibration: Calibration, raw: NDArray[np.float64]) -> NDArray[np.floa
 
 
 def log_losses(scores: NDArray[np.float64], fraud: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the logarithmic loss of each row [n], with scores kept off 0 and 1.
+    """Return the log loss of each row [n], with scores clipped away from 0 and 1.
 
     >>> log_losses(np.array([0.5, 1.0]), np.array([True, True])).round(4).tolist()
     [0.6931, 0.0]
     """
-    return np.asarray(-np.log(np.clip(np.where(fraud, scores, 1 - scores), _LEAST, 1 - _LEAST)))
+    return np.asarray(-np.log(np.clip(np.where(fraud, scores, 1 - scores), _PROBABILITY_MIN, 1 - _PROBABILITY_MIN)))
 
 
 def _isotonic(raw: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray[np.float64]) -> Calibration:
-    """Return isotonic regression without plateaus, whose ties would lose the order within them.
+    """Return centred isotonic regression: the centres of the plateaus, joined by lines.
 
-    The centres of the plateaus are joined instead.
+    Plain isotonic regression maps a plateau to one value, which would lose the order of the scores within it.
     Source: Oron and Flournoy, Centered Isotonic Regression, Statistics in Biopharmaceutical Research, 2017.
     """
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0).fit(raw, fraud.astype(np.float64), weight).predict(raw)
@@ -82,10 +83,11 @@ def _isotonic(raw: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArra
 
 
 def _sigmoid(raw: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray[np.float64]) -> Calibration:
-    """Return the logistic regression on the log-odds, at knots even in log-odds.
+    """Return Platt scaling: a logistic regression on the log-odds, at knots evenly spaced in log-odds.
 
-    Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999; targets are smoothed as there, so that
-    separable examples have a finite solution. The slope is kept positive: a map must not turn the order around.
+    Targets are smoothed, so that separable classes have a finite solution, and the slope is kept positive, so that
+    the map cannot reverse the order of scores.
+    Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999.
     """
     odds = _log_odds(raw)
     frauds, legitimate = weight[fraud].sum(), weight[~fraud].sum()
@@ -93,22 +95,24 @@ def _sigmoid(raw: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray
     total = weight.sum()
 
     def loss(line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the mean cross-entropy at (slope, intercept) and its gradient."""
         z = line[0] * odds + line[1]
-        off = weight * (_expit(z) - target) / total
-        return float(weight @ (np.logaddexp(0, z) - target * z) / total), np.array([off @ odds, off.sum()])
+        residual = weight * (_expit(z) - target) / total
+        cross_entropy = np.logaddexp(0, z) - target * z  # in z, as the logarithm of a probability of 0 is infinite
+        return float(weight @ cross_entropy / total), np.array([residual @ odds, residual.sum()])
 
-    found = minimize(
+    line = minimize(
         loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(_SLOPE_MIN, None), (None, None)]
-    )
+    ).x
     grid = np.linspace(_log_odds(np.zeros(1))[0], _log_odds(np.ones(1))[0], KNOTS_MAX)
-    return _through_corners(_expit(grid), _expit(found.x[0] * grid + found.x[1]))
+    return _through_corners(_expit(grid), _expit(line[0] * grid + line[1]))
 
 
 _FITS = {"isotonic": _isotonic, "sigmoid": _sigmoid}
 
 
 def _log_odds(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-    inside = np.clip(raw, _LEAST, 1 - _LEAST)
+    inside = np.clip(raw, _PROBABILITY_MIN, 1 - _PROBABILITY_MIN)
     return np.asarray(np.log(inside) - np.log1p(-inside))
 
 
@@ -117,10 +121,11 @@ def _expit(z: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _through_corners(x: NDArray[np.float64], y: NDArray[np.float64]) -> Calibration:
-    """Return at most KNOTS_MAX of these knots, evenly taken, between (0, 0) and (1, 1)."""
+    """Return a map through at most KNOTS_MAX of the knots (x, y), evenly chosen, between (0, 0) and (1, 1)."""
     inside = (x > 0) & (x < 1) & (y > 0) & (y < 1)
     x, y = x[inside], y[inside]
-    ascending = np.concatenate([[True], np.diff(x) > 0]) if len(x) else np.zeros(0, dtype=bool)  # but for rounding
+    # Centres ascend in exact arithmetic; rounding may make two of them equal.
+    ascending = np.concatenate([[True], np.diff(x) > 0]) if len(x) else np.zeros(0, dtype=bool)
     x, y = x[ascending], y[ascending]
     kept = np.unique(np.linspace(0, len(x) - 1, min(KNOTS_MAX, len(x))).round().astype(np.intp))
     return Calibration([0.0, *x[kept].tolist(), 1.0], [0.0, *y[kept].tolist(), 1.0])

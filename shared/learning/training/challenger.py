@@ -1,4 +1,4 @@
-"""Train challengers: the best of a search fitted anew, and the champion's model continued on what is new."""
+"""Train challengers: one in full, from a search, and one by continuing the champion's model on new rows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import Config, Mode, ModelFamily
+from shared.learning.config import Config, ModelFamily, TrainingMode
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
 from shared.learning.errors import CannotContinue, NothingToDo
-from shared.learning.ports import ShowStep, Trial
+from shared.learning.ports import StepProgress, Trial
 from shared.learning.training import calibrate
-from shared.learning.training.costs import losses
+from shared.learning.training.costs import decision_costs
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
-from shared.learning.training.incremental import ChampionModel, continued
+from shared.learning.training.incremental import ChampionModel, continue_training
 from shared.learning.training.packing import BundleParts, pack
-from shared.learning.training.search import search, thinned
+from shared.learning.training.search import search, training_rows
 from shared.learning.training.thresholds import choose_thresholds, holds_max
-from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores
+from shared.learning.training.train import LabelledRows, fit, informative_columns, raw_scores
 from shared.scoring.bundle import Thresholds
 from shared.scoring.rules import Rules
 
@@ -32,15 +32,16 @@ log = logging.getLogger(__name__)
 
 
 class Challenger(NamedTuple):
-    """A trained model and its bundle's files.
+    """A trained model and its bundle's files, without the manifest.
 
-    `average_precision` is that on the calibration period, `parity` the largest difference between trained and served
-    scores, `microseconds` what ONNX takes for a row of a large batch on this machine.
+    `candidate` is the name in the configuration, or the champion's version if it was continued. `parity` is the
+    largest difference between trained and served scores, `average_precision` is on the calibration period, and
+    `microseconds` is the time of ONNX for one row of a large batch on this machine.
     """
 
     candidate: str
     family: ModelFamily
-    mode: Mode
+    mode: TrainingMode
     parts: BundleParts
     files: dict[str, bytes]
     parity: float
@@ -48,17 +49,17 @@ class Challenger(NamedTuple):
     microseconds: float
 
 
-class Trained(NamedTuple):
-    """Challengers, the full training before the incremental update, and what the search tried, best first."""
+class TrainedChallengers(NamedTuple):
+    """Challengers, the full training first, and the trials of the search, best first (none without a search)."""
 
     challengers: list[Challenger]
     leaderboard: list[Trial]
 
 
-class _Fitted(NamedTuple):
+class _FittedModel(NamedTuple):
     candidate: str
     family: ModelFamily
-    mode: Mode
+    mode: TrainingMode
     model: Any
     columns: NDArray[np.intp]
     average_precision: float
@@ -70,16 +71,16 @@ def train_challengers(
     rules: Rules,
     config: Config,
     champion: ChampionModel | None,
-    step: ShowStep,
-    told: Callable[[Trial], None],
-) -> Trained:
-    """Return a challenger for each way to train that config.modes names and that is possible.
+    step: StepProgress,
+    on_trial: Callable[[Trial], None],
+) -> TrainedChallengers:
+    """Return a challenger for each mode of the configuration that is possible; `on_trial` receives each trial.
 
-    Raises ExportFailed, Misconfigured, NotFitted, and NothingToDo if none is possible.
+    Raises ExportFailed, Misconfigured, FitFailed, and NothingToDo if no mode is possible.
     """
     fitted, leaderboard, obstacle = [], list[Trial](), "there is none that can be read"
     if "full" in config.modes:
-        best, leaderboard = _full(data, split, config, step, told)
+        best, leaderboard = _full(data, split, config, step, on_trial)
         fitted.append(best)
     if "incremental" in config.modes and champion:
         try:
@@ -89,31 +90,32 @@ def train_challengers(
             obstacle = str(error)
             log.info("no incremental update", extra={"fields": {"version": champion.version, "reason": obstacle}})
     if not fitted:
-        raise NothingToDo(f"training anew is not among the modes, and no champion is continued: {obstacle}")
-    return Trained([_finished(one, data, split, rules, config, step) for one in fitted], leaderboard)
+        raise NothingToDo(f"full training is not among the modes, and no champion can be continued: {obstacle}")
+    return TrainedChallengers([_challenger(one, data, split, rules, config, step) for one in fitted], leaderboard)
 
 
 def _full(
-    data: Dataset, split: Split, config: Config, step: ShowStep, told: Callable[[Trial], None]
-) -> tuple[_Fitted, list[Trial]]:
-    """Return the finalist that is best on the calibration period, which no trial has seen."""
-    with step("search") as advance:
-        leaderboard = search(data, split.train, config, told, advance)
-    rows = split.train.start + thinned(data, split.train, config)
+    data: Dataset, split: Split, config: Config, step: StepProgress, on_trial: Callable[[Trial], None]
+) -> tuple[_FittedModel, list[Trial]]:
+    """Return the finalist that is best on the calibration period, which no trial has seen, and the leaderboard."""
+    with step("search") as report_progress:
+        leaderboard = search(data, split.train, config, on_trial, report_progress)
+    rows = split.train.start + training_rows(data, split.train, config)
     columns = informative_columns(data.features, rows)
-    train = Labelled(data.take(rows, columns), data.fraud[rows])
+    train = LabelledRows(data.take(rows, columns), data.fraud[rows])
     fitted = []
     for trial in finalists(leaderboard):
         with step(f"fit {trial.candidate}"):
             model = fit(trial.family, trial.params, train, config.seed)
-            found = _average_precision(model, data, split.calibration, columns)
-        fitted.append(_Fitted(trial.candidate, trial.family, "full", model, columns, found))
+            reached = _average_precision(model, data, split.calibration, columns)
+        fitted.append(_FittedModel(trial.candidate, trial.family, "full", model, columns, reached))
     return max(fitted, key=lambda one: one.average_precision), leaderboard
 
 
 def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
-    """Return the best complete trial of each candidate that is as good as the best by its standard error over folds.
+    """Return each candidate's best complete trial, if within one standard error of the best trial over all folds.
 
+    Folds are too few to separate such trials, so they are fitted in full and compared on the calibration period.
     Source: Breiman et al., Classification and Regression Trees, 1984, 3.4.3 (the one standard error rule).
 
     >>> def tried(number, name, folds):
@@ -132,10 +134,10 @@ def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
     return [trial for reached, trial in best.values() if reached >= top - error]
 
 
-def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _Fitted:
-    model, columns = continued(champion, data, split.train, config)
-    found = _average_precision(model, data, split.calibration, columns)
-    return _Fitted(champion.version, champion.family, "incremental", model, columns, found)
+def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _FittedModel:
+    model, columns = continue_training(champion, data, split.train, config)
+    reached = _average_precision(model, data, split.calibration, columns)
+    return _FittedModel(champion.version, champion.family, "incremental", model, columns, reached)
 
 
 def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArray[np.intp]) -> float:
@@ -143,13 +145,13 @@ def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArra
     return float(average_precision_score(data.fraud[period], scores, sample_weight=data.weight[period]))
 
 
-def _finished(
-    fitted: _Fitted, data: Dataset, split: Split, rules: Rules, config: Config, step: ShowStep
+def _challenger(
+    fitted: _FittedModel, data: Dataset, split: Split, rules: Rules, config: Config, step: StepProgress
 ) -> Challenger:
-    """Return a model exported, calibrated, with thresholds, and its files."""
+    """Export and calibrate a model, set its thresholds, and assemble its files."""
     names = [data.names[j] for j in fitted.columns]
     recent = np.ascontiguousarray(data.features[split.calibration.start :, fitted.columns])
-    held = slice(0, split.calibration.stop - split.calibration.start)
+    calibration_rows = slice(0, split.calibration.stop - split.calibration.start)  # of `recent`
     with step(f"export and parity, {fitted.mode}"):
         exported = onnx_bytes(fitted.model, len(names))
         start = time.perf_counter()
@@ -157,27 +159,29 @@ def _finished(
         microseconds = (time.perf_counter() - start) / len(recent) * 1e6
         parity = require_parity(fitted.model, recent, raw)
     with step(f"calibrate and set thresholds, {fitted.mode}"):
-        later = split.calibration
-        fraud, weight = data.fraud[later], data.weight[later]
-        calibration = calibrate.fit_calibration(raw[held], fraud, weight, config.calibrations)
-        scores = calibrate.apply(calibration, raw[held])
+        fraud, weight = data.fraud[split.calibration], data.weight[split.calibration]
+        calibration = calibrate.fit_calibration(raw[calibration_rows], fraud, weight, config.calibrations)
+        scores = calibrate.apply(calibration, raw[calibration_rows])
         parts = BundleParts(
             fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config)
         )
     with step(f"assemble the bundle, {fitted.mode}"):
         files = pack(parts, recent, config.seed)
-    facts = (fitted.candidate, fitted.family, fitted.mode)
-    return Challenger(*facts, parts, files, parity, fitted.average_precision, microseconds)
+    identity = (fitted.candidate, fitted.family, fitted.mode)
+    return Challenger(*identity, parts, files, parity, fitted.average_precision, microseconds)
 
 
 def _thresholds(data: Dataset, split: Split, scores: NDArray[np.float64], rules: Rules, config: Config) -> Thresholds:
-    """Return the thresholds of least expected cost.
+    """Return the thresholds of least expected cost on the calibration period.
 
-    Expected, as a period holds some hundred frauds and the labels of a few large ones would set the thresholds: the
-    cost on the test period then varied by 12 % between seeds of the same model, and varies by 3 % so.
+    Costs are expected ones, by the calibrated scores instead of the labels. A period holds only some hundred frauds,
+    and the labels of a few large ones would set the thresholds: between seeds of one model, the cost on the test
+    period varied by 12 % with labels and by 3 % with expected costs.
     """
     period = split.calibration
     by_rule, _ = rules.apply(data.features[period])
     weight = data.weight[period]
     holds = holds_max(weight, data.initiated_at[period], config.costs)
-    return choose_thresholds(scores, losses(scores, data.amount[period], config.costs), by_rule, weight, holds)
+    return choose_thresholds(
+        scores, decision_costs(scores, data.amount[period], config.costs), by_rule, weight, holds
+    )

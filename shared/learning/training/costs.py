@@ -1,4 +1,4 @@
-"""What decisions cost, in BRL."""
+"""Costs of decisions, in BRL."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from shared.learning.config import CostSpec
 
 
-def losses(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
-    """Return what APPROVE, HOLD and REJECT of each Pix cost, float64 [n, 3].
+def decision_costs(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
+    """Return the costs of APPROVE, HOLD and REJECT for each Pix, float64 [n, 3].
 
-    `fraud` [n] is whether each is a fraud, or the probability that it is; the costs then are expected ones.
+    `fraud` [n] holds labels, or probabilities of fraud for expected costs. The costs are example-dependent.
+    Source: Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001.
 
     >>> spec = CostSpec(0.1, 0.8, 5, 1, friction_reject=20, review_share_max=0.01, reviews_per_day_max=9)
-    >>> losses(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
+    >>> decision_costs(np.array([True, False]), np.array([100.0, 100.0]), spec).round(2).tolist()
     [[90.0, 23.0, 0.0], [0.0, 6.0, 20.0]]
     """
     bad = fraud.astype(np.float64)
@@ -26,6 +27,6 @@ def losses(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> 
 
 
 def with_rules(table: NDArray[np.float64], by_rule: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Return what each decision of the model costs where rules may ask for a severer one, float64 [n, 3]."""
+    """Return the costs of the model's decisions where a rule's severer decision overrides them, float64 [n, 3]."""
     rows = np.arange(len(table))
     return np.column_stack([table[rows, np.maximum(by_rule, decision)] for decision in range(3)])

@@ -1,4 +1,4 @@
-"""scikit-learn to ONNX, in the form that a bundle holds."""
+"""Export models: to ONNX for functions, to joblib for later jobs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from shared.learning.errors import ExportFailed
 from shared.learning.training.families.boosting import in_float32
 from shared.learning.training.train import raw_scores
 
-PARITY = 1e-5  # largest difference allowed between the two, on every held-out row
+PARITY = 1e-5  # largest difference allowed between the scores of ONNX and scikit-learn, on every held-out row
 _OPSET = {"": 18, "ai.onnx.ml": 3}
-_CHUNK = 65_536
+_CHUNK = 65_536  # rows of a call, which bounds the memory of onnxruntime
 
 
 def onnx_bytes(model: Any, inputs: int) -> bytes:
-    """Return the model with input `features` float32 [None, inputs] and output `score` float32 [None, 1].
+    """Return the ONNX model, with input `features` float32 [None, inputs] and output `score` float32 [None, 1].
 
-    The bytes depend on nothing but the model: no names made up on the way, no time.
+    The bytes depend on the model only: they hold no generated names and no time.
     """
     if isinstance(model, HistGradientBoostingClassifier):
         model = in_float32(model)
@@ -49,14 +49,14 @@ def onnx_bytes(model: Any, inputs: int) -> bytes:
 
 
 def joblib_bytes(model: Any) -> bytes:
-    """Return the model for later jobs, which trust the bucket; functions never open it."""
+    """Return the model as a pickle for later jobs, which trust the bucket; functions never open it."""
     buffer = io.BytesIO()
     joblib.dump(model, buffer, compress=0)
     return buffer.getvalue()
 
 
 def onnx_scores(data: bytes, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return raw scores [n] as they are served, chunk by chunk."""
+    """Return the raw scores [n] of an ONNX model, as functions serve them."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     parts = [
         session.run(["score"], {"features": np.ascontiguousarray(features[start : start + _CHUNK])})[0]

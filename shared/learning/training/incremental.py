@@ -1,4 +1,4 @@
-"""Continue the champion's model on what is new since it was trained."""
+"""Incremental update: continue the champion's model on the rows since its training."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
 
-from shared.learning.config import PER_FRAUD, Config, ModelFamily
+from shared.learning.config import LEGITIMATE_PER_FRAUD, Config, ModelFamily
 from shared.learning.data.dataset import Dataset
-from shared.learning.errors import CannotContinue, NotFitted
+from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.search import thinned
-from shared.learning.training.train import Labelled, fitting, sampled
+from shared.learning.training.search import training_rows
+from shared.learning.training.train import LabelledRows, deterministic_fit, undersample
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 
 log = logging.getLogger(__name__)
 
-# What unpickling raises for a model whose classes have moved, changed or gone; the bytes themselves are verified.
+# Errors of unpickling a model whose classes have moved, changed or gone. Damaged bytes are found by their SHA-256.
 _UNREADABLE = (
     *(pickle.UnpicklingError, EOFError, AttributeError, ImportError, InconsistentVersionWarning),
     *(IndexError, KeyError, TypeError, ValueError),
@@ -36,7 +36,7 @@ _UNREADABLE = (
 
 
 class ChampionModel(NamedTuple):
-    """The model that serves, to be continued: its inputs, and the last moment it learnt from in microseconds."""
+    """The champion's model: the names of its inputs, and the time of its last training row in microseconds."""
 
     version: str
     names: Sequence[str]
@@ -46,9 +46,9 @@ class ChampionModel(NamedTuple):
 
 
 def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel | None:
-    """Return a bundle's model, or None with the reason in the log; `known` names the features there are now.
+    """Return a bundle's model, or None with the reason in the log; `known` are the features of the catalogue.
 
-    Opens a pickle, so it is only for buckets that jobs alone write to. Raises Unavailable.
+    It unpickles the model, so only jobs may have write access to the bucket. Raises Unavailable.
     """
     try:
         return _read(blobs, version, known)
@@ -57,31 +57,39 @@ def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> Cha
         return None
 
 
-def continued(champion: ChampionModel, data: Dataset, period: slice, config: Config) -> tuple[Any, NDArray[np.intp]]:
-    """Return the champion's model continued, and its columns. Raises CannotContinue."""
-    maker = FAMILIES[champion.family]
-    if maker.continued is None:
-        raise CannotContinue("this family learns only anew")
-    if maker.size(champion.model) + config.incremental_rounds > max(maker.size_max, config.incremental_rounds):
-        raise CannotContinue(f"it has grown to {maker.size(champion.model)} already, and would serve slowly")
+def continue_training(
+    champion: ChampionModel, data: Dataset, period: slice, config: Config
+) -> tuple[Any, NDArray[np.intp]]:
+    """Return the model after the update, and the indexes of its columns. Raises CannotContinue."""
+    trainer = FAMILIES[champion.family]
+    if trainer.continue_training is None:
+        raise CannotContinue("its family can only be trained in full")
+    # A family whose models do not grow has size 0 and size_max 0, so its limit is the rounds themselves.
+    if trainer.size(champion.model) + config.incremental_rounds > max(trainer.size_max, config.incremental_rounds):
+        raise CannotContinue(f"it has grown to {trainer.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
     rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
-    every = Labelled(data.take(rows, columns), data.fraud[rows])
-    train = sampled(every, getattr(champion.model, PER_FRAUD, math.inf), config.seed)
+    chosen = LabelledRows(data.take(rows, columns), data.fraud[rows])
+    # Rows of another share of frauds than in the champion's training would shift all its scores.
+    train = undersample(chosen, getattr(champion.model, LEGITIMATE_PER_FRAUD, math.inf), config.seed)
     try:
-        with fitting():
-            return maker.continued(champion.model, train.features, train.fraud, config.incremental_rounds), columns
-    except NotFitted as error:
+        with deterministic_fit():
+            return trainer.continue_training(
+                champion.model, train.features, train.fraud, config.incremental_rounds
+            ), columns
+    except FitFailed as error:
         raise CannotContinue(str(error)) from error
 
 
 def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config: Config) -> NDArray[np.intp]:
-    """Return which rows of a period, counted from its start, are new, and as many of those that are not.
+    """Return the indexes, from the start of a period, of its new rows and of as many older ones.
 
-    Both are thinned as for a full training, whose share of frauds the champion knows; the older ones keep it from
-    forgetting what did not happen lately.
+    Both are sampled as for a full training, whose share of frauds the champion has learnt. The older rows are
+    rehearsal: they keep the model from forgetting frauds that are absent from the new ones.
+    Source: Robins, Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection Science, 1995.
+    Raises CannotContinue if fewer than `split.frauds_min` of the new rows are frauds.
     """
-    rows = thinned(data, period, config)
+    rows = training_rows(data, period, config)
     new = data.initiated_at[period][rows] > trained_until
     frauds = int(data.fraud[period][rows[new]].sum())
     if frauds < config.split.frauds_min:
@@ -94,17 +102,20 @@ def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config
 def _read(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel:
     manifest = msgspec.json.decode(_file(blobs, version, MANIFEST), type=Manifest)
     if TRAINED_UNTIL not in manifest.metrics:
-        raise CannotContinue("its manifest does not say until when it was trained")
+        raise CannotContinue(f"its manifest lacks {TRAINED_UNTIL}")
     files = {name: _verified(blobs, manifest, name) for name in ("features.json", "model.joblib")}
     names = msgspec.json.decode(files["features.json"], type=list[str])
     if unknown := sorted(set(names) - set(known)):
-        raise CannotContinue(f"{len(unknown)} of its features are unknown now: {unknown[:5]}")
+        raise CannotContinue(f"{len(unknown)} of its features are not in the catalogue: {unknown[:5]}")
     model, family = _unpickled(files["model.joblib"])
     return ChampionModel(version, names, model, family, round(manifest.metrics[TRAINED_UNTIL] * 1e6))
 
 
 def _unpickled(data: bytes) -> tuple[Any, ModelFamily]:
-    """Return a model and its family; one of another scikit-learn is refused, as it is continued by its insides."""
+    """Return a model and its family. Raises CannotContinue, also for a model of another scikit-learn version.
+
+    Continuing a model relies on scikit-learn's private attributes, which change between versions.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", InconsistentVersionWarning)
@@ -117,7 +128,7 @@ def _unpickled(data: bytes) -> tuple[Any, ModelFamily]:
 def _verified(blobs: Blobs, manifest: Manifest, name: str) -> bytes:
     data = _file(blobs, manifest.version, name)
     if manifest.files.get(name) != digest(data):
-        raise CannotContinue(f"{name} does not have the SHA-256 that the manifest names")
+        raise CannotContinue(f"{name} does not match its SHA-256 in the manifest")
     return data
 
 

@@ -17,14 +17,18 @@ from shared.learning.training import calibrate
 from shared.learning.training.export import joblib_bytes, onnx_scores
 from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, digest
 
-TRAINED_UNTIL = "trained_until"  # metric of a manifest: time of the last training example, seconds since the epoch
-SEEN_UNTIL = "seen_until"  # the same of the last example that anything was chosen on: the end of the calibration
+TRAINED_UNTIL = "trained_until"
+"""Metric of a manifest: time of the last training example, in seconds since the epoch."""
+SEEN_UNTIL = "seen_until"
+"""Metric of a manifest: time of the last example used for calibration or selection, in seconds since the epoch."""
 GOLDEN_ROWS = 256
-GOLDEN_EMPTIED = 0.3  # share of the values in the second half of the golden vectors that are made missing
+"""Golden vectors of a bundle, which a function scores before it serves the bundle."""
+GOLDEN_MISSING = 0.3
+"""Share of values removed from the second half of the golden vectors, to cover missing values too."""
 
 
 class BundleParts(NamedTuple):
-    """A model in every form: trained, exported, the names of its inputs, its calibration and its thresholds."""
+    """Parts of a bundle: the trained model, its ONNX export, the names of its inputs, calibration and thresholds."""
 
     model: Any
     onnx: bytes
@@ -34,7 +38,7 @@ class BundleParts(NamedTuple):
 
 
 def pack(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> dict[str, bytes]:
-    """Return every file but the manifest; `reference` [n, F] holds recent vectors of the model's inputs."""
+    """Return the bundle's files by name, without the manifest; `reference` [n, F] holds recent input vectors."""
     scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, reference))
     return {
         "model.onnx": parts.onnx,
@@ -56,7 +60,7 @@ def sealed(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
 
 
 def version_name(now: dt.datetime, model: bytes) -> str:
-    """Return a version that sorts by time and tells one model from another.
+    """Return a version name that sorts by time and ends with a digest of the model.
 
     >>> version_name(dt.datetime(2026, 11, 20, 14, 32, tzinfo=dt.UTC), b"")
     '20261120T143200Z-e3b0c442'
@@ -65,13 +69,13 @@ def version_name(now: dt.datetime, model: bytes) -> str:
 
 
 def _golden(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> bytes:
-    """Return vectors spread over the reference and their scores; in half of them values are missing."""
+    """Return golden vectors, evenly spaced in the reference, and their scores; the second half has missing values."""
     rows = np.linspace(0, len(reference) - 1, min(GOLDEN_ROWS, len(reference))).astype(np.intp)
     vectors = np.ascontiguousarray(reference[rows])
-    emptied = np.random.default_rng(seed).random(vectors.shape) < GOLDEN_EMPTIED
+    emptied = np.random.default_rng(seed).random(vectors.shape) < GOLDEN_MISSING
     emptied[: len(vectors) // 2] = False
     vectors[emptied] = np.nan
-    vectors[-1] = np.nan
+    vectors[-1] = np.nan  # the extreme case: no value at all
     scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, vectors))
     buffer = io.BytesIO()
     np.savez(buffer, features=vectors, scores=scores)

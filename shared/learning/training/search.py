@@ -1,4 +1,4 @@
-"""Search the candidates' parameters by forward chaining within the training period."""
+"""Search the candidates' parameters by forward-chaining validation within the training period."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from shared.errors import Misconfigured
 from shared.learning.config import CandidateSpec, Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Fold, embargo_of, folds
-from shared.learning.errors import NotFitted, NothingToDo
-from shared.learning.ports import Advance, Trial
-from shared.learning.training.space import first_point, grid_points, suggested
-from shared.learning.training.train import Labelled, build, fit, informative_columns, raw_scores, recent_rows
+from shared.learning.errors import FitFailed, NothingToDo
+from shared.learning.ports import ReportProgress, Trial
+from shared.learning.training.space import first_point, grid_points, suggest
+from shared.learning.training.train import LabelledRows, build, fit, informative_columns, raw_scores, recent_rows
 
 log = logging.getLogger(__name__)
 
-_KEPT = 33.0  # percentile: late trials are all near the best, and a stricter choice than the median halves the time
-
-
+# Percentile: late trials are all near the best, and pruning below the median would take twice the time.
+_PERCENTILE_KEPT = 33.0
 _STATES = {
     "COMPLETE": optuna.trial.TrialState.COMPLETE,
     "PRUNED": optuna.trial.TrialState.PRUNED,
@@ -34,56 +33,63 @@ _STATES = {
 }
 
 
-class Material(NamedTuple):
-    """Examples of one fold, in memory for all trials; `weight` [n] says how many Pix a validated row stands for."""
+class FoldData(NamedTuple):
+    """Examples of a fold, shared by all trials; `weight` [n] is the number of Pix a validation row stands for."""
 
-    train: Labelled
-    validation: Labelled
+    train: LabelledRows
+    validation: LabelledRows
     weight: NDArray[np.float64]
 
 
 def search(
-    data: Dataset, period: slice, config: Config, told: Callable[[Trial], None], advance: Advance
+    data: Dataset, period: slice, config: Config, on_trial: Callable[[Trial], None], report_progress: ReportProgress
 ) -> list[Trial]:
-    """Return what was tried, the best first; every trial is told as it ends.
+    """Return the trials, best first; `on_trial` receives each trial as it ends.
 
-    Each candidate's own parameters come first, then what the method suggests. A trial goes on after a fold if
-    it is then among the better third of all, or if it is one of those first ones. Raises NothingToDo, Misconfigured.
+    The first trials are the candidates' own parameters, one each, and are never pruned; the method chooses the
+    others, which are pruned after a fold unless their mean so far is in the best third.
+    Sources: Bergstra et al., Algorithms for Hyper-Parameter Optimization, NIPS 2011 (`bayesian`); Bergstra and
+    Bengio, Random Search for Hyper-Parameter Optimization, JMLR 2012 (`random`).
+    Raises NothingToDo, and Misconfigured if a parameter is unknown or no trial could be fitted.
     """
-    for candidate in config.candidates:
+    for candidate in config.candidates:  # an unknown parameter must fail now, not after the first trials
         build(candidate.family, candidate.params, config.seed)
-    study, trials = _study(config)
-    material = materials(data, period, config)
-    tried: list[Trial] = []
-    for number in range(trials):
-        advance(number, trials, _standing(tried))
+    study, count = _study(config)
+    prepared = fold_data(data, period, config)
+    trials: list[Trial] = []
+    for number in range(count):
+        report_progress(number, count, _best_so_far(trials))
         asked = study.ask()
-        pruned = asked.should_prune if number >= len(config.candidates) else _never
-        tried.append(_tried(asked, *suggested(asked, config.candidates), material, config.seed, pruned))
-        study.tell(asked, tried[-1].average_precision, _STATES[tried[-1].state])
-        told(tried[-1])
-    if not any(trial.state == "COMPLETE" for trial in tried):
-        raise Misconfigured(f"none of {len(tried)} trials could be fitted; the first failed with {tried[0].params}")
-    return leaderboard(tried)
+        should_prune = asked.should_prune if number >= len(config.candidates) else _never
+        trial = _run_trial(asked, *suggest(asked, config.candidates), prepared, config.seed, should_prune)
+        trials.append(trial)
+        study.tell(asked, trial.average_precision, _STATES[trial.state])
+        on_trial(trial)
+    if not any(trial.state == "COMPLETE" for trial in trials):
+        raise Misconfigured(f"none of {len(trials)} trials could be fitted; the first failed with {trials[0].params}")
+    return leaderboard(trials)
 
 
-def leaderboard(tried: Sequence[Trial]) -> list[Trial]:
-    """Return trials by average precision, best first, and those without one last."""
-    return sorted(tried, key=lambda trial: (-(trial.average_precision or 0.0), trial.state, trial.number))
+def leaderboard(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials by average precision, best first; pruned and failed trials come last."""
+    return sorted(trials, key=lambda trial: (-(trial.average_precision or 0.0), trial.state, trial.number))
 
 
-def materials(data: Dataset, period: slice, config: Config) -> list[Material]:
-    """Return the folds of a period. Raises NothingToDo if none of them has frauds on both sides."""
+def fold_data(data: Dataset, period: slice, config: Config) -> list[FoldData]:
+    """Return the folds of a period that have both classes on both sides. Raises NothingToDo if there are none."""
     at = data.initiated_at[period]
-    found = folds(at, config.search.folds, embargo_of(data.initiated_at, config.split))
-    usable = [fold for fold in found if _both_classes(data.fraud[period], fold)]
+    chain = folds(at, config.search.folds, embargo_of(data.initiated_at, config.split))
+    usable = [fold for fold in chain if _both_classes(data.fraud[period], fold)]
     if not usable:
-        raise NothingToDo("no fold of the training period holds frauds to learn from and frauds to validate on")
-    return [_material(data, period.start, fold, config) for fold in usable]
+        raise NothingToDo("no fold of the training period has frauds both to train on and to validate on")
+    return [_fold_data(data, period.start, fold, config) for fold in usable]
 
 
 def _study(config: Config) -> tuple[optuna.Study, int]:
-    """Return a study whose queue holds what is tried first, and how many trials there will be."""
+    """Return a study with the first trials in its queue, and the number of trials to run.
+
+    A grid is queued as a whole, and its sampler, which could only repeat points, is never used.
+    """
     spec, seed = config.search, config.seed
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     sampler = (
@@ -91,7 +97,7 @@ def _study(config: Config) -> tuple[optuna.Study, int]:
         if spec.method == "bayesian"
         else optuna.samplers.RandomSampler(seed=seed)
     )
-    pruner = optuna.pruners.PercentilePruner(_KEPT, n_startup_trials=len(config.candidates))
+    pruner = optuna.pruners.PercentilePruner(_PERCENTILE_KEPT, n_startup_trials=len(config.candidates))
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
     queue = [first_point(candidate) for candidate in config.candidates]
     if spec.method == "grid":
@@ -101,15 +107,15 @@ def _study(config: Config) -> tuple[optuna.Study, int]:
     return study, min(spec.trials, len(queue)) if spec.method == "grid" else spec.trials
 
 
-def _tried(
+def _run_trial(
     asked: optuna.Trial,
     candidate: CandidateSpec,
     params: Mapping[str, Any],
-    material: Sequence[Material],
+    prepared: Sequence[FoldData],
     seed: int,
-    hopeless: Callable[[], bool],
+    should_prune: Callable[[], bool],
 ) -> Trial:
-    """Return what a trial found, fold by fold."""
+    """Fit and validate a candidate on one fold after the other, until it is pruned or fails."""
     start, reached = time.perf_counter(), list[float]()
 
     def trial(state: Any) -> Trial:
@@ -118,45 +124,48 @@ def _tried(
         return Trial(asked.number, candidate.name, candidate.family, dict(params), mean, reached, seconds, state)
 
     try:
-        for k, fold in enumerate(material):
+        for k, fold in enumerate(prepared):
             reached.append(_average_precision(candidate, params, fold, seed))
             asked.report(float(np.mean(reached)), k)
-            if k + 1 < len(material) and hopeless():
+            if k + 1 < len(prepared) and should_prune():
                 return trial("PRUNED")
-    except NotFitted as error:
+    except FitFailed as error:
         fields = {"candidate": candidate.name, "trial": asked.number, "reason": str(error)}
         log.warning("trial failed", extra={"fields": fields})
         return trial("FAILED")
     return trial("COMPLETE")
 
 
-def _average_precision(candidate: CandidateSpec, params: Mapping[str, Any], fold: Material, seed: int) -> float:
+def _average_precision(candidate: CandidateSpec, params: Mapping[str, Any], fold: FoldData, seed: int) -> float:
     model = fit(candidate.family, params, fold.train, seed)
     scores = raw_scores(model, fold.validation.features)
     return float(average_precision_score(fold.validation.fraud, scores, sample_weight=fold.weight))
 
 
-def _material(data: Dataset, start: int, fold: Fold, config: Config) -> Material:
-    """Return a fold's examples, thinned on both sides; validated rows weigh for those left out."""
-    train = start + thinned(data, slice(start, start + fold.train.stop), config, config.search.rows_max)
+def _fold_data(data: Dataset, start: int, fold: Fold, config: Config) -> FoldData:
+    """Return a fold's examples, sampled on both sides; weights of validation rows make up for those left out."""
+    train = start + training_rows(data, slice(start, start + fold.train.stop), config, config.search.rows_max)
     period = slice(start + fold.validation.start, start + fold.validation.stop)
-    validated, weight = _validated(data, period, config)
+    validated, weight = _validation_rows(data, period, config)
     columns = informative_columns(data.features, train)
-    return Material(
-        Labelled(data.take(train, columns), data.fraud[train]),
-        Labelled(np.ascontiguousarray(data.take(validated, columns)), data.fraud[validated]),
+    return FoldData(
+        LabelledRows(data.take(train, columns), data.fraud[train]),
+        LabelledRows(np.ascontiguousarray(data.take(validated, columns)), data.fraud[validated]),
         weight,
     )
 
 
-def thinned(data: Dataset, period: slice, config: Config, rows_max: int | None = None) -> NDArray[np.intp]:
-    """Return which rows of a period to train on, counted from its start."""
+def training_rows(data: Dataset, period: slice, config: Config, rows_max: int | None = None) -> NDArray[np.intp]:
+    """Return the indexes, from the start of a period, of the rows to train on."""
     at, fraud = data.initiated_at[period], data.fraud[period]
     return recent_rows(at, fraud, config.half_life_days, config.seed, rows_max)
 
 
-def _validated(data: Dataset, period: slice, config: Config) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return rows of a period, all frauds among them, and how many Pix each stands for."""
+def _validation_rows(data: Dataset, period: slice, config: Config) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the indexes of the validation rows, all frauds among them, and the number of Pix each stands for.
+
+    Without decay (an infinite half-life), as validation must weigh all of the period alike.
+    """
     fraud = data.fraud[period]
     kept = recent_rows(data.initiated_at[period], fraud, math.inf, config.seed, config.search.rows_max)
     weight = data.weight[period][kept]
@@ -168,8 +177,8 @@ def _both_classes(fraud: NDArray[np.bool_], fold: Fold) -> bool:
     return all(0 < fraud[part].sum() < part.stop - part.start for part in fold)
 
 
-def _standing(tried: Sequence[Trial]) -> str:
-    best = max((trial.average_precision or 0.0 for trial in tried), default=0.0)
+def _best_so_far(trials: Sequence[Trial]) -> str:
+    best = max((trial.average_precision or 0.0 for trial in trials), default=0.0)
     return f"best {best:.3f}" if best else ""
 
 

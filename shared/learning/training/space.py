@@ -1,6 +1,6 @@
-"""The space of a search: one dimension says which candidate, the others are its parameters.
+"""The search space: one dimension is the candidate, the others are the parameters of each candidate.
 
-Values that are lists or None stand in it as JSON, because Optuna's categories are plain values.
+Listed values are stored as JSON, since Optuna's categories cannot be lists.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ import msgspec
 import numpy as np
 from optuna.trial import Trial
 
-from shared.learning.config import CandidateSpec, Range
+from shared.learning.config import CandidateSpec, ParameterRange
 
 CANDIDATE = "candidate"
-Point = dict[str, Any]  # names of dimensions and their values
+Point = dict[str, Any]
+"""A point of the space: values by the name of the dimension."""
 
 
 def first_point(candidate: CandidateSpec) -> Point:
-    """Return where a candidate's own parameters lie.
+    """Return the point of a candidate's own parameters.
 
     >>> first_point(CandidateSpec("net", "neural_network", {"alpha": 1, "hidden_layer_sizes": [32]},
     ...                           {"hidden_layer_sizes": [[16], [32]]}))
@@ -31,27 +32,27 @@ def first_point(candidate: CandidateSpec) -> Point:
 
 
 def grid_points(candidates: Sequence[CandidateSpec], per_range: int, seed: int) -> list[Point]:
-    """Return the points of all grids, in a random order so that a budget that ends earlier is spent evenly.
+    """Return the points of all candidates' grids, shuffled, so that a smaller budget of trials covers all of them.
 
-    The candidates' own parameters are left out: they are tried first whatever the method.
+    The candidates' own parameters are left out, as every method tries them first.
     """
     points = [point for candidate in candidates for point in _grid(candidate, per_range)]
     order = np.random.default_rng(seed).permutation(len(points))
     return [points[k] for k in order]
 
 
-def suggested(asked: Trial, candidates: Sequence[CandidateSpec]) -> tuple[CandidateSpec, dict[str, Any]]:
-    """Return the candidate that Optuna suggests, and all its parameters."""
+def suggest(asked: Trial, candidates: Sequence[CandidateSpec]) -> tuple[CandidateSpec, dict[str, Any]]:
+    """Return the candidate that Optuna chooses for a trial, and all its parameters."""
     by_name = {candidate.name: candidate for candidate in candidates}
     candidate = by_name[asked.suggest_categorical(CANDIDATE, list(by_name))]
     found = {name: _suggest(asked, f"{candidate.name}.{name}", space) for name, space in candidate.search.items()}
     return candidate, {**candidate.params, **found}
 
 
-def _suggest(asked: Trial, name: str, space: list[Any] | Range) -> Any:
-    if not isinstance(space, Range):
+def _suggest(asked: Trial, name: str, space: list[Any] | ParameterRange) -> Any:
+    if not isinstance(space, ParameterRange):
         return msgspec.json.decode(asked.suggest_categorical(name, [_json(value) for value in space]))
-    if _whole(space):
+    if _is_integer(space):
         return asked.suggest_int(name, int(space.low), int(space.high), log=space.log)
     return asked.suggest_float(name, space.low, space.high, log=space.log)
 
@@ -64,27 +65,27 @@ def _grid(candidate: CandidateSpec, per_range: int) -> list[Point]:
     return [point for point in points if point != first_point(candidate)]
 
 
-def _values(space: list[Any] | Range, per_range: int) -> list[Any]:
-    """Return the values of a grid, from the lowest to the highest of a range.
+def _values(space: list[Any] | ParameterRange, per_range: int) -> list[Any]:
+    """Return the values of a parameter in a grid; of a range, evenly spaced ones from end to end.
 
-    >>> _values(Range(1, 100, log=True), 3), _values(Range(0.0, 0.5), 2)
+    >>> _values(ParameterRange(1, 100, log=True), 3), _values(ParameterRange(0.0, 0.5), 2)
     ([1, 10, 100], [0.0, 0.5])
     """
-    if not isinstance(space, Range):
+    if not isinstance(space, ParameterRange):
         return space
     spread = np.geomspace if space.log else np.linspace
     points = spread(space.low, space.high, per_range).clip(space.low, space.high)
-    values: list[Any] = np.unique(points.round().astype(int) if _whole(space) else points).tolist()
+    values: list[Any] = np.unique(points.round().astype(int) if _is_integer(space) else points).tolist()
     return values
 
 
 def _point(candidate: CandidateSpec, values: dict[str, Any]) -> Point:
-    lists = {name for name, space in candidate.search.items() if not isinstance(space, Range)}
+    lists = {name for name, space in candidate.search.items() if not isinstance(space, ParameterRange)}
     placed = {f"{candidate.name}.{name}": _json(v) if name in lists else v for name, v in values.items()}
     return {CANDIDATE: candidate.name, **placed}
 
 
-def _whole(space: Range) -> bool:
+def _is_integer(space: ParameterRange) -> bool:
     return float(space.low).is_integer() and float(space.high).is_integer()
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.split import DAY
-from shared.learning.training.train import Labelled, fit, raw_scores, recent_rows
+from shared.learning.training.train import LabelledRows, fit, raw_scores, recent_rows
 from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
 
 HABIT = (
@@ -121,7 +121,7 @@ class Bench:
         for start in starts:
             period = fold(self.stream, start, regime.since)
             rows = regime.rows(self.stream, period)
-            train = Labelled(self.features[rows[:, None], columns], self.stream.fraud[rows])
+            train = LabelledRows(self.features[rows[:, None], columns], self.stream.fraud[rows])
             began = time.perf_counter()
             model = fit("hist_gradient_boosting", candidate.params, train, seed=0)
             seconds += time.perf_counter() - began

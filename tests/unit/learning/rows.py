@@ -1,4 +1,4 @@
-"""Training sets made of arrays, whose third and fourth feature tell frauds."""
+"""Training sets from arrays; by default the third and fourth feature carry the signal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.config import CandidateSpec, Config, Range, SearchSpec
+from shared.learning.config import CandidateSpec, Config, ParameterRange, SearchSpec
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import DAY
 from tests.unit.learning.synthetic import QUICK, UNCHECKED, facts
@@ -15,21 +15,21 @@ TREE = CandidateSpec(
     "tree",
     "decision_tree",
     {"max_depth": 4, "min_samples_leaf": 20},
-    {"max_depth": [2, 4, 8], "min_samples_leaf": Range(5, 80, log=True)},
+    {"max_depth": [2, 4, 8], "min_samples_leaf": ParameterRange(5, 80, log=True)},
 )
 LINEAR = CandidateSpec(
     "linear",
     "logistic_regression",
     {"C": 0.1, "class_weight": None},
-    {"C": Range(0.01, 1.5), "class_weight": [None, "balanced"]},
+    {"C": ParameterRange(0.01, 1.5), "class_weight": [None, "balanced"]},
 )
 
 
-def training_set(rows: int = 2_400, seed: int = 0, days: int = 60, told_by: tuple[int, ...] = (2, 3)) -> Dataset:
-    """Return rows spread over some days, one in about twenty a fraud, a tenth of the values missing."""
+def training_set(rows: int = 2_400, seed: int = 0, days: int = 60, signal: tuple[int, ...] = (2, 3)) -> Dataset:
+    """Return rows spread over `days`, 5 % of them frauds, 10 % of the values missing."""
     rng = np.random.default_rng(seed)
     features = np.asfortranarray(rng.normal(size=(rows, len(FEATURE_NAMES))).astype(np.float32))
-    risk = features[:, list(told_by)].sum(axis=1) + rng.normal(scale=0.5, size=rows)
+    risk = features[:, list(signal)].sum(axis=1) + rng.normal(scale=0.5, size=rows)
     features[rng.random(features.shape) < 0.1] = np.nan
     at = np.sort(rng.integers(0, days * DAY, rows))
     ones = np.ones(rows)
@@ -38,6 +38,6 @@ def training_set(rows: int = 2_400, seed: int = 0, days: int = 60, told_by: tupl
 
 
 def searching(method: str = "bayesian", trials: int = 8, **changes: object) -> Config:
-    """Return settings that search two cheap candidates."""
+    """Return settings with two cheap candidates to search."""
     spec = SearchSpec(method, trials, folds=2, rows_max=1_000, grid_points=2)
     return msgspec.structs.replace(QUICK, candidates=[TREE, LINEAR], search=spec, **changes)

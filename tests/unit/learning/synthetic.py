@@ -1,4 +1,4 @@
-"""Labelled examples with a signal that can be learnt, as the training query gives them."""
+"""Labelled examples with a learnable signal, in the form of the training query's result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
 from shared.learning.data.dataset import Categories, TrainingSource
-from shared.learning.data.quality import RANGES, Quality
+from shared.learning.data.quality import RANGES, QualityReport
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
 from shared.learning.lifecycle.request import Request
@@ -32,7 +32,7 @@ QUICK = config.load(Path(__file__).with_name("quick.yaml"))
 
 
 def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.Table:
-    """Return rows over DAYS days; the first features carry the signal, one is missing throughout, one constant."""
+    """Return rows over DAYS days; three features carry the signal, one has no values, one is constant."""
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(rows, len(FEATURE_NAMES))).astype(np.float32)
     features[rng.random(features.shape) < 0.1] = np.nan
@@ -65,19 +65,19 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
 
 
 def _in_range(column: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map any values to a range, the larger ones to the larger."""
+    """Map values to a range by an increasing function."""
     if np.isinf(low):
         return column
     return low + (np.exp(column) if np.isinf(high) else (high - low) / (1 + np.exp(-column)))
 
 
 def facts(rows: int) -> dict[str, Categories]:
-    """Return rows that are all alike in what segments are made of."""
+    """Return facts that put all rows in the same segments."""
     return {name: Categories(("",), np.zeros(rows, dtype=np.int32)) for name in FACTS}
 
 
-UNCHECKED = Quality(0, 0, 0.0, 1.0, None, None, {}, [])
-"""What is known of a training set that nobody looked at."""
+UNCHECKED = QualityReport(0, 0, 0.0, 1.0, None, None, {}, [])
+"""The report of a training set without checks."""
 
 
 class Bench:
@@ -125,4 +125,4 @@ def request(promote: str = "gate") -> Request:
 
 @contextmanager
 def silent(_: str):
-    yield lambda _done, _total, _said: None
+    yield lambda _done, _total, _status: None

@@ -13,7 +13,7 @@ from shared.learning.config import Config
 from shared.learning.data.split import Split
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
-from shared.learning.training.challenger import Trained, finalists, train_challengers
+from shared.learning.training.challenger import TrainedChallengers, finalists, train_challengers
 from shared.learning.training.export import PARITY
 from shared.learning.training.incremental import ChampionModel, read_champion_model
 from shared.learning.training.packing import TRAINED_UNTIL, sealed
@@ -28,11 +28,13 @@ SECOND = Split(slice(0, 1_700), slice(1_750, 2_050), slice(2_100, 2_400))
 BOTH: Config = msgspec.structs.replace(searching(trials=4), candidates=[LINEAR, TREE], modes=["full", "incremental"])
 
 
-def train(settings: Config, split: Split = FIRST, champion: ChampionModel | None = None, data=DATA) -> Trained:
+def train(
+    settings: Config, split: Split = FIRST, champion: ChampionModel | None = None, data=DATA
+) -> TrainedChallengers:
     return train_challengers(data, split, Rules.load(), settings, champion, silent, lambda _: None)
 
 
-def champion_of(trained: Trained) -> ChampionModel | None:
+def champion_of(trained: TrainedChallengers) -> ChampionModel | None:
     """Return the first challenger as a later run reads it from the bucket."""
     until = float(DATA.initiated_at[FIRST.train.stop - 1] / 1e6)
     blobs = MemoryBlobs()
@@ -42,7 +44,7 @@ def champion_of(trained: Trained) -> ChampionModel | None:
     return read_champion_model(blobs, "v1", DATA.names)
 
 
-def test_without_a_champion_there_is_one_challenger_which_serves_as_it_was_trained() -> None:
+def test_without_a_champion_there_is_one_challenger_with_a_valid_bundle() -> None:
     trained = train(BOTH)
     (one,) = trained.challengers
     assert (one.candidate, one.family, one.mode) == ("linear", "logistic_regression", "full")
@@ -60,7 +62,7 @@ def test_two_runs_give_the_same_bytes() -> None:
     assert first["model.onnx"] == second["model.onnx"]
 
 
-def test_a_champion_is_continued_beside_the_full_training_and_both_are_whole() -> None:
+def test_with_a_champion_both_modes_give_a_valid_bundle() -> None:
     trained = train(BOTH, SECOND, champion_of(train(BOTH)))
     assert [one.mode for one in trained.challengers] == ["full", "incremental"]
     full, grown = trained.challengers
@@ -71,7 +73,7 @@ def test_a_champion_is_continued_beside_the_full_training_and_both_are_whole() -
         assert one.average_precision > 0.2
 
 
-def test_only_the_modes_that_are_asked_for_are_trained() -> None:
+def test_only_configured_modes_are_trained() -> None:
     champion = champion_of(train(BOTH))
     only = train(msgspec.structs.replace(BOTH, modes=["incremental"]), SECOND, champion)
     assert [one.mode for one in only.challengers] == ["incremental"]
@@ -80,14 +82,14 @@ def test_only_the_modes_that_are_asked_for_are_trained() -> None:
     assert [one.mode for one in full.challengers] == ["full"]
 
 
-def test_nothing_to_continue_and_no_training_anew_is_nothing_to_do_for_a_reason() -> None:
+def test_incremental_mode_alone_without_a_usable_champion_is_nothing_to_do() -> None:
     with pytest.raises(NothingToDo, match="there is none"):
         train(msgspec.structs.replace(BOTH, modes=["incremental"]))
     with pytest.raises(NothingToDo, match="0 frauds are new"):
         train(msgspec.structs.replace(BOTH, modes=["incremental"]), FIRST, champion_of(train(BOTH)))
 
 
-def test_neither_calibration_nor_test_period_is_looked_at_by_the_search_or_the_fit() -> None:
+def test_search_and_fit_do_not_depend_on_later_periods() -> None:
     features, fraud = DATA.features.copy(order="F"), DATA.fraud.copy()
     features[FIRST.train.stop :] = np.random.default_rng(9).normal(size=features[FIRST.train.stop :].shape)
     fraud[FIRST.train.stop :] = np.roll(fraud[FIRST.train.stop :], 100)
@@ -97,7 +99,7 @@ def test_neither_calibration_nor_test_period_is_looked_at_by_the_search_or_the_f
     assert one.challengers[0].files["model.onnx"] == other.challengers[0].files["model.onnx"]
 
 
-def test_what_the_best_trial_cannot_tell_from_chance_is_settled_on_the_calibration_period() -> None:
+def test_finalists_are_within_one_standard_error_of_the_best_trial() -> None:
     def trial(number: int, candidate: str, folds: list[float]) -> Trial:
         return Trial(number, candidate, "decision_tree", {}, float(np.mean(folds)), folds, 1.0, "COMPLETE")
 

@@ -15,7 +15,7 @@ from shared.learning.data.profile import describe
 from shared.learning.data.split import DAY
 from shared.learning.judging.evaluate import calibration_error
 from shared.learning.training.calibrate import apply, choose_method, fit_calibration
-from shared.learning.training.costs import losses, with_rules
+from shared.learning.training.costs import decision_costs, with_rules
 from shared.learning.training.thresholds import NEVER, choose_thresholds, decisions, holds_max
 from shared.scoring.bundle import Thresholds
 
@@ -40,7 +40,7 @@ def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_calibration_turns_a_distorted_score_into_a_probability(method) -> None:
+def test_calibration_corrects_a_distorted_probability(method) -> None:
     rng = np.random.default_rng(0)
     odds = rng.normal(-4, 1.5, 200_000)
     truth = 1 / (1 + np.exp(-odds))
@@ -52,7 +52,7 @@ def test_calibration_turns_a_distorted_score_into_a_probability(method) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_calibration_puts_the_share_of_frauds_right_where_legitimate_rows_were_sampled(method) -> None:
+def test_calibration_by_weight_corrects_sampling_of_legitimate_rows(method) -> None:
     rng = np.random.default_rng(1)
     truth = rng.beta(1, 30, 100_000)
     fraud = rng.random(len(truth)) < truth
@@ -62,18 +62,18 @@ def test_calibration_puts_the_share_of_frauds_right_where_legitimate_rows_were_s
     assert np.average(scores, weights=weight) == pytest.approx(fraud.mean(), rel=0.03)
 
 
-def test_the_method_is_the_one_that_does_better_later() -> None:
+def test_calibration_method_is_chosen_by_later_log_loss() -> None:
     rng = np.random.default_rng(2)
     truth = rng.beta(0.3, 5, 40_000)
     fraud, ones = rng.random(len(truth)) < truth, np.ones(len(truth))
-    assert choose_method(truth, fraud, ones, METHODS) == "sigmoid"  # it already is a probability
-    stepped = np.where(truth > 0.2, 0.5 + truth / 4, truth / 100)  # no line through log-odds undoes this
+    assert choose_method(truth, fraud, ones, METHODS) == "sigmoid"  # already calibrated
+    stepped = np.where(truth > 0.2, 0.5 + truth / 4, truth / 100)  # no sigmoid corrects this
     assert choose_method(stepped, fraud, ones, METHODS) == "isotonic"
-    assert choose_method(stepped, np.cumsum(fraud) <= 10, ones, METHODS) == "sigmoid"  # too few frauds to tell
+    assert choose_method(stepped, np.cumsum(fraud) <= 10, ones, METHODS) == "sigmoid"  # too few frauds to compare
     assert choose_method(truth, fraud, ones, ["isotonic"]) == "isotonic"
 
 
-def test_a_score_that_ranks_the_wrong_way_round_is_flattened_not_turned() -> None:
+def test_inverted_score_is_flattened_and_not_reversed() -> None:
     fraud = np.arange(1_000) < 100
     knots = fit_calibration(np.linspace(0.1, 0.9, 1_000), fraud, np.ones(1_000), ["sigmoid"])
     assert apply(knots, np.array([0.1, 0.5, 0.9])) == pytest.approx(0.1, abs=0.01)
@@ -94,9 +94,9 @@ ruled = st.lists(
 
 @given(ruled, st.floats(0.01, 0.99))
 @settings(deadline=None)
-def test_thresholds_are_the_cheapest_that_the_review_budget_allows(rows, budget) -> None:
+def test_thresholds_are_the_cheapest_within_the_review_budget(rows, budget) -> None:
     scores, fraud, amount, weight, by_rule = (np.array(column) for column in zip(*rows, strict=True))
-    table, by_rule = losses(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)
+    table, by_rule = decision_costs(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)
     most = max(budget * weight.sum(), weight[by_rule == 1].sum())
 
     def cost(hold: float, reject: float) -> float:
@@ -111,19 +111,19 @@ def test_thresholds_are_the_cheapest_that_the_review_budget_allows(rows, budget)
     assert cost(chosen.hold, chosen.reject) == pytest.approx(best, rel=1e-9, abs=1e-3)
 
 
-def test_the_review_budget_is_a_share_of_all_pix_or_what_reviewers_do_in_a_day_whichever_is_less() -> None:
+def test_review_budget_is_the_smaller_of_share_and_daily_capacity() -> None:
     at = np.linspace(0, 10 * DAY, 1_000).astype(np.int64)
     assert holds_max(np.ones(1_000), at, COSTS) == 500  # half of all
     assert holds_max(np.full(1_000, 100.0), at, COSTS) == 5_000  # 500 a day
 
 
-def test_costs_count_the_severer_of_rule_and_model() -> None:
-    table = losses(np.array([True, False]), np.array([100.0, 100.0]), COSTS)
+def test_costs_are_those_of_the_severer_decision_of_rule_and_model() -> None:
+    table = decision_costs(np.array([True, False]), np.array([100.0, 100.0]), COSTS)
     seen = with_rules(table, np.array([1, 2], np.int8))
     np.testing.assert_allclose(seen, [[table[0, 1], table[0, 1], table[0, 2]], [table[1, 2]] * 3])
 
 
-def test_a_profile_counts_every_value_once_and_has_no_median_where_values_are_usually_missing() -> None:
+def test_profile_counts_every_value_and_has_no_median_if_most_are_missing() -> None:
     column = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     assert sum(describe(column)["counts"]) == 1000
     assert describe(column)["median"] == pytest.approx(np.median(column))

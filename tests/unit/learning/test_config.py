@@ -25,17 +25,17 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return tree
 
 
-def test_what_is_shipped_is_valid() -> None:
+def test_shipped_configuration_is_valid() -> None:
     assert len(load(SHIPPED).candidates) == 5
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said"),
+    ("path", "value", "message"),
     [
         ("split.test", 0.9, "no rows to train on"),
         ("gate.resamples", 1, "resamples"),
         ("gate.confidence", 95, "confidence"),
-        ("gate.unheard_of", 1, "unheard_of"),
+        ("gate.unknown", 1, "unknown"),
         ("costs.review", -1, "review"),
         ("costs.review", float("inf"), "infinite"),
         ("trigger.psi_max", float("inf"), "infinite"),
@@ -46,16 +46,14 @@ def test_what_is_shipped_is_valid() -> None:
         ("candidates", [LINEAR, LINEAR], "same name"),
         ("candidates", [LINEAR | {"name": "a*b"}], "name"),
         ("candidates", [LINEAR | {"search": {"C": {"low": 0, "high": 2, "log": True}}}], "above zero"),
-        ("candidates", [LINEAR | {"search": {"C": {"low": 2, "high": 1}}}], "not among those"),
-        ("candidates", [LINEAR | {"search": {"C": []}}], "not among those"),
+        ("candidates", [LINEAR | {"search": {"C": {"low": 2, "high": 1}}}], "not in its search space"),
+        ("candidates", [LINEAR | {"search": {"C": []}}], "not in its search space"),
         ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": 0}}], "legitimate_per_fraud"),
         ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": "many"}}], "legitimate_per_fraud"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_read_and_says_what_it_is(
-    tmp_path, path, value, said
-) -> None:
+def test_invalid_setting_is_misconfigured_with_a_reason(tmp_path, path, value, message) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(changed(path, value)), "utf-8")
-    with pytest.raises(Misconfigured, match=said):
+    with pytest.raises(Misconfigured, match=message):
         load(file)

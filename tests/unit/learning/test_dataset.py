@@ -15,8 +15,8 @@ from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.data import dataset
 from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
-from shared.learning.data.profile import Described, Profile
-from shared.learning.data.training_query import FACTS, Examples
+from shared.learning.data.profile import ColumnProfile, Profile
+from shared.learning.data.training_query import FACTS, TrainingQuery
 from shared.learning.errors import BadDataset
 from tests.unit.learning.synthetic import AS_OF, CONFIG, START, examples
 
@@ -45,7 +45,7 @@ def changed(table: pa.Table, name: str, row: int, value: object) -> pa.Table:
     return put(table, name, [*table[name][:row].to_pylist(), value, *table[name][row + 1 :].to_pylist()])
 
 
-def test_rows_come_in_order_of_time_with_null_as_missing(tmp_path) -> None:
+def test_rows_are_in_order_of_time_and_null_is_nan(tmp_path) -> None:
     table = examples(500)
     data = read(table, tmp_path)
     expected = table.sort_by("initiated_at").to_pandas()
@@ -61,13 +61,13 @@ def test_rows_come_in_order_of_time_with_null_as_missing(tmp_path) -> None:
         assert [fact.values[code] for code in fact.codes] == expected[name].fillna("").tolist()
 
 
-def test_rows_of_one_moment_come_in_order_of_their_ids(tmp_path) -> None:
+def test_rows_of_the_same_time_are_in_order_of_id(tmp_path) -> None:
     table = examples(200)
     table = put(table, "initiated_at", pa.array([table["initiated_at"][0]] * 200, table["initiated_at"].type))
     np.testing.assert_array_equal(read(table, tmp_path).amount, table.sort_by("end_to_end_id")["amount"])
 
 
-def test_the_hash_names_the_content_and_not_its_files_or_their_order(tmp_path) -> None:
+def test_hash_does_not_depend_on_files_or_the_order_of_rows(tmp_path) -> None:
     table = examples(300)
     whole = read(table, tmp_path / "whole").content_hash
     assert read(table.take(np.arange(300)[::-1]), tmp_path / "parts", parts=4).content_hash == whole
@@ -84,14 +84,14 @@ def test_the_hash_names_the_content_and_not_its_files_or_their_order(tmp_path) -
         ("initiated_at", START),
     ],
 )
-def test_the_hash_changes_with_any_value(name, value, tmp_path) -> None:
+def test_hash_changes_with_any_value(name, value, tmp_path) -> None:
     table = examples(100)
     flipped = "LEGITIMATE" if table["verdict"][7].as_py() == "FRAUD" else "FRAUD"
     other = changed(table, name, 7, value or flipped)
     assert read(other, tmp_path / "other").content_hash != read(table, tmp_path / "one").content_hash
 
 
-def test_the_hash_does_not_know_null_from_nan(tmp_path) -> None:
+def test_hash_is_the_same_for_null_and_nan(tmp_path) -> None:
     table = examples(100)
     name = FEATURE_PREFIX + FEATURE_NAMES[3]
     nan = put(table, name, pc.fill_null(table[name], float("nan")).combine_chunks())
@@ -99,12 +99,12 @@ def test_the_hash_does_not_know_null_from_nan(tmp_path) -> None:
     assert read(nan, tmp_path / "nan").content_hash == read(table, tmp_path / "null").content_hash
 
 
-def test_no_rows_at_all_are_an_empty_set(tmp_path) -> None:
+def test_no_rows_give_an_empty_dataset(tmp_path) -> None:
     assert len(read(examples(50).slice(0, 0), tmp_path)) == 0
     assert len(read_parquet([], FEATURE_NAMES, LATEST, 1.0, SPEC, None)) == 0
 
 
-def test_a_sampled_legitimate_row_stands_for_those_that_were_left_out_and_a_fraud_for_itself(tmp_path) -> None:
+def test_sampled_legitimate_rows_weigh_for_those_left_out(tmp_path) -> None:
     data = read(examples(2_000), tmp_path, sampled=0.25)
     np.testing.assert_array_equal(data.weight, np.where(data.fraud, 1.0, 4.0))
     pix = data.weight.sum()
@@ -112,8 +112,8 @@ def test_a_sampled_legitimate_row_stands_for_those_that_were_left_out_and_a_frau
     assert data.quality.sampled == 0.25
 
 
-class Asked:
-    """A table that keeps what it was asked."""
+class RecordedSource:
+    """A source of rows that records its last query."""
 
     def __init__(self, labels: int, frauds: int, folder: Path) -> None:
         self.sql = ""
@@ -130,18 +130,18 @@ class Asked:
         return self.exports.export(sql, folder)
 
 
-def test_a_table_that_fits_is_read_whole_and_a_larger_one_in_part(tmp_path) -> None:
-    fits = Asked(SPEC.rows_max, 100, tmp_path)
+def test_only_a_table_above_rows_max_is_sampled(tmp_path) -> None:
+    fits = RecordedSource(SPEC.rows_max, 100, tmp_path)
     assert set(fits.read().weight) == {1.0}
     assert "FARM_FINGERPRINT" not in fits.sql
-    larger = Asked(10 * SPEC.rows_max, SPEC.rows_max // 2, tmp_path)
+    larger = RecordedSource(10 * SPEC.rows_max, SPEC.rows_max // 2, tmp_path)
     assert larger.read().quality.sampled == pytest.approx(0.5 / 9.5, rel=0.01)
     assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < 52" in larger.sql
 
 
-def test_frauds_alone_that_do_not_fit_are_a_matter_of_settings(tmp_path) -> None:
+def test_more_frauds_than_rows_max_are_misconfigured(tmp_path) -> None:
     with pytest.raises(Misconfigured, match="rows_max"):
-        Asked(3 * SPEC.rows_max, 2 * SPEC.rows_max, tmp_path).read()
+        RecordedSource(3 * SPEC.rows_max, 2 * SPEC.rows_max, tmp_path).read()
 
 
 def _repeated(table: pa.Table) -> pa.Table:
@@ -165,7 +165,7 @@ COUNT = next(feature.name for feature in FEATURES if feature.unit == "count")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (_repeated, "duplicates: 1 rows"),
         (_of("amount", -1.0), "amounts: 1 amounts"),
@@ -181,15 +181,15 @@ COUNT = next(feature.name for feature in FEATURES if feature.unit == "count")
         (_of(FEATURE_PREFIX + FLAG, 1.5), rf"ranges: 1 features .* {FLAG} \(flag\)"),
         (_of(FEATURE_PREFIX + COUNT, -1.0), rf"ranges: 1 features .* {COUNT} \(count\)"),
         (_without(FEATURE_PREFIX + "amount", "payer_ispb"), "columns: 2 columns .* payer_ispb, f_amount"),
-        (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is no number"),
+        (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is not a number"),
     ],
 )
-def test_a_training_set_that_contradicts_itself_is_refused(spoil, said, tmp_path) -> None:
-    with pytest.raises(BadDataset, match=said):
+def test_defective_training_set_is_refused(spoil, message, tmp_path) -> None:
+    with pytest.raises(BadDataset, match=message):
         read(spoil(examples(120)), tmp_path)
 
 
-def test_the_report_names_all_that_is_wrong_and_no_pix(tmp_path) -> None:
+def test_error_lists_every_failed_check_and_no_ids(tmp_path) -> None:
     table = _of("amount", -1.0)(_of(FEATURE_PREFIX + FLAG, 7.0)(_repeated(examples(120))))
     with pytest.raises(BadDataset) as refused:
         read(table, tmp_path)
@@ -198,7 +198,7 @@ def test_the_report_names_all_that_is_wrong_and_no_pix(tmp_path) -> None:
     assert "E12345678" not in found
 
 
-def test_too_many_frauds_to_be_true_are_refused_unless_there_are_too_few_rows_to_say(tmp_path) -> None:
+def test_implausible_share_of_frauds_is_refused_from_a_hundred_rows(tmp_path) -> None:
     table = examples(400)
     with pytest.raises(BadDataset, match=r"frauds: 100\.000% of Pix"):
         read(put(table, "verdict", ["FRAUD"] * 400), tmp_path / "many")
@@ -206,8 +206,8 @@ def test_too_many_frauds_to_be_true_are_refused_unless_there_are_too_few_rows_to
     assert read(put(few, "verdict", ["FRAUD"] * 50), tmp_path / "few").quality.fraud_share == 1.0
 
 
-def test_a_feature_that_went_missing_since_the_champion_is_refused(tmp_path) -> None:
-    described = Described(0.1, [], [])
+def test_feature_missing_far_more_often_than_for_the_champion_is_refused(tmp_path) -> None:
+    described = ColumnProfile(0.1, [], [])
     usual = Profile(dict.fromkeys(FEATURE_NAMES[:20], described), described)
     table = examples(400)
     assert read(table, tmp_path / "as-usual", profile=usual).quality.missing["amount"] == pytest.approx(0.1, abs=0.05)
@@ -217,7 +217,7 @@ def test_a_feature_that_went_missing_since_the_champion_is_refused(tmp_path) -> 
     assert read(gone, tmp_path / "no-champion").quality.missing[FEATURE_NAMES[3]] == 1.0
 
 
-def test_what_was_looked_at_is_kept(tmp_path) -> None:
+def test_report_keeps_all_checks(tmp_path) -> None:
     quality = read(examples(400), tmp_path).quality
     assert quality.rows == 400
     assert all(check.passed for check in quality.checks)
@@ -226,9 +226,9 @@ def test_what_was_looked_at_is_kept(tmp_path) -> None:
     }
 
 
-def test_the_query_names_the_cut_off_in_utc_and_leaves_out_the_young() -> None:
+def test_query_takes_matured_pix_by_a_cut_off_in_utc() -> None:
     moment = dt.datetime(2026, 3, 1, 21, tzinfo=dt.timezone(dt.timedelta(hours=-3)))
-    asked = Examples("p", "pix", 87, moment)
+    asked = TrainingQuery("p", "pix", 87, moment)
     cut = "initiated_at <= TIMESTAMP_SUB(TIMESTAMP '2026-03-02 00:00:00.000000+00', INTERVAL 2088 HOUR)"
     assert cut in asked.rows(FEATURE_NAMES)
     assert cut in asked.count()

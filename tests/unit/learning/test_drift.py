@@ -13,7 +13,7 @@ from shared.adapters.memory.learning import MemoryExports, MemoryQueries
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import BundleRefused
-from shared.learning.data.profile import Described, Profile, describe, reference_profile
+from shared.learning.data.profile import ColumnProfile, Profile, describe, reference_profile
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.drift import Recent, comparable, measure, stability_index
 from shared.scoring.bundle import path
@@ -22,8 +22,8 @@ NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 values = st.lists(st.one_of(st.just(float("nan")), st.floats(-1e6, 1e6)), min_size=1, max_size=60)
 
 
-def described(column: np.ndarray) -> Described:
-    return msgspec.convert(describe(column), Described, strict=False)
+def described(column: np.ndarray) -> ColumnProfile:
+    return msgspec.convert(describe(column), ColumnProfile, strict=False)
 
 
 @given(values)
@@ -50,7 +50,7 @@ def test_samples_of_one_distribution_are_stable_and_a_shift_or_what_goes_missing
 
 
 def test_clock_and_time_since_first_seen_are_not_compared_as_they_differ_between_any_two_periods() -> None:
-    one = Described(0.0, [1.0], [5, 5])
+    one = ColumnProfile(0.0, [1.0], [5, 5])
     names = ("amount", "hour", "weekday", "night", "payer_since_first", "payer_since_sent")
     assert list(comparable(Profile(dict.fromkeys(names, one), one)).features) == ["amount", "payer_since_sent"]
 

@@ -13,7 +13,7 @@ from shared.learning.data.split import DAY
 from shared.learning.errors import ExportFailed
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.families import FAMILIES
-from shared.learning.training.train import Labelled, fit, informative_columns, raw_scores, recent_rows
+from shared.learning.training.train import LabelledRows, fit, informative_columns, raw_scores, recent_rows
 
 SMALL: dict[ModelFamily, dict[str, Any]] = {
     "logistic_regression": {},
@@ -25,17 +25,17 @@ SMALL: dict[ModelFamily, dict[str, Any]] = {
 families = pytest.mark.parametrize("family", list(FAMILIES))
 
 
-def labelled(rows: int, seed: int, missing: float = 0.2) -> Labelled:
-    """Return values of many scales, whole numbers and repeated ones among them."""
+def labelled(rows: int, seed: int, missing: float = 0.2) -> LabelledRows:
+    """Return rows whose columns have different scales, some of integers with ties."""
     rng = np.random.default_rng(seed)
     features = (rng.normal(size=(rows, 8)) * 10.0 ** np.arange(-3, 5)).astype(np.float32)
     features[:, 5:] = features[:, 5:].round()
     features[rng.random(features.shape) < missing] = np.nan
-    return Labelled(features, np.nan_to_num(features[:, 3]) + rng.normal(size=rows) > 1.5)
+    return LabelledRows(features, np.nan_to_num(features[:, 3]) + rng.normal(size=rows) > 1.5)
 
 
 @families
-def test_onnx_computes_what_was_trained_with_values_missing_and_on_the_edge_of_a_split(family) -> None:
+def test_onnx_equals_scikit_learn_for_missing_values_and_at_split_edges(family) -> None:
     train = labelled(3_000, 0)
     model = fit(family, SMALL[family], train, seed=0)
     empty = np.full((1, 8), np.nan, np.float32)
@@ -50,21 +50,21 @@ def test_onnx_computes_what_was_trained_with_values_missing_and_on_the_edge_of_a
 
 
 @families
-def test_onnx_tells_values_apart_that_are_next_to_each_other(family) -> None:
+def test_onnx_separates_neighbouring_float32_values(family) -> None:
     rng = np.random.default_rng(0)
     steps = rng.integers(0, 8, size=(3_000, 2))
     features = (np.float32(1.92).view(np.int32) + steps.astype(np.int32)).view(np.float32)
     fraud = steps[:, 0] + rng.normal(size=3_000) > 4
-    model = fit(family, SMALL[family], Labelled(np.asfortranarray(features), fraud), seed=0)
+    model = fit(family, SMALL[family], LabelledRows(np.asfortranarray(features), fraud), seed=0)
     require_parity(model, features, onnx_scores(onnx_bytes(model, 2), features))
 
 
 @families
-def test_what_is_missing_says_something_to_every_family_but_those_that_take_the_median(family) -> None:
+def test_missing_values_are_a_signal_except_under_median_imputation(family) -> None:
     train = labelled(3_000, 0)
     features = train.features.copy()
     features[train.fraud, 0] = np.nan
-    model = fit(family, SMALL[family], Labelled(features, train.fraud), seed=0)
+    model = fit(family, SMALL[family], LabelledRows(features, train.fraud), seed=0)
     present, absent = features[:200].copy(), features[:200].copy()
     present[:, 0], absent[:, 0] = np.nanmedian(features[:, 0]), np.nan
     rises = raw_scores(model, absent).mean() - raw_scores(model, present).mean()
@@ -75,13 +75,13 @@ def test_what_is_missing_says_something_to_every_family_but_those_that_take_the_
 
 
 @families
-def test_the_same_examples_give_the_same_bytes(family) -> None:
+def test_training_is_reproducible_to_the_byte(family) -> None:
     first, second = (onnx_bytes(fit(family, SMALL[family], labelled(2_000, 0), seed=0), 8) for _ in range(2))
     assert first == second
     assert onnx.load_from_string(first).graph.name == "pix-fraud"
 
 
-def test_the_joblib_form_is_the_same_model() -> None:
+def test_joblib_round_trip_keeps_the_scores() -> None:
     import io
 
     import joblib
@@ -93,27 +93,27 @@ def test_the_joblib_form_is_the_same_model() -> None:
     )
 
 
-def test_columns_that_say_nothing_are_left_out() -> None:
+def test_constant_columns_are_left_out() -> None:
     features = np.array([[1, np.nan, 2, np.nan], [1, np.nan, 3, 4], [5, 6, 7, 8]], np.float32)
     assert informative_columns(features, np.array([0, 1])).tolist() == [2, 3]
 
 
-def test_a_parameter_that_a_family_does_not_have_is_a_wrong_setting() -> None:
+def test_unknown_parameter_is_misconfigured() -> None:
     with pytest.raises(Misconfigured, match="max_depht"):
         fit("decision_tree", {"max_depht": 3}, labelled(50, 0), seed=0)
 
 
 @families
-def test_a_few_legitimate_rows_for_each_fraud_leave_no_column_without_a_value(family) -> None:
+def test_undersampling_leaves_no_column_without_values(family) -> None:
     train = labelled(3_000, 0)
     features = train.features.copy()
     features[:, 0] = np.nan
     features[np.flatnonzero(~train.fraud)[7], 0] = 1.0
-    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, Labelled(features, train.fraud), seed=0)
-    assert 0.25 < raw_scores(model, features).mean() < 0.45  # a third of what it saw was fraud
+    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, LabelledRows(features, train.fraud), seed=0)
+    assert 0.25 < raw_scores(model, features).mean() < 0.45  # a third of its training rows were frauds
 
 
-def test_old_legitimate_rows_are_thinned_by_half_life_and_frauds_kept() -> None:
+def test_old_legitimate_rows_are_sampled_by_half_life_and_all_frauds_kept() -> None:
     at = np.linspace(0, 100 * DAY, 100_000).astype(np.int64)
     fraud = np.arange(len(at)) % 100 == 0
     rows = recent_rows(at, fraud, half_life_days=50, seed=0)
@@ -125,7 +125,7 @@ def test_old_legitimate_rows_are_thinned_by_half_life_and_frauds_kept() -> None:
     assert len(FEATURE_NAMES) > 8
 
 
-def test_thinned_to_a_limit_the_oldest_legitimate_rows_go_first_and_no_fraud_does() -> None:
+def test_rows_max_drops_old_legitimate_rows_first_and_no_frauds() -> None:
     at = np.linspace(0, 100 * DAY, 20_000).astype(np.int64)
     fraud = np.arange(len(at)) % 100 == 0
     rows = recent_rows(at, fraud, half_life_days=20, seed=0, rows_max=3_000)

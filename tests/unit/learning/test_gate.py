@@ -17,7 +17,7 @@ from shared.learning.judging.comparison import Contender
 from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
 from shared.learning.judging.segments import Dimension
-from shared.learning.training.costs import losses
+from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
 from shared.scoring.bundle import Thresholds
 from tests.unit.learning.synthetic import QUICK
@@ -42,7 +42,7 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         Truth(fraud, amount, at),
         Resampling.of(at, np.ones(ROWS), 200, 0),
         np.zeros(ROWS, np.int8),
-        losses(fraud, amount, QUICK.costs),
+        decision_costs(fraud, amount, QUICK.costs),
         [halves],
         alert_share=0.01,
         confidence=0.95,

@@ -1,4 +1,4 @@
-"""The champion's model continued on what is new since it was trained."""
+"""Incremental updates of the champion's model."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
-from shared.learning.training.incremental import ChampionModel, continued, read_champion_model, rows_to_continue_on
+from shared.learning.training.incremental import (
+    ChampionModel,
+    continue_training,
+    read_champion_model,
+    rows_to_continue_on,
+)
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.train import Labelled, fit, raw_scores
+from shared.learning.training.train import LabelledRows, fit, raw_scores
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK
@@ -40,8 +45,8 @@ can_continue = pytest.mark.parametrize("family", ABLE)
 
 
 def drifted() -> Dataset:
-    """Return rows of which the first 2,000 know one kind of fraud, and the others another one on another scale."""
-    data, other = training_set(4_000), training_set(4_000, told_by=(5, 6))
+    """Return rows whose kind of fraud and whose scale change after the first 2,000."""
+    data, other = training_set(4_000), training_set(4_000, signal=(5, 6))
     new = np.arange(4_000) >= OLD.stop
     features = np.asfortranarray(np.where(new[:, None], 3 * other.features + 1, data.features))
     return dataclasses.replace(data, features=features, fraud=np.where(new, other.fraud, data.fraud))
@@ -51,7 +56,7 @@ DATA = drifted()
 
 
 def champion(family: str) -> ChampionModel:
-    train = Labelled(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
+    train = LabelledRows(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
     names = [DATA.names[j] for j in INPUTS]
     until = int(DATA.initiated_at[OLD.stop - 1])
     return ChampionModel("v1", names, fit(family, SMALL[family], train, seed=0), family, until)
@@ -62,19 +67,19 @@ def average_precision(model: Any, period: slice) -> float:
 
 
 @can_continue
-def test_it_learns_what_is_new_and_leaves_the_champion_as_it_was(family) -> None:
+def test_update_learns_new_frauds_and_leaves_the_champion_unchanged(family) -> None:
     before = champion(family)
     scores = raw_scores(before.model, DATA.features[:, INPUTS])
-    grown, columns = continued(before, DATA, PERIOD, CONFIG)
+    grown, columns = continue_training(before, DATA, PERIOD, CONFIG)
     assert columns.tolist() == INPUTS.tolist()
     assert average_precision(grown, LATER) > 2 * average_precision(before.model, LATER)
     np.testing.assert_array_equal(raw_scores(before.model, DATA.features[:, INPUTS]), scores)
 
 
 @can_continue
-def test_it_is_exported_with_parity_and_opens_as_a_plain_model_of_its_family(family) -> None:
+def test_updated_model_exports_with_parity_and_unpickles_as_its_family(family) -> None:
     before = champion(family)
-    grown, _ = continued(before, DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(before, DATA, PERIOD, CONFIG)
     unseen = np.ascontiguousarray(np.vstack([DATA.features[:, INPUTS], np.full((1, 8), np.nan, np.float32)]))
     assert require_parity(grown, unseen, onnx_scores(onnx_bytes(grown, 8), unseen)) <= PARITY
     opened = joblib.load(io.BytesIO(joblib_bytes(grown)))
@@ -83,18 +88,18 @@ def test_it_is_exported_with_parity_and_opens_as_a_plain_model_of_its_family(fam
 
 
 @can_continue
-def test_it_can_be_continued_again_and_the_same_way_gives_the_same_bytes(family) -> None:
+def test_updates_can_be_repeated_and_are_reproducible(family) -> None:
     bytes_of = []
     for _ in range(2):
-        once, _ = continued(champion(family), DATA, PERIOD, CONFIG)
-        twice, _ = continued(champion(family)._replace(model=once), DATA, PERIOD, CONFIG)
+        once, _ = continue_training(champion(family), DATA, PERIOD, CONFIG)
+        twice, _ = continue_training(champion(family)._replace(model=once), DATA, PERIOD, CONFIG)
         bytes_of.append(onnx_bytes(twice, 8))
     assert bytes_of[0] == bytes_of[1] != onnx_bytes(once, 8)
 
 
-def test_boosting_keeps_its_trees_and_the_bins_that_they_are_read_by() -> None:
+def test_boosting_keeps_its_trees_and_their_bins() -> None:
     before = champion("hist_gradient_boosting").model
-    grown, _ = continued(champion("hist_gradient_boosting"), DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(champion("hist_gradient_boosting"), DATA, PERIOD, CONFIG)
     assert type(grown) is HistGradientBoostingClassifier
     assert grown.n_iter_ == 60
     for old, kept in zip(before._predictors, grown._predictors, strict=False):
@@ -105,13 +110,13 @@ def test_boosting_keeps_its_trees_and_the_bins_that_they_are_read_by() -> None:
 
 def test_a_forest_keeps_its_trees() -> None:
     before = champion("random_forest").model
-    grown, _ = continued(champion("random_forest"), DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(champion("random_forest"), DATA, PERIOD, CONFIG)
     assert len(grown[-1].estimators_) == 50
     for old, kept in zip(before[-1].estimators_, grown[-1].estimators_, strict=False):
         np.testing.assert_array_equal(old.tree_.threshold, kept.tree_.threshold)
 
 
-def test_it_learns_from_all_new_rows_and_as_many_old_ones() -> None:
+def test_update_uses_all_new_rows_and_as_many_old_ones() -> None:
     until = int(DATA.initiated_at[2_999])
     rows = rows_to_continue_on(DATA, PERIOD, until, msgspec.structs.replace(CONFIG, half_life_days=1e9))
     new = DATA.initiated_at[rows] > until
@@ -121,12 +126,12 @@ def test_it_learns_from_all_new_rows_and_as_many_old_ones() -> None:
     assert np.all(np.diff(rows) > 0)
 
 
-def test_it_sees_as_many_legitimate_rows_for_each_fraud_as_the_champion_did() -> None:
-    train = Labelled(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
+def test_update_undersamples_at_the_rate_of_the_champion() -> None:
+    train = LabelledRows(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
     params = {"n_estimators": 10, "max_depth": 3, "bootstrap": False, "legitimate_per_fraud": 4}
     before = champion("random_forest")._replace(model=fit("random_forest", params, train, seed=0))
     opened = joblib.load(io.BytesIO(joblib_bytes(before.model)))
-    grown, _ = continued(before._replace(model=opened), DATA, PERIOD, CONFIG)
+    grown, _ = continue_training(before._replace(model=opened), DATA, PERIOD, CONFIG)
     shares = [tree.tree_.value[0, 0, 1] for tree in grown[-1].estimators_]
     assert shares == pytest.approx([0.2] * 40, abs=0.01)
 
@@ -134,21 +139,21 @@ def test_it_sees_as_many_legitimate_rows_for_each_fraud_as_the_champion_did() ->
 @pytest.mark.parametrize(
     ("family", "changes", "reason"),
     [
-        ("decision_tree", {}, "learns only anew"),
+        ("decision_tree", {}, "only be trained in full"),
         ("logistic_regression", {"trained_until": int(DATA.initiated_at[3_499])}, "0 frauds are new"),
         ("hist_gradient_boosting", {}, "grown to 980"),
     ],
 )
-def test_a_champion_that_cannot_be_continued_is_left_alone_with_a_reason(family, changes, reason) -> None:
+def test_update_that_is_impossible_is_refused_with_a_reason(family, changes, reason) -> None:
     before = champion(family)._replace(**changes)
     if family == "hist_gradient_boosting":
         before.model._predictors.extend(before.model._predictors[:1] * 950)
     with pytest.raises(CannotContinue, match=reason):
-        continued(before, DATA, PERIOD, CONFIG)
+        continue_training(before, DATA, PERIOD, CONFIG)
 
 
 def stored(**changes: bytes | None) -> MemoryBlobs:
-    """Return a bucket with a champion, some of its files changed; the manifest knows unless it is itself changed."""
+    """Return a bucket with a champion, some files replaced or (None) absent; the manifest has the new hashes."""
     one = champion("logistic_regression")
     files = {"model.joblib": joblib_bytes(one.model), "features.json": msgspec.json.encode(one.names)}
     spoilt = {name.replace("_", "."): data for name, data in changes.items()}
@@ -162,14 +167,14 @@ def stored(**changes: bytes | None) -> MemoryBlobs:
     return blobs
 
 
-def test_a_bundle_holds_what_is_needed_to_continue() -> None:
+def test_champion_read_from_its_bundle_can_be_updated() -> None:
     read, one = read_champion_model(stored(), "v1", DATA.names), champion("logistic_regression")
     assert read[:2] == one[:2]
     assert read[3:] == one[3:]
     np.testing.assert_array_equal(
         raw_scores(read.model, DATA.features[:, INPUTS]), raw_scores(one.model, DATA.features[:, INPUTS])
     )
-    assert len(continued(read, DATA, PERIOD, CONFIG)) == 2
+    assert len(continue_training(read, DATA, PERIOD, CONFIG)) == 2
 
 
 FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn_version", b"_sklearn_versiom")
@@ -183,9 +188,9 @@ FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn
         ({"model_joblib": b"no pickle"}, DATA.names, "model.joblib does not load"),
         ({"model_joblib": FOREIGN}, DATA.names, "InconsistentVersionWarning"),
         ({"model_joblib": pickle.dumps({"a": 1})}, DATA.names, "model.joblib does not load (KeyError)"),
-        ({"features_json": b'["amount", "gone"]'}, DATA.names, "unknown now: ['gone']"),
-        ({}, DATA.names[5:], "4 of its features are unknown now"),
-        ({"manifest_json": msgspec.json.encode(Manifest("v1", "2026", {}))}, DATA.names, "until when"),
+        ({"features_json": b'["amount", "gone"]'}, DATA.names, "not in the catalogue: ['gone']"),
+        ({}, DATA.names[5:], "4 of its features are not in the catalogue"),
+        ({"manifest_json": msgspec.json.encode(Manifest("v1", "2026", {}))}, DATA.names, "lacks trained_until"),
         (
             {"manifest_json": msgspec.json.encode(Manifest("v1", "2026", {}, metrics={TRAINED_UNTIL: 1.0}))},
             DATA.names,
@@ -193,6 +198,6 @@ FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn
         ),
     ],
 )
-def test_a_bundle_that_cannot_be_continued_is_none_with_a_reason(changes, known, reason, caplog) -> None:
+def test_unusable_bundle_gives_none_and_logs_the_reason(changes, known, reason, caplog) -> None:
     assert read_champion_model(stored(**changes), "v1", known) is None
     assert reason in caplog.records[-1].fields["reason"]

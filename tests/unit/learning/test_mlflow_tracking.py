@@ -1,4 +1,4 @@
-"""The real MLflow on SQLite and files; its own imports warn, so warnings are no errors here."""
+"""MLflow itself on SQLite and files; its own imports warn, so warnings are not errors here."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory) -> Path:
-    """An empty store of MLflow; making one takes seconds, copying it none."""
+    """An empty MLflow database, to be copied: creating one takes seconds."""
     from mlflow import MlflowClient
 
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
@@ -53,7 +53,7 @@ def empty(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def store(empty, tmp_path) -> str:
-    """The address of a store of one's own."""
+    """The address of a copy of the empty database."""
     return f"sqlite:///{shutil.copy(empty, tmp_path / 'mlflow.db')}"
 
 
@@ -67,7 +67,7 @@ def _quiet(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_a_run_is_recorded_registered_and_loads_as_the_served_score(store) -> None:
+def test_run_is_recorded_and_its_registered_model_gives_the_served_score(store) -> None:
     import mlflow
 
     from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry, MlflowRuns
@@ -115,8 +115,8 @@ def tracked(place: str) -> tuple[MlflowRuns, mlflow.MlflowClient]:
     return MlflowRuns(uri, artifacts), mlflow.MlflowClient(uri)
 
 
-def told(runs: MlflowRuns) -> str:
-    """Open a run with a training set and trials, and close it with a report."""
+def recorded(runs: MlflowRuns) -> str:
+    """Record a run with a training set, trials and a report, and return its id."""
     run_id = runs.start({"trigger": "labels", "as_of": "now"})
     runs.dataset(run_id, SNAPSHOT)
     for trial in (TRIAL, PRUNED):
@@ -156,15 +156,15 @@ def check(client: mlflow.MlflowClient, run_id: str) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_a_run_tells_its_training_set_its_trials_and_what_people_read_of_it(store) -> None:
+def test_run_records_its_training_set_trials_and_documents(store) -> None:
     runs, client = tracked(store)
-    check(client, told(runs))
+    check(client, recorded(runs))
 
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.timeout(300)
-def test_a_server_keeps_a_run_as_a_file_does(store, tmp_path) -> None:
+def test_server_records_a_run_as_a_database_file_does(store, tmp_path) -> None:
     port = free_port()
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     argv += ["--backend-store-uri", store, "--artifacts-destination", str(tmp_path)]
@@ -174,7 +174,7 @@ def test_a_server_keeps_a_run_as_a_file_does(store, tmp_path) -> None:
         url = f"http://127.0.0.1:{port}"
         wait_for(url, server)
         runs, client = tracked(url)
-        check(client, told(runs))
+        check(client, recorded(runs))
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(20)
@@ -193,7 +193,7 @@ def wait_for(url: str, server: subprocess.Popen) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_runs_whose_job_is_gone_are_closed_as_failed_and_others_left_alone(store) -> None:
+def test_stale_runs_are_marked_failed_and_recent_ones_left_open(store) -> None:
     runs, client = tracked(store)
     old = runs.start({"trigger": "manual", "as_of": "then"})
     later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
@@ -205,12 +205,12 @@ def test_runs_whose_job_is_gone_are_closed_as_failed_and_others_left_alone(store
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_registered(store) -> None:
+def test_aliases_follow_the_champion_and_ignore_unregistered_versions(store) -> None:
     from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry
 
     runs, client = tracked(store)
     registry = MlflowRegistry(store)
-    registry.appoint("v0", None)
+    registry.set_champion("v0", None)
     for version in ("v1", "v2"):
         run_id = runs.start({"trigger": "manual", "as_of": "now"})
         runs.finish(run_id, RunReport(version, {}, {}, small_bundle(version), {}, NAMES))
@@ -220,18 +220,18 @@ def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_reg
         return {name: client.get_model_version(MODEL, n).tags["bundle_version"] for name, n in held.items()}
 
     assert aliases() == {"challenger": "v2"}
-    registry.appoint("v1", "v0")
+    registry.set_champion("v1", "v0")
     assert aliases() == {"champion": "v1", "challenger": "v2"}
     for _ in range(2):
-        registry.appoint("v2", "v1")
+        registry.set_champion("v2", "v1")
         assert aliases() == {"champion": "v2", "previous": "v1"}
-    registry.appoint("v1", "v2")
+    registry.set_champion("v1", "v2")
     assert aliases() == {"champion": "v1", "previous": "v2"}
 
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_a_tracker_that_fails_is_unavailable(store, tmp_path) -> None:
+def test_error_of_the_tracker_is_unavailable(store, tmp_path) -> None:
     from shared.adapters.mlflow.tracking import MlflowRuns
 
     runs = MlflowRuns(store, tmp_path.as_uri())
@@ -241,7 +241,7 @@ def test_a_tracker_that_fails_is_unavailable(store, tmp_path) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_a_database_that_fails_is_unavailable(monkeypatch) -> None:
+def test_error_of_the_database_is_unavailable(monkeypatch) -> None:
     import mlflow
     from sqlalchemy.exc import OperationalError
 
@@ -258,7 +258,7 @@ def test_a_database_that_fails_is_unavailable(monkeypatch) -> None:
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("failure", [Forbidden("pix may not create objects"), RefreshError("no credentials")])
-def test_a_bucket_of_artifacts_that_refuses_is_unavailable(store, tmp_path, monkeypatch, failure) -> None:
+def test_error_of_the_artifact_bucket_is_unavailable(store, tmp_path, monkeypatch, failure) -> None:
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     from shared.adapters.mlflow.tracking import MlflowRuns
@@ -273,7 +273,7 @@ def test_a_bucket_of_artifacts_that_refuses_is_unavailable(store, tmp_path, monk
         runs.finish(run_id, RunReport("v1", {}, {}, {}, {"roc.png": b"png"}, NAMES))
 
 
-def test_a_place_where_no_file_can_be_is_a_wrong_setting_and_not_tried_for_minutes(tmp_path) -> None:
+def test_path_that_cannot_be_a_database_is_misconfigured_at_once(tmp_path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "mlflow.db").mkdir()
     for place in (tmp_path / "file" / "mlflow.db", tmp_path / "mlflow.db"):

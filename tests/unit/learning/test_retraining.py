@@ -149,7 +149,7 @@ def test_what_serves_is_said_to_serve_though_ledger_and_registry_are_away_after_
 
     with monkeypatch.context() as outage:
         outage.setattr(bench.ledger, "append", lambda row: (away if row.action == "SWAP" else append)(row))
-        outage.setattr(bench.runs, "appoint", away)
+        outage.setattr(bench.runs, "set_champion", away)
         outcome = retrain(bench.world(), QUICK, request(), silent)
     assert outcome.outcome == "PROMOTED"
     assert standing(bench.blobs).version == outcome.version

@@ -24,7 +24,7 @@ from shared.learning.ports import Trial
 from shared.learning.training import packing
 from shared.learning.training.export import onnx_bytes, onnx_scores
 from shared.learning.training.packing import SEEN_UNTIL
-from shared.learning.training.train import Labelled, fit
+from shared.learning.training.train import LabelledRows, fit
 from shared.scoring.bundle import Bundle, Calibration, Manifest, Thresholds
 from shared.scoring.rules import Rules
 from tests.unit.learning.rows import training_set
@@ -55,7 +55,7 @@ DATA = labelled_set()
 def bundle(version: str, columns: np.ndarray = COLUMNS, seen: int | None = 1_199) -> Bundle:
     """A small model that has seen the rows up to `seen`."""
     early = np.arange(1_200)
-    model = fit("logistic_regression", {"C": 1.0}, Labelled(DATA.take(early, columns), DATA.fraud[early]), 0)
+    model = fit("logistic_regression", {"C": 1.0}, LabelledRows(DATA.take(early, columns), DATA.fraud[early]), 0)
     names = [FEATURE_NAMES[j] for j in columns]
     onnx = onnx_bytes(model, len(columns))
     parts = packing.BundleParts(model, onnx, names, Calibration([0.0, 1.0], [0.0, 1.0]), Thresholds(0.05, 0.3))

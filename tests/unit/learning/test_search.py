@@ -9,10 +9,10 @@ import pytest
 
 from shared.errors import Misconfigured
 from shared.learning import config
-from shared.learning.config import CandidateSpec, Config, Range
+from shared.learning.config import CandidateSpec, Config, ParameterRange
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
-from shared.learning.training.search import materials, search
+from shared.learning.training.search import fold_data, search
 from tests.unit.learning.rows import LINEAR, TREE, searching, training_set
 
 DATA = training_set()
@@ -20,23 +20,25 @@ EVERY = slice(0, 1_600)
 
 
 def run(settings: Config, data=DATA) -> list[Trial]:
-    """Return the trials in the order in which they were told."""
-    told: list[Trial] = []
-    ranked = search(data, EVERY, settings, told.append, lambda *_: None)
-    assert sorted(ranked, key=lambda trial: trial.number) == told
-    return told
+    """Return the trials in the order in which they ended."""
+    ended: list[Trial] = []
+    ranked = search(data, EVERY, settings, ended.append, lambda *_: None)
+    assert sorted(ranked, key=lambda trial: trial.number) == ended
+    return ended
 
 
 def in_space(trial: Trial) -> bool:
     space = {"tree": TREE, "linear": LINEAR}[trial.candidate].search
     return all(
-        values.low <= trial.params[name] <= values.high if isinstance(values, Range) else trial.params[name] in values
+        values.low <= trial.params[name] <= values.high
+        if isinstance(values, ParameterRange)
+        else trial.params[name] in values
         for name, values in space.items()
     )
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayesian"])
-def test_every_method_keeps_to_its_budget_and_its_space_and_tries_the_candidates_own_parameters_first(method) -> None:
+def test_every_method_keeps_its_budget_and_space_and_starts_with_the_candidates_parameters(method) -> None:
     trials = run(searching(method, trials=14))
     assert [trial.number for trial in trials] == list(range(len(trials)))
     assert len(trials) == (12 if method == "grid" else 14)  # 3 x 2 and 2 x 2 points, and each candidate's own
@@ -48,7 +50,7 @@ def test_every_method_keeps_to_its_budget_and_its_space_and_tries_the_candidates
     assert len(distinct) > 8
 
 
-def test_a_budget_below_the_number_of_candidates_is_kept_too() -> None:
+def test_budget_below_the_number_of_candidates_is_kept() -> None:
     assert [trial.candidate for trial in run(searching(trials=1))] == ["tree"]
 
 
@@ -60,7 +62,7 @@ def test_the_same_seed_gives_the_same_trials(method) -> None:
     assert first == second
 
 
-def test_the_leaderboard_has_the_best_first_and_what_was_not_finished_last() -> None:
+def test_leaderboard_is_best_first_with_incomplete_trials_last() -> None:
     ranked = search(DATA, EVERY, searching("random", 12), lambda _: None, lambda *_: None)
     complete = [trial.average_precision for trial in ranked if trial.state == "COMPLETE"]
     assert complete == sorted(complete, reverse=True)
@@ -71,7 +73,7 @@ def test_the_leaderboard_has_the_best_first_and_what_was_not_finished_last() -> 
     assert all(trial.average_precision == pytest.approx(np.mean(trial.folds)) for trial in ranked[: len(complete)])
 
 
-def test_a_trial_that_does_worse_than_most_on_the_first_fold_ends_there() -> None:
+def test_poor_trial_is_pruned_after_the_first_fold() -> None:
     stump = CandidateSpec("stump", "decision_tree", {"max_depth": 1})
     trials = run(msgspec.structs.replace(searching("random", 30), candidates=[TREE, LINEAR, stump]))
     pruned = [trial for trial in trials if trial.state == "PRUNED"]
@@ -80,7 +82,7 @@ def test_a_trial_that_does_worse_than_most_on_the_first_fold_ends_there() -> Non
     assert all(trial.state == "COMPLETE" for trial in trials[:3])
 
 
-def test_a_trial_that_cannot_be_fitted_has_failed_and_the_others_go_on(caplog) -> None:
+def test_trial_that_cannot_be_fitted_fails_alone(caplog) -> None:
     odd = CandidateSpec("odd", "logistic_regression", {"C": -1.0})
     with caplog.at_level(logging.WARNING):
         trials = run(msgspec.structs.replace(searching(trials=6), candidates=[odd, TREE]))
@@ -91,22 +93,22 @@ def test_a_trial_that_cannot_be_fitted_has_failed_and_the_others_go_on(caplog) -
         run(msgspec.structs.replace(searching(trials=3), candidates=[odd]))
 
 
-def test_models_that_do_not_converge_are_judged_by_what_they_reach() -> None:
+def test_model_that_does_not_converge_completes_its_trial() -> None:
     hasty = CandidateSpec("hasty", "neural_network", {"max_iter": 1, "hidden_layer_sizes": [4]})
     assert run(msgspec.structs.replace(searching(trials=1), candidates=[hasty]))[0].state == "COMPLETE"
 
 
-def test_what_was_learnt_from_shuffled_labels_is_no_better_than_chance() -> None:
+def test_shuffled_labels_give_no_better_than_chance() -> None:
     shuffled = dataclasses.replace(DATA, fraud=np.random.default_rng(1).permutation(DATA.fraud))
     chance = float(np.mean(DATA.fraud))
     assert max(trial.average_precision or 0 for trial in run(searching(), shuffled)) < 3 * chance
     assert max(trial.average_precision or 0 for trial in run(searching())) > 6 * chance
 
 
-def test_validated_rows_that_are_thinned_stand_for_all_of_their_fold() -> None:
+def test_sampled_validation_rows_weigh_for_their_whole_fold() -> None:
     weighted = dataclasses.replace(DATA, weight=np.where(DATA.fraud, 1.0, 5.0))
-    whole = materials(weighted, EVERY, searching())
-    few = materials(weighted, EVERY, with_rows(searching(), 100))
+    whole = fold_data(weighted, EVERY, searching())
+    few = fold_data(weighted, EVERY, with_rows(searching(), 100))
     for all_rows, thinned in zip(whole, few, strict=True):
         assert len(thinned.weight) == max(100, 2 * thinned.validation.fraud.sum())
         assert thinned.validation.fraud.sum() == all_rows.validation.fraud.sum()
@@ -115,18 +117,18 @@ def test_validated_rows_that_are_thinned_stand_for_all_of_their_fold() -> None:
         assert thinned.train.fraud.sum() == all_rows.train.fraud.sum()
 
 
-def test_no_row_of_a_fold_is_trained_on_that_is_younger_than_what_is_validated() -> None:
+def test_training_rows_of_a_fold_are_older_than_its_validation_rows() -> None:
     dated = np.asfortranarray(DATA.features)
     dated[:, 0] = np.arange(len(dated))
-    for fold in materials(dataclasses.replace(DATA, features=dated), EVERY, searching()):
+    for fold in fold_data(dataclasses.replace(DATA, features=dated), EVERY, searching()):
         assert fold.train.features[:, 0].max() < fold.validation.features[:, 0].min()
         assert fold.validation.features[:, 0].max() < EVERY.stop
 
 
-def test_a_period_without_a_fold_that_holds_frauds_on_both_sides_is_nothing_to_do() -> None:
+def test_period_without_a_usable_fold_is_nothing_to_do() -> None:
     early = dataclasses.replace(DATA, fraud=np.arange(len(DATA.fraud)) < 50)
     with pytest.raises(NothingToDo, match="no fold"):
-        materials(early, EVERY, searching())
+        fold_data(early, EVERY, searching())
 
 
 def with_rows(settings: Config, rows_max: int) -> Config:
@@ -136,13 +138,13 @@ def with_rows(settings: Config, rows_max: int) -> Config:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"params": {"C": 50}}, "not among those to try"),
-        ({"params": {}}, "lack C"),
-        ({"search": {"C": []}}, "not among those to try"),
-        ({"search": {"C": {"low": 2.0, "high": 1.0}}}, "not among those to try"),
+        ({"params": {"C": 50}}, "not in its search space"),
+        ({"params": {}}, "C is searched but missing"),
+        ({"search": {"C": []}}, "not in its search space"),
+        ({"search": {"C": {"low": 2.0, "high": 1.0}}}, "not in its search space"),
     ],
 )
-def test_a_candidate_whose_own_parameters_are_not_in_the_space_is_a_wrong_setting(changes, message) -> None:
+def test_candidate_parameters_outside_the_search_space_are_refused(changes, message) -> None:
     candidate = {
         "name": "it",
         "family": "logistic_regression",
@@ -154,7 +156,7 @@ def test_a_candidate_whose_own_parameters_are_not_in_the_space_is_a_wrong_settin
         msgspec.convert(candidate | changes, CandidateSpec)
 
 
-def test_two_candidates_of_one_name_are_a_wrong_setting(tmp_path) -> None:
+def test_two_candidates_of_the_same_name_are_misconfigured(tmp_path) -> None:
     settings = msgspec.to_builtins(searching())
     settings["candidates"][1]["name"] = "tree"
     file = tmp_path / "config.yaml"

@@ -24,7 +24,7 @@ times = st.lists(st.integers(0, 400 * DAY), min_size=1, max_size=300).map(lambda
 
 
 @given(times, st.integers(-(10**15), 10**15), specs)
-def test_periods_follow_each_other_with_an_embargo_between(at, shift, spec) -> None:
+def test_periods_are_in_order_with_an_embargo_between(at, shift, spec) -> None:
     try:
         split = split_in_time(at + shift, spec)
     except NothingToDo:
@@ -51,7 +51,7 @@ def test_a_split_does_not_depend_on_absolute_dates(at, shift, spec) -> None:
 
 @example(np.array([0, 1, 1]), 2, 0)
 @given(times, st.integers(1, 6), st.integers(0, 30 * DAY))
-def test_folds_chain_forward_and_never_train_on_what_lies_after_the_embargo(at, count, embargo) -> None:
+def test_folds_validate_only_on_rows_after_training_and_embargo(at, count, embargo) -> None:
     found = folds(at, count, embargo)
     assert len(found) <= count
     for fold in found:
@@ -63,7 +63,7 @@ def test_folds_chain_forward_and_never_train_on_what_lies_after_the_embargo(at, 
         assert earlier.validation.stop <= later.validation.start
 
 
-def test_evenly_spread_rows_are_validated_once_each_but_for_the_first_block_and_the_embargo() -> None:
+def test_folds_of_evenly_spread_rows_are_equal_blocks_less_the_embargo() -> None:
     found = folds(np.arange(400) * HOUR, 3, embargo=5 * HOUR)
     assert [(f.train.stop, f.validation.start, f.validation.stop) for f in found] == [
         (100, 105, 200),

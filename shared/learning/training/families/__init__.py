@@ -1,6 +1,6 @@
-"""Families of models: how each is built, and how a fitted one is continued; all are scikit-learn's.
+"""Model families: how to build an estimator of each, and how to continue a fitted one. All are scikit-learn's.
 
-Each takes float32 with missing values, is exported to ONNX, and computes the same there (`export.require_parity`).
+Each takes float32 with missing values and exports to ONNX with equal scores (`export.require_parity`).
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ Features = NDArray[np.float32]
 Fraud = NDArray[np.bool_]
 
 
-class Maker(NamedTuple):
-    """What a family can do.
+class FamilyTrainer(NamedTuple):
+    """Operations of a family.
 
-    `build(params, seed)` returns an estimator to fit. `continued(model, features, fraud, rounds)` returns a fitted
-    model that learnt on from a champion's, which it leaves as it is; None: the family cannot. `size(model)` counts
-    what a continued model has more of (0 if nothing), `size_max` is where continuing ends: it would serve slowly.
+    `build(params, seed)` returns an unfitted estimator. `continue_training(model, features, fraud, rounds)` returns a
+    copy of a fitted model after further rounds of training, and is None for a family without. `size(model)` is the
+    number of trees or rounds that grows with each update (0 for a family that does not grow); beyond `size_max` the
+    model would serve slowly, so it is trained in full again.
     """
 
     build: Callable[[Mapping[str, Any], int], Any]
-    continued: Callable[[Any, Features, Fraud, int], Any] | None = None
+    continue_training: Callable[[Any, Features, Fraud, int], Any] | None = None
     size: Callable[[Any], int] = lambda _: 0
     size_max: int = 0
 
 
-FAMILIES: dict[ModelFamily, Maker] = {
-    "logistic_regression": Maker(linear.build, linear.continued),
-    "decision_tree": Maker(trees.build_tree),
-    "random_forest": Maker(trees.build_forest, trees.continued_forest, trees.size, size_max=300),
-    "hist_gradient_boosting": Maker(boosting.build, boosting.continued, boosting.size, size_max=1000),
-    "neural_network": Maker(network.build, network.continued),
+FAMILIES: dict[ModelFamily, FamilyTrainer] = {
+    "logistic_regression": FamilyTrainer(linear.build, linear.continue_training),
+    "decision_tree": FamilyTrainer(trees.build_tree),
+    "random_forest": FamilyTrainer(trees.build_forest, trees.continue_forest, trees.size, size_max=300),
+    "hist_gradient_boosting": FamilyTrainer(boosting.build, boosting.continue_training, boosting.size, size_max=1000),
+    "neural_network": FamilyTrainer(network.build, network.continue_training),
 }
 
 
 def family_of(model: Any) -> ModelFamily:
-    """Return the family of a fitted model. Raises KeyError for one that none of them builds.
+    """Return the family of a model. Raises KeyError for a model of no family.
 
     >>> family_of(FAMILIES["random_forest"].build({}, 0))
     'random_forest'

@@ -11,57 +11,59 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 
-class _KeepsBins(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn has no types
-    """Boosting that goes on with the bins of its first fit.
+class _FixedBins(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn has no types
+    """Boosting that keeps the bins of its first fit in a warm start.
 
-    scikit-learn's warm start bins anew, and reads the trees it has, whose splits are numbers of bins, by the new
-    bins: on other rows than before their part of the prediction is wrong, and new trees mend what is not broken.
+    scikit-learn's warm start computes new bins from the new rows, and then evaluates the old trees, whose splits are
+    bin numbers, with these bins. Their predictions are wrong, and the new trees would correct errors that are none.
     """
 
+    # scikit-learn calls it by these names and arguments, of which only X matters once the bins are fixed.
     def _bin_data(self, X: Any, sample_weight: Any, is_training_data: bool) -> Any:  # noqa: ARG002, N803
-        self._bin_mapper = self.kept_bins
+        self._bin_mapper = self.fixed_bins
         return self._bin_mapper.transform(X)
 
 
 def build(params: Mapping[str, Any], seed: int) -> HistGradientBoostingClassifier:
     """Return an estimator with scikit-learn's parameters.
 
-    It does not stop early, but makes `max_iter` rounds, which may be searched: stopping on the calibration period
-    would flatter what is then chosen and calibrated on it, and rows held out for it would be the most recent ones.
-    `class_weight` is slow, as bins are then weighted quantiles; `legitimate_per_fraud` (`train.fit`) does the same.
+    It makes `max_iter` rounds, which may be searched, without early stopping: stopping on the calibration period
+    would bias the choice and the calibration made on it, and stopping on other rows would take the most recent ones.
+    Prefer `legitimate_per_fraud` (`train.fit`) to `class_weight`, which is slow: bins become weighted quantiles.
     """
     return HistGradientBoostingClassifier(**{"early_stopping": False, "random_state": seed, **params})
 
 
-def continued(
+def continue_training(
     model: HistGradientBoostingClassifier, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
 ) -> HistGradientBoostingClassifier:
-    """Return the champion's model with `rounds` more trees, fitted to what it gets wrong on these rows."""
+    """Return a copy of the model with `rounds` more trees, fitted to its residuals on these rows."""
     grown = copy.deepcopy(model)
     grown.set_params(warm_start=True, early_stopping=False, max_iter=size(model) + rounds)
-    grown.kept_bins, grown.__class__ = grown._bin_mapper, _KeepsBins
+    # The class is changed for the fit only, so that the pickle names scikit-learn's own class.
+    grown.fixed_bins, grown.__class__ = grown._bin_mapper, _FixedBins
     grown.fit(features, fraud)
-    del grown.kept_bins
+    del grown.fixed_bins
     grown.__class__ = HistGradientBoostingClassifier
     return grown.set_params(warm_start=False)
 
 
 def size(model: HistGradientBoostingClassifier) -> int:
-    """Return the number of rounds a model has made."""
+    """Return the number of boosting rounds of a model."""
     return int(model.n_iter_)
 
 
 def in_float32(model: HistGradientBoostingClassifier) -> HistGradientBoostingClassifier:
-    """Return the same model with thresholds that float32 can hold, the next ones below.
+    """Return a copy of the model with its thresholds rounded down to float32, which ONNX stores.
 
-    A threshold lies midway between two values that were seen. ONNX holds it as float32, and where the two are
-    neighbours it would become the upper one, which then goes left. Of float32 values the same go left as before.
+    A threshold lies midway between two training values. If these are neighbours in float32, rounding to nearest may
+    give the upper one, which would then go left. Rounded down, every float32 value goes the same way as before.
     """
-    same = copy.deepcopy(model)
-    for [tree] in same._predictors:
+    rounded = copy.deepcopy(model)
+    for [tree] in rounded._predictors:
         exact = tree.nodes["num_threshold"]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # out of range is infinite, rounded down to the largest float32
             near = exact.astype(np.float32)
         below = np.nextafter(near, np.float32(-np.inf))
         tree.nodes["num_threshold"] = np.where(near > exact, below, near)
-    return same
+    return rounded

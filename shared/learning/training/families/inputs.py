@@ -1,4 +1,4 @@
-"""What families do with missing values and scales before they learn; all of it is exported with the model."""
+"""Preprocessing of missing values and scales, exported together with the model."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-ABSENT = -1e9  # below every value of a feature, so that one split tells what is missing from what is not
+MISSING = -1e9  # below every feature value, so that a single split separates missing values
 
 
 def scaled(estimator: Any) -> Pipeline:
-    """Return an estimator on values of like scale, medians standing for what is missing."""
+    """Return an estimator behind median imputation and standardisation."""
     impute = SimpleImputer(strategy="median", keep_empty_features=True)
     return Pipeline([("impute", impute), ("scale", StandardScaler()), ("model", estimator)])
 
 
-def set_apart(estimator: Any) -> Pipeline:
-    """Return an estimator that sees missing values as one that is lower than all others.
+def missing_as_lowest(estimator: Any) -> Pipeline:
+    """Return an estimator behind imputation by MISSING, the lowest value of all.
 
-    scikit-learn's own trees send missing values down either branch, but skl2onnx does not export which.
+    scikit-learn's trees learn a branch for missing values, but skl2onnx does not export it.
     """
-    impute = SimpleImputer(strategy="constant", fill_value=ABSENT, keep_empty_features=True)
+    impute = SimpleImputer(strategy="constant", fill_value=MISSING, keep_empty_features=True)
     return Pipeline([("impute", impute), ("model", estimator)])

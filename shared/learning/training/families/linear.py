@@ -19,8 +19,13 @@ def build(params: Mapping[str, Any], seed: int) -> Pipeline:
     return scaled(LogisticRegression(**{"solver": "newton-cholesky", "random_state": seed, **params}))
 
 
-def continued(model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int) -> Pipeline:
-    """Return a model fitted from the champion's coefficients, with its medians and scales, in `rounds` steps."""
+def continue_training(
+    model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
+) -> Pipeline:
+    """Return a copy of the model after at most `rounds` solver iterations from its coefficients.
+
+    Medians and scales stay those of the first fit, for which the coefficients hold.
+    """
     grown = copy.deepcopy(model)
     grown[-1].set_params(warm_start=True, max_iter=rounds).fit(grown[:-1].transform(features), fraud)
     return grown

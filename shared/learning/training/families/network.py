@@ -13,21 +13,23 @@ from sklearn.pipeline import Pipeline
 
 from shared.learning.training.families.inputs import scaled
 
-_SANE = {"solver": "adam", "batch_size": 512, "learning_rate_init": 0.002, "early_stopping": False}
+_DEFAULTS = {"solver": "adam", "batch_size": 512, "learning_rate_init": 0.002, "early_stopping": False}
 
 
 def build(params: Mapping[str, Any], seed: int) -> Pipeline:
     """Return an estimator with scikit-learn's parameters.
 
-    It does not stop early: scikit-learn would hold out rows at random, which know the campaigns of their neighbours.
+    No early stopping: scikit-learn would hold out random rows, which share campaigns with the training rows.
     """
-    return scaled(MLPClassifier(**{**_SANE, "random_state": seed, **params}))
+    return scaled(MLPClassifier(**{**_DEFAULTS, "random_state": seed, **params}))
 
 
-def continued(model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int) -> Pipeline:
-    """Return a model trained on from the champion's weights, with its medians and scales.
+def continue_training(
+    model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
+) -> Pipeline:
+    """Return a copy of the model after further epochs from its weights, with its medians and scales.
 
-    For `rounds` epochs, or as many as the champion had if those were fewer: more would be to learn new rows by heart.
+    `rounds` epochs, but no more than `max_iter` of the first fit: more would overfit the new rows.
     """
     grown = copy.deepcopy(model)
     epochs = min(rounds, grown[-1].max_iter)

@@ -12,23 +12,23 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from shared.learning.training.families.inputs import set_apart
+from shared.learning.training.families.inputs import missing_as_lowest
 
 
 def build_tree(params: Mapping[str, Any], seed: int) -> Pipeline:
     """Return a decision tree with scikit-learn's parameters."""
-    return set_apart(DecisionTreeClassifier(**{"random_state": seed, **params}))
+    return missing_as_lowest(DecisionTreeClassifier(**{"random_state": seed, **params}))
 
 
 def build_forest(params: Mapping[str, Any], seed: int) -> Pipeline:
     """Return a random forest with scikit-learn's parameters."""
-    return set_apart(RandomForestClassifier(**{"random_state": seed, **params}))
+    return missing_as_lowest(RandomForestClassifier(**{"random_state": seed, **params}))
 
 
-def continued_forest(
+def continue_forest(
     model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
 ) -> Pipeline:
-    """Return the champion's forest with `rounds` more trees, grown on these rows."""
+    """Return a copy of the forest with `rounds` more trees, grown on these rows."""
     grown = copy.deepcopy(model)
     forest = grown[-1].set_params(warm_start=True, n_estimators=size(model) + rounds)
     forest.fit(grown[:-1].transform(features), fraud).set_params(warm_start=False)
@@ -36,5 +36,5 @@ def continued_forest(
 
 
 def size(model: Pipeline) -> int:
-    """Return the number of a forest's trees."""
+    """Return the number of trees of a forest."""
     return len(model[-1].estimators_)
