@@ -42,11 +42,11 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
         from shared.learning.lifecycle.retraining import retrain
 
         settings = _changed(config.load(options.config), options)
-        world = wiring.world(Settings.from_env(os.environ), os.environ)
+        services = wiring.services(Settings.from_env(os.environ), os.environ)
     request = Request(
         options.as_of or wiring.now(), options.trigger, wiring.actor(os.environ), options.promote, options.snapshot
     )
-    outcome = retrain(world, settings, request, steps)
+    outcome = retrain(services, settings, request, steps)
     code = console.LOST if outcome.outcome == "SWAP_LOST" else console.OK
     result = msgspec.structs.asdict(outcome)
     return code, result | {"seconds": round(sum(steps.seconds.values()), 1), "steps": steps.seconds}

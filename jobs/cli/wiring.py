@@ -14,7 +14,7 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
 from shared.contract.tables import table
 from shared.errors import Misconfigured
-from shared.learning.lifecycle.mover import Mover
+from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.settings import Settings
 from shared.wiring.common import DAY_SECONDS
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.adapters.mlflow.tracking import MlflowRegistry
     from shared.adapters.pubsub import DeadLetters
     from shared.adapters.valkey.load import ValkeyLoad
-    from shared.learning.lifecycle.drift import Recent
+    from shared.learning.lifecycle.drift import DriftSource
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
     from shared.replay.tables import StoredTables
@@ -56,7 +56,7 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def world(settings: Settings, environment: Mapping[str, str]) -> Services:
+def services(settings: Settings, environment: Mapping[str, str]) -> Services:
     """Return all that a retraining touches."""
     from shared.adapters.mlflow.tracking import MlflowRegistry, MlflowRuns
     from shared.learning.data.dataset import TrainingSource
@@ -145,7 +145,7 @@ def dataset(settings: Settings, environment: Mapping[str, str]) -> StoredTables:
     return StoredTables(exports(settings, environment), settings.project, settings.dataset)
 
 
-def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
+def operator_move(settings: Settings, environment: Mapping[str, str]) -> OperatorMove:
     """Return what moves the pointer by hand; MLflow is imported only after it has moved."""
 
     def registry() -> MlflowRegistry:
@@ -153,15 +153,17 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
 
         return MlflowRegistry(tracking(environment)[0])
 
-    return Mover(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
+    return OperatorMove(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
 
 
-def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
+def drift_source(
+    settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime
+) -> DriftSource:
     """Return where the rows of a period are read."""
-    from shared.learning.lifecycle.drift import Recent
+    from shared.learning.lifecycle.drift import DriftSource
 
     asked, read = queries(settings, environment), exports(settings, environment)
-    return Recent(asked, read, settings.project, settings.dataset, since, until)
+    return DriftSource(asked, read, settings.project, settings.dataset, since, until)
 
 
 def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:

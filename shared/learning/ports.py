@@ -142,6 +142,6 @@ class Runs(Protocol):
 class Registry(Protocol):
     """The catalogue of registered models."""
 
-    def appoint(self, version: str, previous: str | None) -> None:
+    def set_aliases(self, version: str, previous: str | None) -> None:
         """Let the aliases `champion` and `previous` name these, and `challenger` another. Raises Unavailable."""
         ...

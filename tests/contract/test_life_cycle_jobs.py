@@ -20,7 +20,7 @@ from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
 from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
-from shared.learning.lifecycle.pointer import publish, standing
+from shared.learning.lifecycle.pointer import publish, read_pointer
 from shared.settings import Settings
 from tests.contract.local_servers import HERE, PROJECT, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
@@ -117,7 +117,7 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     assert run(capsys, rollback.main([]))["version"] == "v1"
     assert run(capsys, rollback.main([]))["version"] == "v2"
     assert promote.main(["v9"]) == 1
-    assert standing(blobs).version == "v2"
+    assert read_pointer(blobs).version == "v2"
 
     found = run(capsys, drift.main(["--as-of", AS_OF.isoformat()]))
     assert found["outcome"] == "DRIFT"

@@ -106,7 +106,7 @@ def test_a_job_that_has_no_identity_finds_mlflow_unavailable(server, identified)
 
     identified(nobody)
     with pytest.raises(Unavailable, match="no metadata server"):
-        MlflowRegistry(server.address).appoint("v1", None)
+        MlflowRegistry(server.address).set_aliases("v1", None)
     assert server.callers == []
 
 

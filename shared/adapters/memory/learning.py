@@ -146,7 +146,7 @@ class MemoryRuns:
         self.reports.update(dict.fromkeys(stale))
         return stale
 
-    def appoint(self, version: str, previous: str | None) -> None:
+    def set_aliases(self, version: str, previous: str | None) -> None:
         """Let the aliases name these versions. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the registry is away")

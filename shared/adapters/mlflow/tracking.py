@@ -173,7 +173,7 @@ class MlflowRegistry:
         self._client = mlflow.MlflowClient(tracking_uri)
 
     @_mapped
-    def appoint(self, version: str, previous: str | None) -> None:
+    def set_aliases(self, version: str, previous: str | None) -> None:
         """Let the aliases `champion` and `previous` name these bundles, and `challenger` another.
 
         A bundle that is not registered leaves its alias as it was. Raises Unavailable.

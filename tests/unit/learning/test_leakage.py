@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.lifecycle.pointer import standing
+from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.lifecycle.retraining import RetrainingResult, retrain
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
 
@@ -25,13 +25,13 @@ def leaked(share: float) -> pa.Table:
 
 def outcome_of(table: pa.Table) -> tuple[RetrainingResult, Bench]:
     bench = Bench(table)
-    return retrain(bench.world(), QUICK, request(), silent), bench
+    return retrain(bench.services(), QUICK, request(), silent), bench
 
 
 def test_a_label_that_leaks_until_the_last_period_wins_the_validation_and_is_refused() -> None:
     outcome, bench = outcome_of(leaked(0.8))
     assert outcome.outcome == "REFUSED"
-    assert standing(bench.blobs).version is None
+    assert read_pointer(bench.blobs).version is None
     assert any("suspiciously good before" in reason for reason in outcome.reasons)
 
 

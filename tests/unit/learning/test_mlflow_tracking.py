@@ -73,7 +73,7 @@ def test_a_run_is_recorded_registered_and_loads_as_the_served_score(store) -> No
 
     uri, artifacts = wiring.tracking({"MLFLOW_TRACKING_URI": store})
     bench = Bench()
-    world = dataclasses.replace(bench.world(), runs=MlflowRuns(uri, artifacts), registry=MlflowRegistry(uri))
+    world = dataclasses.replace(bench.services(), runs=MlflowRuns(uri, artifacts), registry=MlflowRegistry(uri))
     first = retrain(world, QUICK, request(), silent)
     second = retrain(world, QUICK, request("always"), silent)
     client = mlflow.MlflowClient(uri)
@@ -209,7 +209,7 @@ def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_reg
 
     runs, client = tracked(store)
     registry = MlflowRegistry(store)
-    registry.appoint("v0", None)
+    registry.set_aliases("v0", None)
     for version in ("v1", "v2"):
         run_id = runs.start({"trigger": "manual", "as_of": "now"})
         runs.finish(run_id, RunReport(version, {}, {}, small_bundle(version), {}, NAMES))
@@ -219,12 +219,12 @@ def test_aliases_follow_the_pointer_back_and_forth_and_stay_where_nothing_is_reg
         return {name: client.get_model_version(MODEL, n).tags["bundle_version"] for name, n in held.items()}
 
     assert aliases() == {"challenger": "v2"}
-    registry.appoint("v1", "v0")
+    registry.set_aliases("v1", "v0")
     assert aliases() == {"champion": "v1", "challenger": "v2"}
     for _ in range(2):
-        registry.appoint("v2", "v1")
+        registry.set_aliases("v2", "v1")
         assert aliases() == {"champion": "v2", "previous": "v1"}
-    registry.appoint("v1", "v2")
+    registry.set_aliases("v1", "v2")
     assert aliases() == {"champion": "v1", "previous": "v2"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.lifecycle.pointer import MoveCause, previous, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, previous_version, publish, read_pointer, swap
 from shared.learning.lifecycle.retraining import retrain
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, path
@@ -23,7 +23,7 @@ CAUSE = MoveCause(NOW, "tests", "to see")
 @pytest.fixture(scope="module")
 def bundle() -> tuple[str, dict[str, bytes]]:
     bench = Bench()
-    version = retrain(bench.world(), QUICK, request("never"), silent).version
+    version = retrain(bench.services(), QUICK, request("never"), silent).version
     assert version
     return version, {name: bench.blobs.objects[path(version, name)].data for name in (*FILES, MANIFEST)}
 
@@ -49,12 +49,12 @@ def test_publishing_cut_off_anywhere_can_be_run_again_and_leaves_no_half_bundle_
     with pytest.raises(Unavailable):
         publish(blobs, version, files)
     with pytest.raises(BundleRefused):
-        swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version is None
+        swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version is None
     blobs.left = 100
     publish(blobs, version, files)
-    swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version == version
+    swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version == version
     assert read_bundle(blobs, version).version == version
 
 
@@ -72,7 +72,7 @@ def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
     for _ in range(20):
         blobs, gate = MemoryBlobs(), Barrier(4)
         publish(blobs, version, files)
-        read = standing(blobs)
+        read = read_pointer(blobs)
 
         def attempt(i: int, blobs=blobs, gate=gate, read=read) -> bool:
             gate.wait()
@@ -85,7 +85,7 @@ def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
         with ThreadPoolExecutor(4) as pool:
             won = list(pool.map(attempt, range(4)))
         assert sum(won) == 1
-        assert standing(blobs).pointer.swapped_at == (NOW + dt.timedelta(seconds=won.index(True))).isoformat()
+        assert read_pointer(blobs).pointer.swapped_at == (NOW + dt.timedelta(seconds=won.index(True))).isoformat()
 
 
 def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
@@ -97,26 +97,26 @@ def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
     version, files = bundle
     blobs = Deaf()
     publish(blobs, version, files)
-    swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version == version
+    swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version == version
 
 
 def test_a_pointer_without_a_version_before_cannot_be_rolled_back(bundle) -> None:
     version, files = bundle
     blobs = MemoryBlobs()
     with pytest.raises(Misconfigured):
-        previous(standing(blobs))
+        previous_version(read_pointer(blobs))
     publish(blobs, version, files)
-    swap(blobs, standing(blobs), version, CAUSE)
+    swap(blobs, read_pointer(blobs), version, CAUSE)
     with pytest.raises(Misconfigured):
-        previous(standing(blobs))
+        previous_version(read_pointer(blobs))
 
 
 def test_a_spoilt_pointer_is_said_to_be_one() -> None:
     blobs = MemoryBlobs()
     blobs.objects[POINTER] = Blob(b"not json", 5)
     with pytest.raises(BundleRefused, match="pointer"):
-        standing(blobs)
+        read_pointer(blobs)
 
 
 @pytest.mark.parametrize("name", [*SERVED, MANIFEST])

@@ -10,8 +10,8 @@ import pytest
 from shared.adapters.memory.learning import MemoryLedger, MemoryRuns
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import PreconditionFailed, Unavailable
-from shared.learning.lifecycle.mover import Mover
-from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap, write_pointer
+from shared.learning.lifecycle.operator_move import OperatorMove
+from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap, write_pointer
 from shared.learning.lifecycle.reconcile import STALE_AFTER, reconcile
 from shared.scoring.bundle import POINTER, Pointer, path
 from tests.unit.learning.bundles import small_bundle
@@ -28,10 +28,10 @@ class Shop:
         self.blobs = MemoryBlobs(self.tick)
         self.ledger = MemoryLedger()
         self.runs = MemoryRuns(self.tick)
-        self.mover = Mover(self.blobs, lambda: self.runs, self.ledger, self.tick, "me")
+        self.operator = OperatorMove(self.blobs, lambda: self.runs, self.ledger, self.tick, "me")
         for version in ("v1", "v2", "v3"):
             publish(self.blobs, version, small_bundle(version, created_at=self.tick().isoformat(), **FACTS))
-        self.mover.promote("v1", "first")
+        self.operator.promote("v1", "first")
         self.reconcile()
 
     def tick(self) -> dt.datetime:
@@ -39,12 +39,12 @@ class Shop:
         return self.now
 
     def reconcile(self) -> None:
-        read = standing(self.blobs)
+        read = read_pointer(self.blobs)
         reconcile(self.blobs, self.blobs, self.ledger, self.runs, self.runs, read, self.tick())
 
     def cut_off(self, version: str, action: str = "SWAP") -> None:
         """Move the pointer as a job that is killed right after."""
-        swap(self.blobs, standing(self.blobs), version, MoveCause(self.tick(), "killed", "why", action))
+        swap(self.blobs, read_pointer(self.blobs), version, MoveCause(self.tick(), "killed", "why", action))
 
     def moved(self) -> list[tuple[str, str, str | None, str | None]]:
         rows = [row for row in self.ledger.rows(START) if row.action in ("SWAP", "ROLLBACK")]
@@ -58,7 +58,7 @@ def shop() -> Shop:
 
 def test_the_row_of_a_move_that_was_cut_off_is_written_later_with_all_it_would_have_said(shop: Shop) -> None:
     shop.cut_off("v2")
-    at = dt.datetime.fromisoformat(standing(shop.blobs).pointer.swapped_at)
+    at = dt.datetime.fromisoformat(read_pointer(shop.blobs).pointer.swapped_at)
     shop.reconcile()
     [row] = [row for row in shop.ledger.stored if row.to_version == "v2" and row.action == "SWAP"]
     assert (row.actor, row.reason, row.from_version, row.run_id, row.trigger) == ("killed", "why", "v1", "r", "drift")
@@ -79,7 +79,7 @@ def test_doing_it_again_changes_nothing(shop: Shop) -> None:
 
 def test_whoever_moves_the_pointer_next_writes_down_the_move_before(shop: Shop) -> None:
     shop.cut_off("v2")
-    shop.mover.promote("v3", "next")
+    shop.operator.promote("v3", "next")
     assert shop.moved() == [
         ("SWAP", "me", None, "v1"),
         ("SWAP", "killed", "v1", "v2"),
@@ -88,7 +88,7 @@ def test_whoever_moves_the_pointer_next_writes_down_the_move_before(shop: Shop) 
 
 
 def test_two_who_write_down_the_same_move_write_the_same_row(shop: Shop) -> None:
-    shop.mover.promote("v2", "x")
+    shop.operator.promote("v2", "x")
     row = shop.ledger.stored.pop()
     shop.reconcile()
     assert shop.ledger.stored[-1] == row
@@ -96,28 +96,28 @@ def test_two_who_write_down_the_same_move_write_the_same_row(shop: Shop) -> None
 
 def test_while_the_ledger_is_away_models_are_moved_and_the_pointer_remembers(shop: Shop) -> None:
     shop.ledger.away = True
-    assert not shop.mover.promote("v2", "a").recorded
-    assert not shop.mover.rollback("b").recorded
-    assert not shop.mover.promote("v3", "c").recorded
-    assert standing(shop.blobs).version == "v3"
+    assert not shop.operator.promote("v2", "a").recorded
+    assert not shop.operator.rollback("b").recorded
+    assert not shop.operator.promote("v3", "c").recorded
+    assert read_pointer(shop.blobs).version == "v3"
     shop.ledger.away = False
-    assert shop.mover.promote("v3", "again").outcome == "ALREADY_SERVES"
+    assert shop.operator.promote("v3", "again").outcome == "ALREADY_SERVES"
     assert shop.moved()[1:] == [
         ("SWAP", "me", "v1", "v2"),
         ("ROLLBACK", "me", "v2", "v1"),
         ("SWAP", "me", "v1", "v3"),
     ]
-    shop.mover.rollback("d")
-    assert standing(shop.blobs).pointer.unrecorded == []
+    shop.operator.rollback("d")
+    assert read_pointer(shop.blobs).pointer.unrecorded == []
 
 
 def test_a_rollback_that_was_cut_off_is_finished_and_not_undone_by_the_next(shop: Shop) -> None:
-    shop.mover.promote("v2", "x")
+    shop.operator.promote("v2", "x")
     shop.cut_off("v1", "ROLLBACK")
-    finished = shop.mover.rollback("again")
+    finished = shop.operator.rollback("again")
     assert (finished.outcome, finished.version) == ("FINISHED", "v1")
     assert shop.moved()[-1] == ("ROLLBACK", "killed", "v2", "v1")
-    assert shop.mover.rollback("undo").version == "v2"
+    assert shop.operator.rollback("undo").version == "v2"
 
 
 def test_a_bundle_that_was_published_and_not_written_down_is(shop: Shop) -> None:
@@ -140,28 +140,28 @@ def test_a_run_that_is_open_for_a_day_is_closed_as_failed(shop: Shop) -> None:
 
 
 def test_a_pointer_that_was_made_by_hand_is_written_down_too(shop: Shop) -> None:
-    read = standing(shop.blobs)
+    read = read_pointer(shop.blobs)
     write_pointer(shop.blobs, Pointer("v3", "2026-01-02T00:00:00"), read)
     shop.reconcile()
     assert shop.moved()[-1] == ("SWAP", "unknown", None, "v3")
 
 
 def test_a_pointer_that_only_says_what_is_leaving_does_not_stop_a_swap(shop: Shop) -> None:
-    read = standing(shop.blobs)
+    read = read_pointer(shop.blobs)
     write_pointer(shop.blobs, msgspec.structs.replace(read.pointer, retiring=["v2"]), read)
     swapped = swap(shop.blobs, read, "v3", MoveCause(shop.tick(), "me", "trained meanwhile"))
     assert swapped.pointer.retiring == ["v2"]
-    assert standing(shop.blobs).version == "v3"
+    assert read_pointer(shop.blobs).version == "v3"
 
 
 def test_a_bucket_that_is_away_leaves_all_as_it_was(shop: Shop) -> None:
     before, rows = shop.blobs.objects[POINTER], list(shop.ledger.stored)
     shop.blobs.away = True
     with pytest.raises(Unavailable):
-        shop.mover.rollback("x")
+        shop.operator.rollback("x")
     shop.blobs.away = False
-    stale = standing(shop.blobs)
-    shop.mover.promote("v2", "x")
+    stale = read_pointer(shop.blobs)
+    shop.operator.promote("v2", "x")
     with pytest.raises(PreconditionFailed):
         swap(shop.blobs, stale, "v3", MoveCause(shop.tick(), "me", ""))
     assert before.generation != shop.blobs.objects[POINTER].generation

@@ -13,7 +13,7 @@ from shared.contract.rows import LedgerRow
 from shared.learning.config import TriggerSpec
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.trigger import Since, decide, look
+from shared.learning.lifecycle.trigger import SinceTraining, decide, since_last_training
 
 SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25, drift_days_min=3)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -24,12 +24,12 @@ def row(action: str, as_of: dt.datetime | None, reason: str = "") -> LedgerRow:
     return LedgerRow(micros(NOW), action, "me", reason, as_of=None if as_of is None else micros(as_of))
 
 
-def seen(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> Since:
+def seen(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> SinceTraining:
     ledger = MemoryLedger()
     for each in rows:
         ledger.append(each)
     queries = MemoryQueries(lambda *_: [{"labels": labels, "frauds": frauds}])
-    return look(ledger, source(queries), NOW)
+    return since_last_training(ledger, source(queries), NOW)
 
 
 def source(queries: MemoryQueries) -> TrainingSource:
@@ -63,13 +63,13 @@ def test_drift_that_no_training_cures_does_not_train_every_night() -> None:
     for night in range(1, 11):
         now = NOW + night * DAY
         ledger.append(row("DRIFT", now, "amount moved"))
-        if due(look(ledger, nothing_new, now)):
+        if due(since_last_training(ledger, nothing_new, now)):
             nights.append(night)
             ledger.append(row("REFUSE", now))
     assert nights == [3, 6, 9]
 
 
-def due(since: Since) -> bool:
+def due(since: SinceTraining) -> bool:
     try:
         return decide(since, SPEC).trigger == "drift"
     except NothingToDo:
@@ -78,29 +78,29 @@ def due(since: Since) -> bool:
 
 def test_the_reason_says_from_when_drift_counts_and_what_drifted() -> None:
     with pytest.raises(NothingToDo, match=r"drift counts only from 3 days on \(amount moved\)"):
-        decide(Since(2.9, 0, 0, "amount moved"), SPEC)
+        decide(SinceTraining(2.9, 0, 0, "amount moved"), SPEC)
 
 
 def test_early_drift_hides_no_other_reason() -> None:
-    assert decide(Since(0.5, 100, 5, "amount moved"), SPEC).trigger == "labels"
+    assert decide(SinceTraining(0.5, 100, 5, "amount moved"), SPEC).trigger == "labels"
 
 
 @pytest.mark.parametrize(
     ("since", "trigger"),
     [
-        (Since(0.5, 100, 5, None), "labels"),
-        (Since(7.0, 0, 0, None), "schedule"),
-        (Since(7.0, 100, 5, "x"), "drift"),
-        (Since(7.0, 100, 5, None), "labels"),
+        (SinceTraining(0.5, 100, 5, None), "labels"),
+        (SinceTraining(7.0, 0, 0, None), "schedule"),
+        (SinceTraining(7.0, 100, 5, "x"), "drift"),
+        (SinceTraining(7.0, 100, 5, None), "labels"),
     ],
 )
-def test_each_reason_is_enough_by_itself(since: Since, trigger: str) -> None:
+def test_each_reason_is_enough_by_itself(since: SinceTraining, trigger: str) -> None:
     assert decide(since, SPEC).trigger == trigger
 
 
 def test_nothing_to_do_says_each_number_and_its_limit() -> None:
     with pytest.raises(NothingToDo) as raised:
-        decide(Since(1.25, 99, 4, None), SPEC)
+        decide(SinceTraining(1.25, 99, 4, None), SPEC)
     for part in ("1.2 of 7 days", "99 of 100 labels", "4 of 5 frauds", "no drift"):
         assert part in str(raised.value)
 
@@ -109,7 +109,7 @@ def test_nothing_to_do_says_each_number_and_its_limit() -> None:
 def test_within_the_schedule_labels_decide_and_both_limits_must_be_reached(days, labels, frauds) -> None:
     due = labels >= SPEC.labels_min and frauds >= SPEC.frauds_min
     try:
-        assert decide(Since(days, labels, frauds, None), SPEC).trigger == "labels"
+        assert decide(SinceTraining(days, labels, frauds, None), SPEC).trigger == "labels"
         assert due
     except NothingToDo:
         assert not due
