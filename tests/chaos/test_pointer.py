@@ -1,4 +1,4 @@
-"""Jobs that move the pointer race and are killed anywhere: it names a whole bundle, and no move is forgotten."""
+"""Jobs that move the pointer race and are killed anywhere: it names a complete bundle, and no move is lost."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ class Course:
         return answer
 
     def check_pointer(self) -> None:
-        """The pointer names a whole bundle that serves."""
+        """The pointer names a complete bundle that serves."""
         state = read_pointer(self.blobs)
         assert read_bundle(self.blobs, state.version).version == state.version
 
     def check_ledger(self) -> None:
-        """Once reconciled, the ledger has one row for each move, from the first to the one that the pointer tells."""
+        """Once reconciled, the ledger has one row for each move, from the first to the one in the pointer."""
         state = read_pointer(self.blobs)
         record_missing_moves(self.blobs, self.ledger, state)
         record_missing_publications(self.blobs, self.blobs, self.ledger)
@@ -107,7 +107,7 @@ def course(tmp_path: Path) -> Iterator[Course]:
 
 
 @pytest.mark.timeout(300)
-def test_of_those_who_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
+def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
     for duel in range(DUELS):
         before = read_pointer(course.blobs)
         gate = tmp_path / f"gate-{duel}"
@@ -125,7 +125,7 @@ def test_of_those_who_read_the_same_pointer_exactly_one_moves_it(course: Course,
 
 
 @pytest.mark.timeout(600)
-def test_jobs_that_race_and_are_killed_leave_a_pointer_to_a_whole_bundle_and_no_gap_in_the_ledger(
+def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
     course: Course,
 ) -> None:
     print(f"CHAOS_SEED={SEED}")

@@ -135,7 +135,7 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     rows = ledger.rows(EPOCH)
     published = [row for row in rows if row.action == "PUBLISH"]
     assert [row.to_version for row in published] == ["v0", "v1", "v2"]
-    assert [told(row) for row in rows if row.action != "PUBLISH"] == [
+    assert [event(row) for row in rows if row.action != "PUBLISH"] == [
         ("SWAP", None, "v1", "the first"),
         ("SWAP", "v1", "v2", "promoted by hand"),
         ("ROLLBACK", "v2", "v1", "rolled back by hand"),
@@ -168,5 +168,5 @@ def test_mlflow_runs_the_jobs_as_a_project(
     assert json.loads(done.stdout.splitlines()[-1])["outcome"] == outcome
 
 
-def told(row: LedgerRow) -> tuple[str, str | None, str | None, str]:
+def event(row: LedgerRow) -> tuple[str, str | None, str | None, str]:
     return row.action, row.from_version, row.to_version, row.reason

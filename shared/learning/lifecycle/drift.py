@@ -108,9 +108,7 @@ def measure(source: DriftSource, blobs: Blobs, version: str, rows_min: int = ROW
     profile = comparable(read_profile(blobs, version))
     traffic = read_traffic(source)
     if traffic.with_history < rows_min:
-        raise NothingToDo(
-            f"{traffic.with_history:,} of {rows_min:,} rows with history, the fewest to measure drift on"
-        )
+        raise NothingToDo(f"{traffic.with_history:,} of {rows_min:,} rows with history that measuring drift needs")
     with TemporaryDirectory(prefix="drift-") as folder:
         files = source.exports.export(sample_query(source, profile, traffic.with_history, sample), Path(folder))
         sampled, psi = compare(files, profile, version, rows_min)

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 Promote = Literal["gate", "never", "always"]
-"""Who decides about the swap: the gate; nobody, so the bundle is published only; or the actor, against the gate."""
+"""Whether the challenger serves: as the gate decides; never, it is published only; always, by the actor's decision."""
 AUTO = "auto"
 """The trigger of an automatic run, which trains only if drift, new labels or the schedule give a reason."""
 

@@ -29,7 +29,7 @@ def bundle() -> tuple[str, dict[str, bytes]]:
 
 
 class Dying(MemoryBlobs):
-    """A bucket that is cut off after some writes."""
+    """A bucket that becomes unavailable after some writes."""
 
     def __init__(self, writes: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Dying(MemoryBlobs):
 
 
 @pytest.mark.parametrize("writes", range(len(FILES) + 1))
-def test_publishing_cut_off_anywhere_can_be_run_again_and_leaves_no_half_bundle_to_serve(bundle, writes) -> None:
+def test_an_interrupted_publication_serves_nothing_and_can_be_repeated(bundle, writes) -> None:
     version, files = bundle
     blobs = Dying(writes)
     with pytest.raises(Unavailable):
@@ -67,7 +67,7 @@ def test_a_published_version_is_never_overwritten(bundle) -> None:
     assert blobs.objects[path(version, "policy.json")].data == files["policy.json"]
 
 
-def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
+def test_of_concurrent_swaps_one_wins(bundle) -> None:
     version, files = bundle
     for _ in range(20):
         blobs, gate = MemoryBlobs(), Barrier(4)
@@ -88,7 +88,7 @@ def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
         assert read_pointer(blobs).pointer.swapped_at == (NOW + dt.timedelta(seconds=won.index(True))).isoformat()
 
 
-def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
+def test_a_swap_whose_response_was_lost_succeeds(bundle) -> None:
     class Deaf(MemoryBlobs):
         def write(self, name: str, data: bytes, if_generation: int) -> int:
             super().write(name, data, if_generation)
@@ -101,7 +101,7 @@ def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
     assert read_pointer(blobs).version == version
 
 
-def test_a_pointer_without_a_version_before_cannot_be_rolled_back(bundle) -> None:
+def test_a_pointer_without_a_previous_version_cannot_be_rolled_back(bundle) -> None:
     version, files = bundle
     blobs = MemoryBlobs()
     with pytest.raises(Misconfigured):
@@ -112,7 +112,7 @@ def test_a_pointer_without_a_version_before_cannot_be_rolled_back(bundle) -> Non
         previous_version(read_pointer(blobs))
 
 
-def test_a_spoilt_pointer_is_said_to_be_one() -> None:
+def test_an_invalid_pointer_is_refused_by_name() -> None:
     blobs = MemoryBlobs()
     blobs.objects[POINTER] = Blob(b"not json", 5)
     with pytest.raises(BundleRefused, match="pointer"):
@@ -120,7 +120,7 @@ def test_a_spoilt_pointer_is_said_to_be_one() -> None:
 
 
 @pytest.mark.parametrize("name", [*SERVED, MANIFEST])
-def test_a_bundle_with_any_file_altered_cut_short_or_missing_is_refused(bundle, name) -> None:
+def test_a_bundle_with_an_altered_or_missing_file_is_refused(bundle, name) -> None:
     files = bundle[1]
     assert Bundle(files)
     data = files[name]
@@ -148,7 +148,7 @@ def _resealed(files: dict[str, bytes], **changed: bytes) -> dict[str, bytes]:
     return sealed(content, msgspec.json.decode(files[MANIFEST], type=Manifest))
 
 
-def test_a_bundle_that_hashes_but_does_not_compute_what_it_promises_is_refused(bundle) -> None:
+def test_a_bundle_with_valid_hashes_and_wrong_scores_is_refused(bundle) -> None:
     files = bundle[1]
     assert Bundle(_resealed(files))
     names = msgspec.json.decode(files["features.json"], type=list[str])

@@ -23,7 +23,7 @@ def manifest(bench: Bench, version: str) -> Manifest:
     return msgspec.json.decode(bench.blobs.objects[path(version, "manifest.json")].data, type=Manifest)
 
 
-def test_the_first_model_serves_if_it_beats_the_rules_and_the_same_again_does_not_replace_it() -> None:
+def test_a_first_model_replaces_the_rules_and_an_equal_one_does_not_replace_it() -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request(), silent)
     assert first.outcome == "PROMOTED"
@@ -39,7 +39,7 @@ def test_the_first_model_serves_if_it_beats_the_rules_and_the_same_again_does_no
     assert again.metrics["average_precision"] == again.champion_metrics["average_precision"]
 
 
-def test_the_run_tells_version_figures_and_plots() -> None:
+def test_the_run_records_version_figures_and_plots() -> None:
     bench = Bench()
     outcome = retrain(bench.services(), QUICK, request(), silent)
     report = bench.runs.reports[outcome.run_id]
@@ -91,7 +91,7 @@ def test_a_person_may_decide_instead_of_the_gate(promote, serves) -> None:
     assert not serves or "by hand by tests" in bench.rows[-1].reason
 
 
-def test_whoever_swaps_meanwhile_wins(monkeypatch) -> None:
+def test_a_swap_during_the_training_wins(monkeypatch) -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request(), silent).version
     second = retrain(bench.services(), QUICK, request("always"), silent).version
@@ -140,7 +140,7 @@ def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_th
     ]
 
 
-def test_what_serves_is_said_to_serve_though_ledger_and_registry_are_away_after_the_swap(monkeypatch) -> None:
+def test_a_swap_counts_although_ledger_and_registry_are_away_after_it(monkeypatch) -> None:
     bench = Bench()
     append = bench.ledger.append
 
@@ -160,7 +160,7 @@ def test_what_serves_is_said_to_serve_though_ledger_and_registry_are_away_after_
     assert bench.runs.aliases == {"champion": outcome.version}
 
 
-def test_a_registry_that_cannot_be_opened_does_not_stand_in_the_way_of_a_rollback() -> None:
+def test_a_registry_that_cannot_be_opened_does_not_stop_a_rollback() -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request("always"), silent).version
     retrain(bench.services(), QUICK, request("always"), silent)
@@ -174,14 +174,14 @@ def test_a_registry_that_cannot_be_opened_does_not_stand_in_the_way_of_a_rollbac
     assert bench.actions()[-1] == "ROLLBACK"
 
 
-def test_a_rollback_without_a_version_before_changes_nothing() -> None:
+def test_a_rollback_without_a_previous_version_changes_nothing() -> None:
     bench = Bench()
     with pytest.raises(Misconfigured):
         OperatorMove(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me").rollback("")
     assert not bench.rows
 
 
-def test_a_service_that_is_away_leaves_all_as_it_was() -> None:
+def test_an_unavailable_service_changes_nothing() -> None:
     bench = Bench()
     bench.exports.away = True
     with pytest.raises(Unavailable):
@@ -195,7 +195,7 @@ def auto() -> Request:
     return msgspec.structs.replace(request(), trigger="auto")
 
 
-def test_a_run_that_decides_by_itself_trains_first_and_then_finds_nothing_to_do_and_both_are_recorded() -> None:
+def test_an_automatic_run_trains_and_the_next_has_nothing_to_do() -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, auto(), silent)
     assert (first.outcome, first.trigger) == ("PROMOTED", "schedule")
@@ -206,7 +206,7 @@ def test_a_run_that_decides_by_itself_trains_first_and_then_finds_nothing_to_do_
     assert [(row.action, row.trigger) for row in bench.rows[-2:]] == [("SWAP", "schedule"), ("NOTHING_TO_DO", "auto")]
 
 
-def test_what_a_bad_training_set_stopped_is_in_the_ledger_with_the_reason() -> None:
+def test_a_bad_training_set_is_in_the_ledger_with_the_reason() -> None:
     table = examples()
     bench = Bench(pa.concat_tables([table, table.slice(0, 3)]))
     with pytest.raises(BadDataset, match="repeat"):
@@ -216,7 +216,7 @@ def test_what_a_bad_training_set_stopped_is_in_the_ledger_with_the_reason() -> N
     assert not bench.runs.params
 
 
-def test_the_champion_is_continued_beside_a_full_training_and_both_meet_the_same_gate() -> None:
+def test_full_and_incremental_challengers_meet_the_same_gate() -> None:
     table = examples(9_000).sort_by("initiated_at")
     bench = Bench(table.slice(0, 5_000))
     champion = retrain(bench.services(), QUICK, request("always"), silent)
@@ -230,7 +230,7 @@ def test_the_champion_is_continued_beside_a_full_training_and_both_meet_the_same
     assert outcome.mode in ("full", "incremental")
 
 
-def test_card_leaderboard_verdict_and_quality_are_kept_with_the_run() -> None:
+def test_the_documents_of_a_run() -> None:
     bench = Bench()
     outcome = retrain(bench.services(), QUICK, request(), silent)
     documents = bench.runs.reports[outcome.run_id].documents
@@ -243,7 +243,7 @@ def test_card_leaderboard_verdict_and_quality_are_kept_with_the_run() -> None:
     assert len(bench.runs.trials[outcome.run_id]) == QUICK.search.trials
 
 
-def test_a_run_repeated_from_its_snapshot_gives_the_same_model_whatever_the_tables_hold_now() -> None:
+def test_a_run_on_a_snapshot_gives_the_same_model_again() -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request(), silent)
     assert bench.runs.snapshots[first.run_id].content_hash == first.dataset_hash
@@ -257,14 +257,14 @@ def test_a_run_repeated_from_its_snapshot_gives_the_same_model_whatever_the_tabl
     assert bench.rows[-1].as_of <= bench.rows[0].as_of  # so that the next run does not take it for a training of now
 
 
-def test_a_snapshot_that_there_is_not_is_said_and_trains_nothing() -> None:
+def test_a_missing_snapshot_trains_nothing() -> None:
     bench = Bench()
     with pytest.raises(Misconfigured, match="no training set"):
         retrain(bench.services(), QUICK, msgspec.structs.replace(request(), snapshot="ab"), silent)
     assert not bench.runs.params
 
 
-def test_a_tracker_that_goes_away_hides_no_failure_and_lets_nothing_serve(monkeypatch) -> None:
+def test_an_unavailable_tracker_does_not_hide_the_failure_of_a_run(monkeypatch) -> None:
     bench = Bench()
     services = bench.services()
 
@@ -279,7 +279,7 @@ def test_a_tracker_that_goes_away_hides_no_failure_and_lets_nothing_serve(monkey
     assert not bench.blobs.objects
 
 
-def test_what_cannot_be_recorded_does_not_serve(monkeypatch) -> None:
+def test_a_model_without_a_record_does_not_serve(monkeypatch) -> None:
     bench = Bench()
     monkeypatch.setattr(bench.runs, "finish", lambda *_: (_ for _ in ()).throw(Unavailable("the tracker is away")))
     with pytest.raises(Unavailable):
