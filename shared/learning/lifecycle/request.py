@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 Promote = Literal["gate", "never", "always"]
-"""Whether the challenger serves: as the gate decides; never, it is published only; always, by the actor's decision."""
+"""Whether the challenger serves: if the gate agrees; never, only published; or always, by decision of the actor."""
 AUTO = "auto"
 """The trigger of an automatic run, which trains only if drift, new labels or the schedule give a reason."""
 
