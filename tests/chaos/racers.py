@@ -87,7 +87,7 @@ class Racer:
         self._operator = OperatorMove(blobs, MemoryRuns, ledger, now, self._name)
 
     def run(self, job: str) -> str:
-        """Return what came of it."""
+        """Return the outcome of the job."""
         try:
             getattr(self, job)()
         except PreconditionFailed:
@@ -97,7 +97,7 @@ class Racer:
         return "WON"
 
     def retrain(self) -> None:
-        """Publish a version and let it serve."""
+        """Publish a version and point to it."""
         state = read_pointer(self._blobs)
         runs = MemoryRuns()
         reconcile(self._blobs, self._blobs, self._ledger, runs, runs, state, now())
@@ -109,16 +109,16 @@ class Racer:
         swap_and_record(ports, state, version, MoveCause(now(), self._name, "better"))
 
     def promote(self) -> None:
-        """Let some whole version serve."""
+        """Point to some complete version."""
         found = [bundle.version for bundle in stored_bundles(self._blobs.listed("models/")) if bundle.complete]
         self._operator.promote(self._chance.choice(found), "by hand")
 
     def rollback(self) -> None:
-        """Let the version before serve."""
+        """Return to the previous version."""
         self._operator.rollback("by hand")
 
     def duel(self) -> None:
-        """Let the version before serve, once all who take part have read the same pointer and the gate is opened."""
+        """Return to the previous version, once all racers have read the same pointer and the gate is open."""
         state = read_pointer(self._blobs)
         Path(f"{self._gate}.{self._name}").touch()
         while not self._gate.exists():
@@ -126,7 +126,7 @@ class Racer:
         swap(self._blobs, state, previous_version(state), MoveCause(now(), self._name, "first"))
 
     def retire(self) -> None:
-        """Remove all but what serves and the last ones."""
+        """Remove all versions but the last two and those in the pointer."""
         retiring = Retiring(self._blobs, self._blobs, self._ledger, now, self._name)
         retire(retiring, Retention(keep=2, days=0), lambda _: None)
 
