@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _promote(version: str, reason: str) -> tuple[int, object]:
-    mover = wiring.mover(Settings.from_env(os.environ))
+    operator_move = wiring.operator_move(Settings.from_env(os.environ))
     try:
-        return console.OK, mover.promote(version, reason)
+        return console.OK, operator_move.promote(version, reason)
     except PreconditionFailed as error:
         return console.LOST, {"outcome": "SWAP_LOST", "version": version, "reasons": [str(error)]}
 

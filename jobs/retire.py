@@ -1,9 +1,9 @@
-"""Remove model bundles that nothing points to.
+"""Remove model bundles that are no longer needed.
 
-Kept are what the pointer names, its version and the one before, the last whole bundles, every version that the ledger
-names within its retention window, and bundles without a manifest for a day, as somebody may be writing them.
+Kept are the version in the pointer and the one before, the last complete bundles, every version that the ledger names
+within its retention window, and for one day bundles without a manifest, as they may still be uploading.
 
-Exit codes: 0 done, 1 failed (running again goes on), 3 somebody moved the pointer meanwhile, and nothing was removed.
+Exit codes: 0 done, 1 failed (running again continues), 3 another job moved the pointer and nothing was removed.
 """
 
 from __future__ import annotations
@@ -32,31 +32,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _retire(options: argparse.Namespace) -> tuple[int, object]:
-    from shared.learning.lifecycle.pointer import standing
-    from shared.learning.lifecycle.reconcile import unpublished, unrecorded
-    from shared.learning.lifecycle.retire import Retention, plan, retire
+    from shared.learning.lifecycle.retire import Retention, retire
 
-    work = wiring.retiring(Settings.from_env(os.environ))
-    if not options.dry_run:
-        unrecorded(work.blobs, work.ledger, standing(work.blobs))
-        unpublished(work.blobs, work.shelf, work.ledger)
-    read, found = plan(work, Retention(options.keep, options.days))
-    Console(stderr=True).print(_table(found))
-    kept = sum(fate.kept for fate in found)
-    if options.dry_run:
-        return console.OK, {"outcome": "DRY_RUN", "kept": kept, "retired": [f.version for f in found if not f.kept]}
+    retiring = wiring.retiring(Settings.from_env(os.environ))
     try:
-        gone = retire(work, read, found)
+        return console.OK, retire(retiring, Retention(options.keep, options.days), _show, options.dry_run)
     except PreconditionFailed as error:
         return console.LOST, {"outcome": "SWAP_LOST", "reasons": [str(error)]}
-    return console.OK, {"outcome": "RETIRED" if gone else "NOTHING_TO_DO", "kept": kept, "retired": gone}
 
 
-def _table(found: list[Retirement]) -> Table:
+def _show(decisions: list[Retirement]) -> None:
+    """Print each version, whether it is kept, and why, to standard error."""
     table = Table("version", "", "why", title="Model bundles")
-    for version, kept, reason in found:
-        table.add_row(version, "kept" if kept else "removed", reason)
-    return table
+    for version, retained, reason in decisions:
+        table.add_row(version, "kept" if retained else "removed", reason)
+    Console(stderr=True).print(table)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,16 +56,16 @@ def _parser() -> argparse.ArgumentParser:
         type=arguments.count,
         default=10,
         metavar="N",
-        help="keep the last N whole bundles (default: %(default)s)",
+        help="keep the last N complete bundles (default: %(default)s)",
     )
     parser.add_argument(
         "--days",
         type=arguments.count,
         default=365,
         metavar="N",
-        help="keep what the ledger named within so many days (default: %(default)s)",
+        help="keep the versions named in the ledger within N days (default: %(default)s)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be removed, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list the bundles to remove, and change nothing")
     return parser
 
 

@@ -23,9 +23,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _rollback(reason: str) -> tuple[int, object]:
-    mover = wiring.mover(Settings.from_env(os.environ))
+    operator_move = wiring.operator_move(Settings.from_env(os.environ))
     try:
-        return console.OK, mover.rollback(reason)
+        return console.OK, operator_move.rollback(reason)
     except PreconditionFailed as error:
         return console.LOST, {"outcome": "SWAP_LOST", "reasons": [str(error)]}
 

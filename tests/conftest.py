@@ -24,6 +24,6 @@ def trained_bundle() -> dict[str, bytes]:
     from tests.unit.learning.synthetic import QUICK, Bench, request, silent
 
     bench = Bench()
-    version = retrain(bench.world(), QUICK, request("never"), silent).version
+    version = retrain(bench.services(), QUICK, request("never"), silent).version
     assert version
     return {name: bench.blobs.objects[path(version, name)].data for name in (*FILES, MANIFEST)}

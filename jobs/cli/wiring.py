@@ -14,7 +14,7 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
 from shared.contract.tables import table
 from shared.errors import Misconfigured
-from shared.learning.lifecycle.mover import Mover
+from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.settings import Settings
 from shared.wiring.common import DAY_SECONDS, bigquery_client
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from shared.adapters.mlflow.tracking import MlflowRegistry
     from shared.adapters.pubsub import PubsubDeadLetters
     from shared.adapters.valkey.store import ValkeyStore
-    from shared.learning.lifecycle.drift import Recent
+    from shared.learning.lifecycle.drift import DriftSource
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
     from shared.replay.tables import StoredTables
@@ -134,23 +134,23 @@ def stored_tables(settings: Settings) -> StoredTables:
     return StoredTables(exports(settings), settings.project, settings.dataset)
 
 
-def mover(settings: Settings) -> Mover:
-    """Return the mover of the pointer; MLflow is imported only after the pointer has moved."""
+def operator_move(settings: Settings) -> OperatorMove:
+    """Return the mover of the pointer by hand; MLflow is imported only after the pointer has moved."""
 
     def registry() -> MlflowRegistry:
         from shared.adapters.mlflow.tracking import MlflowRegistry
 
         return MlflowRegistry(tracking(settings)[0])
 
-    return Mover(blobs(settings), registry, ledger(settings), now, actor(settings))
+    return OperatorMove(blobs(settings), registry, ledger(settings), now, actor(settings))
 
 
-def recent(settings: Settings, since: dt.datetime, until: dt.datetime) -> Recent:
-    """Return the reader of a recent period's rows."""
-    from shared.learning.lifecycle.drift import Recent
+def drift_source(settings: Settings, since: dt.datetime, until: dt.datetime) -> DriftSource:
+    """Return the reader of a period's rows."""
+    from shared.learning.lifecycle.drift import DriftSource
 
     asked, read = queries(settings), exports(settings)
-    return Recent(asked, read, settings.project, settings.dataset, since, until)
+    return DriftSource(asked, read, settings.project, settings.dataset, since, until)
 
 
 def retiring(settings: Settings) -> Retiring:

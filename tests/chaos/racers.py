@@ -23,12 +23,11 @@ from shared.adapters.memory.learning import MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
-from shared.learning.lifecycle.mover import Mover
-from shared.learning.lifecycle.pointer import MoveCause, previous, standing, swap
+from shared.learning.lifecycle.operator_move import OperatorMove
+from shared.learning.lifecycle.pointer import MoveCause, previous_version, read_pointer, swap
 from shared.learning.lifecycle.reconcile import reconcile
-from shared.learning.lifecycle.release import ReleasePorts, release
-from shared.learning.lifecycle.release import serve as let_serve
-from shared.learning.lifecycle.retire import Retention, Retiring, plan, retire, versions
+from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
+from shared.learning.lifecycle.retire import Retention, Retiring, retire, stored_bundles
 from shared.scoring.bundle import MANIFEST, Manifest
 from tests.unit.learning.bundles import small_bundle
 
@@ -85,10 +84,10 @@ class Racer:
         self._blobs, self._ledger, self._gate = blobs, ledger, Path(gate)
         self._chance = random.Random(seed)
         self._name = f"racer-{seed}"
-        self._mover = Mover(blobs, MemoryRuns, ledger, now, self._name)
+        self._operator = OperatorMove(blobs, MemoryRuns, ledger, now, self._name)
 
     def run(self, job: str) -> str:
-        """Return what came of it."""
+        """Return the outcome of the job."""
         try:
             getattr(self, job)()
         except PreconditionFailed:
@@ -98,38 +97,38 @@ class Racer:
         return "WON"
 
     def retrain(self) -> None:
-        """Publish a version and let it serve."""
-        read = standing(self._blobs)
+        """Publish a version and point to it."""
+        state = read_pointer(self._blobs)
         runs = MemoryRuns()
-        reconcile(self._blobs, self._blobs, self._ledger, runs, runs, read, now())
+        reconcile(self._blobs, self._blobs, self._ledger, runs, runs, state, now())
         at = now()
         version = f"{at:%H%M%S%f}-{self._name}"
         files = small_bundle(version, slope=self._chance.random(), created_at=at.isoformat(), actor=self._name)
-        places = ReleasePorts(self._blobs, self._ledger, lambda: runs)
-        release(places, msgspec.json.decode(files[MANIFEST], type=Manifest), files)
-        let_serve(places, read, version, MoveCause(now(), self._name, "better"))
+        ports = ReleasePorts(self._blobs, self._ledger, lambda: runs)
+        publish_and_record(ports, msgspec.json.decode(files[MANIFEST], type=Manifest), files)
+        swap_and_record(ports, state, version, MoveCause(now(), self._name, "better"))
 
     def promote(self) -> None:
-        """Let some whole version serve."""
-        found = [version.name for version in versions(self._blobs.listed("models/")) if version.whole]
-        self._mover.promote(self._chance.choice(found), "by hand")
+        """Point to some complete version."""
+        found = [bundle.version for bundle in stored_bundles(self._blobs.listed("models/")) if bundle.complete]
+        self._operator.promote(self._chance.choice(found), "by hand")
 
     def rollback(self) -> None:
-        """Let the version before serve."""
-        self._mover.rollback("by hand")
+        """Return to the previous version."""
+        self._operator.rollback("by hand")
 
     def duel(self) -> None:
-        """Let the version before serve, once all who take part have read the same pointer and the gate is opened."""
-        read = standing(self._blobs)
+        """Return to the previous version, once all racers have read the same pointer and the gate is open."""
+        state = read_pointer(self._blobs)
         Path(f"{self._gate}.{self._name}").touch()
         while not self._gate.exists():
             time.sleep(0.002)
-        swap(self._blobs, read, previous(read), MoveCause(now(), self._name, "first"))
+        swap(self._blobs, state, previous_version(state), MoveCause(now(), self._name, "first"))
 
     def retire(self) -> None:
-        """Remove all but what serves and the last ones."""
-        place = Retiring(self._blobs, self._blobs, self._ledger, now, self._name)
-        retire(place, *plan(place, Retention(keep=2, days=0)))
+        """Remove all versions but the last two and those in the pointer."""
+        retiring = Retiring(self._blobs, self._blobs, self._ledger, now, self._name)
+        retire(retiring, Retention(keep=2, days=0), lambda _: None)
 
 
 def serve(url: str, ledger: Path, outcomes: Path) -> None:

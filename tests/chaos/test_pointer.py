@@ -1,4 +1,4 @@
-"""Jobs that move the pointer race and are killed anywhere: it names a whole bundle, and no move is forgotten."""
+"""Jobs that move the pointer race and are killed anywhere: it names a complete bundle, and no move is lost."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from shared.contract.event import EPOCH
-from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
-from shared.learning.lifecycle.reconcile import moved_row, unpublished, unrecorded
-from shared.learning.lifecycle.retire import versions
+from shared.learning.lifecycle.ledger import move_row
+from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
+from shared.learning.lifecycle.reconcile import record_missing_moves, record_missing_publications
+from shared.learning.lifecycle.retire import stored_bundles
 from shared.scoring.champion import read_bundle
 from tests.chaos.racers import BUCKET, FileLedger, bucket, now
 from tests.contract.local_servers import HERE, storage_client
@@ -57,8 +58,8 @@ class Course:
     def begin(self) -> None:
         for version in ("v1", "v2"):
             publish(self.blobs, version, small_bundle(version))
-            swapped = swap(self.blobs, standing(self.blobs), version, MoveCause(now(), "tests", ""))
-            self.ledger.append(moved_row(swapped.pointer, swapped.manifest))
+            swapped = swap(self.blobs, read_pointer(self.blobs), version, MoveCause(now(), "tests", ""))
+            self.ledger.append(move_row(swapped.pointer, swapped.manifest))
 
     def close(self) -> None:
         self._forks.stdin.close()
@@ -73,22 +74,24 @@ class Course:
         return answer
 
     def check_pointer(self) -> None:
-        """The pointer names a whole bundle that serves."""
-        read = standing(self.blobs)
-        assert read_bundle(self.blobs, read.version).version == read.version
+        """The pointer names a complete bundle that serves."""
+        state = read_pointer(self.blobs)
+        assert read_bundle(self.blobs, state.version).version == state.version
 
     def check_ledger(self) -> None:
-        """Once reconciled, the ledger has one row for each move, from the first to the one that the pointer tells."""
-        read = standing(self.blobs)
-        unrecorded(self.blobs, self.ledger, read)
-        unpublished(self.blobs, self.blobs, self.ledger)
+        """Once reconciled, the ledger has one row for each move, from the first to the one in the pointer."""
+        state = read_pointer(self.blobs)
+        record_missing_moves(self.blobs, self.ledger, state)
+        record_missing_publications(self.blobs, self.blobs, self.ledger)
         moved = [row for row in self.ledger.rows(EPOCH) if row.action in ("SWAP", "ROLLBACK")]
         assert [row.from_version for row in moved] == [None, *(row.to_version for row in moved[:-1])]
-        assert moved[-1].to_version == read.version
+        assert moved[-1].to_version == state.version
         assert moved[-1].recorded_at == max(row.recorded_at for row in moved)
         assert all(count == 1 for count in Counter((row.recorded_at, row.to_version) for row in moved).values())
         published = {row.to_version for row in self.ledger.rows(EPOCH) if row.action == "PUBLISH"}
-        assert {version.name for version in versions(self.blobs.listed("models/")) if version.whole} <= published
+        assert {
+            bundle.version for bundle in stored_bundles(self.blobs.listed("models/")) if bundle.complete
+        } <= published
 
 
 @pytest.fixture
@@ -104,9 +107,9 @@ def course(tmp_path: Path) -> Iterator[Course]:
 
 
 @pytest.mark.timeout(300)
-def test_of_those_who_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
+def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
     for duel in range(DUELS):
-        before = standing(course.blobs)
+        before = read_pointer(course.blobs)
         gate = tmp_path / f"gate-{duel}"
         for racer in range(3):
             course.start("duel", 3 * duel + racer, str(gate))
@@ -117,12 +120,12 @@ def test_of_those_who_read_the_same_pointer_exactly_one_moves_it(course: Course,
         ended = course.outcomes()[-3:]
         assert sorted(each["outcome"] for each in ended) == ["LOST", "LOST", "WON"]
         [winner] = [each["seed"] for each in ended if each["outcome"] == "WON"]
-        after = standing(course.blobs).pointer
+        after = read_pointer(course.blobs).pointer
         assert (after.version, after.actor) == (before.pointer.previous, f"racer-{winner}")
 
 
 @pytest.mark.timeout(600)
-def test_jobs_that_race_and_are_killed_leave_a_pointer_to_a_whole_bundle_and_no_gap_in_the_ledger(
+def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
     course: Course,
 ) -> None:
     print(f"CHAOS_SEED={SEED}")

@@ -58,8 +58,8 @@ def asked(call: Callable[[Any], object]) -> list[str]:
     return tables.sql
 
 
-def recent(tables: Asked) -> drift.Recent:
-    return drift.Recent(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
+def recent(tables: Asked) -> drift.DriftSource:
+    return drift.DriftSource(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
 
 
 NOWHERE = drift.ColumnProfile(0.0, [], [])
@@ -70,7 +70,7 @@ TEXTS: dict[str, list[str]] = {
     "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
     "lookup": [statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"])],
     "trigger": asked(
-        lambda tables: trigger.newly_known(
+        lambda tables: trigger.new_labels(
             TrainingSource(tables, tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
         )
     ),

@@ -20,7 +20,7 @@ from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
 from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
-from shared.learning.lifecycle.pointer import publish, standing
+from shared.learning.lifecycle.pointer import publish, read_pointer
 from shared.settings import Settings
 from tests.contract.local_servers import HERE, PROJECT, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
@@ -117,7 +117,7 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     assert run(capsys, rollback.main([]))["version"] == "v1"
     assert run(capsys, rollback.main([]))["version"] == "v2"
     assert promote.main(["v9"]) == 1
-    assert standing(blobs).version == "v2"
+    assert read_pointer(blobs).version == "v2"
 
     found = run(capsys, drift.main(["--as-of", AS_OF.isoformat()]))
     assert found["outcome"] == "DRIFT"
@@ -135,7 +135,7 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     rows = ledger.rows(EPOCH)
     published = [row for row in rows if row.action == "PUBLISH"]
     assert [row.to_version for row in published] == ["v0", "v1", "v2"]
-    assert [told(row) for row in rows if row.action != "PUBLISH"] == [
+    assert [event(row) for row in rows if row.action != "PUBLISH"] == [
         ("SWAP", None, "v1", "the first"),
         ("SWAP", "v1", "v2", "promoted by hand"),
         ("ROLLBACK", "v2", "v1", "rolled back by hand"),
@@ -168,5 +168,5 @@ def test_mlflow_runs_the_jobs_as_a_project(
     assert json.loads(done.stdout.splitlines()[-1])["outcome"] == outcome
 
 
-def told(row: LedgerRow) -> tuple[str, str | None, str | None, str]:
+def event(row: LedgerRow) -> tuple[str, str | None, str | None, str]:
     return row.action, row.from_version, row.to_version, row.reason

@@ -9,7 +9,7 @@ import pytest
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.adapters.memory.learning import MemoryExports
 from shared.learning.data.dataset import TrainingSource
-from shared.learning.lifecycle.trigger import newly_known
+from shared.learning.lifecycle.trigger import new_labels
 from tests.contract.local_servers import PROJECT
 from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, SCORED, World, reported, scored, world
 
@@ -23,7 +23,7 @@ def known(world: World) -> Callable[[float], tuple[int, int]]:
         world.append("score_events", SCORED, [scored(id_, 100)])
         world.append("feedback", REPORTED, [reported(id_, confirmed, "FRAUD")])
     source = TrainingSource(MemoryExports(pa.table({})), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
-    return lambda days: newly_known(source, AS_OF - dt.timedelta(days=days), AS_OF)
+    return lambda days: new_labels(source, AS_OF - dt.timedelta(days=days), AS_OF)
 
 
 def test_a_label_counts_from_when_it_is_known_and_its_pix_has_matured(

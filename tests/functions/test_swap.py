@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from shared.adapters.gcs import GcsBlobs
-from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
@@ -43,7 +43,7 @@ def scored_by(cloud):
 def test_a_swap_serves_within_seconds_and_no_bad_bundle_ever_does(cloud, blobs, trained_bundle):
     for version in ("v1", "v2"):
         publish(blobs, version, renamed(trained_bundle, version))
-        swap(blobs, standing(blobs), version, CAUSE)
+        swap(blobs, read_pointer(blobs), version, CAUSE)
         until(lambda version=version: scored_by(cloud) == version)
 
     onnx = trained_bundle["model.onnx"]

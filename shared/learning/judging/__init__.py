@@ -1,1 +1,1 @@
-"""What a challenger is worth: figures with intervals, segments, money, the gate, and the card that says it."""
+"""Judge a challenger: figures with intervals, segments, costs, the gate, and the model card."""

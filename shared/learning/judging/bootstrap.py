@@ -1,4 +1,4 @@
-"""Bootstrap intervals of weighted figures, from blocks of time."""
+"""Bootstrap intervals of weighted figures, resampled in blocks of time."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from shared.learning.data.split import DAY
 
 BLOCKS_MIN = 30
+"""Fewest blocks to aim for: intervals of fewer clusters are too narrow (see `time_blocks`)."""
 
 
 class Interval(Struct, frozen=True):
-    """The ends of a central interval."""
+    """The lower and upper end of a central interval."""
 
     low: float
     high: float
 
 
 class Estimate(NamedTuple):
-    """A figure and its interval; NaN where it is not defined."""
+    """A figure and its interval; NaN if it is undefined."""
 
     value: float
     interval: Interval
@@ -30,15 +31,15 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Resampling:
-    """Which block each row is in, what it weighs, and how often each resample draws each block.
+    """The block and weight of each row, and the number of times that each resample draws each block.
 
     `block` is [n], `weight` [n]. `draws` is float64 [1 + resamples, blocks]; its first row draws every block once, so
-    what is computed of all rows of `draws` gives the figure itself first and its resamples after it, by one path.
+    one computation over `draws` gives the figure itself first and its resamples after it.
 
     Rows are not drawn one by one: a campaign lasts hours to days, so the frauds of a day are alike, and intervals
-    that take them for independent are too narrow. Between days of the simulated world the number of frauds varies
-    four times as much as if they were, the saving one and a half times. Whole blocks keep that dependence. Figures
-    are ratios of sums over blocks, so a resample is one product of matrices whatever the number of rows.
+    that assume independence are too narrow. Between days of the simulated world the number of frauds varies four
+    times as much as under independence, the saving one and a half times. Drawing blocks keeps that dependence.
+    Figures are ratios of sums over blocks, so all resamples are one matrix product, regardless of the number of rows.
     Source: Künsch, The Jackknife and the Bootstrap for General Stationary Observations, Annals of Statistics, 1989.
     """
 
@@ -50,7 +51,7 @@ class Resampling:
     def of(
         cls, initiated_at: NDArray[np.int64], weight: NDArray[np.float64], resamples: int, seed: int
     ) -> Resampling:
-        """Return resamples of rows at those times [n], in microseconds, in any order."""
+        """Return resamples of rows with times `initiated_at` [n] in microseconds, in any order."""
         block = time_blocks(initiated_at)
         count = int(block.max()) + 1
         drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
@@ -68,9 +69,9 @@ class Resampling:
 
 
 def time_blocks(initiated_at: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the block of each row [n], numbered from 0: days, or shorter spans where that gives too few blocks.
+    """Return the block of each row [n], numbered from 0: days, or shorter spans if days are fewer than BLOCKS_MIN.
 
-    Spans without a row get no number. Intervals of fewer than some thirty blocks are known to be too narrow.
+    Spans without rows are not numbered. Intervals of fewer than about thirty clusters are too narrow.
     Source: Cameron, Gelbach and Miller, Bootstrap-Based Improvements for Inference with Clustered Errors, 2008.
 
     >>> time_blocks(np.array([0, DAY // 2, 40 * DAY])).tolist()
@@ -84,7 +85,7 @@ def time_blocks(initiated_at: NDArray[np.int64]) -> NDArray[np.intp]:
 
 
 def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return quotients; NaN where the divisor is zero.
+    """Return the quotients, NaN where the divisor is zero.
 
     >>> ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0])).tolist()
     [0.5, nan]
@@ -94,7 +95,10 @@ def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.
 
 
 def estimate(samples: NDArray[np.float64], confidence: float) -> Estimate:
-    """Return the first of `samples` and the central interval of the others, at `confidence`.
+    """Return the first of `samples` with the central interval of the others at `confidence`.
+
+    This is the percentile interval; undefined resamples (NaN) are left out.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, Chapman and Hall, 1993, chapter 13.
 
     >>> estimate(np.array([5.0, 1.0, 2.0, 3.0]), 0.5)
     Estimate(value=5.0, interval=Interval(low=1.5, high=2.5))

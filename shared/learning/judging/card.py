@@ -1,4 +1,4 @@
-"""The model card: one page of HTML that says what a model is and why it serves or does not."""
+"""Render the model card: one page of HTML on a model, its figures, and why it serves or does not."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from shared.learning.ports import Trial
 from shared.scoring.bundle import Thresholds
 
 TEMPLATE = Path(__file__).with_suffix(".html.j2")
-TRIALS = 20  # of the leaderboard are shown
+TRIALS = 20  # shown of the leaderboard
 
 
 class PeriodFacts(NamedTuple):
-    """A period of the data: what it served for, its ends, its rows, and the frauds among them."""
+    """A period of the data: its purpose, its first and last Pix, its rows, and the frauds among them."""
 
     purpose: str
     start: dt.datetime
@@ -35,10 +35,11 @@ class PeriodFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """Everything that a card says.
+    """The facts on a card.
 
-    `outcome` is the sentence of what was done with the model, `findings` sentences on the quality of the data.
-    `maturity_days` is how old a Pix must be to count as legitimate. `images` are plots as PNG by file name.
+    `outcome` is a sentence on who decides whether the model serves, `findings` are sentences on the quality of the
+    data. `maturity_days` is the age in days from which a Pix without a confirmed fraud is legitimate. `images` are
+    plots as PNG by file name.
     """
 
     version: str
@@ -64,7 +65,7 @@ class CardFacts:
 
 
 def model_card(facts: CardFacts) -> bytes:
-    """Return the card as one HTML file that needs no other."""
+    """Return the card as one self-contained HTML file."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -94,7 +95,7 @@ def model_card(facts: CardFacts) -> bytes:
 
 
 def percent(value: float | None) -> str:
-    """Return a share in percent, with more digits the smaller it is; a dash if there is none.
+    """Return a share in percent, smaller shares with more digits; a dash for None or NaN.
 
     >>> percent(0.8567), percent(0.00912), percent(0.00004), percent(None)
     ('85.7%', '0.91%', '0.004%', '-')
@@ -106,7 +107,7 @@ def percent(value: float | None) -> str:
 
 
 def brl(value: float) -> str:
-    """Return an amount of money.
+    """Return an amount in BRL, a dash for NaN.
 
     >>> brl(1234567.8), brl(-5.0), brl(4.5)
     ('R$ 1,234,568', '-R$ 5', 'R$ 4.50')
@@ -118,7 +119,7 @@ def brl(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """Return a number of things.
+    """Return a rounded count, a dash for NaN.
 
     >>> count(1234.6)
     '1,235'
@@ -127,7 +128,7 @@ def count(value: float) -> str:
 
 
 def figure(value: float) -> str:
-    """Return a figure without a unit.
+    """Return a figure without a unit, a dash for NaN.
 
     >>> figure(0.65757), figure(float("nan"))
     ('0.6576', '-')
@@ -141,7 +142,7 @@ class _Cell(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A row of the table of figures: its name, what it means, and a cell for each contender."""
+    """A row of the table of figures: its name, its meaning, and a cell for each contender."""
 
     name: str
     meaning: str
@@ -149,35 +150,35 @@ class _Row(NamedTuple):
 
 
 _SHOWN = (
-    ("cost_per_million", brl, "Cost per million Pix", "frauds that settle, reviews and disturbed customers"),
+    ("cost_per_million", brl, "Cost per million Pix", "settled frauds, reviews, friction for legitimate customers"),
     ("recall", percent, "Frauds stopped", "share of frauds held or rejected (recall)"),
-    ("value_detected", percent, "Value detected", "share of the defrauded money held or rejected"),
-    ("precision", percent, "Right when it stops", "share of frauds among what is held or rejected (precision)"),
-    ("f1", figure, "F1", "harmonic mean of the two"),
+    ("value_detected", percent, "Value detected", "share of defrauded money held or rejected"),
+    ("precision", percent, "Precision of stops", "share of frauds among the Pix held or rejected"),
+    ("f1", figure, "F1", "harmonic mean of recall and precision"),
     ("held_share", percent, "Held", "of all Pix"),
     ("rejected_share", percent, "Rejected", "of all Pix"),
     ("holds_per_day", count, "Reviews a day", "mean"),
     ("holds_busiest_day", count, "Reviews on the busiest day", ""),
-    ("average_precision", figure, "Average precision", "how well scores put frauds first; 1 is perfect"),
-    ("auc", figure, "AUC", "chance that a fraud scores above a legitimate Pix"),
-    ("alert_recall", percent, "Frauds in the alert budget", "share of frauds among the highest scores"),
+    ("average_precision", figure, "Average precision", "how well scores rank frauds first; 1 is perfect"),
+    ("auc", figure, "AUC", "probability that a fraud scores above a legitimate Pix"),
+    ("alert_recall", percent, "Recall in the alert budget", "share of frauds among the highest scores"),
     ("alert_precision", percent, "Precision in the alert budget", ""),
-    ("calibration_error", figure, "Calibration error", "mean gap between score and truth (ECE, 10 bins)"),
-    ("calibration_ratio", figure, "Frauds expected by frauds seen", "1 is right"),
-    ("log_loss", figure, "Log loss", "less is better"),
-    ("brier", figure, "Brier score", "less is better"),
+    ("calibration_error", figure, "Calibration error", "mean gap between score and share of frauds (ECE, 10 bins)"),
+    ("calibration_ratio", figure, "Expected over observed frauds", "1 is ideal"),
+    ("log_loss", figure, "Log loss", "lower is better"),
+    ("brier", figure, "Brier score", "lower is better"),
 )
-_ONLY_OF_SCORES = {name for name, *_ in _SHOWN[9:]}  # rules alone have no probability and no ranking
+_ONLY_OF_SCORES = {name for name, *_ in _SHOWN[9:]}  # rules alone have neither probabilities nor a ranking
 
 
 def _figures(contenders: Sequence[Contender]) -> Iterable[_Row]:
     for name, text, title, meaning in _SHOWN:
         cells = []
         for one in contenders:
-            told = one.is_model or name not in _ONLY_OF_SCORES
+            defined = one.is_model or name not in _ONLY_OF_SCORES
             interval = one.intervals.get(name)
             cells.append(
-                _Cell(text(getattr(one.evaluation, name)), _range(interval, text)) if told else _Cell("-", "")
+                _Cell(text(getattr(one.evaluation, name)), _range(interval, text)) if defined else _Cell("-", "")
             )
         yield _Row(title, meaning, cells)
 
@@ -187,7 +188,7 @@ def _range(interval: Interval | None, text: Any) -> str:
 
 
 def _by_dimension(rows: Sequence[Any]) -> dict[str, list[Any]]:
-    """Return rows under their dimension, in the order given."""
+    """Return rows grouped by their dimension, in the order given."""
     found: dict[str, list[Any]] = {}
     for row in rows:
         found.setdefault(row.dimension, []).append(row)

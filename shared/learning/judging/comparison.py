@@ -1,4 +1,4 @@
-"""Measure challengers and incumbent on the same untouched last period."""
+"""Measure challengers and incumbent on the same test period, which no choice was made on."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from shared.scoring.bundle import Bundle
 from shared.scoring.rules import Rules
 
 RULES_ALONE = "the rules alone"
-_CHUNK = 65_536
+_CHUNK = 65_536  # rows scored at a time, to bound memory
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model, or the rules alone, on a period: its name, what it made of the period, figures and their intervals.
+    """A model, or the rules alone, on a period: name, scores and decisions, figures and their intervals.
 
-    `inputs` are the features it looks at, none for rules. `seen_until` is the time in seconds of the last example
-    that it has learnt from, None if not known. `validation` is its average precision on the calibration period.
+    `inputs` are the features that the model reads, none for rules. `seen_until` is the time in seconds of the last
+    example used in training or calibration, None if not known. `validation` is the average precision on the
+    calibration period.
     """
 
     name: str
@@ -41,17 +42,17 @@ class Contender:
 
     @property
     def is_model(self) -> bool:
-        """Whether there is a model, and not rules alone."""
+        """Whether this is a model, not the rules alone."""
         return bool(self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
 class TestPeriod:
-    """The last period, the same for all who are compared.
+    """The test period, the same rows for every contender.
 
-    `features` float32 [n, F] are served vectors, their columns named by `names`; `by_rule` [n] is what rules decide,
-    `losses` [n, 3] what decisions cost, `holds_max` how many Pix the reviewers can take. `notice` says in a sentence
-    what the champion has learnt of these rows, if anything.
+    `features` float32 [n, F] are served vectors with columns `names`; `by_rule` [n] are the decisions of the rules,
+    `losses` [n, 3] the cost of each possible decision in BRL, `holds_max` the most Pix that reviewers can handle.
+    `notice` is a sentence on rows that the champion was trained on, empty if there are none.
     """
 
     features: NDArray[np.float32]
@@ -70,13 +71,13 @@ class TestPeriod:
     def of(
         cls, data: Dataset, period: slice, rules: Rules, config: Config, champion: Bundle | None = None
     ) -> TestPeriod:
-        """Return a period of the data set with what rules and costs say of it.
+        """Return a period of the data set with the decisions of the rules and the costs.
 
-        Rows that the champion has learnt from would speak for it. They are left out as long as the frauds that remain
-        are enough to measure a segment; else they stay, and the notice says so: a challenger that then wins has won
-        against an unfair advantage.
+        Rows that the champion was trained on would favour it. They are left out if the remaining frauds are enough to
+        measure a segment; otherwise they stay and the notice mentions them. A challenger that then wins has won
+        against that advantage.
         """
-        rows, notice = _untouched(data, period, champion, config.gate.segment_frauds_min)
+        rows, notice = _rows_to_judge(data, period, champion, config.gate.segment_frauds_min)
         features = np.ascontiguousarray(data.features[rows])
         truth = Truth(data.fraud[rows], data.amount[rows], data.initiated_at[rows])
         weight = data.weight[rows]
@@ -97,11 +98,11 @@ class TestPeriod:
 
     @property
     def weight(self) -> NDArray[np.float64]:
-        """How many Pix each row stands for, [n]."""
+        """The number of Pix that each row represents, [n]."""
         return self.resampling.weight
 
     def model(self, bundle: Bundle, validation: float | None = None) -> Contender:
-        """Return a bundle's figures, its decisions being taken with the rules as they are when it serves."""
+        """Return the figures of a bundle, whose decisions are combined with the rules as in serving."""
         scores = self._scores(bundle)
         return self.contender(
             bundle.version,
@@ -113,7 +114,7 @@ class TestPeriod:
         )
 
     def rules(self) -> Contender:
-        """Return the figures of rules without a model; their severity serves as the score."""
+        """Return the figures of the rules without a model; the severity of their decision is the score."""
         return self.contender(RULES_ALONE, self.by_rule / 2.0, self.by_rule)
 
     def contender(
@@ -135,19 +136,19 @@ class TestPeriod:
         return np.concatenate([bundle.score(self.features[start : start + _CHUNK]) for start in starts])
 
 
-def _untouched(data: Dataset, period: slice, champion: Bundle | None, frauds_min: int) -> tuple[slice, str]:
-    """Return the rows to judge on, and what is to be said of them."""
+def _rows_to_judge(data: Dataset, period: slice, champion: Bundle | None, frauds_min: int) -> tuple[slice, str]:
+    """Return the rows to judge on, and the notice about them."""
     if champion is None:
         return period, ""
     name, seen_until = champion.version, champion.manifest.metrics.get(SEEN_UNTIL)
     if seen_until is None:
-        return period, f"It is not known which of these rows {name} has learnt from; any such row speaks for it."
+        return period, f"It is not known which of these rows {name} was trained on; any such row favours it."
     first = int(np.searchsorted(data.initiated_at, round(seen_until * 1e6), side="right"))
     if first <= period.start:
         return period, ""
     later = slice(min(first, period.stop), period.stop)
     frauds = int(data.fraud[later].sum())
     if min(frauds, later.stop - later.start - frauds) < frauds_min:
-        return period, f"{name} has learnt from some of these rows, which speaks for it: too few frauds are newer."
+        return period, f"{name} was trained on some of these rows, which favours it: too few frauds are newer."
     since = dt.datetime.fromtimestamp(seen_until, dt.UTC)
-    return later, f"Only rows after {since:%Y-%m-%d %H:%M} UTC count, as {name} has learnt from earlier ones."
+    return later, f"Only rows after {since:%Y-%m-%d %H:%M} UTC count, as {name} was trained on earlier ones."

@@ -1,4 +1,4 @@
-"""Measure scores and decisions on a period that nothing was chosen on."""
+"""Measure scores and decisions on a period that no choice was made on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from shared.learning.data.split import DAY, HOUR
 from shared.learning.judging.bootstrap import Interval, Resampling, estimate, ratio
-from shared.learning.judging.ranking import ranked
+from shared.learning.judging.ranking import ranking_figures
 from shared.learning.training.calibrate import log_losses
 from shared.learning.training.thresholds import days
 from shared.scoring.rules import Decision
@@ -21,13 +21,13 @@ _BEHIND_UTC = 3 * HOUR  # Brasília, all year
 
 
 class Evaluation(Struct, frozen=True):
-    """Figures of one model on one period, each Pix counting for as many as it stands for; shares are between 0 and 1.
+    """Figures of one model on one period, each row weighted by the Pix it represents; shares are between 0 and 1.
 
-    `pix` is how many Pix the rows stand for. `precision`, `recall` and `f1` are of the decisions other than APPROVE,
-    `value_detected` is the share of the defrauded BRL among them. `alert` figures take the highest scores up to the
-    alert budget instead. `calibration_error` is the expected calibration error over ten bins of equal weight,
-    `calibration_ratio` the frauds that the scores expect for each that there was. `holds_per_day` is the mean,
-    `holds_busiest_day` the most on one day of Brasília. `cost_per_million` is in BRL for a million Pix.
+    `pix` is the number of Pix that the rows represent. `precision`, `recall` and `f1` are of the decisions other than
+    APPROVE, `value_detected` is the share of the defrauded BRL in them. The `alert` figures are of the highest scores
+    up to the alert budget instead. `calibration_error` is the expected calibration error over ten bins of equal
+    weight, `calibration_ratio` the frauds expected by the scores divided by the frauds observed. `holds_per_day` is
+    the mean, `holds_busiest_day` the maximum of any day in Brasília. `cost_per_million` is in BRL for a million Pix.
     """
 
     rows: int
@@ -53,7 +53,7 @@ class Evaluation(Struct, frozen=True):
 
 
 class Scored(NamedTuple):
-    """What a model made of a period: calibrated scores, decisions and their costs in BRL, all [n]."""
+    """The output of a model on a period: calibrated scores, decisions and their costs in BRL, all [n]."""
 
     scores: NDArray[np.float64]
     decisions: NDArray[np.int8]
@@ -61,7 +61,7 @@ class Scored(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """What a period was: whether each row is a fraud, its amount in BRL, its time in microseconds; all [n]."""
+    """The truth of a period: whether each row is a fraud, its amount in BRL, its time in microseconds; all [n]."""
 
     fraud: NDArray[np.bool_]
     amount: NDArray[np.float64]
@@ -69,7 +69,7 @@ class Truth(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """A bin of a reliability curve: what its scores say, the share of frauds there was, its Pix and its frauds."""
+    """A bin of a reliability curve: its mean score, observed share of frauds, Pix and frauds."""
 
     expected: float
     observed: float
@@ -80,7 +80,7 @@ class Bin(NamedTuple):
 def evaluate(
     scored: Scored, truth: Truth, resampling: Resampling, alert_share: float, confidence: float
 ) -> tuple[Evaluation, dict[str, Interval]]:
-    """Return the figures, and the intervals of those that have one, by name."""
+    """Return the figures, and by name the intervals of those that have one."""
     samples = _samples(scored, truth, resampling, alert_share)
     estimates = {name: estimate(values, confidence) for name, values in samples.items()}
     held = resampling.weight * (scored.decisions == Decision.HOLD)
@@ -96,17 +96,20 @@ def evaluate(
 
 
 def saving(dearer: NDArray[np.float64], cheaper: NDArray[np.float64], resampling: Resampling) -> NDArray[np.float64]:
-    """Return the cost per million Pix that `cheaper` saves against `dearer` (both [n]) row by row, and resampled."""
+    """Return the saving of `cheaper` over `dearer`, costs in BRL [n], per million Pix; float64 [1 + resamples].
+
+    Differences are taken row by row, so variation that both contenders share cancels out of the interval.
+    """
     return ratio(resampling.sums(dearer - cheaper), _weights(resampling)) * 1e6
 
 
 def reliability(
     scores: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray[np.float64], bins: NDArray[np.intp]
 ) -> list[Bin]:
-    """Return what each of `bins` [n] expects and what was observed; bins without a row are left out."""
+    """Return the bins of a reliability curve, given the bin of each row [n]; empty bins are left out."""
     pix, expected, frauds = (np.bincount(bins, weights=weight * part) for part in (np.ones(len(bins)), scores, fraud))
     rows = zip(pix.tolist(), expected.tolist(), frauds.tolist(), strict=True)
-    return [Bin(sure / n, bad / n, n, bad) for n, sure, bad in rows if n > 0]
+    return [Bin(score / n, fraud / n, n, fraud) for n, score, fraud in rows if n > 0]
 
 
 def calibration_error(scores: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray[np.float64]) -> float:
@@ -119,7 +122,7 @@ def calibration_error(scores: NDArray[np.float64], fraud: NDArray[np.bool_], wei
 
 
 def equal_bins(scores: NDArray[np.float64], share: NDArray[np.float64], bins: int = _BINS) -> NDArray[np.intp]:
-    """Return the bin of each row [n], by rising score, each bin with about as much of `share` [n] in all.
+    """Return the bin of each row [n] by ascending score; each bin has about the same sum of `share` [n].
 
     Equal scores are in the same bin, so the order of rows does not matter.
 
@@ -135,12 +138,12 @@ def equal_bins(scores: NDArray[np.float64], share: NDArray[np.float64], bins: in
 def _samples(
     scored: Scored, truth: Truth, resampling: Resampling, alert_share: float
 ) -> Mapping[str, NDArray[np.float64]]:
-    """Return every figure that is a function of sums over rows, and its resamples; float64 [1 + resamples] each."""
+    """Return every figure that is a function of sums over rows, with its resamples; float64 [1 + resamples] each."""
     fraud, alerted, scores = truth.fraud, scored.decisions != Decision.APPROVE, scored.scores
     total, frauds = _weights(resampling), resampling.sums(fraud)
     alerts, caught = resampling.sums(alerted), resampling.sums(alerted & fraud)
     return {
-        **ranked(scores, fraud, alert_share, resampling)._asdict(),
+        **ranking_figures(scores, fraud, alert_share, resampling)._asdict(),
         "brier": ratio(resampling.sums((scores - fraud) ** 2), total),
         "log_loss": ratio(resampling.sums(log_losses(scores, fraud)), total),
         "calibration_error": _calibration_errors(scores, fraud, resampling),
@@ -160,8 +163,8 @@ def _samples(
 def _calibration_errors(
     scores: NDArray[np.float64], fraud: NDArray[np.bool_], resampling: Resampling
 ) -> NDArray[np.float64]:
-    """Return the calibration error and its resamples, which lean to the high side as every gap counts as an error."""
-    bins = equal_bins(scores, resampling.weight)
+    """Return the calibration error and its resamples, biased upwards as gaps of either sign are errors."""
+    bins = equal_bins(scores, resampling.weight)  # of all rows: bins that vary by resample would not be sums
     gaps = [resampling.sums((scores - fraud) * (bins == one)) for one in range(_BINS)]
     return ratio(np.abs(gaps).sum(axis=0), _weights(resampling))
 
@@ -171,6 +174,6 @@ def _weights(resampling: Resampling) -> NDArray[np.float64]:
 
 
 def _local_day(initiated_at: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Return the number of the local day of each row, the first being 0."""
+    """Return the local day of each row, numbered from 0."""
     day = (initiated_at - _BEHIND_UTC) // DAY
     return np.asarray(day - day.min(), dtype=np.intp)

@@ -1,4 +1,4 @@
-"""Decide whether a challenger replaces what serves."""
+"""Decide whether a challenger replaces the incumbent: the champion, or the rules alone if no model serves."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from shared.scoring.rules import Decision
 
 
 class GateCheck(Struct, frozen=True):
-    """One thing that the gate looked at: what was measured, what it may be, and a sentence that says it.
+    """One check of the gate: the measured value, its limit, and a sentence on both.
 
-    `measured` is None where there was too little to measure; that refuses nobody, and is not said to have passed.
+    `measured` is None if there was too little to measure; such a check is neither passed nor failed, and `passed` is
+    True so that it refuses no challenger.
     """
 
     name: str
@@ -34,10 +35,10 @@ class GateCheck(Struct, frozen=True):
 
 
 class GateVerdict(Struct, frozen=True):
-    """Whether to promote, why, and everything that was checked.
+    """Whether to promote the challenger, the reasons, and all checks.
 
-    `saving` is in BRL for a million Pix, `saving_interval` its interval at `confidence`. The notice says what is to
-    be known of the rows judged on.
+    `saving` is in BRL for a million Pix, `saving_interval` its interval at `confidence`. `notice` is a sentence on
+    rows that the champion was trained on, empty if there are none.
     """
 
     promote: bool
@@ -52,16 +53,22 @@ class GateVerdict(Struct, frozen=True):
 def judge(
     challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec, challengers: int = 1
 ) -> GateVerdict:
-    """Compare two contenders on the same rows; the incumbent is the champion, or the rules if there is none.
+    """Compare two contenders on the same rows; the incumbent is the champion, or the rules if no model serves.
 
     The challenger must save money: the lower bound of its saving, by a bootstrap of the differences row by row, must
-    be above zero. It must not be worse beyond the margins, and not be too good to be true. A tie keeps the incumbent.
-    Of several challengers one may win by chance, so the confidence holds for all of them at once (Bonferroni).
+    be above zero. It must not be worse than the incumbent beyond the margins, and not suspiciously good. A tie keeps
+    the incumbent. With several challengers one may win by chance, so the confidence holds for all of them together
+    (Bonferroni).
     """
     confidence = 1 - (1 - spec.confidence) / challengers
     found = estimate(saving(incumbent.scored.costs, challenger.scored.costs, period.resampling), confidence)
     gain = _saving(found.value, found.interval, incumbent.name, confidence)
-    checks = [gain, _untouched(challenger, period), _chance(challenger, spec), _review_load(challenger, period, spec)]
+    checks = [
+        gain,
+        _unseen_period(challenger, period),
+        _better_than_chance(challenger, spec),
+        _review_load(challenger, period, spec),
+    ]
     checks += _against_model(challenger, incumbent, spec) if incumbent.is_model else []
     checks += _segment_floors(challenger, incumbent, period, spec)
     checks += [_optimism(challenger, spec), _leak(challenger, period, spec)]
@@ -74,14 +81,14 @@ def judge(
 def judge_all(
     challengers: Sequence[Contender], incumbent: Contender, period: TestPeriod, spec: GateSpec
 ) -> list[GateVerdict]:
-    """Return the verdict on each of several challengers of one run."""
+    """Return the verdict on each challenger of one run, in the order given."""
     return [judge(one, incumbent, period, spec, len(challengers)) for one in challengers]
 
 
 def best(verdicts: Sequence[GateVerdict]) -> int:
-    """Return the index of the challenger to go on with: of those to promote, or else of all, the one that saves most.
+    """Return the index of the best challenger: the largest saving among those to promote, or else among all.
 
-    Of equals it is the first.
+    The first one wins a tie.
     """
     return max(range(len(verdicts)), key=lambda i: (verdicts[i].promote, verdicts[i].saving))
 
@@ -95,24 +102,25 @@ def _saving(value: float, interval: Interval, incumbent: str, confidence: float)
     elif value < 0:
         text = f"costs {_brl(-value)} per million Pix more than {incumbent} (saving: {sure})"
     else:
-        text = f"costs exactly what {incumbent} costs"
+        text = f"costs exactly as much as {incumbent}"
     return GateCheck("saving", interval.low > 0, interval.low, 0.0, text)
 
 
-def _untouched(challenger: Contender, period: TestPeriod) -> GateCheck:
-    """Check that the challenger has learnt from nothing that it is judged on."""
+def _unseen_period(challenger: Contender, period: TestPeriod) -> GateCheck:
+    """Check that the challenger was trained and calibrated only on rows before the test period."""
     start = float(period.truth.initiated_at.min() / 1e6)
     seen = math.nan if challenger.seen_until is None else challenger.seen_until
     if seen < start:
-        text = "has learnt only from Pix older than all that it is judged on"
+        text = "was trained only on Pix older than the test period"
     elif math.isnan(seen):
-        text = "does not say which Pix it has learnt from"
+        text = "does not state which Pix it was trained on"
     else:
-        text = "has learnt from Pix that it is judged on"
+        text = "was trained on Pix of the test period"
     return GateCheck("untouched period", seen < start, seen, start, text)
 
 
-def _chance(challenger: Contender, spec: GateSpec) -> GateCheck:
+def _better_than_chance(challenger: Contender, spec: GateSpec) -> GateCheck:
+    """Check the average precision against that of random scores, which is the share of frauds."""
     figures = challenger.evaluation
     limit = spec.lift_min * figures.frauds / figures.pix
     passed = figures.average_precision >= limit
@@ -122,22 +130,24 @@ def _chance(challenger: Contender, spec: GateSpec) -> GateCheck:
 
 
 def _review_load(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
-    """Check the holds against the budget, or against what rules alone hold if that is more.
+    """Check the holds against the review budget, or the holds of the rules alone if these are more.
 
-    Thresholds keep to the budget on the calibration period; traffic that then changes gets the margin.
+    Thresholds keep within the budget on the calibration period; the margin allows for later changes in traffic.
     """
     pix = challenger.evaluation.pix
     by_rules = float(period.weight[period.by_rule == Decision.HOLD].sum())
     limit = max(period.holds_max, by_rules) / pix * (1 + spec.review_margin)
     held = challenger.evaluation.held_share
     relation = "within" if held <= limit else "beyond"
-    budget = "the budget" if by_rules <= period.holds_max else "what rules alone hold, which is more than the budget,"
-    text = f"holds {held:.3%} of all Pix for review, {relation} {budget} with its margin: {limit:.3%}"
+    budget = (
+        "the review budget" if by_rules <= period.holds_max else "the holds of the rules alone, above the budget,"
+    )
+    text = f"holds {held:.3%} of all Pix for review, {relation} {budget} plus its margin: {limit:.3%}"
     return GateCheck("review load", held <= limit, held, limit, text)
 
 
 def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) -> list[GateCheck]:
-    """Return the checks that make no sense against rules alone, which have no probability and no ranking."""
+    """Return the checks against a model; rules alone have neither probabilities nor a ranking to compare."""
     new, old = challenger.evaluation, incumbent.evaluation
     floor = old.average_precision - spec.average_precision_margin
     ceiling = old.calibration_error + spec.calibration_margin
@@ -171,7 +181,7 @@ def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) 
 
 
 class _Change(NamedTuple):
-    """How the share of a segment's frauds that is stopped changes, and how likely chance loses as much."""
+    """The change in the share of a segment's frauds that is stopped, and the p-value of a loss of that size."""
 
     label: str
     frauds: int
@@ -184,8 +194,8 @@ def _segment_floors(
 ) -> list[GateCheck]:
     """Check for each dimension that in no segment clearly more frauds pass than with the incumbent.
 
-    Clearly: beyond the margin, and more than chance explains (sign test of the frauds that only one of them stops).
-    The level holds for all segments of all dimensions at once (Holm): of dozens, equal models differ in some.
+    A loss is clear if it exceeds the margin and is significant (sign test on the frauds that only one of them stops).
+    The level holds for all segments of all dimensions together (Holm): among dozens, equal models differ in some.
     """
     fraud = period.truth.fraud
     new, old = (one.scored.decisions[fraud] != Decision.APPROVE for one in (challenger, incumbent))
@@ -202,7 +212,7 @@ def _changes(
     lost: NDArray[np.bool_],
     frauds_min: int,
 ) -> list[_Change]:
-    """Return the changes of the segments with enough frauds, from what each fraud's outcome was (gained, lost)."""
+    """Return the changes in segments with enough frauds; `gained` and `lost` are for each fraud, [frauds]."""
     codes, size = dimension.codes[fraud], len(dimension.labels)
     frauds, more, less = (np.bincount(part, minlength=size).tolist() for part in (codes, codes[gained], codes[lost]))
     return [
@@ -215,38 +225,42 @@ def _changes(
 def _segment_floor(title: str, changes: Sequence[_Change], spec: GateSpec) -> GateCheck:
     name = f"segments by {title}"
     if not changes:
-        text = f"no segment has {spec.segment_frauds_min} frauds, so none can be compared"
+        text = f"no segment has {spec.segment_frauds_min} frauds, too few to compare any"
         return GateCheck(name, True, None, -spec.segment_margin, text)
-    level = (1 - spec.confidence) / 2
+    level = (1 - spec.confidence) / 2  # one-sided, as only losses count
     clear = [change for change in changes if change.share < -spec.segment_margin and change.chance < level]
     worst = min(clear or changes, key=lambda change: change.share)
     of = f"{worst.label!r}, {worst.share:+.1%} of {worst.frauds} frauds stopped"
-    text = f"{name}: clearly worse in {of}" if clear else f"no clear loss; the least change is in {of}"
+    text = f"{name}: clearly worse in {of}" if clear else f"no clear loss; the lowest change is in {of}"
     return GateCheck(name, not clear, worst.share, -spec.segment_margin, text)
 
 
 def _optimism(challenger: Contender, spec: GateSpec) -> GateCheck:
-    """Check that the average precision does not fall steeply from the calibration period to the last one.
+    """Check that the average precision does not fall steeply from the calibration period to the test period.
 
-    It does if features of the past hold what became known only later. Measured to the upper end of the interval.
+    A steep fall points to leakage: features of past rows contain facts that became known only later. The fall is
+    measured to the upper end of the interval, so that chance alone does not refuse a challenger.
     """
     limit = spec.optimism_max
     if challenger.validation is None:
-        return GateCheck("optimism", False, math.nan, limit, "does not say how good it was on the calibration period")
+        return GateCheck(
+            "optimism", False, math.nan, limit, "does not state its average precision on the calibration period"
+        )
     fall = challenger.validation - challenger.intervals["average_precision"].high
-    seen = f"average precision {challenger.validation:.4f} before, {challenger.evaluation.average_precision:.4f} now"
+    seen = f"average precision {challenger.validation:.4f}, now {challenger.evaluation.average_precision:.4f}"
     passed = fall <= limit
-    text = f"no steep fall since the calibration period ({seen})" if passed else f"suspiciously good before: {seen}"
+    text = f"{'no steep fall since' if passed else 'suspiciously good on'} the calibration period: {seen}"
     return GateCheck("optimism", passed, fall, limit, text)
 
 
 def _leak(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
+    """Check that no single feature ranks frauds so well that it must contain the label."""
     found = strongest_feature(
         period.features, period.names, challenger.inputs, period.truth.fraud, period.resampling.weight
     )
     passed = found.average_precision < spec.single_feature_max
-    said = f"{found.name} by itself has an average precision of {found.average_precision:.3f}"
-    text = f"no feature tells the label: {said}" if passed else f"suspiciously good: {said}, as if it told the label"
+    best_one = f"{found.name} alone has an average precision of {found.average_precision:.3f}"
+    text = f"no feature reveals the label: {best_one}" if passed else f"suspiciously good: {best_one}"
     return GateCheck("single feature", passed, found.average_precision, spec.single_feature_max, text)
 
 

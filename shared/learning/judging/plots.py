@@ -1,4 +1,4 @@
-"""Plots of a comparison, as PNG; the same input gives the same bytes."""
+"""Draw the plots of a review as PNG; the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from shared.learning.training.costs import with_rules
 from shared.scoring.bundle import Bundle, Thresholds
 
 _COLOURS = ("#1f5fa8", "#c8791e", "#6b7280")  # challenger, incumbent, rules
-_LEAST = 1e-6
+_LEAST = 1e-6  # smallest share drawn on a logarithmic axis
 _POINTS = 400  # of a curve
 _BINS = 8
 
 
 def draw(found: Review, bundle: Bundle, period: TestPeriod, trials: Sequence[Trial]) -> dict[str, bytes]:
-    """Return every plot of a review by file name; `bundle` is the challenger to go on with."""
+    """Return every plot of a review by file name; `bundle` is the chosen challenger."""
     contenders = found.contenders()
     images = {
         "precision_recall.png": precision_recall(period, contenders),
@@ -42,7 +42,7 @@ def draw(found: Review, bundle: Bundle, period: TestPeriod, trials: Sequence[Tri
 
 
 def precision_recall(period: TestPeriod, contenders: Sequence[Contender]) -> bytes:
-    """Return the curves of the scores, and the point at which each contender's decisions stand."""
+    """Return the precision-recall curve of each model, and the point of each contender's decisions."""
     figure, axes = _figure(6, 4.2)
     for colour, one in zip(_COLOURS, contenders, strict=False):
         found = one.evaluation
@@ -59,7 +59,10 @@ def precision_recall(period: TestPeriod, contenders: Sequence[Contender]) -> byt
 
 
 def reliability_curve(period: TestPeriod, contenders: Sequence[Contender]) -> bytes:
-    """Return what scores promise and what came true, in bins of equal expected frauds, above how scores spread."""
+    """Return observed over expected shares of frauds, in bins of equal expected frauds, above a histogram of scores.
+
+    Frauds are rare, so most bins of equal weight would have none.
+    """
     figure = Figure(figsize=(6, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([_LEAST, 1], [_LEAST, 1], ":", color="grey", label="perfect")
@@ -77,17 +80,18 @@ def reliability_curve(period: TestPeriod, contenders: Sequence[Contender]) -> by
         below.stairs(counts, edges, color=colour)
     above.set(xscale="log", yscale="log", ylabel="observed share of frauds")
     above.set(xlim=(lowest / 2, 1), ylim=(lowest / 2, 1.2))
-    below.set(yscale="log", xlabel="probability that the score gives", ylabel="Pix")
-    above.set_title("Do scores mean what they say?")
+    below.set(yscale="log", xlabel="score: probability of fraud", ylabel="Pix")
+    above.set_title("Are scores true probabilities?")
     return _png(figure, above)
 
 
 def cost_by_threshold(period: TestPeriod, contender: Contender, thresholds: Thresholds) -> bytes:
-    """Return the cost of the period by either threshold, the other one being as chosen."""
+    """Return the cost of the period over each threshold, with the other one fixed as chosen."""
     figure, axes = _figure(6, 4.2)
     table = with_rules(period.losses, period.by_rule) * period.weight[:, None]
     order = np.argsort(-contender.scored.scores, kind="stable")
     scores = contender.scored.scores[order]
+    # steps[k]: change in cost if the k highest scores are held instead of approved, and rejected instead of held
     steps = np.vstack([np.zeros(2), np.cumsum(np.diff(table[order], axis=1), axis=0)])
     grid = np.geomspace(max(scores[-1], 1e-4), max(scores[0], 1e-3), _POINTS)
     at_hold, at_reject = np.searchsorted(-scores, [-thresholds.hold, -thresholds.reject], side="right")
@@ -102,51 +106,49 @@ def cost_by_threshold(period: TestPeriod, contender: Contender, thresholds: Thre
     ):
         axes.plot(grid, cost, color=colour, label=f"by the threshold to {name}")
         axes.axvline(chosen, color=colour, linestyle="--", label=f"chosen to {name}: {chosen:.3g}")
-    axes.set(xscale="log", xlabel="probability", ylabel="R$ per million Pix", title="Cost by threshold, last period")
+    axes.set(xscale="log", xlabel="probability", ylabel="R$ per million Pix", title="Cost by threshold, test period")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     return _png(figure, axes)
 
 
 def savings(found: Mapping[str, Estimate]) -> bytes:
-    """Return the saving per million Pix against each rival, with its interval."""
+    """Return the saving per million Pix over incumbent and rules, with intervals."""
     figure, axes = _figure(6, 0.9 + 0.7 * len(found))
-    for place, one in enumerate(found.values()):
+    for row, one in enumerate(found.values()):
         reach = [[one.value - one.interval.low], [one.interval.high - one.value]]
-        axes.errorbar([one.value], [place], xerr=reach, fmt="o", color=_COLOURS[0], capsize=5)
+        axes.errorbar([one.value], [row], xerr=reach, fmt="o", color=_COLOURS[0], capsize=5)
     axes.axvline(0, color="grey", linewidth=1)
     axes.set_yticks(range(len(found)), [f"against\n{name}" for name in found])
     axes.set(xlabel="R$ saved per million Pix", ylim=(len(found) - 0.5, -0.5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.xaxis.set_major_locator(MaxNLocator(4))  # more amounts of millions run into each other
+    axes.xaxis.set_major_locator(MaxNLocator(4))  # labels in millions overlap if there are more
     return _png(figure, axes, legend=False)
 
 
 def segment_recall(found: Sequence[Segment], incumbent: Sequence[Segment]) -> bytes:
-    """Return the share of frauds stopped in each segment with frauds, with intervals, beside the incumbent's."""
+    """Return the share of frauds stopped in each segment, with its interval and the share of the incumbent."""
     shown = [(new, old) for new, old in zip(found, incumbent, strict=True) if new.frauds]
     titles = list(dict.fromkeys(new.dimension for new, _ in shown))
     figure, axes = _figure(7, 0.8 + 0.2 * (len(shown) + 1.4 * len(titles)))
-    place, ticks = 0.0, []
+    y, ticks = 0.0, []
     for title in titles:
-        axes.text(0.0, place, title, fontsize=8, fontweight="bold", va="center")
-        place += 1
+        axes.text(0.0, y, title, fontsize=8, fontweight="bold", va="center")
+        y += 1
         for new, old in (pair for pair in shown if pair[0].dimension == title):
-            axes.plot(
-                [new.recall_interval.low, new.recall_interval.high], [place] * 2, color=_COLOURS[0], linewidth=2
-            )
-            axes.plot(new.recall, place, "o", color=_COLOURS[0], markersize=4)
-            axes.plot(old.recall, place, "|", color=_COLOURS[1], markersize=9, markeredgewidth=2)
-            ticks.append((place, f"{new.label} ({new.frauds})"))
-            place += 1
-        place += 0.4
+            axes.plot([new.recall_interval.low, new.recall_interval.high], [y] * 2, color=_COLOURS[0], linewidth=2)
+            axes.plot(new.recall, y, "o", color=_COLOURS[0], markersize=4)
+            axes.plot(old.recall, y, "|", color=_COLOURS[1], markersize=9, markeredgewidth=2)
+            ticks.append((y, f"{new.label} ({new.frauds})"))
+            y += 1
+        y += 0.4
     axes.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=7)
-    axes.set(xlim=(0, 1.01), ylim=(place, -1), xlabel="share of frauds stopped (in brackets: frauds)")
+    axes.set(xlim=(0, 1.01), ylim=(y, -1), xlabel="share of frauds stopped (in brackets: frauds)")
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     return _png(figure, axes, legend=False)
 
 
 def leaderboard(trials: Sequence[Trial]) -> bytes:
-    """Return the average precision of every complete trial, one line of dots for each candidate, best on top."""
+    """Return the average precision of every complete trial, one line of dots per candidate, the best on top."""
     done = [(trial.candidate, found) for trial in trials if (found := trial.average_precision) is not None]
     best: dict[str, float] = {}
     for name, found in done:
@@ -155,16 +157,16 @@ def leaderboard(trials: Sequence[Trial]) -> bytes:
     figure, axes = _figure(6, 1.0 + 0.35 * max(len(names), 1))
     axes.plot([found for _, found in done], [names.index(name) for name, _ in done], "o", alpha=0.5)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="average precision over the folds", ylim=(len(names) - 0.5, -0.5), title="What the search tried")
+    axes.set(xlabel="average precision over the folds", ylim=(len(names) - 0.5, -0.5), title="Trials of the search")
     return _png(figure, axes, legend=False)
 
 
 def importance_bars(found: Sequence[tuple[str, float]]) -> bytes:
-    """Return how much of the score each feature carries, largest on top."""
+    """Return the share of each feature in the scores of frauds, the largest on top."""
     figure, axes = _figure(6, 0.9 + 0.24 * max(len(found), 1))
     axes.barh(range(len(found)), [value for _, value in found], color=_COLOURS[0])
     axes.set_yticks(range(len(found)), [name for name, _ in found], fontsize=8)
-    axes.set(ylim=(len(found) - 0.5, -0.5), xlabel="mean fall of the score of frauds if the feature were usual")
+    axes.set(ylim=(len(found) - 0.5, -0.5), xlabel="mean fall in the score of frauds with the feature at its median")
     return _png(figure, axes, legend=False)
 
 
@@ -179,7 +181,7 @@ def _thinned(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np
 
 
 def _png(figure: Figure, axes: Axes, legend: bool = True) -> bytes:
-    """Return the figure as PNG, without a date or the name of the program in it."""
+    """Return the figure as PNG; metadata is left out, so that equal plots have equal bytes."""
     axes.grid(alpha=0.25)
     if legend:
         axes.legend(fontsize=8)

@@ -1,4 +1,4 @@
-"""Shares of counts, with intervals that hold for few of them, and ratios of two shares."""
+"""Shares of counts and ratios of shares, with intervals that are valid for small counts, and tests of shares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from shared.learning.judging.bootstrap import Estimate, Interval
 
 
 def wilson(part: float, whole: float, confidence: float) -> Estimate:
-    """Return the share `part / whole` with Wilson's score interval, which is sound for few cases and extreme shares.
+    """Return the share `part / whole` with Wilson's score interval, valid for few cases and extreme shares.
+
+    `whole` of 0 gives NaN with the interval from 0 to 1. Counts may be fractions (effective sample sizes).
 
     Source: Brown, Cai and DasGupta, Interval Estimation for a Binomial Proportion, Statistical Science, 2001.
 
@@ -32,7 +34,7 @@ def wilson(part: float, whole: float, confidence: float) -> Estimate:
 def share_ratio(one: tuple[float, float], other: tuple[float, float], confidence: float) -> Estimate:
     """Return the ratio of two independent shares, each (part, whole), with an interval on the logarithmic scale.
 
-    Half a case is added to each part and whole, so that shares of nothing have an interval.
+    Half a case is added to each part and whole, so that shares of zero have an interval.
     Source: Walter, The Distribution of Levin's Measure of Attributable Risk, Biometrika, 1975.
 
     >>> share_ratio((20, 100), (10, 100), 0.95)
@@ -49,9 +51,9 @@ def share_ratio(one: tuple[float, float], other: tuple[float, float], confidence
 
 
 def chance_of_loss(gained: int, lost: int) -> float:
-    """Return how likely at least `lost` losses among all changes are if gains and losses are equally likely.
+    """Return the probability of at least `lost` losses among all changes if gains and losses are equally likely.
 
-    The exact one-sided sign test of paired outcomes.
+    This is the p-value of the exact one-sided sign test of paired outcomes.
     Source: McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika, 1947.
 
     >>> chance_of_loss(0, 5)
@@ -63,7 +65,7 @@ def chance_of_loss(gained: int, lost: int) -> float:
 
 
 def adjusted(chances: Sequence[float]) -> NDArray[np.float64]:
-    """Return the p-values [n] of n tests so that one below a level by chance is no likelier than that level.
+    """Return p-values [n] adjusted for n tests: the chance of any false rejection is at most the level.
 
     Source: Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics, 1979.
 
@@ -72,6 +74,7 @@ def adjusted(chances: Sequence[float]) -> NDArray[np.float64]:
     """
     values = np.asarray(chances, np.float64)
     order = np.argsort(values, kind="stable")
-    found = np.empty(len(values))
-    found[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
-    return found
+    stepped = values[order] * np.arange(len(values), 0, -1)  # the smallest times n, the next times n - 1, ...
+    result = np.empty(len(values))
+    result[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return result

@@ -1,4 +1,4 @@
-"""Put challengers and incumbent side by side: verdicts, figures, segments, fairness."""
+"""Review challengers against the incumbent: verdicts, figures, segments, fairness."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from shared.learning.judging.gate import GateVerdict, best, judge_all
 from shared.learning.judging.segments import Disparity, Segment, disparities, segments
 from shared.scoring.bundle import Bundle
 
-_EXPLAINED = 200  # frauds whose scores are taken apart
-_FEATURES = 15
+_EXPLAINED = 200  # frauds whose scores are explained
+_FEATURES = 15  # shown
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What came of a comparison.
+    """The result of comparing the challengers of a run with the incumbent.
 
-    `verdicts` are on each challenger in the order given, `chosen` the index of the one to go on with, `challenger`
-    and `verdict` those of it. `savings` are per million Pix against incumbent and rules alone, by name. `segments`
-    are what the challenger did, `incumbent_segments` the same segments of the incumbent.
+    `verdicts` are on each challenger in the order given; `chosen` is the index of the best one, which `challenger`
+    and `verdict` refer to. `savings` are in BRL per million Pix over incumbent and rules alone, by name. `segments`
+    are those of the challenger, `incumbent_segments` the same ones of the incumbent.
     """
 
     chosen: int
@@ -42,7 +42,7 @@ class Review:
 
     @property
     def verdict(self) -> GateVerdict:
-        """The verdict on the challenger to go on with."""
+        """The verdict on the chosen challenger."""
         return self.verdicts[self.chosen]
 
     def contenders(self) -> list[Contender]:
@@ -52,7 +52,7 @@ class Review:
     def metrics(self) -> dict[str, float]:
         """Return the figures of the challenger with the ends of their intervals, its saving, and the rules' cost.
 
-        What is not defined, as the precision of a model that stops nothing, is left out.
+        Undefined figures, such as the precision of a model that stops nothing, are left out.
         """
         figures = flat(self.challenger)
         for name, interval in self.challenger.intervals.items():
@@ -68,19 +68,22 @@ class Review:
 
 
 def flat(contender: Contender) -> dict[str, float]:
-    """Return a contender's figures by name, as far as they are defined."""
+    """Return the defined figures of a contender by name."""
     return _defined({name: float(value) for name, value in msgspec.structs.asdict(contender.evaluation).items()})
 
 
 def _defined(figures: dict[str, float]) -> dict[str, float]:
-    """Return the finite figures: JSON, in which a manifest holds them, has no other numbers."""
+    """Return the finite figures: a manifest is JSON, which has no other numbers."""
     return {name: value for name, value in figures.items() if math.isfinite(value)}
 
 
 def review(
     period: TestPeriod, bundles: Sequence[tuple[Bundle, float]], champion: Bundle | None, spec: GateSpec
 ) -> Review:
-    """Judge challengers, each with its average precision on the calibration period, against what serves."""
+    """Judge challengers, each with its average precision on the calibration period, against the champion.
+
+    Without a champion the rules alone are the incumbent.
+    """
     rules = period.rules()
     incumbent = period.model(champion) if champion else rules
     contenders = [period.model(bundle, validation) for bundle, validation in bundles]
@@ -101,16 +104,16 @@ def review(
 
 
 def importance(bundle: Bundle, period: TestPeriod) -> list[tuple[str, float]]:
-    """Return, largest first, how much of the score of a fraud each feature carries, as explanations take it apart.
+    """Return the mean share of each feature in the score of a fraud, by occlusion as in serving, largest first.
 
-    The mean over frauds of the period, evenly taken in time.
+    The mean is over frauds spaced evenly over the period.
     """
     frauds = np.flatnonzero(period.truth.fraud)
-    taken = frauds[np.unique(np.linspace(0, len(frauds) - 1, min(_EXPLAINED, len(frauds))).astype(np.intp))]
+    sampled = frauds[np.unique(np.linspace(0, len(frauds) - 1, min(_EXPLAINED, len(frauds))).astype(np.intp))]
     total: dict[str, float] = {}
-    for vector in period.features[taken]:
+    for vector in period.features[sampled]:
         for name, fall in bundle.occlusion(vector):
-            total[name] = total.get(name, 0.0) + fall / len(taken)
+            total[name] = total.get(name, 0.0) + fall / len(sampled)
     return sorted(total.items(), key=lambda item: -item[1])[:_FEATURES]
 
 

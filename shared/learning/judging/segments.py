@@ -1,4 +1,4 @@
-"""Cut a period into segments, say where a model is weak, and compare those that it should treat alike."""
+"""Divide a period into segments, find where a model is weak, and compare segments that it should treat alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.proportions import share_ratio, wilson
 from shared.scoring.rules import Decision
 
-INSTITUTIONS = 8  # named one by one, by number of Pix; the others are one segment
+INSTITUTIONS = 8  # with segments of their own, by number of Pix; the rest share one
 OTHER = "other"
 NOT_KNOWN = "not known"
 _AMOUNTS = (50.0, 200.0, 500.0, 1_000.0, 5_000.0)
@@ -25,11 +25,12 @@ _AGE_LABELS = ("under 30 days", "30 to 180 days", "180 days to a year", "1 to 5 
 
 
 class Dimension(NamedTuple):
-    """A way to cut a period: the labels of its segments and which one each row is in, `codes` [n].
+    """A division of a period: the labels of its segments, and the segment of each row, `codes` [n].
 
-    `only_frauds` says that just frauds have a label, so nothing can be said of false alarms. `comparable` says that
-    customers of its segments have the same claim to be left alone and protected, so differences are to be explained.
-    Fraud types and amounts are not: one is known only afterwards, the other is what is at stake.
+    `only_frauds` is True if only frauds have a label, so false alarms cannot be counted. `comparable` is True if
+    customers of all its segments have the same right to be left alone and protected, so differences need an
+    explanation. Fraud types and amounts are not comparable: the type is known only afterwards, the amount is the
+    money at risk.
     """
 
     title: str
@@ -40,10 +41,10 @@ class Dimension(NamedTuple):
 
 
 class Segment(Struct, frozen=True):
-    """What a model did in one segment. Rows and frauds are counts, the shares weigh rows by the Pix they stand for.
+    """The decisions of a model in one segment; rows and frauds are counts, shares weight rows by Pix.
 
     `recall` is the share of frauds held or rejected, `false_alarms` the share of legitimate Pix held or rejected;
-    `missed_value` is in BRL. None where only frauds have a label, or where there is nothing to divide by.
+    `missed_value` is in BRL. None if only frauds have a label, or if the divisor is zero.
     """
 
     dimension: str
@@ -61,7 +62,7 @@ class Segment(Struct, frozen=True):
 
 
 class Disparity(Struct, frozen=True):
-    """How a segment fares beside all others of its dimension: ratios of the two, and a sentence."""
+    """A segment compared with all others of its dimension: ratios, whether one is clear, and a sentence."""
 
     dimension: str
     label: str
@@ -75,7 +76,7 @@ class Disparity(Struct, frozen=True):
 
 
 def dimensions(data: Dataset, period: slice) -> list[Dimension]:
-    """Return the ways to cut a period of the data set, segments in natural order, institutions by number of Pix."""
+    """Return the dimensions of a period: segments in natural order, institutions by number of Pix."""
 
     def column(name: str) -> NDArray[np.float32]:
         return np.asarray(data.features[period, data.names.index(name)])
@@ -105,7 +106,7 @@ def segments(
     weight: NDArray[np.float64],
     confidence: float,
 ) -> list[Segment]:
-    """Return what decisions [n] did in each segment that holds a row, or a fraud if only frauds have a label."""
+    """Return the segments that have a row, or a fraud if only frauds have a label, under `decided` [n]."""
     alerted = decided != Decision.APPROVE
     sums = _sums(dimension)
     rows, frauds, caught = sums(np.ones(len(fraud))), sums(fraud), sums(fraud & alerted)
@@ -118,7 +119,7 @@ def segments(
         alerts=sums(weight * alerted),
         found=sums(weight * (fraud & alerted)),
         legitimate=sums(weight * ~fraud),
-        disturbed=sums(weight * (~fraud & alerted)),
+        false_alarms=sums(weight * (~fraud & alerted)),
         squares=sums(weight**2 * ~fraud),
     )
     present = frauds > 0 if dimension.only_frauds else rows > 0
@@ -133,9 +134,9 @@ def disparities(
     confidence: float,
     frauds_min: int,
 ) -> list[Disparity]:
-    """Return how each segment of a comparable dimension fares beside the others together; else nothing.
+    """Return each segment of a comparable dimension against all others together; an empty list if not comparable.
 
-    The confidence holds for all segments of the dimension at once (Bonferroni). Recall is compared where the segment
+    The confidence holds for all segments of the dimension together (Bonferroni). Recall is compared if the segment
     and the others have `frauds_min` frauds each.
     """
     if not dimension.comparable:
@@ -144,14 +145,14 @@ def disparities(
     sums = _sums(dimension)
     frauds, caught = sums(fraud), sums(fraud & alerted)
     weights, squares = sums(weight * ~fraud), sums(weight**2 * ~fraud)
-    disturbed = sums(weight * (~fraud & alerted))
+    stopped_legitimate = sums(weight * (~fraud & alerted))
     present = np.flatnonzero(weights > 0).tolist()
     strict = 1 - (1 - confidence) / max(len(present), 1)
     found = []
     for code in present if len(present) > 1 else []:
         false_alarms = share_ratio(
-            _cases(disturbed[code], weights[code], squares[code]),
-            _cases(*(total.sum() - total[code] for total in (disturbed, weights, squares))),
+            _cases(stopped_legitimate[code], weights[code], squares[code]),
+            _cases(*(total.sum() - total[code] for total in (stopped_legitimate, weights, squares))),
             strict,
         )
         others = float(frauds.sum() - frauds[code])
@@ -173,15 +174,15 @@ class _Table(NamedTuple):
     alerts: NDArray[np.float64]
     found: NDArray[np.float64]
     legitimate: NDArray[np.float64]
-    disturbed: NDArray[np.float64]
+    false_alarms: NDArray[np.float64]
     squares: NDArray[np.float64]
 
 
 def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) -> Segment:
     at = _Table(*(column[code] for column in table))
     recall = wilson(float(at.caught), float(at.frauds), confidence)
-    told = not dimension.only_frauds
-    disturbed = wilson(*_cases(float(at.disturbed), float(at.legitimate), float(at.squares)), confidence)
+    all_labelled = not dimension.only_frauds
+    false_alarms = wilson(*_cases(float(at.false_alarms), float(at.legitimate), float(at.squares)), confidence)
     return Segment(
         dimension.title,
         dimension.labels[code],
@@ -191,21 +192,21 @@ def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) 
         recall.value,
         recall.interval,
         float(at.missed),
-        float(at.found / at.alerts) if told and at.alerts else None,
-        float(at.alerts / at.pix) if told else None,
-        disturbed.value if told else None,
-        disturbed.interval if told else None,
+        float(at.found / at.alerts) if all_labelled and at.alerts else None,
+        float(at.alerts / at.pix) if all_labelled else None,
+        false_alarms.value if all_labelled else None,
+        false_alarms.interval if all_labelled else None,
     )
 
 
 def _disparity(
     dimension: Dimension, code: int, frauds: int, false_alarms: Estimate, recall: Estimate | None
 ) -> Disparity:
-    said = [
-        _sentence(false_alarms, "customers are stopped without cause {} as often as in the other segments"),
+    sentences = [
+        _sentence(false_alarms, "legitimate Pix are stopped {} as often as in the other segments"),
         _sentence(recall, "frauds are stopped {} as often as in the other segments") if recall else "",
     ]
-    clear = [text for text in said if text]
+    clear = [text for text in sentences if text]
     return Disparity(
         dimension.title,
         dimension.labels[code],
@@ -220,20 +221,24 @@ def _disparity(
 
 
 def _sentence(found: Estimate, text: str) -> str:
-    """Return the text with the ratio if its interval excludes 1, else nothing."""
+    """Return the text with the ratio if its interval excludes 1, else an empty text."""
     if found.interval.low <= 1 <= found.interval.high:
         return ""
     return text.format(f"{found.value:.2g} times")
 
 
 def _cases(part: float, whole: float, squares: float) -> tuple[float, float]:
-    """Return weighted sums as the counts of equal weight that are as sure (Kish's effective sample size)."""
+    """Return weighted sums as counts of equal weight with the same variance (effective sample size).
+
+    Without it, one row that represents many Pix would count as many independent observations.
+    Source: Kish, Survey Sampling, Wiley, 1965.
+    """
     scale = whole / squares if squares > 0 else 0.0
     return float(part * scale), float(whole * scale)
 
 
 def _sums(dimension: Dimension) -> Callable[[NDArray[np.generic]], NDArray[np.float64]]:
-    """Return a function that adds up values [n] by segment."""
+    """Return a function that sums values [n] by segment."""
 
     def add(values: NDArray[np.generic]) -> NDArray[np.float64]:
         size = len(dimension.labels)
@@ -245,7 +250,7 @@ def _sums(dimension: Dimension) -> Callable[[NDArray[np.generic]], NDArray[np.fl
 def _banded(
     title: str, values: NDArray[np.floating], edges: Sequence[float], labels: Sequence[str], comparable: bool = True
 ) -> Dimension:
-    """Return bands of values, each from an edge up to the next; missing ones are a band of their own."""
+    """Return bands of values, each from an edge up to the next; missing values are a band of their own."""
     codes = np.searchsorted(np.asarray(edges), values, side="right")
     codes[np.isnan(values)] = len(labels)
     return Dimension(title, (*labels, NOT_KNOWN), codes.astype(np.intp), comparable)
@@ -257,13 +262,13 @@ def _named(title: str, facts: Categories, only_frauds: bool = False) -> Dimensio
 
 
 def _institutions(title: str, facts: Categories, weight: NDArray[np.float64]) -> Dimension:
-    """Return the institutions with the most Pix, and the others together."""
+    """Return the institutions with the most Pix, and one segment for the others."""
     pix = np.bincount(facts.codes, weights=weight, minlength=len(facts.values))
     named = np.argsort(-pix, kind="stable")[:INSTITUTIONS]
-    place = np.full(len(facts.values), len(named))
-    place[named] = np.arange(len(named))
+    segment = np.full(len(facts.values), len(named))
+    segment[named] = np.arange(len(named))
     labels = (*(facts.values[code] or NOT_KNOWN for code in named.tolist()), OTHER)
-    return Dimension(title, labels, place[facts.codes].astype(np.intp), comparable=True)
+    return Dimension(title, labels, segment[facts.codes].astype(np.intp), comparable=True)
 
 
 def _amount_labels() -> list[str]:

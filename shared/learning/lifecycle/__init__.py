@@ -1,1 +1,1 @@
-"""Whether to train, what came of it, which bundle serves, and what the ledger says of all of it."""
+"""The life cycle of a model: trigger, retraining, release, drift, retirement, and the ledger of all these events."""

@@ -1,23 +1,25 @@
-"""Whether what is scored now still looks like what the champion was trained on.
+"""Measure whether recent traffic still has the distributions that the champion was trained on.
 
 Distributions are compared by the population stability index (PSI): the sum over bins of (a - e) ln(a / e), with the
 shares a of the recent rows and e of the reference. Below 0.1 is usually read as stable, above 0.25 as a shift.
 Source: Siddiqi, Credit Risk Scorecards, Wiley, 2006. The bins are those of the champion's profile, between its
-deciles, and what is missing is a bin of its own.
+deciles, and missing values have a bin of their own.
 
-What the clock tells is left out, since a day has one weekday and the reference has all. So is the time since
-something was first seen, which grows as long as history does: the reference is older than the labels take to mature,
-so each new champion would be found to have drifted at once, and training could not mend it.
+Features of the clock are left out, since a day has one weekday and the reference has all. So is the time since
+something was first seen, which grows with the age of the history: the reference is older than the labels take to
+mature, so each new champion would appear to have drifted at once, and training could not correct it.
 
-A sample is read, and not counted in SQL: by chance alone the index is about (bins - 1) (1/n + 1/m) for n recent and m
-reference rows (Yurdakul and Naranjo, Statistical properties of the population stability index, Journal of Risk Model
-Validation, 2020), so 0.0002 for SAMPLE rows, and a second definition of the bins is not needed.
+A sample is read instead of counting in SQL, so that the bins have one definition. The sampling error is small: by
+chance alone the index is about (bins - 1) (1/n + 1/m) for n recent and m reference rows (Yurdakul and Naranjo,
+Statistical properties of the population stability index, Journal of Risk Model Validation, 2020), so 0.0002 for
+SAMPLE rows.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -34,20 +36,25 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.learning.data.profile import DECIMALS, ColumnProfile, Profile, read_profile
 from shared.learning.errors import NothingToDo
+from shared.learning.lifecycle.ledger import drift_row
+from shared.learning.lifecycle.pointer import read_pointer
+from shared.learning.ports import Ledger
 from shared.ports import Blobs, Queries, RowExports
+
+log = logging.getLogger(__name__)
 
 SCORE = "score"
 SAMPLE = 100_000
 ROWS_MIN = 1_000
-_LISTED = 5
-_FLOOR = 1e-4  # an empty bin counts as this share, as its logarithm is infinite
+_LISTED = 5  # features named in an alert and stored in the ledger
+_FLOOR = 1e-4  # share of an empty bin, whose logarithm would be infinite
 _CLOCK = frozenset({"hour", "weekday", "night"})
 _SINCE_FIRST = "_since_first"
-_ROUNDING = 1e-5  # relative; equal scores that differ by rounding belong in one bin
+_ROUNDING = 1e-5  # relative, of an edge; equal scores that differ by rounding belong in one bin
 
 
 class Traffic(Struct, frozen=True):
-    """What was scored in a period: rows, those with history, and shares between 0 and 1 of all rows."""
+    """The rows scored in a period, those scored with history, and shares between 0 and 1 of all rows."""
 
     rows: int
     with_history: int
@@ -57,7 +64,7 @@ class Traffic(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """How far recent rows are from the reference; `psi` is of the score and each feature compared, largest first.
+    """Distance of recent rows from the reference; `psi` has the score and each compared feature, largest first.
 
     The score is left out if the champion has not scored enough rows yet.
     """
@@ -70,12 +77,12 @@ class Drift(Struct, frozen=True):
     psi: dict[str, float]
 
     def above(self, limit: float) -> dict[str, float]:
-        """Return what has drifted by more than `limit`."""
+        """Return the features, and perhaps the score, whose index is above `limit`."""
         return {name: value for name, value in self.psi.items() if value > limit}
 
 
-class Recent(NamedTuple):
-    """Where recent rows are read: `score_events` in dataset `dataset` of `project`, initiated from `since` on."""
+class DriftSource(NamedTuple):
+    """Table `score_events` of `dataset` in `project`, limited to Pix initiated from `since` to before `until`."""
 
     queries: Queries
     exports: RowExports
@@ -85,57 +92,81 @@ class Recent(NamedTuple):
     until: dt.datetime
 
 
-def measure(recent: Recent, blobs: Blobs, version: str, rows_min: int = ROWS_MIN, sample: int = SAMPLE) -> Drift:
+def champion_drift(source: DriftSource, blobs: Blobs, rows_min: int = ROWS_MIN) -> Drift:
+    """Compare recent rows with the profile of the version that serves.
+
+    Raises NothingToDo if no model serves or too few rows have history, BundleRefused, Unavailable.
+    """
+    version = read_pointer(blobs).version
+    if version is None:
+        raise NothingToDo("no model serves")
+    return measure(source, blobs, version, rows_min)
+
+
+def measure(source: DriftSource, blobs: Blobs, version: str, rows_min: int = ROWS_MIN, sample: int = SAMPLE) -> Drift:
     """Compare recent rows with the profile of `version`. Raises NothingToDo, BundleRefused, Unavailable."""
     profile = comparable(read_profile(blobs, version))
-    traffic = read_traffic(recent)
+    traffic = read_traffic(source)
     if traffic.with_history < rows_min:
-        raise NothingToDo(f"{traffic.with_history:,} of {rows_min:,} rows that drift is measured on")
+        raise NothingToDo(f"{traffic.with_history:,} of {rows_min:,} rows with history that measuring drift needs")
     with TemporaryDirectory(prefix="drift-") as folder:
-        files = recent.exports.export(sample_query(recent, profile, traffic.with_history, sample), Path(folder))
+        files = source.exports.export(sample_query(source, profile, traffic.with_history, sample), Path(folder))
         sampled, psi = compare(files, profile, version, rows_min)
     ordered = dict(sorted(psi.items(), key=lambda item: -item[1]))
-    return Drift(version, recent.since, recent.until, sampled, traffic, ordered)
+    return Drift(version, source.since, source.until, sampled, traffic, ordered)
+
+
+def record_drift(drift: Drift, limit: float, ledger: Ledger, clock: Callable[[], dt.datetime], actor: str) -> str:
+    """Log an alert and append its ledger row if an index is above `limit`; return the alert, empty if there is none.
+
+    Raises Unavailable.
+    """
+    alert = drift_alert(drift, limit)
+    if alert:
+        figures = ledger_figures(drift)
+        log.warning("drift", extra={"fields": {"version": drift.version, "reason": alert, **figures}})
+        ledger.append(drift_row(clock(), actor, alert, drift.version, figures, drift.until))
+    return alert
 
 
 def comparable(profile: Profile) -> Profile:
     """Return a profile without the features that differ between any two periods."""
-    kept = {
+    features = {
         name: described
         for name, described in profile.features.items()
         if name not in _CLOCK and not name.endswith(_SINCE_FIRST)
     }
-    return Profile(kept, profile.score)
+    return Profile(features, profile.score)
 
 
-def read_traffic(recent: Recent) -> Traffic:
-    """Return what was scored. Raises Unavailable."""
+def read_traffic(source: DriftSource) -> Traffic:
+    """Return the traffic of the period. Raises Unavailable."""
     sql = (
-        "SELECT COUNT(*) AS row_count, COUNTIF(history_sequence IS NOT NULL) AS with_history, "  # noqa: S608
+        "SELECT COUNT(*) AS row_count, COUNTIF(history_sequence IS NOT NULL) AS with_history, "  # noqa: S608 (names from settings)
         "COUNTIF(degraded) AS degraded, COUNTIF(late) AS late, COUNTIF(decision != 'APPROVE') AS alerts "
-        f"FROM `{recent.project}.{recent.dataset}.score_events` "
+        f"FROM `{source.project}.{source.dataset}.score_events` "
         "WHERE initiated_at >= @since AND initiated_at < @until AND payer_ispb != @nobody"
     )
-    [found] = recent.queries.rows(sql, {"since": recent.since, "until": recent.until, "nobody": NOBODY})
+    [found] = source.queries.rows(sql, {"since": source.since, "until": source.until, "nobody": NOBODY})
     rows = found["row_count"]
     shares = {name: found[name] / max(rows, 1) for name in ("degraded", "late", "alerts")}
     return Traffic(rows, found["with_history"], **shares)
 
 
-def sample_query(recent: Recent, profile: Profile, rows: int, sample: int) -> str:
-    """Return the GoogleSQL of about `sample` of the `rows` with history, the same ones each time."""
+def sample_query(source: DriftSource, profile: Profile, rows: int, sample: int) -> str:
+    """Return the GoogleSQL of about `sample` of the `rows` with history, the same rows at each call."""
     names = ", ".join(FEATURE_PREFIX + name for name in profile.features)
     return (
-        f"SELECT model_version, score, {names} "  # noqa: S608 (names of our own)
-        f"FROM `{recent.project}.{recent.dataset}.score_events` "
-        f"WHERE initiated_at >= {timestamp(recent.since)} AND initiated_at < {timestamp(recent.until)} "
+        f"SELECT model_version, score, {names} "  # noqa: S608 (names from settings and the profile)
+        f"FROM `{source.project}.{source.dataset}.score_events` "
+        f"WHERE initiated_at >= {timestamp(source.since)} AND initiated_at < {timestamp(source.until)} "
         f"AND history_sequence IS NOT NULL AND payer_ispb != '{NOBODY}' "
         f"AND MOD(FARM_FINGERPRINT(end_to_end_id), {-(-rows // sample)}) = 0"
     )
 
 
 def compare(files: Sequence[Path], profile: Profile, version: str, rows_min: int) -> tuple[int, dict[str, float]]:
-    """Return how many rows the files hold, and the index of each column; one column is read at a time."""
+    """Return the number of rows in the files, and the index of each column; one column is in memory at a time."""
     sources = [pq.ParquetFile(file) for file in files]
     try:
         psi = {
@@ -144,6 +175,7 @@ def compare(files: Sequence[Path], profile: Profile, version: str, rows_min: int
         }
         own = np.concatenate([_texts(source, "model_version") for source in sources]) == version
         if np.count_nonzero(own) >= rows_min:
+            # Stored scores differ from the profile's by rounding: without slack, ties at an edge would change bins.
             edges = [edge * (1 + _ROUNDING) for edge in profile.score.edges]
             described = msgspec.structs.replace(profile.score, edges=edges)
             psi[SCORE] = stability_index(described, _column(sources, SCORE)[own])
@@ -168,15 +200,16 @@ def stability_index(reference: ColumnProfile, values: NDArray[np.float64]) -> fl
 
 
 def _shares(reference: ColumnProfile) -> NDArray[np.float64]:
-    """Return the share of what is missing, then of each bin."""
+    """Return the share of missing values, then of each bin."""
     counts = np.array(reference.counts or [0], dtype=np.float64)
     return np.concatenate([[reference.missing], counts / max(counts.sum(), 1) * (1 - reference.missing)])
 
 
 def _observed(reference: ColumnProfile, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of missing values [n], then of those in each bin of the reference."""
     present = values[~np.isnan(values)]
-    places = np.searchsorted(reference.edges, present, side="left")  # a value at an edge belongs below it
-    counts = np.bincount(places, minlength=len(reference.edges) + 1)
+    bins = np.searchsorted(reference.edges, present, side="left")  # a value at an edge belongs below it
+    counts = np.bincount(bins, minlength=len(reference.edges) + 1)
     return np.concatenate([[len(values) - len(present)], counts]) / max(len(values), 1)
 
 
@@ -189,12 +222,12 @@ def _texts(source: pq.ParquetFile, name: str) -> NDArray[Any]:
     return np.asarray(source.read(columns=[name]).column(0).to_pylist(), dtype=object)
 
 
-def told(drift: Drift, limit: float) -> str:
-    """Return what has drifted, in words; an empty text if nothing has.
+def drift_alert(drift: Drift, limit: float) -> str:
+    """Return a sentence that names the indices above `limit`, an empty text if there are none.
 
     >>> at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
     >>> found = Drift("v1", at, at, 9, Traffic(9, 9, 0.0, 0.0, 0.0), {"amount": 0.31, "score": 0.1})
-    >>> told(found, 0.25)
+    >>> drift_alert(found, 0.25)
     'stability index above 0.25: amount 0.31'
     """
     above = drift.above(limit)
@@ -205,7 +238,7 @@ def told(drift: Drift, limit: float) -> str:
     return f"stability index above {limit:g}: {first}{more}"
 
 
-def figures(drift: Drift) -> Mapping[str, float]:
-    """Return what the ledger keeps of it."""
+def ledger_figures(drift: Drift) -> Mapping[str, float]:
+    """Return the drift figures stored in the ledger."""
     shares = {name: getattr(drift.traffic, name) for name in ("degraded", "late", "alerts")}
     return {**{f"psi_{name}": value for name, value in list(drift.psi.items())[:_LISTED]}, **shares}

@@ -1,7 +1,8 @@
-"""Put bundles into the bucket, and say which one serves.
+"""The pointer protocol in the bucket: read the pointer, compare and swap it, publish the files of a bundle.
 
-A bundle is written once, its manifest last, so a manifest vouches for a whole bundle. The pointer is changed only at
-the generation that was read, so of several who try at once one wins and the others change nothing.
+A bundle is written once, its manifest last, so a manifest proves that the bundle is complete. The pointer is written
+only on condition that its generation is still the one that was read, so if several jobs move it at the same time,
+one wins and the rest change nothing.
 """
 
 from __future__ import annotations
@@ -19,23 +20,32 @@ from shared.ports import Blobs
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, VERSION, Manifest, Move, Pointer, path
 from shared.scoring.champion import read_bundle
 
-REASON_MAX = 2_000  # characters; every function reads the pointer
+REASON_MAX = 2_000
+"""Longest reason in the pointer, in characters: every function reads the pointer again and again."""
 
 
 class PointerState(Struct, frozen=True):
-    """The pointer as it was read; without one, `pointer` is None and `generation` 0."""
+    """The pointer and its generation as read; without a pointer, `pointer` is None and `generation` 0."""
 
     pointer: Pointer | None
     generation: int
 
     @property
     def version(self) -> str | None:
-        """The version that serves."""
+        """The version that serves, None if no model serves."""
         return self.pointer.version if self.pointer else None
+
+    @property
+    def moves(self) -> list[Move]:
+        """The moves recorded in the pointer, oldest first: those the ledger may lack, then the last one."""
+        if self.pointer is None:
+            return []
+        last = Move(*(getattr(self.pointer, name) for name in Move.__struct_fields__))
+        return [*self.pointer.unrecorded, last]
 
 
 class MoveCause(NamedTuple):
-    """Why the pointer is moved, by whom, and when."""
+    """When the pointer is moved, by whom, and why."""
 
     at: dt.datetime
     actor: str
@@ -43,30 +53,30 @@ class MoveCause(NamedTuple):
     action: Literal["SWAP", "ROLLBACK"] = "SWAP"
 
 
-class Swapped(NamedTuple):
-    """The pointer as it was written, and where the model that it names comes from."""
+class CompletedSwap(NamedTuple):
+    """The pointer as written, and the manifest of the bundle it names."""
 
     pointer: Pointer
     manifest: Manifest
 
 
-def standing(blobs: Blobs) -> PointerState:
-    """Return what the pointer says. Raises BundleRefused if it cannot be read as one, Unavailable."""
+def read_pointer(blobs: Blobs) -> PointerState:
+    """Return the pointer with its generation. Raises BundleRefused if it cannot be decoded, Unavailable."""
     blob = blobs.read(POINTER)
     if blob is None:
         return PointerState(None, 0)
     try:
         pointer = msgspec.json.decode(blob.data, type=Pointer)
-        instant(pointer.swapped_at)
+        parse_time(pointer.swapped_at)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise BundleRefused(f"{POINTER} is not a pointer: repair or delete it ({error})") from error
+        raise BundleRefused(f"{POINTER} is not a valid pointer: repair or delete it ({error})") from error
     return PointerState(pointer, blob.generation)
 
 
-def instant(text: str) -> dt.datetime:
-    """Return the moment that ISO 8601 text tells; without an offset it is UTC. Raises ValueError.
+def parse_time(text: str) -> dt.datetime:
+    """Return the time in ISO 8601 text, taken as UTC if it has no offset. Raises ValueError.
 
-    >>> instant("2026-11-20T14:32:05")
+    >>> parse_time("2026-11-20T14:32:05")
     datetime.datetime(2026, 11, 20, 14, 32, 5, tzinfo=datetime.timezone.utc)
     """
     moment = dt.datetime.fromisoformat(text)
@@ -74,79 +84,75 @@ def instant(text: str) -> dt.datetime:
 
 
 def publish(blobs: Blobs, version: str, files: Mapping[str, bytes]) -> None:
-    """Write a bundle; going on after an interruption is safe. Raises PreconditionFailed, Unavailable."""
+    """Write the files of a bundle; safe to repeat after an interruption. Raises PreconditionFailed, Unavailable."""
     for name in (*FILES, MANIFEST):
         _write(blobs, path(version, name), files[name], if_generation=0)
 
 
 def swap(
-    blobs: Blobs, read: PointerState, version: str, cause: MoveCause, unrecorded: Sequence[Move] = ()
-) -> Swapped:
-    """Let `version` serve, if the pointer still says what was read; `unrecorded` are moves the ledger may lack.
+    blobs: Blobs, state: PointerState, version: str, cause: MoveCause, unrecorded: Sequence[Move] = ()
+) -> CompletedSwap:
+    """Point to `version` if the pointer is still in `state`; `unrecorded` are moves that the ledger may lack.
 
-    The bundle is read back and proved first. Raises PreconditionFailed if somebody else moved the pointer,
+    The bundle is read back and verified first. Raises PreconditionFailed if another job moved the pointer,
     BundleRefused, Unavailable.
     """
     while True:
-        manifest = _proved(blobs, read, version)
+        manifest = _verified(blobs, state, version)
         pointer = Pointer(
             version=version,
             swapped_at=cause.at.isoformat(),
-            previous=read.version,
+            previous=state.version,
             action=cause.action,
             actor=cause.actor,
             reason=cause.reason[:REASON_MAX],
             unrecorded=list(unrecorded),
-            retiring=read.pointer.retiring if read.pointer else [],
+            retiring=state.pointer.retiring if state.pointer else [],
         )
         try:
-            write_pointer(blobs, pointer, read)
+            write_pointer(blobs, pointer, state)
         except PreconditionFailed as error:
-            read = _untouched(blobs, read, error)
+            state = _reread(blobs, state, error)
         else:
-            return Swapped(pointer, manifest)
+            return CompletedSwap(pointer, manifest)
 
 
-def write_pointer(blobs: Blobs, pointer: Pointer, read: PointerState) -> None:
-    """Write the pointer if it still stands as it was read. Raises PreconditionFailed, Unavailable."""
-    _write(blobs, POINTER, msgspec.json.encode(pointer), read.generation)
+def write_pointer(blobs: Blobs, pointer: Pointer, state: PointerState) -> None:
+    """Write the pointer if it is still in `state`. Raises PreconditionFailed, Unavailable."""
+    _write(blobs, POINTER, msgspec.json.encode(pointer), state.generation)
 
 
-def previous(read: PointerState) -> str:
-    """Return the version that served before. Raises Misconfigured if there is none."""
-    if read.pointer is None or read.pointer.previous is None:
+def previous_version(state: PointerState) -> str:
+    """Return the version that served before the last move. Raises Misconfigured if there was none."""
+    if state.pointer is None or state.pointer.previous is None:
         raise Misconfigured("the pointer names no previous version; use jobs.promote with a version")
-    return read.pointer.previous
+    return state.pointer.previous
 
 
-def moves(read: PointerState) -> list[Move]:
-    """Return the moves that the pointer tells of, the last one last."""
-    if read.pointer is None:
-        return []
-    last = Move(*(getattr(read.pointer, name) for name in Move.__struct_fields__))
-    return [*read.pointer.unrecorded, last]
-
-
-def _proved(blobs: Blobs, read: PointerState, version: str) -> Manifest:
+def _verified(blobs: Blobs, state: PointerState, version: str) -> Manifest:
+    """Return the manifest of a bundle that can serve. Raises BundleRefused, Unavailable."""
     if not re.fullmatch(VERSION, version):
-        raise BundleRefused(f"{version!r} is not the name of a version")
-    if read.pointer and version in read.pointer.retiring:
+        raise BundleRefused(f"{version!r} is not a valid version name")
+    if state.pointer and version in state.pointer.retiring:
         raise BundleRefused(f"{version} is being retired")
     return read_bundle(blobs, version).manifest
 
 
-def _untouched(blobs: Blobs, read: PointerState, error: PreconditionFailed) -> PointerState:
-    """Return the pointer as it stands now, if only what it says of retirement has changed."""
-    now = standing(blobs)
-    if moves(now)[-1:] == moves(read)[-1:]:
+def _reread(blobs: Blobs, state: PointerState, error: PreconditionFailed) -> PointerState:
+    """Return the current pointer if only its list of retiring versions has changed. Raises PreconditionFailed."""
+    now = read_pointer(blobs)
+    if now.moves[-1:] == state.moves[-1:]:
         return now
     raise PreconditionFailed(
-        f"the pointer moved since it named {read.version or 'no model'}; nothing was changed"
+        f"the pointer moved since it named {state.version or 'no model'}; nothing was changed"
     ) from error
 
 
 def _write(blobs: Blobs, name: str, data: bytes, if_generation: int) -> None:
-    """Write an object, content to find exactly these bytes: an earlier attempt may have lost only its answer."""
+    """Write an object; finding exactly these bytes counts as success.
+
+    An earlier attempt may have been stored although its response was lost.
+    """
     try:
         blobs.write(name, data, if_generation)
     except PreconditionFailed:

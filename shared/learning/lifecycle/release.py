@@ -1,7 +1,7 @@
-"""Publish bundles and move the pointer, and write both down.
+"""Publish bundles, move the pointer, and record both in the ledger.
 
-A job may be killed between any two of these steps, so their order matters: first what the ledger's row is made of,
-then the row. What is missing then, `reconcile` appends from the bucket.
+A job may be killed between any two of these steps, so their order matters: first the objects from which the ledger
+row can be rebuilt, then the row. `reconcile` appends a row that is then missing.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.lifecycle.pointer import MoveCause, PointerState, Swapped, publish, swap
-from shared.learning.lifecycle.reconcile import moved_row, published_row
+from shared.learning.lifecycle.ledger import move_row, publish_row
+from shared.learning.lifecycle.pointer import CompletedSwap, MoveCause, PointerState, publish, swap
 from shared.learning.ports import Ledger, Registry
 from shared.ports import Blobs
 from shared.scoring.bundle import Manifest, Move, Pointer
@@ -21,46 +21,49 @@ log = logging.getLogger(__name__)
 
 
 class ReleasePorts(NamedTuple):
-    """What a release touches; the registry is opened only once the pointer has moved."""
+    """The ports of a release; `registry` is called only after the pointer has moved."""
 
     blobs: Blobs
     ledger: Ledger
     registry: Callable[[], Registry]
 
 
-def release(places: ReleasePorts, manifest: Manifest, files: Mapping[str, bytes]) -> None:
-    """Publish a bundle and write it down. Raises PreconditionFailed, Unavailable."""
-    publish(places.blobs, manifest.version, files)
-    places.ledger.append(published_row(manifest))
+def publish_and_record(ports: ReleasePorts, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Publish a bundle and append its ledger row. Raises PreconditionFailed, Unavailable."""
+    publish(ports.blobs, manifest.version, files)
+    ports.ledger.append(publish_row(manifest))
 
 
-def serve(
-    places: ReleasePorts, read: PointerState, version: str, cause: MoveCause, unrecorded: Sequence[Move] = ()
-) -> tuple[Swapped, bool]:
-    """Let `version` serve, write it down, and return whether that could be done: the next job else does it.
+def swap_and_record(
+    ports: ReleasePorts, state: PointerState, version: str, cause: MoveCause, unrecorded: Sequence[Move] = ()
+) -> tuple[CompletedSwap, bool]:
+    """Point to `version`, and return whether the ledger was written; otherwise the next job writes it.
 
     Raises PreconditionFailed, BundleRefused, Unavailable; then nothing has changed.
     """
-    swapped = swap(places.blobs, read, version, cause, unrecorded)
-    known = recorded(places.ledger, swapped)
-    appointed(places.registry, swapped.pointer)
-    return swapped, known
+    swapped = swap(ports.blobs, state, version, cause, unrecorded)
+    recorded = record_swap(ports.ledger, swapped)
+    set_aliases(ports.registry, swapped.pointer)
+    return swapped, recorded
 
 
-def recorded(ledger: Ledger, swapped: Swapped) -> bool:
-    """Append the row of a move, and return whether that was done: the next job else does it, from the pointer."""
+def record_swap(ledger: Ledger, swapped: CompletedSwap) -> bool:
+    """Append the row of a swap, and return whether the ledger was written; otherwise the next job writes it."""
     try:
-        ledger.append(moved_row(swapped.pointer, swapped.manifest))
+        ledger.append(move_row(swapped.pointer, swapped.manifest))
     except Unavailable as error:
         log.warning("not in the ledger yet", extra={"fields": {"reason": str(error)}})
         return False
     return True
 
 
-def appointed(registry: Callable[[], Registry], pointer: Pointer) -> None:
-    """Let the aliases follow the pointer, which is what serves: a registry that is away stands in nobody's way."""
+def set_aliases(registry: Callable[[], Registry], pointer: Pointer) -> None:
+    """Set the registry's aliases to the versions in the pointer, if the registry can be reached.
+
+    Functions read the pointer only, so an unavailable registry must not stop a move; the next job sets the aliases.
+    """
     try:
         registry().set_champion(pointer.version, pointer.previous)
     except (Unavailable, Misconfigured) as error:
         fields = {"version": pointer.version, "reason": str(error)}
-        log.warning("aliases are as before", extra={"fields": fields})
+        log.warning("aliases are unchanged", extra={"fields": fields})

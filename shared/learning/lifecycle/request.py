@@ -1,4 +1,4 @@
-"""What is asked of a retraining, and what came of it."""
+"""The request for a retraining, and its result."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Literal
 from msgspec import Struct
 
 Promote = Literal["gate", "never", "always"]
+"""Whether the challenger serves: if the gate agrees; never, only published; or always, by decision of the actor."""
 AUTO = "auto"
-"""The trigger of a run that decides by itself whether there is reason to train."""
+"""The trigger of an automatic run, which trains only if drift, new labels or the schedule give a reason."""
 
 
 class Request(Struct, frozen=True):
-    """What is asked for: by whom, why now, with what is known at `as_of`, and who decides about the swap.
+    """A retraining by `actor` on the labels known at `as_of`.
 
-    `trigger` is AUTO, or what makes it train whatever the tables say. `snapshot` is the content hash of a training
-    set to train on again; None reads the tables.
+    `trigger` is AUTO, or the reason to train in any case. `snapshot` is the content hash of a stored training set to
+    train on again; None reads the tables.
     """
 
     as_of: dt.datetime
@@ -27,10 +28,10 @@ class Request(Struct, frozen=True):
 
 
 class RetrainingResult(Struct, frozen=True):
-    """What came of it; `outcome` is PROMOTED, REFUSED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
+    """The result of a retraining; `outcome` is PROMOTED, REFUSED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
 
-    `trigger` is what made it train, None if nothing did. `champion` is what the challenger was compared with. Metrics
-    are those of the last period.
+    `trigger` is the reason to train, None if there was none. `champion` names the model or the rules that the
+    challenger was compared with. Metrics are those of the test period.
     """
 
     outcome: str

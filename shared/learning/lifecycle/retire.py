@@ -1,8 +1,9 @@
-"""Remove bundles that nothing points to.
+"""Remove model bundles that are no longer needed.
 
-A promotion may prove a bundle while it is being removed. So a version is first named in the pointer as retiring, at
-the generation that was read, and only then deleted: whoever read the pointer before fails to move it, whoever reads
-it after is refused. The manifest goes first, so that what is half deleted is never taken for whole.
+A promotion may verify a bundle while it is being removed. Therefore a version is first listed in the pointer as
+retiring, on condition that the pointer is still as it was read, and only then deleted: a job that read the pointer
+before fails to move it, a job that reads it afterwards is refused the version. The manifest is deleted first, so a
+partly deleted bundle never counts as complete.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct
 
-from shared.contract.event import EPOCH, micros
-from shared.contract.rows import LedgerRow
+from shared.contract.event import EPOCH
 from shared.errors import PreconditionFailed
-from shared.learning.lifecycle.pointer import PointerState, standing, write_pointer
+from shared.learning.lifecycle.ledger import retire_row
+from shared.learning.lifecycle.pointer import PointerState, read_pointer, write_pointer
+from shared.learning.lifecycle.reconcile import record_missing_moves, record_missing_publications
 from shared.learning.ports import Ledger
 from shared.ports import Blobs, Listed, Shelf
 from shared.scoring.bundle import MANIFEST, POINTER, Pointer, path
@@ -28,34 +30,54 @@ log = logging.getLogger(__name__)
 
 FOLDER = "models/"
 UNFINISHED_FOR = dt.timedelta(days=1)
-"""A bundle without a manifest may still be on its way for so long."""
+"""How long a bundle without a manifest may still be uploading; a retraining takes minutes."""
 
 
 class Retention(Struct, frozen=True):
-    """What is kept beside what serves: the last `keep` whole bundles, and what the ledger names since `days`."""
+    """The bundles to retain beside those in the pointer: the last `keep`, and those in the ledger of `days`."""
 
     keep: int
     days: float
 
 
-class Version(NamedTuple):
-    """A bundle in the bucket: whether it is whole, and when its last object was written."""
+class StoredBundle(NamedTuple):
+    """A bundle in the bucket: whether it has its manifest, and when its last object was written."""
 
-    name: str
-    whole: bool
+    version: str
+    complete: bool
     updated_at: dt.datetime
 
 
 class Retirement(NamedTuple):
-    """What becomes of a version, and why."""
+    """Whether a version is retained or removed, and why."""
 
     version: str
-    kept: bool
+    retained: bool
     reason: str
 
 
+class RetirementPlan(NamedTuple):
+    """The pointer for which the plan holds, and a decision on each version in the bucket."""
+
+    state: PointerState
+    decisions: list[Retirement]
+
+    @property
+    def leaving(self) -> list[Retirement]:
+        """The versions to remove."""
+        return [each for each in self.decisions if not each.retained]
+
+
+class RetirementResult(Struct, frozen=True):
+    """The number of versions kept, and the versions removed; `outcome` is DRY_RUN, RETIRED or NOTHING_TO_DO."""
+
+    outcome: str
+    kept: int
+    retired: list[str]
+
+
 class Retiring(NamedTuple):
-    """Everything that a retirement touches, and who does it."""
+    """The ports of a retirement, and who runs it."""
 
     blobs: Blobs
     shelf: Shelf
@@ -64,101 +86,128 @@ class Retiring(NamedTuple):
     actor: str
 
 
-def plan(retiring: Retiring, limits: Retention) -> tuple[PointerState, list[Retirement]]:
-    """Return the pointer, and what is to become of each version. Raises Unavailable, BundleRefused."""
-    read, now = standing(retiring.blobs), retiring.clock()
-    found = versions(retiring.shelf.listed(FOLDER))
-    rows = retiring.ledger.rows(now - dt.timedelta(days=limits.days))
+def retire(
+    retiring: Retiring,
+    retention: Retention,
+    show: Callable[[list[Retirement]], None],
+    dry_run: bool = False,
+) -> RetirementResult:
+    """Remove the bundles outside `retention`; `show` is given all decisions before anything is removed.
+
+    The work of killed jobs is finished first, as the ledger decides which versions are retained. A dry run changes
+    nothing. Raises PreconditionFailed if another job moved the pointer: then nothing was removed. Raises
+    BundleRefused, Unavailable; running again continues the removal.
+    """
+    if not dry_run:
+        record_missing_moves(retiring.blobs, retiring.ledger, read_pointer(retiring.blobs))
+        record_missing_publications(retiring.blobs, retiring.shelf, retiring.ledger)
+    plan = read_plan(retiring, retention)
+    show(plan.decisions)
+    kept = sum(each.retained for each in plan.decisions)
+    if dry_run:
+        return RetirementResult("DRY_RUN", kept, [each.version for each in plan.leaving])
+    removed = remove(retiring, plan)
+    return RetirementResult("RETIRED" if removed else "NOTHING_TO_DO", kept, removed)
+
+
+def read_plan(retiring: Retiring, retention: Retention) -> RetirementPlan:
+    """Return the plan for the bundles in the bucket. Raises Unavailable, BundleRefused."""
+    state, now = read_pointer(retiring.blobs), retiring.clock()
+    bundles = stored_bundles(retiring.shelf.listed(FOLDER))
+    rows = retiring.ledger.rows(now - dt.timedelta(days=retention.days))
     named = {version for row in rows if row.action != "RETIRE" for version in (row.from_version, row.to_version)}
-    return read, fates(found, read, {version for version in named if version}, limits, now)
+    in_ledger = {version for version in named if version}
+    return RetirementPlan(state, plan_retirement(bundles, state, in_ledger, retention, now))
 
 
-def versions(objects: Iterable[Listed]) -> list[Version]:
-    """Return the bundles that objects belong to, by name."""
-    found: dict[str, Version] = {}
+def stored_bundles(objects: Iterable[Listed]) -> list[StoredBundle]:
+    """Return the bundles to which objects belong, by version."""
+    bundles: dict[str, StoredBundle] = {}
     for name, updated_at in objects:
         if name == POINTER:
             continue
         version = name.removeprefix(FOLDER).partition("/")[0]
-        before = found.get(version, Version(version, False, updated_at))
-        whole = before.whole or name == path(version, MANIFEST)
-        found[version] = Version(version, whole, max(before.updated_at, updated_at))
-    return [found[name] for name in sorted(found)]
+        before = bundles.get(version, StoredBundle(version, False, updated_at))
+        complete = before.complete or name == path(version, MANIFEST)
+        bundles[version] = StoredBundle(version, complete, max(before.updated_at, updated_at))
+    return [bundles[version] for version in sorted(bundles)]
 
 
-def fates(
-    found: list[Version], read: PointerState, named: set[str], limits: Retention, now: dt.datetime
+def plan_retirement(
+    bundles: list[StoredBundle], state: PointerState, in_ledger: set[str], retention: Retention, now: dt.datetime
 ) -> list[Retirement]:
-    """Return what is to become of each version; without a pointer all are kept."""
-    whole = sorted((version for version in found if version.whole), key=lambda version: version.updated_at)
-    last = {version.name for version in whole[max(0, len(whole) - limits.keep) :]}
-    return [_fate(version, read, last, named, limits, now) for version in found]
+    """Return a decision on each bundle; without a pointer all are retained."""
+    complete = sorted((bundle for bundle in bundles if bundle.complete), key=lambda bundle: bundle.updated_at)
+    last = {bundle.version for bundle in complete[max(0, len(complete) - retention.keep) :]}
+    return [_decide(bundle, state, last, in_ledger, retention, now) for bundle in bundles]
 
 
-def _fate(
-    version: Version, read: PointerState, last: set[str], named: set[str], limits: Retention, now: dt.datetime
+def _decide(
+    bundle: StoredBundle,
+    state: PointerState,
+    last: set[str],
+    in_ledger: set[str],
+    retention: Retention,
+    now: dt.datetime,
 ) -> Retirement:
-    if read.pointer is None:
-        return Retirement(version.name, True, "no model serves yet")
-    if version.name in (read.pointer.version, read.pointer.previous):
-        return Retirement(version.name, True, "the pointer names it")
-    if version.name in read.pointer.retiring:
-        return Retirement(version.name, False, "its removal was cut off")
-    if not version.whole:
-        young = now - version.updated_at < UNFINISHED_FOR
-        return Retirement(version.name, young, "it may still be on its way" if young else "it was never finished")
-    if version.name in last:
-        return Retirement(version.name, True, f"one of the last {limits.keep}")
-    if version.name in named:
-        return Retirement(version.name, True, f"the ledger names it within {limits.days:g} days")
-    return Retirement(version.name, False, f"nothing has named it for {limits.days:g} days")
+    version = bundle.version
+    if state.pointer is None:
+        return Retirement(version, True, "no model serves yet")
+    if version in (state.pointer.version, state.pointer.previous):
+        return Retirement(version, True, "the pointer names it")
+    if version in state.pointer.retiring:  # before all that follows: a bundle that is partly deleted cannot stay
+        return Retirement(version, False, "its removal was interrupted")
+    if not bundle.complete:
+        young = now - bundle.updated_at < UNFINISHED_FOR
+        return Retirement(version, young, "it may still be uploading" if young else "its upload was never finished")
+    if version in last:
+        return Retirement(version, True, f"one of the last {retention.keep}")
+    if version in in_ledger:
+        return Retirement(version, True, f"the ledger names it within {retention.days:g} days")
+    return Retirement(version, False, f"nothing has named it for {retention.days:g} days")
 
 
-def retire(retiring: Retiring, read: PointerState, found: list[Retirement]) -> list[str]:
-    """Remove the versions that are not kept, and return them.
+def remove(retiring: Retiring, plan: RetirementPlan) -> list[str]:
+    """Remove the versions that the plan does not retain, and return them.
 
-    Raises PreconditionFailed if somebody moved the pointer meanwhile: then nothing was removed. Raises Unavailable;
-    running again goes on.
+    Raises PreconditionFailed if another job moved the pointer: then nothing was removed. Raises Unavailable; running
+    again continues the removal.
     """
-    leaving = [fate for fate in found if not fate.kept]
-    gone = set(read.pointer.retiring) - {fate.version for fate in found} if read.pointer else set()
+    state, leaving = plan.state, plan.leaving
+    gone = set(state.pointer.retiring) - {each.version for each in plan.decisions} if state.pointer else set()
     if not leaving and not gone:
         return []
-    names = [fate.version for fate in leaving]
-    _announce(retiring.blobs, read, names)
-    written = {row.to_version for row in retiring.ledger.rows(EPOCH) if row.action == "RETIRE"}
-    for fate in leaving:
-        if fate.version not in written:
-            retiring.ledger.append(_row(retiring, fate))
-        retiring.shelf.delete(path(fate.version, MANIFEST))
-        retiring.shelf.delete(path(fate.version, ""))
-        log.info("retired", extra={"fields": {"version": fate.version, "reason": fate.reason}})
-    _withdraw(retiring.blobs, {*names, *gone})
-    return names
+    versions = [each.version for each in leaving]
+    _list_as_retiring(retiring.blobs, state, versions)
+    recorded = {row.to_version for row in retiring.ledger.rows(EPOCH) if row.action == "RETIRE"}
+    for version, _, reason in leaving:
+        if version not in recorded:
+            retiring.ledger.append(retire_row(retiring.clock(), retiring.actor, reason, version))
+        retiring.shelf.delete(path(version, MANIFEST))
+        retiring.shelf.delete(path(version, ""))
+        log.info("retired", extra={"fields": {"version": version, "reason": reason}})
+    _unlist(retiring.blobs, {*versions, *gone})
+    return versions
 
 
-def _announce(blobs: Blobs, read: PointerState, leaving: list[str]) -> None:
-    """Name versions in the pointer as retiring, if it still stands as it was read."""
-    if read.pointer is None:
-        raise AssertionError("without a pointer all is kept")
+def _list_as_retiring(blobs: Blobs, state: PointerState, versions: list[str]) -> None:
+    """List versions in the pointer as retiring, if it is still in `state`. Raises PreconditionFailed, Unavailable."""
+    if state.pointer is None:
+        raise AssertionError("without a pointer all bundles are retained")
     try:
-        write_pointer(blobs, _retiring(read.pointer, {*read.pointer.retiring, *leaving}), read)
+        write_pointer(blobs, _retiring(state.pointer, {*state.pointer.retiring, *versions}), state)
     except PreconditionFailed as error:
         raise PreconditionFailed("the pointer moved meanwhile; nothing was removed") from error
 
 
-def _withdraw(blobs: Blobs, gone: set[str]) -> None:
-    """Forget in the pointer what is gone; if the pointer moves meanwhile, that is left to the next run."""
-    read = standing(blobs)
-    if read.pointer is None:
+def _unlist(blobs: Blobs, gone: set[str]) -> None:
+    """Take removed versions off the pointer's list; if the pointer moves meanwhile, the next run does it."""
+    state = read_pointer(blobs)
+    if state.pointer is None:
         return
     with suppress(PreconditionFailed):
-        write_pointer(blobs, _retiring(read.pointer, set(read.pointer.retiring) - gone), read)
+        write_pointer(blobs, _retiring(state.pointer, set(state.pointer.retiring) - gone), state)
 
 
-def _retiring(pointer: Pointer, names: set[str]) -> Pointer:
-    return msgspec.structs.replace(pointer, retiring=sorted(names))
-
-
-def _row(retiring: Retiring, fate: Retirement) -> LedgerRow:
-    return LedgerRow(micros(retiring.clock()), "RETIRE", retiring.actor, fate.reason, to_version=fate.version)
+def _retiring(pointer: Pointer, versions: set[str]) -> Pointer:
+    return msgspec.structs.replace(pointer, retiring=sorted(versions))

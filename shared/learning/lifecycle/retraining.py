@@ -1,4 +1,4 @@
-"""A whole retraining: decide whether, read, split, train, judge, record, publish, and swap if the gate lets it."""
+"""Retrain: check the trigger, read, split, train, judge, record the run, publish, and swap if the gate allows it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from shared.contract.event import EPOCH, micros
-from shared.contract.rows import LedgerRow
+from shared.contract.event import EPOCH
 from shared.errors import BundleRefused, PixError, PreconditionFailed, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
@@ -26,11 +25,12 @@ from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
 from shared.learning.lifecycle import trigger
-from shared.learning.lifecycle.pointer import MoveCause, PointerState, standing
-from shared.learning.lifecycle.reconcile import reconcile, with_training
-from shared.learning.lifecycle.release import ReleasePorts, release, serve
+from shared.learning.lifecycle.ledger import refusal_row, untrained_row
+from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
+from shared.learning.lifecycle.reconcile import reconcile
+from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
 from shared.learning.lifecycle.request import AUTO, Request, RetrainingResult
-from shared.learning.lifecycle.run_record import Judged, Run, parameters, report
+from shared.learning.lifecycle.run_record import JudgedRun, Run, parameters, report
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, StepProgress
 from shared.learning.training.challenger import Challenger, train_challengers
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything outside that a retraining touches."""
+    """The ports of a retraining, and its fixed inputs: data bucket, rules and clock."""
 
     source: TrainingSource
     bucket: str
@@ -60,129 +60,149 @@ class Services:
     clock: Callable[[], dt.datetime]
 
     @property
-    def places(self) -> ReleasePorts:
-        """What a release touches."""
+    def release_ports(self) -> ReleasePorts:
+        """The ports of a release."""
         return ReleasePorts(self.blobs, self.ledger, lambda: self.registry)
 
 
-class _Material(NamedTuple):
+class _TrainingSet(NamedTuple):
     data: Dataset
     split: Split
 
 
-def retrain(world: Services, config: Config, request: Request, step: StepProgress) -> RetrainingResult:
-    """Run it all.
+def retrain(services: Services, config: Config, request: Request, step: StepProgress) -> RetrainingResult:
+    """Run a retraining from trigger to swap, and return its result.
 
-    Raises Unavailable, Misconfigured, BadDataset, ExportFailed, BundleRefused: then what served goes on serving.
+    Raises Unavailable, Misconfigured, BadDataset, ExportFailed, BundleRefused; then the champion keeps serving.
     """
-    read = standing(world.blobs)
+    state = read_pointer(services.blobs)
     with step("finish what was cut off"):
-        reconcile(world.blobs, world.shelf, world.ledger, world.runs, world.registry, read, world.clock())
+        _reconcile(services, state)
     try:
-        cause = _cause(world, config, request)
-        return _retrain(world, config, msgspec.structs.replace(request, trigger=cause.trigger), cause, read, step)
-    except NothingToDo as reason:
-        world.ledger.append(_row(world, request, "NOTHING_TO_DO", str(reason), read))
-        return RetrainingResult("NOTHING_TO_DO", [str(reason)], champion=read.version)
+        decision = _trigger(services, config, request)
+        decided = msgspec.structs.replace(request, trigger=decision.trigger)
+        return _retrain(services, config, decided, decision, state, step)
+    except NothingToDo as error:
+        services.ledger.append(untrained_row("NOTHING_TO_DO", services.clock(), request, str(error), state))
+        return RetrainingResult("NOTHING_TO_DO", [str(error)], champion=state.version)
     except Unavailable:
-        raise  # it will do later, and the ledger may be what is away
+        raise  # a retry may succeed, and the unavailable service may be the ledger
     except PixError as error:
-        world.ledger.append(_row(world, request, "STOPPED", str(error), read))
+        services.ledger.append(untrained_row("STOPPED", services.clock(), request, str(error), state))
         raise
 
 
-def _cause(world: Services, config: Config, request: Request) -> TriggerDecision:
-    """Return what makes the run train. Raises NothingToDo."""
+def _reconcile(services: Services, state: PointerState) -> None:
+    reconcile(
+        services.blobs,
+        services.shelf,
+        services.ledger,
+        services.runs,
+        services.registry,
+        state,
+        services.clock(),
+    )
+
+
+def _trigger(services: Services, config: Config, request: Request) -> TriggerDecision:
+    """Return the trigger of the run. Raises NothingToDo, Unavailable."""
     if request.trigger != AUTO:
-        return TriggerDecision("manual", f"asked for by {request.actor}")
-    return trigger.decide(trigger.look(world.ledger, world.source, request.as_of), config.trigger)
+        return TriggerDecision("manual", f"requested by {request.actor}")
+    since = trigger.since_last_training(services.ledger, services.source, request.as_of)
+    return trigger.decide(since, config.trigger)
 
 
 def _retrain(
-    world: Services, config: Config, request: Request, cause: TriggerDecision, read: PointerState, step: StepProgress
+    services: Services,
+    config: Config,
+    request: Request,
+    decision: TriggerDecision,
+    state: PointerState,
+    step: StepProgress,
 ) -> RetrainingResult:
-    champion = _champion(world.blobs, read)
-    data, split = _material(world, config, request, champion, step)
+    champion = _champion(services.blobs, state)
+    data, split = _training_set(services, config, request, champion, step)
     if request.snapshot:
-        request = msgspec.structs.replace(request, as_of=_known_at(data, world.source.maturity_days))
+        request = msgspec.structs.replace(request, as_of=_known_at(data, services.source.maturity_days))
     with step("open the run"):
-        run_id = world.runs.start(parameters(request, cause, data, split, config))
-    run = Run(run_id, request, cause, data, split, config, world.source.maturity_days)
+        run_id = services.runs.start(parameters(request, decision, data, split, config))
+    run = Run(run_id, request, decision, data, split, config, services.source.maturity_days)
     with contextlib.ExitStack() as unfinished:
-        unfinished.callback(_give_up, world.runs, run_id)
+        unfinished.callback(_close_as_failed, services.runs, run_id)
         with step("keep the training set"):
-            world.runs.dataset(run_id, _kept(world, data))
-        judged = _judged(world, run, champion, step)
+            services.runs.dataset(run_id, _store(services, data))
+        judged = _train_and_judge(services, run, champion, step)
         unfinished.pop_all()
-    with step("record the run"):  # before it serves: what cannot be explained does not
-        world.runs.finish(run_id, report(judged))
-    return _settle(world, judged, read, step)
+    with step("record the run"):  # before it serves: a model without a record must not decide
+        services.runs.finish(run_id, report(judged))
+    return _release(services, judged, state, step)
 
 
-def _give_up(runs: Runs, run_id: str) -> None:
-    """Close a run as failed if that can be done: a later job does it otherwise, and why this one failed counts."""
+def _close_as_failed(runs: Runs, run_id: str) -> None:
+    """Close a run as failed, if possible: else a later job does, and the error that ended the run is raised."""
     with contextlib.suppress(Unavailable):
         runs.finish(run_id, None)
 
 
-def _champion(blobs: Blobs, read: PointerState) -> Bundle | None:
-    """Return the bundle that serves, or None if there is none or it would be refused."""
-    if read.version is None:
+def _champion(blobs: Blobs, state: PointerState) -> Bundle | None:
+    """Return the bundle that serves, None if there is none or functions would refuse it."""
+    if state.version is None:
         return None
     try:
-        return read_bundle(blobs, read.version)
+        return read_bundle(blobs, state.version)
     except BundleRefused as error:
-        log.error("champion refused", extra={"fields": {"version": read.version, "reason": str(error)}})
+        log.error("champion refused", extra={"fields": {"version": state.version, "reason": str(error)}})
         return None
 
 
-def _material(
-    world: Services, config: Config, request: Request, champion: Bundle | None, step: StepProgress
-) -> _Material:
+def _training_set(
+    services: Services, config: Config, request: Request, champion: Bundle | None, step: StepProgress
+) -> _TrainingSet:
     with step("read the training set"):
         if request.snapshot:
-            data = snapshot.load(world.archive, request.snapshot, FEATURE_NAMES)
+            data = snapshot.load(services.archive, request.snapshot, FEATURE_NAMES)
         else:
-            profile = read_profile(world.blobs, champion.version) if champion else None
-            data = dataset.read(world.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
+            profile = read_profile(services.blobs, champion.version) if champion else None
+            data = dataset.read(services.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
     split = split_in_time(data.initiated_at, config.split)
     require_both_classes(data.fraud, split, config.split.frauds_min)
     log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})
-    return _Material(data, split)
+    return _TrainingSet(data, split)
 
 
 def _known_at(data: Dataset, maturity_days: float) -> dt.datetime:
-    """Return when the last of these Pix could be judged: a training on them again knows no more than that."""
+    """Return when the last of these Pix matured: training on a snapshot knows nothing that is newer."""
     return EPOCH + dt.timedelta(microseconds=int(data.initiated_at[-1]), days=maturity_days)
 
 
-def _kept(world: Services, data: Dataset) -> Snapshot:
-    name = snapshot.save(world.archive, data)
-    return Snapshot(data.content_hash, f"gs://{world.bucket}/{name}", len(data), data.names)
+def _store(services: Services, data: Dataset) -> Snapshot:
+    """Store the training set in the bucket of rows, unless it is there already."""
+    name = snapshot.save(services.archive, data)
+    return Snapshot(data.content_hash, f"gs://{services.bucket}/{name}", len(data), data.names)
 
 
-def _judged(world: Services, run: Run, champion: Bundle | None, step: StepProgress) -> Judged:
-    """Train challengers and compare them with what serves."""
+def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step: StepProgress) -> JudgedRun:
+    """Train challengers and compare them with the champion, or with the rules alone if no model serves."""
     data, split, config = run.data, run.split, run.config
-    served = read_champion_model(world.blobs, champion.version, data.names) if champion else None
-    told = functools.partial(world.runs.trial, run.run_id)
-    trained = train_challengers(data, split, world.rules, config, served, step, told)
-    drafts = [_manifest(world, run, challenger) for challenger in trained.challengers]
+    served = read_champion_model(services.blobs, champion.version, data.names) if champion else None
+    on_trial = functools.partial(services.runs.trial, run.run_id)
+    trained = train_challengers(data, split, services.rules, config, served, step, on_trial)
+    drafts = [_manifest(services, run, challenger) for challenger in trained.challengers]
     bundles = [Bundle(sealed(one.files, draft)) for one, draft in zip(trained.challengers, drafts, strict=True)]
     with step("compare with what serves"):
-        period = TestPeriod.of(data, split.test, world.rules, config, champion)
+        period = TestPeriod.of(data, split.test, services.rules, config, champion)
         validations = [challenger.average_precision for challenger in trained.challengers]
         found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate)
     with step("plot"):
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
     manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
-    return Judged(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
+    return JudgedRun(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
 
 
-def _manifest(world: Services, run: Run, challenger: Challenger) -> Manifest:
-    """Return the manifest of a challenger, without its figures."""
-    data, split, now = run.data, run.split, world.clock()
+def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
+    """Return the manifest of a challenger, without the hashes of its files and without its figures."""
+    data, split, now = run.data, run.split, services.clock()
     return Manifest(
         version_name(now, challenger.parts.onnx),
         now.isoformat(),
@@ -194,42 +214,43 @@ def _manifest(world: Services, run: Run, challenger: Challenger) -> Manifest:
             SEEN_UNTIL: float(data.initiated_at[split.calibration.stop - 1] / 1e6),
         },
         actor=run.request.actor,
-        trigger=run.cause.trigger,
+        trigger=run.decision.trigger,
         as_of=run.request.as_of.isoformat(),
     )
 
 
-def _settle(world: Services, judged: Judged, read: PointerState, step: StepProgress) -> RetrainingResult:
-    """Publish the challenger, let it serve if it may, and write down what happened."""
+def _release(services: Services, judged: JudgedRun, state: PointerState, step: StepProgress) -> RetrainingResult:
+    """Publish the challenger, swap it in if request and gate allow it, and record the outcome in the ledger."""
     request, manifest = judged.run.request, judged.manifest
     with step("publish"):
-        release(world.places, manifest, judged.files)
+        publish_and_record(services.release_ports, manifest, judged.files)
     verdict = "; ".join(judged.review.verdict.reasons)
     if request.promote == "never":
-        outcome, reason = "PUBLISHED", f"only published, as asked; the gate said: {verdict}"
+        outcome, reason = "PUBLISHED", f"published only, as requested; verdict of the gate: {verdict}"
     elif request.promote == "always" or judged.review.verdict.promote:
         with step("swap"):
-            outcome, reason = _swap(world, request, read, manifest.version, verdict)
+            outcome, reason = _swap(services, request, state, manifest.version, verdict)
     else:
         outcome, reason = "REFUSED", verdict
     if outcome != "PROMOTED":
-        row = _row(world, request, "REFUSE", reason, read, manifest.version)
-        world.ledger.append(with_training(row, manifest))
-    return _outcome(judged, outcome, reason)
+        services.ledger.append(refusal_row(services.clock(), request, reason, state, manifest))
+    return _result(judged, outcome, reason)
 
 
-def _swap(world: Services, request: Request, read: PointerState, version: str, reason: str) -> tuple[str, str]:
-    """Return the outcome of moving the pointer, and its reason."""
+def _swap(services: Services, request: Request, state: PointerState, version: str, verdict: str) -> tuple[str, str]:
+    """Move the pointer; return PROMOTED or SWAP_LOST, and the reason."""
+    reason = verdict
     if request.promote == "always":
-        reason = f"decided by hand by {request.actor}; the gate said: {reason}"
+        reason = f"decided by hand by {request.actor}; verdict of the gate: {verdict}"
+    cause = MoveCause(services.clock(), request.actor, reason)
     try:
-        serve(world.places, read, version, MoveCause(world.clock(), request.actor, reason))
+        swap_and_record(services.release_ports, state, version, cause)
     except PreconditionFailed as error:
         return "SWAP_LOST", str(error)
     return "PROMOTED", reason
 
 
-def _outcome(judged: Judged, outcome: str, reason: str) -> RetrainingResult:
+def _result(judged: JudgedRun, outcome: str, reason: str) -> RetrainingResult:
     run, manifest = judged.run, judged.manifest
     return RetrainingResult(
         outcome,
@@ -245,19 +266,4 @@ def _outcome(judged: Judged, outcome: str, reason: str) -> RetrainingResult:
         int(run.data.fraud.sum()),
         manifest.metrics,
         flat(judged.review.incumbent),
-    )
-
-
-def _row(
-    world: Services, request: Request, action: str, reason: str, read: PointerState, version: str | None = None
-) -> LedgerRow:
-    return LedgerRow(
-        recorded_at=micros(world.clock()),
-        action=action,
-        actor=request.actor,
-        reason=reason,
-        from_version=read.version,
-        to_version=version,
-        trigger=request.trigger,
-        as_of=micros(request.as_of),
     )

@@ -1,4 +1,4 @@
-"""What is written down of a run: its parameters, its figures, its documents and its card."""
+"""Compose the record of a run in the experiment tracker: parameters, figures, documents and model card."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.review import Review, flat
-from shared.learning.lifecycle.pointer import instant
+from shared.learning.lifecycle.pointer import parse_time
 from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import RunReport
 from shared.learning.training.challenger import Challenger, TrainedChallengers
 from shared.scoring.bundle import Manifest
 
-_PURPOSES = {"train": "training", "calibration": "calibration and choice", "test": "test, untouched until the end"}
+_PURPOSES = {"train": "training", "calibration": "calibration and choice", "test": "test, unseen until the end"}
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run before it has trained: what was asked, what made it train, and on what."""
+    """A run before training: the request, the decision to train, the training set and the configuration."""
 
     run_id: str
     request: Request
-    cause: TriggerDecision
+    decision: TriggerDecision
     data: Dataset
     split: Split
     config: Config
@@ -40,8 +40,8 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A run that has trained: all challengers, the one to go on with, its sealed files, and how it compares."""
+class JudgedRun:
+    """A run after training and judging: all challengers, the chosen one, its sealed files, review and plots."""
 
     run: Run
     trained: TrainedChallengers
@@ -53,12 +53,12 @@ class Judged:
 
 
 def parameters(
-    request: Request, cause: TriggerDecision, data: Dataset, split: Split, config: Config
+    request: Request, decision: TriggerDecision, data: Dataset, split: Split, config: Config
 ) -> dict[str, str]:
-    """Return what makes a run what it is, by name."""
+    """Return the parameters that reproduce a run, by name."""
     return {
-        "trigger": cause.trigger,
-        "trigger_reason": cause.reason,
+        "trigger": decision.trigger,
+        "trigger_reason": decision.reason,
         "as_of": request.as_of.isoformat(),
         "dataset_hash": data.content_hash,
         "rows": str(len(data)),
@@ -68,8 +68,8 @@ def parameters(
     }
 
 
-def report(judged: Judged) -> RunReport:
-    """Return what the experiment tracker keeps of a run."""
+def report(judged: JudgedRun) -> RunReport:
+    """Return the report that the experiment tracker stores for a run."""
     champion = {f"champion_{name}": value for name, value in flat(judged.review.incumbent).items()}
     documents = {
         "card.html": model_card(_card(judged)),
@@ -88,21 +88,21 @@ def report(judged: Judged) -> RunReport:
     )
 
 
-def decided(judged: Judged) -> str:
-    """Return in a sentence who decides whether the challenger serves, and how."""
+def serving_decision(judged: JudgedRun) -> str:
+    """Return the sentence of the card on who decides whether the challenger serves, and how."""
     request, incumbent = judged.run.request, judged.review.incumbent.name
     if request.promote == "never":
-        return "It is published and does not serve, as was asked."
+        return "It was published only, as requested, and does not serve."
     if request.promote == "always":
-        return f"It is to serve by decision of {request.actor}, whatever the gate says."
-    return f"It is to replace {incumbent}." if judged.review.verdict.promote else f"What serves goes on: {incumbent}."
+        return f"It is to serve by decision of {request.actor}, regardless of the gate."
+    return f"It is to replace {incumbent}." if judged.review.verdict.promote else f"{incumbent} keeps serving."
 
 
 def _names(trained: TrainedChallengers) -> list[str]:
     return [f"{challenger.mode} {challenger.candidate}" for challenger in trained.challengers]
 
 
-def _tags(judged: Judged) -> dict[str, str]:
+def _tags(judged: JudgedRun) -> dict[str, str]:
     verdict, challenger = judged.review.verdict, judged.challenger
     return {
         "candidate": challenger.candidate,
@@ -120,14 +120,14 @@ def _tags(judged: Judged) -> dict[str, str]:
     }
 
 
-def _card(judged: Judged) -> CardFacts:
+def _card(judged: JudgedRun) -> CardFacts:
     run, challenger, manifest = judged.run, judged.challenger, judged.manifest
     return CardFacts(
         version=manifest.version,
-        created_at=instant(manifest.created_at),
-        trigger=f"{run.cause.trigger}: {run.cause.reason}",
+        created_at=parse_time(manifest.created_at),
+        trigger=f"{run.decision.trigger}: {run.decision.reason}",
         actor=run.request.actor,
-        outcome=decided(judged),
+        outcome=serving_decision(judged),
         candidate=challenger.candidate,
         family=challenger.family,
         mode=challenger.mode,

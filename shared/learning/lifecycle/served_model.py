@@ -1,7 +1,7 @@
-"""A bundle as an MLflow model: `mlflow.pyfunc.load_model` gives the score that is served.
+"""A bundle as an MLflow model: `mlflow.pyfunc.load_model` returns a model that computes the served score.
 
-MLflow stores this package beside the bundle and calls `_load_pyfunc`; nothing is unpickled. It puts its copy first on
-the path, so what a process imports of `shared` after that is of the version that the model came with.
+MLflow stores this package with the bundle and calls `_load_pyfunc`; nothing is unpickled. It puts its copy first on
+the path, so a process that then imports `shared` imports the version stored with the model.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class ServedModel:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> NDArray[np.float64]:  # noqa: ARG002
-        """Return scores [n]; MLflow fixes the signature."""
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> NDArray[np.float64]:  # noqa: ARG002 (MLflow fixes the signature)
+        """Return scores [n]; `params` is ignored."""
         vectors = np.full((len(model_input), len(FEATURE_NAMES)), np.nan, dtype=np.float32)
-        places = [FEATURE_NAMES.index(name) for name in self._bundle.feature_names]
-        vectors[:, places] = model_input[self._bundle.feature_names].to_numpy(dtype=np.float32)
+        columns = [FEATURE_NAMES.index(name) for name in self._bundle.feature_names]
+        vectors[:, columns] = model_input[self._bundle.feature_names].to_numpy(dtype=np.float32)
         return self._bundle.score(vectors)
 
 

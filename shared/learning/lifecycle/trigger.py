@@ -1,4 +1,4 @@
-"""Whether there is reason to train: drift, enough newly known labels, or the schedule."""
+"""Decide whether an automatic run trains: after drift, enough new labels, or on schedule."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from shared.learning.ports import Ledger
 
 TriggerName = Literal["schedule", "labels", "drift", "manual"]
 JUDGED = ("SWAP", "REFUSE")
-"""A training counts once it was judged: of one that was cut off before, the work is not done."""
+"""Actions that end a training; a run that was killed before one of them does not count as a training."""
 _DAY = dt.timedelta(days=1)
 
 
-class Since(NamedTuple):
-    """What has happened since the last training, which knew what was known `days` ago; None: there was none.
+class SinceTraining(NamedTuple):
+    """Changes since the last training, whose labels are `days` old; `days` is None if there was no training.
 
-    `labels` became known since, `frauds` among them; `drift` is what the last alert since said, None without one.
+    `labels` is the number of new labels, `frauds` of the frauds among them; `drift` is the reason of the last drift
+    alert, None without one.
     """
 
     days: float | None
@@ -32,23 +33,23 @@ class Since(NamedTuple):
 
 
 class TriggerDecision(NamedTuple):
-    """What makes a run train, and why."""
+    """The trigger of a run, and the reason for it."""
 
     trigger: TriggerName
     reason: str
 
 
-def decide(since: Since, spec: TriggerSpec) -> TriggerDecision:
-    """Return what makes a run train that decides by itself. Raises NothingToDo, with each number and its limit.
+def decide(since: SinceTraining, spec: TriggerSpec) -> TriggerDecision:
+    """Return the trigger of an automatic run. Raises NothingToDo, with each number and its limit.
 
     >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, psi_max=0.25, drift_days_min=3)
-    >>> decide(Since(days=3.0, labels=2500, frauds=60, drift=None), spec)
-    Decision(trigger='labels', reason='2,500 of 2,000 labels are new, 60 of 50 frauds')
-    >>> decide(Since(days=None, labels=0, frauds=0, drift=None), spec).reason
-    'nothing was trained yet'
+    >>> decide(SinceTraining(days=3.0, labels=2500, frauds=60, drift=None), spec)
+    TriggerDecision(trigger='labels', reason='2,500 of 2,000 labels are new, 60 of 50 frauds')
+    >>> decide(SinceTraining(days=None, labels=0, frauds=0, drift=None), spec).reason
+    'no model was trained yet'
     """
     if since.days is None:
-        return TriggerDecision("schedule", "nothing was trained yet")
+        return TriggerDecision("schedule", "no model was trained yet")
     labels = f"{since.labels:,} of {spec.labels_min:,} labels are new, {since.frauds:,} of {spec.frauds_min:,} frauds"
     age = f"{since.days:.1f} of {spec.days_max:g} days have passed"
     if since.drift is not None and since.days >= spec.drift_days_min:
@@ -63,32 +64,35 @@ def decide(since: Since, spec: TriggerSpec) -> TriggerDecision:
     raise NothingToDo(f"since the last training {age}, {labels}, and {drift}")
 
 
-def look(ledger: Ledger, source: TrainingSource, as_of: dt.datetime) -> Since:
-    """Return what has happened by `as_of` since the last training. Raises Unavailable."""
+def since_last_training(ledger: Ledger, source: TrainingSource, as_of: dt.datetime) -> SinceTraining:
+    """Return the changes from the last training to `as_of`. Raises Unavailable."""
     rows = ledger.rows(EPOCH)
-    trained = last_trained(rows)
+    trained = last_training_as_of(rows)
     if trained is None:
-        return Since(None, 0, 0, None)
+        return SinceTraining(None, 0, 0, None)
     alerts = [row.reason for row in rows if row.action == "DRIFT" and trained < (row.as_of or 0) <= micros(as_of)]
     until = EPOCH + dt.timedelta(microseconds=trained)
-    labels, frauds = newly_known(source, until, as_of)
-    return Since((as_of - until) / _DAY, labels, frauds, alerts[-1] if alerts else None)
+    labels, frauds = new_labels(source, until, as_of)
+    return SinceTraining((as_of - until) / _DAY, labels, frauds, alerts[-1] if alerts else None)
 
 
-def last_trained(rows: list[LedgerRow]) -> int | None:
-    """Return what the last training knew up to (microseconds), None if there was none."""
+def last_training_as_of(rows: list[LedgerRow]) -> int | None:
+    """Return the `as_of` of the last training in microseconds, None if there was no training.
+
+    The latest `as_of` counts, not the latest row: promoting an old version by hand is not a training.
+    """
     return max((row.as_of for row in rows if row.action in JUDGED and row.as_of is not None), default=None)
 
 
-def newly_known(source: TrainingSource, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
-    """Return how many examples came into the training set after `since` and by `as_of`, and how many are frauds.
+def new_labels(source: TrainingSource, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
+    """Return the number of examples that entered the training set after `since` and by `as_of`, and of their frauds.
 
-    They come into it once both hold: the verdict is known, and the Pix has matured. Raises Unavailable.
+    An example enters once its verdict is known and the Pix has matured, whichever is later. Raises Unavailable.
     """
     examples = query("training_examples", source.project, source.dataset, source.maturity_days, "@as_of")
     matured = f"TIMESTAMP_ADD(initiated_at, INTERVAL {round(24 * source.maturity_days)} HOUR)"
     sql = (
-        "SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds "  # noqa: S608 (a file of the contract)
+        "SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds "  # noqa: S608 (SQL of the contract)
         f"FROM ({examples}) AS examples WHERE {matured} <= @as_of AND GREATEST(labelled_at, {matured}) > @since"
     )
     [found] = source.queries.rows(sql, {"as_of": as_of, "since": since})

@@ -21,7 +21,7 @@ import yaml
 from infra.local.cloud import ROOT, LocalCloud
 from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
-from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import POINTER, Pointer
 from tests.benchmarks.faults.disk import Broken, full_disk
 from tests.benchmarks.faults.models import Files
@@ -96,12 +96,12 @@ class Script:
         """Let the first model serve."""
         version = next(iter(self._good))
         publish(self._blobs, version, self._good[version])
-        swap(self._blobs, standing(self._blobs), version, CAUSE)
+        swap(self._blobs, read_pointer(self._blobs), version, CAUSE)
 
     def swap(self, version: str) -> None:
         """Publish a version and let it serve."""
         publish(self._blobs, version, self._good[version])
-        swap(self._blobs, standing(self._blobs), version, CAUSE)
+        swap(self._blobs, read_pointer(self._blobs), version, CAUSE)
         self.report.swaps += 1
         self._wait(lambda: self._logged("model swapped", "to", version), f"{version} to serve")
         self._tell(f"{version} serves")
@@ -113,7 +113,7 @@ class Script:
 
     def corrupt(self, version: str) -> None:
         """Put a broken bundle where the pointer leads, which no job would do, and see it refused; then go back."""
-        before = standing(self._blobs)
+        before = read_pointer(self._blobs)
         publish(self._blobs, version, self._bad[version])
         try:
             swap(self._blobs, before, version, CAUSE)

@@ -92,7 +92,7 @@ class Bench:
         self.rows: list[LedgerRow] = self.ledger.stored
         self._seconds = 0
 
-    def world(self) -> Services:
+    def services(self) -> Services:
         source = TrainingSource(self.exports, MemoryQueries(self.counted), "p", "pix", maturity_days=0)
         return Services(
             source=source,

@@ -9,14 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.adapters.memory.learning import MemoryExports, MemoryQueries
+from shared.adapters.memory.learning import MemoryExports, MemoryLedger, MemoryQueries
 from shared.adapters.memory.serving import MemoryBlobs
+from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import BundleRefused
 from shared.learning.data.profile import ColumnProfile, Profile, describe, reference_profile
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.drift import Recent, comparable, measure, stability_index
-from shared.scoring.bundle import path
+from shared.learning.lifecycle.drift import (
+    Drift,
+    DriftSource,
+    champion_drift,
+    comparable,
+    measure,
+    record_drift,
+    stability_index,
+)
+from shared.scoring.bundle import POINTER, Pointer, path
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 values = st.lists(st.one_of(st.just(float("nan")), st.floats(-1e6, 1e6)), min_size=1, max_size=60)
@@ -27,7 +36,7 @@ def described(column: np.ndarray) -> ColumnProfile:
 
 
 @given(values)
-def test_what_the_reference_was_made_of_has_not_drifted(column) -> None:
+def test_the_reference_itself_has_not_drifted(column) -> None:
     column = np.array(column)
     assert stability_index(described(column), column) < 1e-9
 
@@ -39,7 +48,7 @@ def test_the_index_is_a_number_and_never_negative(reference, recent) -> None:
     assert index >= -1e-12
 
 
-def test_samples_of_one_distribution_are_stable_and_a_shift_or_what_goes_missing_is_seen() -> None:
+def test_a_shift_or_missing_values_raise_the_index_and_sampling_does_not() -> None:
     rng = np.random.default_rng(0)
     reference = described(rng.normal(size=50_000))
     recent = rng.normal(size=50_000)
@@ -49,7 +58,7 @@ def test_samples_of_one_distribution_are_stable_and_a_shift_or_what_goes_missing
     assert stability_index(reference, gone) > 0.25
 
 
-def test_clock_and_time_since_first_seen_are_not_compared_as_they_differ_between_any_two_periods() -> None:
+def test_features_that_differ_between_any_two_periods_are_not_compared() -> None:
     one = ColumnProfile(0.0, [1.0], [5, 5])
     names = ("amount", "hour", "weekday", "night", "payer_since_first", "payer_since_sent")
     assert list(comparable(Profile(dict.fromkeys(names, one), one)).features) == ["amount", "payer_since_sent"]
@@ -77,13 +86,15 @@ class Shop:
         )
         self.counts = {"row_count": rows, "with_history": rows, "degraded": rows // 10, "late": 0, "alerts": 1}
 
-    def measure(self):
+    def source(self) -> DriftSource:
         queries = MemoryQueries(lambda *_: [self.counts])
-        recent = Recent(queries, MemoryExports(self.table, parts=2), "p", "pix", NOW - dt.timedelta(days=1), NOW)
-        return measure(recent, self.blobs, "v1")
+        return DriftSource(queries, MemoryExports(self.table, parts=2), "p", "pix", NOW - dt.timedelta(days=1), NOW)
+
+    def measure(self) -> Drift:
+        return measure(self.source(), self.blobs, "v1")
 
 
-def test_a_feature_that_moved_is_named_first() -> None:
+def test_a_shifted_feature_comes_first() -> None:
     assert Shop().measure().above(0.25) == {}
     found = Shop(shift=1.0).measure()
     assert list(found.above(0.25)) == ["b"]
@@ -92,7 +103,7 @@ def test_a_feature_that_moved_is_named_first() -> None:
     assert found.sampled == 4_000
 
 
-def test_scores_of_another_version_say_nothing_of_this_one() -> None:
+def test_scores_of_another_version_are_not_compared() -> None:
     assert "score" in Shop().measure().psi
     assert "score" not in Shop(by_champion=0.1).measure().psi
 
@@ -105,6 +116,28 @@ def test_scores_that_differ_by_rounding_from_an_edge_have_not_drifted() -> None:
     shop.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 0)
     shop.table = shop.table.set_column(1, "score", pa.array(tied * (1 + 1e-7)))
     assert shop.measure().psi["score"] < 0.001
+
+
+def test_drift_is_measured_against_the_version_that_serves() -> None:
+    shop = Shop()
+    with pytest.raises(NothingToDo, match="no model serves"):
+        champion_drift(shop.source(), shop.blobs)
+    shop.blobs.write(POINTER, msgspec.json.encode(Pointer("v1", NOW.isoformat())), 0)
+    assert champion_drift(shop.source(), shop.blobs).version == "v1"
+
+
+def test_an_alert_is_recorded_with_its_figures_and_the_end_of_the_period() -> None:
+    ledger, at = MemoryLedger(), NOW + dt.timedelta(hours=1)
+    assert record_drift(Shop().measure(), 0.25, ledger, lambda: at, "me") == ""
+    assert ledger.stored == []
+    drift = Shop(shift=1.0).measure()
+    alert = record_drift(drift, 0.25, ledger, lambda: at, "me")
+    [row] = ledger.stored
+    assert (row.action, row.actor, row.reason, row.to_version) == ("DRIFT", "me", alert, "v1")
+    assert (row.recorded_at, row.as_of) == (micros(at), micros(NOW))
+    figures = msgspec.json.decode(row.metrics)
+    assert figures["psi_b"] == drift.psi["b"]
+    assert figures["degraded"] == 0.1
 
 
 def test_too_few_rows_are_nothing_to_do() -> None:
@@ -121,7 +154,7 @@ def test_a_champion_without_a_profile_is_refused() -> None:
         shop.measure()
 
 
-def test_a_counter_that_fades_further_has_not_drifted_and_one_that_rises_has() -> None:
+def test_a_counter_that_rises_has_drifted_and_one_that_fades_has_not() -> None:
     rng = np.random.default_rng(0)
     count = np.where(rng.random(4_000) < 0.8, 0.0, rng.integers(1, 9, 4_000))
     faded = np.column_stack([count + 2.0 ** -rng.uniform(20, 60, 4_000)])

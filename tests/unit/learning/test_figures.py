@@ -19,7 +19,7 @@ from shared.learning.judging.evaluate import (
     evaluate,
     saving,
 )
-from shared.learning.judging.ranking import ranked
+from shared.learning.judging.ranking import ranking_figures
 
 ROWS = st.lists(
     st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.7, 0.9]), st.booleans(), st.integers(1, 9)), min_size=4, max_size=60
@@ -50,7 +50,7 @@ def figures(scored: Scored, truth: Truth, weight: np.ndarray, resamples: int = 0
 @given(ROWS)
 def test_ranking_agrees_with_scikit_learn_on_ties_and_weights(rows) -> None:
     scores, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))
-    found = ranked(scores, fraud, 0.1, once(weight.astype(float)))
+    found = ranking_figures(scores, fraud, 0.1, once(weight.astype(float)))
     assert found.average_precision[0] == pytest.approx(average_precision_score(fraud, scores, sample_weight=weight))
     assert found.auc[0] == pytest.approx(roc_auc_score(fraud, scores, sample_weight=weight))
 
@@ -99,12 +99,12 @@ def test_the_order_of_rows_changes_nothing(seed) -> None:
 def test_alerts_take_a_share_of_equal_scores_at_the_end_of_the_budget() -> None:
     scores = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.1])
     fraud = np.array([False, True, False, False, False, False])
-    found = ranked(scores, fraud, 0.5, once(np.ones(6)))
+    found = ranking_figures(scores, fraud, 0.5, once(np.ones(6)))
     assert found.alert_recall[0] == pytest.approx(0.5)  # two of the four at 0.5
     assert found.alert_precision[0] == pytest.approx(0.5 / 3)
 
 
-def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+def test_intervals_cover_the_truth_at_about_their_confidence() -> None:
     hits = 0
     for seed in range(60):
         scored, truth, _ = sample(4_000, seed)
@@ -146,7 +146,7 @@ def test_equal_costs_save_exactly_nothing(rows) -> None:
 
 
 @given(ROWS, st.floats(0.01, 5))
-def test_what_costs_less_in_every_row_saves_more(rows, less) -> None:
+def test_lower_costs_in_every_row_save_more(rows, less) -> None:
     costs = np.array([score for score, _, _ in rows]) + 5
     resampling = Resampling.of(np.arange(len(rows)) * HOUR, np.ones(len(rows)), 50, 0)
     little, much = (estimate(saving(costs, costs - part, resampling), 0.95) for part in (less / 2, less))

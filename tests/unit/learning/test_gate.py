@@ -1,4 +1,4 @@
-"""The gate: what must be shown, what may not be worse, and what is too good to be true."""
+"""The gate: the saving to prove, the margins to keep, and the figures that are suspiciously good."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PERIOD = period()
 
 
 def scores(noise: float, seed: int = 0, order: np.ndarray | None = None) -> np.ndarray:
-    """Calibrated scores that tell frauds apart, the less the more noise there is."""
+    """Calibrated scores that separate frauds, less well with more noise."""
     fraud = PERIOD.truth.fraud
     seen = np.where(fraud, 1.0, -1.0) + np.random.default_rng(seed).normal(scale=noise, size=ROWS)
     odds = 2 * seen / noise**2 + np.log(0.06 / 0.94)
@@ -75,7 +75,7 @@ def failed(verdict: GateVerdict) -> set[str]:
     return {check.name for check in verdict.checks if not check.passed}
 
 
-def test_a_challenger_that_saves_money_and_is_worse_in_nothing_is_promoted() -> None:
+def test_a_challenger_that_saves_money_within_all_margins_is_promoted() -> None:
     verdict = judge(GOOD, POOR, PERIOD, SPEC)
     assert verdict.promote, verdict.reasons
     assert verdict.saving_interval.low > 0
@@ -93,12 +93,12 @@ def test_a_tie_keeps_the_champion() -> None:
     verdict = judge(dataclasses.replace(GOOD, name="again"), GOOD, PERIOD, SPEC)
     assert not verdict.promote
     assert (verdict.saving, failed(verdict)) == (0, {"saving"})
-    assert verdict.reasons == ["costs exactly what good costs"]
+    assert verdict.reasons == ["costs exactly as much as good"]
 
 
 @given(st.floats(-3, 3), st.floats(0, 2))
 @settings(max_examples=20, deadline=None)
-def test_who_wins_at_some_cost_also_wins_at_less(extra, less) -> None:
+def test_lower_costs_never_lose_a_promotion(extra, less) -> None:
     def costing(more: float) -> Contender:
         return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
 
@@ -147,13 +147,13 @@ def figured(contender: Contender, **figures: float) -> Contender:
         (changed(validation=None), "optimism"),
     ],
 )
-def test_one_thing_that_is_wrong_is_enough_and_named(challenger, name) -> None:
+def test_one_failed_check_refuses_and_is_named(challenger, name) -> None:
     verdict = judge(challenger, POOR, PERIOD, SPEC)
     assert name in failed(verdict)
     assert not verdict.promote
 
 
-def test_margins_allow_what_lies_within_them() -> None:
+def test_figures_within_their_margins_pass() -> None:
     old, new = POOR.evaluation, GOOD.evaluation
     challenger = figured(
         GOOD,
@@ -165,14 +165,14 @@ def test_margins_allow_what_lies_within_them() -> None:
 
 
 @pytest.mark.parametrize(("beyond", "passed"), [(-1e-9, True), (1e-9, False)])
-def test_holds_may_exceed_what_reviewers_can_do_by_their_own_margin_only(beyond, passed) -> None:
+def test_holds_may_exceed_the_review_budget_by_their_own_margin_only(beyond, passed) -> None:
     held = 0.05 * (1 + SPEC.review_margin) + beyond
     verdict = judge(figured(GOOD, held_share=held, rejected_share=0), POOR, PERIOD, SPEC)
     assert ("review load" not in failed(verdict)) == passed
     assert held < 0.05 * (1 + SPEC.alert_volume_margin)
 
 
-def test_a_segment_that_is_given_up_is_refused_though_money_is_saved() -> None:
+def test_a_large_loss_in_one_segment_refuses_despite_a_saving() -> None:
     values = scores(0.2)  # far better than the incumbent ...
     values[(PERIOD.dimensions[0].codes == 1) & (PERIOD.truth.amount < 200)] = 0.001  # ... but blind to the small half
     verdict = judge(model("it", values), model("old", scores(0.9)), PERIOD, SPEC)
@@ -199,7 +199,7 @@ def test_equal_models_are_rarely_refused_for_any_of_many_segments() -> None:
 
 
 def decided(values: np.ndarray) -> Contender:
-    """What the segments are compared by; the figures, which take long, are another's."""
+    """A contender with these decisions for the segments; its figures, slow to compute, are of another model."""
     return dataclasses.replace(
         GOOD, scored=GOOD.scored._replace(decisions=decisions(values, THRESHOLDS, PERIOD.by_rule))
     )
@@ -218,7 +218,7 @@ def test_segments_with_few_frauds_are_not_compared() -> None:
     assert (check.passed, check.measured) == (True, None)
 
 
-def test_against_the_rules_alone_only_what_makes_sense_is_compared() -> None:
+def test_checks_of_probabilities_are_left_out_against_the_rules_alone() -> None:
     verdict = judge(POOR, PERIOD.rules(), PERIOD, SPEC)
     assert verdict.promote
     assert not {"average precision", "calibration", "alert volume"} & {check.name for check in verdict.checks}
@@ -226,10 +226,10 @@ def test_against_the_rules_alone_only_what_makes_sense_is_compared() -> None:
     assert {"saving", "better than chance"} <= failed(judge(random, PERIOD.rules(), PERIOD, SPEC))
 
 
-@pytest.mark.parametrize("told", ["value", "opposite", "missing"])
-def test_a_feature_that_tells_the_label_is_suspicious(told) -> None:
+@pytest.mark.parametrize("leak", ["value", "opposite", "missing"])
+def test_a_feature_that_reveals_the_label_is_suspicious(leak) -> None:
     features = PERIOD.features.copy()
-    sign = {"value": 9, "opposite": -9, "missing": np.nan}[told]
+    sign = {"value": 9, "opposite": -9, "missing": np.nan}[leak]
     features[PERIOD.truth.fraud, 1] = np.float32(sign)
     verdict = judge(GOOD, POOR, dataclasses.replace(PERIOD, features=features), SPEC)
     assert failed(verdict) == {"single feature"}
@@ -250,7 +250,7 @@ def changed_validation(value: float) -> Contender:
     return dataclasses.replace(POOR, validation=value)
 
 
-def test_of_several_challengers_each_must_be_surer_and_the_one_that_saves_most_goes_on() -> None:
+def test_several_challengers_need_more_confidence_and_the_largest_saving_is_best() -> None:
     better, same = model("better", scores(0.5)), dataclasses.replace(POOR, name="same")
     verdicts = judge_all([same, GOOD, better], POOR, PERIOD, SPEC)
     assert [verdict.promote for verdict in verdicts] == [False, True, True]

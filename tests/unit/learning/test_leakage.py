@@ -1,4 +1,4 @@
-"""A challenger that learnt from labels that leaked loses, however good it looked before the last period."""
+"""A challenger trained on leaked labels is refused, however good it was before the test period."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.lifecycle.pointer import standing
+from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.lifecycle.retraining import RetrainingResult, retrain
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
 
@@ -15,28 +15,28 @@ LEAKY = FEATURE_NAMES[20]
 
 
 def leaked(share: float) -> pa.Table:
-    """Examples in which a feature tells the label in the earliest `share` of the rows, and nothing after them."""
+    """Examples in which a feature is the label in the earliest `share` of the rows, and 0 after them."""
     table = examples().sort_by("initiated_at")
     fraud = np.array(table["verdict"].to_pylist()) == "FRAUD"
-    told = np.where(np.arange(len(fraud)) < share * len(fraud), fraud * 1.0, 0.0)
-    place = table.schema.get_field_index(FEATURE_PREFIX + LEAKY)
-    return table.set_column(place, FEATURE_PREFIX + LEAKY, pa.array(told))
+    leak = np.where(np.arange(len(fraud)) < share * len(fraud), fraud * 1.0, 0.0)
+    column = table.schema.get_field_index(FEATURE_PREFIX + LEAKY)
+    return table.set_column(column, FEATURE_PREFIX + LEAKY, pa.array(leak))
 
 
 def outcome_of(table: pa.Table) -> tuple[RetrainingResult, Bench]:
     bench = Bench(table)
-    return retrain(bench.world(), QUICK, request(), silent), bench
+    return retrain(bench.services(), QUICK, request(), silent), bench
 
 
-def test_a_label_that_leaks_until_the_last_period_wins_the_validation_and_is_refused() -> None:
+def test_a_label_that_leaks_until_the_test_period_is_refused() -> None:
     outcome, bench = outcome_of(leaked(0.8))
     assert outcome.outcome == "REFUSED"
-    assert standing(bench.blobs).version is None
-    assert any("suspiciously good before" in reason for reason in outcome.reasons)
+    assert read_pointer(bench.blobs).version is None
+    assert any("suspiciously good on the calibration period" in reason for reason in outcome.reasons)
 
 
-def test_a_label_that_leaks_throughout_saves_a_lot_and_is_refused() -> None:
+def test_a_label_that_leaks_throughout_is_refused_despite_a_saving() -> None:
     outcome, _ = outcome_of(leaked(1.0))
     assert outcome.outcome == "REFUSED"
     assert outcome.metrics["saving_per_million_low"] > 0
-    assert any(f"suspiciously good: {LEAKY} by itself" in reason for reason in outcome.reasons)
+    assert any(f"suspiciously good: {LEAKY} alone" in reason for reason in outcome.reasons)

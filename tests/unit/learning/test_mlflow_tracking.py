@@ -74,7 +74,7 @@ def test_run_is_recorded_and_its_registered_model_gives_the_served_score(store) 
 
     uri, artifacts = wiring.tracking(Settings("p", mlflow_tracking_uri=store))
     bench = Bench()
-    world = dataclasses.replace(bench.world(), runs=MlflowRuns(uri, artifacts), registry=MlflowRegistry(uri))
+    world = dataclasses.replace(bench.services(), runs=MlflowRuns(uri, artifacts), registry=MlflowRegistry(uri))
     first = retrain(world, QUICK, request(), silent)
     second = retrain(world, QUICK, request("always"), silent)
     client = mlflow.MlflowClient(uri)

@@ -10,7 +10,7 @@ import pytest
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
 from shared.features import catalogue
-from shared.learning.lifecycle.pointer import MoveCause, previous, publish, standing, swap
+from shared.learning.lifecycle.pointer import MoveCause, previous_version, publish, read_pointer, swap
 from shared.learning.lifecycle.retraining import retrain
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, SERVED, Bundle, Manifest, path
@@ -24,13 +24,13 @@ CAUSE = MoveCause(NOW, "tests", "to see")
 @pytest.fixture(scope="module")
 def bundle() -> tuple[str, dict[str, bytes]]:
     bench = Bench()
-    version = retrain(bench.world(), QUICK, request("never"), silent).version
+    version = retrain(bench.services(), QUICK, request("never"), silent).version
     assert version
     return version, {name: bench.blobs.objects[path(version, name)].data for name in (*FILES, MANIFEST)}
 
 
 class Dying(MemoryBlobs):
-    """A bucket that is cut off after some writes."""
+    """A bucket that becomes unavailable after some writes."""
 
     def __init__(self, writes: int) -> None:
         super().__init__()
@@ -44,18 +44,18 @@ class Dying(MemoryBlobs):
 
 
 @pytest.mark.parametrize("writes", range(len(FILES) + 1))
-def test_publishing_cut_off_anywhere_can_be_run_again_and_leaves_no_half_bundle_to_serve(bundle, writes) -> None:
+def test_an_interrupted_publication_serves_nothing_and_can_be_repeated(bundle, writes) -> None:
     version, files = bundle
     blobs = Dying(writes)
     with pytest.raises(Unavailable):
         publish(blobs, version, files)
     with pytest.raises(BundleRefused):
-        swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version is None
+        swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version is None
     blobs.left = 100
     publish(blobs, version, files)
-    swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version == version
+    swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version == version
     assert read_bundle(blobs, version).version == version
 
 
@@ -68,12 +68,12 @@ def test_a_published_version_is_never_overwritten(bundle) -> None:
     assert blobs.objects[path(version, "policy.json")].data == files["policy.json"]
 
 
-def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
+def test_of_concurrent_swaps_one_wins(bundle) -> None:
     version, files = bundle
     for _ in range(20):
         blobs, gate = MemoryBlobs(), Barrier(4)
         publish(blobs, version, files)
-        read = standing(blobs)
+        read = read_pointer(blobs)
 
         def attempt(i: int, blobs=blobs, gate=gate, read=read) -> bool:
             gate.wait()
@@ -86,10 +86,10 @@ def test_of_many_who_swap_at_once_one_wins(bundle) -> None:
         with ThreadPoolExecutor(4) as pool:
             won = list(pool.map(attempt, range(4)))
         assert sum(won) == 1
-        assert standing(blobs).pointer.swapped_at == (NOW + dt.timedelta(seconds=won.index(True))).isoformat()
+        assert read_pointer(blobs).pointer.swapped_at == (NOW + dt.timedelta(seconds=won.index(True))).isoformat()
 
 
-def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
+def test_a_swap_whose_response_was_lost_succeeds(bundle) -> None:
     class Deaf(MemoryBlobs):
         def write(self, name: str, data: bytes, if_generation: int) -> int:
             super().write(name, data, if_generation)
@@ -98,30 +98,30 @@ def test_a_swap_whose_answer_was_lost_has_happened(bundle) -> None:
     version, files = bundle
     blobs = Deaf()
     publish(blobs, version, files)
-    swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version == version
+    swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version == version
 
 
-def test_a_pointer_without_a_version_before_cannot_be_rolled_back(bundle) -> None:
+def test_a_pointer_without_a_previous_version_cannot_be_rolled_back(bundle) -> None:
     version, files = bundle
     blobs = MemoryBlobs()
     with pytest.raises(Misconfigured):
-        previous(standing(blobs))
+        previous_version(read_pointer(blobs))
     publish(blobs, version, files)
-    swap(blobs, standing(blobs), version, CAUSE)
+    swap(blobs, read_pointer(blobs), version, CAUSE)
     with pytest.raises(Misconfigured):
-        previous(standing(blobs))
+        previous_version(read_pointer(blobs))
 
 
-def test_a_spoilt_pointer_is_said_to_be_one() -> None:
+def test_an_invalid_pointer_is_refused_by_name() -> None:
     blobs = MemoryBlobs()
     blobs.objects[POINTER] = Blob(b"not json", 5)
     with pytest.raises(BundleRefused, match="pointer"):
-        standing(blobs)
+        read_pointer(blobs)
 
 
 @pytest.mark.parametrize("name", [*SERVED, MANIFEST])
-def test_a_bundle_with_any_file_altered_cut_short_or_missing_is_refused(bundle, name) -> None:
+def test_a_bundle_with_an_altered_or_missing_file_is_refused(bundle, name) -> None:
     files = bundle[1]
     assert Bundle(files)
     data = files[name]
@@ -145,8 +145,8 @@ def test_a_bundle_of_features_with_another_meaning_is_refused(bundle, monkeypatc
     publish(blobs, version, files)
     monkeypatch.setattr(catalogue, "VERSION", catalogue.VERSION + 1)
     with pytest.raises(BundleRefused, match=r"trained on feature set [0-9a-f]{12}; its features now mean"):
-        swap(blobs, standing(blobs), version, CAUSE)
-    assert standing(blobs).version is None
+        swap(blobs, read_pointer(blobs), version, CAUSE)
+    assert read_pointer(blobs).version is None
 
 
 def test_a_bundle_without_a_feature_set_is_refused(bundle) -> None:
@@ -166,7 +166,7 @@ def _resealed(files: dict[str, bytes], **changed: bytes) -> dict[str, bytes]:
     return sealed(content, msgspec.json.decode(files[MANIFEST], type=Manifest))
 
 
-def test_a_bundle_that_hashes_but_does_not_compute_what_it_promises_is_refused(bundle) -> None:
+def test_a_bundle_with_valid_hashes_and_wrong_scores_is_refused(bundle) -> None:
     files = bundle[1]
     assert Bundle(_resealed(files))
     names = msgspec.json.decode(files["features.json"], type=list[str])

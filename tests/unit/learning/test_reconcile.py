@@ -1,4 +1,4 @@
-"""What a job that was killed has left behind is finished by the next one, once."""
+"""The work of a killed job is finished by the next one, once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from shared.adapters.memory.learning import MemoryLedger, MemoryRuns
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import PreconditionFailed, Unavailable
-from shared.learning.lifecycle.mover import Mover
-from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap, write_pointer
+from shared.learning.lifecycle.operator_move import OperatorMove
+from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap, write_pointer
 from shared.learning.lifecycle.reconcile import STALE_AFTER, reconcile
 from shared.scoring.bundle import POINTER, Pointer, path
 from tests.unit.learning.bundles import small_bundle
@@ -21,17 +21,17 @@ FACTS = {"run_id": "r", "dataset_hash": "h", "trigger": "drift", "as_of": START.
 
 
 class Shop:
-    """A bucket with three versions, of which v1 serves, all of it written down."""
+    """A bucket with three versions, of which v1 serves, and a complete ledger."""
 
     def __init__(self) -> None:
         self.now = START
         self.blobs = MemoryBlobs(self.tick)
         self.ledger = MemoryLedger()
         self.runs = MemoryRuns(self.tick)
-        self.mover = Mover(self.blobs, lambda: self.runs, self.ledger, self.tick, "me")
+        self.operator = OperatorMove(self.blobs, lambda: self.runs, self.ledger, self.tick, "me")
         for version in ("v1", "v2", "v3"):
             publish(self.blobs, version, small_bundle(version, created_at=self.tick().isoformat(), **FACTS))
-        self.mover.promote("v1", "first")
+        self.operator.promote("v1", "first")
         self.reconcile()
 
     def tick(self) -> dt.datetime:
@@ -39,12 +39,12 @@ class Shop:
         return self.now
 
     def reconcile(self) -> None:
-        read = standing(self.blobs)
-        reconcile(self.blobs, self.blobs, self.ledger, self.runs, self.runs, read, self.tick())
+        state = read_pointer(self.blobs)
+        reconcile(self.blobs, self.blobs, self.ledger, self.runs, self.runs, state, self.tick())
 
     def cut_off(self, version: str, action: str = "SWAP") -> None:
         """Move the pointer as a job that is killed right after."""
-        swap(self.blobs, standing(self.blobs), version, MoveCause(self.tick(), "killed", "why", action))
+        swap(self.blobs, read_pointer(self.blobs), version, MoveCause(self.tick(), "killed", "why", action))
 
     def moved(self) -> list[tuple[str, str, str | None, str | None]]:
         rows = [row for row in self.ledger.rows(START) if row.action in ("SWAP", "ROLLBACK")]
@@ -56,9 +56,9 @@ def shop() -> Shop:
     return Shop()
 
 
-def test_the_row_of_a_move_that_was_cut_off_is_written_later_with_all_it_would_have_said(shop: Shop) -> None:
+def test_the_row_of_an_interrupted_move_is_appended_in_full_later(shop: Shop) -> None:
     shop.cut_off("v2")
-    at = dt.datetime.fromisoformat(standing(shop.blobs).pointer.swapped_at)
+    at = dt.datetime.fromisoformat(read_pointer(shop.blobs).pointer.swapped_at)
     shop.reconcile()
     [row] = [row for row in shop.ledger.stored if row.to_version == "v2" and row.action == "SWAP"]
     assert (row.actor, row.reason, row.from_version, row.run_id, row.trigger) == ("killed", "why", "v1", "r", "drift")
@@ -68,7 +68,7 @@ def test_the_row_of_a_move_that_was_cut_off_is_written_later_with_all_it_would_h
     assert shop.runs.aliases == {"champion": "v2", "previous": "v1"}
 
 
-def test_doing_it_again_changes_nothing(shop: Shop) -> None:
+def test_reconciling_is_idempotent(shop: Shop) -> None:
     shop.cut_off("v2")
     shop.reconcile()
     before = list(shop.ledger.stored)
@@ -77,9 +77,9 @@ def test_doing_it_again_changes_nothing(shop: Shop) -> None:
     assert shop.ledger.stored == before
 
 
-def test_whoever_moves_the_pointer_next_writes_down_the_move_before(shop: Shop) -> None:
+def test_the_next_move_first_records_the_one_before(shop: Shop) -> None:
     shop.cut_off("v2")
-    shop.mover.promote("v3", "next")
+    shop.operator.promote("v3", "next")
     assert shop.moved() == [
         ("SWAP", "me", None, "v1"),
         ("SWAP", "killed", "v1", "v2"),
@@ -87,40 +87,40 @@ def test_whoever_moves_the_pointer_next_writes_down_the_move_before(shop: Shop) 
     ]
 
 
-def test_two_who_write_down_the_same_move_write_the_same_row(shop: Shop) -> None:
-    shop.mover.promote("v2", "x")
+def test_two_jobs_that_record_one_move_append_the_same_row(shop: Shop) -> None:
+    shop.operator.promote("v2", "x")
     row = shop.ledger.stored.pop()
     shop.reconcile()
     assert shop.ledger.stored[-1] == row
 
 
-def test_while_the_ledger_is_away_models_are_moved_and_the_pointer_remembers(shop: Shop) -> None:
+def test_moves_without_a_ledger_are_kept_in_the_pointer(shop: Shop) -> None:
     shop.ledger.away = True
-    assert not shop.mover.promote("v2", "a").recorded
-    assert not shop.mover.rollback("b").recorded
-    assert not shop.mover.promote("v3", "c").recorded
-    assert standing(shop.blobs).version == "v3"
+    assert not shop.operator.promote("v2", "a").recorded
+    assert not shop.operator.rollback("b").recorded
+    assert not shop.operator.promote("v3", "c").recorded
+    assert read_pointer(shop.blobs).version == "v3"
     shop.ledger.away = False
-    assert shop.mover.promote("v3", "again").outcome == "ALREADY_SERVES"
+    assert shop.operator.promote("v3", "again").outcome == "ALREADY_SERVES"
     assert shop.moved()[1:] == [
         ("SWAP", "me", "v1", "v2"),
         ("ROLLBACK", "me", "v2", "v1"),
         ("SWAP", "me", "v1", "v3"),
     ]
-    shop.mover.rollback("d")
-    assert standing(shop.blobs).pointer.unrecorded == []
+    shop.operator.rollback("d")
+    assert read_pointer(shop.blobs).pointer.unrecorded == []
 
 
-def test_a_rollback_that_was_cut_off_is_finished_and_not_undone_by_the_next(shop: Shop) -> None:
-    shop.mover.promote("v2", "x")
+def test_an_interrupted_rollback_is_finished_and_not_undone_by_the_next(shop: Shop) -> None:
+    shop.operator.promote("v2", "x")
     shop.cut_off("v1", "ROLLBACK")
-    finished = shop.mover.rollback("again")
+    finished = shop.operator.rollback("again")
     assert (finished.outcome, finished.version) == ("FINISHED", "v1")
     assert shop.moved()[-1] == ("ROLLBACK", "killed", "v2", "v1")
-    assert shop.mover.rollback("undo").version == "v2"
+    assert shop.operator.rollback("undo").version == "v2"
 
 
-def test_a_bundle_that_was_published_and_not_written_down_is(shop: Shop) -> None:
+def test_a_publication_missing_in_the_ledger_is_recorded(shop: Shop) -> None:
     publish(shop.blobs, "v4", small_bundle("v4", created_at=shop.tick().isoformat(), actor="killed", **FACTS))
     half = small_bundle("v5")
     shop.blobs.write(path("v5", "model.onnx"), half["model.onnx"], 0)
@@ -139,29 +139,29 @@ def test_a_run_that_is_open_for_a_day_is_closed_as_failed(shop: Shop) -> None:
     assert young not in shop.runs.reports
 
 
-def test_a_pointer_that_was_made_by_hand_is_written_down_too(shop: Shop) -> None:
-    read = standing(shop.blobs)
-    write_pointer(shop.blobs, Pointer("v3", "2026-01-02T00:00:00"), read)
+def test_a_pointer_written_by_hand_is_recorded_too(shop: Shop) -> None:
+    state = read_pointer(shop.blobs)
+    write_pointer(shop.blobs, Pointer("v3", "2026-01-02T00:00:00"), state)
     shop.reconcile()
     assert shop.moved()[-1] == ("SWAP", "unknown", None, "v3")
 
 
-def test_a_pointer_that_only_says_what_is_leaving_does_not_stop_a_swap(shop: Shop) -> None:
-    read = standing(shop.blobs)
-    write_pointer(shop.blobs, msgspec.structs.replace(read.pointer, retiring=["v2"]), read)
-    swapped = swap(shop.blobs, read, "v3", MoveCause(shop.tick(), "me", "trained meanwhile"))
+def test_a_change_of_the_retiring_list_does_not_stop_a_swap(shop: Shop) -> None:
+    state = read_pointer(shop.blobs)
+    write_pointer(shop.blobs, msgspec.structs.replace(state.pointer, retiring=["v2"]), state)
+    swapped = swap(shop.blobs, state, "v3", MoveCause(shop.tick(), "me", "trained meanwhile"))
     assert swapped.pointer.retiring == ["v2"]
-    assert standing(shop.blobs).version == "v3"
+    assert read_pointer(shop.blobs).version == "v3"
 
 
-def test_a_bucket_that_is_away_leaves_all_as_it_was(shop: Shop) -> None:
+def test_an_unavailable_bucket_changes_nothing(shop: Shop) -> None:
     before, rows = shop.blobs.objects[POINTER], list(shop.ledger.stored)
     shop.blobs.away = True
     with pytest.raises(Unavailable):
-        shop.mover.rollback("x")
+        shop.operator.rollback("x")
     shop.blobs.away = False
-    stale = standing(shop.blobs)
-    shop.mover.promote("v2", "x")
+    stale = read_pointer(shop.blobs)
+    shop.operator.promote("v2", "x")
     with pytest.raises(PreconditionFailed):
         swap(shop.blobs, stale, "v3", MoveCause(shop.tick(), "me", ""))
     assert before.generation != shop.blobs.objects[POINTER].generation

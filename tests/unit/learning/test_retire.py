@@ -9,8 +9,16 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed, Unavailable
-from shared.learning.lifecycle.pointer import MoveCause, publish, standing, swap
-from shared.learning.lifecycle.retire import Retention, Retirement, Retiring, plan, retire
+from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
+from shared.learning.lifecycle.retire import (
+    Retention,
+    Retirement,
+    RetirementResult,
+    Retiring,
+    read_plan,
+    remove,
+    retire,
+)
 from shared.scoring.champion import read_bundle
 from tests.unit.learning.bundles import small_bundle
 
@@ -34,10 +42,10 @@ class Shop:
             self.now += dt.timedelta(days=1)
 
     def swap(self, version: str) -> None:
-        swap(self.blobs, standing(self.blobs), version, MoveCause(self.now, "tests", ""))
+        swap(self.blobs, read_pointer(self.blobs), version, MoveCause(self.now, "tests", ""))
 
-    def retire(self, limits: Retention = NONE) -> list[str]:
-        return retire(self.retiring, *plan(self.retiring, limits))
+    def retire(self, retention: Retention = NONE) -> list[str]:
+        return remove(self.retiring, read_plan(self.retiring, retention))
 
     def left(self) -> set[str]:
         return {name.split("/")[1] for name in self.blobs.objects} - {"current.json"}
@@ -48,18 +56,18 @@ def shop() -> Shop:
     return Shop()
 
 
-def test_what_the_pointer_names_stays_and_the_rest_goes_and_is_written_down(shop: Shop) -> None:
+def test_versions_outside_the_pointer_are_removed_and_recorded(shop: Shop) -> None:
     assert shop.retire() == ["v0", "v1", "v2", "v5"]
     assert shop.left() == {"v3", "v4"}
     assert [(row.action, row.to_version) for row in shop.ledger.stored] == [
         ("RETIRE", name) for name in ("v0", "v1", "v2", "v5")
     ]
-    assert standing(shop.blobs).pointer.retiring == []
+    assert read_pointer(shop.blobs).pointer.retiring == []
     assert shop.retire() == []
     assert len(shop.ledger.stored) == 4
 
 
-def test_the_last_ones_and_what_the_ledger_named_lately_stay(shop: Shop) -> None:
+def test_the_last_bundles_and_recent_versions_of_the_ledger_stay(shop: Shop) -> None:
     for version, days, action in (("v0", 5, "SWAP"), ("v1", 50, "SWAP"), ("v2", 5, "RETIRE")):
         at = micros(shop.now - dt.timedelta(days=days))
         shop.ledger.append(LedgerRow(at, action, "me", "", from_version=version))
@@ -77,43 +85,45 @@ def test_a_bundle_without_a_manifest_stays_for_a_day(shop: Shop) -> None:
     assert shop.retire(keep_all) == ["half"]
 
 
-def test_without_a_pointer_all_stays() -> None:
+def test_without_a_pointer_all_bundles_stay() -> None:
     shop = Shop()
     del shop.blobs.objects["models/current.json"]
-    read, found = plan(shop.retiring, NONE)
-    assert found
-    assert all(fate.kept for fate in found)
-    assert retire(shop.retiring, read, found) == []
+    plan = read_plan(shop.retiring, NONE)
+    assert plan.decisions
+    assert plan.leaving == []
+    assert remove(shop.retiring, plan) == []
 
 
-def test_whoever_moves_the_pointer_first_wins(shop: Shop) -> None:
-    read, found = plan(shop.retiring, NONE)
+def test_a_pointer_moved_after_the_plan_stops_the_removal(shop: Shop) -> None:
+    plan = read_plan(shop.retiring, NONE)
     shop.swap("v0")
     with pytest.raises(PreconditionFailed):
-        retire(shop.retiring, read, found)
+        remove(shop.retiring, plan)
     assert shop.left() == {f"v{number}" for number in range(6)}
 
 
-def test_a_promotion_that_read_the_pointer_before_is_refused_what_is_leaving(shop: Shop) -> None:
-    read = standing(shop.blobs)
+def test_a_promotion_cannot_point_to_a_version_that_is_being_removed(shop: Shop) -> None:
+    state = read_pointer(shop.blobs)
 
     class Racing(MemoryLedger):
-        def append(self, row: LedgerRow) -> None:  # the row is written once the pointer says what is leaving
+        def append(
+            self, row: LedgerRow
+        ) -> None:  # the pointer lists the leaving versions before their rows are written
             if row.to_version == "v5":
                 assert read_bundle(shop.blobs, "v5")
                 with pytest.raises(BundleRefused, match="retired"):
-                    swap(shop.blobs, read, "v5", MoveCause(shop.now, "me", ""))
-                swap(shop.blobs, read, "v3", MoveCause(shop.now, "me", ""))
+                    swap(shop.blobs, state, "v5", MoveCause(shop.now, "me", ""))
+                swap(shop.blobs, state, "v3", MoveCause(shop.now, "me", ""))
             super().append(row)
 
     shop.retiring = shop.retiring._replace(ledger=Racing())
     shop.retire()
-    assert standing(shop.blobs).version == "v3"
+    assert read_pointer(shop.blobs).version == "v3"
     assert shop.left() == {"v3", "v4"}
 
 
 class Dying(MemoryBlobs):
-    """A bucket that is cut off after some deletions."""
+    """A bucket that becomes unavailable after some deletions."""
 
     left = 10_000
 
@@ -125,7 +135,7 @@ class Dying(MemoryBlobs):
 
 
 @pytest.mark.parametrize("deletions", range(8))
-def test_a_retirement_cut_off_anywhere_leaves_no_half_bundle_for_whole_and_is_finished_later(
+def test_an_interrupted_retirement_leaves_no_servable_half_and_is_finished_later(
     deletions,
 ) -> None:
     blobs = Dying()
@@ -140,11 +150,28 @@ def test_a_retirement_cut_off_anywhere_leaves_no_half_bundle_for_whole_and_is_fi
     shop.retire(Retention(keep=9, days=9))
     assert shop.left() == {"v3", "v4"}
     assert sorted(row.to_version for row in shop.ledger.stored) == ["v0", "v1", "v2", "v5"]
-    assert standing(shop.blobs).pointer.retiring == []
+    assert read_pointer(shop.blobs).pointer.retiring == []
 
 
-def test_a_plan_says_why(shop: Shop) -> None:
-    _, found = plan(shop.retiring, Retention(keep=1, days=30))
-    assert Retirement("v5", True, "one of the last 1") in found
-    assert Retirement("v3", True, "the pointer names it") in found
-    assert Retirement("v0", False, "nothing has named it for 30 days") in found
+def test_a_plan_has_the_reason_of_each_decision(shop: Shop) -> None:
+    decisions = read_plan(shop.retiring, Retention(keep=1, days=30)).decisions
+    assert Retirement("v5", True, "one of the last 1") in decisions
+    assert Retirement("v3", True, "the pointer names it") in decisions
+    assert Retirement("v0", False, "nothing has named it for 30 days") in decisions
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(shop: Shop) -> None:
+    shown: list[Retirement] = []
+    before = dict(shop.blobs.objects)
+    result = retire(shop.retiring, NONE, shown.extend, dry_run=True)
+    assert result == RetirementResult("DRY_RUN", 2, ["v0", "v1", "v2", "v5"])
+    assert [each.version for each in shown] == ["v0", "v1", "v2", "v3", "v4", "v5"]
+    assert shop.blobs.objects == before
+    assert shop.ledger.stored == []
+
+
+def test_a_retirement_first_finishes_the_work_of_killed_jobs(shop: Shop) -> None:
+    assert retire(shop.retiring, NONE, lambda _: None) == RetirementResult("RETIRED", 2, ["v0", "v1", "v2", "v5"])
+    actions = [row.action for row in shop.ledger.stored]
+    assert actions == ["SWAP", *["PUBLISH"] * 6, *["RETIRE"] * 4]
+    assert retire(shop.retiring, NONE, lambda _: None) == RetirementResult("NOTHING_TO_DO", 2, [])

@@ -1,4 +1,4 @@
-"""Comparing bundles on the last period, and what is told of it: segments, fairness, plots, the card."""
+"""Reviews of bundles on the test period: segments, fairness, plots, the card."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def found(strong, weak, period) -> Review:
     return review(period, [(weak, 0.5), (strong, 0.6)], weak, SPACIOUS.gate)
 
 
-def test_the_better_of_two_challengers_goes_on_and_is_promoted(found) -> None:
+def test_the_better_of_two_challengers_is_chosen_and_promoted(found) -> None:
     assert (found.chosen, found.challenger.name) == (1, "strong")
     assert found.verdict.promote, found.verdict.reasons
     assert not found.verdicts[0].promote
@@ -96,7 +96,7 @@ def test_the_better_of_two_challengers_goes_on_and_is_promoted(found) -> None:
     assert metrics["rules_cost_per_million"] == found.rules.evaluation.cost_per_million
 
 
-def test_figures_that_are_not_defined_are_left_out_so_that_a_manifest_can_be_read(found, period) -> None:
+def test_undefined_figures_are_left_out_of_the_manifest(found, period) -> None:
     passing = period.contender("it", np.zeros(1_200), np.zeros(1_200, np.int8), inputs=("amount",))
     metrics = dataclasses.replace(found, challenger=passing).metrics()
     assert np.isnan(passing.evaluation.precision)
@@ -105,7 +105,7 @@ def test_figures_that_are_not_defined_are_left_out_so_that_a_manifest_can_be_rea
 
 
 @pytest.mark.parametrize(
-    ("seen", "rows", "said"),
+    ("seen", "rows", "notice"),
     [
         (1_199, 1_200, ""),
         (1_499, 900, "Only rows after"),
@@ -113,11 +113,11 @@ def test_figures_that_are_not_defined_are_left_out_so_that_a_manifest_can_be_rea
         (None, 1_200, "not known"),
     ],
 )
-def test_rows_that_the_champion_has_learnt_from_do_not_count_while_enough_remain(seen, rows, said) -> None:
+def test_rows_the_champion_was_trained_on_are_left_out_while_enough_remain(seen, rows, notice) -> None:
     of = comparison.TestPeriod.of(DATA, TEST, RULES, SPACIOUS, bundle("champion", seen=seen))
     assert len(of.truth.fraud) == rows
-    assert said in of.notice
-    assert bool(of.notice) is bool(said)
+    assert notice in of.notice
+    assert bool(of.notice) is bool(notice)
 
 
 def test_weights_count_in_the_figures_of_a_model(strong, period) -> None:
@@ -146,7 +146,7 @@ def test_segments_add_up_to_the_period(found, period) -> None:
             assert sum(one.rows for one in rows) == len(truth.fraud)
 
 
-def test_a_segment_says_what_was_stopped_and_missed() -> None:
+def test_the_figures_of_a_segment() -> None:
     decided, fraud = np.array([1, 0, 2, 0, 1], np.int8), np.array([True, True, False, False, False])
     amount, weight = np.array([10.0, 20, 30, 40, 50]), np.array([1.0, 1, 3, 1, 1])
     one, other = segments(cut([0, 0, 0, 0, 1]), decided, fraud, amount, weight, 0.95)
@@ -155,8 +155,8 @@ def test_a_segment_says_what_was_stopped_and_missed() -> None:
     assert one.false_alarms == pytest.approx(0.75)
     assert (other.label, other.frauds, other.false_alarms) == ("b", 0, 1.0)
     assert np.isnan(other.recall)
-    told = segments(cut([0, 1, 2, 2, 2], only_frauds=True), decided, fraud, amount, weight, 0.95)
-    assert [(part.label, part.precision, part.false_alarms) for part in told] == [
+    labelled = segments(cut([0, 1, 2, 2, 2], only_frauds=True), decided, fraud, amount, weight, 0.95)
+    assert [(part.label, part.precision, part.false_alarms) for part in labelled] == [
         ("a", None, None),
         ("b", None, None),
     ]
@@ -179,20 +179,20 @@ def test_only_differences_beyond_chance_are_called_clear(rate, clear) -> None:
     found = disparities(cut(codes.tolist()), decided, np.zeros(4_000, bool), np.ones(4_000), 0.95, 30)
     assert [one.clear for one in found] == [clear, clear]
     assert all(one.recall_ratio is None for one in found)
-    assert ("stopped without cause" in found[0].text) is clear
+    assert ("legitimate Pix are stopped" in found[0].text) is clear
 
 
-def test_rows_that_stand_for_many_are_no_surer() -> None:
+def test_weights_do_not_narrow_an_interval() -> None:
     codes, decided = [0] * 20 + [1] * 20, np.array(([1] * 4 + [0] * 16) + ([1] * 1 + [0] * 19), np.int8)
 
-    def told(weight: float) -> float:
+    def lower_end(weight: float) -> float:
         found = disparities(cut(codes), decided, np.zeros(40, bool), np.full(40, weight), 0.95, 30)
         return found[0].false_alarm_interval.low
 
-    assert told(1.0) == pytest.approx(told(1_000.0))
+    assert lower_end(1.0) == pytest.approx(lower_end(1_000.0))
 
 
-def test_what_may_not_be_compared_is_not() -> None:
+def test_dimensions_that_are_not_comparable_have_no_disparities() -> None:
     ones = np.ones(4)
     assert disparities(cut([0, 0, 1, 1], comparable=False), ones.astype(np.int8), ones < 0, ones, 0.95, 30) == []
 
@@ -262,38 +262,38 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_card_needs_no_other_file_and_escapes_all_it_is_told(found, images) -> None:
+def test_the_card_is_self_contained_and_escapes_its_facts(found, images) -> None:
     page = Page(card(found, images))
     assert not page.open
     assert not page.tags & {"script", "link", "iframe", "object"}
     assert len(page.addresses) == len(images)
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
-    for told in ("<script>alert(1)</script>", "<SCAM>", "age & amount are <missing>"):
-        assert told in page.text
+    for text in ("<script>alert(1)</script>", "<SCAM>", "age & amount are <missing>"):
+        assert text in page.text
 
 
-def test_the_card_says_verdict_checks_figures_and_how_to_undo(found, images) -> None:
+def test_the_card_has_verdict_checks_figures_and_the_rollback(found, images) -> None:
     text = re.sub(r"\s+", " ", Page(card(found, images)).text)
     assert "The gate lets this model serve." in text
     for check in found.verdict.checks:
         assert check.text in text
-    for told in (
+    for fact in (
         "feed" * 16,
         "jobs.rollback",
         "LGPD",
         "87 days",
-        "by itself it rejects none",
+        "the model alone rejects none",
         "the rules alone",
         "run-7",
     ):
-        assert told in text
+        assert fact in text
     refused = dataclasses.replace(
         found, verdicts=[msgspec.structs.replace(found.verdicts[0], promote=False)], chosen=0
     )
     assert "The gate refuses this model." in Page(card(refused, {})).text
 
 
-def test_amounts_of_millions_do_not_run_into_each_other(monkeypatch) -> None:
+def test_labels_in_millions_do_not_overlap(monkeypatch) -> None:
     drawn = []
     monkeypatch.setattr(plots, "_png", lambda figure, axes, **_: drawn.append((figure, axes)) or b"")
     savings({"20260101T000000Z-abcdef01": Estimate(1.2e6, Interval(1e5, 2.65e6))})
@@ -309,7 +309,7 @@ def test_a_segment_can_be_stored(found) -> None:
     assert msgspec.json.decode(stored, type=Segment) == found.segments[0]
 
 
-def test_what_could_not_be_measured_is_not_said_to_have_passed(found) -> None:
+def test_a_check_without_a_measurement_is_neither_passed_nor_failed(found) -> None:
     first, *others = found.verdict.checks
     unmeasured = msgspec.structs.replace(first, measured=None)
     verdict = msgspec.structs.replace(found.verdict, checks=[unmeasured, *others])

@@ -13,7 +13,7 @@ from shared.contract.rows import LedgerRow
 from shared.learning.config import TriggerSpec
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.trigger import Since, decide, look
+from shared.learning.lifecycle.trigger import SinceTraining, decide, since_last_training
 
 SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25, drift_days_min=3)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -24,83 +24,82 @@ def row(action: str, as_of: dt.datetime | None, reason: str = "") -> LedgerRow:
     return LedgerRow(micros(NOW), action, "me", reason, as_of=None if as_of is None else micros(as_of))
 
 
-def seen(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> Since:
+def since(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> SinceTraining:
     ledger = MemoryLedger()
     for each in rows:
         ledger.append(each)
     queries = MemoryQueries(lambda *_: [{"labels": labels, "frauds": frauds}])
-    return look(ledger, source(queries), NOW)
+    return since_last_training(ledger, source(queries), NOW)
 
 
 def source(queries: MemoryQueries) -> TrainingSource:
     return TrainingSource(MemoryExports(pa.table({})), queries, "p", "pix", 87)
 
 
-def test_what_was_never_trained_is_due() -> None:
-    assert decide(seen(row("NOTHING_TO_DO", NOW - DAY), row("STOPPED", NOW - DAY)), SPEC).trigger == "schedule"
+def test_without_a_training_one_is_due() -> None:
+    assert decide(since(row("NOTHING_TO_DO", NOW - DAY), row("STOPPED", NOW - DAY)), SPEC).trigger == "schedule"
 
 
-def test_a_training_that_was_cut_off_before_it_was_judged_does_not_count() -> None:
-    assert seen(row("PUBLISH", NOW - DAY)).days is None
-    assert seen(row("PUBLISH", NOW - DAY), row("REFUSE", NOW - DAY)).days == 1
+def test_a_training_interrupted_before_its_verdict_does_not_count() -> None:
+    assert since(row("PUBLISH", NOW - DAY)).days is None
+    assert since(row("PUBLISH", NOW - DAY), row("REFUSE", NOW - DAY)).days == 1
 
 
-def test_the_last_training_is_the_one_that_knew_most_whatever_was_promoted_since() -> None:
-    assert seen(row("REFUSE", NOW - 2 * DAY), row("SWAP", NOW - 30 * DAY)).days == 2
+def test_the_last_training_is_the_one_with_the_latest_labels() -> None:
+    assert since(row("REFUSE", NOW - 2 * DAY), row("SWAP", NOW - 30 * DAY)).days == 2
 
 
 def test_only_an_alert_since_the_last_training_counts() -> None:
     trained = row("SWAP", NOW - 4 * DAY)
-    assert seen(trained, row("DRIFT", NOW - 5 * DAY, "before")).drift is None
-    since = seen(trained, row("DRIFT", NOW - DAY, "amount moved"))
-    assert decide(since, SPEC) == ("drift", "amount moved")
+    assert since(trained, row("DRIFT", NOW - 5 * DAY, "before")).drift is None
+    assert decide(since(trained, row("DRIFT", NOW - DAY, "amount moved")), SPEC) == ("drift", "amount moved")
 
 
-def test_drift_that_no_training_cures_does_not_train_every_night() -> None:
+def test_persistent_drift_does_not_train_every_night() -> None:
     ledger, nights = MemoryLedger(), []
     nothing_new = source(MemoryQueries(lambda *_: [{"labels": 0, "frauds": 0}]))
     ledger.append(row("SWAP", NOW))
     for night in range(1, 11):
         now = NOW + night * DAY
         ledger.append(row("DRIFT", now, "amount moved"))
-        if due(look(ledger, nothing_new, now)):
+        if due(since_last_training(ledger, nothing_new, now)):
             nights.append(night)
             ledger.append(row("REFUSE", now))
     assert nights == [3, 6, 9]
 
 
-def due(since: Since) -> bool:
+def due(changes: SinceTraining) -> bool:
     try:
-        return decide(since, SPEC).trigger == "drift"
+        return decide(changes, SPEC).trigger == "drift"
     except NothingToDo:
         return False
 
 
-def test_the_reason_says_from_when_drift_counts_and_what_drifted() -> None:
+def test_the_reason_names_the_drift_and_the_age_from_which_it_counts() -> None:
     with pytest.raises(NothingToDo, match=r"drift counts only from 3 days on \(amount moved\)"):
-        decide(Since(2.9, 0, 0, "amount moved"), SPEC)
+        decide(SinceTraining(2.9, 0, 0, "amount moved"), SPEC)
 
 
 def test_early_drift_hides_no_other_reason() -> None:
-    assert decide(Since(0.5, 100, 5, "amount moved"), SPEC).trigger == "labels"
+    assert decide(SinceTraining(0.5, 100, 5, "amount moved"), SPEC).trigger == "labels"
 
 
 @pytest.mark.parametrize(
-    ("since", "trigger"),
+    ("changes", "trigger"),
     [
-        (Since(0.5, 100, 5, None), "labels"),
-        (Since(7.0, 0, 0, None), "schedule"),
-        (Since(7.0, 100, 5, "x"), "drift"),
-        (Since(7.0, 100, 5, None), "labels"),
+        (SinceTraining(0.5, 100, 5, None), "labels"),
+        (SinceTraining(7.0, 0, 0, None), "schedule"),
+        (SinceTraining(7.0, 100, 5, "x"), "drift"),
+        (SinceTraining(7.0, 100, 5, None), "labels"),
     ],
 )
-def test_each_reason_is_enough_by_itself(since: Since, trigger: str) -> None:
-    assert decide(since, SPEC).trigger == trigger
+def test_each_reason_is_enough_by_itself(changes: SinceTraining, trigger: str) -> None:
+    assert decide(changes, SPEC).trigger == trigger
 
 
-def test_nothing_to_do_says_each_number_and_its_limit() -> None:
+def test_nothing_to_do_names_each_number_and_its_limit() -> None:
     with pytest.raises(NothingToDo) as raised:
-        decide(Since(1.25, 99, 4, None), SPEC)
+        decide(SinceTraining(1.25, 99, 4, None), SPEC)
     for part in ("1.2 of 7 days", "99 of 100 labels", "4 of 5 frauds", "no drift"):
         assert part in str(raised.value)
 
@@ -109,7 +108,7 @@ def test_nothing_to_do_says_each_number_and_its_limit() -> None:
 def test_within_the_schedule_labels_decide_and_both_limits_must_be_reached(days, labels, frauds) -> None:
     due = labels >= SPEC.labels_min and frauds >= SPEC.frauds_min
     try:
-        assert decide(Since(days, labels, frauds, None), SPEC).trigger == "labels"
+        assert decide(SinceTraining(days, labels, frauds, None), SPEC).trigger == "labels"
         assert due
     except NothingToDo:
         assert not due
