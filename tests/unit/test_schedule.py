@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.scheduler.cron import parse_schedule
-from infra.local.scheduler.run import Scheduler, run_command
+from infra.local.scheduler.scheduler import Scheduler, run_command
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)  # a Friday
 
@@ -84,7 +84,7 @@ def test_a_job_runs_again_and_again_but_never_twice_at_once() -> None:
 
     with Scheduler(Soon(), job) as scheduler:
         assert thrice.wait(20)
-    assert scheduler.outcomes[:3] == [0, 1, 2]
+    assert scheduler.statuses[:3] == [0, 1, 2]
     assert not overlaps
 
 
@@ -103,4 +103,4 @@ def test_a_stop_ends_the_run_that_is_under_way() -> None:
 
     with Scheduler(Soon(), job) as scheduler:
         assert started.wait(20)
-    assert scheduler.outcomes == [-15]
+    assert scheduler.statuses == [-15]
