@@ -16,7 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from infra.local.storage.objects import ConditionNotMet, Conditions, ObjectStore, Record, StorageError
+from infra.local.storage.errors import ConditionNotMet, StorageError
+from infra.local.storage.objects import ObjectStore
+from infra.local.storage.preconditions import Preconditions
+from infra.local.storage.records import ObjectRecord
 from tests.contract.local_servers import storage_client
 
 CHUNK = 256 * 1024
@@ -276,7 +279,7 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
 
 def test_a_write_that_was_cut_short_leaves_the_old_object(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
-    store.create_bucket("models")
+    store.buckets.create("models")
     old = put(store, "a", b"old", ())
     staged = store.stage()
     staged.write(b"half of the n")
@@ -294,10 +297,10 @@ def test_a_request_that_is_no_json_is_told_so(client: Client) -> None:
     refused.value.close()
 
 
-def put(store: ObjectStore, name: str, content: bytes, match: tuple[int, ...]) -> Record:
+def put(store: ObjectStore, name: str, content: bytes, match: tuple[int, ...]) -> ObjectRecord:
     staged = store.stage()
     staged.write(content)
-    conditions = Conditions(generation_match=match[0]) if match else Conditions()
+    conditions = Preconditions(generation_match=match[0]) if match else Preconditions()
     try:
         return store.put("models", name, staged, {}, conditions)
     finally:
@@ -314,7 +317,7 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.root = self.directory / uuid.uuid4().hex
         self.store = ObjectStore(self.root)
-        self.store.create_bucket("models")
+        self.store.buckets.create("models")
         self.model: dict[str, tuple[int, bytes]] = {}
         self.highest = 0
 
@@ -362,7 +365,7 @@ class StoreMachine(RuleBasedStateMachine):
     def agrees_with_the_model(self) -> None:
         if not hasattr(self, "store"):
             return
-        assert self.store.names("models") == sorted(self.model)
+        assert self.store.buckets.objects("models") == sorted(self.model)
         for name, (generation, content) in self.model.items():
             record, file = self.store.open("models", name)
             with file:
