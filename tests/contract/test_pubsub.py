@@ -18,7 +18,7 @@ from google.cloud import pubsub_v1
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from infra.local.pubsub.google import find_emulator
-from infra.local.pubsub.launch import start_pubsub
+from tests.contract.local_servers import local_pubsub
 from tests.contract.pubsub_world import PATIENCE, PushTarget, World, push_target
 
 # https://cloud.google.com/pubsub/docs/push#receive_push; Google's emulator differs in two: it takes 203 for 202.
@@ -32,7 +32,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.skip("Google's Pub/Sub emulator (Cloud SDK and Java) is not installed on this machine")
     directory: Path = tmp_path_factory.mktemp(request.param)
     with (
-        start_pubsub(directory, request.param) as server,
+        local_pubsub(directory, request.param) as server,
         pytest.MonkeyPatch.context() as environment,
     ):
         environment.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
