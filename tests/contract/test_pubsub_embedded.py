@@ -50,7 +50,7 @@ def test_a_push_subscription_cannot_be_pulled_from(world: World) -> None:
             world.ready(subscription)
 
 
-def test_a_push_that_outlasts_the_ack_deadline_comes_again(world: World) -> None:
+def test_a_push_longer_than_the_ack_deadline_is_repeated(world: World) -> None:
     topic = world.topic()
     done = threading.Event()
     with push_target(lambda _body: 204 if done.wait(20) else 500) as target:
@@ -76,7 +76,7 @@ def test_stopping_is_clean_and_quiet(tmp_path: Path) -> None:
     assert len((tmp_path / "pubsub.log").read_text().splitlines()) == 1
 
 
-def test_publishing_is_refused_while_the_backlogs_are_full_and_accepted_after_an_ack() -> None:
+def test_publishing_is_refused_while_the_backlogs_are_full() -> None:
     asyncio.run(_fill_and_drain())
 
 
@@ -97,7 +97,7 @@ async def _fill_and_drain() -> None:
     broker.close()
 
 
-def test_the_window_grows_with_success_to_its_largest_and_shrinks_to_one_with_failure() -> None:
+def test_the_push_window_grows_with_successes_and_shrinks_with_failures() -> None:
     asyncio.run(_grow_and_shrink())
 
 

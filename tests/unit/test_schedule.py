@@ -48,7 +48,7 @@ def test_a_wrong_schedule_is_refused(text: str) -> None:
         parse_schedule(text)
 
 
-def test_a_date_that_never_comes_is_refused() -> None:
+def test_a_nonexistent_date_is_refused() -> None:
     with pytest.raises(ValueError, match="does not exist"):
         parse_schedule("0 0 31 2 *").after(NOON)
 
@@ -69,7 +69,7 @@ class Soon:
         return moment + timedelta(milliseconds=1)
 
 
-def test_a_job_runs_again_and_again_but_never_twice_at_once() -> None:
+def test_runs_of_a_job_do_not_overlap() -> None:
     running, overlaps, thrice = threading.Lock(), [], threading.Event()
     runs = iter(range(1000))
 
@@ -88,12 +88,12 @@ def test_a_job_runs_again_and_again_but_never_twice_at_once() -> None:
     assert not overlaps
 
 
-def test_a_command_reports_its_status_and_does_not_stop_the_schedule() -> None:
+def test_a_command_returns_its_exit_status() -> None:
     failing = run_command([sys.executable, "-c", "raise SystemExit(4)"])
     assert failing(threading.Event()) == 4
 
 
-def test_a_stop_ends_the_run_that_is_under_way() -> None:
+def test_a_stop_ends_the_run_in_progress() -> None:
     started = threading.Event()
     command = run_command([sys.executable, "-c", "import time; time.sleep(600)"])
 
