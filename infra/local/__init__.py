@@ -1,1 +1,1 @@
-"""The local cloud: Pub/Sub, BigQuery, Cloud Storage and a scheduler on loopback, for demo and tests."""
+"""The local cloud on loopback, for the demo and tests: Pub/Sub, Cloud Storage, BigQuery, Valkey and a scheduler."""

@@ -1,4 +1,4 @@
-"""The local cloud and both functions in the foreground, until Ctrl-C: `make up`."""
+"""Run the local cloud and both functions in the foreground until Ctrl-C: `make up`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from infra.local.cloud import LocalCloud, Ports, export_lines
+from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.errors import LocalCloudError
+from shared.contract.topics import TRANSACTIONS
 
 _PORTS = {
     "pubsub": 8085,
@@ -29,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     console = Console(highlight=False)
-    ports = Ports(**{name: getattr(options, f"{name}_port") for name in _PORTS})
+    ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in _PORTS})
     try:
         with (
             console.status("starting ...") as status,
@@ -55,15 +56,15 @@ def _emptied(home: Path) -> Path:
 
 
 def _greeting(cloud: LocalCloud) -> str:
-    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). In another shell, paste:
+    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). In another shell, run:
 
 {export_lines(cloud.exports)}
 
-Then publish to pix-transactions and query {cloud.settings.dataset}.scores, for instance:
+Then publish to {TRANSACTIONS} and query {cloud.settings.dataset}.scores, for example with:
 
   .venv/bin/python -m infra.deploy.smoke
 
-Logs are in {cloud.home}. Ctrl-C stops everything."""
+Logs are in {cloud.home}. Ctrl-C stops all processes."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,16 +75,18 @@ def _parser() -> argparse.ArgumentParser:
             type=int,
             default=port,
             metavar="PORT",
-            help="0 for any that is free (default: %(default)s)",
+            help="port, 0 for any free one (default: %(default)s)",
         )
     parser.add_argument(
-        "--pubsub", choices=("google", "embedded"), help="which Pub/Sub (default: Google's emulator if installed)"
+        "--pubsub",
+        choices=("google", "embedded"),
+        help="kind of Pub/Sub (default: Google's emulator if installed, else embedded)",
     )
     parser.add_argument(
         "--home",
         type=Path,
         default=Path(".local/cloud"),
-        help="folder for its files, emptied first (default: %(default)s)",
+        help="directory for its files, emptied first (default: %(default)s)",
     )
     return parser
 

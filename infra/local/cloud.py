@@ -1,4 +1,4 @@
-"""The whole local cloud: Pub/Sub, Cloud Storage, BigQuery, Valkey, topics, tables and the two functions."""
+"""The local cloud: Pub/Sub, Cloud Storage, Valkey, BigQuery, their resources, and the two functions."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from google.api_core.exceptions import AlreadyExists, Conflict
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery, storage
-from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-from google.protobuf.duration_pb2 import Duration
+from google.cloud import bigquery
 
 from infra.deploy.migrate import make
-from infra.local.bigquery.launch import BigQueryServer
+from infra.local.bigquery.launch import bigquery_server
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
-from infra.local.pubsub.launch import Kind, pubsub_server
+from infra.local.provision import create_buckets, create_push_subscription, create_topics
+from infra.local.pubsub.launch import PubSubKind, pubsub_server
+from infra.local.storage.launch import storage_server
 from infra.local.valkey.launch import valkey_server
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
@@ -30,17 +29,22 @@ from shared.settings import LOCAL_HMAC_KEY, Settings
 from shared.wiring.common import DAY_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-DEAD_LETTERS = "-dead"
-MAX_DELIVERY_ATTEMPTS = 20  # with the back-off below: about three minutes until a message counts as dead
-ACK_DEADLINE_SECONDS = 60
-STATE_CALL_SECONDS = 5.0  # everything shares one machine here, so a call may have to wait for a processor
-AHEAD_SECONDS = 366 * 86_400.0  # events of a file or a test have dates of their own
+
+STATE_CALL_SECONDS = 5.0
+"""All processes share one machine here, so a call may have to wait for a processor."""
+
+AHEAD_SECONDS = 366 * 86_400.0
+"""Events of a file or a test have dates of their own."""
+
+START_SECONDS = 60.0
+"""A server's longest start: Google's Pub/Sub emulator runs on Java, which takes its time on a busy machine."""
+
 Step = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
-    """Ports of the local cloud; 0 takes any that is free."""
+class PortNumbers:
+    """TCP ports of the local cloud; 0 takes any free one."""
 
     pubsub: int = 0
     storage: int = 0
@@ -50,48 +54,55 @@ class Ports:
     score: int = 0
     label: int = 0
 
-    def claimed(self) -> Ports:
+    def claimed(self) -> PortNumbers:
         """Return the same ports, with a free one for each 0. Raises PortInUse."""
-        return Ports(
+        return PortNumbers(
             **{name: claim_port(getattr(self, name), f"--{name.replace('_', '-')}-port") for name in self.__slots__}
         )
 
 
 class LocalCloud:
-    """A context in which the local cloud runs. Its files are under `home`; everything ends with the context.
+    """A context in which the local cloud runs. Its files are in `home`; all processes end with the context.
 
-    Inside, the environment of this process leads Google's client libraries here. `on_step` is told what is started.
+    Inside, the environment of this process leads Google's client libraries here. `on_step` gets the name of each
+    component before it starts. `settings` replace fields of Settings.
     """
 
     def __init__(
         self,
         home: Path,
-        ports: Ports = Ports(),
-        pubsub: Kind | None = None,
+        ports: PortNumbers = PortNumbers(),
+        pubsub: PubSubKind | None = None,
         on_step: Step = lambda _: None,
         **settings: float | str,
     ) -> None:
         self.home = home.resolve()
         self.ports = ports.claimed()
+        self.functions: dict[str, ChildProcess] = {}
+        self._on_step = on_step
+        self._supervisor = Supervisor()
         self._valkey = valkey_server(self.home, port=self.ports.state)
-        own = Settings(
+        self.settings = Settings(
             project="pix-local",
             hmac_key=LOCAL_HMAC_KEY,
             state=self._valkey.url,
             state_call_seconds=STATE_CALL_SECONDS,
             ahead_seconds=AHEAD_SECONDS,
         )
-        self.settings = replace(own, **settings)  # type: ignore[arg-type]
-        self._on_step = on_step
-        self._supervisor = Supervisor()
+        self._override(settings)
+        objects = self.home / "objects"
+        objects.mkdir(parents=True, exist_ok=True)
         self._pubsub = pubsub_server(self.home, pubsub, self.ports.pubsub)
-        self._bigquery = BigQueryServer(self.ports.bigquery, self.ports.bigquery_grpc)
-        self.settings = replace(
-            self.settings,
-            bigquery_emulator_host=self._bigquery.rest_url,
-            bigquery_storage_emulator_host=self._bigquery.grpc_endpoint,
+        self._storage = storage_server(self.home, objects, self.ports.storage)
+        self._bigquery = bigquery_server(
+            self.home, objects, self.settings.project, self.ports.bigquery, self.ports.bigquery_grpc
         )
-        self.functions: dict[str, ChildProcess] = {}
+        self._override(
+            {
+                "bigquery_emulator_host": self._bigquery.rest_url,
+                "bigquery_storage_emulator_host": self._bigquery.grpc_endpoint,
+            }
+        )
 
     def __enter__(self) -> Self:
         self._supervisor.__enter__()
@@ -99,7 +110,7 @@ class LocalCloud:
         os.environ.update(self.addresses)
         try:
             self._start_servers()
-            self._make_resources()
+            self._create_resources()
         except BaseException as error:
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -116,30 +127,29 @@ class LocalCloud:
                 os.environ[name] = value
 
     @property
-    def pubsub_kind(self) -> Kind:
-        """Return which Pub/Sub runs."""
+    def pubsub_kind(self) -> PubSubKind:
+        """Return the kind of Pub/Sub that runs."""
         return self._pubsub.kind
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Return the variables by which Google's client libraries find the local cloud."""
+        """Return the variables through which Google's client libraries find the local cloud."""
         return {
             "GOOGLE_CLOUD_PROJECT": self.settings.project,
-            "PUBSUB_EMULATOR_HOST": self._pubsub.endpoint,
-            "STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self.ports.storage}",
-            "BIGQUERY_EMULATOR_HOST": self.settings.bigquery_emulator_host,
-            "BIGQUERY_STORAGE_EMULATOR_HOST": self.settings.bigquery_storage_emulator_host,
+            **self._pubsub.addresses,
+            **self._storage.addresses,
+            **self._bigquery.addresses,
         }
 
     @property
     def exports(self) -> dict[str, str]:
-        """Return the variables for another shell: for clients, and for a function or job that is started there."""
+        """Return the variables for another shell, for clients and for functions or jobs that are started there."""
         own = self.settings.to_env()
         return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")}}
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables with which functions and jobs run in the local cloud."""
+        """Return the variables of functions and jobs in the local cloud."""
         mlflow = self.home / "mlflow"
         mlflow.mkdir(parents=True, exist_ok=True)
         return {
@@ -150,69 +160,54 @@ class LocalCloud:
 
     @property
     def state_server(self) -> ChildProcess:
-        """Return the process of the store of history."""
+        """Return the process of Valkey."""
         return self._valkey.child
+
+    @property
+    def storage_server(self) -> ChildProcess:
+        """Return the process of Cloud Storage."""
+        return self._storage.child
+
+    @property
+    def bigquery_server(self) -> ChildProcess:
+        """Return the process of BigQuery."""
+        return self._bigquery.child
 
     def bigquery(self) -> bigquery.Client:
         """Return a client of the local BigQuery."""
         return bigquery.Client(project=self.settings.project, credentials=AnonymousCredentials())
 
     def start_functions(self, **settings: float | str) -> None:
-        """Start both functions under functions-framework, and connect them to their topics."""
-        self.settings = replace(self.settings, **settings)  # type: ignore[arg-type]
+        """Start both functions under functions-framework, and subscribe them to their topics."""
+        self._override(settings)
         for name, topic, port in (("score", TRANSACTIONS, self.ports.score), ("label", FEEDBACK, self.ports.label)):
             self._on_step(f"function {name}")
             self.functions[name] = self._function(name, port)
             self._supervisor.start(self.functions[name])
-            self._subscribe(name, topic, f"http://{LOOPBACK}:{port}/")
+            url = f"http://{LOOPBACK}:{port}/"
+            create_push_subscription(self.settings.project, name, topic, url, self.pubsub_kind)
 
     def wait(self) -> None:
-        """Wait until a signal ends the wait. Raises ChildDied if a server ends by itself."""
+        """Wait until a signal arrives. Raises ChildDied if a server ends by itself."""
         self._supervisor.wait()
 
+    def _override(self, settings: Mapping[str, float | str]) -> None:
+        self.settings = replace(self.settings, **settings)  # type: ignore[arg-type] # fields differ in type
+
     def _start_servers(self) -> None:
-        objects = self.home / "objects"
-        objects.mkdir(parents=True, exist_ok=True)
-        self._on_step(f"Pub/Sub ({self._pubsub.kind})")
-        self._supervisor.start(self._pubsub.child, timeout=60)
-        self._on_step("Cloud Storage")
-        self.storage_server = self._storage(objects)
-        self._supervisor.start(self.storage_server)
-        self._on_step(f"Valkey ({self._valkey.kind})")
-        self._supervisor.start(self.state_server)
-        self._on_step("BigQuery")
-        self.bigquery_server = self._bigquery.child(state=self.home, objects=objects, project=self.settings.project)
-        self._supervisor.start(self.bigquery_server, timeout=60)
+        for server in (self._pubsub, self._storage, self._valkey, self._bigquery):
+            self._on_step(f"{server.child.name} ({server.kind})")
+            self._supervisor.start(server.child, timeout=START_SECONDS)
 
-    def _storage(self, objects: Path) -> ChildProcess:
-        argv = ["-m", "infra.local.storage", "--root", str(objects), "--port", str(self.ports.storage)]
-        return ChildProcess("storage", [sys.executable, *argv], log_path=self.home / "storage.log", cwd=ROOT)
-
-    def _make_resources(self) -> None:
+    def _create_resources(self) -> None:
         self._on_step("tables, buckets and topics")
         settings = self.settings
         views = tables.views(settings.project, settings.dataset, settings.maturity_days)
         make(self.bigquery(), settings.dataset, tables.tables(), views)
-        self._create_buckets()
         with closing(ValkeyStore.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
             store.open()
-        publisher = PublisherClient()
-        for topic in (TRANSACTIONS, FEEDBACK):
-            for name in (topic, topic + DEAD_LETTERS):
-                _once(lambda path: publisher.create_topic(name=path), publisher.topic_path(settings.project, name))
-        with SubscriberClient() as subscriber:
-            for topic in (TRANSACTIONS, FEEDBACK):
-                _once(
-                    lambda path, topic=topic: subscriber.create_subscription(  # type: ignore[misc]
-                        name=path, topic=f"projects/{settings.project}/topics/{topic}{DEAD_LETTERS}"
-                    ),
-                    subscriber.subscription_path(settings.project, topic + DEAD_LETTERS),
-                )
-
-    def _create_buckets(self) -> None:
-        client = storage.Client(project=self.settings.project, credentials=AnonymousCredentials())
-        for name in (self.settings.bucket, self.settings.data_bucket):
-            _once(client.create_bucket, name)
+        create_buckets(settings.project, (settings.bucket, settings.data_bucket))
+        create_topics(settings.project)
 
     def _function(self, name: str, port: int) -> ChildProcess:
         return ChildProcess(
@@ -228,55 +223,11 @@ class LocalCloud:
             restart=True,
         )
 
-    def _subscribe(self, name: str, topic: str, endpoint: str) -> None:
-        """Own the push subscription, as Terraform does."""
-        project = self.settings.project
-        with SubscriberClient() as subscriber:
-            _once(
-                lambda path: subscriber.create_subscription(
-                    request={
-                        "name": path,
-                        "topic": f"projects/{project}/topics/{topic}",
-                        "ack_deadline_seconds": ACK_DEADLINE_SECONDS,
-                        "push_config": {"push_endpoint": endpoint},
-                        **self._retries(topic),
-                    }
-                ),
-                subscriber.subscription_path(project, name),
-            )
 
-    def _retries(self, topic: str) -> dict[str, Any]:
-        """Return the policies of a push subscription, as in production: retry with back-off, then dead letters.
-
-        Google's emulator gets neither. Under a retry policy it never again pushes messages that have failed together,
-        and without one it has used up the attempts before a function that was killed is back.
-        """
-        if self.pubsub_kind == "google":
-            return {}
-        return {
-            "retry_policy": {
-                "minimum_backoff": Duration(nanos=500_000_000),
-                "maximum_backoff": Duration(seconds=10),
-            },
-            "dead_letter_policy": {
-                "dead_letter_topic": f"projects/{self.settings.project}/topics/{topic}{DEAD_LETTERS}",
-                "max_delivery_attempts": MAX_DELIVERY_ATTEMPTS,
-            },
-        }
-
-
-def _once(create: Callable[[str], object], name: str) -> None:
-    """Create something by name, unless it is there."""
-    try:
-        create(name)
-    except (AlreadyExists, Conflict):
-        return
-
-
-def export_lines(addresses: Mapping[str, str]) -> str:
-    """Return the lines to paste into another shell.
+def export_lines(variables: Mapping[str, str]) -> str:
+    """Return the commands that set the variables in another shell.
 
     >>> export_lines({"A": "1"})
     'export A=1'
     """
-    return "\n".join(f"export {name}={value}" for name, value in addresses.items())
+    return "\n".join(f"export {name}={value}" for name, value in variables.items())

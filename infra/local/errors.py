@@ -1,26 +1,26 @@
-"""What can go wrong while the local cloud starts and runs.
+"""Errors of the local cloud while it starts and runs.
 
 LocalCloudError
-  PortInUse       another program has the port: choose another
-  ChildDied       a process ended when it should not have: its last lines say why
-  NotReadyInTime  a process is there but does not answer
+├── PortInUse        another program listens on the port: choose another
+├── ChildDied        a process ended unexpectedly: see its last lines
+└── NotReadyInTime   a process runs but does not answer
 """
 
 
 class LocalCloudError(RuntimeError):
-    """The local cloud cannot start or go on."""
+    """The local cloud cannot start or continue."""
 
 
 class PortInUse(LocalCloudError):
-    """Another program listens on a port that the local cloud was told to use."""
+    """Another program listens on a port of the local cloud."""
 
     def __init__(self, port: int, setting: str) -> None:
-        super().__init__(f"port {port} is in use; set {setting} to another port, or to 0 for any free one")
+        super().__init__(f"port {port} is in use; set {setting} to another port, or to 0 for a free one")
         self.port = port
 
 
 class ChildDied(LocalCloudError):
-    """A child process ended when it should be running."""
+    """A child process ended unexpectedly."""
 
     def __init__(self, name: str, returncode: int, log_tail: str) -> None:
         super().__init__(f"{name} ended with status {returncode}; its last lines:\n{log_tail}")
@@ -28,7 +28,7 @@ class ChildDied(LocalCloudError):
 
 
 class NotReadyInTime(LocalCloudError):
-    """A child process runs but did not get ready in time."""
+    """A child process runs but was not ready in time."""
 
     def __init__(self, name: str, seconds: float, log_tail: str) -> None:
         super().__init__(f"{name} was not ready after {seconds:g} s; its last lines:\n{log_tail}")

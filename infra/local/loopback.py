@@ -1,4 +1,4 @@
-"""Ports on the loopback interface."""
+"""TCP ports on the loopback interface."""
 
 import socket
 
@@ -8,15 +8,15 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
+    """Return a port that is free at this moment."""
     with _bound(0) as listener:
         return int(listener.getsockname()[1])
 
 
 def claim_port(preferred: int, setting: str) -> int:
-    """Return `preferred` if it is free, any free port if it is 0.
+    """Return `preferred`, or a free port if it is 0.
 
-    Raises PortInUse, which names the port and the setting that moves it.
+    Raises PortInUse with the port and the `setting` that changes it.
     """
     if preferred == 0:
         return free_port()
@@ -28,7 +28,7 @@ def claim_port(preferred: int, setting: str) -> int:
 
 
 def listens(port: int) -> bool:
-    """Say whether something accepts connections on the port."""
+    """Return True if a process accepts connections on the port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex((LOOPBACK, port)) == 0
@@ -36,7 +36,7 @@ def listens(port: int) -> bool:
 
 def _bound(port: int) -> socket.socket:
     listener = socket.socket()
-    # Connections of an earlier run in TIME_WAIT do not keep the port from its next owner.
+    # Connections of an earlier run in TIME_WAIT do not make the port count as used.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))

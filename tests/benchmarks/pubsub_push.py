@@ -23,7 +23,8 @@ from aiohttp import web
 from google.cloud import pubsub_v1
 
 from infra.local.pubsub.google import find_emulator
-from infra.local.pubsub.launch import Kind, start_pubsub
+from infra.local.pubsub.launch import PubSubKind
+from tests.contract.local_servers import local_pubsub
 
 PAYLOAD = b"x" * 700  # bytes: about one transaction
 
@@ -106,10 +107,10 @@ async def receive(subscription: str, messages: int, patience: float) -> float:
         await runner.cleanup()
 
 
-def measure(kind: Kind, messages: int, patience: float) -> float:
+def measure(kind: PubSubKind, messages: int, patience: float) -> float:
     """Return messages per second pushed by one kind of server."""
     print(kind)
-    with TemporaryDirectory() as folder, start_pubsub(Path(folder), kind) as server, emulator_host(server.endpoint):
+    with TemporaryDirectory() as folder, local_pubsub(Path(folder), kind) as server, emulator_host(server.endpoint):
         rate = uvloop.run(receive(fill(messages), messages, patience))
     print(f"  pushed {rate:,.0f}/s")
     return rate

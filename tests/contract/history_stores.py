@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from infra.local.processes import Supervisor
-from infra.local.valkey.launch import KINDS, Kind, ValkeyServer, find_server, valkey_server
+from infra.local.valkey.launch import KINDS, ValkeyKind, ValkeyServer, find_server, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
 from shared.ports import History, Verdicts
 
 Result = TypeVar("Result")
-SERVERS: tuple[Kind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)
+SERVERS: tuple[ValkeyKind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)
 """Every kind that there is. Where there is none, tests fail by the error that names the remedy; none is skipped."""
 PATIENT = 30.0  # seconds for a call, where no test is about time-outs
 
@@ -67,7 +67,7 @@ class Store:
 
 
 @contextmanager
-def store(kind: Literal["memory"] | Kind, directory: Path) -> Iterator[Store]:
+def store(kind: Literal["memory"] | ValkeyKind, directory: Path) -> Iterator[Store]:
     """Run a store of that kind."""
     with asyncio.Runner() as runner, Supervisor() as supervisor:
         server = None if kind == "memory" else running(kind, directory, supervisor)
@@ -78,7 +78,7 @@ def store(kind: Literal["memory"] | Kind, directory: Path) -> Iterator[Store]:
             handle.close()
 
 
-def running(kind: Kind, directory: Path, supervisor: Supervisor) -> ValkeyServer:
+def running(kind: ValkeyKind, directory: Path, supervisor: Supervisor) -> ValkeyServer:
     server = valkey_server(directory, kind)
     supervisor.start(server.child)
     opened(server)

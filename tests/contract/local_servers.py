@@ -1,4 +1,4 @@
-"""What the contracts of the local servers need: a supervised server and its official client."""
+"""Supervised local servers and their official clients, for the contract tests."""
 
 import sys
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.storage import Client
 
-from infra.local.bigquery.launch import BigQueryServer
-from infra.local.loopback import free_port
+from infra.local.bigquery.launch import BigQueryServer, bigquery_server
 from infra.local.processes import ChildProcess, Supervisor
+from infra.local.pubsub.launch import PubSubKind, PubSubServer, pubsub_server
 
 PROJECT = "bank"
 HERE = Path(__file__).parents[2]
@@ -26,11 +26,20 @@ class LocalBigQuery(NamedTuple):
 
 
 @contextmanager
+def local_pubsub(directory: Path, kind: PubSubKind) -> Iterator[PubSubServer]:
+    """Serve Pub/Sub, with its log in the directory."""
+    server = pubsub_server(directory, kind)
+    with Supervisor() as supervisor:
+        supervisor.start(server.child, timeout=60)
+        yield server
+
+
+@contextmanager
 def local_bigquery(state: Path, objects: Path, persistent: bool = False) -> Iterator[LocalBigQuery]:
     """Serve BigQuery with its tables in one directory and the buckets of Cloud Storage in another."""
-    server = BigQueryServer(free_port(), free_port())
+    server = bigquery_server(state, objects, PROJECT, persistent=persistent)
     with Supervisor() as supervisor:
-        supervisor.start(server.child(state=state, objects=objects, project=PROJECT, persistent=persistent))
+        supervisor.start(server.child)
         options = {"api_endpoint": server.rest_url}
         with bigquery.Client(PROJECT, AnonymousCredentials(), client_options=options) as client:
             yield LocalBigQuery(server, client)

@@ -1,4 +1,4 @@
-"""What the Pub/Sub contract needs: clients, fresh resources, and a push endpoint that answers as it is told."""
+"""Fixtures of the Pub/Sub contract: clients, new resources, and a push endpoint with given answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = Callable[[dict[str, Any]], int]
 
 
 class World:
-    """Talk to one server through the official clients, each test with topics and subscriptions of its own."""
+    """The official clients of one server; each test creates its own topics and subscriptions."""
 
     def __init__(
         self, kind: str, publisher: pubsub_v1.PublisherClient, subscriber: pubsub_v1.SubscriberClient
@@ -55,11 +55,11 @@ class World:
         return messages
 
     def ready(self, subscription: str) -> list[Any]:
-        """Pull what can be delivered at this moment."""
+        """Pull the messages that are ready at this moment."""
         return list(self._pull_now(subscription).received_messages)
 
     def _pull_now(self, subscription: str) -> Any:
-        # A short wait, not return_immediately: that one is deprecated and may miss what is there.
+        # A short wait, not return_immediately: that one is deprecated and may miss ready messages.
         return self.subscriber.pull(subscription=subscription, max_messages=100, timeout=2.0, retry=None)
 
     def acknowledge(self, subscription: str, *messages: Any) -> None:
@@ -75,7 +75,7 @@ class World:
 
 
 class PushTarget:
-    """Keep the bodies that were pushed to `url`."""
+    """The bodies that were pushed to `url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url

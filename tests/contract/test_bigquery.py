@@ -49,7 +49,7 @@ SCHEMA = [
 
 
 class World:
-    """One server with a dataset, and what the tests need to talk to it."""
+    """A server with a dataset, its clients, and helpers of the tests."""
 
     def __init__(self, local: LocalBigQuery) -> None:
         self.server, self.client = local
@@ -133,7 +133,7 @@ def test_nan_is_stored_as_nan_and_not_as_null(world: World) -> None:
     assert row["is_nan"] is True
 
 
-def test_rows_for_a_table_that_is_not_there_are_refused(world: World) -> None:
+def test_rows_for_a_missing_table_are_refused(world: World) -> None:
     with pytest.raises(NotFound):
         appended(world, "ghost", [{"id": "a", "at": 0}])
 
@@ -150,7 +150,7 @@ def test_a_view_keeps_one_row_of_each_id_with_its_features_as_a_record(world: Wo
     assert world.query(f"SELECT * FROM pix.v_{table}") == [{"id": "a", "features": {"f1": 1.0}}]
 
 
-def test_appends_and_queries_at_the_same_time_neither_stop_nor_disturb_each_other(world: World) -> None:
+def test_concurrent_appends_and_queries_do_not_disturb_each_other(world: World) -> None:
     table = world.table(SCHEMA)
     done = threading.Event()
 
@@ -176,7 +176,7 @@ def test_appends_and_queries_at_the_same_time_neither_stop_nor_disturb_each_othe
     assert world.query(f"SELECT COUNT(*) AS n FROM pix.{table}") == [{"n": 600}]
 
 
-def test_streams_that_stay_open_keep_no_other_out(world: World) -> None:
+def test_open_streams_do_not_block_another(world: World) -> None:
     table, until = world.table(SCHEMA), threading.Event()
     writers = [world.writer(table) for _ in range(40)]
     try:
@@ -227,7 +227,7 @@ def wide_parquet(count: int, width: int) -> bytes:
     return file.getvalue()
 
 
-def test_tables_and_views_of_the_product_are_made_and_made_again(world: World) -> None:
+def test_tables_and_views_are_made_unless_they_exist(world: World) -> None:
     views = contract.views(PROJECT, "product", 87)
     make(world.client, "product", contract.tables(), views)
     world.client.delete_table(f"{PROJECT}.product.feedback", retry=NO_RETRY)
@@ -240,7 +240,7 @@ def test_tables_and_views_of_the_product_are_made_and_made_again(world: World) -
     assert kept.time_partitioning.field == "initiated_at"
 
 
-def test_data_survives_a_restart_where_it_is_asked_to(tmp_path: Path) -> None:
+def test_persistent_data_survives_a_restart(tmp_path: Path) -> None:
     for expected in (0, 1):
         with local_bigquery(tmp_path, tmp_path, persistent=True) as (server, client):
             make(client, "pix", contract.tables())

@@ -18,7 +18,7 @@ from google.cloud import pubsub_v1
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from infra.local.pubsub.google import find_emulator
-from infra.local.pubsub.launch import start_pubsub
+from tests.contract.local_servers import local_pubsub
 from tests.contract.pubsub_world import PATIENCE, PushTarget, World, push_target
 
 # https://cloud.google.com/pubsub/docs/push#receive_push; Google's emulator differs in two: it takes 203 for 202.
@@ -32,7 +32,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         pytest.skip("Google's Pub/Sub emulator (Cloud SDK and Java) is not installed on this machine")
     directory: Path = tmp_path_factory.mktemp(request.param)
     with (
-        start_pubsub(directory, request.param) as server,
+        local_pubsub(directory, request.param) as server,
         pytest.MonkeyPatch.context() as environment,
     ):
         environment.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
@@ -65,7 +65,7 @@ def test_binary_data_survives(world: World) -> None:
     assert received.message.data == every_byte
 
 
-def test_a_message_may_be_attributes_alone_but_not_nothing(world: World) -> None:
+def test_an_empty_message_is_refused_unless_it_has_attributes(world: World) -> None:
     topic = world.topic()
     subscription = world.subscription(topic)
     world.publish(topic, b"", only="attributes")
@@ -75,7 +75,7 @@ def test_a_message_may_be_attributes_alone_but_not_nothing(world: World) -> None
         world.publish(topic, b"")
 
 
-def test_batches_arrive_whole_each_message_with_its_own_id(world: World) -> None:
+def test_a_batch_arrives_complete_with_distinct_ids(world: World) -> None:
     topic = world.topic()
     subscription = world.subscription(topic)
     futures = [world.publisher.publish(topic, str(number).encode()) for number in range(500)]
@@ -86,7 +86,7 @@ def test_batches_arrive_whole_each_message_with_its_own_id(world: World) -> None
     assert {int(message.message.data) for message in received} == set(range(500))
 
 
-def test_a_subscription_gets_only_what_is_published_after_it_was_made(world: World) -> None:
+def test_a_subscription_gets_no_earlier_messages(world: World) -> None:
     topic = world.topic()
     world.publish(topic, b"early")
     subscription = world.subscription(topic)
@@ -103,7 +103,7 @@ def test_every_subscription_gets_every_message(world: World) -> None:
         assert {message.message.message_id for message in world.pull(subscription, 10)} == ids
 
 
-def test_a_leased_message_is_nobody_elses_until_rejected(world: World) -> None:
+def test_a_leased_message_is_not_delivered_until_rejected(world: World) -> None:
     topic = world.topic()
     subscription = world.subscription(topic)
     message_id = world.publish(topic, b"once more")
@@ -115,7 +115,7 @@ def test_a_leased_message_is_nobody_elses_until_rejected(world: World) -> None:
     assert second.ack_id != first.ack_id
 
 
-def test_a_message_comes_again_when_its_ack_deadline_passes_and_not_once_acknowledged(world: World) -> None:
+def test_a_message_is_redelivered_after_its_deadline_unless_acknowledged(world: World) -> None:
     topic = world.topic()
     subscription = world.subscription(topic)
     message_id = world.publish(topic, b"forgotten")
@@ -128,7 +128,7 @@ def test_a_message_comes_again_when_its_ack_deadline_passes_and_not_once_acknowl
     assert world.ready(subscription) + world.ready(subscription) == []
 
 
-def test_the_wait_between_attempts_grows(world: World) -> None:
+def test_the_delay_between_attempts_grows(world: World) -> None:
     """The third wait exceeds the minimum by far (the first is no measure: Google's emulator makes it short)."""
     topic = world.topic()
     half_a_second = {"minimum_backoff": {"nanos": 500_000_000}, "maximum_backoff": {"seconds": 60}}
@@ -162,7 +162,7 @@ def test_a_message_rejected_five_times_goes_to_the_dead_letter_topic(world: Worl
     assert letter.message.data == b"poison"
 
 
-def test_a_push_carries_the_documented_body_and_an_ack_settles_it(world: World) -> None:
+def test_a_push_has_the_documented_body_and_ends_with_its_ack(world: World) -> None:
     topic = world.topic()
     with push_target() as target:
         subscription = world.subscription(topic, push_config={"push_endpoint": target.url})
@@ -184,7 +184,7 @@ def test_a_push_carries_the_documented_body_and_an_ack_settles_it(world: World) 
     assert target.bodies.empty()
 
 
-def test_the_documented_answers_acknowledge_a_push_and_no_others(world: World) -> None:
+def test_only_the_documented_statuses_acknowledge_a_push(world: World) -> None:
     answers = {102, 200, 201, 202, 203, 204, 302, 404, 500}
     topic = world.topic()
     ids: dict[int, str] = {}
@@ -199,7 +199,7 @@ def test_the_documented_answers_acknowledge_a_push_and_no_others(world: World) -
     assert {status for status in answers if pushed[ids[status]] == 1} == ACKNOWLEDGING[world.kind]
 
 
-def test_a_push_that_is_refused_five_times_goes_to_the_dead_letter_topic(world: World) -> None:
+def test_a_push_refused_five_times_goes_to_the_dead_letter_topic(world: World) -> None:
     dead_topic, topic = world.topic(), world.topic()
     dead = world.subscription(dead_topic)
     with push_target(lambda _body: 500) as target:
@@ -217,7 +217,7 @@ def test_a_push_that_is_refused_five_times_goes_to_the_dead_letter_topic(world: 
     assert attempts == ([None] * 5 if world.kind == "google" else [1, 2, 3, 4, 5])
 
 
-def test_an_endpoint_that_is_down_gets_its_messages_when_it_is_up(world: World) -> None:
+def test_an_endpoint_gets_the_messages_of_its_outage_afterwards(world: World) -> None:
     topic = world.topic()
     with push_target() as target:
         url = target.url
@@ -249,7 +249,7 @@ def test_the_official_subscriber_streams_and_acknowledges(world: World) -> None:
     assert world.ready(subscription) == []
 
 
-def test_a_message_nacked_on_a_stream_comes_again(world: World) -> None:
+def test_a_message_nacked_on_a_stream_is_redelivered(world: World) -> None:
     topic = world.topic()
     subscription = world.subscription(topic)
     seen: list[str] = []
@@ -301,7 +301,7 @@ def test_many_subscribers_share_the_work(world: World) -> None:
     assert not seen["one"] & seen["two"]
 
 
-def test_what_is_missing_is_not_found(world: World) -> None:
+def test_missing_resources_are_not_found(world: World) -> None:
     missing_topic = world.topic() + "x"
     with pytest.raises(exceptions.NotFound):
         world.publish(missing_topic, b"lost")
@@ -317,7 +317,7 @@ def test_what_is_missing_is_not_found(world: World) -> None:
         world.subscription(world.topic(), dead_letter_policy={"dead_letter_topic": missing_topic})
 
 
-def test_creating_twice_already_exists(world: World) -> None:
+def test_an_existing_resource_is_not_created_again(world: World) -> None:
     topic = world.topic()
     subscription = world.subscription(topic)
     with pytest.raises(exceptions.AlreadyExists):

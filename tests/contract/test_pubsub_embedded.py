@@ -1,4 +1,4 @@
-"""What only the embedded Pub/Sub promises: clear refusals, bounded memory, push that spares a slow endpoint."""
+"""Behaviour of the embedded Pub/Sub alone: clear refusals, bounded memory, push that spares a slow endpoint."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from infra.local.errors import PortInUse
 from infra.local.pubsub import wire
 from infra.local.pubsub.broker import Broker
 from infra.local.pubsub.errors import ResourceExhausted
-from infra.local.pubsub.launch import start_pubsub
+from infra.local.pubsub.launch import pubsub_server
 from infra.local.pubsub.push import PushWindow
+from tests.contract.local_servers import local_pubsub
 from tests.contract.pubsub_world import World, push_target
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    with start_pubsub(tmp_path, "embedded") as server:
+    with local_pubsub(tmp_path, "embedded") as server:
         monkeypatch.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
         with pubsub_v1.SubscriberClient() as subscriber:
             publisher = pubsub_v1.PublisherClient()
@@ -37,7 +38,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     [{"filter": 'attributes.a = "b"'}, {"enable_message_ordering": True}, {"enable_exactly_once_delivery": True}],
     ids=lambda configuration: next(iter(configuration)),
 )
-def test_what_is_not_there_is_refused_by_name(world: World, configuration: dict[str, Any]) -> None:
+def test_an_unimplemented_feature_is_refused_by_name(world: World, configuration: dict[str, Any]) -> None:
     with pytest.raises(exceptions.MethodNotImplemented, match=next(iter(configuration))):
         world.subscription(world.topic(), **configuration)
 
@@ -49,7 +50,7 @@ def test_a_push_subscription_cannot_be_pulled_from(world: World) -> None:
             world.ready(subscription)
 
 
-def test_a_push_that_outlasts_the_ack_deadline_comes_again(world: World) -> None:
+def test_a_push_longer_than_the_ack_deadline_is_repeated(world: World) -> None:
     topic = world.topic()
     done = threading.Event()
     with push_target(lambda _body: 204 if done.wait(20) else 500) as target:
@@ -60,21 +61,22 @@ def test_a_push_that_outlasts_the_ack_deadline_comes_again(world: World) -> None
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:
-    with start_pubsub(tmp_path / "first", "embedded") as server:
-        port = int(server.endpoint.partition(":")[2])
-        with pytest.raises(PortInUse, match=f"{port}"):
-            start_pubsub(tmp_path / "second", "embedded", port)
+    with (
+        local_pubsub(tmp_path / "first", "embedded") as server,
+        pytest.raises(PortInUse, match=f"port {server.port} is in use; set --pubsub-port"),
+    ):
+        pubsub_server(tmp_path / "second", "embedded", server.port)
 
 
 def test_stopping_is_clean_and_quiet(tmp_path: Path) -> None:
-    server = start_pubsub(tmp_path, "embedded")
-    server.child.stop()
-    server.child.stop()
+    with local_pubsub(tmp_path, "embedded") as server:
+        server.child.stop()
+        server.child.stop()
     assert server.child.returncode == 0
     assert len((tmp_path / "pubsub.log").read_text().splitlines()) == 1
 
 
-def test_publishing_is_refused_while_the_backlogs_are_full_and_accepted_after_an_ack() -> None:
+def test_publishing_is_refused_while_the_backlogs_are_full() -> None:
     asyncio.run(_fill_and_drain())
 
 
@@ -95,7 +97,7 @@ async def _fill_and_drain() -> None:
     broker.close()
 
 
-def test_the_window_grows_with_success_to_its_largest_and_shrinks_to_one_with_failure() -> None:
+def test_the_push_window_grows_with_successes_and_shrinks_with_failures() -> None:
     asyncio.run(_grow_and_shrink())
 
 

@@ -16,7 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from infra.local.storage.objects import ConditionNotMet, Conditions, ObjectStore, Record, StorageError
+from infra.local.storage.errors import ConditionNotMet, StorageError
+from infra.local.storage.objects import ObjectStore
+from infra.local.storage.preconditions import Preconditions
+from infra.local.storage.records import ObjectRecord
 from tests.contract.local_servers import storage_client
 
 CHUNK = 256 * 1024
@@ -103,7 +106,7 @@ def test_a_range_of_bytes_is_read(bucket: Bucket) -> None:
     assert refused.value.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
 
 
-def test_what_is_not_there_is_not_found(bucket: Bucket, client: Client) -> None:
+def test_missing_objects_and_buckets_are_not_found(bucket: Bucket, client: Client) -> None:
     assert bucket.get_blob("none") is None
     for action in (bucket.blob("none").delete, bucket.blob("none").download_as_bytes):
         with pytest.raises(NotFound):
@@ -112,13 +115,13 @@ def test_what_is_not_there_is_not_found(bucket: Bucket, client: Client) -> None:
         write(client.bucket("no-such-bucket"), "a")
 
 
-def test_a_deleted_object_is_gone_and_its_folder_too(bucket: Bucket, root: Path) -> None:
+def test_a_deleted_object_takes_its_empty_folders_with_it(bucket: Bucket, root: Path) -> None:
     write(bucket, "deep/er/object").delete()
     assert list(bucket.list_blobs()) == []
     assert list((root / bucket.name).iterdir()) == []
 
 
-def test_only_the_generation_that_is_live_is_found(bucket: Bucket) -> None:
+def test_only_the_live_generation_is_found(bucket: Bucket) -> None:
     first = write(bucket, "a", b"1")
     second = write(bucket, "a", b"2")
     assert second.generation > first.generation
@@ -172,7 +175,7 @@ def test_a_reader_that_has_the_generation_gets_304(bucket: Bucket) -> None:
     blob.reload(if_generation_not_match=1)
 
 
-def test_a_patch_counts_the_metageneration_and_keeps_the_generation(bucket: Bucket) -> None:
+def test_a_patch_increments_the_metageneration_alone(bucket: Bucket) -> None:
     blob = write(bucket, "a")
     before = blob.generation
     blob.metadata = {"k": "v"}
@@ -245,7 +248,7 @@ def race(bucket: Bucket, generation: int) -> list[str | PreconditionFailed]:
     return outcomes
 
 
-def test_a_file_that_another_program_wrote_is_an_object(bucket: Bucket, root: Path) -> None:
+def test_a_file_of_another_program_is_an_object(bucket: Bucket, root: Path) -> None:
     path = root / bucket.name / "export" / "000.parquet"
     path.parent.mkdir()
     path.write_bytes(b"first")
@@ -274,9 +277,9 @@ def test_everything_survives_a_restart(tmp_path: Path) -> None:
         )
 
 
-def test_a_write_that_was_cut_short_leaves_the_old_object(tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_the_old_object(tmp_path: Path) -> None:
     store = ObjectStore(tmp_path)
-    store.create_bucket("models")
+    store.buckets.create("models")
     old = put(store, "a", b"old", ())
     staged = store.stage()
     staged.write(b"half of the n")
@@ -286,7 +289,7 @@ def test_a_write_that_was_cut_short_leaves_the_old_object(tmp_path: Path) -> Non
     assert list((tmp_path / ".meta").rglob("unfinished")) == []
 
 
-def test_a_request_that_is_no_json_is_told_so(client: Client) -> None:
+def test_a_request_without_json_is_refused(client: Client) -> None:
     request = urllib.request.Request(f"{client._connection.API_BASE_URL}/storage/v1/b", data=b"{")
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
@@ -294,10 +297,10 @@ def test_a_request_that_is_no_json_is_told_so(client: Client) -> None:
     refused.value.close()
 
 
-def put(store: ObjectStore, name: str, content: bytes, match: tuple[int, ...]) -> Record:
+def put(store: ObjectStore, name: str, content: bytes, match: tuple[int, ...]) -> ObjectRecord:
     staged = store.stage()
     staged.write(content)
-    conditions = Conditions(generation_match=match[0]) if match else Conditions()
+    conditions = Preconditions(generation_match=match[0]) if match else Preconditions()
     try:
         return store.put("models", name, staged, {}, conditions)
     finally:
@@ -314,7 +317,7 @@ class StoreMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.root = self.directory / uuid.uuid4().hex
         self.store = ObjectStore(self.root)
-        self.store.create_bucket("models")
+        self.store.buckets.create("models")
         self.model: dict[str, tuple[int, bytes]] = {}
         self.highest = 0
 
@@ -362,7 +365,7 @@ class StoreMachine(RuleBasedStateMachine):
     def agrees_with_the_model(self) -> None:
         if not hasattr(self, "store"):
             return
-        assert self.store.names("models") == sorted(self.model)
+        assert self.store.buckets.objects("models") == sorted(self.model)
         for name, (generation, content) in self.model.items():
             record, file = self.store.open("models", name)
             with file:
@@ -374,6 +377,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.model[name] = (generation, content)
 
 
-def test_the_store_behaves_as_a_dict_with_generations(tmp_path: Path) -> None:
+def test_the_store_agrees_with_a_dict_of_generations(tmp_path: Path) -> None:
     StoreMachine.directory = tmp_path
     run_state_machine_as_test(StoreMachine, settings=settings(max_examples=40, stateful_step_count=20, deadline=None))

@@ -11,7 +11,7 @@ from shared.adapters.valkey_script import script
 
 from infra.local.errors import LocalCloudError
 from infra.local.processes import Supervisor
-from infra.local.valkey.launch import Kind, valkey_server
+from infra.local.valkey.launch import ValkeyKind, valkey_server
 from tests.contract.history_stores import SERVERS
 
 
@@ -25,7 +25,9 @@ def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_a_server_answers_runs_the_script_of_history_and_leaves_only_its_log(kind: Kind, tmp_path: Path) -> None:
+def test_a_server_answers_runs_the_script_of_history_and_leaves_only_its_log(
+    kind: ValkeyKind, tmp_path: Path
+) -> None:
     with Supervisor() as supervisor:
         server = valkey_server(tmp_path, kind)
         supervisor.start(server.child)

@@ -14,7 +14,7 @@ import pytest
 
 from infra.deploy.stage import FUNCTIONS
 from infra.deploy.stage import ROOT as CODE
-from infra.local import cloud
+from infra.local import provision
 from jobs.cli import console
 from jobs.cli import wiring as jobs_wiring
 from shared.adapters.bigquery.load import FOLDER
@@ -73,9 +73,9 @@ def test_topics_and_subscriptions_match_the_local_cloud():
     assert _names("topics") == {TRANSACTIONS, FEEDBACK}
     functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
     assert functions == set(FUNCTIONS)
-    assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + cloud.DEAD_LETTERS
+    assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + provision.DEAD_LETTERS
     assert plain(TERRAFORM.resource("google_pubsub_subscription", "push")["name"]) == "${each.value.function}"
-    assert _default("ack_deadline_seconds") == cloud.ACK_DEADLINE_SECONDS
+    assert _default("ack_deadline_seconds") == provision.ACK_DEADLINE_SECONDS
 
 
 def test_claim_outlives_the_longest_pause_between_deliveries():

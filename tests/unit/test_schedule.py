@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.scheduler.cron import parse_schedule
-from infra.local.scheduler.run import Scheduler, run_command
+from infra.local.scheduler.scheduler import Scheduler, run_command
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)  # a Friday
 
@@ -48,7 +48,7 @@ def test_a_wrong_schedule_is_refused(text: str) -> None:
         parse_schedule(text)
 
 
-def test_a_date_that_never_comes_is_refused() -> None:
+def test_a_nonexistent_date_is_refused() -> None:
     with pytest.raises(ValueError, match="does not exist"):
         parse_schedule("0 0 31 2 *").after(NOON)
 
@@ -69,7 +69,7 @@ class Soon:
         return moment + timedelta(milliseconds=1)
 
 
-def test_a_job_runs_again_and_again_but_never_twice_at_once() -> None:
+def test_runs_of_a_job_do_not_overlap() -> None:
     running, overlaps, thrice = threading.Lock(), [], threading.Event()
     runs = iter(range(1000))
 
@@ -84,16 +84,16 @@ def test_a_job_runs_again_and_again_but_never_twice_at_once() -> None:
 
     with Scheduler(Soon(), job) as scheduler:
         assert thrice.wait(20)
-    assert scheduler.outcomes[:3] == [0, 1, 2]
+    assert scheduler.statuses[:3] == [0, 1, 2]
     assert not overlaps
 
 
-def test_a_command_reports_its_status_and_does_not_stop_the_schedule() -> None:
+def test_a_command_returns_its_exit_status() -> None:
     failing = run_command([sys.executable, "-c", "raise SystemExit(4)"])
     assert failing(threading.Event()) == 4
 
 
-def test_a_stop_ends_the_run_that_is_under_way() -> None:
+def test_a_stop_ends_the_run_in_progress() -> None:
     started = threading.Event()
     command = run_command([sys.executable, "-c", "import time; time.sleep(600)"])
 
@@ -103,4 +103,4 @@ def test_a_stop_ends_the_run_that_is_under_way() -> None:
 
     with Scheduler(Soon(), job) as scheduler:
         assert started.wait(20)
-    assert scheduler.outcomes == [-15]
+    assert scheduler.statuses == [-15]

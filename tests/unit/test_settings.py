@@ -1,6 +1,6 @@
 """What settings promise together."""
 
-from infra.local.cloud import ACK_DEADLINE_SECONDS
+from infra.local.provision import ACK_DEADLINE_SECONDS
 from shared.settings import Settings
 
 DEFAULT = Settings("project")

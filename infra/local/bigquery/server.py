@@ -1,9 +1,10 @@
-"""The process in which bqemulator runs, with three of its habits changed.
+"""bqemulator with three changes.
 
-bqemulator 1.4.0 lets every thread use one DuckDB connection, so rows that are appended while a query runs stop the
-process for good; and it copies the whole table after every append to answer FOR SYSTEM_TIME AS OF, which nobody here
-asks. Here each thread has its own cursor, and nothing is copied. And an open AppendRows stream keeps a thread, for
-good if its client was killed, of which there are four more than processors; here there are enough.
+- A cursor for each thread: bqemulator 1.4.0 shares one DuckDB connection between all threads, and an append during a
+  query stops the process for good.
+- No time travel: it copies the whole table after each append, for FOR SYSTEM_TIME AS OF, which no query here uses.
+- More threads: each open AppendRows stream occupies one, for good if its client was killed, and the default pool has
+  only four more than there are processors.
 """
 
 import threading
@@ -18,11 +19,11 @@ from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
 
 STREAMS = 512
-"""That may be open or forgotten at a time."""
+"""Open or abandoned AppendRows streams at a time."""
 
 
 class CursorPerThread(DuckDBEngine):
-    """Give each thread a cursor of its own on the one database."""
+    """An engine with one database and a cursor for each thread."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -42,19 +43,16 @@ class CursorPerThread(DuckDBEngine):
 
 
 class WithoutTimeTravel(SnapshotManager):
-    """Announce changes, but keep no copy of the table as it was."""
+    """A snapshot manager that keeps no copies of tables."""
 
     def capture(self, *_table: str, kind: str = "AUTO") -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
 
-def main() -> None:
-    """Serve until SIGTERM, configured by the BQEMU_* environment."""
-    server.DuckDBEngine = CursorPerThread  # type: ignore[attr-defined]
-    server.SnapshotManager = WithoutTimeTravel  # type: ignore[attr-defined]
+def run() -> None:
+    """Serve until SIGTERM, configured by the BQEMU_* environment variables."""
+    # bqemulator has no setting for these two classes; mypy does not see the names that its module imports.
+    server.DuckDBEngine = CursorPerThread  # type: ignore[attr-defined] # replaces an imported name
+    server.SnapshotManager = WithoutTimeTravel  # type: ignore[attr-defined] # replaces an imported name
     grpc.aio.server = partial(grpc.aio.server, migration_thread_pool=ThreadPoolExecutor(STREAMS))
     server.run_forever(Settings())
-
-
-if __name__ == "__main__":
-    main()

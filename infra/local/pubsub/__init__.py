@@ -1,10 +1,12 @@
-"""Pub/Sub in one process, for machines without Google's emulator.
+"""The local Pub/Sub: Google's emulator where it is installed, and an embedded server for machines without it.
 
-Official clients reach it through PUBSUB_EMULATOR_HOST. Start it with `python -m infra.local.pubsub`.
-Messages live in memory: stopping the server loses what nobody acknowledged.
+Official clients reach either through PUBSUB_EMULATOR_HOST. `python -m infra.local.pubsub` runs the embedded server,
+which keeps messages in memory: stopping it loses those that are not acknowledged.
 
-    server.py      gRPC server, start and stop
-    publisher.py   the Publisher service        subscriber.py   the Subscriber service
-    broker.py      topics and subscriptions     backlog.py      the unacknowledged messages of a subscription
-    push.py        push delivery                endpoint.py     the HTTP client that push uses
+    launch.py         starts either kind           google.py          finds Google's emulator
+    server.py         the gRPC server              rpc.py             methods as gRPC handlers
+    publisher.py      the Publisher service        subscriber.py      the Subscriber service
+    broker.py         topics and subscriptions     configuration.py   checks and defaults of a subscription
+    backlog.py        unacknowledged messages      deadlines.py       ends of leases and back-offs
+    push.py           push delivery                push_client.py     its HTTP client
 """

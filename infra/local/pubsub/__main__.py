@@ -10,15 +10,15 @@ import sys
 
 import uvloop
 
-from infra.local.pubsub.server import PortTaken, Server
+from infra.local.pubsub.server import AddressInUse, EmbeddedPubSub
 
 
 def main() -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until a signal arrives; return the exit code."""
     arguments = _parser().parse_args()
     try:
         uvloop.run(_serve(arguments.host, arguments.port, arguments.memory_megabytes * 1_000_000))
-    except PortTaken as error:
+    except AddressInUse as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -28,7 +28,7 @@ async def _serve(host: str, port: int, memory_bytes: int) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    server = Server(host, port, memory_bytes)
+    server = EmbeddedPubSub(host, port, memory_bytes)
     bound = await server.start()
     sys.stdout.write(json.dumps({"ready": True, "host": host, "port": bound}) + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a push endpoint receives: https://cloud.google.com/pubsub/docs/push#receive_push."""
+"""The body of a push request: https://cloud.google.com/pubsub/docs/push#receive_push."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 def push_body(message: Any, subscription: str, attempt: int | None) -> bytes:
     """Return the JSON body of one push; `attempt` is None without a dead-letter policy.
 
-    Assembled from parts: only attributes and ordering keys can need escaping.
+    It is assembled from strings, as only attributes and ordering keys can need escaping.
     """
     published = rfc3339(message.publish_time.seconds, message.publish_time.nanos // 1_000_000, "Z")
     attributes = json.dumps(dict(message.attributes), separators=(",", ":")) if message.attributes else "{}"

@@ -1,4 +1,4 @@
-"""Topics, their subscriptions, and the way of a message from one to the other."""
+"""Topics, their subscriptions, and the messages published from one to the other."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from infra.local.pubsub import configuration, names, wire
-from infra.local.pubsub.backlog import Backlog, Memory
+from infra.local.pubsub.backlog import Backlog, MemoryBudget
 from infra.local.pubsub.body import rfc3339
-from infra.local.pubsub.delivery import Delivery
 from infra.local.pubsub.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
+from infra.local.pubsub.pending import PendingMessage
 from infra.local.pubsub.push import PushLoop
 
 DELETED_TOPIC = "_deleted-topic_"
@@ -22,7 +22,7 @@ LARGEST_MESSAGE_BYTES = 10_000_000
 
 
 class SubscriptionState:
-    """Hold a subscription's configuration (a Subscription protobuf), its backlog, and its push loop if it has one."""
+    """A subscription: its configuration (a Subscription protobuf), its backlog, and its push loop if it has one."""
 
     def __init__(self, configured: Any, backlog: Backlog) -> None:
         self.backlog = backlog
@@ -30,10 +30,10 @@ class SubscriptionState:
         self.configure(configured)
 
     def configure(self, configured: Any) -> None:
-        """Adopt a completed configuration; pushes in flight are tried again."""
+        """Apply a completed configuration; pushes in flight are repeated."""
         self.close_push()
         self.configured = configured
-        self.backlog.rules = configuration.rules(configured)
+        self.backlog.policy = configuration.delivery_policy(configured)
         url = configured.push_config.push_endpoint
         if url:
             self._push = PushLoop(self.backlog, configured.name, url, configured.ack_deadline_seconds)
@@ -57,7 +57,7 @@ class Broker:
         self.topics: dict[str, Any] = {}
         self.subscriptions: dict[str, SubscriptionState] = {}
         self._subscribed: dict[str, list[SubscriptionState]] = {}
-        self._memory = Memory(memory_bytes)
+        self._memory = MemoryBudget(memory_bytes)
         # Ids differ between runs, as they do in production.
         self._message_ids = map(str, itertools.count(time.time_ns() // 1000))
 
@@ -89,7 +89,7 @@ class Broker:
         self._subscribed[topic.name] = []
 
     def delete_topic(self, name: str) -> None:
-        """Remove a topic; its subscriptions stay with what they hold. Raises NotFound."""
+        """Remove a topic; its subscriptions keep their backlogs. Raises NotFound."""
         self.topic(name)
         del self.topics[name]
         for state in self._subscribed.pop(name):
@@ -108,13 +108,13 @@ class Broker:
         self._subscribed[configured.topic].append(state)
 
     def reconfigure(self, configured: Any) -> None:
-        """Replace the configuration of the subscription of that name; raises PubSubError."""
+        """Replace a subscription's configuration; raises PubSubError."""
         state = self.subscription(configured.name)
         self._complete(configured)
         state.configure(configured)
 
     def delete_subscription(self, name: str) -> None:
-        """Remove a subscription and what it holds; raises NotFound."""
+        """Remove a subscription and its backlog; raises NotFound."""
         state = self.subscription(name)
         del self.subscriptions[name]
         if state.configured.topic in self.topics:
@@ -122,9 +122,9 @@ class Broker:
         state.close()
 
     def publish(self, topic: str, messages: Iterable[Any]) -> list[str]:
-        """Give each PubsubMessage an id and hand it to every subscription of the topic; return the ids.
+        """Add each PubsubMessage, with a new id, to the backlogs of the topic's subscriptions; return the ids.
 
-        Raises NotFound, InvalidArgument, and ResourceExhausted when the backlogs are full.
+        Raises NotFound, InvalidArgument, or ResourceExhausted when the backlogs are full.
         """
         self.topic(topic)
         copies = [_checked_copy(message) for message in messages]
@@ -161,17 +161,17 @@ class Broker:
                 state.backlog.add(message, size)
         return [message.message_id for message in messages]
 
-    def _dead_letter(self, name: str, delivery: Delivery) -> bool:
+    def _dead_letter(self, name: str, pending: PendingMessage) -> bool:
         source = self.subscriptions[name].configured
         target = source.dead_letter_policy.dead_letter_topic
         if target not in self.topics:
             return False
-        self._distribute(target, [_dead_letter_copy(name, delivery)])
+        self._distribute(target, [_dead_letter_copy(name, pending)])
         return True
 
 
 def _checked_copy(message: Any) -> Any:
-    """Copy: a message taken out of its request would keep the whole batch in memory."""
+    """Return a copy: a message taken out of its request would keep the whole batch in memory."""
     if not message.data and not message.attributes:
         raise InvalidArgument("Some messages are empty: a message needs data or attributes.")
     if message.ByteSize() > LARGEST_MESSAGE_BYTES:
@@ -181,13 +181,13 @@ def _checked_copy(message: Any) -> Any:
     return copy
 
 
-def _dead_letter_copy(subscription: str, delivery: Delivery) -> Any:
-    """Add what production adds: https://cloud.google.com/pubsub/docs/dead-letter-topics."""
+def _dead_letter_copy(subscription: str, pending: PendingMessage) -> Any:
+    """Add production's attributes: https://cloud.google.com/pubsub/docs/dead-letter-topics."""
     project, identifier = names.split(subscription, "subscriptions")
     copy = wire.PubsubMessage()
-    copy.CopyFrom(delivery.message)
+    copy.CopyFrom(pending.message)
     published = copy.publish_time
-    copy.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] = str(delivery.attempts)
+    copy.attributes["CloudPubSubDeadLetterSourceDeliveryCount"] = str(pending.attempts)
     copy.attributes["CloudPubSubDeadLetterSourceSubscription"] = identifier
     copy.attributes["CloudPubSubDeadLetterSourceSubscriptionProject"] = project
     copy.attributes["CloudPubSubDeadLetterSourceTopicPublishTime"] = rfc3339(

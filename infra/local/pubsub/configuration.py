@@ -1,4 +1,4 @@
-"""Check and complete what a client asks of a subscription, as production documents it."""
+"""Checks and defaults of a subscription's configuration, as documented for production."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from infra.local.pubsub import names
-from infra.local.pubsub.backlog import Rules
+from infra.local.pubsub.backlog import DeliveryPolicy
 from infra.local.pubsub.errors import InvalidArgument, OutOfRange, Unimplemented
 from infra.local.pubsub.retry import IMMEDIATELY, PUSH_DEFAULT, Backoff
 
@@ -26,7 +26,7 @@ _REFUSED = (
 
 
 def complete(subscription: Any) -> None:
-    """Fill a Subscription's defaults in and refuse what is wrong or not there; raises PubSubError."""
+    """Fill in a Subscription's defaults; raises PubSubError for invalid values and unimplemented features."""
     names.check_subscription(subscription.name)
     _refuse_unimplemented(subscription)
     _complete_deadlines(subscription)
@@ -50,9 +50,9 @@ def check_push(push_config: Any) -> None:
         )
 
 
-def rules(subscription: Any) -> Rules:
-    """Return the rules of a completed Subscription."""
-    return Rules(
+def delivery_policy(subscription: Any) -> DeliveryPolicy:
+    """Return the retries and the retention of a completed Subscription."""
+    return DeliveryPolicy(
         backoff=_backoff(subscription),
         max_attempts=subscription.dead_letter_policy.max_delivery_attempts,
         retention=_seconds(subscription.message_retention_duration),

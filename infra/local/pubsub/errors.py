@@ -1,12 +1,12 @@
-"""What a request can do wrong, each with the gRPC status that tells the client.
+"""Errors of a request, one for each gRPC status, and named like it.
 
 PubSubError
-├── InvalidArgument     the request is ill-formed
+├── InvalidArgument     the request is malformed
 ├── NotFound            the topic or subscription does not exist
 ├── AlreadyExists       the topic or subscription exists
-├── OutOfRange          a number is outside what the service allows
-├── FailedPrecondition  the request does not fit the resource's present state
-├── ResourceExhausted   the backlog is full; clients retry by themselves
+├── OutOfRange          a number is outside the limits of the service
+├── FailedPrecondition  the resource is in the wrong state for the request
+├── ResourceExhausted   the backlogs are full; clients retry on their own
 └── Unimplemented       production has this feature, this server does not
 """
 
@@ -18,48 +18,48 @@ import grpc
 
 
 class PubSubError(Exception):
-    """Carry a message for the client and its gRPC status."""
+    """An error whose text and gRPC status are sent to the client."""
 
     status: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
 
 
 class InvalidArgument(PubSubError):
-    """Say that the request is ill-formed."""
+    """The request is malformed."""
 
     status = grpc.StatusCode.INVALID_ARGUMENT
 
 
 class NotFound(PubSubError):
-    """Say that the topic or subscription does not exist."""
+    """The topic or subscription does not exist."""
 
     status = grpc.StatusCode.NOT_FOUND
 
 
 class AlreadyExists(PubSubError):
-    """Say that the topic or subscription exists."""
+    """The topic or subscription exists."""
 
     status = grpc.StatusCode.ALREADY_EXISTS
 
 
 class OutOfRange(PubSubError):
-    """Say that a number is outside what the service allows."""
+    """A number is outside the limits of the service."""
 
     status = grpc.StatusCode.OUT_OF_RANGE
 
 
 class FailedPrecondition(PubSubError):
-    """Say that the request does not fit the resource's present state."""
+    """The resource is in the wrong state for the request."""
 
     status = grpc.StatusCode.FAILED_PRECONDITION
 
 
 class ResourceExhausted(PubSubError):
-    """Say that the backlog is full."""
+    """The backlogs are full."""
 
     status = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 class Unimplemented(PubSubError):
-    """Say that production has this feature and this server does not."""
+    """Production has this feature and this server does not."""
 
     status = grpc.StatusCode.UNIMPLEMENTED

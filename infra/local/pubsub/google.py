@@ -1,4 +1,4 @@
-"""Google's own Pub/Sub emulator, where the Cloud SDK brought it along."""
+"""Google's own Pub/Sub emulator, a component of the Cloud SDK."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def find_emulator(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def google_command(script: Path, host: str, port: int) -> list[str]:
-    """Return the command that serves on host and port."""
+    """Return the command that starts the emulator on a host and port."""
     return [str(script), f"--host={host}", f"--port={port}"]
 
 
 def google_is_ready(host: str, port: int) -> bool:
-    """Ask the emulator for its greeting, an HTTP 200 beside gRPC on the same port."""
+    """Return True once the emulator answers HTTP, which it serves on the port of gRPC."""
     connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", "/")

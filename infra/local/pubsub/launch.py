@@ -1,49 +1,49 @@
-"""A local Pub/Sub of either kind as a child process: Google's emulator or the embedded one.
-
-with start_pubsub(directory) as server:
-    os.environ["PUBSUB_EMULATOR_HOST"] = server.endpoint
-"""
+"""A local Pub/Sub of either kind as a child process: Google's emulator or the embedded server."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from infra.local.errors import LocalCloudError
-from infra.local.loopback import claim_port
+from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Details, Probe
 from infra.local.pubsub.google import find_emulator, google_command, google_is_ready
 
-Kind = Literal["google", "embedded"]
-READY_WITHIN = 60.0  # seconds: a Java virtual machine on a busy machine takes its time
-SETTING = "PIX_LOCAL_PUBSUB_PORT"
-_HOST = "127.0.0.1"
+PubSubKind = Literal["google", "embedded"]
+SETTING = "--pubsub-port"
 _ROOT = Path(__file__).resolve().parents[3]  # where `python -m infra...` finds the package
 
 
+@dataclass(frozen=True, slots=True)
 class PubSubServer:
-    """A local Pub/Sub that is about to run: `endpoint` is what PUBSUB_EMULATOR_HOST wants, `kind` which one it is."""
+    """A local Pub/Sub: its kind, its port, and its process, which the caller starts."""
 
-    def __init__(self, kind: Kind, port: int, child: ChildProcess) -> None:
-        self.kind = kind
-        self.endpoint = f"{_HOST}:{port}"
-        self.child = child
+    kind: PubSubKind
+    port: int
+    child: ChildProcess
 
-    def __enter__(self) -> PubSubServer:
-        return self
+    @property
+    def endpoint(self) -> str:
+        """Return host and port, the value of PUBSUB_EMULATOR_HOST."""
+        return f"{LOOPBACK}:{self.port}"
 
-    def __exit__(self, *_: object) -> None:
-        self.child.stop()
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Return the variables through which Google's client libraries find this server."""
+        return {"PUBSUB_EMULATOR_HOST": self.endpoint}
 
 
-def pubsub_server(directory: Path, prefer: Kind | None = None, port: int = 0) -> PubSubServer:
-    """Return the preferred kind (default: Google's where it is installed), not started yet; its log in `directory`.
+def pubsub_server(directory: Path, kind: PubSubKind | None = None, port: int = 0) -> PubSubServer:
+    """Return a server of a kind (default: Google's if installed, else embedded), not started; its log in `directory`.
 
-    `port` 0 takes a free one. Raises LocalCloudError.
+    Messages are kept in memory. `port` 0 takes a free one. Raises PortInUse, or LocalCloudError if the kind is google
+    and the emulator is not installed.
     """
-    script = None if prefer == "embedded" else find_emulator()
-    if prefer == "google" and script is None:
+    script = None if kind == "embedded" else find_emulator()
+    if kind == "google" and script is None:
         raise LocalCloudError(
             "Google's Pub/Sub emulator was not found. It needs Java and the Cloud SDK component: "
             "`gcloud components install pubsub-emulator`; or set CLOUDSDK_ROOT_DIR."
@@ -52,27 +52,15 @@ def pubsub_server(directory: Path, prefer: Kind | None = None, port: int = 0) ->
     port = claim_port(port, SETTING)
     log = directory / "pubsub.log"
     if script is not None:
-        command = google_command(script, _HOST, port)
-        child = ChildProcess("Pub/Sub", command, log_path=log, ready=_greets(port), cwd=directory)
+        command = google_command(script, LOOPBACK, port)
+        child = ChildProcess("Pub/Sub", command, log_path=log, ready=_answers(port), cwd=directory)
         return PubSubServer("google", port, child)
-    command = [sys.executable, "-m", "infra.local.pubsub", f"--host={_HOST}", f"--port={port}"]
+    command = [sys.executable, "-m", "infra.local.pubsub", f"--host={LOOPBACK}", f"--port={port}"]
     return PubSubServer("embedded", port, ChildProcess("Pub/Sub", command, log_path=log, cwd=_ROOT))
 
 
-def start_pubsub(directory: Path, prefer: Kind | None = None, port: int = 0) -> PubSubServer:
-    """Start a Pub/Sub and wait until it answers. Raises LocalCloudError."""
-    server = pubsub_server(directory, prefer, port)
-    server.child.start()
-    try:
-        server.child.wait_ready(READY_WITHIN)
-    except LocalCloudError:
-        server.child.stop()
-        raise
-    return server
-
-
-def _greets(port: int) -> Probe:
+def _answers(port: int) -> Probe:
     def probe(_child: ChildProcess) -> Details | None:
-        return {} if google_is_ready(_HOST, port) else None
+        return {} if google_is_ready(LOOPBACK, port) else None
 
     return probe

@@ -15,8 +15,10 @@ from infra.local.pubsub.rpc import page, unary
 MUTABLE = frozenset({"labels", "message_retention_duration"})
 
 
-class Publisher:
+class PublisherService:
     """Answer the calls of a PublisherClient."""
+
+    NAME = "google.pubsub.v1.Publisher"
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -43,7 +45,7 @@ class Publisher:
         return self._broker.topic(request.topic)
 
     def update_topic(self, request: Any) -> Any:
-        """Change the fields that the mask names."""
+        """Change the fields of the update mask."""
         topic = self._broker.topic(request.topic.name)
         merge(request.topic, topic, request.update_mask, MUTABLE)
         return topic
@@ -72,7 +74,7 @@ class Publisher:
 
 
 def merge(source: Any, target: Any, mask: Any, mutable: frozenset[str]) -> None:
-    """Copy the fields that a FieldMask names; raises InvalidArgument for one that cannot be changed."""
+    """Copy the fields of a FieldMask; raises InvalidArgument for a field that cannot be changed."""
     if not mask.paths:
         raise InvalidArgument("The update_mask must be set, and must contain a non-empty paths list.")
     for path in mask.paths:

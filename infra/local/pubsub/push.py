@@ -7,20 +7,20 @@ import functools
 
 from infra.local.pubsub.backlog import Backlog
 from infra.local.pubsub.body import push_body
-from infra.local.pubsub.delivery import Delivery
-from infra.local.pubsub.endpoint import Endpoint
 from infra.local.pubsub.errors import NotFound
+from infra.local.pubsub.pending import PendingMessage
+from infra.local.pubsub.push_client import PushClient
 from infra.local.pubsub.retry import Backoff
 
 ACKNOWLEDGING = frozenset({102, 200, 201, 202, 204})
 
 
 class PushWindow:
-    """Bound the pushes in flight, so that a slow or failing endpoint is not drowned.
+    """A limit of the pushes in flight, so that a slow or failing endpoint is not overloaded.
 
-    Start small, grow by one for each success (which doubles per round trip), halve for each failure. Failures at the
-    smallest size pause the whole subscription, doubling from 100 ms. Production goes on to 60 s; here an endpoint is
-    restarted within seconds and somebody waits for it, so the longest pause is 1 s.
+    It starts small, grows by one with each success, which doubles it in a round trip, and halves with each failure.
+    Failures at the smallest size pause the subscription, at first for 100 ms, then twice as long each time. The
+    longest pause of production is 60 s; here it is 1 s, as an endpoint restarts within seconds and its user waits.
     """
 
     SMALLEST = 1
@@ -37,7 +37,7 @@ class PushWindow:
         self._changed = asyncio.Event()
 
     def room(self) -> int:
-        """Return how many more pushes may start now."""
+        """Return the number of pushes that may start now."""
         return 0 if self._loop.time() < self._resume_at else self._size - self.in_flight
 
     async def wait(self) -> None:
@@ -49,13 +49,13 @@ class PushWindow:
                 await self._changed.wait()
 
     def succeeded(self) -> None:
-        """Count a push that was acknowledged."""
+        """Count an acknowledged push."""
         self._size = min(self.LARGEST, self._size + 1)
         self._pauses = 0
         self._finished()
 
     def failed(self) -> None:
-        """Count a push that was not; failures during a pause belong to the burst that caused it."""
+        """Count a failed push. Failures during a pause are of the burst that caused it, and do not prolong it."""
         if self._size == self.SMALLEST and self._loop.time() >= self._resume_at:
             self._pauses += 1
             self._resume_at = self._loop.time() + self.PAUSE.delay(self._pauses)
@@ -68,20 +68,20 @@ class PushWindow:
 
 
 class PushLoop:
-    """Push a subscription's messages to its endpoint until closed."""
+    """A task that pushes a subscription's messages to its endpoint until closed."""
 
     def __init__(self, backlog: Backlog, subscription: str, url: str, ack_deadline: float) -> None:
         self._backlog = backlog
         self._subscription = subscription
         self._ack_deadline = ack_deadline
-        self._endpoint = Endpoint(url)
+        self._client = PushClient(url)
         self._window = PushWindow()
         self._task = asyncio.create_task(self._run())
 
     def close(self) -> None:
-        """Stop pushing; what is in flight goes back to the backlog."""
+        """Stop pushing; messages in flight return to the backlog."""
         self._task.cancel()
-        self._endpoint.close()
+        self._client.close()
 
     async def _run(self) -> None:
         while True:
@@ -90,14 +90,14 @@ class PushLoop:
                 await self._backlog.wait()
             except NotFound:
                 return
-            for delivery in self._backlog.lease(self._window.room(), seconds=None):
-                self._push(delivery)
+            for pending in self._backlog.lease(self._window.room(), seconds=None):
+                self._push(pending)
 
-    def _push(self, delivery: Delivery) -> None:
+    def _push(self, pending: PendingMessage) -> None:
         self._window.in_flight += 1
-        attempt = delivery.attempts if self._backlog.rules.max_attempts else None
-        body = push_body(delivery.message, self._subscription, attempt)
-        self._endpoint.post(body, self._ack_deadline, functools.partial(self._settle, delivery.ack_id))
+        attempt = pending.attempts if self._backlog.policy.max_attempts else None
+        body = push_body(pending.message, self._subscription, attempt)
+        self._client.post(body, self._ack_deadline, functools.partial(self._settle, pending.ack_id))
 
     def _settle(self, ack_id: str, status: int | None) -> None:
         if status in ACKNOWLEDGING:

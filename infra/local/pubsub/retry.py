@@ -1,4 +1,4 @@
-"""When a message that was not acknowledged is tried again."""
+"""Delays before an unacknowledged message is delivered again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Double the wait from `minimum` to `maximum` seconds.
+    """A delay that doubles with each failed attempt, from `minimum` to `maximum` seconds.
 
     >>> [Backoff(0.5, 3.0).delay(attempts) for attempts in (1, 2, 3, 4)]
     [0.5, 1.0, 2.0, 3.0]
@@ -17,10 +17,11 @@ class Backoff:
     maximum: float
 
     def delay(self, attempts: int) -> float:
-        """Return the seconds to wait after so many failed attempts (1 or more)."""
+        """Return the delay after a number of failed attempts (1 or more), in seconds."""
+        # The exponent is bounded, as 2.0 to a large power overflows.
         return min(self.maximum, self.minimum * 2.0 ** min(attempts - 1, 64))
 
 
 IMMEDIATELY = Backoff(0.0, 0.0)
-# What production does without a retry policy: https://cloud.google.com/pubsub/docs/push#push_backoff
+# Production's push back-off without a retry policy: https://cloud.google.com/pubsub/docs/push#push_backoff
 PUSH_DEFAULT = Backoff(0.1, 60.0)

@@ -1,4 +1,4 @@
-"""Register plain methods as gRPC handlers; the wheel of google-cloud-pubsub has no servicers."""
+"""Plain methods as gRPC handlers; the package google-cloud-pubsub has no servicers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_PAGE = 100
 
 
 def unary(method: Callable[[Any], Any], request_type: Any) -> grpc.RpcMethodHandler:
-    """Handle a call by a plain method of the request; PubSubError becomes its gRPC status."""
+    """Return the handler of a unary call from a function of the request. PubSubError becomes its gRPC status."""
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
@@ -28,7 +28,7 @@ def unary(method: Callable[[Any], Any], request_type: Any) -> grpc.RpcMethodHand
 def unary_waiting(
     method: Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]], request_type: Any
 ) -> grpc.RpcMethodHandler:
-    """Handle a call that may wait, by a coroutine of request and context."""
+    """Return the handler of a unary call that may wait, from a coroutine function of request and context."""
 
     async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
@@ -42,7 +42,7 @@ def unary_waiting(
 def stream(
     method: Callable[[grpc.aio.ServicerContext[Any, Any]], Awaitable[None]], request_type: Any
 ) -> grpc.RpcMethodHandler:
-    """Handle a two-way stream by a coroutine that reads from and writes to the context."""
+    """Return the handler of a bidirectional stream, from a coroutine function that reads and writes the context."""
 
     async def handle(_requests: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
@@ -54,7 +54,7 @@ def stream(
 
 
 def page(names: Iterable[str], size: int, token: str) -> tuple[list[str], str]:
-    """Return one page of sorted names and the token of the next; raises InvalidArgument.
+    """Return one page of sorted names and the token of the next page; raises InvalidArgument.
 
     >>> page(["b", "a", "c"], 2, "")
     (['a', 'b'], 'c')

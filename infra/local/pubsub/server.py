@@ -1,4 +1,4 @@
-"""The gRPC server that carries both services."""
+"""The gRPC server of both services."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import grpc
 import grpc.aio
 
 from infra.local.pubsub.broker import Broker
-from infra.local.pubsub.publisher import Publisher
-from infra.local.pubsub.subscriber import Subscriber
+from infra.local.pubsub.publisher import PublisherService
+from infra.local.pubsub.subscriber import SubscriberService
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", 32 * 1024 * 1024),
@@ -16,27 +16,27 @@ _OPTIONS = [
 ]
 
 
-class PortTaken(Exception):
-    """Say that the address cannot be listened on."""
+class AddressInUse(Exception):
+    """Another process listens on the address."""
 
 
-class Server:
-    """Serve google.pubsub.v1 on one port; start and stop inside a running event loop."""
+class EmbeddedPubSub:
+    """A server of google.pubsub.v1 on one port, started and stopped inside a running event loop."""
 
     def __init__(self, host: str, port: int, memory_bytes: int) -> None:
         self._broker = Broker(memory_bytes)
         self._server = grpc.aio.server(options=_OPTIONS)
-        for service in (Publisher(self._broker), Subscriber(self._broker)):
-            name = f"google.pubsub.v1.{type(service).__name__}"
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, service.handlers()),))
+        for service in (PublisherService(self._broker), SubscriberService(self._broker)):
+            handler = grpc.method_handlers_generic_handler(service.NAME, service.handlers())
+            self._server.add_generic_rpc_handlers((handler,))
         self._address = f"{host}:{port}"
 
     async def start(self) -> int:
-        """Listen, and return the port; raises PortTaken."""
+        """Listen, and return the port; raises AddressInUse."""
         try:
             port = self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise PortTaken(f"Cannot listen on {self._address}: is it in use? Choose another --port.") from error
+            raise AddressInUse(f"Cannot listen on {self._address}: is it in use? Choose another --port.") from error
         await self._server.start()
         return int(port)
 

@@ -12,20 +12,20 @@ import grpc.aio
 
 from infra.local.pubsub import wire
 from infra.local.pubsub.broker import SubscriptionState
-from infra.local.pubsub.delivery import Delivery, Holder
 from infra.local.pubsub.errors import InvalidArgument
+from infra.local.pubsub.pending import FlowControl, PendingMessage
 
 LARGEST_BATCH = 100  # messages: so that several streams share a backlog
 
 
 class StreamingPull:
-    """Serve one stream within the flow control that its first request asks for."""
+    """One stream, within the flow control of its first request."""
 
     def __init__(self, state: SubscriptionState, first: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         self._state = state
         self._context = context
         self._deadline = 0
-        self._holder = Holder(first.max_outstanding_messages, first.max_outstanding_bytes)
+        self._flow = FlowControl(first.max_outstanding_messages, first.max_outstanding_bytes)
         self._apply(first)
         if not self._deadline:
             raise InvalidArgument("The first request needs stream_ack_deadline_seconds.")
@@ -48,9 +48,9 @@ class StreamingPull:
     async def _send(self) -> None:
         backlog = self._state.backlog
         while True:
-            await self._holder.wait()
+            await self._flow.wait()
             await backlog.wait()
-            batch = backlog.lease(min(self._holder.room(), LARGEST_BATCH), self._deadline, self._holder)
+            batch = backlog.lease(min(self._flow.room(), LARGEST_BATCH), self._deadline, self._flow)
             if batch:
                 messages = received(batch, self._state)
                 await self._context.write(wire.StreamingPullResponse(received_messages=messages))
@@ -60,7 +60,7 @@ class StreamingPull:
             self._apply(request)
 
     def _apply(self, request: Any) -> None:
-        """Do what a request says; an empty one only keeps the stream alive."""
+        """Apply a request's acknowledgements and deadlines; an empty request only keeps the stream alive."""
         if request.stream_ack_deadline_seconds:
             self._deadline = request.stream_ack_deadline_seconds
         if not 10 <= self._deadline <= 600:
@@ -72,14 +72,14 @@ class StreamingPull:
             self._state.backlog.extend(ack_id, seconds)
 
 
-def received(batch: Iterable[Delivery], state: SubscriptionState) -> list[Any]:
-    """Return ReceivedMessages; they tell the delivery attempt where there is a dead-letter policy."""
-    counted = bool(state.backlog.rules.max_attempts)
+def received(batch: Iterable[PendingMessage], state: SubscriptionState) -> list[Any]:
+    """Return ReceivedMessages, with their delivery attempts if there is a dead-letter policy."""
+    counted = bool(state.backlog.policy.max_attempts)
     return [
         wire.ReceivedMessage(
-            ack_id=delivery.ack_id,
-            message=delivery.message,
-            delivery_attempt=delivery.attempts if counted else 0,
+            ack_id=pending.ack_id,
+            message=pending.message,
+            delivery_attempt=pending.attempts if counted else 0,
         )
-        for delivery in batch
+        for pending in batch
     ]

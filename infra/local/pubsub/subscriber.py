@@ -29,11 +29,13 @@ MUTABLE = frozenset(
     }
 )
 LONGEST_PULL = 90.0  # seconds
-ANSWER_TIME = 1.0  # seconds left for an empty answer to reach a client before its own deadline
+ANSWER_TIME = 1.0  # seconds for an empty response to reach the client before the client's own deadline
 
 
-class Subscriber:
+class SubscriberService:
     """Answer the calls of a SubscriberClient."""
+
+    NAME = "google.pubsub.v1.Subscriber"
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -63,7 +65,7 @@ class Subscriber:
         return self._broker.subscription(request.subscription).configured
 
     def update_subscription(self, request: Any) -> Any:
-        """Change the fields that the mask names."""
+        """Change the fields of the update mask."""
         changed = self._copy(request.subscription.name)
         merge(request.subscription, changed, request.update_mask, MUTABLE)
         self._broker.reconfigure(changed)
@@ -90,7 +92,7 @@ class Subscriber:
         return Empty()
 
     def acknowledge(self, request: Any) -> Empty:
-        """Settle messages."""
+        """Acknowledge messages."""
         backlog = self._broker.subscription(request.subscription).backlog
         backlog.check_ack_ids(request.ack_ids)
         for ack_id in request.ack_ids:
@@ -108,13 +110,13 @@ class Subscriber:
         return Empty()
 
     async def pull(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-        """Return what is ready; wait for a message until shortly before the client's deadline."""
+        """Return the ready messages; if there are none, wait for one until shortly before the client's deadline."""
         if request.max_messages <= 0:
             raise InvalidArgument("No max_messages specified: use 1 or more.")
-        state = self._pulled(request.subscription)
-        patience = 0.0 if request.return_immediately else _patience(context)
+        state = self._pull_subscription(request.subscription)
+        timeout = 0.0 if request.return_immediately else _timeout(context)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await state.backlog.wait()
         except TimeoutError:
             return wire.PullResponse()
@@ -122,13 +124,13 @@ class Subscriber:
         return wire.PullResponse(received_messages=received(batch, state))
 
     async def streaming_pull(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-        """Send messages as they come and take acknowledgements, until the client leaves."""
+        """Send messages and receive acknowledgements until the client disconnects."""
         first = await context.read()
         if first is grpc.aio.EOF:
             return
-        await StreamingPull(self._pulled(first.subscription), first, context).run()
+        await StreamingPull(self._pull_subscription(first.subscription), first, context).run()
 
-    def _pulled(self, name: str) -> SubscriptionState:
+    def _pull_subscription(self, name: str) -> SubscriptionState:
         state = self._broker.subscription(name)
         if state.configured.push_config.push_endpoint:
             raise FailedPrecondition(f"{name} is a push subscription: it cannot be pulled from.")
@@ -140,6 +142,6 @@ class Subscriber:
         return copy
 
 
-def _patience(context: grpc.aio.ServicerContext[Any, Any]) -> float:
+def _timeout(context: grpc.aio.ServicerContext[Any, Any]) -> float:
     remaining = context.time_remaining()
     return LONGEST_PULL if remaining is None else min(LONGEST_PULL, max(0.0, remaining - ANSWER_TIME))

@@ -1,1 +1,4 @@
-"""The local scheduler: runs a job whenever its cron schedule is due."""
+"""A local Cloud Scheduler: `python -m infra.local.scheduler` runs a command on a schedule.
+
+scheduler.py      runs a job at the times of a schedule      cron.py      schedules
+"""

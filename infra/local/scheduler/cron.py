@@ -1,4 +1,4 @@
-"""When a schedule is due: `@every 90s`, or the five fields of cron as Cloud Scheduler reads them, in UTC."""
+"""Schedules: `@every 90s`, or the five fields of cron as Cloud Scheduler reads them, in UTC."""
 
 import re
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ _HORIZON = timedelta(days=366 * 8)  # 29 February may be eight years away
 
 
 class Schedule(Protocol):
-    """Tells when something is due."""
+    """The times at which a job is due."""
 
     def after(self, moment: datetime) -> datetime:
-        """Return the first time it is due after the moment."""
+        """Return the first due time after the moment."""
         ...
 
 
 @dataclass(frozen=True)
 class Every:
-    """Due again and again after the same time."""
+    """Due at a fixed interval."""
 
     interval: timedelta
 
@@ -33,7 +33,7 @@ class Every:
 
 @dataclass(frozen=True)
 class Cron:
-    """Due in the minutes that match all fields; a day matches by month or week if both are restricted, as in cron."""
+    """Due in each minute that matches all fields. If day and weekday are both restricted, either may match."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -43,8 +43,9 @@ class Cron:
     either_day: bool = False
 
     def after(self, moment: datetime) -> datetime:
-        """Return the first matching minute after the moment; raises ValueError if no date ever matches."""
+        """Return the first matching minute after the moment; raises ValueError if no date matches."""
         candidate = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        # Skip the rest of a month, day or hour that does not match, instead of trying each of its minutes.
         while candidate - moment < _HORIZON:
             if candidate.month not in self.months or not self._matches_day(candidate):
                 candidate = candidate.replace(hour=0, minute=0) + timedelta(days=1)
@@ -62,7 +63,7 @@ class Cron:
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Parse a schedule; raises ValueError with the part that is wrong.
+    """Parse a schedule; raises ValueError with the invalid part.
 
     >>> parse_schedule("@every 2m").interval
     datetime.timedelta(seconds=120)
@@ -72,7 +73,7 @@ def parse_schedule(text: str) -> Schedule:
     if match := _EVERY.fullmatch(text):
         seconds = int(match[1]) * _UNITS[match[2]]
         if seconds == 0:
-            raise ValueError(f"'{text}' would be due all the time")
+            raise ValueError(f"'{text}' has no interval")
         return Every(timedelta(seconds=seconds))
     fields = text.split()
     if len(fields) != len(_BOUNDS):

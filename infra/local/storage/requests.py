@@ -1,4 +1,4 @@
-"""What a request says: its path, its preconditions, the range of bytes it wants."""
+"""Parts of a request: path, preconditions, byte range, properties and checksums."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,11 @@ from urllib.parse import unquote
 
 from starlette.requests import Request
 
-from infra.local.storage.objects import CHUNK_BYTES, Conditions, StorageError
+from infra.local.storage.errors import StorageError
+from infra.local.storage.preconditions import Preconditions
+from infra.local.storage.staging import CHUNK_BYTES
 
-# What a client may set; anything else in an object resource is the server's to say.
+# The fields of an object resource that clients may set; the server sets the rest.
 WRITABLE = {
     "cacheControl",
     "contentDisposition",
@@ -23,7 +25,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def parse_range(header: str, size: int) -> tuple[int, int]:
-    """Return the first and the last byte that are asked for; raises StorageError if there are none.
+    """Return the first and last byte of a Range header; raises StorageError if it holds no byte of the object.
 
     >>> parse_range("bytes=2-", 10), parse_range("bytes=-3", 10), parse_range("bytes=0-99", 10)
     ((2, 9), (7, 9), (0, 9))
@@ -41,7 +43,7 @@ def parse_range(header: str, size: int) -> tuple[int, int]:
 
 
 def read_range(content: BinaryIO, first: int, last: int) -> Iterator[bytes]:
-    """Yield the bytes from first to last, both included, and close the file."""
+    """Yield the bytes from first to last, inclusive, and close the file."""
     with content:
         content.seek(first)
         left = last - first + 1
@@ -50,23 +52,23 @@ def read_range(content: BinaryIO, first: int, last: int) -> Iterator[bytes]:
             yield data
 
 
-def part(request: Request, key: str) -> str:
-    """Return a decoded part of the path."""
+def path_part(request: Request, key: str) -> str:
+    """Return a parameter of the path, percent-decoded."""
     return unquote(request.path_params[key])
 
 
-def address(request: Request) -> tuple[str, str]:
-    """Return the bucket and the name of the object that the path names."""
-    return part(request, "bucket"), part(request, "name")
+def object_address(request: Request) -> tuple[str, str]:
+    """Return the bucket and the name of the path's object."""
+    return path_part(request, "bucket"), path_part(request, "name")
 
 
 def base_url(request: Request) -> str:
-    """Return the address under which the client reached the server."""
+    """Return the server's URL as the client knows it."""
     return f"{request.url.scheme}://{request.url.netloc}"
 
 
 def _number(request: Request, key: str) -> int | None:
-    # The Python client writes ifMetaGenerationNotMatch when it uploads and ifMetagenerationNotMatch elsewhere.
+    # In any case: the Python client sends ifMetaGenerationNotMatch in uploads, ifMetagenerationNotMatch elsewhere.
     value = {name.lower(): value for name, value in request.query_params.items()}.get(key.lower())
     try:
         return None if value is None else int(value)
@@ -75,13 +77,13 @@ def _number(request: Request, key: str) -> int | None:
 
 
 def generation(request: Request, key: str = "generation") -> int | None:
-    """Return the one generation that the client wants, or None."""
+    """Return the requested generation, or None for the live one."""
     return _number(request, key)
 
 
-def conditions(request: Request, subject: str = "") -> Conditions:
-    """Return the preconditions on the object, or on the source of a copy."""
-    return Conditions(
+def preconditions(request: Request, subject: str = "") -> Preconditions:
+    """Return the preconditions on the object, or with subject "Source" on the source of a copy."""
+    return Preconditions(
         generation_match=_number(request, f"if{subject}GenerationMatch"),
         generation_not_match=_number(request, f"if{subject}GenerationNotMatch"),
         metageneration_match=_number(request, f"if{subject}MetagenerationMatch"),
@@ -90,7 +92,7 @@ def conditions(request: Request, subject: str = "") -> Conditions:
 
 
 def upload_name(request: Request, metadata: Mapping[str, Any]) -> str:
-    """Return the name of the object to be written; raises StorageError if there is none."""
+    """Return the name of the uploaded object; raises StorageError if it is missing."""
     name = request.query_params.get("name") or metadata.get("name")
     if not name:
         raise StorageError("Required: the object's name.")
@@ -98,19 +100,19 @@ def upload_name(request: Request, metadata: Mapping[str, Any]) -> str:
 
 
 def writable(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what a client may set of an object."""
+    """Return the properties that clients may set."""
     return {key: value for key, value in properties.items() if key in WRITABLE and value is not None}
 
 
 def whole_range(request: Request) -> str:
-    """Return the content range of an upload that comes in one request."""
+    """Return the Content-Range of an upload in one request."""
     size = int(request.headers.get("content-length", 0))
     return f"bytes 0-{size - 1}/{size}" if size else "bytes */0"
 
 
 def declared_hashes(request: Request) -> dict[str, str]:
-    """Return the checksums that the client announced in X-Goog-Hash."""
+    """Return the checksums of the header X-Goog-Hash, by their names in an object resource."""
     hashes = dict(
-        part.strip().partition("=")[::2] for part in request.headers.get("x-goog-hash", "").split(",") if part
+        item.strip().partition("=")[::2] for item in request.headers.get("x-goog-hash", "").split(",") if item
     )
     return {{"md5": "md5Hash"}.get(kind, kind): value for kind, value in hashes.items()}

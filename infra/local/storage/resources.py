@@ -1,4 +1,4 @@
-"""Buckets, objects and errors as the JSON API of Cloud Storage shows them."""
+"""Buckets, objects and errors in the form of Cloud Storage's JSON API."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -7,11 +7,12 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
-from infra.local.storage.objects import Record, StorageError
+from infra.local.storage.errors import StorageError
+from infra.local.storage.records import ObjectRecord
 
 
 def bucket_resource(name: str, created: int, base_url: str) -> dict[str, Any]:
-    """Describe a bucket."""
+    """Return the resource of a bucket; `created` is in microseconds since 1970."""
     return {
         "kind": "storage#bucket",
         "id": name,
@@ -28,8 +29,8 @@ def bucket_resource(name: str, created: int, base_url: str) -> dict[str, Any]:
     }
 
 
-def object_resource(bucket: str, record: Record, base_url: str) -> dict[str, Any]:
-    """Describe an object."""
+def object_resource(bucket: str, record: ObjectRecord, base_url: str) -> dict[str, Any]:
+    """Return the resource of an object."""
     path = f"b/{bucket}/o/{quote(record.name, safe='')}"
     return {
         "kind": "storage#object",
@@ -51,8 +52,13 @@ def object_resource(bucket: str, record: Record, base_url: str) -> dict[str, Any
     }
 
 
-def media_headers(record: Record) -> dict[str, str]:
-    """Return the headers that go with an object's bytes."""
+def object_response(bucket: str, record: ObjectRecord, base_url: str) -> Response:
+    """Return the response with an object's resource."""
+    return JSONResponse(object_resource(bucket, record, base_url))
+
+
+def media_headers(record: ObjectRecord) -> dict[str, str]:
+    """Return the headers of an object's content."""
     return {
         "content-type": str(record.properties.get("contentType", "application/octet-stream")),
         "accept-ranges": "bytes",
@@ -67,7 +73,7 @@ def media_headers(record: Record) -> dict[str, str]:
 
 
 def error_response(error: StorageError) -> Response:
-    """Describe an error."""
+    """Return the response to a refused request."""
     if error.status == 304:
         return Response(status_code=304)
     details = {"message": str(error), "domain": "global", "reason": error.reason}
@@ -75,18 +81,18 @@ def error_response(error: StorageError) -> Response:
     return JSONResponse(body, status_code=error.status)
 
 
-def etag(record: Record) -> str:
+def etag(record: ObjectRecord) -> str:
     """Return an entity tag that changes with generation and metageneration."""
     return urlsafe_b64encode(f"{record.generation}/{record.metageneration}".encode()).decode()
 
 
 def page_token(name: str) -> str:
-    """Make the token of the page that begins after this name."""
+    """Return the token of the page that begins after a name."""
     return urlsafe_b64encode(name.encode()).decode()
 
 
 def name_of_token(token: str | None) -> str:
-    """Return the name after which the page begins.
+    """Return the name after which a page begins; raises StorageError for an invalid token.
 
     >>> name_of_token(page_token("a/b"))
     'a/b'
@@ -98,7 +104,7 @@ def name_of_token(token: str | None) -> str:
 
 
 def rfc3339(microseconds: int) -> str:
-    """Write a time.
+    """Format a time in microseconds since 1970.
 
     >>> rfc3339(0)
     '1970-01-01T00:00:00.000000Z'

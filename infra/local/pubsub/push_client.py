@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client: keep-alive connections, one request at a time on each, only the status is kept."""
+"""A small HTTP/1.1 client of push endpoints: keep-alive connections, one request at a time on each."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ OnStatus = Callable[[int | None], None]
 _PROCESSING = 102
 
 
-class Endpoint:
-    """Post JSON bodies to one URL over as many connections as there are posts at a time."""
+class PushClient:
+    """Post JSON bodies to one URL, with one connection for each concurrent post."""
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
@@ -33,10 +33,10 @@ class Endpoint:
         self._connecting: set[asyncio.Task[_Connection]] = set()
 
     def post(self, body: bytes, timeout: float, on_status: OnStatus) -> None:
-        """Post a body; `on_status` gets the HTTP status, or None after a failure or `timeout` seconds."""
+        """Post a body; call `on_status` with the HTTP status, or None after a failure or `timeout` seconds."""
         request = b"%b%d\r\n\r\n%b" % (self._head, len(body), body)
         if self._idle:
-            # The most recently used one: the others may age until the server closes them.
+            # Take the most recently used one, so that the server closes the others when they have been idle for long.
             self._idle.pop().send(request, timeout, on_status)
             return
         task = asyncio.create_task(self._connect(timeout))
@@ -44,7 +44,7 @@ class Endpoint:
         task.add_done_callback(functools.partial(self._connected, request, timeout, on_status))
 
     def close(self) -> None:
-        """Drop all connections; posts in flight report None."""
+        """Close all connections; posts in flight report None."""
         for task in self._connecting:
             task.cancel()
         for connection in list(self._open):
@@ -69,7 +69,7 @@ class Endpoint:
 
 
 class _Connection(asyncio.Protocol):
-    """Carry one request at a time; put itself back among the idle ones when the answer is complete."""
+    """A connection that sends one request at a time and returns to the idle ones after each response."""
 
     def __init__(self, idle: list[_Connection], connections: set[_Connection]) -> None:
         self._idle = idle
@@ -92,7 +92,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._on_status is None:
-            self._transport.close()  # an answer that nobody asked for
+            self._transport.close()  # a response without a request
             return
         try:
             self._parser.feed_data(data)

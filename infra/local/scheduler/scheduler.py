@@ -1,10 +1,7 @@
-"""Runs a job whenever its schedule is due, one run at a time, as Cloud Scheduler does with a Cloud Run job."""
+"""A thread that runs a job at the times of a schedule, one run at a time."""
 
-import argparse
 import logging
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,15 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from infra.local.processes import POLL_SECONDS
-from infra.local.scheduler.cron import Schedule, parse_schedule
+from infra.local.scheduler.cron import Schedule
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("scheduler")
 
 Job = Callable[[threading.Event], int]
+"""A run: it returns its exit status, and ends early once the event is set."""
 
 
 def run_command(argv: Sequence[str], env: dict[str, str] | None = None) -> Job:
-    """Make a job of a command. It returns the command's exit status; when the event is set, it ends the command."""
+    """Return the job that runs a command, with the environment `env` or that of this process."""
 
     def job(stopping: threading.Event) -> int:
         process = subprocess.Popen(argv, env=env)  # noqa: S603 - the caller's own command
@@ -33,7 +31,7 @@ def run_command(argv: Sequence[str], env: dict[str, str] | None = None) -> Job:
 
 
 class Scheduler:
-    """A context in which the job runs when it is due. Times that pass while it runs are left out."""
+    """A context in which a job runs on a schedule. Times during a run are skipped."""
 
     def __init__(
         self,
@@ -46,7 +44,8 @@ class Scheduler:
         self._now = now
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
-        self.outcomes: list[int] = []
+        self.statuses: list[int] = []
+        """Exit statuses of the runs so far."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,7 +57,7 @@ class Scheduler:
         self.stop()
 
     def stop(self) -> None:
-        """End a run that is under way, and start no other."""
+        """End the run in progress, and start no other."""
         self._stopping.set()
         self._thread.join()
 
@@ -77,7 +76,7 @@ class Scheduler:
     def _run_once(self) -> None:
         started = self._now()
         status = self._job(self._stopping)
-        self.outcomes.append(status)
+        self.statuses.append(status)
         seconds = (self._now() - started).total_seconds()
         log.log(
             logging.INFO if status == 0 else logging.ERROR, "run ended with status %d after %.1f s", status, seconds
@@ -91,24 +90,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run a command on a schedule until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m infra.local.scheduler.run", description=__doc__)
-    parser.add_argument("schedule", type=parse_schedule, help="'@every 60s' or cron's five fields, in UTC")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="the command, e.g. python -m jobs.retrain")
-    options = parser.parse_args(arguments)
-    if not options.command:
-        parser.error("no command given")
-    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(name)s %(message)s")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Scheduler(options.schedule, run_command(options.command)) as scheduler:
-        try:
-            scheduler.wait()
-        except KeyboardInterrupt:
-            log.info("stopped")
-
-
-if __name__ == "__main__":
-    main()

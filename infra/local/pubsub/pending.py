@@ -1,4 +1,4 @@
-"""One message on its way to one subscription, and who holds it."""
+"""One unacknowledged message of one subscription, and the flow control of the stream that it was sent to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class Holder:
-    """Count what one stream has been given and not settled, and wait for room (the stream's flow control)."""
+class FlowControl:
+    """The outstanding messages of one stream, sent but not acknowledged, and their limits; 0 or less is no limit."""
 
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages if max_messages > 0 else math.inf
@@ -19,7 +19,7 @@ class Holder:
         self._settled = asyncio.Event()
 
     def room(self) -> float:
-        """Return how many more messages may be given now."""
+        """Return the number of messages that may be sent now."""
         return self._max_messages - self._messages if self._bytes < self._max_bytes else 0
 
     async def wait(self) -> None:
@@ -29,24 +29,31 @@ class Holder:
             await self._settled.wait()
 
     def take(self, size: int) -> None:
-        """Count a message of `size` bytes that was given."""
+        """Count a sent message of `size` bytes."""
         self._messages += 1
         self._bytes += size
 
     def release(self, size: int) -> None:
-        """Count a message of `size` bytes that was settled."""
+        """Count an acknowledged, rejected or expired message of `size` bytes."""
         self._messages -= 1
         self._bytes -= size
         self._settled.set()
 
 
 @dataclass(slots=True, eq=False)
-class Delivery:
-    """Hold a google.pubsub.v1.PubsubMessage, how often it was tried, and its present lease."""
+class PendingMessage:
+    """A google.pubsub.v1.PubsubMessage with its delivery attempts and its current lease."""
 
     message: Any
     size: int
+    """Bytes."""
+
     attempts: int = 0
     ack_id: str = ""
-    due: float = math.inf  # loop time at which the lease or the back-off ends
-    holder: Holder | None = None
+    """The id of the lease; empty while the message is not leased."""
+
+    due: float = math.inf
+    """The time of the loop, in seconds, at which the lease or the back-off ends."""
+
+    flow: FlowControl | None = None
+    """The flow control of the stream that holds the lease."""
