@@ -166,8 +166,9 @@ class ChildProcess:
 class Supervisor:
     """Owns child processes: a context that ends them all, newest first, however it is left.
 
-    SIGTERM and SIGHUP leave the context as SystemExit, Ctrl-C as KeyboardInterrupt. If this process is killed with
-    -9, the reaper ends the children.
+    SIGTERM and SIGHUP leave the context as SystemExit, SIGINT (Ctrl-C) as KeyboardInterrupt, also where this process
+    was started with them ignored, as a shell starts a background job. If it is killed with -9, the reaper ends the
+    children.
     """
 
     def __init__(self) -> None:
@@ -184,7 +185,7 @@ class Supervisor:
             [sys.executable, "-I", "-S", reaper.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
         )
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {n: signal.signal(n, _leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+            self._handlers = {number: signal.signal(number, handler) for number, handler in _HANDLERS.items()}
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._watcher.start()
         return self
@@ -257,20 +258,23 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        # A second Ctrl-C while the children are being stopped would leave some of them behind.
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A second Ctrl-C while the children are being stopped would leave some of them behind. It is heard rather than
+        # ignored, as a child that the watcher starts at this moment would inherit SIG_IGN, but no handler.
         for number in self._handlers:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, _hear)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, interrupt)
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
 
+def _hear(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+_HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _leave, signal.SIGHUP: _leave}

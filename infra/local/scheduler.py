@@ -102,7 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.command:
         parser.error("no command given")
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(name)s %(message)s")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     with Scheduler(options.schedule, run_command(options.command)) as scheduler:
         try:
             scheduler.wait()

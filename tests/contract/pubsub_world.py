@@ -14,8 +14,9 @@ from typing import Any
 
 from google.cloud import pubsub_v1
 
+from tests.waiting import PATIENCE
+
 PROJECT = "bank"
-PATIENCE = 30.0  # seconds until something that must happen counts as missing
 Answer = Callable[[dict[str, Any]], int]
 
 
@@ -92,7 +93,7 @@ def push_target(answer: Answer = lambda _body: 204) -> Iterator[PushTarget]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 1.0  # idle connections end, so that the server can be closed
+        timeout = PATIENCE  # an idle connection that ended by itself would fail the push that is just coming over it
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -13,7 +13,7 @@ import httpx
 
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import PATIENCE, until
+from tests.waiting import PATIENCE, until
 
 GRACE_SECONDS = 10.0
 SENDERS = 24

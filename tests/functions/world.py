@@ -1,11 +1,10 @@
-"""What the tests of the functions do again and again: deliver, ask, wait."""
+"""What the tests of the functions do again and again: deliver and ask."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -14,8 +13,8 @@ import httpx
 from google.cloud import bigquery
 
 from infra.local.cloud import LocalCloud
+from tests.waiting import PATIENCE
 
-PATIENCE = 60.0
 LIMITS = httpx.Limits(keepalive_expiry=1.0)
 """The server closes what has been idle for 5 s, so a connection is not used again that is about to be closed."""
 
@@ -61,12 +60,3 @@ def ask(cloud: LocalCloud, sql: str, **parameters: Any) -> list[bigquery.Row]:
     ]
     config = bigquery.QueryJobConfig(query_parameters=kinds)
     return list(cloud.bigquery().query(sql, job_config=config).result(timeout=PATIENCE))
-
-
-def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Return what `condition` returns once it is true."""
-    give_up = time.monotonic() + patience
-    while not (value := condition()):
-        assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(0.1)
-    return value

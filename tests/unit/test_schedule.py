@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from infra.local.cron import parse_schedule
 from infra.local.scheduler import Scheduler, run_command
+from tests.waiting import PATIENCE
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)  # a Friday
 
@@ -83,7 +84,7 @@ def test_a_job_runs_again_and_again_but_never_twice_at_once() -> None:
         return run
 
     with Scheduler(Soon(), job) as scheduler:
-        assert thrice.wait(20)
+        assert thrice.wait(PATIENCE)
     assert scheduler.outcomes[:3] == [0, 1, 2]
     assert not overlaps
 
@@ -102,5 +103,5 @@ def test_a_stop_ends_the_run_that_is_under_way() -> None:
         return command(stopping)
 
     with Scheduler(Soon(), job) as scheduler:
-        assert started.wait(20)
+        assert started.wait(PATIENCE)
     assert scheduler.outcomes == [-15]
