@@ -170,7 +170,7 @@ class LocalCloud:
         objects = self.home / "objects"
         objects.mkdir(parents=True, exist_ok=True)
         self._on_step(f"Pub/Sub ({self._pubsub.kind})")
-        self._supervisor.start(self._pubsub.child, timeout=60)
+        self._supervisor.start(self._pubsub.child)
         self._on_step("Cloud Storage")
         self.storage_server = self._storage(objects)
         self._supervisor.start(self.storage_server)
@@ -178,7 +178,7 @@ class LocalCloud:
         self._supervisor.start(self.state_server)
         self._on_step("BigQuery")
         self.bigquery_server = self._bigquery.child(state=self.home, objects=objects, project=self.settings.project)
-        self._supervisor.start(self.bigquery_server, timeout=60)
+        self._supervisor.start(self.bigquery_server)
 
     def _storage(self, objects: Path) -> ChildProcess:
         argv = ["-m", "infra.local.storage", "--root", str(objects), "--port", str(self.ports.storage)]

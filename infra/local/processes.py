@@ -23,6 +23,7 @@ POLL_SECONDS = 0.05
 LOG_TAIL_BYTES = 4000
 RESTART_DELAY_SECONDS = 0.1
 MAX_RESTART_DELAY_SECONDS = 5.0
+READY_SECONDS = 120.0  # a child that ends is noticed at once; one that runs may start slowly on a busy machine
 STEADY_SECONDS = 10.0  # a child that ran this long starts with the shortest delay again
 
 Details = dict[str, Any]
@@ -117,7 +118,7 @@ class ChildProcess:
             )
         self._started_at = time.monotonic()
 
-    def wait_ready(self, timeout: float = 30) -> Details:
+    def wait_ready(self, timeout: float = READY_SECONDS) -> Details:
         """Wait until the probe holds and return what it found.
 
         Raises ChildDied at once if the program ends, NotReadyInTime after `timeout` seconds.
@@ -196,7 +197,7 @@ class Supervisor:
         with self._undisturbed():
             self.stop()
 
-    def start(self, child: ChildProcess, *, timeout: float = 30) -> Details:
+    def start(self, child: ChildProcess, *, timeout: float = READY_SECONDS) -> Details:
         """Start a child, own it from now on, and return what its probe found once it is ready."""
         self._children.append(child)
         self._launch(child)
@@ -258,7 +259,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        # A second Ctrl-C while the children are being stopped would leave some of them behind. It is heard rather than
+        # A second Ctrl-C while children are being stopped would leave some of them behind. It is heard rather than
         # ignored, as a child that the watcher starts at this moment would inherit SIG_IGN, but no handler.
         for number in self._handlers:
             signal.signal(number, _hear)

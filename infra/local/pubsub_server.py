@@ -16,7 +16,6 @@ from infra.local.ports import claim_port
 from infra.local.processes import ChildProcess, Details, Probe
 
 Kind = Literal["google", "embedded"]
-READY_WITHIN = 60.0  # seconds: a Java virtual machine on a busy machine takes its time
 SETTING = "PIX_LOCAL_PUBSUB_PORT"
 _HOST = "127.0.0.1"
 _ROOT = Path(__file__).resolve().parents[2]  # where `python -m infra...` finds the package
@@ -64,7 +63,7 @@ def start_pubsub(directory: Path, prefer: Kind | None = None, port: int = 0) -> 
     server = pubsub_server(directory, prefer, port)
     server.child.start()
     try:
-        server.child.wait_ready(READY_WITHIN)
+        server.child.wait_ready()
     except LocalCloudError:
         server.child.stop()
         raise

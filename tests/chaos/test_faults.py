@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
-import pytest
-
 from tests.benchmarks.faults.run import run
 from tests.benchmarks.faults.script import Scale
 from tests.benchmarks.faults.watch import Shown, Watch
@@ -14,7 +12,6 @@ from tests.benchmarks.faults.watch import Shown, Watch
 SMALL = Scale(kills=2, swaps=3, refuses=3.0, slow=2.0, away=2.0, blind=3.0, retraining=False)
 
 
-@pytest.mark.timeout(400)
 def test_nothing_is_lost_or_changed_whatever_fails(tmp_path: Path) -> None:
     told: list[str] = []
     found = run(800, 5, SMALL, tmp_path, told.append)

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from infra.local.storage.objects import ConditionNotMet, Conditions, ObjectStore, Record, StorageError
 from tests.contract.local_servers import storage_client
+from tests.waiting import PATIENCE
 
 CHUNK = 256 * 1024
 
@@ -289,7 +290,7 @@ def test_a_write_that_was_cut_short_leaves_the_old_object(tmp_path: Path) -> Non
 def test_a_request_that_is_no_json_is_told_so(client: Client) -> None:
     request = urllib.request.Request(f"{client._connection.API_BASE_URL}/storage/v1/b", data=b"{")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     assert refused.value.code == HTTPStatus.BAD_REQUEST
     refused.value.close()
 

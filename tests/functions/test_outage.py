@@ -9,7 +9,6 @@ from tests.functions.test_score import scores
 from tests.functions.world import deliver
 from tests.waiting import until
 
-
 IMPATIENT = {"PIX_APPEND_TIMEOUT_SECONDS": "5.0"}
 """Long enough for an append on a busy machine, as its redelivery has to get through."""
 

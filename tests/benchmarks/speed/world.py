@@ -103,7 +103,7 @@ class World:
     def child(self, name: str, arguments: list[str]) -> None:
         """Start a Python program beside the load generator."""
         argv = pinned(LOAD_CORE, [sys.executable, *arguments])
-        self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT), timeout=60)
+        self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT))
 
     def publish(self, bundle: Mapping[str, bytes]) -> None:
         """Put a bundle into the bucket and let it serve."""
@@ -136,7 +136,7 @@ class World:
         server = BigQueryServer(free_port(), free_port())
         child = server.child(state=self.home / "bigquery", objects=self.home / "objects", project=PROJECT)
         child.argv = pinned(LOAD_CORE, child.argv)
-        self._supervisor.start(child, timeout=60)
+        self._supervisor.start(child)
         with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": server.rest_url}):
             self._bigquery = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
             make(self._bigquery, "pix", tables.tables())
