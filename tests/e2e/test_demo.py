@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from infra.local.simulator import SimulationConfig, simulate
 from tests.builders import transaction
 from tests.waiting import PATIENCE
