@@ -1,6 +1,12 @@
-"""Ports on the loopback interface."""
+"""Ports on the loopback interface.
+
+A server is started seconds after its port was chosen, and again after it was killed. Meanwhile the system would give
+the port to any program that asks for a free one. So it stays bound by this process, which never listens on it. Linux
+lets the server bind it too, as servers set SO_REUSEADDR; elsewhere it has to be let go.
+"""
 
 import socket
+import sys
 
 from infra.local.errors import PortInUse
 
@@ -8,21 +14,19 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    with _bound(0) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port that nothing listens on now, and keep it from other programs until this process ends."""
+    return _kept(_bound(0))
 
 
 def claim_port(preferred: int, setting: str) -> int:
-    """Return `preferred` if it is free, any free port if it is 0.
+    """Return `preferred` if it is free, any free port if it is 0; keep it as `free_port` does.
 
     Raises PortInUse, which names the port and the setting that moves it.
     """
     if preferred == 0:
         return free_port()
     try:
-        with _bound(preferred):
-            return preferred
+        return _kept(_bound(preferred))
     except OSError as error:
         raise PortInUse(preferred, setting) from error
 
@@ -34,13 +38,22 @@ def listens(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
+def _kept(holder: socket.socket) -> int:
+    port = int(holder.getsockname()[1])
+    if sys.platform == "linux":
+        holder.detach()  # the descriptor stays open
+    else:
+        holder.close()
+    return port
+
+
 def _bound(port: int) -> socket.socket:
-    listener = socket.socket()
+    holder = socket.socket()
     # Connections of an earlier run in TIME_WAIT do not keep the port from its next owner.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        holder.bind((LOOPBACK, port))
     except OSError:
-        listener.close()
+        holder.close()
         raise
-    return listener
+    return holder

@@ -34,7 +34,7 @@ from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, events
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
 HOUR = 3_600_000_000
-ONCE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ONCE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module", params=["memory", *SERVERS])

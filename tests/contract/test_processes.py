@@ -230,3 +230,13 @@ def test_a_port_in_use_is_named_with_the_setting_that_moves_it() -> None:
             claim_port(port, "STORAGE_PORT")
         assert claim_port(0, "STORAGE_PORT") != port
     assert claim_port(port, "STORAGE_PORT") == port
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be kept for a server to come")
+def test_a_port_that_was_chosen_is_given_to_nobody_else_before_its_server_listens() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", port)):
+        assert listens(port)
+    assert not listens(port)

@@ -377,4 +377,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 def test_the_store_behaves_as_a_dict_with_generations(tmp_path: Path) -> None:
     StoreMachine.directory = tmp_path
-    run_state_machine_as_test(StoreMachine, settings=settings(max_examples=40, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(StoreMachine, settings=settings(max_examples=40, stateful_step_count=20))

@@ -15,8 +15,8 @@ from google.cloud import bigquery
 from infra.local.cloud import LocalCloud
 from tests.waiting import PATIENCE
 
-LIMITS = httpx.Limits(keepalive_expiry=1.0)
-"""The server closes what has been idle for 5 s, so a connection is not used again that is about to be closed."""
+LIMITS = httpx.Limits(max_keepalive_connections=0)
+"""The server closes what has been idle for 5 s, maybe just when a slow client uses it again."""
 
 
 def url(cloud: LocalCloud, function: str) -> str:
@@ -45,7 +45,9 @@ def deliver(
                 async with limit:
                     return (await client.post(address, content=body, headers=headers)).status_code
 
-            return await asyncio.gather(*(post(body) for body in bodies))
+            async with asyncio.TaskGroup() as group:  # if one fails, none is under way any more when the client ends
+                posted = [group.create_task(post(body)) for body in bodies]
+            return [each.result() for each in posted]
 
     return asyncio.run(run())
 
