@@ -239,8 +239,8 @@ class Supervisor:
             self._due[child] = time.monotonic() + child.restart_delay()
         elif time.monotonic() >= self._due[child]:
             del self._due[child]
-            child.restarts += 1
             self._launch(child)
+            child.restarts += 1  # who sees it may kill the new process, not the one that is gone
 
     def _launch(self, child: ChildProcess) -> None:
         child.start()

@@ -16,7 +16,7 @@ import pytest
 from infra.local.errors import ChildDied, NotReadyInTime, PortInUse
 from infra.local.ports import claim_port, free_port, listens
 from infra.local.processes import ChildProcess, Supervisor, answers_http, answers_tcp, prints_ready
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, until, until_equal
 
 ROOT = Path(__file__).parents[2]
 # Listens, and has a grandchild which ignores SIGTERM.
@@ -153,7 +153,8 @@ def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
         for restarts in (1, 2):
             killed = child.pid
             os.kill(killed, signal.SIGKILL)
-            until(lambda: child.restarts == restarts and child.pid != killed)  # noqa: B023
+            until_equal(lambda: child.restarts, restarts)
+            assert child.pid != killed
             assert child.wait_ready(PATIENCE)["grandchild"] != first["grandchild"]
         until(lambda: listens(port))
         supervisor.check()
