@@ -4,9 +4,14 @@ import os
 import sys
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -197,7 +197,7 @@ class LocalCloud:
     def _start_servers(self) -> None:
         for server in (self._pubsub, self._storage, self._valkey, self._bigquery):
             self._on_step(f"{server.child.name} ({server.kind})")
-            self._supervisor.start(server.child, timeout=START_SECONDS)
+            self._supervisor.start(server.child)
 
     def _create_resources(self) -> None:
         self._on_step("tables, buckets and topics")

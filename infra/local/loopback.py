@@ -1,6 +1,12 @@
-"""TCP ports on the loopback interface."""
+"""TCP ports on the loopback interface.
+
+A server starts seconds after its port was chosen, and again after a kill. Meanwhile the system could give the port to
+any program that asks for a free one. So this process keeps it bound, without listening. Linux lets the server bind it
+too, because servers set SO_REUSEADDR; elsewhere the port has to be released.
+"""
 
 import socket
+import sys
 
 from infra.local.errors import PortInUse
 
@@ -8,21 +14,19 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """Return a port that is free at this moment."""
-    with _bound(0) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port without a listener, and keep it from other programs until this process ends."""
+    return _kept(_bound(0))
 
 
 def claim_port(preferred: int, setting: str) -> int:
-    """Return `preferred`, or a free port if it is 0.
+    """Return `preferred`, or a free port if it is 0; keep it as `free_port` does.
 
     Raises PortInUse with the port and the `setting` that changes it.
     """
     if preferred == 0:
         return free_port()
     try:
-        with _bound(preferred):
-            return preferred
+        return _kept(_bound(preferred))
     except OSError as error:
         raise PortInUse(preferred, setting) from error
 
@@ -34,13 +38,22 @@ def listens(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
+def _kept(holder: socket.socket) -> int:
+    port = int(holder.getsockname()[1])
+    if sys.platform == "linux":
+        holder.detach()  # the descriptor stays open
+    else:
+        holder.close()
+    return port
+
+
 def _bound(port: int) -> socket.socket:
-    listener = socket.socket()
-    # Connections of an earlier run in TIME_WAIT do not make the port count as used.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder = socket.socket()
+    # Connections of an earlier run in TIME_WAIT do not keep the port from its next owner.
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        holder.bind((LOOPBACK, port))
     except OSError:
-        listener.close()
+        holder.close()
         raise
-    return listener
+    return holder

@@ -23,6 +23,7 @@ POLL_SECONDS = 0.05
 LOG_TAIL_BYTES = 4000
 RESTART_DELAY_SECONDS = 0.1
 MAX_RESTART_DELAY_SECONDS = 5.0
+READY_SECONDS = 120.0  # a child that ends is noticed at once; one that runs may start slowly on a busy machine
 STEADY_SECONDS = 10.0  # a child that ran this long starts with the shortest delay again
 
 Details = dict[str, Any]
@@ -117,7 +118,7 @@ class ChildProcess:
             )
         self._started_at = time.monotonic()
 
-    def wait_ready(self, timeout: float = 30) -> Details:
+    def wait_ready(self, timeout: float = READY_SECONDS) -> Details:
         """Wait until the probe holds and return what it found.
 
         Raises ChildDied at once if the program ends, NotReadyInTime after `timeout` seconds.
@@ -166,8 +167,9 @@ class ChildProcess:
 class Supervisor:
     """Owns child processes: a context that ends them all, newest first, however it is left.
 
-    SIGTERM and SIGHUP leave the context as SystemExit, Ctrl-C as KeyboardInterrupt. If this process is killed with
-    -9, the reaper ends the children.
+    SIGTERM and SIGHUP leave the context as SystemExit, SIGINT (Ctrl-C) as KeyboardInterrupt, also where this process
+    was started with them ignored, as a shell starts a background job. If it is killed with -9, the reaper ends the
+    children.
     """
 
     def __init__(self) -> None:
@@ -184,7 +186,7 @@ class Supervisor:
             [sys.executable, "-I", "-S", reaper.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
         )
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {n: signal.signal(n, _leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+            self._handlers = {number: signal.signal(number, handler) for number, handler in _HANDLERS.items()}
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self._watcher.start()
         return self
@@ -195,7 +197,7 @@ class Supervisor:
         with self._undisturbed():
             self.stop()
 
-    def start(self, child: ChildProcess, *, timeout: float = 30) -> Details:
+    def start(self, child: ChildProcess, *, timeout: float = READY_SECONDS) -> Details:
         """Start a child, own it from now on, and return what its probe found once it is ready."""
         self._children.append(child)
         self._launch(child)
@@ -237,8 +239,8 @@ class Supervisor:
             self._due[child] = time.monotonic() + child.restart_delay()
         elif time.monotonic() >= self._due[child]:
             del self._due[child]
-            child.restarts += 1
             self._launch(child)
+            child.restarts += 1  # who sees it may kill the new process, not the one that is gone
 
     def _launch(self, child: ChildProcess) -> None:
         child.start()
@@ -257,20 +259,23 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        # A second Ctrl-C while the children are being stopped would leave some of them behind.
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # A second Ctrl-C while children are being stopped would leave some of them behind. It is heard rather than
+        # ignored, as a child that the watcher starts at this moment would inherit SIG_IGN, but no handler.
         for number in self._handlers:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, _hear)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, interrupt)
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
 
+def _hear(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing."""
+
+
 def _leave(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
+
+
+_HANDLERS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _leave, signal.SIGHUP: _leave}

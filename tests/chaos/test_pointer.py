@@ -26,6 +26,7 @@ from shared.scoring.champion import read_bundle
 from tests.chaos.racers import BUCKET, FileLedger, bucket, now
 from tests.contract.local_servers import HERE, storage_client
 from tests.unit.learning.bundles import small_bundle
+from tests.waiting import PATIENCE, until
 
 RUNS = 200
 DUELS = 10
@@ -63,7 +64,7 @@ class Course:
 
     def close(self) -> None:
         self._forks.stdin.close()
-        self._forks.wait(10)
+        self._forks.wait(PATIENCE)
         self._forks.stdout.close()
 
     def _asked(self, line: str) -> str:
@@ -106,15 +107,13 @@ def course(tmp_path: Path) -> Iterator[Course]:
             course.close()
 
 
-@pytest.mark.timeout(300)
 def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
     for duel in range(DUELS):
         before = read_pointer(course.blobs)
         gate = tmp_path / f"gate-{duel}"
         for racer in range(3):
             course.start("duel", 3 * duel + racer, str(gate))
-        while len(list(tmp_path.glob(f"{gate.name}.*"))) < 3:
-            time.sleep(0.002)
+        until(lambda gate=gate: len(list(tmp_path.glob(f"{gate.name}.*"))) == 3)
         gate.touch()
         course.wait()
         ended = course.outcomes()[-3:]
@@ -124,7 +123,7 @@ def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course,
         assert (after.version, after.actor) == (before.pointer.previous, f"racer-{winner}")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
     course: Course,
 ) -> None:

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from google.api_core.exceptions import DeadlineExceeded
 from google.cloud import pubsub_v1
 
+from tests.waiting import PATIENCE
+
 PROJECT = "bank"
-PATIENCE = 30.0  # seconds until something that must happen counts as missing
 Answer = Callable[[dict[str, Any]], int]
 
 
@@ -59,8 +61,13 @@ class World:
         return list(self._pull_now(subscription).received_messages)
 
     def _pull_now(self, subscription: str) -> Any:
-        # A short wait, not return_immediately: that one is deprecated and may miss ready messages.
-        return self.subscriber.pull(subscription=subscription, max_messages=100, timeout=2.0, retry=None)
+        # A short wait, not return_immediately: that one is deprecated and may miss what is there.
+        give_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.subscriber.pull(subscription=subscription, max_messages=100, timeout=2.0, retry=None)
+            except DeadlineExceeded:  # the empty answer of a busy server came too late
+                assert time.monotonic() < give_up, "the server does not answer"
 
     def acknowledge(self, subscription: str, *messages: Any) -> None:
         self.subscriber.acknowledge(subscription=subscription, ack_ids=[message.ack_id for message in messages])
@@ -92,7 +99,7 @@ def push_target(answer: Answer = lambda _body: 204) -> Iterator[PushTarget]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 1.0  # idle connections end, so that the server can be closed
+        timeout = PATIENCE  # an idle connection that ended by itself would fail the push that is just coming over it
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -9,6 +9,8 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+from tests.waiting import PATIENCE
+
 Field = descriptor_pb2.FieldDescriptorProto
 
 
@@ -24,7 +26,7 @@ class Writer:
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Append, wait for the answer and return its error, which is empty if the rows are stored."""
-        [answer] = self._client.append_rows(iter([self._request(rows)]), timeout=30)
+        [answer] = self._client.append_rows(iter([self._request(rows)]), timeout=PATIENCE)
         return str(answer.error.message)
 
     def append_and_stay(self, rows: Sequence[Mapping[str, Any]], until: threading.Event) -> str:
@@ -34,7 +36,7 @@ class Writer:
             yield self._request(rows)
             until.wait()
 
-        return str(next(iter(self._client.append_rows(requests(), timeout=60))).error.message)
+        return str(next(iter(self._client.append_rows(requests(), timeout=PATIENCE))).error.message)
 
     def _request(self, rows: Sequence[Mapping[str, Any]]) -> types.AppendRowsRequest:
         data = types.AppendRowsRequest.ProtoData(

@@ -32,7 +32,7 @@ from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, events
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
 HOUR = 3_600_000_000
-ONCE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ONCE = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module", params=["memory", *SERVERS])
@@ -198,7 +198,7 @@ def test_an_emptied_store_claims_without_counting_until_it_is_filled(served: Sto
 
     before, load = MemoryHistoryAdapter(), ValkeyStore.connect(served.server.url, 86_400)
     served.run(before.observe(Events([lost]), FIRST))
-    load.settle([lost.end_to_end_id], 900)
+    load.mark_stored([lost.end_to_end_id], 900)
     load.load(before.history.state(), {}, lambda _: None)
     load.close()
     assert_same(served.run(history.observe(Events([missed, missed]), LATER)), blind)

@@ -1,22 +1,23 @@
 """Supervision: whatever happens to a child or to its owner, no process and no port stays behind."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.local.errors import ChildDied, NotReadyInTime, PortInUse
 from infra.local.loopback import claim_port, free_port, listens
 from infra.local.processes import ChildProcess, Supervisor, answers_http, answers_tcp, prints_ready
+from tests.waiting import PATIENCE, until, until_equal
 
-PATIENCE = 20.0  # seconds until something that must happen counts as missing
 ROOT = Path(__file__).parents[2]
 # Listens, and has a grandchild which ignores SIGTERM.
 SERVER = """
@@ -26,17 +27,12 @@ grandchild = subprocess.Popen([sys.executable, "-c", stubborn], stdout=subproces
 grandchild.stdout.readline()
 server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print("starting", flush=True)
-print(json.dumps({"ready": True, "grandchild": grandchild.pid}), flush=True)
+signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+deaf = [number for number in signals if signal.getsignal(number) == signal.SIG_IGN]
+print(json.dumps({"ready": True, "grandchild": grandchild.pid, "deaf": deaf}), flush=True)
 while True:
     server.accept()[0].close()
 """
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:
@@ -64,7 +60,7 @@ def test_nothing_stays_behind_after_a_stop(tmp_path: Path) -> None:
         assert runs(details["grandchild"])
     assert not listens(port)
     assert not runs(child.pid)
-    eventually(lambda: not runs(details["grandchild"]))
+    until(lambda: not runs(details["grandchild"]))
 
 
 def test_nothing_stays_behind_after_an_exception(tmp_path: Path) -> None:
@@ -81,29 +77,72 @@ def start_and_fail(child: ChildProcess) -> None:
 
 
 OWNER = """
-import sys, time
+import json, sys
 from pathlib import Path
 from infra.local.processes import ChildProcess, Supervisor
 with Supervisor() as supervisor:
     argv = [sys.executable, "-c", sys.argv[2], sys.argv[1]]
     child = ChildProcess("server", argv, log_path=Path(sys.argv[3]), restart=True)
     details = supervisor.start(child)
-    print(child.pid, details["grandchild"], flush=True)
+    print(json.dumps({"child": child.pid, **details}), flush=True)
     supervisor.wait()
 """
+NUMBERS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+IGNORED = "trap '' INT TERM HUP; exec \"$@\""  # as a shell ignores SIGINT in the background, and nohup SIGHUP
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_nothing_stays_behind_however_the_owner_ends(tmp_path: Path, number: signal.Signals) -> None:
-    port = free_port()
-    argv = [sys.executable, "-c", OWNER, str(port), SERVER, str(tmp_path / "server.log")]
-    owner = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
-    with owner:
-        assert owner.stdout is not None
-        child, grandchild = map(int, owner.stdout.readline().split())
-        owner.send_signal(number)
-        owner.wait(PATIENCE)
-        eventually(lambda: not runs(child) and not runs(grandchild) and not listens(port))
+class Owner:
+    """A process that owns the server and prints what it has started."""
+
+    def __init__(self, wrapper: list[str], port: int, log: Path) -> None:
+        argv = [*wrapper, sys.executable, "-c", OWNER, str(port), SERVER, str(log)]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
+        self.port = port
+
+    def told(self) -> dict[str, Any]:
+        """Return what it has started."""
+        assert self.process.stdout is not None
+        told: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return told
+
+    def kill(self) -> None:
+        """End it, whatever it does; its reaper ends what it has started."""
+        with self.process:
+            self.process.kill()
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[Callable[..., Owner]]:
+    """Start owners; those still there at the end are killed."""
+    owners: list[Owner] = []
+
+    def start(*wrapper: str) -> Owner:
+        owners.append(Owner(list(wrapper), free_port(), tmp_path / "server.log"))
+        return owners[-1]
+
+    yield start
+    for each in owners:
+        each.kill()
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, signal.SIGKILL])
+def test_nothing_stays_behind_however_the_owner_ends(owner: Callable[..., Owner], number: signal.Signals) -> None:
+    check_nothing_stays_behind(owner(), number)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_nor_where_the_owner_was_started_with_its_signals_ignored(
+    owner: Callable[..., Owner], number: signal.Signals
+) -> None:
+    check_nothing_stays_behind(owner("sh", "-c", IGNORED, "sh"), number)
+
+
+def check_nothing_stays_behind(owner: Owner, number: signal.Signals) -> None:
+    told = owner.told()
+    assert told["deaf"] == [], "a child hears signals, also where its owner was started with them ignored"
+    owner.process.send_signal(number)
+    owner.process.wait(PATIENCE)
+    until(lambda: not runs(told["child"]) and not runs(told["grandchild"]) and not listens(owner.port))
 
 
 def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
@@ -114,9 +153,10 @@ def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
         for restarts in (1, 2):
             killed = child.pid
             os.kill(killed, signal.SIGKILL)
-            eventually(lambda: child.restarts == restarts and child.pid != killed)  # noqa: B023
+            until_equal(lambda: child.restarts, restarts)
+            assert child.pid != killed
             assert child.wait_ready(PATIENCE)["grandchild"] != first["grandchild"]
-        eventually(lambda: listens(port))
+        until(lambda: listens(port))
         supervisor.check()
     assert not listens(port)
 
@@ -191,3 +231,13 @@ def test_a_port_in_use_is_named_with_the_setting_that_moves_it() -> None:
             claim_port(port, "STORAGE_PORT")
         assert claim_port(0, "STORAGE_PORT") != port
     assert claim_port(port, "STORAGE_PORT") == port
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be kept for a server to come")
+def test_a_port_that_was_chosen_is_given_to_nobody_else_before_its_server_listens() -> None:
+    port = free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", port)):
+        assert listens(port)
+    assert not listens(port)

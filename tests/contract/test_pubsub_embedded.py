@@ -20,6 +20,7 @@ from infra.local.pubsub.launch import pubsub_server
 from infra.local.pubsub.push import PushWindow
 from tests.contract.local_servers import local_pubsub
 from tests.contract.pubsub_world import World, push_target
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_push_subscription_cannot_be_pulled_from(world: World) -> None:
 def test_a_push_longer_than_the_ack_deadline_is_repeated(world: World) -> None:
     topic = world.topic()
     done = threading.Event()
-    with push_target(lambda _body: 204 if done.wait(20) else 500) as target:
+    with push_target(lambda _body: 204 if done.wait(PATIENCE) else 500) as target:
         world.subscription(topic, push_config={"push_endpoint": target.url}, ack_deadline_seconds=10)
         message_id = world.publish(topic, b"slow")
         assert [target.next()["message"]["messageId"] for _ in range(2)] == [message_id] * 2
@@ -115,5 +116,5 @@ async def _grow_and_shrink() -> None:
     window.in_flight += 1
     window.failed()
     assert window.room() == 0, "a failure at the smallest size pauses"
-    await asyncio.wait_for(window.wait(), 10)
+    await asyncio.wait_for(window.wait(), PATIENCE)
     assert window.room() == PushWindow.SMALLEST

@@ -21,6 +21,7 @@ from infra.local.storage.objects import ObjectStore
 from infra.local.storage.preconditions import Preconditions
 from infra.local.storage.records import ObjectRecord
 from tests.contract.local_servers import storage_client
+from tests.waiting import PATIENCE
 
 CHUNK = 256 * 1024
 
@@ -292,7 +293,7 @@ def test_an_interrupted_write_leaves_the_old_object(tmp_path: Path) -> None:
 def test_a_request_without_json_is_refused(client: Client) -> None:
     request = urllib.request.Request(f"{client._connection.API_BASE_URL}/storage/v1/b", data=b"{")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     assert refused.value.code == HTTPStatus.BAD_REQUEST
     refused.value.close()
 
@@ -379,4 +380,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 def test_the_store_agrees_with_a_dict_of_generations(tmp_path: Path) -> None:
     StoreMachine.directory = tmp_path
-    run_state_machine_as_test(StoreMachine, settings=settings(max_examples=40, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(StoreMachine, settings=settings(max_examples=40, stateful_step_count=20))

@@ -9,11 +9,12 @@ import pytest
 
 from infra.local.simulator import SimulationConfig, simulate
 from tests.builders import transaction
+from tests.waiting import PATIENCE
 
 END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_a_file_of_events_goes_round_the_whole_loop(tmp_path):
     config = SimulationConfig(end=END, transactions=12_000, days=40, seed=5, fraud_rate=0.03, labels_until=END)
     lines = list(simulate(config))
@@ -27,7 +28,7 @@ def test_a_file_of_events_goes_round_the_whole_loop(tmp_path):
         [sys.executable, "-m", "infra.local.demo", "--events", str(events), "--live", "600"],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=1100,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -49,7 +50,7 @@ def test_a_file_that_is_no_event_file_is_refused_with_its_line(tmp_path):
         [sys.executable, "-m", "infra.local.demo", "--events", str(events)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

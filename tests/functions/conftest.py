@@ -16,7 +16,9 @@ from tests.functions.instance import Instance
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     home: Path = tmp_path_factory.mktemp("cloud")
-    with LocalCloud(home, pubsub="embedded", pointer_ttl_seconds=0.2, append_timeout_seconds=2.0) as running:
+    # Its servers share the processors with everything else: a call may take its time, where no test is about that.
+    patience = {"state_call_seconds": 30.0, "append_timeout_seconds": 30.0}
+    with LocalCloud(home, pubsub="embedded", pointer_ttl_seconds=0.2, **patience) as running:
         running.start_functions()
         yield running
 

@@ -13,7 +13,8 @@ import httpx
 
 from infra.local.cloud import ROOT, LocalCloud
 from infra.local.loopback import claim_port
-from tests.functions.world import PATIENCE, until
+from infra.local.reaper import signal_group
+from tests.waiting import PATIENCE, until
 
 
 class Instance:
@@ -72,7 +73,6 @@ class Instance:
         return f'"message":"{message}"' in self.log.read_text()
 
     def kill(self) -> None:
-        """End it, if it is still there."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        """End what is left of it and of its workers."""
+        signal_group(self.process.pid, signal.SIGKILL)
+        self.process.wait()

@@ -8,11 +8,11 @@ import pytest
 from google.cloud.pubsub_v1 import PublisherClient
 
 from infra.local.cloud import LocalCloud
-from infra.local.processes import ChildProcess
 from infra.local.pubsub.google import find_emulator
 from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, transaction
-from tests.functions.world import ask, until
+from tests.functions.world import ask
+from tests.waiting import PATIENCE, until_equal
 
 pytestmark = pytest.mark.skipif(find_emulator() is None, reason="Google's Pub/Sub emulator is not installed")
 
@@ -25,13 +25,10 @@ def test_a_function_that_dies_again_and_again_loses_nothing(tmp_path: Path) -> N
         publisher = PublisherClient()
         topic = publisher.topic_path(cloud.settings.project, TRANSACTIONS)
         sent = [publisher.publish(topic, encoded(message)) for message in messages]
-        assert all(future.result(timeout=30) for future in sent)
+        assert all(future.result(PATIENCE) for future in sent)
         publisher.stop()
         publisher.transport.close()
-        until(lambda: _killed(score).restarts == 5)
-        until(lambda: ask(cloud, "SELECT COUNT(*) AS n FROM pix.scores")[0].n == len(messages))
-
-
-def _killed(child: ChildProcess) -> ChildProcess:
-    child.kill()
-    return child
+        for restarts in range(1, 6):
+            score.kill()
+            until_equal(lambda: score.restarts, restarts)
+        until_equal(lambda: ask(cloud, "SELECT COUNT(*) AS n FROM pix.scores")[0].n, len(messages))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import os
 import signal
-import time
 from collections import Counter
 
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import deliver, until
+from tests.functions.world import deliver
+from tests.waiting import until
 
 AT_ONCE = 120
 
@@ -25,7 +25,6 @@ def test_what_does_not_fit_is_refused_while_the_rest_waits_and_a_redelivery_gets
         with concurrent.futures.ThreadPoolExecutor(1) as sender:
             sent = sender.submit(deliver, instance.address, bodies, AT_ONCE)
             until(lambda: instance.logged("overloaded"))
-            time.sleep(0.5)
             os.killpg(group, signal.SIGCONT)
             statuses = sent.result()
     finally:

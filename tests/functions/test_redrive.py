@@ -17,7 +17,8 @@ from jobs import redrive
 from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import led_to, until
+from tests.functions.world import led_to
+from tests.waiting import PATIENCE, until
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def test_what_died_in_an_outage_is_scored_once_after_it(
         publisher = PublisherClient()
         topic = publisher.topic_path(cloud.settings.project, TRANSACTIONS)
         for message in messages:
-            publisher.publish(topic, encoded(message)).result(30)
+            publisher.publish(topic, encoded(message)).result(PATIENCE)
         publisher.stop()
         until(lambda: run("--dry-run")["redriven"] == len(messages))
     assert scores(cloud, messages) == []

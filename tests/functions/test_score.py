@@ -1,7 +1,6 @@
 """The score function under functions-framework: what a delivery leaves behind, and how it is answered."""
 
 import base64
-import concurrent.futures
 import hashlib
 import json
 import random
@@ -11,7 +10,8 @@ import pytest
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 from tests.builders import encoded, push_body, transaction
-from tests.functions.world import ask, deliver, until, url
+from tests.functions.world import ask, deliver, url
+from tests.waiting import PATIENCE, until, until_equal
 
 SCORES = "SELECT * FROM pix.scores WHERE end_to_end_id IN UNNEST(@ids)"
 
@@ -143,13 +143,13 @@ def test_killed_in_mid_stream_nothing_is_lost(cloud):
     publisher = pubsub_v1.PublisherClient()
     topic = publisher.topic_path(cloud.settings.project, "pix-transactions")
     messages = [transaction(payer__account=f"88{i % 50}") for i in range(1500)]
-    restarts = cloud.functions["score"].restarts
-    with concurrent.futures.ThreadPoolExecutor(1) as killer:
-        futures = [publisher.publish(topic, encoded(message)) for message in messages]
-        until(lambda: len(scores(cloud, messages)) > 50)
-        killer.submit(cloud.functions["score"].kill).result()
-        for future in futures:
-            future.result(30)
-    until(lambda: len(scores(cloud, messages)) == len(messages))
-    assert cloud.functions["score"].restarts > restarts
+    score = cloud.functions["score"]
+    restarts = score.restarts
+    futures = [publisher.publish(topic, encoded(message)) for message in messages]
+    until(lambda: len(scores(cloud, messages)) > 50)
+    score.kill()
+    for future in futures:
+        future.result(PATIENCE)
+    until(lambda: score.restarts > restarts)
+    until_equal(lambda: len(scores(cloud, messages)), len(messages))
     publisher.stop()

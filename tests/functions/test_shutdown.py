@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from typing import Any
 
@@ -13,7 +12,7 @@ import httpx
 
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import PATIENCE, until
+from tests.waiting import PATIENCE, until
 
 GRACE_SECONDS = 10.0
 SENDERS = 24
@@ -26,6 +25,7 @@ class Load:
     def __init__(self, address: str) -> None:
         self._address = address
         self._stop = threading.Event()
+        self._sent: Counter[int] = Counter()  # by thread, as each counts its own
         self.answers: list[tuple[dict[str, Any], int]] = []
         self._threads = [threading.Thread(target=self._send) for _ in range(SENDERS)]
         for thread in self._threads:
@@ -37,10 +37,19 @@ class Load:
             while status and not self._stop.is_set():
                 message = transaction()
                 try:
-                    status = client.post(self._address, content=push_body(encoded(message))).status_code
+                    status = client.post(
+                        self._address, content=push_body(encoded(message)), extensions={"trace": self._trace}
+                    ).status_code
                 except httpx.TransportError:
                     status = GONE
                 self.answers.append((message, status))
+
+    def _trace(self, event: str, _info: dict[str, Any]) -> None:
+        self._sent[threading.get_ident()] += event == "http11.send_request_body.complete"
+
+    def all_wait(self) -> bool:
+        """Return whether every sender has sent a delivery; where none is answered, each waits for its first."""
+        return len(+self._sent) == SENDERS
 
     def finish(self) -> Counter[int]:
         """Stop sending, and return how often each status was answered."""
@@ -83,7 +92,7 @@ def test_what_is_not_through_in_time_is_given_back(cloud, started, collector):
     os.killpg(group, signal.SIGSTOP)
     try:
         load = Load(instance.address)
-        time.sleep(1.0)
+        until(load.all_wait)
         code, seconds = instance.terminate()
         statuses = load.finish()
     finally:

@@ -7,12 +7,13 @@ from infra.deploy import smoke
 from shared.contract.fields import NOBODY
 from shared.contract.transaction import decode_transaction
 from tests.contract.googlesql import check
+from tests.waiting import PATIENCE
 
 
 def test_it_shows_the_row_of_the_pix_that_it_published(cloud, monkeypatch, capsys) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
-    assert smoke.main(["--timeout", "30"]) == 0
+    assert smoke.main(["--timeout", str(PATIENCE)]) == 0
     assert "decision" in capsys.readouterr().out
 
 

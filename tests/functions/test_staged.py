@@ -73,7 +73,6 @@ def installed(version: str, lock: Path, folder: Path) -> Path:
     return own
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_staged_folder_runs_with_its_own_lock_alone(cloud, tmp_path, function, version):
     folder = stage(function, tmp_path / "source")

@@ -13,7 +13,8 @@ from infra.local.cloud import LocalCloud
 from jobs import replay, skew
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import ask, deliver, led_to, until, url
+from tests.functions.world import ask, deliver, led_to, url
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, 
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
-from tests.functions.world import deliver, until, url
+from tests.functions.world import deliver, url
+from tests.waiting import until
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 CAUSE = MoveCause(NOW, "tests", "to see")

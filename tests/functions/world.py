@@ -1,11 +1,10 @@
-"""What the tests of the functions do again and again: deliver, ask, wait."""
+"""What the tests of the functions do again and again: deliver and ask."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -14,10 +13,10 @@ import httpx
 from google.cloud import bigquery
 
 from infra.local.cloud import LocalCloud
+from tests.waiting import PATIENCE
 
-PATIENCE = 60.0
-LIMITS = httpx.Limits(keepalive_expiry=1.0)
-"""The server closes what has been idle for 5 s, so a connection is not used again that is about to be closed."""
+LIMITS = httpx.Limits(max_keepalive_connections=0)
+"""The server closes what has been idle for 5 s, maybe just when a slow client uses it again."""
 
 
 def url(cloud: LocalCloud, function: str) -> str:
@@ -46,7 +45,9 @@ def deliver(
                 async with limit:
                     return (await client.post(address, content=body, headers=headers)).status_code
 
-            return await asyncio.gather(*(post(body) for body in bodies))
+            async with asyncio.TaskGroup() as group:  # if one fails, none is under way any more when the client ends
+                posted = [group.create_task(post(body)) for body in bodies]
+            return [each.result() for each in posted]
 
     return asyncio.run(run())
 
@@ -61,12 +62,3 @@ def ask(cloud: LocalCloud, sql: str, **parameters: Any) -> list[bigquery.Row]:
     ]
     config = bigquery.QueryJobConfig(query_parameters=kinds)
     return list(cloud.bigquery().query(sql, job_config=config).result(timeout=PATIENCE))
-
-
-def until(condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
-    """Return what `condition` returns once it is true."""
-    give_up = time.monotonic() + patience
-    while not (value := condition()):
-        assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(0.1)
-    return value

@@ -13,6 +13,7 @@ from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Unavailable
 from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
+from tests.waiting import settled
 
 Answer = Callable[[types.AppendRowsRequest], types.AppendRowsResponse | None]
 FAULTY = b"faulty"
@@ -112,10 +113,10 @@ def test_who_gives_up_leaves_the_stream_alone_that_another_has_opened_since() ->
             await target.append([row("c")])
 
     async def scenario() -> list[int]:
-        target = over(server, timeout=0.05)
+        target = over(server, timeout=0.5)
         first, second = asyncio.create_task(persistent(target)), asyncio.create_task(patient(target))
-        await asyncio.sleep(0.01)
-        time.sleep(0.1)
+        await settled()
+        time.sleep(0.6)  # both have waited for too long when the loop next looks
         await second
         refused = await first
         await target.close()

@@ -91,7 +91,7 @@ def key_of(name: str | tuple[str, str]) -> int:
     return int((handsets(one, other) if is_device else pair_of(one, other))[0])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(streams, st.integers(1, 64))
 def test_batches_in_memory_equal_single_events_in_plain_python(stream: Stream, size: int) -> None:
     reads, state = by_memory(stream, size)
@@ -100,7 +100,7 @@ def test_batches_in_memory_equal_single_events_in_plain_python(stream: Stream, s
     assert_same_records(state, history)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(streams, st.integers(1, 64))
 def test_compiled_replay_equals_plain_python(stream: Stream, size: int) -> None:
     reads, state = by_replay(stream, size)
@@ -109,7 +109,7 @@ def test_compiled_replay_equals_plain_python(stream: Stream, size: int) -> None:
     assert_same_records(state, history)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(streams, streams)
 def test_memory_continues_from_the_state_of_a_replay(past: Stream, future: Stream) -> None:
     replay = Replay()
@@ -120,7 +120,7 @@ def test_memory_continues_from_the_state_of_a_replay(past: Stream, future: Strea
     assert_same_reads(np.concatenate([np.empty((0, READ_WIDTH)), *found]), expected[len(expected) - len(found) :])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(events(), min_size=2, max_size=30), st.randoms(use_true_random=False))
 def test_order_of_arrival_does_not_change_the_counters(stream: Stream, random: object) -> None:
     shuffled = list(stream)
@@ -137,7 +137,7 @@ def test_order_of_arrival_does_not_change_the_counters(stream: Stream, random: o
 
 
 @given(streams, st.booleans(), st.integers(0, 100_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_report_that_is_taken_back_leaves_no_trace(stream: Stream, fraud: bool, seconds: int) -> None:
     history = MemoryHistory()
     history.observe([event(0, 1, 200_000, device_id=None), *[item for item in stream if isinstance(item, Event)]])

@@ -11,7 +11,7 @@ from shared.features.index import Index
 batches = st.lists(st.lists(st.integers(0, 40).map(lambda i: 2 * i * 7919 % 101 + 1), max_size=12), max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(batches)
 def test_rows_are_those_of_a_dict(stream: list[list[int]]) -> None:
     rows, known = Index(least_recent=3), dict[int, int]()

@@ -14,7 +14,7 @@ from shared.features.table import RecordTable
 _keys = st.lists(st.integers(1, 60).map(lambda key: 2 * key + 1), min_size=1, max_size=30, unique=True)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(_keys, max_size=30))
 def test_what_was_put_last_is_found_whatever_has_moved(
     monkeypatch: pytest.MonkeyPatch, batches: list[list[int]]

@@ -19,7 +19,7 @@ from tests.fuzz.functions import Functions
 from tests.fuzz.mutations import mutated, plain, seeds
 
 SEEDS = seeds()
-SHARED = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 ROOT = Path(__file__).parents[2]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

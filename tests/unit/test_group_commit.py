@@ -6,11 +6,12 @@ import pytest
 
 from shared.errors import Malformed, Overloaded, Unavailable
 from shared.serving.group_commit import BatchLimits, GroupCommit
+from tests.waiting import PATIENCE, settled
 
 
 def run(coroutine):
     """Run a scenario, which fails rather than hangs."""
-    return asyncio.run(asyncio.wait_for(coroutine, 10))
+    return asyncio.run(asyncio.wait_for(coroutine, PATIENCE))
 
 
 class Work:
@@ -45,9 +46,9 @@ def test_an_idle_system_starts_at_once_and_a_busy_one_gathers():
         group = GroupCommit(work, BatchLimits(4, 1))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(0))]
-        await asyncio.sleep(0.01)
+        await settled()
         tasks += [asyncio.create_task(group.submit(i)) for i in range(1, 8)]
-        await asyncio.sleep(0.01)
+        await settled()
         work.gate.set()
         await asyncio.gather(*tasks)
         return work.batches
@@ -77,7 +78,7 @@ def test_a_caller_that_goes_away_harms_nobody():
         group = GroupCommit(work, BatchLimits(4, 1))
         work.gate.clear()
         gone, stays = asyncio.create_task(group.submit(1)), asyncio.create_task(group.submit(2))
-        await asyncio.sleep(0.01)
+        await settled()
         gone.cancel()
         work.gate.set()
         return await stays
@@ -91,9 +92,9 @@ def test_a_full_queue_is_refused_early():
         group = GroupCommit(work, BatchLimits(1, 1, longest_queue=2))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(0))]
-        await asyncio.sleep(0.01)
+        await settled()
         tasks += [asyncio.create_task(group.submit(i)) for i in (1, 2)]
-        await asyncio.sleep(0.01)
+        await settled()
         with pytest.raises(Overloaded):
             await group.submit(3)
         work.gate.set()
@@ -108,7 +109,7 @@ def test_a_short_queue_that_does_not_move_is_full_too_and_what_waited_too_long_i
         group = GroupCommit(work, BatchLimits(1, 1, longest_wait=0.05))
         work.gate.clear()
         running = asyncio.create_task(group.submit(0))
-        await asyncio.sleep(0.01)
+        await settled()
         waiting = asyncio.create_task(group.submit(1))
         await asyncio.sleep(0.1)
         with pytest.raises(Overloaded):
@@ -140,7 +141,7 @@ def test_who_is_given_up_hears_of_it_and_the_batch_in_flight_runs_on():
         group = GroupCommit(work, BatchLimits(1, 1))
         work.gate.clear()
         tasks = [asyncio.create_task(group.submit(i)) for i in (1, 2)]
-        await asyncio.sleep(0.01)
+        await settled()
         group.abandon(Unavailable("shutting down"))
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         work.gate.set()
@@ -174,7 +175,7 @@ def test_the_next_batch_waits_for_as_long_as_the_last_took_unless_enough_items_w
         await asyncio.sleep(work.seconds)
         for count in counts:
             callers += [asyncio.create_task(group.submit(0)) for _ in range(count)]
-            await asyncio.sleep(0.001)
+            await settled()
         begun = [len(batch) for batch in work.batches[1:]]
         group.abandon(Unavailable("enough seen"))
         await asyncio.gather(*callers, return_exceptions=True)

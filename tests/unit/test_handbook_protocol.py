@@ -107,7 +107,7 @@ rows_of_days = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows_of_days, st.integers(1, 4))
 def test_card_precision_is_that_of_plain_python(rows: list[tuple[int, int, bool, float]], top: int) -> None:
     day, customer, fraud, score = (np.array(values) for values in zip(*rows, strict=True))

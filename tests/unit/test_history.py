@@ -65,7 +65,7 @@ def test_no_events_give_no_reads() -> None:
     assert (seen.reads.shape, seen.claims) == ((0, READ_WIDTH), [])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(events(), max_size=30), st.lists(events(), min_size=1, max_size=10))
 def test_a_loaded_dump_continues_the_history(past: list[Event], future: list[Event]) -> None:
     history = MemoryHistory()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-import time
+import threading
 
 from shared.adapters.memory.serving import MemoryExporter, MemoryTable
 from shared.contract.feedback import decode_feedback
@@ -16,6 +16,7 @@ from shared.telemetry.logs import JsonFormatter
 from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.told import telling
+from tests.waiting import PATIENCE, settled
 
 NOW = 1_795_185_126_000_000
 LIMITS = BatchLimits(16, 4)
@@ -62,7 +63,7 @@ class World:
 
 def run(scenario):
     """Run a scenario, which fails rather than hangs."""
-    return asyncio.run(asyncio.wait_for(scenario(), 10))
+    return asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 def test_a_message_that_cannot_be_read_harms_none_beside_it():
@@ -109,9 +110,9 @@ def test_a_full_queue_answers_at_once_and_reads_nothing():
         world = World(BatchLimits(2, 1, longest_queue=3))
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(2)))
-        await asyncio.sleep(0.01)
+        await settled()
         waiting = world.start(*(transaction() for _ in range(3)))
-        await asyncio.sleep(0.01)
+        await settled()
         read = world.decoded
         refused = await world.deliver(*(b"unread" for _ in range(50)))
         assert world.decoded == read == 2
@@ -141,9 +142,9 @@ def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
         world = World(BatchLimits(2, 1), exporter)
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(7)), push_body(b"{"))
-        await asyncio.sleep(0.01)
+        await settled()
         draining = asyncio.create_task(world.intake.drain(5.0))
-        await asyncio.sleep(0.01)
+        await settled()
         late = await world.deliver(transaction())
         world.gate.set()
         await draining
@@ -162,7 +163,7 @@ def test_what_does_not_finish_in_time_is_given_back():
         world = World(BatchLimits(2, 1), exporter)
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(7)))
-        await asyncio.sleep(0.01)
+        await settled()
         await world.intake.drain(0.05)
         return await flowing, exporter
 
@@ -172,17 +173,26 @@ def test_what_does_not_finish_in_time_is_given_back():
 
 
 class StuckExporter(MemoryExporter):
-    """Hangs, as a collector may that is frozen."""
+    """Hangs until `thawed`, as a collector may that is frozen."""
 
-    def export(self, _series):
-        time.sleep(1.6)
+    def __init__(self):
+        super().__init__()
+        self.thawed = threading.Event()
+
+    def export(self, series):
+        self.thawed.wait()
+        super().export(series)
 
 
 def test_a_collector_that_hangs_does_not_hold_up_the_end():
+    exporter = StuckExporter()
+
     async def scenario():
-        world = World(exporter=StuckExporter())
-        async with asyncio.timeout(1.5):
-            await world.intake.drain(5.0)
+        try:
+            await World(exporter=exporter).intake.drain(5.0)
+            assert exporter.exports == []
+        finally:
+            exporter.thawed.set()
 
     run(scenario)
 

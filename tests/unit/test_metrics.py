@@ -133,7 +133,7 @@ def test_an_export_happens_between_batches_once_the_interval_has_passed():
             metrics.add(LATE)
             for _ in range(5):
                 exports.if_due()
-            await asyncio.sleep(0.05)
+            await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
             counts.append(len(exporter.exports))
         await exports.flush()
         return counts, [series[0].value for series in exporter.exports]

@@ -6,6 +6,7 @@ from functools import partial
 import uvicorn
 
 from shared.serving.http.push import PushProtocol, answer
+from tests.waiting import PATIENCE
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
 
@@ -15,6 +16,7 @@ class Taker:
 
     def __init__(self):
         self.bodies, self.by_asgi, self.headers = [], [], []
+        self.arrived = 0
 
     async def deliver(self, body, headers):
         await asyncio.sleep(0.005 if body == b"slow" else 0)
@@ -29,6 +31,18 @@ class Taker:
         await send({"type": "http.response.body", "body": b""})
 
 
+class Counting(PushProtocol):
+    """Tell the taker how many bytes have arrived."""
+
+    def __init__(self, taker, *args, **settings):
+        super().__init__(taker.deliver, *args, **settings)
+        self._taker = taker
+
+    def data_received(self, data):
+        self._taker.arrived += len(data)
+        super().data_received(data)
+
+
 def talk(taker, *pieces, answers):
     """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed."""
 
@@ -36,22 +50,25 @@ def talk(taker, *pieces, answers):
         config = uvicorn.Config(
             taker.app,
             port=0,
-            http=partial(PushProtocol, taker.deliver),
+            http=partial(Counting, taker),
             interface="asgi3",
             log_config=None,
             lifespan="off",
         )
-        server = uvicorn.Server(config)
+        server, taker.arrived = uvicorn.Server(config), 0
         socket = config.bind_socket()
         serving = asyncio.create_task(server.serve(sockets=[socket]))
         while not server.started:
             await asyncio.sleep(0.001)
         reader, writer = await asyncio.open_connection(*socket.getsockname())
         received = b""
-        async with asyncio.timeout(10):
-            for piece in pieces:
+        async with asyncio.timeout(PATIENCE):
+            for count, piece in enumerate(pieces, start=1):
                 writer.write(piece)
-                await asyncio.sleep(0.01)
+                while taker.arrived < sum(map(len, pieces[:count])):  # else the server would see pieces as one
+                    await asyncio.sleep(0.001)
+                while len(pieces) == answers and received.count(b"\r\n\r\n") < count:
+                    received += await reader.read(65_536)
             while received.count(b"\r\n\r\n") < answers:
                 received += await reader.read(65_536)
             closed = reader.at_eof() or (b"connection: close" in received and not await reader.read())

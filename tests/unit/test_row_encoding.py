@@ -6,6 +6,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from shared.adapters.bigquery.encoding import RowEncoder
 from shared.contract.event import Event
@@ -43,7 +44,7 @@ def score_row(features):
     )
 
 
-FEATURES = st.lists(st.floats(width=32), min_size=len(feature_columns()), max_size=len(feature_columns()))
+FEATURES = arrays(np.float32, len(feature_columns()), elements=st.floats(width=32)).map(np.ndarray.tolist)
 
 
 @given(FEATURES)

@@ -1,5 +1,7 @@
 """Schedules and the scheduler."""
 
+import signal
+import subprocess
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
@@ -8,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.local.reaper import signal_group
 from infra.local.scheduler.cron import parse_schedule
 from infra.local.scheduler.scheduler import Scheduler, run_command
+from tests.waiting import PATIENCE
 
 NOON = datetime(2026, 11, 20, 12, 0, 30, tzinfo=UTC)  # a Friday
 
@@ -83,7 +87,7 @@ def test_runs_of_a_job_do_not_overlap() -> None:
         return run
 
     with Scheduler(Soon(), job) as scheduler:
-        assert thrice.wait(20)
+        assert thrice.wait(PATIENCE)
     assert scheduler.statuses[:3] == [0, 1, 2]
     assert not overlaps
 
@@ -102,5 +106,22 @@ def test_a_stop_ends_the_run_in_progress() -> None:
         return command(stopping)
 
     with Scheduler(Soon(), job) as scheduler:
-        assert started.wait(20)
+        assert started.wait(PATIENCE)
     assert scheduler.statuses == [-15]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_its_run_also_where_it_was_started_with_signals_ignored(number: signal.Signals) -> None:
+    run = [sys.executable, "-c", "import time; print('runs', flush=True); time.sleep(600)"]
+    command = [sys.executable, "-m", "infra.local.scheduler", "@every 1s", *run]
+    wrapper = ["sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh"]
+    with subprocess.Popen([*wrapper, *command], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "runs\n" in iter(process.stdout.readline, "")
+            process.send_signal(number)
+            *_, last = process.stdout.read().splitlines()
+            assert "run ended with status -15" in last
+            assert process.wait(PATIENCE) == 0
+        finally:
+            signal_group(process.pid, signal.SIGKILL)

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.fields import Verdict
@@ -65,7 +65,6 @@ def changed(rows, column, place, change):
     return rows.set_column(rows.column_names.index(column), column, pa.array(values, kind))
 
 
-@settings(deadline=None)  # the first call compiles
 @given(sentences)
 def test_reports_count_where_they_were_counted(sentences):
     """Also several between two Pix, and verdicts that are taken back."""

@@ -261,7 +261,7 @@ def test_round_amounts() -> None:
     assert [away(event(amount=a))["amount_whole"] for a in (30_000, 30_001, 35_000)] == [1, 0, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(streams)
 def test_replay_and_serving_compute_equal_features(stream: list[Event | VerdictCount]) -> None:
     history = MemoryHistory()
@@ -277,7 +277,7 @@ def test_replay_and_serving_compute_equal_features(stream: list[Event | VerdictC
     np.testing.assert_allclose(together, np.concatenate(served), rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(events(), min_size=1, max_size=20))
 def test_no_feature_is_infinite(stream: list[Event]) -> None:
     columns = Columns.of(stream)

@@ -43,6 +43,7 @@ class Scheduler:
         self._job = job
         self._now = now
         self._stopping = threading.Event()
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
         self.statuses: list[int] = []
         """Exit statuses of the runs so far."""
@@ -62,16 +63,22 @@ class Scheduler:
         self._thread.join()
 
     def wait(self) -> None:
-        """Wait until stopped."""
-        while self._thread.is_alive():
-            self._thread.join(1)
+        """Wait until stopped.
+
+        Not by joining the thread: before Python 3.13 a join that a signal interrupts takes the thread for ended, so
+        the run that is under way would be left behind.
+        """
+        self._ended.wait()
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            due = self._schedule.after(self._now())
-            log.info("next run at %s", due.isoformat(timespec="seconds"))
-            if not self._stopping.wait(max(0.0, (due - self._now()).total_seconds())):
-                self._run_once()
+        try:
+            while not self._stopping.is_set():
+                due = self._schedule.after(self._now())
+                log.info("next run at %s", due.isoformat(timespec="seconds"))
+                if not self._stopping.wait(max(0.0, (due - self._now()).total_seconds())):
+                    self._run_once()
+        finally:
+            self._ended.set()
 
     def _run_once(self) -> None:
         started = self._now()

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+_ENDING_SECONDS = 30.0
 
 
 class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -73,4 +74,7 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._started.set()
         await self._stop.wait()
         await server.stop(None)
+        # Calls are cancelled, but have not ended: a loop that closes now would print a traceback for each.
+        if ending := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(ending, timeout=_ENDING_SECONDS)
         await self._channel.close()

@@ -148,11 +148,11 @@ def _rows_wanted(messages: list[Message]) -> list[int]:
 def _drain(questions: Questions, sent: Stream, script: Script, tell: Tell) -> None:
     """Wait until every message has its row; where nothing comes any more, redrive what has died. Raises Broken."""
     wanted = (len(sent.ids), sent.reports, len(sent.spoilt))
-    seen, changed, give_up = (0, 0, 0), time.monotonic(), time.monotonic() + PATIENCE
+    seen, came, changed = (0, 0, 0), time.monotonic(), time.monotonic()
     while (found := questions.progress()) != wanted:
         if found != seen:
-            seen, changed = found, time.monotonic()
-        if time.monotonic() > give_up:
+            seen, came, changed = found, time.monotonic(), time.monotonic()
+        if time.monotonic() > came + PATIENCE:
             tell("given up on what is missing")
             return
         if time.monotonic() > changed + QUIET:

@@ -28,7 +28,7 @@ from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.relay import Relay
 from tests.benchmarks.faults.stream import LABELLED
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
 Tell = Callable[[str], None]
 

@@ -103,7 +103,7 @@ class World:
     def child(self, name: str, arguments: list[str]) -> None:
         """Start a Python program beside the load generator."""
         argv = pinned(LOAD_CORE, [sys.executable, *arguments])
-        self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT), timeout=60)
+        self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT))
 
     def publish(self, bundle: Mapping[str, bytes]) -> None:
         """Put a bundle into the bucket and let it serve."""
@@ -135,7 +135,7 @@ class World:
         """Start bqemulator with the tables and return its gRPC address."""
         server = bigquery_server(self.home / "bigquery", self.home / "objects", PROJECT)
         server.child.argv = pinned(LOAD_CORE, server.child.argv)
-        self._supervisor.start(server.child, timeout=60)
+        self._supervisor.start(server.child)
         with patch.dict(os.environ, {"BIGQUERY_EMULATOR_HOST": server.rest_url}):
             self._bigquery = bigquery.Client(project=PROJECT, credentials=AnonymousCredentials())
             make(self._bigquery, "pix", tables.tables())

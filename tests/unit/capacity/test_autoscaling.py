@@ -32,14 +32,14 @@ services = st.builds(
 
 
 @given(loads, services)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_message_is_acknowledged_or_waits(arrived: np.ndarray, service: Service) -> None:
     day = simulate(arrived, service)
     np.testing.assert_array_equal(day.arrived.cumsum() - day.acknowledged.cumsum(), day.queued)
 
 
 @given(loads, services)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_nothing_is_negative_and_instances_stay_within_bounds(arrived: np.ndarray, service: Service) -> None:
     day = simulate(arrived, service)
     assert all(values.min() >= 0 for values in day)
@@ -48,7 +48,7 @@ def test_nothing_is_negative_and_instances_stay_within_bounds(arrived: np.ndarra
 
 
 @given(st.integers(1, 4), st.integers(0, 3_000), st.integers(0, 3_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_higher_load_takes_no_fewer_instances_and_waits_no_less(minutes: int, one: int, other: int) -> None:
     few, many = (summary(simulate(np.full(60 * minutes, rate), SERVICE)) for rate in sorted((one, other)))
     assert many.instances_mean >= few.instances_mean

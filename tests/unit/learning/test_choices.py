@@ -28,7 +28,7 @@ METHODS = ["isotonic", "sigmoid"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(1, 9)), min_size=2, max_size=200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(rows) -> None:
     raw, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))
     for method in METHODS:
@@ -93,7 +93,6 @@ ruled = st.lists(
 
 
 @given(ruled, st.floats(0.01, 0.99))
-@settings(deadline=None)
 def test_thresholds_are_the_cheapest_within_the_review_budget(rows, budget) -> None:
     scores, fraud, amount, weight, by_rule = (np.array(column) for column in zip(*rows, strict=True))
     table, by_rule = decision_costs(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)

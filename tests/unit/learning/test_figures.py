@@ -83,7 +83,7 @@ def test_a_row_of_weight_two_counts_as_two_rows() -> None:
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_the_order_of_rows_changes_nothing(seed) -> None:
     scored, truth, weight = sample(800)
     mixed = np.random.default_rng(seed).permutation(800)

@@ -97,7 +97,7 @@ def test_a_tie_keeps_the_champion() -> None:
 
 
 @given(st.floats(-3, 3), st.floats(0, 2))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_lower_costs_never_lose_a_promotion(extra, less) -> None:
     def costing(more: float) -> Contender:
         return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
@@ -108,7 +108,7 @@ def test_lower_costs_never_lose_a_promotion(extra, less) -> None:
 
 
 @given(st.integers(0, 2**31))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_the_order_of_rows_changes_no_verdict(seed) -> None:
     order = np.random.default_rng(seed).permutation(ROWS)
     there = period(order)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +21,7 @@ from google.api_core.exceptions import Forbidden
 from google.auth.exceptions import RefreshError
 
 from infra.local.loopback import free_port
+from infra.local.reaper import signal_group
 from jobs.cli import wiring
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
@@ -32,6 +31,7 @@ from shared.scoring.champion import read_bundle
 from shared.settings import Settings
 from tests.unit.learning.bundles import NAMES, small_bundle
 from tests.unit.learning.synthetic import QUICK, Bench, request, silent
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     import mlflow
@@ -163,7 +163,6 @@ def test_run_records_its_training_set_trials_and_documents(store) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-@pytest.mark.timeout(300)
 def test_server_records_a_run_as_a_database_file_does(store, tmp_path) -> None:
     port = free_port()
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -172,23 +171,23 @@ def test_server_records_a_run_as_a_database_file_does(store, tmp_path) -> None:
         server = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_for(url, server)
+        until(lambda: answers(url, server))
         runs, client = tracked(url)
         check(client, recorded(runs))
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-
-
-def wait_for(url: str, server: subprocess.Popen) -> None:
-    for _ in range(900):
-        assert server.poll() is None, "the server has ended"
+        signal_group(server.pid, signal.SIGTERM)
         try:
-            if requests.get(f"{url}/health", timeout=5).ok:
-                return
-        except requests.RequestException:
-            time.sleep(0.1)
-    raise AssertionError("the server does not answer")
+            server.wait(PATIENCE)
+        finally:
+            signal_group(server.pid, signal.SIGKILL)
+
+
+def answers(url: str, server: subprocess.Popen) -> bool:
+    assert server.poll() is None, "the server has ended"
+    try:
+        return requests.get(f"{url}/health", timeout=PATIENCE).ok
+    except requests.RequestException:
+        return False
 
 
 @pytest.mark.usefixtures("_quiet")
