@@ -53,6 +53,6 @@ def cost(use: Use, prices: Prices) -> Cost:
     compute = use.seconds * (run.vcpu_second + use.memory_gib * run.gib_second) * run.region_factor
     return Cost(
         compute + run.million_requests,
-        prices.pubsub.passed(MILLION, use.message_bytes),
-        prices.bigquery.appended(use.row_bytes * MILLION),
+        prices.pubsub.traffic_cost(MILLION, use.message_bytes),
+        prices.bigquery.append_cost(use.row_bytes * MILLION),
     )
