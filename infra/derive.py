@@ -1,8 +1,8 @@
-"""Write again the files that follow from code: `make schemas`.
+"""Regenerate the files that derive from code: `make schemas`.
 
-The columns of features in `contract/bigquery/score_events.json` and the table `features/FEATURES.md` follow from the
-catalogue of features, the JSON Schemas in `contract/jsonschema/` from the message types. They are files so that
-Terraform, Pub/Sub and people who do not read Python can use them; a test holds them equal to the code.
+The feature columns in `contract/bigquery/score_events.json` and the table `features/FEATURES.md` derive from the
+feature catalogue, the JSON Schemas in `contract/jsonschema/` from the message types. They are files so that
+Terraform, Pub/Sub and people who do not read Python can use them; a test keeps them equal to the code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
 
 
 def derived_files() -> dict[Path, str]:
-    """Return the content that each derived file should have."""
+    """Return the content of each derived file, by path."""
     return {
         _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
@@ -36,7 +36,7 @@ def derived_files() -> dict[Path, str]:
 
 
 def score_events(file: dict[str, Any]) -> str:
-    """Return the table file with one column for each feature after all others."""
+    """Return the table file with the feature columns regenerated, after all other columns."""
     columns = [column for column in file["schema"] if not column["name"].startswith(FEATURE_PREFIX)]
     columns += [
         {
@@ -54,7 +54,7 @@ def score_events(file: dict[str, Any]) -> str:
 
 
 def json_schema(kind: Any, title: str) -> str:
-    """Return the JSON Schema (2020-12) of a message; unknown fields are allowed, as the decoder ignores them."""
+    """Return the JSON Schema (2020-12) of a message; it allows unknown fields, because the decoder ignores them."""
     (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **root, "$defs": components}
     return json.dumps(_open(schema), indent=2, ensure_ascii=False) + "\n"
