@@ -200,7 +200,7 @@ class Queries:
             found.notes.append(f"differences: {outcome}")
 
     def _late(self, found: Findings, deadline: Deadline) -> None:
-        """Check that a row is marked late if and only if it was scored after its deadline, by its times and by ours."""
+        """Check that exactly the rows scored after their deadline are marked late, by their own times and by ours."""
         first = dt.datetime.fromtimestamp(deadline.began - deadline.seconds, dt.UTC)
         last = dt.datetime.fromtimestamp(math.ceil(time.time()) - deadline.seconds, dt.UTC)
         sql = (
