@@ -84,7 +84,7 @@ class LabelProcess:
         self._directory = directory
         self._quarrel_rate = fraud_rate * _QUARRELS_PER_FRAUD
         self._due: list[tuple[int, int, bytes]] = []
-        self._made = 0
+        self._sequence = 0  # keeps feedback of the same millisecond in order
         self.counts: Counter[str] = Counter()
 
     def observe(self, rng: Generator, rows: Payments, ids: list[str]) -> None:
@@ -162,8 +162,8 @@ class LabelProcess:
             self.counts[f"analyst {verdict.lower()}"] += 1
 
     def _push(self, at: int, text: bytes) -> None:
-        self._made += 1
-        heapq.heappush(self._due, (at, self._made, text))
+        self._sequence += 1
+        heapq.heappush(self._due, (at, self._sequence, text))
 
 
 def _delay(rng: Generator, median_hours: Floats) -> Ints:
