@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         # libFuzzer ends the process itself, so the last run has to print the report.
         fuzzer.done = lambda: _report(fuzzer.bodies, fuzzer.quarantined, started)
         started = time.monotonic()
-        mutator = _mutator(atheris.Mutate, mutations)
+        # atheris replaces its Mutate in Fuzz(), so it must be looked up at each call.
+        mutator = _mutator(lambda data, size: atheris.Mutate(data, size), mutations)
         atheris.Setup([sys.argv[0], *flags, folder], fuzzer, custom_mutator=mutator)
         atheris.Fuzz()
     return 0
