@@ -1,9 +1,9 @@
-"""Write again the files that follow from code: `make schemas`.
+"""Regenerate the files that derive from code: `make schemas`.
 
-In `contract/bigquery/score_events.json` the columns of the event follow from `Event`, those of features from the
-catalogue, as does the table `features/FEATURES.md`; the JSON Schemas in `contract/jsonschema/` follow from the types
-of messages. They are files so that Terraform, Pub/Sub and people who do not read Python can use them; a test holds
-them equal to the code.
+In `contract/bigquery/score_events.json` the columns of the event derive from `Event`, the feature columns from the
+feature catalogue, as does `features/FEATURES.md`; the JSON Schemas in `contract/jsonschema/` derive from the message
+types. They are files so that Terraform, Pub/Sub and people who do not read Python can use them; a test keeps them
+equal to the code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
 
 
 def derived_files() -> dict[Path, str]:
-    """Return the content that each derived file should have."""
+    """Return the content of each derived file, by path."""
     return {
         _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
@@ -96,7 +96,7 @@ def _column_type(kind: Any) -> str:
 
 
 def json_schema(kind: Any, title: str) -> str:
-    """Return the JSON Schema (2020-12) of a message; unknown fields are allowed, as the decoder ignores them."""
+    """Return the JSON Schema (2020-12) of a message; it allows unknown fields, because the decoder ignores them."""
     (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **root, "$defs": components}
     return json.dumps(_open(schema), indent=2, ensure_ascii=False) + "\n"

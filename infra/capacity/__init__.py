@@ -1,4 +1,4 @@
-"""What a volume of Pix takes and costs, which quota binds first, and how instances follow a day.
+"""Capacity planning: resources and cost at a volume of Pix, the first quota to bind, and a simulated day.
 
 python -m infra.capacity --help
 """

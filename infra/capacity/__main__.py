@@ -1,11 +1,11 @@
-"""Reckon what volumes of Pix take and cost, which quota binds first, and how instances follow a day.
+"""Plan capacity for a volume of Pix: resources, monthly cost, quotas, and a simulated day of autoscaling.
 
     python -m infra.capacity
     python -m infra.capacity --pix-a-day 313000000 --json
     python -m infra.capacity --pix-a-day 313000000 --date 2026-11-27 --plot day.png
 
-Figures: measured.json, prices.json and quotas.json beside this file. Volumes are of a mean day; instances, shards
-and rates are for the busiest second of the busiest date of a year, costs for 30 mean days.
+Inputs: measured.json, prices.json and quotas.json beside this file. Volumes are for a mean day. Instances, shards and
+rates are for the busiest second of the busiest date of a year; costs are for 30 mean days.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ import numpy as np
 from msgspec.structs import replace
 
 from infra.capacity import profile
-from infra.capacity.autoscaling import Day, Service, after, arrivals, simulate, summary
+from infra.capacity.autoscaling import Service, SimulatedDay, arrivals, simulate, summarize, without_start
 from infra.capacity.binding import bounds
 from infra.capacity.cost import cost
 from infra.capacity.figures import Known, Prices, known, prices, quotas
 from infra.capacity.plan import RECORD_DAYS, YEAR, plan
-from infra.capacity.report import Volume, table
+from infra.capacity.report import VolumeReport, table
 
 VOLUMES = (1e6, 10e6, 100e6, 313e6)
 MILLION = 1e6
 LEAD_IN = profile.HOUR
-"""The last hour of a day, before it: a day that begins with an empty window would begin with a queue."""
+"""Seconds simulated before midnight and then dropped: with a cold push window the day would start with a queue."""
 
 
 def options_of(service: Service) -> dict[str, Service]:
-    """Return the services whose days are compared."""
+    """Return the compared variants of a service, by name."""
     return {
         "as deployed": service,
         "none kept": replace(service, instances_min=0),
@@ -42,25 +42,27 @@ def options_of(service: Service) -> dict[str, Service]:
     }
 
 
-def days(pix_a_day: float, date: dt.date, figures: Known, seed: int) -> dict[str, Day]:
-    """Return the simulated date, by option; the same messages arrive in each."""
+def days(pix_a_day: float, date: dt.date, figures: Known, seed: int) -> dict[str, SimulatedDay]:
+    """Simulate a date for each service option; all options receive the same messages."""
     shares = figures.measured.hourly_shares.values
     rates = profile.rates(pix_a_day * profile.factor(date), shares)
     arrived = arrivals(np.concatenate((rates[-LEAD_IN:], rates)), seed)
     options = options_of(Service.of(figures))
-    return {name: after(simulate(arrived, service), LEAD_IN) for name, service in options.items()}
+    return {name: without_start(simulate(arrived, service), LEAD_IN) for name, service in options.items()}
 
 
-def volume(pix_a_day: float, record_days: int, simulated: dict[str, Day], figures: Known, listed: Prices) -> Volume:
-    """Return all about one volume."""
+def volume(
+    pix_a_day: float, record_days: int, simulated: dict[str, SimulatedDay], figures: Known, listed: Prices
+) -> VolumeReport:
+    """Assemble the report on one volume."""
     planned = plan(pix_a_day, figures, listed, record_days)
     costs = cost(planned, figures, listed)
-    return Volume(
+    return VolumeReport(
         plan=planned,
         cost=costs,
         total_usd_a_month=costs.total,
         usd_a_million=costs.total / (pix_a_day * 30 / MILLION),
-        days={name: summary(day) for name, day in simulated.items()},
+        days={name: summarize(day) for name, day in simulated.items()},
         bounds=bounds(planned, quotas(), lambda pix: plan(pix, figures, listed, record_days)),
     )
 
@@ -80,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         from infra.capacity.plots import picture
 
         options.plot.write_bytes(picture(simulated, f"{pix / MILLION:g} million Pix a day, {options.date}"))
-    print(msgspec.json.encode(found).decode() if options.json else table(found))  # noqa: T201
+    print(msgspec.json.encode(found).decode() if options.json else table(found))  # noqa: T201 (output of the command)
     return 0
 
 
@@ -89,7 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m infra.capacity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--pix-a-day", type=_positive, action="append", metavar="N", help="a volume; again for more (default: four)")
+    add(
+        "--pix-a-day",
+        type=_positive,
+        action="append",
+        metavar="N",
+        help="volume; may be repeated (default: four volumes)",
+    )
     add(
         "--record-days",
         type=int,
@@ -102,10 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         type=dt.date.fromisoformat,
         default=profile.busiest(YEAR),
         metavar="DATE",
-        help="the date that is simulated (default: the busiest, %(default)s)",
+        help="simulated date (default: the busiest, %(default)s)",
     )
-    add("--seed", type=int, default=1, metavar="N", help="of the simulation (default: %(default)s)")
-    add("--plot", type=Path, metavar="FILE", help="write a PNG of the simulated date, of the last volume")
+    add("--seed", type=int, default=1, metavar="N", help="seed of the simulation (default: %(default)s)")
+    add("--plot", type=Path, metavar="FILE", help="write a PNG of the simulated date at the last volume")
     add("--json", action="store_true", help="print JSON")
     return parser
 

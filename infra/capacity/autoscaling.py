@@ -1,12 +1,15 @@
-"""A day of pushes and instances, second by second.
+"""Simulate Pub/Sub push and Cloud Run autoscaling over a day, second by second.
 
-Pub/Sub: a push window that grows with success and halves with refusals, exponentially to 3,000 outstanding requests
-and linearly beyond; above 1 s a push it falls back to 3,000; refusals make it pause, from 0.1 to 60 s
-(https://cloud.google.com/pubsub/docs/push#push_delivery_rate, #push_backoff). Cloud Run: every 5 s as many instances
-as keep CPU and concurrency of the last minute at 60 %, between the fewest and the most; requests that find no room
-wait for 10 s and are then refused; what is idle stays for 15 minutes
-(https://cloud.google.com/run/docs/about-instance-autoscaling). Google does not publish how fast the window grows:
-here it doubles in a second and beyond 3,000 gains 100 in one.
+Pub/Sub: the push window grows exponentially up to 3,000 outstanding requests and linearly beyond, and halves when
+requests are refused. Above 1 s per push it falls back to 3,000. Refusals also pause delivery for 0.1 to 60 s
+(https://cloud.google.com/pubsub/docs/push#push_delivery_rate, #push_backoff).
+
+Cloud Run: every 5 s the instance count is set to keep CPU and concurrency of the last minute at 60 %, within the
+configured minimum and maximum. Requests without a free slot wait 10 s and are then refused. Idle instances stay for
+15 minutes (https://cloud.google.com/run/docs/about-instance-autoscaling).
+
+Google does not publish how fast the window grows. We assume that it doubles each second up to 3,000 and gains 100 a
+second beyond.
 """
 
 from __future__ import annotations
@@ -25,36 +28,40 @@ from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, UTILISATION
 Counts = NDArray[np.int64]
 WINDOW_FIRST, WINDOW_LINEAR, WINDOW_GAIN = 3, 3_000, 100
 SLOW_SECONDS = 1.0
-PAUSE_FIRST, PAUSE_MOST = 0.1, 60.0
+PAUSE_FIRST, PAUSE_MAX = 0.1, 60.0
 EVALUATED_EVERY, AVERAGED_OVER, IDLE_SECONDS, HELD_SECONDS = 5, 60, 900, 10
 INSTANCES_MAX = 50
 
 
 class Service(Struct, frozen=True):
-    """A function on Cloud Run: processor time and time to answer, time to start, requests at a time, instances."""
+    """A function on Cloud Run."""
 
     cpu_s: float
+    """Processor time of one Pix."""
     answer_s: float
+    """Time from push to acknowledgement."""
     start_s: float
+    """Cold start of an instance."""
     concurrency: int = CONCURRENCY
+    """Requests that an instance works on at a time."""
     instances_min: int = INSTANCES_MIN
     instances_max: int = INSTANCES_MAX
 
     @classmethod
     def of(cls, known: Known) -> Service:
-        """Return the score function as it was measured, with the settings of infra/terraform."""
+        """Return the score function with measured times and the settings of infra/terraform."""
         measured, assumed = known.measured, known.assumed
         ratio = assumed.processor_ratio.value
         return cls(measured.score_cpu_s.value * ratio, assumed.answer_s.value, measured.cold_start_s.value * ratio)
 
     @property
     def pix_s(self) -> float:
-        """Return how many Pix a second an instance can answer."""
+        """Return the throughput of one instance, in Pix a second."""
         return min(1 / self.cpu_s, self.concurrency / self.answer_s)
 
 
-class Day(NamedTuple):
-    """What happened in each second [n]; `age` is that of the oldest message that is not acknowledged (s)."""
+class SimulatedDay(NamedTuple):
+    """Counts for each second [n]; `age` is the age of the oldest unacknowledged message, in seconds."""
 
     arrived: Counts
     acknowledged: Counts
@@ -66,8 +73,8 @@ class Day(NamedTuple):
     age: Counts
 
 
-class Summary(Struct, frozen=True):
-    """A day in a few figures."""
+class DaySummary(Struct, frozen=True):
+    """Totals and extremes of a simulated day."""
 
     pix: int
     acknowledged: int
@@ -78,16 +85,16 @@ class Summary(Struct, frozen=True):
     queued_most: int
     age_most_s: int
     seconds_over_40: int
-    """Seconds in which the oldest message was older than the deadline of a decision."""
+    """Seconds in which the oldest message was past the decision deadline."""
 
 
 def arrivals(rates: NDArray[np.float64], seed: int) -> Counts:
-    """Return messages in each second [n], Poisson about rates [n]."""
+    """Draw the messages of each second [n] from Poisson distributions with these rates [n]."""
     return np.random.default_rng(seed).poisson(rates).astype(np.int64)
 
 
-def simulate(arrived: Counts, service: Service) -> Day:
-    """Return what becomes of messages that arrive so, in the order in which they do."""
+def simulate(arrived: Counts, service: Service) -> SimulatedDay:
+    """Simulate the delivery of arriving messages [n], first in, first out."""
     pushes, fleet = _Pushes(service), _Fleet(service)
     rows = []
     for second, new in enumerate(arrived.tolist()):
@@ -95,29 +102,29 @@ def simulate(arrived: Counts, service: Service) -> Day:
         fleet.step(second, pushes.acknowledged, pushes.held)
         rows.append((pushes.acknowledged, pushes.refused, pushes.queued, fleet.ready, fleet.started, pushes.window))
     acknowledged, refused, queued, ready, started, window = np.array(rows, dtype=np.int64).reshape(-1, 6).T
-    return Day(arrived, acknowledged, refused, queued, ready, started, window, ages(arrived, acknowledged))
+    return SimulatedDay(arrived, acknowledged, refused, queued, ready, started, window, ages(arrived, acknowledged))
 
 
 def ages(arrived: Counts, acknowledged: Counts) -> Counts:
-    """Return the age [n] of the oldest message at the end of each second, 0 where none is left.
+    """Return the age [n] of the oldest unacknowledged message at the end of each second; 0 if the backlog is empty.
 
     >>> ages(np.array([5, 5, 0, 0]), np.array([0, 5, 1, 4])).tolist()
     [0, 0, 1, 0]
     """
     done, seconds = acknowledged.cumsum(), np.arange(len(arrived))
     oldest = np.searchsorted(arrived.cumsum(), done, side="right")
-    found: Counts = np.maximum(seconds - oldest, 0)
-    return found
+    age: Counts = np.maximum(seconds - oldest, 0)
+    return age
 
 
-def after(day: Day, seconds: int) -> Day:
-    """Return a day without its first seconds: the window and the instances begin small there."""
-    return Day(*(values[seconds:] for values in day))
+def without_start(day: SimulatedDay, seconds: int) -> SimulatedDay:
+    """Drop the first seconds of a day, in which the push window and the instances are still growing."""
+    return SimulatedDay(*(values[seconds:] for values in day))
 
 
-def summary(day: Day, deadline_s: int = 40) -> Summary:
-    """Return a day's figures."""
-    return Summary(
+def summarize(day: SimulatedDay, deadline_s: int = 40) -> DaySummary:
+    """Summarize a simulated day."""
+    return DaySummary(
         pix=int(day.arrived.sum()),
         acknowledged=int(day.acknowledged.sum()),
         instances_mean=round(float(day.instances.mean()), 2),
@@ -131,7 +138,7 @@ def summary(day: Day, deadline_s: int = 40) -> Summary:
 
 
 class _Pushes:
-    """The subscription: what waits there, and what is held by Cloud Run until an instance has room."""
+    """The push subscription: its backlog, its window, and the requests that Cloud Run holds until a slot is free."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -141,16 +148,16 @@ class _Pushes:
 
     @property
     def queued(self) -> int:
-        """Return how many are not acknowledged."""
+        """Return the number of unacknowledged messages."""
         return self._waiting + self.held
 
     @property
     def window(self) -> int:
-        """Return how many may be outstanding."""
+        """Return the maximum number of outstanding pushes."""
         return int(self._limit)
 
     def step(self, new: int, fleet: _Fleet) -> None:
-        """Let a second pass."""
+        """Advance one second in which `new` messages arrive."""
         self._waiting += new
         capacity = int(fleet.ready * self._service.pix_s)
         allowed = self._allowed(capacity)
@@ -159,7 +166,7 @@ class _Pushes:
         self.held += pushed
         self.acknowledged = min(self.held, capacity)
         self.held -= self.acknowledged
-        self.refused = max(0, self.held - int(HELD_SECONDS * max(1, fleet.soon) * self._service.pix_s))
+        self.refused = max(0, self.held - int(HELD_SECONDS * max(1, fleet.ready_soon) * self._service.pix_s))
         self.held -= self.refused
         self._waiting += self.refused
         self._adapt(
@@ -167,7 +174,7 @@ class _Pushes:
         )
 
     def _allowed(self, capacity: int) -> int:
-        """Return how many may be pushed in this second: a place in the window is free again once it is answered."""
+        """Return how many messages may be pushed in this second; an answer frees its slot in the window."""
         if self._rest >= 1:
             self._rest -= 1
             return 0
@@ -177,7 +184,7 @@ class _Pushes:
     def _adapt(self, used: bool, slow: bool) -> None:
         if self.refused:
             self._limit = max(WINDOW_FIRST, self._limit / 2)
-            self._pause = min(PAUSE_MOST, max(PAUSE_FIRST, 2 * self._pause))
+            self._pause = min(PAUSE_MAX, max(PAUSE_FIRST, 2 * self._pause))
             self._rest += self._pause
             return
         if self.acknowledged:
@@ -190,28 +197,29 @@ class _Pushes:
 
 
 class _Fleet:
-    """The instances: ready ones, and the seconds at which others will be."""
+    """The instances that are ready, and the seconds at which starting ones will be."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._starting: deque[int] = deque()
         self._used: deque[float] = deque(maxlen=AVERAGED_OVER)
-        self._wanted: deque[tuple[int, int]] = deque()  # second and instances, descending: the first is the most
+        # Monotonic queue of (second, instances), descending by instances: the first entry is the sliding maximum.
+        self._wanted: deque[tuple[int, int]] = deque()
         self._second = self.started = 0
         self.ready = service.instances_min
 
     @property
     def total(self) -> int:
-        """Return how many are ready or starting."""
+        """Return the number of ready and starting instances."""
         return self.ready + len(self._starting)
 
     @property
-    def soon(self) -> int:
-        """Return how many will be ready before what is held is refused."""
+    def ready_soon(self) -> int:
+        """Return the number of instances that will be ready before held requests are refused."""
         return self.ready + sum(at < self._second + HELD_SECONDS for at in self._starting)
 
     def step(self, second: int, acknowledged: int, held: int) -> None:
-        """Let a second pass in which so many were answered while so many were held."""
+        """Advance one second, given the requests acknowledged in it and held at its end."""
         service, self._second = self._service, second
         while self._starting and self._starting[0] <= second:
             self._starting.popleft()
@@ -231,7 +239,7 @@ class _Fleet:
         self.ready = max(0, self.ready - max(0, self.total - kept))
 
     def _kept(self, second: int, wanted: int) -> int:
-        """Return the most that was wanted in the last 15 minutes: what is idle is stopped no sooner."""
+        """Return the highest instance count wanted in the last 15 minutes, as idle instances stay that long."""
         while self._wanted and self._wanted[-1][1] <= wanted:
             self._wanted.pop()
         self._wanted.append((second, wanted))

@@ -1,4 +1,4 @@
-"""Which quota binds first."""
+"""Rank quotas by the volume at which each of them binds."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from msgspec import Struct
 from infra.capacity.figures import Quota
 from infra.capacity.plan import Plan
 
-FEWEST, MOST = 1_000.0, 1e11
+PIX_MIN, PIX_MAX = 1_000.0, 1e11
 _STEPS = 60
 
 
 class Bound(Struct, frozen=True):
-    """A quota, what is needed of it, as a share, and the Pix a day that reach it (None: over a hundred billion)."""
+    """A quota beside its use at a volume."""
 
     quota: Quota
     needed: float
     share: float
     reached_at: float | None
+    """Pix a day that exhaust the quota; None above a hundred billion."""
 
 
 def bounds(planned: Plan, quotas: Sequence[Quota], planner: Callable[[float], Plan]) -> list[Bound]:
-    """Return every quota, the one that binds first at first."""
+    """Return every quota in the order in which they bind."""
     found = [
         Bound(quota, needed := float(getattr(planned, quota.needs)), needed / quota.limit, reached(quota, planner))
         for quota in quotas
     ]
-    return sorted(found, key=lambda bound: bound.reached_at or MOST)
+    return sorted(found, key=lambda bound: bound.reached_at or PIX_MAX)
 
 
 def reached(quota: Quota, planner: Callable[[float], Plan]) -> float | None:
-    """Return the Pix a day at which a quota is used up: what is needed grows with volume, so halving finds it."""
-    if _needed(quota, planner(MOST)) <= quota.limit:
+    """Return the Pix a day that exhaust a quota, None above PIX_MAX. Bisection works as use grows with volume."""
+    if _needed(quota, planner(PIX_MAX)) <= quota.limit:
         return None
-    low, high = FEWEST, MOST
+    low, high = PIX_MIN, PIX_MAX
     for _ in range(_STEPS):
         middle = (low * high) ** 0.5
         low, high = (low, middle) if _needed(quota, planner(middle)) > quota.limit else (middle, high)

@@ -1,4 +1,4 @@
-"""What a month costs at list prices."""
+"""Estimate the monthly cost of a plan at list prices."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RETRAIN_VCPU, RETRAIN_GIB = 8, 32
 """`retrain_resources` of infra/terraform."""
 ACTIVE_MONTHS = 3
 WATCHES_A_DAY, WATCHED_DAYS = 96, 1.5
-"""What is late is asked every 15 minutes, of the partitions of the last day: one or two."""
+"""Late transactions are queried every 15 minutes over the partitions of the last day: one or two."""
 DRIFTS_A_DAY = 4
 EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
 SCHEDULES = 3
 _WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
-_COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: a training first counts what there is
+_COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: training counts the rows before it reads them
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _LOOKED_UP_DAYS = 3
 _QUERY_BYTES_MIN = 10e6
@@ -32,7 +32,7 @@ _FEATURE_BYTES = 8
 
 
 class Cost(Struct, frozen=True):
-    """USD a month, by what is paid for."""
+    """Monthly cost by item, in USD."""
 
     cloud_run: float
     pubsub: float
@@ -48,20 +48,20 @@ class Cost(Struct, frozen=True):
 
     @property
     def total(self) -> float:
-        """Return the sum."""
+        """Return the sum of all items."""
         return math.fsum(getattr(self, name) for name in self.__struct_fields__)
 
 
 def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
-    """Return what a month of 30 mean days costs once tables hold what `months_kept` gives them."""
+    """Estimate the cost of 30 mean days once the tables hold `months_kept` months of rows."""
     storage, training, queries = (part * prices.bigquery.region_factor for part in _bigquery(plan, known, prices))
     a_month = plan.pix_a_day * DAYS
     node = prices.valkey.nodes[plan.valkey_node].hour * prices.valkey.region_factor
     return Cost(
         cloud_run=_cloud_run(plan, known, prices),
-        pubsub=prices.pubsub.passed(a_month, known.measured.message_bytes.value),
+        pubsub=prices.pubsub.traffic_cost(a_month, known.measured.message_bytes.value),
         valkey=plan.valkey_shards * (1 + REPLICAS) * node * HOURS,
-        bigquery_write=prices.bigquery.appended(a_month * known.measured.row_bytes.value),
+        bigquery_write=prices.bigquery.append_cost(a_month * known.measured.row_bytes.value),
         bigquery_storage=storage,
         bigquery_training=training,
         bigquery_queries=queries,
@@ -73,7 +73,9 @@ def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
 
 
 def busy(rate: float, seconds: float) -> float:
-    """Return the share of the time in which at least one request is being answered (M/G/infinity).
+    """Return the share of time with at least one request in progress (busy probability of an M/G/infinity queue).
+
+    `rate` is in requests a second, `seconds` the mean time of one.
 
     >>> busy(0, 0.1), round(busy(10, 0.1), 3)
     (0.0, 0.632)
@@ -82,17 +84,19 @@ def busy(rate: float, seconds: float) -> float:
 
 
 def lookup_bytes(pix_a_day: float, known: Known) -> float:
-    """Return what the label function reads to find the Pix of a report: one block in each partition of three days.
+    """Return the bytes read to find the Pix of a report: one block in each of three partitions.
 
-    Clustering by end_to_end_id leaves that block; a partition that is smaller than a block is read as a whole.
+    Clustering by end_to_end_id limits the read to one block; a partition smaller than a block is read entirely.
     """
     rows = min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
     return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * rows * _LOOKED_UP_BYTES)
 
 
 def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
-    """Return the price of requests and of instances: an instance is paid while it answers one, and idle ones that
-    `score_instances.min` keeps are paid less."""
+    """Return the cost of requests and instances.
+
+    An instance is charged in full while it answers a request; idle ones kept by `score_instances.min` cost less.
+    """
     price, answer = prices.cloud_run, known.assumed.answer_s.value
     wanted = _wanted(plan, known)
     active = wanted * busy(plan.mean_pix_s / wanted, answer)
@@ -100,23 +104,23 @@ def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
     working = active * (price.vcpu_second + MEMORY_GIB * price.gib_second)
     waiting = idle * (price.idle_vcpu_second + MEMORY_GIB * price.idle_gib_second)
     requests = plan.pix_a_day * DAYS / _MILLION * price.million_requests
-    return (working + waiting) * SECONDS * price.region_factor + requests  # which cost the same everywhere
+    return (working + waiting) * SECONDS * price.region_factor + requests  # requests cost the same in every region
 
 
 def _wanted(plan: Plan, known: Known) -> float:
-    """Return how many instances of score a mean second wants, one at least."""
+    """Return the score instances that a mean second needs, at least one."""
     cores = plan.mean_pix_s * known.measured.score_cpu_s.value * known.assumed.processor_ratio.value
     return max(1.0, max(cores, plan.mean_pix_s * known.assumed.answer_s.value / CONCURRENCY) / UTILISATION)
 
 
 def _monitoring(plan: Plan, known: Known, prices: Prices) -> float:
-    """Return the price of metrics: each instance of score that is kept, and one of label, exports at its interval."""
+    """Return the cost of metrics: the score instances and one label instance export at a fixed interval."""
     exports = (max(INSTANCES_MIN, _wanted(plan, known)) + 1) * SECONDS / EXPORT_SECONDS
     return exports * known.assumed.metric_samples.value / _MILLION * prices.monitoring.million_samples
 
 
 def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, float]:
-    """Return the price, without the region's factor, of storage, of what trainings read, and of other queries."""
+    """Return the cost of storage, of training reads and of other queries, before the region factor."""
     price, measured, assumed = prices.bigquery, known.measured, known.assumed
     row, months = measured.stored_row_bytes.value, assumed.months_kept.value
     of_month = plan.pix_a_day * DAYS * row / GIB
@@ -140,7 +144,7 @@ def _retraining(known: Known, prices: Prices) -> float:
 
 def _other(known: Known, prices: Prices) -> float:
     price, assumed = prices.other, known.assumed
-    kept = 12 * assumed.trainings_a_month.value * assumed.snapshot_gib.value  # snapshots are kept for a year
+    kept = 12 * assumed.trainings_a_month.value * assumed.snapshot_gib.value  # snapshots live for a year
     of_month = price.mlflow_database_month + SCHEDULES * price.scheduler_job_month
     stored = kept * price.storage_gib_month + assumed.registry_gib.value * price.registry_gib_month
     return (of_month + stored) * price.region_factor

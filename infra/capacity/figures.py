@@ -1,4 +1,4 @@
-"""The figures that capacity is reckoned from: measured or assumed, list prices, quotas."""
+"""The inputs of capacity planning: measured and assumed figures, list prices and quotas."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from msgspec import Struct
 
 GIB, TIB = 2.0**30, 2.0**40
 FOLDER = Path(__file__).resolve().parent
-Figures = TypeVar("Figures")
+File = TypeVar("File")
 
 
 class Measured(Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure, the command that prints it and under which name in its JSON, and when it was run."""
+    """A measured figure and how to measure it again."""
 
     value: float
     unit: str
     command: str
+    """The command that prints the figure."""
     shown: str
+    """Its key in the JSON that the command prints."""
     on: str
+    """Date of the measurement."""
 
 
 class Shares(Struct, frozen=True, forbid_unknown_fields=True):
-    """Shares of a whole, in order, the command that prints them, and when it was run."""
+    """Shares that add up to 1, in order; the other fields as in Measured."""
 
     values: tuple[float, ...]
     unit: str
@@ -34,25 +37,25 @@ class Shares(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Assumed(Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure that nobody has measured here, and why it is taken."""
+    """An estimated figure with its justification."""
 
     value: float
     unit: str
     why: str
 
 
-class Count(Struct, frozen=True, forbid_unknown_fields=True):
-    """Records of each kind for each Pix a day."""
+class RecordCounts(Struct, frozen=True, forbid_unknown_fields=True):
+    """History records of each kind, for each Pix a day."""
 
     accounts: float
     contacts: float
     devices: float
 
 
-class Keys(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many records there are, by the days (PIX_STATE_RECORD_DAYS) after which an untouched one vanishes."""
+class RecordCountsByDays(Struct, frozen=True, forbid_unknown_fields=True):
+    """Record counts by PIX_STATE_RECORD_DAYS, after which an unused record expires; other fields as in Measured."""
 
-    values: dict[int, Count]
+    values: dict[int, RecordCounts]
     unit: str
     command: str
     shown: str
@@ -60,7 +63,7 @@ class Keys(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Measurements(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was measured."""
+    """All measured figures."""
 
     message_bytes: Measured
     row_bytes: Measured
@@ -73,12 +76,12 @@ class Measurements(Struct, frozen=True, forbid_unknown_fields=True):
     claim_bytes: Measured
     valkey_call_s: Measured
     valkey_pix_s: Measured
-    keys_per_daily_pix: Keys
+    keys_per_daily_pix: RecordCountsByDays
     hourly_shares: Shares
 
 
 class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """What was not measured."""
+    """All estimated figures."""
 
     answer_s: Assumed
     reports_per_pix: Assumed
@@ -94,7 +97,7 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):
-    """infra/capacity/measured.json."""
+    """The file infra/capacity/measured.json."""
 
     note: str
     machine: str
@@ -102,8 +105,8 @@ class Known(Struct, frozen=True, forbid_unknown_fields=True):
     assumed: Assumptions
 
 
-class CloudRun(Struct, frozen=True):
-    """Prices of instances (USD)."""
+class CloudRunPrices(Struct, frozen=True):
+    """Prices of Cloud Run instances and requests (USD)."""
 
     vcpu_second: float
     gib_second: float
@@ -115,18 +118,18 @@ class CloudRun(Struct, frozen=True):
     region_factor: float
 
 
-class PubSub(Struct, frozen=True):
+class PubSubPrices(Struct, frozen=True):
     """Prices of bytes published and delivered (USD)."""
 
     tib: float
     request_bytes_min: int
 
-    def passed(self, messages: float, message_bytes: float) -> float:
-        """Return what it costs to publish and to deliver so many messages of so many bytes."""
+    def traffic_cost(self, messages: float, message_bytes: float) -> float:
+        """Return the cost of publishing and delivering messages of this size."""
         return 2 * messages * max(message_bytes, self.request_bytes_min) / TIB * self.tib
 
 
-class BigQuery(Struct, frozen=True):
+class BigQueryPrices(Struct, frozen=True):
     """Prices of bytes appended, stored and read (USD)."""
 
     storage_write_gib: float
@@ -135,39 +138,39 @@ class BigQuery(Struct, frozen=True):
     query_tib: float
     region_factor: float
 
-    def appended(self, size: float) -> float:
-        """Return what it costs to append so many bytes in the region."""
+    def append_cost(self, size: float) -> float:
+        """Return the cost of appending `size` bytes in the region."""
         return size / GIB * self.storage_write_gib * self.region_factor
 
 
 class Node(Struct, frozen=True):
-    """A node of Valkey: its price for an hour (USD), and what may be written into it (GB)."""
+    """A Valkey node: price of an hour (USD) and writable capacity (GB)."""
 
     hour: float
     writable_gb: float
 
 
-class Valkey(Struct, frozen=True):
-    """Nodes by type."""
+class ValkeyPrices(Struct, frozen=True):
+    """Valkey nodes by type."""
 
     nodes: dict[str, Node]
     region_factor: float
 
 
-class Logging(Struct, frozen=True):
-    """The price of log entries taken in (USD)."""
+class LoggingPrices(Struct, frozen=True):
+    """Price of ingested log entries (USD)."""
 
     gib: float
 
 
-class Monitoring(Struct, frozen=True):
-    """The price of samples of metrics taken in (USD)."""
+class MonitoringPrices(Struct, frozen=True):
+    """Price of ingested metric samples (USD)."""
 
     million_samples: float
 
 
-class Other(Struct, frozen=True):
-    """Prices of what hardly depends on volume (USD)."""
+class OtherPrices(Struct, frozen=True):
+    """Prices that hardly depend on volume (USD)."""
 
     mlflow_database_month: float
     scheduler_job_month: float
@@ -177,57 +180,58 @@ class Other(Struct, frozen=True):
 
 
 class Prices(Struct, frozen=True):
-    """prices.json. A region factor is what southamerica-east1 costs beside the price that is listed."""
+    """The file prices.json. A region factor is the price in southamerica-east1 over the listed price."""
 
     currency: str
     as_of: str
     note: str
-    cloud_run: CloudRun
-    pubsub: PubSub
-    bigquery: BigQuery
-    valkey: Valkey
-    logging: Logging
-    monitoring: Monitoring
-    other: Other
+    cloud_run: CloudRunPrices
+    pubsub: PubSubPrices
+    bigquery: BigQueryPrices
+    valkey: ValkeyPrices
+    logging: LoggingPrices
+    monitoring: MonitoringPrices
+    other: OtherPrices
 
 
 class Quota(Struct, frozen=True, forbid_unknown_fields=True):
-    """A limit on `needs`, a field of `infra.capacity.plan.Plan`, and what is done when it is reached.
-
-    `verified` says when and where the limit was seen; None: it is from memory.
-    """
+    """A limit on one figure of a plan."""
 
     name: str
     needs: str
+    """The limited field of `infra.capacity.plan.Plan`."""
     limit: float
     unit: str
     fixed: bool
+    """Whether the limit cannot be raised."""
     source: str
     verified: str | None
+    """When and where the limit was seen; None if it is from memory."""
     then: str
+    """The next step when the limit is reached."""
 
 
 class Quotas(Struct, frozen=True, forbid_unknown_fields=True):
-    """infra/capacity/quotas.json."""
+    """The file infra/capacity/quotas.json."""
 
     note: str
     quotas: tuple[Quota, ...]
 
 
 def known() -> Known:
-    """Return what was measured and assumed."""
+    """Read the measured and assumed figures."""
     return _read("measured.json", Known)
 
 
 def prices() -> Prices:
-    """Return list prices."""
+    """Read the list prices."""
     return _read("prices.json", Prices)
 
 
 def quotas() -> tuple[Quota, ...]:
-    """Return the quotas."""
+    """Read the quotas."""
     return _read("quotas.json", Quotas).quotas
 
 
-def _read(name: str, kind: type[Figures]) -> Figures:
+def _read(name: str, kind: type[File]) -> File:
     return msgspec.json.decode((FOLDER / name).read_bytes(), type=kind)

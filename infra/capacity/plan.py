@@ -1,4 +1,4 @@
-"""From Pix a day to instances, memory, bytes and rates."""
+"""Size the system for a daily volume of Pix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from msgspec import Struct
 
 from infra.capacity import profile
-from infra.capacity.figures import Count, Known, Prices
+from infra.capacity.figures import Known, Prices, RecordCounts
 from shared.features.layout import LAYOUTS
 from shared.settings import CLAIM_SECONDS, POINTER_TTL_SECONDS, Settings
 
@@ -17,20 +17,19 @@ CONCURRENCY = 250
 INSTANCES_MIN = 2
 REPLICAS = 1
 FILLED = 0.8
-"""Share of Valkey's memory above which an alert is raised, and which is planned with."""
+"""Planned share of Valkey's memory; above it an alert is raised."""
 VALKEY_BUSY = 0.7
-"""Share of the time that the one thread which runs scripts may be at work before calls queue."""
+"""Planned share of busy time of Valkey's script thread; above it calls queue."""
 RECORD_DAYS = Settings("").state_record_days
 YEAR = 2026
 _MEGA, _GIGA = 1e6, 1e9
 _KEY_BYTES = 8
 _INDEX_BYTES = 48
-"""Of a record in the index of a replay: up to four places of 8 bytes for each that there is room for, which is up to
-half as many again as there are."""
+"""Index of a replay, for each record: up to four slots of 8 bytes, with capacity for up to half as many again."""
 
 
 class Plan(Struct, frozen=True):
-    """What a volume takes: rates in the busiest second of the busiest date, bytes a day on a mean one."""
+    """Resources for a volume: rates are for the busiest second of the busiest date, bytes a day for a mean day."""
 
     pix_a_day: float
     mean_pix_s: float
@@ -55,10 +54,9 @@ class Plan(Struct, frozen=True):
 
 
 def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECORD_DAYS) -> Plan:
-    """Return what so many Pix on a mean day take.
+    """Size the system for a daily volume.
 
-    Instances are those that Cloud Run would start for CPU or concurrency, whichever wants more. Records of history
-    are counted for those `record_days` that were measured. Raises KeyError for others.
+    History records expire after `record_days`. Raises KeyError if they were not counted for that many days.
     """
     keys = known.measured.keys_per_daily_pix.values[record_days]
     measured, assumed = known.measured, known.assumed
@@ -66,8 +64,7 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     peak = mean * profile.peak(measured.hourly_shares.values) * profile.factor(profile.busiest(YEAR))
     cores = peak * measured.score_cpu_s.value * assumed.processor_ratio.value
     outstanding = peak * assumed.answer_s.value
-    wanted = max(cores, outstanding / CONCURRENCY) / UTILISATION
-    instances = max(INSTANCES_MIN, math.ceil(wanted))
+    instances = score_instances(cores, outstanding)
     memory = valkey_bytes(pix_a_day, peak, keys, known) / _GIGA
     busy = valkey_cores(peak, instances, known)
     node, shards = valkey_nodes(memory, busy, prices)
@@ -96,8 +93,19 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     )
 
 
-def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: Count, known: Known) -> float:
-    """Return the memory of all records, and of the claims of the last quarter of an hour at the peak."""
+def score_instances(cores: float, outstanding: float) -> int:
+    """Return the instances that Cloud Run starts for CPU or concurrency, whichever needs more.
+
+    `cores` is the CPU in use, `outstanding` the number of requests in progress.
+
+    >>> score_instances(0.1, 1.0), score_instances(6.0, 300.0), score_instances(0.1, 3_000.0)
+    (2, 10, 20)
+    """
+    return max(INSTANCES_MIN, math.ceil(max(cores, outstanding / CONCURRENCY) / UTILISATION))
+
+
+def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: RecordCounts, known: Known) -> float:
+    """Return the memory of all records and of the claims of the last CLAIM_SECONDS at the peak rate."""
     measured = known.measured
     records = (
         keys.accounts * measured.account_record_bytes.value
@@ -108,16 +116,16 @@ def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: Count, known: Known)
 
 
 def valkey_cores(peak_pix_s: float, instances: int, known: Known) -> float:
-    """Return how many threads that run scripts are busy: so much for a call, so much for each Pix in it."""
+    """Return the load on Valkey's script thread, in cores; the cost of a call is shared by the Pix of its batch."""
     measured = known.measured
     of_pix = measured.valkey_pix_s.value + measured.valkey_call_s.value / batch_rows(peak_pix_s / instances)
     return peak_pix_s * of_pix * known.assumed.processor_ratio.value
 
 
 def batch_rows(pix_s: float) -> float:
-    """Return how many of so many Pix a second are worked on together by an instance, as `shared.serving` has it.
+    """Return the mean batch size of an instance at `pix_s` Pix a second, as batched by `shared.serving`.
 
-    BigQuery's answer takes longer than batches are apart at most, so that is how far they are.
+    BigQuery answers more slowly than the longest linger, so batches start one linger apart.
 
     >>> batch_rows(1), batch_rows(1e9) == Settings("").batch_enough
     (1.0, True)
@@ -127,9 +135,9 @@ def batch_rows(pix_s: float) -> float:
 
 
 def valkey_nodes(gigabytes: float, cores: float, prices: Prices) -> tuple[str, int]:
-    """Return the type of node and the number of shards that hold and serve it at the lowest price.
+    """Return the cheapest node type and shard count for this memory and CPU.
 
-    One shard is preferred at any price: it is what the code can do as it is.
+    A single shard wins at any price, because the code does not shard yet.
     """
     options = []
     for name, node in prices.valkey.nodes.items():
@@ -139,10 +147,10 @@ def valkey_nodes(gigabytes: float, cores: float, prices: Prices) -> tuple[str, i
     return name, shards
 
 
-def _replayed_bytes(keys: Count) -> float:
-    """Return the memory of a replay for each Pix a day: doubles, key and index of each record, of all kinds.
+def _replayed_bytes(keys: RecordCounts) -> float:
+    """Return the memory of a replay for each Pix a day, in bytes: doubles, key and index of every record.
 
-    The records of the largest kind count twice: they are copied when their array grows.
+    Records of the largest kind count twice, as they are copied when their array grows.
     """
     counts = (keys.accounts, keys.contacts, keys.devices)
     records = [count * (8 * layout.width + _KEY_BYTES) for count, layout in zip(counts, LAYOUTS, strict=True)]

@@ -1,4 +1,4 @@
-"""How Pix spread over a day and over a year: hours as in the simulator's world, dates by its clock."""
+"""The profile of Pix over a day and a year: measured hours, and the simulator's weekdays and paydays."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from infra.local.simulator.run import WEEKDAYS
 
 HOURS, SECONDS, HOUR = 24, 86_400, 3_600
 PAYDAY, BLACK_FRIDAY = 1.085, 1.03
-"""Beside another day of the same weekday. A Friday and payday made 313.3 million (2025-12-05, the record), Black
-Friday 297.4 million (2025-11-28), where 240 million a day were usual; Banco Central do Brasil, rounded by us."""
+"""Factors over another day of the same weekday. Pix on a Friday and payday: 313.3 million (2025-12-05, the record),
+on Black Friday: 297.4 million (2025-11-28), on a usual day: 240 million. Banco Central do Brasil, rounded by us."""
 _EPOCH = dt.date(1970, 1, 1)
 _FRIDAY, _NOVEMBER = 4, 11
 
 
 def rates(pix: float, shares: Sequence[float]) -> NDArray[np.float64]:
-    """Return Pix a second [86400] of a local day with so many Pix, of which each hour has a share.
+    """Spread the Pix of a local day over its seconds [86400] by hourly shares [24]; return Pix a second.
 
-    The rate runs smoothly from the middle of an hour to that of the next, and the sum is kept.
+    Rates are interpolated between the middles of the hours and scaled to keep the sum.
 
     >>> flat = rates(86_400, [1 / 24] * 24)
     >>> round(float(flat.min()), 9), round(float(flat.max()), 9)
@@ -36,7 +36,7 @@ def rates(pix: float, shares: Sequence[float]) -> NDArray[np.float64]:
 
 
 def peak(shares: Sequence[float]) -> float:
-    """Return the highest rate of a day beside its mean.
+    """Return the ratio of a day's highest rate to its mean.
 
     >>> round(peak([0.02] * 12 + [0.76 / 12] * 12), 2)
     1.52
@@ -45,7 +45,7 @@ def peak(shares: Sequence[float]) -> float:
 
 
 def factor(date: dt.date) -> float:
-    """Return the Pix of a date beside those of a mean day.
+    """Return the ratio of a date's Pix to those of a mean day.
 
     >>> [round(factor(dt.date(2025, *day)), 2) for day in ((12, 5), (11, 28), (11, 16))]
     [1.31, 1.24, 0.77]

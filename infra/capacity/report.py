@@ -1,4 +1,4 @@
-"""Plans as a table, or as JSON."""
+"""Print plans as a table; the structs are also the JSON output."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from infra.capacity.autoscaling import Summary
+from infra.capacity.autoscaling import DaySummary
 from infra.capacity.binding import Bound
 from infra.capacity.cost import Cost
 from infra.capacity.plan import Plan
 
 BINDING = 5
-"""Quotas that are shown, those that bind first."""
+"""Number of quotas in the table."""
 
 
-class Volume(Struct, frozen=True):
-    """All about one volume."""
+class VolumeReport(Struct, frozen=True):
+    """Plan, cost, simulated days and quotas at one volume."""
 
     plan: Plan
     cost: Cost
     total_usd_a_month: float
     usd_a_million: float
-    days: Mapping[str, Summary]
+    days: Mapping[str, DaySummary]
     bounds: Sequence[Bound]
 
 
-def table(volumes: Sequence[Volume]) -> str:
-    """Return a column for each volume, and the quotas that bind first."""
+def table(volumes: Sequence[VolumeReport]) -> str:
+    """Render a column for each volume, followed by the first quotas to bind."""
     rows = [(name, [each(volume) for volume in volumes]) for name, each in _ROWS]
     rows += [
         (f"simulated, {option}: instances, oldest message", [_day(volume.days[option]) for volume in volumes])
@@ -43,22 +43,22 @@ def table(volumes: Sequence[Volume]) -> str:
 
 
 def _quotas(bounds: Sequence[Bound]) -> list[str]:
-    lines = ["What binds first, at how many Pix a day, and what changes then:"]
+    lines = ["First quotas to bind, in Pix a day, and the next step:"]
     for bound in bounds[:BINDING]:
         at = f"{bound.reached_at / 1e6:,.1f} million" if bound.reached_at else "never"
         lines.append(f"  {at:>16}  {bound.quota.name} ({bound.quota.limit:g} {bound.quota.unit}). {bound.quota.then}")
     return lines
 
 
-def _day(day: Summary) -> str:
+def _day(day: DaySummary) -> str:
     return f"{day.instances_mean:.1f}/{day.instances_most}, {day.age_most_s} s"
 
 
-def _usd(of: Callable[[Cost], float]) -> Callable[[Volume], str]:
+def _usd(of: Callable[[Cost], float]) -> Callable[[VolumeReport], str]:
     return lambda volume: f"{of(volume.cost):,.0f}"
 
 
-_ROWS: tuple[tuple[str, Callable[[Volume], str]], ...] = (
+_ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("Pix a day (million)", lambda v: f"{v.plan.pix_a_day / 1e6:g}"),
     ("Pix/s, mean / busiest second", lambda v: f"{v.plan.mean_pix_s:,.0f} / {v.plan.peak_pix_s:,.0f}"),
     ("score instances at the peak", lambda v: f"{v.plan.score_instances:,}"),
@@ -74,12 +74,12 @@ _ROWS: tuple[tuple[str, Callable[[Volume], str]], ...] = (
     ("  Valkey, a replica for each shard", _usd(lambda c: c.valkey)),
     ("  BigQuery, appends", _usd(lambda c: c.bigquery_write)),
     ("  BigQuery, storage", _usd(lambda c: c.bigquery_storage)),
-    ("  BigQuery, what trainings read", _usd(lambda c: c.bigquery_training)),
+    ("  BigQuery, training reads", _usd(lambda c: c.bigquery_training)),
     ("  BigQuery, other queries", _usd(lambda c: c.bigquery_queries)),
     ("  retraining", _usd(lambda c: c.retraining)),
     ("  logs", _usd(lambda c: c.logging)),
     ("  metrics", _usd(lambda c: c.monitoring)),
     ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
     ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
-    ("USD for a million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
+    ("USD per million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
 )

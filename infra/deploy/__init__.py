@@ -1,1 +1,1 @@
-"""Deployment steps: staging, migration, smoke test, licences, and the shell scripts of the pipelines."""
+"""Deployment: staging, migration, smoke test, licence check, and the shell scripts of the pipelines."""

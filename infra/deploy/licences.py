@@ -1,8 +1,8 @@
-"""List the licence of every package that an installable part is locked to, and fail for one that is not allowed.
+"""List the licences of all locked packages, and fail if one of them is not allowed.
 
-What is deployed as a function is linked into one process with our own code, so licences that ask for more than to be
-named are not allowed there, but for MPL-2.0, which asks for the changes of its own files. Jobs may also use LGPL.
-The packages have to be installed, as only then they say what their licence is.
+A function runs its packages in one process with our own code, so only licences that require attribution and no more
+are allowed there, plus MPL-2.0, whose copyleft covers only its own files. Jobs may also use LGPL. The licences come
+from the metadata of installed packages, so install them first.
 
 Exit codes: 0 all allowed, 1 one is unknown or not allowed.
 """
@@ -31,7 +31,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "jobs": _FUNCTION | {"LGPL"},
 }
 
-# What packages without an SPDX expression call their licence, in their classifiers or in a word.
+# Licence names in the classifiers or the License field of packages without an SPDX expression.
 SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
@@ -44,12 +44,12 @@ SPDX = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-# What their metadata does not say, and the file of their licence does.
+# Licences that are missing in the metadata, as read from the licence files.
 READ = {"huey": "MIT", "skops": "MIT"}
 
 
 class Licence(NamedTuple):
-    """A locked package and its licence as an SPDX expression; None if it does not say."""
+    """A locked package and its licence as an SPDX expression; None if unknown."""
 
     package: str
     version: str
@@ -57,7 +57,7 @@ class Licence(NamedTuple):
 
 
 def locked(lock: Path) -> Iterator[Requirement]:
-    """Yield what a lock installs on this platform and this version of Python."""
+    """Yield the requirements that a lock file installs on this platform and Python version."""
     for line in re.findall(r"^[\w.-]+==[^\\\n]+", lock.read_text("utf-8"), re.M):
         requirement = Requirement(line)
         if not requirement.marker or requirement.marker.evaluate():
@@ -67,17 +67,17 @@ def locked(lock: Path) -> Iterator[Requirement]:
 def licence(requirement: Requirement) -> Licence:
     """Return the licence of an installed package."""
     try:
-        said = metadata(requirement.name)
+        found = metadata(requirement.name)
     except PackageNotFoundError:
         return Licence(requirement.name, str(requirement.specifier), None)
-    classified = [text.rpartition(" :: ")[2] for text in said.get_all("Classifier") or [] if "License ::" in text]
-    (expression,), (words,) = (said.get_all(name) or [""] for name in ("License-Expression", "License"))
-    found = expression or _named(classified) or _named(words.split(" AND ")) or READ.get(requirement.name)
-    return Licence(requirement.name, said["Version"], found)
+    classified = [text.rpartition(" :: ")[2] for text in found.get_all("Classifier") or [] if "License ::" in text]
+    (expression,), (words,) = (found.get_all(name) or [""] for name in ("License-Expression", "License"))
+    known = expression or _named(classified) or _named(words.split(" AND ")) or READ.get(requirement.name)
+    return Licence(requirement.name, found["Version"], known)
 
 
 def _named(names: list[str]) -> str | None:
-    """Return an expression for names that are all known; None if there is none, or an unknown one.
+    """Return the SPDX expression of licence names; None if there are none or one is unknown.
 
     >>> _named(["MIT License", "Apache Software License"]), _named(["My own"]), _named(["BSD-3-Clause"])
     ('MIT AND Apache-2.0', None, 'BSD-3-Clause')
@@ -87,7 +87,7 @@ def _named(names: list[str]) -> str | None:
 
 
 def allowed(expression: str | None, by: frozenset[str]) -> bool:
-    """Tell whether a licence is allowed: all that AND joins, one of what OR joins.
+    """Return whether a licence is allowed: all operands of an AND, or one operand of an OR.
 
     >>> allowed("Apache-2.0 OR GPL-3.0", frozenset({"Apache-2.0"})), allowed("MIT AND GPL-3.0", frozenset({"MIT"}))
     (True, False)
@@ -101,7 +101,7 @@ def allowed(expression: str | None, by: frozenset[str]) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """List from the command line and return the exit code."""
+    """List the licences and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.deploy.licences",
         description=__doc__,

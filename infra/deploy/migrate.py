@@ -1,13 +1,12 @@
-"""Bring the tables that are there to what the schema files say: add columns, and never break a row.
+"""Migrate existing BigQuery tables to the schema files, with compatible changes only.
 
-Readers and writers of yesterday go on while this runs, so only what they do not notice is done: a new column that may
-be empty, a column that is no longer required, another clustering or description. Anything else is refused before the
-first change is made.
+The previous version keeps reading and writing during a migration. So only changes invisible to it are made: a new
+nullable column, a column that is no longer required, another clustering or description. Anything else is refused
+before the first change.
 
-Run it before Terraform, to which all else is left. Terraform makes a table that is missing, as only it knows the
-key, the expiry and the rights, and would find one that was made here in its way; and it replaces views, which hold
-nothing. The columns of a table that is there it leaves alone, as it would make a table anew that it cannot change.
-So on an empty project there is nothing to migrate.
+Run it before Terraform. Terraform creates missing tables, because it has the key, the expiry and the access rights; a
+table created here would block it. It also replaces views, which hold no data. It ignores the columns of existing
+tables, because it would recreate a table that it cannot alter. An empty project therefore needs no migration.
 
 Exit codes: 0 done, 1 refused or failed.
 """
@@ -31,21 +30,21 @@ from shared.errors import PixError
 from shared.settings import Settings
 from shared.wiring.common import bigquery_client
 
-# A request that fails inside the local BigQuery would be repeated for ten minutes; a migration is repeated by hand.
+# The client would retry a request that fails inside the local BigQuery for ten minutes; operators rerun a migration.
 NO_RETRY: Any = None
 LEGACY_TYPES = {"FLOAT": "FLOAT64", "INTEGER": "INT64", "BOOLEAN": "BOOL"}
 
-Kind = Literal["add column", "relax column", "change table"]
+ChangeKind = Literal["add column", "relax column", "change table"]
 
 
 class BreakingChange(PixError):
-    """The files ask for something that rows or readers of today would not survive; the text names all of it."""
+    """The schema files have incompatible changes; the message lists all of them."""
 
 
 class Change(NamedTuple):
-    """One step of a migration: what is done to which table, and to which column of it."""
+    """One step of a migration: its kind, the table, and the column if there is one."""
 
-    kind: Kind
+    kind: ChangeKind
     name: str
     column: str | None = None
 
@@ -53,7 +52,7 @@ class Change(NamedTuple):
 def migrate(
     client: bigquery.Client, dataset: str, tables: Sequence[TableSpec], dry_run: bool = False
 ) -> list[Change]:
-    """Return the steps from what there is to the files, after taking them unless `dry_run`. Raises BreakingChange."""
+    """Migrate existing tables to their specs and return the steps; `dry_run` takes none. Raises BreakingChange."""
     live = {spec.name: _live(client, f"{client.project}.{dataset}.{spec.name}") for spec in tables}
     there = [(table, spec) for spec in tables if (table := live[spec.name])]
     if breaking := [why for table, spec in there for why in breaks(table, spec)]:
@@ -67,9 +66,9 @@ def migrate(
 
 
 def make(client: bigquery.Client, dataset: str, tables: Sequence[TableSpec], views: Sequence[ViewSpec] = ()) -> None:
-    """Do what Terraform does in the cloud: make dataset and tables where they are missing, and the views anew.
+    """Create a missing dataset and missing tables, migrate existing ones and replace the views, like Terraform.
 
-    Raises BreakingChange for a table that is there and cannot become what the files say.
+    Raises BreakingChange if an existing table cannot be migrated to its spec.
     """
     client.create_dataset(dataset, exists_ok=True, retry=NO_RETRY)
     migrate(client, dataset, tables)
@@ -82,7 +81,7 @@ def make(client: bigquery.Client, dataset: str, tables: Sequence[TableSpec], vie
 
 
 def breaks(live: bigquery.Table, spec: TableSpec) -> Iterator[str]:
-    """Yield what in the files would break the table that is there."""
+    """Yield the incompatible differences between an existing table and its spec."""
     wanted = {column.name: column for column in spec.schema}
     present = {field.name: field for field in live.schema}
     if live.time_partitioning is None or live.time_partitioning.field != spec.partition_field:
@@ -97,11 +96,11 @@ def breaks(live: bigquery.Table, spec: TableSpec) -> Iterator[str]:
             yield f"{spec.name}.{name}: {field.mode} becomes {column.mode}"
     for name, column in wanted.items():
         if name not in present and column.mode == "REQUIRED":
-            yield f"{spec.name}.{name}: new and required, which rows of today are not"
+            yield f"{spec.name}.{name}: new and required, but existing rows have no value"
 
 
 def describe_table(project: str, dataset: str, spec: TableSpec) -> bigquery.Table:
-    """Return a table of the contract in the client library's words."""
+    """Convert a table of the contract to the type of the client library."""
     fields = [bigquery.SchemaField.from_api_repr(msgspec.to_builtins(column)) for column in spec.schema]
     table = bigquery.Table(f"{project}.{dataset}.{spec.name}", schema=fields)
     table.description = spec.description
@@ -146,8 +145,8 @@ def _apply(client: bigquery.Client, dataset: str, spec: TableSpec, change: Chang
     client.query(statement, retry=NO_RETRY, job_retry=NO_RETRY).result(retry=NO_RETRY)
 
 
-def column_statement(table: str, kind: Kind, column: Column) -> str:
-    """Return the GoogleSQL that adds or relaxes a column.
+def column_statement(table: str, kind: ChangeKind, column: Column) -> str:
+    """Return the GoogleSQL statement that adds or relaxes a column.
 
     >>> column_statement("p.d.t", "add column", Column("a", "STRING", "REPEATED", "Why"))
     'ALTER TABLE `p.d.t` ADD COLUMN IF NOT EXISTS a ARRAY<STRING> OPTIONS(description="Why")'
@@ -164,13 +163,13 @@ def _type(field: bigquery.SchemaField) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Migrate from the command line and return the exit code."""
+    """Run the migration and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.deploy.migrate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the steps and take none")
+    parser.add_argument("--dry-run", action="store_true", help="print the steps without taking them")
     options = parser.parse_args(arguments)
     console = Console(stderr=True, highlight=False)
     try:
@@ -182,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for change in changes:
         sys.stdout.write(" ".join(part for part in change if part) + "\n")
-    console.print("nothing was changed" if options.dry_run or not changes else f"{len(changes)} steps taken")
+    console.print("no changes made" if options.dry_run or not changes else f"{len(changes)} steps taken")
     return 0
 
 

@@ -1,9 +1,9 @@
-"""Publish one invented Pix, wait for its row in BigQuery and show it: that everything between the two works.
+"""Publish one invented Pix, wait for its row in BigQuery and print it, as a test of the full path.
 
-It runs against a project of Google Cloud, or against the local cloud in a shell that has the variables that `make up`
-prints. The Pix is between accounts of an institution that does not exist (`shared.contract.fields.NOBODY`), so that
-nobody takes it for a customer's. Training, drift and alerts on rows leave it out; what functions measure of
-themselves, and alerts on that, count it.
+It runs against a Google Cloud project, or against the local cloud in a shell with the variables printed by `make up`.
+Both accounts belong to an institution that does not exist (`shared.contract.fields.NOBODY`), so the Pix cannot be
+mistaken for a customer's. Training, drift and alerts on rows exclude it; the metrics of the functions, and alerts on
+them, include it.
 
 Exit codes: 0 scored, 1 no row in time or a degraded one with --full, 2 wrong options.
 """
@@ -31,11 +31,11 @@ from shared.settings import Settings
 from shared.wiring.common import bigquery_client
 
 SHOWN = "end_to_end_id, initiated_at, scored_at, score, decision, reasons, model_version, late, degraded"
-PAUSE_FIRST, PAUSE_MOST = 0.5, 8.0  # seconds; each question is billed as 10 MB at least
+PAUSE_FIRST, PAUSE_MAX = 0.5, 8.0  # seconds; each query is billed as at least 10 MB
 
 
 def transaction(now: dt.datetime) -> dict[str, Any]:
-    """Return a Pix of that moment, from one invented person to another."""
+    """Return a Pix initiated at `now`, from one invented person to another."""
     return {
         "end_to_end_id": f"E{NOBODY}{now:%Y%m%d%H%M}{secrets.token_hex(6)[:11]}",
         "initiated_at": now.isoformat(),
@@ -48,15 +48,15 @@ def transaction(now: dt.datetime) -> dict[str, Any]:
 
 
 def question(table: str) -> str:
-    """Return the GoogleSQL that finds the row of a Pix: in the partition of its day, unlike the view of all."""
+    """Return the GoogleSQL that finds the row of a Pix in one partition; the scores view would read all of them."""
     return (
-        f"SELECT {SHOWN} FROM `{table}` "  # noqa: S608 (names of our own)
+        f"SELECT {SHOWN} FROM `{table}` "  # noqa: S608 (columns and table of our own)
         "WHERE initiated_at = @initiated_at AND end_to_end_id = @id ORDER BY scored_at LIMIT 1"
     )
 
 
 def row_of(client: bigquery.Client, dataset: str, message: dict[str, Any], patience: float) -> dict[str, Any] | None:
-    """Return the row of a Pix, or None if there is none within `patience` seconds."""
+    """Wait up to `patience` seconds for the row of a Pix and return it; None without one."""
     initiated_at = dt.datetime.fromisoformat(message["initiated_at"])
     parameters = [
         bigquery.ScalarQueryParameter("id", "STRING", message["end_to_end_id"]),
@@ -72,11 +72,11 @@ def row_of(client: bigquery.Client, dataset: str, message: dict[str, Any], patie
         if left <= 0:
             return None
         time.sleep(min(pause, left))
-        pause = min(2 * pause, PAUSE_MOST)
+        pause = min(2 * pause, PAUSE_MAX)
 
 
 def smoke(settings: Settings, topic: str, patience: float) -> dict[str, Any] | None:
-    """Publish to `topic` and return the row that comes of it, or None. Raises GoogleAPICallError."""
+    """Publish a Pix to `topic` and return its row, or None. Raises GoogleAPICallError."""
     message = transaction(dt.datetime.now(dt.UTC))
     publisher = PublisherClient()
     publisher.publish(publisher.topic_path(settings.project, topic), json.dumps(message).encode()).result(patience)
@@ -85,13 +85,15 @@ def smoke(settings: Settings, topic: str, patience: float) -> dict[str, Any] | N
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line and return the exit code."""
+    """Run the smoke test and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m infra.deploy.smoke", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--topic", default=TRANSACTIONS, help="where to publish (default: %(default)s)")
-    parser.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="(default: %(default)s)")
-    parser.add_argument("--full", action="store_true", help="fail if history or model were missing (degraded)")
+    parser.add_argument("--topic", default=TRANSACTIONS, help="topic to publish to (default: %(default)s)")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="wait for the row (default: %(default)s)"
+    )
+    parser.add_argument("--full", action="store_true", help="fail if history or model was missing (degraded)")
     options = parser.parse_args(arguments)
     console = Console(stderr=True, highlight=False)
     try:

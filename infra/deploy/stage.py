@@ -1,7 +1,7 @@
-"""Stage the source of a function: main.py, requirements.txt and shared/ side by side, as Cloud Functions wants it.
+"""Stage the source of a function: main.py, requirements.txt and shared/ in one folder, the layout of Cloud Functions.
 
-Cloud Build and the tests use this same script, so what is tested is what is deployed. A source at the root of the
-repository would not do: with GOOGLE_FUNCTION_SOURCE the root is not on sys.path, and `import shared` fails.
+Cloud Build and the tests use the same script, so tests run the deployed layout. Deploying from the root of the
+repository does not work: with GOOGLE_FUNCTION_SOURCE the root is not on sys.path, and `import shared` fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TRAINING = ("learning",)  # folders of shared/ that no function imports
 
 
 def stage(function: str, target: Path) -> Path:
-    """Make `target` the source folder of `function` and return it. An older one is replaced."""
+    """Write the source folder of `function` to `target` and return it. Replaces an existing folder."""
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "shared", target / "shared", ignore=shutil.ignore_patterns("__pycache__", *_TRAINING))
@@ -27,10 +27,10 @@ def stage(function: str, target: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Stage one function from the command line."""
+    """Stage one function and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.deploy.stage", description=__doc__.partition("\n")[0])
     parser.add_argument("function", choices=FUNCTIONS)
-    parser.add_argument("target", type=Path, help="folder to make; an existing one is replaced")
+    parser.add_argument("target", type=Path, help="folder to write; replaced if it exists")
     options = parser.parse_args(arguments)
     sys.stdout.write(f"{stage(options.function, options.target)}\n")
     return 0

@@ -1,4 +1,4 @@
-"""Turn the transactions of the Fraud Detection Handbook into an event file of the public contract.
+"""Convert transactions of the Fraud Detection Handbook to an event file of the public contract.
 
 The Parquet file has the columns datetime, customer_id, terminal_id, amount_cents and fraud, in time order. Customers
 become payers, terminals payees; every label follows seven days after its transaction, as in the published protocol.
@@ -30,7 +30,7 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class UnusableInput(ValueError):
-    """The file, or the days asked of it, cannot be turned into events."""
+    """The file has no usable transactions in the requested days."""
 
 
 def load(path: Path, first: date, days: int) -> pd.DataFrame:
@@ -55,11 +55,11 @@ def load(path: Path, first: date, days: int) -> pd.DataFrame:
 
 
 def events(table: pd.DataFrame, *, legitimate_verdicts: bool = True) -> Iterator[bytes]:
-    """Yield the lines of the event file in time order; a label comes seven days after its transaction.
+    """Yield the lines of the event file in time order; a label follows seven days after its transaction.
 
-    A fraud is a MED report that is closed and agreed. With `legitimate_verdicts` the others get an analyst's verdict:
-    the published protocol knows every label after seven days, whereas under the MED silence means LEGITIMATE only
-    once 80 + 7 days have passed, longer than the part of the stream that is usually run.
+    A fraud becomes a MED report that is closed and agreed. With `legitimate_verdicts` the others get an analyst's
+    verdict. The published protocol has every label after seven days, but under the MED an unreported Pix counts as
+    LEGITIMATE only after 80 + 7 days, longer than the usual excerpt of the stream.
     """
     waiting: deque[tuple[datetime, bytes]] = deque()
     rows = zip(*(table[column].tolist() for column in COLUMNS), strict=True)
@@ -69,8 +69,8 @@ def events(table: pd.DataFrame, *, legitimate_verdicts: bool = True) -> Iterator
         end_to_end_id = f"E{PAYER_ISPB}{at:%Y%m%d%H%M}{_base36(number)}"
         yield _line("pix-transactions", _transaction(end_to_end_id, at, customer, terminal, cents))
         if fraud or legitimate_verdicts:
-            told = at + LABEL_DELAY
-            waiting.append((told, _line("pix-feedback", _label(end_to_end_id, told, number, fraud=fraud))))
+            due = at + LABEL_DELAY
+            waiting.append((due, _line("pix-feedback", _label(end_to_end_id, due, number, fraud=fraud))))
     yield from (text for _, text in waiting)
 
 
@@ -79,7 +79,7 @@ def _transaction(end_to_end_id: str, at: datetime, customer: int, terminal: int,
     return {
         "end_to_end_id": end_to_end_id,
         "initiated_at": _instant(at),
-        # The stream holds a few sums of nothing, which no Pix can have.
+        # A few transactions of the stream have the amount zero, which is invalid for a Pix.
         "amount": f"{max(cents, 1) // 100}.{max(cents, 1) % 100:02d}",
         "initiation_form": "QRES",
         "payer": {"tax_id": body + check_digits(body), "ispb": PAYER_ISPB, "account": f"{customer + 1_000_000}"},
@@ -113,7 +113,7 @@ def _instant(at: datetime) -> str:
 
 
 def _base36(number: int) -> str:
-    """Write a number in 11 characters, so that ids differ within a minute.
+    """Write a number in base 36 with 11 characters.
 
     >>> _base36(37)
     '00000000011'
@@ -126,7 +126,7 @@ def _base36(number: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the event file; give the exit status (0 done, 1 input or output unusable, 2 wrong options)."""
+    """Write the event file; return the exit status (0 done, 1 input or output unusable, 2 wrong options)."""
     options = _parser().parse_args(arguments)
     console = Console(stderr=True)
     try:
@@ -148,21 +148,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.fdh_events",
-        description="Turn days of the Fraud Detection Handbook stream (Parquet) into an event file (NDJSON).",
+        description="Convert days of the Fraud Detection Handbook stream (Parquet) to an event file (NDJSON).",
         epilog="example: python -m tests.benchmarks.fdh_events --data fdh.parquet --from 2018-07-01 --days 14 "
         "--out events.ndjson",
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="FILE", help=f"Parquet with the columns {', '.join(COLUMNS)}")
     add("--from", dest="first", type=_day, required=True, metavar="DATE", help="first day, for example 2018-07-01")
-    add("--days", type=_positive, default=14, metavar="N", help="how many days (default: 14)")
+    add("--days", type=_positive, default=14, metavar="N", help="number of days (default: 14)")
     add("--out", required=True, metavar="FILE", help="event file to write")
     add(
         "--legitimate-verdicts",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="after 7 days an analyst calls what was no fraud LEGITIMATE, as the published protocol assumes "
-        "(default); without it only silence of 87 days says so",
+        help="write an analyst's verdict LEGITIMATE 7 days after each transaction without fraud, as in the published "
+        "protocol (default); without it an unreported transaction counts as legitimate after 87 days",
     )
     return parser
 
@@ -176,7 +176,7 @@ def _day(text: str) -> date:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
 
 

@@ -1,7 +1,7 @@
-"""How fast history and the feature vector are: `python -m tests.benchmarks.history --help`.
+"""Measure history and the feature vector: `python -m tests.benchmarks.history --help`.
 
-Times micro-batches of 64 in memory (message facts, history, vector), the plain Python reference on the same events,
-and compiled replay; then the memory of a history of many keys.
+Times micro-batches of 64 in memory (message facts, history, vector), the plain Python reference on the same events
+and compiled replay, then measures the memory of a history with many keys.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STATISTICS = (
 
 
 def traffic(count: int, accounts: int, seed: int = 1) -> list[Event]:
-    """Return Pix among accounts of which few receive much, half a second apart, each payer on a device of its own."""
+    """Return Pix half a second apart; few accounts receive many of them, and each payer has its own device."""
     rng = np.random.default_rng(seed)
     payers, payees = rng.integers(accounts, size=count), (accounts * rng.random(count) ** 2).astype(int)
     amounts = np.exp(rng.normal(9, 1, count)).astype(int) + 1
@@ -76,7 +76,7 @@ def micro_batches(events: list[Event]) -> dict[str, float]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long it takes."""
+    """Return the duration of `work`."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
@@ -90,7 +90,7 @@ def reference(events: list[Event]) -> None:
 
 
 def replayed(columns: Columns, vector: bool) -> float:
-    """Return transactions replayed per second, with the whole vector or counters alone; compilation not counted."""
+    """Return replayed transactions per second, with the full vector or counters alone, without compilation."""
     Replay().run(Chunk(columns[:10]))
     replay = Replay()
     if vector:
@@ -102,7 +102,7 @@ def replayed(columns: Columns, vector: bool) -> float:
 
 
 def megabytes(columns: Columns, accounts: int, pairs: int) -> float:
-    """Return what a history of so many keys adds to the resident memory of this process."""
+    """Return the resident memory, in MB, of a history with this many accounts and pairs."""
     rng = np.random.default_rng(2)
     names = keys_of([f"{i:032x}"[::-1] for i in range(accounts)])
     devices = keys_of([f"{i:032x}"[::-1] for i in range(accounts, 2 * accounts)])
@@ -124,12 +124,12 @@ def _resident() -> float:
 
 
 def main() -> None:
-    """Print the figures; the last line is JSON."""
+    """Print the figures, the last line as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=51_200, help="transactions in micro-batches (default 51200)")
-    parser.add_argument("--accounts", type=int, default=20_000, help="accounts among which they move")
-    parser.add_argument("--replayed", type=int, default=300_000, help="transactions replayed (default 300000)")
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="pairs for the memory figure; 0 leaves it out")
+    parser.add_argument("--accounts", type=int, default=20_000, help="number of accounts (default 20000)")
+    parser.add_argument("--replayed", type=int, default=300_000, help="transactions to replay (default 300000)")
+    parser.add_argument("--pairs", type=int, default=1_000_000, help="pairs for the memory figure; 0 skips it")
     options = parser.parse_args()
     events = traffic(options.events, options.accounts)
     steps = micro_batches(events)

@@ -1,7 +1,7 @@
-"""Measure what a transaction costs in each store of history, in batches as the score function makes them.
+"""Measure the cost of a transaction in each history store, in batches like those of the score function.
 
-Microseconds differ from machine to machine; their ratios to memory, in the same run, travel. For a server
-its own processor time is shown too: 1 second of it is the capacity of one core, as scripts run one at a time.
+Microseconds depend on the machine; the ratio to memory in the same run is comparable across machines. For a server
+its processor time is shown too. As scripts run one at a time, it bounds the throughput of one core.
 
     python -m tests.benchmarks.history_stores
 """
@@ -32,14 +32,14 @@ CLAIM = Claim("v1", 1)
 
 
 class Cost(NamedTuple):
-    """Microseconds for each transaction: elapsed, and of the server's processor where there is a server."""
+    """Microseconds for each transaction: elapsed, and processor time of the server (None: unknown)."""
 
     elapsed: float
     server: float | None
 
 
 def stream(count: int, seed: int) -> list[Event]:
-    """Return transactions among a quarter as many accounts; one in ten goes to one of twenty busy payees."""
+    """Return `count` transactions among count / 4 accounts; one in ten goes to one of twenty busy payees."""
     chance = random.Random(seed)
     accounts = [pseudonym(f"a{i}") for i in range(count // 4)]
     devices = [pseudonym(f"d{i}") for i in range(count // 6)]
@@ -56,17 +56,17 @@ def stream(count: int, seed: int) -> list[Event]:
 
 
 async def cost(history: History, events: list[Event], size: int, redis: ValkeyHistory | None = None) -> Cost:
-    """Observe events in batches of a size."""
+    """Measure the observation of events in batches of `size`."""
     before, started = await server_seconds(redis), time.perf_counter()
-    for place in range(0, len(events), size):
-        await history.observe(Events(events[place : place + size]), CLAIM)
+    for start in range(0, len(events), size):
+        await history.observe(Events(events[start : start + size]), CLAIM)
     elapsed, after = time.perf_counter() - started, await server_seconds(redis)
     used = None if before is None or after is None else (after - before) / len(events) * 1e6
     return Cost(elapsed / len(events) * 1e6, used)
 
 
 async def server_seconds(history: ValkeyHistory | None) -> float | None:
-    """Return the processor time that a server has used, None for history in memory."""
+    """Return the processor time used by a server, None for history in memory."""
     if history is None:
         return None
     found = await history.redis.info("cpu")
@@ -74,7 +74,7 @@ async def server_seconds(history: ValkeyHistory | None) -> float | None:
 
 
 async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict[tuple[str, int], Cost]:
-    """Return the lowest cost of several repeats, by store and size of batch."""
+    """Return the lowest cost of several repeats, by store and batch size."""
     costs: dict[tuple[str, int], Cost] = {}
     for repeat in range(repeats):
         for size in SIZES:
@@ -96,7 +96,9 @@ def main() -> int:
     """Print the table; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.history_stores", description=__doc__)
     parser.add_argument("--transactions", type=int, default=20_000, metavar="N", help="default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="the best counts (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="repeats; the best counts (default: %(default)s)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, Supervisor() as supervisor:
         servers = [valkey_server(Path(home) / kind, kind) for kind in SERVERS]

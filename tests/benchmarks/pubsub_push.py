@@ -1,9 +1,9 @@
-"""Measure push delivery of each local Pub/Sub to an endpoint that only says 204.
+"""Measure push delivery of each local Pub/Sub to an endpoint that only answers 204.
 
     python -m tests.benchmarks.pubsub_push --messages 20000
 
-All messages are published first, to a subscription whose endpoint is switched on afterwards: what is measured is push
-alone. Publisher, server and endpoint share the machine, so only the ratio travels.
+All messages are published first, and push is switched on afterwards, so that only push is measured. Publisher, server
+and endpoint share the machine, so only the ratio is comparable across machines.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PAYLOAD = b"x" * 700  # bytes: about one transaction
 
 
 class Counter:
-    """Count pushes until `expected`, and keep when the first and the last came."""
+    """Counts pushes until `expected` and records their times."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
@@ -45,7 +45,7 @@ class Counter:
         return web.Response(status=204)
 
     async def rate(self, patience: float) -> float:
-        """Return messages per second once all have come, or of what came within `patience` seconds."""
+        """Wait up to `patience` seconds for all messages; return messages per second."""
         try:
             async with asyncio.timeout(patience):
                 await self._complete.wait()
@@ -65,7 +65,7 @@ def emulator_host(endpoint: str) -> Iterator[None]:
 
 
 def fill(messages: int) -> str:
-    """Publish so many messages to a new topic; return its subscription."""
+    """Publish messages to a new topic; return its subscription."""
     topic = f"projects/bench/topics/t-{uuid.uuid4().hex}"
     subscription = topic.replace("/topics/", "/subscriptions/")
     publisher = pubsub_v1.PublisherClient()
@@ -83,7 +83,7 @@ def fill(messages: int) -> str:
 
 
 def push_to(subscription: str, url: str) -> None:
-    """Switch push delivery on, or off with an empty address."""
+    """Switch push delivery on, or off with an empty URL."""
     with pubsub_v1.SubscriberClient() as subscriber:
         subscriber.modify_push_config(subscription=subscription, push_config={"push_endpoint": url})
 
@@ -117,7 +117,7 @@ def measure(kind: PubSubKind, messages: int, patience: float) -> float:
 
 
 def main() -> None:
-    """Measure what is installed and print the ratio."""
+    """Measure the installed servers and print their ratio."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.pubsub_push", description=__doc__.splitlines()[0]
     )

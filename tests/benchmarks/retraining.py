@@ -1,11 +1,11 @@
-"""Measure a whole retraining, from the tables to the swap, on the simulator's world.
+"""Measure a full retraining on simulated Pix, from the tables to the swap.
 
     python -m tests.benchmarks.retraining --rows 500000
 
-Simulates as many Pix as leave that many training rows once those too young to judge are left out, replays them into
-the local cloud, runs `jobs.retrain` as a process of its own with the configuration that ships, and once more from the
-snapshot of the first run: the two models must be the same bytes. Times are of this machine; the local BigQuery, which
-exports the rows, runs on the same cores.
+Simulates enough Pix for this many training rows with matured labels, replays them into the local cloud and runs
+`jobs.retrain` in its own process with the default configuration. Then it retrains from the snapshot of the first run;
+both models must be the same bytes. Times are of this machine; the local BigQuery, which exports the rows, runs on the
+same cores.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ POLL_SECONDS = 0.2
 
 
 class Measured:
-    """A job that was run: its result, its seconds and the most memory that it and its children held, in MB."""
+    """A finished job: its result, its seconds and the peak memory of it and its children, in MB."""
 
     def __init__(self, cloud: LocalCloud, *arguments: str) -> None:
         start = time.perf_counter()
@@ -62,17 +62,17 @@ class Measured:
 
 
 def resident_mb(pid: int) -> float:
-    """Return the memory in RAM of a process and its descendants."""
+    """Return the resident memory of a process and its descendants."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (OSError, IndexError):
-        return 0.0  # it has ended
+        return 0.0  # the process has ended
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident_mb(int(child)) for child in children)
 
 
 def simulated(rows: int, maturity_days: float, seed: int, file: Path) -> dt.datetime:
-    """Write the events and return when they end."""
+    """Write the events and return the end of their period."""
     end = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
     config = SimulationConfig(
         transactions=math.ceil(rows * DAYS / (DAYS - maturity_days)),
@@ -88,10 +88,10 @@ def simulated(rows: int, maturity_days: float, seed: int, file: Path) -> dt.date
 
 
 def main() -> None:
-    """Run from the command line."""
+    """Run both retrainings and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=500_000, help="training rows (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=7, help="of the simulator (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the simulator (default: %(default)s)")
     parser.add_argument("--config", type=Path, default=Path("jobs/config.yaml"), help="(default: %(default)s)")
     options = parser.parse_args()
     with TemporaryDirectory(prefix="pix-retraining-") as home, LocalCloud(Path(home) / "cloud") as cloud:
@@ -108,13 +108,16 @@ def main() -> None:
         report(cloud, first, again)
 
 
+def _onnx_digest(cloud: LocalCloud, version: str) -> str:
+    manifest = wiring.blobs(cloud.settings).read(path(version, MANIFEST))
+    assert manifest, f"{version} has no manifest"
+    digest: str = json.loads(manifest.data)["files"]["model.onnx"]
+    return digest
+
+
 def report(cloud: LocalCloud, first: Measured, again: Measured) -> None:
-    """Print what was measured, as a table and as one line of JSON."""
-    blobs = wiring.blobs(cloud.settings)
-    models = [
-        json.loads(blobs.read(path(job.result["version"], MANIFEST)).data)["files"]["model.onnx"]  # type: ignore[union-attr]
-        for job in (first, again)
-    ]
+    """Print the figures as a table and as one line of JSON."""
+    models = [_onnx_digest(cloud, job.result["version"]) for job in (first, again)]
     metrics = first.result["metrics"]
     figures = {
         "rows": first.result["rows"],

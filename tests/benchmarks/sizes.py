@@ -1,13 +1,13 @@
-"""Measure the sizes that capacity is reckoned from (infra/capacity/measured.json) and no other benchmark shows.
+"""Measure the sizes in infra/capacity/measured.json that no other benchmark measures.
 
     python -m tests.benchmarks.sizes
 
-Messages and rows are the simulator's; `stored_row` is what BigQuery counts as stored
-(https://cloud.google.com/bigquery/pricing#data): 8 bytes a number, 2 and its length a string, nothing for NULL.
-`keys_per_daily_pix` says how many records of each kind so many days
-leave, for each Pix a day; `hourly_shares` how the Pix of a day spread over its local hours. Memory and
-processor time are those of the local Valkey or Redis; the latter is a line through the best of several repeats at
-each size of batch: so much for a call of the script, so much for a transaction in it. One line of JSON.
+Messages and rows are simulated. `stored_row` is the size charged by BigQuery
+(https://cloud.google.com/bigquery/pricing#data): 8 bytes a number, 2 plus its length a string, nothing for NULL.
+`keys_per_daily_pix` is the number of history records of each kind after 30, 90 and 180 days, for each Pix a day;
+`hourly_shares` the share of Pix in each local hour. Memory and processor time are those of the local Valkey or
+Redis. Processor time is a line fitted through the best of several repeats at each batch size: a constant for a call
+of the script and a slope for each transaction in it. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Sizes(Struct):
 
 
 class Line(Struct):
-    """One line of the simulator."""
+    """One line of an event file."""
 
     topic: str
     data: Raw
@@ -82,14 +82,14 @@ def messages(transactions: int, days: int, customers: int) -> Iterator[bytes]:
 
 
 def chunks(bodies: Iterator[bytes]) -> Iterator[list[Event]]:
-    """Yield the events of messages, many at a time."""
+    """Yield the events of messages in chunks."""
     decode, pseudonymiser = msgspec.json.Decoder(Transaction).decode, Pseudonymiser(b"benchmark")
     while some := list(itertools.islice(bodies, _CHUNK)):
         yield [event_of(decode(body), pseudonymiser) for body in some]
 
 
 def keys_per_daily_pix(events_of_days: list[Facts], per_day: float) -> dict[int, dict[str, float]]:
-    """Return how many keys of each kind the events of so many last days have, for each event of a day."""
+    """Count the distinct keys of each kind in the last RECORD_DAYS, for each event a day."""
     end = int(END.timestamp())
     found: dict[int, dict[str, float]] = {}
     for days in RECORD_DAYS:
@@ -119,7 +119,7 @@ def _distinct(columns: list[np.ndarray]) -> int:
 
 
 async def sizes(bodies: list[bytes]) -> Sizes:
-    """Return means over the messages."""
+    """Return the mean sizes over the messages."""
     events = Events(event for chunk in chunks(iter(bodies)) for event in chunk)
     seen = await MemoryHistoryAdapter().observe(events, CLAIM)
     features = feature_matrix(events.columns, seen.reads)
@@ -133,7 +133,7 @@ async def sizes(bodies: list[bytes]) -> Sizes:
 
 
 def stored_bytes(row: ScoreRow) -> int:
-    """Return what BigQuery counts for a row."""
+    """Return the size of a row as charged by BigQuery."""
     types = {column.name: column.type for column in table("score_events").schema}
     plain = sum(
         _WIDTHS.get(types[name]) or (2 + len(value) if isinstance(value, str) else sum(2 + len(v) for v in value))
@@ -143,13 +143,13 @@ def stored_bytes(row: ScoreRow) -> int:
 
 
 def record_bytes(url: str, count: int) -> dict[str, float]:
-    """Return the memory that a record of each kind takes, among many."""
+    """Return the memory of a record by kind, as the mean over `count` records."""
     found, redis, chance = {}, Redis.from_url(url), np.random.default_rng(7)
-    for place, layout in enumerate(LAYOUTS):
+    for kind, layout in enumerate(LAYOUTS):
         _emptied(redis)
         empty = list(State.empty().tables)
         keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
-        empty[place] = Records(keys, chance.random((count, layout.width)))
+        empty[kind] = Records(keys, chance.random((count, layout.width)))
         before = redis.info("memory")["used_memory"]
         with closing(ValkeyStore.connect(url, 86_400)) as load:
             load.load(State(tuple(empty), count), {}, lambda _: None)
@@ -159,13 +159,13 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
 
 
 async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
-    """Return the memory of what is remembered of a transaction, beside the records that it touches."""
+    """Return the memory of the claim of a transaction, without the records that it touches."""
     redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
     await _opened(redis, url)
     before = redis.info("memory")["used_memory"]
     events = stream(count, 7)
-    for place in range(0, count, 256):
-        await history.observe(Events(events[place : place + 256]), CLAIM)
+    for start in range(0, count, 256):
+        await history.observe(Events(events[start : start + 256]), CLAIM)
     used = redis.info("memory")["used_memory"] - before
     letters = {layout.kind[:1].encode(): layout.kind for layout in LAYOUTS}
     kinds = [letters.get(key.partition(b"}")[2][:1]) for key in redis.scan_iter(count=10_000)]
@@ -175,7 +175,7 @@ async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
 
 
 async def processor_us(url: str, repeats: int) -> dict[str, float]:
-    """Return microseconds of the server's processor, for a call and for a transaction in it."""
+    """Return the server's processor time in microseconds: of a call, and of each transaction in it."""
     best: dict[int, float] = {}
     for size, repeat in itertools.product(SIZES, range(repeats)):
         redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
@@ -200,15 +200,15 @@ async def _opened(redis: Redis, url: str) -> None:
 
 
 def main() -> int:
-    """Print what was measured; return the exit status."""
+    """Print the measured sizes; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.sizes", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--customers", type=int, default=1_500, metavar="N", help="of the simulation (default: %(default)s)")
-    add("--daily", type=float, default=1.7, metavar="X", help="Pix of a customer a day (default: %(default)s)")
-    add("--records", type=int, default=100_000, metavar="N", help="of each kind (default: %(default)s)")
-    add("--repeats", type=int, default=3, metavar="N", help="the best counts (default: %(default)s)")
+    add("--customers", type=int, default=1_500, metavar="N", help="simulated persons (default: %(default)s)")
+    add("--daily", type=float, default=1.7, metavar="X", help="Pix per customer and day (default: %(default)s)")
+    add("--records", type=int, default=100_000, metavar="N", help="records of each kind (default: %(default)s)")
+    add("--repeats", type=int, default=3, metavar="N", help="repeats; the best counts (default: %(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home, Supervisor() as supervisor:
         server = valkey_server(Path(home))

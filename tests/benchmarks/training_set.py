@@ -1,8 +1,8 @@
 """Read and validate a large training set: python -m tests.benchmarks.training_set --rows 2000000.
 
-What is ours is measured in a process of its own, so that its peak memory is its own: Parquet files, as BigQuery
-exports them, to a validated data set with its content hash, and that to a snapshot and back. Beside it: the same read
-by pandas in one go, of `--compared` rows, and the read with the local BigQuery's export before it, of `--exported`.
+Each measurement runs in its own process, to have its own peak memory. Ours reads Parquet files in the form of a
+BigQuery export into a validated data set with its content hash, saves a snapshot and loads it again. For comparison,
+pandas reads `--compared` rows at once, and `--exported` rows are read through an export of the local BigQuery.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from shared.learning.data.quality import RANGES
 from shared.learning.data.split import DAY
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
-GROUP = 100_000  # rows of a file; BigQuery exports a large table as many
+GROUP = 100_000  # rows of a file, as in a BigQuery export of a large table
 SPEC = DatasetSpec(rows_max=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2)
 START = 1_700_000_000_000_000
 DAYS = 180
@@ -54,7 +54,7 @@ _ARROW = {
 
 
 class FolderArchive:
-    """A folder as a bucket."""
+    """A bucket in a local folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,7 +75,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def write_files(folder: Path, rows: int) -> None:
-    """Write examples with values in their features' ranges, a tenth of them missing, in no order."""
+    """Write unordered examples with feature values within their ranges, a tenth of them missing."""
     folder.mkdir()
     for start in range(0, rows, GROUP):
         rng = np.random.default_rng(start)
@@ -120,13 +120,13 @@ def timed(figures: dict[str, float], name: str) -> Iterator[None]:
 
 
 def peak_mb() -> float:
-    """Return the most memory this process has had; getrusage would count that of the one that started it."""
+    """Return the peak memory of this process; getrusage would include that of its parent before exec."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
 
 def ours(folder: Path) -> dict[str, float]:
-    """Measure the read, which part of it is the verdict on what was found, and the snapshot."""
+    """Measure the read, the validation as a part of it, and the snapshot."""
     figures: dict[str, float] = {"base_mb": peak_mb()}
 
     def measured(*arguments: Any) -> quality.QualityReport:
@@ -149,7 +149,7 @@ def ours(folder: Path) -> dict[str, float]:
 
 
 def by_pandas(folder: Path) -> dict[str, float]:
-    """Measure what one would write first: read it all, sort it, look at it, hash it."""
+    """Measure the straightforward version in pandas: read everything, sort, inspect, hash."""
     import pandas as pd
 
     figures: dict[str, float] = {"base_mb": peak_mb()}
@@ -166,7 +166,7 @@ def by_pandas(folder: Path) -> dict[str, float]:
 
 
 def exported(rows: int) -> dict[str, float]:
-    """Measure the same from the tables of the local BigQuery on: the count, the export, and the read."""
+    """Measure the read from the tables of the local BigQuery: count, export and read."""
     figures: dict[str, float] = {}
     with TemporaryDirectory(prefix="bigquery-") as scratch:
         root = Path(scratch)
@@ -190,7 +190,7 @@ def exported(rows: int) -> dict[str, float]:
 
 
 def scored(rows: int, file: Path) -> None:
-    """Write rows of `score_events`: examples, and in every other column that must not be empty the same value."""
+    """Write rows of `score_events`: examples, with a constant in every other required column."""
     table = examples(np.random.default_rng(0), 0, rows)
     moment = pa.scalar(dt.datetime.fromtimestamp(START / 1e6, dt.UTC), pa.timestamp("us", tz="UTC"))
     fixed = {"STRING": pa.scalar("x"), "INT64": pa.scalar(1), "BOOL": pa.scalar(False), "TIMESTAMP": moment}
@@ -208,16 +208,17 @@ def scored(rows: int, file: Path) -> None:
     pq.write_table(pa.table(columns), file)
 
 
-def apart(what: str, folder: Path) -> dict[str, float]:
-    """Measure in a process of its own."""
-    argv = [sys.executable, "-m", "tests.benchmarks.training_set", "--only", what, "--folder", str(folder)]
-    return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)  # type: ignore[no-any-return]
+def apart(name: str, folder: Path) -> dict[str, float]:
+    """Run one of MEASURED in its own process."""
+    argv = [sys.executable, "-m", "tests.benchmarks.training_set", "--only", name, "--folder", str(folder)]
+    figures: dict[str, float] = json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE).stdout)
+    return figures
 
 
 def report(
     large: dict[str, float], small: dict[str, float], pandas: dict[str, float], local: dict[str, float]
 ) -> None:
-    """Print what was measured, as a table and as one line of JSON."""
+    """Print the figures as a table and as one line of JSON."""
     print(f"{'':<28}{'rows':>10}{'s':>8}{'rows/s':>10}{'peak MB':>9}")
     measured = {"ours": large, "ours, small": small, "pandas, small": pandas, "with the local export": local}
     for name, found in measured.items():
@@ -234,7 +235,7 @@ def report(
 
 
 def main() -> None:
-    """Write examples, and measure."""
+    """Write examples, run all measurements and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--compared", type=int, default=200_000)

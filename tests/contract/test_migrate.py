@@ -1,4 +1,4 @@
-"""Migrations over a BigQuery: what yesterday's readers and writers do not notice is done, all else is refused."""
+"""Migrations over a BigQuery: compatible changes are made, all others are refused."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def test_an_empty_project_has_nothing_to_migrate(client) -> None:
     assert "empty" not in {each.dataset_id for each in client.list_datasets()}
 
 
-def test_what_is_made_by_the_files_needs_no_migration(client) -> None:
+def test_tables_made_from_the_files_need_no_migration(client) -> None:
     make(client, "all", contract.tables(), contract.views("bank", "all", 87))
     assert {table.table_id for table in client.list_tables("all")} == {*contract.TABLES, *contract.VIEWS}
     assert migrate(client, "all", contract.tables()) == []
@@ -48,7 +48,7 @@ def test_a_dry_run_changes_nothing(client) -> None:
         client.query("SELECT channel FROM dry.feedback").result(retry=NO_RETRY)
 
 
-def test_a_new_column_is_added_beside_the_rows_that_are_there(client) -> None:
+def test_a_new_column_is_added_to_a_table_with_rows(client) -> None:
     make(client, "adding", [FEEDBACK])
     client.query(
         "INSERT INTO adding.feedback (source, report_id, end_to_end_id, reported_at, received_at, verdict) "
@@ -56,7 +56,7 @@ def test_a_new_column_is_added_beside_the_rows_that_are_there(client) -> None:
     ).result()
     grown = with_columns(NEW, *FEEDBACK.schema)
     assert migrate(client, "adding", [grown]) == [Change("add column", "feedback", "channel")]
-    migrate(client, "adding", [grown])  # may be repeated; the local BigQuery goes on describing the old table
+    migrate(client, "adding", [grown])  # may be repeated; the local BigQuery still describes the old table
     rows = client.query("SELECT report_id, channel FROM adding.feedback").result()
     assert [tuple(row.values()) for row in rows] == [("r", None)]
 
@@ -79,7 +79,7 @@ BREAKING = {
 
 
 @pytest.mark.parametrize("spec", BREAKING.values(), ids=BREAKING.keys())
-def test_what_would_break_rows_or_readers_is_refused_before_anything_is_changed(client, spec) -> None:
+def test_a_breaking_change_is_refused_before_the_first_step(client, spec) -> None:
     make(client, "breaking", [FEEDBACK, msgspec.structs.replace(FEEDBACK, name="other")])
     grown = msgspec.structs.replace(with_columns(*FEEDBACK.schema, NEW), name="other")
     with pytest.raises(BreakingChange, match="feedback"):

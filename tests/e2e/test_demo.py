@@ -1,4 +1,4 @@
-"""The demo as a new user runs it, small: exit status 0 says that nothing was lost and the second model served."""
+"""A small demo: exit status 0 if nothing was lost and the second model served."""
 
 import datetime as dt
 import json
@@ -15,7 +15,7 @@ END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
 
 @pytest.mark.timeout(1200)
-def test_a_file_of_events_goes_round_the_whole_loop(tmp_path):
+def test_an_event_file_goes_through_the_full_loop(tmp_path):
     config = SimulationConfig(end=END, transactions=12_000, days=40, seed=5, fraud_rate=0.03, labels_until=END)
     lines = list(simulate(config))
     spoilt = transaction() | {"amount": "-1.00"}
@@ -43,7 +43,7 @@ def test_a_file_of_events_goes_round_the_whole_loop(tmp_path):
     assert (table["lost"], table["duplicated in the view"]) == ("0", "0")
 
 
-def test_a_file_that_is_no_event_file_is_refused_with_its_line(tmp_path):
+def test_an_invalid_event_file_is_refused_with_its_line(tmp_path):
     events = tmp_path / "events.ndjson"
     events.write_text('{"topic": "pix-transactions", "data": {}}\n{"topic": "birds"}\n')
     done = subprocess.run(

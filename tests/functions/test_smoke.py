@@ -1,4 +1,4 @@
-"""The smoke test that a deployment runs, against the local cloud."""
+"""The smoke test of a deployment, against the local cloud."""
 
 import datetime as dt
 import json
@@ -10,14 +10,14 @@ from tests.contract.googlesql import check
 from tests.waiting import PATIENCE
 
 
-def test_it_shows_the_row_of_the_pix_that_it_published(cloud, monkeypatch, capsys) -> None:
+def test_the_row_of_the_published_pix_is_printed(cloud, monkeypatch, capsys) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
     assert smoke.main(["--timeout", str(PATIENCE)]) == 0
     assert "decision" in capsys.readouterr().out
 
 
-def test_without_a_model_it_fails_if_all_must_be_there(cloud, monkeypatch, capsys) -> None:
+def test_full_fails_on_a_degraded_row(cloud, monkeypatch, capsys) -> None:
     for name, value in {**cloud.exports, "PIX_DATASET": cloud.settings.dataset}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(smoke, "row_of", lambda *_: {"decision": "HOLD", "degraded": True})
@@ -25,7 +25,7 @@ def test_without_a_model_it_fails_if_all_must_be_there(cloud, monkeypatch, capsy
     assert "degraded" in capsys.readouterr().err
 
 
-def test_it_fails_when_no_row_comes(cloud, monkeypatch) -> None:
+def test_a_missing_row_fails(cloud, monkeypatch) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
     publisher = smoke.PublisherClient()
@@ -34,15 +34,15 @@ def test_it_fails_when_no_row_comes(cloud, monkeypatch) -> None:
     assert smoke.main(["--topic", "nobody-listens", "--timeout", "2"]) == 1
 
 
-def test_its_pix_keeps_the_contract() -> None:
+def test_the_pix_is_valid() -> None:
     message = smoke.transaction(dt.datetime.now(dt.UTC))
     assert decode_transaction(json.dumps(message).encode()).value.end_to_end_id == message["end_to_end_id"]
 
 
-def test_its_pix_is_of_the_institution_that_training_and_drift_leave_out() -> None:
+def test_the_pix_belongs_to_the_institution_excluded_from_training_and_drift() -> None:
     found = decode_transaction(json.dumps(smoke.transaction(dt.datetime.now(dt.UTC))).encode()).value
     assert found.payer.ispb == found.payee.ispb == found.end_to_end_id[1:9] == NOBODY
 
 
-def test_google_reads_its_question() -> None:
+def test_the_query_is_valid_googlesql() -> None:
     check(smoke.question("bank.pix.score_events"))

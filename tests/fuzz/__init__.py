@@ -1,1 +1,1 @@
-"""Bodies that nobody should send, through the whole of both functions."""
+"""Fuzz tests of both functions with invalid and mutated bodies."""

@@ -1,4 +1,4 @@
-"""Both functions over memory, and what has to hold of each body: answered 204, and exactly one row."""
+"""Both functions over in-memory adapters, and the invariant of every body: answered 204, exactly one row."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z
 AHEAD_SECONDS = 86_400.0
 LIMITS = BatchLimits(64, 1)
 KNOWN = 20_000
-"""Transactions that a report can be about."""
+"""Most transactions that the lookup of the label function remembers."""
 
 
 class WrongAnswer(AssertionError):
-    """A body that was not answered with 204, or left no row or more than one."""
+    """A body was not answered with 204, or did not leave exactly one row."""
 
 
 class AskedLookup(MemoryLookup):
-    """Transactions that are known, asked for as BigQuery would be."""
+    """A lookup in memory that also builds the BigQuery statement."""
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each transaction that is known; of each id a query can be made."""
+        """Return the parties of each known transaction; every id must fit into a query."""
         statement("score_events", end_to_end_ids)
         return await super().parties(end_to_end_ids)
 
 
 class EncodingTable(MemoryTable):
-    """A table that writes its rows as BigQuery would get them."""
+    """A table in memory that also encodes its rows for BigQuery."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._encoder = RowEncoder(table(name))
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows that can be encoded, which all have to be."""
+        """Append rows; every row must be encodable."""
         self._encoder.encode(rows)
         return await super().append(rows)
 
 
 class Functions:
-    """Score and label function, which share a history, with a clock that stands still."""
+    """Score and label function with a shared history and a fixed clock."""
 
     def __init__(self) -> None:
         logging.disable(logging.CRITICAL)
@@ -70,27 +70,27 @@ class Functions:
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
         scorer = Scorer(history, champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
         common: Any = (lambda: NOW, LIMITS, AHEAD_SECONDS, told)
-        scored, reported, aside = self._tables.values()
+        scored, reported, quarantine = self._tables.values()
         self._intakes: list[Intake[Any]] = [
-            score_intake(scorer, scored, aside, Pseudonymiser(b"fuzz"), *common),
-            label_intake(reported, aside, *common, SharedHistory(self._lookup, history)),
+            score_intake(scorer, scored, quarantine, Pseudonymiser(b"fuzz"), *common),
+            label_intake(reported, quarantine, *common, SharedHistory(self._lookup, history)),
         ]
 
     def check(self, bodies: Sequence[tuple[int, bytes]]) -> int:
-        """Deliver bodies, each to the score (0) or label (1) function, at once; return how many were set aside.
+        """Deliver bodies concurrently, each to the score (0) or label (1) function; return the number quarantined.
 
-        Raises WrongAnswer, which names a body that is wrong by itself if there is one.
+        Raises WrongAnswer; the message has the first body that fails alone, if there is one.
         """
         wrong = self._wrong(bodies)
         if wrong is None:
-            return self._aside
+            return self._quarantined
         for single in bodies:
             if reason := self._wrong([single]):
                 raise WrongAnswer(f"{reason}: function {single[0]}, body {single[1]!r}")
         raise WrongAnswer(f"{wrong}, but none of {len(bodies)} bodies by itself")
 
     def close(self) -> None:
-        """End the loop."""
+        """Close the event loop."""
         self._loop.close()
         logging.disable(logging.NOTSET)
 
@@ -101,7 +101,7 @@ class Functions:
         if any(status != ACK for status in statuses):
             return f"answered {sorted(set(map(str, statuses)))}"
         rows = sum(len(each.rows) for each in self._tables.values())
-        self._aside = len(self._tables["quarantine"].rows)
+        self._quarantined = len(self._tables["quarantine"].rows)
         self._learn()
         return None if rows == len(bodies) else f"{rows} rows of {len(bodies)} bodies"
 
@@ -110,7 +110,7 @@ class Functions:
         return list(await asyncio.gather(*work, return_exceptions=True))
 
     def _learn(self) -> None:
-        """Let reports find what was scored."""
+        """Add the scored transactions to the lookup, for reports about them."""
         if len(self._lookup.known) > KNOWN:
             self._lookup.known.clear()
         for row in self._tables["score_events"].rows:

@@ -1,4 +1,4 @@
-"""Change a valid delivery where it hurts: a field, the JSON around it, base64, the envelope, any byte."""
+"""Mutate a valid delivery: a field, the JSON around it, base64, the envelope, or any byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tests.builders import encoded, med_report, push_body, transaction
 
 Mutate = Callable[[bytes, random.Random], bytes]
-"""Changes bytes as the fuzzer sees fit."""
+"""Mutates raw bytes."""
 
 MAX_BODY = 200_000
 ODD: list[Any] = [
@@ -66,11 +66,11 @@ FITTING: dict[str, list[Any]] = {
     "publishTime": [*_TIMES, None],
     "messageId": ["", "7" * 200],
 }
-"""Values that the contract takes, or nearly, by the name of their field."""
+"""Valid and nearly valid values, by field name."""
 
 
 def seeds() -> list[tuple[int, bytes]]:
-    """Return valid deliveries of both topics, each with the function it is for: score (0) or label (1)."""
+    """Return valid deliveries of both topics, each with its function: score (0) or label (1)."""
     whole = transaction()
     least = {name: whole[name] for name in ("end_to_end_id", "initiated_at", "amount", "initiation_form")}
     least["payer"] = {name: whole["payer"][name] for name in ("tax_id", "ispb", "account")}
@@ -84,7 +84,7 @@ def seeds() -> list[tuple[int, bytes]]:
 
 
 def mutated(body: bytes, chance: random.Random, mutate: Mutate) -> bytes:
-    """Return a body that differs in one to four places; most are deliveries that can be decoded."""
+    """Mutate a body one to three times; most results are deliveries that can be decoded."""
     for _ in range(chance.choice([1, 1, 2, 3])):
         body = _layer(body, chance, mutate)
     return body[:MAX_BODY]
@@ -108,7 +108,7 @@ def _layer(body: bytes, chance: random.Random, mutate: Mutate) -> bytes:
 
 
 def plain(data: bytes, chance: random.Random) -> bytes:
-    """Change bytes without a fuzzer: flip, cut, repeat or insert."""
+    """Mutate bytes without a fuzzer: overwrite, cut, repeat or insert."""
     at = chance.randrange(len(data) + 1)
     end = min(len(data), at + chance.randint(1, 12))
     middle = chance.choice(
@@ -118,7 +118,7 @@ def plain(data: bytes, chance: random.Random) -> bytes:
 
 
 def _changed(value: Any, chance: random.Random) -> Any:
-    """Return JSON in which one place is another; it is found by walking down at random."""
+    """Change one value of a JSON document, found by a random descent."""
     if isinstance(value, dict) and value and chance.random() < 0.85:
         name = chance.choice(list(value))
         return _changed_field(dict(value), name, chance)
@@ -153,7 +153,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _data(envelope: Any) -> bytes | None:
-    """Return what an envelope holds, None if it is none."""
+    """Return the decoded data of an envelope, None if it is not one."""
     message = envelope.get("message") if isinstance(envelope, dict) else None
     text = message.get("data") if isinstance(message, dict) else None
     try:

@@ -1,4 +1,4 @@
-"""What is done with each input of a fuzzer."""
+"""The fuzz target: decode an input, and deliver inputs in batches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DECODERS = (decode_transaction, decode_feedback)
 
 
 class Fuzzer:
-    """Take inputs, a byte for the function and then a body; `done` is called after the last of `runs`."""
+    """Takes inputs (a byte for the function, then a body); calls `done` after the last of `runs`."""
 
     def __init__(self, functions: Functions, runs: int, batch: int) -> None:
         self._functions = functions
@@ -23,7 +23,7 @@ class Fuzzer:
         self._batch = batch
         self._waiting: list[tuple[int, bytes]] = []
         self.bodies = 0
-        self.aside = 0
+        self.quarantined = 0
         self.done: Callable[[], None] = lambda: None
 
     def __call__(self, data: bytes) -> None:
@@ -34,7 +34,7 @@ class Fuzzer:
         self._waiting.append((function, body))
         self.bodies += 1
         if len(self._waiting) == self._batch or self.bodies >= self._runs:
-            self.aside += self._functions.check(self._waiting)
+            self.quarantined += self._functions.check(self._waiting)
             self._waiting.clear()
         if self.bodies == self._runs:
             self.done()

@@ -1,4 +1,4 @@
-"""The Handbook's stream becomes valid events with labels seven days late."""
+"""The Handbook's stream converts to valid events with labels seven days late."""
 
 import json
 from datetime import datetime, timedelta
@@ -49,7 +49,7 @@ def test_every_event_keeps_the_contract(parquet):
         assert check_digits(tx["payer"]["tax_id"][:9]) == tx["payer"]["tax_id"][9:]
 
 
-def test_only_the_days_asked_for_are_written_in_time_order(parquet):
+def test_only_the_requested_days_are_written_in_time_order(parquet):
     events = _run(parquet, "--days", "10")
     moments = [event["data"].get("initiated_at") or event["data"]["reported_at"] for event in events]
     assert moments == sorted(moments)
@@ -72,7 +72,7 @@ def test_every_label_comes_seven_days_later(parquet):
     assert {report["end_to_end_id"] for report in frauds} == set(list(initiated)[::9])
 
 
-def test_verdicts_on_what_was_no_fraud_are_optional(parquet):
+def test_verdicts_on_legitimate_transactions_are_optional(parquet):
     feedback = _data(_run(parquet, "--days", "20", "--no-legitimate-verdicts"), "pix-feedback")
     assert {report["source"] for report in feedback} == {"MED"}
 
@@ -88,7 +88,7 @@ def test_unusable_input_is_explained(parquet, capsys, columns, days, reason):
     assert reason in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_a_file_that_is_missing_or_no_parquet_is_explained(tmp_path, capsys):
+def test_a_missing_or_invalid_file_is_explained(tmp_path, capsys):
     (tmp_path / "text").write_text("no parquet")
     for name, reason in (("none", "does not exist"), ("text", "is not a Parquet file")):
         assert main(["--data", str(tmp_path / name), "--from", "2018-07-01", "--out", str(tmp_path / "o")]) == 1

@@ -129,7 +129,7 @@ def test_figures_of_an_oracle() -> None:
 
 
 def test_another_stream_is_refused_with_what_differs() -> None:
-    with pytest.raises(NotTheStream, match="the stream holds 160 rows and 0 frauds, not 1,754,155 and 14,681"):
+    with pytest.raises(NotTheStream, match="the stream has 160 rows and 0 frauds, not 1,754,155 and 14,681"):
         require_published(stream(set()))
 
 

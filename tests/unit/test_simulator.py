@@ -1,4 +1,4 @@
-"""The simulator keeps the contract, the clock, its seed and its promises about frauds and labels."""
+"""Simulated events are valid, in order, reproducible, and have the documented frauds and labels."""
 
 import gzip
 import json
@@ -108,7 +108,7 @@ def test_nothing_is_used_before_it_exists(transactions):
         assert (tx.get("device", {}).get("registered_at") or "") < now
 
 
-def test_statistics_know_nothing_later_than_their_watermark(transactions, feedback):
+def test_statistics_end_at_their_watermark(transactions, feedback):
     """A payee has no more open or rejected reports and markers than were public at the watermark."""
     payee_of = {tx["end_to_end_id"]: tx["payee"]["tax_id"] for tx in transactions}
     opened, rejected = defaultdict(list), defaultdict(list)
@@ -140,7 +140,7 @@ def test_amounts_from_unregistered_devices_keep_the_limit(transactions):
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.002, 0.02])
-def test_the_fraud_rate_is_hit(rate):
+def test_the_fraud_rate_is_met(rate):
     simulation = Simulation(SimulationConfig(end=END, transactions=12_000, days=30, seed=5, fraud_rate=rate))
     assert sum(len(day) for day in simulation.days()) > 12_000
     frauds = sum(simulation.kinds[kind.name] for kind in Kind if kind >= FIRST_FRAUD)
@@ -181,7 +181,7 @@ def test_reports_are_late_wrong_rejected_and_missing():
     assert {report["source"] for report in feedback} == {"MED", "ANALYST"}
 
 
-def test_labels_until_leaves_out_later_feedback(feedback):
+def test_labels_until_drops_later_feedback(feedback):
     until = END - timedelta(days=5)
     config = SimulationConfig(end=END, transactions=15_000, days=45, seed=3, fraud_rate=0.01, labels_until=until)
     kept = [json.loads(line)["data"] for line in simulate(config) if b'"pix-feedback"' in line]

@@ -1,4 +1,4 @@
-"""No message gives its fraud away: what tells is history, which a model on the message alone does not have."""
+"""No message reveals its fraud: detection needs history, which a model of single messages does not have."""
 
 import json
 from bisect import bisect_left
@@ -25,7 +25,7 @@ def _seconds(text):
 
 
 def _verdicts(feedback):
-    """Give the frauds by the last final report, and all moments at which an infraction report was opened."""
+    """Return the frauds by the last final report, and the opening times of all infraction reports."""
     fraud, opened = {}, defaultdict(list)
     for report in feedback:
         if report["source"] == "ANALYST":
@@ -72,12 +72,12 @@ def _statistics(block):
         return [np.nan] * 8
     markers = [sum(kind[window] for kind in block["fraud_markers"].values()) for window in ("d90", "m12", "m60")]
     settled, infractions = block["settlements"], block["infraction_reports"]
-    told = [infractions["open"], infractions["rejected"]["d90"], block["registered_accounts"]]
-    return [settled["d90"], settled["m60"], *told, *markers]
+    counts = [infractions["open"], infractions["rejected"]["d90"], block["registered_accounts"]]
+    return [settled["d90"], settled["m60"], *counts, *markers]
 
 
 class _History:
-    """What a scorer remembers: sums per payer, payee, pair and device, and reports opened so far."""
+    """The memory of a scorer: sums per payer, payee, pair and device, and reports opened so far."""
 
     def __init__(self):
         self.paid, self.received = defaultdict(list), defaultdict(list)
@@ -136,7 +136,7 @@ def _is_night(at):
 
 
 def _table():
-    """Give message features, history features, labels and moments; a row for each transaction, in time order."""
+    """Return message features, history features, labels and times; a row for each transaction, in time order."""
     events = [json.loads(line) for line in simulate(CONFIG)]
     transactions = [event["data"] for event in events if event["topic"] == "pix-transactions"]
     fraud, opened = _verdicts(event["data"] for event in events if event["topic"] == "pix-feedback")
@@ -152,7 +152,7 @@ def _table():
 
 @pytest.fixture(scope="module")
 def judged():
-    """Average precision and AUC out of time, of the same model without and with history."""
+    """Average precision and AUC out of time of the same model, without and with history."""
     message, remembered, labels, moments = _table()
     elapsed = (moments - moments[0]) / DAY
     train, test = (elapsed > 15) & (elapsed < 65), elapsed > 65
@@ -171,14 +171,14 @@ def judged():
     return results
 
 
-def test_a_message_alone_tells_a_little(judged):
-    """Facts of one message hint at fraud, as they do in life, but do not decide."""
+def test_single_messages_are_weak_evidence(judged):
+    """The fields of one message hint at fraud, as in reality, but do not decide."""
     precision, auc = judged["message"]
     assert 0.65 < auc < 0.92
     assert precision < 0.25
 
 
-def test_history_tells_much_more_than_a_message(judged):
+def test_history_is_much_stronger_evidence(judged):
     (alone, auc_alone), (remembered, auc_remembered) = judged["message"], judged["history"]
     assert remembered > 2 * alone
     assert auc_remembered > auc_alone + 0.04

@@ -1,6 +1,6 @@
-"""Watch the whole loop on this machine: history, a model, live traffic, labels, a retraining and a swap under load.
+"""Run the full loop on this machine: history, a model, live traffic, labels, a retraining and a swap under load.
 
-Exit status 0 says that nothing was lost and that the second model served.
+Exit status 0 if nothing was lost and the second model served.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jobs.cli.console import bar
 from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
-DAYS = 180  # of which the first half can have matured labels
+DAYS = 180  # labels of the first half can mature
 LIVE = 20_000
 FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs more to learn from
 
@@ -32,7 +32,7 @@ FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs mo
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
     try:
@@ -88,20 +88,20 @@ def _parser() -> argparse.ArgumentParser:
         "--events",
         type=Path,
         metavar="FILE",
-        help="instead of the simulator: events of the contract in time order, one a line (see the README)",
+        help="event file to stream instead of simulated events: one event a line, in time order (see the README)",
     )
     parser.add_argument(
         "--live",
         type=_at_least_10,
         metavar="N",
-        help="with --events: how many transactions are streamed, the last ones",
+        help="with --events: number of transactions to stream, from the end of the file",
     )
     return parser
 
 
 def _at_least_10(text: str) -> int:
     if not text.isdecimal() or int(text) < 10:
-        raise argparse.ArgumentTypeError("must be a whole number of at least 10")
+        raise argparse.ArgumentTypeError("must be a whole number >= 10")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""What came of it, by querying BigQuery."""
+"""Query the figures of a run from BigQuery and render them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from shared.contract import tables
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of wall-clock time."""
+class TimeRange:
+    """A range of wall-clock time."""
 
     start: dt.datetime
     end: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Traffic:
-    """When it was calm and when there was a burst, and how long watched rows took in the calm (ms)."""
+class LoadPhases:
+    """The calm phase and the burst of the live traffic."""
 
-    calm: Window
-    burst: Window
+    calm: TimeRange
+    burst: TimeRange
     waits: list[float]
+    """Milliseconds from publish to a visible row, for transactions watched in the calm phase."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionQuality:
-    """How one model version did on the live transactions that it scored itself."""
+    """Quality of one model version on the live transactions that it scored."""
 
     version: str
     scored: int
@@ -44,7 +45,7 @@ class VersionQuality:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class DemoResult:
     """The figures of a run; latencies in milliseconds, throughput in transactions a second."""
 
     transactions: int
@@ -62,8 +63,8 @@ class Result:
     seconds_to_first_score: float | None
 
 
-class Questions:
-    """The queries behind the final table. `since` is when the first live message was published."""
+class Queries:
+    """The queries behind the final table; `since` is the publish time of the first live message."""
 
     def __init__(self, client: bigquery.Client, dataset: str, maturity_days: float, since: dt.datetime) -> None:
         self._client = client
@@ -72,7 +73,7 @@ class Questions:
         self._since = since
 
     def live_ids(self) -> list[str]:
-        """Return the id of each row of `pix.scores` whose Pix came with the live part, be it for the second time."""
+        """Return the id of each row of `pix.scores` whose Pix was published in the live part."""
         rows = self._ask(
             "SELECT end_to_end_id FROM {scores} WHERE end_to_end_id IN "
             "(SELECT end_to_end_id FROM {dataset}.score_events WHERE published_at >= @since)"
@@ -80,29 +81,29 @@ class Questions:
         return [row.end_to_end_id for row in rows]
 
     def scored(self) -> int:
-        """Return how many transactions of the live part have a row."""
+        """Return the number of live transactions with a row."""
         return int(
             self._one("SELECT COUNT(DISTINCT end_to_end_id) FROM {dataset}.score_events WHERE published_at >= @since")
         )
 
     def quarantined(self) -> int:
-        """Return how many messages were set aside."""
+        """Return the number of quarantined messages."""
         return int(self._one("SELECT COUNT(*) FROM {dataset}.quarantine WHERE quarantined_at >= @since"))
 
     def labelled(self) -> int:
-        """Return how many reports were stored since the live part began."""
+        """Return the number of reports stored since the live part began."""
         return int(self._one("SELECT COUNT(*) FROM {dataset}.feedback WHERE received_at >= @since"))
 
-    def decided_ms(self, calm: Window) -> tuple[float, float]:
-        """Return median and 99th percentile from publish to decision of what was published when it was calm."""
+    def decided_ms(self, calm: TimeRange) -> tuple[float, float]:
+        """Return the median and 99th percentile from publish to decision in the calm phase, in milliseconds."""
         sql = (
             "SELECT TIMESTAMP_DIFF(scored_at, published_at, MICROSECOND) / 1000 AS ms "
             "FROM {scores} WHERE published_at BETWEEN @start AND @end"
         )
         return _percentiles([row.ms for row in self._ask(sql, start=calm.start, end=calm.end)])
 
-    def throughput(self, burst: Window) -> float:
-        """Return transactions a second from the first publish of the burst to its last decision."""
+    def throughput(self, burst: TimeRange) -> float:
+        """Return transactions a second, from the first publish of the burst to its last decision."""
         row = next(
             self._ask(
                 "SELECT COUNT(*) AS n, TIMESTAMP_DIFF(MAX(scored_at), MIN(published_at), MILLISECOND) AS ms "
@@ -114,14 +115,14 @@ class Questions:
         return 1000 * row.n / row.ms if row.ms else float("nan")
 
     def decisions(self) -> dict[str, int]:
-        """Return how many live rows there are of each decision."""
+        """Count the live rows of each decision."""
         rows = self._ask(
             "SELECT decision, COUNT(*) AS n FROM {scores} WHERE published_at >= @since GROUP BY decision"
         )
         return {row.decision: row.n for row in rows}
 
     def seconds_to_first_score(self, version: str) -> float | None:
-        """Return the seconds from the swap of the pointer to the first score by that version."""
+        """Return the seconds from the pointer swap to the first score of a version; None without one."""
         seconds: float | None = self._one(
             "SELECT TIMESTAMP_DIFF((SELECT MIN(scored_at) FROM {scores} WHERE model_version = @version), "
             "(SELECT MAX(recorded_at) FROM {dataset}.model_ledger WHERE action = 'SWAP' AND to_version = @version), "
@@ -131,7 +132,7 @@ class Questions:
         return seconds
 
     def quality(self, as_of: dt.datetime) -> list[VersionQuality]:
-        """Return average precision and recall of each model version on matured labels of its own live rows."""
+        """Return average precision and recall of each model version on its own live rows with matured labels."""
         labels = tables.query("labels", self._client.project, self._dataset, self._maturity_days, "@as_of")
         rows = list(
             self._ask(
@@ -182,23 +183,23 @@ def _quality(version: str, rows: list[Any]) -> VersionQuality:
     )
 
 
-def collect(questions: Questions, sent: Sent, traffic: Traffic, as_of: dt.datetime, version: str | None) -> Result:
-    """Return the figures of the run."""
-    ids = questions.live_ids()
-    return Result(
+def collect(queries: Queries, sent: Sent, traffic: LoadPhases, as_of: dt.datetime, version: str | None) -> DemoResult:
+    """Query the figures of a run; `version` is the second model, if there is one."""
+    ids = queries.live_ids()
+    return DemoResult(
         transactions=sent.transactions,
         scored=len(set(ids)),
         lost=len(sent.ids - set(ids)),
         duplicated=len(ids) - len(set(ids)),
         malformed=sent.malformed,
-        quarantined=questions.quarantined(),
-        throughput=questions.throughput(traffic.burst),
+        quarantined=queries.quarantined(),
+        throughput=queries.throughput(traffic.burst),
         watched=len(traffic.waits),
         row_ms=_percentiles(traffic.waits),
-        decided_ms=questions.decided_ms(traffic.calm),
-        decisions=questions.decisions(),
-        quality=questions.quality(as_of),
-        seconds_to_first_score=questions.seconds_to_first_score(version) if version else None,
+        decided_ms=queries.decided_ms(traffic.calm),
+        decisions=queries.decisions(),
+        quality=queries.quality(as_of),
+        seconds_to_first_score=queries.seconds_to_first_score(version) if version else None,
     )
 
 
@@ -206,9 +207,9 @@ def _milliseconds(percentiles: tuple[float, float]) -> str:
     return "none" if np.isnan(percentiles[0]) else f"{percentiles[0]:,.0f} / {percentiles[1]:,.0f} ms"
 
 
-def render(result: Result) -> Table:
-    """Return the final table."""
-    table = Table(title="What happened, as BigQuery tells it", show_header=False, title_justify="left")
+def render(result: DemoResult) -> Table:
+    """Render the final table."""
+    table = Table(title="The run, as recorded in BigQuery", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
     swap = result.seconds_to_first_score

@@ -1,4 +1,4 @@
-"""A file of events, cut into history and live part."""
+"""Cut an event file into history and live part."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ from shared.errors import Malformed
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a stream is cut: lines before `line` are history, the others are streamed; times in microseconds."""
+    """The point between history and live part of a stream."""
 
     line: int
+    """Index of the first live line."""
     history: int
+    """Transactions before it."""
     live: int
+    """Transactions from it on."""
     starts_at: dt.datetime
     live_from: dt.datetime
     ends_at: dt.datetime
 
     @property
     def history_span(self) -> dt.timedelta:
-        """Return how long the history lasts."""
+        """Return the duration of the history."""
         return self.live_from - self.starts_at
 
 
 def cut(path: Path, live: int | None) -> Cut:
-    """Return where the last `live` transactions begin (None: a tenth, at most 20,000). Raises EventFileError."""
+    """Cut before the last `live` transactions (None: a tenth, at most 20,000). Raises EventFileError."""
     places = [number for number, line in enumerate(read(path)) if line.topic == TRANSACTIONS]
     live = min(20_000, len(places) // 10) if live is None else live
     if not 0 < live < len(places):
@@ -46,7 +49,7 @@ def cut(path: Path, live: int | None) -> Cut:
 
 
 def _times(path: Path, first: int) -> tuple[dt.datetime, dt.datetime, dt.datetime]:
-    """Return when the stream starts, when its live part starts, and when it ends."""
+    """Return the event times of the start, of the first live line and of the end."""
     times = (moment(line) for line in read(path))
     starts_at = next((at for at in times if at), None)
     live = [at for number, line in enumerate(read(path)) if number >= first and (at := moment(line))]
@@ -56,7 +59,7 @@ def _times(path: Path, first: int) -> tuple[dt.datetime, dt.datetime, dt.datetim
 
 
 def moment(line: Line) -> dt.datetime | None:
-    """Return when the event happened, or None if its message is malformed."""
+    """Return the time of the event, None if its message is malformed."""
     try:
         if line.topic == TRANSACTIONS:
             return decode_transaction(bytes(line.data)).value.initiated_at
@@ -66,7 +69,7 @@ def moment(line: Line) -> dt.datetime | None:
 
 
 def report_delay(path: Path, where: Cut) -> dt.timedelta | None:
-    """Return how long after the Pix 95 % of the frauds in the history were confirmed, None if none was."""
+    """Return the delay within which 95 % of the confirmed frauds in the history were confirmed; None without any."""
     initiated: dict[str, dt.datetime] = {}
     delays: dict[str, dt.timedelta] = {}
     for line in itertools.islice(read(path), where.line):

@@ -1,4 +1,4 @@
-"""Publish the live part of a stream, and remember what was sent."""
+"""Publish the live part of a stream and count its messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.errors import Malformed
 
 @dataclass(slots=True)
 class Sent:
-    """What went to the topics: distinct ids of valid transactions, and how many messages were malformed."""
+    """Counts of published messages; `ids` are the distinct ids of valid transactions."""
 
     ids: set[str] = field(default_factory=set)
     transactions: int = 0
@@ -27,7 +27,7 @@ class Sent:
 
     @property
     def rows(self) -> int:
-        """Return how many rows that makes, redeliveries apart."""
+        """Return the number of rows to expect, not counting redeliveries."""
         return len(self.ids) + self.feedback + self.malformed
 
     def count(self, line: Line) -> None:
@@ -43,7 +43,7 @@ class Sent:
             self.malformed += 1
 
 
-class Publisher:
+class StreamPublisher:
     """Publish lines at a given pace with the official client."""
 
     def __init__(self, project: str) -> None:
@@ -59,9 +59,9 @@ class Publisher:
         stop: Callable[[], bool] = lambda: False,
         on_line: Callable[[Line], None] = lambda _: None,
     ) -> None:
-        """Publish `lines` until they end or `stop` says so.
+        """Publish `lines` until they end or `stop` returns true.
 
-        `per_second` paces the transactions, feedback comes with them; None is as fast as they are taken.
+        `per_second` paces the transactions, with feedback in between; None publishes at full speed.
         """
         started, transactions = time.monotonic(), 0
         for line in lines:
@@ -83,12 +83,12 @@ class Publisher:
             self.flush()
 
     def flush(self) -> None:
-        """Wait until everything is published. Raises what the client raises."""
+        """Wait until all messages are published. Raises the errors of the client."""
         for future in self._pending:
             future.result(timeout=60)
         self._pending.clear()
 
     def close(self) -> None:
-        """Publish what is left and end the client's threads."""
+        """Publish pending messages and stop the client's threads."""
         self.flush()
         self._client.stop()

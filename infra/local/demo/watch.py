@@ -1,4 +1,4 @@
-"""How long it takes from publishing a Pix until a query shows its row, by watching some of them."""
+"""Measure the time from publishing a Pix until a query returns its row, on a sample."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from shared.errors import Malformed
 
 _POLL_SECONDS = 0.01
 _PATIENCE_SECONDS = 30.0
-_PAUSE_SECONDS = 0.5  # the local BigQuery lets appends wait while a query runs, so it is not asked all the time
+_PAUSE_SECONDS = 0.5  # the local BigQuery blocks appends during a query, so queries must be rare
 
 
 class RowWatch:
-    """A context that watches one Pix at a time: the next that is published once the row of the last was seen."""
+    """A context that watches one Pix at a time; after its row appears it takes the next one published."""
 
     def __init__(self, client: bigquery.Client, dataset: str) -> None:
         self.waits: list[float] = []
         self._client = client
-        self._sql = f"SELECT 1 FROM {dataset}.score_events WHERE end_to_end_id = @id LIMIT 1"  # noqa: S608
+        self._sql = f"SELECT 1 FROM {dataset}.score_events WHERE end_to_end_id = @id LIMIT 1"  # noqa: S608 (dataset of our own)
         self._next: tuple[str, float] | None = None
         self._wanted = threading.Event()
         self._ended = threading.Event()
@@ -43,7 +43,7 @@ class RowWatch:
         self._thread.join()
 
     def published(self, line: Line) -> None:
-        """Hear of a message that is being published."""
+        """Record a message at the moment of its publishing."""
         if line.topic != TRANSACTIONS or self._next is not None:
             return
         try:

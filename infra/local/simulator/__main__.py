@@ -31,7 +31,7 @@ included, give the same bytes. The true rate of fraud in Pix is 6 to 8 per 100,0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a simulation; give the exit status (0 done, 1 the output failed, 2 wrong options)."""
+    """Write a simulation; return the exit status (0 done, 1 output failed, 2 wrong options)."""
     parser = _parser()
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _write(config, options.out, console, quiet=options.quiet)
     except BrokenPipeError:
-        # The reader (head, for one) has had enough; Python must not complain again when it flushes at exit.
+        # The reader (such as head) has closed the pipe; a flush at exit must not fail on it again.
         sys.stderr.close()
         return 0
     except OSError as error:
@@ -67,17 +67,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--transactions", type=int, default=100_000, metavar="N", help="how many transactions (default: 100000)")
+    add("--transactions", type=int, default=100_000, metavar="N", help="number of transactions (default: 100000)")
     add("--days", type=int, default=60, metavar="D", help="length of the period in days (default: 60)")
     add("--end", type=_moment, metavar="ISO8601", help="end of the period (default: now, rounded down to the hour)")
-    add("--customers", type=int, metavar="N", help="persons (default: so that each makes about 0.8 payments a day)")
-    add("--seed", type=int, default=7, metavar="S", help="seed of all chance (default: 7)")
+    add(
+        "--customers",
+        type=int,
+        metavar="N",
+        help="number of persons (default: enough for about 0.8 payments a day each)",
+    )
+    add("--seed", type=int, default=7, metavar="S", help="seed of the random generators (default: 7)")
     add(
         "--fraud-rate",
         type=float,
         default=DEFAULT_FRAUD_RATE,
         metavar="R",
-        help=f"share of transactions that are fraud, reported or not (default: {DEFAULT_FRAUD_RATE})",
+        help=f"share of fraudulent transactions, reported or not (default: {DEFAULT_FRAUD_RATE})",
     )
     add(
         "--labels-until",
@@ -117,7 +122,7 @@ def _open(target: str) -> Iterator[BufferedIOBase | IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
     elif target.endswith(".gz"):
-        # Without name and time in its header, the same events give the same file.
+        # No name or time in the gzip header: the same events give the same file.
         with Path(target).open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed:
             yield packed
     else:
@@ -132,7 +137,7 @@ def _bar(console: Console, days: int, *, quiet: bool) -> Progress:
 
 def _summary(console: Console, simulation: Simulation, seconds: float) -> None:
     total = simulation.kinds.total()
-    table = Table("what", "count", "share of transactions", title="Simulated")
+    table = Table("item", "count", "share of transactions", title="Simulated")
     frauds = [kind.name for kind in Kind if kind >= FIRST_FRAUD]
     fraud = sum(simulation.kinds[name] for name in frauds)
     counts = [("transactions", total), ("fraud in truth", fraud)]

@@ -1,4 +1,4 @@
-"""Amounts as people and shops choose them."""
+"""Amounts as typed by people and charged by shops."""
 
 import numpy as np
 from numpy.random import Generator
@@ -16,7 +16,7 @@ def night_limit() -> int:
 
 
 def transferred(rng: Generator, log_brl: Floats) -> Ints:
-    """Turn logs of BRL into centavos, rounded as people who type an amount round (fraudsters type too)."""
+    """Turn logs of BRL into centavos, rounded like typed amounts (fraudsters type too)."""
     cents = 100 * np.exp(np.clip(log_brl, 0.0, 12.2))
     step = rng.choice(_STEPS, len(cents), p=_STEP_CHANCES)
     step = np.where(cents < 4 * step, np.where(cents < 2_000, 1, 500), step)
@@ -25,7 +25,7 @@ def transferred(rng: Generator, log_brl: Floats) -> Ints:
 
 
 def charged(rng: Generator, log_brl: Floats) -> Ints:
-    """Turn logs of BRL into centavos as a till shows them: many prices end in 90, 99 or 00."""
+    """Turn logs of BRL into centavos, rounded like shop prices: many end in 90, 99 or 00."""
     cents = (100 * np.exp(np.clip(log_brl, 0.0, 11.0))).astype(np.int64)
     ending = rng.choice([-1, 0, 50, 90, 99], len(cents), p=[0.4, 0.25, 0.1, 0.15, 0.1])
     return np.maximum(100, np.where(ending < 0, cents, cents // 100 * 100 + ending))

@@ -1,4 +1,4 @@
-"""Time as customers live it: Brazilian hours, weekdays and business days over UTC milliseconds."""
+"""Customers' local time: Brazilian hours, weekdays and business days over UTC milliseconds."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,34 +19,34 @@ _HOLIDAYS = ("01-01", "04-21", "05-01", "09-07", "10-12", "11-02", "11-15", "11-
 
 @dataclass(frozen=True)
 class Day:
-    """24 hours from `start` (UTC milliseconds). It may begin at any hour, and holds each local hour once."""
+    """24 hours from `start` (UTC milliseconds); they may begin at any hour and contain each local hour once."""
 
     index: int
     start: int
 
     @property
     def end(self) -> int:
-        """The first millisecond after the day."""
+        """Return the first millisecond after the day."""
         return self.start + DAY_MS
 
     def place(self, hours: Floats) -> Ints:
-        """Give the moment within this day at which the local clock shows `hours` (any real number, taken mod 24)."""
+        """Return the moment of this day at local time `hours` (any real number, taken mod 24)."""
         offset = ((self.start + LOCAL_OFFSET_MS) % DAY_MS) / HOUR_MS
         within = ((hours - offset) % 24.0) * HOUR_MS
         return self.start + np.minimum(within.astype(np.int64), DAY_MS - 1)
 
     def local_dates(self) -> tuple[int, int]:
-        """Give the two local dates the day touches, as days since 1970 (equal when it begins at local midnight)."""
+        """Return the first and last local date, as days since 1970 (equal if the day begins at local midnight)."""
         return int(local_date(np.array(self.start))), int(local_date(np.array(self.end - 1)))
 
 
 def local_date(at: Ints) -> Ints:
-    """Give the local date, in days since 1970."""
+    """Return the local date, in days since 1970."""
     return (at + LOCAL_OFFSET_MS) // DAY_MS
 
 
 def local_hour(at: Ints) -> Floats:
-    """Give the local time of day, in hours."""
+    """Return the local time of day, in hours."""
     return ((at + LOCAL_OFFSET_MS) % DAY_MS) / HOUR_MS
 
 
@@ -57,7 +57,7 @@ def is_night(at: Ints) -> Flags:
 
 
 def weekday(date: int) -> int:
-    """Give the weekday of days since 1970, Monday being 0.
+    """Return the weekday of a date in days since 1970; Monday is 0.
 
     >>> weekday(0)
     3
@@ -66,14 +66,14 @@ def weekday(date: int) -> int:
 
 
 def day_of_month(date: int) -> int:
-    """Give the day of the month, from 1."""
+    """Return the day of the month, from 1."""
     moment = np.datetime64(int(date), "D")
     return int((moment - moment.astype("datetime64[M]").astype("datetime64[D]")).astype(int)) + 1
 
 
 @lru_cache(maxsize=1024)
 def is_payday(date: int) -> bool:
-    """Tell whether wages fall due: the fifth business day of the month (CLT, art. 459)."""
+    """Return whether wages are due: on the fifth business day of the month (CLT, art. 459)."""
     month = np.datetime64(int(date), "D").astype("datetime64[M]")
     year = str(month)[:4]
     holidays = np.array([f"{year}-{holiday}" for holiday in _HOLIDAYS], dtype="datetime64[D]")

@@ -1,4 +1,4 @@
-"""What a simulation is asked to do, and the codes its tables use."""
+"""Configuration of a simulation, and the integer codes of its tables."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ TRANSACTIONS_PER_CUSTOMER_DAY = 0.8
 
 
 class Form(IntEnum):
-    """How a Pix was initiated; names are the contract's."""
+    """Code of the initiation form; names are those of the contract."""
 
     MANU = 0
     DICT = 1
@@ -22,8 +22,8 @@ class Form(IntEnum):
     APDN = 6
 
 
-class Purpose(IntEnum):
-    """What a Pix is for; names are the contract's."""
+class PurposeCode(IntEnum):
+    """Code of the purpose of a Pix; names are those of the contract."""
 
     IPAY = 0
     GSCB = 1
@@ -32,7 +32,7 @@ class Purpose(IntEnum):
 
 
 class Kind(IntEnum):
-    """Why a simulated Pix happened. Never written to the events; the label process and the summary use it."""
+    """Reason of a simulated Pix, for the label process and the summary; never written to the events."""
 
     CONTACT = 0
     SHOP = 1
@@ -57,26 +57,30 @@ FIRST_FRAUD = Kind.TAKEOVER
 
 
 class SimulationError(ValueError):
-    """A simulation was asked for something it cannot do."""
+    """A configuration value is out of range."""
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
     """The size, period and seed of a simulation; the same values give the same bytes.
 
-    `fraud_rate` is the share of transactions that are fraud in truth, whether or not anybody reports them.
-    `labels_until` drops feedback reported later; by default all of it follows the last transaction.
-
-    Raises SimulationError when a value is out of range.
+    Raises SimulationError if a value is out of range.
     """
 
     end: datetime
+    """End of the period, with a time zone."""
     transactions: int = 100_000
+    """Exact number of transactions."""
     days: int = 60
+    """Length of the period."""
     customers: int | None = None
+    """Number of persons; None: enough for TRANSACTIONS_PER_CUSTOMER_DAY each."""
     seed: int = 7
+    """Seed of the random generators."""
     fraud_rate: float = DEFAULT_FRAUD_RATE
+    """Share of truly fraudulent transactions, reported or not."""
     labels_until: datetime | None = None
+    """Drop feedback reported later; None: write all of it, after the last transaction."""
 
     def __post_init__(self) -> None:
         _require(self.transactions >= 1, "transactions must be at least 1")
@@ -90,24 +94,24 @@ class SimulationConfig:
 
     @property
     def end_ms(self) -> int:
-        """The end of the period, in milliseconds since 1970."""
+        """Return the end of the period, in milliseconds since 1970."""
         return to_ms(self.end)
 
     @property
     def start_ms(self) -> int:
-        """The start of the period, in milliseconds since 1970."""
+        """Return the start of the period, in milliseconds since 1970."""
         return self.end_ms - self.days * DAY_MS
 
     @property
     def population(self) -> int:
-        """How many persons live in the simulated world."""
+        """Return the number of persons in the simulated world."""
         if self.customers is not None:
             return self.customers
         return max(300, round(self.transactions / self.days / TRANSACTIONS_PER_CUSTOMER_DAY))
 
     @property
     def pace(self) -> float:
-        """How busy a customer is compared with the usual one, at most 1: routine payments are scaled by it."""
+        """Return the scale of routine payments: activity of a customer over the usual activity, at most 1."""
         return min(1.0, self.transactions / self.days / self.population / TRANSACTIONS_PER_CUSTOMER_DAY)
 
 

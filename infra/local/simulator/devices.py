@@ -1,4 +1,4 @@
-"""Phones and browsers, and who holds which of them when."""
+"""Phones and browsers, and their holders over time."""
 
 import numpy as np
 from numpy.random import Generator
@@ -14,7 +14,7 @@ _USES_SECOND = 0.25
 
 
 class Devices:
-    """Every device ever seen, and the current phone of each person."""
+    """All devices, and the current phone of each person."""
 
     def __init__(self, rng: Generator, persons: int, start: int) -> None:
         self.ids: list[str] = []
@@ -29,9 +29,9 @@ class Devices:
         self._other[second] = self.add(rng, start - ages)
 
     def add(self, rng: Generator, registered: Ints) -> Ints:
-        """Add devices registered at the given moments (or UNREGISTERED) and give their rows.
+        """Add devices registered at the given moments (or UNREGISTERED); return their rows.
 
-        Vendors differ in the form of the identifier, whoever holds the device.
+        The form of the identifier depends on the vendor, not on the holder, so that it does not reveal fraud.
         """
         count, first = len(registered), len(self.ids)
         as_uuid = (rng.random(count) < 0.6).tolist()
@@ -41,7 +41,7 @@ class Devices:
         return np.arange(first, first + count)
 
     def change_some(self, rng: Generator, day: Day) -> tuple[Ints, Ints]:
-        """Let a few persons replace their phone during the day; give who and when."""
+        """Let a few persons replace their phone during the day; return the persons and moments."""
         persons = np.flatnonzero(rng.random(len(self._phone)) < _CHANGES_PER_DAY)
         at = day.place(rng.normal(15, 4, len(persons)))
         self._before[persons] = self._phone[persons]
@@ -50,7 +50,7 @@ class Devices:
         return persons, at
 
     def used_by(self, rng: Generator, persons: Ints, at: Ints) -> Ints:
-        """Pick the device each person pays with at that moment; shape (n,)."""
+        """Draw the device of each payment; shape (n,)."""
         phone = np.where(at >= self._changed_at[persons], self._phone[persons], self._before[persons])
         other = self._other[persons]
         return np.where((other >= 0) & (rng.random(len(persons)) < _USES_SECOND), other, phone)

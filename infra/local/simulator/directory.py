@@ -1,4 +1,4 @@
-"""What DICT knows of a payee each morning: settlements, fraud markers, infraction reports, accounts."""
+"""Statistics of a payee in DICT, as of each morning: settlements, fraud markers, infraction reports, accounts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OLD_MARKERS = 0.04
 
 
 class Directory:
-    """Counts per owner as of the start of the day (the watermark), so that no message knows its own future."""
+    """Counts per owner as of the start of the day (the watermark), so that no message reveals its own future."""
 
     def __init__(self, rng: Generator, world: World, first: int, volume: float) -> None:
         self._world, self._first = world, first
@@ -37,7 +37,7 @@ class Directory:
             self._marks[owner].append((MARKERS[int(rng.integers(len(MARKERS)))], first * DAY_MS - age - DAY_MS))
 
     def settle(self, payees: Ints) -> None:
-        """Count the day's settlements of these accounts; call once a day, after it."""
+        """Count the day's settlements of these accounts; call once, at the end of a day."""
         owners = self._world.owner[payees].astype(np.int32)
         for name, days in _WINDOWS.items():
             self._recent[name].append(owners)
@@ -46,7 +46,7 @@ class Directory:
                 self._settled[name] -= np.bincount(self._recent[name].popleft(), minlength=self._world.owners)
 
     def report(self, payee: int, opened: int, ended: int, fraud_marker: str | None, rejected: bool) -> None:
-        """Note a report against an account: open in [opened, ended), then a marker, a rejection or nothing."""
+        """Record a report against an account: open in [opened, ended), then a marker, a rejection or nothing."""
         owner = int(self._world.owner[payee])
         self._open[owner].append((opened, ended))
         if fraud_marker is not None:
@@ -55,7 +55,7 @@ class Directory:
             self._rejected[owner].append(ended)
 
     def statistics(self, payees: Ints, day: Day, today: int) -> list[msgspec.Raw]:
-        """Give the encoded `payee_statistics` of each account as of the start of the day."""
+        """Return the encoded `payee_statistics` of each account as of the start of the day."""
         owners, place = np.unique(self._world.owner[payees], return_inverse=True)
         settled = {
             name: (self._settled[name] + self._prior(days, day.index))[owners] for name, days in _WINDOWS.items()
@@ -71,7 +71,7 @@ class Directory:
         return [blocks[i] for i in place.ravel().tolist()]
 
     def _prior(self, days: int, elapsed: int) -> Ints:
-        """Give the settlements from before the period that still lie in the window."""
+        """Return the settlements from before the period that are still within the window."""
         tenure = np.maximum(0, self._first - self._world.opened[: self._world.owners])
         return (self._before * np.minimum(max(0, days - elapsed), tenure)).astype(np.int64)
 

@@ -1,4 +1,4 @@
-"""From payments to lines of the event file."""
+"""Encode payments as lines of the event file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from numpy.random import Generator
 
 from infra.local.simulator.arrays import Ints
 from infra.local.simulator.clock import DAY_MS, Day, local_date
-from infra.local.simulator.config import Form, Purpose
+from infra.local.simulator.config import Form, PurposeCode
 from infra.local.simulator.devices import UNREGISTERED
 from infra.local.simulator.directory import Directory
 from infra.local.simulator.payments import NO_DEVICE, Payments
 from infra.local.simulator.psp import PSPS
 from infra.local.simulator.world import ACCOUNT_TYPES, KEY_TYPES, World
 
-_FORMS, _PURPOSES = [form.name for form in Form], [purpose.name for purpose in Purpose]
+_FORMS, _PURPOSES = [form.name for form in Form], [purpose.name for purpose in PurposeCode]
 _SENDS_STATISTICS = np.array([psp.sends_statistics for psp in PSPS])
 _STATISTICS_KNOWN = 0.92
 _NO_KEY, _FIRST_KEY, _NEW_KEY = 0, 1, 2
 
 
 class TransactionData(Struct, gc=False):
-    """One Pix as the contract has it; accounts, device and statistics are already encoded."""
+    """One Pix in the form of the contract; accounts and statistics are already encoded."""
 
     end_to_end_id: str
     initiated_at: str
@@ -36,7 +36,7 @@ class TransactionData(Struct, gc=False):
     payee_statistics: Raw | UnsetType = UNSET
 
 
-class Line(Struct, gc=False):
+class EventLine(Struct, gc=False):
     """One line of the event file."""
 
     topic: str
@@ -44,12 +44,12 @@ class Line(Struct, gc=False):
 
 
 def line(topic: str, data: object) -> bytes:
-    """Encode one line, with its line feed."""
-    return msgspec.json.encode(Line(topic, data)) + b"\n"
+    """Encode one line, including the line feed."""
+    return msgspec.json.encode(EventLine(topic, data)) + b"\n"
 
 
 def instants(at: Ints) -> list[str]:
-    """Give RFC 3339 texts of UTC milliseconds.
+    """Format UTC milliseconds as RFC 3339.
 
     >>> instants(np.array([0]))
     ['1970-01-01T00:00:00.000Z']
@@ -64,7 +64,7 @@ def end_to_end_ids(rng: Generator, world: World, rows: Payments) -> list[str]:
     if not count:
         return []
     text = np.empty((count, 32), dtype=np.uint8)
-    text[:, 0] = np.where(rows.purpose == Purpose.REFU, ord("D"), ord("E"))
+    text[:, 0] = np.where(rows.purpose == PurposeCode.REFU, ord("D"), ord("E"))
     psp = world.psp[rows.payer]
     text[:, 1:9] = np.array([list(p.ispb.encode()) for p in PSPS], dtype=np.uint8)[psp]
     minute = np.datetime_as_string(rows.at.astype("datetime64[ms]"), unit="m").astype("S16")
@@ -79,7 +79,7 @@ def end_to_end_ids(rng: Generator, world: World, rows: Payments) -> list[str]:
 
 
 class Encoder:
-    """Encodes the payments of a day; what an account shows is encoded once and kept."""
+    """Encodes the payments of a day; the JSON of each account is cached."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -103,7 +103,7 @@ class Encoder:
             self._statistics_of(rng, rows, directory, day, today),
             strict=True,
         )
-        return [encode(Line(topic, TransactionData(*values))) + b"\n" for values in columns]
+        return [encode(EventLine(topic, TransactionData(*values))) + b"\n" for values in columns]
 
     def _payer(self, account: int) -> Raw:
         if account not in self._payers:
@@ -122,7 +122,7 @@ class Encoder:
         if pair not in self._payees:
             account, key = pair
             fields = {"tax_id": self._tax_id(account)} | self._account(account)
-            # Without a key there was no look-up in DICT, which is where the dates come from.
+            # Without a key there was no lookup in DICT, the source of the dates.
             self._payees[pair] = Raw(msgspec.json.encode(fields | (self._key(account, key) if key else {})))
         return self._payees[pair]
 
@@ -152,7 +152,7 @@ class Encoder:
         since = np.array(
             [UNREGISTERED if d == NO_DEVICE else registered[d] for d in rows.device.tolist()], dtype=np.int64
         )
-        # A device is registered with each account; with one younger than the device, on the day of opening.
+        # A device is registered with each account; if the account is younger, then on the day of its opening.
         opening = self._world.opened[rows.payer] * DAY_MS + DAY_MS // 2 + rows.payer * 7_919_081 % (DAY_MS // 3)
         texts = instants(np.maximum(since, opening))
         return [

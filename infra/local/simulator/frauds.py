@@ -1,7 +1,7 @@
-"""The frauds: how each begins, whom it hits, what it takes and where the money goes.
+"""The frauds: start, victims, amounts and receivers of each kind.
 
-Every figure here overlaps with legitimate behaviour: takeovers also happen by day and from the victim's own phone
-(remote access), scams ask for small sums too, and false shops charge what real shops charge.
+Every figure overlaps with legitimate behaviour: takeovers also happen by day and from the victim's own phone (remote
+access), scams also ask for small sums, and false shops charge the same prices as real ones.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _UNREGISTERED_LIMIT = 20_000
 
 
 class Frauds:
-    """Draws the frauds of a day; `false_shops` and `stolen` are accounts of false merchants and stolen identities."""
+    """Draws the frauds of a day; `false_shops` and `stolen` are accounts of false merchants and in stolen names."""
 
     def __init__(self, rng: Generator, world: World, mules: Mules, false_shops: Ints, stolen: Ints) -> None:
         self._world, self._mules = world, mules
@@ -64,7 +64,7 @@ class Frauds:
         return rows.take(habits.possible(self._world, rows, today))
 
     def everyday(self, rng: Generator, day: Day, today: int) -> Payments:
-        """Give ordinary payments of the accounts opened in a stolen name, which warm up before they cash out."""
+        """Draw ordinary payments of accounts in a stolen name, which build up a history before they cash out."""
         warm = self._unused & (self._world.opened[self._stolen] < today)
         chosen = self._stolen[warm & (rng.random(len(warm)) < 0.4)]
         rows = light_use(rng, self._world, day, today, chosen)
@@ -73,18 +73,18 @@ class Frauds:
         return rows
 
     def _thieves_devices(self, accounts: Ints) -> Ints:
-        """Give the device that each account in a stolen name was opened with."""
+        """Return the device with which each account in a stolen name was opened."""
         device = self._opened_with[np.searchsorted(self._stolen, accounts)]
         return np.where(habits.devices_known(self._world, accounts), device, NO_DEVICE)
 
     def _takeovers(self, rng: Generator, day: Day, today: int, count: int) -> Payments:
-        """A thief enters the account, mostly at night and from a new device, and empties it to several payees."""
+        """Draw takeovers: a thief enters, often at night and from a new device, and pays several mules."""
         persons = self._victims(rng, today, count)
         hours = np.where(rng.random(count) < 0.45, rng.normal(24.5, 2.5, count), rng.normal(15, 4.5, count))
         start = day.place(hours)
         payer = self._world.account_of(rng, persons, today)
         device, unregistered = self._intruders(rng, payer, start)
-        # What is not registered may send R$ 1,000 a day, which is five times its limit.
+        # An unregistered device may send R$ 1,000 a day, which is five payments at its limit.
         sizes = rng.geometric(0.30, count).clip(max=np.where(unregistered, 5, 9))
         lead, at = _burst(rng, start, sizes, 6)
         cents = amounts.transferred(rng, self._world.spend[persons][lead] + rng.normal(1.1, 1.1, len(lead)))
@@ -93,7 +93,7 @@ class Frauds:
         return self._rows(rng, Kind.TAKEOVER, lead, at, payer, payee, cents, device=device)
 
     def _scams(self, rng: Generator, day: Day, today: int, count: int) -> Payments:
-        """A victim is talked into paying: own phone, mostly by day, often more than usual, to somebody new."""
+        """Draw scams: a deceived victim pays a mule from the own phone, mostly by day, often more than usual."""
         persons = self._victims(rng, today, count)
         start = day.place(habits.waking_hours(rng, self._world, persons))
         lead, at = _burst(rng, start, rng.geometric(0.62, count).clip(max=4), 35)
@@ -103,7 +103,7 @@ class Frauds:
         return self._rows(rng, Kind.SCAM, lead, at, payer, payee, cents)
 
     def _coercions(self, rng: Generator, day: Day, today: int, count: int) -> Payments:
-        """A robber makes the victim pay up to the night limit from the victim's own phone."""
+        """Draw coercions: a robber forces the victim to pay from the own phone, up to the night limit."""
         persons = self._victims(rng, today, count)
         start = day.place(rng.normal(22.5, 2.5, count))
         lead, at = _burst(rng, start, rng.geometric(0.45, count).clip(max=5), 8)
@@ -114,7 +114,7 @@ class Frauds:
         return self._rows(rng, Kind.COERCION, lead, at, payer, payee, cents)
 
     def _false_sales(self, rng: Generator, day: Day, today: int, count: int) -> Payments:
-        """A customer pays the QR code of a shop that will deliver nothing."""
+        """Draw false sales: a customer pays the QR code of a shop that never delivers."""
         trading = (
             (self._shop_opens <= today) & (today < self._shop_closes) & (self._world.opened[self._shops] < today)
         )
@@ -132,7 +132,7 @@ class Frauds:
         return self._rows(rng, Kind.FALSE_MERCHANT, np.arange(count), at, payer, payee, cents, form=form)
 
     def _applications(self, rng: Generator, day: Day, today: int, count: int) -> Payments:
-        """A young account in a stolen name takes its credit line and sends it away in one go."""
+        """Draw application frauds: a young account in a stolen name sends its whole credit line away in one burst."""
         ready = np.flatnonzero(self._unused & (self._cash_out <= today) & (self._world.opened[self._stolen] < today))
         chosen = ready[:count]
         self._unused[chosen] = False
@@ -156,7 +156,7 @@ class Frauds:
         device: Ints | None = None,
         form: Ints | None = None,
     ) -> Payments:
-        """Assemble payments; `lead` says which episode each belongs to, `payer` and `device` are per episode."""
+        """Assemble payments; `lead` is the episode of each, `payer` and `device` are per episode."""
         form = habits.person_forms(rng, len(lead)) if form is None else form
         rows = payments(at, payer[lead], payee, cents, form, kind, episode=self._episodes + lead)
         self._episodes += len(payer)
@@ -165,12 +165,12 @@ class Frauds:
         return rows
 
     def _victims(self, rng: Generator, today: int, count: int) -> Ints:
-        """Draw persons with an open main account; those who pay a lot are hit more, but not in proportion."""
+        """Draw persons with an open main account, weighted by the square root of their activity."""
         is_open = self._world.opened[: self._world.persons] < today
         return by_weight(rng, np.sqrt(self._world.activity) * is_open, count)
 
     def _intruders(self, rng: Generator, payer: Ints, start: Ints) -> tuple[Ints, Flags]:
-        """Give each takeover's device (new, unregistered, or the victim's own) and whether it is unregistered."""
+        """Draw the device of each takeover (new, unregistered or the victim's) and the mask of unregistered ones."""
         count = len(payer)
         way = rng.choice(3, count, p=[0.48, 0.05, 0.47])
         since = start - MINUTE_MS - (rng.lognormal(np.log(20), 1.6, count) * HOUR_MS).astype(np.int64)
@@ -180,7 +180,7 @@ class Frauds:
 
 
 def _burst(rng: Generator, start: Ints, sizes: Ints, gap_minutes: float) -> tuple[Ints, Ints]:
-    """Spread `sizes[i]` payments from `start[i]` on; give the episode of each and its moment."""
+    """Spread `sizes[i]` payments from `start[i]` on; return the episode and moment of each."""
     lead = np.repeat(np.arange(len(start)), sizes)
     first = np.cumsum(sizes) - sizes
     gaps = rng.exponential(gap_minutes, len(lead)) * MINUTE_MS + 15_000

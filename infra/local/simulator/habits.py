@@ -1,4 +1,4 @@
-"""What customers do on an ordinary day: pay friends, shops, strangers and themselves."""
+"""Everyday payments of customers: to friends, shops, strangers and their own accounts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.random import Generator
 from infra.local.simulator import amounts
 from infra.local.simulator.arrays import Flags, Floats, Ints, by_weight
 from infra.local.simulator.clock import MINUTE_MS, Day, is_night
-from infra.local.simulator.config import Form, Kind, Purpose
+from infra.local.simulator.config import Form, Kind, PurposeCode
 from infra.local.simulator.devices import UNREGISTERED
 from infra.local.simulator.payments import NO_DEVICE, NOTHING, Payments, payments, together
 from infra.local.simulator.psp import PSPS
@@ -36,53 +36,53 @@ def ordinary(rng: Generator, world: World, day: Day, today: int, count: int) -> 
 
 
 def possible(world: World, rows: Payments, today: int) -> Flags:
-    """Tell which payments are between two different, open accounts."""
+    """Return the mask of payments between two different, open accounts."""
     both_open = world.is_open(rows.payer, today) & world.is_open(rows.payee, today)
     different: Flags = rows.payer != rows.payee
     return both_open & different
 
 
 def own_devices(rng: Generator, world: World, accounts: Ints, at: Ints) -> Ints:
-    """Give the holder's device for each payment; NO_DEVICE for companies and for PSPs that do not send it."""
+    """Draw the holder's device for each payment; NO_DEVICE for companies and for PSPs that do not send devices."""
     owners = world.owner[accounts]
     used = world.devices.used_by(rng, np.minimum(owners, world.persons - 1), at)
     return np.where(devices_known(world, accounts), used, NO_DEVICE)
 
 
 def devices_known(world: World, accounts: Ints) -> Flags:
-    """Tell which accounts belong to persons at a PSP that sends device data."""
+    """Return the mask of persons' accounts at PSPs that send device data."""
     known: Flags = (world.owner[accounts] < world.persons) & _SENDS_DEVICE[world.psp[accounts]]
     return known
 
 
 def within_night_limit(world: World, rows: Payments) -> Ints:
-    """Give the amounts, capped by the night limit of those payers who kept it."""
+    """Return the amounts, capped at night for payers who kept the default limit."""
     persons = np.minimum(world.owner[rows.payer], world.persons - 1)
     capped = is_night(rows.at) & world.night_limited[persons] & (world.owner[rows.payer] < world.persons)
     return np.where(capped, np.minimum(rows.cents, amounts.night_limit()), rows.cents)
 
 
 def waking_hours(rng: Generator, world: World, persons: Ints) -> Floats:
-    """Draw hours at which people send money: all day, a little at night, each by their own clock."""
+    """Draw hours of payments: mostly by day, shifted by each person's chronotype."""
     peak = rng.choice([9.5, 13.0, 18.0, 21.5], len(persons), p=[0.25, 0.27, 0.30, 0.18])
     late = rng.random(len(persons)) < 0.05
     return np.where(late, rng.uniform(22, 30, len(persons)), rng.normal(peak, 2.0) + 0.7 * world.chronotype[persons])
 
 
 def person_forms(rng: Generator, count: int) -> Ints:
-    """Draw how persons initiate a transfer to somebody."""
+    """Draw the initiation forms of transfers between persons."""
     return rng.choice(PERSON_FORMS[0], count, p=PERSON_FORMS[1])
 
 
 def shop_forms(rng: Generator, world: World, shops: Ints) -> Ints:
-    """Draw how customers pay each shop: mostly by its QR code."""
+    """Draw the initiation forms of payments to shops: mostly the QR code."""
     code = np.where(world.static_qr[shops - world.persons], Form.QRES, Form.QRDN)
     other = rng.choice([Form.DICT, Form.INIC, Form.APDN], len(shops), p=[0.5, 0.3, 0.2])
     return np.where(rng.random(len(shops)) < 0.86, code, other)
 
 
 def strangers(rng: Generator, world: World, count: int) -> Ints:
-    """Draw accounts of persons whom the payer does not know: mostly informal sellers, else anybody."""
+    """Draw accounts of persons unknown to the payer: mostly informal sellers, otherwise anyone."""
     sellers = by_weight(rng, world.seller, count)
     found = np.where(rng.random(count) < 0.6, sellers, rng.integers(0, world.persons, count))
     second = world.second[found]
@@ -95,7 +95,7 @@ def shops(rng: Generator, world: World, count: int) -> Ints:
 
 
 def tickets(rng: Generator, world: World, persons: Ints, companies: Ints) -> Ints:
-    """Draw what persons spend at companies, in centavos."""
+    """Draw the amounts that persons spend at companies, in centavos."""
     category = world.category[companies - world.persons]
     usual = np.log([c.ticket for c in CATEGORIES])[category] + 0.4 * (world.spend[persons] - 4.1)
     return amounts.charged(
@@ -116,14 +116,14 @@ def _draw(rng: Generator, world: World, day: Day, today: int, count: int) -> Pay
         _cents(rng, world, persons, kind, company),
         _forms(rng, world, kind, company),
         kind,
-        purpose=np.where(kind == Kind.WITHDRAWAL, Purpose.GSCB, Purpose.IPAY),
+        purpose=np.where(kind == Kind.WITHDRAWAL, PurposeCode.GSCB, PurposeCode.IPAY),
     )
     rows = _follow_on(rng, world, day, rows)
     return with_devices(rng, world, rows)
 
 
 def with_devices(rng: Generator, world: World, rows: Payments) -> Payments:
-    """Add the payers' devices, now and then a browser that is not registered, and apply the limits."""
+    """Add the payers' devices, sometimes an unregistered browser, and apply the limits."""
     rows.cents[:] = within_night_limit(world, rows)
     rows.device[:] = own_devices(rng, world, rows.payer, rows.at)
     browser = (rng.random(len(rows)) < _BROWSER) & (rows.cents <= _UNREGISTERED_LIMIT) & (rows.device != NO_DEVICE)
@@ -178,7 +178,7 @@ def _forms(rng: Generator, world: World, kind: Ints, company: Ints) -> Ints:
 
 
 def _sessions(rng: Generator, day: Day, persons: Ints, at: Ints) -> tuple[Ints, Ints]:
-    """Let some payments follow another one of the same person within minutes."""
+    """Move some payments to within minutes of another one, by the same person."""
     same = np.flatnonzero(rng.random(len(persons)) < _SESSION)
     lead = rng.integers(0, len(persons), len(same))
     persons, at = persons.copy(), at.copy()
@@ -188,7 +188,7 @@ def _sessions(rng: Generator, day: Day, persons: Ints, at: Ints) -> tuple[Ints, 
 
 
 def _follow_on(rng: Generator, world: World, day: Day, rows: Payments) -> Payments:
-    """Let some persons pass on money that they have just received: shared bills, errands, suppliers."""
+    """Let some persons pass on money just received: shared bills, errands, suppliers."""
     received = np.flatnonzero(np.isin(rows.kind, (Kind.CONTACT, Kind.STRANGER)) & (rows.payee < world.persons))
     count = min(int(rng.binomial(len(rows), _FOLLOW_ON)), len(received))
     source, target = rng.permutation(received)[:count], rng.permutation(len(rows))[:count]
@@ -201,5 +201,5 @@ def _follow_on(rng: Generator, world: World, day: Day, rows: Payments) -> Paymen
     onward.payee[target] = np.where(rng.random(count) < 0.6, known, strangers(rng, world, count))
     onward.cents[target] = np.maximum(100, rows.cents[source] * rng.uniform(0.4, 1.0, count)).astype(np.int64)
     onward.form[target], onward.kind[target] = person_forms(rng, count), Kind.FOLLOW_ON
-    onward.purpose[target] = Purpose.IPAY
+    onward.purpose[target] = PurposeCode.IPAY
     return onward

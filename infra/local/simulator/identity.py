@@ -1,4 +1,4 @@
-"""Numbers and names that identify people, companies, accounts and keys; random, but valid in form."""
+"""Random but well-formed identifiers of people, companies, accounts and keys."""
 
 from collections.abc import Callable
 
@@ -38,9 +38,9 @@ _MAIL_HOSTS = ["gmail.com", "hotmail.com", "outlook.com", "yahoo.com.br", "iclou
 
 
 def check_digits(body: str) -> str:
-    """Give the two check digits of a CPF (9 characters) or a CNPJ (12, letters allowed).
+    """Return the two check digits of a CPF (9 characters) or a CNPJ (12, letters allowed).
 
-    Letters count as their ASCII code less 48 (Receita Federal, IN RFB 2.229/2024, alphanumeric CNPJ).
+    A letter has the value of its ASCII code minus 48 (Receita Federal, IN RFB 2.229/2024, alphanumeric CNPJ).
 
     >>> check_digits("123456789"), check_digits("12ABC34501DE")
     ('09', '35')
@@ -58,7 +58,7 @@ def strings(rng: Generator, alphabet: NDArray[np.uint8], count: int, length: int
 
 
 def distinct(count: int, draw: Callable[[int], list[str]]) -> list[str]:
-    """Draw until there are `count` different values, kept in the order they came."""
+    """Draw until there are `count` distinct values; keep the order of the draws."""
     seen: dict[str, None] = {}
     while len(seen) < count:
         seen.update(dict.fromkeys(draw(count - len(seen))))
@@ -66,12 +66,12 @@ def distinct(count: int, draw: Callable[[int], list[str]]) -> list[str]:
 
 
 def cpfs(rng: Generator, count: int) -> list[str]:
-    """Draw different CPFs with valid check digits."""
+    """Draw distinct CPFs with valid check digits."""
     return [body + check_digits(body) for body in distinct(count, lambda n: strings(rng, DIGITS, n, 9))]
 
 
 def cnpjs(rng: Generator, alphanumeric: NDArray[np.bool_]) -> list[str]:
-    """Draw different CNPJs with valid check digits; those flagged have letters in the root."""
+    """Draw distinct CNPJs with valid check digits; flagged ones have an alphanumeric root."""
     count = len(alphanumeric)
     plain = distinct(count, lambda n: strings(rng, DIGITS, n, 8))
     mixed = distinct(count, lambda n: strings(rng, UPPER, n, 8))
@@ -80,7 +80,7 @@ def cnpjs(rng: Generator, alphanumeric: NDArray[np.bool_]) -> list[str]:
 
 
 def phones(rng: Generator, count: int) -> list[str]:
-    """Draw different Brazilian mobile numbers in E.164 form."""
+    """Draw distinct Brazilian mobile numbers in E.164 form."""
 
     def draw(n: int) -> list[str]:
         areas = rng.integers(0, len(_AREA_CODES), n)
@@ -91,7 +91,7 @@ def phones(rng: Generator, count: int) -> list[str]:
 
 
 def emails(rng: Generator, count: int) -> list[str]:
-    """Draw different e-mail addresses."""
+    """Draw distinct e-mail addresses."""
 
     def draw(n: int) -> list[str]:
         syllables = rng.integers(0, len(_SYLLABLES), (n, 4)).tolist()
@@ -104,7 +104,7 @@ def emails(rng: Generator, count: int) -> list[str]:
 
 
 def uuids(rng: Generator, count: int) -> list[str]:
-    """Draw random UUIDs (version 4): random keys (EVP), report ids and some device ids."""
+    """Draw UUIDs (version 4), for random keys (EVP), report ids and some device ids."""
     texts = strings(rng, HEX, count, 31)
     variants = strings(rng, np.frombuffer(b"89ab", np.uint8), count, 1)
     return [

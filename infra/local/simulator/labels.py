@@ -1,8 +1,8 @@
-"""What is said about the payments afterwards: infraction reports under the MED, and verdicts of analysts.
+"""Feedback on the payments: infraction reports under the MED, and verdicts of analysts.
 
-A victim reports late or never, and reports all payments of one fraud together. Customers also report payments that
-were no fraud (a quarrel over goods, a slip). The payee's institution has seven days to agree or disagree, and errs
-both ways. Money passed on by a mule carries no label of its own: the MED follows the victim's payment only.
+A victim reports late or never, and reports all payments of one fraud together. Customers also report legitimate
+payments (a dispute over goods, a mistake). The payee's institution has seven days to agree or disagree, and errs in
+both directions. Money passed on by a mule has no label: the MED covers the victim's payment only.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ ANALYSE_WITHIN_MS = 7 * DAY_MS
 
 @dataclass(frozen=True)
 class _Victims:
-    """How the victims of one kind of fraud behave: share that report, median delay in hours, how they name it."""
+    """The reporting behaviour of the victims of one kind of fraud."""
 
     report: float
+    """Share that report."""
     median_hours: float
+    """Median delay of a report."""
     situation: str
+    """Usual `situation_type` of a report."""
 
 
 _VICTIMS = {
@@ -54,7 +57,7 @@ _FRAUD_TYPES = ("APPLICATION_FRAUD", "MULE_ACCOUNT", "SCAMMER_ACCOUNT", "OTHER",
 
 
 class MedData(Struct, tag_field="source", tag="MED"):
-    """A state of an infraction report, as the contract has it."""
+    """A state of an infraction report, in the form of the contract."""
 
     report_id: str
     end_to_end_id: str
@@ -66,7 +69,7 @@ class MedData(Struct, tag_field="source", tag="MED"):
 
 
 class AnalystData(Struct, tag_field="source", tag="ANALYST"):
-    """An analyst's verdict, as the contract has it."""
+    """An analyst's verdict, in the form of the contract."""
 
     report_id: str
     end_to_end_id: str
@@ -75,17 +78,17 @@ class AnalystData(Struct, tag_field="source", tag="ANALYST"):
 
 
 class LabelProcess:
-    """Turns payments into feedback that comes due later; `counts` tells how often each outcome was decided."""
+    """Turns payments into feedback that is due later; `counts` has the number of each outcome."""
 
     def __init__(self, directory: Directory, fraud_rate: float) -> None:
         self._directory = directory
         self._quarrel_rate = fraud_rate * _QUARRELS_PER_FRAUD
         self._due: list[tuple[int, int, bytes]] = []
-        self._made = 0
+        self._sequence = 0  # keeps feedback of the same millisecond in order
         self.counts: Counter[str] = Counter()
 
     def observe(self, rng: Generator, rows: Payments, ids: list[str]) -> None:
-        """Decide what will be said about these payments, and when."""
+        """Schedule the feedback on these payments."""
         fraud = np.flatnonzero(rows.kind >= FIRST_FRAUD)
         reported, delays = self._reported(rng, rows, fraud)
         for row, at in zip(reported.tolist(), delays.tolist(), strict=True):
@@ -94,26 +97,26 @@ class LabelProcess:
         self._reviews(rng, rows, ids)
 
     def due(self, before: int | None) -> Iterator[tuple[int, bytes]]:
-        """Take out the feedback reported before the moment, or all of it, in time order."""
+        """Remove and yield the feedback reported before a moment (None: all of it), in time order."""
         while self._due and (before is None or self._due[0][0] < before):
             at, _, text = heapq.heappop(self._due)
             yield at, text
 
     def _reported(self, rng: Generator, rows: Payments, fraud: Ints) -> tuple[Ints, Ints]:
-        """Draw which frauds are reported and at what moment: one decision and one delay for each episode."""
+        """Draw the reported frauds and their moments: one decision and one delay for each episode."""
         episodes, place = np.unique(rows.episode[fraud], return_inverse=True)
         kind = np.zeros(len(episodes), dtype=np.int64)
         kind[place] = rows.kind[fraud]
         last = np.zeros(len(episodes), dtype=np.int64)
         np.maximum.at(last, place, rows.at[fraud])
         victims = [_VICTIMS[Kind(k)] for k in kind.tolist()]
-        tells = rng.random(len(episodes)) < np.array([v.report for v in victims])
+        reports = rng.random(len(episodes)) < np.array([v.report for v in victims])
         at = last + _delay(rng, np.array([v.median_hours for v in victims]))
-        told = tells[place] & (rng.random(len(fraud)) < 0.95)
-        self.counts["fraud never reported"] += int((~told).sum())
-        told &= at[place] - rows.at[fraud] <= REPORT_WITHIN_MS
+        reported = reports[place] & (rng.random(len(fraud)) < 0.95)
+        self.counts["fraud never reported"] += int((~reported).sum())
+        reported &= at[place] - rows.at[fraud] <= REPORT_WITHIN_MS
         spread = (rng.uniform(0, 20, len(fraud)) * MINUTE_MS).astype(np.int64)
-        return fraud[told], np.minimum(at[place] + spread, rows.at[fraud] + REPORT_WITHIN_MS)[told]
+        return fraud[reported], np.minimum(at[place] + spread, rows.at[fraud] + REPORT_WITHIN_MS)[reported]
 
     def _quarrels(self, rng: Generator, rows: Payments, ids: list[str]) -> None:
         eligible = np.flatnonzero(np.isin(rows.kind, _QUARREL_KINDS))
@@ -126,7 +129,7 @@ class LabelProcess:
     def _report(
         self, rng: Generator, rows: Payments, ids: list[str], row: int, opened: int, victims: _Victims
     ) -> None:
-        """Draw the life of one infraction report: open, acknowledged, closed; or cancelled on the way."""
+        """Draw the states of one infraction report: open, acknowledged, then closed or cancelled."""
         agreed_share, cancelled_share = (
             (_AGREED_QUARREL, _CANCELLED_QUARREL) if victims is _QUARRELS else (_AGREED_FRAUD, _CANCELLED_FRAUD)
         )
@@ -151,20 +154,20 @@ class LabelProcess:
         fraud = rows.kind >= FIRST_FRAUD
         chosen = np.flatnonzero(rng.random(len(rows)) < np.where(fraud, _REVIEWED_FRAUD, _REVIEWED_OTHER))
         at = rows.at[chosen] + (rng.lognormal(np.log(8), 1.2, len(chosen)).clip(0.1, 240) * HOUR_MS).astype(np.int64)
-        says_fraud = fraud[chosen] ^ (rng.random(len(chosen)) < _REVIEW_ERRS)
-        for row, moment, is_fraud in zip(chosen.tolist(), at.tolist(), says_fraud.tolist(), strict=True):
+        judged_fraud = fraud[chosen] ^ (rng.random(len(chosen)) < _REVIEW_ERRS)
+        for row, moment, is_fraud in zip(chosen.tolist(), at.tolist(), judged_fraud.tolist(), strict=True):
             verdict = "FRAUD" if is_fraud else "LEGITIMATE"
             data = AnalystData(identity.uuids(rng, 1)[0], ids[row], _instant(moment), verdict)
             self._push(moment, line("pix-feedback", data))
             self.counts[f"analyst {verdict.lower()}"] += 1
 
     def _push(self, at: int, text: bytes) -> None:
-        self._made += 1
-        heapq.heappush(self._due, (at, self._made, text))
+        self._sequence += 1
+        heapq.heappush(self._due, (at, self._sequence, text))
 
 
 def _delay(rng: Generator, median_hours: Floats) -> Ints:
-    """Draw delays in milliseconds: most around the median, a fifth weeks later, none over 80 days."""
+    """Draw delays in milliseconds: most around the median, a fifth of them weeks later, none above 80 days."""
     count = len(median_hours)
     slow = rng.random(count) < 0.2
     hours = np.where(slow, rng.lognormal(np.log(15 * 24), 0.8, count), median_hours * rng.lognormal(0, 1.1, count))

@@ -1,4 +1,4 @@
-"""Accounts that receive stolen money and pass it on within minutes, over up to three hops."""
+"""Mule accounts: they receive stolen money and pass it on within minutes, over up to three hops."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ _PASSES_ON, _HOPS_AGAIN, _HOPS = 0.6, 0.4, 3
 
 @dataclass(frozen=True)
 class MulePlan:
-    """When each mule account works: days of the period, shape (n,); the first `fresh` are opened for it."""
+    """The working periods of the mule accounts."""
 
     start: Ints
+    """First day of work, counted from the start of the period; shape (n,)."""
     end: Ints
+    """Day after the last; shape (n,)."""
     fresh: int
+    """Number of accounts opened for this work; they come first."""
     opened: Ints
+    """Opening dates of the fresh accounts, in days since 1970; shape (fresh,)."""
 
 
 def plan(rng: Generator, config: SimulationConfig) -> MulePlan:
@@ -41,7 +45,7 @@ def plan(rng: Generator, config: SimulationConfig) -> MulePlan:
 
 
 class Mules:
-    """The mule accounts at work; fresh ones are given, the others are recruited from ordinary customers."""
+    """The mule accounts: the given fresh ones, and others recruited from ordinary customers."""
 
     def __init__(self, rng: Generator, world: World, mule_plan: MulePlan, fresh: Ints, rings: int) -> None:
         self._world, self._plan = world, mule_plan
@@ -57,14 +61,14 @@ class Mules:
         self._device = np.where(rng.random(count) < _RUN_BY_RING, rng.choice(ring_devices, count), -1)
 
     def receivers(self, rng: Generator, day: Day, today: int, count: int) -> Ints:
-        """Draw the accounts that victims are made to pay; a few are anybody's, used once."""
+        """Draw the accounts that victims pay; a few belong to ordinary customers and are used once."""
         once = rng.integers(0, self._world.persons, count)
         once = np.where(self._world.opened[once] < today, once, self.accounts[0])
         drawn = self._draw(rng, day, today, count, ~self._collects)
         return np.where((rng.random(count) < _ONE_OFF) | (drawn < 0), once, drawn)
 
     def pass_on(self, rng: Generator, day: Day, today: int, received: Payments) -> Payments:
-        """Give the onward payments that follow the received ones, hop after hop; some fall on the next day."""
+        """Draw the onward payments of received ones, hop after hop; some fall on the next day."""
         parts: list[Payments] = []
         chance = _PASSES_ON
         for _ in range(_HOPS):
@@ -75,7 +79,7 @@ class Mules:
         return together(parts)
 
     def everyday(self, rng: Generator, day: Day, today: int) -> Payments:
-        """Give ordinary small payments to and from accounts that work or are about to."""
+        """Draw small ordinary payments to and from accounts that work or soon will."""
         alive = (self._plan.start - 10 <= day.index) & (day.index < self._plan.end)
         mine = self.accounts[alive & (rng.random(len(alive)) < 0.45) & (self._world.opened[self.accounts] < today)]
         rows = light_use(rng, self._world, day, today, mine)
@@ -97,14 +101,14 @@ class Mules:
         return rows.take(habits.possible(self._world, rows, today))
 
     def _devices(self, rng: Generator, rows: Payments) -> Ints:
-        """Give the ring's device where a ring runs the account, else the holder's."""
+        """Return the ring's device for accounts run by a ring, otherwise the holder's."""
         device = habits.own_devices(rng, self._world, rows.payer, rows.at)
         run_by = dict(zip(self.accounts.tolist(), self._device.tolist(), strict=True))
         ring = np.array([run_by.get(account, -1) for account in rows.payer.tolist()], dtype=np.int64)
         return np.where((ring >= 0) & (device >= 0), ring, device)
 
     def _draw(self, rng: Generator, day: Day, today: int, count: int, among: Flags) -> Ints:
-        """Draw working accounts by weight; -1 where none works."""
+        """Draw working accounts by weight; -1 if none works."""
         working = (self._plan.start <= day.index) & (day.index < self._plan.end) & among
         weight = self._weight * working * (self._world.opened[self.accounts] < today)
         if not weight.any():
@@ -114,7 +118,10 @@ class Mules:
 
 
 def light_use(rng: Generator, world: World, day: Day, today: int, accounts: Ints) -> Payments:
-    """Give one ordinary payment to or from each account, with a contact of its holder or a shop, if that is open."""
+    """Draw one ordinary payment to or from each account, with a contact of its holder or a shop.
+
+    Payments with accounts that are not open yet are left out.
+    """
     count = len(accounts)
     persons = np.minimum(world.owner[accounts], world.persons - 1)
     friend = world.contacts[persons, rng.integers(0, world.contacts.shape[1], count)]

@@ -1,4 +1,4 @@
-"""Payments as columns: the table that every behaviour adds rows to."""
+"""The columnar table of payments to which every behaviour adds rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Payments:
         return Payments(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def in_time_order(self) -> Payments:
-        """Sort by moment; rows of the same millisecond keep their order."""
+        """Sort by time; rows of the same millisecond keep their order."""
         return self.take(np.argsort(self.at, kind="stable"))
 
 
@@ -55,7 +55,7 @@ def payments(
     purpose: ArrayLike = 0,
     episode: ArrayLike = NO_EPISODE,
 ) -> Payments:
-    """Make a table; scalars are repeated for every row."""
+    """Make a table; scalars are broadcast to every row."""
     columns = np.broadcast_arrays(
         *(np.asarray(c, dtype=np.int64) for c in (at, payer, payee, cents, form, purpose, device, kind, episode))
     )

@@ -1,4 +1,4 @@
-"""The participants: fictional ISPBs with plausible shares, and what their systems put into a message."""
+"""The participants: fictional ISPBs with plausible shares, and the optional fields that their systems send."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,16 @@ _ALPHANUMERIC_FROM = int(np.datetime64("2026-07-01", "D").astype(int))
 
 @dataclass(frozen=True)
 class Psp:
-    """A participant: share of accounts, alphabet of its EndToEndIds, whether it sends devices and DICT statistics."""
+    """A participant of Pix."""
 
     ispb: str
     share: float
+    """Share of accounts."""
     alphabet: NDArray[np.uint8]
+    """Characters of its EndToEndIds."""
     sends_device: bool
     sends_statistics: bool
+    """Whether its messages have the payee's DICT statistics."""
 
 
 PSPS = (
@@ -40,6 +43,6 @@ PSPS = (
 
 
 def shares(last_day: int) -> NDArray[np.float64]:
-    """Give the share of each participant; alphanumeric ISPBs exist from July 2026 (days since 1970 given)."""
+    """Return the share of each participant by `last_day` (days since 1970); alphanumeric ISPBs start in July 2026."""
     known = [p.share if p.ispb.isdigit() or last_day >= _ALPHANUMERIC_FROM + 30 else 0.0 for p in PSPS]
     return np.array(known) / sum(known)

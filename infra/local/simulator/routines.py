@@ -1,4 +1,4 @@
-"""Legitimate payments that follow a calendar or an occasion: wages, bills, refunds, large buys, busy days."""
+"""Legitimate payments with a calendar or an occasion: wages, bills, refunds, large purchases, busy days."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.random import Generator
 from infra.local.simulator import amounts, habits
 from infra.local.simulator.arrays import Ints
 from infra.local.simulator.clock import MINUTE_MS, Day, day_of_month, is_payday, local_date
-from infra.local.simulator.config import Form, Kind, Purpose
+from infra.local.simulator.config import Form, Kind, PurposeCode
 from infra.local.simulator.payments import NO_DEVICE, Payments, payments, together
 from infra.local.simulator.world import CONTACTS, World
 
@@ -17,7 +17,7 @@ _LARGE_PER_DAY, _BURSTS_PER_DAY, _REFUNDS = 1 / 90, 1 / 130, 0.006
 
 
 class Routines:
-    """The standing obligations of everybody, and the chance events of a day; `pace` in (0, 1] scales all."""
+    """The recurring payments of all persons, and the chance events of a day; `pace` in (0, 1] scales all."""
 
     def __init__(self, rng: Generator, world: World, pace: float) -> None:
         self._world, self._pace = world, pace
@@ -33,7 +33,7 @@ class Routines:
         self._paid_by_pix = rng.random(world.persons) < pace
 
     def on(self, rng: Generator, day: Day, today: int, yesterday: Payments) -> Payments:
-        """Give all such payments that fall on the day, between open accounts."""
+        """Draw all routine payments of the day, between open accounts."""
         parts = [
             self._salaries(rng, day),
             self._bills(rng, day),
@@ -51,13 +51,13 @@ class Routines:
         staff = np.flatnonzero((self._world.employer >= 0) & self._paid_by_pix)
         if not dates or not len(staff):
             return together([])
-        # A company pays everybody in one run, in the small hours or in the morning.
+        # A company pays all its staff in one run, from 5:30 or 9:00 on.
         run = np.where(self._world.employer % 3 == 0, 5.5, 9.0)[staff] + rng.exponential(0.2, len(staff))
         at = day.place(run)
         staff, at = staff[np.isin(local_date(at), dates)], at[np.isin(local_date(at), dates)]
         form = rng.choice([Form.MANU, Form.DICT], len(staff), p=[0.6, 0.4])
         cents = self._world.salary[staff]
-        return payments(at, self._world.employer[staff], staff, cents, form, Kind.SALARY, purpose=Purpose.OTHR)
+        return payments(at, self._world.employer[staff], staff, cents, form, Kind.SALARY, purpose=PurposeCode.OTHR)
 
     def _bills(self, rng: Generator, day: Day) -> Payments:
         first, second = day.local_dates()
@@ -102,7 +102,7 @@ class Routines:
         return payments(at.astype(np.int64), payer, payee, cents, form, Kind.BURST)
 
     def _first_payments(self, rng: Generator, day: Day, today: int) -> Payments:
-        """Let owners of a new phone try it soon: to a contact, a shop or somebody new."""
+        """Draw payments soon after a change of phone: to contacts and strangers."""
         persons, changed = self._world.devices.change_some(rng, day)
         lead = np.repeat(np.arange(len(persons)), rng.poisson(2.2 * self._pace, len(persons)))
         persons, count = persons[lead], len(lead)
@@ -119,7 +119,7 @@ class Routines:
         at = day.place(rng.normal(14, 3, len(shop)))
         part = np.where(rng.random(len(shop)) < 0.75, 1.0, rng.uniform(0.2, 0.9, len(shop)))
         cents = np.maximum(1, bought.cents * part).astype(np.int64)
-        return payments(at, bought.payee, bought.payer, cents, Form.MANU, Kind.REFUND, purpose=Purpose.REFU)
+        return payments(at, bought.payee, bought.payer, cents, Form.MANU, Kind.REFUND, purpose=PurposeCode.REFU)
 
     def _some(self, rng: Generator, per_day: float) -> Ints:
         chance = np.minimum(1.0, self._world.activity * per_day * self._pace)

@@ -1,4 +1,4 @@
-"""Runs the world day by day and yields its events."""
+"""Run the simulated world day by day and yield its events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 25, 32, 
 
 
 class Simulation:
-    """One run. `kinds` counts the payments by reason and `labels` the feedback by outcome, as far as it has run."""
+    """One run. `kinds` counts the payments so far by reason, `labels` the feedback so far by outcome."""
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config = config
@@ -53,13 +53,13 @@ class Simulation:
 
     @property
     def labels(self) -> Counter[str]:
-        """How often each outcome was decided by the label process."""
+        """Return the number of each outcome of the label process."""
         return self._labels.counts
 
     def days(self) -> Iterator[list[bytes]]:
-        """Yield the lines of one day after the other, each list in time order; the feedback after the end comes last.
+        """Yield the lines of each day in time order, then the feedback after the end.
 
-        A simulation runs once: the second call has nothing to go on from.
+        A simulation runs once; call this once only.
         """
         carried, yesterday = NOTHING, NOTHING
         for index, target in enumerate(self._targets.tolist()):
@@ -80,7 +80,7 @@ class Simulation:
     def _payments(
         self, rng: np.random.Generator, day: Day, target: int, carried: Payments, yesterday: Payments
     ) -> tuple[Payments, Payments]:
-        """Give the payments of the day, and those that it causes on the next."""
+        """Return the payments of the day, and the payments caused by it on the next."""
         today = int(local_date(np.array(day.start)))
         emitted = self.kinds.total()
         frauds = self._frauds.on(rng, day, today, self._fraud_quota(target, carried))
@@ -130,7 +130,7 @@ def simulate(config: SimulationConfig) -> Iterator[bytes]:
 
 
 def _targets(config: SimulationConfig) -> Ints:
-    """Give how many transactions there shall be by the end of each day; shape (days,)."""
+    """Return the cumulative number of transactions at the end of each day; shape (days,)."""
     noon = (config.start_ms + np.arange(config.days) * DAY_MS + DAY_MS // 2) // DAY_MS
     weight = WEEKDAYS[[weekday(int(date)) for date in noon]]
     weight = weight * (1 + _GROWTH * np.arange(config.days) / config.days)

@@ -1,4 +1,4 @@
-"""The people, companies and accounts that exist, built once per simulation."""
+"""The people, companies and accounts of a simulation, built once."""
 
 from __future__ import annotations
 
@@ -25,14 +25,19 @@ _COMPANIES_PER_PERSON = 0.1
 
 @dataclass(frozen=True)
 class Category:
-    """A trade: its share of companies, usual ticket (median BRL, spread of its log) and busy local hours."""
+    """A category of companies."""
 
     name: str
     share: float
+    """Share of companies."""
     ticket: float
+    """Median amount of a payment, in BRL."""
     spread: float
+    """Standard deviation of the log of the amount."""
     peaks: tuple[float, ...]
+    """Busy local hours."""
     width: float
+    """Standard deviation around a peak, in hours."""
 
 
 CATEGORIES = (
@@ -84,15 +89,15 @@ class World:
 
     @property
     def owners(self) -> int:
-        """How many persons and companies there are."""
+        """Return the number of persons and companies."""
         return len(self.tax_ids)
 
     def is_open(self, accounts: Ints, today: int) -> Flags:
-        """Tell which accounts were opened before the date."""
+        """Return the mask of accounts opened before the date."""
         return self.opened[accounts] < today
 
     def account_of(self, rng: Generator, persons: Ints, today: int) -> Ints:
-        """Pick the account each person pays from: the main one, or at times the second."""
+        """Draw the paying account of each person: the main one, or sometimes the second."""
         second = self.second[persons]
         usable = (second >= 0) & (self.opened[second] < today)
         main_closed = self.opened[persons] >= today
@@ -100,10 +105,10 @@ class World:
 
 
 def build(rng: Generator, config: SimulationConfig, fresh_opened: Ints, false_shops: int) -> World:
-    """Draw a world for the period.
+    """Build the world of the period.
 
-    `fresh_opened` are opening dates of further accounts, each given to a random person; the last `false_shops`
-    companies trade like the others but are nobody's favourite.
+    `fresh_opened` are the opening dates of further accounts, each assigned to a random person. The last `false_shops`
+    companies trade like the others, but no person has them as a favourite.
     """
     persons = config.population
     companies = max(40, round(persons * _COMPANIES_PER_PERSON)) + false_shops
@@ -190,7 +195,7 @@ def _accounts(rng: Generator, owner: Ints, persons: int, opened: Ints, first: in
 def _key_types(rng: Generator, of_company: Flags, is_main: Flags) -> Ints:
     count = len(of_company)
     person = rng.choice(5, count, p=[0.38, 0, 0.30, 0.12, 0.20])
-    # A CPF is the key of one account only, so second accounts go by the others.
+    # A CPF is the key of one account only, so second accounts have other key types.
     other = rng.choice(5, count, p=[0, 0, 0.35, 0.20, 0.45])
     company = rng.choice(5, count, p=[0, 0.55, 0.04, 0.06, 0.35])
     return np.where(of_company, company, np.where(is_main, person, other))

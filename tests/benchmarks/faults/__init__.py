@@ -1,1 +1,1 @@
-"""Everything that can fail does while Pix are scored; then queries say whether anything was lost or changed."""
+"""Inject every known fault while Pix are scored, then query for lost or changed rows."""

@@ -1,8 +1,8 @@
-"""Let everything fail while Pix are scored: `make bench-faults`.
+"""Inject faults while Pix are scored: `make bench-faults`.
 
 The last line of standard output is the result as JSON.
 
-Exit status 0 says that nothing was lost, duplicated, changed or scored by half a model.
+Exit status 0 if nothing was lost, duplicated, changed or scored by an incomplete model.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from shared.errors import PixError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run and return the exit status."""
+    """Run the faults and return the exit status."""
     options = _parser().parse_args(arguments)
     wiring.prepare(os.environ)  # before scikit-learn is imported
-    from tests.benchmarks.faults.disk import Broken
+    from tests.benchmarks.faults.disk import FaultFailed
     from tests.benchmarks.faults.run import run
     from tests.benchmarks.faults.script import Scale
 
@@ -36,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     console, started = Console(stderr=True, highlight=False), time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="pix-faults-"))
 
-    def tell(what: str) -> None:
-        console.print(f"{time.monotonic() - started:7.1f} s  {what}", soft_wrap=True)
+    def log(text: str) -> None:
+        console.print(f"{time.monotonic() - started:7.1f} s  {text}", soft_wrap=True)
 
     try:
         scale = Scale(retraining=not options.no_retrain)
-        found = run(options.transactions, options.seed, scale, home, tell)
-    except (Broken, LocalCloudError, PixError) as error:
+        found = run(options.transactions, options.seed, scale, home, log)
+    except (FaultFailed, LocalCloudError, PixError) as error:
         console.print(f"bench-faults: {error}", style="red")
         return 1
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             shutil.rmtree(home, ignore_errors=True)
     for note in found.notes:
-        tell(note)
+        log(note)
     for problem in found.problems:
         console.print(f"WRONG: {problem}", style="red", soft_wrap=True)
     sys.stdout.write(msgspec.json.encode(found.result).decode() + "\n")
@@ -65,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.faults", description=__doc__)
     parser.add_argument("--transactions", type=int, default=100_000, metavar="N", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=7, metavar="S", help="default: %(default)s")
-    parser.add_argument(
-        "--no-retrain", action="store_true", help="leave out the retraining on a full disk (wants root)"
-    )
+    parser.add_argument("--no-retrain", action="store_true", help="skip the retraining on a full disk (needs root)")
     parser.add_argument("--keep", action="store_true", help="keep the logs")
     return parser
 

@@ -1,4 +1,4 @@
-"""A disk without room."""
+"""A full disk."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class Broken(Exception):
-    """A fault could not be made, or was not survived; the text says which."""
+class FaultFailed(Exception):
+    """A fault could not be injected, or the system did not recover from it."""
 
 
 @contextmanager
 def full_disk(folder: Path) -> Iterator[None]:
-    """Mount a file system without room at `folder`. Raises Broken where that is not allowed."""
+    """Mount a full file system at `folder`. Raises FaultFailed if mounting is not allowed."""
     folder.mkdir(parents=True, exist_ok=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        raise Broken(
+        raise FaultFailed(
             f"no file system can be mounted here ({mounted.stderr.strip()}); run as root or with --no-retrain"
         )
     try:

@@ -1,4 +1,4 @@
-"""Bundles to swap: whole ones, each with scores of its own, and six kinds of broken ones."""
+"""Bundles to swap: complete ones with distinct scores, and six kinds of broken ones."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ _ROWS = 3_000
 _TREES = 40
 _HELD, _REJECTED = 0.97, 0.995
 _VALUES = 5
-"""Inputs with fewer values, as all are missing at the start of a history, are left out."""
+"""Inputs with no more distinct values are left out; at the start of a history many are missing."""
 
 
 def bundles(messages: list[Message], count: int) -> dict[str, Files]:
-    """Return whole bundles by version: two models in turn, and a calibration for each, so that no scores agree."""
+    """Return complete bundles by version: two alternating models, each time with another calibration.
+
+    So no two versions give the same scores.
+    """
     features = _vectors(messages)
     rng = np.random.default_rng(0)
     amount = features[:, FEATURE_NAMES.index("amount")]
@@ -74,7 +77,7 @@ def _vectors(messages: list[Message]) -> NDArray[np.float32]:
 
 
 def broken(good: Mapping[str, bytes]) -> dict[str, Files]:
-    """Return a bundle of each kind that has to be refused, by version."""
+    """Return one bundle of each kind that must be refused, by version."""
     onnx = good["model.onnx"]
     flipped = onnx[:-9] + bytes([onnx[-9] ^ 1]) + onnx[-8:]
     kinds: dict[str, Callable[[str], Files]] = {
@@ -89,7 +92,7 @@ def broken(good: Mapping[str, bytes]) -> dict[str, Files]:
 
 
 def _renamed(good: Mapping[str, bytes], version: str, changed: Mapping[str, bytes] | None = None) -> Files:
-    """Return the files under another version, some of them changed and the manifest in step."""
+    """Return the files under another version, with changes and a matching manifest."""
     files = {**good, **(changed or {})}
     manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
     hashes = {name: digest(data) for name, data in files.items() if name != MANIFEST}

@@ -1,4 +1,4 @@
-"""A gRPC server between the functions and BigQuery that hands all on, refuses all, or takes its time."""
+"""A gRPC relay between the functions and BigQuery that can refuse or delay calls."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_l
 _ENDING_SECONDS = 30.0
 
 
-class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """A context that serves `port` in a thread of its own.
+class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type hints
+    """A context that serves `port` in its own thread.
 
-    While `refuses`, every call ends with UNAVAILABLE, also one whose rows are stored already; each answer waits for
+    While `refuses`, every call ends with UNAVAILABLE, even if its rows are already stored. Each answer is delayed by
     `delay` seconds.
     """
 
@@ -42,7 +42,7 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._thread.join()
 
     def service(self, details: Any) -> grpc.RpcMethodHandler:
-        """Return what relays a call, whatever it is."""
+        """Return a handler that relays the call of any method."""
         method = details.method
 
         async def relay(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""One run: publish beside the faults, wait until all is through, and ask what came of it."""
+"""One run: publish while faults are injected, wait for the rows, and check the outcome."""
 
 from __future__ import annotations
 
@@ -14,67 +14,68 @@ from infra.local.cloud import LocalCloud
 from infra.local.loopback import free_port
 from shared.settings import Settings
 from tests.benchmarks.faults.models import broken, bundles
-from tests.benchmarks.faults.questions import Deadline, Findings, Questions, Run
+from tests.benchmarks.faults.queries import Deadline, Findings, Queries, Run
 from tests.benchmarks.faults.relay import Relay
-from tests.benchmarks.faults.script import Scale, Script, Tell
+from tests.benchmarks.faults.script import Log, Scale, Script
 from tests.benchmarks.faults.stream import Message, Stream, stream
 from tests.benchmarks.faults.watch import Watch
 
-AT_ONCE, FEW = 200, 10
-"""Messages that are published together, at most; of a short stream, a hundredth and a four hundredth."""
+BATCH_MAX, SLOW_BATCH_MAX = 200, 10
+"""Most messages published together, usually and while a fault is due; at most 1/100 and 1/400 of the stream."""
 AHEAD = 4_000
-"""Transactions that may be published and not yet stored."""
+"""Transactions that may be published but not yet stored."""
 SECONDS = 300.0
-"""For which the stream would last, were all of it published while faults are due; some is left for each."""
+"""Duration of the stream at the slow pace used while a fault is due; so messages remain for each fault."""
 QUIET, PATIENCE = 70.0, 300.0
 
 
-def run(transactions: int, seed: int, scale: Scale, home: Path, tell: Tell) -> Findings:
-    """Return what came of a run. Raises Broken, LocalCloudError."""
-    tell(f"preparing {transactions:,} transactions and {scale.swaps + 1} models")
+def run(transactions: int, seed: int, scale: Scale, home: Path, log: Log) -> Findings:
+    """Run the faults and return the findings. Raises FaultFailed, LocalCloudError."""
+    log(f"preparing {transactions:,} transactions and {scale.swaps + 1} models")
     sent = stream(transactions, seed)
     good = bundles(sent.messages, scale.swaps + 1)
     bad = broken(good["v01"])
-    tell(
-        f"{len(sent.messages):,} messages: {sent.twice:,} Pix twice, {sent.late:,} late, {len(sent.spoilt):,} spoilt"
+    log(
+        f"{len(sent.messages):,} messages: {sent.duplicates:,} Pix twice, {sent.late:,} late, "
+        f"{len(sent.malformed):,} malformed"
     )
     deadline = Deadline.at(sent.middle)
     with LocalCloud(
         home,
         pubsub="embedded",
-        on_step=lambda step: tell(f"starting {step}"),
+        on_step=lambda step: log(f"starting {step}"),
         pointer_ttl_seconds=0.5,
         deadline_seconds=deadline.seconds,
         state_call_seconds=Settings("").state_call_seconds,
         maturity_days=2.0,
     ) as cloud:
         port = free_port()
-        watch = Watch(Questions(cloud).shown)
+        watch = Watch(Queries(cloud).shown)
         with Relay(cloud.settings.bigquery_storage_emulator_host, port) as relay:
-            questions = Questions(cloud)
-            script = Script(cloud, relay, good, bad, scale, tell, watch.look)
+            queries = Queries(cloud)
+            script = Script(cloud, relay, good, bad, scale, log, watch.look)
             script.begin()
             cloud.start_functions(bigquery_storage_emulator_host=f"127.0.0.1:{port}")
             with watch:
-                Traffic(cloud.settings.project, sent, questions, tell).beside(script)
-                _drain(questions, sent, script, tell)
-            tell("asking BigQuery, and replaying")
+                PacedPublisher(cloud.settings.project, sent, queries, log).beside(script)
+                _drain(queries, sent, script, log)
+            log("querying BigQuery, and replaying")
             watch.look()
-            return questions.findings(Run(sent, script.report, watch, deadline, good, len(bad)))
+            return queries.findings(Run(sent, script.report, watch, deadline, good, len(bad)))
 
 
-class Traffic:
-    """Publishes the stream in a thread, not far ahead of what is stored, and slowly while a fault is due."""
+class PacedPublisher:
+    """Publishes the stream in a thread, at most AHEAD of the stored rows, and slowly while a fault is due."""
 
-    def __init__(self, project: str, sent: Stream, questions: Questions, tell: Tell) -> None:
+    def __init__(self, project: str, sent: Stream, queries: Queries, log: Log) -> None:
         self._project = project
         self._messages = sent.messages
         self._live = sent.live
-        self._questions = questions
-        self._tell = tell
+        self._queries = queries
+        self._log = log
         self._wanted = _rows_wanted(sent.messages)
-        self._at_once = min(AT_ONCE, len(sent.messages) // 100)
-        self._few = min(FEW, len(sent.messages) // 400)
+        self._batch = min(BATCH_MAX, len(sent.messages) // 100)
+        self._slow_batch = min(SLOW_BATCH_MAX, len(sent.messages) // 400)
         self._published = 0
         self._due = 0.0
         self._over = threading.Event()
@@ -82,7 +83,7 @@ class Traffic:
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
 
     def beside(self, script: Script) -> None:
-        """Publish all, and make each fault when it is due. Raises what went wrong."""
+        """Publish all messages and inject each fault when it is due. Raises the errors of both."""
         self._thread.start()
         try:
             for step in script.steps():
@@ -99,7 +100,7 @@ class Traffic:
             raise self._error
 
     def _share(self) -> float:
-        """Return how much of the Pix is published; what models are swapped beside are these, not the last reports."""
+        """Return the published share of the Pix, which times the faults; reports after the last Pix do not count."""
         return self._published / self._live
 
     def _run(self) -> None:
@@ -108,7 +109,7 @@ class Traffic:
             while self._published < len(self._messages):
                 count = self._room()
                 self._publish(client, self._messages[self._published : self._published + count])
-        except BaseException as error:  # noqa: BLE001 (the thread that waits for it raises it)
+        except BaseException as error:  # noqa: BLE001 (raised again by the waiting thread)
             self._error = error
         finally:
             client.stop()
@@ -122,21 +123,21 @@ class Traffic:
         before = int(10 * self._share())
         self._published += len(messages)
         if before != int(10 * self._share()):
-            self._tell(f"{100 * self._share():.0f} % of the Pix published")
+            self._log(f"{100 * self._share():.0f} % of the Pix published")
 
     def _room(self) -> int:
-        """Return how many to publish now: few at a time while a fault is due, so that some are left for the next."""
+        """Wait for room and return the number of messages to publish; few while a fault is due."""
         wanted = self._wanted[self._published]
-        while wanted > AHEAD and wanted - sum(self._questions.progress()) > AHEAD:
+        while wanted > AHEAD and wanted - sum(self._queries.progress()) > AHEAD:
             time.sleep(0.5)
         if self._share() <= self._due:
-            return self._at_once
-        time.sleep(self._few / len(self._messages) * SECONDS)
-        return self._few
+            return self._batch
+        time.sleep(self._slow_batch / len(self._messages) * SECONDS)
+        return self._slow_batch
 
 
 def _rows_wanted(messages: list[Message]) -> list[int]:
-    """Return how many rows have to come of the first n messages, for each n; what is published twice counts once."""
+    """Return the number of rows expected after the first n messages, for each n; duplicates count once."""
     seen: set[Message] = set()
     wanted = [0]
     for message in messages:
@@ -145,19 +146,22 @@ def _rows_wanted(messages: list[Message]) -> list[int]:
     return wanted
 
 
-def _drain(questions: Questions, sent: Stream, script: Script, tell: Tell) -> None:
-    """Wait until every message has its row; where nothing comes any more, redrive what has died. Raises Broken."""
-    wanted = (len(sent.ids), sent.reports, len(sent.spoilt))
+def _drain(queries: Queries, sent: Stream, script: Script, log: Log) -> None:
+    """Wait until every message has its row; redrive dead letters after QUIET seconds without a new row.
+
+    Gives up after PATIENCE seconds without a new row. Raises FaultFailed.
+    """
+    wanted = (len(sent.ids), sent.reports, len(sent.malformed))
     seen, came, changed = (0, 0, 0), time.monotonic(), time.monotonic()
-    while (found := questions.progress()) != wanted:
+    while (found := queries.progress()) != wanted:
         if found != seen:
             seen, came, changed = found, time.monotonic(), time.monotonic()
         if time.monotonic() > came + PATIENCE:
-            tell("given up on what is missing")
+            log("gave up waiting for missing rows")
             return
         if time.monotonic() > changed + QUIET:
-            tell(f"nothing came for {QUIET:g} s: {found} of {wanted} transactions, reports and unreadable messages")
+            log(f"no new row for {QUIET:g} s: {found} of {wanted} transactions, reports and malformed messages")
             script.redrive()
             changed = time.monotonic()
         time.sleep(0.5)
-    tell("every message has its row")
+    log("every message has its row")

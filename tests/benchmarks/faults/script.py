@@ -1,4 +1,4 @@
-"""Which fault comes when, and what is done about it."""
+"""The schedule of faults and the recovery from each."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,31 +24,31 @@ from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import POINTER, Pointer
-from tests.benchmarks.faults.disk import Broken, full_disk
+from tests.benchmarks.faults.disk import FaultFailed, full_disk
 from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.relay import Relay
 from tests.benchmarks.faults.stream import LABELLED
 
 PATIENCE = 300.0
 CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class Scale(NamedTuple):
-    """How long faults last (seconds) and how many there are."""
+    """Number and duration (seconds) of the faults."""
 
     kills: int = 5
     swaps: int = 10
     refuses: float = 30.0
     slow: float = 20.0
-    away: float = 45.0  # a function that starts looks for its model for up to 30 s
+    away: float = 45.0  # a starting function looks for its model for up to 30 s
     blind: float = 8.0
     retraining: bool = True
 
 
 @dataclass
 class Report:
-    """What was done to the system, as far as it counts in the result."""
+    """Injected faults and failures of the system to handle them, for the result."""
 
     swaps: int = 0
     refused: set[str] = field(default_factory=set)
@@ -55,7 +56,7 @@ class Report:
 
 
 class Step(NamedTuple):
-    """A fault, and the share of the Pix that is published when it comes; infinite: at the very end."""
+    """A fault, and the published share of the Pix at which it is due; infinity: after the last message."""
 
     share: float
     run: Callable[[], None]
@@ -71,48 +72,48 @@ class Script:
         good: dict[str, Files],
         bad: dict[str, Files],
         scale: Scale,
-        tell: Tell,
+        log: Log,
         look: Callable[[], None],
     ) -> None:
-        """`look` is called where what pix.scores shows then is worth comparing."""
+        """`look` compares pix.scores; it is called at moments when a decision could change."""
         self.report = Report()
         self._look = look
-        self._cloud, self._relay, self._scale, self._tell = cloud, relay, scale, tell
+        self._cloud, self._relay, self._scale, self._log = cloud, relay, scale, log
         self._good, self._bad = good, bad
         self._blobs = GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
 
     def steps(self) -> list[Step]:
         """Return the faults in order; swaps and kills are spread over the whole stream."""
         versions = list(self._good)[1:]  # the first one serves from the start
-        found = [Step((n + 0.5) / len(versions), lambda v=v: self.swap(v)) for n, v in enumerate(versions)]  # type: ignore[misc]
+        found = [Step((n + 0.5) / len(versions), partial(self.swap, v)) for n, v in enumerate(versions)]
         found += [Step((n + 0.7) / self._scale.kills, self.kill) for n in range(self._scale.kills)]
-        found += [Step((n + 0.9) / len(self._bad), lambda v=v: self.corrupt(v)) for n, v in enumerate(self._bad)]  # type: ignore[misc]
-        found += [Step(0.2, self.bigquery_refuses), Step(0.45, self.storage_is_away), Step(0.58, self.lose_history)]
+        found += [Step((n + 0.9) / len(self._bad), partial(self.corrupt, v)) for n, v in enumerate(self._bad)]
+        found += [Step(0.2, self.disturb_bigquery), Step(0.45, self.stop_storage), Step(0.58, self.lose_history)]
         if self._scale.retraining:
             found.append(Step(math.inf, self.retrain_on_a_full_disk))
         return sorted(found, key=lambda step: step.share)
 
     def begin(self) -> None:
-        """Let the first model serve."""
+        """Promote the first model."""
         version = next(iter(self._good))
         publish(self._blobs, version, self._good[version])
         swap(self._blobs, read_pointer(self._blobs), version, CAUSE)
 
     def swap(self, version: str) -> None:
-        """Publish a version and let it serve."""
+        """Publish a version, promote it and wait until it serves."""
         publish(self._blobs, version, self._good[version])
         swap(self._blobs, read_pointer(self._blobs), version, CAUSE)
         self.report.swaps += 1
         self._wait(lambda: self._logged("model swapped", "to", version), f"{version} to serve")
-        self._tell(f"{version} serves")
+        self._log(f"{version} serves")
 
     def kill(self) -> None:
-        """Kill the score function with -9; the cloud starts it again."""
+        """Kill the score function with SIGKILL; the local cloud restarts it."""
         self._cloud.functions["score"].kill()
-        self._tell("score function killed")
+        self._log("score function killed")
 
     def corrupt(self, version: str) -> None:
-        """Put a broken bundle where the pointer leads, which no job would do, and see it refused; then go back."""
+        """Point to a broken bundle, which no job would do; wait until it is refused, then restore the pointer."""
         before = read_pointer(self._blobs)
         publish(self._blobs, version, self._bad[version])
         try:
@@ -126,10 +127,10 @@ class Script:
         self.report.refused.add(version)
         assert before.version
         self._point(before.version, generation)
-        self._tell(f"{version} refused")
+        self._log(f"{version} refused")
 
-    def bigquery_refuses(self) -> None:
-        """Let BigQuery refuse all, then answer slowly."""
+    def disturb_bigquery(self) -> None:
+        """Let BigQuery refuse all calls, then answer slowly."""
         with self._fault("BigQuery refuses", self._scale.refuses):
             self._relay.refuses = True
         self._relay.refuses = False
@@ -137,25 +138,25 @@ class Script:
             self._relay.delay = 1.0
         self._relay.delay = 0.0
 
-    def storage_is_away(self) -> None:
-        """Stop Cloud Storage and kill the function, which looks for a model in vain, then decides by rules."""
+    def stop_storage(self) -> None:
+        """Stop Cloud Storage and kill the function; it finds no model after its restart and decides by rules."""
         before = self._decided_by_rules()
         self._cloud.storage_server.stop(grace=0)
         self.kill()
         with self._fault("Cloud Storage is away", self._scale.away):
             pass
-        self._tell(f"{self._decided_by_rules() - before:,} rows were decided by rules alone")
+        self._log(f"{self._decided_by_rules() - before:,} rows were decided by rules alone")
         self._cloud.storage_server.start()
         self._cloud.storage_server.wait_ready()
 
     def lose_history(self) -> None:
-        """Restart the store of history empty, score without it for a while, and do what its operator does.
+        """Restart the history store empty, score without it for a while, then rebuild it like an operator.
 
-        It is lost when every place that it gave has its row, but for those on their way: had the function been killed
-        just before, nobody could say what else it had counted (jobs.skew would tell of gaps).
+        Before the restart, wait until every sequence number has its row, apart from those in flight. If the function
+        had been killed just before, the transactions it had counted without a row would be gaps in jobs.skew.
         """
         store = self._cloud.state_server
-        self._wait(self._every_place_has_its_row, "every place in history to have its row")
+        self._wait(self._every_sequence_number_has_its_row, "a row for every sequence number of history")
         store.stop(grace=0)
         time.sleep(1.0)
         store.start()
@@ -164,24 +165,24 @@ class Script:
             pass
         self._look()
         self._job("replay", "tables", "--state", self._cloud.settings.state)
-        self._tell("history is filled again")
+        self._log("history is rebuilt")
 
     def retrain_on_a_full_disk(self) -> None:
-        """Retrain where MLflow cannot store anything: that fails, and nothing is swapped."""
+        """Retrain while MLflow cannot store anything: the run must fail without moving the pointer."""
         before = self._blobs.read(POINTER)
         with full_disk(self._cloud.home / "mlflow" / "artifacts"):
             options = ("--config", str(self._config()), "--trials", "1", "--promote", "always")
             done = self._start("retrain", "--as-of", LABELLED.isoformat(), *options)
         after = self._blobs.read(POINTER)
         outcome = _outcome(done.stdout)
-        self._tell(f"retraining on a full disk: {outcome.get('reasons') or done.stderr[-300:]}")
+        self._log(f"retraining on a full disk: {outcome.get('reasons') or done.stderr[-300:]}")
         if not (done.returncode == 1 and outcome.get("outcome") == "FAILED" and "MLflow" in str(outcome)):
             self.report.problems.append(f"a retraining on a full disk ended with {done.returncode}: {outcome}")
         if before != after:
             self.report.problems.append("a retraining on a full disk moved the pointer")
 
     def _config(self) -> Path:
-        """Return the settings of the retraining, but that the data need not be like those of the swapped models."""
+        """Write the default configuration with a relaxed check of missing values; the models here had no data set."""
         settings = yaml.safe_load((ROOT / "jobs" / "config.yaml").read_text("utf-8"))
         settings["dataset"]["missing_rise_max"] = 0.999
         path = self._cloud.home / "retrain.yaml"
@@ -189,18 +190,18 @@ class Script:
         return path
 
     def redrive(self) -> None:
-        """Publish again what has died, as an operator does after an outage."""
+        """Redrive dead letters, like an operator after an outage."""
         for topic in ("transactions", "feedback"):
             outcome = self._job("redrive", topic)
             if outcome["redriven"]:
-                self._tell(f"{outcome['redriven']} dead letters of {topic} redriven")
+                self._log(f"{outcome['redriven']} dead letters of {topic} redriven")
 
     @contextmanager
     def _fault(self, name: str, seconds: float) -> Iterator[None]:
-        self._tell(f"{name} for {seconds:g} s")
+        self._log(f"{name} for {seconds:g} s")
         yield
         time.sleep(seconds)
-        self._tell(f"{name}: over")
+        self._log(f"{name}: over")
 
     def _point(self, version: str, generation: int) -> int:
         pointer = Pointer(version=version, swapped_at=_now().isoformat())
@@ -210,27 +211,27 @@ class Script:
         lines = (self._cloud.home / "score.log").read_text(errors="replace").splitlines()
         return any(f'"{message}"' in line and f'"{name}":"{value}"' in line for line in lines)
 
-    def _every_place_has_its_row(self) -> bool:
-        return bool(self._asked("MAX(history_sequence) = COUNT(DISTINCT history_sequence)"))
+    def _every_sequence_number_has_its_row(self) -> bool:
+        return bool(self._query("MAX(history_sequence) = COUNT(DISTINCT history_sequence)"))
 
     def _decided_by_rules(self) -> int:
-        return int(self._asked("COUNTIF(model_version IS NULL)"))
+        return int(self._query("COUNTIF(model_version IS NULL)"))
 
-    def _asked(self, expression: str) -> Any:
+    def _query(self, expression: str) -> Any:
         rows = self._cloud.bigquery().query(f"SELECT {expression} AS answer FROM pix.score_events").result(timeout=60)
         return next(iter(rows)).answer
 
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+    def _wait(self, condition: Callable[[], bool], event: str) -> None:
         give_up = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > give_up:
-                raise Broken(f"waited in vain for {what}")
+                raise FaultFailed(f"timed out waiting for {event}")
             time.sleep(0.2)
 
     def _job(self, name: str, *arguments: str) -> dict[str, Any]:
         done = self._start(name, *arguments)
         if done.returncode:
-            raise Broken(f"jobs.{name} ended with {done.returncode}: {done.stdout[-300:]} {done.stderr[-500:]}")
+            raise FaultFailed(f"jobs.{name} ended with {done.returncode}: {done.stdout[-300:]} {done.stderr[-500:]}")
         return _outcome(done.stdout)
 
     def _start(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

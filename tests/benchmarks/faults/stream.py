@@ -1,4 +1,4 @@
-"""What is published: Pix and reports of the simulator, some late, some twice, and some that nobody can read."""
+"""The published stream: simulated Pix and reports, some of them late, duplicated or malformed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from shared.errors import Malformed
 
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 LABELLED = END + dt.timedelta(days=14)
-"""Until when reports come; those after the last Pix follow at once."""
+"""End of the reports; those after the last Pix are published at once."""
 PER_DAY, DAYS_MIN = 10_000, 8
-TWICE, LATE, SPOILT = 0.10, 0.05, 0.02
+DUPLICATES, LATE, MALFORMED = 0.10, 0.05, 0.02
 LATEST_MINUTES = 30.0
 FRAUD_RATE = 0.03
-FIRST_SPOILT = 200
-"""The bytes of a message that are kept at most where it is cut off."""
+CUT_BYTES_MAX = 200
+"""Most bytes cut from the end of a message."""
 
 
 class Message(NamedTuple):
@@ -36,21 +36,23 @@ class Message(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Messages in the order in which they are published, and what has to come of them.
-
-    `ids` are the transactions, `reports` how many distinct reports there are, `spoilt` the SHA-256 of each message
-    that cannot be read; each is published once. `live` is how many messages there are until the Pix end, and `middle`
-    the time (seconds since the epoch) that is reached when half of these are published.
-    """
+    """Messages in the order of publishing, and their expected outcome."""
 
     messages: list[Message]
     ids: set[str]
+    """Distinct transactions."""
     reports: int
-    spoilt: list[str]
-    twice: int
+    """Number of distinct reports."""
+    malformed: list[str]
+    """SHA-256 of each malformed message; each is published once."""
+    duplicates: int
+    """Number of transactions published twice."""
     late: int
+    """Number of transactions published late."""
     live: int
+    """Number of messages until the last Pix."""
     middle: float
+    """Event time at half of the live messages, in seconds since the epoch."""
 
 
 class _Line(Struct):
@@ -68,32 +70,32 @@ _line, _when = msgspec.json.Decoder(_Line).decode, msgspec.json.Decoder(_When).d
 
 
 def stream(transactions: int, seed: int) -> Stream:
-    """Return a stream; the same arguments give the same bytes."""
+    """Build a stream; the same arguments give the same bytes."""
     chance = random.Random(seed)
     placed: list[tuple[float, Message]] = []
     ids: set[str] = set()
-    counts = {"reports": 0, "twice": 0, "late": 0}
+    counts = {"reports": 0, "duplicates": 0, "late": 0}
     for message, at, id_ in _simulated(transactions, seed):
         late = message.topic == TRANSACTIONS and chance.random() < LATE
         comes = at + (_minutes(chance) if late else 0.0)
         placed.append((comes, message))
         counts["late"] += late
-        if chance.random() < TWICE:
+        if chance.random() < DUPLICATES:
             placed.append((comes + chance.choice([0.0, _minutes(chance)]), message))
-            counts["twice"] += message.topic == TRANSACTIONS
+            counts["duplicates"] += message.topic == TRANSACTIONS
         if message.topic == TRANSACTIONS:
             ids.add(id_)
         else:
             counts["reports"] += 1
-    spoilt = [_spoilt(chance, number) for number in range(round(SPOILT * transactions))]
+    malformed = [_malformed(chance, number) for number in range(round(MALFORMED * transactions))]
     first, last = placed[0][0], END.timestamp()
-    placed += [(chance.uniform(first, last), Message(TRANSACTIONS, data)) for data in spoilt]
+    placed += [(chance.uniform(first, last), Message(TRANSACTIONS, data)) for data in malformed]
     placed.sort(key=lambda each: each[0])
     live = sum(at <= last for at, _ in placed)
-    digests = [hashlib.sha256(data).hexdigest() for data in spoilt]
+    digests = [hashlib.sha256(data).hexdigest() for data in malformed]
     messages = [message for _, message in placed]
     middle = placed[live // 2][0]
-    return Stream(messages, ids, counts["reports"], digests, counts["twice"], counts["late"], live, middle)
+    return Stream(messages, ids, counts["reports"], digests, counts["duplicates"], counts["late"], live, middle)
 
 
 def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, str]]:
@@ -117,8 +119,8 @@ def _minutes(chance: random.Random) -> float:
     return 60.0 * chance.uniform(1.0, LATEST_MINUTES)
 
 
-def _spoilt(chance: random.Random, number: int) -> bytes:
-    """Return a message that no decoder takes, unlike any other."""
+def _malformed(chance: random.Random, number: int) -> bytes:
+    """Return a distinct message that the decoder refuses."""
     while True:
         data = chance.choice(_WAYS)(chance, number)
         try:
@@ -133,7 +135,7 @@ def _changed(number: int, **changes: Any) -> bytes:
 
 _WAYS: list[Callable[[random.Random, int], bytes]] = [
     lambda chance, number: b"%d" % number + chance.randbytes(40),
-    lambda chance, number: _changed(number)[: -chance.randrange(1, FIRST_SPOILT)] + b" %d" % number,
+    lambda chance, number: _changed(number)[: -chance.randrange(1, CUT_BYTES_MAX)] + b" %d" % number,
     lambda _, number: _changed(number, amount="0.00"),
     lambda _, number: _changed(number, amount=None),
     lambda _, number: _changed(number, payer={"tax_id": "12345678909"}),

@@ -1,4 +1,4 @@
-"""What pix.scores shows, looked at again and again while everything fails."""
+"""Watch pix.scores for changed decisions while faults are injected."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import NamedTuple, Self
 from shared.errors import PixError
 
 SECONDS = 3.0
-"""Between two looks; while one lasts, appends to bqemulator wait."""
-WHOLE_EVERY = 10
-"""Looks; the others read what was scored lately, where all that appears is but what was delivered very late."""
-LATELY = dt.timedelta(seconds=90)
+"""Pause between two reads; bqemulator blocks appends during a read."""
+FULL_EVERY = 10
+"""Every how many reads the full view is read; the others read recent scores, which miss only very late deliveries."""
+RECENT = dt.timedelta(seconds=90)
 
 
 class Shown(NamedTuple):
-    """What pix.scores shows of a transaction."""
+    """The row of a transaction in pix.scores."""
 
     scored_at: dt.datetime
     decision: str
@@ -30,17 +30,20 @@ class Shown(NamedTuple):
 
     @property
     def decided(self) -> tuple[str, float | None, str | None]:
-        """Return what may never change; when it was scored may, where nobody could know that it had been."""
+        """Return the columns that may never change.
+
+        `scored_at` may: a row can appear for a transaction that was scored before without a trace.
+        """
         return self.decision, self.score, self.model_version
 
     @property
     def kind(self) -> str:
-        """Return what is worth telling, in words."""
+        """Describe the decision."""
         return f"{self.decision} by {self.model_version or 'rules'}{', degraded' if self.degraded else ''}"
 
 
 class Watch:
-    """A context that looks from a thread of its own; `shown` reads what was scored since then, or all (None)."""
+    """A context that reads the view in its own thread; `shown` returns the rows scored since a time (None: all)."""
 
     def __init__(self, shown: Callable[[dt.datetime | None], Mapping[str, Shown]]) -> None:
         self.looks, self.rows = 0, 0
@@ -48,7 +51,7 @@ class Watch:
         self._shown = shown
         self._first: dict[str, Shown] = {}
         self._newest: dt.datetime | None = None
-        self._one_at_a_time, self._over = threading.Lock(), threading.Event()
+        self._lock, self._over = threading.Lock(), threading.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="watch")
 
     def __enter__(self) -> Self:
@@ -63,10 +66,10 @@ class Watch:
         if error is None:
             self._looking.result()
 
-    def look(self, whole: bool = True) -> None:
-        """Compare what is shown now with what was shown of the same transactions first. Raises PixError."""
-        with self._one_at_a_time:
-            found = self._shown(None if whole or self._newest is None else self._newest - LATELY)
+    def look(self, full: bool = True) -> None:
+        """Read the view and compare each transaction with its first state. Raises PixError."""
+        with self._lock:
+            found = self._shown(None if full or self._newest is None else self._newest - RECENT)
             self.looks += 1
             self.rows += len(found)
             for id_, now in found.items():
@@ -76,12 +79,12 @@ class Watch:
             self._newest = max((each.scored_at for each in found.values()), default=self._newest)
 
     def kinds(self) -> Counter[str]:
-        """Return how many decisions were replaced by what."""
+        """Count the changes by old and new decision."""
         return Counter(f"{before.kind} -> {after.kind}" for before, after in self.changes.values())
 
     def _run(self) -> None:
         while not self._over.wait(SECONDS):
             try:
-                self.look(whole=self.looks % WHOLE_EVERY == 0)
-            except PixError:  # what is read passes through the bucket, which is away for a while
+                self.look(full=self.looks % FULL_EVERY == 0)
+            except PixError:  # exports pass through the bucket, which one of the faults stops
                 continue

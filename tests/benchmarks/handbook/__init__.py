@@ -1,1 +1,1 @@
-"""The published protocol of the Fraud Detection Handbook, run on the product's own history and features."""
+"""The published protocol of the Fraud Detection Handbook, run on the product's history and features."""

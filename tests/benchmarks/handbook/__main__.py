@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# One core, so that times compare; set before NumPy and scikit-learn are imported.
+# One core, so that times are comparable; set before NumPy and scikit-learn are imported.
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")
 
 import msgspec
@@ -34,21 +34,24 @@ VALIDATION_FOLDS = 6
 
 
 class Chosen(NamedTuple):
-    """A regime's candidate, what all reached on the validation folds, and the seconds that took."""
+    """The result of a search on the validation folds."""
 
     regime: Regime
     candidate: Candidate
+    """The best candidate."""
     tried: dict[str, Outcome]
+    """Outcomes of all candidates, by name."""
     search: float
+    """Duration of the search, in seconds."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print our table beside the published one; last line JSON. Give the exit status (0 done, 1 input unusable)."""
+    """Print our table beside the published one, then a line of JSON; return the exit status (1: unusable input)."""
     options = _parser().parse_args(arguments)
     console = Console(width=118)
     try:
         if not options.data.is_file():
-            raise FileNotFoundError("there is no such file; name the Parquet file of the stream")
+            raise FileNotFoundError("no such file; give the Parquet file of the stream")
         transactions = read(options.data)
         require_published(transactions.stream)
     except (OSError, KeyError, pyarrow.ArrowException, NotTheStream) as error:
@@ -82,9 +85,9 @@ def _run(transactions: Transactions, console: Console, progress: Progress, valid
 
 
 def _replayed(transactions: Transactions, console: Console, progress: Progress) -> tuple[Any, float]:
-    """Return the features [n, F], and the transactions a second that the counters alone take on one core."""
+    """Return the features [n, F], and the transactions a second of the counters alone on one core."""
     n = len(transactions)
-    task = progress.add_task("replay: whole vector", total=n)
+    task = progress.add_task("replay: full vector", total=n)
     began = time.perf_counter()
     features, vector_seconds = feature_rows(transactions, lambda done: progress.advance(task, done))
     task = progress.add_task("replay: counters alone", total=n)
@@ -93,9 +96,7 @@ def _replayed(transactions: Transactions, console: Console, progress: Progress) 
     console.print(
         f"{n:,} transactions and their verdicts, replayed in {time.perf_counter() - began:.1f} s, one core:"
     )
-    console.print(
-        f"{rates[0]:11,.0f} tx/s  complete feature vector, {features.shape[1]} features of each transaction"
-    )
+    console.print(f"{rates[0]:11,.0f} tx/s  full feature vector, {features.shape[1]} features of each transaction")
     console.print(f"{rates[1]:11,.0f} tx/s  {counters.COUNTED}")
     return features, rates[1]
 
@@ -156,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("data", type=Path, metavar="FILE", help="the stream as Parquet, one row a transaction")
     parser.add_argument(
-        "--validation-only", action="store_true", help="choose on the validation folds and leave the test folds alone"
+        "--validation-only", action="store_true", help="search on the validation folds and skip the test folds"
     )
     return parser
 

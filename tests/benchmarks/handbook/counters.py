@@ -1,4 +1,4 @@
-"""How fast the recurrence alone is: the counters that the features of this stream read, without the vector."""
+"""Measure the recurrence alone: the counters read by the features of this stream, without the vector."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LEAN = Layout(
     ACCOUNT.marks[:1],
     tuple(m._replace(spans=_SPANS[m.name]) for m in ACCOUNT.measures if m.name in _SPANS),
 )
-"""An account with the counters that the chosen features read, and no others."""
+"""An account with only the counters read by the chosen features."""
 COUNTED = "10 counters of each account: count, amount, square sent; frauds and cleared received"
 _BATCH = 4096
 
 
 def processor_seconds(transactions: Transactions, advance: Advance) -> float:
-    """Return the processor time to read and count every transaction and every verdict in LEAN accounts."""
+    """Return the processor time of reading and counting all transactions and verdicts in LEAN accounts."""
     accounts, *others = (_table(layout) for layout in (LEAN, *LAYOUTS[1:]))
     for table in others:
         table.make_room(1)
@@ -64,5 +64,5 @@ def _plan(role: str, start: int) -> tuple[Any, ...]:
 
 
 _PLANS = (_plan("payer", 0), _plan("payee", LEAN.width), *compiled._PLANS[2:])
-# No money is passed on and no taint handed on where nothing of it is kept.
+# LEAN has no counters of passed-on money or taint, so their column ranges are empty.
 _PLACES = compiled._Places()._replace(marks=1, passed=0, passed_end=0, taint=0, taint_end=0)

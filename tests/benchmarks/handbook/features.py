@@ -1,4 +1,4 @@
-"""The published stream as Pix events and reports, replayed through the product's history into its feature vector."""
+"""Convert the published stream to Pix events and reports, and replay it into the product's feature vectors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Transactions:
-    """The stream in order of time; arrays are [n], `at` in seconds since the epoch, `amount` in BRL."""
+    """The stream in time order; arrays are [n], `at` in seconds since the epoch, `amount` in BRL."""
 
     at: Floats
     amount: Floats
@@ -51,15 +51,15 @@ def read(path: Path) -> Transactions:
     order = np.argsort(at, kind="stable")
     day = (at // round(DAY) - _EPOCH_DAY).astype(np.int32)
     stream = Stream(day[order], values["customer_id"][order].astype(np.int32), values["fraud"][order].astype(bool))
-    # The stream holds 42 sums of nothing, which no Pix can have.
+    # 42 transactions of the stream have the amount zero, which is invalid for a Pix.
     amount = np.maximum(values["amount_cents"][order], 1) * 0.01
     return Transactions(at[order].astype(np.float64), amount, values["terminal_id"][order].astype(np.int32), stream)
 
 
 def feature_rows(transactions: Transactions, advance: Advance) -> tuple[NDArray[np.float32], float]:
-    """Return the feature vectors [n, F] and the seconds of processor time that replaying took.
+    """Return the feature vectors [n, F] and the processor time of the replay, in seconds.
 
-    Each vector holds what was known before its transaction: a label counts from DELAY days after its own on.
+    Each vector has the state before its transaction; a label counts from DELAY days after its own transaction on.
     """
     features = np.empty((len(transactions), len(FEATURE_NAMES)), dtype=np.float32)
     replay, start, seconds = Replay(), 0, 0.0
@@ -74,7 +74,7 @@ def feature_rows(transactions: Transactions, advance: Advance) -> tuple[NDArray[
 
 
 def chunks(transactions: Transactions, size: int = _BATCH) -> Iterator[Chunk]:
-    """Yield `size` events at once, with the reports that were received before them, in order of time."""
+    """Yield chunks of `size` events with the reports received between them, in time order."""
     customers, terminals = _ids("customer", transactions.stream.customer), _ids("terminal", transactions.terminal)
     payers, payees = keys_of(customers), keys_of(terminals)
     known = transactions.at + DELAY * DAY
@@ -97,14 +97,14 @@ def chunks(transactions: Transactions, size: int = _BATCH) -> Iterator[Chunk]:
 
 
 def _ids(kind: str, numbers: NDArray[np.int32]) -> list[str]:
-    """Return an id like a pseudonym for each number up to the largest."""
+    """Return an id in the form of a pseudonym for each number up to the largest."""
     return [f"{kind}{number:024d}" for number in range(int(numbers.max()) + 1)]
 
 
 def _events(
     transactions: Transactions, rows: slice, payers: NDArray[np.uint64], payees: NDArray[np.uint64]
 ) -> Columns:
-    """Return the facts of some transactions; a card payment says no more than who, whom, how much and when."""
+    """Return the columns of some transactions; a card payment has only payer, payee, amount and time."""
     at = transactions.at[rows]
     missing, unknown = np.full(len(at), np.nan), np.full(len(at), -1, dtype=np.int8)
     return Columns(

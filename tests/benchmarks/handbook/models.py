@@ -1,4 +1,4 @@
-"""Which model and which features: chosen on the validation folds, then fitted on the test folds as they come."""
+"""The candidate models and features: chosen on the validation folds, then fitted on the test folds."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ HABIT = (
     *("payee_frauds_known", "payee_fraud_age", "payee_since_fraud", "payee_since_cleared"),
     *("payee_cleared_before_frauds", "payee_cleared_before_last_fraud", "payee_fraud_share_7d"),
 )
-"""The amount against the payer's habit, and what verdicts say of the payee."""
+"""The amount relative to the payer's habit, and the verdicts on the payee."""
 WIDER = (
     *HABIT,
     *("amount_z_30d", "amount_z_7d", "amount_to_payer_mean_7d", "payer_mean_rise_1d", "payer_square_rise_1d"),
     *("payee_fraud_share_1d", "payee_fraud_share_30d", "payee_frauds_1d", "payee_frauds_7d", "payee_frauds_30d"),
 )
-# Without the payer's mean: over months it is almost the payer's name, and who was defrauded is not tested.
+# Without the payer's mean: over months it nearly identifies the payer, and defrauded payers are not tested.
 RATIOS = (*(name for name in HABIT if name != "payer_mean_30d"), "amount_z_30d", "amount_to_payer_mean_7d")
 
 
 class Candidate(NamedTuple):
-    """Features, and parameters of the product's gradient boosting."""
+    """Features and parameters for the product's gradient boosting."""
 
     name: str
     features: tuple[str, ...]
@@ -41,22 +41,24 @@ class Candidate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """The first day of training (None: the book's), how soon older legitimate rows fade, and what is tried."""
+    """A choice of training rows, and the candidates to try on them."""
 
     name: str
     since: int | None
+    """First day of training, since FIRST_DAY; None: that of the book."""
     half_life_days: float
+    """Half-life of the sampling rate of older legitimate rows."""
     candidates: tuple[Candidate, ...]
 
     def rows(self, stream: Stream, period: Fold) -> Rows:
-        """Return the rows [m] that a fold trains on."""
+        """Return the training rows [m] of a fold."""
         if self.since is None:
             return period.train
         at = stream.day[period.train] * np.int64(DAY)
         return period.train[recent_rows(at, stream.fraud[period.train], self.half_life_days, seed=0)]
 
 
-_WARM_UP = 21  # days: before that, history knows neither habits nor verdicts
+_WARM_UP = 21  # days until history has habits and verdicts
 
 
 def _boosting(trees: int, leaves: int, fewest: int, share: float, **more: float) -> dict[str, Any]:
@@ -95,7 +97,7 @@ ALL_HISTORY = Regime(
 
 
 class Outcome(NamedTuple):
-    """Figures of one candidate, one for each fold, and the seconds that fitting took in all."""
+    """Figures of one candidate for each fold, and the total seconds of fitting."""
 
     folds: tuple[Figures, ...]
     fitting: float
@@ -108,7 +110,7 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The stream with its feature vectors [n, F], and what to call after each model."""
+    """The stream with its feature vectors [n, F]; `fitted` is called after each model."""
 
     stream: Stream
     features: NDArray[np.float32]
@@ -131,7 +133,7 @@ class Bench:
         return Outcome(tuple(results), seconds)
 
     def choose(self, regime: Regime, starts: Sequence[date]) -> tuple[Candidate, dict[str, Outcome]]:
-        """Return the candidate whose three figures have the largest sum, and what each reached."""
+        """Return the candidate with the largest sum of the three figures, and the outcomes of all by name."""
         tried = {candidate.name: self.run(regime, candidate, starts) for candidate in regime.candidates}
         best = max(regime.candidates, key=lambda candidate: sum(tried[candidate.name].mean))
         return best, tried

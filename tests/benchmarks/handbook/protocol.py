@@ -1,4 +1,4 @@
-"""The published protocol: periods, which rows are tested, and the three figures.
+"""The published protocol: periods, tested rows, and the three figures.
 
 Source: Le Borgne, Siblini, Lebichot, Bontempi, Reproducible Machine Learning for Credit Card Fraud Detection:
 Practical Handbook, 2022, chapters 3 to 5. Labels of a day are known seven days later.
@@ -21,7 +21,7 @@ WEEK = 7
 DELAY = 7
 """Days until the labels of a day are known."""
 TOP = 100
-"""Cards that can be looked into each day."""
+"""Cards that can be investigated each day."""
 
 SINGLE = date(2018, 7, 25)
 TEST_FOLDS = (date(2018, 7, 25), date(2018, 8, 1), date(2018, 8, 8), date(2018, 8, 15))
@@ -39,7 +39,7 @@ class NotTheStream(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Transactions in order of time: day since FIRST_DAY, customer, label, each [n]."""
+    """Transactions in time order: day since FIRST_DAY, customer, label, each [n]."""
 
     day: NDArray[np.int32]
     customer: NDArray[np.int32]
@@ -47,7 +47,7 @@ class Stream:
 
 
 class Fold(NamedTuple):
-    """Rows [m] to train on and to test on, ascending; `start` is the first training day, of the book's week."""
+    """Training and test rows [m], ascending; `start` is the first day of the book's training week."""
 
     start: int
     train: Rows
@@ -63,7 +63,7 @@ class Figures(NamedTuple):
 
 
 def validation_starts(count: int) -> tuple[date, ...]:
-    """Return the training starts of validation folds, a week apart, the last first.
+    """Return the training starts of validation folds, one week apart, latest first.
 
     >>> [f"{start:%m-%d}" for start in validation_starts(2)]
     ['07-11', '07-04']
@@ -72,16 +72,16 @@ def validation_starts(count: int) -> tuple[date, ...]:
 
 
 def fold(stream: Stream, start: date, since: int | None = None) -> Fold:
-    """Return the fold whose training week begins on `start`; train from day `since` on if that is given."""
+    """Return the fold with the training week from `start`; `since` extends training back to that day."""
     first = (start - FIRST_DAY).days
     train = _rows(stream.day, first if since is None else since, first + WEEK)
     return Fold(first, train, _test_rows(stream, first))
 
 
 def _test_rows(stream: Stream, first: int) -> Rows:
-    """Return the rows of the test week without the customers that are known to be defrauded.
+    """Return the rows of the test week without customers known to be defrauded.
 
-    Known are those of the training week, and on test day i also those of the days up to the delay before it.
+    Known frauds are those of the training week and, on test day i, those of the days up to DELAY before it.
     """
     days = []
     for i in range(WEEK):
@@ -97,12 +97,12 @@ def _defrauded(stream: Stream, first: int, end: int) -> NDArray[np.int32]:
 
 
 def _rows(day: NDArray[np.int32], first: int, end: int) -> Rows:
-    """Return the rows of the days from `first` until before `end`."""
+    """Return the rows of the days from `first` to `end`, exclusive."""
     return np.arange(*np.searchsorted(day, [first, end]), dtype=np.int64)
 
 
 def figures(stream: Stream, rows: Rows, scores: NDArray[np.float64]) -> Figures:
-    """Return how well `scores` [m] of `rows` [m] tell fraud."""
+    """Compute the three figures for `scores` [m] of `rows` [m]."""
     fraud = stream.fraud[rows]
     return Figures(
         float(roc_auc_score(fraud, scores)),
@@ -118,9 +118,9 @@ def card_precision(
     scores: NDArray[np.float64],
     top: int = TOP,
 ) -> float:
-    """Return the mean over days of the share of defrauded customers among the `top` with the highest scores.
+    """Return the mean over days of the share of defrauded customers among the `top` highest-scored ones.
 
-    A customer found on one day is left out on later days.
+    A customer found on one day is excluded on later days.
     """
     found = np.empty(0, dtype=customer.dtype)
     shares = []
@@ -134,7 +134,7 @@ def card_precision(
 
 
 def _most_suspect(customer: NDArray[np.int32], scores: NDArray[np.float64], top: int) -> NDArray[np.int32]:
-    """Return the customers with the `top` highest scores; of equal ones those with the lower number."""
+    """Return the customers with the `top` highest scores; ties go to the lower number."""
     cards, place = np.unique(customer, return_inverse=True)
     highest = np.full(len(cards), -np.inf)
     np.maximum.at(highest, place, scores)
@@ -144,7 +144,7 @@ def _most_suspect(customer: NDArray[np.int32], scores: NDArray[np.float64], top:
 def require_published(stream: Stream) -> None:
     """Raise NotTheStream unless rows and frauds are as published."""
     single = fold(stream, SINGLE)
-    for what, rows, published in (
+    for name, rows, published in (
         ("the stream", np.arange(len(stream.day)), TOTAL),
         ("the training week of the single split", single.train, SINGLE_TRAIN),
         ("the test week of the single split", single.test, SINGLE_TEST),
@@ -152,7 +152,7 @@ def require_published(stream: Stream) -> None:
         found = (len(rows), int(stream.fraud[rows].sum()))
         if found != published:
             raise NotTheStream(
-                f"{what} holds {found[0]:,} rows and {found[1]:,} frauds, not {published[0]:,} and {published[1]:,}"
+                f"{name} has {found[0]:,} rows and {found[1]:,} frauds, not {published[0]:,} and {published[1]:,}"
             )
 
 

@@ -1,1 +1,1 @@
-"""How many Pix one vCPU scores, how fast each is answered, and what a million of them cost."""
+"""Throughput, latency and cost of the score function on one vCPU."""

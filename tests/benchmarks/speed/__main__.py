@@ -1,10 +1,10 @@
-"""Measure the speed of the score function as it is deployed, beside two peers with the same model on the same core.
+"""Measure the deployed score function and two peers with the same model on the same core.
 
     nice -n -15 .venv/bin/python -m tests.benchmarks.speed
     .venv/bin/python -m tests.benchmarks.speed --only memory,tutorial --seconds 4 --transactions 200000
 
-What is measured is pinned to core 0; everything else runs on core 1. Progress goes to standard error, the table and a
-line of JSON to standard output.
+The measured server is pinned to core 0; everything else runs on core 1. Progress goes to standard error, the table
+and a line of JSON to standard output.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ import msgspec
 
 from infra.local.errors import LocalCloudError
 from tests.benchmarks.speed import events, model
-from tests.benchmarks.speed.course import say
+from tests.benchmarks.speed.course import progress
 from tests.benchmarks.speed.measure import Bench
 from tests.benchmarks.speed.process import LOAD_CORE
 from tests.benchmarks.speed.report import Result, summary, table
-from tests.benchmarks.speed.world import NotAnswered, World
+from tests.benchmarks.speed.testbed import NotAnswered, Testbed
 
 PARTS = ("memory", "metrics", "valkey", "bqemulator", "tutorial", "mlflow")
 
 
 def run(parts: list[str], seconds: float, transactions: int) -> Result:
-    """Prepare, measure each part, and return what came of it."""
-    with tempfile.TemporaryDirectory(prefix="bench-speed-") as home, World(Path(home)) as world:
-        say(f"preparing {transactions:,} transactions ...")
+    """Prepare the testbed, measure each part and return the results."""
+    with tempfile.TemporaryDirectory(prefix="bench-speed-") as home, Testbed(Path(home)) as testbed:
+        progress(f"preparing {transactions:,} transactions ...")
         prepared = events.prepare(Path(home) / "requests.bin", transactions)
-        say("training ...")
+        progress("training ...")
         trained = model.train()
-        world.publish(trained.bundle)
-        os.sched_setaffinity(0, {LOAD_CORE})  # from here on, for the collector of metrics
-        bench = Bench(world, prepared, seconds)
+        testbed.publish(trained.bundle)
+        os.sched_setaffinity(0, {LOAD_CORE})  # the collector of metrics runs in this process
+        bench = Bench(testbed, prepared, seconds)
         result = Result(prepared)
         for part in parts:
-            say(f"{part} ...")
+            progress(f"{part} ...")
             needs_model = part in ("tutorial", "mlflow")
             measured = getattr(bench, part)(*([trained] if needs_model else []))
             setattr(result, part, measured)
@@ -56,17 +56,21 @@ def main() -> int:
         description=__doc__.partition("\n")[0],
     )
     add = parser.add_argument
-    add("--only", default=",".join(PARTS), metavar="PARTS", help="some of %(default)s")
+    add("--only", default=",".join(PARTS), metavar="PARTS", help="comma-separated subset of %(default)s")
     add("--seconds", type=float, default=10.0, metavar="S", help="length of a measurement (default: %(default)s)")
     add(
-        "--transactions", type=int, default=1_000_000, metavar="N", help="with state in memory (default: %(default)s)"
+        "--transactions",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="number with state in memory (default: %(default)s)",
     )
     options = parser.parse_args()
     parts = options.only.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if (os.cpu_count() or 1) < 2:
-        parser.error("two cores are needed: one for what is measured, one for the load")
+        parser.error("two cores are needed: one for the measured server, one for the load")
     try:
         result = run(parts, options.seconds, options.transactions)
     except (LocalCloudError, NotAnswered) as error:

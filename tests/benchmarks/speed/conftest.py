@@ -1,3 +1,3 @@
-"""The tutorial function reads its model while it is imported, as tutorials do, so it is not imported for doctests."""
+"""Exclude the tutorial function from doctests: like many tutorials, it loads its model on import."""
 
 collect_ignore = ["tutorial"]

@@ -1,4 +1,4 @@
-"""The way of one server through prepared requests, and what it came to."""
+"""Runs of one server over the prepared requests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from msgspec import Struct
 from infra.capacity.plan import CONCURRENCY
 from tests.benchmarks.speed.events import Prepared
 from tests.benchmarks.speed.load import Load
-from tests.benchmarks.speed.process import aside_seconds, cpu_seconds
-from tests.benchmarks.speed.world import Server, World
+from tests.benchmarks.speed.process import background_seconds, cpu_seconds
+from tests.benchmarks.speed.testbed import Server, Testbed
 
 OPEN_RATE = 5_000
 CONNECTIONS = (CONCURRENCY // 4, CONCURRENCY // 2, CONCURRENCY)
-"""Cloud Run hands an instance of the score function at most the last number of requests at a time."""
+"""Numbers of connections to try; Cloud Run sends an instance at most the last number of requests at a time."""
 ROUNDS = 4
-_GUESS = 5_000  # transactions per second, until the first round has said
+_GUESS = 5_000  # transactions per second, until the first round is measured
 _WARM_UP = 20_000
 
 
@@ -40,69 +40,71 @@ class Rounds(Struct):
 
 
 class Course(Struct):
-    """The score function over closed loop and open loop; processor time of all, and of what runs beside its loop."""
+    """The score function in closed loop and open loop."""
 
     rounds: Rounds
     open: Load
     cpu_s_per_million: float
-    aside_s_per_million: float
+    """Processor time of all threads."""
+    background_s_per_million: float
+    """Processor time of threads other than the event loop's."""
 
 
 class Run:
-    """One function's way through the prepared transactions, of which it has answered the first: each is sent once."""
+    """One function's run over the prepared transactions; each is sent once, and the first is already answered."""
 
-    def __init__(self, world: World, server: Server, prepared: Prepared, seconds: float) -> None:
-        self._world, self._server, self._prepared = world, server, prepared
+    def __init__(self, testbed: Testbed, server: Server, prepared: Prepared, seconds: float) -> None:
+        self._testbed, self._server, self._prepared = testbed, server, prepared
         self._seconds = seconds
         self.sent = 1
 
     @property
     def left(self) -> int:
-        """Return how many have not been sent."""
+        """Return the number of unsent transactions."""
         return self._prepared.transactions - self.sent
 
     @property
     def pid(self) -> int:
-        """Return the process of the function."""
+        """Return the process id of the function."""
         return self._server.child.pid
 
     def warm_up(self) -> None:
-        """Send some that are not measured."""
+        """Send transactions without measuring them."""
         self.closed(_WARM_UP, CONCURRENCY)
 
     def course(self) -> Course:
         """Measure closed loop, then open loop."""
-        used, aside, sent = cpu_seconds(self.pid), aside_seconds(self.pid), self.sent
+        used, background, sent = cpu_seconds(self.pid), background_seconds(self.pid), self.sent
         found = self.rounds()
         opened = self.open(round(OPEN_RATE * self._seconds), OPEN_RATE)
         millions = (self.sent - sent) / 1e6
-        used, aside = cpu_seconds(self.pid) - used, aside_seconds(self.pid) - aside
-        return Course(found, opened, used / millions, aside / millions)
+        used, background = cpu_seconds(self.pid) - used, background_seconds(self.pid) - background
+        return Course(found, opened, used / millions, background / millions)
 
     def rounds(self, connections: Sequence[int] = CONNECTIONS, guess: float = _GUESS) -> Rounds:
         """Measure closed loop, at about `guess` transactions per second."""
         return rounds(self.closed, connections, guess, self._seconds)
 
     def closed(self, count: int, connections: int) -> Load:
-        """Send the next ones in closed loop."""
+        """Send the next transactions in closed loop."""
         return self._load(count, connections=connections)
 
     def open(self, count: int, rate: float) -> Load:
-        """Send the next ones by a schedule."""
+        """Send the next transactions in open loop, `rate` a second."""
         return self._load(count, connections=CONCURRENCY, rate=rate)
 
     def _load(self, count: int, **options: float) -> Load:
         count = min(count, self.left)
-        load = self._world.load(self._server, self._prepared.path, self.sent, count, **options)
+        load = self._testbed.load(self._server, self._prepared.path, self.sent, count, **options)
         self.sent += count
-        say(f"  {load.per_second:8,.0f}/s  p50 {load.p50_ms:.1f} ms  p99 {load.p99_ms:.1f} ms  {_text(options)}")
+        progress(f"  {load.per_second:8,.0f}/s  p50 {load.p50_ms:.1f} ms  p99 {load.p99_ms:.1f} ms  {_text(options)}")
         return load
 
 
 def rounds(load: Callable[[int, int], Load], connections: Sequence[int], guess: float, seconds: float) -> Rounds:
     """Try each number of connections, then measure with the best; `load` takes a count and connections.
 
-    What was tried does not count: the best of several is better than it will be again.
+    The trials do not count, because the best of several trials is biased upwards.
     """
     each = seconds / 2
     tried = {n: load(round(guess * each), n).per_second for n in connections}
@@ -110,8 +112,8 @@ def rounds(load: Callable[[int, int], Load], connections: Sequence[int], guess: 
     return Rounds(best, [load(round(tried[best] * each), best).per_second for _ in range(ROUNDS)])
 
 
-def say(text: str) -> None:
-    """Tell how it goes, on standard error."""
+def progress(text: str) -> None:
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Deterministic Pix events of the simulator, as the HTTP requests in which Pub/Sub pushes them."""
+"""Deterministic simulated Pix, as HTTP push requests of Pub/Sub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CUSTOMERS = 70_000  # a person of the simulator has 1.4 accounts
 _SUBSCRIPTION = "projects/pix-bench/subscriptions/score"
 
 
-class Line(Struct):
+class EventLine(Struct):
     """One line of the simulator."""
 
     topic: str
@@ -31,7 +31,7 @@ class Line(Struct):
 
 
 class Prepared(Struct):
-    """What was prepared: requests in `path`, of so many transactions among so many accounts."""
+    """The prepared requests in `path`, and their counts."""
 
     path: Path
     transactions: int
@@ -39,14 +39,14 @@ class Prepared(Struct):
     message_bytes: float
 
 
-def lines(transactions: int, seed: int, days: int, customers: int | None) -> Iterator[Line]:
-    """Yield what the simulator says, in time order; the same arguments give the same bytes."""
+def lines(transactions: int, seed: int, days: int, customers: int | None) -> Iterator[EventLine]:
+    """Yield simulated events in time order; the same arguments give the same bytes."""
     config = SimulationConfig(end=END, transactions=transactions, days=days, customers=customers, seed=seed)
-    return map(msgspec.json.Decoder(Line).decode, simulate(config))
+    return map(msgspec.json.Decoder(EventLine).decode, simulate(config))
 
 
 def prepare(path: Path, transactions: int) -> Prepared:
-    """Write push requests of so many transactions."""
+    """Write push requests for this many transactions."""
     accounts: set[bytes] = set()
     sizes = 0
 
@@ -79,7 +79,7 @@ _parties = msgspec.json.Decoder(_Parties).decode
 
 def _accounts(data: bytes) -> tuple[bytes, bytes]:
     found = _parties(data)
-    return tuple(f"{each.ispb}{each.account}".encode() for each in (found.payer, found.payee))  # type: ignore[return-value]
+    return f"{found.payer.ispb}{found.payer.account}".encode(), f"{found.payee.ispb}{found.payee.account}".encode()
 
 
 def _message(number: int, data: bytes) -> Any:

@@ -1,13 +1,13 @@
 """A load generator: prepared HTTP/1.1 requests over keep-alive connections, closed loop or open loop.
 
-It runs as a process of its own, so that it can be pinned to a core, and answers with one line of JSON:
+It runs in its own process, so that it can be pinned to a core, and prints one line of JSON:
 
     python -m tests.benchmarks.speed.load --port 8080 --requests f.bin --first 0 --count 50000 --connections 256
     python -m tests.benchmarks.speed.load --port 8080 --requests f.bin --first 0 --count 50000 --rate 5000
 
 Closed loop: each connection sends its next request when the last is answered. Open loop: requests are due by a fixed
-Poisson schedule whatever the server does, and latency counts from when a request was due, so that a server that
-stalls is charged for all that it kept waiting (coordinated omission: Tene, How NOT to Measure Latency, 2013).
+Poisson schedule, independent of the server, and latency counts from the time due. So a stall is charged to every
+request that it delays (coordinated omission: Tene, How NOT to Measure Latency, 2013).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HEADERS = (
 
 
 class Load(Struct):
-    """What came of a run; latencies are milliseconds."""
+    """Figures of a run; latencies are in milliseconds."""
 
     answered: int
     seconds: float
@@ -52,13 +52,13 @@ class Load(Struct):
 
 
 def http_request(body: bytes, path: str = "/") -> bytes:
-    """Return a request as Pub/Sub pushes it: https://cloud.google.com/pubsub/docs/push#receive_push."""
+    """Return a push request in the form of Pub/Sub: https://cloud.google.com/pubsub/docs/push#receive_push."""
     head = _HEADERS.format(len(body)).replace("POST /", f"POST {path}", 1)
     return head.encode() + body
 
 
 class Requests:
-    """Prepared requests in a file, and where each begins."""
+    """Prepared requests in a file, by index."""
 
     def __init__(self, path: Path) -> None:
         self._ends = np.load(path.with_suffix(".npy")).tolist()
@@ -68,12 +68,12 @@ class Requests:
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, place: int) -> bytes:
-        return self._bytes[self._ends[place - 1] if place else 0 : self._ends[place]]
+    def __getitem__(self, index: int) -> bytes:
+        return self._bytes[self._ends[index - 1] if index else 0 : self._ends[index]]
 
     @classmethod
     def write(cls, path: Path, requests: Iterable[bytes]) -> None:
-        """Write requests, each as it goes over the wire."""
+        """Write requests in wire format."""
         ends, end = [], 0
         with path.open("wb") as file:
             for request in requests:
@@ -84,7 +84,7 @@ class Requests:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection with at most one request on its way; tells `answered` the status."""
+    """One keep-alive connection with at most one request in flight; calls `answered` with the status."""
 
     def __init__(self, answered: Callable[[Connection, int], None]) -> None:
         self._answered = answered
@@ -111,12 +111,12 @@ class Connection(asyncio.Protocol):
             print(f"connection lost: {exc!r}", file=sys.stderr)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._transport.close()
 
 
 class Generator:
-    """Send requests `first` to `first + count` and note how long each takes."""
+    """Sends the requests from `first` to `first + count` and records the latency of each."""
 
     def __init__(self, requests: Requests, first: int, count: int) -> None:
         self._requests, self._next, self._end = requests, first, first + count
@@ -144,7 +144,7 @@ class Generator:
         return await self._load(started)
 
     async def open(self, rate: float, seed: int) -> Load:
-        """Send by a Poisson schedule of `rate` a second; a request that finds no idle connection waits for one."""
+        """Send by a Poisson schedule of `rate` a second; a request without an idle connection waits for one."""
         self._open = True
         gaps = np.random.default_rng(seed).exponential(1 / rate, self._count)
         started = time.perf_counter() + 0.05
@@ -166,8 +166,8 @@ class Generator:
             asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
     def _send(self, connection: Connection, since: float) -> None:
-        place, self._next = self._next, self._next + 1
-        connection.send(self._requests[place], since)
+        index, self._next = self._next, self._next + 1
+        connection.send(self._requests[index], since)
 
     def _answered(self, connection: Connection, status: int) -> None:
         now = time.perf_counter()
@@ -195,7 +195,7 @@ class Generator:
 
 
 def load(latencies: NDArray[np.float64], seconds: float, statuses: Counter[int]) -> Load:
-    """Return the figures of a run from its latencies in seconds."""
+    """Compute the figures of a run from its latencies in seconds."""
     p50, p99, highest = (np.quantile(latencies, (0.5, 0.99, 1.0)) * 1000).tolist()
     return Load(len(latencies), seconds, len(latencies) / seconds, dict(statuses), p50, p99, highest)
 
@@ -215,7 +215,7 @@ async def _run(options: argparse.Namespace) -> Load:
 
 
 def main() -> None:
-    """Run once, as the command line says."""
+    """Run the load and print its figures as JSON."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.speed.load", description=__doc__.splitlines()[0]
     )
@@ -226,7 +226,7 @@ def main() -> None:
     add("--count", type=int, required=True)
     add("--connections", type=int, default=256)
     add("--rate", type=float, help="requests per second, open loop; closed loop without")
-    add("--seed", type=int, default=1, help="of the schedule (default: %(default)s)")
+    add("--seed", type=int, default=1, help="seed of the schedule (default: %(default)s)")
     sys.stdout.write(msgspec.json.encode(uvloop.run(_run(parser.parse_args()))).decode() + "\n")
 
 

@@ -1,4 +1,4 @@
-"""What is measured, one part after the other, in one world and on one core."""
+"""The measured parts, one after the other, in one testbed and on one core."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.benchmarks.speed.load import Requests
 from tests.benchmarks.speed.model import Trained
 from tests.benchmarks.speed.process import resident_mb
 from tests.benchmarks.speed.stub import Counts
-from tests.benchmarks.speed.world import NotAnswered, Server, World
+from tests.benchmarks.speed.testbed import NotAnswered, Server, Testbed
 from tests.collector import collecting
 
 STARTS = 5
 EXPORT_MS = 100
-"""Between two exports of metrics, where their cost is measured: often, so that it shows."""
+"""Export interval while the cost of metrics is measured; short, so that the cost is visible."""
 _PEER_CONNECTIONS = (4, 16)
 _PEER_GUESS, _BQEMULATOR_GUESS = 300, 1_000
 _REST = 100_000
@@ -41,7 +41,7 @@ class Memory(Struct):
 
 
 class Exporting(Struct):
-    """The score function while it exports metrics every EXPORT_MS, and the same without."""
+    """The score function with metrics exported every EXPORT_MS, and without."""
 
     exporting: Course
     plain: Course
@@ -50,24 +50,24 @@ class Exporting(Struct):
 
     @property
     def cpu_s_per_export(self) -> float:
-        """Return the processor time of an export, which runs in a thread beside the loop."""
-        more = self.exporting.aside_s_per_million - self.plain.aside_s_per_million
+        """Return the processor time of one export, which runs in a background thread."""
+        more = self.exporting.background_s_per_million - self.plain.background_s_per_million
         return more * 1e-6 * self.transactions / self.exports
 
 
 class Bench:
-    """The parts; each takes some times `seconds` under load, and tells how it goes."""
+    """The measurements; each takes a few times `seconds` under load."""
 
-    def __init__(self, world: World, prepared: Prepared, seconds: float) -> None:
-        self._world = world
+    def __init__(self, testbed: Testbed, prepared: Prepared, seconds: float) -> None:
+        self._testbed = testbed
         self._prepared = prepared
         self._seconds = seconds
         self._first_request = Requests(prepared.path)[0]
 
     def memory(self) -> Memory:
-        """Measure the function with state in memory and rows to the stub, over all the transactions prepared."""
+        """Measure the function with state in memory and rows to the stub, over all prepared transactions."""
         cold = statistics.median(self._cold_start() for _ in range(STARTS))
-        before = self._world.counts()
+        before = self._testbed.counts()
         with self._running(self._acknowledged) as run:
             rest = resident_mb(run.pid)
             run.warm_up()
@@ -75,7 +75,7 @@ class Bench:
             while run.left:
                 run.closed(_REST, course.rounds.connections)
             after = resident_mb(run.pid)
-        stored = _gained(before, self._world.counts())
+        stored = _gained(before, self._testbed.counts())
         return Memory(
             course=course,
             cold_start_s=cold,
@@ -87,7 +87,7 @@ class Bench:
         )
 
     def metrics(self) -> Exporting:
-        """Measure what the export of metrics costs."""
+        """Measure the cost of exporting metrics."""
         with collecting() as collector:
             settings: dict[str, str | int] = {
                 "otel_exporter_otlp_endpoint": collector.url,
@@ -99,67 +99,66 @@ class Bench:
                 exporting = run.course()
                 exports, sent = len(collector.requests) - before, run.sent - sent
         if not exports:
-            raise NotAnswered("no metrics came to the collector")
+            raise NotAnswered("the collector received no metrics")
         with self._running(self._acknowledged) as run:
             run.warm_up()
             return Exporting(exporting, run.course(), exports, sent)
 
     def valkey(self) -> Rounds:
         """Measure the function with state in Valkey or Redis, which runs on the other core."""
-        store = self._world.valkey()
+        store = self._testbed.valkey()
         with self._running(self._acknowledged, state=store) as run:
             run.warm_up()
             found = run.rounds()
-        _check("counted by the store", self._world.counted(store), run.sent)
+        _check("counted by the store", self._testbed.counted(store), run.sent)
         return found
 
     def bqemulator(self) -> Rounds:
         """Measure the function with rows to bqemulator, which runs on the other core."""
-        with self._running(self._world.rows, bigquery_storage_emulator_host=self._world.bqemulator()) as run:
+        with self._running(self._testbed.rows, bigquery_storage_emulator_host=self._testbed.bqemulator()) as run:
             return run.rounds((CONCURRENCY,), _BQEMULATOR_GUESS)
 
     def tutorial(self, trained: Trained) -> Rounds:
         """Measure the tutorial function."""
-        return self._peer(peers.tutorial(self._world, trained))
+        return self._peer(peers.tutorial(self._testbed, trained))
 
     def mlflow(self, trained: Trained) -> Rounds:
         """Measure `mlflow models serve`."""
-        return self._peer(peers.mlflow_serve(self._world, trained))
+        return self._peer(peers.mlflow_serve(self._testbed, trained))
 
     @contextmanager
     def _running(self, rows: Callable[[], int], **settings: str | int) -> Iterator[Run]:
-        """Run the function; `rows` says how many are stored.
+        """Run the function; `rows` returns the number of stored rows.
 
-        Raises NotAnswered at the end unless each transaction that was sent was scored with history and model, and
-        has one row.
+        Raises NotAnswered at the end unless every transaction was scored with history and model and has one row.
         """
         before = rows()
-        with self._world.function(self._first_request, **settings) as server:
-            run = Run(self._world, server, self._prepared, self._seconds)
+        with self._testbed.function(self._first_request, **settings) as server:
+            run = Run(self._testbed, server, self._prepared, self._seconds)
             yield run
-        _check("scored, by step of the ladder,", server.scored(), {"full": run.sent})
+        _check("scored, by degradation step,", server.scored(), {"full": run.sent})
         _check("stored", rows() - before, run.sent)
 
     def _acknowledged(self) -> int:
-        return self._world.counts().rows
+        return self._testbed.counts().rows
 
     def _cold_start(self) -> float:
-        with self._world.function(self._first_request) as server:
+        with self._testbed.function(self._first_request) as server:
             return server.first_answer_s
 
     def _peer(self, running: AbstractContextManager[tuple[Server, Path]]) -> Rounds:
         with running as (server, requests):
             return rounds(
-                lambda count, n: self._world.load(server, requests, 0, min(count, peers.VECTORS), connections=n),
+                lambda count, n: self._testbed.load(server, requests, 0, min(count, peers.VECTORS), connections=n),
                 _PEER_CONNECTIONS,
                 _PEER_GUESS,
                 self._seconds,
             )
 
 
-def _check(what: str, found: object, sent: object) -> None:
-    if found != sent:
-        raise NotAnswered(f"{what} were {found}, and should be {sent}")
+def _check(name: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise NotAnswered(f"transactions {name} are {found}, expected {expected}")
 
 
 def _gained(before: Counts, after: Counts) -> Counts:

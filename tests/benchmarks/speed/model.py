@@ -1,4 +1,4 @@
-"""The model that everything here serves: boosted trees on all features of simulated history."""
+"""The model of all measured servers: boosted trees on all features of simulated history."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _HELD, _REJECTED = 0.005, 0.0005  # shares of transactions
 
 
 class Trained(NamedTuple):
-    """A classifier, the vectors [n, F] that it was trained on, and the bundle in which it is served."""
+    """A classifier, its training vectors [n, F], and its bundle."""
 
     model: Any
     features: NDArray[np.float32]
@@ -49,7 +49,7 @@ class Trained(NamedTuple):
 
 
 def train() -> Trained:
-    """Train on the simulator's frauds; seconds, not a good model."""
+    """Train on the simulator's frauds within seconds; speed matters here, not quality."""
     features, fraud = _examples()
     model = HistGradientBoostingClassifier(**_shipped(), random_state=0).fit(features, fraud)
     hold, reject = np.quantile(raw_scores(model, features), (1 - _HELD, 1 - _REJECTED)).tolist()
@@ -62,7 +62,7 @@ def train() -> Trained:
 
 
 def _shipped() -> dict[str, Any]:
-    """Return the parameters that retraining starts from, with a number of trees that does not depend on chance."""
+    """Return the default parameters of retraining, with a fixed number of trees."""
     candidates = config.load(CONFIG).candidates
     params = next(candidate.params for candidate in candidates if candidate.name == CANDIDATE)
     own = {name: value for name, value in params.items() if name in HistGradientBoostingClassifier().get_params()}
@@ -70,7 +70,7 @@ def _shipped() -> dict[str, Any]:
 
 
 def _examples() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return vectors with history as it stood, and which of them were reported and confirmed as fraud."""
+    """Return point-in-time vectors [n, F] and confirmed frauds [n]."""
     history, vectors = MemoryHistory(), []
     fraud: dict[str, bool] = {}
     for events, reports in _batches():
@@ -83,7 +83,7 @@ def _examples() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 
 def _batches() -> Iterator[tuple[list[Event], list[tuple[str, VerdictCount]]]]:
-    """Yield transactions in batches, and the verdicts that came in the meantime with their EndToEndIds."""
+    """Yield batches of transactions, and the verdicts received in the meantime with their EndToEndIds."""
     pseudonymiser = Pseudonymiser(LOCAL_HMAC_KEY.encode())
     known: dict[str, Event] = {}
     events, reports = [], []
@@ -93,15 +93,15 @@ def _batches() -> Iterator[tuple[list[Event], list[tuple[str, VerdictCount]]]]:
             known[event.end_to_end_id] = event
             events.append(event)
         else:
-            said = decode_feedback(bytes(line.data)).value
-            if said.verdict is not Verdict.PENDING:
-                reports.append((said.end_to_end_id, _report(known[said.end_to_end_id], said)))
+            feedback = decode_feedback(bytes(line.data)).value
+            if feedback.verdict is not Verdict.PENDING:
+                reports.append((feedback.end_to_end_id, _report(known[feedback.end_to_end_id], feedback)))
         if len(events) == _BATCH:
             yield events, reports
             events, reports = [], []
     yield events, reports
 
 
-def _report(event: Event, said: Feedback) -> VerdictCount:
-    fraud = said.verdict is Verdict.FRAUD
-    return VerdictCount(event.payer_id, event.payee_id, event.device_id, micros(said.reported_at), fraud)
+def _report(event: Event, feedback: Feedback) -> VerdictCount:
+    fraud = feedback.verdict is Verdict.FRAUD
+    return VerdictCount(event.payer_id, event.payee_id, event.device_id, micros(feedback.reported_at), fraud)

@@ -1,4 +1,4 @@
-"""The same model on the same core, served as others do."""
+"""Peers: the same model on the same core, served by a tutorial function and by MLflow."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from numpy.typing import NDArray
 
 from tests.benchmarks.speed.load import Requests, http_request
 from tests.benchmarks.speed.model import Trained
-from tests.benchmarks.speed.world import Server, World
+from tests.benchmarks.speed.testbed import Server, Testbed
 
 VECTORS = 2_000
 
 
 @contextmanager
-def tutorial(world: World, trained: Trained) -> Iterator[tuple[Server, Path]]:
-    """Run the tutorial function; yield it and the requests that it takes."""
-    joblib.dump(trained.model, world.home / "model.joblib")
-    requests = world.home / "tutorial.bin"
+def tutorial(testbed: Testbed, trained: Trained) -> Iterator[tuple[Server, Path]]:
+    """Run the tutorial function; yield it and its requests."""
+    joblib.dump(trained.model, testbed.home / "model.joblib")
+    requests = testbed.home / "tutorial.bin"
     Requests.write(requests, (http_request(_push(vector)) for vector in _vectors(trained)))
     env = {
-        "MODEL": str(world.home / "model.joblib"),
-        "BIGQUERY_EMULATOR_HOST": world.rest,
+        "MODEL": str(testbed.home / "model.joblib"),
+        "BIGQUERY_EMULATOR_HOST": testbed.rest,
         "FUNCTION_TARGET": "score",
     }
     folder = Path(__file__).with_name("tutorial")
-    with world.server("tutorial", ["functions-framework"], env, folder, Requests(requests)[0]) as server:
+    with testbed.server("tutorial", ["functions-framework"], env, folder, Requests(requests)[0]) as server:
         yield server, requests
 
 
 @contextmanager
-def mlflow_serve(world: World, trained: Trained) -> Iterator[tuple[Server, Path]]:
-    """Run `mlflow models serve` with one worker; yield it and the requests that it takes."""
-    saved = world.home / "mlflow-model"
+def mlflow_serve(testbed: Testbed, trained: Trained) -> Iterator[tuple[Server, Path]]:
+    """Run `mlflow models serve` with one worker; yield it and its requests."""
+    saved = testbed.home / "mlflow-model"
     mlflow.sklearn.save_model(
         trained.model, str(saved), pyfunc_predict_fn="predict_proba", serialization_format="pickle"
     )
-    requests = world.home / "mlflow.bin"
+    requests = testbed.home / "mlflow.bin"
     Requests.write(requests, (http_request(_invocation(vector), "/invocations") for vector in _vectors(trained)))
     options = ["--env-manager", "local", "--workers", "1", "--host", "127.0.0.1", "--port", "{port}"]
     command = ["mlflow", "models", "serve", "--model-uri", str(saved), *options]
-    with world.server("mlflow", command, {}, world.home, Requests(requests)[0]) as server:
+    with testbed.server("mlflow", command, {}, testbed.home, Requests(requests)[0]) as server:
         yield server, requests
 
 

@@ -1,4 +1,4 @@
-"""What a million Pix cost at the list prices in infra/capacity/prices.json."""
+"""Cost of a million Pix at the list prices in infra/capacity/prices.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MILLION = 1_000_000
 
 
 class Use(Struct):
-    """What a million Pix take on one instance: seconds, memory, bytes of a message and of a row."""
+    """Resources of a million Pix on one instance: seconds, memory, bytes of a message and of a row."""
 
     seconds: float
     memory_gib: float
@@ -19,7 +19,7 @@ class Use(Struct):
 
 
 class Cost(Struct):
-    """USD for a million Pix, by service, as `cost` counts them."""
+    """Cost of a million Pix by service, in USD."""
 
     cloud_run: float
     pubsub: float
@@ -32,11 +32,11 @@ class Cost(Struct):
 
 
 def cost(use: Use, prices: Prices) -> Cost:
-    """Return what a million Pix cost in the region of the list, on instances of one vCPU that are always full.
+    """Return the minimum cost of scoring a million Pix in the listed region, on fully used instances of one vCPU.
 
-    That is their processor, memory and requests, Pub/Sub in and out, and the rows appended. It is the least that
-    scoring can cost. Left out are what is idle, as Cloud Run adds instances at 60 %, Valkey, what is stored and asked
-    in BigQuery, logs, metrics and retraining: infra.capacity counts all of these.
+    Included are processor, memory and requests, Pub/Sub in and out, and appended rows. Idle instances (Cloud Run adds
+    instances at 60 %), Valkey, storage and queries in BigQuery, logs, metrics and retraining are not: infra.capacity
+    counts all of these.
 
     >>> from infra.capacity.figures import prices
     >>> listed = prices()
@@ -53,6 +53,6 @@ def cost(use: Use, prices: Prices) -> Cost:
     compute = use.seconds * (run.vcpu_second + use.memory_gib * run.gib_second) * run.region_factor
     return Cost(
         compute + run.million_requests,
-        prices.pubsub.passed(MILLION, use.message_bytes),
-        prices.bigquery.appended(use.row_bytes * MILLION),
+        prices.pubsub.traffic_cost(MILLION, use.message_bytes),
+        prices.bigquery.append_cost(use.row_bytes * MILLION),
     )

@@ -1,4 +1,4 @@
-"""What a pinned process and its children use, from /proc."""
+"""Processor time and memory of a pinned process and its descendants, from /proc."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SERVER_CORE, LOAD_CORE = 0, 1
-"""The core of what is measured, and the core of everything else."""
+"""The core of the measured server, and the core of everything else."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-# Linux groups processes by session, and a niceness counts within its group only: the group is given it too.
+# Linux groups processes by session, and niceness applies only within a group, so we set that of the group too.
 _AS_NICE_AS_WE = 'echo "$0" 2> /dev/null > /proc/self/autogroup; exec "$@"'
 
 
 def pinned(core: int, argv: Sequence[str]) -> list[str]:
-    """Return the command that runs `argv` on one core, as nice to other work as this process is."""
+    """Return the command that runs `argv` on one core with the niceness of this process."""
     return ["sh", "-c", _AS_NICE_AS_WE, str(os.nice(0)), "taskset", "--cpu-list", str(core), *argv]
 
 
 def group(pid: int) -> list[int]:
-    """Return the process and those below it."""
+    """Return the ids of a process and its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(each for child in children for each in group(int(child)))]
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process and those below it."""
+    """Return the processor time of a process and its descendants."""
     return sum(_cpu_ticks(each) for each in group(pid)) / _TICKS
 
 
-def aside_seconds(pid: int) -> float:
-    """Return the processor time that a process and those below it took outside of their first threads."""
+def background_seconds(pid: int) -> float:
+    """Return the processor time of a process and its descendants outside their main threads."""
     threads = (task for each in group(pid) for task in Path(f"/proc/{each}/task").iterdir() if task.name != str(each))
     return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
 
 
 def resident_mb(pid: int) -> float:
-    """Return the memory of a process and those below it in MB; what a fork shares with its parent counts once."""
+    """Return the memory of a process and its descendants in MB; pages shared after a fork count once."""
     first, *others = sorted((_memory(each) for each in group(pid)), reverse=True, key=lambda kb: kb["Rss"])
     private = sum(kb["Private_Clean"] + kb["Private_Dirty"] for kb in others)
     return (first["Rss"] + private) * 1024 / 1e6

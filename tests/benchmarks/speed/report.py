@@ -1,4 +1,4 @@
-"""The table, and the line of JSON."""
+"""The results as a table and as a JSON summary."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.benchmarks.speed.prices import Cost, Use, cost
 
 INSTANCE_GIB = 1.0  # `score_memory` in infra/terraform
 _EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
-_NOTES = f"""The figure of a closed loop, also in the JSON, is the median of {ROUNDS} rounds at the best number of
-connections. Settings are the defaults. Left out: TLS, the token of each push, the network. What is measured has a
-core of its own; load, stub, store of history, bqemulator and collector share the other."""
+_NOTES = f"""Closed-loop figures, here and in the JSON, are medians of {ROUNDS} rounds at the best number of
+connections. Settings are the defaults. Not included: TLS, the token of each push, the network. The measured server
+has its own core; load, stub, history store, bqemulator and collector share the other."""
 
 
 class Result(Struct):
-    """What was measured; None is what was left out."""
+    """The measured parts; None: not measured."""
 
     prepared: Prepared
     memory: Memory | None = None
@@ -35,7 +35,7 @@ class Result(Struct):
 
     @property
     def cost(self) -> Cost | None:
-        """Return what a million Pix cost."""
+        """Return the cost of a million Pix, None without the measurement in memory."""
         if self.memory is None:
             return None
         seconds = 1e6 / self.memory.course.rounds.median
@@ -43,15 +43,15 @@ class Result(Struct):
 
 
 class Target(NamedTuple):
-    """What a figure of the summary should reach: at least, or at most."""
+    """The target of a figure: a minimum (">=") or a maximum ("<=")."""
 
     sign: str
     value: float
 
-    def beside(self, figure: float) -> str:
-        """Return what stands beside a figure.
+    def compared(self, figure: float) -> str:
+        """Return the target, and whether a figure misses it.
 
-        >>> Target(">=", 10_000).beside(9_800)
+        >>> Target(">=", 10_000).compared(9_800)
         '>= 10,000: missed'
         """
         reached: Callable[[float, float], bool] = operator.ge if self.sign == ">=" else operator.le
@@ -67,11 +67,11 @@ TARGETS = {
     "ratio_to_tutorial": Target(">=", 30),
     "ratio_to_mlflow": Target(">=", 15),
 }
-"""By name in the summary; the memory is that after a million transactions of 100,000 accounts."""
+"""Targets by key of the summary; memory is measured after a million transactions of 100,000 accounts."""
 
 
 class Row(NamedTuple):
-    """A line of the table; `key` names the figure in the summary that it shows."""
+    """A line of the table; `key` is the key of its figure in the summary."""
 
     name: str
     value: str
@@ -80,7 +80,7 @@ class Row(NamedTuple):
 
 
 def summary(result: Result) -> dict[str, float | None]:
-    """Return the figures by which runs are compared."""
+    """Return the figures for comparing runs."""
     memory, cost_ = result.memory, result.cost
     course = memory and memory.course
     return {
@@ -98,12 +98,12 @@ def summary(result: Result) -> dict[str, float | None]:
 
 
 def table(result: Result) -> str:
-    """Return the lines for a person: each figure, what it should reach, and what is to be known of it."""
+    """Render the table: each figure with its target and a note."""
     figures = summary(result)
-    rows = [("", "measured", "to reach", "")]
+    rows = [("", "measured", "target", "")]
     for row in [*_memory_rows(result), *_metrics_rows(result.metrics), *_peer_rows(result, figures)]:
         figure, target = figures.get(row.key), TARGETS.get(row.key)
-        rows.append((row.name, row.value, target.beside(figure) if target and figure is not None else "", row.note))
+        rows.append((row.name, row.value, target.compared(figure) if target and figure is not None else "", row.note))
     name, value, target_ = (max(len(row[i]) for row in rows) for i in range(3))
     lines = [f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:<{target_}}  {row[3]}".rstrip() for row in rows]
     return "\n".join([*lines, _NOTES])
@@ -138,7 +138,7 @@ def _memory_rows(result: Result) -> list[Row]:
             f"{memory.rows_per_append:.0f} rows an append",
         ),
         Row("  bytes of a message / of a row", f"{prepared.message_bytes:.0f} / {memory.row_bytes:.0f}"),
-        Row("  a million Pix at list prices, full instances, at the least", f"{cost_.total:.2f} USD", services),
+        Row("  a million Pix at list prices, full instances (minimum)", f"{cost_.total:.2f} USD", services),
     ]
 
 

@@ -1,7 +1,7 @@
-"""A BigQuery that acknowledges and stores nothing, in a process of its own: what is measured is the client.
+"""A BigQuery that acknowledges without storing, in its own process, so that only the client is measured.
 
 gRPC: AppendRows of the Storage Write API; every request is answered at once, and its rows and bytes are counted.
-REST: `tabledata.insertAll` for the tutorial function, and `GET /counts` for what came by gRPC.
+REST: `tabledata.insertAll` for the tutorial function, and `GET /counts` for the gRPC counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ACKNOWLEDGED = AppendRowsResponse.serialize(AppendRowsResponse(append_result=Ap
 
 
 class Counts(Struct):
-    """What was appended."""
+    """Counts of AppendRows."""
 
     requests: int = 0
     rows: int = 0
@@ -35,7 +35,7 @@ class Counts(Struct):
 
 
 class WriteStub:
-    """AppendRows over the bytes of the messages."""
+    """The AppendRows method, over serialized messages."""
 
     def __init__(self) -> None:
         self.counts = Counts()
@@ -50,13 +50,13 @@ class WriteStub:
             yield _ACKNOWLEDGED
 
     def handler(self) -> grpc.GenericRpcHandler:
-        """Return the service, which leaves messages as bytes."""
+        """Return the gRPC handler, which does not deserialize messages."""
         rpc = grpc.stream_stream_rpc_method_handler(self.append_rows)
         return grpc.method_handlers_generic_handler(_METHOD, {"AppendRows": rpc})
 
 
 def rest(counts: Counts) -> Starlette:
-    """Return the REST side."""
+    """Return the REST application."""
 
     async def insert_all(request: Request) -> JSONResponse:
         await request.body()

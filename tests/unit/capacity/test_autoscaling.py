@@ -1,4 +1,4 @@
-"""The simulated day: no message is lost or made, queues and instances stay within bounds, more load waits no less."""
+"""The simulated day: messages are conserved, instances stay within bounds, and queues grow with load."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from infra.capacity.__main__ import days, main
-from infra.capacity.autoscaling import Service, after, arrivals, simulate, summary
+from infra.capacity.autoscaling import Service, arrivals, simulate, summarize, without_start
 from infra.capacity.figures import known
 from infra.capacity.plots import picture
 from infra.capacity.profile import busiest
@@ -40,7 +40,7 @@ def test_every_message_is_acknowledged_or_waits(arrived: np.ndarray, service: Se
 
 @given(loads, services)
 @settings(max_examples=40)
-def test_nothing_is_negative_and_instances_stay_within_bounds(arrived: np.ndarray, service: Service) -> None:
+def test_counts_and_instances_stay_within_bounds(arrived: np.ndarray, service: Service) -> None:
     day = simulate(arrived, service)
     assert all(values.min() >= 0 for values in day)
     assert service.instances_min <= day.instances.max() <= service.instances_max
@@ -49,21 +49,21 @@ def test_nothing_is_negative_and_instances_stay_within_bounds(arrived: np.ndarra
 
 @given(st.integers(1, 4), st.integers(0, 3_000), st.integers(0, 3_000))
 @settings(max_examples=25)
-def test_a_higher_load_takes_no_fewer_instances_and_waits_no_less(minutes: int, one: int, other: int) -> None:
-    few, many = (summary(simulate(np.full(60 * minutes, rate), SERVICE)) for rate in sorted((one, other)))
+def test_instances_and_queues_never_fall_as_load_grows(minutes: int, one: int, other: int) -> None:
+    few, many = (summarize(simulate(np.full(60 * minutes, rate), SERVICE)) for rate in sorted((one, other)))
     assert many.instances_mean >= few.instances_mean
     assert many.queued_most >= few.queued_most
     assert many.acknowledged >= few.acknowledged
 
 
-def test_instances_settle_where_sixty_per_cent_are_busy() -> None:
+def test_instances_settle_at_sixty_per_cent_utilisation() -> None:
     day = simulate(np.full(1_800, 3_000), SERVICE)  # 3 cores, 300 requests at a time
     assert day.instances[-1] >= 10  # 300 / 50 / 0.6
     assert day.queued[-1] <= 3_000 * 0.5
     assert day.acknowledged[-300:].mean() == pytest.approx(3_000, rel=0.01)
 
 
-def test_a_queue_that_a_surge_left_is_worked_off() -> None:
+def test_the_queue_of_a_surge_drains() -> None:
     surge = np.concatenate((np.full(600, 100), np.full(60, 8_000), np.full(1_200, 100)))
     day = simulate(surge, replace(SERVICE, start_s=20))
     assert day.age.max() > 10
@@ -77,27 +77,27 @@ def test_slower_starts_make_messages_older() -> None:
     assert slow.age.max() > fast.age.max()
 
 
-def test_from_no_instance_the_first_message_starts_one() -> None:
+def test_the_first_message_starts_an_instance() -> None:
     day = simulate(np.concatenate((np.zeros(10, int), np.ones(60, int))), replace(SERVICE, instances_min=0))
     assert day.instances[0] == 0
     assert day.instances[-1] == 1
     assert day.queued[-1] == 0
 
 
-def test_idle_instances_stay_for_a_quarter_of_an_hour() -> None:
+def test_idle_instances_stay_for_15_minutes() -> None:
     day = simulate(np.concatenate((np.full(300, 3_000), np.zeros(1_200, int))), SERVICE)
     assert day.instances[300 + 600] == day.instances[300]
     assert day.instances[-1] == SERVICE.instances_min
 
 
 def test_too_few_instances_make_messages_wait() -> None:
-    found = summary(simulate(np.full(600, 4_000), replace(SERVICE, instances_max=1)))
+    found = summarize(simulate(np.full(600, 4_000), replace(SERVICE, instances_max=1)))
     assert found.queued_most > 1_000_000
     assert found.age_most_s > 400
     assert found.seconds_over_40 > 400
 
 
-def test_a_surge_that_finds_no_room_for_long_is_refused_and_slows_the_pushes_down() -> None:
+def test_a_long_surge_is_refused_and_shrinks_the_push_window() -> None:
     slow = Service(cpu_s=0.001, answer_s=10, start_s=30, concurrency=10, instances_min=1, instances_max=600)
     busy, quiet, surge = np.full(600, 250), np.zeros(1_200, int), np.full(300, 250)
     day = simulate(np.concatenate((busy, quiet, surge)), slow)
@@ -120,16 +120,16 @@ def test_a_picture_has_a_column_for_each_option() -> None:
     assert width[1] == 2 * width[0]
 
 
-def test_the_busiest_day_of_the_whole_country_is_scored_in_time_as_deployed() -> None:
-    found = summary(days(313e6, busiest(2026), known(), seed=1)["as deployed"])
+def test_the_default_deployment_keeps_up_with_the_busiest_day_of_all_pix() -> None:
+    found = summarize(days(313e6, busiest(2026), known(), seed=1)["as deployed"])
     assert found.acknowledged == pytest.approx(found.pix, rel=1e-4)
     assert found.age_most_s <= 5
     assert found.instances_most < 50
 
 
-def test_the_beginning_can_be_left_out() -> None:
+def test_the_start_of_a_day_can_be_dropped() -> None:
     day = simulate(np.full(100, 10), SERVICE)
-    assert len(after(day, 60).age) == 40
+    assert len(without_start(day, 60).age) == 40
 
 
 def test_the_command_prints_json_and_a_picture(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_the_command_prints_json_and_a_picture(tmp_path: object, capsys: pytest.
     assert set(found["days"]) == {"as deployed", "none kept", "one Pix at a time"}
 
 
-def test_days_that_nobody_measured_are_refused() -> None:
+def test_unmeasured_record_days_are_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "infra.capacity", "--record-days", "31"], capture_output=True, text=True, check=False
     )

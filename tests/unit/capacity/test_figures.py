@@ -1,4 +1,4 @@
-"""What capacity is reckoned from agrees with the code and with Terraform."""
+"""The inputs of capacity planning agree with the code and with Terraform."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ def default_of(variable: str) -> str:
 
 
 @pytest.mark.parametrize("name", KNOWN.measured.__struct_fields__)
-def test_a_measured_figure_names_a_command_that_there_is(name: str) -> None:
+def test_a_measured_figure_names_an_existing_command(name: str) -> None:
     figure = getattr(KNOWN.measured, name)
     module = figure.command.split()[2]
     assert figure.command.startswith("python -m ")
     assert importlib.util.find_spec(module), module
 
 
-def test_figures_are_positive_and_shares_are_whole() -> None:
+def test_figures_are_positive_and_shares_add_up_to_one() -> None:
     measured = [getattr(KNOWN.measured, name) for name in KNOWN.measured.__struct_fields__]
     assert all(figure.value > 0 for figure in measured if isinstance(figure, figures.Measured))
     assert sum(KNOWN.measured.hourly_shares.values) == pytest.approx(1, abs=1e-3)
     assert len(KNOWN.measured.hourly_shares.values) == 24
 
 
-def test_what_is_assumed_says_why() -> None:
+def test_an_assumed_figure_has_a_reason() -> None:
     assert all(len(getattr(KNOWN.assumed, name).why) > 20 for name in KNOWN.assumed.__struct_fields__)
 
 
-def test_records_are_larger_than_their_doubles_and_of_the_layout_that_the_code_has() -> None:
+def test_measured_record_sizes_fit_the_current_layouts() -> None:
     measured = KNOWN.measured
     for layout, figure in zip(
         LAYOUTS,
@@ -58,14 +58,14 @@ def test_records_are_larger_than_their_doubles_and_of_the_layout_that_the_code_h
         assert 8 * layout.width < figure.value < 8 * layout.width + 256, layout.kind
 
 
-def test_every_quota_is_about_something_that_is_planned_and_has_a_source() -> None:
+def test_a_quota_limits_a_planned_field_and_has_a_source() -> None:
     for quota in figures.quotas():
         assert quota.needs in Plan.__struct_fields__
         assert quota.source.startswith(("https://", "infra/"))
         assert len(quota.then) > 10
 
 
-def test_settings_are_those_of_terraform() -> None:
+def test_settings_equal_the_defaults_of_terraform() -> None:
     assert default_of("score_concurrency") == str(planning.CONCURRENCY)
     assert default_of("valkey_replicas") == str(planning.REPLICAS)
     assert default_of("score_cpu") == "1"
@@ -75,7 +75,7 @@ def test_settings_are_those_of_terraform() -> None:
     assert default_of("retrain_resources") == f'{{ cpu = "{cost.RETRAIN_VCPU}", memory = "{cost.RETRAIN_GIB}Gi" }}'
 
 
-def test_our_own_limits_are_those_of_terraform_and_of_the_plan() -> None:
+def test_our_own_limits_equal_those_of_terraform_and_of_the_plan() -> None:
     own = {quota.needs: quota.limit for quota in figures.quotas() if quota.verified == "ours"}
     memory = re.fullmatch(r'{ cpu = "\d", memory = "(\d+)Gi" }', default_of("operate_resources"))
     assert memory
@@ -87,7 +87,7 @@ def test_our_own_limits_are_those_of_terraform_and_of_the_plan() -> None:
     }
 
 
-def test_every_price_says_whether_it_was_verified_and_what_was_says_where() -> None:
+def test_every_price_is_listed_as_verified_or_not_with_a_dated_source() -> None:
     listed = json.loads((figures.FOLDER / "prices.json").read_bytes())
     for group in (each for each in listed.values() if isinstance(each, dict)):
         assert sorted(group["verified"] + group["unverified"]) == sorted(numbers_of(group))
@@ -104,17 +104,17 @@ def numbers_of(group: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-def test_records_were_counted_for_as_long_as_they_are_kept() -> None:
+def test_records_were_counted_for_the_default_record_days() -> None:
     assert Settings("").state_record_days in KNOWN.measured.keys_per_daily_pix.values
 
 
-def test_queries_on_a_schedule_are_counted() -> None:
+def test_scheduled_queries_match_terraform() -> None:
     watches = re.split(r"^    (\w+) = \{$", TERRAFORM["alerts-tables.tf"], flags=re.MULTILINE)[1:]
     asked = {
         name: re.search(r'"every (\d+) minutes".*FROM `[^`]*\.score_events`', text, re.DOTALL)
         for name, text in zip(watches[::2], watches[1::2], strict=True)
     }
-    assert asked.pop("degraded"), "which is asked only where Google does not measure it"
+    assert asked.pop("degraded"), "queried only where Google does not measure it"
     of_scores = [int(found[1]) for found in asked.values() if found]
     assert sum(24 * 60 // minutes for minutes in of_scores) == cost.WATCHES_A_DAY
     assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in VARIABLES

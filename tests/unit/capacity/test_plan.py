@@ -1,4 +1,4 @@
-"""Plans, costs and quotas: more Pix never take less, and known cases come out as on paper."""
+"""Plans, costs and quotas: resources never fall as volume grows, and known cases match a calculation by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.capacity import cost as cost_module
 from infra.capacity import profile
 from infra.capacity.binding import bounds
 from infra.capacity.cost import cost
-from infra.capacity.figures import Node, PubSub, known, prices, quotas
+from infra.capacity.figures import Node, PubSubPrices, Quota, known, prices, quotas
 from infra.capacity.plan import Plan, plan, valkey_cores, valkey_nodes
 
 KNOWN, PRICES = known(), prices()
@@ -26,7 +26,7 @@ def planned(pix: float, days: int = 180) -> Plan:
 
 
 @given(volumes, volumes)
-def test_more_pix_take_and_cost_no_less(one: float, other: float) -> None:
+def test_resources_and_costs_never_fall_as_volume_grows(one: float, other: float) -> None:
     few, many = sorted((one, other))
     small, large = planned(few), planned(many)
     assert all(asdict(large)[name] >= asdict(small)[name] for name in asdict(small) if name not in DIVIDED)
@@ -36,7 +36,7 @@ def test_more_pix_take_and_cost_no_less(one: float, other: float) -> None:
     )
 
 
-def test_a_second_shard_is_planned_just_where_the_first_quota_of_valkey_binds() -> None:
+def test_the_first_valkey_quota_binds_where_a_second_shard_is_planned() -> None:
     own = [quota for quota in quotas() if quota.needs in ("valkey_filled", "valkey_cores")]
     first = bounds(planned(1e6), own, planned)[0].reached_at
     assert first
@@ -45,43 +45,43 @@ def test_a_second_shard_is_planned_just_where_the_first_quota_of_valkey_binds() 
 
 
 @given(volumes, volumes)
-def test_a_look_up_reads_a_block_of_each_of_three_days_at_most(one: float, other: float) -> None:
+def test_a_lookup_reads_at_most_one_block_of_three_days(one: float, other: float) -> None:
     few, many = sorted((one, other))
     small, large = (cost_module.lookup_bytes(pix, KNOWN) for pix in (few, many))
     assert 10e6 <= small <= large
     assert large <= 3 * KNOWN.assumed.block_bytes.value
 
 
-def test_twice_the_pix_of_a_small_day_are_twice_the_bytes_of_a_look_up_and_of_a_large_one_are_not() -> None:
+def test_lookup_bytes_grow_with_volume_up_to_one_block() -> None:
     rows = KNOWN.assumed.block_bytes.value / KNOWN.measured.stored_row_bytes.value
     half, whole, beyond = (cost_module.lookup_bytes(share * rows, KNOWN) for share in (0.5, 1, 2))
     assert whole == pytest.approx(2 * half)
     assert beyond == whole
 
 
-def test_the_same_pix_on_more_instances_take_more_of_valkey() -> None:
+def test_more_instances_load_valkey_more() -> None:
     few, many = (valkey_cores(10_000, instances, KNOWN) for instances in (5, 50))
     assert few < many
 
 
-def test_metrics_cost_by_the_instances_that_send_them() -> None:
+def test_the_cost_of_metrics_grows_with_instances() -> None:
     few, many = (cost(planned(pix), KNOWN, PRICES).monitoring for pix in (1e5, 1e10))
     assert 0 < few < many
 
 
 @given(volumes)
-def test_records_that_vanish_sooner_take_less_memory(pix: float) -> None:
+def test_records_that_expire_sooner_take_less_memory(pix: float) -> None:
     assert planned(pix, 30).valkey_gb < planned(pix, 90).valkey_gb < planned(pix, 180).valkey_gb
 
 
 @given(st.floats(0.01, 1e5), st.floats(0, 100))
-def test_the_shards_hold_and_serve_what_there_is(gigabytes: float, cores: float) -> None:
+def test_shards_cover_memory_and_cpu(gigabytes: float, cores: float) -> None:
     name, shards = valkey_nodes(gigabytes, cores, PRICES)
     assert shards * PRICES.valkey.nodes[name].writable_gb >= gigabytes
     assert shards >= cores
 
 
-def test_one_larger_node_is_taken_before_two_smaller_ones() -> None:
+def test_one_larger_node_is_preferred_to_two_smaller_ones() -> None:
     nodes = {"small": Node(hour=1, writable_gb=5), "large": Node(hour=9, writable_gb=50)}
     listed = replace(PRICES, valkey=replace(PRICES.valkey, nodes=nodes))
     assert valkey_nodes(3, 0.1, listed) == ("small", 1)
@@ -91,10 +91,10 @@ def test_one_larger_node_is_taken_before_two_smaller_ones() -> None:
 
 
 @pytest.mark.parametrize(("message", "counted"), [(500, 1_000), (2_000, 2_000)])
-def test_a_month_of_pubsub_is_the_bytes_in_and_out_at_the_price_of_a_tebibyte(message: float, counted: float) -> None:
+def test_pubsub_charges_bytes_in_and_out_per_tebibyte(message: float, counted: float) -> None:
     size = replace(KNOWN.measured.message_bytes, value=message)
     known_ = replace(KNOWN, measured=replace(KNOWN.measured, message_bytes=size))
-    listed = replace(PRICES, pubsub=PubSub(tib=40, request_bytes_min=1_000))
+    listed = replace(PRICES, pubsub=PubSubPrices(tib=40, request_bytes_min=1_000))
     assert cost(planned(1e6), known_, listed).pubsub == pytest.approx(2 * 30 * 1e6 * counted / 2**40 * 40)
 
 
@@ -104,8 +104,8 @@ def test_the_total_is_the_sum() -> None:
 
 
 @pytest.mark.parametrize("quota", quotas(), ids=lambda quota: quota.needs)
-def test_a_quota_is_reached_where_it_says(quota: object) -> None:
-    [bound] = bounds(planned(1e6), [quota], planned)  # type: ignore[list-item]
+def test_a_quota_binds_at_its_volume(quota: Quota) -> None:
+    [bound] = bounds(planned(1e6), [quota], planned)
     if bound.reached_at is None:
         assert getattr(planned(1e11), bound.quota.needs) <= bound.quota.limit
         return
@@ -119,7 +119,7 @@ def test_the_quota_that_binds_first_comes_first() -> None:
     assert len(found) == len(quotas())
 
 
-def test_faster_processors_take_fewer_instances() -> None:
+def test_faster_processors_need_fewer_instances() -> None:
     assumed = replace(KNOWN.assumed, processor_ratio=replace(KNOWN.assumed.processor_ratio, value=0.5))
     faster = replace(KNOWN, assumed=assumed)
     assert plan(1e9, faster, PRICES).score_instances <= planned(1e9).score_instances
@@ -127,19 +127,19 @@ def test_faster_processors_take_fewer_instances() -> None:
 
 
 @given(st.floats(1, 1e9))
-def test_a_day_holds_all_its_pix(pix: float) -> None:
+def test_hourly_rates_add_up_to_the_day(pix: float) -> None:
     rates = profile.rates(pix, KNOWN.measured.hourly_shares.values)
     assert rates.sum() == pytest.approx(pix)
     assert rates.min() > 0
 
 
-def test_pix_are_few_at_night_and_most_at_noon_and_in_the_evening() -> None:
+def test_pix_peak_at_noon_and_in_the_evening() -> None:
     by_hour = profile.rates(1e6, KNOWN.measured.hourly_shares.values).reshape(24, -1).sum(axis=1)
     assert by_hour[2:5].max() < by_hour[14] / 3
     assert by_hour[12] > by_hour[15] < by_hour[18]
 
 
-def test_dates_come_to_a_mean_day_over_a_year_and_paydays_stand_out() -> None:
+def test_date_factors_average_to_one_and_peak_on_paydays() -> None:
     dates = [dt.date(2026, 1, 1) + dt.timedelta(days=day) for day in range(365)]
     factors = [profile.factor(date) for date in dates]
     assert sum(factors) / 365 == pytest.approx(1, abs=0.01)

@@ -1,7 +1,7 @@
-"""What a tutorial would deploy: one message, one prediction by scikit-learn, one row by insert_rows_json.
+"""A typical tutorial function: one message, one prediction by scikit-learn, one row by insert_rows_json.
 
-It is spared all that the score function does beside that: it gets the ready feature vector, keeps no history, checks
-nothing and explains nothing.
+It does less than the score function: it receives the finished feature vector, keeps no history, validates nothing and
+gives no reasons.
 """
 
 import base64

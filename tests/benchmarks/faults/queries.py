@@ -1,4 +1,4 @@
-"""What came of it, by query and by replay."""
+"""Check the outcome of a run, by query and by replay."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from tests.benchmarks.faults.stream import Stream
 from tests.benchmarks.faults.watch import Shown, Watch
 
 TOLERANCE = 1e-9
-"""A score that was computed again from the features that were stored; the same model gives the same sum."""
+"""Largest difference between a stored score and one recomputed from the stored features."""
 _LISTED = 5
 
 
 class Result(Struct):
-    """The last line: what was published, and what became of it."""
+    """The JSON result: published transactions and their outcome."""
 
     published: int
     scored: int
@@ -46,25 +46,27 @@ class Result(Struct):
 
 
 class Deadline(NamedTuple):
-    """After how many seconds a Pix is late, and when (seconds since the epoch) the first can have been scored.
+    """The deadline of a decision in a run.
 
-    The stream is days long and is published within minutes, so a deadline of seconds would make all of it late. This
-    one makes late what was initiated before a time in its middle: also what is published minutes later, among Pix
-    that are in time.
+    The stream spans days and is published within minutes, so a deadline of seconds would make all of it late. This
+    one makes every Pix late that was initiated before a time in the middle of the stream, even if it is published
+    later, between Pix that are in time.
     """
 
     seconds: float
+    """Age beyond which a Pix is late."""
     began: float
+    """Earliest possible time of a score, in seconds since the epoch."""
 
     @classmethod
     def at(cls, middle: float) -> Self:
-        """Return the deadline for which what was initiated until `middle` is late, and nothing long after that."""
+        """Return the deadline that makes Pix initiated until `middle` late, and those long after it in time."""
         now = math.floor(time.time())
         return cls(now - math.floor(middle), now)
 
 
 class Run(NamedTuple):
-    """What was done, to be asked about: models are those that were `good`, and how many kinds were `bad`."""
+    """The inputs of the checks: `good` models by version, and the number of `bad` kinds."""
 
     sent: Stream
     report: Report
@@ -76,33 +78,33 @@ class Run(NamedTuple):
 
 @dataclass
 class Findings:
-    """The result, what is wrong, and what is worth knowing."""
+    """The result, the problems, and notes."""
 
     result: Result
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-class Questions:
-    """The tables of a run."""
+class Queries:
+    """The queries on the tables of a run."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._client = cloud.bigquery()
         self._data = wiring.stored_tables(cloud.settings)
 
     def progress(self) -> tuple[int, int, int]:
-        """Return how many transactions, reports and unreadable messages there are."""
+        """Count the stored transactions, reports and malformed messages."""
         sql = (
             "SELECT (SELECT COUNT(DISTINCT end_to_end_id) FROM pix.score_events) AS scored, "
             "(SELECT COUNT(*) FROM (SELECT DISTINCT report_id, reported_at, status, verdict FROM pix.feedback) AS r) "
             "AS reports, "
-            "(SELECT COUNT(DISTINCT payload_sha256) FROM pix.quarantine) AS spoilt"
+            "(SELECT COUNT(DISTINCT payload_sha256) FROM pix.quarantine) AS malformed"
         )
         row = next(iter(self._client.query(sql).result(timeout=120)))
-        return row.scored, row.reports, row.spoilt
+        return row.scored, row.reports, row.malformed
 
     def findings(self, run: Run) -> Findings:
-        """Ask everything."""
+        """Run all checks."""
         sent, report = run.sent, run.report
         ids = [id_ for rows in self._data.batches("SELECT end_to_end_id FROM pix.scores") for id_ in _column(rows, 0)]
         result = Result(
@@ -130,19 +132,19 @@ class Questions:
         return found
 
     def _quarantine(self, found: Findings, sent: Stream) -> None:
-        """Each message that cannot be read has one row, and nothing else has any."""
+        """Check that every malformed message has exactly one row, and no other message has one."""
         sql = "SELECT payload_sha256, COUNT(*) AS n FROM pix.quarantined GROUP BY payload_sha256"
         rows = {row.payload_sha256: row.n for row in self._client.query(sql).result(timeout=120)}
         found.result.quarantined = sum(rows.values())
-        if missing := set(sent.spoilt) - set(rows):
-            found.problems.append(f"{len(missing)} unreadable messages are not in quarantine")
-        if wrong := set(rows) - set(sent.spoilt):
-            found.problems.append(f"{len(wrong)} messages are in quarantine that could be read")
+        if missing := set(sent.malformed) - set(rows):
+            found.problems.append(f"{len(missing)} malformed messages are not in quarantine")
+        if wrong := set(rows) - set(sent.malformed):
+            found.problems.append(f"{len(wrong)} valid messages are in quarantine")
         if again := sum(n - 1 for n in rows.values()):
-            found.problems.append(f"{again} rows too many in quarantine")
+            found.problems.append(f"{again} duplicate rows in quarantine")
 
     def shown(self, since: dt.datetime | None) -> dict[str, Shown]:
-        """Return what pix.scores shows of each transaction that was scored after `since`. Raises PixError."""
+        """Return the row in pix.scores of each transaction scored after `since`. Raises PixError."""
         names = ", ".join(("end_to_end_id", *Shown._fields))
         where = f" WHERE scored_at > {timestamp(since)}" if since else ""
         return {
@@ -152,10 +154,10 @@ class Questions:
         }
 
     def _decisions(self, found: Findings, watch: Watch) -> None:
-        """No decision that pix.scores has shown is another now, and all rows that history has claimed say the same.
+        """Check that no decision in pix.scores changed, and that all rows of a claimed transaction agree.
 
-        What is scored while history is away has no claim, so when it comes again it is scored again; it is counted in
-        a note, and the first decision stands.
+        A transaction scored without history has no claim, so a redelivery is scored again. These are counted in a
+        note; the first decision remains in effect.
         """
         claimed, scored = collections.defaultdict(set), collections.defaultdict(set)
         names = "end_to_end_id, history_sequence, scored_at, decision, score, model_version"
@@ -172,16 +174,16 @@ class Questions:
         otherwise = sum(len(rows) > 1 for rows in again)
         found.notes += [
             f"{stored:,} rows of {len(scored):,} transactions in pix.score_events",
-            f"{len(again)} transactions were scored again as history was away, {otherwise} of them otherwise than "
-            "before; pix.scores shows what came first",
-            f"{watch.looks} looks at pix.scores while it ran and at its end: {watch.rows:,} rows compared with what "
-            f"was shown first, {len(watch.changes)} changed",
+            f"{len(again)} transactions were scored again without history, {otherwise} of them differently; "
+            "pix.scores shows the first decision",
+            f"{watch.looks} reads of pix.scores during the run and at its end: {watch.rows:,} rows compared with "
+            f"their first state, {len(watch.changes)} changed",
             *(f"changed: {n} x {kind}" for kind, n in watch.kinds().most_common()),
-            *(f"unlike rows of one place: {sorted(map(str, claimed[id_]))}" for id_ in sorted(unlike)[:_LISTED]),
+            *(f"rows of one claim differ: {sorted(map(str, claimed[id_]))}" for id_ in sorted(unlike)[:_LISTED]),
         ]
 
     def _history(self, found: Findings) -> None:
-        """What was served is what a replay computes, and all that was counted has a row."""
+        """Check that served features equal a replay, and that every counted transaction has a row."""
         outcome = audit(self._data, None, State.empty(), lambda *_: None)
         unequal, conflicts = outcome["unequal_duplicates"]["count"], outcome["places_taken_twice"]["count"]
         gaps = outcome["gaps"]["transactions"]
@@ -190,13 +192,14 @@ class Questions:
         )
         found.notes.append(
             f"{outcome['compared']:,} rows compared with a replay, {outcome['skipped']['without_history']:,} were "
-            f"scored without history, {outcome['duplicates']:,} were written again, {gaps:,} places have no row"
+            f"scored without history, {outcome['duplicates']:,} were written again, {gaps:,} sequence numbers have "
+            "no row"
         )
         if found.result.history_mismatches:
             found.notes.append(f"differences: {outcome}")
 
     def _late(self, found: Findings, deadline: Deadline) -> None:
-        """Each row is late if it was scored after its deadline, by its own times and by ours."""
+        """Check that exactly the rows scored after their deadline are marked late, by their own times and by ours."""
         first = dt.datetime.fromtimestamp(deadline.began - deadline.seconds, dt.UTC)
         last = dt.datetime.fromtimestamp(math.ceil(time.time()) - deadline.seconds, dt.UTC)
         sql = (
@@ -208,12 +211,12 @@ class Questions:
         row = next(iter(self._client.query(sql).result(timeout=120)))
         found.notes.append(f"{row.late:,} rows are late, {row.in_time:,} in time")
         if wrong := max(row.wrong, row.surely_wrong):
-            found.problems.append(f"{wrong} rows are late and should not be, or the other way round")
+            found.problems.append(f"{wrong} rows are wrongly marked late or in time")
         if not (row.late and row.in_time):
-            found.problems.append("the deadline told no Pix apart")
+            found.problems.append("all Pix are on one side of the deadline")
 
     def _models(self, found: Findings, good: dict[str, Files]) -> None:
-        """Every score is what the whole bundle of its version makes of the features in the row."""
+        """Check that every score is the score of its version's complete bundle for the features in the row."""
         bundles = {version: Bundle(files) for version, files in good.items()}
         served: collections.Counter[str | None] = collections.Counter()
         wrong = 0
@@ -226,9 +229,9 @@ class Questions:
                 wrong += int(np.sum(~(np.abs(bundles[version].score(vectors[own]) - scores[own]) <= TOLERANCE)))
             wrong += int(np.sum(~np.isnan(scores) & np.array([each is None for each in versions])))
         if wrong:
-            found.problems.append(f"{wrong} scores are not those of their model")
+            found.problems.append(f"{wrong} scores differ from those of their model")
         if unknown := sorted(str(each) for each in set(served) - set(bundles) - {None}):
-            found.problems.append(f"bundles that are not whole have scored: {unknown}")
+            found.problems.append(f"incomplete bundles have scored: {unknown}")
         rules = served.pop(None, 0)
         found.notes.append(f"{len(served)} models have scored; {rules:,} rows were decided by rules alone")
 

@@ -1,4 +1,4 @@
-"""What surrounds the function while it is measured: bucket, BigQuery, Valkey, and the function as it is deployed."""
+"""The testbed of the measurements: bucket, BigQuery, Valkey, and the function in its deployed layout."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ _SCORED = "scored."
 
 
 class NotAnswered(Exception):
-    """What was started did not answer as it should."""
+    """A started server did not answer as expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server under load: its port, its process, and seconds from its start to its first answer."""
+    """A server under load: its port, its process, and the seconds from start to first answer."""
 
     port: int
     child: ChildProcess
     first_answer_s: float
 
     def scored(self) -> dict[str, int]:
-        """Return how many transactions the log says were scored, by step of the ladder; all, once it has ended."""
+        """Count the scored transactions in the log, by degradation step; complete once the server has stopped."""
         counted: Counter[str] = Counter()
         for line in self.child.output().splitlines():
             if '"message":"served"' in line:
@@ -67,8 +67,8 @@ class Server:
         return {name.removeprefix(_SCORED): int(n) for name, n in counted.items()}
 
 
-class World:
-    """A context that owns every process; nothing outlives it."""
+class Testbed:
+    """A context that owns every process and stops all of them at its end."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -101,12 +101,12 @@ class World:
         return f"http://{LOOPBACK}:{self._rest_port}"
 
     def child(self, name: str, arguments: list[str]) -> None:
-        """Start a Python program beside the load generator."""
+        """Start a Python program on the core of the load generator."""
         argv = pinned(LOAD_CORE, [sys.executable, *arguments])
         self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT))
 
     def publish(self, bundle: Mapping[str, bytes]) -> None:
-        """Put a bundle into the bucket and let it serve."""
+        """Store a bundle in the bucket and point to it."""
         address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}"}
         with patch.dict(os.environ, address):
             client = storage.Client(project=PROJECT, credentials=AnonymousCredentials())
@@ -127,7 +127,7 @@ class World:
         return server.url
 
     def counted(self, store: str) -> int:
-        """Return how many transactions the history in a store has counted."""
+        """Return the number of transactions counted by the history in a store."""
         with closing(Redis.from_url(store)) as client:
             return int(client.get(SEQUENCE_KEY) or 0)
 
@@ -142,27 +142,27 @@ class World:
         return server.grpc_endpoint
 
     def rows(self) -> int:
-        """Return how many rows bqemulator holds."""
+        """Return the number of rows in bqemulator."""
         (row,) = self._bigquery.query("SELECT COUNT(*) AS n FROM pix.score_events").result()
         return int(row.n)
 
     def counts(self) -> Counts:
-        """Return what the stub has acknowledged."""
+        """Return the counts of the stub."""
         with urllib.request.urlopen(f"{self.rest}/counts") as answer:
             return msgspec.json.decode(answer.read(), type=Counts)
 
     @contextmanager
     def function(self, first: bytes, **settings: str | int) -> Iterator[Server]:
-        """Run the score function as the buildpack does, and have it answer the request `first`.
+        """Run the score function like the buildpack, and wait for its answer to the request `first`.
 
-        Staged folder, byte code compiled, then `functions-framework` with its options in the environment. Settings
-        are the defaults but for those given.
+        That is: a staged folder, compiled byte code, and `functions-framework` with its options in the environment.
+        `settings` replace defaults.
         """
         folder = stage("score", self.home / "source")
         compileall.compile_dir(folder, quiet=1)
         own = Settings(PROJECT, hmac_key=LOCAL_HMAC_KEY, bigquery_storage_emulator_host=self.stub)
         address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}", "FUNCTION_TARGET": "score"}
-        env = {**replace(own, **settings).to_env(), **address}  # type: ignore[arg-type]
+        env = {**replace(own, **settings).to_env(), **address}  # type: ignore[arg-type]  # replace() takes fields of all types
         with self.server("score", ["functions-framework"], env, folder, first) as server:
             yield server
 
@@ -170,7 +170,7 @@ class World:
     def server(
         self, name: str, command: list[str], env: dict[str, str], folder: Path, first: bytes, patience: float = 60
     ) -> Iterator[Server]:
-        """Run a server of .venv/bin on the core that is measured until it has answered `first`."""
+        """Run a server of .venv/bin on the measured core; yield it once it has answered `first`."""
         port = free_port()
         program, *arguments = [each.format(port=port) for each in command]
         argv = pinned(SERVER_CORE, [str(_BIN / program), *arguments])
@@ -185,7 +185,7 @@ class World:
             child.stop()
 
     def load(self, server: Server, requests: Path, first: int, count: int, **options: float) -> Load:
-        """Put a server under load from the other core. Raises NotAnswered unless every request was accepted."""
+        """Load a server from the other core. Raises NotAnswered unless every request was accepted."""
         more = [text for name, value in options.items() for text in (f"--{name}", str(value))]
         run = ["--port", str(server.port), "--requests", str(requests), "--first", str(first), "--count", str(count)]
         argv = pinned(LOAD_CORE, [sys.executable, "-m", "tests.benchmarks.speed.load", *run, *more])
@@ -199,7 +199,7 @@ class World:
 
 
 def _first_answer(port: int, request: bytes, until: float, child: ChildProcess) -> None:
-    """Send a request again and again until it is accepted."""
+    """Send a request repeatedly until it is accepted. Raises NotAnswered."""
     while True:
         try:
             with socket.create_connection((LOOPBACK, port), timeout=30) as connection:
