@@ -48,7 +48,7 @@ def _drift(options: argparse.Namespace) -> tuple[int, object]:
     limit = config.load(options.config).trigger.psi_max
     settings = Settings.from_env(os.environ)
     until = options.as_of or wiring.now()
-    recent = wiring.recent(settings, os.environ, until - options.hours, until)
+    recent = wiring.recent(settings, until - options.hours, until)
     blobs = wiring.blobs(settings)
     try:
         version = standing(blobs).version
@@ -83,7 +83,7 @@ def _alert(found: Drift, reason: str, settings: Settings) -> None:
         metrics=msgspec.json.encode(figures(found)).decode(),
         as_of=micros(found.until),
     )
-    wiring.ledger(settings, os.environ).append(row)
+    wiring.ledger(settings).append(row)
 
 
 def _table(found: Drift, limit: float) -> Table:

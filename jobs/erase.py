@@ -210,7 +210,7 @@ def _given() -> Iterator[str]:
 
 def _erase(tax_id: str, keys: Sequence[str], state: str | None, dry_run: bool) -> tuple[int, Erased]:
     settings = Settings.from_env(os.environ)
-    person, queries = person_of(tax_id, keys, settings), wiring.queries(settings, os.environ)
+    person, queries = person_of(tax_id, keys, settings), wiring.queries(settings)
     place = f"{settings.project}.{settings.dataset}"
     if state is None:
         return console.OK, Erasure(queries, place, person).run(dry_run)

@@ -149,7 +149,7 @@ def _settle(store: StateLoad, settings: Settings) -> None:
     from jobs.cli import wiring
 
     since = wiring.now() - dt.timedelta(seconds=settings.state_claim_seconds)
-    store.settle(wiring.dataset(settings, os.environ).scored_since(since), settings.state_claim_seconds)
+    store.settle(wiring.dataset(settings).scored_since(since), settings.state_claim_seconds)
 
 
 @contextmanager
@@ -171,7 +171,7 @@ def _source(
                 raise Misconfigured("set PIX_HMAC_KEY: the events name persons, who get pseudonyms under that key")
             yield EventLines(path, options.lines, Pseudonymiser(settings.hmac_key.encode()))
         return
-    data = wiring.dataset(settings, os.environ)
+    data = wiring.dataset(settings)
     counted_only = bool(options.state or options.state_out)
     with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
         if checkpoints is None:
@@ -193,9 +193,7 @@ def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
         return Sinks(ParquetParts(Folder(options.out, "score_events")), ParquetParts(Folder(options.out, "feedback")))
     if options.state_only:
         return Sinks(None, None)
-    scores, feedback = (
-        ParquetParts(wiring.bulk_load(settings, name, run, os.environ)) for name in ("score_events", "feedback")
-    )
+    scores, feedback = (ParquetParts(wiring.bulk_load(settings, name, run)) for name in ("score_events", "feedback"))
     return Sinks(scores, feedback)
 
 

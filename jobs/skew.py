@@ -46,7 +46,7 @@ def _skew(options: argparse.Namespace) -> tuple[int, object]:
     period = None if options.all else Period(options.since, options.until or wiring.now())
     start = State.load(options.state) if options.state else State.empty()
     with bar(screen) as progress:
-        result = audit(wiring.dataset(settings, os.environ), period, start, _advancing(progress))
+        result = audit(wiring.dataset(settings), period, start, _advancing(progress))
     if result["features"]:
         screen.print(_table(result["features"]))
     return (console.OK if result["outcome"] == "EQUAL" else console.FAILED), result

@@ -66,6 +66,8 @@ class Settings:
     log_seconds: float = 1.0
     append_timeout_seconds: float = 15.0
     lookup_seconds: float = 8.0
+    bigquery_emulator_host: str = ""
+    """Base URL of a BigQuery emulator's REST API; empty means Google's, with credentials."""
     bigquery_storage_emulator_host: str = ""
     service: str = ""
     revision: str = ""
@@ -91,6 +93,7 @@ class Settings:
 _REQUIRED = ("project",)
 _OWN_NAMES = {
     "project": "GOOGLE_CLOUD_PROJECT",
+    "bigquery_emulator_host": "BIGQUERY_EMULATOR_HOST",
     "bigquery_storage_emulator_host": "BIGQUERY_STORAGE_EMULATOR_HOST",
     "service": "K_SERVICE",
     "revision": "K_REVISION",

@@ -25,11 +25,11 @@ from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.cloud import bigquery
 from rich.console import Console
 
-from jobs.cli.wiring import bigquery_client
 from shared.contract import tables as contract
 from shared.contract.tables import Column, TableSpec, ViewSpec
 from shared.errors import PixError
 from shared.settings import Settings
+from shared.wiring.common import bigquery_client
 
 # A request that fails inside the local BigQuery would be repeated for ten minutes; a migration is repeated by hand.
 NO_RETRY: Any = None
@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         settings = Settings.from_env(os.environ)
-        client = bigquery_client(settings, os.environ)
+        client = bigquery_client(settings)
         changes = migrate(client, settings.dataset, contract.tables(), dry_run=options.dry_run)
     except (PixError, GoogleAPICallError) as error:
         console.print(f"migrate: {error}", style="red")

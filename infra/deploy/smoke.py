@@ -24,11 +24,11 @@ from google.cloud import bigquery
 from google.cloud.pubsub_v1 import PublisherClient
 from rich.console import Console
 
-from jobs.cli.wiring import bigquery_client
 from shared.contract.fields import NOBODY
 from shared.contract.topics import TRANSACTIONS
 from shared.errors import PixError
 from shared.settings import Settings
+from shared.wiring.common import bigquery_client
 
 SHOWN = "end_to_end_id, initiated_at, scored_at, score, decision, reasons, model_version, late, degraded"
 PAUSE_FIRST, PAUSE_MOST = 0.5, 8.0  # seconds; each question is billed as 10 MB at least
@@ -80,7 +80,7 @@ def smoke(settings: Settings, topic: str, patience: float) -> dict[str, Any] | N
     message = transaction(dt.datetime.now(dt.UTC))
     publisher = PublisherClient()
     publisher.publish(publisher.topic_path(settings.project, topic), json.dumps(message).encode()).result(patience)
-    client = bigquery_client(settings, os.environ)
+    client = bigquery_client(settings)
     return row_of(client, settings.dataset, message, patience)
 
 

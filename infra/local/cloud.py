@@ -86,7 +86,11 @@ class LocalCloud:
         self._supervisor = Supervisor()
         self._pubsub = pubsub_server(self.home, pubsub, self.ports.pubsub)
         self._bigquery = BigQueryServer(self.ports.bigquery, self.ports.bigquery_grpc)
-        self.settings = replace(self.settings, bigquery_storage_emulator_host=self._bigquery.grpc_endpoint)
+        self.settings = replace(
+            self.settings,
+            bigquery_emulator_host=self._bigquery.rest_url,
+            bigquery_storage_emulator_host=self._bigquery.grpc_endpoint,
+        )
         self.functions: dict[str, ChildProcess] = {}
 
     def __enter__(self) -> Self:
@@ -123,7 +127,7 @@ class LocalCloud:
             "GOOGLE_CLOUD_PROJECT": self.settings.project,
             "PUBSUB_EMULATOR_HOST": self._pubsub.endpoint,
             "STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self.ports.storage}",
-            "BIGQUERY_EMULATOR_HOST": self._bigquery.rest_url,
+            "BIGQUERY_EMULATOR_HOST": self.settings.bigquery_emulator_host,
             "BIGQUERY_STORAGE_EMULATOR_HOST": self.settings.bigquery_storage_emulator_host,
         }
 

@@ -16,11 +16,9 @@ from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.learning.lifecycle.mover import Mover
 from shared.settings import Settings
-from shared.wiring.common import DAY_SECONDS
+from shared.wiring.common import DAY_SECONDS, bigquery_client
 
 if TYPE_CHECKING:
-    from google.cloud import bigquery
-
     from shared.adapters.bigquery.ledger import BigQueryLedger
     from shared.adapters.bigquery.load import BulkLoad
     from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
@@ -64,7 +62,7 @@ def world(settings: Settings, environment: Mapping[str, str]) -> Services:
     from shared.scoring.rules import Rules
 
     bucket = blobs(settings)
-    read, asked = exports(settings, environment), queries(settings, environment)
+    read, asked = exports(settings), queries(settings)
     uri, artifacts = tracking(environment)
     return Services(
         source=TrainingSource(read, asked, settings.project, settings.dataset, settings.maturity_days),
@@ -74,33 +72,24 @@ def world(settings: Settings, environment: Mapping[str, str]) -> Services:
         archive=data(settings),
         runs=MlflowRuns(uri, artifacts),
         registry=MlflowRegistry(uri),
-        ledger=ledger(settings, environment),
+        ledger=ledger(settings),
         rules=Rules.load(),
         clock=now,
     )
 
 
-def bigquery_client(settings: Settings, environment: Mapping[str, str]) -> bigquery.Client:
-    """Return a client of BigQuery, without credentials where BIGQUERY_EMULATOR_HOST names an emulator."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud import bigquery
-
-    credentials = AnonymousCredentials() if environment.get("BIGQUERY_EMULATOR_HOST") else None
-    return bigquery.Client(project=settings.project, credentials=credentials)
-
-
-def queries(settings: Settings, environment: Mapping[str, str]) -> BigQueryQueries:
+def queries(settings: Settings) -> BigQueryQueries:
     """Return what asks the tables."""
     from shared.adapters.bigquery.query import BigQueryQueries
 
-    return BigQueryQueries(bigquery_client(settings, environment))
+    return BigQueryQueries(bigquery_client(settings))
 
 
-def exports(settings: Settings, environment: Mapping[str, str]) -> BigQueryExports:
+def exports(settings: Settings) -> BigQueryExports:
     """Return what reads many rows of the tables, by way of the bucket."""
     from shared.adapters.bigquery.query import BigQueryExports
 
-    return BigQueryExports(bigquery_client(settings, environment), settings.data_bucket, data(settings))
+    return BigQueryExports(bigquery_client(settings), settings.data_bucket, data(settings))
 
 
 def blobs(settings: Settings) -> GcsBlobs:
@@ -113,7 +102,7 @@ def data(settings: Settings) -> GcsBlobs:
     return GcsBlobs.connect(settings.project, settings.data_bucket)
 
 
-def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str, str]) -> BulkLoad:
+def bulk_load(settings: Settings, name: str, run: str) -> BulkLoad:
     """Return what loads Parquet files of `run` into table `name`."""
     from google.cloud import storage
 
@@ -121,7 +110,7 @@ def bulk_load(settings: Settings, name: str, run: str, environment: Mapping[str,
 
     bucket = storage.Client(project=settings.project).bucket(settings.data_bucket)
     target = f"{settings.project}.{settings.dataset}.{name}"
-    return BulkLoad(bigquery_client(settings, environment), bucket, target, f"{name}-{run}")
+    return BulkLoad(bigquery_client(settings), bucket, target, f"{name}-{run}")
 
 
 def state_load(settings: Settings, url: str) -> ValkeyLoad:
@@ -138,11 +127,11 @@ def dead_letters(settings: Settings, topic: str) -> DeadLetters:
     return DeadLetters.connect(settings.project, topic)
 
 
-def dataset(settings: Settings, environment: Mapping[str, str]) -> StoredTables:
+def dataset(settings: Settings) -> StoredTables:
     """Return the tables to read rows from."""
     from shared.replay.tables import StoredTables
 
-    return StoredTables(exports(settings, environment), settings.project, settings.dataset)
+    return StoredTables(exports(settings), settings.project, settings.dataset)
 
 
 def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
@@ -153,14 +142,14 @@ def mover(settings: Settings, environment: Mapping[str, str]) -> Mover:
 
         return MlflowRegistry(tracking(environment)[0])
 
-    return Mover(blobs(settings), registry, ledger(settings, environment), now, actor(environment))
+    return Mover(blobs(settings), registry, ledger(settings), now, actor(environment))
 
 
-def recent(settings: Settings, environment: Mapping[str, str], since: dt.datetime, until: dt.datetime) -> Recent:
+def recent(settings: Settings, since: dt.datetime, until: dt.datetime) -> Recent:
     """Return where the rows of a period are read."""
     from shared.learning.lifecycle.drift import Recent
 
-    asked, read = queries(settings, environment), exports(settings, environment)
+    asked, read = queries(settings), exports(settings)
     return Recent(asked, read, settings.project, settings.dataset, since, until)
 
 
@@ -169,10 +158,10 @@ def retiring(settings: Settings, environment: Mapping[str, str]) -> Retiring:
     from shared.learning.lifecycle.retire import Retiring
 
     bucket = blobs(settings)
-    return Retiring(bucket, bucket, ledger(settings, environment), now, actor(environment))
+    return Retiring(bucket, bucket, ledger(settings), now, actor(environment))
 
 
-def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger:
+def ledger(settings: Settings) -> BigQueryLedger:
     """Return the ledger."""
     from shared.adapters.bigquery.ledger import BigQueryLedger
 
@@ -182,9 +171,7 @@ def ledger(settings: Settings, environment: Mapping[str, str]) -> BigQueryLedger
             service, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
         )
 
-    return BigQueryLedger(
-        queries(settings, environment), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table
-    )
+    return BigQueryLedger(queries(settings), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table)
 
 
 def tracking(environment: Mapping[str, str]) -> tuple[str, str | None]:

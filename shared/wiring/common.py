@@ -18,6 +18,8 @@ from shared.telemetry.batches import BatchLog, MetricsExport, Telemetry
 from shared.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
+    from google.cloud import bigquery
+
     from shared.adapters.valkey.history import ValkeyHistory
 
 MEMORY = "memory"
@@ -40,6 +42,18 @@ def valkey_history(settings: Settings) -> ValkeyHistory:
 def now() -> int:
     """Return the time in microseconds since the epoch."""
     return time.time_ns() // 1000
+
+
+def bigquery_client(settings: Settings) -> bigquery.Client:
+    """Return a BigQuery client, without credentials if the settings name an emulator.
+
+    The client itself finds the emulator by BIGQUERY_EMULATOR_HOST, the variable of the same setting.
+    """
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import bigquery
+
+    credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None
+    return bigquery.Client(project=settings.project, credentials=credentials)
 
 
 def opened(service: WriteService, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from google.auth.credentials import AnonymousCredentials
-from google.cloud import bigquery
-
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.lookup import BigQueryLookup
 from shared.contract.rows import FeedbackRow
@@ -14,7 +11,7 @@ from shared.serving.intake import Intake
 from shared.serving.label_service import SharedHistory, label_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, limits, now, opened, telemetry, valkey_history
+from shared.wiring.common import MEMORY, bigquery_client, limits, now, opened, telemetry, valkey_history
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +35,5 @@ def _shared_history(settings: Settings) -> SharedHistory | None:
     if settings.state.startswith(f"{MEMORY}://"):
         log.warning("history is not shared, so it is not told of reports: PIX_STATE is memory://")
         return None
-    credentials = AnonymousCredentials() if settings.bigquery_storage_emulator_host else None
-    client = bigquery.Client(project=settings.project, credentials=credentials)
-    lookup = BigQueryLookup(client, settings.project, settings.dataset, settings.lookup_seconds)
+    lookup = BigQueryLookup(bigquery_client(settings), settings.project, settings.dataset, settings.lookup_seconds)
     return SharedHistory(lookup, valkey_history(settings))

@@ -48,8 +48,10 @@ def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> L
     server, client = request.getfixturevalue("local")
     make(client, "pix", contract.tables())
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", server.rest_url)
-    settings = Settings(PROJECT, bigquery_storage_emulator_host=server.grpc_endpoint)
-    return wiring.ledger(settings, {"BIGQUERY_EMULATOR_HOST": server.rest_url})
+    settings = Settings(
+        PROJECT, bigquery_emulator_host=server.rest_url, bigquery_storage_emulator_host=server.grpc_endpoint
+    )
+    return wiring.ledger(settings)
 
 
 def test_rows_come_back_whole_in_order_and_once(ledger: Ledger) -> None:

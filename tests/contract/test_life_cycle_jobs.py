@@ -106,7 +106,7 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     for name, value in cloud.items():
         monkeypatch.setenv(name, value)
     settings = Settings.from_env(cloud)
-    blobs, ledger = wiring.blobs(settings), wiring.ledger(settings, cloud)
+    blobs, ledger = wiring.blobs(settings), wiring.ledger(settings)
     for version in ("v0", "v1", "v2"):
         facts = {"run_id": f"run of {version}", "dataset_hash": "h", "trigger": "drift", "as_of": AS_OF.isoformat()}
         publish(blobs, version, small_bundle(version, **facts))

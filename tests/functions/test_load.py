@@ -1,7 +1,6 @@
 """Loading in bulk, as a replay does: a load that is repeated after a crash loads nothing twice."""
 
 import io
-import os
 import uuid
 
 import pyarrow.parquet as pq
@@ -19,7 +18,7 @@ def test_a_load_that_is_repeated_loads_nothing_twice(cloud):
     file = io.BytesIO()
     pq.write_table(arrow_table(table("quarantine"), rows), file)
     for _ in range(2):
-        load = wiring.bulk_load(cloud.settings, "quarantine", run, os.environ)
+        load = wiring.bulk_load(cloud.settings, "quarantine", run)
         load.put(0, b"what an interrupted replay has left")
         load.put(0, file.getvalue())
         load.finish(1)

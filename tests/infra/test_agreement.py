@@ -32,7 +32,7 @@ from tests.infra.configuration import Configuration, arguments, plain, texts
 
 TERRAFORM = Configuration.read()
 GIVEN_BY_CLOUD_RUN = {"K_SERVICE", "K_REVISION"}
-EMULATORS = {"BIGQUERY_STORAGE_EMULATOR_HOST"}
+EMULATORS = {"BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"}
 
 
 def _names(local: str) -> set[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -89,7 +88,7 @@ class Questions:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._client = cloud.bigquery()
-        self._data = wiring.dataset(cloud.settings, {**os.environ, **cloud.environment})
+        self._data = wiring.dataset(cloud.settings)
 
     def progress(self) -> tuple[int, int, int]:
         """Return how many transactions, reports and unreadable messages there are."""
