@@ -7,8 +7,10 @@ look-ups, and the SDK is not even imported unless somebody wants the figures (`s
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -145,6 +147,13 @@ class Metrics:
         kept.counts = [n + more for n, more in zip(kept.counts, times.tolist(), strict=True)]
         kept.sum += float(array.sum())
         kept.least, kept.most = min(kept.least, float(array.min())), max(kept.most, float(array.max()))
+
+    @contextmanager
+    def timed(self, metric: Metric, label: str = "") -> Iterator[None]:
+        """Record the duration of the block in seconds, unless the block raises."""
+        began = perf_counter()
+        yield
+        self.record(metric, perf_counter() - began, label)
 
     def value(self, metric: Metric, label: str = "") -> float:
         """Return what a counter or gauge stands at."""

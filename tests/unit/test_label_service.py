@@ -17,9 +17,9 @@ from shared.features.history import READ_NAMES
 from shared.ports import Claim, Parties, PixVerdict
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER
-from shared.serving.label_service import SharedHistory, label_intake
+from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
 from tests.builders import encoded, med_report, push_body, transaction
-from tests.told import telling
+from tests.told import make_telemetry
 from tests.unit.streams import event
 
 NOW = micros(dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
@@ -31,10 +31,10 @@ class Away(MemoryHistoryAdapter):
 
     away = False
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
         if self.away:
             raise Unavailable("history is away")
-        return await super().tell(statements)
+        return await super().apply(verdicts)
 
 
 class CrashingTable(MemoryTable):
@@ -60,10 +60,9 @@ class World:
     def __init__(self, shared: bool = True) -> None:
         self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
         self.quarantine = MemoryTable()
-        told = SharedHistory(self.lookup, self.history) if shared else None
-        self.intake = label_intake(
-            self.feedback, self.quarantine, lambda: NOW, BatchLimits(16, 1), 86_400.0, telling(), told
-        )
+        history, telemetry = SharedHistory(self.lookup, self.history) if shared else None, make_telemetry()
+        pipeline = LabelPipeline(history, self.feedback, lambda: NOW, 86_400.0, telemetry.metrics)
+        self.intake = label_intake(pipeline, self.quarantine, lambda: NOW, BatchLimits(16, 1), telemetry)
 
     def scored(self) -> Event:
         pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])

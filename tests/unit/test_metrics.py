@@ -16,7 +16,7 @@ from shared.telemetry.batches import BatchLog, MetricsExport
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import BATCH, LATE, METRICS, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
 from tests.collector import collecting
-from tests.told import telling
+from tests.told import make_telemetry
 
 values = st.lists(st.floats(0, 60) | st.sampled_from(SECONDS), min_size=1, max_size=300)
 
@@ -160,10 +160,10 @@ def test_a_collector_that_is_away_is_an_incident_and_harms_no_batch(caplog):
 
 
 def test_without_a_collector_nothing_is_exported():
-    told = telling(None)
-    asyncio.run(told.flush())
-    told.done(CompletedBatch(0, [0.001]))
-    assert told.metrics.distribution(BATCH).count == 1
+    telemetry = make_telemetry(None)
+    asyncio.run(telemetry.flush())
+    telemetry.record(CompletedBatch(0, [0.001]))
+    assert telemetry.metrics.distribution(BATCH).count == 1
 
 
 def test_batches_within_a_second_share_a_line_that_says_what_they_counted(caplog):

@@ -68,7 +68,7 @@ class BigQueryTable:
             raise
         if not bad:
             self._metrics.add(APPENDED, len(encoded), self._table)
-            self._broken.over()
+            self._broken.resolve()
         return bad
 
     async def _request(self, encoded: list[bytes]) -> set[int]:
@@ -160,7 +160,7 @@ class _Connection:
                     future.set_result(response)
         except grpc.RpcError as error:
             reason = error.code().name
-            self._incident.happened(reason=reason)
+            self._incident.trigger(reason=reason)
         finally:
             self.broken = True
             for future in self._waiting:

@@ -43,7 +43,7 @@ class MemoryHistoryAdapter:
         self._sequence = np.empty(claims, dtype=np.int64)
         self._prints = np.empty(claims, dtype=np.uint64)
         self._next = 0
-        self._said = VerdictLog()
+        self._verdicts = VerdictLog()
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryHistoryAdapter:
@@ -63,12 +63,12 @@ class MemoryHistoryAdapter:
             np.concatenate([np.empty(0, dtype=bool), *(part.taken for part in parts)]),
         )
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict, or take back what it overrides; return after how many transactions that was."""
-        for id_, parties, said in statements:
-            told = self._said.hear(id_, said, self.history.sequence)
-            self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
-        return [self._said.counted_at(id_, said) for id_, _, said in statements]
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
+        """Count each verdict and reverse the one it replaces; return the sequence at which each counts."""
+        for id_, parties, reported in verdicts:
+            changes = self._verdicts.hear(id_, reported, self.history.sequence)
+            self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in changes])
+        return [self._verdicts.counted_at(id_, reported) for id_, _, reported in verdicts]
 
     def _observe(self, events: Sequence[Event], claim: Claim) -> Observations:
         """Observe at most as many events as claims are kept."""

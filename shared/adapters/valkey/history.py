@@ -32,7 +32,7 @@ from shared.adapters.valkey.wire import (
     observations,
     observe_arguments,
     sequences,
-    tell_arguments,
+    verdict_arguments,
 )
 from shared.contract.event import Event
 from shared.errors import Misconfigured, Unavailable
@@ -83,11 +83,11 @@ class ValkeyHistory:
         arguments = observe_arguments(events, prints, claim, self._claim_seconds, self._record_seconds)
         return observations(await self._call(arguments), prints, claim)
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict, or take back what it overrides; return after how many transactions that was."""
-        if not statements:
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
+        """Count each verdict and reverse the one it replaces; return the sequence at which each counts."""
+        if not verdicts:
             return []
-        return sequences(await self._call(tell_arguments(statements, self._record_seconds)))
+        return sequences(await self._call(verdict_arguments(verdicts, self._record_seconds)))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -76,13 +76,12 @@ def observations(claims: Sequence[bytes], prints: Keys, own: Claim) -> Observati
     )
 
 
-def tell_arguments(statements: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
-    """Return the arguments of `tell`."""
-    keys = keys_of([id_ or "" for statement in statements for id_ in statement.parties]).astype("<u8")
+def verdict_arguments(verdicts: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
+    """Return the arguments of `tell`, which counts verdicts."""
+    keys = keys_of([id_ or "" for verdict in verdicts for id_ in verdict.parties]).astype("<u8")
     arguments: list[Argument] = ["tell", record_seconds]
-    for statement, own in zip(statements, keys.reshape(-1, 3), strict=True):
-        said = statement.said
-        arguments += [statement.end_to_end_id, said.verdict.value[:1], said.reported_at, own.tobytes()]
+    for (end_to_end_id, _, reported), own in zip(verdicts, keys.reshape(-1, 3), strict=True):
+        arguments += [end_to_end_id, reported.verdict.value[:1], reported.reported_at, own.tobytes()]
     return arguments
 
 

@@ -56,7 +56,7 @@ class Endpoint(Generic[Item]):
                 self._intake = self._wired()
             return WARM if body is None else await self._intake.handle(body)
         except Exception as error:  # noqa: BLE001 (an entry point)
-            self._failed.happened(error=error, **logs.trace(os.environ, Headers(raw=headers)))
+            self._failed.trigger(error=error, **logs.trace(os.environ, Headers(raw=headers)))
             return FAILED
 
     def _wired(self) -> Intake[Item]:
