@@ -48,13 +48,17 @@ def now() -> int:
 def bigquery_client(settings: Settings) -> bigquery.Client:
     """Return a BigQuery client, without credentials if the settings name an emulator.
 
-    The client itself finds the emulator by BIGQUERY_EMULATOR_HOST, the variable of the same setting.
+    The client itself finds the emulator by BIGQUERY_EMULATOR_HOST, the variable of the same setting. Raises
+    Misconfigured, Unavailable for credentials.
     """
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
 
+    from shared.adapters.google_failures import credentials_needed
+
     credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None
-    return bigquery.Client(project=settings.project, credentials=credentials)
+    with credentials_needed():
+        return bigquery.Client(project=settings.project, credentials=credentials)
 
 
 def append_table(service: WriteService, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:

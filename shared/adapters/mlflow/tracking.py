@@ -25,7 +25,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 from sqlalchemy.exc import SQLAlchemyError
 
 import shared
-from shared.adapters.google_failures import FAILURES
+from shared.adapters.gcs import STORAGE_FAILURES
 from shared.errors import Unavailable
 from shared.learning.ports import RunReport, Snapshot, Trial
 
@@ -33,13 +33,14 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "pix-fraud"
 MODEL = "pix-fraud"
-BUNDLE_VERSION = "bundle_version"  # tag of a registered version: the bundle in the bucket that it is
+BUNDLE_VERSION = "bundle_version"  # tag of a registered version: the version of its bundle in the bucket
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 _REQUIREMENTS = ("msgspec", "numpy", "onnxruntime", "pandas")
 _VALUE_MAX = 5000  # characters of a tag
 _DIGEST_MAX = 36  # characters of a data set's digest
 _PAGE = 1000
-_REFUSALS: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *FAILURES)
+FAILURES: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *STORAGE_FAILURES)
+"""Errors that become `shared.errors.Unavailable`: of MLflow, its local store, and the bucket of its artifacts."""
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
 
 P = ParamSpec("P")
@@ -47,24 +48,24 @@ T = TypeVar("T")
 
 
 def _mapped(method: Callable[P, T]) -> Callable[P, T]:
-    """Turn MLflow's errors into Unavailable, and those of Google's, by whose client it stores artifacts."""
+    """Map FAILURES to Unavailable."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except _REFUSALS as error:
+        except FAILURES as error:
             raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
 
     return call
 
 
 class MlflowRuns:
-    """`shared.learning.ports.Runs`; `artifacts` is where new experiments keep files, None: the server decides."""
+    """`shared.learning.ports.Runs`; `artifacts` is the address of files of new experiments, None for the server's."""
 
     @_mapped
     def __init__(self, tracking_uri: str, artifacts: str | None) -> None:
-        mlflow.set_tracking_uri(tracking_uri)  # log_model knows no other way
+        mlflow.set_tracking_uri(tracking_uri)  # log_model takes no client
         self._client = mlflow.MlflowClient(tracking_uri)
         self._artifacts = artifacts
         self._known: str | None = None
@@ -93,7 +94,7 @@ class MlflowRuns:
 
     @_mapped
     def trial(self, run_id: str, trial: Trial) -> None:
-        """Record a trial as a run within a run, with what each fold gave. Raises Unavailable."""
+        """Record a trial as a nested run, with the score of each fold. Raises Unavailable."""
         ended = round(time.time() * 1000)
         started = ended - round(trial.seconds * 1000)
         name = f"trial {trial.number} {trial.candidate}"
@@ -114,7 +115,7 @@ class MlflowRuns:
 
     @_mapped
     def close_stale(self, before: dt.datetime) -> list[str]:
-        """Close, as failed, the runs that were opened before then and never closed. Raises Unavailable."""
+        """Close runs that were opened before then and never closed, as failed. Raises Unavailable."""
         opened = f"attributes.status = 'RUNNING' and attributes.start_time < {round(before.timestamp() * 1000)}"
         found: list[Run] = self._client.search_runs([self._experiment()], opened, max_results=_PAGE)
         for run in found:
@@ -149,7 +150,7 @@ class MlflowRuns:
     def _register(self, run_id: str, report: RunReport) -> None:
         """Log the bundle in MLflow's format, register it, name it challenger, and end the run."""
         with _saved(report.files) as folder, mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-            # An example of the input would be somebody's row.
+            # An example of the input would be the row of a person.
             warnings.filterwarnings("ignore", "(?s).*input example was not provided", UserWarning)
             model = mlflow.pyfunc.log_model(
                 name="model",
@@ -174,7 +175,7 @@ class MlflowRegistry:
 
     @_mapped
     def appoint(self, version: str, previous: str | None) -> None:
-        """Let the aliases `champion` and `previous` name these bundles, and `challenger` another.
+        """Set the aliases `champion` and `previous` to these bundles, and remove `challenger` from the champion.
 
         A bundle that is not registered leaves its alias as it was. Raises Unavailable.
         """
@@ -189,7 +190,7 @@ class MlflowRegistry:
             self._client.delete_registered_model_alias(MODEL, CHALLENGER)
 
     def _number(self, version: str) -> str | None:
-        """Return the registered version that is a bundle, or None if none is."""
+        """Return the registered version of a bundle, None if it is not registered."""
         found = self._client.search_model_versions(f"name = '{MODEL}' and tags.{BUNDLE_VERSION} = '{version}'")
         if not found:
             log.warning("version is not registered", extra={"fields": {"version": version}})
@@ -199,7 +200,7 @@ class MlflowRegistry:
 
 @contextmanager
 def _saved(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """Give a folder that holds the files while the block runs."""
+    """Yield a folder that holds the files while the block runs."""
     with TemporaryDirectory(prefix="mlflow-") as name:
         folder = Path(name) / "bundle"
         folder.mkdir()
@@ -209,7 +210,7 @@ def _saved(files: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 def _signature(report: RunReport) -> ModelSignature:
-    """Return the model's inputs by name and its output; doubles, as MLflow does not narrow a column by itself."""
+    """Return the model's inputs by name and its output, as doubles: MLflow does not convert them to floats."""
     return ModelSignature(inputs=_inputs(report.inputs), outputs=Schema([ColSpec(DataType.double)]))
 
 
