@@ -67,7 +67,7 @@ def row(reason: str) -> QuarantineRow:
 
 
 def over(server: Server, timeout: float = 10.0, metrics: Metrics | None = None) -> BigQueryTable:
-    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout, metrics)  # type: ignore[arg-type]
+    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout, metrics)  # type: ignore[arg-type]  # a stand-in
 
 
 def test_rows_that_the_table_never_takes_are_told_apart_and_all_others_stored() -> None:

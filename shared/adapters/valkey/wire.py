@@ -1,4 +1,4 @@
-"""What the client and history.lua tell each other, in bytes. Numbers are little-endian, keys 8 bytes."""
+"""The wire format between the client and history.lua. Numbers are little-endian, keys 8 bytes."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ CLAIM = np.dtype(
         ("reads", "<f4", (READ_WIDTH,)),
     ]
 )
-"""What a claim begins with; the model version follows."""
+"""Head of a claim; the model version follows."""
 CLAIM_LETTER = "e" + hashlib.sha256(repr(CLAIM.descr).encode()).hexdigest()[:4]
-"""What stands before the EndToEndId in the name of a claim. It changes with the claim, so that instances of two
-revisions that share a store never misread each other's.
+"""Prefix of the EndToEndId in the key of a claim. It changes with the layout of claims, so that two revisions that
+share a store never misread each other's.
 """
 _NO_KEY = 0
-"""The version of the key in a claim that is not compared with later messages."""
+"""The key version of a claim that is not compared with later messages."""
 NEVER = UNCOUNTED
-"""The sequence of what was not counted."""
+"""The sequence of a verdict that was not counted."""
 _HEARD = struct.Struct("<cdd")
 _VERDICTS = {verdict.value[:1].encode(): verdict for verdict in Verdict}
 
@@ -62,7 +62,7 @@ def observe_arguments(
 
 
 def observations(claims: Sequence[bytes], prints: Keys, own: Claim) -> Observations:
-    """Return what `observe` answers about the events of these prints."""
+    """Decode the answer of `observe` about the events of these prints."""
     head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
     versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
     return Observations(
@@ -86,7 +86,7 @@ def verdict_arguments(verdicts: Sequence[PixVerdict], record_seconds: int) -> li
 
 
 def sequences(counted: Iterable[int]) -> list[int | None]:
-    """Return what `tell` answers."""
+    """Decode the answer of `tell`; None is a verdict that changes nothing."""
     return [None if each == NEVER else each for each in counted]
 
 
@@ -104,7 +104,7 @@ def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[
 
 
 def encode_heard(log: Iterable[AppliedVerdict]) -> bytes:
-    """Return what is stored of all that was said about a Pix."""
+    """Encode the verdict log of one Pix."""
     return b"".join(
         _HEARD.pack(said.verdict.value[:1].encode(), said.reported_at, NEVER if sequence is None else sequence)
         for said, sequence in log
@@ -112,10 +112,11 @@ def encode_heard(log: Iterable[AppliedVerdict]) -> bytes:
 
 
 def decode_heard(log: bytes) -> list[AppliedVerdict]:
-    """Return all that was said about a Pix.
+    """Decode the verdict log of one Pix.
 
-    >>> decode_heard(encode_heard([Heard(Said(Verdict.FRAUD, 10), 3)]))
-    [Heard(said=Said(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10), sequence=3)]
+    >>> log = [AppliedVerdict(ReportedVerdict(Verdict.FRAUD, 10), 3)]
+    >>> decode_heard(encode_heard(log)) == log
+    True
     """
     return [
         AppliedVerdict(ReportedVerdict(_VERDICTS[letter], int(at)), None if sequence == NEVER else int(sequence))
