@@ -275,7 +275,9 @@ def test_a_loaded_history_goes_on_as_the_one_it_was_taken_from(served: Store) ->
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "redis", "redis://127.0.0.1:port", ""])
 def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> None:
-    with pytest.raises(Misconfigured, match=r"^the address of a store of history is redis://, [a-z:/, ]+://host:port$"):
+    with pytest.raises(
+        Misconfigured, match=r"^the address of a store of history is redis://, [a-z:/, ]+://host:port$"
+    ):
         server_url(url)
 
 

@@ -49,7 +49,7 @@ def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(caplog, clock
     ]
 
 
-def test_what_comes_and_goes_is_one_incident_and_what_comes_back_later_another(caplog, clock):
+def test_an_intermittent_failure_is_one_incident_and_a_later_one_another(caplog, clock):
     incident = Incident(logging.getLogger("test"), "away", clock)
     for _ in range(20):
         incident.trigger()
@@ -62,7 +62,7 @@ def test_what_comes_and_goes_is_one_incident_and_what_comes_back_later_another(c
     assert [message for _, message, _ in lines(caplog)] == ["away", "away: over", "away"]
 
 
-def test_where_nobody_says_that_it_is_over_the_next_time_does(caplog, clock):
+def test_a_new_failure_ends_an_incident_that_was_never_resolved(caplog, clock):
     incident = Incident(logging.getLogger("test"), "failed", clock)
     for pause in (1.0, 1.0, QUIET_SECONDS, 1.0):
         incident.trigger()
@@ -111,7 +111,7 @@ def test_an_open_breaker_lets_one_call_through_after_each_pause(clock):
     assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
-def test_a_call_that_never_says_how_it_went_does_not_hold_the_breaker_open(clock):
+def test_a_call_without_an_outcome_does_not_keep_the_breaker_open(clock):
     breaker = Breaker(1, 5.0, clock)
     breaker.failed()
     clock.now += 5.0
@@ -139,7 +139,7 @@ class Store:
         )
 
 
-def test_a_store_that_is_away_is_asked_a_few_times_and_then_once_in_a_pause(caplog, clock):
+def test_an_unavailable_store_is_tried_a_few_times_and_then_once_in_a_pause(caplog, clock):
     store, metrics = Store(), Metrics()
     history = GuardedHistory(store, 2.0, metrics, clock)
 

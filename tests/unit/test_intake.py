@@ -65,7 +65,7 @@ def run(scenario):
     return asyncio.run(asyncio.wait_for(scenario(), 10))
 
 
-def test_a_message_that_cannot_be_read_harms_none_beside_it():
+def test_a_malformed_message_fails_no_other():
     async def scenario():
         world = World()
         answers = await world.deliver(transaction(), push_body(b"{"), push_body(b"a bug"), b"", transaction())
@@ -80,7 +80,7 @@ def test_a_message_that_cannot_be_read_harms_none_beside_it():
     assert world.telemetry.metrics.value(QUARANTINED, "not_json") == 1
 
 
-def test_one_that_brings_the_batch_down_fails_alone():
+def test_a_message_that_breaks_its_batch_fails_alone():
     async def scenario():
         world = World()
         good = [transaction() for _ in range(11)]
@@ -93,7 +93,7 @@ def test_one_that_brings_the_batch_down_fails_alone():
     assert world.telemetry.metrics.value(MESSAGES, "failed") == 1
 
 
-def test_while_the_store_is_away_what_cannot_be_read_is_set_aside_all_the_same():
+def test_malformed_messages_are_quarantined_while_the_store_is_unavailable():
     async def scenario():
         world = World()
         world.error = Unavailable("away")
@@ -135,7 +135,7 @@ def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog):
     assert [record.getMessage() for record in caplog.records] == ["retry later"]
 
 
-def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
+def test_draining_finishes_deliveries_in_flight_refuses_new_ones_and_exports():
     async def scenario():
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)
@@ -156,7 +156,7 @@ def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
     assert (exported[MESSAGES, "stored"], exported[MESSAGES, "quarantined"]) == (7, 1)
 
 
-def test_what_does_not_finish_in_time_is_given_back():
+def test_deliveries_that_do_not_finish_in_time_are_retried():
     async def scenario():
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)

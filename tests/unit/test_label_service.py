@@ -1,4 +1,4 @@
-"""The label function without HTTP: history is told once, and every report leaves its row."""
+"""The label function without HTTP: each verdict counts once, and every report leaves its row."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_crash_around_the_row_neither_loses_the_label_nor_counts_it_twice(cras
 
 
 @pytest.mark.parametrize("part", ["history", "lookup", "feedback"])
-def test_while_something_is_away_the_report_is_delivered_again(part: str) -> None:
+def test_a_report_is_retried_while_a_service_is_unavailable(part: str) -> None:
     world = World()
     report = med_report(world.scored().end_to_end_id)
     getattr(world, part).away = True
@@ -114,7 +114,7 @@ def test_while_something_is_away_the_report_is_delivered_again(part: str) -> Non
     assert world.sequences() == [1]
 
 
-def test_a_report_about_an_unknown_pix_is_stored_and_history_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_report_about_an_unknown_pix_is_stored_without_history(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     known = med_report(world.scored().end_to_end_id)
     assert world.deliver(med_report(transaction()["end_to_end_id"]), known) == [ACK, ACK]
@@ -138,7 +138,7 @@ def test_where_history_is_not_shared_the_row_is_stored_alone() -> None:
     assert world.frauds() == 0.0
 
 
-def test_a_report_from_the_future_is_set_aside_before_history_is_told() -> None:
+def test_a_report_from_the_future_is_quarantined_before_it_counts() -> None:
     world = World()
     id_ = world.scored().end_to_end_id
     assert world.deliver(med_report(id_, reported_at="2028-01-01T00:00:00Z")) == [ACK]

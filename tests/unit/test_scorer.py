@@ -85,7 +85,7 @@ def test_a_model_gives_a_score_and_its_version(bench):
     assert (row.model_version, row.degraded, row.late) == ("v1", False, False)
 
 
-def test_swaps_and_refused_bundles_are_counted_and_a_bucket_that_is_away_is_logged_once(bench, caplog):
+def test_swaps_and_refusals_are_counted_and_an_outage_is_logged_once(bench, caplog):
     bench.serve("v1")
     bench.serve("v2")
     bench.blobs.write(path("v3", MANIFEST), b"{", 0)
@@ -110,7 +110,7 @@ def test_without_a_model_rules_decide_and_say_so(bench):
     assert "UNREGISTERED_DEVICE_TRANSACTION_LIMIT" in limited.reasons
 
 
-def test_without_history_rules_and_model_decide_on_the_message_and_nothing_is_counted(bench):
+def test_without_history_rules_and_model_decide_by_the_message(bench):
     bench.serve("v1")
     bench.away = True
     message = transaction(amount="250.00", device__registered_at=None)
@@ -155,7 +155,7 @@ def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench):
     assert (again.features.tobytes(), other.model_version) == (first.features.tobytes(), "v2")
 
 
-def test_another_message_under_an_id_that_is_taken_has_no_row_and_changes_nothing(bench):
+def test_a_different_message_under_a_taken_id_has_no_row(bench):
     bench.serve("v1")
     message = transaction()
     other = message | {"amount": "666.00"}
@@ -167,7 +167,7 @@ def test_another_message_under_an_id_that_is_taken_has_no_row_and_changes_nothin
     assert bench.score(transaction())[0].history_sequence == 2
 
 
-def test_a_redelivery_waits_for_the_model_that_claimed_it_and_nothing_waits_for_that(bench):
+def test_a_redelivery_waits_for_its_model_and_delays_no_other(bench):
     bench.serve("v1")
     message = transaction()
     (first,) = bench.score(message)
@@ -183,7 +183,7 @@ def test_a_redelivery_waits_for_the_model_that_claimed_it_and_nothing_waits_for_
     assert again.columns() == first.columns()
 
 
-def test_rules_decide_alone_where_the_model_that_claimed_it_is_gone(bench):
+def test_rules_decide_alone_if_the_claiming_model_is_gone(bench):
     bench.serve("v1")
     message = transaction()
     bench.score(message)
