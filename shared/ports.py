@@ -22,46 +22,44 @@ from shared.telemetry.metrics import Series
 
 
 class Claim(NamedTuple):
-    """Who decides about a transaction first: the model that serves then, and when (microseconds).
-
-    `key_version` is that of the HMAC key behind the pseudonyms: under another, the same message names other accounts.
-    """
+    """The first decision about a transaction; redeliveries repeat it."""
 
     model_version: str | None
+    """The champion at that time, None if there was no model."""
     scored_at: int
+    """Microseconds since the epoch."""
     key_version: int = 1
+    """Version of the HMAC key of the pseudonyms; under another key the same message names other accounts."""
 
 
 UNCOUNTED = -1
-"""The sequence of a transaction that history claimed while it was empty, so that it neither read nor counted."""
+"""The sequence of a transaction that history claimed while it was empty: neither read nor counted."""
 STORED = -2
-"""The sequence of a transaction whose row is known to be stored: there is nothing left to decide."""
+"""The sequence of a transaction whose row is stored already, so that there is nothing to decide."""
 
 
 class Observations(NamedTuple):
-    """What history knew of each of n transactions just before it.
-
-    `reads` is float32 [n, shared.features.history.READ_WIDTH]. `sequence` is int64 [n], the place of each transaction
-    in the order in which history saw them, UNCOUNTED or STORED. `claims` holds the first claim of each transaction:
-    its own, unless it has been seen before. `taken` [n] marks those whose id was claimed by another message, as
-    `shared.features.columns.Columns.fingerprints` tells them apart under the same key.
-    """
+    """The answer of history about n transactions, as it was just before each."""
 
     reads: NDArray[np.float32]
+    """[n, `shared.features.history.READ_WIDTH`]."""
     sequence: NDArray[np.int64]
+    """[n], the position of each transaction in the order in which history counted them, UNCOUNTED or STORED."""
     claims: list[Claim]
+    """The first claim of each transaction: its own, unless it was observed before."""
     taken: NDArray[np.bool_]
+    """[n], true where another message claimed the id first: its fingerprint under the same key differs."""
 
 
 class History(Protocol):
-    """The memory of the score: what payer, payee, pair and device did before."""
+    """The past transactions of payer, payee, pair and device."""
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
-        """Read history before each event, then count it, in order and once for each EndToEndId.
+        """Read history before each event, then count the event, in order and once for each EndToEndId.
 
-        An event that was observed before gets the very reads, place and claim of the first time and counts no more.
-        A history that has been emptied and not yet filled again claims events, but does not count them: what it would
-        read are accounts that seem never to have done anything. Raises Unavailable.
+        An event that was observed before gets the reads, sequence and claim of the first time and is not counted
+        again. A history that was emptied and not filled again claims events without counting them, as every account
+        would look new. Raises Unavailable.
         """
         ...
 
@@ -75,21 +73,21 @@ class Parties(NamedTuple):
 
 
 class PixVerdict(NamedTuple):
-    """What was said about a Pix."""
+    """A verdict about a Pix, with the pseudonyms whose records it changes."""
 
     end_to_end_id: str
     parties: Parties
-    said: ReportedVerdict
+    reported: ReportedVerdict
 
 
 class Verdicts(Protocol):
-    """The memory of the score, as it is told what became of a Pix."""
+    """The history that counts verdicts."""
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict, or take back what it overrides, by `shared.features.verdicts`.
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
+        """Count each verdict and reverse the one it replaces, by `shared.features.verdicts`.
 
-        Return after how many transactions each was counted, None where it changes nothing. Repeating a statement
-        changes nothing and gives the first answer. Raises Unavailable, also while history is empty.
+        Return the sequence after which each counts, None where it changes nothing. Applying a verdict again changes
+        nothing and gives the first answer. Raises Unavailable, also while history is empty.
         """
         ...
 
@@ -98,7 +96,7 @@ class Lookup(Protocol):
     """Transactions that were scored before."""
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each transaction that is known. Raises Unavailable."""
+        """Return the parties of each known transaction. Raises Unavailable."""
         ...
 
 
@@ -108,7 +106,7 @@ class Table(Protocol):
     async def append(self, rows: Sequence[Record]) -> list[int]:
         """Append rows; return, once they are visible, the indexes of those that the table will never take.
 
-        Raises Unavailable if not all others are known to be stored.
+        Raises Unavailable unless all other rows are known to be stored.
         """
         ...
 
@@ -128,7 +126,7 @@ class Blobs(Protocol):
         ...
 
     def write(self, name: str, data: bytes, if_generation: int) -> int:
-        """Write the object if it still is at `if_generation` (0: absent) and return the new generation.
+        """Write the object if it is still at `if_generation` (0: absent) and return the new generation.
 
         Raises PreconditionFailed, Unavailable.
         """
@@ -136,14 +134,14 @@ class Blobs(Protocol):
 
 
 class Listed(NamedTuple):
-    """An object in the bucket, and when it was written."""
+    """The name of an object and the time of its last write."""
 
     name: str
     updated_at: dt.datetime
 
 
 class Shelf(Protocol):
-    """The bucket as one who tidies it sees it."""
+    """Objects in a bucket, listed and deleted by prefix."""
 
     def listed(self, prefix: str) -> list[Listed]:
         """Return the objects under `prefix`, by name. Raises Unavailable, Misconfigured."""
@@ -155,10 +153,10 @@ class Shelf(Protocol):
 
 
 class MetricsExporter(Protocol):
-    """Where figures about the serving go."""
+    """The collector of metrics."""
 
     def export(self, series: Sequence[Series]) -> None:
-        """Send what has come together since the start. Blocks. Raises Unavailable."""
+        """Send the series, cumulative since the start of the process. Blocks. Raises Unavailable."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment by an entry point and passed on."""
+"""Settings: read once from the environment, by an entry point."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 from shared.errors import Misconfigured
 
 LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
-
-
+"""Key of the local cloud and of benchmarks; production has its own in Secret Manager."""
 MATURITY_DAYS = 87.0
 """80 days to open an infraction report and 7 to analyse it (Regulamento do Pix, MED)."""
 POINTER_TTL_SECONDS = 5.0
@@ -22,63 +21,93 @@ CLAIM_SECONDS = 900
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What differs from one deployment to the next; each field names its environment variable.
+    """The differences between deployments; each field is read from an environment variable.
 
-    `hmac_key` comes from Secret Manager; only what makes pseudonyms has to have it.
-    `deadline_seconds` is how long after its initiation a Pix is scored in time, `ahead_seconds` how far in the future
-    a message may say it happened: one of next year would make all history until then look old.
-    `batch_max` messages are worked on together, `batches_in_flight` times; batches follow each other at a distance of
-    at most `batch_linger_seconds`, or once `batch_enough` messages wait. As many wait as are worked on (`queue_max`),
-    so who waits is through after two rounds. What has waited for `queue_seconds` is refused: with a store of history,
-    a lookup of `lookup_seconds` and an append that take all their time, each twice if it is tried twice, it would be
-    late for Pub/Sub's ack deadline of 60 s.
-    `drain_seconds` are what Cloud Run leaves after SIGTERM (10 s), less the time to export and to stop.
-    Batches within `log_seconds` share a line in the log; 0 gives each its own.
-    `bucket` holds models, `data_bucket` rows: training sets, and what passes through on its way in or out.
-    Metrics go to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, every `otel_metric_export_interval` ms.
-    `state_pause_seconds` is how long a store that does not answer is left alone until one call sees if it is back.
-    `state` is memory:// or the address of a Valkey or Redis, redis://host:port; the names after it are about that.
+    The variable is PIX_ and the name of the field in capitals, or a standard variable (`_OWN_NAMES`).
     """
 
     project: str
+    """Google Cloud project of topics, tables and buckets (GOOGLE_CLOUD_PROJECT); required."""
     hmac_key: str = ""
+    """Key of the pseudonyms, from Secret Manager; only programs that make pseudonyms need it."""
     hmac_key_version: int = 1
+    """Version of `hmac_key`, stored in each row: pseudonyms of two versions do not match."""
     dataset: str = "pix"
+    """BigQuery dataset of all tables."""
     bucket: str = "pix-models"
+    """Bucket of model bundles and of the pointer to the champion."""
     data_bucket: str = "pix-data"
+    """Bucket of rows: training sets, and files on their way in or out of BigQuery."""
     state: str = "memory://"
+    """Store of history: memory://, or redis:// or valkey://host:port (rediss://, valkeys:// with TLS).
+
+    The default keeps history in the process, for one instance without a server.
+    """
     state_connect_seconds: float = 0.25
+    """Seconds to connect to the store, which is in the same network."""
     state_call_seconds: float = 0.5
+    """Seconds for a call of the store; later, the batch is scored without history."""
     state_pause_seconds: float = 2.0
+    """Seconds without calls to a store that does not answer, before one call tries it again."""
     state_claim_seconds: int = CLAIM_SECONDS
+    """Seconds since its last delivery for which a transaction counts once; the default is CLAIM_SECONDS."""
     state_record_days: int = 180
+    """Days after which an untouched record of history expires; after six of the longest half-life 2 % are left."""
     deadline_seconds: float = 40.0
+    """Seconds from the initiation of a Pix within which its score is in time."""
     ahead_seconds: float = 86_400.0
+    """Seconds that the time of a message may lie in the future: a day makes history look little older than it is.
+
+    A time of next year would make all history until then look old.
+    """
     pointer_ttl_seconds: float = POINTER_TTL_SECONDS
+    """Seconds between two looks at the pointer, so a new champion serves within about as long."""
     maturity_days: float = MATURITY_DAYS
+    """Days after which a Pix without a report counts as legitimate; the default is MATURITY_DAYS."""
     batch_max: int = BATCH_MAX
+    """Messages in a batch, at most."""
     batches_in_flight: int = BATCHES_IN_FLIGHT
+    """Batches worked on at the same time: one computes while others wait for history or BigQuery."""
     batch_linger_seconds: float = 0.015
+    """Seconds between the starts of two batches, at most; see `shared.serving.group_commit.BatchLimits`."""
     batch_enough: int = 128
+    """Waiting messages that start a batch before the linger has passed: half of `batch_max`."""
     queue_max: int = BATCH_MAX * BATCHES_IN_FLIGHT
+    """Waiting messages, at most; as many as are in flight, so a message waits for two rounds of batches."""
     queue_seconds: float = 10.0
+    """Seconds that a message may wait before it is refused.
+
+    With a lookup, history and an append that take all their time, each tried twice, a message that waited longer
+    would miss Pub/Sub's ack deadline of 60 s.
+    """
     drain_seconds: float = 8.0
+    """Seconds to finish after SIGTERM: the 10 s of Cloud Run, less the time to export metrics and to stop."""
     log_seconds: float = 1.0
+    """Seconds within which batches share a line in the log; 0 gives each its own."""
     append_timeout_seconds: float = 15.0
+    """Seconds to wait for the answer to an append; see `queue_seconds`."""
     lookup_seconds: float = 8.0
+    """Seconds to wait for the lookup of scored transactions; see `queue_seconds`."""
     bigquery_emulator_host: str = ""
-    """Base URL of a BigQuery emulator's REST API; empty means Google's, with credentials."""
+    """Base URL of a BigQuery emulator's REST API (BIGQUERY_EMULATOR_HOST); empty means Google's, with credentials."""
     bigquery_storage_emulator_host: str = ""
+    """Address of an emulator of the Storage Write API (BIGQUERY_STORAGE_EMULATOR_HOST); empty means Google's."""
     mlflow_tracking_uri: str = ""
+    """URI of the MLflow server or store (MLFLOW_TRACKING_URI); empty means SQLite under .local/mlflow."""
     execution: str = ""
+    """Execution of the Cloud Run job (CLOUD_RUN_EXECUTION), the actor in the ledger; empty means the user."""
     service: str = ""
+    """Name of the Cloud Run service (K_SERVICE), by which metrics are labelled."""
     revision: str = ""
+    """Revision of the Cloud Run service (K_REVISION), by which metrics are labelled."""
     otel_exporter_otlp_endpoint: str = ""
+    """URL of the collector of metrics (OTEL_EXPORTER_OTLP_ENDPOINT); empty means no export."""
     otel_metric_export_interval: int = 60_000
+    """Milliseconds between exports (OTEL_METRIC_EXPORT_INTERVAL); the default is OpenTelemetry's."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
-        """Return settings from `env`. Raises Misconfigured, naming the variable but never its value."""
+        """Return the settings in `env`. Raises Misconfigured with the name of a variable, never with its value."""
         values: dict[str, Any] = {
             name: _read(env, variable, kind) for name, variable, kind in _variables() if env.get(variable)
         }
@@ -88,7 +117,7 @@ class Settings:
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
-        """Return the environment that gives these settings."""
+        """Return the environment variables of these settings."""
         return {variable: str(getattr(self, name)) for name, variable, _ in _variables()}
 
 

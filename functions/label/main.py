@@ -1,4 +1,4 @@
-"""Cloud Function `label`: a delivery of `pix-feedback` in; 204 once its row is stored, else 429 or 503: again."""
+"""Cloud Function `label`: answers a delivery 204 once its row is stored; 429 or 503 asks for a retry."""
 
 import functions_framework.aio
 from starlette.requests import Request

@@ -1,4 +1,4 @@
-"""Cloud Function `score`: a delivery of `pix-transactions` in; 204 once its row is stored, else 429 or 503: again."""
+"""Cloud Function `score`: answers a delivery 204 once its row is stored; 429 or 503 asks for a retry."""
 
 import functions_framework.aio
 from starlette.requests import Request

@@ -1,1 +1,1 @@
-"""One vendor per file, and in-memory twins; vendor errors become those of `shared.errors` here."""
+"""Adapters of the ports: a folder or file for each vendor, and in-memory twins."""

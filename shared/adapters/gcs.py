@@ -11,45 +11,48 @@ from typing import Any, BinaryIO, TypeVar
 
 from google.api_core import exceptions
 from google.cloud import storage
-from google.cloud.storage.exceptions import InvalidResponse
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from shared.adapters.google_failures import FAILURES
+from shared.adapters.google_failures import FAILURES, credentials_needed
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.ports import Blob, Listed
 
 ATTEMPT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
 CHUNK = 8 * 1024 * 1024  # bytes
+STORAGE_FAILURES = (*FAILURES, InvalidResponse, DataCorruption)
+"""FAILURES and those of transfers: an unexpected status amid an upload, and a wrong checksum."""
 
 T = TypeVar("T")
 
 
 class GcsBlobs:
-    """`shared.ports.Blobs` and `Shelf` and `shared.learning.ports.Archive` over one bucket, and its files in bulk."""
+    """`shared.ports.Blobs` and `Shelf` and `shared.learning.ports.Archive` over one bucket, and downloads in bulk."""
 
     def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
-        """Try each request again for `patience` seconds."""
+        """Retry each request for `patience` seconds."""
         self._bucket = bucket
         attempt = min(ATTEMPT_SECONDS, patience)
         self._sent: dict[str, Any] = {"timeout": attempt, "retry": DEFAULT_RETRY.with_timeout(patience)}
 
     @classmethod
     def connect(cls, project: str, bucket: str, patience: float = TOTAL_SECONDS) -> GcsBlobs:
-        """Return the bucket of that name; nothing is sent yet."""
-        return cls(storage.Client(project=project).bucket(bucket), patience)
+        """Return the bucket of that name, before any request. Raises Misconfigured, Unavailable for credentials."""
+        with credentials_needed():
+            return cls(storage.Client(project=project).bucket(bucket), patience)
 
     def read(self, name: str) -> Blob | None:
         """Return the object, or None if there is none. Raises Unavailable."""
         blob = self._bucket.blob(name)
         try:
-            data = _answer(partial(blob.download_as_bytes, **self._sent))
+            data = _answer(partial(blob.download_as_bytes, **self._sent), exceptions.NotFound)
         except exceptions.NotFound:
             return None
         return Blob(data, int(blob.generation))
 
     def write(self, name: str, data: bytes, if_generation: int) -> int:
-        """Write the object if it still is at `if_generation`.
+        """Write the object if it is still at `if_generation`, and return the new generation.
 
         Raises PreconditionFailed, Unavailable, Misconfigured.
         """
@@ -62,7 +65,9 @@ class GcsBlobs:
                     content_type="application/octet-stream",
                     if_generation_match=if_generation,
                     **self._sent,
-                )
+                ),
+                exceptions.NotFound,
+                exceptions.PreconditionFailed,
             )
         except exceptions.PreconditionFailed as error:
             raise PreconditionFailed(f"{name} is no longer at generation {if_generation}") from error
@@ -71,21 +76,19 @@ class GcsBlobs:
         return int(blob.generation)
 
     def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
-        """Let the object be what `write` writes to a file, unless there is one; return whether it was written.
+        """Create the object from the bytes that `write` writes; return whether there was none before.
 
-        It is sent CHUNK bytes at a time, and is no object before its last byte is there. Raises Unavailable,
-        Misconfigured, and what `write` raises.
+        It is sent in chunks of CHUNK bytes, and exists once the last of them has arrived. Raises Unavailable,
+        Misconfigured, and the errors of `write`.
         """
         blob = self._bucket.blob(name)
         if _answer(partial(blob.exists, **self._sent)):
             return False
         try:
-            with _answer(
-                partial(blob.open, "wb", CHUNK, ignore_flush=True, if_generation_match=0, **self._sent)
-            ) as file:
+            with blob.open("wb", CHUNK, ignore_flush=True, if_generation_match=0, **self._sent) as file:
                 write(file)
-        except (exceptions.GoogleAPICallError, InvalidResponse, *FAILURES) as error:
-            if _status(error) == HTTPStatus.PRECONDITION_FAILED:  # somebody else wrote it meanwhile
+        except STORAGE_FAILURES as error:
+            if _status(error) == HTTPStatus.PRECONDITION_FAILED:  # another process created it meanwhile
                 return False
             if _status(error) == HTTPStatus.NOT_FOUND:
                 raise self._no_bucket() from error
@@ -93,9 +96,9 @@ class GcsBlobs:
         return True
 
     def fetch(self, name: str, file: Path) -> bool:
-        """Save the object as a file, and return whether there is one. Raises Unavailable."""
+        """Save the object as a file; return whether it exists. Raises Unavailable."""
         try:
-            _answer(partial(self._bucket.blob(name).download_to_filename, file, **self._sent))
+            _answer(partial(self._bucket.blob(name).download_to_filename, file, **self._sent), exceptions.NotFound)
         except exceptions.NotFound:
             return False
         return True
@@ -105,7 +108,7 @@ class GcsBlobs:
         return list(self.stream(prefix, folder))
 
     def stream(self, prefix: str, folder: Path) -> Iterator[Path]:
-        """Yield the objects under `prefix` in the order of their names, each saved as a file in `folder` by then.
+        """Save the objects under `prefix` as files in `folder`, by name, and yield each file once it is complete.
 
         Raises Unavailable, Misconfigured.
         """
@@ -122,12 +125,12 @@ class GcsBlobs:
         """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""
         for blob in self._listed(prefix):
             with suppress(exceptions.NotFound):  # gone already
-                _answer(partial(blob.delete, **self._sent))
+                _answer(partial(blob.delete, **self._sent), exceptions.NotFound)
 
     def _listed(self, prefix: str) -> list[storage.Blob]:
         pages = self._bucket.list_blobs(prefix=prefix, **self._sent)
         try:
-            return _answer(lambda: list(pages))
+            return _answer(lambda: list(pages), exceptions.NotFound)
         except exceptions.NotFound as error:
             raise self._no_bucket() from error
 
@@ -136,15 +139,15 @@ class GcsBlobs:
 
 
 def _status(error: Exception) -> int | None:
-    """Return what Cloud Storage answered, None if it did not."""
+    """Return the HTTP status of an error, None if Cloud Storage did not answer."""
     return error.response.status_code if isinstance(error, InvalidResponse) else getattr(error, "code", None)
 
 
-def _answer(request: Callable[[], T]) -> T:
-    """Return what `request` returns; NotFound and PreconditionFailed pass, other errors become Unavailable."""
+def _answer(request: Callable[[], T], *expected: type[exceptions.GoogleAPICallError]) -> T:
+    """Return the result of `request`; errors of the `expected` types pass, others become Unavailable."""
     try:
         return request()
-    except (exceptions.NotFound, exceptions.PreconditionFailed):
+    except expected:
         raise
-    except FAILURES as error:
+    except STORAGE_FAILURES as error:
         raise Unavailable(f"Cloud Storage: {type(error).__name__}") from error

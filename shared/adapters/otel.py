@@ -1,9 +1,9 @@
 """Metrics to an OpenTelemetry collector by OTLP over HTTP, or to Google's own at telemetry.googleapis.com.
 
-Endpoint and everything else are what OpenTelemetry's standard variables say (OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS,
-_TIMEOUT, _CERTIFICATE; OTEL_RESOURCE_ATTRIBUTES). Google's endpoint takes the default credentials of the service
-account (role telemetry.metricsWriter), and wants cloud.region among the attributes. The SDK's own reader is not used:
-it exports in a thread of its own, which does not run while a function has no processor.
+OpenTelemetry's standard variables configure it (OTEL_EXPORTER_OTLP_ENDPOINT, _HEADERS, _TIMEOUT, _CERTIFICATE;
+OTEL_RESOURCE_ATTRIBUTES). Google's endpoint takes the default credentials of the service account (role
+telemetry.metricsWriter), and needs cloud.region among the attributes. The SDK's own reader is not used: it exports in
+a thread of its own, which does not run while a function has no processor.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SCOPE_NAME = "pix"
 class OtlpExporter:
     """`shared.ports.MetricsExporter` over the SDK's OTLP exporter.
 
-    The SDK is imported by the first export, in its thread, and so costs a cold start nothing.
+    The first export imports the SDK, in its thread, so a cold start does not pay for it.
     """
 
     def __init__(self, endpoint: str, project: str, service: str, revision: str) -> None:
-        """`service` and `revision` are what Cloud Run calls this; a new id tells this instance from the others."""
+        """Name the source of metrics: Cloud Run's `service` and `revision`, and a new id for this instance."""
         self._endpoint = endpoint
         self._attributes = {
             "service.name": service or "pix",
@@ -48,31 +48,32 @@ class OtlpExporter:
         self._sender: Any = None
 
     def export(self, series: Sequence[Series]) -> None:
-        """Send the series, counted since this was made. Blocks. Raises Unavailable."""
-        from google.auth.exceptions import GoogleAuthError
+        """Send the series, cumulative since this exporter was created. Blocks. Raises Unavailable, Misconfigured."""
         from opentelemetry.sdk.metrics.export import MetricExportResult
+
+        from shared.adapters.google_failures import FAILURES
 
         data = metrics_data(series, _resource(self._attributes), self._began)
         try:
             if self._sender is None:
                 self._sender = self._connected()
             result = self._sender.export(data)
-        except GoogleAuthError as error:
-            raise Unavailable(f"credentials for metrics: {type(error).__name__}") from error
+        except FAILURES as error:
+            raise Unavailable(f"metrics: {type(error).__name__}") from error
         if result is not MetricExportResult.SUCCESS:
-            raise Unavailable("the collector of metrics took nothing")
+            raise Unavailable("the collector of metrics refused the export")
 
     def _connected(self) -> Any:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-        # What it logs comes again with every export; the one who asked for the export says it once.
+        # It would log each failed export; Telemetry logs the incident once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         session = _authorized() if urlsplit(self._endpoint).hostname == GOOGLE else None
         return OTLPMetricExporter(endpoint=f"{self._endpoint.rstrip('/')}/v1/metrics", session=session)
 
 
 def metrics_data(series: Iterable[Series], resource: Resource, began: int) -> otel.MetricsData:
-    """Return series as the SDK has them, cumulative since `began` (nanoseconds)."""
+    """Return series as the SDK's data, cumulative since `began` (nanoseconds)."""
     from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
@@ -111,7 +112,7 @@ def _point(series: Series, began: int, now: int) -> otel.HistogramDataPoint | ot
 
 
 def _resource(own: Mapping[str, str]) -> Resource:
-    """Return who exports; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it and overrule it."""
+    """Return the source of metrics; OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME add to it and override it."""
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
     return Resource(own).merge(OTELResourceDetector().detect())

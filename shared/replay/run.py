@@ -109,7 +109,7 @@ class ReplayRun:
             "history_sequence": range(first, first + count),
         }
         if "decision" not in rows.column_names:
-            outcome = decide(features, self._rules, bundle=None)
+            outcome = decide(features, [], self._rules.apply(features))
             missing |= {"decision": outcome.decisions, "reasons": outcome.reasons}
         lacking = {name: values for name, values in missing.items() if name not in rows.column_names}
         for name, column in _columns(plain_table(lacking)):

@@ -52,9 +52,9 @@ class Champion:
         try:
             pointer = self._blobs.read(POINTER)
         except Unavailable as error:
-            self._away.happened(reason=str(error), serving=self._serving())
+            self._away.trigger(reason=str(error), serving=self._serving())
             return
-        self._away.over()
+        self._away.resolve()
         if pointer is not None and pointer.generation != self._generation:
             self._follow(pointer)
 
@@ -69,7 +69,7 @@ class Champion:
         except BundleRefused as error:
             self._refuse("model refused", str(error), version)
         except Unavailable as error:
-            self._away.happened(reason=str(error), version=version, serving=self._serving())
+            self._away.trigger(reason=str(error), version=version, serving=self._serving())
             return
         self._generation = pointer.generation
 
@@ -94,9 +94,9 @@ class Champion:
             self._keep(await asyncio.to_thread(read_bundle, self._blobs, name))
         except BundleRefused as error:
             self._gone.add(name)
-            self._missing.happened(version=name, reason=str(error))
+            self._missing.trigger(version=name, reason=str(error))
         except Unavailable as error:
-            self._missing.happened(version=name, reason=str(error))
+            self._missing.trigger(version=name, reason=str(error))
         finally:
             del self._fetching[name]
 

@@ -42,18 +42,18 @@ class GuardedHistory:
             self._away("failed", len(events), str(error))
             raise
         self._breaker.succeeded()
-        self._incident.over()
+        self._incident.resolve()
         self._note(int(np.count_nonzero(seen.sequence == UNCOUNTED)))
         return seen
 
     def _note(self, uncounted: int) -> None:
         """Report a store that answers but is empty, until an operator fills it."""
         if uncounted:
-            self._emptied.happened(uncounted, reason="fill it: python -m jobs.replay tables --state")
+            self._emptied.trigger(uncounted, reason="fill it: python -m jobs.replay tables --state")
         else:
-            self._emptied.over()
+            self._emptied.resolve()
         self._metrics.add(HISTORY, 1, "empty" if uncounted else "answered")
 
     def _away(self, outcome: str, transactions: int, reason: str) -> None:
         self._metrics.add(HISTORY, 1, outcome)
-        self._incident.happened(transactions, reason=reason)
+        self._incident.trigger(transactions, reason=reason)

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -53,6 +53,13 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
     when: Annotated[list[Condition], Meta(min_length=1)]
 
 
+class FiredRules(NamedTuple):
+    """Rules that fired on n transactions: the severest decision int8 [n], and the codes of each transaction."""
+
+    severity: NDArray[np.int8]
+    codes: list[list[str]]
+
+
 class Rules:
     """A list of rules, applied to a batch of feature vectors at once."""
 
@@ -76,8 +83,8 @@ class Rules:
         except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
             raise Misconfigured(f"{path.name}: {error}") from error
 
-    def apply(self, features: NDArray[np.float32]) -> tuple[NDArray[np.int8], list[list[str]]]:
-        """Return the severest decision [n] and the codes of the rules that fired, for vectors [n, F]."""
+    def apply(self, features: NDArray[np.float32]) -> FiredRules:
+        """Return the rules that fire on the vectors [n, F]."""
         decisions = np.zeros(len(features), dtype=np.int8)
         codes: list[list[str]] = [[] for _ in range(len(features))]
         for rule, conditions in zip(self.rules, self._conditions, strict=True):
@@ -87,4 +94,4 @@ class Rules:
             for i in np.flatnonzero(fired):
                 codes[i].append(rule.code)
             decisions[fired] = np.maximum(decisions[fired], Decision[rule.decision])
-        return decisions, codes
+        return FiredRules(decisions, codes)

@@ -1,10 +1,9 @@
-"""Score a batch: history, features, model, decision, row."""
+"""The steps of a batch from history to rows; `shared.serving.score_service` puts them in order."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from time import perf_counter
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +14,12 @@ from shared.contract.rows import ScoreRow
 from shared.errors import Malformed, PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
-from shared.features.vector import feature_matrix
-from shared.ports import STORED, UNCOUNTED, Claim, History
+from shared.ports import STORED, UNCOUNTED, Claim, History, Observations
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
-from shared.scoring.policy import Decisions, decide
+from shared.scoring.policy import Decisions, ModelScores
 from shared.scoring.rules import Rules
-from shared.telemetry.metrics import DECISIONS, LATE, SCORED, STAGE, Metrics
+from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
 
 NO_HISTORY = "NO_HISTORY"
 NO_MODEL = "NO_MODEL"
@@ -59,122 +57,105 @@ class Scorer:
         hmac_key_version: int,
         metrics: Metrics,
     ) -> None:
+        self.rules = rules
         self._history = history
         self._champion = champion
-        self._rules = rules
         self._now = now
         self._deadline = deadline_seconds * 1e6
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
 
-    async def score(self, deliveries: Sequence[Delivery]) -> list[ScoreRow | PixError | None]:
-        """Return the row of each delivery, or the error that prevents it; None if its row is stored already."""
+    def begin(self) -> tuple[Bundle | None, Claim]:
+        """Return the model that decides new transactions of a batch, and the claim it makes on them."""
         self._champion.look_if_due()
-        bundle = self._champion.current
-        own = Claim(bundle.version if bundle else None, self._now(), self._hmac_key_version)
-        events = Events(delivery.event for delivery in deliveries)
-        times = [perf_counter()]
-        seen = await self._observe(events, own)
-        times.append(perf_counter())
-        features = feature_matrix(events.columns, seen.reads)
-        times.append(perf_counter())
-        outcome, errors = self._decide(features, seen, own, bundle)
-        errors |= {int(i): Malformed("end_to_end_id_taken", "end_to_end_id") for i in np.flatnonzero(seen.taken)}
-        rows = [errors.get(i, row) for i, row in enumerate(self._rows(deliveries, features, outcome, seen))]
-        times.append(perf_counter())
-        self._count([row for row in rows if isinstance(row, ScoreRow)], times)
-        return rows
+        champion = self._champion.current
+        return champion, Claim(champion.version if champion else None, self._now(), self._hmac_key_version)
 
-    async def _observe(self, events: Events, own: Claim) -> _Seen:
-        """Return the reads of history, all missing if the store is unavailable."""
+    async def observe(self, events: Events, claim: Claim) -> Observations:
+        """Read and count in history; if it is unavailable, every read is NaN and nothing is counted."""
         try:
-            seen = await self._history.observe(events, own)
+            return await self._history.observe(events, claim)
         except Unavailable:
-            reads = np.full((len(events), READ_WIDTH), np.nan, dtype=np.float32)
-            return _Seen(reads, [own] * len(events), [None] * len(events), np.zeros(len(events), dtype=bool))
-        sequence = [None if n == UNCOUNTED else n for n in seen.sequence.tolist()]
-        return _Seen(seen.reads, seen.claims, sequence, seen.taken)
+            n = len(events)
+            reads = np.full((n, READ_WIDTH), np.nan, dtype=np.float32)
+            return Observations(reads, np.full(n, UNCOUNTED), [claim] * n, np.zeros(n, dtype=bool))
 
-    def _decide(
-        self, features: NDArray[np.float32], seen: _Seen, own: Claim, bundle: Bundle | None
-    ) -> tuple[Decisions, dict[int, PixError]]:
-        """Decide each transaction by the model of its first claim; return errors by index where it is unavailable."""
-        versions = [claim.model_version for claim in seen.claims]
+    def score(
+        self, features: NDArray[np.float32], claims: Sequence[Claim], champion: Bundle | None, own: Claim
+    ) -> tuple[list[ModelScores], dict[int, PixError]]:
+        """Score each transaction by the model that claimed it first; `champion` is the model of the claim `own`.
+
+        A transaction has no score if no model claimed it, and an error if the model is not in memory.
+        """
+        versions = [claim.model_version for claim in claims]
         if all(version == own.model_version for version in versions):
-            return decide(features, self._rules, bundle), {}
-        merged = Decisions([None] * len(versions), [""] * len(versions), [[] for _ in versions])
+            every = np.arange(len(versions))
+            return [ModelScores(champion, every, champion.score(features))] if champion else [], {}
+        scored: list[ModelScores] = []
         errors: dict[int, PixError] = {}
         for version in set(versions):
-            rows = [i for i, v in enumerate(versions) if v == version]
+            indexes = np.array([i for i, each in enumerate(versions) if each == version])
             try:
-                model = bundle if version == own.model_version else self._version(version)
+                model = champion if version == own.model_version else self._version(version)
             except Unavailable as error:
-                errors |= dict.fromkeys(rows, error)
+                errors |= dict.fromkeys(indexes.tolist(), error)
                 continue
-            part = decide(features[rows], self._rules, model)
-            for k, i in enumerate(rows):
-                merged.scores[i], merged.decisions[i], merged.reasons[i] = (
-                    part.scores[k],
-                    part.decisions[k],
-                    part.reasons[k],
-                )
-        return merged, errors
+            if model is not None:
+                scored.append(ModelScores(model, indexes, model.score(features[indexes])))
+        return scored, errors
 
-    def _version(self, name: str | None) -> Bundle | None:
-        return None if name is None else self._champion.version(name)
+    @staticmethod
+    def taken(history: Observations) -> dict[int, PixError]:
+        """Return an error for each delivery whose id belongs to another message, by index."""
+        return {int(i): Malformed("end_to_end_id_taken", "end_to_end_id") for i in np.flatnonzero(history.taken)}
 
-    def _rows(
-        self, deliveries: Sequence[Delivery], features: NDArray[np.float32], outcome: Decisions, seen: _Seen
-    ) -> list[ScoreRow | None]:
-        rows: list[ScoreRow | None] = []
+    def rows(
+        self,
+        deliveries: Sequence[Delivery],
+        features: NDArray[np.float32],
+        decisions: Decisions,
+        history: Observations,
+        errors: Container[int],
+    ) -> dict[int, ScoreRow]:
+        """Return the rows to store, by index: of all deliveries without an error whose row is not stored yet."""
+        rows: dict[int, ScoreRow] = {}
+        places = history.sequence.tolist()
         for i, (event, published_at) in enumerate(deliveries):
-            score, reasons, claim, sequence = outcome.scores[i], outcome.reasons[i], seen.claims[i], seen.sequence[i]
-            if sequence == STORED:
-                rows.append(None)
+            score, reasons, claim, place = decisions.scores[i], decisions.reasons[i], history.claims[i], places[i]
+            if place == STORED or i in errors:
                 continue
+            sequence = None if place == UNCOUNTED else place
             if sequence is None:
                 reasons.append(NO_HISTORY)
             if score is None:
                 reasons.append(NO_MODEL)
-            rows.append(
-                ScoreRow(
-                    event=event,
-                    scored_at=claim.scored_at,
-                    score=score,
-                    decision=outcome.decisions[i],
-                    reasons=reasons,
-                    model_version=claim.model_version if score is not None else None,
-                    late=claim.scored_at - event.initiated_at > self._deadline,
-                    degraded=score is None or sequence is None,
-                    hmac_key_version=self._hmac_key_version,
-                    history_sequence=sequence,
-                    published_at=published_at,
-                    features=features[i],
-                )
+            rows[i] = ScoreRow(
+                event=event,
+                scored_at=claim.scored_at,
+                score=score,
+                decision=decisions.decisions[i],
+                reasons=reasons,
+                model_version=claim.model_version if score is not None else None,
+                late=claim.scored_at - event.initiated_at > self._deadline,
+                degraded=score is None or sequence is None,
+                hmac_key_version=self._hmac_key_version,
+                history_sequence=sequence,
+                published_at=published_at,
+                features=features[i],
             )
         return rows
 
-    def _count(self, rows: Sequence[ScoreRow], times: Sequence[float]) -> None:
-        metrics = self._metrics
-        for stage, began, ended in zip(("state", "features", "model"), times, times[1:], strict=False):
-            metrics.record(STAGE, ended - began, stage)
+    def count(self, rows: Collection[ScoreRow]) -> None:
+        """Count rows by step of the ladder and by decision, and those past their deadline."""
         for step, n in Counter(map(_step, rows)).items():
-            metrics.add(SCORED, n, step)
+            self._metrics.add(SCORED, n, step)
         for decision, n in Counter([row.decision for row in rows]).items():
-            metrics.add(DECISIONS, n, decision)
+            self._metrics.add(DECISIONS, n, decision)
         if late := sum(row.late for row in rows):
-            metrics.add(LATE, late)
+            self._metrics.add(LATE, late)
 
-
-class _Seen(NamedTuple):
-    """Answers of history about n transactions: reads [n, READ_WIDTH], the first claims, the sequence numbers (None:
-    not counted), and flags of taken ids [n].
-    """
-
-    reads: NDArray[np.float32]
-    claims: list[Claim]
-    sequence: list[int | None]
-    taken: NDArray[np.bool_]
+    def _version(self, name: str | None) -> Bundle | None:
+        return None if name is None else self._champion.version(name)
 
 
 def _step(row: ScoreRow) -> str:

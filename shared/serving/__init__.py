@@ -1,1 +1,1 @@
-"""What the functions do with a delivery, from body to acknowledgement, without HTTP."""
+"""Serving without HTTP: from the body of a delivery to its acknowledgement."""

@@ -1,4 +1,4 @@
-"""Let requests that are in flight together share one piece of work."""
+"""Group commit: requests that are in flight together share one unit of work."""
 
 from __future__ import annotations
 
@@ -14,34 +14,42 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-_LOOK_SECONDS = 0.001
-_PAUSE = 1.4
-"""From one batch to the next, by what they take: the rest of the time is for requests to come in."""
-_NEW = 0.1
-"""How much the last batch counts in what batches take: one that was held up must not hold the next ones up too."""
+_POLL_SECONDS = 0.001
+_SPACING = 1.4
+"""Time between the starts of two batches, in mean batch durations: requests arrive in the rest of it."""
+_SMOOTHING = 0.1
+"""Weight of the last batch in the mean duration; small, so that one slow batch does not delay the next ones."""
 
 
 class BatchLimits(NamedTuple):
-    """How many items make a batch, how many batches are in flight, and how many items wait for how many seconds.
+    """Limits of batches and of the queue before them.
 
-    After the beginning of a batch the next one waits for a little longer than batches take lately, at most `linger`
-    seconds, or until `enough` items have gathered. A batch has a price of its own, so small ones that follow each
-    other closely make everybody late, and the more a processor has to do, the larger they have to be.
+    The next batch starts a little more than one mean batch duration after the start of the last, at most `linger`
+    seconds after it, or as soon as `enough` items wait. Each batch has a fixed cost, so small batches in close
+    succession delay every item, and a busy processor needs larger ones.
     """
 
     largest: int
+    """Items in a batch, at most."""
     in_flight: int
+    """Batches worked on at the same time, at most."""
     longest_queue: int = 10_000
+    """Items that may wait; one more is refused. The default bounds memory only."""
     longest_wait: float = 10.0
+    """Seconds that an item may wait before it is refused; a sixth of Pub/Sub's ack deadline of 60 s."""
     linger: float = 0.0
+    """Seconds between the starts of two batches, at most; the default starts a batch as soon as one is free."""
     enough: int = 1
+    """Waiting items that start a batch before `linger` has passed; the default starts it with the first item."""
 
 
 class CompletedBatch(NamedTuple):
-    """A batch that is through: how many waited on when it began, and how long each of its items took (seconds)."""
+    """A batch whose items all have their results."""
 
     waiting: int
+    """Items that were left in the queue when the batch started."""
     seconds: list[float]
+    """Seconds from the submission of each item to its result."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -49,11 +57,11 @@ class GroupCommit(Generic[Item, Result]):
 
     An idle system starts a batch at once; then items gather, so batches grow with the load. `work` gets at most
     `limits.largest` items and returns one result, or one exception, for each; if `work` itself raises, every caller
-    of the batch gets that. `done` is told of each batch.
+    of the batch gets that exception. `done` is called after each batch.
 
-    What comes is refused while `longest_queue` items wait, or while the oldest has waited for `longest_wait` seconds:
-    a short queue that does not move is as full as a long one. That oldest is refused too once its turn comes, as
-    whoever sent it will soon send it again.
+    A new item is refused while `longest_queue` items wait, or while the oldest has waited for `longest_wait` seconds:
+    a short queue that does not move is as full as a long one. The oldest item is refused too once its turn comes, as
+    its sender is about to send it again.
     """
 
     def __init__(
@@ -74,7 +82,7 @@ class GroupCommit(Generic[Item, Result]):
     async def submit(self, item: Item) -> Result:
         """Return the result of `item` once its batch is done.
 
-        Raises what `work` raises, and Overloaded when the queue is full.
+        Raises the exception of the item or of its batch, and Overloaded if the queue is full.
         """
         loop, now = asyncio.get_running_loop(), perf_counter()
         queue, limits = self._queue, self._limits
@@ -89,12 +97,12 @@ class GroupCommit(Generic[Item, Result]):
         return await future
 
     async def idle(self) -> None:
-        """Return once nothing waits and nothing is on its way."""
+        """Return once no item waits and no batch is in flight."""
         while self._queue or self._batches:
-            await (asyncio.wait(list(self._batches)) if self._batches else asyncio.sleep(_LOOK_SECONDS))
+            await (asyncio.wait(list(self._batches)) if self._batches else asyncio.sleep(_POLL_SECONDS))
 
     def abandon(self, error: Exception) -> None:
-        """Give `error` to everybody who still waits; batches in flight run on, but nobody is told."""
+        """Give `error` to every caller that still waits; batches in flight finish, but their results are dropped."""
         for batch in (self._queue, *self._batches.values()):
             for _, future, _ in batch:
                 _settle(future, error)
@@ -105,8 +113,8 @@ class GroupCommit(Generic[Item, Result]):
             self._due.cancel()
             self._due = None
         while self._free and self._queue:
-            if (early := self._early()) > 0:
-                self._due = asyncio.get_running_loop().call_later(early, self._start)
+            if (delay := self._delay()) > 0:
+                self._due = asyncio.get_running_loop().call_later(delay, self._start)
                 return
             self._began = perf_counter()
             if batch := self._next():
@@ -115,14 +123,14 @@ class GroupCommit(Generic[Item, Result]):
                 self._batches[task] = batch
                 task.add_done_callback(self._batches.pop)
 
-    def _early(self) -> float:
-        """Return for how many seconds the next batch had better wait."""
+    def _delay(self) -> float:
+        """Return the delay before the next batch, in seconds."""
         if len(self._queue) >= self._limits.enough:
             return 0.0
-        return self._began + min(self._limits.linger, _PAUSE * self._took) - perf_counter()
+        return self._began + min(self._limits.linger, _SPACING * self._took) - perf_counter()
 
     def _next(self) -> list[_Waiting[Item, Result]]:
-        """Return the items whose turn it is; those that have waited for too long are refused."""
+        """Return the items of the next batch; refuse those that have waited for too long."""
         queue = self._queue
         latest = perf_counter() - self._limits.longest_wait
         while queue and queue[0][2] < latest:
@@ -134,23 +142,23 @@ class GroupCommit(Generic[Item, Result]):
             results = await self._work([item for item, _, _ in batch])
             for (_, future, _), result in zip(batch, results, strict=True):
                 _settle(future, result)
-        except Exception as error:  # noqa: BLE001 (whatever went wrong belongs to the callers, who are waiting)
+        except Exception as error:  # noqa: BLE001 (every waiting caller gets the error, whatever it is)
             for _, future, _ in batch:
                 _settle(future, error)
         finally:
             self._free += 1
-            self._took += (perf_counter() - began - self._took) * (_NEW if self._took else 1.0)
+            self._took += (perf_counter() - began - self._took) * (_SMOOTHING if self._took else 1.0)
             self._start()
             now = perf_counter()  # the loop's clock counts milliseconds, and stands still while a batch is computed
             self._done(CompletedBatch(waiting, [now - at for _, _, at in batch]))
 
 
 _Waiting = tuple[Item, asyncio.Future[Result], float]
-"""An item, where its caller waits, and since when (`perf_counter`)."""
+"""An item, the future of its caller, and the time of its submission (`perf_counter`)."""
 
 
 def _settle(future: asyncio.Future[Result], result: Result | Exception) -> None:
-    """Give a caller its result, unless it has gone away."""
+    """Give a caller its result, unless it has been cancelled."""
     if future.done():
         return
     if isinstance(result, Exception):

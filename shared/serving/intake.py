@@ -1,4 +1,4 @@
-"""From the body of a delivery to an acknowledgement: what both functions share."""
+"""From the body of a delivery to its acknowledgement, for both functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic
 
 from shared.contract.envelope import PubsubMessage, decode_envelope
@@ -27,11 +27,11 @@ FLUSH_SECONDS = 1.0
 
 
 class Intake(Generic[Item]):
-    """Decode each delivery, have it stored, and answer with the HTTP status that tells Pub/Sub what happens next.
+    """Decode each delivery, store it, and return the HTTP status by which Pub/Sub acknowledges or retries.
 
-    `store` says, of each item that it could not store, why. ACK once its row is stored, or the row of its quarantine;
-    RETRY_LATER if neither could be; SLOW_DOWN, before anything is done, while too much waits. Pub/Sub takes both for
-    a nack, and pushes less for a while.
+    `store` returns the error of each item it failed to store, by index. The status is ACK once the row is stored, or
+    its row in quarantine; RETRY_LATER if neither is; SLOW_DOWN, before any work, while the queue is full. Pub/Sub
+    takes both for a nack, and pushes less for a while.
     """
 
     def __init__(
@@ -42,33 +42,34 @@ class Intake(Generic[Item]):
         quarantine: Table,
         now: Callable[[], int],
         limits: BatchLimits,
-        telling: Telemetry,
+        telemetry: Telemetry,
     ) -> None:
         self._topic = topic
         self._decode = decode
         self._store = store
         self._quarantine = quarantine
         self._now = now
-        self._telling = telling
-        self._metrics = telling.metrics
+        self._telemetry = telemetry
+        self._metrics = telemetry.metrics
         self._draining = False
-        self._bodies: GroupCommit[bytes, None] = GroupCommit(self._commit, limits, telling.done)
-        self._refused: GroupCommit[QuarantineRow, None] = GroupCommit(self._set_aside, limits._replace(in_flight=1))
+        self._bodies: GroupCommit[bytes, None] = GroupCommit(self._commit, limits, telemetry.record)
+        one_batch = limits._replace(in_flight=1)
+        self._malformed: GroupCommit[QuarantineRow, None] = GroupCommit(self._quarantine_all, one_batch)
         self._unavailable = Incident(log, "retry later", time.monotonic)
         self._overloaded = Incident(log, "overloaded", time.monotonic)
 
     async def handle(self, body: bytes) -> int:
-        """Return the status to answer with, after the row is stored."""
+        """Return the status of a delivery, once its row is stored. Raises the error of a fault in our own code."""
         if self._draining:
             return self._retry_later(Unavailable("shutting down"))
         try:
             try:
                 await self._bodies.submit(body)
             except Malformed as error:
-                await self._refused.submit(self._quarantine_row(error, body))
+                await self._malformed.submit(self._quarantine_row(error, body))
         except Overloaded as error:
             self._metrics.add(MESSAGES, 1, "overloaded")
-            self._overloaded.happened(topic=self._topic, reason=str(error))
+            self._overloaded.trigger(topic=self._topic, reason=str(error))
             return SLOW_DOWN
         except Unavailable as error:
             return self._retry_later(error)
@@ -78,61 +79,61 @@ class Intake(Generic[Item]):
         return ACK
 
     async def drain(self, seconds: float) -> None:
-        """Take nothing more, finish what is in flight, and give up on what then is not through (503)."""
+        """Refuse new deliveries, finish those in flight, and after `seconds` answer the rest RETRY_LATER."""
         self._draining = True
         try:
             async with asyncio.timeout(seconds):
                 await self._bodies.idle()
-                await self._refused.idle()
+                await self._malformed.idle()
         except TimeoutError:
-            for group in (self._bodies, self._refused):
+            for group in (self._bodies, self._malformed):
                 group.abandon(Unavailable("shutting down"))
-            await asyncio.sleep(0)  # who hears of it counts it
+            await asyncio.sleep(0)  # lets their callers count them before the flush
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await self._telling.flush()
+                await self._telemetry.flush()
         except TimeoutError:
             log.warning("metrics not exported in time")
 
     def _retry_later(self, error: Unavailable) -> int:
         self._metrics.add(MESSAGES, 1, "unavailable")
-        self._unavailable.happened(topic=self._topic, reason=str(error))
+        self._unavailable.trigger(topic=self._topic, reason=str(error))
         return RETRY_LATER
 
     async def _commit(self, bodies: Sequence[bytes]) -> list[Exception | None]:
-        """Have what can be read stored, and say of each body what went wrong with it."""
+        """Store the bodies that can be decoded; return the error of each body, None if it is stored."""
         began = time.perf_counter()
-        read = [self._read(body) for body in bodies]
+        decoded = [self._decoded(body) for body in bodies]
         self._metrics.record(STAGE, time.perf_counter() - began, "decode")
-        results = [each if isinstance(each, Exception) else None for each in read]
-        items = [each for each in read if not isinstance(each, Exception)]
+        results = [each if isinstance(each, Exception) else None for each in decoded]
+        items = [each for each in decoded if not isinstance(each, Exception)]
         if items:
             stored = iter(await self._stored(items))
             results = [each or next(stored) for each in results]
         return results
 
-    def _read(self, body: bytes) -> Item | Exception:
+    def _decoded(self, body: bytes) -> Item | Exception:
         try:
             return self._decode(decode_envelope(body))
-        except Exception as error:  # noqa: BLE001 (whatever is wrong with one message must not fail those beside it)
+        except Exception as error:  # noqa: BLE001 (no fault of one message may fail the rest of its batch)
             return error
 
     async def _stored(self, items: Sequence[Item]) -> list[Exception | None]:
-        """Store items. A fault that one of them brings, which we did not foresee, must not fail those beside it."""
+        """Store items and return the error of each; halve a batch with an unforeseen fault until it is isolated."""
         try:
             failed = await self._store(items)
         except Unavailable as error:
             return [error] * len(items)
-        except Exception as error:  # noqa: BLE001 (as said)
+        except Exception as error:  # noqa: BLE001 (no fault of one item may fail the rest of its batch)
             half = len(items) // 2
             return [*await self._stored(items[:half]), *await self._stored(items[half:])] if half else [error]
         self._metrics.add(MESSAGES, len(items) - len(failed), "stored")
         if not any(isinstance(error, Unavailable) for error in failed.values()):
-            self._unavailable.over()
-        self._overloaded.over()
+            self._unavailable.resolve()
+        self._overloaded.resolve()
         return [failed.get(i) for i in range(len(items))]
 
-    async def _set_aside(self, rows: Sequence[QuarantineRow]) -> list[Exception | None]:
+    async def _quarantine_all(self, rows: Sequence[QuarantineRow]) -> list[Exception | None]:
         refused = set(await self._quarantine.append(rows))
         self._metrics.add(MESSAGES, len(rows) - len(refused), "quarantined")
         self._metrics.add_each(QUARANTINED, (row.reason for i, row in enumerate(rows) if i not in refused))
@@ -153,23 +154,9 @@ class Intake(Generic[Item]):
 
 
 def _payload(body: bytes) -> tuple[bytes, str | None]:
-    """Return what was published and its message id, or the whole body if that is no envelope."""
+    """Return the published bytes and the message id, or the entire body if it is not an envelope."""
     try:
         message = decode_envelope(body)
     except Malformed:
         return body, None
     return message.data, message.message_id or None
-
-
-def refusals(places: Iterable[int]) -> dict[int, PixError]:
-    """Return what becomes of items whose rows a table will never take."""
-    return {place: Malformed("refused_by_table") for place in places}
-
-
-def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
-    """Check that a message does not say it happened later than that (microseconds). Raises Malformed.
-
-    Otherwise all records of the Pix would move to that time, and what they counted would look old until then.
-    """
-    if at - now > ahead_seconds * 1e6:
-        raise Malformed("in_the_future", field)

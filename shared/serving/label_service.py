@@ -1,16 +1,15 @@
-"""The label function: one report in, history told, one row of `pix.feedback`, one acknowledgement.
+"""The label function: one report in, its verdict counted in history, one row of `pix.feedback`, one acknowledgement.
 
-The order keeps every label: history is told first, then the row is stored, then the message is acknowledged. After a
-crash in between the message comes again; history, which knows what it was told, counts nothing twice and answers as
-it did, and the row is stored then, or a second time, which the view `labels` does not mind. The other way round, a
-row without its count could stand for good.
+The order keeps every label: history counts the verdict first, then the row is stored, then the message is
+acknowledged. After a crash in between, the message is delivered again: history recognises the verdict, counts nothing
+twice and gives the same answer, and the row is stored then, or a second time, which the view `labels` removes. In the
+other order, a row without its count could remain for good.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import NamedTuple
 
 import msgspec
@@ -25,66 +24,89 @@ from shared.errors import PixError
 from shared.features.verdicts import ReportedVerdict
 from shared.ports import Lookup, PixVerdict, Table, Verdicts
 from shared.serving.group_commit import BatchLimits
-from shared.serving.intake import Intake, check_not_in_the_future, refusals
+from shared.serving.intake import Intake
+from shared.serving.quarantine import check_not_in_the_future, refused_by_table
 from shared.telemetry.batches import Telemetry
-from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS
+from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
 
 log = logging.getLogger(__name__)
 
 
 class SharedHistory(NamedTuple):
-    """Where the pseudonyms of a Pix are looked up, and the history that is told what became of it."""
+    """History that the score function shares, and the lookup of the pseudonyms by which it knows a Pix."""
 
     scored: Lookup
     verdicts: Verdicts
 
-    async def tell(self, rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
-        """Tell history, and return the rows with the place at which it counted them. Raises Unavailable."""
+    async def apply(self, rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
+        """Count the verdicts of the rows; return the rows with the sequence at which each counts.
+
+        Raises Unavailable.
+        """
         parties = await self.scored.parties({row.end_to_end_id for row in rows})
         known = [row for row in rows if row.end_to_end_id in parties]
         if len(known) < len(rows):
             log.warning("unknown transactions reported", extra={"fields": {"reports": len(rows) - len(known)}})
-        statements = [PixVerdict(row.end_to_end_id, parties[row.end_to_end_id], _said(row)) for row in known]
-        counted = iter(await self.verdicts.tell(statements))
+        verdicts = [PixVerdict(row.end_to_end_id, parties[row.end_to_end_id], _verdict(row)) for row in known]
+        sequences = iter(await self.verdicts.apply(verdicts))
         return [
-            msgspec.structs.replace(row, history_sequence=next(counted)) if row.end_to_end_id in parties else row
+            msgspec.structs.replace(row, history_sequence=next(sequences)) if row.end_to_end_id in parties else row
             for row in rows
         ]
 
 
-def label_intake(
-    feedback: Table,
-    quarantine: Table,
-    now: Callable[[], int],
-    limits: BatchLimits,
-    ahead_seconds: float,
-    telling: Telemetry,
-    history: SharedHistory | None = None,
-) -> Intake[FeedbackRow]:
-    """Return the intake that tells history, where it is shared, and stores reports."""
+class LabelPipeline:
+    """Every step from a report to its row, in order.
 
-    metrics = telling.metrics
+    ::
 
-    def decode(message: PubsubMessage) -> FeedbackRow:
-        report, unknown = decode_feedback(message.data)
-        if unknown:
-            metrics.add(UNKNOWN_FIELDS, unknown)
-        row = feedback_row(report, now())
-        check_not_in_the_future("reported_at", row.reported_at, row.received_at, ahead_seconds)
+        decode, one message   parse
+        store, a batch        history -> append
+
+    `history` is None where the score function does not share its history.
+    """
+
+    def __init__(
+        self,
+        history: SharedHistory | None,
+        feedback: Table,
+        now: Callable[[], int],
+        ahead_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self._history = history
+        self._feedback = feedback
+        self._now = now
+        self._ahead_seconds = ahead_seconds
+        self._metrics = metrics
+
+    def decode(self, message: PubsubMessage) -> FeedbackRow:
+        """Parse a report. Raises Malformed."""
+        report, unknown_fields = decode_feedback(message.data)
+        if unknown_fields:
+            self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
+        row = feedback_row(report, self._now())
+        check_not_in_the_future("reported_at", row.reported_at, row.received_at, self._ahead_seconds)
         return row
 
-    async def store(rows: Sequence[FeedbackRow]) -> dict[int, PixError]:
-        times = [perf_counter()]
-        told = await history.tell(rows) if history else rows
-        times.append(perf_counter())
-        refused = await feedback.append(told)
-        times.append(perf_counter())
-        metrics.record(STAGE, times[1] - times[0], "state")
-        metrics.record(STAGE, times[2] - times[1], "append")
-        return refusals(refused)
+    async def store(self, rows: Sequence[FeedbackRow]) -> dict[int, PixError]:
+        """Count verdicts in history and append rows; return the error of each refused row, by index.
 
-    return Intake(FEEDBACK, decode, store, quarantine, now, limits, telling)
+        Raises Unavailable if history does not answer or the rows are not known to be stored.
+        """
+        with self._metrics.timed(STAGE, "state"):
+            counted = await self._history.apply(rows) if self._history else rows
+        with self._metrics.timed(STAGE, "append"):
+            refused = await self._feedback.append(counted)
+        return refused_by_table(refused)
 
 
-def _said(row: FeedbackRow) -> ReportedVerdict:
+def label_intake(
+    pipeline: LabelPipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+) -> Intake[FeedbackRow]:
+    """Return the intake of `pix-feedback`."""
+    return Intake(FEEDBACK, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+
+
+def _verdict(row: FeedbackRow) -> ReportedVerdict:
     return ReportedVerdict(Verdict(row.verdict), row.reported_at)

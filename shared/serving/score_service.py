@@ -3,53 +3,89 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import ScoreRow
 from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import PixError
+from shared.features.columns import Events
+from shared.features.vector import feature_matrix
 from shared.ports import Table
+from shared.scoring.policy import decide
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.group_commit import BatchLimits
-from shared.serving.intake import Intake, check_not_in_the_future, refusals
+from shared.serving.intake import Intake
+from shared.serving.quarantine import check_not_in_the_future, refused_by_table
 from shared.telemetry.batches import Telemetry
-from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS
+from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
+
+
+class ScorePipeline:
+    """Every step from a message to its row, in order.
+
+    ::
+
+        decode, one message   parse -> pseudonymise
+        store, a batch        history -> features -> model -> rules -> decision -> row -> append
+
+    The intake calls both. A message that `decode` refuses leaves the rest of its batch alone.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        score_events: Table,
+        pseudonymiser: Pseudonymiser,
+        now: Callable[[], int],
+        ahead_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self._scorer = scorer
+        self._score_events = score_events
+        self._pseudonymiser = pseudonymiser
+        self._now = now
+        self._ahead_seconds = ahead_seconds
+        self._metrics = metrics
+
+    def decode(self, message: PubsubMessage) -> Delivery:
+        """Parse a message and replace its personal data by pseudonyms. Raises Malformed."""
+        transaction, unknown_fields = decode_transaction(message.data)
+        if unknown_fields:
+            self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
+        event = event_of(transaction, self._pseudonymiser)
+        check_not_in_the_future("initiated_at", event.initiated_at, self._now(), self._ahead_seconds)
+        return Delivery(event, micros(message.publish_time) if message.publish_time else None)
+
+    async def store(self, deliveries: Sequence[Delivery]) -> dict[int, PixError]:
+        """Score a batch and append its rows; return the error of each delivery without a row, by index.
+
+        Raises Unavailable if the rows are not known to be stored.
+        """
+        scorer, timed = self._scorer, self._metrics.timed
+        events = Events(delivery.event for delivery in deliveries)
+        champion, claim = scorer.begin()
+        with timed(STAGE, "state"):
+            history = await scorer.observe(events, claim)
+        with timed(STAGE, "features"):
+            features = feature_matrix(events.columns, history.reads)
+        with timed(STAGE, "model"):
+            scored, errors = scorer.score(features, history.claims, champion, claim)
+            fired = scorer.rules.apply(features)
+            decisions = decide(features, scored, fired)
+            errors |= scorer.taken(history)
+            rows = scorer.rows(deliveries, features, decisions, history, errors)
+        scorer.count(rows.values())
+        with timed(STAGE, "append"):
+            refused = await self._score_events.append(list(rows.values()))
+        indexes = list(rows)
+        return errors | refused_by_table(indexes[i] for i in refused)
 
 
 def score_intake(
-    scorer: Scorer,
-    score_events: Table,
-    quarantine: Table,
-    pseudonymiser: Pseudonymiser,
-    now: Callable[[], int],
-    limits: BatchLimits,
-    ahead_seconds: float,
-    telling: Telemetry,
+    pipeline: ScorePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
 ) -> Intake[Delivery]:
-    """Return the intake that scores what it is given."""
-
-    metrics = telling.metrics
-
-    def decode(message: PubsubMessage) -> Delivery:
-        transaction, unknown = decode_transaction(message.data)
-        if unknown:
-            metrics.add(UNKNOWN_FIELDS, unknown)
-        event = event_of(transaction, pseudonymiser)
-        check_not_in_the_future("initiated_at", event.initiated_at, now(), ahead_seconds)
-        return Delivery(event, micros(message.publish_time) if message.publish_time else None)
-
-    async def store(deliveries: Sequence[Delivery]) -> dict[int, PixError]:
-        rows = await scorer.score(deliveries)
-        began = perf_counter()
-        kept = [(place, row) for place, row in enumerate(rows) if isinstance(row, ScoreRow)]
-        refused = await score_events.append([row for _, row in kept])
-        metrics.record(STAGE, perf_counter() - began, "append")
-        failed = {place: row for place, row in enumerate(rows) if isinstance(row, PixError)}
-        return failed | refusals(kept[i][0] for i in refused)
-
-    return Intake(TRANSACTIONS, decode, store, quarantine, now, limits, telling)
+    """Return the intake of `pix-transactions`."""
+    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)

@@ -1,1 +1,1 @@
-"""Metrics, structured logs and incidents of the serving side."""
+"""Metrics, structured logs and incidents of serving."""

@@ -1,6 +1,7 @@
-"""Tell the outside how serving goes: a line in the log for each batch, and the metrics from time to time.
+"""Telemetry of batches: durations and sizes, lines in the log, and a periodic export of metrics.
 
-A function has a processor only while it answers requests, so no thread or timer runs here: batches give the occasion.
+A function has a processor only while it answers requests, so there is no thread or timer here: each batch checks
+whether an export is due.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 class BatchLog:
-    """Log a line for each batch; those within `seconds` of a line share the next one.
+    """Log a line for each batch; batches within `seconds` of a line share the next one.
 
-    At 10,000 transactions/s there are hundreds of batches a second, whose lines would cost more than they tell.
-    A line gives what the counters have gained since the last.
+    At 10,000 transactions/s there are hundreds of batches a second, too many for a line each. A line holds the
+    increase of each counter since the line before.
     """
 
     def __init__(self, metrics: Metrics, seconds: float, clock: Callable[[], float]) -> None:
@@ -33,16 +34,16 @@ class BatchLog:
         self._batches, self._messages, self._slowest = 0, 0, 0.0
         self._before = metrics.counters()
 
-    def add(self, done: CompletedBatch) -> None:
-        """Take one batch in, and log if the last line is old enough."""
+    def add(self, batch: CompletedBatch) -> None:
+        """Add a batch, and log if the last line is old enough."""
         self._batches += 1
-        self._messages += len(done.seconds)
-        self._slowest = max(self._slowest, max(done.seconds))
+        self._messages += len(batch.seconds)
+        self._slowest = max(self._slowest, max(batch.seconds))
         if self._clock() - self._at >= self._seconds:
             self.flush()
 
     def flush(self) -> None:
-        """Log what has not been logged, if there is anything."""
+        """Log the batches since the last line, if there are any."""
         if not self._batches:
             return
         fields = {"batches": self._batches, "messages": self._messages, "slowest_ms": round(1e3 * self._slowest, 1)}
@@ -56,7 +57,7 @@ class BatchLog:
 
 
 class MetricsExport:
-    """Export the metrics once `interval` seconds have passed, beside the batches that are under way."""
+    """Export the metrics every `interval` seconds, in a thread beside the batches; no exporter means never."""
 
     def __init__(
         self, metrics: Metrics, exporter: MetricsExporter | None, interval: float, clock: Callable[[], float]
@@ -70,12 +71,12 @@ class MetricsExport:
         self._incident = Incident(log, "metrics not exported", clock)
 
     def if_due(self) -> None:
-        """Start an export if the last one is older than the interval, and none is on its way."""
+        """Start an export if the last one is older than the interval and none is running."""
         if self._exporter and self._task is None and self._clock() - self._at >= self._interval:
             self._task = asyncio.create_task(self._aside(self._exporter))
 
     async def flush(self) -> None:
-        """Export what has come together, after any export that is on its way."""
+        """Export now, after any export that is running."""
         if self._task:
             await self._task
         if self._exporter:
@@ -92,28 +93,28 @@ class MetricsExport:
         try:
             await asyncio.to_thread(exporter.export, self._metrics.snapshot())
         except Unavailable as error:
-            self._incident.happened(reason=str(error))
+            self._incident.trigger(reason=str(error))
         else:
-            self._incident.over()
+            self._incident.resolve()
 
 
 class Telemetry:
-    """What is told of each batch: its size, its times, its line in the log."""
+    """Telemetry of one batch: size, durations and a log line; metrics are exported when they are due."""
 
     def __init__(self, metrics: Metrics, batch_log: BatchLog, exports: MetricsExport) -> None:
         self.metrics = metrics
         self._batch_log = batch_log
         self._exports = exports
 
-    def done(self, done: CompletedBatch) -> None:
-        """Tell of one batch."""
-        self.metrics.record(BATCH, len(done.seconds))
-        self.metrics.record(QUEUE, done.waiting)
-        self.metrics.record_all(STAGE, done.seconds, "total")
-        self._batch_log.add(done)
+    def record(self, batch: CompletedBatch) -> None:
+        """Record one batch, log it and start an export if one is due."""
+        self.metrics.record(BATCH, len(batch.seconds))
+        self.metrics.record(QUEUE, batch.waiting)
+        self.metrics.record_all(STAGE, batch.seconds, "total")
+        self._batch_log.add(batch)
         self._exports.if_due()
 
     async def flush(self) -> None:
-        """Tell all that has not been told."""
+        """Log and export everything that is pending."""
         self._batch_log.flush()
         await self._exports.flush()

@@ -1,4 +1,4 @@
-"""Something that goes wrong for a while: a line when it begins and a line when it is over, not one for each batch."""
+"""Incidents: one line in the log when a failure begins and one when it is over, instead of one for each batch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 
 QUIET_SECONDS = 5.0
-"""What comes back sooner is the same incident; otherwise one that comes and goes would fill the log."""
+"""Time without a failure after which an incident is over; without it, an intermittent failure would flood the log."""
 
 
 class Incident:
-    """Say once that `message` begins, and how often it happened once it has not for QUIET_SECONDS.
+    """Log `message` when it begins to happen, and its count once it has not happened for QUIET_SECONDS.
 
-    Where nobody calls `over`, the next time says so first.
+    If `resolve` is never called, the next `trigger` after that time closes the incident and opens another.
     """
 
     def __init__(self, log: logging.Logger, message: str, clock: Callable[[], float]) -> None:
@@ -23,17 +23,17 @@ class Incident:
         self._latest = 0.0
         self._times = 0
 
-    def happened(self, times: int = 1, error: BaseException | None = None, **fields: object) -> None:
-        """Count it; the first time says so, with `fields` and the stack of `error`."""
-        self.over()
+    def trigger(self, times: int = 1, error: BaseException | None = None, **fields: object) -> None:
+        """Count a failure; the first of an incident is logged, with `fields` and the stack of `error`."""
+        self.resolve()
         self._latest = self._clock()
         self._times += times
         if self._began is None:
             self._began = self._latest
             self._log.error(self._message, extra={"fields": fields}, exc_info=error)
 
-    def over(self) -> None:
-        """Say that it is over, if it was on and has been quiet for long enough; cheap where nothing was wrong."""
+    def resolve(self) -> None:
+        """End the incident, if there is one and its quiet time has passed; cheap otherwise."""
         if self._began is None or self._clock() - self._latest < QUIET_SECONDS:
             return
         fields = {"times": self._times, "seconds": round(self._latest - self._began, 1)}

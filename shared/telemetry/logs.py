@@ -1,6 +1,6 @@
 """Structured logs: one JSON object a line, in the fields that Cloud Logging reads.
 
-Give details as `extra={"fields": {...}}`; they stand beside the message. They never hold personal data.
+Pass details as `extra={"fields": {...}}`; they become fields beside `message`. They never hold personal data.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 class JsonFormatter(logging.Formatter):
     """Format a record as one line of JSON.
 
-    Exceptions are given by type and place; their text only if they are our own, which never hold personal data.
+    An exception is logged by type and stack; by text too if it is a PixError, which never holds personal data.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
+        """Return the record as JSON."""
         entry = {
             "severity": record.levelname,
             "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(),
@@ -44,7 +44,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def trace(env: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the field by which Cloud Logging shows a line beside its request, if the request has a trace.
+    """Return the field that links a line to its request in Cloud Logging; empty if the request has no trace.
 
     Source: W3C Trace Context, `traceparent`; Cloud Logging, special fields of structured logs.
 

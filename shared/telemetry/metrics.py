@@ -1,33 +1,40 @@
-"""What is counted and timed while serving, kept in this process until it is exported.
+"""Metrics of serving, kept in this process until they are exported.
 
 The OpenTelemetry SDK takes several microseconds and a lock for each value; here a batch costs a few dictionary
-look-ups, and the SDK is not even imported unless somebody wants the figures (`shared.adapters.otel`).
+look-ups, and the SDK is imported only if a collector is set (`shared.adapters.otel`).
+
+To add a metric, define it below and record it; METRICS and the export find it by themselves.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_MANY = 16  # values from which NumPy is faster than one after the other
+_MANY = 16  # values from which NumPy is faster than a loop
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """A name and unit (UCUM) as OpenTelemetry has them; `label` names what tells the series of a metric apart."""
+    """An instrument of OpenTelemetry; its description is exported with it."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     unit: str
+    """In UCUM, as OpenTelemetry demands."""
     description: str
     label: str = ""
+    """Name of the attribute by which its series differ; empty if there is one series."""
     bounds: tuple[float, ...] = ()
+    """Upper bounds of the buckets of a histogram; a last bucket has none."""
 
 
 STAGE = Metric(
@@ -56,29 +63,13 @@ APPENDED = Metric("pix.append.rows", "counter", "{row}", "Rows stored, by table"
 RETRIES = Metric("pix.append.retries", "counter", "{request}", "Requests that took a new stream, by table", "table")
 FAILED_APPENDS = Metric("pix.append.failures", "counter", "{request}", "Appends that were not answered", "table")
 
-METRICS = (
-    STAGE,
-    BATCH,
-    QUEUE,
-    MESSAGES,
-    QUARANTINED,
-    UNKNOWN_FIELDS,
-    SCORED,
-    DECISIONS,
-    LATE,
-    MODEL,
-    SWAPS,
-    REFUSED,
-    HISTORY,
-    APPENDED,
-    RETRIES,
-    FAILED_APPENDS,
-)
+METRICS = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
+"""Every metric of this module."""
 
 
 @dataclass(slots=True)
 class Distribution:
-    """How many values fell into each bucket (upper bounds belong to it, the last has none), and their sum."""
+    """The values of a histogram: their number in each bucket (upper bounds inclusive), sum, minimum and maximum."""
 
     counts: list[int]
     sum: float = 0.0
@@ -87,12 +78,12 @@ class Distribution:
 
     @property
     def count(self) -> int:
-        """Return how many values there were."""
+        """Return the number of values."""
         return sum(self.counts)
 
 
 class Series(NamedTuple):
-    """One metric under one label: a number, or the distribution of a histogram. Counts are since the start."""
+    """One metric under one label: a number, or the distribution of a histogram, cumulative since the start."""
 
     metric: Metric
     label: str
@@ -100,7 +91,7 @@ class Series(NamedTuple):
 
 
 class Metrics:
-    """Count, set and record; `snapshot` says what has come together.
+    """The values of all metrics in this process; `snapshot` copies them for an export.
 
     >>> metrics = Metrics()
     >>> metrics.add(QUARANTINED, 2, "too_large")
@@ -114,28 +105,28 @@ class Metrics:
         self._distributions: dict[tuple[Metric, str], Distribution] = {}
 
     def add(self, metric: Metric, by: float = 1, label: str = "") -> None:
-        """Count `by` more."""
+        """Add `by` to a counter."""
         key = (metric, label)
         self._numbers[key] = self._numbers.get(key, 0) + by
 
     def add_each(self, metric: Metric, labels: Iterable[str]) -> None:
-        """Count one for each label."""
+        """Add one to a counter for each label."""
         for label in labels:
             self.add(metric, 1, label)
 
     def set(self, metric: Metric, value: float, label: str = "") -> None:
-        """Say what a gauge stands at."""
+        """Set a gauge."""
         self._numbers[metric, label] = value
 
     def record(self, metric: Metric, value: float, label: str = "") -> None:
-        """Put one value into a histogram."""
+        """Record one value in a histogram."""
         kept = self.distribution(metric, label)
         kept.counts[bisect_left(metric.bounds, value)] += 1
         kept.sum += value
         kept.least, kept.most = min(kept.least, value), max(kept.most, value)
 
     def record_all(self, metric: Metric, values: Sequence[float], label: str = "") -> None:
-        """Put many values into a histogram at once."""
+        """Record many values in a histogram at once."""
         if len(values) < _MANY:
             for value in values:
                 self.record(metric, value, label)
@@ -146,12 +137,19 @@ class Metrics:
         kept.sum += float(array.sum())
         kept.least, kept.most = min(kept.least, float(array.min())), max(kept.most, float(array.max()))
 
+    @contextmanager
+    def timed(self, metric: Metric, label: str = "") -> Iterator[None]:
+        """Record the duration of the block in seconds, unless the block raises."""
+        began = perf_counter()
+        yield
+        self.record(metric, perf_counter() - began, label)
+
     def value(self, metric: Metric, label: str = "") -> float:
-        """Return what a counter or gauge stands at."""
+        """Return the value of a counter or gauge."""
         return self._numbers.get((metric, label), 0)
 
     def counters(self) -> dict[str, float]:
-        """Return what each counter stands at, by name and label.
+        """Return the value of each counter, by name and label.
 
         >>> metrics = Metrics()
         >>> metrics.add(DECISIONS, 3, "HOLD")
@@ -165,7 +163,7 @@ class Metrics:
         }
 
     def distribution(self, metric: Metric, label: str = "") -> Distribution:
-        """Return what a histogram holds."""
+        """Return the distribution of a histogram."""
         key = (metric, label)
         kept = self._distributions.get(key)
         if kept is None:

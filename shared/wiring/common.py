@@ -1,6 +1,7 @@
-"""What the composition roots of the functions share: the only places where the serving core meets its adapters.
+"""Shared parts of the functions' composition roots, the only places where the serving core meets its adapters.
 
-Each function has a root of its own (score_wiring, label_wiring), which imports what that function is deployed with.
+Each function has a root of its own (`shared.wiring.score`, `shared.wiring.label`), which imports only the libraries
+that this function is deployed with.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ DAY_SECONDS = 86_400
 
 
 def valkey_history(settings: Settings) -> ValkeyHistory:
-    """Return the history in a store that several processes share. Raises Misconfigured."""
+    """Return the history in a Valkey or Redis server, which processes share. Raises Misconfigured."""
     from shared.adapters.valkey.history import ValkeyHistory
 
     return ValkeyHistory.connect(
@@ -47,23 +48,27 @@ def now() -> int:
 def bigquery_client(settings: Settings) -> bigquery.Client:
     """Return a BigQuery client, without credentials if the settings name an emulator.
 
-    The client itself finds the emulator by BIGQUERY_EMULATOR_HOST, the variable of the same setting.
+    The client itself finds the emulator by BIGQUERY_EMULATOR_HOST, the variable of the same setting. Raises
+    Misconfigured, Unavailable for credentials.
     """
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import bigquery
 
+    from shared.adapters.google_failures import credentials_needed
+
     credentials = AnonymousCredentials() if settings.bigquery_emulator_host else None
-    return bigquery.Client(project=settings.project, credentials=credentials)
+    with credentials_needed():
+        return bigquery.Client(project=settings.project, credentials=credentials)
 
 
-def opened(service: WriteService, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:
-    """Return a table to append to."""
+def append_table(service: WriteService, settings: Settings, name: str, metrics: Metrics) -> BigQueryTable:
+    """Return the table `name`, to append to."""
     timeout = settings.append_timeout_seconds
     return BigQueryTable(service, settings.project, settings.dataset, table(name), timeout, metrics)
 
 
-def limits(settings: Settings) -> BatchLimits:
-    """Return how messages are gathered into batches."""
+def batch_limits(settings: Settings) -> BatchLimits:
+    """Return the limits of a function's batches."""
     return BatchLimits(
         settings.batch_max,
         settings.batches_in_flight,
@@ -75,7 +80,7 @@ def limits(settings: Settings) -> BatchLimits:
 
 
 def telemetry(settings: Settings, metrics: Metrics) -> Telemetry:
-    """Return what is told, and to whom: a log, and a collector if the settings name one."""
+    """Return the telemetry of batches: to the log, and to a collector if the settings name one."""
     exporter: MetricsExporter | None = None
     if settings.otel_exporter_otlp_endpoint:
         from shared.adapters.otel import OtlpExporter

@@ -8,30 +8,25 @@ from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.lookup import BigQueryLookup
 from shared.contract.rows import FeedbackRow
 from shared.serving.intake import Intake
-from shared.serving.label_service import SharedHistory, label_intake
+from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, bigquery_client, limits, now, opened, telemetry, valkey_history
+from shared.wiring.common import MEMORY, append_table, batch_limits, bigquery_client, now, telemetry, valkey_history
 
 log = logging.getLogger(__name__)
 
 
 def label_function(settings: Settings) -> Intake[FeedbackRow]:
-    """Return the label function's intake. Needs a running event loop."""
+    """Return the label function's intake. Needs a running event loop. Raises Misconfigured."""
     service, metrics = WriteService.connect(settings.bigquery_storage_emulator_host), Metrics()
-    return label_intake(
-        opened(service, settings, "feedback", metrics),
-        opened(service, settings, "quarantine", metrics),
-        now,
-        limits(settings),
-        settings.ahead_seconds,
-        telemetry(settings, metrics),
-        _shared_history(settings),
-    )
+    feedback = append_table(service, settings, "feedback", metrics)
+    quarantine = append_table(service, settings, "quarantine", metrics)
+    pipeline = LabelPipeline(_shared_history(settings), feedback, now, settings.ahead_seconds, metrics)
+    return label_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def _shared_history(settings: Settings) -> SharedHistory | None:
-    """Return what the label function tells; None if the score function keeps history to itself."""
+    """Return the history in which verdicts are counted; None if the score function does not share its own."""
     if settings.state.startswith(f"{MEMORY}://"):
         log.warning("history is not shared, so it is not told of reports: PIX_STATE is memory://")
         return None

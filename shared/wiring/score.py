@@ -15,18 +15,18 @@ from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.intake import Intake
-from shared.serving.score_service import score_intake
+from shared.serving.score_service import ScorePipeline, score_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, limits, now, opened, telemetry, valkey_history
+from shared.wiring.common import MEMORY, append_table, batch_limits, now, telemetry, valkey_history
 
 BUCKET_SECONDS = 3.0
-"""How long a start waits for a bucket that does not answer; without a model, rules decide until the next look."""
+"""Time that a cold start waits for the bucket; without a model, rules decide until the next look at the pointer."""
 
 
 def score_function(settings: Settings) -> Intake[Delivery]:
-    """Return the score function's intake, warm: model loaded, history ready. Needs a running event loop."""
-    limits_in_force()  # a file that cannot be read stops the start, not the first batch
+    """Return the score function's intake, with its model loaded. Needs a running event loop. Raises Misconfigured."""
+    limits_in_force()  # an unreadable file stops the start, not the first batch
     metrics = Metrics()
     blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
     champion = Champion(blobs, settings.pointer_ttl_seconds, time.monotonic, metrics)
@@ -41,20 +41,23 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         metrics,
     )
     service = WriteService.connect(settings.bigquery_storage_emulator_host)
-    return score_intake(
+    pipeline = ScorePipeline(
         scorer,
-        opened(service, settings, "score_events", metrics),
-        opened(service, settings, "quarantine", metrics),
+        append_table(service, settings, "score_events", metrics),
         Pseudonymiser(settings.hmac_key.encode()),
         now,
-        limits(settings),
         settings.ahead_seconds,
-        telemetry(settings, metrics),
+        metrics,
     )
+    quarantine = append_table(service, settings, "quarantine", metrics)
+    return score_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def history(settings: Settings) -> History:
-    """Return the history that PIX_STATE names: a store, or `memory://`, or `memory:///path` to start from a dump."""
+    """Return the history of PIX_STATE: a store, `memory://`, or `memory:///path` to start from a dump.
+
+    Raises Misconfigured.
+    """
     scheme, _, location = settings.state.partition("://")
     if scheme != MEMORY:
         return valkey_history(settings)

@@ -60,7 +60,7 @@ def test_a_write_at_another_generation_changes_nothing(blobs: Blobs) -> None:
     assert blobs.read("absent") is None
 
 
-def test_of_many_who_write_at_one_generation_one_gets_through(blobs: Blobs) -> None:
+def test_of_concurrent_writes_at_one_generation_one_succeeds(blobs: Blobs) -> None:
     generation = 0
     for _ in range(5):
 

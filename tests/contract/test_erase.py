@@ -137,7 +137,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
         ReportedVerdict(Verdict.FRAUD, theirs.initiated_at + 1),
     )
     served.run(history.observe(Events([theirs, others]), claim))
-    served.run(history.tell([verdict]))
+    served.run(history.apply([verdict]))
     queries = Rows([theirs], THEM)
     assert served.server
     with closing(ValkeyStore.connect(served.server.url, 86_400)) as load:

@@ -28,12 +28,12 @@ from shared.scoring.rules import Rules
 from shared.scoring.scorer import NO_HISTORY, Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK
-from shared.serving.score_service import score_intake
+from shared.serving.score_service import ScorePipeline, score_intake
 from shared.telemetry.metrics import HISTORY
 from shared.wiring.common import now
 from tests.builders import encoded, push_body, transaction
 from tests.contract.history_stores import SERVERS, opened, running
-from tests.told import telling
+from tests.told import make_telemetry
 from tests.unit.streams import event
 from tests.waiting import PATIENCE
 
@@ -65,15 +65,14 @@ class Stream:
 
     def __init__(self, store: ValkeyHistory) -> None:
         self.table = MemoryTable()
-        told = telling()
-        self.metrics = told.metrics
+        telemetry = make_telemetry()
+        self.metrics = telemetry.metrics
         champion = Champion(MemoryBlobs(), 60.0, time.monotonic, self.metrics)
         self.clock = Clock()
         guarded = GuardedHistory(store, PAUSE, self.metrics, self.clock)
         scorer = Scorer(guarded, champion, Rules.load(), now, 40.0, 1, self.metrics)
-        self.intake = score_intake(
-            scorer, self.table, MemoryTable(), Pseudonymiser(b"test"), now, BatchLimits(16, 4), 86_400.0, told
-        )
+        pipeline = ScorePipeline(scorer, self.table, Pseudonymiser(b"test"), now, 86_400.0, self.metrics)
+        self.intake = score_intake(pipeline, MemoryTable(), now, BatchLimits(16, 4), telemetry)
         self.sent: list[str] = []
 
     async def deliver(self, count: int) -> list[ScoreRow]:

@@ -81,7 +81,7 @@ def test_store_equals_the_plain_python_reference(bench: Store, steps: list[Any])
     for step in steps:
         if isinstance(step, list) and isinstance(step[0], tuple):
             statements = [about(seen[i % len(seen)], verdict, hours) for i, verdict, hours in step if seen]
-            assert bench.run(history.tell(statements)) == tell_reference(reference, log, statements, len(seen))
+            assert bench.run(history.apply(statements)) == tell_reference(reference, log, statements, len(seen))
             continue
         batch = seen[step : step + 3] if isinstance(step, int) else [*step, step[0]]
         for pix in batch:
@@ -140,7 +140,7 @@ def test_no_events_and_no_statements_change_nothing(bench: Store) -> None:
     history = bench.fresh()
     seen = bench.run(history.observe(Events([]), FIRST))
     assert (seen.reads.shape, seen.claims) == ((0, READ_WIDTH), [])
-    assert bench.run(history.tell([])) == []
+    assert bench.run(history.apply([])) == []
 
 
 def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: Store) -> None:
@@ -153,16 +153,16 @@ def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: St
         return [round(float(reads[READ_NAMES.index(name)]), 1) + 0.0 for name in names]
 
     fraud, late = about(pix, Verdict.FRAUD, 1), about(pix, Verdict.LEGITIMATE, 0.5)
-    assert bench.run(history.tell([about(pix, Verdict.PENDING, 0.1)])) == [None]
-    assert bench.run(history.tell([fraud, fraud])) == [1, 1]
+    assert bench.run(history.apply([about(pix, Verdict.PENDING, 0.1)])) == [None]
+    assert bench.run(history.apply([fraud, fraud])) == [1, 1]
     assert frauds() == [1.0, 1.0, 0.0]
-    assert bench.run(history.tell([fraud, late])) == [1, None]
+    assert bench.run(history.apply([fraud, late])) == [1, None]
     assert frauds() == [1.0, 1.0, 0.0]
-    assert bench.run(history.tell([about(pix, Verdict.LEGITIMATE, 2)])) == [3]
+    assert bench.run(history.apply([about(pix, Verdict.LEGITIMATE, 2)])) == [3]
     assert frauds() == [0.0, 0.0, 1.0]
-    assert bench.run(history.tell([about(pix, Verdict.PENDING, 3)])) == [4]
+    assert bench.run(history.apply([about(pix, Verdict.PENDING, 3)])) == [4]
     assert frauds() == [0.0, 0.0, 0.0]
-    assert bench.run(history.tell([fraud])) == [1]  # an old delivery again: its first answer
+    assert bench.run(history.apply([fraud])) == [1]  # an old delivery again: its first answer
     assert frauds() == [0.0, 0.0, 0.0]
 
 
@@ -172,7 +172,8 @@ def test_a_repeated_verdict_outranks_older_reports_and_keeps_its_first_time(
     history, pix = bench.fresh(), event(0, 1)
     bench.run(history.observe(Events([pix]), FIRST))
     fraud, again = about(pix, Verdict.FRAUD, 1), about(pix, Verdict.FRAUD, 30)
-    assert bench.run(history.tell([fraud, again, about(pix, Verdict.LEGITIMATE, 20), again])) == [1, None, None, None]
+    verdicts = [fraud, again, about(pix, Verdict.LEGITIMATE, 20), again]
+    assert bench.run(history.apply(verdicts)) == [1, None, None, None]
     names = ("payee_frauds_received_30d", "payee_cleared_received_30d")
 
     def frauds() -> list[float]:
@@ -181,7 +182,7 @@ def test_a_repeated_verdict_outranks_older_reports_and_keeps_its_first_time(
 
     assert frauds()[0] > 0.9
     assert frauds()[1] == 0
-    assert bench.run(history.tell([about(pix, Verdict.LEGITIMATE, 30.5)])) == [3]
+    assert bench.run(history.apply([about(pix, Verdict.LEGITIMATE, 30.5)])) == [3]
     assert frauds() == pytest.approx([0, 1], abs=0.01)
     assert abs(frauds()[0]) < 1e-9  # nothing is left of it
 
@@ -194,7 +195,7 @@ def test_an_emptied_store_claims_without_counting_until_it_is_filled(served: Sto
     blind = served.run(history.observe(Events([missed, missed]), FIRST))
     assert (blind.sequence.tolist(), bool(np.isnan(blind.reads).all())) == ([UNCOUNTED] * 2, True)
     with pytest.raises(Unavailable):
-        served.run(history.tell([about(lost, Verdict.FRAUD, 1)]))
+        served.run(history.apply([about(lost, Verdict.FRAUD, 1)]))
 
     before, load = MemoryHistoryAdapter(), ValkeyStore.connect(served.server.url, 86_400)
     served.run(before.observe(Events([lost]), FIRST))
@@ -211,7 +212,7 @@ def test_an_emptied_store_claims_without_counting_until_it_is_filled(served: Sto
 def test_an_account_of_many_frauds_hands_on_the_taint_of_one(bench: Store) -> None:
     history, scams = bench.fresh(), [event(0, 1, i) for i in range(3)]
     bench.run(history.observe(Events(scams), FIRST))
-    bench.run(history.tell([about(pix, Verdict.FRAUD, 1) for pix in scams]))
+    bench.run(history.apply([about(pix, Verdict.FRAUD, 1) for pix in scams]))
     bench.run(history.observe(Events([event(1, 2, 7200)]), FIRST))
     reads = bench.run(history.observe(Events([event(2, 3, 7200)]), FIRST)).reads[0]
     assert reads[READ_NAMES.index("payer_taint_30d")] == pytest.approx(HOP, rel=1e-6)
@@ -252,8 +253,8 @@ def test_a_loaded_history_equals_its_original(served: Store) -> None:
     later, verdict = [event(1, 2, 90), event(3, 3, 95)], about(past[1], Verdict.FRAUD, 1)
     log = VerdictLog()
     served.run(history.observe(Events(past), FIRST))
-    served.run(history.tell([verdict]))
-    log.apply(verdict.end_to_end_id, verdict.said, 50)
+    served.run(history.apply([verdict]))
+    log.apply(verdict.end_to_end_id, verdict.reported, 50)
 
     store = served.fresh()
     assert served.server
@@ -261,7 +262,7 @@ def test_a_loaded_history_equals_its_original(served: Store) -> None:
     load.load(history.history.state(), log.applied, rows.append)
     assert sum(rows) == sum(len(table.keys) for table in history.history.state().tables) + 1
     back = about(past[1], Verdict.LEGITIMATE, 2)
-    assert served.run(store.tell([verdict, back])) == served.run(history.tell([verdict, back])) == [50, 50]
+    assert served.run(store.apply([verdict, back])) == served.run(history.apply([verdict, back])) == [50, 50]
     found, expected = (
         served.run(store.observe(Events(later), FIRST)),
         served.run(history.observe(Events(later), FIRST)),
@@ -275,5 +276,7 @@ def test_a_loaded_history_equals_its_original(served: Store) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "redis", "redis://127.0.0.1:port", ""])
 def test_an_invalid_address_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(Misconfigured, match=r"^a store of history is named as redis://, [a-z:/, ]+://host:port$"):
+    with pytest.raises(
+        Misconfigured, match=r"^the address of a store of history is redis://, [a-z:/, ]+://host:port$"
+    ):
         server_url(url)

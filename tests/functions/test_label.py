@@ -39,7 +39,7 @@ def test_a_young_pix_without_a_report_has_no_label_and_an_old_one_is_legitimate(
     assert verdict(cloud, old["end_to_end_id"]) == "LEGITIMATE"
 
 
-def test_a_malformed_report_is_set_aside(cloud):
+def test_a_malformed_report_is_quarantined(cloud):
     body = push_body(encoded(med_report(transaction()["end_to_end_id"], status="LOST")))
     before = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine WHERE topic = 'pix-feedback'")[0].n
     assert deliver(url(cloud, "label"), [body]) == [204]

@@ -15,7 +15,7 @@ from tests.waiting import until
 AT_ONCE = 120
 
 
-def test_what_does_not_fit_is_refused_while_the_rest_waits_and_a_redelivery_gets_through(cloud, started, collector):
+def test_excess_load_is_refused_and_its_redelivery_succeeds(cloud, started, collector):
     instance = started(PIX_BATCH_MAX="4", PIX_BATCHES_IN_FLIGHT="2", PIX_QUEUE_MAX="20")
     messages = [transaction() for _ in range(AT_ONCE)]
     bodies = [push_body(encoded(message)) for message in messages]

@@ -64,7 +64,7 @@ def test_a_redelivery_writes_the_same_row_again_and_the_view_shows_it_once(cloud
     assert scores(cloud, [after])[0].features["payer_sent_count_1h"] == pytest.approx(1.0, abs=0.01)
 
 
-def test_another_message_under_an_id_that_is_taken_is_set_aside(cloud):
+def test_a_different_message_under_a_taken_id_is_quarantined(cloud):
     message = transaction(amount="10.00")
     other = encoded(message | {"amount": "90000.00"})
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]

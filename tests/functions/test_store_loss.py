@@ -24,7 +24,7 @@ def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
         yield running
 
 
-def test_what_is_lost_is_filled_and_nothing_is_decided_or_counted_twice(
+def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
     score, label = url(cloud, "score"), url(cloud, "label")

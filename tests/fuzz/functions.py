@@ -20,10 +20,10 @@ from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, Intake
-from shared.serving.label_service import SharedHistory, label_intake
-from shared.serving.score_service import score_intake
+from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
+from shared.serving.score_service import ScorePipeline, score_intake
 from shared.telemetry.metrics import Metrics
-from tests.told import telling
+from tests.told import make_telemetry
 
 NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z
 AHEAD_SECONDS = 86_400.0
@@ -63,17 +63,19 @@ class Functions:
 
     def __init__(self) -> None:
         logging.disable(logging.CRITICAL)
-        told, metrics = telling(), Metrics()
+        telemetry, metrics = make_telemetry(), Metrics()
         self._loop = asyncio.new_event_loop()
         self._tables = {name: EncodingTable(name) for name in ("score_events", "feedback", "quarantine")}
         self._lookup, history = AskedLookup(), MemoryHistoryAdapter()
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
         scorer = Scorer(history, champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
-        common: Any = (lambda: NOW, LIMITS, AHEAD_SECONDS, told)
+        now, shared = lambda: NOW, SharedHistory(self._lookup, history)
         scored, reported, quarantine = self._tables.values()
+        score = ScorePipeline(scorer, scored, Pseudonymiser(b"fuzz"), now, AHEAD_SECONDS, telemetry.metrics)
+        label = LabelPipeline(shared, reported, now, AHEAD_SECONDS, telemetry.metrics)
         self._intakes: list[Intake[Any]] = [
-            score_intake(scorer, scored, quarantine, Pseudonymiser(b"fuzz"), *common),
-            label_intake(reported, quarantine, *common, SharedHistory(self._lookup, history)),
+            score_intake(score, quarantine, now, LIMITS, telemetry),
+            label_intake(label, quarantine, now, LIMITS, telemetry),
         ]
 
     def check(self, bodies: Sequence[tuple[int, bytes]]) -> int:

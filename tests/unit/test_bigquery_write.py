@@ -68,10 +68,10 @@ def row(reason: str) -> QuarantineRow:
 
 
 def over(server: Server, timeout: float = 10.0, metrics: Metrics | None = None) -> BigQueryTable:
-    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout, metrics)  # type: ignore[arg-type]
+    return BigQueryTable(server, "bank", "pix", table("quarantine"), timeout, metrics)  # type: ignore[arg-type]  # a stand-in
 
 
-def test_rows_that_the_table_never_takes_are_told_apart_and_all_others_stored() -> None:
+def test_refused_rows_are_reported_and_all_others_stored() -> None:
     async def scenario() -> list[int]:
         target = over(server)
         refused = await target.append([row("a"), row("faulty"), row("b"), row("faulty"), row("c")])
@@ -102,7 +102,7 @@ def test_a_fault_is_unavailable_and_the_next_append_gets_through(fault: Answer) 
     assert len(server.stored) == 1
 
 
-def test_who_gives_up_leaves_the_stream_alone_that_another_has_opened_since() -> None:
+def test_a_timeout_does_not_close_a_newer_stream() -> None:
     async def persistent(target: BigQueryTable) -> list[int]:
         with pytest.raises(Unavailable):
             await target.append([row("a")])
@@ -127,7 +127,7 @@ def test_who_gives_up_leaves_the_stream_alone_that_another_has_opened_since() ->
     assert len(server.stored) == 1
 
 
-def test_a_stream_that_was_closed_while_idle_costs_nobody_a_redelivery() -> None:
+def test_a_stream_closed_while_idle_causes_no_redelivery() -> None:
     async def scenario() -> list[int]:
         target = over(server)
         await target.append([row("a")])
@@ -141,7 +141,7 @@ def test_a_stream_that_was_closed_while_idle_costs_nobody_a_redelivery() -> None
     assert len(server.stored) == 2
 
 
-def test_only_the_first_request_of_a_stream_says_what_rows_look_like() -> None:
+def test_only_the_first_request_of_a_stream_carries_the_schema() -> None:
     async def scenario() -> None:
         target = over(server)
         for _ in range(3):

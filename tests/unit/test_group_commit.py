@@ -72,7 +72,7 @@ def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
     assert after == 2
 
 
-def test_a_caller_that_goes_away_harms_nobody():
+def test_a_cancelled_caller_affects_no_other():
     async def scenario():
         work = Work()
         group = GroupCommit(work, BatchLimits(4, 1))
@@ -103,7 +103,7 @@ def test_a_full_queue_is_refused_early():
     assert run(scenario()) == [0, 2, 4]
 
 
-def test_a_short_queue_that_does_not_move_is_full_too_and_what_waited_too_long_is_refused():
+def test_a_stalled_queue_is_full_and_refuses_items_that_waited_too_long():
     async def scenario():
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1, longest_wait=0.05))
@@ -135,7 +135,7 @@ def test_it_is_idle_once_all_is_through():
     assert run(scenario()) == ([True] * 5, [[0, 1], [2, 3], [4]])
 
 
-def test_who_is_given_up_hears_of_it_and_the_batch_in_flight_runs_on():
+def test_abandoned_callers_get_the_error_and_the_batch_finishes():
     async def scenario():
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1))
@@ -153,20 +153,21 @@ def test_who_is_given_up_hears_of_it_and_the_batch_in_flight_runs_on():
     assert (after, batches) == (6, [[1], [3]])
 
 
-def test_each_batch_is_told_of_with_its_size_and_what_waited_on():
+def test_each_batch_is_reported_with_its_size_and_queue():
     async def scenario():
-        work, told = Work(), []
-        group = GroupCommit(work, BatchLimits(2, 1), told.append)
+        work, batches = Work(), []
+        group = GroupCommit(work, BatchLimits(2, 1), batches.append)
         await asyncio.gather(*(group.submit(i) for i in range(5)))
         await group.idle()
-        return [(len(done.seconds), done.waiting) for done in told], min(s for done in told for s in done.seconds)
+        sizes = [(len(batch.seconds), batch.waiting) for batch in batches]
+        return sizes, min(seconds for batch in batches for seconds in batch.seconds)
 
     sizes, least = run(scenario())
     assert sizes == [(2, 3), (2, 1), (1, 0)]
     assert least >= 0
 
 
-def test_the_next_batch_waits_for_as_long_as_the_last_took_unless_enough_items_wait():
+def test_the_next_batch_is_delayed_by_the_duration_of_the_last():
     async def scenario(linger, counts):
         work, callers = Work(), []
         work.seconds = 0.3

@@ -35,15 +35,15 @@ def lines(caplog):
 
 def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(caplog, clock):
     incident = Incident(logging.getLogger("test"), "away", clock)
-    incident.over()
+    incident.resolve()
     for _ in range(1000):
-        incident.happened(3, reason="frozen")
+        incident.trigger(3, reason="frozen")
         clock.now += 0.01
-    incident.over()
+    incident.resolve()
     clock.now += QUIET_SECONDS
     caplog.set_level(logging.INFO)
     for _ in range(10):
-        incident.over()
+        incident.resolve()
     assert lines(caplog) == [
         ("ERROR", "away", {"reason": "frozen"}),
         ("WARNING", "away: over", {"times": 3000, "seconds": 10.0}),
@@ -53,20 +53,20 @@ def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(caplog, clock
 def test_a_flapping_fault_is_one_incident_until_it_stays_away(caplog, clock):
     incident = Incident(logging.getLogger("test"), "away", clock)
     for _ in range(20):
-        incident.happened()
+        incident.trigger()
         clock.now += QUIET_SECONDS / 2
-        incident.over()
+        incident.resolve()
     assert len(caplog.records) == 1
     clock.now += QUIET_SECONDS
-    incident.over()
-    incident.happened()
+    incident.resolve()
+    incident.trigger()
     assert [message for _, message, _ in lines(caplog)] == ["away", "away: over", "away"]
 
 
 def test_an_incident_without_an_end_ends_at_the_next_one(caplog, clock):
     incident = Incident(logging.getLogger("test"), "failed", clock)
     for pause in (1.0, 1.0, QUIET_SECONDS, 1.0):
-        incident.happened()
+        incident.trigger()
         clock.now += pause
     assert [message for _, message, _ in lines(caplog)] == ["failed", "failed: over", "failed"]
 
@@ -77,7 +77,7 @@ def test_the_first_line_has_the_stack(caplog, clock):
         try:
             raise ZeroDivisionError
         except ZeroDivisionError as error:
-            incident.happened(error=error)
+            incident.trigger(error=error)
     (line,) = map(JsonFormatter().format, caplog.records)
     assert "ZeroDivisionError" in line
     assert "test_the_first_line_has_the_stack" in line

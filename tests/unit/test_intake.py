@@ -1,4 +1,4 @@
-"""From body to answer, without HTTP: each delivery has its own fate, and none waits for nothing."""
+"""From body to status, without HTTP: each delivery succeeds or fails by itself, and none waits in vain."""
 
 import asyncio
 import json
@@ -11,11 +11,11 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
-from shared.serving.label_service import label_intake
+from shared.serving.label_service import LabelPipeline, label_intake
 from shared.telemetry.logs import JsonFormatter
 from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS
 from tests.builders import encoded, med_report, push_body, transaction
-from tests.told import telling
+from tests.told import make_telemetry
 from tests.waiting import PATIENCE, settled
 
 NOW = 1_795_185_126_000_000
@@ -26,12 +26,12 @@ class World:
     """An intake of transactions whose store is a list; `gate` holds batches back, `decoded` counts what was read."""
 
     def __init__(self, limits=LIMITS, exporter=None):
-        self.told = telling(exporter, seconds=0.0)
+        self.telemetry = make_telemetry(exporter, seconds=0.0)
         self.quarantine, self.stored, self.decoded, self.error = MemoryTable(), [], 0, None
         self.gate = asyncio.Event()
         self.gate.set()
         self.intake = Intake(
-            "pix-transactions", self.decode, self.store, self.quarantine, lambda: NOW, limits, self.told
+            "pix-transactions", self.decode, self.store, self.quarantine, lambda: NOW, limits, self.telemetry
         )
 
     def decode(self, message):
@@ -58,7 +58,7 @@ class World:
 
     def counted(self):
         names = ("stored", "quarantined", "overloaded", "unavailable")
-        return [self.told.metrics.value(MESSAGES, name) for name in names]
+        return [self.telemetry.metrics.value(MESSAGES, name) for name in names]
 
 
 def run(scenario):
@@ -66,7 +66,7 @@ def run(scenario):
     return asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
-def test_a_message_that_cannot_be_read_harms_none_beside_it():
+def test_a_malformed_message_fails_no_other():
     async def scenario():
         world = World()
         answers = await world.deliver(transaction(), push_body(b"{"), push_body(b"a bug"), b"", transaction())
@@ -78,10 +78,10 @@ def test_a_message_that_cannot_be_read_harms_none_beside_it():
     assert len(world.stored) == 2
     assert {row.reason for row in world.quarantine.rows} == {"not_json", "not_an_envelope"}
     assert world.counted() == [2, 2, 0, 0]
-    assert world.told.metrics.value(QUARANTINED, "not_json") == 1
+    assert world.telemetry.metrics.value(QUARANTINED, "not_json") == 1
 
 
-def test_one_that_brings_the_batch_down_fails_alone():
+def test_a_message_that_breaks_its_batch_fails_alone():
     async def scenario():
         world = World()
         good = [transaction() for _ in range(11)]
@@ -91,10 +91,10 @@ def test_one_that_brings_the_batch_down_fails_alone():
     assert isinstance(answers.pop(7), ZeroDivisionError)
     assert answers == [ACK] * 11
     assert len({item.end_to_end_id for item in world.stored}) == len(world.stored) == 11
-    assert world.told.metrics.value(MESSAGES, "failed") == 1
+    assert world.telemetry.metrics.value(MESSAGES, "failed") == 1
 
 
-def test_while_the_store_is_away_what_cannot_be_read_is_set_aside_all_the_same():
+def test_malformed_messages_are_quarantined_while_the_store_is_unavailable():
     async def scenario():
         world = World()
         world.error = Unavailable("away")
@@ -136,7 +136,7 @@ def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog):
     assert [record.getMessage() for record in caplog.records] == ["retry later"]
 
 
-def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
+def test_draining_finishes_deliveries_in_flight_refuses_new_ones_and_exports():
     async def scenario():
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)
@@ -153,11 +153,11 @@ def test_draining_finishes_what_is_in_flight_takes_nothing_more_and_exports():
 
     world, late, flowing, exporter = run(scenario)
     assert (late, flowing, len(world.stored)) == ([RETRY_LATER], [ACK] * 8, 7)
-    told = {(each.metric, each.label): each.value for each in exporter.exports[-1]}
-    assert (told[MESSAGES, "stored"], told[MESSAGES, "quarantined"]) == (7, 1)
+    exported = {(each.metric, each.label): each.value for each in exporter.exports[-1]}
+    assert (exported[MESSAGES, "stored"], exported[MESSAGES, "quarantined"]) == (7, 1)
 
 
-def test_what_does_not_finish_in_time_is_given_back():
+def test_deliveries_that_do_not_finish_in_time_are_retried():
     async def scenario():
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)
@@ -202,7 +202,7 @@ def test_stages_sizes_and_queue_are_recorded_for_each_batch():
         world = World(BatchLimits(2, 1))
         await world.deliver(*(transaction() for _ in range(5)))
         await world.intake.drain(5.0)
-        return world.told.metrics
+        return world.telemetry.metrics
 
     metrics = run(scenario)
     assert metrics.distribution(STAGE, "decode").count == 3
@@ -213,11 +213,12 @@ def test_stages_sizes_and_queue_are_recorded_for_each_batch():
 
 def test_fields_that_the_contract_does_not_know_are_counted():
     async def scenario():
-        table, told = MemoryTable(), telling()
-        intake = label_intake(table, MemoryTable(), lambda: NOW, BatchLimits(4, 1), 1e9, told)
+        telemetry = make_telemetry()
+        pipeline = LabelPipeline(None, MemoryTable(), lambda: NOW, 1e9, telemetry.metrics)
+        intake = label_intake(pipeline, MemoryTable(), lambda: NOW, BatchLimits(4, 1), telemetry)
         report = med_report(transaction()["end_to_end_id"]) | {"new": 1, "newer": 2}
         assert decode_feedback(encoded(report)).unknown_fields == 2
-        return [await intake.handle(push_body(encoded(report))) for _ in range(2)], told.metrics
+        return [await intake.handle(push_body(encoded(report))) for _ in range(2)], telemetry.metrics
 
     answers, metrics = run(scenario)
     assert (answers, metrics.value(UNKNOWN_FIELDS)) == ([ACK, ACK], 4)

@@ -1,4 +1,4 @@
-"""The label function without HTTP: history is told once, and every report leaves its row."""
+"""The label function without HTTP: each verdict counts once, and every report leaves its row."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from shared.features.history import READ_NAMES
 from shared.ports import Claim, Parties, PixVerdict
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER
-from shared.serving.label_service import SharedHistory, label_intake
+from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
 from tests.builders import encoded, med_report, push_body, transaction
-from tests.told import telling
+from tests.told import make_telemetry
 from tests.unit.streams import event
 
 NOW = micros(dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
@@ -32,10 +32,10 @@ class Away(MemoryHistoryAdapter):
 
     away = False
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
         if self.away:
             raise Unavailable("history is away")
-        return await super().tell(statements)
+        return await super().apply(verdicts)
 
 
 class CrashingTable(MemoryTable):
@@ -61,10 +61,9 @@ class World:
     def __init__(self, shared: bool = True) -> None:
         self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
         self.quarantine = MemoryTable()
-        told = SharedHistory(self.lookup, self.history) if shared else None
-        self.intake = label_intake(
-            self.feedback, self.quarantine, lambda: NOW, BatchLimits(16, 1), 86_400.0, telling(), told
-        )
+        history, telemetry = SharedHistory(self.lookup, self.history) if shared else None, make_telemetry()
+        pipeline = LabelPipeline(history, self.feedback, lambda: NOW, 86_400.0, telemetry.metrics)
+        self.intake = label_intake(pipeline, self.quarantine, lambda: NOW, BatchLimits(16, 1), telemetry)
 
     def scored(self) -> Event:
         pix = event(0, 1, end_to_end_id=transaction()["end_to_end_id"])
@@ -105,7 +104,7 @@ def test_a_crash_around_the_row_neither_loses_the_label_nor_counts_it_twice(cras
 
 
 @pytest.mark.parametrize("part", ["history", "lookup", "feedback"])
-def test_while_something_is_away_the_report_is_delivered_again(part: str) -> None:
+def test_a_report_is_retried_while_a_service_is_unavailable(part: str) -> None:
     world = World()
     report = med_report(world.scored().end_to_end_id)
     getattr(world, part).away = True
@@ -116,7 +115,7 @@ def test_while_something_is_away_the_report_is_delivered_again(part: str) -> Non
     assert world.sequences() == [1]
 
 
-def test_a_report_about_an_unknown_pix_is_stored_and_history_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_report_about_an_unknown_pix_is_stored_without_history(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     known = med_report(world.scored().end_to_end_id)
     assert world.deliver(med_report(transaction()["end_to_end_id"]), known) == [ACK, ACK]
@@ -140,7 +139,7 @@ def test_where_history_is_not_shared_the_row_is_stored_alone() -> None:
     assert world.frauds() == 0.0
 
 
-def test_a_report_from_the_future_is_set_aside_before_history_is_told() -> None:
+def test_a_report_from_the_future_is_quarantined_before_it_counts() -> None:
     world = World()
     id_ = world.scored().end_to_end_id
     assert world.deliver(med_report(id_, reported_at="2028-01-01T00:00:00Z")) == [ACK]

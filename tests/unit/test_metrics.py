@@ -16,7 +16,7 @@ from shared.telemetry.batches import BatchLog, MetricsExport
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import BATCH, LATE, METRICS, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
 from tests.collector import collecting
-from tests.told import telling
+from tests.told import make_telemetry
 
 values = st.lists(st.floats(0, 60) | st.sampled_from(SECONDS), min_size=1, max_size=300)
 
@@ -85,7 +85,7 @@ def test_a_collector_gets_counters_gauges_and_histograms_since_the_start(collect
     assert point.start_time_unix_nano < point.time_unix_nano <= time.time_ns()
 
 
-def test_each_instance_is_told_apart_and_the_environment_adds_to_it(collector, monkeypatch):
+def test_each_instance_has_its_own_id_and_attributes_of_the_environment(collector, monkeypatch):
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "cloud.region=southamerica-east1,service.version=9")
     metrics, instances = Metrics(), set()
     metrics.add(LATE)
@@ -110,7 +110,7 @@ def test_a_collector_that_refuses_is_unavailable(collector):
         OtlpExporter(collector.url, "bank", "score", "").export(metrics.snapshot())
 
 
-def test_googles_endpoint_wants_credentials_and_without_them_is_unavailable(monkeypatch):
+def test_googles_endpoint_needs_credentials(monkeypatch):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")
     with pytest.raises(Unavailable, match="DefaultCredentialsError"):
         OtlpExporter(f"https://{GOOGLE}", "bank", "score", "").export(Metrics().snapshot())
@@ -141,7 +141,7 @@ def test_an_export_happens_between_batches_once_the_interval_has_passed():
     assert asyncio.run(scenario()) == ([0, 0, 1, 1, 1, 2], [3, 6, 6])
 
 
-def test_a_collector_that_is_away_is_an_incident_and_harms_no_batch(caplog):
+def test_an_unavailable_collector_is_an_incident_and_fails_no_batch(caplog):
     async def scenario():
         clock, exporter = Clock(), MemoryExporter()
         exporter.away = True
@@ -160,13 +160,13 @@ def test_a_collector_that_is_away_is_an_incident_and_harms_no_batch(caplog):
 
 
 def test_without_a_collector_nothing_is_exported():
-    told = telling(None)
-    asyncio.run(told.flush())
-    told.done(CompletedBatch(0, [0.001]))
-    assert told.metrics.distribution(BATCH).count == 1
+    telemetry = make_telemetry(None)
+    asyncio.run(telemetry.flush())
+    telemetry.record(CompletedBatch(0, [0.001]))
+    assert telemetry.metrics.distribution(BATCH).count == 1
 
 
-def test_batches_within_a_second_share_a_line_that_says_what_they_counted(caplog):
+def test_batches_within_a_second_share_a_line_with_their_counts(caplog):
     caplog.set_level(logging.INFO)
     clock, metrics = Clock(), Metrics()
     log = BatchLog(metrics, 1.0, clock)

@@ -1,4 +1,4 @@
-"""Scoring a batch: what each row says when all is well, and when history or model is missing."""
+"""Scoring a batch: the row of each Pix with history and model, and with either missing."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
-from shared.adapters.memory.serving import MemoryBlobs
+from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import decode_transaction
@@ -15,6 +15,7 @@ from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
+from shared.serving.score_service import ScorePipeline
 from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS, Metrics
 from tests.builders import encoded, transaction
 
@@ -30,13 +31,15 @@ class Bench:
         self.away = False
         self.history = MemoryHistoryAdapter()
         self.metrics = Metrics()
+        self.table = MemoryTable()
         self.bundle = bundle
         self.restart()
 
     def restart(self):
         """Forget all models, as another instance knows none."""
         self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
-        self.scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
+        scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
+        self.pipeline = ScorePipeline(scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics)
 
     async def observe(self, events, claim):
         if self.away:
@@ -62,10 +65,12 @@ class Bench:
         return asyncio.run(self.scored([Delivery(event, None) for event in events]))
 
     async def scored(self, deliveries):
-        """Return the rows, once all that goes on beside the batch is over."""
-        rows = await self.scorer.score(deliveries)
+        """Return the stored row or the error of each delivery, once every task beside the batch is done."""
+        before = len(self.table.rows)
+        errors = await self.pipeline.store(deliveries)
         await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
-        return rows
+        rows = iter(self.table.rows[before:])
+        return [errors[i] if i in errors else next(rows) for i in range(len(deliveries))]
 
 
 @pytest.fixture
@@ -92,8 +97,8 @@ def test_swaps_and_refusals_are_counted_and_an_outage_is_logged_once(bench, capl
     metrics = bench.metrics
     assert (metrics.value(SWAPS), metrics.value(REFUSED)) == (2, 1)
     assert [metrics.value(MODEL, version) for version in ("v1", "v2", "v3")] == [0, 1, 0]
-    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert said == ["model refused", "bucket unavailable"]
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert logged == ["model refused", "bucket unavailable"]
 
 
 def test_without_a_model_rules_decide_and_say_so(bench):

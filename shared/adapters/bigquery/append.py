@@ -1,7 +1,7 @@
-"""The one call that we make of the BigQuery Storage Write API, straight over gRPC.
+"""AppendRows of the BigQuery Storage Write API, directly over gRPC.
 
 Google's client library takes 0.6 s of processor to import, which is most of a cold start, and its messages wrap those
-of protobuf at 1 us for each row. What is sent is the same; a test holds these messages to the library's.
+of protobuf at 1 us for each row. The bytes on the wire are the same; a test holds these messages to the library's.
 Source: google/cloud/bigquery/storage/v1/storage.proto.
 """
 
@@ -21,7 +21,7 @@ _OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_len
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _STRING, _BYTES, _INT32, _INT64 = _Field.TYPE_STRING, _Field.TYPE_BYTES, _Field.TYPE_INT32, _Field.TYPE_INT64
-# Name of a message -> name of a field -> its number and type; a text names a message, in a list it is repeated.
+# Name of a message -> name of a field -> its number and type; a str names a message type, a list is a repeated field.
 _MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
     "ProtoSchema": {"proto_descriptor": (1, ".google.protobuf.DescriptorProto")},
     "ProtoRows": {"serialized_rows": (1, [_BYTES])},
@@ -68,13 +68,16 @@ class WriteService:
 
     @classmethod
     def connect(cls, emulator: str) -> WriteService:
-        """Return the service at an address without TLS, or else Google's, with the default credentials."""
+        """Return the emulator at that address, without TLS, or Google's service, with the default credentials.
+
+        Raises Misconfigured, Unavailable for credentials.
+        """
         if emulator:
             return cls(grpc.aio.insecure_channel(emulator, _OPTIONS))
         return cls(grpc.aio.secure_channel(ADDRESS, _credentials(), _OPTIONS))
 
     def append_rows(self, requests: AsyncIterator[Any], stream: str) -> AsyncIterator[Any]:
-        """Return the answers to requests to one stream, in their order; they raise grpc.RpcError."""
+        """Return the answers to the requests to one stream, in their order. Iterating raises grpc.RpcError."""
         answers: AsyncIterator[Any] = self._call(
             requests, metadata=(("x-goog-request-params", f"write_stream={quote(stream, safe='')}"),)
         )
@@ -82,11 +85,14 @@ class WriteService:
 
 
 def _credentials() -> grpc.ChannelCredentials:
-    """Return TLS and the service account's token with each call."""
+    """Return credentials for TLS and a token of the service account in each call."""
     import google.auth
     from google.auth.transport.grpc import AuthMetadataPlugin
     from google.auth.transport.requests import Request
 
-    default, _ = google.auth.default(scopes=(SCOPE,))
+    from shared.adapters.google_failures import credentials_needed
+
+    with credentials_needed():
+        default, _ = google.auth.default(scopes=(SCOPE,))
     calls = grpc.metadata_call_credentials(AuthMetadataPlugin(default, Request()))
     return grpc.composite_channel_credentials(grpc.ssl_channel_credentials(), calls)

@@ -1,4 +1,4 @@
-"""Rows as protocol buffers, in the types that the BigQuery Storage Write API takes for each column.
+"""Rows as protocol buffers, in the type that the BigQuery Storage Write API needs for each column.
 
 Source: https://cloud.google.com/bigquery/docs/supported-data-types (TIMESTAMP: int64 microseconds, DATE: int32 days,
 NUMERIC: string).
@@ -51,7 +51,7 @@ class RowEncoder:
         return [one + other for one, other in zip(plain, self._encode_features(scored), strict=True)]
 
     def _encode_features(self, vectors: Sequence[NDArray[np.float32]]) -> list[bytes]:
-        """Return the fields of all features that are not missing, of each vector.
+        """Return the encoded features of each vector, without the missing ones.
 
         A double on the wire is its tag and eight bytes, so one NumPy copy lays out all vectors. Messages merge by
         concatenation (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
@@ -67,7 +67,7 @@ class RowEncoder:
 
 
 def _columns(row: Record) -> dict[str, Any]:
-    """Return the columns of a row but those of its features, None where there is no value: protobuf leaves it out."""
+    """Return the columns of a row except its features; protobuf leaves out the columns that are None."""
     if not isinstance(row, ScoreRow):
         return row.columns()
     columns = asdict(row.event) | asdict(row)

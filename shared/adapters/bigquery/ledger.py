@@ -16,7 +16,7 @@ from shared.errors import Unavailable
 
 
 class BigQueryLedger:
-    """The ledger at `address`, `project.dataset.table`; `open_table` gives what appends to it."""
+    """The ledger at `address`, `project.dataset.table`; `open_table` opens the table to append to."""
 
     def __init__(self, queries: BigQueryQueries, address: str, open_table: Callable[[], BigQueryTable]) -> None:
         self._queries = queries
@@ -28,12 +28,12 @@ class BigQueryLedger:
         asyncio.run(self._append(row))
 
     def rows(self, since: dt.datetime) -> list[LedgerRow]:
-        """Return the rows recorded from then on, oldest first, one for all that are alike.
+        """Return the rows recorded since then, oldest first, without duplicates.
 
         Raises Unavailable, Misconfigured.
         """
         sql = (
-            f"SELECT DISTINCT {', '.join(LedgerRow.__struct_fields__)} FROM `{self._address}` "  # noqa: S608
+            f"SELECT DISTINCT {', '.join(LedgerRow.__struct_fields__)} FROM `{self._address}` "  # noqa: S608 (names of ours)
             "WHERE recorded_at >= @since ORDER BY recorded_at"
         )
         found = self._queries.rows(sql, {"since": since})

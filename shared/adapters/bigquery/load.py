@@ -1,13 +1,15 @@
-"""Load rows into BigQuery in bulk: Parquet in the bucket, then one load job."""
+"""Bulk loads into BigQuery: Parquet files in the bucket, then one load job."""
 
 from __future__ import annotations
 
 import contextlib
 import uuid
+from typing import Any, cast
 
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery, storage
 
+from shared.adapters.gcs import STORAGE_FAILURES
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Unavailable
 
@@ -16,24 +18,24 @@ _PATIENCE = 600  # seconds for one load job
 
 
 class BulkLoad:
-    """Parquet files for one table, gathered under `loads/<name>/` in the bucket and loaded together.
+    """Parquet files for one table, collected under `loads/<name>/` in the bucket and loaded together.
 
-    The name is that of the job too, so that a load that is repeated after a crash loads nothing twice.
+    The job has the same name, so a load that is repeated after a crash loads nothing twice.
     """
 
     def __init__(self, client: bigquery.Client, bucket: storage.Bucket, target: str, name: str) -> None:
-        """`target` is project.dataset.table; `name` is unique to these files."""
+        """Load into `target`, project.dataset.table, under a `name` that is unique to these files."""
         self._client = client
         self._bucket = bucket
         self._target = target
         self._name = name
 
     def put(self, number: int, data: bytes) -> None:
-        """Write one file, over one of the same number. Raises Unavailable."""
+        """Write one file, replacing a file of the same number. Raises Unavailable."""
         blob = self._bucket.blob(f"{FOLDER}{self._name}/{number:06d}.parquet")
         try:
             blob.upload_from_string(data, content_type="application/vnd.apache.parquet")
-        except FAILURES as error:
+        except STORAGE_FAILURES as error:
             raise Unavailable(f"writing {blob.name}: {type(error).__name__}") from error
 
     def finish(self, parts: int) -> int:
@@ -48,12 +50,12 @@ class BulkLoad:
         return int(job.output_rows or 0)
 
     def _job(self, uris: list[str]) -> bigquery.LoadJob:
-        """Return the job of that name: one that was started before, unless it failed."""
+        """Return the job of that name, started now unless it runs or has succeeded already."""
         job_id = self._name
         with contextlib.suppress(NotFound):
-            started: bigquery.LoadJob = self._client.get_job(self._name)  # type: ignore[assignment]
+            started: Any = self._client.get_job(self._name)  # a LoadJob, which the library's union type hides
             if started.error_result is None:
-                return started
+                return cast("bigquery.LoadJob", started)
             job_id = f"{self._name}-{uuid.uuid4().hex[:8]}"
         options = bigquery.ParquetOptions()
         options.enable_list_inference = True

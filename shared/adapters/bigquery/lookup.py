@@ -18,11 +18,11 @@ _DATE = slice(9, 17)  # yyyyMMdd within an EndToEndId
 
 
 class BigQueryLookup:
-    """Parties of scored transactions, by one query for all that are asked for at once.
+    """Parties of scored transactions, by one query for each batch of ids.
 
-    A transaction is found if it was initiated on the day that its EndToEndId names, in UTC, or a day before or after:
-    an institution makes the id when it submits the Pix, which may be on the other side of midnight. So a query reads
-    three partitions for each day that is asked for, and of those, by clustering, the blocks with these ids.
+    A transaction is found if it was initiated on the day in its EndToEndId, in UTC, or a day before or after: an
+    institution makes the id when it submits the Pix, which may be on the other side of midnight. So a query reads
+    three partitions for each day in the ids, and of those, by clustering, only the blocks with these ids.
     """
 
     def __init__(self, client: bigquery.Client, project: str, dataset: str, seconds: float) -> None:
@@ -32,7 +32,7 @@ class BigQueryLookup:
         self._seconds = seconds
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each transaction that is known; the query runs in a thread."""
+        """Return the parties of each known transaction. The query runs in a thread. Raises Unavailable."""
         if not end_to_end_ids:
             return {}
         try:
@@ -56,13 +56,13 @@ class BigQueryLookup:
 
 
 def statement(table: str, ids: Iterable[str]) -> str:
-    """Return the GoogleSQL that finds the ids of parameter @ids in the partitions of their days."""
+    """Return the GoogleSQL that finds the parameter @ids in the partitions of the days of `ids`."""
     spans = " OR ".join(
         f"initiated_at >= TIMESTAMP '{first}' AND initiated_at < TIMESTAMP '{last + _DAY}'"
         for first, last in _spans(ids)
     )
     return (
-        f"SELECT end_to_end_id, payer_id, payee_id, device_id FROM `{table}` "  # noqa: S608 (dates of our making)
+        f"SELECT end_to_end_id, payer_id, payee_id, device_id FROM `{table}` "  # noqa: S608 (dates and a table name of ours)
         f"WHERE end_to_end_id IN UNNEST(@ids) AND ({spans})"
     )
 

@@ -1,4 +1,4 @@
-"""Append rows to BigQuery by the Storage Write API: default stream, one open connection for each table."""
+"""Append rows by the BigQuery Storage Write API: the default stream, with one open connection for each table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BigQueryTable:
     """`shared.ports.Table` over AppendRows.
 
     Appends of several callers are in flight together on one stream; answers come in the order of the requests. A
-    broken stream is opened again once for those that waited; a row may then be there twice, which no view minds.
+    broken stream is reopened once for callers that waited; a row may then be stored twice, which the views remove.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class BigQueryTable:
             raise
         if not bad:
             self._metrics.add(APPENDED, len(encoded), self._table)
-            self._broken.over()
+            self._broken.resolve()
         return bad
 
     async def _request(self, encoded: list[bytes]) -> set[int]:
@@ -76,14 +76,12 @@ class BigQueryTable:
         response = await self._answer(encoded)
         if response.row_errors:
             return {error.index for error in response.row_errors}
-        if (
-            response.error.code
-        ):  # about no row in particular: perhaps a schema that is not deployed, so nothing is given up
+        if response.error.code:  # of no row in particular, such as a schema not deployed yet: the rows are kept
             raise Unavailable(f"BigQuery: {grpc_code(response.error.code)}")
         return set()
 
     async def _answer(self, encoded: list[bytes]) -> Any:
-        """Return the answer; a stream that was open may have been closed while idle, so another is tried once."""
+        """Return the answer; an open stream may have been closed while idle, so a new one is tried once."""
         was_open = self._connection is not None and not self._connection.broken
         try:
             return await self._send(encoded)
@@ -147,7 +145,7 @@ class _Connection:
         return await future
 
     def close(self) -> None:
-        """End the stream; whoever still waits gets Unavailable."""
+        """End the stream; callers that still wait get Unavailable."""
         self.broken = True
         self._task.cancel()
 
@@ -158,9 +156,9 @@ class _Connection:
                 future = self._waiting.popleft()
                 if not future.done():  # its caller may have given up
                     future.set_result(response)
-        except grpc.RpcError as error:
-            reason = error.code().name
-            self._incident.happened(reason=reason)
+        except (grpc.RpcError, grpc.aio.BaseError) as error:
+            reason = error.code().name if isinstance(error, grpc.RpcError) else type(error).__name__
+            self._incident.trigger(reason=reason)
         finally:
             self.broken = True
             for future in self._waiting:

@@ -1,1 +1,1 @@
-"""In-memory twins of the adapters: for tests, and as the plainest reading of each port."""
+"""In-memory twins of the adapters: for tests, and as the simplest implementation of each port."""

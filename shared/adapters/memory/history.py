@@ -18,12 +18,12 @@ from shared.features.verdicts import VerdictLog
 from shared.ports import Claim, Observations, PixVerdict
 
 CLAIMS = 30_000
-"""Transactions whose first reads are remembered, in 0.6 kB each: the eleven minutes between two deliveries (see
-`shared.settings.CLAIM_SECONDS`) of 45 a second."""
+"""Transactions whose first reads are kept, in 0.6 kB each: at 45 a second, the eleven minutes between two deliveries
+(see `shared.settings.CLAIM_SECONDS`)."""
 
 
 class _Remembered(NamedTuple):
-    """What is known of a transaction since it was first seen."""
+    """The first observation of a transaction."""
 
     reads: NDArray[np.float32]
     sequence: int
@@ -32,7 +32,7 @@ class _Remembered(NamedTuple):
 
 
 class MemoryHistoryAdapter:
-    """History that counts each EndToEndId once, as long as it is among the last `claims` that were seen."""
+    """History that counts each EndToEndId once while it is among the last `claims` observed."""
 
     def __init__(self, history: MemoryHistory | None = None, claims: int = CLAIMS) -> None:
         self.history = history or MemoryHistory()
@@ -43,7 +43,7 @@ class MemoryHistoryAdapter:
         self._sequence = np.empty(claims, dtype=np.int64)
         self._fingerprints = np.empty(claims, dtype=np.uint64)
         self._next = 0
-        self._said = VerdictLog()
+        self._verdicts = VerdictLog()
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryHistoryAdapter:
@@ -63,15 +63,15 @@ class MemoryHistoryAdapter:
             np.concatenate([np.empty(0, dtype=bool), *(part.taken for part in parts)]),
         )
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict, or take back what it overrides; return after how many transactions that was."""
-        for id_, parties, said in statements:
-            told = self._said.apply(id_, said, self.history.sequence)
-            self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
-        return [self._said.counted_at(id_, said) for id_, _, said in statements]
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
+        """Count each verdict and reverse the one it replaces; return the sequence at which each counts."""
+        for id_, parties, reported in verdicts:
+            changes = self._verdicts.apply(id_, reported, self.history.sequence)
+            self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in changes])
+        return [self._verdicts.counted_at(id_, reported) for id_, _, reported in verdicts]
 
     def _observe(self, events: Events, claim: Claim) -> Observations:
-        """Observe at most as many events as claims are kept."""
+        """Observe events, at most as many as claims are kept."""
         columns, ids = events.columns, [event.end_to_end_id for event in events]
         fingerprints = columns.fingerprints()
         if len(set(ids)) == len(ids) and self._slots.keys().isdisjoint(ids):
@@ -80,7 +80,7 @@ class MemoryHistoryAdapter:
         return self._merged(events, columns, fingerprints, claim)
 
     def _merged(self, events: Sequence[Event], columns: Columns, fingerprints: Keys, claim: Claim) -> Observations:
-        """Observe events of which some were seen before; what was known of those is looked up before it may go."""
+        """Observe events of which some were observed before; those are read first, as new ones may evict them."""
         first: dict[str, int] = {}
         for place, event in enumerate(events):
             if event.end_to_end_id not in self._slots:

@@ -1,6 +1,6 @@
-"""Identity tokens of Google for MLflow's client, whose server stands behind Cloud Run's check of who calls.
+"""Google identity tokens for MLflow's client, as Cloud Run authenticates the callers of MLflow's server.
 
-MLflow finds the provider by its entry point (pyproject.toml) where MLFLOW_TRACKING_AUTH is `google`.
+MLflow finds the provider by its entry point (pyproject.toml) if MLFLOW_TRACKING_AUTH is `google`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ NAME = "google"
 
 
 class GoogleIdentity(AuthBase):
-    """Signs requests with tokens that say who calls; each server gets tokens that no other server takes."""
+    """Sign requests with identity tokens; a token is valid for one server only."""
 
     def __init__(self) -> None:
-        self._credentials = cache(fetch_id_token_credentials)  # they keep a token until shortly before it expires
+        self._credentials = cache(
+            fetch_id_token_credentials
+        )  # credentials keep a token until shortly before it expires
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Return the request with a token for its server. Raises google.auth.exceptions.GoogleAuthError."""
@@ -33,7 +35,7 @@ class GoogleIdentity(AuthBase):
 
 
 class GoogleRequestAuthProvider(RequestAuthProvider):
-    """What MLflow makes once, and asks at every request."""
+    """The provider that MLflow creates once and asks at every request."""
 
     def __init__(self) -> None:
         self._identity = GoogleIdentity()
@@ -43,12 +45,12 @@ class GoogleRequestAuthProvider(RequestAuthProvider):
         return NAME
 
     def get_auth(self) -> GoogleIdentity:
-        """Return what signs a request."""
+        """Return the signer of requests."""
         return self._identity
 
 
 def audience(url: str) -> str:
-    """Return for whom a token has to be, that a service of Cloud Run may take it: the address of the service.
+    """Return the audience that Cloud Run demands of a token: the address of the service.
 
     >>> audience("https://pix-mlflow-a1.run.app/api/2.0/mlflow/runs/create?x=1")
     'https://pix-mlflow-a1.run.app'

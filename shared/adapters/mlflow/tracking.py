@@ -25,7 +25,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_I
 from sqlalchemy.exc import SQLAlchemyError
 
 import shared
-from shared.adapters.google_failures import FAILURES
+from shared.adapters.gcs import STORAGE_FAILURES
 from shared.errors import Unavailable
 from shared.learning.ports import RunReport, Snapshot, Trial
 
@@ -39,7 +39,8 @@ _REQUIREMENTS = ("msgspec", "numpy", "onnxruntime", "pandas")
 _VALUE_MAX = 5000  # characters of a tag, MLflow's limit
 _DIGEST_MAX = 36  # characters of a dataset's digest, MLflow's limit
 _PAGE = 1000  # runs closed by one call
-_VENDOR_ERRORS: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *FAILURES)
+FAILURES: tuple[type[Exception], ...] = (MlflowException, SQLAlchemyError, OSError, *STORAGE_FAILURES)
+"""Errors that become `shared.errors.Unavailable`: of MLflow, its local store, and the bucket of its artifacts."""
 _STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED"}
 
 P = ParamSpec("P")
@@ -47,13 +48,13 @@ T = TypeVar("T")
 
 
 def _map_errors(method: Callable[P, T]) -> Callable[P, T]:
-    """Map errors of MLflow, its database and its artifact store to Unavailable."""
+    """Map FAILURES to Unavailable."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return method(*args, **kwargs)
-        except _VENDOR_ERRORS as error:
+        except FAILURES as error:
             raise Unavailable(f"MLflow: {type(error).__name__}: {error}") from error
 
     return call

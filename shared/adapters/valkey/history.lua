@@ -1,8 +1,8 @@
 -- History in Valkey or Redis: the recurrence of shared/features/layout.py, one call for each micro-batch.
 --
--- Before this text stand tables that shared/adapters/valkey/script.py writes from the layout: LAYOUTS, RATES, FACTS,
--- READS and the places they name, and CLAIM, what names of claims begin with. A place counts from 1. Records are tables
--- of numbers, stored as packed doubles.
+-- shared/adapters/valkey/script.py puts tables before this text, written from the layout: LAYOUTS, RATES, FACTS, READS
+-- with the places they name, and CLAIM, the prefix of claims. Places count from 1. Records are tables of numbers, stored
+-- as packed doubles.
 --
 -- KEYS[1] holds the sequence, the number of transactions counted. All keys carry its hash tag, so they are on its node.
 -- Everything is computed before the first write: a server that refuses writes refuses the call as a whole.
@@ -13,7 +13,7 @@ local PREFIX = string.sub(KEYS[1], 1, -2)
 local MISSING = string.rep('\0', 8)
 
 local touched = {} -- key -> {layout, record}
-local decay, own = {}, {} -- by half-life: what is left of a record, and of what an event adds
+local decay, own = {}, {} -- by half-life: the remaining share of a record, and of the addition of an event
 
 -- Return the record of a key, and whether it is new.
 local function record(layout, key)
@@ -26,7 +26,7 @@ local function record(layout, key)
   return found, not stored
 end
 
--- Move a record to R = max(T, at) and put what stands there into reads.
+-- Move a record to R = max(T, at) and copy its values into reads.
 local function find(layout, found, at, reads, offset)
   local before = found[1]
   local reached = before > at and before or at
@@ -45,7 +45,7 @@ local function find(layout, found, at, reads, offset)
   found[1] = reached
 end
 
--- Add what facts weigh in a role to a record that find has moved.
+-- Add the weights of facts in a role to a record that find has moved.
 local function add(role, found, facts)
   local since = facts[FACTS.time] - found[1]
   for span = 1, #RATES do own[span] = 2 ^ (since * RATES[span]) end
@@ -68,7 +68,7 @@ local function count_contact(key, facts, reads, offset)
   return new
 end
 
--- What the payer received decides what it passes on, of money and of taint, as it stood before either is counted.
+-- The payer passes on money and taint by the amounts it received, as they were before either is counted.
 local function count_accounts(payer_key, payee_key, facts, reads)
   local layout, time = LAYOUTS.account, facts[FACTS.time]
   local payer, payee = record(layout, payer_key), record(layout, payee_key)
@@ -109,7 +109,7 @@ local function store(seconds)
   end
 end
 
--- Return how many transactions were counted; nil in a store that was never filled, or was emptied since.
+-- Return the number of transactions counted; nil in a store that was never filled, or was emptied since.
 local function sequence()
   return tonumber(call('GET', KEYS[1]) or nil)
 end
@@ -130,9 +130,8 @@ local function count_event(keys, at, facts)
 end
 
 -- claim seconds, record seconds, scored_at and key version, model version, prints, keys, facts, then the EndToEndId of
--- each event. Return the claim of each: the own one, or the first there was, which may be of another message.
--- An empty store claims, but reads and counts nothing: what it has lost would look like accounts that never did
--- anything.
+-- each event. Return the claim of each: its own, or the first one, which may be of another message.
+-- An empty store claims, but reads and counts nothing: every account would look new.
 local function observe()
   local claim_seconds, record_seconds, head, version, prints, keys, facts = unpack(ARGV, 2, 8)
   local before = sequence()
@@ -152,7 +151,7 @@ local function observe()
     claims[name], replies[i] = claim, claim
   end
   store(record_seconds)
-  -- A claim that was there already lives on: it is wanted for as long as the transaction is delivered again.
+  -- A claim that exists is kept longer: it is needed while the transaction may be delivered again.
   for name, claim in pairs(claims) do call('SET', name, claim, 'EX', claim_seconds) end
   if before and counted > before then call('SET', KEYS[1], string.format('%.0f', counted)) end
   return replies
@@ -167,7 +166,7 @@ local function count_report(keys, at, fraud, sign)
   count_device(string.sub(keys, 17, 24), facts, reads)
 end
 
--- Return the time at which the verdict in force was said first, which is how it was counted.
+-- Return the time of the first report of the verdict in force, by which it was counted.
 local function counted_since(log, verdict)
   local since
   for at = #log - 16, 1, -17 do
@@ -178,9 +177,9 @@ local function counted_since(log, verdict)
   return since
 end
 
--- Count a verdict after what was said before, as shared.features.verdicts does.
--- Return the new last entry; nothing if it is older than what is in force, or the same report again.
-local function hear(log, keys, verdict, reported_at, counted)
+-- Count a verdict and reverse the one it replaces, as shared.features.verdicts does.
+-- Return the new last entry; nil if it is older than the verdict in force, or the same report again.
+local function apply_verdict(log, keys, verdict, reported_at, counted)
   local changed = false
   if #log > 0 then
     local before, before_at = unpack_struct('<c1d', log, #log - 16)
@@ -199,7 +198,7 @@ local function hear(log, keys, verdict, reported_at, counted)
 end
 
 -- Return the sequence at which a verdict was counted, -1 if it never was.
-local function heard_at(log, verdict, reported_at)
+local function counted_at(log, verdict, reported_at)
   for at = 1, #log, 17 do
     local each, each_at, counted = unpack_struct('<c1dd', log, at)
     if each == verdict and each_at == reported_at then return counted end
@@ -215,16 +214,16 @@ local function tell()
   for i = 3, #ARGV, 4 do
     local name, verdict, reported_at = PREFIX .. 's' .. ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
     local log = logs[name] or call('GET', name) or ''
-    local entry = hear(log, ARGV[i + 3], verdict, reported_at, counted)
+    local entry = apply_verdict(log, ARGV[i + 3], verdict, reported_at, counted)
     logs[name] = log .. (entry or '')
-    replies[#replies + 1] = heard_at(logs[name], verdict, reported_at)
+    replies[#replies + 1] = counted_at(logs[name], verdict, reported_at)
   end
   store(seconds)
   for name, log in pairs(logs) do call('SET', name, log, 'EX', seconds) end
   return replies
 end
 
--- record seconds, letter of the layout, keys, records: hold records as they were computed elsewhere.
+-- record seconds, letter of the layout, keys, records: store records that a replay has computed.
 local function fill()
   local seconds, letter, keys, records = unpack(ARGV, 2, 5)
   local count = #keys / 8
@@ -236,24 +235,24 @@ local function fill()
   return count
 end
 
--- record seconds, then EndToEndId and log of each Pix: hold what was said as it was heard elsewhere.
+-- record seconds, then EndToEndId and log of each Pix: store the verdict logs of a replay.
 local function recall()
   for i = 3, #ARGV, 2 do call('SET', PREFIX .. 's' .. ARGV[i], ARGV[i + 1], 'EX', ARGV[2]) end
   return (#ARGV - 2) / 2
 end
 
--- claim seconds, a claim, then EndToEndIds: transactions whose rows are stored need no other.
+-- claim seconds, a claim, then EndToEndIds: store the claim of transactions whose rows are stored.
 local function settle()
   for i = 4, #ARGV do call('SET', PREFIX .. CLAIM .. ARGV[i], ARGV[3], 'EX', ARGV[2]) end
   return #ARGV - 3
 end
 
--- Return how many transactions this history has counted.
+-- Return the number of transactions that this history has counted, 0 for an empty store.
 local function counted()
   return sequence() or 0
 end
 
--- sequence: go on from here. Return 1, or 0 if this history has counted already.
+-- sequence: continue from it. Return 1, or 0 if this history has counted already.
 local function resume()
   if counted() > 0 then return 0 end
   call('SET', KEYS[1], ARGV[2])

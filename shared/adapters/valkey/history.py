@@ -1,16 +1,16 @@
 """`shared.ports.History` and `shared.ports.Verdicts` in Valkey or Redis (7 or newer), shared by all instances.
 
-A micro-batch is one call of a script, so it is atomic, and what it counted is known by its claims: the outcome of
-each transaction, kept until `claim_seconds` after the last delivery. That has to be longer than the longest pause
-between two deliveries of a message: the ack deadline and the largest back-off, 60 + 600 s on Pub/Sub. A claim takes
-0.75 kB, so 15 minutes of 100 transactions/s take 67 MB. Records that nothing touches for `record_seconds` vanish.
+A micro-batch is one call of a script, so it is atomic. Its claims, the outcome of each transaction, are kept until
+`claim_seconds` after the last delivery, which must be longer than the longest pause between two deliveries of a
+message: the ack deadline and the largest back-off, 60 + 600 s on Pub/Sub. A claim takes 0.75 kB, so 15 minutes of 100
+transactions/s take 67 MB. Records that nothing touches for `record_seconds` expire.
 
 A micro-batch touches many keys. They share one hash tag and so live on one primary, with or without cluster mode. To
 spread them over several, shard by account at the client; payer and payee may then be on two shards, and a Pix takes
-two calls. The server must not evict (maxmemory-policy noeviction): where it is full it refuses, and scoring is
+two calls. The server must not evict (maxmemory-policy noeviction): when it is full it refuses writes, and scoring is
 degraded.
 
-Counters are float64 there as in memory. What is read equals memory's to one unit in the last place of float32.
+Counters are float64 as in memory. Reads equal memory's to one unit in the last place of float32.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from shared.adapters.valkey.wire import (
     observations,
     observe_arguments,
     sequences,
-    tell_arguments,
+    verdict_arguments,
 )
 from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Events
@@ -59,9 +59,9 @@ class ValkeyHistory:
         claim_seconds: int,
         record_seconds: int,
     ) -> Self:
-        """Return the history at `url` (see `server_url`); it connects when it is used.
+        """Return the history at `url` (see `server_url`); it connects at the first call.
 
-        A call that fails is made once more on a new connection, also where a primary has become a replica.
+        A call that fails is repeated once on a new connection, also if the primary has become a replica.
         Raises Misconfigured.
         """
         client = Redis.from_url(
@@ -82,18 +82,18 @@ class ValkeyHistory:
         arguments = observe_arguments(events, fingerprints, claim, self._claim_seconds, self._record_seconds)
         return observations(await self._call(arguments), fingerprints, claim)
 
-    async def tell(self, statements: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict, or take back what it overrides; return after how many transactions that was."""
-        if not statements:
+    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
+        """Count each verdict and reverse the one it replaces; return the sequence at which each counts."""
+        if not verdicts:
             return []
-        return sequences(await self._call(tell_arguments(statements, self._record_seconds)))
+        return sequences(await self._call(verdict_arguments(verdicts, self._record_seconds)))
 
     async def close(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
 
     async def _call(self, arguments: Sequence[Argument]) -> Any:
-        """Run the script; a server that has restarted is given its text again."""
+        """Run the script; send its text to a server that has restarted."""
         text, sha = script()
         try:
             try:
@@ -105,7 +105,7 @@ class ValkeyHistory:
 
 
 def server_url(url: str) -> str:
-    """Return the address as the client spells it: valkey:// and valkeys:// (TLS) become redis:// and rediss://.
+    """Return the address in the client's schemes: valkey:// and valkeys:// (TLS) become redis:// and rediss://.
 
     Raises Misconfigured, without the address, which may hold a password.
 
@@ -115,8 +115,8 @@ def server_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     try:
         known = bool(separator) and scheme in SCHEMES and urlsplit(url).port != 0
-    except ValueError:  # the port is no number
+    except ValueError:  # the port is not a number
         known = False
     if not known:
-        raise Misconfigured(f"a store of history is named as {'://, '.join(SCHEMES)}://host:port")
+        raise Misconfigured(f"the address of a store of history is {'://, '.join(SCHEMES)}://host:port")
     return scheme.replace("valkey", "redis") + separator + rest

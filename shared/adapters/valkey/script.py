@@ -28,15 +28,15 @@ from shared.features.layout import (
 )
 
 LETTERS = {layout.kind: layout.kind[0] for layout in (ACCOUNT, CONTACT, DEVICE)}
-"""What stands before the key of a record of each kind."""
+"""Prefix of the key of a record of each kind."""
 FACTS_WIDTH = 1 + len(WEIGHTS) + len(MARKS)
-"""Doubles that describe an event: its time, weights and marks."""
+"""Number of doubles that describe an event: its time, weights and marks."""
 _ROLES = {"account": ("payer", "payee"), "contact": ("contact",), "device": ("device",)}
 _FIRST_WEIGHT, _FIRST_MARK = 2, 2 + len(WEIGHTS)
 
 
 class Script(NamedTuple):
-    """The text and the SHA-1 by which a server knows it."""
+    """The text, and its SHA-1, by which a server caches it."""
 
     text: str
     sha: str
@@ -44,7 +44,7 @@ class Script(NamedTuple):
 
 @cache
 def script() -> Script:
-    """Return the script; another layout gives another one."""
+    """Return the script of the current layout."""
     tables = "".join(f"local {name} = {_lua(value)}\n" for name, value in _tables().items())
     text = tables + Path(__file__).with_name("history.lua").read_text("utf-8")
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

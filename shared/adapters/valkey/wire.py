@@ -1,4 +1,4 @@
-"""What the client and history.lua tell each other, in bytes. Numbers are little-endian, keys 8 bytes."""
+"""The wire format between the client and history.lua. Numbers are little-endian, keys 8 bytes."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ CLAIM = np.dtype(
         ("reads", "<f4", (READ_WIDTH,)),
     ]
 )
-"""What a claim begins with; the model version follows."""
+"""Head of a claim; the model version follows."""
 CLAIM_LETTER = "e" + hashlib.sha256(repr(CLAIM.descr).encode()).hexdigest()[:4]
-"""What stands before the EndToEndId in the name of a claim. It changes with the claim, so that instances of two
-revisions that share a store never misread each other's.
+"""Prefix of the EndToEndId in the key of a claim. It changes with the layout of claims, so that two revisions that
+share a store never misread each other's.
 """
 _NO_KEY = 0
-"""The version of the key in a claim that is not compared with later messages."""
+"""The key version of a claim that is not compared with later messages."""
 NEVER = UNCOUNTED
-"""The sequence of what was not counted."""
+"""The sequence of a verdict that was not counted."""
 _HEARD = struct.Struct("<cdd")
 
 
@@ -59,7 +59,7 @@ def observe_arguments(
 
 
 def observations(claims: Sequence[bytes], fingerprints: Keys, own: Claim) -> Observations:
-    """Return what `observe` answers about the events of these fingerprints."""
+    """Decode the answer of `observe` about the events of these fingerprints."""
     head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
     versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
     return Observations(
@@ -73,18 +73,17 @@ def observations(claims: Sequence[bytes], fingerprints: Keys, own: Claim) -> Obs
     )
 
 
-def tell_arguments(statements: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
-    """Return the arguments of `tell`."""
-    keys = keys_of([id_ or "" for statement in statements for id_ in statement.parties]).astype("<u8")
+def verdict_arguments(verdicts: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
+    """Return the arguments of `tell`, which counts verdicts."""
+    keys = keys_of([id_ or "" for verdict in verdicts for id_ in verdict.parties]).astype("<u8")
     arguments: list[Argument] = ["tell", record_seconds]
-    for statement, own in zip(statements, keys.reshape(-1, 3), strict=True):
-        said = statement.said
-        arguments += [statement.end_to_end_id, said.verdict.value[:1], said.reported_at, own.tobytes()]
+    for (end_to_end_id, _, reported), own in zip(verdicts, keys.reshape(-1, 3), strict=True):
+        arguments += [end_to_end_id, reported.verdict.value[:1], reported.reported_at, own.tobytes()]
     return arguments
 
 
 def sequences(counted: Iterable[int]) -> list[int | None]:
-    """Return what `tell` answers."""
+    """Decode the answer of `tell`; None is a verdict that changes nothing."""
     return [None if each == NEVER else each for each in counted]
 
 
@@ -102,7 +101,7 @@ def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[
 
 
 def encode_heard(log: Iterable[AppliedVerdict]) -> bytes:
-    """Return what is stored of all that was said about a Pix."""
+    """Encode the verdict log of one Pix."""
     return b"".join(
         _HEARD.pack(said.verdict.value[:1].encode(), said.reported_at, NEVER if sequence is None else sequence)
         for said, sequence in log

@@ -1,8 +1,8 @@
-"""The HTTP side of a function: wire on the first request, answer each with what its delivery came to, end in order.
+"""The HTTP side of a function: wire on the first request, answer each delivery, drain at SIGTERM.
 
-Cloud Run gives an instance 10 s between SIGTERM and SIGKILL. The server by itself would wait for what is in flight
-for as long as that takes, so the signal comes here first: what comes is answered 503, what is in flight is finished
-or given up in time, the metrics go out, and then the server stops.
+Cloud Run gives an instance 10 s between SIGTERM and SIGKILL. The server by itself would wait for requests in flight
+without a limit, so the signal comes here first: new deliveries are answered 503, those in flight are finished or
+given up in time, the metrics are exported, and then the server stops.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _YOUNG = 10_000  # objects between two collections
 
 
 class Endpoint(Generic[Item]):
-    """Answer requests to a function; a GET, such as a start-up probe, only warms the instance up."""
+    """Answer the requests to a function; a GET, such as a start-up probe, only warms the instance up."""
 
     def __init__(self, wire: Callable[[Settings], Intake[Item]]) -> None:
         self._wire = wire
@@ -42,21 +42,21 @@ class Endpoint(Generic[Item]):
         self._failed = Incident(log, "failed", time.monotonic)
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response to a request that comes by way of the framework."""
+        """Return the response to a request from the framework."""
         body = await request.body() if request.method == "POST" else None
         return Response(status_code=await self.deliver(body, request.headers.raw))
 
     async def deliver(self, body: bytes | None, headers: list[tuple[bytes, bytes]]) -> int:
-        """Return the status of a delivery, of a probe if there is no body.
+        """Return the status of a delivery, or of a probe if there is no body.
 
-        It never raises, as the server would log a text that may repeat personal data.
+        It never raises, as the server would log the error's text, which may repeat personal data.
         """
         try:
-            if self._intake is None:  # now, as it needs a running event loop, and importing must touch nothing
+            if self._intake is None:  # not before, as it needs a running event loop, and an import touches nothing
                 self._intake = self._wired()
             return WARM if body is None else await self._intake.handle(body)
-        except Exception as error:  # noqa: BLE001 (an entry point)
-            self._failed.happened(error=error, **logs.trace(os.environ, Headers(raw=headers)))
+        except Exception as error:  # noqa: BLE001 (an entry point, which answers 500)
+            self._failed.trigger(error=error, **logs.trace(os.environ, Headers(raw=headers)))
             return FAILED
 
     def _wired(self) -> Intake[Item]:
@@ -69,9 +69,9 @@ class Endpoint(Generic[Item]):
 
 
 def _settle_memory() -> None:
-    """Keep the garbage collector off what was made at the start and lives on, and have it look less often.
+    """Exempt the long-lived objects of the start from garbage collection, and collect less often.
 
-    Our records are arrays and structs without cycles; what a request leaves in a cycle is little.
+    Our records are arrays and structs without cycles; a request leaves few objects in cycles.
     """
     gc.collect()
     gc.freeze()
@@ -79,7 +79,7 @@ def _settle_memory() -> None:
 
 
 class _Draining:
-    """Let an intake finish before the server hears of SIGTERM."""
+    """Drain an intake at SIGTERM, before the server gets the signal."""
 
     def __init__(self, intake: Intake[Any], seconds: float) -> None:
         self._intake = intake
@@ -89,13 +89,13 @@ class _Draining:
         self._task: asyncio.Task[None] | None = None
 
     def begin_at_sigterm(self) -> None:
-        self._server = signal.signal(signal.SIGTERM, self._hear)
+        self._server = signal.signal(signal.SIGTERM, self._on_signal)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._loop.call_soon_threadsafe(self._begin, number, frame)
 
     def _begin(self, number: int, frame: FrameType | None) -> None:
-        if self._task is None:  # the signal may come from the supervisor and from its supervisor
+        if self._task is None:  # the signal may come twice, from the supervisor and from its own supervisor
             self._task = asyncio.create_task(self._drain(number, frame))
 
     async def _drain(self, number: int, frame: FrameType | None) -> None:

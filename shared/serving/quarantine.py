@@ -1,0 +1,22 @@
+"""Reasons for quarantine that parsing cannot find: a time in the future, and a row that its table refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.errors import Malformed, PixError
+
+
+def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
+    """Check that the time in `field` is at most `ahead_seconds` after `now` (both in microseconds).
+
+    A later time would move all records of the Pix to it, and every count before it would look old until then.
+    Raises Malformed.
+    """
+    if at - now > ahead_seconds * 1e6:
+        raise Malformed("in_the_future", field)
+
+
+def refused_by_table(indexes: Iterable[int]) -> dict[int, PixError]:
+    """Return the error of each item whose row its table will never take, by index."""
+    return {index: Malformed("refused_by_table") for index in indexes}
