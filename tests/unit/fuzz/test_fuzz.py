@@ -20,7 +20,7 @@ from tests.fuzz.mutations import mutated, plain, seeds
 
 SEEDS = seeds()
 SHARED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

@@ -17,7 +17,7 @@ from infra.capacity.plan import Plan
 from shared.features.layout import LAYOUTS
 from shared.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 TERRAFORM = {path.name: path.read_text("utf-8") for path in (ROOT / "infra/terraform").glob("*.tf")}
 VARIABLES = "".join(text for name, text in TERRAFORM.items() if name.startswith("variables"))
 KNOWN = figures.known()

@@ -20,8 +20,8 @@ from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
 from shared.replay.comparison import ulps
 from shared.replay.reports import Reported, ReportQueue
+from tests.unit.replay.test_arrow_columns import score_row
 from tests.unit.streams import ACCOUNTS, event
-from tests.unit.test_arrow_columns import score_row
 
 SECOND = 1_000_000
 ALL = np.ones_like
