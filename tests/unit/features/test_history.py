@@ -1,4 +1,4 @@
-"""The recurrence: every way of computing it agrees with plain Python."""
+"""History in memory agrees with plain Python."""
 
 from __future__ import annotations
 
@@ -6,33 +6,17 @@ from collections.abc import Iterator
 from itertools import groupby
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
-from shared.features.columns import Columns
-from shared.features.facts import VerdictCount, handsets
+from shared.features.facts import VerdictCount
 from shared.features.history import READ_NAMES, READ_WIDTH, MemoryHistory
-from shared.features.keys import keys_of, pair_of
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
-from shared.replay.recurrence import Chunk, Replay
-from tests.unit.reference_history import ReferenceHistory
-from tests.unit.streams import ACCOUNTS, event, events, report, streams
-
-Stream = list[Event | VerdictCount]
-
-
-def by_reference(stream: Stream) -> tuple[NDArray[np.float32], ReferenceHistory]:
-    history, reads = ReferenceHistory(), []
-    for item in stream:
-        if isinstance(item, VerdictCount):
-            history.report(item)
-        else:
-            reads.append(history.observe(item))
-    return np.array(reads, dtype=np.float32).reshape(-1, READ_WIDTH), history
+from tests.unit.reference_comparison import Stream, assert_same_reads, assert_same_records, by_reference
+from tests.unit.streams import event, events, report, streams
 
 
 def by_memory(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
@@ -45,50 +29,10 @@ def by_memory(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
     return np.concatenate(reads), history.state()
 
 
-def by_replay(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
-    replay = Replay()
-    reads = [replay.run(chunk(stream[start : start + size])) for start in range(0, len(stream), size)]
-    return np.concatenate([np.empty((0, READ_WIDTH), np.float32), *reads]), replay.state()
-
-
-def chunk(items: Stream) -> Chunk:
-    seen = [item for item in items if isinstance(item, Event)]
-    said = [item for item in items if isinstance(item, VerdictCount)]
-    before = [
-        sum(isinstance(x, Event) for x in items[:i]) for i, item in enumerate(items) if isinstance(item, VerdictCount)
-    ]
-    return Chunk(Columns.of(seen), said, before)
-
-
 def batches(stream: Stream, size: int) -> Iterator[Stream]:
     for _, run in groupby(stream, type):
         items = list(run)
         yield from (items[i : i + size] for i in range(0, len(items), size))
-
-
-def assert_same_reads(computed: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    """Agree to one unit in the last place of float32; sums of cosines, which cancel, to 1e-7."""
-    np.testing.assert_allclose(computed, expected, rtol=1.2e-7, atol=1e-7)
-
-
-def assert_same_records(state: State, history: ReferenceHistory) -> None:
-    """Agree to 1e-9 in float64."""
-    for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
-        rows = dict(zip(keys.tolist(), records, strict=True))
-        assert len(rows) == len(history.records[layout.kind])
-        for key in history.records[layout.kind]:
-            expected = history.named(layout.kind, key)
-            found = dict(zip(layout.names, rows[key_of(key)], strict=True))
-            for name, value in expected.items():
-                assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-9), (layout.kind, name)
-
-
-def key_of(name: str | tuple[str, str]) -> int:
-    if isinstance(name, str):
-        return int(keys_of([name])[0])
-    one, other = keys_of([name[0]]), keys_of([name[1]])
-    is_device = name[0] not in ACCOUNTS
-    return int((handsets(one, other) if is_device else pair_of(one, other))[0])
 
 
 @settings(max_examples=150)
@@ -98,26 +42,6 @@ def test_batches_in_memory_equal_single_events_in_plain_python(stream: Stream, s
     expected, history = by_reference(stream)
     assert_same_reads(reads, expected)
     assert_same_records(state, history)
-
-
-@settings(max_examples=150)
-@given(streams, st.integers(1, 64))
-def test_compiled_replay_equals_plain_python(stream: Stream, size: int) -> None:
-    reads, state = by_replay(stream, size)
-    expected, history = by_reference(stream)
-    assert_same_reads(reads, expected)
-    assert_same_records(state, history)
-
-
-@settings(max_examples=50)
-@given(streams, streams)
-def test_memory_continues_from_the_state_of_a_replay(past: Stream, future: Stream) -> None:
-    replay = Replay()
-    replay.run(chunk(past))
-    history = MemoryHistory(replay.state())
-    found = [history.observe([item])[0] for item in future if isinstance(item, Event)]
-    expected, _ = by_reference(past + [item for item in future if isinstance(item, Event)])
-    assert_same_reads(np.concatenate([np.empty((0, READ_WIDTH)), *found]), expected[len(expected) - len(found) :])
 
 
 @settings(max_examples=50)

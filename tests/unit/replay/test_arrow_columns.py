@@ -8,12 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
-from shared.contract.rows import ScoreRow
 from shared.contract.tables import table
-from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
 from shared.replay.arrow_columns import columns_of
 from shared.replay.arrow_rows import arrow_table
+from tests.unit.replay.rows import score_row
 from tests.unit.streams import event, pseudonym
 
 STATISTICS = '{"watermark":"2026-11-18T00:00:00Z","settlements":{"d90":3,"m12":9,"m60":20},"registered_accounts":2}'
@@ -45,24 +44,6 @@ events = st.builds(
     device_registered_at=st.none() | micros,
     payee_statistics=st.none() | st.sampled_from([STATISTICS, '{"registered_accounts":1}']),
 )
-
-
-def score_row(event, sequence=1, features=None, **more):
-    values = {
-        "event": event,
-        "scored_at": event.initiated_at,
-        "score": None,
-        "decision": "APPROVE",
-        "reasons": [],
-        "model_version": None,
-        "late": False,
-        "degraded": True,
-        "hmac_key_version": 1,
-        "history_sequence": sequence,
-        "published_at": None,
-        "features": np.zeros(len(FEATURE_NAMES), dtype=np.float32) if features is None else features,
-    }
-    return ScoreRow(**values | more)
 
 
 def stored(events):

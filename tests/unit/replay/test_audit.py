@@ -1,4 +1,4 @@
-"""The audit over memory: what it takes as equal, and what it finds."""
+"""Audits take equal rows as equal, and name each difference."""
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +18,11 @@ from shared.features.verdicts import ReportedVerdict, VerdictLog
 from shared.ports import Parties
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
-from shared.replay.comparison import ulps
 from shared.replay.reports import Reported, ReportQueue
 from tests.unit.replay.test_arrow_columns import score_row
-from tests.unit.streams import ACCOUNTS, event
+from tests.unit.streams import event
 
 SECOND = 1_000_000
-ALL = np.ones_like
 sentences = st.lists(
     st.tuples(st.integers(0, 39), st.integers(0, 39), st.integers(0, 50), st.sampled_from(list(Verdict))), max_size=12
 )
@@ -138,23 +136,3 @@ def test_rows_that_are_not_in_order_cannot_be_checked():
     rows, _ = served()
     with pytest.raises(Misconfigured, match="not in the order"):
         audit(rows.take(pa.array([0, 2, 1])))
-
-
-def test_the_distance_between_floats_counts_floats():
-    one = np.float32([1, -1, 0.0, np.nan, np.nan, 2**-149])
-    other = np.float32([1 + 2**-23, -1 + 2**-24, -0.0, np.nan, 1, -(2**-149)])
-    assert ulps(one, other)[:4].tolist() == [1, 1, 0, 0]
-    assert ulps(one, other)[4] > 2**40
-    assert ulps(one, other)[5] == 2
-
-
-def test_reports_without_a_place_count_when_they_were_heard():
-    parties = Parties(ACCOUNTS[0], ACCOUNTS[1], None)
-    queue = ReportQueue(
-        Reported(f"E{i}", parties, ReportedVerdict(Verdict.FRAUD, i), received_at=i * 10) for i in (3, 1, 2)
-    )
-    unplaced = np.full(3, -1)
-    assert queue.before(unplaced, np.array([5, 15, 12])) == ([VerdictCount(*parties, 1, True)], [1])
-    told, places = queue.before(unplaced, np.array([14, 25, 31]))
-    assert ([each.reported_at for each in told], places) == ([2, 3], [1, 2])
-    assert queue.rest(0) == ([], [])

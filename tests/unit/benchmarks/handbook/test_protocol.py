@@ -9,11 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.features.catalogue import FEATURE_NAMES
-from shared.features.facts import VerdictCount
-from tests.benchmarks.handbook import counters
-from tests.benchmarks.handbook.features import Transactions, chunks, feature_rows
-from tests.benchmarks.handbook.models import ALL_HISTORY, WEEK_ONLY
 from tests.benchmarks.handbook.protocol import (
     FIRST_DAY,
     SINGLE,
@@ -131,48 +126,3 @@ def test_figures_of_an_oracle() -> None:
 def test_another_stream_is_refused_with_what_differs() -> None:
     with pytest.raises(NotTheStream, match="the stream has 160 rows and 0 frauds, not 1,754,155 and 14,681"):
         require_published(stream(set()))
-
-
-def transactions(fraud: list[bool], hours: list[float]) -> Transactions:
-    """Return Pix of one customer each to one terminal."""
-    n = len(fraud)
-    at = 1.5e9 + np.array(hours) * 3600.0
-    numbers = np.arange(n, dtype=np.int32)
-    return Transactions(
-        at, np.full(n, 10.0), np.zeros(n, np.int32), Stream(np.zeros(n, np.int32), numbers, np.array(fraud))
-    )
-
-
-def test_a_label_counts_from_seven_days_after_its_transaction_on() -> None:
-    data = transactions([True, False, False, False], [0, 167.99, 168, 400])
-    features, _ = feature_rows(data, lambda _: None)
-    column = features[:, FEATURE_NAMES.index("payee_frauds_30d")]
-    assert column[:2].tolist() == [0, 0]
-    assert column[2] == pytest.approx(1)
-    assert features[3, FEATURE_NAMES.index("payee_judged_30d")] > 1.5  # the second, cleared
-
-
-@pytest.mark.parametrize("size", [1, 2, 100])
-def test_labels_come_in_order_whatever_the_size_of_a_chunk(size: int) -> None:
-    data = transactions([True, False, True, False], [0, 100, 200, 300])
-    found = [(start, report.payer_id[-1]) for start, report in _reports(data, size)]
-    assert found == [(2, "0"), (3, "1")]
-
-
-def _reports(data: Transactions, size: int) -> list[tuple[int, VerdictCount]]:
-    placed: list[tuple[int, VerdictCount]] = []
-    start = 0
-    for chunk in chunks(data, size):
-        placed += [(start + before, report) for report, before in zip(chunk.reports, chunk.before, strict=True)]
-        start += len(chunk.events)
-    return placed
-
-
-def test_candidates_name_features_of_the_product() -> None:
-    named = {name for regime in (WEEK_ONLY, ALL_HISTORY) for each in regime.candidates for name in each.features}
-    assert named <= set(FEATURE_NAMES)
-
-
-def test_lean_counters_run_on_the_compiled_recurrence() -> None:
-    assert counters.processor_seconds(transactions([True, False], [0, 200]), lambda _: None) >= 0
-    assert len(counters.LEAN.half_life) == 10

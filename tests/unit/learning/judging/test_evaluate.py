@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import brier_score_loss, f1_score, log_loss
 
 from shared.learning.data.split import DAY, HOUR
-from shared.learning.judging.bootstrap import BLOCKS_MIN, Resampling, estimate, time_blocks
+from shared.learning.judging.bootstrap import Resampling, estimate
 from shared.learning.judging.evaluate import (
     Evaluation,
     Scored,
@@ -19,16 +19,7 @@ from shared.learning.judging.evaluate import (
     evaluate,
     saving,
 )
-from shared.learning.judging.ranking import ranking_figures
-
-ROWS = st.lists(
-    st.tuples(st.sampled_from([0.1, 0.2, 0.5, 0.7, 0.9]), st.booleans(), st.integers(1, 9)), min_size=4, max_size=60
-).filter(lambda rows: len({fraud for _, fraud, _ in rows}) == 2)
-
-
-def once(weight: np.ndarray) -> Resampling:
-    """Every row counted once, nothing resampled."""
-    return Resampling(np.zeros(len(weight), np.intp), weight, np.ones((1, 1)))
+from tests.unit.learning.judging.scored_rows import ROWS
 
 
 def sample(rows: int = 5_000, seed: int = 0) -> tuple[Scored, Truth, np.ndarray]:
@@ -45,14 +36,6 @@ def sample(rows: int = 5_000, seed: int = 0) -> tuple[Scored, Truth, np.ndarray]
 def figures(scored: Scored, truth: Truth, weight: np.ndarray, resamples: int = 0) -> Evaluation:
     resampling = Resampling.of(truth.initiated_at, weight, resamples, 0)
     return evaluate(scored, truth, resampling, 0.01, 0.95)[0]
-
-
-@given(ROWS)
-def test_ranking_agrees_with_scikit_learn_on_ties_and_weights(rows) -> None:
-    scores, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))
-    found = ranking_figures(scores, fraud, 0.1, once(weight.astype(float)))
-    assert found.average_precision[0] == pytest.approx(average_precision_score(fraud, scores, sample_weight=weight))
-    assert found.auc[0] == pytest.approx(roc_auc_score(fraud, scores, sample_weight=weight))
 
 
 def test_figures_agree_with_scikit_learn() -> None:
@@ -96,14 +79,6 @@ def test_the_order_of_rows_changes_nothing(seed) -> None:
         assert (interval.low, interval.high) == pytest.approx((other[1][name].low, other[1][name].high)), name
 
 
-def test_alerts_take_a_share_of_equal_scores_at_the_end_of_the_budget() -> None:
-    scores = np.array([0.9, 0.5, 0.5, 0.5, 0.5, 0.1])
-    fraud = np.array([False, True, False, False, False, False])
-    found = ranking_figures(scores, fraud, 0.5, once(np.ones(6)))
-    assert found.alert_recall[0] == pytest.approx(0.5)  # two of the four at 0.5
-    assert found.alert_precision[0] == pytest.approx(0.5 / 3)
-
-
 def test_intervals_cover_the_truth_at_about_their_confidence() -> None:
     hits = 0
     for seed in range(60):
@@ -113,28 +88,6 @@ def test_intervals_cover_the_truth_at_about_their_confidence() -> None:
         )
         hits += intervals["calibration_ratio"].low <= 1 <= intervals["calibration_ratio"].high
     assert 47 <= hits <= 60  # 54 expected of 60
-
-
-def test_intervals_are_wider_where_the_frauds_of_a_day_are_alike() -> None:
-    rng = np.random.default_rng(0)
-    at = np.sort(rng.integers(0, 60 * DAY, 6_000))
-    campaign = rng.normal(size=60)[at // DAY]
-    alone = rng.permutation(campaign)
-
-    def width(values: np.ndarray) -> float:
-        found = estimate(saving(values, np.zeros(6_000), Resampling.of(at, np.ones(6_000), 500, 0)), 0.95)
-        return found.interval.high - found.interval.low
-
-    assert width(campaign) > 4 * width(alone)
-
-
-@given(st.lists(st.integers(0, 90 * DAY), min_size=2, max_size=50, unique=True))
-def test_blocks_are_days_or_less_and_none_is_empty(times) -> None:
-    at = np.array(times)
-    block = time_blocks(at)
-    assert set(block) == set(range(block.max() + 1))
-    for one in range(block.max() + 1):
-        assert np.ptp(at[block == one]) < max(min(DAY, np.ptp(at) // BLOCKS_MIN), 1)
 
 
 @given(ROWS)

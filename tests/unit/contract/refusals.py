@@ -1,0 +1,12 @@
+"""The reason for which a decoder refuses a message."""
+
+import pytest
+
+from shared.contract.transaction import decode_transaction
+from shared.errors import Malformed
+
+
+def reason(data: bytes, decode=decode_transaction) -> tuple[str, str | None]:
+    with pytest.raises(Malformed) as error:
+        decode(data)
+    return error.value.reason, error.value.field
