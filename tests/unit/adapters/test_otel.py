@@ -1,22 +1,23 @@
 """Metrics reach a collector of OpenTelemetry."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from shared.adapters.otel import GOOGLE, OtlpExporter
 from shared.errors import Unavailable
 from shared.telemetry.metrics import LATE, MODEL, QUARANTINED, SECONDS, STAGE, Metrics
-from tests.collector import collecting
+from tests.collector import Collector, collecting
 
 
 @pytest.fixture
-def collector():
+def collector() -> Iterator[Collector]:
     with collecting() as running:
         yield running
 
 
-def test_a_collector_gets_counters_gauges_and_histograms_since_the_start(collector):
+def test_a_collector_gets_counters_gauges_and_histograms_since_the_start(collector: Collector) -> None:
     metrics = Metrics()
     exporter = OtlpExporter(collector.url + "/", "bank", "score", "score-00001")
     for _ in range(2):
@@ -41,7 +42,9 @@ def test_a_collector_gets_counters_gauges_and_histograms_since_the_start(collect
     assert point.start_time_unix_nano < point.time_unix_nano <= time.time_ns()
 
 
-def test_each_instance_has_its_own_id_and_attributes_of_the_environment(collector, monkeypatch):
+def test_each_instance_has_its_own_id_and_attributes_of_the_environment(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "cloud.region=southamerica-east1,service.version=9")
     metrics, instances = Metrics(), set()
     metrics.add(LATE)
@@ -58,7 +61,7 @@ def test_each_instance_has_its_own_id_and_attributes_of_the_environment(collecto
     assert len(instances) == 2
 
 
-def test_a_collector_that_refuses_is_unavailable(collector):
+def test_a_collector_that_refuses_is_unavailable(collector: Collector) -> None:
     collector.status = 400
     metrics = Metrics()
     metrics.add(LATE)
@@ -66,7 +69,7 @@ def test_a_collector_that_refuses_is_unavailable(collector):
         OtlpExporter(collector.url, "bank", "score", "").export(metrics.snapshot())
 
 
-def test_googles_endpoint_needs_credentials(monkeypatch):
+def test_googles_endpoint_needs_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere")
     with pytest.raises(Unavailable, match="DefaultCredentialsError"):
         OtlpExporter(f"https://{GOOGLE}", "bank", "score", "").export(Metrics().snapshot())

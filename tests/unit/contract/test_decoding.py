@@ -28,12 +28,12 @@ from tests.unit.contract.refusals import reason
         (b"x" * 10_000_000, "too_large"),
     ],
 )
-def test_undecodable_data_is_malformed(data, expected):
+def test_undecodable_data_is_malformed(data: bytes, expected: str) -> None:
     assert reason(data)[0] == expected
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_decoded_or_malformed(data):
+def test_any_bytes_are_decoded_or_malformed(data: bytes) -> None:
     for decode in (decode_transaction, decode_feedback):
         with contextlib.suppress(Malformed):
             decode(data)
@@ -49,7 +49,7 @@ _SECRET = "11122233344"
     ),
     st.sampled_from(sorted(transaction())),
 )
-def test_a_reason_never_repeats_a_value(value, field):
+def test_a_reason_never_repeats_a_value(value: object, field: str) -> None:
     said = ""
     try:
         decode_transaction(json.dumps(transaction(**{field: value})).encode())

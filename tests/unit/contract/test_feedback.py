@@ -21,12 +21,12 @@ E2E = transaction()["end_to_end_id"]
         ("CANCELLED", "AGREED", Verdict.LEGITIMATE),
     ],
 )
-def test_the_verdict_of_a_med_report(status, result, verdict):
+def test_the_verdict_of_a_med_report(status: str, result: str | None, verdict: Verdict) -> None:
     report = decode_feedback(encoded(med_report(E2E, status=status, analysis_result=result))).value
     assert report.verdict is verdict
 
 
-def test_the_verdict_of_an_analyst():
+def test_the_verdict_of_an_analyst() -> None:
     message = {
         "source": "ANALYST",
         "report_id": "r",
@@ -39,7 +39,7 @@ def test_the_verdict_of_an_analyst():
     assert reason(encoded(message | {"verdict": "PENDING"}), decode_feedback) == ("invalid_value", "verdict")
 
 
-def test_a_closed_report_needs_its_result():
+def test_a_closed_report_needs_its_result() -> None:
     assert reason(encoded(med_report(E2E, analysis_result=None)), decode_feedback) == (
         "missing_field",
         "analysis_result",

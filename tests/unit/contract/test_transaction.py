@@ -9,7 +9,7 @@ from tests.unit.contract.refusals import reason
 E2E = transaction()["end_to_end_id"]
 
 
-def test_a_full_transaction_is_accepted():
+def test_a_full_transaction_is_accepted() -> None:
     decoded = decode_transaction(encoded(transaction(amount="1234.5")))
     assert decoded.value.centavos == 123450
     assert decoded.value.payee.key == "+5511999999999"
@@ -19,7 +19,7 @@ def test_a_full_transaction_is_accepted():
 @pytest.mark.parametrize(
     "field", ["purpose", "device", "payee_statistics", "payer__branch", "payee__tax_id", "payee__key"]
 )
-def test_optional_fields_may_be_absent(field):
+def test_optional_fields_may_be_absent(field: str) -> None:
     message = transaction()
     place = message[field.split("__")[0]] if "__" in field else message
     del place[field.split("__")[-1]]
@@ -42,14 +42,14 @@ def test_optional_fields_may_be_absent(field):
         "payee.account",
     ],
 )
-def test_required_fields_may_not(field):
+def test_required_fields_may_not(field: str) -> None:
     message = transaction()
     place = message[field.split(".")[0]] if "." in field else message
     del place[field.split(".")[-1]]
     assert reason(encoded(message)) == ("missing_field", field)
 
 
-def test_unknown_fields_are_dropped_and_counted_at_every_depth():
+def test_unknown_fields_are_dropped_and_counted_at_every_depth() -> None:
     message = transaction(novelty=[1, {"a": 2}], payer__novelty={}, payee_statistics__settlements__novelty=1)
     decoded = decode_transaction(encoded(message))
     assert decoded.unknown_fields == 3
@@ -59,7 +59,7 @@ def test_unknown_fields_are_dropped_and_counted_at_every_depth():
 @pytest.mark.parametrize(
     "amount", ["0", "0.00", "-1.00", "NaN", "1e3", "1.001", "", " 1", "1\n", "\u0661", 150.0, None, "9" * 14]
 )
-def test_amounts_that_are_not_positive_decimals_are_malformed(amount):
+def test_amounts_that_are_not_positive_decimals_are_malformed(amount: object) -> None:
     assert reason(encoded(transaction(amount=amount)))[1] == "amount"
 
 
@@ -81,5 +81,5 @@ def test_amounts_that_are_not_positive_decimals_are_malformed(amount):
         ("payee__key_type", "FAX"),
     ],
 )
-def test_values_out_of_range_are_malformed(field, value):
+def test_values_out_of_range_are_malformed(field: str, value: str) -> None:
     assert reason(encoded(transaction(**{field: value}))) == ("invalid_value", field.replace("__", "."))

@@ -37,7 +37,7 @@ def functions() -> Iterator[Functions]:
 
 @SHARED
 @given(st.lists(st.tuples(st.sampled_from(SEEDS), st.integers(0, 2**32)), min_size=1, max_size=40))
-def test_mutated_delivery(functions: Functions, chosen: list[tuple[tuple[int, bytes], int]]):
+def test_mutated_delivery(functions: Functions, chosen: list[tuple[tuple[int, bytes], int]]) -> None:
     functions.check([(to, mutated(body, random.Random(seed), plain)) for (to, body), seed in chosen])
 
 
@@ -46,17 +46,17 @@ def test_mutated_delivery(functions: Functions, chosen: list[tuple[tuple[int, by
 @example(push_body(b'{"a":' * 100_000), 0)
 @example(b"[" * 1_000_000, 1)
 @example(push_body(encoded(transaction(payee__key="\ud800"))), 0)
-def test_arbitrary_body(functions: Functions, body: bytes, to: int):
+def test_arbitrary_body(functions: Functions, body: bytes, to: int) -> None:
     functions.check([(to, body)])
 
 
 @SHARED
 @given(st.binary(min_size=1, max_size=2_000) | JSON.map(encoded), st.integers(0, 1))
-def test_arbitrary_message(functions: Functions, data: bytes, to: int):
+def test_arbitrary_message(functions: Functions, data: bytes, to: int) -> None:
     functions.check([(to, push_body(data))])
 
 
-def test_many_mutated_deliveries_are_valid(functions: Functions):
+def test_many_mutated_deliveries_are_valid(functions: Functions) -> None:
     """Otherwise the fuzzers would only test the refusal of messages."""
     chance = random.Random(1)
     bodies = [(to, mutated(body, chance, plain)) for to, body in chance.choices(SEEDS, k=500)]
@@ -64,7 +64,7 @@ def test_many_mutated_deliveries_are_valid(functions: Functions):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed: make fuzz")
-def test_a_short_run_guided_by_coverage_finds_no_failure():
+def test_a_short_run_guided_by_coverage_finds_no_failure() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--runs", "3000"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=100)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

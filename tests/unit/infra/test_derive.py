@@ -14,7 +14,7 @@ from tests.builders import med_report, transaction
 E2E = transaction()["end_to_end_id"]
 
 
-def test_a_new_field_of_an_event_becomes_a_column_before_the_features():
+def test_a_new_field_of_an_event_becomes_a_column_before_the_features() -> None:
     file = json.loads(score_events({"schema": []}))
     names = [column["name"] for column in file["schema"]]
     assert names == [*Event.__struct_fields__, *(FEATURE_PREFIX + name for name in FEATURE_NAMES)]
@@ -25,13 +25,13 @@ def test_a_new_field_of_an_event_becomes_a_column_before_the_features():
     ]
 
 
-def test_derived_files_are_up_to_date():
+def test_derived_files_are_up_to_date() -> None:
     for path, content in derived_files().items():
         assert path.read_text("utf-8") == content, f"{path.name} is stale: run make schemas"
 
 
 @pytest.mark.parametrize("name", ["pix-transactions", "pix-feedback"])
-def test_the_json_schemas_accept_what_the_decoder_accepts(name):
+def test_the_json_schemas_accept_what_the_decoder_accepts(name: str) -> None:
     schema = json.loads(next(content for path, content in derived_files().items() if path.stem == name))
     validator = jsonschema.Draft202012Validator(schema)
     message = transaction(novelty=1) if name == "pix-transactions" else med_report(E2E, novelty=1)

@@ -35,5 +35,5 @@ def test_a_project_run_without_parameters_is_the_job_without_arguments() -> None
         ("trigger", "auto", "auto"),
     ],
 )
-def test_every_option_of_the_job_is_a_parameter_of_the_project_run(name, given, known) -> None:
+def test_every_option_of_the_job_is_a_parameter_of_the_project_run(name: str, given: str, known: object) -> None:
     assert vars(read({name: given})) == vars(read({})) | {name: known}

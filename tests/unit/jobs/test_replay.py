@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ TRANSACTIONS = 25_000
 
 
 @pytest.fixture(scope="module")
-def events(tmp_path_factory):
+def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of events, of which a few are malformed."""
     file = tmp_path_factory.mktemp("events") / "events.ndjson"
     config = SimulationConfig(
@@ -36,7 +37,7 @@ def events(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def replayed(events, tmp_path_factory):
+def replayed(events: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The rows and the state of an uninterrupted replay."""
     folder = tmp_path_factory.mktemp("replayed")
     with pytest.MonkeyPatch.context() as patch:
@@ -47,7 +48,7 @@ def replayed(events, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch):
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
@@ -61,20 +62,20 @@ OPTIONS = [
 ]
 
 
-def run(*arguments):
+def run(*arguments: object) -> int:
     return replay.main([str(each) for each in arguments])
 
 
-def same_rows(one, other):
+def same_rows(one: Path, other: Path) -> bool:
     return all(table_of(one, name).equals(table_of(other, name)) for name in ("score_events", "feedback"))
 
 
-def same_state(one, other):
+def same_state(one: Path, other: Path) -> bool:
     one, other = State.load(one), State.load(other)
     return one.sequence == other.sequence and set(records(one)) == set(records(other))
 
 
-def test_a_file_of_events_becomes_rows_and_a_state_that_serves(replayed):
+def test_a_file_of_events_becomes_rows_and_a_state_that_serves(replayed: Path) -> None:
     rows, feedback = table_of(replayed, "score_events"), table_of(replayed, "feedback")
     assert rows["history_sequence"].to_pylist() == list(range(1, TRANSACTIONS + 1))
     assert set(rows["decision"].to_pylist()) == {"APPROVE", "HOLD"}
@@ -84,13 +85,13 @@ def test_a_file_of_events_becomes_rows_and_a_state_that_serves(replayed):
     assert MemoryHistory.load(replayed / "state.npz").sequence == TRANSACTIONS
 
 
-def test_parquet_gives_the_same_rows_and_state_as_the_events(replayed, tmp_path):
+def test_parquet_gives_the_same_rows_and_state_as_the_events(replayed: Path, tmp_path: Path) -> None:
     assert run(replayed, "--out", tmp_path, "--state-out", tmp_path / "state.npz") == 0
     assert table_of(tmp_path, "score_events").equals(table_of(replayed, "score_events"))
     assert same_state(tmp_path / "state.npz", replayed / "state.npz")
 
 
-def test_rows_without_a_place_in_history_are_taken_by_time(replayed, tmp_path):
+def test_rows_without_a_place_in_history_are_taken_by_time(replayed: Path, tmp_path: Path) -> None:
     """A report then counts when it was reported, which here is when it was heard."""
     rows = table_of(replayed, "score_events").drop_columns(["history_sequence", "scored_at"])
     pq.write_table(rows, tmp_path / "rows.parquet")
@@ -99,7 +100,7 @@ def test_rows_without_a_place_in_history_are_taken_by_time(replayed, tmp_path):
     assert same_state(tmp_path / "state.npz", replayed / "state.npz")
 
 
-def test_a_row_that_stands_twice_counts_once(replayed, tmp_path):
+def test_a_row_that_stands_twice_counts_once(replayed: Path, tmp_path: Path) -> None:
     rows = table_of(replayed, "score_events").slice(0, 9_000)
     twice = rows.take(pa.array(np.repeat(np.arange(9_000), np.where(np.arange(9_000) % 5 == 0, 2, 1))))
     for name, each in (("once", rows), ("twice", twice)):
@@ -108,7 +109,9 @@ def test_a_row_that_stands_twice_counts_once(replayed, tmp_path):
     assert same_state(tmp_path / "once.npz", tmp_path / "twice.npz")
 
 
-def test_rows_that_are_not_in_order_are_refused(replayed, tmp_path, capsys):
+def test_rows_that_are_not_in_order_are_refused(
+    replayed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = table_of(replayed, "score_events").slice(0, 10)
     pq.write_table(rows.take(pa.array([1, 0])), tmp_path / "rows.parquet")
     assert run(tmp_path / "rows.parquet", "--state-only") == 1
@@ -116,7 +119,9 @@ def test_rows_that_are_not_in_order_are_refused(replayed, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("source", ["events", "parquet"])
-def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(source, events, replayed, tmp_path):
+def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(
+    source: str, events: Path, replayed: Path, tmp_path: Path
+) -> None:
     file = events if source == "events" else replayed
     out, notes, state = tmp_path / "out", tmp_path / "notes", tmp_path / "state.npz"
     arguments = [file, "--out", out, "--state-out", state, "--checkpoint", notes, "--every", "2"]
@@ -136,7 +141,9 @@ def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(source, events, repla
     assert not list(notes.iterdir())
 
 
-def test_a_checkpoint_serves_only_the_replay_it_was_made_by(events, tmp_path, capsys):
+def test_a_checkpoint_serves_only_the_replay_it_was_made_by(
+    events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
     (notes / "checkpoint.json").write_text(
@@ -150,13 +157,13 @@ def test_a_checkpoint_serves_only_the_replay_it_was_made_by(events, tmp_path, ca
     ("arguments", "message"),
     [(["/nowhere.ndjson"], "No such file"), (["/nowhere.parquet"], "cannot be read as Parquet")],
 )
-def test_what_cannot_be_read_is_named(arguments, message, capsys):
+def test_what_cannot_be_read_is_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments, "--state-only") == 1
     assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("arguments", OPTIONS)
-def test_options_that_make_no_sense_are_refused(arguments, capsys):
+def test_options_that_make_no_sense_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(*arguments)
     assert "usage" in capsys.readouterr().err

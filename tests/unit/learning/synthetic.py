@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
 from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.retraining import Services
+from shared.learning.ports import ReportProgress
 from shared.scoring.rules import Rules
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -124,5 +126,5 @@ def request(promote: str = "gate") -> Request:
 
 
 @contextmanager
-def silent(_: str):
+def silent(_: str) -> Iterator[ReportProgress]:
     yield lambda _done, _total, _status: None

@@ -52,7 +52,9 @@ def test_shipped_configuration_is_valid() -> None:
         ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": "many"}}], "legitimate_per_fraud"),
     ],
 )
-def test_invalid_setting_is_misconfigured_with_a_reason(tmp_path, path, value, message) -> None:
+def test_invalid_setting_is_misconfigured_with_a_reason(
+    tmp_path: Path, path: str, value: object, message: str
+) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(changed(path, value)), "utf-8")
     with pytest.raises(Misconfigured, match=message):

@@ -1,12 +1,16 @@
 """Rows of scores."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
 from shared.contract.rows import ScoreRow
 from shared.features.catalogue import FEATURE_NAMES
 
 
-def score_row(event, sequence=1, features=None, **more):
+def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | None = None, **more: Any) -> ScoreRow:
     values = {
         "event": event,
         "scored_at": event.initiated_at,

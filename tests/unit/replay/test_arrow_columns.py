@@ -3,10 +3,12 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.contract.event import Event
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
 from shared.contract.tables import table
 from shared.features.columns import Columns
@@ -46,14 +48,14 @@ events = st.builds(
 )
 
 
-def stored(events):
+def stored(events: list[Event]) -> pa.Table:
     """Return the events as rows that went through Parquet."""
     file = io.BytesIO()
     pq.write_table(arrow_table(table("score_events"), [score_row(each) for each in events]), file)
     return pq.read_table(file)
 
 
-def assert_equal(found, expected):
+def assert_equal(found: Columns, expected: Columns) -> None:
     for name in Columns.__slots__:
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
         assert getattr(found, name).dtype == getattr(expected, name).dtype
@@ -61,12 +63,12 @@ def assert_equal(found, expected):
 
 @settings(deadline=None)
 @given(st.lists(events, min_size=1, max_size=8), st.integers(1, 3))
-def test_facts_of_stored_rows_are_those_of_their_events(several, size):
+def test_facts_of_stored_rows_are_those_of_their_events(several: list[Event], size: int) -> None:
     rows = stored(several)
     assert_equal(columns_of(rows), Columns.of(several))
     for k, batch in enumerate(rows.to_batches(max_chunksize=size)):
         assert_equal(columns_of(batch), Columns.of(several[k * size : (k + 1) * size]))
 
 
-def test_no_rows_have_no_facts():
+def test_no_rows_have_no_facts() -> None:
     assert len(columns_of(stored([event()]).slice(0, 0))) == 0

@@ -1,5 +1,8 @@
 """Audits take equal rows as equal, and name each difference."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,16 +22,17 @@ from shared.ports import Parties
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
 from shared.replay.reports import Reported, ReportQueue
-from tests.unit.replay.test_arrow_columns import score_row
+from tests.unit.replay.rows import score_row
 from tests.unit.streams import event
 
 SECOND = 1_000_000
+Sentence = tuple[int, int, int, Verdict]
 sentences = st.lists(
     st.tuples(st.integers(0, 39), st.integers(0, 39), st.integers(0, 50), st.sampled_from(list(Verdict))), max_size=12
 )
 
 
-def served(count=40, sentences=()):
+def served(count: int = 40, sentences: Sequence[Sentence] = ()) -> tuple[pa.Table, list[Reported]]:
     """Serve Pix among few accounts one by one; return their rows and what was said, as it was logged.
 
     A sentence (after, about, reported at, verdict) is counted once `after` Pix have been.
@@ -49,14 +53,14 @@ def served(count=40, sentences=()):
     return arrow_table(table("score_events"), rows), reports
 
 
-def audit(rows, reports=(), start=None, size=7):
+def audit(rows: pa.Table, reports: Sequence[Reported] = (), start: State | None = None, size: int = 7) -> Audit:
     work = Audit(start or State.empty(), ReportQueue(reports))
     for place in range(0, rows.num_rows, size):
         work.add(rows.slice(place, size), lambda scored_at: np.ones(len(scored_at), dtype=bool))
     return work
 
 
-def changed(rows, column, place, change):
+def changed(rows: pa.Table, column: str, place: int, change: Callable[[Any], object]) -> pa.Table:
     values = rows[column].to_pylist()
     values[place] = change(values[place])
     kind = rows.schema.field(column).type
@@ -64,7 +68,7 @@ def changed(rows, column, place, change):
 
 
 @given(sentences)
-def test_reports_count_where_they_were_counted(sentences):
+def test_reports_count_where_they_were_counted(sentences: Sequence[Sentence]) -> None:
     """Also several between two Pix, and verdicts that are taken back."""
     rows, reports = served(sentences=sentences)
     work = audit(rows, reports)
@@ -72,7 +76,7 @@ def test_reports_count_where_they_were_counted(sentences):
     assert work.comparison.features == {}
 
 
-def test_a_report_that_is_left_out_is_found():
+def test_a_report_that_is_left_out_is_found() -> None:
     rows, reports = served(sentences=[(20, 3, 0, Verdict.FRAUD)])
     assert audit(rows, reports).comparison.features == {}
     found = audit(rows).comparison.features
@@ -80,11 +84,11 @@ def test_a_report_that_is_left_out_is_found():
 
 
 @pytest.mark.parametrize(("steps", "differs"), [(1, False), (8, True)])
-def test_one_ulp_is_rounding_and_more_is_not(steps, differs):
+def test_one_ulp_is_rounding_and_more_is_not(steps: int, differs: bool) -> None:
     rows, _ = served()
     column = "f_payee_mean_7d"
 
-    def later(value):
+    def later(value: float) -> float:
         for _ in range(steps):
             value = np.nextafter(np.float32(value), np.float32(np.inf))
         return float(value)
@@ -94,14 +98,14 @@ def test_one_ulp_is_rounding_and_more_is_not(steps, differs):
     assert work.comparison.rounded >= (not differs)
 
 
-def test_a_feature_that_is_there_on_one_side_only_differs():
+def test_a_feature_that_is_there_on_one_side_only_differs() -> None:
     rows, _ = served()
     found = audit(changed(rows, "f_payee_mean_7d", 30, lambda _: None)).comparison.features["payee_mean_7d"]
     assert (found.rows, found.largest, found.ulp) == (1, None, None)
     assert found.end_to_end_id == rows["end_to_end_id"][30].as_py()
 
 
-def test_rows_of_a_redelivery_are_equal_or_named():
+def test_rows_of_a_redelivery_are_equal_or_named() -> None:
     rows, _ = served()
     again = rows.take(pa.array([0, 1, 1, 1, *range(2, 14), 13, *range(14, 40)]))
     work = audit(again)
@@ -111,20 +115,20 @@ def test_rows_of_a_redelivery_are_equal_or_named():
     assert work.comparison.features == {}
 
 
-def test_two_transactions_at_one_place_are_named():
+def test_two_transactions_at_one_place_are_named() -> None:
     rows, _ = served()
     twice = rows.take(pa.array([0, 1, 1, *range(2, 40)]))
     work = audit(changed(twice, "end_to_end_id", 2, lambda _: "E" + "0" * 31))
     assert (work.sequence.conflicts, work.sequence.unequal) == ([2], [])
 
 
-def test_a_row_that_is_missing_is_a_gap():
+def test_a_row_that_is_missing_is_a_gap() -> None:
     rows, _ = served()
     work = audit(rows.take(pa.array([*range(10), *range(12, 20), *range(21, 40)])))
     assert (work.sequence.missing, work.sequence.gaps) == (3, [[11, 12], [21, 21]])
 
 
-def test_a_state_stands_for_what_was_before_it():
+def test_a_state_stands_for_what_was_before_it() -> None:
     rows, reports = served(sentences=[(5, 1, 0, Verdict.FRAUD), (30, 1, 9, Verdict.LEGITIMATE)])
     first = audit(rows.slice(0, 20), reports)
     work = audit(rows.slice(20), reports, start=first.state())
@@ -132,7 +136,7 @@ def test_a_state_stands_for_what_was_before_it():
     assert audit(rows.slice(20), reports, start=State.empty()).comparison.features
 
 
-def test_rows_that_are_not_in_order_cannot_be_checked():
+def test_rows_that_are_not_in_order_cannot_be_checked() -> None:
     rows, _ = served()
     with pytest.raises(Misconfigured, match="not in the order"):
         audit(rows.take(pa.array([0, 2, 1])))

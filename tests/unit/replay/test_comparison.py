@@ -5,7 +5,7 @@ import numpy as np
 from shared.replay.comparison import ulps
 
 
-def test_the_distance_between_floats_counts_floats():
+def test_the_distance_between_floats_counts_floats() -> None:
     one = np.float32([1, -1, 0.0, np.nan, np.nan, 2**-149])
     other = np.float32([1 + 2**-23, -1 + 2**-24, -0.0, np.nan, 1, -(2**-149)])
     assert ulps(one, other)[:4].tolist() == [1, 1, 0, 0]

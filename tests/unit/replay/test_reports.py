@@ -10,7 +10,7 @@ from shared.replay.reports import Reported, ReportQueue
 from tests.unit.streams import ACCOUNTS
 
 
-def test_reports_without_a_place_count_when_they_were_heard():
+def test_reports_without_a_place_count_when_they_were_heard() -> None:
     parties = Parties(ACCOUNTS[0], ACCOUNTS[1], None)
     queue = ReportQueue(
         Reported(f"E{i}", parties, ReportedVerdict(Verdict.FRAUD, i), received_at=i * 10) for i in (3, 1, 2)

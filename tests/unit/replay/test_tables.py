@@ -1,5 +1,8 @@
 """The tables of a project in which nothing has happened yet, exported without a file for what has no row."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -9,14 +12,14 @@ from shared.replay.tables import StoredTables
 class EmptyExports:
     """Exports of queries without rows: only what counts them has one."""
 
-    def staged(self, name, folder):
+    def staged(self, name: str, folder: Path) -> Iterator[Path]:
         if name.endswith("/counts"):
             file = folder / "counts.parquet"
             pq.write_table(pa.table({"row_count": [0], "placed": [0]}), file)
             yield file
 
 
-def test_a_replay_of_it_takes_nothing(tmp_path) -> None:
+def test_a_replay_of_it_takes_nothing(tmp_path: Path) -> None:
     source = StoredTables(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
     assert list(source.batches(0)) == []
     assert (source.total, source.reports, source.verdicts.applied) == (0, 0, {})

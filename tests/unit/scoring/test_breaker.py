@@ -4,7 +4,7 @@ from shared.scoring.breaker import Breaker
 from tests.unit.clocks import ManualClock
 
 
-def test_a_breaker_opens_after_failures_in_a_row_only(clock: ManualClock):
+def test_a_breaker_opens_after_failures_in_a_row_only(clock: ManualClock) -> None:
     breaker = Breaker(3, 5.0, clock)
     for _ in range(10):
         breaker.failed()
@@ -17,7 +17,7 @@ def test_a_breaker_opens_after_failures_in_a_row_only(clock: ManualClock):
     assert not breaker.allows()
 
 
-def test_an_open_breaker_lets_one_call_through_after_each_pause(clock: ManualClock):
+def test_an_open_breaker_lets_one_call_through_after_each_pause(clock: ManualClock) -> None:
     breaker = Breaker(1, 5.0, clock)
     breaker.failed()
     clock.now += 4.9
@@ -33,7 +33,7 @@ def test_an_open_breaker_lets_one_call_through_after_each_pause(clock: ManualClo
     assert [breaker.allows() for _ in range(3)] == [True, True, True]
 
 
-def test_a_lost_trial_call_does_not_keep_the_breaker_open(clock: ManualClock):
+def test_a_lost_trial_call_does_not_keep_the_breaker_open(clock: ManualClock) -> None:
     breaker = Breaker(1, 5.0, clock)
     breaker.failed()
     clock.now += 5.0

@@ -3,6 +3,7 @@
 import asyncio
 
 import numpy as np
+import pytest
 
 from shared.errors import Unavailable
 from shared.features.columns import Events
@@ -16,11 +17,11 @@ from tests.unit.clocks import ManualClock
 class Store:
     """History that counts its calls and may be away."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.calls = 0
         self.away = True
 
-    async def observe(self, events, claim):
+    async def observe(self, events: Events, claim: Claim) -> Observations:
         self.calls += 1
         if self.away:
             raise Unavailable("timed out")
@@ -32,11 +33,11 @@ class Store:
         )
 
 
-def test_an_unavailable_store_is_called_once_a_pause(caplog, clock: ManualClock):
+def test_an_unavailable_store_is_called_once_a_pause(caplog: pytest.LogCaptureFixture, clock: ManualClock) -> None:
     store, metrics = Store(), Metrics()
     history = GuardedHistory(store, 2.0, metrics, clock)
 
-    async def batches(count):
+    async def batches(count: int) -> int:
         unavailable = 0
         for _ in range(count):
             try:

@@ -1,15 +1,19 @@
 """Group commit: every caller gets its own result, and batches grow with the load."""
 
 import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import pytest
 
 from shared.errors import Malformed, Overloaded, Unavailable
-from shared.serving.group_commit import BatchLimits, GroupCommit
+from shared.serving.group_commit import BatchLimits, CompletedBatch, GroupCommit
 from tests.waiting import PATIENCE, settled
 
+Found = TypeVar("Found")
 
-def run(coroutine):
+
+def run(coroutine: Coroutine[Any, Any, Found]) -> Found:
     """Run a scenario, which fails rather than hangs."""
     return asyncio.run(asyncio.wait_for(coroutine, PATIENCE))
 
@@ -17,21 +21,21 @@ def run(coroutine):
 class Work:
     """Doubles numbers, negative ones are malformed; takes `seconds`, and for as long as `gate` is closed."""
 
-    def __init__(self):
-        self.batches = []
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
         self.seconds = 0.0
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self, items):
+    async def __call__(self, items: Sequence[int]) -> list[int | Exception]:
         self.batches.append(list(items))
         await asyncio.sleep(self.seconds)
         await self.gate.wait()
         return [Malformed("negative") if item < 0 else 2 * item for item in items]
 
 
-def test_each_caller_gets_its_own_result_or_error():
-    async def scenario():
+def test_each_caller_gets_its_own_result_or_error() -> None:
+    async def scenario() -> list[int | BaseException]:
         group = GroupCommit(Work(), BatchLimits(10, 2))
         return await asyncio.gather(*(group.submit(i) for i in (1, -1, 3)), return_exceptions=True)
 
@@ -40,8 +44,8 @@ def test_each_caller_gets_its_own_result_or_error():
     assert isinstance(two, Malformed)
 
 
-def test_an_idle_system_starts_at_once_and_a_busy_one_gathers():
-    async def scenario():
+def test_an_idle_system_starts_at_once_and_a_busy_one_gathers() -> None:
+    async def scenario() -> list[list[int]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(4, 1))
         work.gate.clear()
@@ -56,9 +60,9 @@ def test_an_idle_system_starts_at_once_and_a_busy_one_gathers():
     assert run(scenario()) == [[0], [1, 2, 3, 4], [5, 6, 7]]
 
 
-def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
-    async def scenario():
-        async def work(items):
+def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs() -> None:
+    async def scenario() -> tuple[list[int | BaseException], int]:
+        async def work(items: Sequence[int]) -> list[int | Exception]:
             if 13 in items:
                 raise Unavailable("away")
             return list(items)
@@ -72,8 +76,8 @@ def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs():
     assert after == 2
 
 
-def test_a_cancelled_caller_affects_no_other():
-    async def scenario():
+def test_a_cancelled_caller_affects_no_other() -> None:
+    async def scenario() -> int:
         work = Work()
         group = GroupCommit(work, BatchLimits(4, 1))
         work.gate.clear()
@@ -86,8 +90,8 @@ def test_a_cancelled_caller_affects_no_other():
     assert run(scenario()) == 4
 
 
-def test_a_full_queue_is_refused_early():
-    async def scenario():
+def test_a_full_queue_is_refused_early() -> None:
+    async def scenario() -> list[int]:
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1, longest_queue=2))
         work.gate.clear()
@@ -103,8 +107,8 @@ def test_a_full_queue_is_refused_early():
     assert run(scenario()) == [0, 2, 4]
 
 
-def test_a_stalled_queue_is_full_and_refuses_items_that_waited_too_long():
-    async def scenario():
+def test_a_stalled_queue_is_full_and_refuses_items_that_waited_too_long() -> None:
+    async def scenario() -> tuple[list[int | BaseException], int, list[list[int]]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1, longest_wait=0.05))
         work.gate.clear()
@@ -123,8 +127,8 @@ def test_a_stalled_queue_is_full_and_refuses_items_that_waited_too_long():
     assert batches == [[0], [3]]
 
 
-def test_it_is_idle_once_all_is_through():
-    async def scenario():
+def test_it_is_idle_once_all_is_through() -> None:
+    async def scenario() -> tuple[list[bool], list[list[int]]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(2, 1))
         tasks = [asyncio.create_task(group.submit(i)) for i in range(5)]
@@ -135,8 +139,8 @@ def test_it_is_idle_once_all_is_through():
     assert run(scenario()) == ([True] * 5, [[0, 1], [2, 3], [4]])
 
 
-def test_abandoned_callers_get_the_error_and_the_batch_finishes():
-    async def scenario():
+def test_abandoned_callers_get_the_error_and_the_batch_finishes() -> None:
+    async def scenario() -> tuple[list[int | BaseException], int, list[list[int]]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1))
         work.gate.clear()
@@ -153,9 +157,10 @@ def test_abandoned_callers_get_the_error_and_the_batch_finishes():
     assert (after, batches) == (6, [[1], [3]])
 
 
-def test_each_batch_is_reported_with_its_size_and_queue():
-    async def scenario():
-        work, batches = Work(), []
+def test_each_batch_is_reported_with_its_size_and_queue() -> None:
+    async def scenario() -> tuple[list[tuple[int, int]], float]:
+        work = Work()
+        batches: list[CompletedBatch] = []
         group = GroupCommit(work, BatchLimits(2, 1), batches.append)
         await asyncio.gather(*(group.submit(i) for i in range(5)))
         await group.idle()
@@ -167,8 +172,8 @@ def test_each_batch_is_reported_with_its_size_and_queue():
     assert least >= 0
 
 
-def test_the_next_batch_is_delayed_by_the_duration_of_the_last():
-    async def scenario(linger, counts):
+def test_the_next_batch_is_delayed_by_the_duration_of_the_last() -> None:
+    async def scenario(linger: float, counts: list[int]) -> list[int]:
         work, callers = Work(), []
         work.seconds = 0.3
         group = GroupCommit(work, BatchLimits(10, 3, linger=linger, enough=3))
@@ -187,8 +192,8 @@ def test_the_next_batch_is_delayed_by_the_duration_of_the_last():
     assert run(scenario(0.0, [1, 1, 1])) == [1, 1, 1]
 
 
-def test_what_waits_for_others_is_worked_on_in_time():
-    async def scenario():
+def test_what_waits_for_others_is_worked_on_in_time() -> None:
+    async def scenario() -> tuple[int, list[int], list[list[int]]]:
         work = Work()
         work.seconds = 0.1
         group = GroupCommit(work, BatchLimits(10, 3, linger=0.02, enough=10))

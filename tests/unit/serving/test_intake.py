@@ -4,28 +4,35 @@ import asyncio
 import json
 import logging
 import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pytest
 
 from shared.adapters.memory.serving import MemoryExporter, MemoryTable
+from shared.contract.envelope import PubsubMessage
 from shared.contract.feedback import decode_feedback
-from shared.contract.transaction import decode_transaction
-from shared.errors import Unavailable
+from shared.contract.transaction import Transaction, decode_transaction
+from shared.errors import PixError, Unavailable
+from shared.ports import MetricsExporter
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
 from shared.serving.label_service import LabelPipeline, label_intake
 from shared.telemetry.logs import JsonFormatter
-from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS
+from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS, Metrics, Series
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.told import make_telemetry
 from tests.waiting import PATIENCE, settled
 
 NOW = 1_795_185_126_000_000
 LIMITS = BatchLimits(16, 4)
+Answers = list[int | BaseException]
 
 
 class World:
     """An intake of transactions whose store is a list; `gate` holds batches back, `decoded` counts what was read."""
 
-    def __init__(self, limits=LIMITS, exporter=None):
+    def __init__(self, limits: BatchLimits = LIMITS, exporter: MetricsExporter | None = None) -> None:
         self.telemetry = make_telemetry(exporter, seconds=0.0)
         self.quarantine, self.stored, self.decoded, self.error = MemoryTable(), [], 0, None
         self.gate = asyncio.Event()
@@ -34,13 +41,13 @@ class World:
             "pix-transactions", self.decode, self.store, self.quarantine, lambda: NOW, limits, self.telemetry
         )
 
-    def decode(self, message):
+    def decode(self, message: PubsubMessage) -> Transaction:
         self.decoded += 1
         if message.data == b"a bug":
             raise ZeroDivisionError
         return decode_transaction(message.data).value
 
-    async def store(self, items):
+    async def store(self, items: Sequence[Transaction]) -> Mapping[int, PixError]:
         await self.gate.wait()
         if self.error:
             raise self.error
@@ -49,25 +56,28 @@ class World:
         self.stored += items
         return {}
 
-    async def deliver(self, *messages):
+    async def deliver(self, *messages: dict[str, Any] | bytes) -> Answers:
         bodies = [message if isinstance(message, bytes) else push_body(encoded(message)) for message in messages]
         return await asyncio.gather(*(self.intake.handle(body) for body in bodies), return_exceptions=True)
 
-    def start(self, *messages):
+    def start(self, *messages: dict[str, Any] | bytes) -> asyncio.Task[Answers]:
         return asyncio.create_task(self.deliver(*messages))
 
-    def counted(self):
+    def counted(self) -> list[float]:
         names = ("stored", "quarantined", "overloaded", "unavailable")
         return [self.telemetry.metrics.value(MESSAGES, name) for name in names]
 
 
-def run(scenario):
+Found = TypeVar("Found")
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, Found]]) -> Found:
     """Run a scenario, which fails rather than hangs."""
     return asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
-def test_a_malformed_message_fails_no_other():
-    async def scenario():
+def test_a_malformed_message_fails_no_other() -> None:
+    async def scenario() -> tuple[World, Answers]:
         world = World()
         answers = await world.deliver(transaction(), push_body(b"{"), push_body(b"a bug"), b"", transaction())
         return world, answers
@@ -81,8 +91,8 @@ def test_a_malformed_message_fails_no_other():
     assert world.telemetry.metrics.value(QUARANTINED, "not_json") == 1
 
 
-def test_a_message_that_breaks_its_batch_fails_alone():
-    async def scenario():
+def test_a_message_that_breaks_its_batch_fails_alone() -> None:
+    async def scenario() -> tuple[World, Answers]:
         world = World()
         good = [transaction() for _ in range(11)]
         return world, await world.deliver(*good[:7], transaction(amount="666.00"), *good[7:])
@@ -94,8 +104,8 @@ def test_a_message_that_breaks_its_batch_fails_alone():
     assert world.telemetry.metrics.value(MESSAGES, "failed") == 1
 
 
-def test_malformed_messages_are_quarantined_while_the_store_is_unavailable():
-    async def scenario():
+def test_malformed_messages_are_quarantined_while_the_store_is_unavailable() -> None:
+    async def scenario() -> tuple[World, Answers]:
         world = World()
         world.error = Unavailable("away")
         return world, await world.deliver(transaction(), push_body(b"{"))
@@ -105,8 +115,8 @@ def test_malformed_messages_are_quarantined_while_the_store_is_unavailable():
     assert world.counted() == [0, 1, 0, 1]
 
 
-def test_a_full_queue_answers_at_once_and_reads_nothing():
-    async def scenario():
+def test_a_full_queue_answers_at_once_and_reads_nothing() -> None:
+    async def scenario() -> tuple[World, Answers, Answers, Answers]:
         world = World(BatchLimits(2, 1, longest_queue=3))
         world.gate.clear()
         flowing = world.start(*(transaction() for _ in range(2)))
@@ -125,8 +135,8 @@ def test_a_full_queue_answers_at_once_and_reads_nothing():
     assert world.counted() == [5, 0, 50, 0]
 
 
-def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog):
-    async def scenario():
+def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
         world = World()
         world.error = Unavailable("away")
         for _ in range(20):
@@ -136,8 +146,8 @@ def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog):
     assert [record.getMessage() for record in caplog.records] == ["retry later"]
 
 
-def test_draining_finishes_deliveries_in_flight_refuses_new_ones_and_exports():
-    async def scenario():
+def test_draining_finishes_deliveries_in_flight_refuses_new_ones_and_exports() -> None:
+    async def scenario() -> tuple[World, Answers, Answers, MemoryExporter]:
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)
         world.gate.clear()
@@ -157,8 +167,8 @@ def test_draining_finishes_deliveries_in_flight_refuses_new_ones_and_exports():
     assert (exported[MESSAGES, "stored"], exported[MESSAGES, "quarantined"]) == (7, 1)
 
 
-def test_deliveries_that_do_not_finish_in_time_are_retried():
-    async def scenario():
+def test_deliveries_that_do_not_finish_in_time_are_retried() -> None:
+    async def scenario() -> tuple[Answers, MemoryExporter]:
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)
         world.gate.clear()
@@ -175,19 +185,19 @@ def test_deliveries_that_do_not_finish_in_time_are_retried():
 class StuckExporter(MemoryExporter):
     """Hangs until `thawed`, as a collector may that is frozen."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.thawed = threading.Event()
 
-    def export(self, series):
+    def export(self, series: Sequence[Series]) -> None:
         self.thawed.wait()
         super().export(series)
 
 
-def test_a_collector_that_hangs_does_not_hold_up_the_end():
+def test_a_collector_that_hangs_does_not_hold_up_the_end() -> None:
     exporter = StuckExporter()
 
-    async def scenario():
+    async def scenario() -> None:
         try:
             await World(exporter=exporter).intake.drain(5.0)
             assert exporter.exports == []
@@ -197,8 +207,8 @@ def test_a_collector_that_hangs_does_not_hold_up_the_end():
     run(scenario)
 
 
-def test_stages_sizes_and_queue_are_recorded_for_each_batch():
-    async def scenario():
+def test_stages_sizes_and_queue_are_recorded_for_each_batch() -> None:
+    async def scenario() -> Metrics:
         world = World(BatchLimits(2, 1))
         await world.deliver(*(transaction() for _ in range(5)))
         await world.intake.drain(5.0)
@@ -211,8 +221,8 @@ def test_stages_sizes_and_queue_are_recorded_for_each_batch():
     assert (metrics.distribution(QUEUE).sum, metrics.distribution(QUEUE).most) == (4, 3)
 
 
-def test_fields_that_the_contract_does_not_know_are_counted():
-    async def scenario():
+def test_fields_that_the_contract_does_not_know_are_counted() -> None:
+    async def scenario() -> tuple[list[int], Metrics]:
         telemetry = make_telemetry()
         pipeline = LabelPipeline(None, MemoryTable(), lambda: NOW, 1e9, telemetry.metrics)
         intake = label_intake(pipeline, MemoryTable(), lambda: NOW, BatchLimits(4, 1), telemetry)
@@ -225,12 +235,12 @@ def test_fields_that_the_contract_does_not_know_are_counted():
     assert metrics.distribution(STAGE, "append").count == 2
 
 
-def test_lines_hold_no_personal_data_whatever_is_wrong(caplog):
+def test_lines_hold_no_personal_data_whatever_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
     """A fault in our own code too: its line says which and where, not with what."""
     caplog.set_level(logging.DEBUG)
     secret = "39053344705"
 
-    async def scenario():
+    async def scenario() -> None:
         world = World()
         await world.deliver(push_body(secret.encode()), transaction(payer__tax_id=secret), secret.encode())
         world.error = Unavailable("away")

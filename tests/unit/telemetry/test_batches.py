@@ -3,17 +3,19 @@
 import asyncio
 import logging
 
+import pytest
+
 from shared.adapters.memory.serving import MemoryExporter
 from shared.serving.group_commit import CompletedBatch
 from shared.telemetry.batches import BatchLog, MetricsExport
 from shared.telemetry.incidents import QUIET_SECONDS
-from shared.telemetry.metrics import BATCH, LATE, Metrics
+from shared.telemetry.metrics import BATCH, LATE, Distribution, Metrics
 from tests.told import make_telemetry
 from tests.unit.clocks import ManualClock
 
 
-def test_an_export_happens_between_batches_once_the_interval_has_passed():
-    async def scenario():
+def test_an_export_happens_between_batches_once_the_interval_has_passed() -> None:
+    async def scenario() -> tuple[list[int], list[float | Distribution]]:
         clock, metrics, exporter = ManualClock(), Metrics(), MemoryExporter()
         exports = MetricsExport(metrics, exporter, 60.0, clock)
         counts = []
@@ -30,8 +32,8 @@ def test_an_export_happens_between_batches_once_the_interval_has_passed():
     assert asyncio.run(scenario()) == ([0, 0, 1, 1, 1, 2], [3, 6, 6])
 
 
-def test_an_unavailable_collector_is_an_incident_and_fails_no_batch(caplog):
-    async def scenario():
+def test_an_unavailable_collector_is_an_incident_and_fails_no_batch(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
         clock, exporter = ManualClock(), MemoryExporter()
         exporter.away = True
         exports = MetricsExport(Metrics(), exporter, 60.0, clock)
@@ -48,14 +50,14 @@ def test_an_unavailable_collector_is_an_incident_and_fails_no_batch(caplog):
     ]
 
 
-def test_without_a_collector_nothing_is_exported():
+def test_without_a_collector_nothing_is_exported() -> None:
     telemetry = make_telemetry(None)
     asyncio.run(telemetry.flush())
     telemetry.record(CompletedBatch(0, [0.001]))
     assert telemetry.metrics.distribution(BATCH).count == 1
 
 
-def test_batches_within_a_second_share_a_line_with_their_counts(caplog):
+def test_batches_within_a_second_share_a_line_with_their_counts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     clock, metrics = ManualClock(), Metrics()
     log = BatchLog(metrics, 1.0, clock)
@@ -72,7 +74,7 @@ def test_batches_within_a_second_share_a_line_with_their_counts(caplog):
     assert (sum(each["batches"] for each in fields), sum(each["late"] for each in fields)) == (100, 200)
 
 
-def test_where_nothing_is_shared_each_batch_has_its_line(caplog):
+def test_where_nothing_is_shared_each_batch_has_its_line(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = BatchLog(Metrics(), 0.0, ManualClock())
     for _ in range(3):

@@ -1,17 +1,22 @@
 """An incident has one line at its beginning and one at its end."""
 
 import logging
+from typing import Any
+
+import pytest
 
 from shared.telemetry.incidents import QUIET_SECONDS, Incident
 from shared.telemetry.logs import JsonFormatter
 from tests.unit.clocks import ManualClock
 
 
-def lines(caplog):
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, Any]]]:
     return [(record.levelname, record.getMessage(), record.fields) for record in caplog.records]
 
 
-def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(caplog, clock: ManualClock):
+def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(
+    caplog: pytest.LogCaptureFixture, clock: ManualClock
+) -> None:
     incident = Incident(logging.getLogger("test"), "away", clock)
     incident.resolve()
     for _ in range(1000):
@@ -28,7 +33,9 @@ def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(caplog, clock
     ]
 
 
-def test_a_flapping_fault_is_one_incident_until_it_stays_away(caplog, clock: ManualClock):
+def test_a_flapping_fault_is_one_incident_until_it_stays_away(
+    caplog: pytest.LogCaptureFixture, clock: ManualClock
+) -> None:
     incident = Incident(logging.getLogger("test"), "away", clock)
     for _ in range(20):
         incident.trigger()
@@ -41,7 +48,9 @@ def test_a_flapping_fault_is_one_incident_until_it_stays_away(caplog, clock: Man
     assert [message for _, message, _ in lines(caplog)] == ["away", "away: over", "away"]
 
 
-def test_an_incident_without_an_end_ends_at_the_next_one(caplog, clock: ManualClock):
+def test_an_incident_without_an_end_ends_at_the_next_one(
+    caplog: pytest.LogCaptureFixture, clock: ManualClock
+) -> None:
     incident = Incident(logging.getLogger("test"), "failed", clock)
     for pause in (1.0, 1.0, QUIET_SECONDS, 1.0):
         incident.trigger()
@@ -49,7 +58,7 @@ def test_an_incident_without_an_end_ends_at_the_next_one(caplog, clock: ManualCl
     assert [message for _, message, _ in lines(caplog)] == ["failed", "failed: over", "failed"]
 
 
-def test_the_first_line_has_the_stack(caplog, clock: ManualClock):
+def test_the_first_line_has_the_stack(caplog: pytest.LogCaptureFixture, clock: ManualClock) -> None:
     incident = Incident(logging.getLogger("test"), "failed", clock)
     for _ in range(2):
         try:

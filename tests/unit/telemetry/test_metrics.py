@@ -10,7 +10,7 @@ values = st.lists(st.floats(0, 60) | st.sampled_from(SECONDS), min_size=1, max_s
 
 
 @given(values)
-def test_many_at_once_are_as_one_by_one(seconds):
+def test_many_at_once_are_as_one_by_one(seconds: list[float]) -> None:
     one_by_one, at_once = Metrics(), Metrics()
     for value in seconds:
         one_by_one.record(STAGE, value, "total")
@@ -21,13 +21,13 @@ def test_many_at_once_are_as_one_by_one(seconds):
     assert first.count == len(seconds)
 
 
-def test_a_bucket_holds_its_upper_bound():
+def test_a_bucket_holds_its_upper_bound() -> None:
     metrics = Metrics()
     metrics.record_all(BATCH, [1, 2, 3, 4, 5, 2000])
     assert metrics.distribution(BATCH).counts == [1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
-def test_a_snapshot_does_not_change_any_more():
+def test_a_snapshot_does_not_change_any_more() -> None:
     metrics = Metrics()
     metrics.record(STAGE, 0.1, "model")
     (series,) = metrics.snapshot()
@@ -35,7 +35,7 @@ def test_a_snapshot_does_not_change_any_more():
     assert series.value.count == 1
 
 
-def test_names_are_unique_and_labels_are_as_google_takes_them():
+def test_names_are_unique_and_labels_are_as_google_takes_them() -> None:
     names = [metric.name for metric in METRICS]
     assert len(set(names)) == len(names)
     assert all(metric.name.replace(".", "").replace("_", "").isalpha() for metric in METRICS)

@@ -14,7 +14,7 @@ INT32 = st.integers(-(2**31), 2**31 - 1)
 
 
 @given(st.text(), st.lists(st.binary()), st.booleans())
-def test_a_request_is_what_the_library_would_send(stream, rows, first):
+def test_a_request_is_what_the_library_would_send(stream: str, rows: list[bytes], first: bool) -> None:
     ours = AppendRowsRequest(
         write_stream=stream,
         proto_rows={
@@ -33,7 +33,9 @@ def test_a_request_is_what_the_library_would_send(stream, rows, first):
 
 
 @given(INT32, st.text(), st.lists(st.tuples(st.integers(0, 2**40), st.sampled_from((0, 1)), st.text())))
-def test_an_answer_is_read_as_the_library_reads_it(code, message, errors):
+def test_an_answer_is_read_as_the_library_reads_it(
+    code: int, message: str, errors: list[tuple[int, int, str]]
+) -> None:
     answer = types.AppendRowsResponse(
         row_errors=[types.RowError(index=index, code=kind, message=text) for index, kind, text in errors],
         error={"code": code, "message": message},

@@ -1,6 +1,7 @@
 """Rows on the wire: what goes in comes out, and what is missing stays missing."""
 
 import math
+from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -16,7 +17,7 @@ from shared.contract.tables import feature_columns, table
 EVENT = Event("E1", 1_700_000_000_000_000, 15005, "DICT", "IPAY", "a", "b", "c", "d", "e", payer_opened_at=19000)
 
 
-def decoded(encoder, data):
+def decoded(encoder: RowEncoder, data: bytes) -> dict[str, Any]:
     """Parse a row by its descriptor, as the server does."""
     file = descriptor_pb2.FileDescriptorProto(name="t.proto", package="t", syntax="proto2")
     file.message_type.append(encoder.descriptor)
@@ -27,7 +28,7 @@ def decoded(encoder, data):
     return {field.name: value for field, value in message.ListFields()}
 
 
-def score_row(features):
+def score_row(features: list[float]) -> ScoreRow:
     return ScoreRow(
         event=EVENT,
         scored_at=1_700_000_000_000_001,
@@ -48,7 +49,7 @@ FEATURES = arrays(np.float32, len(feature_columns()), elements=st.floats(width=3
 
 
 @given(FEATURES)
-def test_features_arrive_and_nan_arrives_as_nothing(features):
+def test_features_arrive_and_nan_arrives_as_nothing(features: list[float]) -> None:
     encoder = RowEncoder(table("score_events"))
     row = decoded(encoder, *encoder.encode([score_row(features)]))
     expected = {n: f for n, f in zip(feature_columns(), features, strict=True) if not math.isnan(f)}
@@ -56,12 +57,12 @@ def test_features_arrive_and_nan_arrives_as_nothing(features):
 
 
 @given(st.lists(FEATURES, max_size=4))
-def test_rows_that_are_encoded_together_are_what_each_is_alone(vectors):
+def test_rows_that_are_encoded_together_are_what_each_is_alone(vectors: list[list[float]]) -> None:
     encoder, rows = RowEncoder(table("score_events")), [score_row(features) for features in vectors]
     assert encoder.encode(rows) == [alone for row in rows for alone in encoder.encode([row])]
 
 
-def test_columns_arrive_in_the_types_of_the_storage_write_api():
+def test_columns_arrive_in_the_types_of_the_storage_write_api() -> None:
     encoder = RowEncoder(table("score_events"))
     row = decoded(encoder, *encoder.encode([score_row([math.nan] * len(feature_columns()))]))
     assert row["amount"] == "150.05"
@@ -73,7 +74,7 @@ def test_columns_arrive_in_the_types_of_the_storage_write_api():
     assert "published_at" not in row
 
 
-def test_every_required_column_is_always_sent():
+def test_every_required_column_is_always_sent() -> None:
     """The emulator would take a row without them; BigQuery does not."""
     for row in (score_row([math.nan] * len(feature_columns())), FeedbackRow("MED", "r", "E1", 1, 2, "FRAUD")):
         spec = table("score_events" if isinstance(row, ScoreRow) else "feedback")
@@ -82,6 +83,6 @@ def test_every_required_column_is_always_sent():
         assert required <= set(decoded(encoder, *encoder.encode([row])))
 
 
-def test_no_row_has_a_field_without_a_column():
+def test_no_row_has_a_field_without_a_column() -> None:
     for name, row in (("score_events", score_row([])), ("feedback", FeedbackRow("MED", "r", "E1", 1, 2, "FRAUD"))):
         assert set(row.columns()) <= {column.name for column in table(name).schema}

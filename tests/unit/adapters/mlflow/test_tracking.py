@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory) -> Path:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty MLflow database, to be copied: creating one takes seconds."""
     from mlflow import MlflowClient
 
@@ -52,13 +52,13 @@ def empty(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def store(empty, tmp_path) -> str:
+def store(empty: Path, tmp_path: Path) -> str:
     """The address of a copy of the empty database."""
     return f"sqlite:///{shutil.copy(empty, tmp_path / 'mlflow.db')}"
 
 
 @pytest.fixture
-def _quiet(monkeypatch) -> None:
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     wiring.prepare(environment)
     for name, value in environment.items():
@@ -67,7 +67,7 @@ def _quiet(monkeypatch) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_run_is_recorded_and_its_registered_model_gives_the_served_score(store) -> None:
+def test_run_is_recorded_and_its_registered_model_gives_the_served_score(store: str) -> None:
     import mlflow
 
     from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry, MlflowRuns
@@ -156,14 +156,14 @@ def check(client: mlflow.MlflowClient, run_id: str) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_run_records_its_training_set_trials_and_documents(store) -> None:
+def test_run_records_its_training_set_trials_and_documents(store: str) -> None:
     runs, client = tracked(store)
     check(client, recorded(runs))
 
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_server_records_a_run_as_a_database_file_does(store, tmp_path) -> None:
+def test_server_records_a_run_as_a_database_file_does(store: str, tmp_path: Path) -> None:
     port = free_port()
     argv = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     argv += ["--backend-store-uri", store, "--artifacts-destination", str(tmp_path)]
@@ -192,7 +192,7 @@ def answers(url: str, server: subprocess.Popen) -> bool:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_stale_runs_are_marked_failed_and_recent_ones_left_open(store) -> None:
+def test_stale_runs_are_marked_failed_and_recent_ones_left_open(store: str) -> None:
     runs, client = tracked(store)
     old = runs.start({"trigger": "manual", "as_of": "then"})
     later = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1)
@@ -204,7 +204,7 @@ def test_stale_runs_are_marked_failed_and_recent_ones_left_open(store) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_aliases_follow_the_champion_and_ignore_unregistered_versions(store) -> None:
+def test_aliases_follow_the_champion_and_ignore_unregistered_versions(store: str) -> None:
     from shared.adapters.mlflow.tracking import MODEL, MlflowRegistry
 
     runs, client = tracked(store)
@@ -230,7 +230,7 @@ def test_aliases_follow_the_champion_and_ignore_unregistered_versions(store) -> 
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_error_of_the_tracker_is_unavailable(store, tmp_path) -> None:
+def test_error_of_the_tracker_is_unavailable(store: str, tmp_path: Path) -> None:
     from shared.adapters.mlflow.tracking import MlflowRuns
 
     runs = MlflowRuns(store, tmp_path.as_uri())
@@ -240,7 +240,7 @@ def test_error_of_the_tracker_is_unavailable(store, tmp_path) -> None:
 
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
-def test_error_of_the_database_is_unavailable(monkeypatch) -> None:
+def test_error_of_the_database_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
     from sqlalchemy.exc import OperationalError
 
@@ -257,7 +257,9 @@ def test_error_of_the_database_is_unavailable(monkeypatch) -> None:
 @pytest.mark.usefixtures("_quiet")
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("failure", [Forbidden("pix may not create objects"), RefreshError("no credentials")])
-def test_error_of_the_artifact_bucket_is_unavailable(store, tmp_path, monkeypatch, failure) -> None:
+def test_error_of_the_artifact_bucket_is_unavailable(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
     from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
     from shared.adapters.mlflow.tracking import MlflowRuns
@@ -272,7 +274,7 @@ def test_error_of_the_artifact_bucket_is_unavailable(store, tmp_path, monkeypatc
         runs.finish(run_id, RunReport("v1", {}, {}, {}, {"roc.png": b"png"}, NAMES))
 
 
-def test_path_that_cannot_be_a_database_is_misconfigured_at_once(tmp_path) -> None:
+def test_path_that_cannot_be_a_database_is_misconfigured_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "mlflow.db").mkdir()
     for place in (tmp_path / "file" / "mlflow.db", tmp_path / "mlflow.db"):

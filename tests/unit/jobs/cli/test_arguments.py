@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+from collections.abc import Callable
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:
         *((arguments.span, text) for text in ("", "0", "-5", "nan", "inf", "1e12", "x")),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(parse, text) -> None:
+def test_what_makes_no_sense_is_refused_in_words(parse: Callable[[str], object], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a"):
         parse(text)
 
@@ -42,7 +43,9 @@ def test_what_makes_no_sense_is_refused_in_words(parse, text) -> None:
         (skew.main, ["--from", "now"]),
     ],
 )
-def test_jobs_end_with_code_2_before_they_do_anything(main, arguments, capsys) -> None:
+def test_jobs_end_with_code_2_before_they_do_anything(
+    main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2

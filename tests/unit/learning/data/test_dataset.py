@@ -20,7 +20,7 @@ from tests.unit.learning.data.tables import LATEST, SPEC, changed, put, read
 from tests.unit.learning.synthetic import AS_OF, START, examples
 
 
-def test_rows_are_in_order_of_time_and_null_is_nan(tmp_path) -> None:
+def test_rows_are_in_order_of_time_and_null_is_nan(tmp_path: Path) -> None:
     table = examples(500)
     data = read(table, tmp_path)
     expected = table.sort_by("initiated_at").to_pandas()
@@ -36,13 +36,13 @@ def test_rows_are_in_order_of_time_and_null_is_nan(tmp_path) -> None:
         assert [fact.values[code] for code in fact.codes] == expected[name].fillna("").tolist()
 
 
-def test_rows_of_the_same_time_are_in_order_of_id(tmp_path) -> None:
+def test_rows_of_the_same_time_are_in_order_of_id(tmp_path: Path) -> None:
     table = examples(200)
     table = put(table, "initiated_at", pa.array([table["initiated_at"][0]] * 200, table["initiated_at"].type))
     np.testing.assert_array_equal(read(table, tmp_path).amount, table.sort_by("end_to_end_id")["amount"])
 
 
-def test_hash_does_not_depend_on_files_or_the_order_of_rows(tmp_path) -> None:
+def test_hash_does_not_depend_on_files_or_the_order_of_rows(tmp_path: Path) -> None:
     table = examples(300)
     whole = read(table, tmp_path / "whole").content_hash
     assert read(table.take(np.arange(300)[::-1]), tmp_path / "parts", parts=4).content_hash == whole
@@ -59,14 +59,14 @@ def test_hash_does_not_depend_on_files_or_the_order_of_rows(tmp_path) -> None:
         ("initiated_at", START),
     ],
 )
-def test_hash_changes_with_any_value(name, value, tmp_path) -> None:
+def test_hash_changes_with_any_value(name: str, value: object, tmp_path: Path) -> None:
     table = examples(100)
     flipped = "LEGITIMATE" if table["verdict"][7].as_py() == "FRAUD" else "FRAUD"
     other = changed(table, name, 7, value or flipped)
     assert read(other, tmp_path / "other").content_hash != read(table, tmp_path / "one").content_hash
 
 
-def test_hash_is_the_same_for_null_and_nan(tmp_path) -> None:
+def test_hash_is_the_same_for_null_and_nan(tmp_path: Path) -> None:
     table = examples(100)
     name = FEATURE_PREFIX + FEATURE_NAMES[3]
     nan = put(table, name, pc.fill_null(table[name], float("nan")).combine_chunks())
@@ -74,12 +74,12 @@ def test_hash_is_the_same_for_null_and_nan(tmp_path) -> None:
     assert read(nan, tmp_path / "nan").content_hash == read(table, tmp_path / "null").content_hash
 
 
-def test_no_rows_give_an_empty_dataset(tmp_path) -> None:
+def test_no_rows_give_an_empty_dataset(tmp_path: Path) -> None:
     assert len(read(examples(50).slice(0, 0), tmp_path)) == 0
     assert len(read_parquet([], FEATURE_NAMES, LATEST, 1.0, SPEC, None)) == 0
 
 
-def test_sampled_legitimate_rows_weigh_for_those_left_out(tmp_path) -> None:
+def test_sampled_legitimate_rows_weigh_for_those_left_out(tmp_path: Path) -> None:
     data = read(examples(2_000), tmp_path, sampled=0.25)
     np.testing.assert_array_equal(data.weight, np.where(data.fraud, 1.0, 4.0))
     pix = data.weight.sum()
@@ -105,7 +105,7 @@ class RecordedSource:
         return self.exports.export(sql, folder)
 
 
-def test_only_a_table_above_rows_max_is_sampled(tmp_path) -> None:
+def test_only_a_table_above_rows_max_is_sampled(tmp_path: Path) -> None:
     fits = RecordedSource(SPEC.rows_max, 100, tmp_path)
     assert set(fits.read().weight) == {1.0}
     assert "FARM_FINGERPRINT" not in fits.sql
@@ -114,6 +114,6 @@ def test_only_a_table_above_rows_max_is_sampled(tmp_path) -> None:
     assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < 52" in larger.sql
 
 
-def test_more_frauds_than_rows_max_are_misconfigured(tmp_path) -> None:
+def test_more_frauds_than_rows_max_are_misconfigured(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="rows_max"):
         RecordedSource(3 * SPEC.rows_max, 2 * SPEC.rows_max, tmp_path).read()

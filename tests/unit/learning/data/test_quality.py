@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,20 +18,22 @@ from shared.learning.errors import BadDataset
 from tests.unit.learning.data.tables import changed, put, read
 from tests.unit.learning.synthetic import AS_OF, examples
 
+Change = Callable[[pa.Table], pa.Table]
+
 
 def _repeated(table: pa.Table) -> pa.Table:
     return pa.concat_tables([table, table.slice(3, 1)])
 
 
-def _of(name: str, value: object):
+def _of(name: str, value: object) -> Change:
     return lambda table: changed(table, name, 5, value)
 
 
-def _without(*names: str):
+def _without(*names: str) -> Change:
     return lambda table: table.drop_columns(list(names))
 
 
-def _as_text(name: str):
+def _as_text(name: str) -> Change:
     return lambda table: put(table, name, pc.cast(table[name], pa.string()).combine_chunks())
 
 
@@ -57,12 +61,12 @@ COUNT = next(feature.name for feature in FEATURES if feature.unit == "count")
         (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is not a number"),
     ],
 )
-def test_defective_training_set_is_refused(spoil, message, tmp_path) -> None:
+def test_defective_training_set_is_refused(spoil: Change, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=message):
         read(spoil(examples(120)), tmp_path)
 
 
-def test_error_lists_every_failed_check_and_no_ids(tmp_path) -> None:
+def test_error_lists_every_failed_check_and_no_ids(tmp_path: Path) -> None:
     table = _of("amount", -1.0)(_of(FEATURE_PREFIX + FLAG, 7.0)(_repeated(examples(120))))
     with pytest.raises(BadDataset) as refused:
         read(table, tmp_path)
@@ -71,7 +75,7 @@ def test_error_lists_every_failed_check_and_no_ids(tmp_path) -> None:
     assert "E12345678" not in found
 
 
-def test_implausible_share_of_frauds_is_refused_from_a_hundred_rows(tmp_path) -> None:
+def test_implausible_share_of_frauds_is_refused_from_a_hundred_rows(tmp_path: Path) -> None:
     table = examples(400)
     with pytest.raises(BadDataset, match=r"frauds: 100\.000% of Pix"):
         read(put(table, "verdict", ["FRAUD"] * 400), tmp_path / "many")
@@ -79,7 +83,7 @@ def test_implausible_share_of_frauds_is_refused_from_a_hundred_rows(tmp_path) ->
     assert read(put(few, "verdict", ["FRAUD"] * 50), tmp_path / "few").quality.fraud_share == 1.0
 
 
-def test_feature_missing_far_more_often_than_for_the_champion_is_refused(tmp_path) -> None:
+def test_feature_missing_far_more_often_than_for_the_champion_is_refused(tmp_path: Path) -> None:
     described = ColumnProfile(0.1, [], [])
     usual = Profile(dict.fromkeys(FEATURE_NAMES[:20], described), described)
     table = examples(400)
@@ -90,7 +94,7 @@ def test_feature_missing_far_more_often_than_for_the_champion_is_refused(tmp_pat
     assert read(gone, tmp_path / "no-champion").quality.missing[FEATURE_NAMES[3]] == 1.0
 
 
-def test_report_keeps_all_checks(tmp_path) -> None:
+def test_report_keeps_all_checks(tmp_path: Path) -> None:
     quality = read(examples(400), tmp_path).quality
     assert quality.rows == 400
     assert all(check.passed for check in quality.checks)

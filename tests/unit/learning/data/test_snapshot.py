@@ -37,7 +37,7 @@ def assert_same(one: Dataset, other: Dataset) -> None:
 
 
 @pytest.mark.parametrize("group", [64, 700, 65_536])
-def test_saved_dataset_is_loaded_bit_for_bit(data, group, monkeypatch) -> None:
+def test_saved_dataset_is_loaded_bit_for_bit(data: Dataset, group: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "ROW_GROUP", group)
     archive = MemoryArchive()
     assert snapshot.save(archive, data) == f"datasets/{data.content_hash}.parquet"
@@ -51,7 +51,7 @@ def test_empty_dataset_is_saved_and_loaded() -> None:
     assert_same(snapshot.load(archive, empty.content_hash, FEATURE_NAMES), empty)
 
 
-def test_snapshot_is_written_once_without_ids(data) -> None:
+def test_snapshot_is_written_once_without_ids(data: Dataset) -> None:
     archive = MemoryArchive()
     name = snapshot.save(archive, data)
     archive.objects[name] = held = archive.objects[name] + b""
@@ -60,14 +60,14 @@ def test_snapshot_is_written_once_without_ids(data) -> None:
     assert not {"end_to_end_id", "payer_id"} & set(pq.read_schema(io.BytesIO(held)).names)
 
 
-def test_the_same_dataset_gives_the_same_file(data) -> None:
+def test_the_same_dataset_gives_the_same_file(data: Dataset) -> None:
     one, other = MemoryArchive(), MemoryArchive()
     snapshot.save(one, data)
     snapshot.save(other, data)
     assert one.objects == other.objects
 
 
-def test_altered_or_truncated_snapshot_is_refused(data) -> None:
+def test_altered_or_truncated_snapshot_is_refused(data: Dataset) -> None:
     archive = MemoryArchive()
     name = snapshot.save(archive, data)
     whole = archive.objects[name]
@@ -79,14 +79,14 @@ def test_altered_or_truncated_snapshot_is_refused(data) -> None:
             snapshot.load(archive, data.content_hash, FEATURE_NAMES)
 
 
-def test_snapshot_with_other_features_is_refused(data) -> None:
+def test_snapshot_with_other_features_is_refused(data: Dataset) -> None:
     archive = MemoryArchive()
     snapshot.save(archive, data)
     with pytest.raises(BadDataset, match="other features"):
         snapshot.load(archive, data.content_hash, FEATURE_NAMES[1:])
 
 
-def test_features_of_another_meaning_are_refused(data, monkeypatch) -> None:
+def test_features_of_another_meaning_are_refused(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = MemoryArchive()
     snapshot.save(archive, data)
     monkeypatch.setattr(catalogue, "VERSION", catalogue.VERSION + 1)
@@ -95,12 +95,12 @@ def test_features_of_another_meaning_are_refused(data, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("asked", ["0" * 64, "", "../models/current.json"])
-def test_unknown_hash_is_misconfigured(asked) -> None:
+def test_unknown_hash_is_misconfigured(asked: str) -> None:
     with pytest.raises(Misconfigured, match="there is no training set"):
         snapshot.load(MemoryArchive(), asked, FEATURE_NAMES)
 
 
-def test_unreachable_bucket_is_unavailable(data) -> None:
+def test_unreachable_bucket_is_unavailable(data: Dataset) -> None:
     archive = MemoryArchive()
     archive.away = True
     for attempt in (

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shared.learning.config import SplitSpec
-from shared.learning.data.split import DAY, HOUR, folds, require_both_classes, split_in_time
+from shared.learning.data.split import DAY, HOUR, Split, folds, require_both_classes, split_in_time
 from shared.learning.errors import NothingToDo
 
 specs = st.builds(
@@ -24,7 +25,7 @@ times = st.lists(st.integers(0, 400 * DAY), min_size=1, max_size=300).map(lambda
 
 
 @given(times, st.integers(-(10**15), 10**15), specs)
-def test_periods_are_in_order_with_an_embargo_between(at, shift, spec) -> None:
+def test_periods_are_in_order_with_an_embargo_between(at: NDArray[np.int64], shift: int, spec: SplitSpec) -> None:
     try:
         split = split_in_time(at + shift, spec)
     except NothingToDo:
@@ -39,8 +40,8 @@ def test_periods_are_in_order_with_an_embargo_between(at, shift, spec) -> None:
 
 
 @given(times, st.integers(-(10**15), 10**15), specs)
-def test_a_split_does_not_depend_on_absolute_dates(at, shift, spec) -> None:
-    def split(values):
+def test_a_split_does_not_depend_on_absolute_dates(at: NDArray[np.int64], shift: int, spec: SplitSpec) -> None:
+    def split(values: NDArray[np.int64]) -> Split | str:
         try:
             return split_in_time(values, spec)
         except NothingToDo as reason:
@@ -51,7 +52,9 @@ def test_a_split_does_not_depend_on_absolute_dates(at, shift, spec) -> None:
 
 @example(np.array([0, 1, 1]), 2, 0)
 @given(times, st.integers(1, 6), st.integers(0, 30 * DAY))
-def test_folds_validate_only_on_rows_after_training_and_embargo(at, count, embargo) -> None:
+def test_folds_validate_only_on_rows_after_training_and_embargo(
+    at: NDArray[np.int64], count: int, embargo: int
+) -> None:
     found = folds(at, count, embargo)
     assert len(found) <= count
     for fold in found:
@@ -76,13 +79,13 @@ SPEC = SplitSpec(0.2, 0.2, 0.01, 1, span_days_min=3, frauds_min=3)
 
 
 @pytest.mark.parametrize("at", [np.empty(0, np.int64), np.arange(1000) * HOUR // 20])
-def test_no_rows_or_too_short_a_span_is_nothing_to_do(at) -> None:
+def test_no_rows_or_too_short_a_span_is_nothing_to_do(at: NDArray[np.int64]) -> None:
     with pytest.raises(NothingToDo):
         split_in_time(at, SPEC)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 0.0005])
-def test_too_few_of_either_class_in_a_period_is_nothing_to_do(share) -> None:
+def test_too_few_of_either_class_in_a_period_is_nothing_to_do(share: float) -> None:
     at = np.arange(1000) * HOUR
     fraud = np.random.default_rng(0).random(1000) < share
     with pytest.raises(NothingToDo, match="period holds"):

@@ -27,10 +27,10 @@ def period() -> comparison.TestPeriod:
 
 
 @pytest.fixture(scope="session")
-def reviewed(strong, weak, period) -> Review:
+def reviewed(strong: Bundle, weak: Bundle, period: comparison.TestPeriod) -> Review:
     return review(period, [(weak, 0.5), (strong, 0.6)], weak, SPACIOUS.gate)
 
 
 @pytest.fixture(scope="session")
-def images(reviewed, strong, period) -> dict[str, bytes]:
+def images(reviewed: Review, strong: Bundle, period: comparison.TestPeriod) -> dict[str, bytes]:
     return draw(reviewed, strong, period, TRIALS)

@@ -27,7 +27,7 @@ def test_intervals_are_wider_where_the_frauds_of_a_day_are_alike() -> None:
 
 
 @given(st.lists(st.integers(0, 90 * DAY), min_size=2, max_size=50, unique=True))
-def test_blocks_are_days_or_less_and_none_is_empty(times) -> None:
+def test_blocks_are_days_or_less_and_none_is_empty(times: list[int]) -> None:
     at = np.array(times)
     block = time_blocks(at)
     assert set(block) == set(range(block.max() + 1))

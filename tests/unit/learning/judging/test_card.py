@@ -51,20 +51,20 @@ class Page(HTMLParser):
         self.tags, self.addresses, self.text, self.open = set[str](), list[str](), "", list[str]()
         self.feed(html)
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.addresses += [value for name, value in attrs if name in ("src", "href")]
         if tag not in ("meta", "img", "br"):
             self.open.append(tag)
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data) -> None:
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
-def test_the_card_is_self_contained_and_escapes_its_facts(reviewed, images) -> None:
+def test_the_card_is_self_contained_and_escapes_its_facts(reviewed: Review, images: dict[str, bytes]) -> None:
     page = Page(card(reviewed, images))
     assert not page.open
     assert not page.tags & {"script", "link", "iframe", "object"}
@@ -74,7 +74,7 @@ def test_the_card_is_self_contained_and_escapes_its_facts(reviewed, images) -> N
         assert text in page.text
 
 
-def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed, images) -> None:
+def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed: Review, images: dict[str, bytes]) -> None:
     text = re.sub(r"\s+", " ", Page(card(reviewed, images)).text)
     assert "The gate lets this model serve." in text
     for check in reviewed.verdict.checks:
@@ -95,7 +95,7 @@ def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed, images) 
     assert "The gate refuses this model." in Page(card(refused, {})).text
 
 
-def test_a_check_without_a_measurement_is_neither_passed_nor_failed(reviewed) -> None:
+def test_a_check_without_a_measurement_is_neither_passed_nor_failed(reviewed: Review) -> None:
     first, *others = reviewed.verdict.checks
     unmeasured = msgspec.structs.replace(first, measured=None)
     verdict = msgspec.structs.replace(reviewed.verdict, checks=[unmeasured, *others])

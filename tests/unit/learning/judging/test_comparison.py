@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared.learning.judging import comparison
+from shared.scoring.bundle import Bundle
 from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST, bundle
 
 
@@ -20,14 +21,16 @@ from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST, bun
         (None, 1_200, "not known"),
     ],
 )
-def test_rows_the_champion_was_trained_on_are_left_out_while_enough_remain(seen, rows, notice) -> None:
+def test_rows_the_champion_was_trained_on_are_left_out_while_enough_remain(
+    seen: int | None, rows: int, notice: str
+) -> None:
     of = comparison.TestPeriod.of(DATA, TEST, RULES, SPACIOUS, bundle("champion", seen=seen))
     assert len(of.truth.fraud) == rows
     assert notice in of.notice
     assert bool(of.notice) is bool(notice)
 
 
-def test_weights_count_in_the_figures_of_a_model(strong, period) -> None:
+def test_weights_count_in_the_figures_of_a_model(strong: Bundle, period: comparison.TestPeriod) -> None:
     heavier = dataclasses.replace(DATA, weight=np.where(DATA.fraud, 1.0, 4.0))
     there = comparison.TestPeriod.of(heavier, TEST, RULES, SPACIOUS).model(strong).evaluation
     here = period.model(strong).evaluation

@@ -67,7 +67,7 @@ def test_a_row_of_weight_two_counts_as_two_rows() -> None:
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=10)
-def test_the_order_of_rows_changes_nothing(seed) -> None:
+def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     scored, truth, weight = sample(800)
     mixed = np.random.default_rng(seed).permutation(800)
     one = evaluate(scored, truth, Resampling.of(truth.initiated_at, weight, 50, 0), 0.01, 0.9)
@@ -91,7 +91,7 @@ def test_intervals_cover_the_truth_at_about_their_confidence() -> None:
 
 
 @given(ROWS)
-def test_equal_costs_save_exactly_nothing(rows) -> None:
+def test_equal_costs_save_exactly_nothing(rows: list[tuple[float, bool, int]]) -> None:
     costs = np.array([score for score, _, _ in rows])
     resampling = Resampling.of(np.arange(len(rows)) * HOUR, np.ones(len(rows)), 50, 0)
     found = estimate(saving(costs, costs, resampling), 0.95)
@@ -99,7 +99,7 @@ def test_equal_costs_save_exactly_nothing(rows) -> None:
 
 
 @given(ROWS, st.floats(0.01, 5))
-def test_lower_costs_in_every_row_save_more(rows, less) -> None:
+def test_lower_costs_in_every_row_save_more(rows: list[tuple[float, bool, int]], less: float) -> None:
     costs = np.array([score for score, _, _ in rows]) + 5
     resampling = Resampling.of(np.arange(len(rows)) * HOUR, np.ones(len(rows)), 50, 0)
     little, much = (estimate(saving(costs, costs - part, resampling), 0.95) for part in (less / 2, less))

@@ -98,7 +98,7 @@ def test_a_tie_keeps_the_champion() -> None:
 
 @given(st.floats(-3, 3), st.floats(0, 2))
 @settings(max_examples=20)
-def test_lower_costs_never_lose_a_promotion(extra, less) -> None:
+def test_lower_costs_never_lose_a_promotion(extra: float, less: float) -> None:
     def costing(more: float) -> Contender:
         return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
 
@@ -109,7 +109,7 @@ def test_lower_costs_never_lose_a_promotion(extra, less) -> None:
 
 @given(st.integers(0, 2**31))
 @settings(max_examples=5)
-def test_the_order_of_rows_changes_no_verdict(seed) -> None:
+def test_the_order_of_rows_changes_no_verdict(seed: int) -> None:
     order = np.random.default_rng(seed).permutation(ROWS)
     there = period(order)
     verdict = judge(
@@ -147,7 +147,7 @@ def figured(contender: Contender, **figures: float) -> Contender:
         (changed(validation=None), "optimism"),
     ],
 )
-def test_one_failed_check_refuses_and_is_named(challenger, name) -> None:
+def test_one_failed_check_refuses_and_is_named(challenger: Contender, name: str) -> None:
     verdict = judge(challenger, POOR, PERIOD, SPEC)
     assert name in failed(verdict)
     assert not verdict.promote
@@ -165,7 +165,7 @@ def test_figures_within_their_margins_pass() -> None:
 
 
 @pytest.mark.parametrize(("beyond", "passed"), [(-1e-9, True), (1e-9, False)])
-def test_holds_may_exceed_the_review_budget_by_their_own_margin_only(beyond, passed) -> None:
+def test_holds_may_exceed_the_review_budget_by_their_own_margin_only(beyond: float, passed: bool) -> None:
     held = 0.05 * (1 + SPEC.review_margin) + beyond
     verdict = judge(figured(GOOD, held_share=held, rejected_share=0), POOR, PERIOD, SPEC)
     assert ("review load" not in failed(verdict)) == passed
@@ -227,7 +227,7 @@ def test_checks_of_probabilities_are_left_out_against_the_rules_alone() -> None:
 
 
 @pytest.mark.parametrize("leak", ["value", "opposite", "missing"])
-def test_a_feature_that_reveals_the_label_is_suspicious(leak) -> None:
+def test_a_feature_that_reveals_the_label_is_suspicious(leak: str) -> None:
     features = PERIOD.features.copy()
     sign = {"value": 9, "opposite": -9, "missing": np.nan}[leak]
     features[PERIOD.truth.fraud, 1] = np.float32(sign)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from shared.learning.judging import plots
 from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.plots import savings
+from shared.learning.judging.review import Review
 
 
-def test_plots_are_png_and_the_same_every_time(images, reviewed) -> None:
+def test_plots_are_png_and_the_same_every_time(images: dict[str, bytes], reviewed: Review) -> None:
     assert all(image.startswith(b"\x89PNG") for image in images.values())
     assert savings(reviewed.savings) == images["savings.png"]
 
 
-def test_labels_in_millions_do_not_overlap(monkeypatch) -> None:
+def test_labels_in_millions_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
     monkeypatch.setattr(plots, "_png", lambda figure, axes, **_: drawn.append((figure, axes)) or b"")
     savings({"20260101T000000Z-abcdef01": Estimate(1.2e6, Interval(1e5, 2.65e6))})

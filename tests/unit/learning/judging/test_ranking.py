@@ -18,7 +18,7 @@ def once(weight: np.ndarray) -> Resampling:
 
 
 @given(ROWS)
-def test_ranking_agrees_with_scikit_learn_on_ties_and_weights(rows) -> None:
+def test_ranking_agrees_with_scikit_learn_on_ties_and_weights(rows: list[tuple[float, bool, int]]) -> None:
     scores, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))
     found = ranking_figures(scores, fraud, 0.1, once(weight.astype(float)))
     assert found.average_precision[0] == pytest.approx(average_precision_score(fraud, scores, sample_weight=weight))

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.judging.comparison import TestPeriod
+from shared.learning.judging.review import Review
 from shared.learning.judging.segments import Dimension, Segment, dimensions, disparities, segments
 from tests.unit.learning.judging.reviews import DATA, TEST
 
@@ -15,7 +17,7 @@ def cut(codes: list[int], **facts: bool) -> Dimension:
     return Dimension("it", ("a", "b", "c"), np.array(codes), **({"comparable": True} | facts))
 
 
-def test_segments_add_up_to_the_period(reviewed, period) -> None:
+def test_segments_add_up_to_the_period(reviewed: Review, period: TestPeriod) -> None:
     truth, decided = period.truth, reviewed.challenger.scored.decisions
     for dimension in period.dimensions:
         rows = [one for one in reviewed.segments if one.dimension == dimension.title]
@@ -54,7 +56,7 @@ def test_institutions_are_named_by_number_of_pix_and_missing_values_have_a_segme
 
 
 @pytest.mark.parametrize(("rate", "clear"), [(0.02, False), (0.2, True)])
-def test_only_differences_beyond_chance_are_called_clear(rate, clear) -> None:
+def test_only_differences_beyond_chance_are_called_clear(rate: float, clear: bool) -> None:
     rng = np.random.default_rng(0)
     codes = np.repeat([0, 1], 2_000)
     decided = (rng.random(4_000) < np.where(codes == 0, rate, 0.02)).astype(np.int8)
@@ -79,6 +81,6 @@ def test_dimensions_that_are_not_comparable_have_no_disparities() -> None:
     assert disparities(cut([0, 0, 1, 1], comparable=False), ones.astype(np.int8), ones < 0, ones, 0.95, 30) == []
 
 
-def test_a_segment_can_be_stored(reviewed) -> None:
+def test_a_segment_can_be_stored(reviewed: Review) -> None:
     stored = msgspec.json.encode(reviewed.segments[0])
     assert msgspec.json.decode(stored, type=Segment) == reviewed.segments[0]

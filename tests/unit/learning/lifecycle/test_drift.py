@@ -36,13 +36,13 @@ def described(column: np.ndarray) -> ColumnProfile:
 
 
 @given(values)
-def test_the_reference_itself_has_not_drifted(column) -> None:
+def test_the_reference_itself_has_not_drifted(column: list[float]) -> None:
     column = np.array(column)
     assert stability_index(described(column), column) < 1e-9
 
 
 @given(values, values)
-def test_the_index_is_a_number_and_never_negative(reference, recent) -> None:
+def test_the_index_is_a_number_and_never_negative(reference: list[float], recent: list[float]) -> None:
     index = stability_index(described(np.array(reference)), np.array(recent))
     assert np.isfinite(index)
     assert index >= -1e-12

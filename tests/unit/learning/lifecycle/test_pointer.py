@@ -12,7 +12,7 @@ import pytest
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed, Unavailable
 from shared.features import catalogue
-from shared.learning.lifecycle.pointer import MoveCause, previous_version, publish, read_pointer, swap
+from shared.learning.lifecycle.pointer import MoveCause, PointerState, previous_version, publish, read_pointer, swap
 from shared.ports import Blob
 from shared.scoring.bundle import FILES, MANIFEST, POINTER, Manifest, path
 from shared.scoring.champion import read_bundle
@@ -42,7 +42,9 @@ class Dying(MemoryBlobs):
 
 
 @pytest.mark.parametrize("writes", range(len(FILES) + 1))
-def test_an_interrupted_publication_serves_nothing_and_can_be_repeated(bundle, writes) -> None:
+def test_an_interrupted_publication_serves_nothing_and_can_be_repeated(
+    bundle: tuple[str, dict[str, bytes]], writes: int
+) -> None:
     version, files = bundle
     blobs = Dying(writes)
     with pytest.raises(Unavailable):
@@ -57,7 +59,7 @@ def test_an_interrupted_publication_serves_nothing_and_can_be_repeated(bundle, w
     assert read_bundle(blobs, version).version == version
 
 
-def test_a_published_version_is_never_overwritten(bundle) -> None:
+def test_a_published_version_is_never_overwritten(bundle: tuple[str, dict[str, bytes]]) -> None:
     version, files = bundle
     blobs = MemoryBlobs()
     publish(blobs, version, files)
@@ -66,14 +68,14 @@ def test_a_published_version_is_never_overwritten(bundle) -> None:
     assert blobs.objects[path(version, "policy.json")].data == files["policy.json"]
 
 
-def test_of_concurrent_swaps_one_wins(bundle) -> None:
+def test_of_concurrent_swaps_one_wins(bundle: tuple[str, dict[str, bytes]]) -> None:
     version, files = bundle
     for _ in range(20):
         blobs, gate = MemoryBlobs(), Barrier(4)
         publish(blobs, version, files)
         read = read_pointer(blobs)
 
-        def attempt(i: int, blobs=blobs, gate=gate, read=read) -> bool:
+        def attempt(i: int, blobs: MemoryBlobs = blobs, gate: Barrier = gate, read: PointerState = read) -> bool:
             gate.wait()
             try:
                 swap(blobs, read, version, CAUSE._replace(at=NOW + dt.timedelta(seconds=i)))
@@ -87,7 +89,7 @@ def test_of_concurrent_swaps_one_wins(bundle) -> None:
         assert read_pointer(blobs).pointer.swapped_at == (NOW + dt.timedelta(seconds=won.index(True))).isoformat()
 
 
-def test_a_swap_whose_response_was_lost_succeeds(bundle) -> None:
+def test_a_swap_whose_response_was_lost_succeeds(bundle: tuple[str, dict[str, bytes]]) -> None:
     class Deaf(MemoryBlobs):
         def write(self, name: str, data: bytes, if_generation: int) -> int:
             super().write(name, data, if_generation)
@@ -100,7 +102,7 @@ def test_a_swap_whose_response_was_lost_succeeds(bundle) -> None:
     assert read_pointer(blobs).version == version
 
 
-def test_a_pointer_without_a_previous_version_cannot_be_rolled_back(bundle) -> None:
+def test_a_pointer_without_a_previous_version_cannot_be_rolled_back(bundle: tuple[str, dict[str, bytes]]) -> None:
     version, files = bundle
     blobs = MemoryBlobs()
     with pytest.raises(Misconfigured):
@@ -118,7 +120,9 @@ def test_an_invalid_pointer_is_refused_by_name() -> None:
         read_pointer(blobs)
 
 
-def test_a_bundle_of_features_with_another_meaning_is_refused(bundle, monkeypatch) -> None:
+def test_a_bundle_of_features_with_another_meaning_is_refused(
+    bundle: tuple[str, dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     version, files = bundle
     blobs = MemoryBlobs()
     publish(blobs, version, files)

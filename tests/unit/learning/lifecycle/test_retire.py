@@ -136,7 +136,7 @@ class Dying(MemoryBlobs):
 
 @pytest.mark.parametrize("deletions", range(8))
 def test_an_interrupted_retirement_leaves_no_servable_half_and_is_finished_later(
-    deletions,
+    deletions: int,
 ) -> None:
     blobs = Dying()
     shop = Shop(blobs)

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured, Unavailable
 from shared.learning.errors import BadDataset, ExportFailed
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import MoveCause, read_pointer, swap
-from shared.learning.lifecycle.request import Request
+from shared.learning.lifecycle.request import Promote, Request
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry
 from shared.scoring.bundle import Manifest, path
@@ -84,14 +85,14 @@ def test_too_few_frauds_are_nothing_to_do_and_recorded() -> None:
 
 
 @pytest.mark.parametrize(("promote", "serves"), [("never", False), ("always", True)])
-def test_a_person_may_decide_instead_of_the_gate(promote, serves) -> None:
+def test_a_person_may_decide_instead_of_the_gate(promote: Promote, serves: bool) -> None:
     bench = Bench()
     outcome = retrain(bench.services(), QUICK, request(promote), silent)
     assert (read_pointer(bench.blobs).version == outcome.version) is serves
     assert not serves or "by hand by tests" in bench.rows[-1].reason
 
 
-def test_a_swap_during_the_training_wins(monkeypatch) -> None:
+def test_a_swap_during_the_training_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request(), silent).version
     second = retrain(bench.services(), QUICK, request("always"), silent).version
@@ -99,7 +100,7 @@ def test_a_swap_during_the_training_wins(monkeypatch) -> None:
     publish_row = bench.ledger.append
     known = len(bench.rows)
 
-    def meddle(row) -> None:
+    def meddle(row: LedgerRow) -> None:
         publish_row(row)
         if row.action == "PUBLISH":
             swap(bench.blobs, read_pointer(bench.blobs), first, MoveCause(bench.now(), "somebody", "meanwhile"))
@@ -111,7 +112,7 @@ def test_a_swap_during_the_training_wins(monkeypatch) -> None:
     assert bench.actions()[known:] == ["PUBLISH", "REFUSE"]
 
 
-def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch) -> None:
+def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     services = bench.services()
     monkeypatch.setattr("shared.learning.training.export.PARITY", -1.0)
@@ -140,7 +141,7 @@ def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_th
     ]
 
 
-def test_a_swap_counts_although_ledger_and_registry_are_away_after_it(monkeypatch) -> None:
+def test_a_swap_counts_although_ledger_and_registry_are_away_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     append = bench.ledger.append
 
@@ -264,7 +265,7 @@ def test_a_missing_snapshot_trains_nothing() -> None:
     assert not bench.runs.params
 
 
-def test_an_unavailable_tracker_does_not_hide_the_failure_of_a_run(monkeypatch) -> None:
+def test_an_unavailable_tracker_does_not_hide_the_failure_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     services = bench.services()
 
@@ -279,7 +280,7 @@ def test_an_unavailable_tracker_does_not_hide_the_failure_of_a_run(monkeypatch) 
     assert not bench.blobs.objects
 
 
-def test_a_model_without_a_record_does_not_serve(monkeypatch) -> None:
+def test_a_model_without_a_record_does_not_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     monkeypatch.setattr(bench.runs, "finish", lambda *_: (_ for _ in ()).throw(Unavailable("the tracker is away")))
     with pytest.raises(Unavailable):

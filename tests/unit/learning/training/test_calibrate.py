@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.learning.config import CalibrationMethod
 from shared.learning.judging.evaluate import calibration_error
 from shared.learning.training.calibrate import apply, choose_method, fit_calibration
 
@@ -15,7 +16,9 @@ METHODS = ["isotonic", "sigmoid"]
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(1, 9)), min_size=2, max_size=200))
 @settings(max_examples=50)
-def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(rows) -> None:
+def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(
+    rows: list[tuple[float, bool, int]],
+) -> None:
     raw, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))
     for method in METHODS:
         knots = fit_calibration(raw, fraud, weight.astype(float), [method])
@@ -26,7 +29,7 @@ def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_calibration_corrects_a_distorted_probability(method) -> None:
+def test_calibration_corrects_a_distorted_probability(method: CalibrationMethod) -> None:
     rng = np.random.default_rng(0)
     odds = rng.normal(-4, 1.5, 200_000)
     truth = 1 / (1 + np.exp(-odds))
@@ -38,7 +41,7 @@ def test_calibration_corrects_a_distorted_probability(method) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_calibration_by_weight_corrects_sampling_of_legitimate_rows(method) -> None:
+def test_calibration_by_weight_corrects_sampling_of_legitimate_rows(method: CalibrationMethod) -> None:
     rng = np.random.default_rng(1)
     truth = rng.beta(1, 30, 100_000)
     fraud = rng.random(len(truth)) < truth

@@ -10,6 +10,7 @@ import pytest
 
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.learning.config import Config
+from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
@@ -29,7 +30,7 @@ BOTH: Config = msgspec.structs.replace(searching(trials=4), candidates=[LINEAR, 
 
 
 def train(
-    settings: Config, split: Split = FIRST, champion: ChampionModel | None = None, data=DATA
+    settings: Config, split: Split = FIRST, champion: ChampionModel | None = None, data: Dataset = DATA
 ) -> TrainedChallengers:
     return train_challengers(data, split, Rules.load(), settings, champion, silent, lambda _: None)
 

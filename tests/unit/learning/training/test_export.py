@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from shared.learning.config import ModelFamily
 from shared.learning.errors import ExportFailed
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.train import LabelledRows, fit, raw_scores
@@ -12,7 +13,7 @@ from tests.unit.learning.training.samples import SMALL, families, labelled
 
 
 @families
-def test_onnx_equals_scikit_learn_for_missing_values_and_at_split_edges(family) -> None:
+def test_onnx_equals_scikit_learn_for_missing_values_and_at_split_edges(family: ModelFamily) -> None:
     train = labelled(3_000, 0)
     model = fit(family, SMALL[family], train, seed=0)
     empty = np.full((1, 8), np.nan, np.float32)
@@ -27,7 +28,7 @@ def test_onnx_equals_scikit_learn_for_missing_values_and_at_split_edges(family) 
 
 
 @families
-def test_onnx_separates_neighbouring_float32_values(family) -> None:
+def test_onnx_separates_neighbouring_float32_values(family: ModelFamily) -> None:
     rng = np.random.default_rng(0)
     steps = rng.integers(0, 8, size=(3_000, 2))
     features = (np.float32(1.92).view(np.int32) + steps.astype(np.int32)).view(np.float32)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from shared.learning.config import ModelFamily
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.train import LabelledRows, fit, raw_scores
 from tests.unit.learning.training.samples import SMALL, families, labelled
 
 
 @families
-def test_missing_values_are_a_signal_except_under_median_imputation(family) -> None:
+def test_missing_values_are_a_signal_except_under_median_imputation(family: ModelFamily) -> None:
     train = labelled(3_000, 0)
     features = train.features.copy()
     features[train.fraud, 0] = np.nan
@@ -26,14 +27,14 @@ def test_missing_values_are_a_signal_except_under_median_imputation(family) -> N
 
 
 @families
-def test_training_is_reproducible_to_the_byte(family) -> None:
+def test_training_is_reproducible_to_the_byte(family: ModelFamily) -> None:
     first, second = (onnx_bytes(fit(family, SMALL[family], labelled(2_000, 0), seed=0), 8) for _ in range(2))
     assert first == second
     assert onnx.load_from_string(first).graph.name == "pix-fraud"
 
 
 @families
-def test_undersampling_leaves_no_column_without_values(family) -> None:
+def test_undersampling_leaves_no_column_without_values(family: ModelFamily) -> None:
     train = labelled(3_000, 0)
     features = train.features.copy()
     features[:, 0] = np.nan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import pickle
+from collections.abc import Sequence
 from typing import Any
 
 import joblib
@@ -15,6 +16,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score
 
 from shared.adapters.memory.serving import MemoryBlobs
+from shared.learning.config import ModelFamily
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue
 from shared.learning.training.export import PARITY, joblib_bytes, onnx_bytes, onnx_scores, require_parity
@@ -67,7 +69,7 @@ def average_precision(model: Any, period: slice) -> float:
 
 
 @can_continue
-def test_update_learns_new_frauds_and_leaves_the_champion_unchanged(family) -> None:
+def test_update_learns_new_frauds_and_leaves_the_champion_unchanged(family: ModelFamily) -> None:
     before = champion(family)
     scores = raw_scores(before.model, DATA.features[:, INPUTS])
     grown, columns = continue_training(before, DATA, PERIOD, CONFIG)
@@ -77,7 +79,7 @@ def test_update_learns_new_frauds_and_leaves_the_champion_unchanged(family) -> N
 
 
 @can_continue
-def test_updated_model_exports_with_parity_and_unpickles_as_its_family(family) -> None:
+def test_updated_model_exports_with_parity_and_unpickles_as_its_family(family: ModelFamily) -> None:
     before = champion(family)
     grown, _ = continue_training(before, DATA, PERIOD, CONFIG)
     unseen = np.ascontiguousarray(np.vstack([DATA.features[:, INPUTS], np.full((1, 8), np.nan, np.float32)]))
@@ -88,7 +90,7 @@ def test_updated_model_exports_with_parity_and_unpickles_as_its_family(family) -
 
 
 @can_continue
-def test_updates_can_be_repeated_and_are_reproducible(family) -> None:
+def test_updates_can_be_repeated_and_are_reproducible(family: ModelFamily) -> None:
     bytes_of = []
     for _ in range(2):
         once, _ = continue_training(champion(family), DATA, PERIOD, CONFIG)
@@ -144,7 +146,9 @@ def test_update_undersamples_at_the_rate_of_the_champion() -> None:
         ("hist_gradient_boosting", {}, "grown to 980"),
     ],
 )
-def test_update_that_is_impossible_is_refused_with_a_reason(family, changes, reason) -> None:
+def test_update_that_is_impossible_is_refused_with_a_reason(
+    family: ModelFamily, changes: dict[str, Any], reason: str
+) -> None:
     before = champion(family)._replace(**changes)
     if family == "hist_gradient_boosting":
         before.model._predictors.extend(before.model._predictors[:1] * 950)
@@ -198,6 +202,8 @@ FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn
         ),
     ],
 )
-def test_unusable_bundle_gives_none_and_logs_the_reason(changes, known, reason, caplog) -> None:
+def test_unusable_bundle_gives_none_and_logs_the_reason(
+    changes: dict[str, Any], known: Sequence[str], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
     assert read_champion_model(stored(**changes), "v1", known) is None
     assert reason in caplog.records[-1].fields["reason"]

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,16 +12,17 @@ import pytest
 from shared.errors import Misconfigured
 from shared.learning import config
 from shared.learning.config import CandidateSpec, Config, ParameterRange
+from shared.learning.data.dataset import Dataset
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Trial
 from shared.learning.training.search import fold_data, search
-from tests.unit.learning.rows import LINEAR, TREE, searching, training_set
+from tests.unit.learning.rows import LINEAR, TREE, SearchMethod, searching, training_set
 
 DATA = training_set()
 EVERY = slice(0, 1_600)
 
 
-def run(settings: Config, data=DATA) -> list[Trial]:
+def run(settings: Config, data: Dataset = DATA) -> list[Trial]:
     """Return the trials in the order in which they ended."""
     ended: list[Trial] = []
     ranked = search(data, EVERY, settings, ended.append, lambda *_: None)
@@ -38,7 +41,9 @@ def in_space(trial: Trial) -> bool:
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayesian"])
-def test_every_method_keeps_its_budget_and_space_and_starts_with_the_candidates_parameters(method) -> None:
+def test_every_method_keeps_its_budget_and_space_and_starts_with_the_candidates_parameters(
+    method: SearchMethod,
+) -> None:
     trials = run(searching(method, trials=14))
     assert [trial.number for trial in trials] == list(range(len(trials)))
     assert len(trials) == (12 if method == "grid" else 14)  # 3 x 2 and 2 x 2 points, and each candidate's own
@@ -55,7 +60,7 @@ def test_budget_below_the_number_of_candidates_is_kept() -> None:
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayesian"])
-def test_the_same_seed_gives_the_same_trials(method) -> None:
+def test_the_same_seed_gives_the_same_trials(method: SearchMethod) -> None:
     first, second = (
         [msgspec.structs.replace(trial, seconds=0.0) for trial in run(searching(method))] for _ in range(2)
     )
@@ -82,7 +87,7 @@ def test_poor_trial_is_pruned_after_the_first_fold() -> None:
     assert all(trial.state == "COMPLETE" for trial in trials[:3])
 
 
-def test_trial_that_cannot_be_fitted_fails_alone(caplog) -> None:
+def test_trial_that_cannot_be_fitted_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
     odd = CandidateSpec("odd", "logistic_regression", {"C": -1.0})
     with caplog.at_level(logging.WARNING):
         trials = run(msgspec.structs.replace(searching(trials=6), candidates=[odd, TREE]))
@@ -144,7 +149,7 @@ def with_rows(settings: Config, rows_max: int) -> Config:
         ({"search": {"C": {"low": 2.0, "high": 1.0}}}, "not in its search space"),
     ],
 )
-def test_candidate_parameters_outside_the_search_space_are_refused(changes, message) -> None:
+def test_candidate_parameters_outside_the_search_space_are_refused(changes: dict[str, Any], message: str) -> None:
     candidate = {
         "name": "it",
         "family": "logistic_regression",
@@ -156,7 +161,7 @@ def test_candidate_parameters_outside_the_search_space_are_refused(changes, mess
         msgspec.convert(candidate | changes, CandidateSpec)
 
 
-def test_two_candidates_of_the_same_name_are_misconfigured(tmp_path) -> None:
+def test_two_candidates_of_the_same_name_are_misconfigured(tmp_path: Path) -> None:
     settings = msgspec.to_builtins(searching())
     settings["candidates"][1]["name"] = "tree"
     file = tmp_path / "config.yaml"

@@ -29,7 +29,9 @@ ruled = st.lists(
 
 
 @given(ruled, st.floats(0.01, 0.99))
-def test_thresholds_are_the_cheapest_within_the_review_budget(rows, budget) -> None:
+def test_thresholds_are_the_cheapest_within_the_review_budget(
+    rows: list[tuple[float, bool, int, int, int]], budget: float
+) -> None:
     scores, fraud, amount, weight, by_rule = (np.array(column) for column in zip(*rows, strict=True))
     table, by_rule = decision_costs(fraud, amount.astype(float), COSTS), by_rule.astype(np.int8)
     most = max(budget * weight.sum(), weight[by_rule == 1].sum())

@@ -4,6 +4,8 @@ import asyncio
 import gc
 import logging
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -11,29 +13,29 @@ from starlette.requests import Request
 from shared.serving.http.endpoint import Endpoint
 
 
-class Intake:
+class TakingIntake:
     """Take bodies, and answer 204, or fail at one."""
 
-    def __init__(self):
-        self.bodies = []
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
 
-    async def handle(self, body):
+    async def handle(self, body: bytes) -> int:
         if body == b"bad":
             raise ValueError("personal data")
         self.bodies.append(body)
         return 204
 
-    async def drain(self, seconds): ...
+    async def drain(self, seconds: float) -> None: ...
 
 
 @pytest.fixture
-def intake(monkeypatch):
+def intake(monkeypatch: pytest.MonkeyPatch) -> TakingIntake:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
-    return Intake()
+    return TakingIntake()
 
 
 @pytest.fixture(autouse=True)
-def process():
+def process() -> Iterator[None]:
     """Undo what an endpoint does to its process: logs, signals, garbage collection."""
     handlers, level, handler = logging.root.handlers[:], logging.root.level, signal.getsignal(signal.SIGTERM)
     threshold = gc.get_threshold()
@@ -45,35 +47,39 @@ def process():
 
 
 @pytest.fixture
-def endpoint(intake):
+def endpoint(intake: TakingIntake) -> Endpoint[Any]:
     return Endpoint(lambda _: intake)
 
 
-def ask(endpoint, method, body):
+def ask(endpoint: Endpoint[Any], method: str, body: bytes) -> int:
     """Return the status of a request that comes by way of the framework."""
 
-    async def receive():
+    async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
 
-    async def run():
+    async def run() -> int:
         scope = {"type": "http", "method": method, "path": "/", "headers": []}
         return (await endpoint(Request(scope, receive))).status_code
 
     return asyncio.run(run())
 
 
-def test_a_delivery_is_answered_from_the_framework_and_from_the_server(endpoint, intake):
+def test_a_delivery_is_answered_from_the_framework_and_from_the_server(
+    endpoint: Endpoint[Any], intake: TakingIntake
+) -> None:
     assert ask(endpoint, "POST", b"one") == 204
     assert asyncio.run(endpoint.deliver(b"two", [])) == 204
     assert intake.bodies == [b"one", b"two"]
 
 
-def test_a_probe_warms_and_delivers_nothing(endpoint, intake):
+def test_a_probe_warms_and_delivers_nothing(endpoint: Endpoint[Any], intake: TakingIntake) -> None:
     assert ask(endpoint, "GET", b"") == 200
     assert intake.bodies == []
 
 
-def test_a_failure_is_500_and_its_text_stays_here(endpoint, capsys):
+def test_a_failure_is_500_and_its_text_stays_here(
+    endpoint: Endpoint[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     trace = [(b"traceparent", f"00-{'a' * 32}-{'b' * 16}-01".encode())]
     assert asyncio.run(endpoint.deliver(b"bad", trace)) == 500
     logged = capsys.readouterr().err

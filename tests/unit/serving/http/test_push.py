@@ -2,10 +2,11 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 import uvicorn
 
-from shared.serving.http.push import PushProtocol, answer
+from shared.serving.http.push import Headers, PushProtocol, answer
 from tests.waiting import PATIENCE
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
@@ -14,17 +15,17 @@ POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
 class Taker:
     """Take deliveries, and answer the status that a body names."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.bodies, self.by_asgi, self.headers = [], [], []
         self.arrived = 0
 
-    async def deliver(self, body, headers):
+    async def deliver(self, body: bytes, headers: Headers) -> int:
         await asyncio.sleep(0.005 if body == b"slow" else 0)
         self.bodies.append(body)
         self.headers = headers
         return int(body) if body.isdigit() else 204
 
-    async def app(self, scope, receive, send):
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
         body = (await receive())["body"]
         self.by_asgi.append((scope["method"], scope["path"], dict(scope["headers"]).get(b"x-a"), body))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
@@ -34,19 +35,19 @@ class Taker:
 class Counting(PushProtocol):
     """Tell the taker how many bytes have arrived."""
 
-    def __init__(self, taker, *args, **settings):
+    def __init__(self, taker: Taker, *args: Any, **settings: Any) -> None:
         super().__init__(taker.deliver, *args, **settings)
         self._taker = taker
 
-    def data_received(self, data):
+    def data_received(self, data: bytes) -> None:
         self._taker.arrived += len(data)
         super().data_received(data)
 
 
-def talk(taker, *pieces, answers):
+def talk(taker: Taker, *pieces: bytes, answers: int) -> tuple[bytes, bool]:
     """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed."""
 
-    async def run():
+    async def run() -> tuple[bytes, bool]:
         config = uvicorn.Config(
             taker.app,
             port=0,
@@ -81,11 +82,11 @@ def talk(taker, *pieces, answers):
     return asyncio.run(run())
 
 
-def post(body, headers=b""):
+def post(body: bytes, headers: bytes = b"") -> bytes:
     return POST % (len(body), headers, body)
 
 
-def test_deliveries_over_one_connection_are_answered_one_after_the_other():
+def test_deliveries_over_one_connection_are_answered_one_after_the_other() -> None:
     taker = Taker()
     received, closed = talk(taker, post(b"a"), post(b"429"), post(b"b", b"Traceparent: t\r\n"), answers=3)
     assert received == answer(204, True) + answer(429, True) + answer(204, True)
@@ -95,7 +96,7 @@ def test_deliveries_over_one_connection_are_answered_one_after_the_other():
     assert taker.by_asgi == []
 
 
-def test_a_body_that_comes_in_pieces_is_put_together():
+def test_a_body_that_comes_in_pieces_is_put_together() -> None:
     taker, body = Taker(), b"x" * 200_000
     request = post(body)
     talk(taker, request[:30], request[30:70_000], request[70_000:], answers=1)
@@ -104,7 +105,7 @@ def test_a_body_that_comes_in_pieces_is_put_together():
     assert taker.bodies == [body, b"abcde"]
 
 
-def test_all_but_deliveries_take_the_usual_way():
+def test_all_but_deliveries_take_the_usual_way() -> None:
     taker = Taker()
     received, _ = talk(taker, b"GET /warm HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n\r\n", post(b"a"), answers=2)
     assert received.count(b"200 OK") == 1
@@ -115,7 +116,7 @@ def test_all_but_deliveries_take_the_usual_way():
     assert taker.by_asgi[-1] == ("POST", "/", None, b"c")
 
 
-def test_requests_that_come_at_once_are_answered_in_their_order():
+def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
     taker = Taker()
     received, _ = talk(taker, post(b"slow") + post(b"a"), answers=2)
     assert received.startswith(answer(204, True))
@@ -123,17 +124,17 @@ def test_requests_that_come_at_once_are_answered_in_their_order():
     assert taker.by_asgi == [("POST", "/", None, b"a")]
 
 
-def test_a_connection_that_is_not_kept_alive_is_closed_after_the_answer():
+def test_a_connection_that_is_not_kept_alive_is_closed_after_the_answer() -> None:
     taker = Taker()
     received, closed = talk(taker, post(b"a", b"connection: close\r\n"), answers=1)
     assert received == answer(204, False)
     assert closed
 
 
-def test_who_hangs_up_is_not_answered_and_breaks_nothing():
+def test_who_hangs_up_is_not_answered_and_breaks_nothing() -> None:
     taker = Taker()
 
-    async def run():
+    async def run() -> None:
         protocol = PushProtocol(taker.deliver, config=uvicorn.Config(taker.app), server_state=State(), app_state={})
         protocol.connection_made(Gone())
         protocol.data_received(post(b"a"))
@@ -150,10 +151,10 @@ class State(uvicorn.server.ServerState): ...
 class Gone(asyncio.Transport):
     """A transport whose other end is gone; writing to it fails the test."""
 
-    def is_closing(self):
+    def is_closing(self) -> bool:
         return True
 
-    def close(self): ...
+    def close(self) -> None: ...
 
-    def write(self, data):
+    def write(self, data: object) -> None:
         raise AssertionError(data)

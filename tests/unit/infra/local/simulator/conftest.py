@@ -1,6 +1,7 @@
 """Events of one simulation, shared by the tests of this folder."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -9,15 +10,15 @@ from tests.unit.infra.local.simulator.simulated import CONFIG
 
 
 @pytest.fixture(scope="session")
-def events():
+def events() -> list[dict[str, Any]]:
     return [json.loads(line) for line in simulate(CONFIG)]
 
 
 @pytest.fixture(scope="session")
-def transactions(events):
+def transactions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event["data"] for event in events if event["topic"] == "pix-transactions"]
 
 
 @pytest.fixture(scope="session")
-def feedback(events):
+def feedback(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event["data"] for event in events if event["topic"] == "pix-feedback"]

@@ -8,5 +8,5 @@ END = datetime(2026, 11, 20, 15, tzinfo=UTC)
 CONFIG = SimulationConfig(end=END, transactions=15_000, days=45, seed=3, fraud_rate=0.01)
 
 
-def moment_of(text):
+def moment_of(text: str) -> datetime:
     return datetime.fromisoformat(text)

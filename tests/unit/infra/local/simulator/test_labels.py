@@ -3,12 +3,15 @@
 import json
 from collections import Counter, defaultdict
 from datetime import timedelta
+from typing import Any
 
 from infra.local.simulator import Simulation, SimulationConfig, simulate
 from tests.unit.infra.local.simulator.simulated import END, moment_of
 
 
-def test_statistics_end_at_their_watermark(transactions, feedback):
+def test_statistics_end_at_their_watermark(
+    transactions: list[dict[str, Any]], feedback: list[dict[str, Any]]
+) -> None:
     """A payee has no more open or rejected reports and markers than were public at the watermark."""
     payee_of = {tx["end_to_end_id"]: tx["payee"]["tax_id"] for tx in transactions}
     opened, rejected = defaultdict(list), defaultdict(list)
@@ -33,7 +36,9 @@ def test_statistics_end_at_their_watermark(transactions, feedback):
     assert seen["rejected"] > 0
 
 
-def test_med_reports_go_through_their_states_in_time(transactions, feedback):
+def test_med_reports_go_through_their_states_in_time(
+    transactions: list[dict[str, Any]], feedback: list[dict[str, Any]]
+) -> None:
     initiated = {tx["end_to_end_id"]: moment_of(tx["initiated_at"]) for tx in transactions}
     reports = defaultdict(list)
     for message in feedback:
@@ -51,7 +56,7 @@ def test_med_reports_go_through_their_states_in_time(transactions, feedback):
         assert (states[-1]["fraud_type"] is not None) == (states[-1]["analysis_result"] == "AGREED")
 
 
-def test_reports_are_late_wrong_rejected_and_missing():
+def test_reports_are_late_wrong_rejected_and_missing() -> None:
     simulation = Simulation(SimulationConfig(end=END, transactions=30_000, days=90, seed=1, fraud_rate=0.01))
     feedback = [json.loads(line)["data"] for line in simulation.lines() if b'"pix-feedback"' in line]
     outcomes = {"fraud never reported", "MED agreed", "MED disagreed", "MED cancelled", "analyst fraud"}
@@ -61,7 +66,7 @@ def test_reports_are_late_wrong_rejected_and_missing():
     assert {report["source"] for report in feedback} == {"MED", "ANALYST"}
 
 
-def test_labels_until_drops_later_feedback(feedback):
+def test_labels_until_drops_later_feedback(feedback: list[dict[str, Any]]) -> None:
     until = END - timedelta(days=5)
     config = SimulationConfig(end=END, transactions=15_000, days=45, seed=3, fraud_rate=0.01, labels_until=until)
     kept = [json.loads(line)["data"] for line in simulate(config) if b'"pix-feedback"' in line]

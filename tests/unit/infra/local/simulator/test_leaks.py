@@ -3,10 +3,13 @@
 import json
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -20,11 +23,11 @@ DAY = 24 * HOUR
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 
 
-def _seconds(text):
+def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _verdicts(feedback):
+def _verdicts(feedback: Iterable[dict[str, Any]]) -> tuple[dict[str, bool], dict[str, list[float]]]:
     """Return the frauds by the last final report, and the opening times of all infraction reports."""
     fraud, opened = {}, defaultdict(list)
     for report in feedback:
@@ -37,7 +40,7 @@ def _verdicts(feedback):
     return fraud, opened
 
 
-def _message_features(tx, at):
+def _message_features(tx: dict[str, Any], at: float) -> list[float]:
     """Encode every contract field of one message, the characters of its identifiers included."""
     local = datetime.fromtimestamp(at - 3 * HOUR, UTC)
     payer, payee, device = tx["payer"], tx["payee"], tx.get("device")
@@ -67,7 +70,7 @@ def _message_features(tx, at):
     return numbers + ages + codes + shape + ispbs + _statistics(tx.get("payee_statistics")) + chars
 
 
-def _statistics(block):
+def _statistics(block: dict[str, Any] | None) -> list[float]:
     if block is None:
         return [np.nan] * 8
     markers = [sum(kind[window] for kind in block["fraud_markers"].values()) for window in ("d90", "m12", "m60")]
@@ -79,14 +82,14 @@ def _statistics(block):
 class _History:
     """The memory of a scorer: sums per payer, payee, pair and device, and reports opened so far."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.paid, self.received = defaultdict(list), defaultdict(list)
         self.pairs, self.payers_of = Counter(), defaultdict(set)
         self.devices, self.new_pairs = defaultdict(Counter), defaultdict(list)
         self.fan_in, self.reports = defaultdict(list), defaultdict(list)
         self.sums, self.largest, self.night = defaultdict(float), {}, Counter()
 
-    def features(self, tx, at):
+    def features(self, tx: dict[str, Any], at: float) -> list[float]:
         payer, payee = tx["payer"]["account"], tx["payee"]["account"]
         device = (tx.get("device") or {}).get("id")
         log = np.log(float(tx["amount"]))
@@ -107,7 +110,7 @@ class _History:
         row += [at - paid[-1] if paid else np.nan, at - got[-1] if got else np.nan]
         return row
 
-    def add(self, tx, at, opened):
+    def add(self, tx: dict[str, Any], at: float, opened: list[float]) -> None:
         payer, payee, log = tx["payer"]["account"], tx["payee"]["account"], np.log(float(tx["amount"]))
         if not self.pairs[payer, payee]:
             self.new_pairs[payer].append(at)
@@ -123,19 +126,19 @@ class _History:
             self.devices[payer][tx["device"]["id"]] += 1
         self.reports[payee].extend(opened)
 
-    def _reported(self, account, at, span):
+    def _reported(self, account: str, at: float, span: float) -> int:
         return sum(at - span < moment < at for moment in self.reports[account])
 
 
-def _since(moments, at, span):
+def _since(moments: list[float], at: float, span: float) -> int:
     return len(moments) - bisect_left(moments, at - span)
 
 
-def _is_night(at):
+def _is_night(at: float) -> bool:
     return not 6 <= (at / HOUR - 3) % 24 < 22
 
 
-def _table():
+def _table() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
     """Return message features, history features, labels and times; a row for each transaction, in time order."""
     events = [json.loads(line) for line in simulate(CONFIG)]
     transactions = [event["data"] for event in events if event["topic"] == "pix-transactions"]
@@ -151,7 +154,7 @@ def _table():
 
 
 @pytest.fixture(scope="module")
-def judged():
+def judged() -> dict[str, tuple[float, float]]:
     """Average precision and AUC out of time of the same model, without and with history."""
     message, remembered, labels, moments = _table()
     elapsed = (moments - moments[0]) / DAY
@@ -171,14 +174,14 @@ def judged():
     return results
 
 
-def test_single_messages_are_weak_evidence(judged):
+def test_single_messages_are_weak_evidence(judged: dict[str, tuple[float, float]]) -> None:
     """The fields of one message hint at fraud, as in reality, but do not decide."""
     precision, auc = judged["message"]
     assert 0.65 < auc < 0.92
     assert precision < 0.25
 
 
-def test_history_is_much_stronger_evidence(judged):
+def test_history_is_much_stronger_evidence(judged: dict[str, tuple[float, float]]) -> None:
     (alone, auc_alone), (remembered, auc_remembered) = judged["message"], judged["history"]
     assert remembered > 2 * alone
     assert auc_remembered > auc_alone + 0.04
