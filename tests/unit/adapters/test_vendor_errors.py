@@ -33,6 +33,7 @@ from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
+from shared.features.columns import Events
 from shared.ports import Claim
 from tests.unit.streams import event
 
@@ -132,7 +133,7 @@ MLFLOW = [*STORAGE, *errors(mlflow.exceptions, sqlalchemy.exc)]
 
 @pytest.mark.parametrize("kind", STORAGE)
 def test_cloud_storage(kind: type[Exception], tmp_path: Any) -> None:
-    blobs = GcsBlobs(Bucket(kind))  # type: ignore[arg-type]  # a stand-in for the client's class
+    blobs = GcsBlobs(Bucket(kind))
     missing = issubclass(kind, google.api_core.exceptions.NotFound)
     changed = issubclass(kind, google.api_core.exceptions.PreconditionFailed)
     mapped = (Misconfigured,) if missing else (Unavailable,)
@@ -211,7 +212,7 @@ def test_appending(error: Exception) -> None:
 def test_history_in_valkey(kind: type[Exception]) -> None:
     client: Any = RaisingAsync(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        asyncio.run(ValkeyHistory(client, 900, 900).observe([event()], Claim("v1", 1)))
+        asyncio.run(ValkeyHistory(client, 900, 900).observe(Events([event()]), Claim("v1", 1)))
 
 
 @pytest.mark.parametrize("kind", REDIS)

@@ -1,6 +1,7 @@
 """The Handbook's stream converts to valid events with labels seven days late."""
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,10 @@ def _data(events: list[dict[str, Any]], topic: str) -> list[dict[str, Any]]:
 
 def test_every_event_keeps_the_contract(parquet: Path) -> None:
     events = _run(parquet, "--days", "20")
-    decoders = {"pix-transactions": decode_transaction, "pix-feedback": decode_feedback}
+    decoders: dict[str, Callable[[bytes], Any]] = {
+        "pix-transactions": decode_transaction,
+        "pix-feedback": decode_feedback,
+    }
     decoded = [decoders[event["topic"]](msgspec.json.encode(event["data"])) for event in events]
     assert {d.unknown_fields for d in decoded} == {0}
     transactions = _data(events, "pix-transactions")

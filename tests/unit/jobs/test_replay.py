@@ -71,8 +71,8 @@ def same_rows(one: Path, other: Path) -> bool:
 
 
 def same_state(one: Path, other: Path) -> bool:
-    one, other = State.load(one), State.load(other)
-    return one.sequence == other.sequence and set(records(one)) == set(records(other))
+    first, second = State.load(one), State.load(other)
+    return first.sequence == second.sequence and set(records(first)) == set(records(second))
 
 
 def test_a_file_of_events_becomes_rows_and_a_state_that_serves(replayed: Path) -> None:

@@ -16,7 +16,7 @@ LINEAR = {"name": "linear", "family": "logistic_regression", "params": {"C": 1.0
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    tree = copy.deepcopy(yaml.safe_load(SHIPPED.read_text("utf-8")))
+    tree: dict[str, Any] = copy.deepcopy(yaml.safe_load(SHIPPED.read_text("utf-8")))
     *above, last = path.split(".")
     part = tree
     for name in above:

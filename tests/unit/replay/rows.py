@@ -11,7 +11,7 @@ from shared.features.catalogue import FEATURE_NAMES
 
 
 def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | None = None, **more: Any) -> ScoreRow:
-    values = {
+    values: dict[str, Any] = {
         "event": event,
         "scored_at": event.initiated_at,
         "score": None,

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contract.fields import Verdict
+from shared.contract.rows import ScoreRow
 from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.features.columns import Columns
@@ -37,15 +38,17 @@ def served(count: int = 40, sentences: Sequence[Sentence] = ()) -> tuple[pa.Tabl
 
     A sentence (after, about, reported at, verdict) is counted once `after` Pix have been.
     """
-    history, said, reports, rows = MemoryHistory(), VerdictLog(), [], []
+    history, log = MemoryHistory(), VerdictLog()
+    reports: list[Reported] = []
+    rows: list[ScoreRow] = []
     events = [event(i % 5, (i * 3 + 1) % 5, seconds=(i * 37) % 101, amount=1000 + 77 * i) for i in range(count)]
     for place, one in enumerate(events):
         for _, about, second, verdict in (each for each in sentences if each[0] == place and each[1] < place):
             of, now = events[about], ReportedVerdict(verdict, one.initiated_at + second * SECOND)
-            told = said.apply(of.end_to_end_id, now, history.sequence)
+            counted = log.apply(of.end_to_end_id, now, history.sequence)
             parties = Parties(of.payer_id, of.payee_id, of.device_id)
-            history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in told])
-            if told:
+            history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in counted])
+            if counted:
                 reports.append(Reported(of.end_to_end_id, parties, now, len(reports), history.sequence))
         reads, sequence = history.observe([one])
         vector = feature_matrix(Columns.of([one]), reads)[0]

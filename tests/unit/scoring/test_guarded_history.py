@@ -12,6 +12,8 @@ from shared.scoring.guarded_history import FAILURES, GuardedHistory
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import HISTORY, Metrics
 from tests.unit.clocks import ManualClock
+from tests.unit.log_records import fields
+from tests.unit.streams import event
 
 
 class Store:
@@ -26,7 +28,7 @@ class Store:
         if self.away:
             raise Unavailable("timed out")
         return Observations(
-            np.zeros((len(events), 1)),
+            np.zeros((len(events), 1), np.float32),
             np.ones(len(events), dtype=np.int64),
             [claim] * len(events),
             np.zeros(len(events), bool),
@@ -41,7 +43,7 @@ def test_an_unavailable_store_is_called_once_a_pause(caplog: pytest.LogCaptureFi
         unavailable = 0
         for _ in range(count):
             try:
-                await history.observe(Events(["pix"] * 10), Claim(None, 1))
+                await history.observe(Events([event()] * 10), Claim(None, 1))
             except Unavailable:
                 unavailable += 1
         return unavailable
@@ -55,6 +57,6 @@ def test_an_unavailable_store_is_called_once_a_pause(caplog: pytest.LogCaptureFi
     clock.now += QUIET_SECONDS
     asyncio.run(batches(1))
     assert [record.getMessage() for record in caplog.records] == ["history unavailable", "history unavailable: over"]
-    assert caplog.records[1].fields["times"] == 2000
+    assert fields(caplog.records[1])["times"] == 2000
     outcomes = {outcome: metrics.value(HISTORY, outcome) for outcome in ("answered", "failed", "skipped")}
     assert outcomes == {"answered": 101, "failed": FAILURES + 1, "skipped": 195}

@@ -61,7 +61,7 @@ def test_an_idle_system_starts_at_once_and_a_busy_one_gathers() -> None:
 
 
 def test_a_failing_batch_fails_all_its_callers_and_the_next_one_runs() -> None:
-    async def scenario() -> tuple[list[int | BaseException], int]:
+    async def scenario() -> tuple[Sequence[int | BaseException], int]:
         async def work(items: Sequence[int]) -> list[int | Exception]:
             if 13 in items:
                 raise Unavailable("away")
@@ -108,7 +108,7 @@ def test_a_full_queue_is_refused_early() -> None:
 
 
 def test_a_stalled_queue_is_full_and_refuses_items_that_waited_too_long() -> None:
-    async def scenario() -> tuple[list[int | BaseException], int, list[list[int]]]:
+    async def scenario() -> tuple[Sequence[int | BaseException], int, list[list[int]]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1, longest_wait=0.05))
         work.gate.clear()
@@ -140,7 +140,7 @@ def test_it_is_idle_once_all_is_through() -> None:
 
 
 def test_abandoned_callers_get_the_error_and_the_batch_finishes() -> None:
-    async def scenario() -> tuple[list[int | BaseException], int, list[list[int]]]:
+    async def scenario() -> tuple[Sequence[int | BaseException], int, list[list[int]]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(1, 1))
         work.gate.clear()
@@ -197,6 +197,7 @@ def test_what_waits_for_others_is_worked_on_in_time() -> None:
         work = Work()
         work.seconds = 0.1
         group = GroupCommit(work, BatchLimits(10, 3, linger=0.02, enough=10))
-        return await group.submit(1), await asyncio.gather(group.submit(2), group.submit(3)), work.batches
+        alone = await group.submit(1)
+        return alone, list(await asyncio.gather(group.submit(2), group.submit(3))), work.batches
 
     assert run(scenario()) == (2, [4, 6], [[1], [2, 3]])

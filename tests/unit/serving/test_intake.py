@@ -34,7 +34,9 @@ class World:
 
     def __init__(self, limits: BatchLimits = LIMITS, exporter: MetricsExporter | None = None) -> None:
         self.telemetry = make_telemetry(exporter, seconds=0.0)
-        self.quarantine, self.stored, self.decoded, self.error = MemoryTable(), [], 0, None
+        self.quarantine, self.decoded = MemoryTable(), 0
+        self.stored: list[Transaction] = []
+        self.error: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.intake = Intake(
@@ -86,7 +88,7 @@ def test_a_malformed_message_fails_no_other() -> None:
     assert [one, malformed, empty, five] == [ACK] * 4
     assert isinstance(bug, ZeroDivisionError)
     assert len(world.stored) == 2
-    assert {row.reason for row in world.quarantine.rows} == {"not_json", "not_an_envelope"}
+    assert {row.columns()["reason"] for row in world.quarantine.rows} == {"not_json", "not_an_envelope"}
     assert world.counted() == [2, 2, 0, 0]
     assert world.telemetry.metrics.value(QUARANTINED, "not_json") == 1
 

@@ -12,6 +12,7 @@ from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import BATCH, LATE, Distribution, Metrics
 from tests.told import make_telemetry
 from tests.unit.clocks import ManualClock
+from tests.unit.log_records import fields
 
 
 def test_an_export_happens_between_batches_once_the_interval_has_passed() -> None:
@@ -67,11 +68,11 @@ def test_batches_within_a_second_share_a_line_with_their_counts(caplog: pytest.L
         clock.now += 0.125
     log.flush()
     log.flush()
-    fields = [record.fields for record in caplog.records]
-    assert len(fields) == 14
-    assert fields[0] == {"batches": 1, "messages": 2, "slowest_ms": 2.0, "late": 2}
-    assert fields[1] == {"batches": 8, "messages": 16, "slowest_ms": 2.0, "late": 16}
-    assert (sum(each["batches"] for each in fields), sum(each["late"] for each in fields)) == (100, 200)
+    logged = [fields(record) for record in caplog.records]
+    assert len(logged) == 14
+    assert logged[0] == {"batches": 1, "messages": 2, "slowest_ms": 2.0, "late": 2}
+    assert logged[1] == {"batches": 8, "messages": 16, "slowest_ms": 2.0, "late": 16}
+    assert (sum(each["batches"] for each in logged), sum(each["late"] for each in logged)) == (100, 200)
 
 
 def test_where_nothing_is_shared_each_batch_has_its_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -79,4 +80,4 @@ def test_where_nothing_is_shared_each_batch_has_its_line(caplog: pytest.LogCaptu
     log = BatchLog(Metrics(), 0.0, ManualClock())
     for _ in range(3):
         log.add(CompletedBatch(0, [0.5]))
-    assert [record.fields["slowest_ms"] for record in caplog.records] == [500.0] * 3
+    assert [fields(record)["slowest_ms"] for record in caplog.records] == [500.0] * 3

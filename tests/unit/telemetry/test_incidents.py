@@ -8,10 +8,11 @@ import pytest
 from shared.telemetry.incidents import QUIET_SECONDS, Incident
 from shared.telemetry.logs import JsonFormatter
 from tests.unit.clocks import ManualClock
+from tests.unit.log_records import fields
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, dict[str, Any]]]:
-    return [(record.levelname, record.getMessage(), record.fields) for record in caplog.records]
+    return [(record.levelname, record.getMessage(), fields(record)) for record in caplog.records]
 
 
 def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(

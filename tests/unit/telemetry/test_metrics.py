@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.telemetry.metrics import BATCH, METRICS, SECONDS, STAGE, Metrics
+from shared.telemetry.metrics import BATCH, METRICS, SECONDS, STAGE, Distribution, Metrics
 
 values = st.lists(st.floats(0, 60) | st.sampled_from(SECONDS), min_size=1, max_size=300)
 
@@ -32,6 +32,7 @@ def test_a_snapshot_does_not_change_any_more() -> None:
     metrics.record(STAGE, 0.1, "model")
     (series,) = metrics.snapshot()
     metrics.record(STAGE, 0.1, "model")
+    assert isinstance(series.value, Distribution)
     assert series.value.count == 1
 
 

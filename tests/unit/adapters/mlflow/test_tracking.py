@@ -11,7 +11,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -134,7 +134,8 @@ def check(client: mlflow.MlflowClient, run_id: str) -> None:
     assert run.info.status == "FINISHED"
     [given] = run.inputs.dataset_inputs
     assert (given.dataset.digest, given.tags[0].value) == (SNAPSHOT.content_hash[:36], "training")
-    assert mlflow.data.get_source(given.dataset).uri == SNAPSHOT.uri
+    source: Any = mlflow.data.get_source(given.dataset)
+    assert source.uri == SNAPSHOT.uri
     assert json.loads(given.dataset.profile) == {"num_rows": 6_000, "sha256": SNAPSHOT.content_hash}
     found = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
     by_name = {each.info.run_name: each for each in found}
@@ -182,7 +183,7 @@ def test_server_records_a_run_as_a_database_file_does(store: str, tmp_path: Path
             signal_group(server.pid, signal.SIGKILL)
 
 
-def answers(url: str, server: subprocess.Popen) -> bool:
+def answers(url: str, server: subprocess.Popen[bytes]) -> bool:
     assert server.poll() is None, "the server has ended"
     try:
         return requests.get(f"{url}/health", timeout=PATIENCE).ok

@@ -58,7 +58,7 @@ def test_a_row_of_weight_two_counts_as_two_rows() -> None:
     scored, truth, _ = sample(1_000)
     twice = np.repeat(np.arange(1_000), 2)
     doubled = figures(
-        Scored(*(part[twice] for part in scored)), Truth(*(part[twice] for part in truth)), np.ones(2_000)
+        Scored._make(part[twice] for part in scored), Truth._make(part[twice] for part in truth), np.ones(2_000)
     )
     weighted = figures(scored, truth, np.full(1_000, 2.0))
     for name in set(Evaluation.__struct_fields__) - {"rows", "frauds"}:
@@ -72,7 +72,7 @@ def test_the_order_of_rows_changes_nothing(seed: int) -> None:
     mixed = np.random.default_rng(seed).permutation(800)
     one = evaluate(scored, truth, Resampling.of(truth.initiated_at, weight, 50, 0), 0.01, 0.9)
     there = Resampling.of(truth.initiated_at[mixed], weight[mixed], 50, 0)
-    other = evaluate(Scored(*(p[mixed] for p in scored)), Truth(*(p[mixed] for p in truth)), there, 0.01, 0.9)
+    other = evaluate(Scored._make(p[mixed] for p in scored), Truth._make(p[mixed] for p in truth), there, 0.01, 0.9)
     for name in Evaluation.__struct_fields__:
         assert getattr(one[0], name) == pytest.approx(getattr(other[0], name)), name
     for name, interval in one[1].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,13 @@ def test_plots_are_png_and_the_same_every_time(images: dict[str, bytes], reviewe
 
 
 def test_labels_in_millions_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = []
-    monkeypatch.setattr(plots, "_png", lambda figure, axes, **_: drawn.append((figure, axes)) or b"")
+    drawn: list[tuple[Any, Any]] = []
+
+    def png(figure: Any, axes: Any, **_: object) -> bytes:
+        drawn.append((figure, axes))
+        return b""
+
+    monkeypatch.setattr(plots, "_png", png)
     savings({"20260101T000000Z-abcdef01": Estimate(1.2e6, Interval(1e5, 2.65e6))})
     [(figure, axes)] = drawn
     figure.draw_without_rendering()

@@ -8,7 +8,8 @@ import pyarrow as pa
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.lifecycle.pointer import read_pointer
-from shared.learning.lifecycle.retraining import RetrainingResult, retrain
+from shared.learning.lifecycle.request import RetrainingResult
+from shared.learning.lifecycle.retraining import retrain
 from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
 
 LEAKY = FEATURE_NAMES[20]

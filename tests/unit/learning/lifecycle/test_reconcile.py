@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -17,7 +18,13 @@ from shared.scoring.bundle import POINTER, Pointer, path
 from tests.unit.learning.bundles import small_bundle
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-FACTS = {"run_id": "r", "dataset_hash": "h", "trigger": "drift", "as_of": START.isoformat(), "metrics": {"auc": 0.9}}
+FACTS: dict[str, Any] = {
+    "run_id": "r",
+    "dataset_hash": "h",
+    "trigger": "drift",
+    "as_of": START.isoformat(),
+    "metrics": {"auc": 0.9},
+}
 
 
 class Shop:
@@ -42,7 +49,7 @@ class Shop:
         state = read_pointer(self.blobs)
         reconcile(self.blobs, self.blobs, self.ledger, self.runs, self.runs, state, self.tick())
 
-    def cut_off(self, version: str, action: str = "SWAP") -> None:
+    def cut_off(self, version: str, action: Literal["SWAP", "ROLLBACK"] = "SWAP") -> None:
         """Move the pointer as a job that is killed right after."""
         swap(self.blobs, read_pointer(self.blobs), version, MoveCause(self.tick(), "killed", "why", action))
 

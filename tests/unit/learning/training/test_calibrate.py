@@ -11,7 +11,7 @@ from shared.learning.config import CalibrationMethod
 from shared.learning.judging.evaluate import calibration_error
 from shared.learning.training.calibrate import apply, choose_method, fit_calibration
 
-METHODS = ["isotonic", "sigmoid"]
+METHODS: list[CalibrationMethod] = ["isotonic", "sigmoid"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(1, 9)), min_size=2, max_size=200))

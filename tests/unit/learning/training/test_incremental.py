@@ -31,11 +31,12 @@ from shared.learning.training.train import LabelledRows, fit, raw_scores
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK
+from tests.unit.log_records import fields
 
 INPUTS = np.arange(1, 9)
 OLD, PERIOD, LATER = slice(0, 2_000), slice(0, 3_500), slice(3_500, 4_000)
 CONFIG = msgspec.structs.replace(QUICK, incremental_rounds=30)
-SMALL: dict[str, dict[str, Any]] = {
+SMALL: dict[ModelFamily, dict[str, Any]] = {
     "logistic_regression": {},
     "decision_tree": {"max_depth": 4},
     "random_forest": {"n_estimators": 20, "max_depth": 8},
@@ -57,7 +58,7 @@ def drifted() -> Dataset:
 DATA = drifted()
 
 
-def champion(family: str) -> ChampionModel:
+def champion(family: ModelFamily) -> ChampionModel:
     train = LabelledRows(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
     names = [DATA.names[j] for j in INPUTS]
     until = int(DATA.initiated_at[OLD.stop - 1])
@@ -65,7 +66,7 @@ def champion(family: str) -> ChampionModel:
 
 
 def average_precision(model: Any, period: slice) -> float:
-    return average_precision_score(DATA.fraud[period], raw_scores(model, DATA.features[period, INPUTS]))
+    return float(average_precision_score(DATA.fraud[period], raw_scores(model, DATA.features[period, INPUTS])))
 
 
 @can_continue
@@ -206,4 +207,4 @@ def test_unusable_bundle_gives_none_and_logs_the_reason(
     changes: dict[str, Any], known: Sequence[str], reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert read_champion_model(stored(**changes), "v1", known) is None
-    assert reason in caplog.records[-1].fields["reason"]
+    assert reason in fields(caplog.records[-1])["reason"]

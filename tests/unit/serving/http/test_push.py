@@ -16,7 +16,9 @@ class Taker:
     """Take deliveries, and answer the status that a body names."""
 
     def __init__(self) -> None:
-        self.bodies, self.by_asgi, self.headers = [], [], []
+        self.bodies: list[bytes] = []
+        self.by_asgi: list[tuple[str, str, bytes, bytes]] = []
+        self.headers: Headers = []
         self.arrived = 0
 
     async def deliver(self, body: bytes, headers: Headers) -> int:
@@ -51,7 +53,7 @@ def talk(taker: Taker, *pieces: bytes, answers: int) -> tuple[bytes, bool]:
         config = uvicorn.Config(
             taker.app,
             port=0,
-            http=partial(Counting, taker),
+            http=partial(Counting, taker),  # type: ignore[arg-type]  # it is only called, as a class would be
             interface="asgi3",
             log_config=None,
             lifespan="off",

@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,7 +14,10 @@ from tests.unit.infra.local.simulator.simulated import moment_of
 
 
 def test_every_event_decodes_without_unknown_fields(events: list[dict[str, Any]]) -> None:
-    decoders = {"pix-transactions": decode_transaction, "pix-feedback": decode_feedback}
+    decoders: dict[str, Callable[[bytes], Any]] = {
+        "pix-transactions": decode_transaction,
+        "pix-feedback": decode_feedback,
+    }
     decoded = [decoders[event["topic"]](msgspec.json.encode(event["data"])) for event in events]
     assert {d.unknown_fields for d in decoded} == {0}
 

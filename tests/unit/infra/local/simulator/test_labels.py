@@ -20,7 +20,7 @@ def test_statistics_end_at_their_watermark(
             opened[payee_of[report["end_to_end_id"]]].append(report["reported_at"])
         if report.get("analysis_result") == "DISAGREED":
             rejected[payee_of[report["end_to_end_id"]]].append(report["reported_at"])
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for tx in transactions:
         block = tx.get("payee_statistics")
         if block:

@@ -20,6 +20,7 @@ CONFIG = SimulationConfig(
 )
 HOUR = 3600.0
 DAY = 24 * HOUR
+Moments = defaultdict[str, list[float]]
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 
 
@@ -83,11 +84,13 @@ class _History:
     """The memory of a scorer: sums per payer, payee, pair and device, and reports opened so far."""
 
     def __init__(self) -> None:
-        self.paid, self.received = defaultdict(list), defaultdict(list)
-        self.pairs, self.payers_of = Counter(), defaultdict(set)
-        self.devices, self.new_pairs = defaultdict(Counter), defaultdict(list)
-        self.fan_in, self.reports = defaultdict(list), defaultdict(list)
-        self.sums, self.largest, self.night = defaultdict(float), {}, Counter()
+        self.paid, self.received, self.new_pairs, self.fan_in, self.reports = (Moments(list) for _ in range(5))
+        self.pairs: Counter[tuple[str, str]] = Counter()
+        self.payers_of: defaultdict[str, set[str]] = defaultdict(set)
+        self.devices: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.sums: defaultdict[str, float] = defaultdict(float)
+        self.largest: dict[str, float] = {}
+        self.night: Counter[str] = Counter()
 
     def features(self, tx: dict[str, Any], at: float) -> list[float]:
         payer, payee = tx["payer"]["account"], tx["payee"]["account"]
