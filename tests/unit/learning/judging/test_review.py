@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 import numpy as np
 
-from shared.learning.judging.comparison import TestPeriod
+from shared.learning.judging import comparison
 from shared.learning.judging.review import Review
 
 
@@ -21,7 +21,7 @@ def test_the_better_of_two_challengers_is_chosen_and_promoted(reviewed: Review) 
     assert metrics["rules_cost_per_million"] == reviewed.rules.evaluation.cost_per_million
 
 
-def test_undefined_figures_are_left_out_of_the_manifest(reviewed: Review, period: TestPeriod) -> None:
+def test_undefined_figures_are_left_out_of_the_manifest(reviewed: Review, period: comparison.TestPeriod) -> None:
     passing = period.contender("it", np.zeros(1_200), np.zeros(1_200, np.int8), inputs=("amount",))
     metrics = dataclasses.replace(reviewed, challenger=passing).metrics()
     assert np.isnan(passing.evaluation.precision)

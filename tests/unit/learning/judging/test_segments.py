@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.judging.comparison import TestPeriod
+from shared.learning.judging import comparison
 from shared.learning.judging.review import Review
 from shared.learning.judging.segments import Dimension, Segment, dimensions, disparities, segments
 from tests.unit.learning.judging.reviews import DATA, TEST
@@ -17,7 +17,7 @@ def cut(codes: list[int], **facts: bool) -> Dimension:
     return Dimension("it", ("a", "b", "c"), np.array(codes), **({"comparable": True} | facts))
 
 
-def test_segments_add_up_to_the_period(reviewed: Review, period: TestPeriod) -> None:
+def test_segments_add_up_to_the_period(reviewed: Review, period: comparison.TestPeriod) -> None:
     truth, decided = period.truth, reviewed.challenger.scored.decisions
     for dimension in period.dimensions:
         rows = [one for one in reviewed.segments if one.dimension == dimension.title]
