@@ -1,4 +1,4 @@
-"""Messages for tests: valid by default, changed where a test says so."""
+"""Messages for tests: valid by default, with changes by name."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 PATIENCE = 120.0
-"""Seconds until an event that must happen counts as missing; less than the time-out of a test, which says less."""
+"""Seconds until an event that must happen counts as missing; less than the time-out of a test."""
 _LOOK_SECONDS = 0.05
 _STEPS = 100
 """More steps of an event loop than any chain of callbacks here has."""

@@ -70,7 +70,7 @@ def errors(*modules: ModuleType) -> list[type[Exception]]:
 
 
 def raised(kind: type[Exception]) -> Exception:
-    """Return an error of a type, whatever its constructor demands."""
+    """Return an error of a type without calling its constructor."""
     error = kind.__new__(kind)
     error.args = ("a text of the vendor",)
     return error

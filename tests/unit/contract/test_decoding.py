@@ -50,9 +50,9 @@ _SECRET = "11122233344"
     st.sampled_from(sorted(transaction())),
 )
 def test_a_reason_never_repeats_a_value(value: object, field: str) -> None:
-    said = ""
+    text = ""
     try:
         decode_transaction(json.dumps(transaction(**{field: value})).encode())
     except Malformed as error:
-        said = f"{error} {error.reason} {error.field}"
-    assert _SECRET not in said
+        text = f"{error} {error.reason} {error.field}"
+    assert _SECRET not in text

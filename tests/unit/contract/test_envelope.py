@@ -1,4 +1,4 @@
-"""The body of a delivery: what is a message, and what is not."""
+"""The body of a push delivery: a message, or malformed."""
 
 import base64
 import datetime as dt

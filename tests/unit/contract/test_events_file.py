@@ -1,4 +1,4 @@
-"""Files of events: what is read, and that a bad one is named and not a traceback."""
+"""Files of events: lines that are read, and the reason of an unreadable file."""
 
 import gzip
 from pathlib import Path
@@ -30,7 +30,7 @@ def damaged(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "reason"),
     [
         (gzip.compress(MANY)[:-20], "cut off or damaged"),
         (damaged(gzip.compress(MANY)), "cut off or damaged"),
@@ -39,10 +39,10 @@ def damaged(data: bytes) -> bytes:
         (gzip.compress(LINE + b"\n[1]"), "line 2"),
     ],
 )
-def test_an_unreadable_file_is_an_error_with_a_reason(content: bytes, said: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_a_reason(content: bytes, reason: str, tmp_path: Path) -> None:
     file = tmp_path / "events.ndjson.gz"
     file.write_bytes(content)
-    with pytest.raises(EventFileError, match=said):
+    with pytest.raises(EventFileError, match=reason):
         list(read(file))
 
 

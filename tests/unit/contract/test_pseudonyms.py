@@ -1,4 +1,4 @@
-"""Pseudonyms are HMAC-SHA-256, whatever is prepared beforehand."""
+"""Pseudonyms are HMAC-SHA-256."""
 
 import hmac
 

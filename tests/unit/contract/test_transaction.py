@@ -42,7 +42,7 @@ def test_optional_fields_may_be_absent(field: str) -> None:
         "payee.account",
     ],
 )
-def test_required_fields_may_not(field: str) -> None:
+def test_required_fields_may_not_be_absent(field: str) -> None:
     message = transaction()
     place = message[field.split(".")[0]] if "." in field else message
     del place[field.split(".")[-1]]

@@ -62,7 +62,7 @@ def test_order_of_arrival_does_not_change_the_counters(stream: Stream, random: o
 
 @given(streams, st.booleans(), st.integers(0, 100_000))
 @settings(max_examples=50)
-def test_a_report_that_is_taken_back_leaves_no_trace(stream: Stream, fraud: bool, seconds: int) -> None:
+def test_a_withdrawn_report_leaves_no_trace(stream: Stream, fraud: bool, seconds: int) -> None:
     history = MemoryHistory()
     history.observe([event(0, 1, 200_000, device_id=None), *[item for item in stream if isinstance(item, Event)]])
     before = history.state().tables[0].records.copy()

@@ -1,4 +1,4 @@
-"""Limits of norms: read from their file, refused when they make no sense, and used by features and simulator."""
+"""Limits of norms: read from their file, refused if invalid, and used by features and simulator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_limits_of_the_norms() -> None:
         ("unregistered_device_day", "amount", -1),
     ],
 )
-def test_a_limit_that_makes_no_sense_is_refused(limit: str, field: str, value: object, tmp_path: Path) -> None:
+def test_an_invalid_limit_is_refused(limit: str, field: str, value: object, tmp_path: Path) -> None:
     file = tmp_path / "limits.yaml"
     file.write_text(yaml.safe_dump({**FILE, limit: {**FILE[limit], field: value}}), "utf-8")
     with pytest.raises(Misconfigured, match=r"limits\.yaml"):

@@ -16,19 +16,19 @@ _keys = st.lists(st.integers(1, 60).map(lambda key: 2 * key + 1), min_size=1, ma
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(_keys, max_size=30))
-def test_what_was_put_last_is_found_whatever_has_moved(
+def test_the_last_value_of_a_key_is_found_after_growth(
     monkeypatch: pytest.MonkeyPatch, batches: list[list[int]]
 ) -> None:
     monkeypatch.setattr(tables, "_FIRST_CAPACITY", 4)
     monkeypatch.setattr(tables, "_MOVED", 5)
-    table, said = RecordTable(DEVICE), dict[int, float]()
+    table, written = RecordTable(DEVICE), dict[int, float]()
     for number, batch in enumerate(batches):
         rows, new = table.rows(np.array(batch, dtype=np.uint64))
-        assert {batch[place] for place in new} == set(batch) - set(said)
+        assert {batch[place] for place in new} == set(batch) - set(written)
         blank = table.records[rows[new], DEVICE.mark_count :]
         assert not blank.any(), "a new record has counted nothing"
         found = table.records[rows, -1]
-        assert found.tolist() == [said.get(key, 0.0) for key in batch]
+        assert found.tolist() == [written.get(key, 0.0) for key in batch]
         table.put(rows, np.full((len(batch), DEVICE.width), number + 1.0))
-        said |= dict.fromkeys(batch, number + 1.0)
-    assert dict(zip(table.keys().tolist(), table.records[: len(table), -1].tolist(), strict=True)) == said
+        written |= dict.fromkeys(batch, number + 1.0)
+    assert dict(zip(table.keys().tolist(), table.records[: len(table), -1].tolist(), strict=True)) == written

@@ -84,7 +84,7 @@ def test_every_feature_has_a_value_where_everything_is_known() -> None:
     assert missing == {"dict_application_m60", "dict_scammer_d90", "dict_scammer_m60"}
 
 
-def test_without_history_its_features_are_missing_and_the_message_is_not() -> None:
+def test_without_history_only_features_of_the_message_have_values() -> None:
     features = away(event(**FULL))
     first = SLICES["payer_sent_count"].start
     assert all(math.isnan(features[name]) for name in FEATURE_NAMES[first:])
@@ -129,7 +129,7 @@ def test_burst_to_new_payees_raises_fan_out() -> None:
     assert after["payer_burst"] > 50 * before["payer_burst"]
 
 
-def test_a_mule_passes_on_what_came_in() -> None:
+def test_a_mule_passes_on_the_received_amount() -> None:
     collected = [event(pseudonym(f"victim-{i}"), 1, i * 60, 50_000) for i in range(5)]
     features = last_of(*collected, event(1, 2, 600, 250_000), event(3, 1, 700))
     assert features["payee_passed_1h"] == pytest.approx(1, abs=0.1)
@@ -161,7 +161,7 @@ def test_ages_of_verdicts_are_read_from_counters() -> None:
     assert features["payee_cleared_before_last_fraud"] == pytest.approx(5, abs=0.2)
 
 
-def test_a_verdict_that_is_taken_back_leaves_no_age() -> None:
+def test_a_withdrawn_verdict_leaves_no_age() -> None:
     verdicts = [
         report(0, 1, i * HOUR, sign=sign, fraud=fraud)
         for fraud in (False, True)

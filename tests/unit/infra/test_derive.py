@@ -31,7 +31,7 @@ def test_derived_files_are_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("name", ["pix-transactions", "pix-feedback"])
-def test_the_json_schemas_accept_what_the_decoder_accepts(name: str) -> None:
+def test_the_json_schemas_agree_with_the_decoder(name: str) -> None:
     schema = json.loads(next(content for path, content in derived_files().items() if path.stem == name))
     validator = jsonschema.Draft202012Validator(schema)
     message = transaction(novelty=1) if name == "pix-transactions" else med_report(E2E, novelty=1)

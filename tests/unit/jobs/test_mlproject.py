@@ -1,4 +1,4 @@
-"""What `mlflow run jobs` makes of its parameters is a command line that the job reads."""
+"""`mlflow run jobs` turns its parameters into a command line of the job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The replay job over files: one source is as good as another, and a replay that is killed goes on as it was."""
+"""The replay job over files: every source gives the same state, and a killed replay can be resumed."""
 
 import datetime as dt
 import os
@@ -75,7 +75,7 @@ def same_state(one: Path, other: Path) -> bool:
     return first.sequence == second.sequence and set(records(first)) == set(records(second))
 
 
-def test_a_file_of_events_becomes_rows_and_a_state_that_serves(replayed: Path) -> None:
+def test_events_become_rows_and_a_state_that_serves(replayed: Path) -> None:
     rows, feedback = table_of(replayed, "score_events"), table_of(replayed, "feedback")
     assert rows["history_sequence"].to_pylist() == list(range(1, TRANSACTIONS + 1))
     assert set(rows["decision"].to_pylist()) == {"APPROVE", "HOLD"}
@@ -92,7 +92,7 @@ def test_parquet_gives_the_same_rows_and_state_as_the_events(replayed: Path, tmp
 
 
 def test_rows_without_a_place_in_history_are_taken_by_time(replayed: Path, tmp_path: Path) -> None:
-    """A report then counts when it was reported, which here is when it was heard."""
+    """A report then counts at its time, which here is the time of receipt."""
     rows = table_of(replayed, "score_events").drop_columns(["history_sequence", "scored_at"])
     pq.write_table(rows, tmp_path / "rows.parquet")
     arguments = ("--feedback", replayed, "--out", tmp_path / "out", "--state-out", tmp_path / "state.npz")
@@ -100,7 +100,7 @@ def test_rows_without_a_place_in_history_are_taken_by_time(replayed: Path, tmp_p
     assert same_state(tmp_path / "state.npz", replayed / "state.npz")
 
 
-def test_a_row_that_stands_twice_counts_once(replayed: Path, tmp_path: Path) -> None:
+def test_a_repeated_row_counts_once(replayed: Path, tmp_path: Path) -> None:
     rows = table_of(replayed, "score_events").slice(0, 9_000)
     twice = rows.take(pa.array(np.repeat(np.arange(9_000), np.where(np.arange(9_000) % 5 == 0, 2, 1))))
     for name, each in (("once", rows), ("twice", twice)):
@@ -109,9 +109,7 @@ def test_a_row_that_stands_twice_counts_once(replayed: Path, tmp_path: Path) -> 
     assert same_state(tmp_path / "once.npz", tmp_path / "twice.npz")
 
 
-def test_rows_that_are_not_in_order_are_refused(
-    replayed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unordered_rows_are_refused(replayed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = table_of(replayed, "score_events").slice(0, 10)
     pq.write_table(rows.take(pa.array([1, 0])), tmp_path / "rows.parquet")
     assert run(tmp_path / "rows.parquet", "--state-only") == 1
@@ -119,7 +117,7 @@ def test_rows_that_are_not_in_order_are_refused(
 
 
 @pytest.mark.parametrize("source", ["events", "parquet"])
-def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(
+def test_a_killed_replay_resumes_with_the_same_result(
     source: str, events: Path, replayed: Path, tmp_path: Path
 ) -> None:
     file = events if source == "events" else replayed
@@ -133,7 +131,7 @@ def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
     assert not state.exists()
-    assert run(*arguments) == 1  # it does not overwrite what could be gone on from
+    assert run(*arguments) == 1  # it does not overwrite a checkpoint that can be resumed
     assert run(*arguments, "--resume") == 0
     assert same_state(state, replayed / "state.npz")
     assert table_of(out, "score_events").equals(table_of(replayed, "score_events"))
@@ -141,7 +139,7 @@ def test_a_replay_that_is_killed_goes_on_as_if_it_were_not(
     assert not list(notes.iterdir())
 
 
-def test_a_checkpoint_serves_only_the_replay_it_was_made_by(
+def test_a_checkpoint_of_another_replay_is_refused(
     events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     notes = tmp_path / "notes"
@@ -157,13 +155,13 @@ def test_a_checkpoint_serves_only_the_replay_it_was_made_by(
     ("arguments", "message"),
     [(["/nowhere.ndjson"], "No such file"), (["/nowhere.parquet"], "cannot be read as Parquet")],
 )
-def test_what_cannot_be_read_is_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_file_is_named(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments, "--state-only") == 1
     assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("arguments", OPTIONS)
-def test_options_that_make_no_sense_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         run(*arguments)
     assert "usage" in capsys.readouterr().err

@@ -1,3 +1,5 @@
+"""The configuration of a retraining."""
+
 from __future__ import annotations
 
 import copy

@@ -63,7 +63,7 @@ def assert_equal(found: Columns, expected: Columns) -> None:
 
 @settings(deadline=None)
 @given(st.lists(events, min_size=1, max_size=8), st.integers(1, 3))
-def test_facts_of_stored_rows_are_those_of_their_events(several: list[Event], size: int) -> None:
+def test_facts_of_stored_rows_equal_those_of_their_events(several: list[Event], size: int) -> None:
     rows = stored(several)
     assert_equal(columns_of(rows), Columns.of(several))
     for k, batch in enumerate(rows.to_batches(max_chunksize=size)):

@@ -34,7 +34,7 @@ sentences = st.lists(
 
 
 def served(count: int = 40, sentences: Sequence[Sentence] = ()) -> tuple[pa.Table, list[Reported]]:
-    """Serve Pix among few accounts one by one; return their rows and what was said, as it was logged.
+    """Serve Pix among few accounts one by one; return their rows and the reports as logged.
 
     A sentence (after, about, reported at, verdict) is counted once `after` Pix have been.
     """
@@ -79,7 +79,7 @@ def test_reports_count_where_they_were_counted(sentences: Sequence[Sentence]) ->
     assert work.comparison.features == {}
 
 
-def test_a_report_that_is_left_out_is_found() -> None:
+def test_a_missing_report_is_found() -> None:
     rows, reports = served(sentences=[(20, 3, 0, Verdict.FRAUD)])
     assert audit(rows, reports).comparison.features == {}
     found = audit(rows).comparison.features
@@ -101,7 +101,7 @@ def test_one_ulp_is_rounding_and_more_is_not(steps: int, differs: bool) -> None:
     assert work.comparison.rounded >= (not differs)
 
 
-def test_a_feature_that_is_there_on_one_side_only_differs() -> None:
+def test_a_feature_missing_on_one_side_differs() -> None:
     rows, _ = served()
     found = audit(changed(rows, "f_payee_mean_7d", 30, lambda _: None)).comparison.features["payee_mean_7d"]
     assert (found.rows, found.largest, found.ulp) == (1, None, None)
@@ -125,13 +125,13 @@ def test_two_transactions_at_one_place_are_named() -> None:
     assert (work.sequence.conflicts, work.sequence.unequal) == ([2], [])
 
 
-def test_a_row_that_is_missing_is_a_gap() -> None:
+def test_a_missing_row_is_a_gap() -> None:
     rows, _ = served()
     work = audit(rows.take(pa.array([*range(10), *range(12, 20), *range(21, 40)])))
     assert (work.sequence.missing, work.sequence.gaps) == (3, [[11, 12], [21, 21]])
 
 
-def test_a_state_stands_for_what_was_before_it() -> None:
+def test_an_audit_continues_from_a_state() -> None:
     rows, reports = served(sentences=[(5, 1, 0, Verdict.FRAUD), (30, 1, 9, Verdict.LEGITIMATE)])
     first = audit(rows.slice(0, 20), reports)
     work = audit(rows.slice(20), reports, start=first.state())
@@ -139,7 +139,7 @@ def test_a_state_stands_for_what_was_before_it() -> None:
     assert audit(rows.slice(20), reports, start=State.empty()).comparison.features
 
 
-def test_rows_that_are_not_in_order_cannot_be_checked() -> None:
+def test_unordered_rows_cannot_be_audited() -> None:
     rows, _ = served()
     with pytest.raises(Misconfigured, match="not in the order"):
         audit(rows.take(pa.array([0, 2, 1])))

@@ -24,12 +24,12 @@ def by_replay(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
 
 
 def chunk(items: Stream) -> Chunk:
-    seen = [item for item in items if isinstance(item, Event)]
-    said = [item for item in items if isinstance(item, VerdictCount)]
+    observed = [item for item in items if isinstance(item, Event)]
+    reports = [item for item in items if isinstance(item, VerdictCount)]
     before = [
         sum(isinstance(x, Event) for x in items[:i]) for i, item in enumerate(items) if isinstance(item, VerdictCount)
     ]
-    return Chunk(Columns.of(seen), said, before)
+    return Chunk(Columns.of(observed), reports, before)
 
 
 @settings(max_examples=150)

@@ -1,4 +1,4 @@
-"""The tables of a project in which nothing has happened yet, exported without a file for what has no row."""
+"""Empty tables, exported without a file for a query without rows."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from shared.replay.tables import StoredTables
 
 
 class EmptyExports:
-    """Exports of queries without rows: only what counts them has one."""
+    """Exports of queries without rows: only the query of counts has one."""
 
     def staged(self, name: str, folder: Path) -> Iterator[Path]:
         if name.endswith("/counts"):
@@ -19,7 +19,7 @@ class EmptyExports:
             yield file
 
 
-def test_a_replay_of_it_takes_nothing(tmp_path: Path) -> None:
+def test_a_replay_of_empty_tables_has_no_rows(tmp_path: Path) -> None:
     source = StoredTables(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]
     assert list(source.batches(0)) == []
     assert (source.total, source.reports, source.verdicts.applied) == (0, 0, {})

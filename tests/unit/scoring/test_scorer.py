@@ -107,7 +107,7 @@ def test_swaps_and_refusals_are_counted_and_an_outage_is_logged_once(
     assert logged == ["model refused", "bucket unavailable"]
 
 
-def test_without_a_model_rules_decide_and_say_so(bench: Bench) -> None:
+def test_without_a_model_rules_decide_and_the_row_is_degraded(bench: Bench) -> None:
     unregistered = transaction(amount="250.00", device__registered_at=None)
     plain, limited = bench.score(transaction(), unregistered)
     assert (plain.score, plain.model_version, plain.degraded) == (None, None, True)

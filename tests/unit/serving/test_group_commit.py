@@ -127,7 +127,7 @@ def test_a_stalled_queue_is_full_and_refuses_items_that_waited_too_long() -> Non
     assert batches == [[0], [3]]
 
 
-def test_it_is_idle_once_all_is_through() -> None:
+def test_it_is_idle_after_the_last_batch() -> None:
     async def scenario() -> tuple[list[bool], list[list[int]]]:
         work = Work()
         group = GroupCommit(work, BatchLimits(2, 1))
@@ -192,7 +192,7 @@ def test_the_next_batch_is_delayed_by_the_duration_of_the_last() -> None:
     assert run(scenario(0.0, [1, 1, 1])) == [1, 1, 1]
 
 
-def test_what_waits_for_others_is_worked_on_in_time() -> None:
+def test_a_waiting_batch_starts_after_its_linger() -> None:
     async def scenario() -> tuple[int, list[int], list[list[int]]]:
         work = Work()
         work.seconds = 0.1

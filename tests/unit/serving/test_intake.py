@@ -1,4 +1,4 @@
-"""From body to status, without HTTP: each delivery succeeds or fails by itself, and none waits in vain."""
+"""From body to status, without HTTP: each delivery succeeds or fails alone, within its time."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ Answers = list[int | BaseException]
 
 
 class World:
-    """An intake of transactions whose store is a list; `gate` holds batches back, `decoded` counts what was read."""
+    """An intake of transactions whose store is a list: `gate` holds batches back, `decoded` counts messages."""
 
     def __init__(self, limits: BatchLimits = LIMITS, exporter: MetricsExporter | None = None) -> None:
         self.telemetry = make_telemetry(exporter, seconds=0.0)
@@ -106,7 +106,7 @@ def test_a_message_that_breaks_its_batch_fails_alone() -> None:
     assert world.telemetry.metrics.value(MESSAGES, "failed") == 1
 
 
-def test_malformed_messages_are_quarantined_while_the_store_is_unavailable() -> None:
+def test_malformed_messages_are_quarantined_during_an_outage() -> None:
     async def scenario() -> tuple[World, Answers]:
         world = World()
         world.error = Unavailable("away")
@@ -137,7 +137,7 @@ def test_a_full_queue_answers_at_once_and_reads_nothing() -> None:
     assert world.counted() == [5, 0, 50, 0]
 
 
-def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         world = World()
         world.error = Unavailable("away")
@@ -148,7 +148,7 @@ def test_an_outage_is_one_line_in_the_log_however_long_it_is(caplog: pytest.LogC
     assert [record.getMessage() for record in caplog.records] == ["retry later"]
 
 
-def test_draining_finishes_deliveries_in_flight_refuses_new_ones_and_exports() -> None:
+def test_draining_finishes_deliveries_in_flight_and_refuses_new_ones() -> None:
     async def scenario() -> tuple[World, Answers, Answers, MemoryExporter]:
         exporter = MemoryExporter()
         world = World(BatchLimits(2, 1), exporter)
@@ -196,7 +196,7 @@ class StuckExporter(MemoryExporter):
         super().export(series)
 
 
-def test_a_collector_that_hangs_does_not_hold_up_the_end() -> None:
+def test_a_hanging_collector_does_not_delay_shutdown() -> None:
     exporter = StuckExporter()
 
     async def scenario() -> None:
@@ -237,8 +237,8 @@ def test_fields_that_the_contract_does_not_know_are_counted() -> None:
     assert metrics.distribution(STAGE, "append").count == 2
 
 
-def test_lines_hold_no_personal_data_whatever_is_wrong(caplog: pytest.LogCaptureFixture) -> None:
-    """A fault in our own code too: its line says which and where, not with what."""
+def test_log_lines_hold_no_personal_data(caplog: pytest.LogCaptureFixture) -> None:
+    """The line of a fault in our own code has its type and place, not its values."""
     caplog.set_level(logging.DEBUG)
     secret = "39053344705"
 

@@ -85,7 +85,7 @@ class World:
         return round(float(reads[0, FRAUDS]), 1)
 
 
-def test_a_report_is_counted_and_its_row_says_where() -> None:
+def test_a_report_is_counted_and_its_row_has_the_sequence() -> None:
     world = World()
     assert world.deliver(med_report(world.scored().end_to_end_id)) == [ACK]
     assert world.sequences() == [1]
@@ -93,7 +93,7 @@ def test_a_report_is_counted_and_its_row_says_where() -> None:
 
 
 @pytest.mark.parametrize(("crash", "rows"), [("before", 1), ("after", 2)])
-def test_a_crash_around_the_row_neither_loses_the_label_nor_counts_it_twice(crash: str, rows: int) -> None:
+def test_a_crash_around_the_append_counts_the_label_once(crash: str, rows: int) -> None:
     world = World()
     report = med_report(world.scored().end_to_end_id)
     world.feedback.crashes = [crash]

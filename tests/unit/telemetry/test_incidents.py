@@ -34,9 +34,7 @@ def test_an_incident_is_a_line_at_its_beginning_and_one_at_its_end(
     ]
 
 
-def test_a_flapping_fault_is_one_incident_until_it_stays_away(
-    caplog: pytest.LogCaptureFixture, clock: ManualClock
-) -> None:
+def test_a_flapping_fault_is_one_incident(caplog: pytest.LogCaptureFixture, clock: ManualClock) -> None:
     incident = Incident(logging.getLogger("test"), "away", clock)
     for _ in range(20):
         incident.trigger()

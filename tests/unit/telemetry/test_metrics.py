@@ -10,7 +10,7 @@ values = st.lists(st.floats(0, 60) | st.sampled_from(SECONDS), min_size=1, max_s
 
 
 @given(values)
-def test_many_at_once_are_as_one_by_one(seconds: list[float]) -> None:
+def test_recording_many_values_at_once_equals_one_by_one(seconds: list[float]) -> None:
     one_by_one, at_once = Metrics(), Metrics()
     for value in seconds:
         one_by_one.record(STAGE, value, "total")
@@ -27,7 +27,7 @@ def test_a_bucket_holds_its_upper_bound() -> None:
     assert metrics.distribution(BATCH).counts == [1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
 
 
-def test_a_snapshot_does_not_change_any_more() -> None:
+def test_a_snapshot_does_not_change_later() -> None:
     metrics = Metrics()
     metrics.record(STAGE, 0.1, "model")
     (series,) = metrics.snapshot()

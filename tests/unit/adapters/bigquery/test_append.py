@@ -14,7 +14,7 @@ INT32 = st.integers(-(2**31), 2**31 - 1)
 
 
 @given(st.text(), st.lists(st.binary()), st.booleans())
-def test_a_request_is_what_the_library_would_send(stream: str, rows: list[bytes], first: bool) -> None:
+def test_a_request_has_the_bytes_of_the_library(stream: str, rows: list[bytes], first: bool) -> None:
     ours = AppendRowsRequest(
         write_stream=stream,
         proto_rows={

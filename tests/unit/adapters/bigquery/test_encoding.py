@@ -1,4 +1,4 @@
-"""Rows on the wire: what goes in comes out, and what is missing stays missing."""
+"""Encoded rows decode to their values, and missing values stay missing."""
 
 import math
 from typing import Any
@@ -49,7 +49,7 @@ FEATURES = arrays(np.float32, len(feature_columns()), elements=st.floats(width=3
 
 
 @given(FEATURES)
-def test_features_arrive_and_nan_arrives_as_nothing(features: list[float]) -> None:
+def test_features_arrive_and_nan_is_left_out(features: list[float]) -> None:
     encoder = RowEncoder(table("score_events"))
     row = decoded(encoder, *encoder.encode([score_row(features)]))
     expected = {n: f for n, f in zip(feature_columns(), features, strict=True) if not math.isnan(f)}
@@ -57,7 +57,7 @@ def test_features_arrive_and_nan_arrives_as_nothing(features: list[float]) -> No
 
 
 @given(st.lists(FEATURES, max_size=4))
-def test_rows_that_are_encoded_together_are_what_each_is_alone(vectors: list[list[float]]) -> None:
+def test_rows_encoded_together_equal_rows_encoded_alone(vectors: list[list[float]]) -> None:
     encoder, rows = RowEncoder(table("score_events")), [score_row(features) for features in vectors]
     assert encoder.encode(rows) == [alone for row in rows for alone in encoder.encode([row])]
 

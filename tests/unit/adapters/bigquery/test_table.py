@@ -159,7 +159,7 @@ def test_only_the_first_request_of_a_stream_carries_the_schema() -> None:
     assert schemas == [True, False, False]
 
 
-def test_what_was_stored_sent_again_and_given_up_is_counted() -> None:
+def test_stored_retried_and_failed_appends_are_counted() -> None:
     async def scenario() -> list[float]:
         metrics = Metrics()
         target = over(server, metrics=metrics)

@@ -39,7 +39,7 @@ def test_a_transaction_twice_in_one_batch_counts_once() -> None:
     assert seen.sequence.tolist() == [1, 2, 1]
 
 
-def test_what_is_forgotten_is_the_oldest() -> None:
+def test_the_oldest_claim_is_forgotten_first() -> None:
     history = MemoryHistoryAdapter(claims=3)
     batch = [event(0, 1, i) for i in range(4)]
     observe(history, batch[:3])

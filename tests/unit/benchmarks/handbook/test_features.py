@@ -20,7 +20,7 @@ def test_a_label_counts_from_seven_days_after_its_transaction_on() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_labels_come_in_order_whatever_the_size_of_a_chunk(size: int) -> None:
+def test_labels_come_in_order_for_any_size_of_chunk(size: int) -> None:
     data = transactions([True, False, True, False], [0, 100, 200, 300])
     found = [(start, report.payer_id[-1]) for start, report in _reports(data, size)]
     assert found == [(2, "0"), (3, "1")]

@@ -64,7 +64,7 @@ def test_a_customer_defrauded_in_the_training_week_is_not_tested(day: int) -> No
 
 
 @pytest.mark.parametrize("day", [9, 23, 24, 30])
-def test_a_fraud_before_the_training_week_or_not_known_in_time_removes_nobody(day: int) -> None:
+def test_a_fraud_before_training_or_not_yet_known_removes_no_customer(day: int) -> None:
     assert len(in_test(stream({(day, 1)}))) == 7 * 4
 
 
@@ -123,6 +123,6 @@ def test_figures_of_an_oracle() -> None:
     assert found.cp100 == pytest.approx(2 / 7 / 100)
 
 
-def test_another_stream_is_refused_with_what_differs() -> None:
+def test_another_stream_is_refused_with_the_difference() -> None:
     with pytest.raises(NotTheStream, match="the stream has 160 rows and 0 frauds, not 1,754,155 and 14,681"):
         require_published(stream(set()))

@@ -1,3 +1,5 @@
+"""Parsers of command-line arguments."""
+
 from __future__ import annotations
 
 import argparse
@@ -26,7 +28,7 @@ def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:
         *((arguments.span, text) for text in ("", "0", "-5", "nan", "inf", "1e12", "x")),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(parse: Callable[[str], object], text: str) -> None:
+def test_invalid_arguments_are_refused_with_a_reason(parse: Callable[[str], object], text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"'{text}' is not a"):
         parse(text)
 
@@ -43,7 +45,7 @@ def test_what_makes_no_sense_is_refused_in_words(parse: Callable[[str], object],
         (skew.main, ["--from", "now"]),
     ],
 )
-def test_jobs_end_with_code_2_before_they_do_anything(
+def test_jobs_with_invalid_arguments_end_with_code_2(
     main: Callable[[list[str]], int], arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,3 +1,5 @@
+"""The progress of a job on a terminal and elsewhere."""
+
 from __future__ import annotations
 
 import io
@@ -17,9 +19,9 @@ def shown(terminal: bool) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
 
 
-def test_a_terminal_shows_how_far_a_step_is() -> None:
+def test_a_terminal_shows_the_progress_of_a_step() -> None:
     assert "7/30  best 0.712" in shown(terminal=True)
 
 
-def test_elsewhere_a_step_is_one_line_once_it_is_done() -> None:
+def test_without_a_terminal_a_finished_step_is_one_line() -> None:
     assert re.fullmatch(r" +\d+\.\d\d s  search\n", shown(terminal=False))

@@ -9,7 +9,7 @@ import pytest
 from shared.learning.data.profile import describe
 
 
-def test_profile_counts_every_value_and_has_no_median_if_most_are_missing() -> None:
+def test_profile_counts_every_value() -> None:
     column = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     assert sum(describe(column)["counts"]) == 1000
     assert describe(column)["median"] == pytest.approx(np.median(column))

@@ -83,7 +83,7 @@ def test_implausible_share_of_frauds_is_refused_from_a_hundred_rows(tmp_path: Pa
     assert read(put(few, "verdict", ["FRAUD"] * 50), tmp_path / "few").quality.fraud_share == 1.0
 
 
-def test_feature_missing_far_more_often_than_for_the_champion_is_refused(tmp_path: Path) -> None:
+def test_feature_missing_more_often_than_for_the_champion_is_refused(tmp_path: Path) -> None:
     described = ColumnProfile(0.1, [], [])
     usual = Profile(dict.fromkeys(FEATURE_NAMES[:20], described), described)
     table = examples(400)

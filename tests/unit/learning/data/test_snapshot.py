@@ -1,3 +1,5 @@
+"""Snapshots of training sets: stored once, loaded bit for bit."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""Periods and folds in order of time, with an embargo between."""
+
 from __future__ import annotations
 
 import itertools

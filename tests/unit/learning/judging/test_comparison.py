@@ -21,9 +21,7 @@ from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST, bun
         (None, 1_200, "not known"),
     ],
 )
-def test_rows_the_champion_was_trained_on_are_left_out_while_enough_remain(
-    seen: int | None, rows: int, notice: str
-) -> None:
+def test_training_rows_of_the_champion_are_left_out(seen: int | None, rows: int, notice: str) -> None:
     of = comparison.TestPeriod.of(DATA, TEST, RULES, SPACIOUS, bundle("champion", seen=seen))
     assert len(of.truth.fraud) == rows
     assert notice in of.notice

@@ -240,7 +240,7 @@ def test_a_feature_that_reveals_the_label_is_suspicious(leak: str) -> None:
     assert judge(unused, POOR, dataclasses.replace(PERIOD, features=features), SPEC).promote
 
 
-def test_a_model_that_was_far_better_on_the_calibration_period_is_suspicious() -> None:
+def test_a_model_far_better_on_the_calibration_period_is_suspicious() -> None:
     high = POOR.intervals["average_precision"].high
     rules = PERIOD.rules()
     usual, steep = (changed_validation(high + SPEC.optimism_max + by) for by in (-0.01, 0.01))
@@ -252,7 +252,7 @@ def changed_validation(value: float) -> Contender:
     return dataclasses.replace(POOR, validation=value)
 
 
-def test_several_challengers_need_more_confidence_and_the_largest_saving_is_best() -> None:
+def test_several_challengers_need_more_confidence() -> None:
     better, same = model("better", scores(0.5)), dataclasses.replace(POOR, name="same")
     verdicts = judge_all([same, GOOD, better], POOR, PERIOD, SPEC)
     assert [verdict.promote for verdict in verdicts] == [False, True, True]

@@ -46,7 +46,7 @@ def test_the_figures_of_a_segment() -> None:
     ]
 
 
-def test_institutions_are_named_by_number_of_pix_and_missing_values_have_a_segment() -> None:
+def test_institutions_by_number_of_pix_and_a_segment_of_missing_values() -> None:
     found = {one.title: one for one in dimensions(DATA, TEST)}
     assert found["payer's institution (ISPB)"].labels[:3] == ("00000000", "12345678", "60701190")
     age = found["age of the payer's account"]

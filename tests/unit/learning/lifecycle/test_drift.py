@@ -1,3 +1,5 @@
+"""The population stability index, and drift of the champion's inputs."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -118,7 +118,7 @@ def test_moves_without_a_ledger_are_kept_in_the_pointer(shop: Shop) -> None:
     assert read_pointer(shop.blobs).pointer.unrecorded == []
 
 
-def test_an_interrupted_rollback_is_finished_and_not_undone_by_the_next(shop: Shop) -> None:
+def test_an_interrupted_rollback_is_finished_by_the_next(shop: Shop) -> None:
     shop.operator.promote("v2", "x")
     shop.cut_off("v1", "ROLLBACK")
     finished = shop.operator.rollback("again")

@@ -1,3 +1,5 @@
+"""Retirement of old versions: the plan, and an interrupted removal."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -135,7 +137,7 @@ class Dying(MemoryBlobs):
 
 
 @pytest.mark.parametrize("deletions", range(8))
-def test_an_interrupted_retirement_leaves_no_servable_half_and_is_finished_later(
+def test_an_interrupted_retirement_is_finished_later(
     deletions: int,
 ) -> None:
     blobs = Dying()

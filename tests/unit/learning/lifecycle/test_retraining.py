@@ -1,3 +1,5 @@
+"""Retrainings from the training set to the pointer and the ledger."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -24,7 +26,7 @@ def manifest(bench: Bench, version: str) -> Manifest:
     return msgspec.json.decode(bench.blobs.objects[path(version, "manifest.json")].data, type=Manifest)
 
 
-def test_a_first_model_replaces_the_rules_and_an_equal_one_does_not_replace_it() -> None:
+def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request(), silent)
     assert first.outcome == "PROMOTED"
@@ -122,7 +124,7 @@ def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch: pytes
     assert not bench.blobs.objects
 
 
-def test_rollback_and_promote_move_the_pointer_and_write_it_down_even_without_the_registry() -> None:
+def test_rollback_and_promotion_are_recorded_without_the_registry() -> None:
     bench = Bench()
     first = retrain(bench.services(), QUICK, request(), silent).version
     second = retrain(bench.services(), QUICK, request("always"), silent).version

@@ -1,3 +1,5 @@
+"""The trigger of a retraining: schedule, labels and drift."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -105,9 +107,7 @@ def test_nothing_to_do_names_each_number_and_its_limit() -> None:
 
 
 @given(st.floats(0, 7, exclude_max=True), st.integers(0, 500), st.integers(0, 20))
-def test_within_the_schedule_labels_decide_and_both_limits_must_be_reached(
-    days: float, labels: int, frauds: int
-) -> None:
+def test_within_the_schedule_both_label_limits_must_be_reached(days: float, labels: int, frauds: int) -> None:
     due = labels >= SPEC.labels_min and frauds >= SPEC.frauds_min
     try:
         assert decide(SinceTraining(days, labels, frauds, None), SPEC).trigger == "labels"

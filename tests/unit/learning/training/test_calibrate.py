@@ -16,7 +16,7 @@ METHODS: list[CalibrationMethod] = ["isotonic", "sigmoid"]
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.integers(1, 9)), min_size=2, max_size=200))
 @settings(max_examples=50)
-def test_calibration_is_strictly_increasing_in_x_and_stays_in_the_unit_interval(
+def test_calibration_increases_and_stays_in_the_unit_interval(
     rows: list[tuple[float, bool, int]],
 ) -> None:
     raw, fraud, weight = (np.array(column) for column in zip(*rows, strict=True))

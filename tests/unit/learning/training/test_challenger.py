@@ -83,7 +83,7 @@ def test_only_configured_modes_are_trained() -> None:
     assert [one.mode for one in full.challengers] == ["full"]
 
 
-def test_incremental_mode_alone_without_a_usable_champion_is_nothing_to_do() -> None:
+def test_incremental_mode_without_a_champion_is_nothing_to_do() -> None:
     with pytest.raises(NothingToDo, match="there is none"):
         train(msgspec.structs.replace(BOTH, modes=["incremental"]))
     with pytest.raises(NothingToDo, match="0 frauds are new"):

@@ -1,3 +1,5 @@
+"""The search for parameters: budget, reproducible trials, pruning and folds."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -41,7 +43,7 @@ def in_space(trial: Trial) -> bool:
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayesian"])
-def test_every_method_keeps_its_budget_and_space_and_starts_with_the_candidates_parameters(
+def test_every_method_keeps_budget_and_space_and_starts_with_defaults(
     method: SearchMethod,
 ) -> None:
     trials = run(searching(method, trials=14))

@@ -22,7 +22,7 @@ def test_unknown_parameter_is_misconfigured() -> None:
         fit("decision_tree", {"max_depht": 3}, labelled(50, 0), seed=0)
 
 
-def test_old_legitimate_rows_are_sampled_by_half_life_and_all_frauds_kept() -> None:
+def test_old_legitimate_rows_are_sampled_by_half_life() -> None:
     at = np.linspace(0, 100 * DAY, 100_000).astype(np.int64)
     fraud = np.arange(len(at)) % 100 == 0
     rows = recent_rows(at, fraud, half_life_days=50, seed=0)

@@ -1,4 +1,4 @@
-"""The HTTP side of a function: statuses, whoever hands a request over."""
+"""The HTTP side of a function: statuses of deliveries from the framework and from the server."""
 
 import asyncio
 import gc
@@ -36,7 +36,7 @@ def intake(monkeypatch: pytest.MonkeyPatch) -> TakingIntake:
 
 @pytest.fixture(autouse=True)
 def process() -> Iterator[None]:
-    """Undo what an endpoint does to its process: logs, signals, garbage collection."""
+    """Undo the changes of an endpoint to its process: logs, signals, garbage collection."""
     handlers, level, handler = logging.root.handlers[:], logging.root.level, signal.getsignal(signal.SIGTERM)
     threshold = gc.get_threshold()
     yield
@@ -52,7 +52,7 @@ def endpoint(intake: TakingIntake) -> Endpoint[Any]:
 
 
 def ask(endpoint: Endpoint[Any], method: str, body: bytes) -> int:
-    """Return the status of a request that comes by way of the framework."""
+    """Return the status of a request through the framework."""
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body}
@@ -77,9 +77,7 @@ def test_a_probe_warms_and_delivers_nothing(endpoint: Endpoint[Any], intake: Tak
     assert intake.bodies == []
 
 
-def test_a_failure_is_500_and_its_text_stays_here(
-    endpoint: Endpoint[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failure_is_500_and_logs_no_text(endpoint: Endpoint[Any], capsys: pytest.CaptureFixture[str]) -> None:
     trace = [(b"traceparent", f"00-{'a' * 32}-{'b' * 16}-01".encode())]
     assert asyncio.run(endpoint.deliver(b"bad", trace)) == 500
     logged = capsys.readouterr().err

@@ -35,7 +35,7 @@ class Taker:
 
 
 class Counting(PushProtocol):
-    """Tell the taker how many bytes have arrived."""
+    """Add up the bytes that arrive."""
 
     def __init__(self, taker: Taker, *args: Any, **settings: Any) -> None:
         super().__init__(taker.deliver, *args, **settings)
@@ -88,7 +88,7 @@ def post(body: bytes, headers: bytes = b"") -> bytes:
     return POST % (len(body), headers, body)
 
 
-def test_deliveries_over_one_connection_are_answered_one_after_the_other() -> None:
+def test_deliveries_over_one_connection_are_answered_in_order() -> None:
     taker = Taker()
     received, closed = talk(taker, post(b"a"), post(b"429"), post(b"b", b"Traceparent: t\r\n"), answers=3)
     assert received == answer(204, True) + answer(429, True) + answer(204, True)
@@ -98,7 +98,7 @@ def test_deliveries_over_one_connection_are_answered_one_after_the_other() -> No
     assert taker.by_asgi == []
 
 
-def test_a_body_that_comes_in_pieces_is_put_together() -> None:
+def test_a_body_in_pieces_is_joined() -> None:
     taker, body = Taker(), b"x" * 200_000
     request = post(body)
     talk(taker, request[:30], request[30:70_000], request[70_000:], answers=1)
@@ -107,7 +107,7 @@ def test_a_body_that_comes_in_pieces_is_put_together() -> None:
     assert taker.bodies == [body, b"abcde"]
 
 
-def test_all_but_deliveries_take_the_usual_way() -> None:
+def test_other_requests_take_the_asgi_path() -> None:
     taker = Taker()
     received, _ = talk(taker, b"GET /warm HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n\r\n", post(b"a"), answers=2)
     assert received.count(b"200 OK") == 1
@@ -118,7 +118,7 @@ def test_all_but_deliveries_take_the_usual_way() -> None:
     assert taker.by_asgi[-1] == ("POST", "/", None, b"c")
 
 
-def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
+def test_pipelined_requests_are_answered_in_order() -> None:
     taker = Taker()
     received, _ = talk(taker, post(b"slow") + post(b"a"), answers=2)
     assert received.startswith(answer(204, True))
@@ -126,14 +126,14 @@ def test_requests_that_come_at_once_are_answered_in_their_order() -> None:
     assert taker.by_asgi == [("POST", "/", None, b"a")]
 
 
-def test_a_connection_that_is_not_kept_alive_is_closed_after_the_answer() -> None:
+def test_a_connection_not_kept_alive_is_closed_after_the_answer() -> None:
     taker = Taker()
     received, closed = talk(taker, post(b"a", b"connection: close\r\n"), answers=1)
     assert received == answer(204, False)
     assert closed
 
 
-def test_who_hangs_up_is_not_answered_and_breaks_nothing() -> None:
+def test_a_closed_connection_is_not_answered() -> None:
     taker = Taker()
 
     async def run() -> None:

@@ -56,7 +56,7 @@ def test_a_stop_ends_the_run_in_progress() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_and_its_run_also_where_it_was_started_with_signals_ignored(number: signal.Signals) -> None:
+def test_an_inherited_ignored_signal_still_ends_the_run(number: signal.Signals) -> None:
     run = [sys.executable, "-c", "import time; print('runs', flush=True); time.sleep(600)"]
     command = [sys.executable, "-m", "infra.local.scheduler", "@every 1s", *run]
     wrapper = ["sh", "-c", "trap '' INT TERM; exec \"$@\"", "sh"]
