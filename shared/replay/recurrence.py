@@ -265,7 +265,7 @@ def _advance(records, row, at, half_life, rates, decay):  # type: ignore[no-unty
 
 @njit(cache=True, inline="always")
 def _read(records, row, touched, reached, plan, reads, place):  # type: ignore[no-untyped-def]
-    """Write what a record says at R into a row of reads; `touched` is its T before it was advanced."""
+    """Write a record's values at R into a row of reads; `touched` is its T before it was advanced."""
     _, start, from_now, of_mark, _, _, _, _ = plan
     marks = len(from_now)
     for i in range(marks):
@@ -277,7 +277,7 @@ def _read(records, row, touched, reached, plan, reads, place):  # type: ignore[n
 
 @njit(cache=True, inline="always")
 def _add(records, row, weights, marks, event, plan, decay):  # type: ignore[no-untyped-def]
-    """Add to a record what an event weighs, decayed from its time to R, and raise the marks."""
+    """Add an event's weights, decayed from its time to R, to a record, and raise the marks."""
     _, _, _, _, raised, moved, half_life, weight = plan
     for i in range(len(raised)):
         records[row, i] = max(records[row, i], marks[event, raised[i]])
