@@ -26,7 +26,7 @@ class MemoryExports:
         self.parts = parts
         self.away = False
 
-    def export(self, sql: str, folder: Path) -> list[Path]:  # noqa: ARG002
+    def export(self, sql: str, folder: Path) -> list[Path]:  # noqa: ARG002 (the port's signature)
         """Leave the table in `folder`. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the query engine is away")
