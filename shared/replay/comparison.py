@@ -2,7 +2,7 @@
 
 Three differences are allowed, all from rounding:
 
-- A read of history is rounded to float32, and the last bit of the double behind it depends on the order of summation
+- A read of history is rounded to float32, and the last bit of its double depends on the order of summation
   within a batch: one unit in the last place (ulp). Rounding the feature adds another.
 - Some features subtract or divide nearly equal reads, which enlarges that ulp. If a feature differs by more, each read
   is moved by one ulp either way, and the resulting movement of the feature is allowed.

@@ -169,7 +169,7 @@ def _plan(role: str, read_as: str, layout: Layout) -> tuple[Any, ...]:
     """Return the layout of a role as arrays for the compiled code.
 
     In order: the half-life index of each counter, its offset in the reads, the factors of R and of the mark in the
-    read of a mark, the columns that raise marks, and of the counters this role moves: index, half-life, weight column.
+    read of a mark, the columns that raise marks, and for each counter this role moves: index, half-life, weight.
     """
     weight = layout.weight_columns(role)
     moved = np.flatnonzero(weight)
