@@ -4,8 +4,8 @@ Three differences are allowed, all from rounding:
 
 - A read of history is rounded to float32, and the last bit of its double depends on the order of summation
   within a batch: one unit in the last place (ulp). Rounding the feature adds another.
-- Some features subtract or divide nearly equal reads, which enlarges that ulp. If a feature differs by more, each read
-  is moved by one ulp either way, and the resulting movement of the feature is allowed.
+- Some features subtract or divide nearly equal reads, which enlarges that ulp. If a feature differs by more, each
+  read is moved by one ulp either way, and the resulting movement of the feature is allowed.
 - A reversed verdict leaves 0, or the last bit of the double it was added to (2e-16 for one fraud), which is many ulp
   away from 0. So differences below 1e-9 (of a count, a ratio, BRL, an hour) are ignored.
 """
