@@ -21,7 +21,6 @@ import requests.exceptions
 import sqlalchemy.exc
 import urllib3.exceptions
 from google.auth import default
-from shared.adapters.valkey.load import ValkeyLoad
 
 from shared.adapters.bigquery.load import BulkLoad
 from shared.adapters.bigquery.lookup import BigQueryLookup
@@ -30,9 +29,11 @@ from shared.adapters.gcs import GcsBlobs
 from shared.adapters.google_failures import credentials_needed
 from shared.adapters.mlflow import tracking
 from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
+from shared.features.columns import Events
 from shared.ports import Claim
 from tests.unit.streams import event
 
@@ -211,16 +212,16 @@ def test_appending(error: Exception) -> None:
 def test_history_in_valkey(kind: type[Exception]) -> None:
     client: Any = RaisingAsync(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        asyncio.run(ValkeyHistory(client, 900, 900).observe([event()], Claim("v1", 1)))
+        asyncio.run(ValkeyHistory(client, 900, 900).observe(Events([event()]), Claim("v1", 1)))
 
 
 @pytest.mark.parametrize("kind", REDIS)
 def test_loading_history_into_valkey(kind: type[Exception]) -> None:
     client: Any = Raising(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyLoad(client, 900).check()
+        ValkeyStore(client, 900).require_empty()
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyLoad(client, 900).erase({}, ["E1"])
+        ValkeyStore(client, 900).erase({}, ["E1"])
 
 
 @pytest.mark.parametrize("kind", MLFLOW)
