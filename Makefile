@@ -47,8 +47,8 @@ check: install ## Style, types and architecture
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: check infra-check ## Everything: checks and the whole test suite, WORKERS=n files side by side
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+test: check infra-check ## Everything: checks, the test suite (WORKERS=n files side by side), coverage
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 .PHONY: test-pythons
 test-pythons: install ## The staged functions with their own locks on every Python that they are meant for
@@ -70,12 +70,12 @@ infra-check: .local/checkov/installed ## Security of the Terraform configuration
 	@touch $@
 
 .PHONY: audit
-audit: .local/supply/installed ## Known vulnerabilities in what is locked, as PyPI knows them
+audit: .local/supply/installed ## Known vulnerabilities of the locked packages, by PyPI
 	for part in $(PARTS) .; do .local/supply/bin/pip-audit --strict --require-hashes --disable-pip -r $$part/requirements.txt \
 	  || exit; done
 
 .PHONY: licences
-licences: install ## The licence of every package of functions and jobs; fails for one that is not allowed
+licences: install ## Licences of all packages of functions and jobs; fails for a forbidden one
 	$(BIN)/python -m infra.deploy.licences
 
 .PHONY: sbom
@@ -98,7 +98,7 @@ bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
 
 .PHONY: bench-faults
-bench-faults: install ## Everything fails while 100,000 Pix are scored; what came of it: TRANSACTIONS=n
+bench-faults: install ## 100,000 Pix while nearly everything fails, checked in BigQuery: TRANSACTIONS=n
 	@$(BIN)/python -m tests.benchmarks.faults $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
@@ -107,7 +107,7 @@ fuzz: install ## A million bodies through both functions, led by coverage: RUNS=
 	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: schemas
-schemas: install ## Write again what is derived: feature columns, JSON Schemas
+schemas: install ## Regenerate derived files: table columns, JSON Schemas
 	$(BIN)/python -m infra.derive
 
 .PHONY: lock
