@@ -29,7 +29,7 @@ LIMITS = BatchLimits(16, 4)
 Answers = list[int | BaseException]
 
 
-class World:
+class IntakeBench:
     """An intake of transactions whose store is a list: `gate` holds batches back, `decoded` counts messages."""
 
     def __init__(self, limits: BatchLimits = LIMITS, exporter: MetricsExporter | None = None) -> None:
@@ -79,92 +79,92 @@ def run(scenario: Callable[[], Coroutine[Any, Any, Found]]) -> Found:
 
 
 def test_a_malformed_message_fails_no_other() -> None:
-    async def scenario() -> tuple[World, Answers]:
-        world = World()
-        answers = await world.deliver(transaction(), push_body(b"{"), push_body(b"a bug"), b"", transaction())
-        return world, answers
+    async def scenario() -> tuple[IntakeBench, Answers]:
+        bench = IntakeBench()
+        answers = await bench.deliver(transaction(), push_body(b"{"), push_body(b"a bug"), b"", transaction())
+        return bench, answers
 
-    world, (one, malformed, bug, empty, five) = run(scenario)
+    bench, (one, malformed, bug, empty, five) = run(scenario)
     assert [one, malformed, empty, five] == [ACK] * 4
     assert isinstance(bug, ZeroDivisionError)
-    assert len(world.stored) == 2
-    assert {row.columns()["reason"] for row in world.quarantine.rows} == {"not_json", "not_an_envelope"}
-    assert world.counted() == [2, 2, 0, 0]
-    assert world.telemetry.metrics.value(QUARANTINED, "not_json") == 1
+    assert len(bench.stored) == 2
+    assert {row.columns()["reason"] for row in bench.quarantine.rows} == {"not_json", "not_an_envelope"}
+    assert bench.counted() == [2, 2, 0, 0]
+    assert bench.telemetry.metrics.value(QUARANTINED, "not_json") == 1
 
 
 def test_a_message_that_breaks_its_batch_fails_alone() -> None:
-    async def scenario() -> tuple[World, Answers]:
-        world = World()
+    async def scenario() -> tuple[IntakeBench, Answers]:
+        bench = IntakeBench()
         good = [transaction() for _ in range(11)]
-        return world, await world.deliver(*good[:7], transaction(amount="666.00"), *good[7:])
+        return bench, await bench.deliver(*good[:7], transaction(amount="666.00"), *good[7:])
 
-    world, answers = run(scenario)
+    bench, answers = run(scenario)
     assert isinstance(answers.pop(7), ZeroDivisionError)
     assert answers == [ACK] * 11
-    assert len({item.end_to_end_id for item in world.stored}) == len(world.stored) == 11
-    assert world.telemetry.metrics.value(MESSAGES, "failed") == 1
+    assert len({item.end_to_end_id for item in bench.stored}) == len(bench.stored) == 11
+    assert bench.telemetry.metrics.value(MESSAGES, "failed") == 1
 
 
 def test_malformed_messages_are_quarantined_during_an_outage() -> None:
-    async def scenario() -> tuple[World, Answers]:
-        world = World()
-        world.error = Unavailable("away")
-        return world, await world.deliver(transaction(), push_body(b"{"))
+    async def scenario() -> tuple[IntakeBench, Answers]:
+        bench = IntakeBench()
+        bench.error = Unavailable("away")
+        return bench, await bench.deliver(transaction(), push_body(b"{"))
 
-    world, answers = run(scenario)
+    bench, answers = run(scenario)
     assert answers == [RETRY_LATER, ACK]
-    assert world.counted() == [0, 1, 0, 1]
+    assert bench.counted() == [0, 1, 0, 1]
 
 
 def test_a_full_queue_answers_at_once_and_reads_nothing() -> None:
-    async def scenario() -> tuple[World, Answers, Answers, Answers]:
-        world = World(BatchLimits(2, 1, longest_queue=3))
-        world.gate.clear()
-        flowing = world.start(*(transaction() for _ in range(2)))
+    async def scenario() -> tuple[IntakeBench, Answers, Answers, Answers]:
+        bench = IntakeBench(BatchLimits(2, 1, longest_queue=3))
+        bench.gate.clear()
+        flowing = bench.start(*(transaction() for _ in range(2)))
         await settled()
-        waiting = world.start(*(transaction() for _ in range(3)))
+        waiting = bench.start(*(transaction() for _ in range(3)))
         await settled()
-        read = world.decoded
-        refused = await world.deliver(*(b"unread" for _ in range(50)))
-        assert world.decoded == read == 2
-        world.gate.set()
-        return world, refused, await flowing, await waiting
+        read = bench.decoded
+        refused = await bench.deliver(*(b"unread" for _ in range(50)))
+        assert bench.decoded == read == 2
+        bench.gate.set()
+        return bench, refused, await flowing, await waiting
 
-    world, refused, flowing, waiting = run(scenario)
+    bench, refused, flowing, waiting = run(scenario)
     assert set(refused) == {SLOW_DOWN}
     assert flowing + waiting == [ACK] * 5
-    assert world.counted() == [5, 0, 50, 0]
+    assert bench.counted() == [5, 0, 50, 0]
 
 
 def test_an_outage_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        world = World()
-        world.error = Unavailable("away")
+        bench = IntakeBench()
+        bench.error = Unavailable("away")
         for _ in range(20):
-            await world.deliver(*(transaction() for _ in range(5)))
+            await bench.deliver(*(transaction() for _ in range(5)))
 
     run(scenario)
     assert [record.getMessage() for record in caplog.records] == ["retry later"]
 
 
 def test_draining_finishes_deliveries_in_flight_and_refuses_new_ones() -> None:
-    async def scenario() -> tuple[World, Answers, Answers, MemoryExporter]:
+    async def scenario() -> tuple[IntakeBench, Answers, Answers, MemoryExporter]:
         exporter = MemoryExporter()
-        world = World(BatchLimits(2, 1), exporter)
-        world.gate.clear()
-        flowing = world.start(*(transaction() for _ in range(7)), push_body(b"{"))
+        bench = IntakeBench(BatchLimits(2, 1), exporter)
+        bench.gate.clear()
+        flowing = bench.start(*(transaction() for _ in range(7)), push_body(b"{"))
         await settled()
-        draining = asyncio.create_task(world.intake.drain(5.0))
+        draining = asyncio.create_task(bench.intake.drain(5.0))
         await settled()
-        late = await world.deliver(transaction())
-        world.gate.set()
+        late = await bench.deliver(transaction())
+        bench.gate.set()
         await draining
         assert flowing.done()
-        return world, late, await flowing, exporter
+        return bench, late, await flowing, exporter
 
-    world, late, flowing, exporter = run(scenario)
-    assert (late, flowing, len(world.stored)) == ([RETRY_LATER], [ACK] * 8, 7)
+    bench, late, flowing, exporter = run(scenario)
+    assert (late, flowing, len(bench.stored)) == ([RETRY_LATER], [ACK] * 8, 7)
     exported = {(each.metric, each.label): each.value for each in exporter.exports[-1]}
     assert (exported[MESSAGES, "stored"], exported[MESSAGES, "quarantined"]) == (7, 1)
 
@@ -172,11 +172,11 @@ def test_draining_finishes_deliveries_in_flight_and_refuses_new_ones() -> None:
 def test_deliveries_that_do_not_finish_in_time_are_retried() -> None:
     async def scenario() -> tuple[Answers, MemoryExporter]:
         exporter = MemoryExporter()
-        world = World(BatchLimits(2, 1), exporter)
-        world.gate.clear()
-        flowing = world.start(*(transaction() for _ in range(7)))
+        bench = IntakeBench(BatchLimits(2, 1), exporter)
+        bench.gate.clear()
+        flowing = bench.start(*(transaction() for _ in range(7)))
         await settled()
-        await world.intake.drain(0.05)
+        await bench.intake.drain(0.05)
         return await flowing, exporter
 
     answers, exporter = run(scenario)
@@ -201,7 +201,7 @@ def test_a_hanging_collector_does_not_delay_shutdown() -> None:
 
     async def scenario() -> None:
         try:
-            await World(exporter=exporter).intake.drain(5.0)
+            await IntakeBench(exporter=exporter).intake.drain(5.0)
             assert exporter.exports == []
         finally:
             exporter.thawed.set()
@@ -211,10 +211,10 @@ def test_a_hanging_collector_does_not_delay_shutdown() -> None:
 
 def test_stages_sizes_and_queue_are_recorded_for_each_batch() -> None:
     async def scenario() -> Metrics:
-        world = World(BatchLimits(2, 1))
-        await world.deliver(*(transaction() for _ in range(5)))
-        await world.intake.drain(5.0)
-        return world.telemetry.metrics
+        bench = IntakeBench(BatchLimits(2, 1))
+        await bench.deliver(*(transaction() for _ in range(5)))
+        await bench.intake.drain(5.0)
+        return bench.telemetry.metrics
 
     metrics = run(scenario)
     assert metrics.distribution(STAGE, "decode").count == 3
@@ -243,10 +243,10 @@ def test_log_lines_hold_no_personal_data(caplog: pytest.LogCaptureFixture) -> No
     secret = "39053344705"
 
     async def scenario() -> None:
-        world = World()
-        await world.deliver(push_body(secret.encode()), transaction(payer__tax_id=secret), secret.encode())
-        world.error = Unavailable("away")
-        await world.deliver(transaction(payer__tax_id=secret))
+        bench = IntakeBench()
+        await bench.deliver(push_body(secret.encode()), transaction(payer__tax_id=secret), secret.encode())
+        bench.error = Unavailable("away")
+        await bench.deliver(transaction(payer__tax_id=secret))
         try:
             raise ValueError(secret)
         except ValueError:

@@ -27,7 +27,7 @@ NOW = micros(dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
 FRAUDS = READ_NAMES.index("payee_frauds_received_30d")
 
 
-class Away(MemoryHistoryAdapter):
+class UnavailableHistory(MemoryHistoryAdapter):
     """History that may be away."""
 
     away = False
@@ -55,11 +55,11 @@ class CrashingTable(MemoryTable):
         return refused
 
 
-class World:
+class LabelBench:
     """A label intake over memory."""
 
     def __init__(self, shared: bool = True) -> None:
-        self.history, self.lookup, self.feedback = Away(), MemoryLookup(), CrashingTable()
+        self.history, self.lookup, self.feedback = UnavailableHistory(), MemoryLookup(), CrashingTable()
         self.quarantine = MemoryTable()
         history, telemetry = SharedHistory(self.lookup, self.history) if shared else None, make_telemetry()
         pipeline = LabelPipeline(history, self.feedback, lambda: NOW, 86_400.0, telemetry.metrics)
@@ -86,65 +86,65 @@ class World:
 
 
 def test_a_report_is_counted_and_its_row_has_the_sequence() -> None:
-    world = World()
-    assert world.deliver(med_report(world.scored().end_to_end_id)) == [ACK]
-    assert world.sequences() == [1]
-    assert world.frauds() == pytest.approx(1.0, abs=0.1)
+    bench = LabelBench()
+    assert bench.deliver(med_report(bench.scored().end_to_end_id)) == [ACK]
+    assert bench.sequences() == [1]
+    assert bench.frauds() == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize(("crash", "rows"), [("before", 1), ("after", 2)])
 def test_a_crash_around_the_append_counts_the_label_once(crash: str, rows: int) -> None:
-    world = World()
-    report = med_report(world.scored().end_to_end_id)
-    world.feedback.crashes = [crash]
-    assert world.deliver(report) == [RETRY_LATER]
-    assert world.deliver(report) == [ACK]
-    assert world.sequences() == [1] * rows
-    assert world.frauds() == pytest.approx(1.0, abs=0.1)
+    bench = LabelBench()
+    report = med_report(bench.scored().end_to_end_id)
+    bench.feedback.crashes = [crash]
+    assert bench.deliver(report) == [RETRY_LATER]
+    assert bench.deliver(report) == [ACK]
+    assert bench.sequences() == [1] * rows
+    assert bench.frauds() == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.parametrize("part", ["history", "lookup", "feedback"])
 def test_a_report_is_retried_while_a_service_is_unavailable(part: str) -> None:
-    world = World()
-    report = med_report(world.scored().end_to_end_id)
-    getattr(world, part).away = True
-    assert world.deliver(report) == [RETRY_LATER]
-    assert world.sequences() == []
-    getattr(world, part).away = False
-    assert world.deliver(report) == [ACK]
-    assert world.sequences() == [1]
+    bench = LabelBench()
+    report = med_report(bench.scored().end_to_end_id)
+    getattr(bench, part).away = True
+    assert bench.deliver(report) == [RETRY_LATER]
+    assert bench.sequences() == []
+    getattr(bench, part).away = False
+    assert bench.deliver(report) == [ACK]
+    assert bench.sequences() == [1]
 
 
 def test_a_report_about_an_unknown_pix_is_stored_without_history(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
-    known = med_report(world.scored().end_to_end_id)
-    assert world.deliver(med_report(transaction()["end_to_end_id"]), known) == [ACK, ACK]
-    assert world.sequences() == [None, 1]
+    bench = LabelBench()
+    known = med_report(bench.scored().end_to_end_id)
+    assert bench.deliver(med_report(transaction()["end_to_end_id"]), known) == [ACK, ACK]
+    assert bench.sequences() == [None, 1]
     assert [record.message for record in caplog.records] == ["unknown transactions reported"]
 
 
 def test_reports_that_arrive_together_are_weighed_in_their_order() -> None:
-    world = World()
-    id_ = world.scored().end_to_end_id
+    bench = LabelBench()
+    id_ = bench.scored().end_to_end_id
     cancelled = med_report(id_, status="CANCELLED", analysis_result=None, reported_at="2026-11-23T10:00:00Z")
-    assert world.deliver(med_report(id_), cancelled) == [ACK, ACK]
-    assert world.sequences() == [1, 1]
-    assert world.frauds() == 0.0
+    assert bench.deliver(med_report(id_), cancelled) == [ACK, ACK]
+    assert bench.sequences() == [1, 1]
+    assert bench.frauds() == 0.0
 
 
 def test_where_history_is_not_shared_the_row_is_stored_alone() -> None:
-    world = World(shared=False)
-    assert world.deliver(med_report(world.scored().end_to_end_id)) == [ACK]
-    assert world.sequences() == [None]
-    assert world.frauds() == 0.0
+    bench = LabelBench(shared=False)
+    assert bench.deliver(med_report(bench.scored().end_to_end_id)) == [ACK]
+    assert bench.sequences() == [None]
+    assert bench.frauds() == 0.0
 
 
 def test_a_report_from_the_future_is_quarantined_before_it_counts() -> None:
-    world = World()
-    id_ = world.scored().end_to_end_id
-    assert world.deliver(med_report(id_, reported_at="2028-01-01T00:00:00Z")) == [ACK]
-    assert world.sequences() == []
-    (row,) = world.quarantine.rows
+    bench = LabelBench()
+    id_ = bench.scored().end_to_end_id
+    assert bench.deliver(med_report(id_, reported_at="2028-01-01T00:00:00Z")) == [ACK]
+    assert bench.sequences() == []
+    (row,) = bench.quarantine.rows
     assert isinstance(row, QuarantineRow)
     assert (row.reason, row.field) == ("in_the_future", "reported_at")
-    assert world.frauds() == 0.0
+    assert bench.frauds() == 0.0

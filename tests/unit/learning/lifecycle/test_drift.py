@@ -66,7 +66,7 @@ def test_features_that_differ_between_any_two_periods_are_not_compared() -> None
     assert list(comparable(Profile(dict.fromkeys(names, one), one)).features) == ["amount", "payer_since_sent"]
 
 
-class Shop:
+class ScoredTraffic:
     """A champion with two inputs, and recent rows that it scored."""
 
     def __init__(self, rows: int = 4_000, shift: float = 0.0, by_champion: float = 1.0) -> None:
@@ -97,8 +97,8 @@ class Shop:
 
 
 def test_a_shifted_feature_comes_first() -> None:
-    assert Shop().measure().above(0.25) == {}
-    found = Shop(shift=1.0).measure()
+    assert ScoredTraffic().measure().above(0.25) == {}
+    found = ScoredTraffic(shift=1.0).measure()
     assert list(found.above(0.25)) == ["b"]
     assert next(iter(found.psi)) == "b"
     assert found.traffic.degraded == 0.1
@@ -106,33 +106,33 @@ def test_a_shifted_feature_comes_first() -> None:
 
 
 def test_scores_of_another_version_are_not_compared() -> None:
-    assert "score" in Shop().measure().psi
-    assert "score" not in Shop(by_champion=0.1).measure().psi
+    assert "score" in ScoredTraffic().measure().psi
+    assert "score" not in ScoredTraffic(by_champion=0.1).measure().psi
 
 
 def test_scores_that_differ_by_rounding_from_an_edge_have_not_drifted() -> None:
-    shop = Shop()
+    scored = ScoredTraffic()
     tied = np.full(4_000, 0.03125)
     profile = {"features": {}, "score": describe(tied)}
-    shop.blobs.objects.clear()
-    shop.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 0)
-    shop.table = shop.table.set_column(1, "score", pa.array(tied * (1 + 1e-7)))
-    assert shop.measure().psi["score"] < 0.001
+    scored.blobs.objects.clear()
+    scored.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 0)
+    scored.table = scored.table.set_column(1, "score", pa.array(tied * (1 + 1e-7)))
+    assert scored.measure().psi["score"] < 0.001
 
 
 def test_drift_is_measured_against_the_version_that_serves() -> None:
-    shop = Shop()
+    scored = ScoredTraffic()
     with pytest.raises(NothingToDo, match="no model serves"):
-        champion_drift(shop.source(), shop.blobs)
-    shop.blobs.write(POINTER, msgspec.json.encode(Pointer("v1", NOW.isoformat())), 0)
-    assert champion_drift(shop.source(), shop.blobs).version == "v1"
+        champion_drift(scored.source(), scored.blobs)
+    scored.blobs.write(POINTER, msgspec.json.encode(Pointer("v1", NOW.isoformat())), 0)
+    assert champion_drift(scored.source(), scored.blobs).version == "v1"
 
 
 def test_an_alert_is_recorded_with_its_figures_and_the_end_of_the_period() -> None:
     ledger, at = MemoryLedger(), NOW + dt.timedelta(hours=1)
-    assert record_drift(Shop().measure(), 0.25, ledger, lambda: at, "me") == ""
+    assert record_drift(ScoredTraffic().measure(), 0.25, ledger, lambda: at, "me") == ""
     assert ledger.stored == []
-    drift = Shop(shift=1.0).measure()
+    drift = ScoredTraffic(shift=1.0).measure()
     alert = record_drift(drift, 0.25, ledger, lambda: at, "me")
     [row] = ledger.stored
     assert (row.action, row.actor, row.reason, row.to_version) == ("DRIFT", "me", alert, "v1")
@@ -143,17 +143,17 @@ def test_an_alert_is_recorded_with_its_figures_and_the_end_of_the_period() -> No
 
 
 def test_too_few_rows_are_nothing_to_do() -> None:
-    shop = Shop()
-    shop.counts["with_history"] = 999
+    scored = ScoredTraffic()
+    scored.counts["with_history"] = 999
     with pytest.raises(NothingToDo, match=r"999 of 1,000"):
-        shop.measure()
+        scored.measure()
 
 
 def test_a_champion_without_a_profile_is_refused() -> None:
-    shop = Shop()
-    shop.blobs.objects.clear()
+    scored = ScoredTraffic()
+    scored.blobs.objects.clear()
     with pytest.raises(BundleRefused):
-        shop.measure()
+        scored.measure()
 
 
 def test_a_counter_that_rises_has_drifted_and_one_that_fades_has_not() -> None:
@@ -161,8 +161,8 @@ def test_a_counter_that_rises_has_drifted_and_one_that_fades_has_not() -> None:
     count = np.where(rng.random(4_000) < 0.8, 0.0, rng.integers(1, 9, 4_000))
     faded = np.column_stack([count + 2.0 ** -rng.uniform(20, 60, 4_000)])
     for rise, drifted in ((0.0, False), (1.0, True)):
-        shop = Shop()
+        scored = ScoredTraffic()
         profile = reference_profile(faded.astype(np.float32), ["a"], np.full(4_000, 0.5))
-        shop.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 1)
-        shop.table = shop.table.set_column(2, FEATURE_PREFIX + "a", pa.array(count + 2.0**-90 + rise))
-        assert ("a" in shop.measure().above(0.25)) is drifted
+        scored.blobs.write(path("v1", "profile.json"), msgspec.json.encode(profile), 1)
+        scored.table = scored.table.set_column(2, FEATURE_PREFIX + "a", pa.array(count + 2.0**-90 + rise))
+        assert ("a" in scored.measure().above(0.25)) is drifted

@@ -27,7 +27,7 @@ def bundle(trained_bundle: dict[str, bytes]) -> tuple[str, dict[str, bytes]]:
     return msgspec.json.decode(trained_bundle[MANIFEST], type=Manifest).version, trained_bundle
 
 
-class Dying(MemoryBlobs):
+class InterruptedBlobs(MemoryBlobs):
     """A bucket that becomes unavailable after some writes."""
 
     def __init__(self, writes: int) -> None:
@@ -46,7 +46,7 @@ def test_an_interrupted_publication_serves_nothing_and_can_be_repeated(
     bundle: tuple[str, dict[str, bytes]], writes: int
 ) -> None:
     version, files = bundle
-    blobs = Dying(writes)
+    blobs = InterruptedBlobs(writes)
     with pytest.raises(Unavailable):
         publish(blobs, version, files)
     with pytest.raises(BundleRefused):
@@ -90,13 +90,13 @@ def test_of_concurrent_swaps_one_wins(bundle: tuple[str, dict[str, bytes]]) -> N
 
 
 def test_a_swap_whose_response_was_lost_succeeds(bundle: tuple[str, dict[str, bytes]]) -> None:
-    class Deaf(MemoryBlobs):
+    class RepeatingBlobs(MemoryBlobs):
         def write(self, name: str, data: bytes, if_generation: int) -> int:
             super().write(name, data, if_generation)
             return super().write(name, data, if_generation)  # as a client that tries again
 
     version, files = bundle
-    blobs = Deaf()
+    blobs = RepeatingBlobs()
     publish(blobs, version, files)
     swap(blobs, read_pointer(blobs), version, CAUSE)
     assert read_pointer(blobs).version == version

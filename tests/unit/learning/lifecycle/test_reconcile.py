@@ -27,7 +27,7 @@ FACTS: dict[str, Any] = {
 }
 
 
-class Shop:
+class ModelStore:
     """A bucket with three versions, of which v1 serves, and a complete ledger."""
 
     def __init__(self) -> None:
@@ -59,117 +59,117 @@ class Shop:
 
 
 @pytest.fixture
-def shop() -> Shop:
-    return Shop()
+def store() -> ModelStore:
+    return ModelStore()
 
 
-def test_the_row_of_an_interrupted_move_is_appended_in_full_later(shop: Shop) -> None:
-    shop.cut_off("v2")
-    at = dt.datetime.fromisoformat(read_pointer(shop.blobs).pointer.swapped_at)
-    shop.reconcile()
-    [row] = [row for row in shop.ledger.stored if row.to_version == "v2" and row.action == "SWAP"]
+def test_the_row_of_an_interrupted_move_is_appended_in_full_later(store: ModelStore) -> None:
+    store.cut_off("v2")
+    at = dt.datetime.fromisoformat(read_pointer(store.blobs).pointer.swapped_at)
+    store.reconcile()
+    [row] = [row for row in store.ledger.stored if row.to_version == "v2" and row.action == "SWAP"]
     assert (row.actor, row.reason, row.from_version, row.run_id, row.trigger) == ("killed", "why", "v1", "r", "drift")
     assert row.recorded_at == round(at.timestamp() * 1e6)
     assert msgspec.json.decode(row.metrics) == {"auc": 0.9}
     assert row.as_of == round(START.timestamp() * 1e6)
-    assert shop.runs.aliases == {"champion": "v2", "previous": "v1"}
+    assert store.runs.aliases == {"champion": "v2", "previous": "v1"}
 
 
-def test_reconciling_is_idempotent(shop: Shop) -> None:
-    shop.cut_off("v2")
-    shop.reconcile()
-    before = list(shop.ledger.stored)
-    shop.reconcile()
-    shop.reconcile()
-    assert shop.ledger.stored == before
+def test_reconciling_is_idempotent(store: ModelStore) -> None:
+    store.cut_off("v2")
+    store.reconcile()
+    before = list(store.ledger.stored)
+    store.reconcile()
+    store.reconcile()
+    assert store.ledger.stored == before
 
 
-def test_the_next_move_first_records_the_one_before(shop: Shop) -> None:
-    shop.cut_off("v2")
-    shop.operator.promote("v3", "next")
-    assert shop.moved() == [
+def test_the_next_move_first_records_the_one_before(store: ModelStore) -> None:
+    store.cut_off("v2")
+    store.operator.promote("v3", "next")
+    assert store.moved() == [
         ("SWAP", "me", None, "v1"),
         ("SWAP", "killed", "v1", "v2"),
         ("SWAP", "me", "v2", "v3"),
     ]
 
 
-def test_two_jobs_that_record_one_move_append_the_same_row(shop: Shop) -> None:
-    shop.operator.promote("v2", "x")
-    row = shop.ledger.stored.pop()
-    shop.reconcile()
-    assert shop.ledger.stored[-1] == row
+def test_two_jobs_that_record_one_move_append_the_same_row(store: ModelStore) -> None:
+    store.operator.promote("v2", "x")
+    row = store.ledger.stored.pop()
+    store.reconcile()
+    assert store.ledger.stored[-1] == row
 
 
-def test_moves_without_a_ledger_are_kept_in_the_pointer(shop: Shop) -> None:
-    shop.ledger.away = True
-    assert not shop.operator.promote("v2", "a").recorded
-    assert not shop.operator.rollback("b").recorded
-    assert not shop.operator.promote("v3", "c").recorded
-    assert read_pointer(shop.blobs).version == "v3"
-    shop.ledger.away = False
-    assert shop.operator.promote("v3", "again").outcome == "ALREADY_SERVES"
-    assert shop.moved()[1:] == [
+def test_moves_without_a_ledger_are_kept_in_the_pointer(store: ModelStore) -> None:
+    store.ledger.away = True
+    assert not store.operator.promote("v2", "a").recorded
+    assert not store.operator.rollback("b").recorded
+    assert not store.operator.promote("v3", "c").recorded
+    assert read_pointer(store.blobs).version == "v3"
+    store.ledger.away = False
+    assert store.operator.promote("v3", "again").outcome == "ALREADY_SERVES"
+    assert store.moved()[1:] == [
         ("SWAP", "me", "v1", "v2"),
         ("ROLLBACK", "me", "v2", "v1"),
         ("SWAP", "me", "v1", "v3"),
     ]
-    shop.operator.rollback("d")
-    assert read_pointer(shop.blobs).pointer.unrecorded == []
+    store.operator.rollback("d")
+    assert read_pointer(store.blobs).pointer.unrecorded == []
 
 
-def test_an_interrupted_rollback_is_finished_by_the_next(shop: Shop) -> None:
-    shop.operator.promote("v2", "x")
-    shop.cut_off("v1", "ROLLBACK")
-    finished = shop.operator.rollback("again")
+def test_an_interrupted_rollback_is_finished_by_the_next(store: ModelStore) -> None:
+    store.operator.promote("v2", "x")
+    store.cut_off("v1", "ROLLBACK")
+    finished = store.operator.rollback("again")
     assert (finished.outcome, finished.version) == ("FINISHED", "v1")
-    assert shop.moved()[-1] == ("ROLLBACK", "killed", "v2", "v1")
-    assert shop.operator.rollback("undo").version == "v2"
+    assert store.moved()[-1] == ("ROLLBACK", "killed", "v2", "v1")
+    assert store.operator.rollback("undo").version == "v2"
 
 
-def test_a_publication_missing_in_the_ledger_is_recorded(shop: Shop) -> None:
-    publish(shop.blobs, "v4", small_bundle("v4", created_at=shop.tick().isoformat(), actor="killed", **FACTS))
+def test_a_publication_missing_in_the_ledger_is_recorded(store: ModelStore) -> None:
+    publish(store.blobs, "v4", small_bundle("v4", created_at=store.tick().isoformat(), actor="killed", **FACTS))
     half = small_bundle("v5")
-    shop.blobs.write(path("v5", "model.onnx"), half["model.onnx"], 0)
-    shop.reconcile()
-    rows = [row for row in shop.ledger.stored if row.action == "PUBLISH"]
+    store.blobs.write(path("v5", "model.onnx"), half["model.onnx"], 0)
+    store.reconcile()
+    rows = [row for row in store.ledger.stored if row.action == "PUBLISH"]
     assert [row.to_version for row in rows] == ["v1", "v2", "v3", "v4"]
     assert (rows[-1].actor, rows[-1].reason, rows[-1].run_id) == ("killed", "trained by drift", "r")
 
 
-def test_a_run_that_is_open_for_a_day_is_closed_as_failed(shop: Shop) -> None:
-    stale = shop.runs.start({})
-    shop.now += STALE_AFTER
-    young = shop.runs.start({})
-    shop.reconcile()
-    assert shop.runs.reports == {stale: None}
-    assert young not in shop.runs.reports
+def test_a_run_that_is_open_for_a_day_is_closed_as_failed(store: ModelStore) -> None:
+    stale = store.runs.start({})
+    store.now += STALE_AFTER
+    young = store.runs.start({})
+    store.reconcile()
+    assert store.runs.reports == {stale: None}
+    assert young not in store.runs.reports
 
 
-def test_a_pointer_written_by_hand_is_recorded_too(shop: Shop) -> None:
-    state = read_pointer(shop.blobs)
-    write_pointer(shop.blobs, Pointer("v3", "2026-01-02T00:00:00"), state)
-    shop.reconcile()
-    assert shop.moved()[-1] == ("SWAP", "unknown", None, "v3")
+def test_a_pointer_written_by_hand_is_recorded_too(store: ModelStore) -> None:
+    state = read_pointer(store.blobs)
+    write_pointer(store.blobs, Pointer("v3", "2026-01-02T00:00:00"), state)
+    store.reconcile()
+    assert store.moved()[-1] == ("SWAP", "unknown", None, "v3")
 
 
-def test_a_change_of_the_retiring_list_does_not_stop_a_swap(shop: Shop) -> None:
-    state = read_pointer(shop.blobs)
-    write_pointer(shop.blobs, msgspec.structs.replace(state.pointer, retiring=["v2"]), state)
-    swapped = swap(shop.blobs, state, "v3", MoveCause(shop.tick(), "me", "trained meanwhile"))
+def test_a_change_of_the_retiring_list_does_not_stop_a_swap(store: ModelStore) -> None:
+    state = read_pointer(store.blobs)
+    write_pointer(store.blobs, msgspec.structs.replace(state.pointer, retiring=["v2"]), state)
+    swapped = swap(store.blobs, state, "v3", MoveCause(store.tick(), "me", "trained meanwhile"))
     assert swapped.pointer.retiring == ["v2"]
-    assert read_pointer(shop.blobs).version == "v3"
+    assert read_pointer(store.blobs).version == "v3"
 
 
-def test_an_unavailable_bucket_changes_nothing(shop: Shop) -> None:
-    before, rows = shop.blobs.objects[POINTER], list(shop.ledger.stored)
-    shop.blobs.away = True
+def test_an_unavailable_bucket_changes_nothing(store: ModelStore) -> None:
+    before, rows = store.blobs.objects[POINTER], list(store.ledger.stored)
+    store.blobs.away = True
     with pytest.raises(Unavailable):
-        shop.operator.rollback("x")
-    shop.blobs.away = False
-    stale = read_pointer(shop.blobs)
-    shop.operator.promote("v2", "x")
+        store.operator.rollback("x")
+    store.blobs.away = False
+    stale = read_pointer(store.blobs)
+    store.operator.promote("v2", "x")
     with pytest.raises(PreconditionFailed):
-        swap(shop.blobs, stale, "v3", MoveCause(shop.tick(), "me", ""))
-    assert before.generation != shop.blobs.objects[POINTER].generation
-    assert len(shop.ledger.stored) == len(rows) + 1
+        swap(store.blobs, stale, "v3", MoveCause(store.tick(), "me", ""))
+    assert before.generation != store.blobs.objects[POINTER].generation
+    assert len(store.ledger.stored) == len(rows) + 1

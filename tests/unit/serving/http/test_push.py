@@ -12,7 +12,7 @@ from tests.waiting import PATIENCE
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
 
 
-class Taker:
+class Receiver:
     """Take deliveries, and answer the status that a body names."""
 
     def __init__(self) -> None:
@@ -37,28 +37,28 @@ class Taker:
 class Counting(PushProtocol):
     """Add up the bytes that arrive."""
 
-    def __init__(self, taker: Taker, *args: Any, **settings: Any) -> None:
-        super().__init__(taker.deliver, *args, **settings)
-        self._taker = taker
+    def __init__(self, receiver: Receiver, *args: Any, **settings: Any) -> None:
+        super().__init__(receiver.deliver, *args, **settings)
+        self._receiver = receiver
 
     def data_received(self, data: bytes) -> None:
-        self._taker.arrived += len(data)
+        self._receiver.arrived += len(data)
         super().data_received(data)
 
 
-def talk(taker: Taker, *pieces: bytes, answers: int) -> tuple[bytes, bool]:
+def talk(receiver: Receiver, *pieces: bytes, answers: int) -> tuple[bytes, bool]:
     """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed."""
 
     async def run() -> tuple[bytes, bool]:
         config = uvicorn.Config(
-            taker.app,
+            receiver.app,
             port=0,
-            http=partial(Counting, taker),  # type: ignore[arg-type]  # it is only called, as a class would be
+            http=partial(Counting, receiver),  # type: ignore[arg-type]  # it is only called, as a class would be
             interface="asgi3",
             log_config=None,
             lifespan="off",
         )
-        server, taker.arrived = uvicorn.Server(config), 0
+        server, receiver.arrived = uvicorn.Server(config), 0
         socket = config.bind_socket()
         serving = asyncio.create_task(server.serve(sockets=[socket]))
         while not server.started:
@@ -68,7 +68,7 @@ def talk(taker: Taker, *pieces: bytes, answers: int) -> tuple[bytes, bool]:
         async with asyncio.timeout(PATIENCE):
             for count, piece in enumerate(pieces, start=1):
                 writer.write(piece)
-                while taker.arrived < sum(map(len, pieces[:count])):  # else the server would see pieces as one
+                while receiver.arrived < sum(map(len, pieces[:count])):  # else the server would see pieces as one
                     await asyncio.sleep(0.001)
                 while len(pieces) == answers and received.count(b"\r\n\r\n") < count:
                     received += await reader.read(65_536)
@@ -89,68 +89,70 @@ def post(body: bytes, headers: bytes = b"") -> bytes:
 
 
 def test_deliveries_over_one_connection_are_answered_in_order() -> None:
-    taker = Taker()
-    received, closed = talk(taker, post(b"a"), post(b"429"), post(b"b", b"Traceparent: t\r\n"), answers=3)
+    receiver = Receiver()
+    received, closed = talk(receiver, post(b"a"), post(b"429"), post(b"b", b"Traceparent: t\r\n"), answers=3)
     assert received == answer(204, True) + answer(429, True) + answer(204, True)
     assert not closed
-    assert taker.bodies == [b"a", b"429", b"b"]
-    assert (b"traceparent", b"t") in taker.headers
-    assert taker.by_asgi == []
+    assert receiver.bodies == [b"a", b"429", b"b"]
+    assert (b"traceparent", b"t") in receiver.headers
+    assert receiver.by_asgi == []
 
 
 def test_a_body_in_pieces_is_joined() -> None:
-    taker, body = Taker(), b"x" * 200_000
+    receiver, body = Receiver(), b"x" * 200_000
     request = post(body)
-    talk(taker, request[:30], request[30:70_000], request[70_000:], answers=1)
+    talk(receiver, request[:30], request[30:70_000], request[70_000:], answers=1)
     chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
-    talk(taker, chunked, answers=1)
-    assert taker.bodies == [body, b"abcde"]
+    talk(receiver, chunked, answers=1)
+    assert receiver.bodies == [body, b"abcde"]
 
 
 def test_other_requests_take_the_asgi_path() -> None:
-    taker = Taker()
-    received, _ = talk(taker, b"GET /warm HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n\r\n", post(b"a"), answers=2)
+    receiver = Receiver()
+    received, _ = talk(receiver, b"GET /warm HTTP/1.1\r\nhost: x\r\nx-a: 1\r\n\r\n", post(b"a"), answers=2)
     assert received.count(b"200 OK") == 1
     assert received.endswith(answer(204, True))
-    assert taker.by_asgi == [("GET", "/warm", b"1", b"")]
-    received, _ = talk(taker, post(b"c", b"expect: 100-continue\r\n"), answers=2)
+    assert receiver.by_asgi == [("GET", "/warm", b"1", b"")]
+    received, _ = talk(receiver, post(b"c", b"expect: 100-continue\r\n"), answers=2)
     assert received.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
-    assert taker.by_asgi[-1] == ("POST", "/", None, b"c")
+    assert receiver.by_asgi[-1] == ("POST", "/", None, b"c")
 
 
 def test_pipelined_requests_are_answered_in_order() -> None:
-    taker = Taker()
-    received, _ = talk(taker, post(b"slow") + post(b"a"), answers=2)
+    receiver = Receiver()
+    received, _ = talk(receiver, post(b"slow") + post(b"a"), answers=2)
     assert received.startswith(answer(204, True))
-    assert taker.bodies == [b"slow"]
-    assert taker.by_asgi == [("POST", "/", None, b"a")]
+    assert receiver.bodies == [b"slow"]
+    assert receiver.by_asgi == [("POST", "/", None, b"a")]
 
 
 def test_a_connection_not_kept_alive_is_closed_after_the_answer() -> None:
-    taker = Taker()
-    received, closed = talk(taker, post(b"a", b"connection: close\r\n"), answers=1)
+    receiver = Receiver()
+    received, closed = talk(receiver, post(b"a", b"connection: close\r\n"), answers=1)
     assert received == answer(204, False)
     assert closed
 
 
 def test_a_closed_connection_is_not_answered() -> None:
-    taker = Taker()
+    receiver = Receiver()
 
     async def run() -> None:
-        protocol = PushProtocol(taker.deliver, config=uvicorn.Config(taker.app), server_state=State(), app_state={})
-        protocol.connection_made(Gone())
+        protocol = PushProtocol(
+            receiver.deliver, config=uvicorn.Config(receiver.app), server_state=State(), app_state={}
+        )
+        protocol.connection_made(ClosedTransport())
         protocol.data_received(post(b"a"))
         protocol.connection_lost(ConnectionResetError())
         await asyncio.gather(*protocol.tasks)
 
     asyncio.run(run())
-    assert taker.bodies == [b"a"]
+    assert receiver.bodies == [b"a"]
 
 
 class State(uvicorn.server.ServerState): ...
 
 
-class Gone(asyncio.Transport):
+class ClosedTransport(asyncio.Transport):
     """A transport whose other end is gone; writing to it fails the test."""
 
     def is_closing(self) -> bool:
