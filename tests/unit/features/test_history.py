@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from random import Random
 
 import numpy as np
 from hypothesis import given, settings
@@ -46,9 +47,9 @@ def test_batches_in_memory_equal_single_events_in_plain_python(stream: Stream, s
 
 @settings(max_examples=50)
 @given(st.lists(events(), min_size=2, max_size=30), st.randoms(use_true_random=False))
-def test_order_of_arrival_does_not_change_the_counters(stream: Stream, random: object) -> None:
+def test_order_of_arrival_does_not_change_the_counters(stream: Stream, random: Random) -> None:
     shuffled = list(stream)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     one, other = MemoryHistory(), MemoryHistory()
     one.observe([item for item in stream if isinstance(item, Event)])
     other.observe([item for item in shuffled if isinstance(item, Event)])
