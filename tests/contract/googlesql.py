@@ -7,10 +7,15 @@ from functools import cache
 from unittest import mock
 
 import wasmtime
-from zetasql.api import Analyzer, CatalogBuilder, TableBuilder, TypeFactory
-from zetasql.core import wasm_client
-from zetasql.core.local_service import ZetaSqlLocalService
-from zetasql.types import (
+from zetasql.api import (  # type: ignore[import-untyped]  # zetasql has no type information
+    Analyzer,
+    CatalogBuilder,
+    TableBuilder,
+    TypeFactory,
+)
+from zetasql.core import wasm_client  # type: ignore[import-untyped]  # zetasql has no type information
+from zetasql.core.local_service import ZetaSqlLocalService  # type: ignore[import-untyped]  # zetasql has no type information
+from zetasql.types import (  # type: ignore[import-untyped]  # zetasql has no type information
     AnalyzerOptions,
     LanguageOptions,
     ProductMode,

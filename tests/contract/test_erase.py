@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -71,7 +71,7 @@ FOREIGN = {
 
 
 @pytest.fixture(scope="module")
-def tables(world: World) -> Iterator[World]:
+def tables(world: World) -> World:
     for name, parties in {**THEIRS, **BY_PHONE, **FOREIGN}.items():
         world.append("score_events", SCORED | PARTIES, [scored(name, 3) | parties])
         world.append("feedback", REPORTED, [reported(name, 1, "FRAUD")])
@@ -167,7 +167,7 @@ def test_google_reads_it(keys: int) -> None:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Give the job lines of standard input."""
     for name, value in {
         "GOOGLE_CLOUD_PROJECT": "bank",
@@ -180,17 +180,17 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("given", ["123.456.789-09", "1234567890", "", f"{TAX_ID}\n{'9' * 78}"])
 def test_what_is_no_tax_id_or_key_is_refused_without_being_repeated(
-    given: str, told: Any, capsys: pytest.CaptureFixture[str]
+    given: str, standard_input: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told(f"{given}\n")
+    standard_input(f"{given}\n")
     assert erase.main([]) == 1
-    said = "".join(capsys.readouterr())
-    assert "CPF of 11 digits" in said
-    assert not given or given not in said
+    printed = "".join(capsys.readouterr())
+    assert "CPF of 11 digits" in printed
+    assert not given or given not in printed
 
 
 def test_the_tax_id_is_looked_for_as_a_key_too_and_further_keys_follow_it(
-    told: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    standard_input: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[Person] = []
 
@@ -199,7 +199,7 @@ def test_the_tax_id_is_looked_for_as_a_key_too_and_further_keys_follow_it(
         return Erased(0, 0, 0, 0, None, dry_run)
 
     monkeypatch.setattr(Erasure, "run", run)
-    told(f"{TAX_ID}\n\n {PHONE} \n")
+    standard_input(f"{TAX_ID}\n\n {PHONE} \n")
     assert erase.main(["--dry-run"]) == 0
     assert asked == [WITH_PHONE]
     assert json.loads(capsys.readouterr().out)["dry_run"] is True

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zetasql.core.exceptions import ServerError
-from zetasql.types import TypeKind
+from zetasql.core.exceptions import ServerError  # type: ignore[import-untyped]  # zetasql has no type information
+from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql has no type information
 
 from shared.adapters.bigquery.lookup import statement
 from shared.adapters.bigquery.query import export_statement
@@ -19,6 +19,7 @@ from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.training_query import FACTS, TrainingQuery
 from shared.learning.lifecycle import drift, trigger
 from shared.replay.tables import StoredTables
@@ -62,7 +63,7 @@ def recent(tables: Asked) -> drift.DriftSource:
     return drift.DriftSource(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
 
 
-NOWHERE = drift.ColumnProfile(0.0, [], [])
+NOWHERE = ColumnProfile(0.0, [], [])
 TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
     "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),
@@ -76,7 +77,7 @@ TEXTS: dict[str, list[str]] = {
     ),
     "drift": [
         *asked(lambda tables: drift.read_traffic(recent(tables))),
-        drift.sample_query(recent(Asked()), drift.Profile({"amount": NOWHERE}, NOWHERE), 1_000_000, 10_000),
+        drift.sample_query(recent(Asked()), Profile({"amount": NOWHERE}, NOWHERE), 1_000_000, 10_000),
     ],
     "replay": asked(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run")),
     "replay of what was counted": asked(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True)),

@@ -64,7 +64,12 @@ def test_rows_come_back_whole_in_order_and_once(ledger: Ledger) -> None:
 
 
 def test_a_query_is_given_values_of_every_kind_as_parameters(local: LocalBigQuery) -> None:
-    given = {"text": "' OR TRUE --", "number": 3, "share": 0.5, "moment": AT}
+    given: dict[str, str | int | float | dt.datetime] = {
+        "text": "' OR TRUE --",
+        "number": 3,
+        "share": 0.5,
+        "moment": AT,
+    }
     sql = "SELECT @text AS text, @number AS number, @share AS share, @moment AS moment"
     assert BigQueryQueries(local.client).rows(sql, given) == [given]
 

@@ -24,13 +24,16 @@ class Issued(Credentials):
     """Credentials whose every refresh gives another token, good for `seconds`."""
 
     def __init__(self, audience: str, seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # google-auth does not annotate it
         self._audience, self._seconds, self._times = audience, seconds, 0
 
     def refresh(self, _: Any) -> None:
         self._times += 1
         self.token = f"{self._times} for {self._audience}"
         self.expiry = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=self._seconds)
+
+
+Identified = Callable[[Callable[[str], Credentials]], None]
 
 
 class Server(ThreadingHTTPServer):
@@ -69,7 +72,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def identified(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], Credentials]], None]:
+def identified(monkeypatch: pytest.MonkeyPatch) -> Identified:
     """Choose our provider, which takes its credentials from what is given."""
 
     def choose(fetch: Callable[[str], Credentials]) -> None:
@@ -86,21 +89,23 @@ def ask(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "tokens"), [(3600, (1, 1)), (60, (1, 2))], ids=["good", "about to expire"])
-def test_a_token_for_the_server_is_kept_until_shortly_before_it_expires(server, identified, seconds, tokens) -> None:
+def test_a_token_for_the_server_is_kept_until_shortly_before_it_expires(
+    server: Server, identified: Identified, seconds: int, tokens: tuple[int, ...]
+) -> None:
     identified(lambda audience: Issued(audience, seconds))
     ask(server)
     ask(server)
     assert server.callers == [f"Bearer {token} for {server.address}" for token in tokens]
 
 
-def test_nothing_is_sent_where_no_provider_is_chosen(server, monkeypatch) -> None:
+def test_nothing_is_sent_where_no_provider_is_chosen(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_AUTH", raising=False)
     with pytest.raises(MlflowException):
         ask(server)
     assert server.callers == [None]
 
 
-def test_a_job_that_has_no_identity_finds_mlflow_unavailable(server, identified) -> None:
+def test_a_job_that_has_no_identity_finds_mlflow_unavailable(server: Server, identified: Identified) -> None:
     def nobody(_: str) -> Credentials:
         raise DefaultCredentialsError("no metadata server")
 

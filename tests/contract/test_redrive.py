@@ -14,8 +14,9 @@ from shared.adapters.pubsub import DEAD, PubsubDeadLetters
 from shared.contract.topics import TRANSACTIONS
 from shared.operations.redrive import Redrive, Redriven
 from shared.settings import Settings
-from tests.contract.pubsub_world import PROJECT, World
-from tests.contract.test_pubsub import world as world  # the servers
+from tests.contract.pubsub_world import PROJECT, World, world
+
+__all__ = ["world"]
 
 ADDED = {"CloudPubSubDeadLetterSourceDeliveryCount": "20", "CloudPubSubDeadLetterSourceSubscription": "score"}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from shared.adapters.valkey_script import script
 
 from infra.local.errors import LocalCloudError
 from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyKind, valkey_server
+from shared.adapters.valkey.script import script
 from tests.contract.history_stores import SERVERS
 
 

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -28,10 +30,10 @@ class Instance:
         cloud: LocalCloud,
         log: Path,
         name: str = "score",
+        settings: Mapping[str, str] | None = None,
         *,
         python: Path = Path(sys.executable),
         source: Path | None = None,
-        **settings: str,
     ) -> None:
         port = claim_port(0, "--port")
         self.name = name
@@ -42,7 +44,7 @@ class Instance:
             *("--source", str((source or ROOT / "functions" / name) / "main.py")),
             *("--target", name, "--host", "127.0.0.1", "--port", str(port)),
         ]
-        environment = {**os.environ, **cloud.environment, **settings}
+        environment = {**os.environ, **cloud.environment, **(settings or {})}
         environment["PYTHONPATH"] = "" if source else str(ROOT)
         with log.open("wb") as file:
             self.process = subprocess.Popen(
@@ -76,3 +78,9 @@ class Instance:
         """End what is left of it and of its workers."""
         signal_group(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class Start(Protocol):
+    """Start a function; `settings` are environment variables."""
+
+    def __call__(self, name: str = "score", **settings: str) -> Instance: ...

@@ -1,5 +1,9 @@
 """A project in which nothing has happened yet: the store of history is new and counts once it was opened."""
 
+from pathlib import Path
+
+import pytest
+
 from infra.local.cloud import LocalCloud
 from jobs import replay
 from tests.builders import encoded, push_body, transaction
@@ -7,7 +11,7 @@ from tests.functions.test_score import scores
 from tests.functions.world import deliver, led_to, url
 
 
-def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path, capsys) -> None:
+def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as cloud, led_to(cloud):
         cloud.state_server.stop(grace=0)
         cloud.state_server.start()

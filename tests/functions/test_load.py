@@ -5,6 +5,7 @@ import uuid
 
 import pyarrow.parquet as pq
 
+from infra.local.cloud import LocalCloud
 from jobs.cli import wiring
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
@@ -12,7 +13,7 @@ from shared.replay.arrow_rows import arrow_table
 from tests.functions.world import ask
 
 
-def test_a_load_that_is_repeated_loads_nothing_twice(cloud):
+def test_a_load_that_is_repeated_loads_nothing_twice(cloud: LocalCloud) -> None:
     run = uuid.uuid4().hex
     rows = [QuarantineRow(1_795_000_000_000_000 + i, "bulk", "too_large", run, i) for i in range(3)]
     file = io.BytesIO()

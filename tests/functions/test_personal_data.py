@@ -6,14 +6,18 @@ import datetime as dt
 import hashlib
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
 from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, push_body, transaction
+from tests.collector import Collector
+from tests.functions.instance import Start
 from tests.functions.world import ask, deliver, led_to
 
 WORLD = SimulationConfig(
@@ -84,7 +88,14 @@ def search(secrets: set[str], place: str, text: str) -> None:
         raise Found(f"{place}: {len(found)}, such as {found[0]}")
 
 
-def test_a_full_run_leaves_no_personal_data_anywhere(cloud, started, collector, tmp_path, monkeypatch, capfd):
+def test_a_full_run_leaves_no_personal_data_anywhere(
+    cloud: LocalCloud,
+    started: Start,
+    collector: Collector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     chance, secrets = random.Random(3), set()
     bodies: dict[str, list[bytes]] = {"score": [], "label": []}
     for line in map(json.loads, simulate(WORLD)):
@@ -124,7 +135,7 @@ def test_a_full_run_leaves_no_personal_data_anywhere(cloud, started, collector, 
     assert len(collector.requests) == len(instances)
 
 
-def test_the_search_finds_what_it_should():
+def test_the_search_finds_what_it_should() -> None:
     """Otherwise the test above could not fail."""
     secrets = secrets_of(lengthened(transaction()))
     assert len(secrets) == 6

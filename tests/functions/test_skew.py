@@ -4,8 +4,12 @@ import concurrent.futures
 import datetime as dt
 import json
 import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from infra.local.cloud import LocalCloud
@@ -23,10 +27,11 @@ from tests.unit.replays import table_of
 TOPICS = {TRANSACTIONS: "score", FEEDBACK: "label"}
 TRANSACTIONS_SERVED = 2_400
 ROUND = 400
+Check = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A local cloud that was sent several thousand Pix, badly: see `traffic`."""
     with LocalCloud(tmp_path_factory.mktemp("cloud"), pubsub="embedded") as cloud:
         cloud.start_functions()
@@ -40,7 +45,7 @@ def served(tmp_path_factory):
         yield cloud
 
 
-def traffic(chance):
+def traffic(chance: random.Random) -> Iterator[list[tuple[str, bytes]]]:
     """Yield rounds of messages in which a tenth comes late by rounds, and a fifth again, at once or rounds later."""
     config = SimulationConfig(
         end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC),
@@ -64,7 +69,7 @@ def traffic(chance):
         yield lines
 
 
-def served_rows(cloud):
+def served_rows(cloud: LocalCloud) -> pa.Table:
     """Return what was logged, each Pix once, in order."""
     columns = ", ".join(["history_sequence", *feature_columns()])
     sql = f"SELECT DISTINCT {columns} FROM pix.score_events ORDER BY history_sequence"
@@ -72,19 +77,19 @@ def served_rows(cloud):
 
 
 @pytest.fixture
-def checked(served, capsys, monkeypatch):
+def checked(served: LocalCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Check:
     """A check in this process: its exit code and the last line that it prints."""
     for name, value in served.environment.items():
         monkeypatch.setenv(name, value)
 
-    def check(*arguments):
+    def check(*arguments: str) -> tuple[int, dict[str, Any]]:
         code = skew.main(list(arguments))
         return code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
     return check
 
 
-def test_what_was_served_is_what_a_replay_computes(served, checked):
+def test_what_was_served_is_what_a_replay_computes(served: LocalCloud, checked: Check) -> None:
     code, found = checked("--all")
     assert (code, found["outcome"], found["features"]) == (0, "EQUAL", {})
     assert found["compared"] == TRANSACTIONS_SERVED
@@ -96,7 +101,9 @@ def test_what_was_served_is_what_a_replay_computes(served, checked):
     assert reports.n > 50 < frauds.n
 
 
-def test_a_period_is_checked_after_a_replay_of_what_was_before_it(served, checked, tmp_path):
+def test_a_period_is_checked_after_a_replay_of_what_was_before_it(
+    served: LocalCloud, checked: Check, tmp_path: Path
+) -> None:
     """And replaying the tables gives the features that were served, and the state that comes after them."""
     half = TRANSACTIONS_SERVED // 2
     sql = f"SELECT scored_at FROM pix.score_events WHERE history_sequence = {half}"
@@ -114,7 +121,7 @@ def test_a_period_is_checked_after_a_replay_of_what_was_before_it(served, checke
     assert checked("--all", "--state", str(state))[0] == 2
 
 
-def test_one_value_that_was_logged_wrong_is_found(served, checked):
+def test_one_value_that_was_logged_wrong_is_found(served: LocalCloud, checked: Check) -> None:
     (row,) = ask(served, "SELECT end_to_end_id AS id FROM pix.score_events WHERE history_sequence = 2000 LIMIT 1")
     change = "UPDATE pix.score_events SET f_payee_count_7d = f_payee_count_7d {} 0.5 WHERE end_to_end_id = @id"
     ask(served, change.format("+"), id=row.id)
@@ -126,7 +133,7 @@ def test_one_value_that_was_logged_wrong_is_found(served, checked):
     assert found["features"]["payee_count_7d"]["largest"] == pytest.approx(0.5, rel=1e-5)
 
 
-def test_nothing_to_compare_is_an_error(checked):
+def test_nothing_to_compare_is_an_error(checked: Check) -> None:
     code, found = checked("--from", "2001-01-01", "--to", "2001-01-02")
     assert (code, found["outcome"]) == (2, "FAILED")
     assert "nothing to compare" in found["reasons"][0]

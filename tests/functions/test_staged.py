@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.stage import FUNCTIONS, stage
+from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.instance import Instance
 from tests.functions.test_score import scores
@@ -20,7 +21,7 @@ TRAINING = ("sklearn", "mlflow", "pandas", "numba", "pyarrow", "joblib", "skl2on
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_staged_folder_imports_by_itself_and_without_training(function, tmp_path):
+def test_the_staged_folder_imports_by_itself_and_without_training(function: str, tmp_path: Path) -> None:
     folder = stage(function, tmp_path / "source")
     blocked = f"""
 import sys
@@ -74,7 +75,9 @@ def installed(version: str, lock: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_staged_folder_runs_with_its_own_lock_alone(cloud, tmp_path, function, version):
+def test_the_staged_folder_runs_with_its_own_lock_alone(
+    cloud: LocalCloud, tmp_path: Path, function: str, version: str
+) -> None:
     folder = stage(function, tmp_path / "source")
     python = installed(version, folder / "requirements.txt", tmp_path / "venv")
     instance = Instance(cloud, tmp_path / "log", function, python=python, source=folder)

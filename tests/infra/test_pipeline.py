@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +14,7 @@ from infra.deploy import migrate, smoke
 from infra.deploy.stage import FUNCTIONS, ROOT
 from shared.scoring.bundle import POINTER
 from tests.infra.configuration import Configuration, arguments, plain
+from tests.infra.matching import match
 from tests.infra.pipeline import BY_TRIGGER, DIGEST, FILES, GIVEN, filled, read, run, substitutions
 
 TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
@@ -97,7 +99,7 @@ def position(calls: list[str], pattern: str) -> int:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_builder_images_are_pinned_and_step_ids_are_unique(name):
+def test_builder_images_are_pinned_and_step_ids_are_unique(name: str) -> None:
     steps = read(name)["steps"]
     for step in steps:
         assert re.search(r":v?\d+\.\d+\.\d+(-[\w-]+)?$", step["name"]), step["name"]
@@ -105,7 +107,7 @@ def test_builder_images_are_pinned_and_step_ids_are_unique(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_substitutions_are_used_and_have_values(name):
+def test_substitutions_are_used_and_have_values(name: str) -> None:
     build = read(name)
     text = json.dumps({key: value for key, value in build.items() if key != "substitutions"})
     used = set(re.findall(r"(?<!\$)\$\{?([A-Z_][A-Z_0-9]*)\}?", text)) - set(GIVEN)
@@ -113,7 +115,7 @@ def test_substitutions_are_used_and_have_values(name):
     filled(text, substitutions(build))
 
 
-def test_trigger_sets_exactly_the_empty_substitutions():
+def test_trigger_sets_exactly_the_empty_substitutions() -> None:
     environments = arguments(TERRAFORM.local("all_triggers"))
     everywhere = set(arguments(TERRAFORM.local("deploy_substitutions")))
     for environment in environments.values():
@@ -125,7 +127,7 @@ def test_trigger_sets_exactly_the_empty_substitutions():
             assert given - everywhere == lacking, trigger["file"]
 
 
-def test_environments_have_their_own_triggers():
+def test_environments_have_their_own_triggers() -> None:
     staging, production = (arguments(TERRAFORM.local("all_triggers")[name]) for name in ("staging", "production"))
     assert {plain(each["file"]) for each in (*staging.values(), *production.values())} == set(FILES)
     (tagged,) = production.values()
@@ -135,7 +137,7 @@ def test_environments_have_their_own_triggers():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_script_parses_and_stops_at_the_first_error(script):
+def test_script_parses_and_stops_at_the_first_error(script: Path) -> None:
     for shell in filter(None, map(shutil.which, ("sh", "bash", "busybox"))):
         command = [shell, "sh"] if shell.endswith("busybox") else [shell]
         subprocess.run([*command, "-n", str(script)], check=True)
@@ -143,7 +145,7 @@ def test_script_parses_and_stops_at_the_first_error(script):
         assert "\nset -eu\n" in script.read_text("utf-8")
 
 
-def test_every_script_is_used():
+def test_every_script_is_used() -> None:
     users = "".join((ROOT / name).read_text("utf-8") for name in FILES) + "".join(
         path.read_text("utf-8") for path in SCRIPTS
     )
@@ -151,9 +153,9 @@ def test_every_script_is_used():
         assert f"infra/deploy/{script.name}" in users
 
 
-def test_names_in_scripts_match_terraform_and_the_code():
+def test_names_in_scripts_match_terraform_and_the_code() -> None:
     text = "".join(path.read_text("utf-8") for path in SCRIPTS)
-    names = re.search(r'SERVICES="(.*)"\nTRIED=(\S+)\nTAG=(\S+)', text)
+    names = match(r'SERVICES="(.*)"\nTRIED=(\S+)\nTAG=(\S+)', text)
     assert set(names[1].split()) == {f"pix-{name}" for name in FUNCTIONS}
     assert plain(TERRAFORM.resource("google_cloud_run_v2_service", "functions")["name"]) == "pix-${each.key}"
     subscription = TERRAFORM.resource("google_pubsub_subscription", "smoke")
@@ -171,7 +173,7 @@ def test_names_in_scripts_match_terraform_and_the_code():
         assert f"-m {module.__name__}" in text
 
 
-def test_deployment_runs_its_steps_in_order(tmp_path):
+def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
     make = "mkdir -p build; touch build/sbom-jobs.json"
     ran = run("cloudbuild.yaml", tmp_path, answers(make=make))
     assert ran.failed is None, ran.output
@@ -199,7 +201,7 @@ def test_deployment_runs_its_steps_in_order(tmp_path):
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
 
 
-def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path):
+def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers())
     for stage, jobs in (("tried", RUNNING), ("proven", f"{REGISTRY}/jobs@{DIGEST}")):
         given = json.loads((tmp_path / f"workspace/build/{stage}.tfvars.json").read_text("utf-8"))
@@ -210,42 +212,42 @@ def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path):
     assert " -reconfigure " in init, "another environment may have been initialised before"
     assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp gs:")]
     plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
-    assert re.search(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "the applied plan must be the planned one"
+    assert match(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "the applied plan must be the planned one"
     assert "-lock-timeout=" in plan
 
 
-def test_jobs_get_the_new_image_after_the_smoke_test(tmp_path):
+def test_jobs_get_the_new_image_after_the_smoke_test(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers())
-    plans = [re.search(r"build/(\w+)\.tfvars\.json", call)[1] for call in ran.calls if " plan " in call]
+    plans = [match(r"build/(\w+)\.tfvars\.json", call)[1] for call in ran.calls if " plan " in call]
     assert plans == ["tried", "proven"]
     smoked = position(ran.calls, "infra.deploy.smoke")
     assert position(ran.calls, r"tried\.tfvars") < smoked < position(ran.calls, r"proven\.tfvars")
 
 
-def test_jobs_keep_their_image_if_the_smoke_test_fails(tmp_path):
+def test_jobs_keep_their_image_if_the_smoke_test_fails(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
     assert not [call for call in ran.calls if "proven.tfvars" in call]
 
 
-def test_first_jobs_use_the_new_image(tmp_path):
+def test_first_jobs_use_the_new_image(tmp_path: Path) -> None:
     run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="")))
     given = json.loads((tmp_path / "workspace/build/tried.tfvars.json").read_text("utf-8"))
     assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
 
 
-def test_failed_listing_of_jobs_changes_nothing(tmp_path):
+def test_failed_listing_of_jobs_changes_nothing(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="refused")))
     assert ran.failed == "prepare"
     assert not [call for call in ran.calls if re.search(r"update-traffic|^terraform .* plan", call)]
 
 
-def test_failed_lookup_of_traffic_changes_nothing(tmp_path):
+def test_failed_lookup_of_traffic_changes_nothing(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="refused")))
     assert ran.failed == "prepare"
     assert not [call for call in ran.calls if re.search(r"update-traffic|deploy.migrate|^terraform .* plan", call)]
 
 
-def test_deployment_locks_before_any_change_and_unlocks_last(tmp_path):
+def test_deployment_locks_before_any_change_and_unlocks_last(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True")))
     lock = "gs://my-bank-pix-staging-terraform/staging.deploying"
     taken = position(ran.calls, rf"storage cp build/lock {lock} --if-generation-match=0")
@@ -255,7 +257,7 @@ def test_deployment_locks_before_any_change_and_unlocks_last(tmp_path):
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "WORKING"])
-def test_second_deployment_waits_and_prints_the_lock_owner(tmp_path, status):
+def test_second_deployment_waits_and_prints_the_lock_owner(tmp_path: Path, status: str) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
     assert ran.failed == "lock"
     assert f"build b-0 ({status}) has been deploying since 2026-11-20T14:32:05" in ran.output
@@ -266,7 +268,7 @@ def test_second_deployment_waits_and_prints_the_lock_owner(tmp_path, status):
 
 
 @pytest.mark.parametrize("status", ["FAILURE", "CANCELLED", "TIMEOUT"])
-def test_lock_of_a_finished_build_is_taken_over(tmp_path, status):
+def test_lock_of_a_finished_build_is_taken_over(tmp_path: Path, status: str) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status=status)))
     assert ran.failed is None, ran.output
     assert position(ran.calls, "builds describe b-0 --region=southamerica-east1")
@@ -274,26 +276,26 @@ def test_lock_of_a_finished_build_is_taken_over(tmp_path, status):
     assert not [call for call in ran.calls if call.startswith("sleep")]
 
 
-def test_waiting_deployment_continues_after_the_unlock(tmp_path):
+def test_waiting_deployment_continues_after_the_unlock(tmp_path: Path) -> None:
     stubs = answers(gcloud=gcloud(holder="b-0", status="WORKING"), sleep='rm "$CALLS.lock"')
     ran = run("cloudbuild.yaml", tmp_path, stubs)
     assert ran.failed is None, ran.output
     assert len([call for call in ran.calls if call.startswith("sleep")]) == 1
 
 
-def test_lock_taken_during_the_check_is_kept(tmp_path):
+def test_lock_taken_during_the_check_is_kept(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder="b-0", status="FAILURE", intruder="b-9")))
     assert ran.failed == "lock"
     assert "build b-9 (WORKING) has been deploying" in ran.output
     assert holds(tmp_path) == "b-9"
 
 
-def test_deployment_never_waits_for_its_own_lock(tmp_path):
+def test_deployment_never_waits_for_its_own_lock(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(holder=GIVEN["BUILD_ID"], status="WORKING")))
     assert ran.failed is None, ran.output
 
 
-def test_revision_of_another_deployment_is_refused(tmp_path):
+def test_revision_of_another_deployment_is_refused(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
     assert ran.failed == "candidate"
     assert "which is not an image of this deployment" in ran.output
@@ -301,21 +303,21 @@ def test_revision_of_another_deployment_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
-def test_unknown_state_of_the_model_ends_the_deployment(tmp_path, status):
+def test_unknown_state_of_the_model_ends_the_deployment(tmp_path: Path, status: int) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(curl=storage(status)))
     assert ran.failed == "candidate"
     assert f"answers {status}" in ran.output
     assert traffic(ran.calls) == []
 
 
-def test_failed_smoke_test_keeps_traffic_and_fails_the_build(tmp_path):
+def test_failed_smoke_test_keeps_traffic_and_fails_the_build(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
     assert ran.failed == "traffic"
     assert traffic(ran.calls) == []
     assert ran.calls[-1].endswith("update-traffic pix-score --remove-tags=candidate --quiet")
 
 
-def test_result_of_an_earlier_smoke_test_is_ignored(tmp_path):
+def test_result_of_an_earlier_smoke_test_is_ignored(tmp_path: Path) -> None:
     stubs = answers(venv=python(smoke_passes=False), terraform="mkdir -p build; touch build/smoked")
     assert run("cloudbuild.yaml", tmp_path, stubs).failed == "traffic"
 
@@ -328,34 +330,34 @@ def test_result_of_an_earlier_smoke_test_is_ignored(tmp_path):
         ("apply", "terraform", 'case "$*" in *" plan "*) exit 1 ;; esac'),
     ],
 )
-def test_failure_before_the_smoke_test_applies_nothing(tmp_path, step, tool, code):
+def test_failure_before_the_smoke_test_applies_nothing(tmp_path: Path, step: str, tool: str, code: str) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(**{tool: code}))
     assert ran.failed == step
     assert not [call for call in ran.calls if re.match(r"terraform .* apply ", call)]
     assert traffic(ran.calls) == []
 
 
-def test_image_with_critical_vulnerabilities_is_not_pushed(tmp_path):
+def test_image_with_critical_vulnerabilities_is_not_pushed(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(critical="CVE-2026-1")))
     assert ran.failed == "scan"
     assert "CVE-2026-1" in ran.output
     assert not [call for call in ran.calls if call.startswith("docker push")]
 
 
-def test_traffic_is_pinned_before_terraform_makes_a_revision(tmp_path):
+def test_traffic_is_pinned_before_terraform_makes_a_revision(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True"), venv=python(smoke_passes=False)))
     assert traffic(ran.calls) == ["pix-score-old", "pix-label-old"]
     assert position(ran.calls, "--to-revisions") < position(ran.calls, "^terraform .* plan ")
 
 
-def test_first_deployment_pins_nothing_and_needs_no_model(tmp_path):
+def test_first_deployment_pins_nothing_and_needs_no_model(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
     assert ran.failed is None, ran.output
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
     assert not ran.calls[position(ran.calls, "infra.deploy.smoke")].endswith("--full")
 
 
-def test_images_are_marked_proven_by_digest_at_the_end(tmp_path):
+def test_images_are_marked_proven_by_digest_at_the_end(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers())
     marked = [call for call in ran.calls if call.startswith("crane tag")]
     assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", "score", "label")]
@@ -371,13 +373,13 @@ def test_images_are_marked_proven_by_digest_at_the_end(tmp_path):
     ],
     ids=["smoke", "candidate", "jobs"],
 )
-def test_refused_image_is_not_marked_proven(tmp_path, refused):
+def test_refused_image_is_not_marked_proven(tmp_path: Path, refused: dict[str, str]) -> None:
     ran = run("cloudbuild.yaml", tmp_path, refused)
     assert ran.failed
     assert not [call for call in ran.calls if call.startswith("crane")]
 
 
-def test_production_copies_the_images_of_staging(tmp_path):
+def test_production_copies_the_images_of_staging(tmp_path: Path) -> None:
     ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers())
     assert ran.failed is None, ran.output
     copied = [call for call in ran.calls if call.startswith("crane copy")]
@@ -389,28 +391,28 @@ def test_production_copies_the_images_of_staging(tmp_path):
     assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
 
 
-def test_production_and_staging_share_the_deployment_steps():
-    def deploying(name: str) -> list[dict]:
-        steps = read(name)["steps"]
+def test_production_and_staging_share_the_deployment_steps() -> None:
+    def deploying(name: str) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = read(name)["steps"]
         return steps[[step["id"] for step in steps].index("lock") :]
 
     assert deploying("cloudbuild.yaml") == deploying("infra/deploy/cloudbuild.production.yaml")
 
 
-def test_pull_request_is_checked_without_any_change(tmp_path):
+def test_pull_request_is_checked_without_any_change(tmp_path: Path) -> None:
     ran = run("infra/deploy/cloudbuild.checks.yaml", tmp_path, {})
     assert ran.failed is None, ran.output
     assert not [call for call in ran.calls if call.startswith(("gcloud", "docker", "pack", "crane"))]
 
 
-def test_pipeline_never_touches_models():
+def test_pipeline_never_touches_models() -> None:
     text = "".join((ROOT / name).read_text("utf-8") for name in FILES)
     text += "".join(path.read_text("utf-8") for path in SCRIPTS)
     assert "jobs.promote" not in text
     assert not re.search(r"storage (cp|rm|mv)\b.*models", text)
 
 
-def test_scripts_of_the_pipeline_exist():
+def test_scripts_of_the_pipeline_exist() -> None:
     for name in FILES:
         for script in re.findall(r"infra/deploy/[\w.]+", (ROOT / name).read_text("utf-8")):
             assert Path(ROOT / script).is_file(), script

@@ -8,6 +8,7 @@ from typing import Any
 from infra.deploy.stage import ROOT
 from shared.contract import tables
 from tests.infra.configuration import FOLDER, PARTS, Block, Configuration, arguments, plain, references, texts
+from tests.infra.matching import match
 
 TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
 APPEND = "local.append_role"
@@ -115,7 +116,7 @@ def _place(block: Block, instance: str, value: Any) -> str:
     text = next((plain(block.body[name]) for name in PLACES if name in block.body), None)
     if text is None:
         return ""
-    name, index = re.fullmatch(r"\$\{google_\w+\.(\w+)(?:\[([^\]]+)\])?\.\w+\}", text).groups()
+    name, index = match(r"^\$\{google_\w+\.(\w+)(?:\[([^\]]+)\])?\.\w+\}$", text).groups()
     if index is None or name not in ("buckets", "parts", "secrets", "tables", "views"):
         return f" {name}"
     if index == "each.key":
@@ -148,7 +149,8 @@ def _member(member: str, key: str, value: Any) -> str:
     if found := re.fullmatch(r'\$\{google_service_account\.parts\["(\w+)"\]\.member\}', member):
         return found[1]
     if member == "${google_service_account.parts[each.value.part].member}":
-        return plain(value["part"])
+        part: str = plain(value["part"])
+        return part
     assert member in (
         "${google_service_account.parts[each.key].member}",
         "${each.key}",
@@ -158,7 +160,7 @@ def _member(member: str, key: str, value: Any) -> str:
     return key
 
 
-def test_each_part_has_exactly_its_listed_roles():
+def test_each_part_has_exactly_its_listed_roles() -> None:
     granted = defaultdict(set)
     for block in GRANTS:
         for part, role in _granted(block):
@@ -166,12 +168,12 @@ def test_each_part_has_exactly_its_listed_roles():
     assert dict(granted) == ALLOWED
 
 
-def test_every_account_is_listed():
+def test_every_account_is_listed() -> None:
     accounts = arguments(TERRAFORM.resource("google_service_account", "parts")["for_each"])
     assert set(accounts) == set(ALLOWED) - {PUBSUB, TRANSFERS, GIVEN}
 
 
-def test_nothing_is_public():
+def test_nothing_is_public() -> None:
     allowed = TERRAFORM.variable("publishers")["validation"]
     for block in TERRAFORM.blocks:
         body = {name: value for name, value in block.body.items() if value is not allowed}
@@ -183,18 +185,18 @@ def test_nothing_is_public():
         assert bucket.body["uniform_bucket_level_access"] is True
 
 
-def test_grants_are_additive_and_no_account_has_a_key():
+def test_grants_are_additive_and_no_account_has_a_key() -> None:
     types = {block.labels[0] for part in PARTS for block in Configuration.read(part).of("resource")}
     assert not [type_ for type_ in types if type_.endswith(("_iam_policy", "_iam_binding"))]
     assert "google_service_account_key" not in types
 
 
-def test_project_grants_are_only_roles_without_a_smaller_scope():
+def test_project_grants_are_only_roles_without_a_smaller_scope() -> None:
     roles = {plain(block.body["role"]) for block in TERRAFORM.resources("google_project_iam_member")}
     assert roles == {"roles/bigquery.jobUser", "roles/logging.logWriter", "roles/telemetry.metricsWriter"}
 
 
-def test_only_training_jobs_may_write_artifacts():
+def test_only_training_jobs_may_write_artifacts() -> None:
     """MLflow's clients store artifacts themselves, so a training job needs a right on the bucket."""
     writes = {
         part for part, granted in ALLOWED.items() if "roles/storage.objectUser on storage_bucket mlflow" in granted
@@ -207,7 +209,7 @@ def test_only_training_jobs_may_write_artifacts():
     assert writes == trains
 
 
-def test_watch_account_reads_only_the_queried_tables():
+def test_watch_account_reads_only_the_queried_tables() -> None:
     queried = {
         name
         for watch in arguments(TERRAFORM.local("watches")).values()
@@ -266,7 +268,7 @@ def _done() -> set[str]:
     return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
 
 
-def test_deployment_has_exactly_the_roles_that_it_needs():
+def test_deployment_has_exactly_the_roles_that_it_needs() -> None:
     granted = set(arguments(BOOTSTRAP.local("deploy_roles")))
     assert {plain(role) for role in granted} == set(NEEDED)
     done = _done()
@@ -275,7 +277,7 @@ def test_deployment_has_exactly_the_roles_that_it_needs():
     assert not unmet
 
 
-def test_deployment_cannot_change_roles_or_apis():
+def test_deployment_cannot_change_roles_or_apis() -> None:
     granted = {plain(role) for role in arguments(BOOTSTRAP.local("deploy_roles"))}
     assert not granted & {
         "roles/owner",
@@ -315,7 +317,7 @@ API_OF = {
 }
 
 
-def test_api_of_every_resource_is_enabled():
+def test_api_of_every_resource_is_enabled() -> None:
     on = set(re.findall(r'"([a-z]+)\.googleapis\.com"', str(BOOTSTRAP.resource("google_project_service", "apis"))))
     assert {"cloudresourcemanager", "iam", "serviceusage", "telemetry", "ondemandscanning"} <= on
     for block in (*TERRAFORM.of("resource"), *BOOTSTRAP.of("resource")):
@@ -324,7 +326,7 @@ def test_api_of_every_resource_is_enabled():
             assert API_OF[max((prefix for prefix in API_OF if kind.startswith(prefix)), key=len)] in on, kind
 
 
-def test_bootstrap_resources_wait_for_the_apis():
+def test_bootstrap_resources_wait_for_the_apis() -> None:
     made = {block.address: block for block in BOOTSTRAP.of("resource")}
     waits = {"google_project_service.apis"}
     for _ in made:
@@ -332,7 +334,7 @@ def test_bootstrap_resources_wait_for_the_apis():
     assert waits == set(made)
 
 
-def test_state_holds_no_secret():
+def test_state_holds_no_secret() -> None:
     versions = {block.labels[1]: block.body for block in TERRAFORM.resources("google_secret_manager_secret_version")}
     assert {name for name, body in versions.items() if "secret_data" in body} == {"valkey_ca"}  # a certificate
     for user in TERRAFORM.resources("google_sql_user"):
@@ -340,7 +342,7 @@ def test_state_holds_no_secret():
         assert ("ephemeral", "random_password", "mlflow", "result") in references(user.body["password_wo"])
 
 
-def test_every_checkov_exception_has_a_reason():
+def test_every_checkov_exception_has_a_reason() -> None:
     lines = [line for path in FOLDER.rglob("*.tf") for line in path.read_text("utf-8").splitlines()]
     skips = [line for line in lines if "checkov:skip" in line]
     assert skips
