@@ -17,8 +17,8 @@ import pytest
 
 from shared.settings import Settings
 from tests.infra.configuration import Configuration, arguments, plain
+from tests.infra.grants import ALLOWED
 from tests.infra.matching import match
-from tests.infra.test_rights import ALLOWED
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra"
