@@ -53,10 +53,10 @@ class Course:
         self._requests, self._answers = self._forks.stdin, self._forks.stdout
 
     def start(self, job: str, seed: int, gate: str = "") -> int:
-        return int(self._asked(json.dumps({"job": job, "seed": seed, "gate": gate})))
+        return int(self._answer(json.dumps({"job": job, "seed": seed, "gate": gate})))
 
     def wait(self) -> None:
-        self._asked("")
+        self._answer("")
 
     def outcomes(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._outcomes.read_text().splitlines()]
@@ -72,7 +72,7 @@ class Course:
         self._forks.wait(PATIENCE)
         self._answers.close()
 
-    def _asked(self, line: str) -> str:
+    def _answer(self, line: str) -> str:
         self._requests.write(line + "\n")
         self._requests.flush()
         answer = self._answers.readline()
@@ -117,7 +117,7 @@ def all_wait_at(gate: Path) -> bool:
     return len(list(gate.parent.glob(f"{gate.name}.*"))) == RACERS
 
 
-def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
+def test_exactly_one_of_racing_jobs_moves_the_pointer(course: Course, tmp_path: Path) -> None:
     for duel in range(DUELS):
         before = read_pointer(course.blobs)
         gate = tmp_path / f"gate-{duel}"
@@ -136,7 +136,7 @@ def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course,
 
 
 @pytest.mark.timeout(1200)
-def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
+def test_killed_jobs_leave_a_valid_pointer_and_a_complete_ledger(
     course: Course,
 ) -> None:
     print(f"CHAOS_SEED={SEED}")
@@ -152,7 +152,7 @@ def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
                 os.kill(racer, signal.SIGKILL)
         course.wait()
         killed += len(doomed)
-        if not doomed:  # jobs are killed within what the last ones took, on a slow machine too
+        if not doomed:  # jobs are killed within the duration of the last ones, on a slow machine too
             span = time.monotonic() - start
         course.check_pointer()
         if chance.random() < CHECKED:

@@ -41,7 +41,7 @@ class _QuickToStart(wasmtime.Config):
 
 
 def columns(sql: str) -> Mapping[str, Type]:
-    """Return the columns of a query's rows. Raises zetasql's ServerError, which says what is wrong with the query."""
+    """Return the columns of a query's rows. Raises zetasql's ServerError, which names the fault of the query."""
     return _columns(_product(), sql)
 
 
@@ -69,9 +69,9 @@ def _catalog(known: Mapping[str, Mapping[str, Type]]) -> SimpleCatalog:
             for field, kind in fields.items():
                 table.add_column(field, kind)
             catalog.add_table(table.build())
-    whole = project.build()
-    whole.catalog.append(dataset.build())
-    return whole
+    product = project.build()
+    product.catalog.append(dataset.build())
+    return product
 
 
 def _columns(catalog: SimpleCatalog, sql: str) -> dict[str, Type]:

@@ -66,7 +66,7 @@ class World:
         return list(self._pull_now(subscription).received_messages)
 
     def _pull_now(self, subscription: str) -> Any:
-        # A short wait, not return_immediately: that one is deprecated and may miss what is there.
+        # A short wait, not return_immediately: that one is deprecated and may miss messages.
         give_up = time.monotonic() + PATIENCE
         while True:
             try:

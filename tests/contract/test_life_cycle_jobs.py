@@ -1,4 +1,4 @@
-"""The jobs of a model's life over BigQuery, Cloud Storage and MLflow as their official clients see them."""
+"""The life-cycle jobs over local BigQuery, Cloud Storage and MLflow."""
 
 import datetime as dt
 import json
@@ -68,7 +68,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def append_rows(server: BigQueryServer) -> None:
-    """Append Pix whose first feature is not what it was, one older than a day, and one that tried a deployment."""
+    """Append Pix whose first feature has drifted, one Pix older than a day, and one of a smoke test."""
     rng = np.random.default_rng(0)
     rows = [row(i, AS_OF - dt.timedelta(minutes=i % 1000 + 1), rng.normal([2, 0, 0])) for i in range(ROWS)]
     rows.append(row(ROWS, AS_OF - dt.timedelta(days=2), np.zeros(3)))

@@ -99,7 +99,9 @@ def test_a_message_is_redelivered_after_its_deadline_unless_acknowledged(world: 
     world.set_deadline(subscription, first, 1)
     [second] = world.pull(subscription)
     assert second.message.message_id == message_id
-    world.set_deadline(subscription, second, 2)  # time enough to acknowledge it, and less than what follows takes
+    world.set_deadline(
+        subscription, second, 2
+    )  # enough to acknowledge it, and less than the waits below
     world.acknowledge(subscription, second)
     assert [world.ready(subscription) for _ in range(3)] == [[], [], []]
 
@@ -130,7 +132,7 @@ def test_a_message_rejected_five_times_goes_to_the_dead_letter_topic(world: Worl
         [received] = world.pull(subscription)
         attempts.append(received.delivery_attempt)
         world.reject(subscription, received)
-    # Production forwards by itself; Google's emulator only when the subscription is next asked for messages.
+    # Production forwards by itself; Google's emulator only at the next pull of the subscription.
     assert world.ready(subscription) + world.ready(subscription) == []
     [letter] = world.pull(dead)
     assert attempts == [1, 2, 3, 4, 5]

@@ -54,7 +54,7 @@ def bench(world: World) -> Bench:
     return Bench(world)
 
 
-def test_letters_come_back_with_bytes_and_attributes_and_are_removed(bench: Bench) -> None:
+def test_letters_are_republished_with_bytes_and_attributes_and_removed(bench: Bench) -> None:
     for number in range(30):
         bench.dies(b"\x00\xff%d" % number, source="psp")
     assert bench.run(dry_run=True).redriven == 30

@@ -112,8 +112,8 @@ def test_objects_are_copied_rewritten_and_composed(bucket: Bucket) -> None:
     assert (copied.download_as_bytes(), copied.metadata, copied.content_type) == (b"one", {"k": "v"}, "text/plain")
     token, written, total = bucket.blob("rewritten").rewrite(source)
     assert (token, written, total) == (None, 3, 3)
-    bucket.blob("whole").compose([source, copied], if_generation_match=0)
-    assert bucket.blob("whole").download_as_bytes() == b"oneone"
+    bucket.blob("composed").compose([source, copied], if_generation_match=0)
+    assert bucket.blob("composed").download_as_bytes() == b"oneone"
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/etc/passwd", "a//b", ".", "a\0b", "n" * 300])

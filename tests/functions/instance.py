@@ -1,4 +1,4 @@
-"""A function of a test's own, as functions-framework runs it, beside the local cloud's."""
+"""An extra instance of a function under functions-framework, beside those of the local cloud."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tests.waiting import PATIENCE, until
 
 
 class Instance:
-    """One instance; `settings` are environment variables. What it logs is in the file `log`.
+    """One instance; `settings` are environment variables, and its output goes to the file `log`.
 
-    It runs the source of this repository, or the staged `source` that has everything beside it.
+    It runs the source of this repository, or a staged `source`.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Instance:
         return code, time.monotonic() - began
 
     def logged(self, message: str) -> bool:
-        """Return whether it has logged that."""
+        """Return whether it has logged the message."""
         return f'"message":"{message}"' in self.log.read_text()
 
     def kill(self) -> None:
-        """End what is left of it and of its workers."""
+        """Kill it and its workers."""
         signal_group(self.process.pid, signal.SIGKILL)
         self.process.wait()
 

@@ -1,4 +1,4 @@
-"""A project in which nothing has happened yet: the store of history is new and counts once it was opened."""
+"""A new project: a replay of empty tables opens the store of history."""
 
 from pathlib import Path
 

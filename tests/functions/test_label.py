@@ -1,4 +1,4 @@
-"""The label function under functions-framework: every report is a row, and the view says what is in force."""
+"""The label function under functions-framework: every report is a row, and the view has the verdict in force."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def verdict(cloud: LocalCloud, end_to_end_id: str) -> str | None:
     return rows[0].verdict if rows else None
 
 
-def test_the_latest_report_is_in_force_in_whatever_order_they_come(cloud: LocalCloud) -> None:
+def test_the_latest_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud) -> None:
     (closed, cancelled, late) = (transaction()["end_to_end_id"] for _ in range(3))
     open_ = {"status": "OPEN", "analysis_result": None}
     bodies = [
@@ -34,7 +34,7 @@ def test_the_latest_report_is_in_force_in_whatever_order_they_come(cloud: LocalC
     assert verdict(cloud, late) == "FRAUD"
 
 
-def test_a_young_pix_without_a_report_has_no_label_and_an_old_one_is_legitimate(cloud: LocalCloud) -> None:
+def test_an_unreported_pix_is_legitimate_once_matured(cloud: LocalCloud) -> None:
     young = transaction()
     old = transaction(initiated_at="2026-02-01T00:00:00Z")
     deliver(url(cloud, "score"), [push_body(encoded(message)) for message in (young, old)])

@@ -1,4 +1,4 @@
-"""More comes than the function can do: it says so at once, and nothing that it took is lost."""
+"""Overload: excess deliveries are refused at once, and no accepted one is lost."""
 
 from __future__ import annotations
 

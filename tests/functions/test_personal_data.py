@@ -1,4 +1,4 @@
-"""Tax ids, accounts, keys and devices: none that was sent is in a table, a log, a metric or what a job prints."""
+"""No tax id, account, key or device that was sent is in a table, a log, a metric or the output of a job."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def number(value: str, digits: int) -> str:
 
 
 def secrets_of(message: dict[str, Any]) -> set[str]:
-    """Return what a transaction says of persons."""
+    """Return the personal data of a transaction."""
     payer, payee, device = message["payer"], message["payee"], message.get("device") or {}
     named = (payer["tax_id"], payer["account"], payee.get("tax_id"), payee["account"], payee.get("key"))
     return {value for value in (*named, device.get("id")) if value}
 
 
 def spoilt(message: dict[str, Any], chance: random.Random) -> list[Any]:
-    """Return what somebody may send by mistake: personal data where they do not belong.
+    """Return faulty messages with personal data in the wrong place.
 
-    A tax id in place of an amount is not among it: nothing tells it from a very large amount.
+    None has a tax id in place of an amount, as that is also a valid, very large amount.
     """
     secret = chance.choice(sorted(secrets_of(message)))
     field = chance.choice(sorted(message.keys() - {"amount"}))
@@ -88,7 +88,7 @@ def search(secrets: set[str], place: str, text: str) -> None:
         raise Found(f"{place}: {len(found)}, such as {found[0]}")
 
 
-def test_a_full_run_leaves_no_personal_data_anywhere(
+def test_a_full_run_leaves_no_personal_data(
     cloud: LocalCloud,
     started: Start,
     collector: Collector,
@@ -127,10 +127,10 @@ def test_a_full_run_leaves_no_personal_data_anywhere(
     monkeypatch.chdir(tmp_path)
     for job, arguments in JOBS:
         with led_to(cloud):
-            assert job.main(arguments) in {0, 1}  # it may find that what was sent twice was not the same
-        said = capfd.readouterr()
-        assert said.out + said.err
-        search(secrets, job.__name__, said.out + said.err)
+            assert job.main(arguments) in {0, 1}  # some messages were sent twice with different content
+        printed = capfd.readouterr()
+        assert printed.out + printed.err
+        search(secrets, job.__name__, printed.out + printed.err)
     assert len(ask(cloud, "SELECT DISTINCT reason FROM pix.quarantine")) > 3
     assert len(collector.requests) == len(instances)
 

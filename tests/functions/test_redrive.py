@@ -1,4 +1,4 @@
-"""From an outage to dead letters, and back to one row each once the cause is mended."""
+"""From an outage to dead letters, and back to one row each after its end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pushing_nowhere(cloud: LocalCloud) -> Iterator[None]:
             client.update_subscription(request={"subscription": before, "update_mask": {"paths": paths}})
 
 
-def test_what_died_in_an_outage_is_scored_once_after_it(
+def test_dead_letters_of_an_outage_are_scored_once(
     cloud: LocalCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [transaction() for _ in range(2)]

@@ -32,15 +32,15 @@ def sequences(cloud: LocalCloud, message: dict[str, Any]) -> list[int | None]:
     return [row.history_sequence for row in ask(cloud, sql, id=message["end_to_end_id"])]
 
 
-def test_a_confirmed_fraud_counts_once_for_its_payee_and_is_taken_back(cloud: LocalCloud) -> None:
+def test_a_confirmed_fraud_counts_once_until_it_is_cancelled(cloud: LocalCloud) -> None:
     message = score(cloud, payee__account="555001")
     report = push_body(encoded(med_report(message["end_to_end_id"])))
     assert deliver(url(cloud, "label"), [report] * 5) == [204] * 5
     assert deliver(url(cloud, "label"), [report]) == [204]
     assert frauds_of(cloud, "555001") == pytest.approx(1.0, abs=0.01)
-    (place,) = set(sequences(cloud, message))
+    (sequence,) = set(sequences(cloud, message))
     row = ask(cloud, "SELECT * FROM pix.score_events WHERE end_to_end_id = @id", id=message["end_to_end_id"])[0]
-    assert place >= row.history_sequence
+    assert sequence >= row.history_sequence
 
     cancelled = {"status": "CANCELLED", "analysis_result": None, "reported_at": "2026-11-22T10:30:00Z"}
     body = push_body(encoded(med_report(message["end_to_end_id"], **cancelled)))
@@ -48,7 +48,7 @@ def test_a_confirmed_fraud_counts_once_for_its_payee_and_is_taken_back(cloud: Lo
     assert frauds_of(cloud, "555001") == pytest.approx(0.0, abs=0.01)
 
 
-def test_a_report_about_a_pix_that_was_never_scored_is_stored_all_the_same(cloud: LocalCloud) -> None:
+def test_a_report_about_an_unscored_pix_is_stored(cloud: LocalCloud) -> None:
     message = transaction()
     assert deliver(url(cloud, "label"), [push_body(encoded(med_report(message["end_to_end_id"])))]) == [204]
     assert sequences(cloud, message) == [None]

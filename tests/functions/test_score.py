@@ -1,4 +1,4 @@
-"""The score function under functions-framework: what a delivery leaves behind, and how it is answered."""
+"""The score function under functions-framework: the rows and the answer of each delivery."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ def scores(cloud: LocalCloud, messages: list[dict[str, Any]]) -> list[bigquery.R
     return ask(cloud, SCORES, ids=[message["end_to_end_id"] for message in messages])
 
 
-def test_a_push_becomes_one_row_with_decision_features_and_pseudonyms(cloud: LocalCloud) -> None:
+def test_a_push_is_one_row_with_decision_features_and_pseudonyms(cloud: LocalCloud) -> None:
     message = transaction(amount="321.09")
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
     (row,) = scores(cloud, [message])
@@ -48,7 +48,7 @@ def test_an_eventarc_delivery_is_scored_like_a_push(cloud: LocalCloud) -> None:
     assert len(scores(cloud, [message])) == 1
 
 
-def test_a_redelivery_writes_the_same_row_again_and_the_view_shows_it_once(cloud: LocalCloud) -> None:
+def test_a_redelivery_repeats_the_row_and_the_view_has_it_once(cloud: LocalCloud) -> None:
     message = transaction(payer__account="777001")
     first = [204] * 20
     assert deliver(url(cloud, "score"), [push_body(encoded(message))] * 20) == first
@@ -86,7 +86,7 @@ def test_an_old_transaction_is_scored_and_marked_late(cloud: LocalCloud) -> None
 
 
 def spoilt(chance: random.Random) -> bytes:
-    """Return a body that is no valid transaction, spoilt in one of many ways."""
+    """Return a body that is not a valid transaction, for one of many reasons."""
     message = transaction()
     way = chance.randrange(12)
     if way == 0:
@@ -123,7 +123,7 @@ def is_malformed(body: bytes) -> bool:
     return False
 
 
-def test_malformed_deliveries_by_the_thousand_each_leave_one_row_and_an_ack(cloud: LocalCloud) -> None:
+def test_each_malformed_delivery_is_acknowledged_with_one_row(cloud: LocalCloud) -> None:
     chance = random.Random(7)
     bodies = [body for _ in range(2000) if is_malformed(body := spoilt(chance))] + [push_body(b"x" * 10_000_000)]
     before = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine")[0].n
@@ -139,8 +139,8 @@ def test_malformed_deliveries_by_the_thousand_each_leave_one_row_and_an_ack(clou
     }
 
 
-def test_killed_in_mid_stream_nothing_is_lost(cloud: LocalCloud) -> None:
-    """Through Pub/Sub: what was in flight is delivered again once the function is back."""
+def test_a_killed_function_loses_nothing(cloud: LocalCloud) -> None:
+    """Pub/Sub redelivers the messages in flight once the function has restarted."""
     from google.cloud import pubsub_v1
 
     publisher = pubsub_v1.PublisherClient()

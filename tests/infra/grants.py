@@ -93,7 +93,16 @@ ALLOWED = {
     },
 }
 # Arguments that name the resource of a grant; a grant without any is on the project.
-PLACES = ("bucket", "name", "secret_id", "service_account_id", "subscription", "table_id", "topic", "dataset_id")
+RESOURCE_ARGUMENTS = (
+    "bucket",
+    "name",
+    "secret_id",
+    "service_account_id",
+    "subscription",
+    "table_id",
+    "topic",
+    "dataset_id",
+)
 GRANTS = [block for block in TERRAFORM.of("resource") if block.labels[0].endswith("_iam_member")]
 
 
@@ -105,12 +114,12 @@ def granted(block: Block) -> Iterator[tuple[str, str]]:
         role = plain(block.body["role"])
         if role.startswith("${each.value"):
             role = plain(value["role"] if isinstance(value, dict) else value)
-        yield member, f"{role.removeprefix('${').removesuffix('}')} on {kind}{_place(block, key, value)}"
+        yield member, f"{role.removeprefix('${').removesuffix('}')} on {kind}{_resource(block, key, value)}"
 
 
-def _place(block: Block, instance: str, value: Any) -> str:
+def _resource(block: Block, instance: str, value: Any) -> str:
     """Return the resource of a grant: its key if it has one in the code, otherwise its Terraform name."""
-    text = next((plain(block.body[name]) for name in PLACES if name in block.body), None)
+    text = next((plain(block.body[name]) for name in RESOURCE_ARGUMENTS if name in block.body), None)
     if text is None:
         return ""
     name, index = match(r"^\$\{google_\w+\.(\w+)(?:\[([^\]]+)\])?\.\w+\}$", text).groups()

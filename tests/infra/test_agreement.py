@@ -242,8 +242,8 @@ def test_jobs_lock_has_hashes_and_the_versions_of_the_root_lock() -> None:
     def pinned(path: Path) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text("utf-8"), re.M))
 
-    lock, whole = CODE / "jobs" / "requirements.txt", pinned(CODE / "requirements.txt")
+    lock, root = CODE / "jobs" / "requirements.txt", pinned(CODE / "requirements.txt")
     packages = re.split(r"^(?=[\w.-]+==)", lock.read_text("utf-8"), flags=re.M)[1:]
     assert packages
     assert all("--hash=sha256:" in package for package in packages)
-    assert pinned(lock).items() <= whole.items()
+    assert pinned(lock).items() <= root.items()

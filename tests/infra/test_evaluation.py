@@ -1,4 +1,4 @@
-"""Terraform evaluates the whole configuration, and the result matches the code."""
+"""The configuration as Terraform evaluates it matches the code."""
 
 import json
 import re
