@@ -99,9 +99,7 @@ def test_a_message_is_redelivered_after_its_deadline_unless_acknowledged(world: 
     world.set_deadline(subscription, first, 1)
     [second] = world.pull(subscription)
     assert second.message.message_id == message_id
-    world.set_deadline(
-        subscription, second, 2
-    )  # enough to acknowledge it, and less than the waits below
+    world.set_deadline(subscription, second, 2)  # enough to acknowledge it, and less than the waits below
     world.acknowledge(subscription, second)
     assert [world.ready(subscription) for _ in range(3)] == [[], [], []]
 
