@@ -1,5 +1,6 @@
 """A new project: a replay of empty tables opens the store of history."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path: Path, capsys: pyte
         cloud.state_server.start()
         cloud.state_server.wait_ready()
         assert replay.main(["tables", "--state", cloud.settings.state]) == 0
-        assert "0 transactions" in capsys.readouterr().err
+        result = json.loads(capsys.readouterr().out)
+        assert (result["outcome"], result["transactions"]) == ("DONE", 0)
         cloud.start_functions()
         first = transaction()
         assert deliver(url(cloud, "score"), [push_body(encoded(first))]) == [204]
