@@ -88,15 +88,10 @@ def search(secrets: set[str], place: str, text: str) -> None:
         raise Found(f"{place}: {len(found)}, such as {found[0]}")
 
 
-def test_a_full_run_leaves_no_personal_data(
-    cloud: LocalCloud,
-    started: Start,
-    collector: Collector,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    chance, secrets = random.Random(3), set()
+def deliveries() -> tuple[dict[str, list[bytes]], set[str]]:
+    """Return the bodies for each function, valid and faulty, and the personal data in them."""
+    chance = random.Random(3)
+    secrets: set[str] = set()
     bodies: dict[str, list[bytes]] = {"score": [], "label": []}
     for line in map(json.loads, simulate(WORLD)):
         message = line["data"]
@@ -110,6 +105,18 @@ def test_a_full_run_leaves_no_personal_data(
             wrong = spoilt(message, chance)
             bodies["score"] += [push_body(encoded(each)) for each in wrong] + [encoded(message), encoded(wrong[-1])]
             bodies["label"].append(push_body(encoded(message)))
+    return bodies, secrets
+
+
+def test_a_full_run_leaves_no_personal_data(
+    cloud: LocalCloud,
+    started: Start,
+    collector: Collector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bodies, secrets = deliveries()
     assert len(secrets) > 100
     assert {11, DIGITS, 20} <= {len(secret) for secret in secrets if secret.isdecimal()}
     assert min(map(len, secrets)) >= 11, "a shorter one could be met by chance"

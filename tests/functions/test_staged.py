@@ -52,8 +52,8 @@ def interpreter(version: str) -> str | None:
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         found.insert(0, sys.executable)
     for path in filter(None, found):  # a shim of pyenv may exist without its version
-        version_of = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
-        if version_of.stdout.startswith(f"Python {version}."):
+        printed = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
+        if printed.stdout.startswith(f"Python {version}."):
             return path
     return None
 
