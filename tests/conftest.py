@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# How long an example takes says how busy the machine is.
+# No deadline: the duration of an example measures the load of the machine.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
