@@ -14,7 +14,8 @@ def reported(end_to_end_id: str, day: int, **changes: Any) -> bytes:
 def verdict(cloud: LocalCloud, end_to_end_id: str) -> str | None:
     rows = ask(cloud, "SELECT * FROM pix.labels WHERE end_to_end_id = @id", id=end_to_end_id)
     assert len(rows) <= 1
-    return rows[0].verdict if rows else None
+    found: str | None = rows[0].verdict if rows else None
+    return found
 
 
 def test_the_latest_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud) -> None:
