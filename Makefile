@@ -43,7 +43,7 @@ up: install ## The local cloud and both functions in the foreground, until Ctrl-
 check: install ## Style, types and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy shared functions jobs infra
+	$(BIN)/mypy shared functions jobs infra tests
 	$(BIN)/lint-imports
 
 .PHONY: test
