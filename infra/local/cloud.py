@@ -152,10 +152,12 @@ class LocalCloud:
         """Return the variables of functions and jobs in the local cloud."""
         mlflow = self.home / "mlflow"
         mlflow.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{mlflow / 'mlflow.db'}"
         return {
             **self.settings.to_env(),
             **self.addresses,
-            "MLFLOW_TRACKING_URI": f"sqlite:///{mlflow / 'mlflow.db'}",
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_REGISTRY_URI": uri,
         }
 
     @property
@@ -213,7 +215,7 @@ class LocalCloud:
         return ChildProcess(
             name,
             [
-                str(Path(sys.executable).with_name("functions-framework")),
+                *(sys.executable, "-m", "functions_framework"),  # its script keeps the path of a moved checkout
                 *("--source", str(ROOT / "functions" / name / "main.py")),
                 *("--target", name, "--host", LOOPBACK, "--port", str(port)),
             ],
