@@ -35,6 +35,7 @@ _PROGRAMS = frozenset({"CLOUDSDK_PYTHON", "CLOUDSDK_ROOT_DIR"})
 """Paths of installed programs, such as that of Google's Pub/Sub emulator; they lead to no server."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_BYPASS = ("no_proxy", "NO_PROXY")
 _DROPPED_PROXIES = frozenset({"all_proxy", "grpc_proxy", "no_grpc_proxy"})
 
 
@@ -44,14 +45,13 @@ def local_environment(base: Mapping[str, str], addresses: Mapping[str, str]) -> 
     Variables that lead a client to a real server, or that configure one of our programs, are removed from `base`.
     Connections to loopback bypass every proxy. Text is UTF-8, and the user has a name and a home directory.
 
-    >>> base = {"PATH": "/bin", "HOME": "/root", "USER": "ana", "MLFLOW_REGISTRY_URI": "https://mlflow.bank"}
+    >>> base = {"LANG": "pt_BR.UTF-8", "HOME": "/root", "USER": "ana", "MLFLOW_REGISTRY_URI": "https://mlflow.bank"}
     >>> environment = local_environment(base, {"PUBSUB_EMULATOR_HOST": "127.0.0.1:8085"})
     >>> sorted(environment)
-    ['HOME', 'NO_PROXY', 'PATH', 'PUBSUB_EMULATOR_HOST', 'PYTHONUTF8', 'USER', 'no_proxy']
+    ['HOME', 'LANG', 'PUBSUB_EMULATOR_HOST', 'PYTHONUTF8', 'USER']
     """
     kept = {name: value for name, value in base.items() if not _foreign(name) and not _dropped_proxy(name, value)}
-    bypass = _bypass(base)
-    environment = {**kept, "no_proxy": bypass, "NO_PROXY": bypass, "PYTHONUTF8": "1"}
+    environment = {**kept, **_bypass(base), **_text(base)}
     settle_user(environment)
     return {**environment, **addresses}
 
@@ -67,8 +67,13 @@ def isolate() -> None:
             stream.reconfigure(errors="replace")
 
 
+def bypass(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep clients from using a proxy for loopback; empty without proxies."""
+    return {name: environment[name] for name in _BYPASS if environment.get(name)}
+
+
 def proxies(environment: Mapping[str, str]) -> list[str]:
-    """Return the names of the proxy variables that are set, sorted."""
+    """Return the names of the proxy variables that are set, sorted; no_proxy is one of them."""
     return sorted(name for name, value in environment.items() if value and name.lower().endswith("_proxy"))
 
 
@@ -84,12 +89,26 @@ def _dropped_proxy(name: str, value: str) -> bool:
     return name in _DROPPED_PROXIES or (name.endswith("_proxy") and value.lower().startswith("socks"))
 
 
-def _bypass(base: Mapping[str, str]) -> str:
-    """Return the value of no_proxy: that of `base` in either case, and loopback.
+def _text(base: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of UTF-8: Java, in the locale C, does not start in a directory with an accent.
 
-    >>> _bypass({"NO_PROXY": "bank.internal, localhost"})
+    >>> _text({"LANG": "pt_BR.UTF-8", "LC_ALL": "C"})
+    {'PYTHONUTF8': '1', 'LC_ALL': 'C.UTF-8'}
+    """
+    locale = next((base[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if base.get(name)), "C")
+    utf8 = locale.upper().replace("-", "").endswith("UTF8")
+    return {"PYTHONUTF8": "1"} if utf8 else {"PYTHONUTF8": "1", "LC_ALL": "C.UTF-8"}
+
+
+def _bypass(base: Mapping[str, str]) -> dict[str, str]:
+    """Return no_proxy in both cases: the hosts in `base` and loopback. Return nothing if `base` has no proxy.
+
+    >>> _bypass({"http_proxy": "http://proxy.bank", "NO_PROXY": "bank.internal, localhost"})["no_proxy"]
     'bank.internal,localhost,127.0.0.1,::1'
     """
-    given = ",".join(base.get(name, "") for name in ("no_proxy", "NO_PROXY")).split(",")
+    if not proxies(base):
+        return {}
+    given = ",".join(base.get(name, "") for name in _BYPASS).split(",")
     hosts = [host.strip() for host in given if host.strip()]
-    return "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+    value = "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, *_LOOPBACK]))
+    return dict.fromkeys(_BYPASS, value)
