@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
-from infra.local.environment import isolate
+from infra.local.environment import isolate_program
 from infra.local.errors import LocalCloudError
 from shared.contract.topics import TRANSACTIONS
 
@@ -29,7 +29,7 @@ _PORTS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    isolate()
+    isolate_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     console = Console(highlight=False)
     ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in _PORTS})

@@ -56,15 +56,25 @@ def local_environment(base: Mapping[str, str], addresses: Mapping[str, str]) -> 
     return {**environment, **addresses}
 
 
+def isolate_program() -> None:
+    """Give this program a `local_environment`, and an output that never fails on a character.
+
+    In a locale without UTF-8 the program starts again: its paths would be others to DuckDB, which reads UTF-8.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execve(sys.executable, sys.orig_argv, local_environment(os.environ, {}))  # noqa: S606 - this program
+    isolate()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def isolate() -> None:
-    """Give this process a `local_environment`, and an output that never fails on a character."""
+    """Give this process a `local_environment`."""
     isolated = local_environment(os.environ, {})
     for name in set(os.environ) - set(isolated):
         del os.environ[name]
     os.environ.update(isolated)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
 
 def bypass(environment: Mapping[str, str]) -> dict[str, str]:

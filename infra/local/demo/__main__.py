@@ -18,7 +18,7 @@ from rich.console import Console
 
 from infra.local.demo import run
 from infra.local.demo.stream import cut
-from infra.local.environment import isolate
+from infra.local.environment import isolate_program
 from infra.local.errors import LocalCloudError
 from infra.local.simulator import SimulationConfig, SimulationError, simulate
 from jobs.cli.console import bar
@@ -33,7 +33,7 @@ FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs mo
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
-    isolate()
+    isolate_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
