@@ -50,7 +50,7 @@ def local_environment(base: Mapping[str, str], addresses: Mapping[str, str]) -> 
     >>> sorted(environment)
     ['HOME', 'LANG', 'PUBSUB_EMULATOR_HOST', 'PYTHONUTF8', 'USER']
     """
-    kept = {name: value for name, value in base.items() if not _foreign(name) and not _dropped_proxy(name, value)}
+    kept = {name: value for name, value in base.items() if not _is_foreign(name) and not _dropped_proxy(name, value)}
     environment = {**kept, **_bypass(base), **_text(base)}
     settle_user(environment)
     return {**environment, **addresses}
@@ -87,7 +87,12 @@ def proxies(environment: Mapping[str, str]) -> list[str]:
     return sorted(name for name, value in environment.items() if value and name.lower().endswith("_proxy"))
 
 
-def _foreign(name: str) -> bool:
+def foreign(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that `local_environment` shuts out, sorted."""
+    return sorted(filter(_is_foreign, environment))
+
+
+def _is_foreign(name: str) -> bool:
     if name in _PROGRAMS:
         return False
     return name in _FOREIGN or name.startswith(_FOREIGN_PREFIXES) or name.endswith(_FOREIGN_SUFFIX)

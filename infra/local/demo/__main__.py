@@ -19,7 +19,7 @@ from rich.console import Console
 from infra.local.demo import run
 from infra.local.demo.stream import cut
 from infra.local.environment import isolate_program
-from infra.local.errors import LocalCloudError
+from infra.local.errors import LocalCloudError, describe
 from infra.local.simulator import SimulationConfig, SimulationError, simulate
 from jobs.cli.console import bar
 from shared.errors import PixError
@@ -41,8 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
         events = options.events or _simulated(options, home, console)
         where = cut(events, options.live if options.events else options.transactions)
         return run.demo(events, where, home, console)
-    except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
-        console.print(f"demo: {error}", style="red")
+    except (LocalCloudError, OSError) as error:
+        console.print(f"demo: {describe(error)}", style="red", soft_wrap=True, markup=False)
+        return 1
+    except (PixError, SimulationError, run.DemoFailed) as error:
+        console.print(f"demo: {error}", style="red", soft_wrap=True, markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("\ninterrupted; everything is stopped")
