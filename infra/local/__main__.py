@@ -13,17 +13,8 @@ from rich.console import Console
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.environment import isolate_program
 from infra.local.errors import LocalCloudError, describe
+from infra.local.loopback import PORTS
 from shared.contract.topics import TRANSACTIONS
-
-PORTS = {
-    "pubsub": 8085,
-    "storage": 9023,
-    "bigquery": 9050,
-    "bigquery_grpc": 9060,
-    "state": 6379,
-    "score": 8080,
-    "label": 8081,
-}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,11 +17,10 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
-from infra.local.__main__ import PORTS
 from infra.local.environment import foreign, proxies
-from infra.local.loopback import listens
+from infra.local.loopback import PORTS, listens
 from infra.local.pubsub.google import find_emulator, find_java
 from infra.local.valkey.launch import KINDS, find_server
 
@@ -177,7 +176,7 @@ def _existing(path: Path) -> Path:
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table("part", "found", "cost of what is missing")
+    table = Table(*(Column(title, overflow="fold") for title in ("part", "found", "cost of a missing part")))
     for finding in findings:
         style = "red" if finding.fatal else "yellow" if finding.cost else ""
         table.add_row(*(escape(text) for text in (finding.part, finding.found, finding.cost)), style=style)
