@@ -11,26 +11,19 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
-from infra.local.errors import LocalCloudError
+from infra.local.environment import isolate_program
+from infra.local.errors import LocalCloudError, describe
+from infra.local.loopback import PORTS
 from shared.contract.topics import TRANSACTIONS
-
-_PORTS = {
-    "pubsub": 8085,
-    "storage": 9023,
-    "bigquery": 9050,
-    "bigquery_grpc": 9060,
-    "state": 6379,
-    "score": 8080,
-    "label": 8081,
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
+    isolate_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     console = Console(highlight=False)
-    ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in _PORTS})
+    ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in PORTS})
     try:
         with (
             console.status("starting ...") as status,
@@ -44,8 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
             cloud.wait()
     except KeyboardInterrupt:
         console.print("\nstopped")
-    except LocalCloudError as error:
-        console.print(f"make up: {error}", style="red", soft_wrap=True)
+    except (LocalCloudError, OSError) as error:
+        console.print(f"make up: {describe(error)}", style="red", soft_wrap=True, markup=False)
         return 1
     return 0
 
@@ -69,7 +62,7 @@ Logs are in {cloud.home}. Ctrl-C stops all processes."""
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
-    for name, port in _PORTS.items():
+    for name, port in PORTS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}-port",
             type=int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -16,6 +17,7 @@ from google.cloud import bigquery
 
 from infra.deploy.migrate import make
 from infra.local.bigquery.launch import bigquery_server
+from infra.local.environment import bypass
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.provision import create_buckets, create_push_subscription, create_topics
@@ -145,17 +147,20 @@ class LocalCloud:
     def exports(self) -> dict[str, str]:
         """Return the variables for another shell, for clients and for functions or jobs that are started there."""
         own = self.settings.to_env()
-        return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")}}
+        names = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")
+        return {**self.addresses, **{name: own[name] for name in names}, **bypass(os.environ)}
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables of functions and jobs in the local cloud."""
         mlflow = self.home / "mlflow"
         mlflow.mkdir(parents=True, exist_ok=True)
+        uri = f"sqlite:///{mlflow / 'mlflow.db'}"
         return {
             **self.settings.to_env(),
             **self.addresses,
-            "MLFLOW_TRACKING_URI": f"sqlite:///{mlflow / 'mlflow.db'}",
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_REGISTRY_URI": uri,
         }
 
     @property
@@ -213,7 +218,7 @@ class LocalCloud:
         return ChildProcess(
             name,
             [
-                str(Path(sys.executable).with_name("functions-framework")),
+                *(sys.executable, "-m", "functions_framework"),  # its script keeps the path of a moved checkout
                 *("--source", str(ROOT / "functions" / name / "main.py")),
                 *("--target", name, "--host", LOOPBACK, "--port", str(port)),
             ],
@@ -230,4 +235,4 @@ def export_lines(variables: Mapping[str, str]) -> str:
     >>> export_lines({"A": "1"})
     'export A=1'
     """
-    return "\n".join(f"export {name}={value}" for name, value in variables.items())
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

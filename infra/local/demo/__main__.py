@@ -18,7 +18,8 @@ from rich.console import Console
 
 from infra.local.demo import run
 from infra.local.demo.stream import cut
-from infra.local.errors import LocalCloudError
+from infra.local.environment import isolate_program
+from infra.local.errors import LocalCloudError, describe
 from infra.local.simulator import SimulationConfig, SimulationError, simulate
 from jobs.cli.console import bar
 from shared.errors import PixError
@@ -32,6 +33,7 @@ FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs mo
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
+    isolate_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
@@ -39,8 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
         events = options.events or _simulated(options, home, console)
         where = cut(events, options.live if options.events else options.transactions)
         return run.demo(events, where, home, console)
-    except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
-        console.print(f"demo: {error}", style="red")
+    except (LocalCloudError, OSError) as error:
+        console.print(f"demo: {describe(error)}", style="red", soft_wrap=True, markup=False)
+        return 1
+    except (PixError, SimulationError, run.DemoFailed) as error:
+        console.print(f"demo: {error}", style="red", soft_wrap=True, markup=False)
         return 1
     except KeyboardInterrupt:
         console.print("\ninterrupted; everything is stopped")

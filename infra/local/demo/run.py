@@ -22,6 +22,7 @@ from infra.local.demo.report import DemoResult, LoadPhases, Queries, TimeRange, 
 from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
+from infra.local.environment import local_environment
 from jobs.cli.console import bar
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
@@ -110,7 +111,7 @@ def _job(cloud: LocalCloud, name: str, *arguments: str) -> str:
 def _start_job(cloud: LocalCloud, name: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(  # noqa: S603 (our own job)
         [sys.executable, "-m", f"jobs.{name}", *arguments],
-        env={**os.environ, **cloud.environment},
+        env=local_environment(os.environ, cloud.environment),
         preexec_fn=lambda: os.nice(JOB_NICENESS),
         stdout=subprocess.PIPE,
         text=True,
