@@ -1,19 +1,27 @@
-"""Run the local cloud and both functions in the foreground until Ctrl-C: `make up`."""
+"""Run the local cloud and both functions in the foreground until Ctrl-C: `make up`.
+
+It continues the world in its folder, with the rows, history and models there: `make demo` makes one.
+"""
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 
+from infra.local import home as homes
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.errors import LocalCloudError
+from infra.local.home import Home, claimed
 from shared.contract.topics import TRANSACTIONS
+from shared.errors import PixError
 
+INTERRUPTED = 130
+COMMAND = "make up"
 _PORTS = {
     "pubsub": 8085,
     "storage": 9023,
@@ -28,47 +36,97 @@ _PORTS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    leave_on_signals()
     console = Console(highlight=False)
-    ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in _PORTS})
     try:
-        with (
-            console.status("starting ...") as status,
-            LocalCloud(
-                _emptied(options.home), ports, options.pubsub, lambda step: status.update(f"starting {step} ...")
-            ) as cloud,
-        ):
-            cloud.start_functions()
-            status.stop()
-            console.print(_greeting(cloud), soft_wrap=True)
-            cloud.wait()
+        with claimed(options.home, COMMAND) as home:
+            _run(options, home, console)
     except KeyboardInterrupt:
         console.print("\nstopped")
-    except LocalCloudError as error:
-        console.print(f"make up: {error}", style="red", soft_wrap=True)
+        return INTERRUPTED
+    except (LocalCloudError, PixError) as error:
+        console.print(f"{COMMAND}: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     return 0
 
 
-def _emptied(home: Path) -> Path:
-    shutil.rmtree(home, ignore_errors=True)
-    return home
+def leave_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as SystemExit, SIGINT as KeyboardInterrupt.
+
+    A shell starts background jobs with SIGINT ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
+    chosen = {name: 0 if options.free_ports else getattr(options, f"{name}_port") for name in _PORTS}
+    ports = PortNumbers(**chosen).claimed()
+    if options.fresh and (earlier := home.set_aside()):
+        console.print(f"The world that was here is now in {shown(earlier)}.", soft_wrap=True)
+    console.print(_beginning(home), soft_wrap=True)
+    marker = home.open()
+    with (
+        console.status("starting ...") as status,
+        LocalCloud(
+            home.path,
+            ports,
+            options.pubsub,
+            lambda step: status.update(f"starting {step} ..."),
+            persistent=True,
+            maturity_days=marker.maturity_days,
+        ) as cloud,
+    ):
+        cloud.start_functions()
+        greeting = _greeting(cloud)
+        home.publish(cloud.exports)
+        status.stop()
+        console.print(greeting, markup=False, soft_wrap=True)
+        cloud.wait()
+
+
+def _beginning(home: Home) -> str:
+    if home.is_world:
+        return f"Continuing the world in {shown(home.path)}."
+    return (
+        f"No world in {shown(home.path)} yet: this one starts empty. `make demo` makes one with history and a model, "
+        "in a few minutes."
+    )
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be pasted: relative if it is below the current directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _greeting(cloud: LocalCloud) -> str:
-    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). In another shell, run:
+    champion = cloud.champion()
+    serving = f"Model {champion} serves." if champion else "No model serves: rules alone decide."
+    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub), with {cloud.scored():,} rows so far. {serving}
+In another shell, run:
 
 {export_lines(cloud.exports)}
 
 Then publish to {TRANSACTIONS} and query {cloud.settings.dataset}.scores, for example with:
 
-  .venv/bin/python -m infra.deploy.smoke
+  .venv/bin/python -m infra.deploy.smoke                publish one Pix and show its score
+  make traffic RATE=20                                  publish the simulator's Pix until Ctrl-C
+  .venv/bin/python -m infra.local.query "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
+  make mlflow                                           the pages of MLflow: runs, models, cards
 
-Logs are in {cloud.home}. Ctrl-C stops all processes."""
+Logs are in {shown(cloud.home)}. Ctrl-C stops all processes; `make up` continues here."""
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name, port in _PORTS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}-port",
@@ -77,18 +135,28 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PORT",
             help="port, 0 for any free one (default: %(default)s)",
         )
+    parser.add_argument("--free-ports", action="store_true", help="take a free port for each server")
     parser.add_argument(
         "--pubsub",
         choices=("google", "embedded"),
         help="kind of Pub/Sub (default: Google's emulator if installed, else embedded)",
     )
+    add_home(parser)
+    parser.add_argument(
+        "--fresh", action="store_true", help="start empty; a world that is there is moved to DIR.old, in place of that"
+    )
+    return parser
+
+
+def add_home(parser: argparse.ArgumentParser) -> None:
+    """Add the option --home to a command line."""
     parser.add_argument(
         "--home",
         type=Path,
-        default=Path(".local/cloud"),
-        help="directory for its files, emptied first (default: %(default)s)",
+        default=homes.DEFAULT,
+        metavar="DIR",
+        help="folder of the world, made if missing (default: %(default)s)",
     )
-    return parser
 
 
 if __name__ == "__main__":
