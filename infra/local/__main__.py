@@ -22,6 +22,7 @@ from shared.errors import PixError
 
 INTERRUPTED = 130
 COMMAND = "make up"
+_QUERY = "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
 _PORTS = {
     "pubsub": 8085,
     "storage": 9023,
@@ -115,10 +116,10 @@ In another shell, run:
 
 Then publish to {TRANSACTIONS} and query {cloud.settings.dataset}.scores, for example with:
 
-  .venv/bin/python -m infra.deploy.smoke                publish one Pix and show its score
-  make traffic RATE=20                                  publish the simulator's Pix until Ctrl-C
-  .venv/bin/python -m infra.local.query "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
-  make mlflow                                           the pages of MLflow: runs, models, cards
+  .venv/bin/python -m infra.deploy.smoke   publish one Pix and show its score
+  make traffic RATE=20                     publish the simulator's Pix until Ctrl-C
+  .venv/bin/python -m infra.local.query "{_QUERY}"
+  make mlflow                              the pages of MLflow: runs, models, cards
 
 Logs are in {shown(cloud.home)}. Ctrl-C stops all processes; `make up` continues here."""
 
@@ -143,7 +144,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_home(parser)
     parser.add_argument(
-        "--fresh", action="store_true", help="start empty; a world that is there is moved to DIR.old, in place of that"
+        "--fresh",
+        action="store_true",
+        help="start empty; a world that is there replaces the one in DIR.old",
     )
     return parser
 

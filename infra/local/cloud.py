@@ -240,7 +240,9 @@ class LocalCloud:
             self._on_step(f"history, rebuilt from {rows:,} rows because the last stop was not a clean one")
             self.run_job("replay", "tables", "--state", self._valkey.url)
         else:
-            with closing(ValkeyStore.connect(self._valkey.url, self.settings.state_record_days * DAY_SECONDS)) as store:
+            with closing(
+                ValkeyStore.connect(self._valkey.url, self.settings.state_record_days * DAY_SECONDS)
+            ) as store:
                 store.open()
         self._counts = True
 

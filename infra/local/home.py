@@ -91,10 +91,10 @@ class Home:
         """
         if not self.is_world:
             return None
-        return replace(self.path, self.path.with_name(f"{self.path.name}.old"))
+        return replace(self.path, beside(self.path, "old"))
 
     def adopt(self, built: Path) -> Path | None:
-        """Put the world in `built` in the place of this one; return the path of the earlier world, if there was one."""
+        """Put the world in `built` in the place of this one; return the path of the earlier one, if any."""
         earlier = self.set_aside()
         if self.path.exists():
             self.path.rmdir()
@@ -146,7 +146,7 @@ def read_marker(path: Path) -> Marker | None:
     return marker if marker.made_by == MADE_BY else None
 
 
-def mark(path: Path, maturity_days: float) -> Marker:
+def mark(path: Path, maturity_days: float = MATURITY_DAYS) -> Marker:
     """Mark a folder, made if missing, as a world of this program."""
     marker = Marker(str(path), maturity_days)
     path.mkdir(parents=True, exist_ok=True)
@@ -174,8 +174,17 @@ def replace(source: Path, target: Path) -> Path:
     return source.rename(target)
 
 
+def beside(path: Path, name: str) -> Path:
+    """Return the folder `DIR.name` beside a folder.
+
+    >>> beside(Path("a/world"), "old").as_posix()
+    'a/world.old'
+    """
+    return path.with_name(f"{path.name}.{name}")
+
+
 def _lock_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.lock")
+    return beside(path, "lock")
 
 
 def _lock(path: Path, command: str) -> int:
@@ -196,8 +205,7 @@ def _lock(path: Path, command: str) -> int:
 def _in_use(path: Path, found: Owner) -> str:
     process = f"process {found.pid} ({found.command})" if found.pid else "another process"
     return (
-        f"{path} is in use by {process}. Stop it first, or run beside it: "
-        f'make up ARGS="--home {path}-2 --free-ports"'
+        f'{path} is in use by {process}. Stop it first, or run beside it: make up ARGS="--home {path}-2 --free-ports"'
     )
 
 

@@ -1,6 +1,6 @@
 """The dump of history between two runs of a local Valkey.
 
-It is as new as the tables only after a clean stop, which seals it. The next start loads it and breaks the seal, so that
+It is as new as the tables only after a clean stop, which seals it. The next start loads it and breaks the seal, so
 after a kill none is found, and history is rebuilt from the tables.
 """
 
