@@ -6,21 +6,17 @@ It continues the world in its folder, with the rows, history and models there: `
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
-from infra.local import home as homes
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
+from infra.local.command import INTERRUPTED, add_home, leave_on_signals, shown
 from infra.local.errors import LocalCloudError
 from infra.local.home import Home, claimed
 from shared.contract.topics import TRANSACTIONS
 from shared.errors import PixError
 
-INTERRUPTED = 130
 COMMAND = "make up"
 _QUERY = "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
 _PORTS = {
@@ -49,20 +45,6 @@ def main(arguments: list[str] | None = None) -> int:
         console.print(f"{COMMAND}: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     return 0
-
-
-def leave_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end this process as SystemExit, SIGINT as KeyboardInterrupt.
-
-    A shell starts background jobs with SIGINT ignored.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
@@ -98,12 +80,6 @@ def _beginning(home: Home) -> str:
         f"No world in {shown(home.path)} yet: this one starts empty. `make demo` makes one with history and a model, "
         "in a few minutes."
     )
-
-
-def shown(path: Path) -> str:
-    """Return a path as short as it can be pasted: relative if it is below the current directory."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _greeting(cloud: LocalCloud) -> str:
@@ -149,17 +125,6 @@ def _parser() -> argparse.ArgumentParser:
         help="start empty; a world that is there replaces the one in DIR.old",
     )
     return parser
-
-
-def add_home(parser: argparse.ArgumentParser) -> None:
-    """Add the option --home to a command line."""
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=homes.DEFAULT,
-        metavar="DIR",
-        help="folder of the world, made if missing (default: %(default)s)",
-    )
 
 
 if __name__ == "__main__":

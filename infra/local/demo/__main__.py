@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local import home as homes
-from infra.local.__main__ import INTERRUPTED, add_home, leave_on_signals, shown
+from infra.local.command import INTERRUPTED, add_home, leave_on_signals, shown
 from infra.local.demo import run
 from infra.local.demo.stream import cut
 from infra.local.errors import LocalCloudError

@@ -1,0 +1,86 @@
+"""Query the tables of a running `make up` and print the rows: python -m infra.local.query "SELECT ..." """
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from rich.console import Console
+from rich.table import Table
+
+from infra.local import home as homes
+from infra.local.command import INTERRUPTED, add_home
+from infra.local.errors import LocalCloudError
+
+SECONDS = 120.0
+NO_RETRY: Any = None
+"""A mistake in a query would be tried again for ten minutes."""
+
+
+class NothingRuns(LocalCloudError):
+    """No `make up` runs in the folder."""
+
+
+def running(home: Path) -> homes.Owner:
+    """Return the process that runs the world in `home`, once it is ready. Raises NothingRuns."""
+    found = homes.owner(home)
+    if found is None:
+        raise NothingRuns("nothing runs here. Start `make up` in another shell first")
+    if not found.exports:
+        raise NothingRuns(f"process {found.pid} ({found.command}) is not ready, or is not `make up`. Try again later")
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the rows of a query; return the exit status."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    try:
+        os.environ.update(running(options.home).exports)
+        console.print(_answer(options.sql))
+    except (LocalCloudError, GoogleAPIError, TimeoutError) as error:
+        console.print(f"query: {_reason(error)}", style="red", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _answer(sql: str) -> Table:
+    client = bigquery.Client(
+        project=os.environ["GOOGLE_CLOUD_PROJECT"],
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": os.environ["BIGQUERY_EMULATOR_HOST"]},
+    )
+    rows = client.query(sql, retry=NO_RETRY, job_retry=NO_RETRY).result(timeout=SECONDS)
+    table = Table(*[field.name for field in rows.schema])
+    for row in rows:
+        table.add_row(*[_text(value) for value in row.values()])
+    return table
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "message", error)).partition("\n")[0]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.local.query", description=__doc__)
+    parser.add_argument("sql", metavar="SQL", help="a query in GoogleSQL")
+    add_home(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
