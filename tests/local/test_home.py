@@ -13,11 +13,13 @@ import pytest
 from infra.local import home as homes
 from infra.local.errors import LocalCloudError
 from infra.local.home import ForeignHome, HomeInUse, claimed, mark, owner, read_marker
+from shared.settings import MATURITY_DAYS
 
 HOLD = """
 import sys
 from pathlib import Path
 from infra.local.home import claimed
+from shared.settings import MATURITY_DAYS
 with claimed(Path(sys.argv[1]), "make up") as home:
     home.open()
     home.publish({"A": "1"})
@@ -105,7 +107,7 @@ def test_claiming_writes_nothing_into_the_folder(folder: Path) -> None:
     with claimed(folder, "make up") as home:
         assert list(folder.iterdir()) == []
         assert not home.is_world
-        assert home.open().maturity_days == homes.MATURITY_DAYS
+        assert home.open().maturity_days == MATURITY_DAYS
         assert home.is_world
     assert [path.name for path in folder.iterdir()] == [homes.MARKER]
 

@@ -14,8 +14,9 @@ import pytest
 from infra.local import home as homes
 from infra.local import query, traffic
 from infra.local.simulator import SimulationConfig, simulate
-from infra.local.traffic import TRANSACTIONS, moved
+from infra.local.traffic import moved
 from shared.contract.feedback import decode_feedback
+from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 
 END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)

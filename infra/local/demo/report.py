@@ -282,5 +282,7 @@ def render(result: DemoResult) -> Table:
 
 def _swap_row(result: DemoResult) -> tuple[str, str]:
     seconds = result.seconds_to_first_score
-    how = "a drill" if result.swap and result.swap.is_drill else "by the gate"
-    return f"swap under load ({how}): to first score", "never" if seconds is None else f"{seconds:.1f} s"
+    if result.swap is None or seconds is None:
+        return "swap under load", "none"
+    how = "drill" if result.swap.is_drill else "by the gate"
+    return f"swap under load ({how})", f"{seconds:.1f} s to the first score"
