@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+import decimal
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -19,6 +22,7 @@ from infra.local.command import INTERRUPTED, add_home
 from infra.local.errors import LocalCloudError
 
 SECONDS = 120.0
+ROWS_MAX = 200
 NO_RETRY: Any = None
 """A mistake in a query would be tried again for ten minutes."""
 
@@ -59,16 +63,30 @@ def _answer(sql: str) -> Table:
         client_options={"api_endpoint": os.environ["BIGQUERY_EMULATOR_HOST"]},
     )
     rows = client.query(sql, retry=NO_RETRY, job_retry=NO_RETRY).result(timeout=SECONDS)
-    table = Table(*[field.name for field in rows.schema])
-    for row in rows:
+    table = Table()
+    for field in rows.schema:
+        table.add_column(field.name, overflow="fold")
+    for row in itertools.islice(rows, ROWS_MAX):
         table.add_row(*[_text(value) for value in row.values()])
+    if rows.total_rows > ROWS_MAX:
+        table.caption = f"the first {ROWS_MAX} of {rows.total_rows:,} rows"
     return table
 
 
 def _text(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)
+    """Return a value as short as it can be read."""
+    match value:
+        case None:
+            return ""
+        case list():
+            return ", ".join(map(_text, value))
+        case float():
+            return f"{value:.4g}"
+        case decimal.Decimal():
+            return f"{value.normalize():f}"
+        case dt.datetime():
+            return value.isoformat(" ", "seconds")
+    return str(value)
 
 
 def _reason(error: Exception) -> str:
