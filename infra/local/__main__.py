@@ -11,11 +11,9 @@ import sys
 from rich.console import Console
 
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
-from infra.local.command import INTERRUPTED, add_home, leave_on_signals, shown
-from infra.local.errors import LocalCloudError
+from infra.local.command import add_home, run, shown
 from infra.local.home import Home, claimed
 from shared.contract.topics import TRANSACTIONS
-from shared.errors import PixError
 
 COMMAND = "make up"
 _QUERY = "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
@@ -33,17 +31,13 @@ _PORTS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    leave_on_signals()
     console = Console(highlight=False)
-    try:
-        with claimed(options.home, COMMAND) as home:
-            _run(options, home, console)
-    except KeyboardInterrupt:
-        console.print("\nstopped")
-        return INTERRUPTED
-    except (LocalCloudError, PixError) as error:
-        console.print(f"{COMMAND}: {error}", style="red", markup=False, soft_wrap=True)
-        return 1
+    return run(COMMAND, lambda: _up(options, console), console)
+
+
+def _up(options: argparse.Namespace, console: Console) -> int:
+    with claimed(options.home, COMMAND) as home:
+        _run(options, home, console)
     return 0
 
 
@@ -84,9 +78,10 @@ def _beginning(home: Home) -> str:
 
 def _greeting(cloud: LocalCloud) -> str:
     champion = cloud.champion()
+    rebuilt = f"History was rebuilt from {cloud.rebuilt:,} rows, as the last stop was not clean.\n"
     serving = f"Model {champion} serves." if champion else "No model serves: rules alone decide."
-    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub), with {cloud.scored():,} rows so far. {serving}
-In another shell, run:
+    return f"""{rebuilt if cloud.rebuilt else ""}The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). {serving}
+{cloud.settings.dataset}.scores continues after {cloud.scored():,} rows. In another shell, run:
 
 {export_lines(cloud.exports)}
 

@@ -86,6 +86,8 @@ class LocalCloud:
         self.home = home.resolve()
         self.ports = ports.claimed()
         self.functions: dict[str, ChildProcess] = {}
+        self.rebuilt = 0
+        """Rows from which history was rebuilt at this start."""
         self._counts = False  # history is loaded, rebuilt or empty, and belongs to the rows
         self._on_step = on_step
         self._supervisor = Supervisor()
@@ -237,8 +239,9 @@ class LocalCloud:
         if dump and dump.found:
             dump.loaded()
         elif dump and (rows := self.scored()):
-            self._on_step(f"history, rebuilt from {rows:,} rows because the last stop was not a clean one")
+            self._on_step(f"history, rebuilt from {rows:,} rows because the last stop was not clean")
             self.run_job("replay", "tables", "--state", self._valkey.url)
+            self.rebuilt = rows
         else:
             with closing(
                 ValkeyStore.connect(self._valkey.url, self.settings.state_record_days * DAY_SECONDS)

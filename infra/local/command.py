@@ -3,16 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from google.api_core.exceptions import GoogleAPIError
+from rich.console import Console
+
+from infra.local.errors import LocalCloudError
 from infra.local.home import DEFAULT
+from infra.local.simulator import SimulationError
+from shared.errors import PixError
 
 INTERRUPTED = 130
+FAILURES = (LocalCloudError, PixError, SimulationError, GoogleAPIError, TimeoutError)
+"""Errors of which the first line says enough."""
 
 
-def leave_on_signals() -> None:
+def run(
+    command: str, work: Callable[[], int], console: Console, stopped: Callable[[], str] = lambda: "stopped"
+) -> int:
+    """Run a command and return its exit status; one line says why, if it fails or is stopped.
+
+    That is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    """
+    _leave_on_signals()
+    try:
+        return work()
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except SystemExit as signalled:
+        status = int(signalled.code or 0)
+    except FAILURES as error:
+        console.print(f"{command}: {error}", style="red", markup=False, soft_wrap=True)
+        return 1
+    with contextlib.suppress(OSError):  # after SIGHUP there is no terminal
+        console.print(stopped(), markup=False, soft_wrap=True)
+    return status
+
+
+def _leave_on_signals() -> None:
     """Let SIGTERM and SIGHUP end this process as SystemExit, SIGINT as KeyboardInterrupt.
 
     A shell starts background jobs with SIGINT ignored.

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local import home as homes
-from infra.local.command import INTERRUPTED, add_home, leave_on_signals, shown
+from infra.local.command import add_home, run, shown
 from infra.local.errors import LocalCloudError, PortInUse
 from infra.local.experiments import database, tracking_uri
 from infra.local.loopback import LOOPBACK, claim_port, free_port
@@ -27,17 +27,8 @@ class NoWorld(LocalCloudError):
 def main(arguments: list[str] | None = None) -> int:
     """Serve until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    leave_on_signals()
     console = Console(highlight=False)
-    try:
-        _serve(_world(options.home), options.port, console)
-    except KeyboardInterrupt:
-        console.print("\nstopped")
-        return INTERRUPTED
-    except LocalCloudError as error:
-        console.print(f"{COMMAND}: {error}", style="red", markup=False, soft_wrap=True)
-        return 1
-    return 0
+    return run(COMMAND, lambda: _serve(_world(options.home), options.port, console), console)
 
 
 def _world(home: Path) -> Path:
@@ -52,7 +43,7 @@ def _world(home: Path) -> Path:
     return path
 
 
-def _serve(home: Path, port: int | None, console: Console) -> None:
+def _serve(home: Path, port: int | None, console: Console) -> int:
     chosen = _port() if port is None else claim_port(port, "--port")
     url = f"http://{LOOPBACK}:{chosen}"
     server = ChildProcess(
@@ -72,6 +63,7 @@ def _serve(home: Path, port: int | None, console: Console) -> None:
             supervisor.start(server)
         console.print(f"MLflow on the world in {shown(home)}: {url}\nCtrl-C stops it.", soft_wrap=True)
         supervisor.wait()
+    return 0
 
 
 def _port() -> int:

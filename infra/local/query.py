@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import GoogleAPICallError
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from rich.console import Console
 from rich.table import Table
 
 from infra.local import home as homes
-from infra.local.command import INTERRUPTED, add_home
+from infra.local.command import add_home, run
 from infra.local.errors import LocalCloudError
 
 SECONDS = 120.0
@@ -29,6 +29,10 @@ NO_RETRY: Any = None
 
 class NothingRuns(LocalCloudError):
     """No `make up` runs in the folder."""
+
+
+class QueryRefused(LocalCloudError):
+    """BigQuery refused the query; the text has its reason."""
 
 
 def running(home: Path) -> homes.Owner:
@@ -45,14 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the rows of a query; return the exit status."""
     options = _parser().parse_args(arguments)
     console = Console(highlight=False)
+    return run("query", lambda: _show(options, console), console)
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    os.environ.update(running(options.home).exports)
     try:
-        os.environ.update(running(options.home).exports)
         console.print(_answer(options.sql))
-    except (LocalCloudError, GoogleAPIError, TimeoutError) as error:
-        console.print(f"query: {_reason(error)}", style="red", markup=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except GoogleAPICallError as error:
+        raise QueryRefused(error.message.partition("\n")[0]) from error
     return 0
 
 
@@ -87,10 +92,6 @@ def _text(value: object) -> str:
         case dt.datetime():
             return value.isoformat(" ", "seconds")
     return str(value)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "message", error)).partition("\n")[0]
 
 
 def _parser() -> argparse.ArgumentParser:

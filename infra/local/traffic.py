@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from google.api_core.exceptions import GoogleAPIError
 from google.api_core.retry import Retry
 from google.cloud.pubsub_v1 import PublisherClient
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infra.local import home as homes
-from infra.local.command import INTERRUPTED, add_home, leave_on_signals
-from infra.local.errors import LocalCloudError
+from infra.local.command import add_home, run
 from infra.local.query import NothingRuns, running
 from infra.local.simulator import SimulationConfig, simulate
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
@@ -49,22 +47,18 @@ Message = dict[str, Any]
 def main(arguments: list[str] | None = None) -> int:
     """Publish until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    leave_on_signals()
     console = Console(highlight=False)
     published: Counter[str] = Counter()
-    try:
-        _publish(options, published, console)
-    except KeyboardInterrupt:
-        console.print(f"stopped; published {_counts(published)}")
-        return INTERRUPTED
-    except (LocalCloudError, GoogleAPIError, TimeoutError) as error:
-        console.print(f"{COMMAND}: {error}", style="red", markup=False, soft_wrap=True)
-        return 1
-    return 0
+    return run(
+        COMMAND,
+        lambda: _publish(options, published, console),
+        console,
+        lambda: f"stopped; published {_counts(published)}",
+    )
 
 
-def _publish(options: argparse.Namespace, published: Counter[str], console: Console) -> None:
-    """Publish at the pace of the options. Raises NothingRuns, GoogleAPIError, TimeoutError."""
+def _publish(options: argparse.Namespace, published: Counter[str], console: Console) -> int:
+    """Publish at the pace of the options, without end. Raises NothingRuns, GoogleAPIError, TimeoutError."""
     process = running(options.home)
     os.environ.update(process.exports)
     client = PublisherClient()
@@ -86,6 +80,7 @@ def _publish(options: argparse.Namespace, published: Counter[str], console: Cons
                 looked = time.monotonic()
                 progress.update(task, description=f"published {_counts(published)}")
                 _require(options.home, process.pid, published)
+    return 0
 
 
 def _require(home: Path, pid: int, published: Counter[str]) -> None:

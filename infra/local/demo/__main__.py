@@ -18,16 +18,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infra.local import command
 from infra.local import home as homes
-from infra.local.command import INTERRUPTED, add_home, leave_on_signals, shown
+from infra.local.command import add_home, shown
 from infra.local.demo import run
 from infra.local.demo.stream import cut
 from infra.local.errors import LocalCloudError
 from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
-from infra.local.simulator import SimulationConfig, SimulationError, simulate
+from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli.console import bar
-from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # labels of the first half can mature
@@ -38,27 +38,23 @@ FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs mo
 COMMAND = "make demo"
 
 
-class NotKept(Exception):
-    """The demo ran to its end and failed; its table says how."""
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
-    leave_on_signals()
     console = Console(highlight=False)
-    try:
-        with claimed(options.home, COMMAND) as home, _built(home, console) as built:
-            _run(options, built, console)
-            console.print(_next(home, home.adopt(built)), markup=False, soft_wrap=True)
-    except NotKept:
-        return 1
-    except (LocalCloudError, PixError, SimulationError) as error:
-        console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("\ninterrupted; everything is stopped")
-        return INTERRUPTED
+    return command.run(
+        COMMAND, lambda: _demo(options, console), console, lambda: "interrupted; everything is stopped"
+    )
+
+
+class NotShown(LocalCloudError):
+    """The demo ran to its end, and its table lacks something that it is to show."""
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    with claimed(options.home, COMMAND) as home, _built(home, console) as built:
+        _run(options, built, console)
+        console.print(_next(home, home.adopt(built)), markup=False, soft_wrap=True)
     return 0
 
 
@@ -66,7 +62,7 @@ def _run(options: argparse.Namespace, built: Path, console: Console) -> None:
     events = options.events or _simulated(options, built, console)
     where = cut(events, options.live if options.events else options.transactions)
     if not run.demo(events.absolute(), where, built, console):
-        raise NotKept
+        raise NotShown("the run did not show all that it is to show: see its table")
     if options.events is None:
         events.unlink()
 
