@@ -8,6 +8,8 @@ TRANSACTIONS ?=
 SEED ?=
 EVENTS ?=
 LIVE ?=
+FRESH ?=
+RATE ?=
 DATA ?=
 RUNS ?=
 WORKERS ?= 2
@@ -40,11 +42,19 @@ install: .venv/installed ## Make .venv from the lock
 .PHONY: demo
 demo: install ## The whole loop on this machine: TRANSACTIONS=n SEED=s, or EVENTS=file LIVE=n
 	@$(BIN)/python -m infra.local.demo $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(EVENTS),--events "$$EVENTS") $(if $(LIVE),--live $(LIVE))
+	  $(if $(EVENTS),--events "$$EVENTS") $(if $(LIVE),--live $(LIVE)) $(ARGS)
 
 .PHONY: up
-up: install ## The local cloud and both functions in the foreground, until Ctrl-C
-	@exec $(BIN)/python -m infra.local
+up: install ## The local cloud and both functions on the demo's world, until Ctrl-C: FRESH=1 starts empty, ARGS=--help
+	@exec $(BIN)/python -m infra.local $(if $(FRESH),--fresh) $(ARGS)
+
+.PHONY: mlflow
+mlflow: install ## The pages of MLflow on that world, until Ctrl-C
+	@exec $(BIN)/python -m infra.local.mlflow_page $(ARGS)
+
+.PHONY: traffic
+traffic: install ## Publish the simulator's Pix into a running make up, until Ctrl-C: RATE=20 a second
+	@exec $(BIN)/python -m infra.local.traffic $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 .PHONY: doctor
 doctor: install ## Find what the local cloud has and lacks on this machine, and the cost of each missing part

@@ -17,7 +17,9 @@ class PortInUse(LocalCloudError):
     """Another program listens on a port of the local cloud."""
 
     def __init__(self, port: int, setting: str) -> None:
-        super().__init__(f"port {port} is in use; set {setting} to another port, or to 0 for a free one")
+        super().__init__(
+            f'port {port} is in use: make up ARGS="{setting} 0" takes a free one instead, ARGS=--free-ports for all'
+        )
         self.port = port
 
 
