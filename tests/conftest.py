@@ -6,6 +6,11 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from infra.local.environment import isolate
+
+# Nothing that a shell names is reached by a test, and servers of tests are reached without a proxy.
+isolate()
+
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

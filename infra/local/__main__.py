@@ -1,75 +1,97 @@
-"""Run the local cloud and both functions in the foreground until Ctrl-C: `make up`."""
+"""Run the local cloud and both functions in the foreground until Ctrl-C: `make up`.
+
+It continues the world in its folder, with the rows, history and models there: `make demo` makes one.
+"""
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import signal
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
-from infra.local.errors import LocalCloudError
+from infra.local.command import add_home, run, shown
+from infra.local.home import Home, claimed
+from infra.local.loopback import PORTS
 from shared.contract.topics import TRANSACTIONS
 
-_PORTS = {
-    "pubsub": 8085,
-    "storage": 9023,
-    "bigquery": 9050,
-    "bigquery_grpc": 9060,
-    "state": 6379,
-    "score": 8080,
-    "label": 8081,
-}
+COMMAND = "make up"
+_QUERY = "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     console = Console(highlight=False)
-    ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in _PORTS})
-    try:
-        with (
-            console.status("starting ...") as status,
-            LocalCloud(
-                _emptied(options.home), ports, options.pubsub, lambda step: status.update(f"starting {step} ...")
-            ) as cloud,
-        ):
-            cloud.start_functions()
-            status.stop()
-            console.print(_greeting(cloud), soft_wrap=True)
-            cloud.wait()
-    except KeyboardInterrupt:
-        console.print("\nstopped")
-    except LocalCloudError as error:
-        console.print(f"make up: {error}", style="red", soft_wrap=True)
-        return 1
+    return run(COMMAND, lambda: _up(options, console), console)
+
+
+def _up(options: argparse.Namespace, console: Console) -> int:
+    with claimed(options.home, COMMAND) as home:
+        _run(options, home, console)
     return 0
 
 
-def _emptied(home: Path) -> Path:
-    shutil.rmtree(home, ignore_errors=True)
-    return home
+def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
+    chosen = {name: 0 if options.free_ports else getattr(options, f"{name}_port") for name in PORTS}
+    ports = PortNumbers(**chosen).claimed()
+    if options.fresh and (earlier := home.set_aside()):
+        console.print(f"The world that was here is now in {shown(earlier)}.", soft_wrap=True)
+    console.print(_beginning(home), soft_wrap=True)
+    marker = home.open()
+    with (
+        console.status("starting ...") as status,
+        LocalCloud(
+            home.path,
+            ports,
+            options.pubsub,
+            lambda step: status.update(f"starting {step} ..."),
+            persistent=True,
+            maturity_days=marker.maturity_days,
+        ) as cloud,
+    ):
+        cloud.start_functions()
+        greeting = _greeting(cloud)
+        home.publish(cloud.exports)
+        status.stop()
+        console.print(greeting, markup=False, soft_wrap=True)
+        cloud.wait()
+
+
+def _beginning(home: Home) -> str:
+    if home.is_world:
+        return f"Continuing the world in {shown(home.path)}."
+    return (
+        f"No world in {shown(home.path)} yet: this one starts empty. `make demo` makes one with history and a model, "
+        "in a few minutes."
+    )
 
 
 def _greeting(cloud: LocalCloud) -> str:
-    return f"""The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). In another shell, run:
+    champion = cloud.champion()
+    rebuilt = f"History was rebuilt from {cloud.rebuilt:,} rows, as the last stop was not clean.\n"
+    serving = f"Model {champion} serves." if champion else "No model serves: rules alone decide."
+    return f"""{rebuilt if cloud.rebuilt else ""}The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). {serving}
+{cloud.settings.dataset}.scores continues after {cloud.scored():,} rows. In another shell, run:
 
 {export_lines(cloud.exports)}
 
 Then publish to {TRANSACTIONS} and query {cloud.settings.dataset}.scores, for example with:
 
-  .venv/bin/python -m infra.deploy.smoke
+  .venv/bin/python -m infra.deploy.smoke   publish one Pix and show its score
+  make traffic RATE=20                     publish the simulator's Pix until Ctrl-C
+  .venv/bin/python -m infra.local.query "{_QUERY}"
+  make mlflow                              the pages of MLflow: runs, models, cards
 
-Logs are in {cloud.home}. Ctrl-C stops all processes."""
+Logs are in {shown(cloud.home)}. Ctrl-C stops all processes; `make up` continues here."""
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
-    for name, port in _PORTS.items():
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, port in PORTS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}-port",
             type=int,
@@ -77,16 +99,17 @@ def _parser() -> argparse.ArgumentParser:
             metavar="PORT",
             help="port, 0 for any free one (default: %(default)s)",
         )
+    parser.add_argument("--free-ports", action="store_true", help="take a free port for each server")
     parser.add_argument(
         "--pubsub",
         choices=("google", "embedded"),
         help="kind of Pub/Sub (default: Google's emulator if installed, else embedded)",
     )
+    add_home(parser)
     parser.add_argument(
-        "--home",
-        type=Path,
-        default=Path(".local/cloud"),
-        help="directory for its files, emptied first (default: %(default)s)",
+        "--fresh",
+        action="store_true",
+        help="start empty; a world that is there replaces the one in DIR.old",
     )
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -15,16 +16,21 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from infra.deploy.migrate import make
+from infra.local import jobs
 from infra.local.bigquery.launch import bigquery_server
+from infra.local.environment import bypass
+from infra.local.experiments import database, tracking_uri
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
 from infra.local.provision import create_buckets, create_push_subscription, create_topics
 from infra.local.pubsub.launch import PubSubKind, pubsub_server
 from infra.local.storage.launch import storage_server
 from infra.local.valkey.launch import valkey_server
+from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.learning.lifecycle.pointer import read_pointer
 from shared.settings import LOCAL_HMAC_KEY, Settings
 from shared.wiring.common import DAY_SECONDS
 
@@ -65,7 +71,8 @@ class LocalCloud:
     """A context in which the local cloud runs. Its files are in `home`; all processes end with the context.
 
     Inside, the environment of this process leads Google's client libraries here. `on_step` gets the name of each
-    component before it starts. `settings` replace fields of Settings.
+    component before it starts. `settings` replace fields of Settings. If `persistent`, `home` is a world: its rows,
+    history and models continue at the next start.
     """
 
     def __init__(
@@ -74,14 +81,19 @@ class LocalCloud:
         ports: PortNumbers = PortNumbers(),
         pubsub: PubSubKind | None = None,
         on_step: Step = lambda _: None,
+        *,
+        persistent: bool = False,
         **settings: float | str,
     ) -> None:
         self.home = home.resolve()
         self.ports = ports.claimed()
         self.functions: dict[str, ChildProcess] = {}
+        self.rebuilt = 0
+        """Rows from which history was rebuilt at this start."""
+        self._counts = False  # history is loaded, rebuilt or empty, and belongs to the rows
         self._on_step = on_step
         self._supervisor = Supervisor()
-        self._valkey = valkey_server(self.home, port=self.ports.state)
+        self._valkey = valkey_server(self.home, port=self.ports.state, persistent=persistent)
         self.settings = Settings(
             project="pix-local",
             hmac_key=LOCAL_HMAC_KEY,
@@ -95,7 +107,12 @@ class LocalCloud:
         self._pubsub = pubsub_server(self.home, pubsub, self.ports.pubsub)
         self._storage = storage_server(self.home, objects, self.ports.storage)
         self._bigquery = bigquery_server(
-            self.home, objects, self.settings.project, self.ports.bigquery, self.ports.bigquery_grpc
+            self.home,
+            objects,
+            self.settings.project,
+            self.ports.bigquery,
+            self.ports.bigquery_grpc,
+            persistent=persistent,
         )
         self._override(
             {
@@ -120,6 +137,8 @@ class LocalCloud:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._supervisor.__exit__(kind, error, trace)
+        if self._valkey.dump and self._counts and self._valkey.child.returncode == 0:
+            self._valkey.dump.saved()
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -145,17 +164,19 @@ class LocalCloud:
     def exports(self) -> dict[str, str]:
         """Return the variables for another shell, for clients and for functions or jobs that are started there."""
         own = self.settings.to_env()
-        return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")}}
+        names = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")
+        return {**self.addresses, **{name: own[name] for name in names}, **bypass(os.environ)}
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables of functions and jobs in the local cloud."""
-        mlflow = self.home / "mlflow"
-        mlflow.mkdir(parents=True, exist_ok=True)
+        database(self.home).parent.mkdir(parents=True, exist_ok=True)
+        uri = tracking_uri(self.home)
         return {
             **self.settings.to_env(),
             **self.addresses,
-            "MLFLOW_TRACKING_URI": f"sqlite:///{mlflow / 'mlflow.db'}",
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_REGISTRY_URI": uri,
         }
 
     @property
@@ -176,6 +197,19 @@ class LocalCloud:
     def bigquery(self) -> bigquery.Client:
         """Return a client of the local BigQuery."""
         return bigquery.Client(project=self.settings.project, credentials=AnonymousCredentials())
+
+    def scored(self) -> int:
+        """Return the number of rows of `score_events`."""
+        sql = f"SELECT COUNT(*) FROM {self.settings.dataset}.score_events"  # noqa: S608 (dataset of our own)
+        return int(next(iter(self.bigquery().query(sql).result()))[0])
+
+    def champion(self) -> str | None:
+        """Return the version of the model that serves, None if there is none."""
+        return read_pointer(GcsBlobs.connect(self.settings.project, self.settings.bucket)).version
+
+    def run_job(self, name: str, *arguments: str) -> str:
+        """Run a job and return its result as JSON. Raises JobFailed."""
+        return jobs.run(name, *arguments, environment=self.environment)
 
     def start_functions(self, **settings: float | str) -> None:
         """Start both functions under functions-framework, and subscribe them to their topics."""
@@ -204,16 +238,31 @@ class LocalCloud:
         settings = self.settings
         views = tables.views(settings.project, settings.dataset, settings.maturity_days)
         make(self.bigquery(), settings.dataset, tables.tables(), views)
-        with closing(ValkeyStore.connect(self._valkey.url, settings.state_record_days * DAY_SECONDS)) as store:
-            store.open()
         create_buckets(settings.project, (settings.bucket, settings.data_bucket))
         create_topics(settings.project)
+        self._open_history()
+
+    def _open_history(self) -> None:
+        """Let history count: as the dump has it, else rebuilt from the tables, else from nothing."""
+        dump = self._valkey.dump
+        if dump and dump.found:
+            dump.loaded()
+        elif dump and (rows := self.scored()):
+            self._on_step(f"history, rebuilt from {rows:,} rows because the last stop was not clean")
+            self.run_job("replay", "tables", "--state", self._valkey.url)
+            self.rebuilt = rows
+        else:
+            with closing(
+                ValkeyStore.connect(self._valkey.url, self.settings.state_record_days * DAY_SECONDS)
+            ) as store:
+                store.open()
+        self._counts = True
 
     def _function(self, name: str, port: int) -> ChildProcess:
         return ChildProcess(
             name,
             [
-                str(Path(sys.executable).with_name("functions-framework")),
+                *(sys.executable, "-m", "functions_framework"),  # its script keeps the path of a moved checkout
                 *("--source", str(ROOT / "functions" / name / "main.py")),
                 *("--target", name, "--host", LOOPBACK, "--port", str(port)),
             ],
@@ -230,4 +279,4 @@ def export_lines(variables: Mapping[str, str]) -> str:
     >>> export_lines({"A": "1"})
     'export A=1'
     """
-    return "\n".join(f"export {name}={value}" for name, value in variables.items())
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

@@ -6,6 +6,8 @@ LocalCloudError
 └── NotReadyInTime   a process runs but does not answer
 """
 
+DOCTOR = "Run `.venv/bin/python -m infra.local.doctor` for details."
+
 
 class LocalCloudError(RuntimeError):
     """The local cloud cannot start or continue."""
@@ -15,7 +17,9 @@ class PortInUse(LocalCloudError):
     """Another program listens on a port of the local cloud."""
 
     def __init__(self, port: int, setting: str) -> None:
-        super().__init__(f"port {port} is in use; set {setting} to another port, or to 0 for a free one")
+        super().__init__(
+            f'port {port} is in use: make up ARGS="{setting} 0" takes a free one instead, ARGS=--free-ports for all'
+        )
         self.port = port
 
 
@@ -32,3 +36,16 @@ class NotReadyInTime(LocalCloudError):
 
     def __init__(self, name: str, seconds: float, log_tail: str) -> None:
         super().__init__(f"{name} was not ready after {seconds:g} s; its last lines:\n{log_tail}")
+
+
+def describe(error: LocalCloudError | OSError) -> str:
+    """Return the text of a start-up error for the user, with the command that shows more.
+
+    >>> describe(PermissionError(13, "Permission denied", ".local/cloud"))
+    '.local/cloud: Permission denied. Run `.venv/bin/python -m infra.local.doctor` for details.'
+    """
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    log_follows = "\n" in text
+    return f"{text}\n{DOCTOR}" if log_follows else f"{text.rstrip('.')}. {DOCTOR}"

@@ -16,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from infra.local import reaper
+from infra.local.environment import local_environment
 from infra.local.errors import ChildDied, NotReadyInTime
 from infra.local.loopback import listens
 
@@ -76,7 +77,7 @@ class ChildProcess:
     ) -> None:
         self.name = name
         self.argv = list(argv)
-        self.env = {**os.environ, **(env or {})}
+        self.env = local_environment(os.environ, env or {})
         self.cwd = cwd
         self.log_path = log_path
         self.ready = ready

@@ -7,13 +7,11 @@ and ends in the same `State`. Memory is bounded by the number of keys, not of ev
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
 from shared.features.arrays import Floats
 from shared.features.columns import Columns
 from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, VerdictCount
@@ -76,15 +74,6 @@ class Replay:
         return State(tuple(table.stored() for table in self._tables), self.sequence)
 
 
-def replay_events(
-    items: Iterable[Event | VerdictCount], replay: Replay, size: int = CHUNK
-) -> Iterator[tuple[list[Event], NDArray[np.float32]]]:
-    """Yield events with their feature vectors [n, F], given events and reports in the order they were counted."""
-    for events, reports, before in _grouped(items, size):
-        columns = Columns.of(events)
-        yield events, feature_matrix(columns, replay.run(Chunk(columns, reports, before)))
-
-
 def replay_columns(chunks: Iterable[Chunk], replay: Replay) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
     """Yield events with their feature vectors [n, F], at most CHUNK at once, given chunks of any size."""
     for chunk in chunks:
@@ -99,23 +88,6 @@ def _split(chunk: Chunk) -> Iterator[Chunk]:
         last = stop >= count
         low, high = np.searchsorted(before, [start, count + 1 if last else stop]).tolist()
         yield Chunk(chunk.events[start:stop], chunk.reports[low:high], (before[low:high] - start).tolist())
-
-
-def _grouped(
-    items: Iterable[Event | VerdictCount], size: int
-) -> Iterator[tuple[list[Event], list[VerdictCount], list[int]]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        events: list[Event] = []
-        reports: list[VerdictCount] = []
-        before: list[int] = []
-        for item in batch:
-            if isinstance(item, VerdictCount):
-                reports.append(item)
-                before.append(len(events))
-            else:
-                events.append(item)
-        yield events, reports, before
 
 
 def _merged(chunk: Chunk) -> tuple[Facts, NDArray[np.int64]]:

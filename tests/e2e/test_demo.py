@@ -1,12 +1,14 @@
-"""A small demo: exit status 0 if nothing was lost and the second model served."""
+"""A small demo: exit status 0 if nothing was lost and a swap under load served rows from both models."""
 
 import datetime as dt
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from infra.local.home import read_marker
 from infra.local.simulator import SimulationConfig, simulate
 from tests.builders import transaction
 from tests.waiting import PATIENCE
@@ -15,7 +17,8 @@ END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
 
 @pytest.mark.timeout(1200)
-def test_an_event_file_goes_through_the_full_loop(tmp_path):
+def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
+    home = tmp_path / "world"
     config = SimulationConfig(end=END, transactions=12_000, days=40, seed=5, fraud_rate=0.03, labels_until=END)
     lines = list(simulate(config))
     spoilt = transaction() | {"amount": "-1.00"}
@@ -25,7 +28,7 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path):
     events = tmp_path / "events.ndjson"
     events.write_bytes(b"".join(lines))
     done = subprocess.run(
-        [sys.executable, "-m", "infra.local.demo", "--events", str(events), "--live", "600"],
+        [sys.executable, "-m", "infra.local.demo", "--home", str(home), "--events", str(events), "--live", "600"],
         capture_output=True,
         text=True,
         timeout=1100,
@@ -41,13 +44,19 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path):
     assert table["scored (rows of pix.scores)"] == "598"  # one was malformed, one was sent twice
     assert table["malformed published / in quarantine"] == "1 / 1"
     assert (table["lost"], table["duplicated in the view"]) == ("0", "0")
+    assert ("REFUSED" in done.stdout) == ("end of drill: " in done.stdout) == ("swap under load (drill)" in table)
+    assert "<html" in (home / "card.html").read_text()
+    marker = read_marker(home)
+    assert marker is not None
+    assert 0 < marker.maturity_days < 40
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["events.ndjson", "world"]
 
 
-def test_an_invalid_event_file_is_refused_with_its_line(tmp_path):
+def test_an_invalid_event_file_is_refused_with_its_line(tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     events.write_text('{"topic": "pix-transactions", "data": {}}\n{"topic": "birds"}\n')
     done = subprocess.run(
-        [sys.executable, "-m", "infra.local.demo", "--events", str(events)],
+        [sys.executable, "-m", "infra.local.demo", "--home", str(tmp_path / "world"), "--events", str(events)],
         capture_output=True,
         text=True,
         timeout=PATIENCE,

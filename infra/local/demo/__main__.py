@@ -1,6 +1,7 @@
 """Run the full loop on this machine: history, a model, live traffic, labels, a retraining and a swap under load.
 
-Exit status 0 if nothing was lost and the second model served.
+What it builds is a world, which `make up` continues. Exit status 0 if nothing was lost or duplicated, and rows from
+before and after the swap under load were scored.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ import argparse
 import datetime as dt
 import math
 import shutil
-import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+from infra.local import command
+from infra.local import home as homes
+from infra.local.command import add_home, shown
 from infra.local.demo import run
 from infra.local.demo.stream import cut
 from infra.local.errors import LocalCloudError
-from infra.local.simulator import SimulationConfig, SimulationError, simulate
+from infra.local.experiments import CARD
+from infra.local.home import Home, claimed
+from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli.console import bar
-from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # labels of the first half can mature
@@ -29,24 +35,90 @@ LIVE = 20_000
 FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs more to learn from
 
 
+COMMAND = "make demo"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
     console = Console(highlight=False)
-    home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
+    return command.run(
+        COMMAND, lambda: _demo(options, console), console, lambda: "interrupted; everything is stopped"
+    )
+
+
+class NotShown(LocalCloudError):
+    """The demo ran to its end, and its table lacks something that it is to show."""
+
+
+def _demo(options: argparse.Namespace, console: Console) -> int:
+    with claimed(options.home, COMMAND) as home, _built(home, console) as built:
+        _run(options, built, console)
+        console.print(_next(home, home.adopt(built)), markup=False, soft_wrap=True)
+    return 0
+
+
+def _run(options: argparse.Namespace, built: Path, console: Console) -> None:
+    events = options.events or _simulated(options, built, console)
+    where = cut(events, options.live if options.events else options.transactions)
+    if not run.demo(events.absolute(), where, built, console):
+        raise NotShown("the run did not show all that it is to show: see its table")
+    if options.events is None:
+        events.unlink()
+
+
+@contextmanager
+def _built(home: Home, console: Console) -> Iterator[Path]:
+    """Make a folder for a new world beside that of `home`.
+
+    If the block fails, the folder becomes DIR.failed, for its logs; if it is interrupted, the folder is removed.
+    """
+    for name in ("old", "failed"):  # now rather than after minutes of work
+        homes.require_own(homes.beside(home.path, name))
+    for left in home.path.parent.glob(f"{home.path.name}.new-*"):  # by a demo that was killed
+        if homes.read_marker(left):
+            shutil.rmtree(left)
+    built = Path(tempfile.mkdtemp(prefix=f"{home.path.name}.new-", dir=home.path.parent))
+    homes.mark(built)
     try:
-        events = options.events or _simulated(options, home, console)
-        where = cut(events, options.live if options.events else options.transactions)
-        return run.demo(events, where, home, console)
-    except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
-        console.print(f"demo: {error}", style="red")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\ninterrupted; everything is stopped")
-        return 130
+        yield built
+    except Exception:
+        if any(built.glob("*.log")):
+            failed = homes.replace(built, homes.beside(home.path, "failed"))
+            console.print(f"The logs are in {shown(failed)}.", soft_wrap=True)
+        raise
     finally:
-        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(built, ignore_errors=True)
+
+
+_QUERIES = (
+    "SELECT decision, COUNT(*) AS n, ROUND(AVG(score), 4) AS mean_score FROM pix.scores GROUP BY decision",
+    "SELECT end_to_end_id, amount, score, reasons FROM pix.scores WHERE decision != 'APPROVE' ORDER BY score DESC "
+    "LIMIT 10",
+    "SELECT recorded_at, action, to_version, reason FROM pix.model_ledger ORDER BY recorded_at",
+)
+
+
+def _next(home: Home, earlier: Path | None) -> str:
+    """Return the text on what there is to look at, all of it as commands to paste."""
+    option = "" if home.path == homes.DEFAULT.resolve() else f' ARGS="--home {shown(home.path)}"'
+    where = "" if not option else f" --home {shown(home.path)}"
+    queries = "\n".join(f'  .venv/bin/python -m infra.local.query{where} "{sql}"' for sql in _QUERIES)
+    before = "" if earlier is None else f"\nThe world that was here before is in {shown(earlier)}.\n"
+    return f"""
+The world of this run is in {shown(home.path)}.
+{before}
+Look at it:
+  {shown(home.path / CARD):40} the model card: a file to open in a browser
+  {"make mlflow" + option:40} the pages of MLflow: runs, models, cards
+  {"make up" + option:40} continue: the same rows and history, and the model that serves
+
+While `make up` runs, in another shell:
+  {"make traffic RATE=20" + option:40} publish the simulator's Pix until Ctrl-C
+{queries}
+
+Another one, in place of this:
+  make demo TRANSACTIONS=50000 SEED=3"""
 
 
 def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Path:
@@ -74,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_home(parser)
     parser.add_argument(
         "--transactions",
         type=_at_least_10,

@@ -11,8 +11,10 @@ from google.cloud import bigquery
 from rich.table import Table
 from sklearn.metrics import average_precision_score
 
+from infra.local.demo.models import Swap
 from infra.local.demo.traffic import Sent
 from shared.contract import tables
+from shared.contract.topics import TRANSACTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,17 @@ class DemoResult:
     duplicated: int
     malformed: int
     quarantined: int
+    set_aside: int
+    """Transactions whose time lies in the future: in quarantine, neither scored nor lost."""
     throughput: float
     watched: int
     row_ms: tuple[float, float]
     decided_ms: tuple[float, float]
     decisions: dict[str, int]
     quality: list[VersionQuality]
+    scored_by: dict[str | None, int]
+    """Live rows of each model version; None for rules alone."""
+    swap: Swap | None
     seconds_to_first_score: float | None
 
 
@@ -89,6 +96,14 @@ class Queries:
     def quarantined(self) -> int:
         """Return the number of quarantined messages."""
         return int(self._one("SELECT COUNT(*) FROM {dataset}.quarantine WHERE quarantined_at >= @since"))
+
+    def in_the_future(self) -> int:
+        """Return the number of transactions set aside because their time lies in the future."""
+        sql = (
+            "SELECT COUNT(*) FROM {dataset}.quarantined "
+            "WHERE quarantined_at >= @since AND reason = 'in_the_future' AND topic = @topic"
+        )
+        return int(self._one(sql, topic=TRANSACTIONS))
 
     def labelled(self) -> int:
         """Return the number of reports stored since the live part began."""
@@ -120,6 +135,13 @@ class Queries:
             "SELECT decision, COUNT(*) AS n FROM {scores} WHERE published_at >= @since GROUP BY decision"
         )
         return {row.decision: row.n for row in rows}
+
+    def scored_by(self) -> dict[str | None, int]:
+        """Count the live rows of each model version; None for rules alone."""
+        rows = self._ask(
+            "SELECT model_version, COUNT(*) AS n FROM {scores} WHERE published_at >= @since GROUP BY model_version"
+        )
+        return {row.model_version: row.n for row in rows}
 
     def seconds_to_first_score(self, version: str) -> float | None:
         """Return the seconds from the pointer swap to the first score of a version; None without one."""
@@ -183,24 +205,48 @@ def _quality(version: str, rows: list[Any]) -> VersionQuality:
     )
 
 
-def collect(queries: Queries, sent: Sent, traffic: LoadPhases, as_of: dt.datetime, version: str | None) -> DemoResult:
-    """Query the figures of a run; `version` is the second model, if there is one."""
-    ids = queries.live_ids()
+def collect(queries: Queries, sent: Sent, traffic: LoadPhases, as_of: dt.datetime, swap: Swap | None) -> DemoResult:
+    """Query the figures of a run, with the swap under load if there was one."""
+    ids, ahead = queries.live_ids(), queries.in_the_future()
     return DemoResult(
         transactions=sent.transactions,
         scored=len(set(ids)),
-        lost=len(sent.ids - set(ids)),
+        lost=max(0, len(sent.ids - set(ids)) - ahead),
         duplicated=len(ids) - len(set(ids)),
         malformed=sent.malformed,
         quarantined=queries.quarantined(),
+        set_aside=ahead,
         throughput=queries.throughput(traffic.burst),
         watched=len(traffic.waits),
         row_ms=_percentiles(traffic.waits),
         decided_ms=queries.decided_ms(traffic.calm),
         decisions=queries.decisions(),
         quality=queries.quality(as_of),
-        seconds_to_first_score=queries.seconds_to_first_score(version) if version else None,
+        scored_by=queries.scored_by(),
+        swap=swap,
+        seconds_to_first_score=queries.seconds_to_first_score(swap.after) if swap else None,
     )
+
+
+def succeeded(result: DemoResult) -> bool:
+    """Return whether nothing was lost or duplicated, and rows were scored before and after a swap under load."""
+    return result.lost == 0 and result.duplicated == 0 and _served_both(result)
+
+
+def verdict(result: DemoResult) -> str:
+    """Return the outcome of a run in a sentence."""
+    if result.lost or result.duplicated:
+        return f"{result.lost} transactions were LOST, {result.duplicated} are in the view twice."
+    if result.swap is None:
+        return "Nothing was lost or duplicated, but no model passed the gate, so there was no swap under load."
+    if not _served_both(result):
+        return "Nothing was lost or duplicated, but only one side of the swap scored rows."
+    return "Nothing was lost or duplicated, and the swap under load served rows from both models."
+
+
+def _served_both(result: DemoResult) -> bool:
+    swap = result.swap
+    return swap is not None and all(result.scored_by.get(version) for version in (swap.before, swap.after))
 
 
 def _milliseconds(percentiles: tuple[float, float]) -> str:
@@ -212,13 +258,13 @@ def render(result: DemoResult) -> Table:
     table = Table(title="The run, as recorded in BigQuery", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(justify="right")
-    swap = result.seconds_to_first_score
     rows = [
         ("transactions published", f"{result.transactions:,}"),
         ("scored (rows of pix.scores)", f"{result.scored:,}"),
         ("lost", f"{result.lost:,}"),
         ("duplicated in the view", f"{result.duplicated:,}"),
         ("malformed published / in quarantine", f"{result.malformed:,} / {result.quarantined:,}"),
+        *([("set aside: in the future", f"{result.set_aside:,}")] if result.set_aside else []),
         ("throughput under load", f"{result.throughput:,.0f} tx/s"),
         ("publish to decision, p50 / p99", _milliseconds(result.decided_ms)),
         (f"publish to row seen by a query ({result.watched})", _milliseconds(result.row_ms)),
@@ -228,7 +274,15 @@ def render(result: DemoResult) -> Table:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
         if q.frauds:
             rows.append(("  average precision / recall", f"{q.average_precision:.3f} / {q.recall:.3f}"))
-    rows.append(("pointer swap to first score by v2", "never" if swap is None else f"{swap:.1f} s"))
+    rows.append(_swap_row(result))
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+def _swap_row(result: DemoResult) -> tuple[str, str]:
+    seconds = result.seconds_to_first_score
+    if result.swap is None or seconds is None:
+        return "swap under load", "none"
+    how = "drill" if result.swap.is_drill else "by the gate"
+    return f"swap under load ({how})", f"{seconds:.1f} s to the first score"

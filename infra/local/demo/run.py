@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import json
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
 from infra.local.cloud import LocalCloud
-from infra.local.demo.report import DemoResult, LoadPhases, Queries, TimeRange, collect, render
+from infra.local.demo.models import Models
+from infra.local.demo.report import DemoResult, LoadPhases, Queries, TimeRange, collect, render, succeeded, verdict
 from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
+from infra.local.home import mark
 from jobs.cli.console import bar
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
@@ -30,58 +27,57 @@ from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
 CALM, BURST = 0.05, 0.5  # shares of the live part before the retraining: at a steady pace, then as fast as possible
 CALM_SECONDS = 8.0
 RETRAIN_SECONDS = 45.0  # typical retraining; the traffic beside it is paced to last longer
-RESERVE = 0.25  # share of the last part that is kept for the retrained model
+RESERVE = 0.25  # share of the last part that is kept for the swap: half beside the drill, half after it
+SWAP_TTLS = 1.5  # each half lasts this many looks at the pointer
 SPANS_OF_MATURITY = 1.5  # shorter histories have too few matured labels
 DRAIN_SECONDS = 60.0  # without a new row
-SHORT_SEARCH = ("--trials", "6")  # a trial for each family and one more, to keep the demo short
-JOB_NICENESS = 10  # a job in the cloud has its own CPUs; here it must not slow the functions
+
+Publish = Callable[..., None]
+"""Publishes lines: at a pace in transactions a second (None: as fast as possible), until a condition holds."""
 
 
-class DemoFailed(Exception):
-    """A step of the demo failed; the message has the step and the reason."""
+def demo(events: Path, where: Cut, home: Path, console: Console) -> bool:
+    """Run every step in the folder `home`, which becomes a world; return whether it did what it is to show.
 
-
-def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
-    """Run every step and return the exit status. Raises DemoFailed, LocalCloudError, PixError."""
+    Raises LocalCloudError, PixError.
+    """
     started = time.monotonic()
     console.print(
         f"{where.history:,} transactions of history from {where.starts_at:%Y-%m-%d}, then {where.live:,} live ones"
     )
-    with (
-        _status(console) as show,
-        LocalCloud(
-            home / "cloud",
-            pubsub="embedded",  # Google's emulator pushes several times slower
-            on_step=show,
-            maturity_days=_maturity(events, where, console),
-            deadline_seconds=float("inf"),  # the events happened before they are streamed
-        ) as cloud,
-    ):
-        _job(cloud, "replay", str(events), "--lines", str(where.line), "--state", cloud.settings.state)
-        first = _retrain(cloud, console, where.live_from, promote="always")
-        show("functions")
-        cloud.start_functions()
-        since = _now()
-        publisher = StreamPublisher(cloud.settings.project)
-        queries = Queries(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, since)
-        traffic, second = _live(cloud, events, where, publisher, queries, console)
-        publisher.close()
-        with console.status("waiting for the last rows ..."):
-            _drain(queries, publisher)
-        end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
-        with console.status("querying BigQuery ..."):
-            result = collect(queries, publisher.sent, traffic, end, second)
+    days = mark(home, _maturity(events, where, console)).maturity_days
+    with LocalCloud(
+        home,
+        pubsub="embedded",  # Google's emulator pushes several times slower
+        on_step=lambda step: console.print(f"starting {step} ...", style="dim"),
+        persistent=True,
+        maturity_days=days,
+        deadline_seconds=float("inf"),  # the events happened before they are streamed
+    ) as cloud:
+        models = Models(cloud, console)
+        result = _streamed(cloud, events, where, models, console)
+        models.copy_card()
     console.print(render(result))
-    console.print(f"Done in {time.monotonic() - started:.0f} s. {_verdict(result, first, second)}")
-    console.print(NEXT, soft_wrap=True)
-    return 0 if _succeeded(result, second) else 1
+    console.print(f"Done in {time.monotonic() - started:.0f} s. {verdict(result)}")
+    return succeeded(result)
 
 
-NEXT = """
-Try next:
-  make up                                              the local cloud to publish to and to query
-  make demo TRANSACTIONS=50000 SEED=3                  more traffic, another world
-  .venv/bin/python -m infra.local.simulator --help     event files of your own, for make demo EVENTS=file.ndjson"""
+def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, console: Console) -> DemoResult:
+    """Load the history, train on it, stream the live part, and return the figures."""
+    cloud.run_job("replay", str(events), "--lines", str(where.line), "--state", cloud.settings.state)
+    with models.training(where.live_from):
+        pass
+    cloud.start_functions()
+    publisher = StreamPublisher(cloud.settings.project)
+    queries = Queries(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, _now())
+    load = _live(cloud, events, where, publisher, queries, models, console)
+    publisher.close()
+    with console.status("waiting for the last rows ..."):
+        _drain(queries, publisher)
+    models.end_drill()
+    end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
+    with console.status("querying BigQuery ..."):
+        return collect(queries, publisher.sent, load, end, models.swap)
 
 
 def _maturity(events: Path, where: Cut, console: Console) -> float:
@@ -98,41 +94,16 @@ def _maturity(events: Path, where: Cut, console: Console) -> float:
     return days
 
 
-def _job(cloud: LocalCloud, name: str, *arguments: str) -> str:
-    """Run a job in its own process, as in production; return its standard output. Raises DemoFailed."""
-    process = _start_job(cloud, name, *arguments)
-    output, _ = process.communicate()
-    if process.returncode:
-        raise DemoFailed(f"jobs.{name} ended with {process.returncode}: {output.strip()[-500:]}")
-    return output
-
-
-def _start_job(cloud: LocalCloud, name: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 (our own job)
-        [sys.executable, "-m", f"jobs.{name}", *arguments],
-        env={**os.environ, **cloud.environment},
-        preexec_fn=lambda: os.nice(JOB_NICENESS),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _retrain(cloud: LocalCloud, console: Console, as_of: dt.datetime, promote: str) -> str | None:
-    """Train and return the promoted version, None if no model was promoted."""
-    console.print(f"training on the labels known at {as_of:%Y-%m-%d %H:%M}")
-    return _served(_job(cloud, "retrain", "--as-of", as_of.isoformat(), "--promote", promote, *SHORT_SEARCH), console)
-
-
-def _served(output: str, console: Console) -> str | None:
-    outcome: dict[str, Any] = json.loads(output.strip().rpartition("\n")[2])
-    console.print(f"{outcome['outcome']} {outcome['version'] or ''}: {'; '.join(outcome['reasons'])}")
-    return outcome["version"] if outcome["outcome"] == "PROMOTED" else None
-
-
 def _live(
-    cloud: LocalCloud, events: Path, where: Cut, publisher: StreamPublisher, queries: Queries, console: Console
-) -> tuple[LoadPhases, str | None]:
-    """Stream the live part: calm, then a burst, then during a retraining, then to the retrained model."""
+    cloud: LocalCloud,
+    events: Path,
+    where: Cut,
+    publisher: StreamPublisher,
+    queries: Queries,
+    models: Models,
+    console: Console,
+) -> LoadPhases:
+    """Stream the live part: calm, then a burst, then during a retraining, then during and after a swap."""
     lines = list(itertools.islice(read(events), where.line, None))
     quiet, burst = _lines_with(lines, CALM * where.live), _lines_with(lines, (CALM + BURST) * where.live)
     watch = RowWatch(cloud.bigquery(), cloud.settings.dataset)
@@ -142,14 +113,8 @@ def _live(
             calm = _timed(lambda: publish(lines[:quiet], CALM * where.live / CALM_SECONDS))
         loud = _timed(lambda: publish(lines[quiet:burst], None))
         _drain(queries, publisher)
-        job = _start_job(
-            cloud, "retrain", "--as-of", _time_of(lines, burst).isoformat(), "--promote", "always", *SHORT_SEARCH
-        )
-        _beside(job, lines[burst:], (1 - CALM - BURST) * where.live, publish)
-    output, _ = job.communicate()
-    if job.returncode:
-        raise DemoFailed(f"jobs.retrain ended with {job.returncode}: {output.strip()[-500:]}")
-    return LoadPhases(calm, loud, watch.waits), _served(output, console)
+        _last(lines[burst:], (1 - CALM - BURST) * where.live, _time_of(lines, burst), models, publish)
+    return LoadPhases(calm, loud, watch.waits)
 
 
 def _timed(work: Callable[[], None]) -> TimeRange:
@@ -164,18 +129,25 @@ def _lines_with(lines: list[Line], transactions: float) -> int:
     return ends[max(0, round(transactions) - 1)]
 
 
-def _beside(job: subprocess.Popen[str], lines: list[Line], transactions: float, publish: Callable[..., None]) -> None:
-    """Publish while a job runs; publish the rest after it, for the retrained model."""
-    beside = (1 - RESERVE) * transactions
-    rest = iter(lines)
-    publish(
-        itertools.islice(rest, _lines_with(lines, beside)), beside / RETRAIN_SECONDS, lambda: job.poll() is not None
-    )
-    job.wait()
-    publish(rest, max(RESERVE * transactions, 1) / (2 * POINTER_TTL_SECONDS))
+def _last(lines: list[Line], transactions: float, as_of: dt.datetime, models: Models, publish: Publish) -> None:
+    """Publish the last part: beside a retraining, beside the drill if there is one, then to the swapped-in model."""
+    rest, reserve = iter(lines), RESERVE / 2 * transactions
+    pace = max(reserve, 1) / (SWAP_TTLS * POINTER_TTL_SECONDS)
+    before = _lines_with(lines, (1 - RESERVE) * transactions)
+    with models.training(as_of) as job:
+        _beside(job, itertools.islice(rest, before), (1 - RESERVE) * transactions / RETRAIN_SECONDS, publish)
+    with models.drill() as drill:
+        if drill:
+            _beside(drill, itertools.islice(rest, _lines_with(lines, reserve)), pace, publish)
+    publish(rest, pace)
 
 
-def _publishing(publisher: StreamPublisher, progress: Progress, total: int, watch: RowWatch) -> Callable[..., None]:
+def _beside(job: subprocess.Popen[str], lines: Iterable[Line], per_second: float, publish: Publish) -> None:
+    """Publish while a job runs."""
+    publish(lines, per_second, lambda: job.poll() is not None)
+
+
+def _publishing(publisher: StreamPublisher, progress: Progress, total: int, watch: RowWatch) -> Publish:
     task = progress.add_task("publish", total=total)
 
     def sent(line: Line) -> None:
@@ -203,31 +175,6 @@ def _drain(queries: Queries, publisher: StreamPublisher) -> None:
         if rows != seen:
             seen, changed = rows, time.monotonic()
         time.sleep(0.5)
-
-
-def _succeeded(result: DemoResult, second: str | None) -> bool:
-    return (
-        result.lost == 0
-        and result.duplicated == 0
-        and second is not None
-        and result.seconds_to_first_score is not None
-    )
-
-
-def _verdict(result: DemoResult, first: str | None, second: str | None) -> str:
-    if _succeeded(result, second):
-        return "Nothing was lost, and the second model served."
-    if result.lost or result.duplicated:
-        return f"{result.lost} transactions were LOST, {result.duplicated} are in the view twice."
-    return "Nothing was lost, but " + (
-        "no second model served." if first else "there was nothing to train a model on."
-    )
-
-
-@contextmanager
-def _status(console: Console) -> Iterator[Callable[[str], None]]:
-    """Print each step on its own line."""
-    yield lambda step: console.print(f"starting {step} ...", style="dim")
 
 
 def _now() -> dt.datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Literal, get_args
 
 from infra.local.errors import LocalCloudError
 from infra.local.loopback import LOOPBACK, claim_port
-from infra.local.processes import ChildProcess, answers_tcp
+from infra.local.processes import ChildProcess, Details, Probe
+from infra.local.valkey.dump import Dump
 
 ValkeyKind = Literal["installed", "packaged"]
 KINDS: tuple[ValkeyKind, ...] = get_args(ValkeyKind)
@@ -32,6 +34,8 @@ class ValkeyServer:
     kind: ValkeyKind
     port: int
     child: ChildProcess
+    dump: Dump | None = None
+    """The file of its history between two runs, None if nothing is kept."""
 
     @property
     def url(self) -> str:
@@ -44,10 +48,13 @@ def find_server(kind: ValkeyKind) -> str | None:
     return _installed() if kind == "installed" else _packaged()
 
 
-def valkey_server(directory: Path, kind: ValkeyKind | None = None, port: int = 0) -> ValkeyServer:
+def valkey_server(
+    directory: Path, kind: ValkeyKind | None = None, port: int = 0, *, persistent: bool = False
+) -> ValkeyServer:
     """Return a server of a kind (default: installed, else packaged), not started yet; its log in `directory`.
 
-    Nothing is kept on disk. `port` 0 takes a free one. Raises LocalCloudError if there is no server, PortInUse.
+    If `persistent`, a clean stop leaves its dump there, which the next start loads. `port` 0 takes a free one. Raises
+    LocalCloudError if there is no server, PortInUse.
     """
     kinds = KINDS if kind is None else (kind,)
     found = next(((each, program) for each in kinds if (program := find_server(each))), None)
@@ -55,9 +62,26 @@ def valkey_server(directory: Path, kind: ValkeyKind | None = None, port: int = 0
         raise LocalCloudError(f"history needs a server: {' and '.join(_MISSING[each] for each in kinds)}; {_REMEDY}")
     directory.mkdir(parents=True, exist_ok=True)
     port = claim_port(port, SETTING)
-    command = [found[1], "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"]
-    child = ChildProcess("Valkey", command, log_path=directory / "valkey.log", cwd=directory, ready=answers_tcp(port))
-    return ValkeyServer(found[0], port, child)
+    dump = Dump(directory, found[1]) if persistent else None
+    command = [found[1], "--bind", LOOPBACK, "--port", str(port), "--appendonly", "no"]
+    command += ["--save", ""] if dump is None else dump.arguments
+    ready = _answers(port)
+    child = ChildProcess("Valkey", command, log_path=directory / "valkey.log", cwd=directory, ready=ready)
+    return ValkeyServer(found[0], port, child, dump)
+
+
+def _answers(port: int) -> Probe:
+    """Make a probe that holds once the server answers commands: not while it loads its dump."""
+
+    def probe(_child: ChildProcess) -> Details | None:
+        try:
+            with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+                connection.sendall(b"PING\r\n")
+                return {"port": port} if connection.recv(64).startswith(b"+PONG") else None
+        except OSError:
+            return None
+
+    return probe
 
 
 def _installed() -> str | None:

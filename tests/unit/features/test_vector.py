@@ -19,7 +19,8 @@ from shared.features.facts import VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.vector import Reads as VectorReads
 from shared.features.vector import contact, device, feature_matrix, message, payee, payer, statistics
-from shared.replay.recurrence import Replay, replay_events
+from shared.replay.recurrence import Replay
+from tests.unit.replay.mixed import replay_events
 from tests.unit.streams import DEVICES, MORNING, event, events, pseudonym, report, streams
 
 DAY, HOUR = 86_400.0, 3600.0
