@@ -96,7 +96,7 @@ def _packages() -> Finding:
 
 def _writable(home: Path) -> Finding:
     folder = _existing(home)
-    if os.access(folder, os.W_OK | os.X_OK):
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         return Finding("Folder", f"{home} can be written")
     return Finding("Folder", f"{folder} cannot be written", "start with --home in another folder", fatal=True)
 

@@ -2,6 +2,7 @@
 
 LocalCloudError
 ├── PortInUse        another program listens on the port: choose another
+├── PortRefused      the system does not allow the port: choose another
 ├── ChildDied        a process ended unexpectedly: see its last lines
 └── NotReadyInTime   a process runs but does not answer
 """
@@ -21,6 +22,15 @@ class PortInUse(LocalCloudError):
             f'port {port} is in use: make up ARGS="{setting} 0" takes a free one instead, ARGS=--free-ports for all'
         )
         self.port = port
+
+
+class PortRefused(LocalCloudError):
+    """The system does not let this user listen on a port: it is below 1024, or not a port's number."""
+
+    def __init__(self, port: int, setting: str, reason: str) -> None:
+        super().__init__(
+            f"port {port} cannot be used ({reason}); set {setting} to another one, or to 0 for a free one"
+        )
 
 
 class ChildDied(LocalCloudError):

@@ -5,10 +5,11 @@ any program that asks for a free one. So this process keeps it bound, without li
 too, because servers set SO_REUSEADDR; elsewhere the port has to be released.
 """
 
+import errno
 import socket
 import sys
 
-from infra.local.errors import PortInUse
+from infra.local.errors import PortInUse, PortRefused
 
 LOOPBACK = "127.0.0.1"
 
@@ -32,14 +33,16 @@ def free_port() -> int:
 def claim_port(preferred: int, setting: str) -> int:
     """Return `preferred`, or a free port if it is 0; keep it as `free_port` does.
 
-    Raises PortInUse with the port and the `setting` that changes it.
+    Raises PortInUse, or PortRefused for another reason, with the `setting` that changes the port.
     """
     if preferred == 0:
         return free_port()
     try:
         return _kept(_bound(preferred))
-    except OSError as error:
-        raise PortInUse(preferred, setting) from error
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise PortInUse(preferred, setting) from error
+        raise PortRefused(preferred, setting, str(error)) from error
 
 
 def listens(port: int) -> bool:
