@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +21,8 @@ from infra.local.simulator import SimulationError
 from shared.errors import PixError
 
 INTERRUPTED = 130
+_SIGNALLED = 128
+_AGAIN_SECONDS = 0.05
 FAILURES = (LocalCloudError, PixError, SimulationError, GoogleAPIError, TimeoutError)
 """Errors of which the first line says enough."""
 
@@ -31,7 +36,8 @@ def run(
     """
     _leave_on_signals()
     try:
-        return work()
+        with _nothing_swallowed():
+            return work()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except SystemExit as signalled:
@@ -42,6 +48,28 @@ def run(
     with contextlib.suppress(OSError):  # after SIGHUP there is no terminal
         console.print(stopped(), markup=False, soft_wrap=True)
     return status
+
+
+@contextlib.contextmanager
+def _nothing_swallowed() -> Iterator[None]:
+    """Send a signal again whose exception was raised inside a destructor, such as gRPC's: Python ignores it there."""
+
+    def again(ignored: sys.UnraisableHookArgs) -> None:
+        value = ignored.exc_value
+        if isinstance(value, KeyboardInterrupt):
+            number = int(signal.SIGINT)
+        elif isinstance(value, SystemExit) and isinstance(value.code, int) and value.code > _SIGNALLED:
+            number = value.code - _SIGNALLED
+        else:
+            before(ignored)
+            return
+        threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+
+    before, sys.unraisablehook = sys.unraisablehook, again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _leave_on_signals() -> None:
@@ -72,4 +100,4 @@ def shown(path: Path) -> str:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    raise SystemExit(_SIGNALLED + number)

@@ -1,0 +1,63 @@
+"""The end of every command: one line, and an exit code that says how."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from rich.console import Console
+
+from infra.local import command
+from infra.local.errors import LocalCloudError
+from tests.waiting import until
+
+pytestmark = pytest.mark.usefixtures("restored_signals")
+
+
+class Destructor:
+    """An object in whose destructor a signal arrives."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self.number)
+        until(lambda: False, patience=0.5)
+
+
+def ended(work: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    assert callable(work)
+    status = command.run("make up", work, Console())
+    return status, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_a_line_and_its_exit_code(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        os.kill(os.getpid(), number)
+        return until(lambda: 0)
+
+    assert ended(work, capsys) == (128 + number, "stopped\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_inside_a_destructor_still_ends_the_command(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def work() -> int:
+        Destructor(number)
+        return until(lambda: 0)
+
+    assert ended(work, capsys) == (128 + number, "stopped\n")
+
+
+def test_a_failure_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        raise LocalCloudError("no [room]")
+
+    assert ended(work, capsys) == (1, "make up: no [room]\n")
+
+
+def test_a_command_that_ends_by_itself_has_its_own_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(lambda: 0, capsys) == (0, "")
