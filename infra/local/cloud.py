@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -42,6 +43,8 @@ AHEAD_SECONDS = 366 * 86_400.0
 
 START_SECONDS = 60.0
 """A server's longest start: Google's Pub/Sub emulator runs on Java, which takes its time on a busy machine."""
+
+_EXPORTED = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS", "PIX_MATURITY_DAYS", "MLFLOW_TRACKING_URI")
 
 Step = Callable[[str], None]
 
@@ -161,8 +164,8 @@ class LocalCloud:
     @property
     def exports(self) -> dict[str, str]:
         """Return the variables for another shell, for clients and for functions or jobs that are started there."""
-        own = self.settings.to_env()
-        return {**self.addresses, **{name: own[name] for name in ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")}}
+        own = self.environment
+        return {**self.addresses, **{name: own[name] for name in _EXPORTED}}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -270,4 +273,4 @@ def export_lines(variables: Mapping[str, str]) -> str:
     >>> export_lines({"A": "1"})
     'export A=1'
     """
-    return "\n".join(f"export {name}={value}" for name, value in variables.items())
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())

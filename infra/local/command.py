@@ -23,7 +23,7 @@ from shared.errors import PixError
 INTERRUPTED = 130
 _SIGNALLED = 128
 _AGAIN_SECONDS = 0.05
-FAILURES = (LocalCloudError, PixError, SimulationError, GoogleAPIError, TimeoutError)
+FAILURES = (LocalCloudError, PixError, SimulationError, GoogleAPIError, OSError)
 """Errors of which the first line says enough."""
 
 

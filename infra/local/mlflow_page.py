@@ -44,6 +44,7 @@ def _world(home: Path) -> Path:
 
 
 def _serve(home: Path, port: int | None, console: Console) -> int:
+    _forget_other_stores()
     chosen = _port() if port is None else claim_port(port, "--port")
     url = f"http://{LOOPBACK}:{chosen}"
     server = ChildProcess(
@@ -55,7 +56,7 @@ def _serve(home: Path, port: int | None, console: Console) -> int:
         ],
         log_path=home / "mlflow.log",
         ready=answers_http(f"{url}/health"),
-        env={"MLFLOW_DISABLE_TELEMETRY": "true", **dict.fromkeys(_foreign(), "")},
+        env={"MLFLOW_DISABLE_TELEMETRY": "true"},
         cwd=home,
     )
     with Supervisor() as supervisor:
@@ -74,9 +75,10 @@ def _port() -> int:
         return free_port()
 
 
-def _foreign() -> list[str]:
-    """Return the variables that would lead the server to another store."""
-    return [name for name in os.environ if name.startswith("MLFLOW_") and name != "MLFLOW_DISABLE_TELEMETRY"]
+def _forget_other_stores() -> None:
+    """Remove the variables that would lead the server to another store."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        del os.environ[name]
 
 
 def _parser() -> argparse.ArgumentParser:

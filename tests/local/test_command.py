@@ -9,6 +9,8 @@ import pytest
 from rich.console import Console
 
 from infra.local import command
+from infra.local.cloud import ROOT
+from infra.local.demo.__main__ import NEXT
 from infra.local.errors import LocalCloudError
 from tests.waiting import until
 
@@ -61,3 +63,11 @@ def test_a_failure_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_command_that_ends_by_itself_has_its_own_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended(lambda: 0, capsys) == (0, "")
+
+
+def test_the_readme_and_the_demo_name_the_same_next_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, words in NEXT.items():
+        (line,) = [line for line in readme.splitlines() if line.startswith(f"    {name} ")]
+        for word in words.split(","):
+            assert word in line
