@@ -16,18 +16,25 @@ WORKERS ?= 2
 # Not in the lock, as there are wheels for Linux only.
 ATHERIS := atheris==3.0.0
 ARGS ?=
+# A user's settings of pip that would install outside the virtual environment, or refuse it.
+PIP := env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PYTHONHOME -u PYTHONPATH PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# A virtual environment holds the path of its checkout, so a checkout that was moved or copied makes it again.
+moved = $(shell [ "$$(cat $(1) 2>/dev/null)" = "$$(pwd -P)" ] || echo FORCE)
 
 .PHONY: help
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-.venv/installed: requirements.txt pyproject.toml
+.PHONY: FORCE
+
+.venv/installed: requirements.txt pyproject.toml $(call moved,.venv/installed)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	@echo "Installing pinned dependencies into .venv (about a minute) ..."
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --progress-bar on -r requirements.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@$(PYTHON) -m venv $(if $(call moved,$@),--clear) .venv
+	@$(PIP) $(BIN)/python $(PIP_INSTALL) --no-deps --require-hashes --progress-bar on -r requirements.txt
+	@$(PIP) $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@pwd -P > $@
 
 .PHONY: install
 install: .venv/installed ## Make .venv from the lock
@@ -35,7 +42,7 @@ install: .venv/installed ## Make .venv from the lock
 .PHONY: demo
 demo: install ## The whole loop on this machine: TRANSACTIONS=n SEED=s, or EVENTS=file LIVE=n
 	@$(BIN)/python -m infra.local.demo $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(EVENTS),--events '$(EVENTS)') $(if $(LIVE),--live $(LIVE)) $(ARGS)
+	  $(if $(EVENTS),--events "$$EVENTS") $(if $(LIVE),--live $(LIVE)) $(ARGS)
 
 .PHONY: up
 up: install ## The local cloud and both functions on the demo's world, until Ctrl-C: FRESH=1 starts empty, ARGS=--help
@@ -49,43 +56,47 @@ mlflow: install ## The pages of MLflow on that world, until Ctrl-C
 traffic: install ## Publish the simulator's Pix into a running make up, until Ctrl-C: RATE=20 a second
 	@exec $(BIN)/python -m infra.local.traffic $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+.PHONY: doctor
+doctor: install ## Find what the local cloud has and lacks on this machine, and the cost of each missing part
+	@$(BIN)/python -m infra.local.doctor
+
 .PHONY: check
 check: install ## Style, types and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy shared functions jobs infra
+	$(BIN)/mypy shared functions jobs infra tests
 	$(BIN)/lint-imports
 
 .PHONY: test
-test: check infra-check ## Everything: checks and the whole test suite, WORKERS=n files side by side
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+test: check infra-check ## Everything: checks, the test suite (WORKERS=n files side by side), coverage
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 .PHONY: test-pythons
 test-pythons: install ## The staged functions with their own locks on every Python that they are meant for
 	$(BIN)/pytest tests/functions/test_staged.py --pythons 3.11,3.13
 
-.local/checkov/installed: Makefile
-	@$(PYTHON) -m venv .local/checkov
-	@.local/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
-	@touch $@
+.local/checkov/installed: Makefile $(call moved,.local/checkov/installed)
+	@$(PYTHON) -m venv $(if $(call moved,$@),--clear) .local/checkov
+	@$(PIP) .local/checkov/bin/python $(PIP_INSTALL) checkov==3.3.30
+	@pwd -P > $@
 
 .PHONY: infra-check
 infra-check: .local/checkov/installed ## Security of the Terraform configuration and the Dockerfile, by checkov in a venv of its own
 	.local/checkov/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	.local/checkov/bin/checkov --file jobs/Dockerfile --framework dockerfile --compact --quiet --skip-download
 
-.local/supply/installed: Makefile
-	@$(PYTHON) -m venv .local/supply
-	@.local/supply/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
-	@touch $@
+.local/supply/installed: Makefile $(call moved,.local/supply/installed)
+	@$(PYTHON) -m venv $(if $(call moved,$@),--clear) .local/supply
+	@$(PIP) .local/supply/bin/python $(PIP_INSTALL) cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@pwd -P > $@
 
 .PHONY: audit
-audit: .local/supply/installed ## Known vulnerabilities in what is locked, as PyPI knows them
+audit: .local/supply/installed ## Known vulnerabilities of the locked packages, by PyPI
 	for part in $(PARTS) .; do .local/supply/bin/pip-audit --strict --require-hashes --disable-pip -r $$part/requirements.txt \
 	  || exit; done
 
 .PHONY: licences
-licences: install ## The licence of every package of functions and jobs; fails for one that is not allowed
+licences: install ## Licences of all packages of functions and jobs; fails for a forbidden one
 	$(BIN)/python -m infra.deploy.licences
 
 .PHONY: sbom
@@ -96,8 +107,8 @@ sbom: .local/supply/installed ## A bill of materials (CycloneDX) for each instal
 
 .PHONY: bench-quality
 bench-quality: install ## The Fraud Detection Handbook's protocol on our history: DATA=fdh.parquet
-	@[ -n '$(DATA)' ] || { echo 'DATA is missing: make bench-quality DATA=path/to/fdh.parquet' >&2; exit 2; }
-	@$(BIN)/python -m tests.benchmarks.handbook '$(DATA)'
+	@[ -n "$$DATA" ] || { echo 'DATA is missing: make bench-quality DATA=path/to/fdh.parquet' >&2; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.handbook "$$DATA"
 
 .PHONY: bench-retraining
 bench-retraining: install ## A whole retraining on the simulator's world, and again from its snapshot: ARGS="--rows 60000"
@@ -108,16 +119,16 @@ bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
 
 .PHONY: bench-faults
-bench-faults: install ## Everything fails while 100,000 Pix are scored; what came of it: TRANSACTIONS=n
+bench-faults: install ## 100,000 Pix while nearly everything fails, checked in BigQuery: TRANSACTIONS=n
 	@$(BIN)/python -m tests.benchmarks.faults $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: fuzz
 fuzz: install ## A million bodies through both functions, led by coverage: RUNS=n SEED=s (Linux)
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(ATHERIS)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) $(BIN)/python $(PIP_INSTALL) --no-deps $(ATHERIS)
 	@$(BIN)/python -m tests.fuzz $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: schemas
-schemas: install ## Write again what is derived: feature columns, JSON Schemas
+schemas: install ## Regenerate derived files: table columns, JSON Schemas
 	$(BIN)/python -m infra.derive
 
 .PHONY: lock

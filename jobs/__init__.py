@@ -1,1 +1,1 @@
-"""Batch programs of the life cycle, one module each, run as `python -m jobs.<name> --help`."""
+"""Commands of the life cycle and of operators, one module each: `python -m jobs.<name> --help`."""

@@ -1,1 +1,1 @@
-"""What both functions and jobs import: contract, features, scoring, learning, ports and adapters."""
+"""The package that functions and jobs import."""

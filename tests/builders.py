@@ -1,4 +1,4 @@
-"""Messages for tests: valid by default, changed where a test says so."""
+"""Messages for tests: valid by default, with changes by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ids = itertools.count()
 
 
 def transaction(**changes: Any) -> dict[str, Any]:
-    """Return a valid `pix-transactions` message with an id of its own; dotted names reach inside (payer__tax_id)."""
+    """Return a valid `pix-transactions` message with its own id; `payer__tax_id` changes a field of the payer."""
     message: dict[str, Any] = {
         "end_to_end_id": f"E12345678202611201432{next(_ids):011d}",
         "initiated_at": "2026-11-20T14:32:05.123Z",
@@ -88,8 +88,8 @@ def push_body(data: bytes, message_id: str = "1") -> bytes:
 def _changed(message: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         *path, last = name.split("__")
-        place = message
+        target = message
         for step in path:
-            place = place[step]
-        place[last] = value
+            target = target[step]
+        target[last] = value
     return message

@@ -1,4 +1,4 @@
-"""A collector of metrics that speaks OTLP over HTTP and remembers what it was sent."""
+"""A collector of metrics over OTLP/HTTP that keeps the requests it received."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 
 class Collector:
-    """What arrived, latest last; `status` is what it answers."""
+    """The requests received, latest last; `status` is the status of each answer."""
 
     def __init__(self) -> None:
         self.requests: list[ExportMetricsServiceRequest] = []
@@ -24,7 +24,7 @@ class Collector:
         self.url = ""
 
     def resource(self) -> dict[str, str]:
-        """Return the attributes of who exported last."""
+        """Return the resource attributes of the last export."""
         resource = self.requests[-1].resource_metrics[0].resource
         return {each.key: each.value.string_value for each in resource.attributes}
 

@@ -6,10 +6,15 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from infra.local.environment import isolate
+
+# Nothing that a shell names is reached by a test, and servers of tests are reached without a proxy.
+isolate()
+
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# How long an example takes says how busy the machine is.
+# The duration of an example depends on the load of the machine.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 

@@ -1,4 +1,4 @@
-"""Waiting for an event, however long a busy machine takes for it."""
+"""Waits for an event, also on a busy machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 PATIENCE = 120.0
-"""Seconds until an event that must happen counts as missing; less than the time-out of a test, which says less."""
+"""Seconds until an event that must happen counts as missing; less than the time-out of a test."""
 _LOOK_SECONDS = 0.05
 _STEPS = 100
 """More steps of an event loop than any chain of callbacks here has."""
@@ -20,13 +20,13 @@ def until(condition: Callable[[], Value], patience: float = PATIENCE) -> Value:
     """Return the value of `condition` once it is true."""
     give_up = time.monotonic() + patience
     while not (value := condition()):
-        assert time.monotonic() < give_up, "it did not happen in time"
+        assert time.monotonic() < give_up, "the condition did not become true in time"
         time.sleep(_LOOK_SECONDS)
     return value
 
 
 def until_equal(value: Callable[[], Value], wanted: Value, patience: float = PATIENCE) -> None:
-    """Wait until a value is the one that is wanted; patience begins again with each change of it."""
+    """Wait until a value equals `wanted`; each change of it restarts the patience."""
     seen, give_up = None, time.monotonic() + patience
     while (now := value()) != wanted:
         if now != seen:
@@ -36,6 +36,6 @@ def until_equal(value: Callable[[], Value], wanted: Value, patience: float = PAT
 
 
 async def settled() -> None:
-    """Let the tasks of this loop run until all wait for something: a gate, a clock or a thread."""
+    """Let the tasks of this loop run until all of them wait: for a gate, a clock or a thread."""
     for _ in range(_STEPS):
         await asyncio.sleep(0)

@@ -13,20 +13,12 @@ from rich.console import Console
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.command import add_home, run, shown
 from infra.local.home import Home, claimed
+from infra.local.loopback import PORTS
 from shared.contract.topics import TRANSACTIONS
 
 COMMAND = "make up"
 NO_MODEL = "No model serves, so rules alone decide; `make demo` makes a world with one."
 _QUERY = "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
-_PORTS = {
-    "pubsub": 8085,
-    "storage": 9023,
-    "bigquery": 9050,
-    "bigquery_grpc": 9060,
-    "state": 6379,
-    "score": 8080,
-    "label": 8081,
-}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +35,7 @@ def _up(options: argparse.Namespace, console: Console) -> int:
 
 
 def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
-    chosen = {name: 0 if options.free_ports else getattr(options, f"{name}_port") for name in _PORTS}
+    chosen = {name: 0 if options.free_ports else getattr(options, f"{name}_port") for name in PORTS}
     ports = PortNumbers(**chosen).claimed()
     if options.fresh and (earlier := home.set_aside()):
         console.print(f"The world that was here is now in {shown(earlier)}.", soft_wrap=True)
@@ -100,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m infra.local", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, port in _PORTS.items():
+    for name, port in PORTS.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}-port",
             type=int,

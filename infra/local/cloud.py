@@ -18,6 +18,7 @@ from google.cloud import bigquery
 from infra.deploy.migrate import make
 from infra.local import jobs
 from infra.local.bigquery.launch import bigquery_server
+from infra.local.environment import bypass
 from infra.local.experiments import database, tracking_uri
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
@@ -165,13 +166,19 @@ class LocalCloud:
     def exports(self) -> dict[str, str]:
         """Return the variables for another shell, for clients and for functions or jobs that are started there."""
         own = self.environment
-        return {**self.addresses, **{name: own[name] for name in _EXPORTED}}
+        return {**self.addresses, **{name: own[name] for name in _EXPORTED}, **bypass(os.environ)}
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the variables of functions and jobs in the local cloud."""
         database(self.home).parent.mkdir(parents=True, exist_ok=True)
-        return {**self.settings.to_env(), **self.addresses, "MLFLOW_TRACKING_URI": tracking_uri(self.home)}
+        uri = tracking_uri(self.home)
+        return {
+            **self.settings.to_env(),
+            **self.addresses,
+            "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_REGISTRY_URI": uri,
+        }
 
     @property
     def state_server(self) -> ChildProcess:
@@ -256,7 +263,7 @@ class LocalCloud:
         return ChildProcess(
             name,
             [
-                str(Path(sys.executable).with_name("functions-framework")),
+                *(sys.executable, "-m", "functions_framework"),  # its script keeps the path of a moved checkout
                 *("--source", str(ROOT / "functions" / name / "main.py")),
                 *("--target", name, "--host", LOOPBACK, "--port", str(port)),
             ],

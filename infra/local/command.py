@@ -15,7 +15,8 @@ from types import FrameType
 from google.api_core.exceptions import GoogleAPIError
 from rich.console import Console
 
-from infra.local.errors import LocalCloudError
+from infra.local.environment import isolate_program
+from infra.local.errors import LocalCloudError, describe
 from infra.local.home import DEFAULT
 from infra.local.simulator import SimulationError
 from shared.errors import PixError
@@ -23,7 +24,7 @@ from shared.errors import PixError
 INTERRUPTED = 130
 _SIGNALLED = 128
 _AGAIN_SECONDS = 0.05
-FAILURES = (LocalCloudError, PixError, SimulationError, GoogleAPIError, OSError)
+FAILURES = (PixError, SimulationError, GoogleAPIError)
 """Errors of which the first line says enough."""
 
 
@@ -34,6 +35,7 @@ def run(
 
     That is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
+    isolate_program()
     _leave_on_signals()
     try:
         with _nothing_swallowed():
@@ -42,6 +44,9 @@ def run(
         status = INTERRUPTED
     except SystemExit as signalled:
         status = int(signalled.code or 0)
+    except (LocalCloudError, OSError) as error:
+        console.print(f"{command}: {describe(error)}", style="red", markup=False, soft_wrap=True)
+        return 1
     except FAILURES as error:
         console.print(f"{command}: {error}", style="red", markup=False, soft_wrap=True)
         return 1

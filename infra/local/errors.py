@@ -6,6 +6,8 @@ LocalCloudError
 └── NotReadyInTime   a process runs but does not answer
 """
 
+DOCTOR = "Run `.venv/bin/python -m infra.local.doctor` for details."
+
 
 class LocalCloudError(RuntimeError):
     """The local cloud cannot start or continue."""
@@ -32,3 +34,16 @@ class NotReadyInTime(LocalCloudError):
 
     def __init__(self, name: str, seconds: float, log_tail: str) -> None:
         super().__init__(f"{name} was not ready after {seconds:g} s; its last lines:\n{log_tail}")
+
+
+def describe(error: LocalCloudError | OSError) -> str:
+    """Return the text of a start-up error for the user, with the command that shows more.
+
+    >>> describe(PermissionError(13, "Permission denied", ".local/cloud"))
+    '.local/cloud: Permission denied. Run `.venv/bin/python -m infra.local.doctor` for details.'
+    """
+    text = str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    log_follows = "\n" in text
+    return f"{text}\n{DOCTOR}" if log_follows else f"{text.rstrip('.')}. {DOCTOR}"

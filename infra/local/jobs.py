@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local import reaper
+from infra.local.environment import local_environment
 from infra.local.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def started(name: str, *arguments: str, environment: Mapping[str, str]) -> Itera
     """
     process = subprocess.Popen(  # noqa: S603 (our own job)
         [sys.executable, "-m", f"jobs.{name}", *arguments],
-        env={**os.environ, **environment},
+        env=local_environment(os.environ, environment),
         cwd=ROOT,
         preexec_fn=lambda: os.nice(NICENESS),
         start_new_session=True,

@@ -12,6 +12,17 @@ from infra.local.errors import PortInUse
 
 LOOPBACK = "127.0.0.1"
 
+PORTS = {
+    "pubsub": 8085,
+    "storage": 9023,
+    "bigquery": 9050,
+    "bigquery_grpc": 9060,
+    "state": 6379,
+    "score": 8080,
+    "label": 8081,
+}
+"""The ports of `make up`, by the names of its options."""
+
 
 def free_port() -> int:
     """Return a port without a listener, and keep it from other programs until this process ends."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -44,7 +43,6 @@ def _world(home: Path) -> Path:
 
 
 def _serve(home: Path, port: int | None, console: Console) -> int:
-    _forget_other_stores()
     chosen = _port() if port is None else claim_port(port, "--port")
     url = f"http://{LOOPBACK}:{chosen}"
     server = ChildProcess(
@@ -73,12 +71,6 @@ def _port() -> int:
         return claim_port(PORT, "--port")
     except PortInUse:
         return free_port()
-
-
-def _forget_other_stores() -> None:
-    """Remove the variables that would lead the server to another store."""
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        del os.environ[name]
 
 
 def _parser() -> argparse.ArgumentParser:

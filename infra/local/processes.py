@@ -16,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from infra.local import reaper
+from infra.local.environment import local_environment
 from infra.local.errors import ChildDied, NotReadyInTime
 from infra.local.loopback import listens
 
@@ -31,7 +32,7 @@ Probe = Callable[["ChildProcess"], Details | None]
 
 
 def prints_ready(child: "ChildProcess") -> Details | None:
-    """Find the line `{"ready": true, ...}` in what this start of the child has printed."""
+    """Return the line `{"ready": true, ...}` of the output since the last start, or None."""
     for line in child.output().splitlines():
         with contextlib.suppress(ValueError):
             details = json.loads(line)
@@ -76,7 +77,7 @@ class ChildProcess:
     ) -> None:
         self.name = name
         self.argv = list(argv)
-        self.env = {**os.environ, **(env or {})}
+        self.env = local_environment(os.environ, env or {})
         self.cwd = cwd
         self.log_path = log_path
         self.ready = ready
@@ -103,7 +104,7 @@ class ChildProcess:
         return time.monotonic() - self._started_at
 
     def start(self) -> None:
-        """Start the program; what it prints is appended to the log."""
+        """Start the program; its output is appended to the log."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._log_offset = log.tell()
@@ -119,7 +120,7 @@ class ChildProcess:
         self._started_at = time.monotonic()
 
     def wait_ready(self, timeout: float = READY_SECONDS) -> Details:
-        """Wait until the probe holds and return what it found.
+        """Wait until the probe holds and return its details.
 
         Raises ChildDied at once if the program ends, NotReadyInTime after `timeout` seconds.
         """
@@ -134,7 +135,7 @@ class ChildProcess:
         return details
 
     def stop(self, grace: float = 5) -> None:
-        """Ask the group to end, wait `grace` seconds, then kill what is left of it."""
+        """Terminate the group, wait `grace` seconds, then kill the rest of it."""
         if self._process is None:
             return
         reaper.signal_group(self.pid, signal.SIGTERM)
@@ -149,13 +150,13 @@ class ChildProcess:
         reaper.signal_group(self.pid, signal.SIGKILL)
 
     def output(self) -> str:
-        """Return what the program printed since its last start."""
+        """Return the program's output since its last start."""
         with self.log_path.open("rb") as log:
             log.seek(self._log_offset)
             return log.read().decode(errors="replace")
 
     def log_tail(self) -> str:
-        """Return the last lines of what it printed since its last start."""
+        """Return the end of the output since the last start."""
         return self.output()[-LOG_TAIL_BYTES:].strip() or "(it printed nothing)"
 
     def restart_delay(self) -> float:
@@ -198,7 +199,7 @@ class Supervisor:
             self.stop()
 
     def start(self, child: ChildProcess, *, timeout: float = READY_SECONDS) -> Details:
-        """Start a child, own it from now on, and return what its probe found once it is ready."""
+        """Start and own a child; return the details of its probe once it is ready."""
         self._children.append(child)
         self._launch(child)
         return child.wait_ready(timeout)
@@ -234,7 +235,7 @@ class Supervisor:
 
     def _restart_when_due(self, child: ChildProcess) -> None:
         if child not in self._due:
-            child.stop(grace=0)  # what the dead process left in its group
+            child.stop(grace=0)  # other processes of the dead child's group
             self._tell_reaper("-", child)
             self._due[child] = time.monotonic() + child.restart_delay()
         elif time.monotonic() >= self._due[child]:

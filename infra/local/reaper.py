@@ -40,7 +40,7 @@ def signal_group(group: int, number: int) -> bool:
 
 
 def end_groups(groups: list[int]) -> None:
-    """Ask the groups to end, and kill what is still there after the grace period."""
+    """Terminate the groups, and kill the rest after the grace period."""
     deadline = time.monotonic() + GRACE_SECONDS
     alive = [group for group in reversed(groups) if signal_group(group, signal.SIGTERM)]
     while alive and time.monotonic() < deadline:
@@ -55,7 +55,7 @@ def _input_lines() -> Iterator[str]:
 
 
 def main() -> None:
-    """Read what the owner writes until it is gone, then end what it left."""
+    """Read the owner's lines until it ends, then end its remaining groups."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     end_groups(remaining(_input_lines()))

@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.cli.user import settle_user
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.table import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
@@ -39,6 +40,7 @@ def prepare(environment: MutableMapping[str, str]) -> None:
 
     Passive waiting: OpenMP threads that spin made boosting seven times slower beside one other busy process.
     """
+    settle_user(environment)
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     environment.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     environment.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

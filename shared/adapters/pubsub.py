@@ -82,7 +82,7 @@ class PubsubDeadLetters:
                 "ack_ids": [each.ack_id for each in letters[start : start + _AT_ONCE]],
                 "ack_deadline_seconds": 0,
             }
-            _answered(lambda request=request: self._subscriber.modify_ack_deadline(request=request))  # type: ignore[misc]
+            _answered(lambda request=request: self._subscriber.modify_ack_deadline(request=request))  # type: ignore[misc] # mypy cannot infer the type of a lambda's default
 
     def close(self) -> None:
         """End the clients' threads and connections."""

@@ -30,7 +30,7 @@ def arrow_table(table: TableSpec, rows: Sequence[Record]) -> pa.Table:
     plain = [column for column in table.schema if not column.name.startswith(FEATURE_PREFIX)]
     arrays = {column.name: _array(column, [row.get(column.name) for row in values]) for column in plain}
     if rows and isinstance(rows[0], ScoreRow):
-        arrays.update(_feature_arrays(np.stack([row.features for row in rows])))  # type: ignore[union-attr]
+        arrays.update(_feature_arrays(np.stack([row.features for row in rows])))  # type: ignore[union-attr] # only score rows have features
     return pa.table([arrays[column.name] for column in table.schema], [column.name for column in table.schema])
 
 

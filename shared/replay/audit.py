@@ -155,7 +155,7 @@ def _chosen(period: Period | None) -> Callable[[NDArray[np.int64]], NDArray[np.b
 
 def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     (found,) = data.rows(
-        f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608
+        f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608 (names of our own)
         "MAX(history_sequence) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
         f"FROM {data.score_events} WHERE {where}"
     ).to_pylist()

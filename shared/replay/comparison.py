@@ -1,12 +1,13 @@
 """Compare served features with those that a replay computes.
 
-Three things may differ without being wrong, all by rounding. What history reads is rounded to float32, and the double
-behind it may differ in its last bit with the order in which a batch was added up: so a read may differ by one unit in
-the last place (ulp). And a feature is rounded to float32: one ulp more. Most features pass a read on as it is. Some
-subtract or divide reads that are nearly equal, which enlarges the one ulp: for a row in which a feature differs by
-more, each read is moved by one ulp either way, and only as much as that moves the feature is allowed. And a
-verdict that is taken back leaves nothing, or the last bit of the double that it was added to (2e-16 for one fraud),
-which is any number of ulp away from nothing: so differences below 1e-9 (of a count, a ratio, BRL, an hour) are none.
+Three differences are allowed, all from rounding:
+
+- A read of history is rounded to float32, and the last bit of its double depends on the order of summation
+  within a batch: one unit in the last place (ulp). Rounding the feature adds another.
+- Some features subtract or divide nearly equal reads, which enlarges that ulp. If a feature differs by more, each
+  read is moved by one ulp either way, and the resulting movement of the feature is allowed.
+- A reversed verdict leaves 0, or the last bit of the double it was added to (2e-16 for one fraud), which is many ulp
+  away from 0. So differences below 1e-9 (of a count, a ratio, BRL, an hour) are ignored.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ Vectors = NDArray[np.float32]
 TOLERANCE_ULP = 1
 TOLERANCE = 1e-9
 _EXAMINED = 1_000
-"""Rows of which it is found out how far rounding reaches; beyond, a difference counts as one."""
+"""Rows examined for the effect of rounding; in further rows every difference counts."""
 _NO_NUMBER = np.iinfo(np.int64).max
 
 
 class Difference(NamedTuple):
-    """How often a feature differs, and the values that lie furthest apart."""
+    """The differences of one feature: their number, and the largest."""
 
     rows: int
     largest: float | None
@@ -54,7 +55,7 @@ class Comparison:
     def add(
         self, ids: NDArray[np.object_], served: Vectors, replayed: Vectors, known: Columns, reads: Vectors
     ) -> None:
-        """Compare vectors [n, F] of transactions, given their facts and what the replay read of history."""
+        """Compare vectors [n, F] of transactions, given their facts and the replayed reads of history."""
         self.rows += len(served)
         apart = ulps(served, replayed)
         distance = np.abs(served.astype(np.float64) - replayed)

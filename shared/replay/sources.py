@@ -222,7 +222,7 @@ class StoredRows:
         """Continue after the rows already read."""
         before = msgspec.json.decode(note, type=_StoredNote)
         self._position = before.position
-        self._last = (before.last[0], before.last[1])  # type: ignore[assignment]
+        self._last = (before.last[0], before.last[1])  # type: ignore[assignment] # JSON has no tuples
         self._reports.resume(before.queue)
 
     def _fresh(self, rows: pa.Table) -> pa.Table:

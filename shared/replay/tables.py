@@ -50,7 +50,7 @@ class StoredTables:
 
     def scored_since(self, moment: dt.datetime) -> list[str]:
         """Return the EndToEndIds of rows scored since a moment. Raises Unavailable, Misconfigured."""
-        sql = f"SELECT DISTINCT end_to_end_id FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608
+        sql = f"SELECT DISTINCT end_to_end_id FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
         return [str(id_) for batch in self.batches(sql) for id_ in batch["end_to_end_id"].to_pylist()]
 
     def stage(self, run: str, counted_only: bool = False) -> None:

@@ -110,8 +110,10 @@ def keys_per_daily_pix(events_of_days: list[Facts], per_day: float) -> dict[int,
 
 def hourly_shares(events_of_days: list[Facts]) -> list[float]:
     """Return the share of events in each local hour."""
-    hours = np.concatenate([local_hour(facts.at * 1e3).astype(np.int64) for facts in events_of_days])
-    return (np.bincount(hours, minlength=24) / len(hours)).round(4).tolist()
+    milliseconds = (np.concatenate([facts.at for facts in events_of_days]) * 1e3).astype(np.int64)
+    hours = local_hour(milliseconds).astype(np.int64)
+    shares: list[float] = (np.bincount(hours, minlength=24) / len(hours)).round(4).tolist()
+    return shares
 
 
 def _distinct(columns: list[np.ndarray]) -> int:
@@ -128,8 +130,8 @@ async def sizes(bodies: list[bytes]) -> Sizes:
         for i, event in enumerate(events)
     ]
     wire = RowEncoder(table("score_events")).encode(rows)
-    counted = (sum(map(len, each)) / len(bodies) for each in (bodies, wire))
-    return Sizes(*(round(each) for each in counted), round(sum(map(stored_bytes, rows)) / len(rows)))
+    totals = (sum(map(len, bodies)), sum(map(len, wire)), sum(map(stored_bytes, rows)))
+    return Sizes(*(round(total / len(bodies)) for total in totals))
 
 
 def stored_bytes(row: ScoreRow) -> int:
@@ -171,7 +173,8 @@ async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
     kinds = [letters.get(key.partition(b"}")[2][:1]) for key in redis.scan_iter(count=10_000)]
     await history.close()
     redis.close()
-    return round((used - sum(records[kind] for kind in kinds if kind)) / count, 1)
+    claims: float = used - sum(records[kind] for kind in kinds if kind)
+    return round(claims / count, 1)
 
 
 async def processor_us(url: str, repeats: int) -> dict[str, float]:
@@ -190,7 +193,7 @@ async def processor_us(url: str, repeats: int) -> dict[str, float]:
 
 def _emptied(redis: Redis) -> None:
     # SYNC, as Valkey frees memory in the background by default, which would show in the next measurement.
-    redis.execute_command("FLUSHALL", "SYNC")
+    redis.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
 
 
 async def _opened(redis: Redis, url: str) -> None:

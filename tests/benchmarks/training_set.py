@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from google.cloud import bigquery
+from numpy.typing import NDArray
 
 from infra.deploy.migrate import make
 from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
@@ -95,11 +96,15 @@ def examples(rng: np.random.Generator, start: int, n: int) -> pa.Table:
             "payer_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
             "payee_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
             "initiation_form": rng.choice(["DICT", "MANU", "QRDN", "QRES"], n),
-            "fraud_type": pa.array(np.where(fraud, "MULE_ACCOUNT", None)),
-            "situation_type": pa.array(np.where(fraud, "SCAM", None)),
+            "fraud_type": only_frauds("MULE_ACCOUNT", fraud),
+            "situation_type": only_frauds("SCAM", fraud),
             **{FEATURE_PREFIX + feature.name: column(rng, feature.unit, n) for feature in FEATURES},
         }
     )
+
+
+def only_frauds(value: str, fraud: NDArray[np.bool_]) -> pa.Array:
+    return pa.array(np.full(len(fraud), value), mask=~fraud)
 
 
 def column(rng: np.random.Generator, unit: str, n: int) -> pa.Array:

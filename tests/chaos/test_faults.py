@@ -1,4 +1,4 @@
-"""What `make bench-faults` lets fail, in small: nothing is lost, doubled, changed, or scored by half a model."""
+"""A small `make bench-faults`: nothing is lost, doubled, changed, or scored by an incomplete model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.benchmarks.faults.watch import Shown, Watch
 SMALL = Scale(kills=2, swaps=3, refuses=3.0, slow=2.0, away=2.0, blind=3.0, retraining=False)
 
 
-def test_nothing_is_lost_or_changed_whatever_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    told: list[str] = []
-    found = run(800, 5, SMALL, tmp_path, told.append)
-    assert found.problems == [], "\n".join([*told, *found.notes])
+def test_faults_lose_and_change_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    progress: list[str] = []
+    found = run(800, 5, SMALL, tmp_path, progress.append)
+    assert found.problems == [], "\n".join([*progress, *found.notes])
     assert (found.result.scored, found.result.quarantined) == (800, 16)
     assert (found.result.swaps, found.result.bad_bundles_refused) == (3, 6)
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_decision_that_was_shown_counts_as_changed_once_another_is() -> None:
+def test_a_shown_decision_counts_as_changed_once_another_is_shown() -> None:
     at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
     held, approved = Shown(at, "HOLD", 0.7, "v1", False), Shown(at, "APPROVE", None, None, True)
     looks = iter([{"E1": held}, {"E1": held, "E2": held}, {"E1": held, "E2": approved}, {"E1": held, "E2": held}])

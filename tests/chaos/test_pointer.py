@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.waiting import PATIENCE, until
 
 RUNS = 200
 DUELS = 10
+RACERS = 3
 JOBS = ["retrain", "retrain", "promote", "promote", "rollback", "rollback", "retire"]
 KILLED = 0.6  # share of the jobs
 CHECKED = 0.1  # share of the runs after which the test reconciles; else a later job does
@@ -46,12 +48,15 @@ class Course:
         self._outcomes.touch()
         argv = [sys.executable, "-m", "tests.chaos.racers", url, str(folder / "ledger"), str(self._outcomes)]
         self._forks = subprocess.Popen(argv, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._forks.stdin
+        assert self._forks.stdout
+        self._requests, self._answers = self._forks.stdin, self._forks.stdout
 
     def start(self, job: str, seed: int, gate: str = "") -> int:
-        return int(self._asked(json.dumps({"job": job, "seed": seed, "gate": gate})))
+        return int(self._answer(json.dumps({"job": job, "seed": seed, "gate": gate})))
 
     def wait(self) -> None:
-        self._asked("")
+        self._answer("")
 
     def outcomes(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._outcomes.read_text().splitlines()]
@@ -63,20 +68,21 @@ class Course:
             self.ledger.append(move_row(swapped.pointer, swapped.manifest))
 
     def close(self) -> None:
-        self._forks.stdin.close()
+        self._requests.close()
         self._forks.wait(PATIENCE)
-        self._forks.stdout.close()
+        self._answers.close()
 
-    def _asked(self, line: str) -> str:
-        self._forks.stdin.write(line + "\n")
-        self._forks.stdin.flush()
-        answer = self._forks.stdout.readline()
+    def _answer(self, line: str) -> str:
+        self._requests.write(line + "\n")
+        self._requests.flush()
+        answer = self._answers.readline()
         assert answer, "the process that forks has ended"
         return answer
 
     def check_pointer(self) -> None:
         """The pointer names a complete bundle that serves."""
         state = read_pointer(self.blobs)
+        assert state.version
         assert read_bundle(self.blobs, state.version).version == state.version
 
     def check_ledger(self) -> None:
@@ -107,24 +113,30 @@ def course(tmp_path: Path) -> Iterator[Course]:
             course.close()
 
 
-def test_of_jobs_that_read_the_same_pointer_exactly_one_moves_it(course: Course, tmp_path: Path) -> None:
+def all_wait_at(gate: Path) -> bool:
+    return len(list(gate.parent.glob(f"{gate.name}.*"))) == RACERS
+
+
+def test_exactly_one_of_racing_jobs_moves_the_pointer(course: Course, tmp_path: Path) -> None:
     for duel in range(DUELS):
         before = read_pointer(course.blobs)
         gate = tmp_path / f"gate-{duel}"
-        for racer in range(3):
-            course.start("duel", 3 * duel + racer, str(gate))
-        until(lambda gate=gate: len(list(tmp_path.glob(f"{gate.name}.*"))) == 3)
+        for racer in range(RACERS):
+            course.start("duel", RACERS * duel + racer, str(gate))
+        until(partial(all_wait_at, gate))
         gate.touch()
         course.wait()
-        ended = course.outcomes()[-3:]
+        ended = course.outcomes()[-RACERS:]
         assert sorted(each["outcome"] for each in ended) == ["LOST", "LOST", "WON"]
         [winner] = [each["seed"] for each in ended if each["outcome"] == "WON"]
         after = read_pointer(course.blobs).pointer
+        assert before.pointer
+        assert after
         assert (after.version, after.actor) == (before.pointer.previous, f"racer-{winner}")
 
 
 @pytest.mark.timeout(1200)
-def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
+def test_killed_jobs_leave_a_valid_pointer_and_a_complete_ledger(
     course: Course,
 ) -> None:
     print(f"CHAOS_SEED={SEED}")
@@ -140,7 +152,7 @@ def test_racing_and_killed_jobs_leave_a_valid_pointer_and_no_gap_in_the_ledger(
                 os.kill(racer, signal.SIGKILL)
         course.wait()
         killed += len(doomed)
-        if not doomed:  # jobs are killed within what the last ones took, on a slow machine too
+        if not doomed:  # jobs are killed within the duration of the last ones, on a slow machine too
             span = time.monotonic() - start
         course.check_pointer()
         if chance.random() < CHECKED:

@@ -7,10 +7,15 @@ from functools import cache
 from unittest import mock
 
 import wasmtime
-from zetasql.api import Analyzer, CatalogBuilder, TableBuilder, TypeFactory
-from zetasql.core import wasm_client
-from zetasql.core.local_service import ZetaSqlLocalService
-from zetasql.types import (
+from zetasql.api import (  # type: ignore[import-untyped]  # zetasql has no type information
+    Analyzer,
+    CatalogBuilder,
+    TableBuilder,
+    TypeFactory,
+)
+from zetasql.core import wasm_client  # type: ignore[import-untyped]  # zetasql has no type information
+from zetasql.core.local_service import ZetaSqlLocalService  # type: ignore[import-untyped]  # zetasql has no type information
+from zetasql.types import (  # type: ignore[import-untyped]  # zetasql has no type information
     AnalyzerOptions,
     LanguageOptions,
     ProductMode,
@@ -36,7 +41,7 @@ class _QuickToStart(wasmtime.Config):
 
 
 def columns(sql: str) -> Mapping[str, Type]:
-    """Return the columns of a query's rows. Raises zetasql's ServerError, which says what is wrong with the query."""
+    """Return the columns of a query's rows. Raises zetasql's ServerError, which names the fault of the query."""
     return _columns(_product(), sql)
 
 
@@ -64,9 +69,9 @@ def _catalog(known: Mapping[str, Mapping[str, Type]]) -> SimpleCatalog:
             for field, kind in fields.items():
                 table.add_column(field, kind)
             catalog.add_table(table.build())
-    whole = project.build()
-    whole.catalog.append(dataset.build())
-    return whole
+    product = project.build()
+    product.catalog.append(dataset.build())
+    return product
 
 
 def _columns(catalog: SimpleCatalog, sql: str) -> dict[str, Type]:

@@ -1,4 +1,4 @@
-"""Every store of history that there is, behind one handle: in memory, a packaged server, an installed one."""
+"""The stores of history behind one handle: in memory, a packaged server, an installed one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from shared.ports import History, Verdicts
 
 Result = TypeVar("Result")
 SERVERS: tuple[ValkeyKind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)
-"""Every kind that there is. Where there is none, tests fail by the error that names the remedy; none is skipped."""
+"""The kinds of server on this machine. Without any, tests fail with the error that names the remedy; none skips."""
 PATIENT = 30.0  # seconds for a call, where no test is about time-outs
 
 
 class SharedHistory(History, Verdicts, Protocol):
-    """What score and label functions share."""
+    """The history that the score and label functions share."""
 
 
 class Store:
@@ -57,7 +57,7 @@ class Store:
         return self.history
 
     def empty(self) -> SharedHistory:
-        """Lose all that the server knew, as when it is started anew."""
+        """Empty the server, as a restart does."""
         self.run(self._clients[0].redis.flushall())
         return self.history
 
@@ -86,6 +86,6 @@ def running(kind: ValkeyKind, directory: Path, supervisor: Supervisor) -> Valkey
 
 
 def opened(server: ValkeyServer) -> None:
-    """Let an empty server count."""
+    """Mark an empty server as complete, so that it counts."""
     with closing(ValkeyStore.connect(server.url, 86_400)) as load:
         load.open()

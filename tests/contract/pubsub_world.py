@@ -10,14 +10,19 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
 from google.api_core.exceptions import DeadlineExceeded
 from google.cloud import pubsub_v1
 
+from infra.local.pubsub.google import find_emulator
+from tests.contract.local_servers import local_pubsub
 from tests.waiting import PATIENCE
 
 PROJECT = "bank"
+QUICK_RETRY = {"minimum_backoff": {"nanos": 100_000_000}, "maximum_backoff": {"seconds": 1}}
 Answer = Callable[[dict[str, Any]], int]
 
 
@@ -61,7 +66,7 @@ class World:
         return list(self._pull_now(subscription).received_messages)
 
     def _pull_now(self, subscription: str) -> Any:
-        # A short wait, not return_immediately: that one is deprecated and may miss what is there.
+        # A short wait, not return_immediately: that one is deprecated and may miss messages.
         give_up = time.monotonic() + PATIENCE
         while True:
             try:
@@ -120,3 +125,33 @@ def push_target(answer: Answer = lambda _body: 204) -> Iterator[PushTarget]:
         finally:
             server.shutdown()
             serving.join()
+
+
+@pytest.fixture(scope="module", params=["google", "embedded"])
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    if request.param == "google" and find_emulator() is None:
+        pytest.skip("Google's Pub/Sub emulator (Cloud SDK and Java) is not installed on this machine")
+    directory: Path = tmp_path_factory.mktemp(request.param)
+    with (
+        local_pubsub(directory, request.param) as server,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
+        with pubsub_v1.SubscriberClient() as subscriber:
+            publisher = pubsub_v1.PublisherClient()
+            yield World(server.kind, publisher, subscriber)
+            publisher.stop()
+            publisher.transport.close()
+
+
+def check_dead_letter(message: Any, subscription: str, **attributes: str) -> None:
+    """Check that a message has its own attributes and those that Pub/Sub adds to a dead letter."""
+    added = {
+        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+        "CloudPubSubDeadLetterSourceSubscription": subscription.rpartition("/")[2],
+        "CloudPubSubDeadLetterSourceSubscriptionProject": "bank",
+        "CloudPubSubDeadLetterSourceTopicPublishTime": message.attributes[
+            "CloudPubSubDeadLetterSourceTopicPublishTime"
+        ],
+    }
+    assert dict(message.attributes) == attributes | added

@@ -30,7 +30,7 @@ class Writer:
         return str(answer.error.message)
 
     def append_and_stay(self, rows: Sequence[Mapping[str, Any]], until: threading.Event) -> str:
-        """Append, wait for the answer and return its error; the stream stays open until it is told."""
+        """Append, wait for the answer and return its error; the stream stays open until the event is set."""
 
         def requests() -> Iterator[types.AppendRowsRequest]:
             yield self._request(rows)

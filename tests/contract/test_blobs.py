@@ -39,7 +39,7 @@ def in_a_bucket(client: Client) -> GcsBlobs:
     return GcsBlobs(client.create_bucket(f"bucket-{uuid.uuid4().hex}"))
 
 
-def test_what_was_written_is_read_with_its_generation(blobs: Blobs) -> None:
+def test_an_object_is_read_with_its_generation(blobs: Blobs) -> None:
     assert blobs.read("models/current.json") is None
     generation = blobs.write("models/current.json", b"one", 0)
     assert blobs.read("models/current.json") == (b"one", generation)
@@ -104,7 +104,7 @@ def archive(request: pytest.FixtureRequest) -> Archive:
 
 
 @pytest.mark.parametrize("size", [0, 10, CHUNK - 1, CHUNK, 2 * CHUNK + 5])
-def test_an_object_that_is_written_in_pieces_is_fetched_whole(archive: Archive, size: int, tmp_path: Path) -> None:
+def test_an_object_written_in_pieces_is_fetched_complete(archive: Archive, size: int, tmp_path: Path) -> None:
     content = bytes(range(251)) * (size // 251 + 1)
 
     def write(file: BinaryIO) -> None:
@@ -121,7 +121,7 @@ def test_an_object_that_is_written_in_pieces_is_fetched_whole(archive: Archive, 
 
 
 @pytest.mark.parametrize("size", [10, CHUNK + 5])
-def test_what_is_cut_off_is_no_object(archive: Archive, size: int, tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_no_object(archive: Archive, size: int, tmp_path: Path) -> None:
     def cut_off(file: BinaryIO) -> None:
         file.write(bytes(size))
         raise KeyError("cut off")
@@ -132,7 +132,7 @@ def test_what_is_cut_off_is_no_object(archive: Archive, size: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize("size", [10, CHUNK + 5])
-def test_of_two_who_write_the_first_to_finish_stands(archive: Archive, size: int, tmp_path: Path) -> None:
+def test_the_first_of_two_writers_to_finish_wins(archive: Archive, size: int, tmp_path: Path) -> None:
     def late(file: BinaryIO) -> None:
         file.write(bytes(size))
         assert archive.create("a", lambda other: write_all(other, b"first"))
@@ -161,7 +161,7 @@ def test_a_bucket_that_does_not_exist_is_named(client: Client, tmp_path: Path) -
             attempt()
 
 
-def test_a_storage_that_is_away_is_unavailable(tmp_path: Path) -> None:
+def test_an_unreachable_storage_is_unavailable(tmp_path: Path) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     with Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": endpoint}) as client:
         blobs = GcsBlobs(client.bucket("b"), patience=0.1)

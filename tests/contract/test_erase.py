@@ -1,10 +1,10 @@
-"""Erasing a person, on a BigQuery and a store of history that run, and as Google's analyser reads it."""
+"""Erasure of a person, in a local BigQuery, in each store of history, and as SQL for Google's analyser."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
@@ -71,7 +71,7 @@ FOREIGN = {
 
 
 @pytest.fixture(scope="module")
-def tables(world: World) -> Iterator[World]:
+def tables(world: World) -> World:
     for name, parties in {**THEIRS, **BY_PHONE, **FOREIGN}.items():
         world.append("score_events", SCORED | PARTIES, [scored(name, 3) | parties])
         world.append("feedback", REPORTED, [reported(name, 1, "FRAUD")])
@@ -83,7 +83,7 @@ def left(world: World, table: str) -> set[str]:
     return {row.end_to_end_id for row in rows} & {*THEIRS, *BY_PHONE, *FOREIGN}
 
 
-def test_all_that_they_paid_and_received_is_erased_whatever_names_them_and_nothing_else(tables: World) -> None:
+def test_all_pix_of_the_person_are_erased_and_no_others(tables: World) -> None:
     queries = BigQueryQueries(tables.client)
     erasure = Erasure(queries, PLACE, PERSON_ONLY)
     everything = {*THEIRS, *BY_PHONE, *FOREIGN}
@@ -100,7 +100,7 @@ def test_all_that_they_paid_and_received_is_erased_whatever_names_them_and_nothi
 
 
 class Rows:
-    """Queries that answer what is to be found of a person, and keep what they are asked to delete."""
+    """Queries that answer the rows of a person, and record the tables of deletions."""
 
     def __init__(self, theirs: list[Event], person: str) -> None:
         self.rows_of_theirs = [
@@ -128,7 +128,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: Store) -> None:
+def test_records_of_the_person_leave_history_and_others_stay(served: Store) -> None:
     history, claim = served.fresh(), Claim("v1", 1)
     theirs, others = event(1, 2, 0, device_id=DEVICES[1]), event(3, 4, 1, device_id=DEVICES[2])
     verdict = PixVerdict(
@@ -146,7 +146,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
         assert not queries.deleted
         found = erasure.run(dry_run=False)
         again = erasure.run(dry_run=False)
-    assert found.records == len(("payer", "pair", "handset", "device", "what was said"))
+    assert found.records == len(("payer", "pair", "handset", "device", "verdict"))
     assert again.records == 0
     assert queries.deleted == [f"`{PLACE}.feedback`", f"`{PLACE}.score_events`"] * 2
 
@@ -157,7 +157,7 @@ def test_what_history_holds_of_them_is_forgotten_and_others_keep_theirs(served: 
 
 
 @pytest.mark.parametrize("keys", [1, 3])
-def test_google_reads_it(keys: int) -> None:
+def test_the_statements_are_valid_googlesql(keys: int) -> None:
     sql = ErasureSql("bank.pix", keys)
     for table in ("feedback", "score_events"):
         check(f"DELETE {sql.rows_of(table)}")
@@ -167,7 +167,7 @@ def test_google_reads_it(keys: int) -> None:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def standard_input(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Give the job lines of standard input."""
     for name, value in {
         "GOOGLE_CLOUD_PROJECT": "bank",
@@ -179,27 +179,27 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("given", ["123.456.789-09", "1234567890", "", f"{TAX_ID}\n{'9' * 78}"])
-def test_what_is_no_tax_id_or_key_is_refused_without_being_repeated(
-    given: str, told: Any, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_tax_id_or_key_is_refused_without_repeating_it(
+    given: str, standard_input: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told(f"{given}\n")
+    standard_input(f"{given}\n")
     assert erase.main([]) == 1
-    said = "".join(capsys.readouterr())
-    assert "CPF of 11 digits" in said
-    assert not given or given not in said
+    printed = "".join(capsys.readouterr())
+    assert "CPF of 11 digits" in printed
+    assert not given or given not in printed
 
 
-def test_the_tax_id_is_looked_for_as_a_key_too_and_further_keys_follow_it(
-    told: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_tax_id_counts_as_a_key_before_the_given_keys(
+    standard_input: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[Person] = []
+    persons: list[Person] = []
 
     def run(erasure: Any, dry_run: bool) -> Erased:
-        asked.append(erasure._person)
+        persons.append(erasure._person)
         return Erased(0, 0, 0, 0, None, dry_run)
 
     monkeypatch.setattr(Erasure, "run", run)
-    told(f"{TAX_ID}\n\n {PHONE} \n")
+    standard_input(f"{TAX_ID}\n\n {PHONE} \n")
     assert erase.main(["--dry-run"]) == 0
-    assert asked == [WITH_PHONE]
+    assert persons == [WITH_PHONE]
     assert json.loads(capsys.readouterr().out)["dry_run"] is True

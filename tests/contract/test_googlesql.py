@@ -1,4 +1,4 @@
-"""Every SQL text of the product, as Google's analyser reads it. One more text is one more line in TEXTS."""
+"""Google's analyser accepts every SQL statement of the product; a new one is a new line in TEXTS."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zetasql.core.exceptions import ServerError
-from zetasql.types import TypeKind
+from zetasql.core.exceptions import ServerError  # type: ignore[import-untyped]  # zetasql has no type information
+from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql has no type information
 
 from shared.adapters.bigquery.lookup import statement
 from shared.adapters.bigquery.query import export_statement
@@ -19,6 +19,7 @@ from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.training_query import FACTS, TrainingQuery
 from shared.learning.lifecycle import drift, trigger
 from shared.replay.tables import StoredTables
@@ -29,8 +30,8 @@ EXAMPLES = TrainingQuery(PROJECT, DATASET, 87, AS_OF)
 README = (Path(contract.__file__).parents[2] / "README.md").read_text("utf-8")
 
 
-class Asked:
-    """Queries and exports that keep what they are asked and answer nothing."""
+class Recorder:
+    """Queries and exports that record their SQL and answer nothing."""
 
     def __init__(self) -> None:
         self.sql: list[str] = []
@@ -50,52 +51,52 @@ class Asked:
         pass
 
 
-def asked(call: Callable[[Any], object]) -> list[str]:
-    """Return what a call asks of the tables."""
-    tables = Asked()
+def sent_by(call: Callable[[Any], object]) -> list[str]:
+    """Return the SQL that a call sends."""
+    tables = Recorder()
     with suppress(Unavailable):
         call(tables)
     return tables.sql
 
 
-def recent(tables: Asked) -> drift.DriftSource:
+def recent(tables: Recorder) -> drift.DriftSource:
     return drift.DriftSource(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
 
 
-NOWHERE = drift.ColumnProfile(0.0, [], [])
+NOWHERE = ColumnProfile(0.0, [], [])
 TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
     "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),
     "training set": [EXAMPLES.count(), EXAMPLES.rows(FEATURE_NAMES), EXAMPLES.rows(FEATURE_NAMES, 50_000)],
     "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
     "lookup": [statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"])],
-    "trigger": asked(
+    "trigger": sent_by(
         lambda tables: trigger.new_labels(
             TrainingSource(tables, tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF
         )
     ),
     "drift": [
-        *asked(lambda tables: drift.read_traffic(recent(tables))),
-        drift.sample_query(recent(Asked()), drift.Profile({"amount": NOWHERE}, NOWHERE), 1_000_000, 10_000),
+        *sent_by(lambda tables: drift.read_traffic(recent(tables))),
+        drift.sample_query(recent(Recorder()), Profile({"amount": NOWHERE}, NOWHERE), 1_000_000, 10_000),
     ],
-    "replay": asked(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run")),
-    "replay of what was counted": asked(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True)),
+    "replay": sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run")),
+    "replay of what was counted": sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True)),
 }
 
 
 @pytest.mark.parametrize(
     "sql", [pytest.param(sql, id=f"{name} {i}") for name, texts in TEXTS.items() for i, sql in enumerate(texts)]
 )
-def test_google_reads_it(sql: str) -> None:
+def test_statement_is_valid_googlesql(sql: str) -> None:
     check(sql)
 
 
-def test_every_place_gives_a_text() -> None:
+def test_every_source_has_a_statement() -> None:
     assert [name for name, texts in TEXTS.items() if not texts] == []
     assert len(TEXTS["readme"]) >= 5
 
 
-def test_the_training_set_has_the_columns_that_it_is_read_by() -> None:
+def test_the_training_set_has_its_columns_and_types() -> None:
     found = {name: TypeKind(kind.type_kind) for name, kind in columns(EXAMPLES.rows(FEATURE_NAMES, 10)).items()}
     assert found == {
         "end_to_end_id": TypeKind.TYPE_STRING,
@@ -108,7 +109,7 @@ def test_the_training_set_has_the_columns_that_it_is_read_by() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "fault"),
     [
         ("SELECT verdic FROM pix.labels", "verdict"),
         ("SELECT amount + reasons FROM pix.score_events", "No matching signature"),
@@ -116,6 +117,6 @@ def test_the_training_set_has_the_columns_that_it_is_read_by() -> None:
         ("SELECT COUNT(*) FROM pix.labels GROUP verdict", "Syntax error"),
     ],
 )
-def test_google_says_what_is_wrong(sql: str, said: str) -> None:
-    with pytest.raises(ServerError, match=said):
+def test_faulty_statement_is_refused(sql: str, fault: str) -> None:
+    with pytest.raises(ServerError, match=fault):
         check(sql)

@@ -1,4 +1,4 @@
-"""The store of history goes away and comes back: scoring goes on by rules, nothing is lost or counted twice."""
+"""An outage of the store of history: scoring continues by rules, and nothing is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -88,37 +88,37 @@ class Stream:
         return [row.event.end_to_end_id for row in self.table.rows if isinstance(row, ScoreRow)]
 
 
-def knows(rows: list[ScoreRow]) -> set[bool]:
-    """Return whether history was known, and that reason and sequence say the same."""
+def with_history(rows: list[ScoreRow]) -> set[bool]:
+    """Return whether rows have history; check that their reasons agree with their sequences."""
     assert all((NO_HISTORY in row.reasons) == (row.history_sequence is None) for row in rows)
     return {row.history_sequence is not None for row in rows}
 
 
-def test_scoring_goes_on_without_the_store_and_with_it_again_once_it_is_back(server: ValkeyServer) -> None:
+def test_scoring_continues_without_the_store_and_uses_it_after_its_return(server: ValkeyServer) -> None:
     async def scenario() -> None:
         store = history(server)
         stream = Stream(store)
-        assert knows(await stream.deliver(100)) == {True}
+        assert with_history(await stream.deliver(100)) == {True}
         flowing = asyncio.create_task(stream.deliver(400))
         await asyncio.sleep(0)
         server.child.stop(grace=0)
         await flowing
-        assert knows(await stream.deliver(100)) == {False}
+        assert with_history(await stream.deliver(100)) == {False}
         calls = {outcome: stream.metrics.value(HISTORY, outcome) for outcome in ("failed", "skipped")}
         assert 0 < calls["failed"] < calls["skipped"]
         server.child.start()
         server.child.wait_ready()
         stream.clock.now += PAUSE
-        assert knows(await stream.deliver(5)) == {False}, "it answers, but knows nothing"
+        assert with_history(await stream.deliver(5)) == {False}, "it answers, but is empty"
         await asyncio.to_thread(opened, server)
-        assert knows(await stream.deliver(5)) == {True}
+        assert with_history(await stream.deliver(5)) == {True}
         assert sorted(stream.ids()) == sorted(stream.sent)
         await store.close()
 
     asyncio.run(scenario())
 
 
-def test_what_a_frozen_store_counts_after_the_time_out_is_not_counted_again(server: ValkeyServer) -> None:
+def test_a_batch_counted_after_its_time_out_is_not_counted_again(server: ValkeyServer) -> None:
     async def scenario() -> None:
         store, batch = history(server, call_seconds=2.0), [event(i % 3, i % 4, i) for i in range(10)]
         await store.observe(Events([event()]), CLAIM)
@@ -139,7 +139,7 @@ def test_what_a_frozen_store_counts_after_the_time_out_is_not_counted_again(serv
     asyncio.run(scenario())
 
 
-def test_a_script_that_the_server_has_forgotten_is_sent_again(server: ValkeyServer) -> None:
+def test_a_flushed_script_is_sent_again(server: ValkeyServer) -> None:
     async def scenario() -> None:
         store = history(server)
         await store.observe(Events([event()]), CLAIM)
@@ -150,7 +150,7 @@ def test_a_script_that_the_server_has_forgotten_is_sent_again(server: ValkeyServ
     asyncio.run(scenario())
 
 
-def test_where_nothing_listens_history_is_unavailable() -> None:
+def test_history_is_unavailable_without_a_server() -> None:
     async def scenario() -> None:
         store = ValkeyHistory.connect("redis://127.0.0.1:1", 0.25, 0.5, 900, 900)
         with pytest.raises(Unavailable, match="ConnectionError"):
@@ -164,7 +164,7 @@ def test_where_nothing_listens_history_is_unavailable() -> None:
     ("refusal", "name"),
     [("CONFIG SET maxmemory 1", "OutOfMemoryError"), ("REPLICAOF 127.0.0.1 1", "ReadOnlyError")],
 )
-def test_a_server_that_refuses_writes_counts_nothing_and_goes_on_later(
+def test_a_server_that_refuses_writes_counts_nothing_and_recovers(
     server: ValkeyServer, refusal: str, name: str
 ) -> None:
     async def scenario() -> None:

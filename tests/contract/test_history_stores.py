@@ -1,4 +1,4 @@
-"""History is the same whatever keeps it: exact, each Pix counted once, each verdict once."""
+"""Every store of history gives the same exact counts: each Pix once, each verdict once."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-def said(verdict: Verdict, hours: float) -> ReportedVerdict:
+def reported(verdict: Verdict, hours: float) -> ReportedVerdict:
     return ReportedVerdict(verdict, MORNING + round(hours * HOUR))
 
 
 def about(pix: Event, verdict: Verdict, hours: float) -> PixVerdict:
-    return PixVerdict(pix.end_to_end_id, Parties(pix.payer_id, pix.payee_id, pix.device_id), said(verdict, hours))
+    return PixVerdict(pix.end_to_end_id, Parties(pix.payer_id, pix.payee_id, pix.device_id), reported(verdict, hours))
 
 
 def assert_same(one: Observations, other: Observations) -> None:
@@ -81,7 +81,7 @@ def test_store_equals_the_plain_python_reference(bench: Store, steps: list[Any])
     for step in steps:
         if isinstance(step, list) and isinstance(step[0], tuple):
             statements = [about(seen[i % len(seen)], verdict, hours) for i, verdict, hours in step if seen]
-            assert bench.run(history.apply(statements)) == tell_reference(reference, log, statements, len(seen))
+            assert bench.run(history.apply(statements)) == apply_to_reference(reference, log, statements, len(seen))
             continue
         batch = seen[step : step + 3] if isinstance(step, int) else [*step, step[0]]
         for pix in batch:
@@ -94,7 +94,7 @@ def test_store_equals_the_plain_python_reference(bench: Store, steps: list[Any])
         assert found.sequence.tolist() == [first[pix.end_to_end_id][1] for pix in batch]
 
 
-def tell_reference(
+def apply_to_reference(
     reference: ReferenceHistory, log: VerdictLog, statements: list[PixVerdict], sequence: int
 ) -> list[int | None]:
     for id_, parties, now in statements:
@@ -114,7 +114,7 @@ def test_a_redelivery_after_a_crash_gets_the_first_answer(bench: Store) -> None:
 
 
 @pytest.mark.parametrize("apart", [1, 0], ids=["another batch", "one batch"])
-def test_another_message_under_a_taken_id_is_not_a_redelivery(bench: Store, apart: int) -> None:
+def test_another_message_with_a_taken_id_is_not_a_redelivery(bench: Store, apart: int) -> None:
     pix = event(0, 1, device_id=DEVICES[1])
     again = msgspec.structs.replace(pix, payee_statistics='{"registered_accounts":2}')
     changes = (
@@ -136,14 +136,14 @@ def test_another_message_under_a_taken_id_is_not_a_redelivery(bench: Store, apar
     assert rotated.claims == [FIRST] * len(batch)
 
 
-def test_no_events_and_no_statements_change_nothing(bench: Store) -> None:
+def test_empty_batches_change_nothing(bench: Store) -> None:
     history = bench.fresh()
     seen = bench.run(history.observe(Events([]), FIRST))
     assert (seen.reads.shape, seen.claims) == ((0, READ_WIDTH), [])
     assert bench.run(history.apply([])) == []
 
 
-def test_a_verdict_counts_once_and_is_taken_back_when_it_is_overridden(bench: Store) -> None:
+def test_a_verdict_counts_once_until_it_is_overridden(bench: Store) -> None:
     history, pix = bench.fresh(), event(0, 1, device_id=DEVICES[1])
     bench.run(history.observe(Events([pix]), FIRST))
 
@@ -209,7 +209,7 @@ def test_an_emptied_store_claims_without_counting_until_it_is_filled(served: Sto
     np.testing.assert_allclose(seen.reads[1], expected, rtol=1.2e-7, atol=1e-7)
 
 
-def test_an_account_of_many_frauds_hands_on_the_taint_of_one(bench: Store) -> None:
+def test_an_account_of_many_frauds_passes_on_the_taint_of_one(bench: Store) -> None:
     history, scams = bench.fresh(), [event(0, 1, i) for i in range(3)]
     bench.run(history.observe(Events(scams), FIRST))
     bench.run(history.apply([about(pix, Verdict.FRAUD, 1) for pix in scams]))
@@ -239,7 +239,7 @@ def test_concurrent_clients_count_each_pix_once(served: Store) -> None:
     assert sorted(place for each in outcomes.values() for _, place, _ in each) == list(range(1, 61))
 
 
-def test_a_claim_lives_on_while_the_transaction_is_delivered_again(served: Store) -> None:
+def test_each_redelivery_extends_the_claim(served: Store) -> None:
     served.fresh()
     pix = event()
     for seconds in (100, 1000):

@@ -54,7 +54,7 @@ def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> L
     return wiring.ledger(settings)
 
 
-def test_rows_come_back_whole_in_order_and_once(ledger: Ledger) -> None:
+def test_rows_are_read_complete_in_order_and_once(ledger: Ledger) -> None:
     bare = LedgerRow(recorded_at=micros(AT) + 5, action="NOTHING_TO_DO", actor="me", reason="")
     old = msgspec.structs.replace(WHOLE, recorded_at=micros(AT) - 1)
     for row in (bare, WHOLE, old, WHOLE):
@@ -63,13 +63,18 @@ def test_rows_come_back_whole_in_order_and_once(ledger: Ledger) -> None:
     assert ledger.rows(AT + dt.timedelta(days=1)) == []
 
 
-def test_a_query_is_given_values_of_every_kind_as_parameters(local: LocalBigQuery) -> None:
-    given = {"text": "' OR TRUE --", "number": 3, "share": 0.5, "moment": AT}
+def test_a_query_takes_parameters_of_every_type(local: LocalBigQuery) -> None:
+    given: dict[str, str | int | float | dt.datetime] = {
+        "text": "' OR TRUE --",
+        "number": 3,
+        "share": 0.5,
+        "moment": AT,
+    }
     sql = "SELECT @text AS text, @number AS number, @share AS share, @moment AS moment"
     assert BigQueryQueries(local.client).rows(sql, given) == [given]
 
 
-def test_a_query_that_is_wrong_is_said_to_be(local: LocalBigQuery) -> None:
+def test_a_faulty_query_is_misconfigured(local: LocalBigQuery) -> None:
     with pytest.raises(Misconfigured):
         BigQueryQueries(local.client).rows("SELECT * FROM nowhere.nothing", {})
 

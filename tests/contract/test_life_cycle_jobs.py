@@ -1,11 +1,11 @@
-"""The jobs of a model's life over BigQuery, Cloud Storage and MLflow as their official clients see them."""
+"""The life-cycle jobs over local BigQuery, Cloud Storage and MLflow."""
 
 import datetime as dt
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def append_rows(server: BigQueryServer) -> None:
-    """Append Pix whose first feature is not what it was, one older than a day, and one that tried a deployment."""
+    """Append Pix whose first feature has drifted, one Pix older than a day, and one of a smoke test."""
     rng = np.random.default_rng(0)
     rows = [row(i, AS_OF - dt.timedelta(minutes=i % 1000 + 1), rng.normal([2, 0, 0])) for i in range(ROWS)]
     rows.append(row(ROWS, AS_OF - dt.timedelta(days=2), np.zeros(3)))
@@ -100,7 +100,7 @@ def run(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, Any]:
     return result
 
 
-def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
+def test_promotion_rollback_drift_and_retirement(
     cloud: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in cloud.items():
@@ -108,17 +108,31 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     settings = Settings.from_env(cloud)
     blobs, ledger = wiring.blobs(settings), wiring.ledger(settings)
     for version in ("v0", "v1", "v2"):
-        facts = {"run_id": f"run of {version}", "dataset_hash": "h", "trigger": "drift", "as_of": AS_OF.isoformat()}
-        publish(blobs, version, small_bundle(version, **facts))
+        publish(blobs, version, small_bundle(version, **training_facts(version)))
+    check_promotion_and_rollback(capsys)
+    assert read_pointer(blobs).version == "v2"
+    drift_reason = check_drift(capsys)
+    check_retirement(capsys)
+    assert blobs.listed("models/v0/") == []
+    check_ledger(ledger.rows(EPOCH), drift_reason)
 
+
+def training_facts(version: str) -> dict[str, Any]:
+    """Return fields of the manifest of a version."""
+    return {"run_id": f"run of {version}", "dataset_hash": "h", "trigger": "drift", "as_of": AS_OF.isoformat()}
+
+
+def check_promotion_and_rollback(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, promote.main(["v1", "--reason", "the first"]))["outcome"] == "PROMOTED"
     assert run(capsys, promote.main(["v2"]))["from_version"] == "v1"
     assert run(capsys, promote.main(["v2"]))["outcome"] == "ALREADY_SERVES"
     assert run(capsys, rollback.main([]))["version"] == "v1"
     assert run(capsys, rollback.main([]))["version"] == "v2"
     assert promote.main(["v9"]) == 1
-    assert read_pointer(blobs).version == "v2"
 
+
+def check_drift(capsys: pytest.CaptureFixture[str]) -> str:
+    """Check the drift of the appended rows, and return its reason."""
     found = run(capsys, drift.main(["--as-of", AS_OF.isoformat()]))
     assert found["outcome"] == "DRIFT"
     assert found["traffic"]["rows"] == found["sampled"] == ROWS
@@ -126,13 +140,17 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
     assert found["traffic"]["alerts"] == pytest.approx(0.01)
     assert {name for name, value in found["psi"].items() if value > 0.25} == {NAMES[0], "score"}
     assert run(capsys, drift.main(["--as-of", "2026-01-01"]))["outcome"] == "NOTHING_TO_DO"
+    reason: str = found["reasons"][0]
+    return reason
 
+
+def check_retirement(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--keep", "0", "--days", "0"]
     assert run(capsys, retire.main([*options, "--dry-run"]))["retired"] == ["v0"]
     assert run(capsys, retire.main(options))["retired"] == ["v0"]
-    assert blobs.listed("models/v0/") == []
 
-    rows = ledger.rows(EPOCH)
+
+def check_ledger(rows: Sequence[LedgerRow], drift_reason: str) -> None:
     published = [row for row in rows if row.action == "PUBLISH"]
     assert [row.to_version for row in published] == ["v0", "v1", "v2"]
     assert [event(row) for row in rows if row.action != "PUBLISH"] == [
@@ -140,7 +158,7 @@ def test_a_life_from_promotion_over_rollback_and_drift_to_retirement(
         ("SWAP", "v1", "v2", "promoted by hand"),
         ("ROLLBACK", "v2", "v1", "rolled back by hand"),
         ("ROLLBACK", "v1", "v2", "rolled back by hand"),
-        ("DRIFT", None, "v2", found["reasons"][0]),
+        ("DRIFT", None, "v2", drift_reason),
         ("RETIRE", None, "v0", "nothing has named it for 0 days"),
     ]
     assert {(row.run_id, row.trigger, row.as_of) for row in rows if row.to_version == "v1"} == {

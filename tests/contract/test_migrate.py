@@ -27,19 +27,19 @@ def with_columns(*columns: Column) -> TableSpec:
     return msgspec.structs.replace(FEEDBACK, schema=list(columns))
 
 
-def test_an_empty_project_has_nothing_to_migrate(client) -> None:
+def test_an_empty_project_has_nothing_to_migrate(client: bigquery.Client) -> None:
     assert migrate(client, "empty", contract.tables()) == []
     assert "empty" not in {each.dataset_id for each in client.list_datasets()}
 
 
-def test_tables_made_from_the_files_need_no_migration(client) -> None:
+def test_tables_made_from_the_files_need_no_migration(client: bigquery.Client) -> None:
     make(client, "all", contract.tables(), contract.views("bank", "all", 87))
     assert {table.table_id for table in client.list_tables("all")} == {*contract.TABLES, *contract.VIEWS}
     assert migrate(client, "all", contract.tables()) == []
     assert client.get_table("bank.all.score_events").clustering_fields == contract.table("score_events").clustering
 
 
-def test_a_dry_run_changes_nothing(client) -> None:
+def test_a_dry_run_changes_nothing(client: bigquery.Client) -> None:
     make(client, "dry", [FEEDBACK])
     grown = with_columns(NEW, *FEEDBACK.schema)
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_a_dry_run_changes_nothing(client) -> None:
         client.query("SELECT channel FROM dry.feedback").result(retry=NO_RETRY)
 
 
-def test_a_new_column_is_added_to_a_table_with_rows(client) -> None:
+def test_a_new_column_is_added_to_a_table_with_rows(client: bigquery.Client) -> None:
     make(client, "adding", [FEEDBACK])
     client.query(
         "INSERT INTO adding.feedback (source, report_id, end_to_end_id, reported_at, received_at, verdict) "
@@ -61,7 +61,7 @@ def test_a_new_column_is_added_to_a_table_with_rows(client) -> None:
     assert [tuple(row.values()) for row in rows] == [("r", None)]
 
 
-def test_a_view_is_replaced(client) -> None:
+def test_a_view_is_replaced(client: bigquery.Client) -> None:
     for number in (1, 2):
         make(client, "views", [], [ViewSpec("answer", "An answer", f"SELECT {number} AS n")])
     assert [row.n for row in client.query("SELECT n FROM views.answer").result()] == [2]
@@ -79,7 +79,7 @@ BREAKING = {
 
 
 @pytest.mark.parametrize("spec", BREAKING.values(), ids=BREAKING.keys())
-def test_a_breaking_change_is_refused_before_the_first_step(client, spec) -> None:
+def test_a_breaking_change_is_refused_before_the_first_step(client: bigquery.Client, spec: TableSpec) -> None:
     make(client, "breaking", [FEEDBACK, msgspec.structs.replace(FEEDBACK, name="other")])
     grown = msgspec.structs.replace(with_columns(*FEEDBACK.schema, NEW), name="other")
     with pytest.raises(BreakingChange, match="feedback"):
@@ -88,7 +88,7 @@ def test_a_breaking_change_is_refused_before_the_first_step(client, spec) -> Non
     assert migrate(client, "breaking", [grown], dry_run=True), "nothing was added to the other table"
 
 
-def test_a_required_column_may_be_relaxed(client) -> None:
+def test_a_required_column_may_be_relaxed(client: bigquery.Client) -> None:
     strict = with_columns(*(msgspec.structs.replace(c, mode="REQUIRED") for c in FEEDBACK.schema))
     make(client, "relaxing", [strict])
     relaxed = [change.kind for change in migrate(client, "relaxing", [FEEDBACK])]

@@ -1,4 +1,4 @@
-"""MLflow's own client shows its server who calls, by tokens that Google's library makes."""
+"""MLflow's client authenticates to its server with tokens of Google's library."""
 
 import datetime as dt
 import json
@@ -21,10 +21,10 @@ from shared.errors import Unavailable
 
 
 class Issued(Credentials):
-    """Credentials whose every refresh gives another token, good for `seconds`."""
+    """Credentials that give a new token at each refresh, valid for `seconds`."""
 
     def __init__(self, audience: str, seconds: float) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # google-auth does not annotate it
         self._audience, self._seconds, self._times = audience, seconds, 0
 
     def refresh(self, _: Any) -> None:
@@ -33,16 +33,19 @@ class Issued(Credentials):
         self.expiry = dt.datetime.now(dt.UTC).replace(tzinfo=None) + dt.timedelta(seconds=self._seconds)
 
 
+Identified = Callable[[Callable[[str], Credentials]], None]
+
+
 class Server(ThreadingHTTPServer):
-    """A tracking server that knows nothing and notes who asked; whoever brings no token is sent away."""
+    """An empty tracking server that records its callers and refuses those without a token."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Asked)
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.callers: list[str | None] = []
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
-class _Asked(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
@@ -55,7 +58,7 @@ class _Asked(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Keep quiet."""
 
 
 @pytest.fixture
@@ -69,8 +72,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def identified(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[str], Credentials]], None]:
-    """Choose our provider, which takes its credentials from what is given."""
+def identified(monkeypatch: pytest.MonkeyPatch) -> Identified:
+    """Choose our provider, with credentials from the given function."""
 
     def choose(fetch: Callable[[str], Credentials]) -> None:
         (ours,) = [each for each in providers if each.get_name() == auth.NAME]
@@ -86,21 +89,23 @@ def ask(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "tokens"), [(3600, (1, 1)), (60, (1, 2))], ids=["good", "about to expire"])
-def test_a_token_for_the_server_is_kept_until_shortly_before_it_expires(server, identified, seconds, tokens) -> None:
+def test_a_token_for_the_server_is_kept_until_shortly_before_it_expires(
+    server: Server, identified: Identified, seconds: int, tokens: tuple[int, ...]
+) -> None:
     identified(lambda audience: Issued(audience, seconds))
     ask(server)
     ask(server)
     assert server.callers == [f"Bearer {token} for {server.address}" for token in tokens]
 
 
-def test_nothing_is_sent_where_no_provider_is_chosen(server, monkeypatch) -> None:
+def test_no_token_is_sent_without_a_provider(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_AUTH", raising=False)
     with pytest.raises(MlflowException):
         ask(server)
     assert server.callers == [None]
 
 
-def test_a_job_that_has_no_identity_finds_mlflow_unavailable(server, identified) -> None:
+def test_mlflow_is_unavailable_without_an_identity(server: Server, identified: Identified) -> None:
     def nobody(_: str) -> Credentials:
         raise DefaultCredentialsError("no metadata server")
 

@@ -1,4 +1,4 @@
-"""Supervision: whatever happens to a child or to its owner, no process and no port stays behind."""
+"""Supervision: no process and no port outlives its owner, however child or owner end."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def script(tmp_path: Path, code: str) -> ChildProcess:
     return ChildProcess("script", [sys.executable, "-c", code], log_path=tmp_path / "script.log")
 
 
-def test_nothing_stays_behind_after_a_stop(tmp_path: Path) -> None:
+def test_nothing_runs_after_a_stop(tmp_path: Path) -> None:
     port = free_port()
     with Supervisor() as supervisor:
         child = server(tmp_path, port)
@@ -63,7 +63,7 @@ def test_nothing_stays_behind_after_a_stop(tmp_path: Path) -> None:
     until(lambda: not runs(details["grandchild"]))
 
 
-def test_nothing_stays_behind_after_an_exception(tmp_path: Path) -> None:
+def test_nothing_runs_after_an_exception(tmp_path: Path) -> None:
     port = free_port()
     with pytest.raises(ZeroDivisionError):
         start_and_fail(server(tmp_path, port))
@@ -92,21 +92,21 @@ IGNORED = "trap '' INT TERM HUP; exec \"$@\""  # as a shell ignores SIGINT in th
 
 
 class Owner:
-    """A process that owns the server and prints what it has started."""
+    """A process that starts the server and prints its process ids."""
 
     def __init__(self, wrapper: list[str], port: int, log: Path) -> None:
         argv = [*wrapper, sys.executable, "-c", OWNER, str(port), SERVER, str(log)]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
         self.port = port
 
-    def told(self) -> dict[str, Any]:
-        """Return what it has started."""
+    def started(self) -> dict[str, Any]:
+        """Return the process ids that it printed."""
         assert self.process.stdout is not None
-        told: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return told
+        printed: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return printed
 
     def kill(self) -> None:
-        """End it, whatever it does; its reaper ends what it has started."""
+        """Kill it; its reaper ends its children."""
         with self.process:
             self.process.kill()
 
@@ -126,23 +126,23 @@ def owner(tmp_path: Path) -> Iterator[Callable[..., Owner]]:
 
 
 @pytest.mark.parametrize("number", [*NUMBERS, signal.SIGKILL])
-def test_nothing_stays_behind_however_the_owner_ends(owner: Callable[..., Owner], number: signal.Signals) -> None:
-    check_nothing_stays_behind(owner(), number)
+def test_nothing_outlives_an_owner_ended_by_a_signal(owner: Callable[..., Owner], number: signal.Signals) -> None:
+    check_nothing_outlives(owner(), number)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_nor_where_the_owner_was_started_with_its_signals_ignored(
+def test_nothing_outlives_an_owner_started_with_signals_ignored(
     owner: Callable[..., Owner], number: signal.Signals
 ) -> None:
-    check_nothing_stays_behind(owner("sh", "-c", IGNORED, "sh"), number)
+    check_nothing_outlives(owner("sh", "-c", IGNORED, "sh"), number)
 
 
-def check_nothing_stays_behind(owner: Owner, number: signal.Signals) -> None:
-    told = owner.told()
-    assert told["deaf"] == [], "a child hears signals, also where its owner was started with them ignored"
+def check_nothing_outlives(owner: Owner, number: signal.Signals) -> None:
+    started = owner.started()
+    assert started["deaf"] == [], "a child hears signals, also where its owner was started with them ignored"
     owner.process.send_signal(number)
     owner.process.wait(PATIENCE)
-    until(lambda: not runs(told["child"]) and not runs(told["grandchild"]) and not listens(owner.port))
+    until(lambda: not runs(started["child"]) and not runs(started["grandchild"]) and not listens(owner.port))
 
 
 def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
@@ -172,12 +172,12 @@ def test_the_pause_before_a_restart_grows_up_to_a_limit(tmp_path: Path) -> None:
     assert 0 < delays[0] < delays[3] < delays[-1] <= 5
 
 
-def test_an_early_death_is_told_with_its_last_lines(tmp_path: Path) -> None:
+def test_an_early_death_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     with Supervisor() as supervisor, pytest.raises(ChildDied, match=r"status 3(?s:.)*no such licence"):
         supervisor.start(script(tmp_path, "print('no such licence'); raise SystemExit(3)"))
 
 
-def test_a_child_that_does_not_get_ready_is_told_and_stopped(tmp_path: Path) -> None:
+def test_a_child_that_does_not_get_ready_is_reported_and_stopped(tmp_path: Path) -> None:
     child = script(tmp_path, "import time; print('thinking', flush=True); time.sleep(600)")
     with Supervisor() as supervisor:
         with pytest.raises(NotReadyInTime, match="thinking"):
@@ -186,7 +186,7 @@ def test_a_child_that_does_not_get_ready_is_told_and_stopped(tmp_path: Path) -> 
     assert not runs(child.pid)
 
 
-def test_a_later_death_of_a_child_that_is_not_restarted_is_told(tmp_path: Path) -> None:
+def test_a_later_death_of_a_child_without_restart_is_reported(tmp_path: Path) -> None:
     child = server(tmp_path, free_port())
     with Supervisor() as supervisor:
         supervisor.start(child)
@@ -234,7 +234,7 @@ def test_a_port_in_use_is_named_with_the_setting_that_moves_it() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be kept for a server to come")
-def test_a_port_that_was_chosen_is_given_to_nobody_else_before_its_server_listens() -> None:
+def test_a_claimed_port_stays_free_for_its_server() -> None:
     port = free_port()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", port))

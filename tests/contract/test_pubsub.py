@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import queue
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,31 +13,10 @@ from google.api_core import exceptions
 from google.cloud import pubsub_v1
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from infra.local.pubsub.google import find_emulator
-from tests.contract.local_servers import local_pubsub
-from tests.contract.pubsub_world import PushTarget, World, push_target
+from tests.contract.pubsub_world import QUICK_RETRY, World, check_dead_letter, world
 from tests.waiting import PATIENCE
 
-# https://cloud.google.com/pubsub/docs/push#receive_push; Google's emulator differs in two: it takes 203 for 202.
-ACKNOWLEDGING = {"embedded": {102, 200, 201, 202, 204}, "google": {102, 200, 201, 203, 204}}
-QUICK_RETRY = {"minimum_backoff": {"nanos": 100_000_000}, "maximum_backoff": {"seconds": 1}}
-
-
-@pytest.fixture(scope="module", params=["google", "embedded"])
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    if request.param == "google" and find_emulator() is None:
-        pytest.skip("Google's Pub/Sub emulator (Cloud SDK and Java) is not installed on this machine")
-    directory: Path = tmp_path_factory.mktemp(request.param)
-    with (
-        local_pubsub(directory, request.param) as server,
-        pytest.MonkeyPatch.context() as environment,
-    ):
-        environment.setenv("PUBSUB_EMULATOR_HOST", server.endpoint)
-        with pubsub_v1.SubscriberClient() as subscriber:
-            publisher = pubsub_v1.PublisherClient()
-            yield World(server.kind, publisher, subscriber)
-            publisher.stop()
-            publisher.transport.close()
+__all__ = ["world"]
 
 
 def test_a_published_message_is_pulled_with_its_attributes_id_and_time(world: World) -> None:
@@ -124,7 +99,7 @@ def test_a_message_is_redelivered_after_its_deadline_unless_acknowledged(world: 
     world.set_deadline(subscription, first, 1)
     [second] = world.pull(subscription)
     assert second.message.message_id == message_id
-    world.set_deadline(subscription, second, 2)  # time enough to acknowledge it, and less than what follows takes
+    world.set_deadline(subscription, second, 2)  # enough to acknowledge it, and less than the waits below
     world.acknowledge(subscription, second)
     assert [world.ready(subscription) for _ in range(3)] == [[], [], []]
 
@@ -155,78 +130,12 @@ def test_a_message_rejected_five_times_goes_to_the_dead_letter_topic(world: Worl
         [received] = world.pull(subscription)
         attempts.append(received.delivery_attempt)
         world.reject(subscription, received)
-    # Production forwards by itself; Google's emulator only when the subscription is next asked for messages.
+    # Production forwards by itself; Google's emulator only at the next pull of the subscription.
     assert world.ready(subscription) + world.ready(subscription) == []
     [letter] = world.pull(dead)
     assert attempts == [1, 2, 3, 4, 5]
-    _check_dead_letter(letter.message, subscription, colour="green")
+    check_dead_letter(letter.message, subscription, colour="green")
     assert letter.message.data == b"poison"
-
-
-def test_a_push_has_the_documented_body_and_ends_with_its_ack(world: World) -> None:
-    topic = world.topic()
-    with push_target() as target:
-        subscription = world.subscription(topic, push_config={"push_endpoint": target.url})
-        message_id = world.publish(topic, b"\x00\xffpix", source="MED", name='"ação"\n')
-        body = target.next()
-        world.publish(topic, b"next")
-        assert base64.b64decode(target.next()["message"]["data"]) == b"next"
-    message = body["message"]
-    assert body == {"message": message, "subscription": subscription}
-    assert message == {
-        "data": base64.b64encode(b"\x00\xffpix").decode(),
-        "attributes": {"source": "MED", "name": '"ação"\n'},
-        "messageId": message_id,
-        "message_id": message_id,
-        "publishTime": message["publishTime"],
-        "publish_time": message["publishTime"],
-    }
-    assert message["publishTime"].endswith("Z")
-    assert target.bodies.empty()
-
-
-def test_only_the_documented_statuses_acknowledge_a_push(world: World) -> None:
-    answers = {102, 200, 201, 202, 203, 204, 302, 404, 500}
-    topic = world.topic()
-    ids: dict[int, str] = {}
-    with push_target(lambda body: int(body["message"]["attributes"]["answer"])) as target:
-        world.subscription(topic, push_config={"push_endpoint": target.url}, retry_policy=QUICK_RETRY)
-        for status in answers:
-            ids[status] = world.publish(topic, b"answer me", answer=str(status))
-        pushed: Counter[str] = Counter()
-        refused = {ids[status] for status in answers - ACKNOWLEDGING[world.kind]}
-        while min(pushed[message_id] for message_id in refused) < 2:
-            pushed[target.next()["message"]["messageId"]] += 1
-    assert {status for status in answers if pushed[ids[status]] == 1} == ACKNOWLEDGING[world.kind]
-
-
-def test_a_push_refused_five_times_goes_to_the_dead_letter_topic(world: World) -> None:
-    dead_topic, topic = world.topic(), world.topic()
-    dead = world.subscription(dead_topic)
-    with push_target(lambda _body: 500) as target:
-        subscription = world.subscription(
-            topic,
-            push_config={"push_endpoint": target.url},
-            retry_policy=QUICK_RETRY,
-            dead_letter_policy={"dead_letter_topic": dead_topic, "max_delivery_attempts": 5},
-        )
-        world.publish(topic, b"poison")
-        attempts = [target.next().get("deliveryAttempt") for _ in range(5)]
-        [letter] = world.pull(dead)
-    _check_dead_letter(letter.message, subscription)
-    # Documented for push under a dead-letter policy; Google's emulator leaves the field out.
-    assert attempts == ([None] * 5 if world.kind == "google" else [1, 2, 3, 4, 5])
-
-
-def test_an_endpoint_gets_the_messages_of_its_outage_afterwards(world: World) -> None:
-    topic = world.topic()
-    with push_target() as target:
-        url = target.url
-    world.subscription(topic, push_config={"push_endpoint": url}, retry_policy=QUICK_RETRY)
-    ids = {world.publish(topic, str(number).encode()) for number in range(20)}
-    with push_target() as target:
-        _move_push(world, topic, target)
-        assert {target.next()["message"]["messageId"] for _ in range(20)} == ids
 
 
 def test_the_official_subscriber_streams_and_acknowledges(world: World) -> None:
@@ -356,20 +265,3 @@ def test_resources_are_listed_changed_and_deleted(world: World) -> None:
     left = {listed.name: listed for listed in world.subscriber.list_subscriptions(project="projects/bank")}
     assert subscriptions[1] not in left
     assert left[subscriptions[0]].topic == "_deleted-topic_"
-
-
-def _check_dead_letter(message: Any, subscription: str, **attributes: str) -> None:
-    added = {
-        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
-        "CloudPubSubDeadLetterSourceSubscription": subscription.rpartition("/")[2],
-        "CloudPubSubDeadLetterSourceSubscriptionProject": "bank",
-        "CloudPubSubDeadLetterSourceTopicPublishTime": message.attributes[
-            "CloudPubSubDeadLetterSourceTopicPublishTime"
-        ],
-    }
-    assert dict(message.attributes) == attributes | added
-
-
-def _move_push(world: World, topic: str, target: PushTarget) -> None:
-    [subscription] = world.publisher.list_topic_subscriptions(topic=topic)
-    world.subscriber.modify_push_config(subscription=subscription, push_config={"push_endpoint": target.url})

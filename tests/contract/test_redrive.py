@@ -14,8 +14,9 @@ from shared.adapters.pubsub import DEAD, PubsubDeadLetters
 from shared.contract.topics import TRANSACTIONS
 from shared.operations.redrive import Redrive, Redriven
 from shared.settings import Settings
-from tests.contract.pubsub_world import PROJECT, World
-from tests.contract.test_pubsub import world as world  # the servers
+from tests.contract.pubsub_world import PROJECT, World, world
+
+__all__ = ["world"]
 
 ADDED = {"CloudPubSubDeadLetterSourceDeliveryCount": "20", "CloudPubSubDeadLetterSourceSubscription": "score"}
 
@@ -53,7 +54,7 @@ def bench(world: World) -> Bench:
     return Bench(world)
 
 
-def test_letters_come_back_with_bytes_and_attributes_and_are_removed(bench: Bench) -> None:
+def test_letters_are_republished_with_bytes_and_attributes_and_removed(bench: Bench) -> None:
     for number in range(30):
         bench.dies(b"\x00\xff%d" % number, source="psp")
     assert bench.run(dry_run=True).redriven == 30

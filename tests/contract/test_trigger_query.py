@@ -18,7 +18,7 @@ __all__ = ["world"]
 
 @pytest.fixture(scope="module")
 def known(world: World) -> Callable[[float], tuple[int, int]]:
-    """Count what became known since so many days ago; two frauds have matured, confirmed 30 and 5 days ago."""
+    """Count the labels known since a number of days ago; two frauds have matured, confirmed 30 and 5 days ago."""
     for id_, confirmed in (("fraud-a", 30), ("fraud-b", 5)):
         world.append("score_events", SCORED, [scored(id_, 100)])
         world.append("feedback", REPORTED, [reported(id_, confirmed, "FRAUD")])
@@ -26,7 +26,7 @@ def known(world: World) -> Callable[[float], tuple[int, int]]:
     return lambda days: new_labels(source, AS_OF - dt.timedelta(days=days), AS_OF)
 
 
-def test_a_label_counts_from_when_it_is_known_and_its_pix_has_matured(
+def test_a_label_counts_once_it_is_known_and_its_pix_has_matured(
     known: Callable[[float], tuple[int, int]],
 ) -> None:
     assert known(200) == (7, 2)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from shared.adapters.valkey_script import script
 
 from infra.local.errors import LocalCloudError
 from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyKind, valkey_server
+from shared.adapters.valkey.script import script
 from tests.contract.history_stores import SERVERS
 
 
@@ -25,9 +25,7 @@ def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_a_server_answers_runs_the_script_of_history_and_leaves_only_its_log(
-    kind: ValkeyKind, tmp_path: Path
-) -> None:
+def test_a_server_runs_the_script_and_leaves_only_its_log(kind: ValkeyKind, tmp_path: Path) -> None:
     with Supervisor() as supervisor:
         server = valkey_server(tmp_path, kind)
         supervisor.start(server.child)
@@ -49,7 +47,7 @@ def test_an_installed_server_is_preferred(name: str, nothing_installed: Path, tm
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_where_no_server_is_installed_the_packaged_one_runs(tmp_path: Path) -> None:
+def test_the_packaged_server_runs_where_none_is_installed(tmp_path: Path) -> None:
     assert valkey_server(tmp_path).kind == "packaged"
 
 

@@ -1,4 +1,4 @@
-"""The views over rows as they may stand in the tables: repeated, contradictory, young, and not yet reported."""
+"""The views over repeated, contradictory, young and unreported rows."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -53,9 +53,9 @@ def scored(id_: str, days: float, after: int = 0, amount: str = "1.00", sequence
     return {**row, "amount": amount, "decision": "APPROVE", **counted}
 
 
-def reported(id_: str, days: float, verdict: str, after: int = 0, **said: str) -> dict[str, Any]:
+def reported(id_: str, days: float, verdict: str, after: int = 0, **fields: str) -> dict[str, Any]:
     at = days_ago(days)
-    return {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict, **said}
+    return {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict, **fields}
 
 
 SCORES = [
@@ -132,7 +132,7 @@ def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> N
     ]
 
 
-def test_a_pix_is_one_example_with_what_was_served_first_even_if_its_messages_contradict_each_other(
+def test_a_pix_is_one_example_with_its_first_served_row(
     world: World,
 ) -> None:
     examples = sorted(
@@ -148,7 +148,7 @@ def test_a_pix_is_one_example_with_what_was_served_first_even_if_its_messages_co
     ]
 
 
-def test_a_message_that_was_set_aside_at_each_of_its_deliveries_counts_once(world: World) -> None:
+def test_a_message_quarantined_at_each_delivery_counts_once(world: World) -> None:
     def aside(message_id: str | None, digest: str, after: int) -> dict[str, Any]:
         own = {} if message_id is None else {"message_id": message_id}
         row = {"quarantined_at": days_ago(1) + after, "topic": "t", "reason": "not_json", "payload_sha256": digest}
@@ -165,7 +165,7 @@ def test_a_message_that_was_set_aside_at_each_of_its_deliveries_counts_once(worl
     ]
 
 
-def test_an_example_says_of_what_kind_its_report_in_force_is(world: World) -> None:
+def test_an_example_has_the_kind_of_its_report_in_force(world: World) -> None:
     kinds = {
         row["end_to_end_id"]: (row["situation_type"], row["fraud_type"]) for row in world.rows("training_examples")
     }
@@ -173,11 +173,11 @@ def test_an_example_says_of_what_kind_its_report_in_force_is(world: World) -> No
     assert kinds["old"] == (None, None)
 
 
-def test_the_training_set_holds_what_has_matured_and_of_a_sample_every_fraud(world: World) -> None:
+def test_the_training_set_is_matured_and_a_sample_keeps_every_fraud(world: World) -> None:
     long_ago = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # the young fraud has matured then
     assert world.ask(long_ago.count()) == [{"labels": 8, "frauds": 1}]
-    whole = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
-    assert len(whole) == 8
+    complete = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
+    assert len(complete) == 8
     halves = [{row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 500_000))} for _ in range(2)]
     assert halves[0] == halves[1]
     assert "defrauded" in halves[0]

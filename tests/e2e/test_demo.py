@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 
 
 @pytest.mark.timeout(1200)
-def test_an_event_file_goes_through_the_full_loop(tmp_path):
+def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     home = tmp_path / "world"
     config = SimulationConfig(end=END, transactions=12_000, days=40, seed=5, fraud_rate=0.03, labels_until=END)
     lines = list(simulate(config))
@@ -51,7 +52,7 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["events.ndjson", "world"]
 
 
-def test_an_invalid_event_file_is_refused_with_its_line(tmp_path):
+def test_an_invalid_event_file_is_refused_with_its_line(tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     events.write_text('{"topic": "pix-transactions", "data": {}}\n{"topic": "birds"}\n')
     done = subprocess.run(

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infra.local.cloud import LocalCloud
 from tests.collector import Collector, collecting
-from tests.functions.instance import Instance
+from tests.functions.instance import Instance, Start
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     home: Path = tmp_path_factory.mktemp("cloud")
     # Its servers share the processors with everything else: a call may take its time, where no test is about that.
-    patience = {"state_call_seconds": 30.0, "append_timeout_seconds": 30.0}
-    with LocalCloud(home, pubsub="embedded", pointer_ttl_seconds=0.2, **patience) as running:
+    cloud = LocalCloud(
+        home, pubsub="embedded", pointer_ttl_seconds=0.2, state_call_seconds=30.0, append_timeout_seconds=30.0
+    )
+    with cloud as running:
         running.start_functions()
         yield running
 
@@ -30,13 +31,13 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture
-def started(cloud: LocalCloud, collector: Collector, tmp_path: Path) -> Iterator[Any]:
+def started(cloud: LocalCloud, collector: Collector, tmp_path: Path) -> Iterator[Start]:
     """Start instances that export to the collector; those still there at the end are killed."""
     instances: list[Instance] = []
 
     def start(name: str = "score", **settings: str) -> Instance:
-        own = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **settings}
-        instances.append(Instance(cloud, tmp_path / f"{name}-{len(instances)}.log", name, **own))
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, **settings}
+        instances.append(Instance(cloud, tmp_path / f"{name}-{len(instances)}.log", name, settings))
         return instances[-1]
 
     yield start

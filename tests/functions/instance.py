@@ -1,4 +1,4 @@
-"""A function of a test's own, as functions-framework runs it, beside the local cloud's."""
+"""An extra instance of a function under functions-framework, beside those of the local cloud."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -18,9 +20,9 @@ from tests.waiting import PATIENCE, until
 
 
 class Instance:
-    """One instance; `settings` are environment variables. What it logs is in the file `log`.
+    """One instance; `settings` are environment variables, and its output goes to the file `log`.
 
-    It runs the source of this repository, or the staged `source` that has everything beside it.
+    It runs the source of this repository, or a staged `source`.
     """
 
     def __init__(
@@ -28,10 +30,10 @@ class Instance:
         cloud: LocalCloud,
         log: Path,
         name: str = "score",
+        settings: Mapping[str, str] | None = None,
         *,
         python: Path = Path(sys.executable),
         source: Path | None = None,
-        **settings: str,
     ) -> None:
         port = claim_port(0, "--port")
         self.name = name
@@ -42,7 +44,7 @@ class Instance:
             *("--source", str((source or ROOT / "functions" / name) / "main.py")),
             *("--target", name, "--host", "127.0.0.1", "--port", str(port)),
         ]
-        environment = {**os.environ, **cloud.environment, **settings}
+        environment = {**os.environ, **cloud.environment, **(settings or {})}
         environment["PYTHONPATH"] = "" if source else str(ROOT)
         with log.open("wb") as file:
             self.process = subprocess.Popen(
@@ -69,10 +71,16 @@ class Instance:
         return code, time.monotonic() - began
 
     def logged(self, message: str) -> bool:
-        """Return whether it has logged that."""
+        """Return whether it has logged the message."""
         return f'"message":"{message}"' in self.log.read_text()
 
     def kill(self) -> None:
-        """End what is left of it and of its workers."""
+        """Kill it and its workers."""
         signal_group(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+class Start(Protocol):
+    """Start a function; `settings` are environment variables."""
+
+    def __call__(self, name: str = "score", **settings: str) -> Instance: ...

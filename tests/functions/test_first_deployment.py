@@ -1,4 +1,9 @@
-"""A project in which nothing has happened yet: the store of history is new and counts once it was opened."""
+"""A new project: a replay of empty tables opens the store of history."""
+
+import json
+from pathlib import Path
+
+import pytest
 
 from infra.local.cloud import LocalCloud
 from jobs import replay
@@ -7,13 +12,14 @@ from tests.functions.test_score import scores
 from tests.functions.world import deliver, led_to, url
 
 
-def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path, capsys) -> None:
+def test_a_replay_of_empty_tables_opens_a_new_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with LocalCloud(tmp_path, pubsub="embedded", state_pause_seconds=0.1) as cloud, led_to(cloud):
         cloud.state_server.stop(grace=0)
         cloud.state_server.start()
         cloud.state_server.wait_ready()
         assert replay.main(["tables", "--state", cloud.settings.state]) == 0
-        assert "0 transactions" in capsys.readouterr().err
+        result = json.loads(capsys.readouterr().out)
+        assert (result["outcome"], result["transactions"]) == ("DONE", 0)
         cloud.start_functions()
         first = transaction()
         assert deliver(url(cloud, "score"), [push_body(encoded(first))]) == [204]

@@ -17,7 +17,7 @@ from tests.waiting import PATIENCE, until_equal
 pytestmark = pytest.mark.skipif(find_emulator() is None, reason="Google's Pub/Sub emulator is not installed")
 
 
-def test_a_function_that_dies_again_and_again_loses_nothing(tmp_path: Path) -> None:
+def test_a_function_killed_repeatedly_loses_nothing(tmp_path: Path) -> None:
     messages = [transaction() for _ in range(300)]
     with LocalCloud(tmp_path, pubsub="google") as cloud:
         cloud.start_functions()

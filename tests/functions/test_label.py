@@ -1,20 +1,24 @@
-"""The label function under functions-framework: every report is a row, and the view says what is in force."""
+"""The label function under functions-framework: every report is a row, and the view has the verdict in force."""
 
+from typing import Any
+
+from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.world import ask, deliver, url
 
 
-def reported(end_to_end_id, day, **changes):
+def reported(end_to_end_id: str, day: int, **changes: Any) -> bytes:
     return push_body(encoded(med_report(end_to_end_id, reported_at=f"2026-11-{day:02d}T00:00:00Z", **changes)))
 
 
-def verdict(cloud, end_to_end_id):
+def verdict(cloud: LocalCloud, end_to_end_id: str) -> str | None:
     rows = ask(cloud, "SELECT * FROM pix.labels WHERE end_to_end_id = @id", id=end_to_end_id)
     assert len(rows) <= 1
-    return rows[0].verdict if rows else None
+    found: str | None = rows[0].verdict if rows else None
+    return found
 
 
-def test_the_latest_report_is_in_force_in_whatever_order_they_come(cloud):
+def test_the_latest_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud) -> None:
     (closed, cancelled, late) = (transaction()["end_to_end_id"] for _ in range(3))
     open_ = {"status": "OPEN", "analysis_result": None}
     bodies = [
@@ -31,7 +35,7 @@ def test_the_latest_report_is_in_force_in_whatever_order_they_come(cloud):
     assert verdict(cloud, late) == "FRAUD"
 
 
-def test_a_young_pix_without_a_report_has_no_label_and_an_old_one_is_legitimate(cloud):
+def test_an_unreported_pix_is_legitimate_once_matured(cloud: LocalCloud) -> None:
     young = transaction()
     old = transaction(initiated_at="2026-02-01T00:00:00Z")
     deliver(url(cloud, "score"), [push_body(encoded(message)) for message in (young, old)])
@@ -39,7 +43,7 @@ def test_a_young_pix_without_a_report_has_no_label_and_an_old_one_is_legitimate(
     assert verdict(cloud, old["end_to_end_id"]) == "LEGITIMATE"
 
 
-def test_a_malformed_report_is_quarantined(cloud):
+def test_a_malformed_report_is_quarantined(cloud: LocalCloud) -> None:
     body = push_body(encoded(med_report(transaction()["end_to_end_id"], status="LOST")))
     before = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine WHERE topic = 'pix-feedback'")[0].n
     assert deliver(url(cloud, "label"), [body]) == [204]

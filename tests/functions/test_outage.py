@@ -2,9 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 
+from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
+from tests.functions.instance import Start
 from tests.functions.test_score import scores
 from tests.functions.world import deliver
 from tests.waiting import until
@@ -14,7 +17,7 @@ IMPATIENT = {"PIX_APPEND_TIMEOUT_SECONDS": "5.0"}
 
 
 @contextmanager
-def frozen(cloud):
+def frozen(cloud: LocalCloud) -> Iterator[None]:
     """Freeze BigQuery until the end."""
     group = cloud.bigquery_server.pid
     os.killpg(group, signal.SIGSTOP)
@@ -24,7 +27,7 @@ def frozen(cloud):
         os.killpg(group, signal.SIGCONT)
 
 
-def test_an_outage_is_answered_with_503_and_the_redelivery_counts_once(cloud, started):
+def test_an_outage_is_answered_with_503_and_the_redelivery_counts_once(cloud: LocalCloud, started: Start) -> None:
     score = started("score", **IMPATIENT).address
     messages = [transaction(payer__account=f"99{i}") for i in range(40)]
     bodies = [push_body(encoded(message)) for message in messages]
@@ -38,7 +41,7 @@ def test_an_outage_is_answered_with_503_and_the_redelivery_counts_once(cloud, st
     assert {round(row.features["payer_sent_count_7d"]) for row in scores(cloud, again)} == {1}
 
 
-def test_a_report_is_not_acknowledged_either(cloud, started):
+def test_a_report_is_not_acknowledged_either(cloud: LocalCloud, started: Start) -> None:
     label = started("label", **IMPATIENT).address
     body = push_body(encoded(med_report(transaction()["end_to_end_id"])))
     with frozen(cloud):

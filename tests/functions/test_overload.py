@@ -1,4 +1,4 @@
-"""More comes than the function can do: it says so at once, and nothing that it took is lost."""
+"""Overload: excess deliveries are refused at once, and no accepted one is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import signal
 from collections import Counter
 
+from infra.local.cloud import LocalCloud
 from tests.builders import encoded, push_body, transaction
+from tests.collector import Collector
+from tests.functions.instance import Start
 from tests.functions.test_score import scores
 from tests.functions.world import deliver
 from tests.waiting import until
@@ -15,7 +18,9 @@ from tests.waiting import until
 AT_ONCE = 120
 
 
-def test_excess_load_is_refused_and_its_redelivery_succeeds(cloud, started, collector):
+def test_excess_load_is_refused_and_its_redelivery_succeeds(
+    cloud: LocalCloud, started: Start, collector: Collector
+) -> None:
     instance = started(PIX_BATCH_MAX="4", PIX_BATCHES_IN_FLIGHT="2", PIX_QUEUE_MAX="20")
     messages = [transaction() for _ in range(AT_ONCE)]
     bodies = [push_body(encoded(message)) for message in messages]

@@ -1,4 +1,4 @@
-"""Tax ids, accounts, keys and devices: none that was sent is in a table, a log, a metric or what a job prints."""
+"""No tax id, account, key or device that was sent is in a table, a log, a metric or the output of a job."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import datetime as dt
 import hashlib
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
 from shared.contract.topics import TRANSACTIONS
 from tests.builders import encoded, push_body, transaction
+from tests.collector import Collector
+from tests.functions.instance import Start
 from tests.functions.world import ask, deliver, led_to
 
 WORLD = SimulationConfig(
@@ -48,16 +52,16 @@ def number(value: str, digits: int) -> str:
 
 
 def secrets_of(message: dict[str, Any]) -> set[str]:
-    """Return what a transaction says of persons."""
+    """Return the personal data of a transaction."""
     payer, payee, device = message["payer"], message["payee"], message.get("device") or {}
     named = (payer["tax_id"], payer["account"], payee.get("tax_id"), payee["account"], payee.get("key"))
     return {value for value in (*named, device.get("id")) if value}
 
 
 def spoilt(message: dict[str, Any], chance: random.Random) -> list[Any]:
-    """Return what somebody may send by mistake: personal data where they do not belong.
+    """Return faulty messages with personal data in the wrong place.
 
-    A tax id in place of an amount is not among it: nothing tells it from a very large amount.
+    None has a tax id in place of an amount, as that is also a valid, very large amount.
     """
     secret = chance.choice(sorted(secrets_of(message)))
     field = chance.choice(sorted(message.keys() - {"amount"}))
@@ -84,8 +88,10 @@ def search(secrets: set[str], place: str, text: str) -> None:
         raise Found(f"{place}: {len(found)}, such as {found[0]}")
 
 
-def test_a_full_run_leaves_no_personal_data_anywhere(cloud, started, collector, tmp_path, monkeypatch, capfd):
-    chance, secrets = random.Random(3), set()
+def deliveries() -> tuple[dict[str, list[bytes]], set[str]]:
+    """Return the bodies for each function, valid and faulty, and the personal data in them."""
+    chance = random.Random(3)
+    secrets: set[str] = set()
     bodies: dict[str, list[bytes]] = {"score": [], "label": []}
     for line in map(json.loads, simulate(WORLD)):
         message = line["data"]
@@ -99,6 +105,18 @@ def test_a_full_run_leaves_no_personal_data_anywhere(cloud, started, collector, 
             wrong = spoilt(message, chance)
             bodies["score"] += [push_body(encoded(each)) for each in wrong] + [encoded(message), encoded(wrong[-1])]
             bodies["label"].append(push_body(encoded(message)))
+    return bodies, secrets
+
+
+def test_a_full_run_leaves_no_personal_data(
+    cloud: LocalCloud,
+    started: Start,
+    collector: Collector,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bodies, secrets = deliveries()
     assert len(secrets) > 100
     assert {11, DIGITS, 20} <= {len(secret) for secret in secrets if secret.isdecimal()}
     assert min(map(len, secrets)) >= 11, "a shorter one could be met by chance"
@@ -116,15 +134,15 @@ def test_a_full_run_leaves_no_personal_data_anywhere(cloud, started, collector, 
     monkeypatch.chdir(tmp_path)
     for job, arguments in JOBS:
         with led_to(cloud):
-            assert job.main(arguments) in {0, 1}  # it may find that what was sent twice was not the same
-        said = capfd.readouterr()
-        assert said.out + said.err
-        search(secrets, job.__name__, said.out + said.err)
+            assert job.main(arguments) in {0, 1}  # some messages were sent twice with different content
+        printed = capfd.readouterr()
+        assert printed.out + printed.err
+        search(secrets, job.__name__, printed.out + printed.err)
     assert len(ask(cloud, "SELECT DISTINCT reason FROM pix.quarantine")) > 3
     assert len(collector.requests) == len(instances)
 
 
-def test_the_search_finds_what_it_should():
+def test_the_search_finds_what_it_should() -> None:
     """Otherwise the test above could not fail."""
     secrets = secrets_of(lengthened(transaction()))
     assert len(secrets) == 6

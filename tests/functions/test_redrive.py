@@ -1,10 +1,11 @@
-"""From an outage to dead letters, and back to one row each once the cause is mended."""
+"""From an outage to dead letters, and back to one row each after its end."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from infra.local.cloud import LocalCloud
 from infra.local.loopback import free_port
 from jobs import redrive
 from shared.contract.topics import TRANSACTIONS
+from shared.operations.redrive import Redrive
 from tests.builders import encoded, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import led_to
@@ -39,11 +41,11 @@ def pushing_nowhere(cloud: LocalCloud) -> Iterator[None]:
             client.update_subscription(request={"subscription": before, "update_mask": {"paths": paths}})
 
 
-def test_what_died_in_an_outage_is_scored_once_after_it(
+def test_dead_letters_of_an_outage_are_scored_once(
     cloud: LocalCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messages = [transaction() for _ in range(2)]
-    monkeypatch.setattr(redrive, "QUIET_SECONDS", 1.5)
+    monkeypatch.setattr(redrive, "Redrive", partial(Redrive, quiet_seconds=1.5))
 
     def run(*arguments: str) -> dict[str, Any]:
         assert redrive.main(["transactions", *arguments]) == 0

@@ -1,9 +1,11 @@
 """A report reaches the score: both functions share history through the store."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
+from infra.local.cloud import LocalCloud
 from shared.adapters.bigquery.lookup import BigQueryLookup
 from shared.errors import Unavailable
 from tests.builders import encoded, med_report, push_body, transaction
@@ -13,31 +15,32 @@ from tests.functions.world import ask, deliver, url
 FRAUDS = "payee_frauds_30d"
 
 
-def score(cloud, **changes):
+def score(cloud: LocalCloud, **changes: Any) -> dict[str, Any]:
     message = transaction(**changes)
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
     return message
 
 
-def frauds_of(cloud, payee):
+def frauds_of(cloud: LocalCloud, payee: str) -> float:
     message = score(cloud, payee__account=payee, initiated_at="2026-11-22T11:00:00Z")
-    return scores(cloud, [message])[0].features[FRAUDS]
+    frauds: float = scores(cloud, [message])[0].features[FRAUDS]
+    return frauds
 
 
-def sequences(cloud, message):
+def sequences(cloud: LocalCloud, message: dict[str, Any]) -> list[int | None]:
     sql = "SELECT history_sequence FROM pix.feedback WHERE end_to_end_id = @id ORDER BY reported_at"
     return [row.history_sequence for row in ask(cloud, sql, id=message["end_to_end_id"])]
 
 
-def test_a_confirmed_fraud_counts_once_for_its_payee_and_is_taken_back(cloud):
+def test_a_confirmed_fraud_counts_once_until_it_is_cancelled(cloud: LocalCloud) -> None:
     message = score(cloud, payee__account="555001")
     report = push_body(encoded(med_report(message["end_to_end_id"])))
     assert deliver(url(cloud, "label"), [report] * 5) == [204] * 5
     assert deliver(url(cloud, "label"), [report]) == [204]
     assert frauds_of(cloud, "555001") == pytest.approx(1.0, abs=0.01)
-    (place,) = set(sequences(cloud, message))
+    (sequence,) = set(sequences(cloud, message))
     row = ask(cloud, "SELECT * FROM pix.score_events WHERE end_to_end_id = @id", id=message["end_to_end_id"])[0]
-    assert place >= row.history_sequence
+    assert sequence >= row.history_sequence
 
     cancelled = {"status": "CANCELLED", "analysis_result": None, "reported_at": "2026-11-22T10:30:00Z"}
     body = push_body(encoded(med_report(message["end_to_end_id"], **cancelled)))
@@ -45,13 +48,13 @@ def test_a_confirmed_fraud_counts_once_for_its_payee_and_is_taken_back(cloud):
     assert frauds_of(cloud, "555001") == pytest.approx(0.0, abs=0.01)
 
 
-def test_a_report_about_a_pix_that_was_never_scored_is_stored_all_the_same(cloud):
+def test_a_report_about_an_unscored_pix_is_stored(cloud: LocalCloud) -> None:
     message = transaction()
     assert deliver(url(cloud, "label"), [push_body(encoded(med_report(message["end_to_end_id"])))]) == [204]
     assert sequences(cloud, message) == [None]
 
 
-def test_transactions_are_looked_up_by_their_days(cloud):
+def test_transactions_are_looked_up_by_their_days(cloud: LocalCloud) -> None:
     minutes = ("202611201432", "202611190000", "202610012359")
     today, night, month_ago = (f"E12345678{minute}lookup00000" for minute in minutes)
     score(cloud, end_to_end_id=today)
@@ -66,7 +69,7 @@ def test_transactions_are_looked_up_by_their_days(cloud):
     assert asyncio.run(lookup.parties([])) == {}
 
 
-def test_a_lookup_that_fails_is_unavailable(cloud):
+def test_a_lookup_that_fails_is_unavailable(cloud: LocalCloud) -> None:
     lookup = BigQueryLookup(cloud.bigquery(), cloud.settings.project, "no_such_dataset", 5)
     with pytest.raises(Unavailable, match="NotFound"):
         asyncio.run(lookup.parties([transaction()["end_to_end_id"]]))

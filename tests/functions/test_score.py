@@ -1,12 +1,15 @@
-"""The score function under functions-framework: what a delivery leaves behind, and how it is answered."""
+"""The score function under functions-framework: the rows and the answer of each delivery."""
 
 import base64
 import hashlib
 import json
 import random
+from typing import Any
 
 import pytest
+from google.cloud import bigquery
 
+from infra.local.cloud import LocalCloud
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 from tests.builders import encoded, push_body, transaction
@@ -16,11 +19,11 @@ from tests.waiting import PATIENCE, until, until_equal
 SCORES = "SELECT * FROM pix.scores WHERE end_to_end_id IN UNNEST(@ids)"
 
 
-def scores(cloud, messages):
+def scores(cloud: LocalCloud, messages: list[dict[str, Any]]) -> list[bigquery.Row]:
     return ask(cloud, SCORES, ids=[message["end_to_end_id"] for message in messages])
 
 
-def test_a_push_becomes_one_row_with_decision_features_and_pseudonyms(cloud):
+def test_a_push_is_one_row_with_decision_features_and_pseudonyms(cloud: LocalCloud) -> None:
     message = transaction(amount="321.09")
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
     (row,) = scores(cloud, [message])
@@ -31,7 +34,7 @@ def test_a_push_becomes_one_row_with_decision_features_and_pseudonyms(cloud):
     assert message["payer"]["account"] not in row.payer_id
 
 
-def test_an_eventarc_delivery_is_scored_like_a_push(cloud):
+def test_an_eventarc_delivery_is_scored_like_a_push(cloud: LocalCloud) -> None:
     message = transaction()
     headers = {
         "content-type": "application/json",
@@ -45,7 +48,7 @@ def test_an_eventarc_delivery_is_scored_like_a_push(cloud):
     assert len(scores(cloud, [message])) == 1
 
 
-def test_a_redelivery_writes_the_same_row_again_and_the_view_shows_it_once(cloud):
+def test_a_redelivery_repeats_the_row_and_the_view_has_it_once(cloud: LocalCloud) -> None:
     message = transaction(payer__account="777001")
     first = [204] * 20
     assert deliver(url(cloud, "score"), [push_body(encoded(message))] * 20) == first
@@ -64,7 +67,7 @@ def test_a_redelivery_writes_the_same_row_again_and_the_view_shows_it_once(cloud
     assert scores(cloud, [after])[0].features["payer_sent_count_1h"] == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_different_message_under_a_taken_id_is_quarantined(cloud):
+def test_a_different_message_under_a_taken_id_is_quarantined(cloud: LocalCloud) -> None:
     message = transaction(amount="10.00")
     other = encoded(message | {"amount": "90000.00"})
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
@@ -76,14 +79,14 @@ def test_a_different_message_under_a_taken_id_is_quarantined(cloud):
     assert tuple(aside.values()) == ("end_to_end_id_taken", "end_to_end_id")
 
 
-def test_an_old_transaction_is_scored_and_marked_late(cloud):
+def test_an_old_transaction_is_scored_and_marked_late(cloud: LocalCloud) -> None:
     message = transaction(initiated_at="2026-01-01T00:00:00Z")
     deliver(url(cloud, "score"), [push_body(encoded(message))])
     assert scores(cloud, [message])[0].late
 
 
-def spoilt(chance):
-    """Return a body that is no valid transaction, spoilt in one of many ways."""
+def spoilt(chance: random.Random) -> bytes:
+    """Return a body that is not a valid transaction, for one of many reasons."""
     message = transaction()
     way = chance.randrange(12)
     if way == 0:
@@ -108,7 +111,7 @@ def spoilt(chance):
     return push_body(encoded(message | {field: chance.choice([None, [], {}, -1, "", "x", 12345678909, True])}))
 
 
-def is_malformed(body):
+def is_malformed(body: bytes) -> bool:
     try:
         data = base64.b64decode(json.loads(body)["message"]["data"], validate=True)
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -120,7 +123,7 @@ def is_malformed(body):
     return False
 
 
-def test_malformed_deliveries_by_the_thousand_each_leave_one_row_and_an_ack(cloud):
+def test_each_malformed_delivery_is_acknowledged_with_one_row(cloud: LocalCloud) -> None:
     chance = random.Random(7)
     bodies = [body for _ in range(2000) if is_malformed(body := spoilt(chance))] + [push_body(b"x" * 10_000_000)]
     before = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine")[0].n
@@ -136,8 +139,8 @@ def test_malformed_deliveries_by_the_thousand_each_leave_one_row_and_an_ack(clou
     }
 
 
-def test_killed_in_mid_stream_nothing_is_lost(cloud):
-    """Through Pub/Sub: what was in flight is delivered again once the function is back."""
+def test_a_killed_function_loses_nothing(cloud: LocalCloud) -> None:
+    """Pub/Sub redelivers the messages in flight once the function has restarted."""
     from google.cloud import pubsub_v1
 
     publisher = pubsub_v1.PublisherClient()

@@ -1,4 +1,4 @@
-"""SIGTERM, as Cloud Run sends it: what is in flight is finished within the grace, and what was answered holds."""
+"""SIGTERM from Cloud Run: deliveries in flight finish within the grace period, and acknowledged ones have rows."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from typing import Any
 
 import httpx
 
+from infra.local.cloud import LocalCloud
 from tests.builders import encoded, push_body, transaction
+from tests.collector import Collector
+from tests.functions.instance import Start
 from tests.functions.test_score import scores
 from tests.waiting import PATIENCE, until
 
 GRACE_SECONDS = 10.0
 SENDERS = 24
-GONE = 0  # nobody listened, or the connection was closed before an answer
+GONE = 0  # the connection was refused, or closed before an answer
 
 
 class Load:
-    """Senders that deliver new transactions, one after the other, until they are told to stop or nobody listens."""
+    """Senders that deliver new transactions, one after another, until `finish` or a refused connection."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -59,7 +62,9 @@ class Load:
         return Counter(status for _, status in self.answers)
 
 
-def test_under_load_every_delivery_is_answered_and_every_ack_has_its_row(cloud, started, collector):
+def test_under_load_every_acknowledged_delivery_has_its_row(
+    cloud: LocalCloud, started: Start, collector: Collector
+) -> None:
     instance = started()
     load = Load(instance.address)
     until(lambda: len(load.answers) > 300)
@@ -85,8 +90,8 @@ def test_under_load_every_delivery_is_answered_and_every_ack_has_its_row(cloud, 
     }
 
 
-def test_what_is_not_through_in_time_is_given_back(cloud, started, collector):
-    """BigQuery does not answer: 503 before the grace is over, so that Pub/Sub knows at once."""
+def test_unfinished_deliveries_are_answered_503(cloud: LocalCloud, started: Start, collector: Collector) -> None:
+    """BigQuery does not answer: 503 within the grace period, so that Pub/Sub redelivers at once."""
     instance = started(PIX_DRAIN_SECONDS="1.0", PIX_APPEND_TIMEOUT_SECONDS="30")
     group = cloud.bigquery_server.pid
     os.killpg(group, signal.SIGSTOP)
@@ -103,7 +108,7 @@ def test_what_is_not_through_in_time_is_given_back(cloud, started, collector):
     assert SENDERS <= collector.numbers("pix.messages")["unavailable"] <= statuses[503]
 
 
-def test_an_idle_function_stops_at_once(started, collector):
+def test_an_idle_function_stops_at_once(started: Start, collector: Collector) -> None:
     instance = started()
     code, seconds = instance.terminate()
     assert (code, seconds < GRACE_SECONDS / 2) == (0, True)

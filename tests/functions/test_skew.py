@@ -1,11 +1,15 @@
-"""What was served is what a replay computes, whatever was delivered twice, late, or out of order."""
+"""A replay computes the served features, also after repeated, late and unordered deliveries."""
 
 import concurrent.futures
 import datetime as dt
 import json
 import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from infra.local.cloud import LocalCloud
@@ -23,11 +27,12 @@ from tests.unit.replays import table_of
 TOPICS = {TRANSACTIONS: "score", FEEDBACK: "label"}
 TRANSACTIONS_SERVED = 2_400
 ROUND = 400
+Check = Callable[..., tuple[int, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    """A local cloud that was sent several thousand Pix, badly: see `traffic`."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A local cloud after several thousand deliveries of `traffic`."""
     with LocalCloud(tmp_path_factory.mktemp("cloud"), pubsub="embedded") as cloud:
         cloud.start_functions()
         for lines in traffic(random.Random(5)):
@@ -40,7 +45,7 @@ def served(tmp_path_factory):
         yield cloud
 
 
-def traffic(chance):
+def traffic(chance: random.Random) -> Iterator[list[tuple[str, bytes]]]:
     """Yield rounds of messages in which a tenth comes late by rounds, and a fifth again, at once or rounds later."""
     config = SimulationConfig(
         end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC),
@@ -49,42 +54,42 @@ def traffic(chance):
         customers=250,
         fraud_rate=0.06,
     )
-    places = []
-    for place, text in enumerate(simulate(config)):
+    sent: list[tuple[int, str, bytes]] = []
+    for position, text in enumerate(simulate(config)):
         line = json.loads(text)
         late = chance.choice([0] * 9 + [chance.randrange(5 * ROUND)])
-        places.append((place + late, line["topic"], json.dumps(line["data"]).encode()))
+        sent.append((position + late, line["topic"], json.dumps(line["data"]).encode()))
         if chance.random() < 0.2:
             again = chance.choice([0, chance.randrange(5 * ROUND)])
-            places.append((place + late + again, *places[-1][1:]))
-    places.sort(key=lambda each: each[0])
-    for start in range(0, len(places), ROUND):
-        lines = [each[1:] for each in places[start : start + ROUND]]
+            sent.append((position + late + again, *sent[-1][1:]))
+    sent.sort(key=lambda each: each[0])
+    for start in range(0, len(sent), ROUND):
+        lines = [each[1:] for each in sent[start : start + ROUND]]
         chance.shuffle(lines)
         yield lines
 
 
-def served_rows(cloud):
-    """Return what was logged, each Pix once, in order."""
+def served_rows(cloud: LocalCloud) -> pa.Table:
+    """Return the logged features, each Pix once, in order of sequence."""
     columns = ", ".join(["history_sequence", *feature_columns()])
     sql = f"SELECT DISTINCT {columns} FROM pix.score_events ORDER BY history_sequence"
     return cloud.bigquery().query(sql).to_arrow(create_bqstorage_client=False)
 
 
 @pytest.fixture
-def checked(served, capsys, monkeypatch):
+def checked(served: LocalCloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Check:
     """A check in this process: its exit code and the last line that it prints."""
     for name, value in served.environment.items():
         monkeypatch.setenv(name, value)
 
-    def check(*arguments):
+    def check(*arguments: str) -> tuple[int, dict[str, Any]]:
         code = skew.main(list(arguments))
         return code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
     return check
 
 
-def test_what_was_served_is_what_a_replay_computes(served, checked):
+def test_served_features_equal_replayed_ones(served: LocalCloud, checked: Check) -> None:
     code, found = checked("--all")
     assert (code, found["outcome"], found["features"]) == (0, "EQUAL", {})
     assert found["compared"] == TRANSACTIONS_SERVED
@@ -96,8 +101,10 @@ def test_what_was_served_is_what_a_replay_computes(served, checked):
     assert reports.n > 50 < frauds.n
 
 
-def test_a_period_is_checked_after_a_replay_of_what_was_before_it(served, checked, tmp_path):
-    """And replaying the tables gives the features that were served, and the state that comes after them."""
+def test_a_period_is_checked_after_a_replay_of_earlier_rows(
+    served: LocalCloud, checked: Check, tmp_path: Path
+) -> None:
+    """A replay of the tables also gives the served features and the state after them."""
     half = TRANSACTIONS_SERVED // 2
     sql = f"SELECT scored_at FROM pix.score_events WHERE history_sequence = {half}"
     since = ask(served, sql)[0].scored_at.isoformat()
@@ -114,7 +121,7 @@ def test_a_period_is_checked_after_a_replay_of_what_was_before_it(served, checke
     assert checked("--all", "--state", str(state))[0] == 2
 
 
-def test_one_value_that_was_logged_wrong_is_found(served, checked):
+def test_one_wrong_value_is_found(served: LocalCloud, checked: Check) -> None:
     (row,) = ask(served, "SELECT end_to_end_id AS id FROM pix.score_events WHERE history_sequence = 2000 LIMIT 1")
     change = "UPDATE pix.score_events SET f_payee_count_7d = f_payee_count_7d {} 0.5 WHERE end_to_end_id = @id"
     ask(served, change.format("+"), id=row.id)
@@ -126,7 +133,7 @@ def test_one_value_that_was_logged_wrong_is_found(served, checked):
     assert found["features"]["payee_count_7d"]["largest"] == pytest.approx(0.5, rel=1e-5)
 
 
-def test_nothing_to_compare_is_an_error(checked):
+def test_nothing_to_compare_is_an_error(checked: Check) -> None:
     code, found = checked("--from", "2001-01-01", "--to", "2001-01-02")
     assert (code, found["outcome"]) == (2, "FAILED")
     assert "nothing to compare" in found["reasons"][0]

@@ -3,21 +3,29 @@
 import datetime as dt
 import json
 
+import pytest
+from google.cloud.pubsub_v1 import PublisherClient
+
 from infra.deploy import smoke
+from infra.local.cloud import LocalCloud
 from shared.contract.fields import NOBODY
 from shared.contract.transaction import decode_transaction
 from tests.contract.googlesql import check
 from tests.waiting import PATIENCE
 
 
-def test_the_row_of_the_published_pix_is_printed(cloud, monkeypatch, capsys) -> None:
+def test_the_row_of_the_published_pix_is_printed(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
     assert smoke.main(["--timeout", str(PATIENCE)]) == 0
     assert "decision" in capsys.readouterr().out
 
 
-def test_full_fails_on_a_degraded_row(cloud, monkeypatch, capsys) -> None:
+def test_full_fails_on_a_degraded_row(
+    cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name, value in {**cloud.exports, "PIX_DATASET": cloud.settings.dataset}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(smoke, "row_of", lambda *_: {"decision": "HOLD", "degraded": True})
@@ -25,10 +33,10 @@ def test_full_fails_on_a_degraded_row(cloud, monkeypatch, capsys) -> None:
     assert "degraded" in capsys.readouterr().err
 
 
-def test_a_missing_row_fails(cloud, monkeypatch) -> None:
+def test_a_missing_row_fails(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
-    publisher = smoke.PublisherClient()
+    publisher = PublisherClient()
     path = publisher.topic_path(cloud.settings.project, "nobody-listens")
     publisher.create_topic(name=path)
     assert smoke.main(["--topic", "nobody-listens", "--timeout", "2"]) == 1

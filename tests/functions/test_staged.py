@@ -1,4 +1,4 @@
-"""A staged source holds what its function imports, and nothing of training; with its own lock it runs by itself."""
+"""A staged source has all imports of its function and none of training, and runs with its own lock alone."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.deploy.stage import FUNCTIONS, stage
+from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.instance import Instance
 from tests.functions.test_score import scores
@@ -20,7 +21,7 @@ TRAINING = ("sklearn", "mlflow", "pandas", "numba", "pyarrow", "joblib", "skl2on
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_staged_folder_imports_by_itself_and_without_training(function, tmp_path):
+def test_the_staged_folder_imports_without_training(function: str, tmp_path: Path) -> None:
     folder = stage(function, tmp_path / "source")
     blocked = f"""
 import sys
@@ -50,15 +51,15 @@ def interpreter(version: str) -> str | None:
     found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         found.insert(0, sys.executable)
-    for path in filter(None, found):  # a shim of pyenv may be there and know nothing
-        told = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
-        if told.stdout.startswith(f"Python {version}."):
+    for path in filter(None, found):  # a shim of pyenv may exist without its version
+        printed = subprocess.run([path, "-V"], capture_output=True, text=True, check=False)
+        if printed.stdout.startswith(f"Python {version}."):
             return path
     return None
 
 
 def installed(version: str, lock: Path, folder: Path) -> Path:
-    """Return the Python of a new virtual environment that holds what the lock names, and nothing else."""
+    """Return the Python of a new virtual environment with exactly the packages of the lock."""
     python = interpreter(version)
     if python is None:
         pytest.skip(f"there is no Python {version} here")
@@ -74,7 +75,9 @@ def installed(version: str, lock: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_staged_folder_runs_with_its_own_lock_alone(cloud, tmp_path, function, version):
+def test_the_staged_folder_runs_with_its_own_lock_alone(
+    cloud: LocalCloud, tmp_path: Path, function: str, version: str
+) -> None:
     folder = stage(function, tmp_path / "source")
     python = installed(version, folder / "requirements.txt", tmp_path / "venv")
     instance = Instance(cloud, tmp_path / "log", function, python=python, source=folder)

@@ -1,4 +1,4 @@
-"""The store of history is restarted empty: scoring goes on without it, and filling it makes it what it was."""
+"""The store of history restarts empty: scoring continues without it, and a replay restores it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     unknown = transaction()
     before, blind, after = ([transaction(payer__account="4242") for _ in range(20)] for _ in range(3))
     early, fraud = med_report(unknown["end_to_end_id"]), med_report(before[0]["end_to_end_id"])
-    assert deliver(label, [push_body(encoded(early))]) == [204]  # about a Pix that nobody has seen: it counts nowhere
+    assert deliver(label, [push_body(encoded(early))]) == [204]  # about an unknown Pix: it counts nowhere
     assert all(row.history_sequence for row in scored([*before, unknown]))
 
     cloud.state_server.stop(grace=0)

@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 import pytest
 
+from infra.local.cloud import LocalCloud
 from shared.adapters.gcs import GcsBlobs
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
@@ -19,11 +20,11 @@ CAUSE = MoveCause(NOW, "tests", "to see")
 
 
 @pytest.fixture(scope="module")
-def blobs(cloud):
+def blobs(cloud: LocalCloud) -> GcsBlobs:
     return GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
 
 
-def renamed(bundle, version, **changed):
+def renamed(bundle: dict[str, bytes], version: str, **changed: bytes) -> dict[str, bytes]:
     """Return the files of a bundle under another version, with some of them changed and the manifest in step."""
     files = {**bundle, **{name.replace("__", "."): data for name, data in changed.items()}}
     manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
@@ -32,20 +33,27 @@ def renamed(bundle, version, **changed):
     return files
 
 
-def scored_by(cloud):
+def scored_by(cloud: LocalCloud) -> str | None:
     """Return the model version that scores now."""
     message = transaction()
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
     (row,) = scores(cloud, [message])
     assert row.degraded == (row.score is None) == (row.model_version is None)
-    return row.model_version
+    version: str | None = row.model_version
+    return version
 
 
-def test_a_swap_serves_within_seconds_and_no_bad_bundle_ever_does(cloud, blobs, trained_bundle):
+def scores_by(cloud: LocalCloud, version: str) -> bool:
+    return scored_by(cloud) == version
+
+
+def test_a_swap_serves_within_seconds_and_a_bad_bundle_never(
+    cloud: LocalCloud, blobs: GcsBlobs, trained_bundle: dict[str, bytes]
+) -> None:
     for version in ("v1", "v2"):
         publish(blobs, version, renamed(trained_bundle, version))
         swap(blobs, read_pointer(blobs), version, CAUSE)
-        until(lambda version=version: scored_by(cloud) == version)
+        until(partial(scores_by, cloud, version))
 
     onnx = trained_bundle["model.onnx"]
     bad = {
@@ -64,15 +72,16 @@ def test_a_swap_serves_within_seconds_and_no_bad_bundle_ever_does(cloud, blobs, 
     until(lambda: scored_by(cloud) == "v1")
 
 
-def force(blobs, version):
+def force(blobs: GcsBlobs, version: str) -> None:
     """Move the pointer without any check, as an accident would."""
     before = blobs.read(POINTER)
+    assert before
     pointer = Pointer(version=version, swapped_at=NOW.isoformat())
     blobs.write(POINTER, msgspec.json.encode(pointer), before.generation)
     assert blobs.read(path(version, MANIFEST)) is not None
 
 
-def refused(cloud, version):
+def refused(cloud: LocalCloud, version: str) -> bool:
     scored_by(cloud)  # the function looks at the pointer while it works
     lines = (cloud.home / "score.log").read_text().splitlines()
     return any('"model refused"' in line and f'"{version}"' in line for line in lines)

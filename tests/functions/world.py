@@ -1,4 +1,4 @@
-"""What the tests of the functions do again and again: deliver and ask."""
+"""Deliveries to the functions, and queries of their tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infra.local.cloud import LocalCloud
 from tests.waiting import PATIENCE
 
 LIMITS = httpx.Limits(max_keepalive_connections=0)
-"""The server closes what has been idle for 5 s, maybe just when a slow client uses it again."""
+"""No idle connections: the server closes them after 5 s, perhaps just as a slow client reuses one."""
 
 
 def url(cloud: LocalCloud, function: str) -> str:
@@ -25,7 +25,7 @@ def url(cloud: LocalCloud, function: str) -> str:
 
 
 def led_to(cloud: LocalCloud) -> AbstractContextManager[object]:
-    """Let jobs in this process work on the cloud until the block ends.
+    """Point jobs in this process at the cloud until the block ends.
 
     The block belongs inside that of the cloud: ending later, it would put back the addresses of one that has gone.
     """
@@ -35,7 +35,7 @@ def led_to(cloud: LocalCloud) -> AbstractContextManager[object]:
 def deliver(
     address: str, bodies: Iterable[bytes], at_once: int = 32, headers: dict[str, str] | None = None
 ) -> list[int]:
-    """Post bodies, so many at once, and return the statuses in their order."""
+    """Post bodies, at most `at_once` at a time, and return the statuses in their order."""
 
     async def run() -> list[int]:
         limit = asyncio.Semaphore(at_once)

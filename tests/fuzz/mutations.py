@@ -71,15 +71,15 @@ FITTING: dict[str, list[Any]] = {
 
 def seeds() -> list[tuple[int, bytes]]:
     """Return valid deliveries of both topics, each with its function: score (0) or label (1)."""
-    whole = transaction()
-    least = {name: whole[name] for name in ("end_to_end_id", "initiated_at", "amount", "initiation_form")}
-    least["payer"] = {name: whole["payer"][name] for name in ("tax_id", "ispb", "account")}
-    least["payee"] = {name: whole["payee"][name] for name in ("ispb", "account")}
-    analyst = {"source": "ANALYST", "report_id": "r-2", "end_to_end_id": whole["end_to_end_id"]}
+    complete = transaction()
+    least = {name: complete[name] for name in ("end_to_end_id", "initiated_at", "amount", "initiation_form")}
+    least["payer"] = {name: complete["payer"][name] for name in ("tax_id", "ispb", "account")}
+    least["payee"] = {name: complete["payee"][name] for name in ("ispb", "account")}
+    analyst = {"source": "ANALYST", "report_id": "r-2", "end_to_end_id": complete["end_to_end_id"]}
     analyst |= {"reported_at": "2026-11-20T10:00:00Z", "verdict": "LEGITIMATE"}
-    report = med_report(whole["end_to_end_id"], reported_at="2026-11-20T10:00:00Z")
+    report = med_report(complete["end_to_end_id"], reported_at="2026-11-20T10:00:00Z")
     reports = [analyst, report, report | {"status": "OPEN", "analysis_result": None}]
-    found = [(0, message) for message in (whole, least)] + [(1, message) for message in reports]
+    found = [(0, message) for message in (complete, least)] + [(1, message) for message in reports]
     return [(function, push_body(encoded(message))) for function, message in found]
 
 

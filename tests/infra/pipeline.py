@@ -45,7 +45,8 @@ class Ran(NamedTuple):
 
 def read(name: str) -> dict[str, Any]:
     """Return a parsed file of the pipeline."""
-    return yaml.safe_load((ROOT / name).read_text("utf-8"))
+    build: dict[str, Any] = yaml.safe_load((ROOT / name).read_text("utf-8"))
+    return build
 
 
 def substitutions(build: Mapping[str, Any]) -> dict[str, str]:

@@ -6,8 +6,10 @@ import importlib
 import inspect
 import json
 import re
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,6 +31,7 @@ from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from shared.wiring.label import label_function
 from shared.wiring.score import score_function
 from tests.infra.configuration import Configuration, arguments, plain, texts
+from tests.infra.matching import match
 
 TERRAFORM = Configuration.read()
 GIVEN_BY_CLOUD_RUN = {"CLOUD_RUN_EXECUTION", "K_SERVICE", "K_REVISION"}
@@ -40,17 +43,17 @@ def _names(local: str) -> set[str]:
     return set(arguments(TERRAFORM.local(local)))
 
 
-def _default(variable: str):
+def _default(variable: str) -> Any:
     return plain(TERRAFORM.variable(variable)["default"])
 
 
-def test_schema_files_are_tables_and_sql_files_are_views():
+def test_schema_files_are_tables_and_sql_files_are_views() -> None:
     assert {path.stem for path in tables.FOLDER.glob("*.json")} == set(tables.TABLES)
     assert {path.stem for path in tables.FOLDER.glob("*.sql")} == set(tables.VIEWS) == _names("views")
     assert "shared/contract/bigquery" in TERRAFORM.local("contract")
 
 
-def test_partition_expiry_names_existing_tables():
+def test_partition_expiry_names_existing_tables() -> None:
     assert set(_default("partition_expiry_days")) <= set(tables.TABLES)
 
 
@@ -58,7 +61,7 @@ def test_partition_expiry_names_existing_tables():
     ("part", "wire"),
     [("score", score_function), ("label", label_function), ("retrain", jobs_wiring.ledger)],
 )
-def test_part_may_append_only_to_the_tables_that_it_writes(part, wire):
+def test_part_may_append_only_to_the_tables_that_it_writes(part: str, wire: Callable[..., object]) -> None:
     granted = {
         plain(each["table"])
         for each in TERRAFORM.resource("google_bigquery_table_iam_member", "append")["for_each"].values()
@@ -69,7 +72,7 @@ def test_part_may_append_only_to_the_tables_that_it_writes(part, wire):
     assert written == granted
 
 
-def test_topics_and_subscriptions_match_the_local_cloud():
+def test_topics_and_subscriptions_match_the_local_cloud() -> None:
     assert _names("topics") == {TRANSACTIONS, FEEDBACK}
     functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
     assert functions == set(FUNCTIONS)
@@ -78,23 +81,23 @@ def test_topics_and_subscriptions_match_the_local_cloud():
     assert _default("ack_deadline_seconds") == provision.ACK_DEADLINE_SECONDS
 
 
-def test_claim_outlives_the_longest_pause_between_deliveries():
+def test_claim_outlives_the_longest_pause_between_deliveries() -> None:
     pause = _default("ack_deadline_seconds") + _default("maximum_backoff_seconds")
     assert pause < CLAIM_SECONDS
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_concurrency_fits_the_queue_of_an_instance(function):
+def test_concurrency_fits_the_queue_of_an_instance(function: str) -> None:
     settings = Settings(project="p")
     assert _default(f"{function}_concurrency") <= settings.batch_max * settings.batches_in_flight
     assert _default(f"{function}_concurrency") <= settings.queue_max
 
 
-def test_reports_get_more_deliveries_than_transactions():
+def test_reports_get_more_deliveries_than_transactions() -> None:
     assert _default("feedback_delivery_attempts") > _default("transactions_delivery_attempts")
 
 
-def test_functions_match_their_staged_entry_points():
+def test_functions_match_their_staged_entry_points() -> None:
     assert _names("functions") == set(FUNCTIONS)
     assert set(re.findall(r"(\w+) = string", str(TERRAFORM.variable("function_images")["type"]))) == set(FUNCTIONS)
     for name in FUNCTIONS:
@@ -102,7 +105,7 @@ def test_functions_match_their_staged_entry_points():
         assert name in {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
 
 
-def test_every_setting_can_be_set_and_no_other():
+def test_every_setting_can_be_set_and_no_other() -> None:
     known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN - OF_JOBS
     secret = {
         name
@@ -117,13 +120,13 @@ def test_every_setting_can_be_set_and_no_other():
     assert given | open_ == known
 
 
-def test_defaults_match_the_code():
+def test_defaults_match_the_code() -> None:
     assert _default("maturity_days") == MATURITY_DAYS
     assert plain(TERRAFORM.resource("google_bigquery_dataset", "pix")["dataset_id"]) == Settings(project="p").dataset
 
 
 @pytest.mark.parametrize("name", sorted(_names("jobs")))
-def test_job_runs_a_module_that_accepts_its_arguments(name):
+def test_job_runs_a_module_that_accepts_its_arguments(name: str) -> None:
     option, module, *rest = map(plain, TERRAFORM.local("jobs")[name]["arguments"])
     assert option == "-m"
     parser = importlib.import_module(module)._parser()
@@ -134,7 +137,7 @@ def test_job_runs_a_module_that_accepts_its_arguments(name):
         parser.parse_args(rest)
 
 
-def test_jobs_get_the_variables_of_mlflow():
+def test_jobs_get_the_variables_of_mlflow() -> None:
     (name,) = OF_JOBS
     assert Settings.from_env({"GOOGLE_CLOUD_PROJECT": "p", name: "http://mlflow"}).mlflow_tracking_uri
     environment = " ".join(texts(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")))
@@ -142,7 +145,7 @@ def test_jobs_get_the_variables_of_mlflow():
     assert re.search(rf'MLFLOW_TRACKING_AUTH = "{auth.NAME}"', environment)
 
 
-def test_every_counted_message_is_logged():
+def test_every_counted_message_is_logged() -> None:
     logged = {
         node.value
         for folder in ("shared", "jobs", "functions")
@@ -157,7 +160,7 @@ def test_every_counted_message_is_logged():
     assert counted <= logged, counted - logged
 
 
-def test_job_results_hold_the_extracted_fields(capsys):
+def test_job_results_hold_the_extracted_fields(capsys: pytest.CaptureFixture[str]) -> None:
     at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
     found = Drift("v1", at, at, 9, Traffic(*[0] * len(Traffic.__struct_fields__)), {SCORE: 0.1})
     console.run(lambda: (console.OK, {"outcome": "STEADY", **msgspec.structs.asdict(found)}))
@@ -167,7 +170,7 @@ def test_job_results_hold_the_extracted_fields(capsys):
     assert values == {"outcome": "STEADY", "psi.score": 0.1}
 
 
-def test_deletion_of_rows_is_final_and_models_are_kept():
+def test_deletion_of_rows_is_final_and_models_are_kept() -> None:
     buckets = TERRAFORM.local("buckets")
     deleted = {plain(name) for name in buckets["data"]["deletes"]}
     assert deleted == {f"{STAGING}/", FOLDER, f"{snapshot.FOLDER}/"}
@@ -181,7 +184,7 @@ def test_deletion_of_rows_is_final_and_models_are_kept():
     assert re.fullmatch(r"\$\{each\.value\.restores \? .* : 0\}", kept["retention_duration_seconds"])
 
 
-def test_bucket_settings_name_models_and_data():
+def test_bucket_settings_name_models_and_data() -> None:
     settings = TERRAFORM.local("settings")
     assert '["models"]' in settings["PIX_BUCKET"]
     assert '["data"]' in settings["PIX_DATA_BUCKET"]
@@ -192,11 +195,11 @@ def _columns(name: str) -> dict[str, str]:
     if name in tables.TABLES:
         return {column.name: column.description for column in tables.table(name).schema}
     sql = next(view.sql for view in tables.views("p", "d", 1.0) if view.name == name)
-    shown, behind = re.search(r"SELECT ([\w, ]+)\nFROM `p\.d\.(\w+)`", sql).groups()
+    shown, behind = match(r"SELECT ([\w, ]+)\nFROM `p\.d\.(\w+)`", sql).groups()
     return {column: _columns(behind)[column] for column in shown.split(", ")}
 
 
-def test_alert_queries_use_existing_columns_and_actions():
+def test_alert_queries_use_existing_columns_and_actions() -> None:
     for name, watch in TERRAFORM.local("watches").items():
         if not isinstance(watch, dict):
             continue
@@ -209,21 +212,21 @@ def test_alert_queries_use_existing_columns_and_actions():
             assert action in columns["action"].split(), (name, action)
 
 
-def test_alert_queries_exclude_the_smoke_test_pix():
+def test_alert_queries_exclude_the_smoke_test_pix() -> None:
     queries = [each["query"] for each in TERRAFORM.local("watches").values() if isinstance(each, dict)]
     of_scores = [query for query in queries if ".score_events`" in query]
     assert of_scores
     assert all(f"payer_ispb != '{NOBODY}'" in query for query in of_scores)
 
 
-def test_jobs_image_holds_its_imports_and_runs_unprivileged():
+def test_jobs_image_holds_its_imports_and_runs_unprivileged() -> None:
     dockerfile = (CODE / "jobs" / "Dockerfile").read_text("utf-8")
     assert "--require-hashes" in dockerfile
     assert re.search(r"^USER 10001:10001$", dockerfile, re.M)
     assert re.findall(r"^FROM (\S+)", dockerfile, re.M) == ["${BASE}@${DIGEST}", "${BASE}@${DIGEST}"]
     copied = set(re.findall(r"^COPY (?!--)(\w+) ", dockerfile, re.M))
     imported = {
-        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).partition(".")[0]
+        (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).partition(".")[0]
         for folder in copied
         for path in (CODE / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
@@ -235,12 +238,12 @@ def test_jobs_image_holds_its_imports_and_runs_unprivileged():
     assert {f"!{name}" for name in copied} <= set(ignored)
 
 
-def test_jobs_lock_has_hashes_and_the_versions_of_the_root_lock():
+def test_jobs_lock_has_hashes_and_the_versions_of_the_root_lock() -> None:
     def pinned(path: Path) -> dict[str, str]:
         return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text("utf-8"), re.M))
 
-    lock, whole = CODE / "jobs" / "requirements.txt", pinned(CODE / "requirements.txt")
+    lock, root = CODE / "jobs" / "requirements.txt", pinned(CODE / "requirements.txt")
     packages = re.split(r"^(?=[\w.-]+==)", lock.read_text("utf-8"), flags=re.M)[1:]
     assert packages
     assert all("--hash=sha256:" in package for package in packages)
-    assert pinned(lock).items() <= whole.items()
+    assert pinned(lock).items() <= root.items()

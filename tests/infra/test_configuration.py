@@ -4,21 +4,23 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from infra.deploy.stage import ROOT
 from tests.infra.configuration import FOLDER, PARTS, Configuration, arguments, plain, references
+from tests.infra.matching import match
 
 FILES = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".tf", ".tfbackend", ".example"))
 
 
 @pytest.fixture(scope="module", params=PARTS)
-def configuration(request) -> Configuration:
+def configuration(request: pytest.FixtureRequest) -> Configuration:
     return Configuration.read(request.param)
 
 
-def test_terraform_fmt_changes_nothing():
+def test_terraform_fmt_changes_nothing() -> None:
     terraform = shutil.which("terraform")
     if not terraform:
         pytest.skip("terraform is not installed, so only the layout is checked")
@@ -34,7 +36,7 @@ def test_terraform_fmt_changes_nothing():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_file_has_a_plain_layout(path):
+def test_file_has_a_plain_layout(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.endswith("\n")
     assert "\n\n\n" not in text
@@ -44,7 +46,7 @@ def test_file_has_a_plain_layout(path):
         pytest.fail(f"an empty line after an opening brace, {len(opening)} deep")
 
 
-def test_variables_and_outputs_have_descriptions(configuration):
+def test_variables_and_outputs_have_descriptions(configuration: Configuration) -> None:
     for block in configuration.of("variable", "output"):
         assert plain(block.body["description"]).rstrip().endswith("."), block.address
     for block in configuration.of("variable"):
@@ -52,12 +54,12 @@ def test_variables_and_outputs_have_descriptions(configuration):
 
 
 @pytest.mark.parametrize("kind", ["variable", "output"])
-def test_variables_and_outputs_are_in_alphabetical_order(configuration, kind):
+def test_variables_and_outputs_are_in_alphabetical_order(configuration: Configuration, kind: str) -> None:
     names = [(block.file, block.labels[0]) for block in configuration.of(kind)]
     assert names == sorted(names)
 
 
-def test_required_variables_are_in_the_example_or_the_pipeline():
+def test_required_variables_are_in_the_example_or_the_pipeline() -> None:
     given = set(re.findall(r"^(\w+) +=", (FOLDER / "terraform.tfvars.example").read_text("utf-8"), re.M))
     prepared = set(re.findall(r'"(\w+)": ["{]', (ROOT / "infra/deploy/prepare.sh").read_text("utf-8"))) - {
         "score",
@@ -68,18 +70,18 @@ def test_required_variables_are_in_the_example_or_the_pipeline():
     assert not given & prepared, "only the pipeline may set an image"
 
 
-def test_environments_have_separate_states():
+def test_environments_have_separate_states() -> None:
     environments = re.findall(r'"(\w+)"', str(Configuration.read().variable("environment")["validation"]))
     buckets = {}
     for name in environments:
         backend = FOLDER / "environments" / f"{name}.gcs.tfbackend"
         if backend.exists():
-            buckets[name] = re.search(r'^bucket = "(.*)"$', backend.read_text("utf-8"), re.M)[1]
+            buckets[name] = match(r'^bucket = "(.*)"$', backend.read_text("utf-8"), re.M)[1]
     assert set(buckets) == {"staging", "production"}
     assert len(set(buckets.values())) == len(buckets)
 
 
-def test_every_referenced_name_is_defined(configuration):
+def test_every_referenced_name_is_defined(configuration: Configuration) -> None:
     defined = {block.address for block in configuration.blocks if block.labels}
     local = set(configuration.locals())
     for block in configuration.blocks:
@@ -94,7 +96,7 @@ def test_every_referenced_name_is_defined(configuration):
                 assert ".".join(path[:2]) in defined, (block.file, path)
 
 
-def test_every_variable_local_and_data_source_is_used(configuration):
+def test_every_variable_local_and_data_source_is_used(configuration: Configuration) -> None:
     used = {
         ".".join(path[:3] if path[0] in ("data", "ephemeral") else path[:2])
         for block in configuration.blocks

@@ -1,77 +1,23 @@
-"""Terraform evaluates the whole configuration, and the result matches the code."""
+"""The configuration as Terraform evaluates it matches the code."""
 
 import json
 import re
-import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio.connection import parse_url
 
-from infra.deploy.stage import FUNCTIONS, ROOT
-from shared.adapters.otel import metrics_data
+from infra.deploy.stage import FUNCTIONS
 from shared.adapters.valkey.history import server_url
 from shared.contract import tables
+from shared.contract.tables import TableSpec, ViewSpec
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.settings import Settings
-from shared.telemetry.metrics import (
-    BATCH,
-    HISTORY,
-    MESSAGES,
-    METRICS,
-    MODEL,
-    QUEUE,
-    SCORED,
-    STAGE,
-    Distribution,
-    Series,
-)
 from tests.infra.evaluation import Refused, evaluate
-
-KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"
-DIGEST = f"sha256:{'b' * 64}"
-IMAGES = {  # set by prepare.sh
-    "function_images": {name: f"southamerica-east1-docker.pkg.dev/p/pix/{name}@{DIGEST}" for name in FUNCTIONS},
-    "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
-}
-CONNECTED = {
-    **IMAGES,
-    "repository": "projects/p/locations/southamerica-east1/connections/c/repositories/r",
-}
-OTHERWISE = {
-    **CONNECTED,
-    "base_digest": DIGEST,
-    "billing_account": None,
-    "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
-    "kms_key": KEY,
-    "notification_channels": ["projects/p/notificationChannels/1"],
-    "settings": {"PIX_BATCH_MAX": "512"},
-    "topic_retention": "86400s",
-}
-
-
-@pytest.fixture(scope="module")
-def terraform() -> str:
-    found = shutil.which("terraform")
-    if not found:
-        pytest.skip("terraform is not installed, so expressions are parsed but not evaluated")
-    return found
-
-
-@pytest.fixture(scope="module")
-def deployed(terraform, tmp_path_factory) -> dict[str, Any]:
-    return evaluate(terraform, tmp_path_factory.mktemp("example"), IMAGES)
-
-
-@pytest.fixture(scope="module")
-def deployed_otherwise(terraform, tmp_path_factory) -> dict[str, Any]:
-    return evaluate(terraform, tmp_path_factory.mktemp("otherwise"), OTHERWISE)
-
-
-@pytest.fixture(scope="module")
-def bootstrapped(terraform, tmp_path_factory) -> dict[str, Any]:
-    given = {"billing_account": "000000-000000-000000", "environment": "staging", "project_id": "my-bank-pix-staging"}
-    return evaluate(terraform, tmp_path_factory.mktemp("bootstrap"), given, "bootstrap")
+from tests.infra.matching import match
+from tests.infra.variables import CONNECTED, DIGEST, KEY, OTHERWISE
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -79,11 +25,14 @@ def _environment(container: dict[str, Any]) -> dict[str, str]:
 
 
 def _container(deployed: dict[str, Any], name: str) -> dict[str, Any]:
-    return deployed["google_cloud_run_v2_service.functions"][name]["template"][0]["containers"][0]
+    container: dict[str, Any] = deployed["google_cloud_run_v2_service.functions"][name]["template"][0]["containers"][
+        0
+    ]
+    return container
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_function_settings_load_from_its_environment(deployed, name):
+def test_function_settings_load_from_its_environment(deployed: dict[str, Any], name: str) -> None:
     settings = Settings.from_env(_environment(_container(deployed, name)))
     assert (settings.project, settings.dataset, settings.hmac_key_version) == ("my-bank-pix-staging", "pix", 7)
     buckets = deployed["google_storage_bucket.buckets"]
@@ -91,7 +40,7 @@ def test_function_settings_load_from_its_environment(deployed, name):
     assert bool(settings.hmac_key) == (name == "score")
 
 
-def test_only_the_bucket_of_rows_deletes_for_good(deployed):
+def test_only_the_bucket_of_rows_deletes_for_good(deployed: dict[str, Any]) -> None:
     kept = {
         name: (bucket["versioning"][0]["enabled"], bucket["soft_delete_policy"][0]["retention_duration_seconds"])
         for name, bucket in deployed["google_storage_bucket.buckets"].items()
@@ -100,9 +49,9 @@ def test_only_the_bucket_of_rows_deletes_for_good(deployed):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_history_address_is_the_primary_with_the_mounted_ca(deployed, name):
+def test_history_address_is_the_primary_with_the_mounted_ca(deployed: dict[str, Any], name: str) -> None:
     container = _container(deployed, name)
-    address = parse_url(server_url(_environment(container)["PIX_STATE"]))
+    address: Mapping[str, Any] = parse_url(server_url(_environment(container)["PIX_STATE"]))
     assert (address["host"], address["port"], address["ssl_check_hostname"]) == ("10.64.0.3", 6379, False)
     (volume,) = deployed["google_cloud_run_v2_service.functions"][name]["template"][0]["volumes"]
     (mount,) = container["volume_mounts"]
@@ -110,14 +59,16 @@ def test_history_address_is_the_primary_with_the_mounted_ca(deployed, name):
     assert deployed["google_secret_manager_secret_version.valkey_ca"]["secret_data"] == "first\nsecond"
 
 
-def test_settings_reach_functions_and_jobs(deployed_otherwise):
+def test_settings_reach_functions_and_jobs(deployed_otherwise: dict[str, Any]) -> None:
     (task,) = deployed_otherwise["google_cloud_run_v2_job.jobs"]["retrain"]["template"][0]["template"]
     for container in (_container(deployed_otherwise, "score"), task["containers"][0]):
         assert Settings.from_env(_environment(container)).batch_max == 512
 
 
 @pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (FEEDBACK, "label")])
-def test_topic_pushes_to_its_function_and_keeps_dead_letters(deployed, topic, function):
+def test_topic_pushes_to_its_function_and_keeps_dead_letters(
+    deployed: dict[str, Any], topic: str, function: str
+) -> None:
     push = deployed["google_pubsub_subscription.push"][topic]
     uri = deployed["google_cloud_run_v2_service.functions"][function]["uri"]
     (config,) = push["push_config"]
@@ -129,7 +80,7 @@ def test_topic_pushes_to_its_function_and_keeps_dead_letters(deployed, topic, fu
     assert [each["expiration_policy"] for each in (push, kept)] == [[{"ttl": ""}]] * 2
 
 
-def test_smoke_subscription_reaches_the_tagged_revision(deployed):
+def test_smoke_subscription_reaches_the_tagged_revision(deployed: dict[str, Any]) -> None:
     smoke = deployed["google_pubsub_subscription.smoke"]
     uri = deployed["google_cloud_run_v2_service.functions"]["score"]["uri"]
     assert smoke["topic"] == deployed["google_pubsub_topic.smoke"]["id"]
@@ -138,11 +89,13 @@ def test_smoke_subscription_reaches_the_tagged_revision(deployed):
     assert config["push_endpoint"] == uri.replace("https://", "https://candidate---")
 
 
-def test_without_a_repository_there_are_no_triggers(deployed):
+def test_without_a_repository_there_are_no_triggers(deployed: dict[str, Any]) -> None:
     assert deployed["google_cloudbuild_trigger.pipeline"] == {}
 
 
-def test_staging_checks_pull_requests_and_deploys_main(deployed_otherwise, bootstrapped):
+def test_staging_checks_pull_requests_and_deploys_main(
+    deployed_otherwise: dict[str, Any], bootstrapped: dict[str, Any]
+) -> None:
     triggers = deployed_otherwise["google_cloudbuild_trigger.pipeline"]
     check, deploy = triggers["pix-check"], triggers["pix-deploy"]
     assert check["filename"] == "infra/deploy/cloudbuild.checks.yaml"
@@ -160,7 +113,7 @@ def test_staging_checks_pull_requests_and_deploys_main(deployed_otherwise, boots
     assert deploy["substitutions"]["_BASE_DIGEST"] == DIGEST
 
 
-def test_production_deploys_a_tag_after_approval(terraform, tmp_path):
+def test_production_deploys_a_tag_after_approval(terraform: str, tmp_path: Path) -> None:
     registry = "southamerica-east1-docker.pkg.dev/my-bank-pix-staging/pix"
     production = {**CONNECTED, "environment": "production", "promote_from": registry}
     deployed = evaluate(terraform, tmp_path, production)
@@ -172,158 +125,21 @@ def test_production_deploys_a_tag_after_approval(terraform, tmp_path):
 
 
 @pytest.mark.parametrize("view", tables.views("my-bank-pix-staging", "pix", 87.0), ids=lambda view: view.name)
-def test_view_matches_the_code(deployed, view):
+def test_view_matches_the_code(deployed: dict[str, Any], view: ViewSpec) -> None:
     found = deployed["google_bigquery_table.views"][view.name]
     assert found["view"][0]["query"] == view.sql
     assert found["description"] == view.description
 
 
 @pytest.mark.parametrize("table", tables.tables(), ids=lambda table: table.name)
-def test_table_matches_its_schema_file(deployed, table):
+def test_table_matches_its_schema_file(deployed: dict[str, Any], table: TableSpec) -> None:
     found = deployed["google_bigquery_table.tables"][table.name]
     columns = [{name: getattr(column, name) for name in column.__struct_fields__} for column in table.schema]
     assert json.loads(found["schema"]) == columns
     assert (found["time_partitioning"][0]["field"], found["clustering"]) == (table.partition_field, table.clustering)
 
 
-def _page(deployed: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the charts of the dashboard."""
-    layout = json.loads(deployed["google_monitoring_dashboard.pix"]["dashboard_json"])["mosaicLayout"]
-    return [tile["widget"] for tile in layout["tiles"]]
-
-
-def _conditions(deployed: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    """Return the condition of each alert policy of one kind, by the policy's key."""
-    policies = deployed["google_monitoring_alert_policy.alerts"].items()
-    found = {name: policy["conditions"][0][f"condition_{kind}"] for name, policy in policies}
-    return {name: condition[0] for name, condition in found.items() if condition}
-
-
-def _queries(deployed: dict[str, Any]) -> list[str]:
-    """Return the PromQL queries of charts and alerts."""
-    drawn = [data["timeSeriesQuery"] for widget in _page(deployed) for data in widget["xyChart"]["dataSets"]]
-    return [each["prometheusQuery"] for each in drawn if "prometheusQuery" in each] + [
-        condition["query"] for condition in _conditions(deployed, "prometheus_query_language").values()
-    ]
-
-
-def test_alerts_and_charts_use_exactly_the_log_based_metrics(deployed):
-    made = {metric["name"] for metric in deployed["google_logging_metric.lines"].values()} | {
-        deployed[f"google_logging_metric.{name}"]["name"] for name in ("drift_of_score", "job_outcomes")
-    }
-    filters = [condition["filter"] for condition in _conditions(deployed, "threshold").values()]
-    text = "".join(filters) + json.dumps(_page(deployed))
-    assert set(re.findall(r"logging\.googleapis\.com/user/([\w/]+)", text)) == made
-
-
-def test_promql_uses_metrics_and_labels_of_the_functions(deployed):
-    known = {metric.name: metric for metric in METRICS}
-    selectors = [found for text in _queries(deployed) for found in re.findall(r'\{"([\w.]+)"([^}]*)\}', text)]
-    assert selectors
-    for name, matchers in selectors:
-        metric = known[re.sub(r"_(bucket|sum|count)$", "", name)]
-        assert (metric.name != name) == (metric.kind == "histogram"), "only a histogram takes Prometheus's suffixes"
-        assert set(re.findall(r"(\w+)[!=]", matchers)) <= {metric.label}, (name, matchers)
-    for text in _queries(deployed):
-        of = {known[re.sub(r"_(bucket|sum|count)$", "", name)].label for name in re.findall(r'\{"([\w.]+)"', text)}
-        groups = {label for found in re.findall(r"by \(([^)]*)\)", text) for label in found.split(", ")}
-        assert groups <= of | {"job", "le"}, text
-        assert ("le" in groups) == ("histogram_quantile" in text), text
-
-
-def test_dashboard_has_the_charts_that_operators_need(deployed):
-    text = json.dumps(_page(deployed))
-    for needed in (STAGE, QUEUE, BATCH, SCORED, MESSAGES, HISTORY, MODEL):
-        assert f'{{\\"{needed.name}' in text, needed.name
-    for needed in ("cpu", "memory"):
-        assert f"memorystore.googleapis.com/instance/{needed}/maximum_utilization" in text
-
-
-def test_label_values_in_promql_exist_in_the_code(deployed):
-    code = "".join(path.read_text("utf-8") for path in (ROOT / "shared").rglob("*.py"))
-    queried = {
-        value
-        for text in _queries(deployed)
-        for matched in re.findall(r'\w+[!=]~?="?"([\w|]+)"|\w+=~?"([\w|]+)"', text)
-        for value in "".join(matched).split("|")
-    }
-    assert {"total", "answered", "full", "no_history"} <= queried
-    for value in queried:
-        assert f'"{value}"' in code, value
-
-
-def test_metric_and_label_names_are_valid_for_google():
-    for metric in METRICS:
-        (scope,) = (
-            metrics_data([Series(metric, "a", 1.0 if metric.bounds == () else Distribution([0] * 99))], None, 0)
-            .resource_metrics[0]
-            .scope_metrics
-        )
-        (sent,) = scope.metrics
-        assert sent.name == metric.name
-        assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_:./]*", sent.name)
-        assert all(re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_.]*", key) for key in sent.data.data_points[0].attributes)
-        assert set(sent.data.data_points[0].attributes) == ({metric.label} if metric.label else set())
-
-
-def test_paused_schedules_silence_alerts_on_the_missing_model(terraform, tmp_path, deployed):
-    paused = evaluate(terraform, tmp_path, {**IMAGES, "schedules_paused": True})
-
-    usual, silenced = (_conditions(of, "prometheus_query_language")["degraded"]["query"] for of in (deployed, paused))
-    assert "rules_only" in usual
-    assert "rules_only" not in silenced
-    assert "no_history" in silenced
-    watches = paused["google_bigquery_data_transfer_config.watches"]
-    assert {name for name, watch in watches.items() if watch["disabled"]} == {"drift", "learning", "swap"}
-    assert not [w for w in deployed["google_bigquery_data_transfer_config.watches"].values() if w["disabled"]]
-    assert all(job["paused"] for job in paused["google_cloud_scheduler_job.jobs"].values())
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "paused", "counted"),
-    [
-        ("", False, "COUNTIF(degraded)"),
-        ("", True, "COUNTIF(degraded AND history_sequence IS NULL)"),
-        ("http://collector.bank.example:4318", False, "COUNTIF(degraded)"),
-    ],
-)
-def test_other_metrics_endpoint_adds_the_query_on_degraded_pix(
-    terraform, tmp_path, deployed, endpoint, paused, counted
-):
-    elsewhere = evaluate(terraform, tmp_path, {**IMAGES, "metrics_endpoint": endpoint, "schedules_paused": paused})
-    watches, usual = (of["google_bigquery_data_transfer_config.watches"] for of in (elsewhere, deployed))
-    assert {*watches} - {*usual} == {"degraded"}
-    assert {*_conditions(elsewhere, "matched_log")} == {f"table_{name}" for name in watches}
-    assert counted in watches["degraded"]["params"]["query"]
-    assert not watches["degraded"]["disabled"]
-
-
-def test_every_alert_has_a_channel_and_a_first_step(deployed):
-    policies = deployed["google_monitoring_alert_policy.alerts"]
-    for policy in policies.values():
-        assert policy["notification_channels"], policy["display_name"]
-        meaning, step = policy["documentation"][0]["content"].split("\n\n")
-        assert re.fullmatch(r"\*\*Meaning\.\*\* \S.{20,}\.", meaning), policy["display_name"]
-        assert re.fullmatch(r"\*\*First step\.\*\* \S.{20,}\.", step), policy["display_name"]
-
-
-def test_every_alert_has_one_condition_and_only_logs_a_rate_limit(deployed):
-    kinds = [{*_conditions(deployed, kind)} for kind in ("threshold", "prometheus_query_language", "matched_log")]
-    policies = deployed["google_monitoring_alert_policy.alerts"]
-    assert sorted(name for kind in kinds for name in kind) == sorted(policies)
-    limited = {name for name, policy in policies.items() if policy["alert_strategy"][0]["notification_rate_limit"]}
-    assert limited == kinds[2]
-    assert all(kinds)
-
-
-def test_dashboard_tiles_do_not_overlap(deployed):
-    layout = json.loads(deployed["google_monitoring_dashboard.pix"]["dashboard_json"])["mosaicLayout"]
-    taken = [(tile["xPos"], tile["yPos"]) for tile in layout["tiles"]]
-    assert len(set(taken)) == len(taken)
-    assert all(tile["xPos"] + tile["width"] <= layout["columns"] for tile in layout["tiles"])
-
-
-def test_kms_key_encrypts_every_resource_that_takes_one(deployed_otherwise):
+def test_kms_key_encrypts_every_resource_that_takes_one(deployed_otherwise: dict[str, Any]) -> None:
     for address in (
         "google_bigquery_dataset.pix",
         "google_bigquery_table.tables",
@@ -341,19 +157,23 @@ def test_kms_key_encrypts_every_resource_that_takes_one(deployed_otherwise):
         assert KEY in json.dumps(deployed_otherwise[address]), address
 
 
-def test_budget_exists_only_with_a_billing_account(deployed, deployed_otherwise):
+def test_budget_exists_only_with_a_billing_account(
+    deployed: dict[str, Any], deployed_otherwise: dict[str, Any]
+) -> None:
     assert len(deployed["google_billing_budget.pix"]) == 1
     assert not deployed_otherwise["google_billing_budget.pix"]
 
 
-def test_deployment_may_push_to_the_registry(bootstrapped):
+def test_deployment_may_push_to_the_registry(bootstrapped: dict[str, Any]) -> None:
     images = bootstrapped["google_artifact_registry_repository.images"]
     assert (images["repository_id"], images["location"]) == ("pix", "southamerica-east1")
     pushes = bootstrapped["google_artifact_registry_repository_iam_member.deploy"]
     assert (pushes["role"], pushes["repository"]) == ("roles/artifactregistry.writer", images["name"])
 
 
-def test_deployment_may_grant_exactly_the_project_roles(deployed, bootstrapped):
+def test_deployment_may_grant_exactly_the_project_roles(
+    deployed: dict[str, Any], bootstrapped: dict[str, Any]
+) -> None:
     grants = [
         grant
         for address, instances in deployed.items()
@@ -361,17 +181,17 @@ def test_deployment_may_grant_exactly_the_project_roles(deployed, bootstrapped):
         for grant in ([instances] if "role" in instances else instances.values())
     ]
     (condition,) = bootstrapped["google_project_iam_member.deploy_grants"]["condition"]
-    allowed = re.search(r"hasOnly\((.*)\)$", condition["expression"])[1]
+    allowed = match(r"hasOnly\((.*)\)$", condition["expression"])[1]
     assert set(json.loads(allowed)) == {grant["role"] for grant in grants}
 
 
-def test_append_role_is_the_one_from_bootstrap(deployed, bootstrapped):
+def test_append_role_is_the_one_from_bootstrap(deployed: dict[str, Any], bootstrapped: dict[str, Any]) -> None:
     role = bootstrapped["google_project_iam_custom_role.append"]["role_id"]
     granted = {each["role"] for each in deployed["google_bigquery_table_iam_member.append"].values()}
     assert granted == {f"projects/my-bank-pix-staging/roles/{role}"}
 
 
-def test_unsafe_variables_are_refused(terraform, tmp_path):
+def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
     by_tag = "southamerica-east1-docker.pkg.dev/p/pix/score:latest"
     unsafe = {
         "function_images": {"label": by_tag, "score": by_tag},
@@ -399,7 +219,9 @@ def test_unsafe_variables_are_refused(terraform, tmp_path):
     ("lacking", "reason"),
     [("base_digest", "needs a base_digest and a builder"), ("builder", "needs a base_digest and a builder")],
 )
-def test_pipeline_without_a_pinned_base_or_builder_is_refused(terraform, tmp_path, lacking, reason):
+def test_pipeline_without_a_pinned_base_or_builder_is_refused(
+    terraform: str, tmp_path: Path, lacking: str, reason: str
+) -> None:
     given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"]}
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, {name: value for name, value in given.items() if name != lacking})

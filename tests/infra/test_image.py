@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 from infra.deploy.stage import ROOT
 
@@ -17,7 +18,7 @@ def _copied() -> list[str]:
     return [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
 
 
-def test_wheel_of_the_image_holds_modules_and_data_files(tmp_path):
+def test_wheel_of_the_image_holds_modules_and_data_files(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name in _copied():

@@ -17,7 +17,8 @@ import pytest
 
 from shared.settings import Settings
 from tests.infra.configuration import Configuration, arguments, plain
-from tests.infra.test_rights import ALLOWED
+from tests.infra.grants import ALLOWED
+from tests.infra.matching import match
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra"
@@ -85,7 +86,7 @@ def test_bootstrap_takes_its_variables_from_the_bucket() -> None:
     (apply,) = re.findall(r"terraform -chdir=infra/terraform/bootstrap apply (.*)", TEXT)
     assert apply == '-var-file="$PWD/bootstrap.tfvars"'
     fetched = TEXT.index('gcloud storage cp "gs://$BUCKET/bootstrap.tfvars" .')
-    assert re.search(r'gcloud storage cp [^`]*\bbootstrap\.tfvars "gs://\$BUCKET/"', TEXT).start() < fetched
+    assert match(r'gcloud storage cp [^`]*\bbootstrap\.tfvars "gs://\$BUCKET/"', TEXT).start() < fetched
     assert fetched < TEXT.index(apply)
     example = (FOLDER / "terraform" / "bootstrap" / "terraform.tfvars.example").read_text("utf-8")
     variables = {block.labels[0]: block.body for block in Configuration.read("bootstrap").of("variable")}
@@ -173,7 +174,7 @@ def test_gcloud_command_names_project_and_region(command: str) -> None:
 
 
 def test_manual_training_runs_in_a_job_with_rights_on_artifacts() -> None:
-    job, given = re.search(r"gcloud run jobs execute pix-(\w+)[^`]*?--args=-m,(jobs\.retrain[\w,-]*)", TEXT).groups()
+    job, given = match(r"gcloud run jobs execute pix-(\w+)[^`]*?--args=-m,(jobs\.retrain[\w,-]*)", TEXT).groups()
     module, *rest = given.split(",")
     importlib.import_module(module)._parser().parse_args(rest)
     assert "roles/storage.objectUser on storage_bucket mlflow" in ALLOWED[job]
@@ -194,9 +195,9 @@ def test_apis_and_agents_are_made_before_terraform_needs_them() -> None:
         by_hand
     )
     assert all(f'"{api}"' in apis for api in by_hand)
-    made = re.search(r"for api in ([\w ]+); do gcloud beta services identity create", TEXT)[1].split()
+    made = match(r"for api in ([\w ]+); do gcloud beta services identity create", TEXT)[1].split()
     agents = arguments(Configuration.read().local("agents")).values()
-    assert {f"gcp-sa-{api}" for api in made} == {re.search(r"gcp-sa-\w+", str(agent))[0] for agent in agents}
+    assert {f"gcp-sa-{api}" for api in made} == {match(r"gcp-sa-\w+", str(agent))[0] for agent in agents}
 
 
 def test_readme_lists_exactly_the_alerts() -> None:

@@ -11,10 +11,10 @@ from rich.console import Console
 from infra.local import command
 from infra.local.cloud import ROOT
 from infra.local.demo.__main__ import NEXT
-from infra.local.errors import LocalCloudError
+from infra.local.errors import DOCTOR, LocalCloudError
 from tests.waiting import until
 
-pytestmark = pytest.mark.usefixtures("restored_signals")
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 class Destructor:
@@ -58,7 +58,7 @@ def test_a_failure_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> int:
         raise LocalCloudError("no [room]")
 
-    assert ended(work, capsys) == (1, "make up: no [room]\n")
+    assert ended(work, capsys) == (1, f"make up: no [room]. {DOCTOR}\n")
 
 
 def test_a_command_that_ends_by_itself_has_its_own_status(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.errors import DOCTOR
 from infra.local.home import Owner, mark, owner
 from tests.waiting import PATIENCE, until
 
@@ -89,7 +90,7 @@ def test_a_port_in_use_is_a_line_and_changes_nothing(tmp_path: Path) -> None:
         done = run("infra.local", home, "--fresh", "--pubsub-port", str(port))
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.splitlines() == [
-        f'make up: port {port} is in use. ARGS="--pubsub-port 0" after the command takes a free one'
+        f'make up: port {port} is in use. ARGS="--pubsub-port 0" after the command takes a free one. {DOCTOR}'
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["world"]
 
@@ -97,11 +98,11 @@ def test_a_port_in_use_is_a_line_and_changes_nothing(tmp_path: Path) -> None:
 def test_a_query_that_is_wrong_is_a_line(tmp_path: Path) -> None:
     done = run("infra.local.query", tmp_path / "world", QUERY)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines() == ["query: nothing runs here. Start `make up` in another shell first"]
+    assert done.stdout.splitlines() == [f"query: nothing runs here. Start `make up` in another shell first. {DOCTOR}"]
 
 
 def test_the_pages_of_mlflow_need_a_world(tmp_path: Path) -> None:
     done = run("infra.local.mlflow_page", tmp_path / "world")
     assert (done.returncode, done.stderr) == (1, "")
     (line,) = done.stdout.splitlines()
-    assert line.endswith("has no trained model to show. `make demo` makes a world with two")
+    assert line.endswith(f"has no trained model to show. `make demo` makes a world with two. {DOCTOR}")

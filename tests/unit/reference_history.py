@@ -1,4 +1,4 @@
-"""History in plain Python, slow and obvious: what every faster way of computing it is held to."""
+"""History in plain Python, slow and obvious: the reference of every faster computation."""
 
 from __future__ import annotations
 

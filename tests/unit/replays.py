@@ -1,4 +1,4 @@
-"""What tests of replays do again and again: make files, run the job, look at what it leaves."""
+"""Tables and records that a replay wrote."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def table_of(folder: Path, name: str) -> pa.Table:
 
 
 def records(state: State) -> Iterator[tuple[int, int, bytes]]:
-    """Yield all records of a state, whatever their order."""
+    """Yield all records of a state, in no particular order."""
     for number, (keys, values) in enumerate(state.tables):
         yield from ((number, key, row.tobytes()) for key, row in zip(keys.tolist(), values, strict=True))

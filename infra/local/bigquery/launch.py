@@ -3,11 +3,11 @@
 import os
 import sys
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 import duckdb
-from duckdb_extensions import import_extension  # type: ignore[import-untyped] # the package has no type information
 
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Probe, answers_http, answers_tcp
@@ -79,7 +79,13 @@ def unpack_extension(home: Path) -> None:
     directory = home / ".duckdb" / "extensions"
     directory.mkdir(parents=True, exist_ok=True)
     with duckdb.connect(config={"extension_directory": str(directory.resolve())}) as connection:
-        import_extension(EXTENSION, con=connection)
+        connection.execute(f"INSTALL '{_packaged_extension()}'")
+
+
+def _packaged_extension() -> str:
+    """Return the path of the extension in its package, for use in SQL: duckdb_extensions does not escape quotes."""
+    file = resources.files(f"duckdb_extension_{EXTENSION}") / f"extensions/v{duckdb.__version__}"
+    return str(file / f"{EXTENSION}.duckdb_extension").replace("'", "''")
 
 
 def _answers(port: int, grpc_port: int) -> Probe:

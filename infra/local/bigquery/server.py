@@ -1,10 +1,11 @@
-"""bqemulator with three changes.
+"""bqemulator with four changes.
 
 - A cursor for each thread: bqemulator 1.4.0 shares one DuckDB connection between all threads, and an append during a
   query stops the process for good.
 - No time travel: it copies the whole table after each append, for FOR SYSTEM_TIME AS OF, which no query here uses.
 - More threads: each open AppendRows stream occupies one, for good if its client was killed, and the default pool has
   only four more than there are processors.
+- Requests of web pages are refused.
 """
 
 import threading
@@ -14,9 +15,14 @@ from functools import partial
 import duckdb
 import grpc.aio
 from bqemulator import server
+from bqemulator.api.app import create_app
+from bqemulator.api.dependencies import AppContext
 from bqemulator.config import Settings
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
+from fastapi import FastAPI
+
+from infra.local.loopback_only import LoopbackOnly
 
 STREAMS = 512
 """Open or abandoned AppendRows streams at a time."""
@@ -51,8 +57,15 @@ class WithoutTimeTravel(SnapshotManager):
 
 def run() -> None:
     """Serve until SIGTERM, configured by the BQEMU_* environment variables."""
-    # bqemulator has no setting for these two classes; mypy does not see the names that its module imports.
+    # bqemulator has no settings for these; mypy does not see the names that its module imports.
     server.DuckDBEngine = CursorPerThread  # type: ignore[attr-defined] # replaces an imported name
     server.SnapshotManager = WithoutTimeTravel  # type: ignore[attr-defined] # replaces an imported name
+    server.create_app = _guarded  # type: ignore[attr-defined] # replaces an imported name
     grpc.aio.server = partial(grpc.aio.server, migration_thread_pool=ThreadPoolExecutor(STREAMS))
     server.run_forever(Settings())
+
+
+def _guarded(context: AppContext) -> FastAPI:
+    app = create_app(context)
+    app.add_middleware(LoopbackOnly)
+    return app

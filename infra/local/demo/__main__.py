@@ -23,7 +23,6 @@ from infra.local import home as homes
 from infra.local.command import add_home, shown
 from infra.local.demo import run
 from infra.local.demo.stream import cut
-from infra.local.errors import LocalCloudError
 from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
 from infra.local.simulator import SimulationConfig, simulate
@@ -47,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
 
-class NotShown(LocalCloudError):
+class NotShown(PixError):
     """The demo ran to its end, and its table lacks something that it is to show."""
 
 

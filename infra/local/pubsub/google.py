@@ -21,10 +21,16 @@ _USUAL_ROOTS = (
 
 def find_emulator(environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the emulator's start script, or None where it or Java is missing."""
-    if not _has_java(environment):
+    if find_java(environment) is None:
         return None
     scripts = (root.expanduser() / _EMULATOR for root in _roots(environment))
     return next((script for script in scripts if os.access(script, os.X_OK)), None)
+
+
+def find_java(environment: Mapping[str, str]) -> str | None:
+    """Return the path of Java, or None if it is not installed."""
+    home = environment.get("JAVA_HOME")
+    return shutil.which("java", path=f"{home}/bin" if home else environment.get("PATH"))
 
 
 def google_command(script: Path, host: str, port: int) -> list[str]:
@@ -42,11 +48,6 @@ def google_is_ready(host: str, port: int) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _has_java(environment: Mapping[str, str]) -> bool:
-    home = environment.get("JAVA_HOME")
-    return shutil.which("java", path=f"{home}/bin" if home else environment.get("PATH")) is not None
 
 
 def _roots(environment: Mapping[str, str]) -> Iterator[Path]:

@@ -49,13 +49,13 @@ class RecordFiles:
         folder.mkdir(parents=True, exist_ok=True)
         # A kill while writing leaves this file, which no reader takes for a record.
         unfinished = folder / "unfinished"
-        unfinished.write_text(json.dumps(asdict(record)))
+        unfinished.write_text(json.dumps(asdict(record)), "utf-8")
         unfinished.replace(folder / f"{record.generation}.json")
 
     def of(self, bucket: str, name: str) -> Iterator[ObjectRecord]:
         """Yield the records of an object, including those of generations that are gone."""
         for path in self._folder(bucket, name).glob("*.json"):
-            yield ObjectRecord(**json.loads(path.read_text()))
+            yield ObjectRecord(**json.loads(path.read_text("utf-8")))
 
     def keep_only(self, bucket: str, record: ObjectRecord) -> None:
         """Remove all records of an object but this one."""

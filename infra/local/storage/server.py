@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from infra.local.loopback_only import LoopbackOnly
 from infra.local.storage.api import routes
 from infra.local.storage.errors import StorageError
 from infra.local.storage.objects import ObjectStore
@@ -32,7 +33,7 @@ class EncodedPath:
 
 def build_app(store: ObjectStore) -> ASGIApp:
     """Build the web application over a store."""
-    return EncodedPath(Starlette(routes=routes(store), exception_handlers={StorageError: _refuse}))
+    return LoopbackOnly(EncodedPath(Starlette(routes=routes(store), exception_handlers={StorageError: _refuse})))
 
 
 def run(root: Path, host: str, port: int) -> None:

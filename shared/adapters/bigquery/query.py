@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 STAGING = "exports"
 SUBMIT_SECONDS = 30.0
 QUERY_SECONDS = 1800.0
+_PASSING = {"quotaExceeded", "rateLimitExceeded", "resourcesExceeded"}
+"""Reasons of a refused query that may succeed later; BigQuery answers them with 403 or 400
+(https://docs.cloud.google.com/bigquery/docs/error-messages)."""
 _TYPES = {str: "STRING", int: "INT64", float: "FLOAT64", dt.datetime: "TIMESTAMP"}
 
 
@@ -89,6 +92,8 @@ def _results(client: bigquery.Client, sql: str, config: bigquery.QueryJobConfig 
     try:
         return list(client.query(sql, job_config=config, timeout=SUBMIT_SECONDS).result(timeout=QUERY_SECONDS))
     except (exceptions.BadRequest, exceptions.NotFound, exceptions.Forbidden) as error:
+        if _PASSING & {each.get("reason") for each in error.errors}:
+            raise Unavailable(f"BigQuery: {error.message}") from error
         raise Misconfigured(f"BigQuery refuses the query: {error.message}") from error
     except FAILURES as error:
         raise Unavailable(f"BigQuery: {type(error).__name__}") from error

@@ -26,7 +26,7 @@ class MemoryExports:
         self.parts = parts
         self.away = False
 
-    def export(self, sql: str, folder: Path) -> list[Path]:  # noqa: ARG002
+    def export(self, sql: str, folder: Path) -> list[Path]:  # noqa: ARG002 (the port's signature)
         """Leave the table in `folder`. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the query engine is away")
@@ -59,7 +59,7 @@ class MemoryArchive:
         self.away = False
 
     def create(self, name: str, write: Callable[[BinaryIO], None]) -> bool:
-        """Keep what `write` writes, unless there is something. Raises Unavailable while away."""
+        """Keep the output of `write`, unless the object exists. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the bucket is away")
         if name in self.objects:
@@ -120,7 +120,7 @@ class MemoryRuns:
         return run_id
 
     def dataset(self, run_id: str, snapshot: Snapshot) -> None:
-        """Say what a run trains on. Raises Unavailable while away."""
+        """Record the training set of a run. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the tracker is away")
         self.snapshots[run_id] = snapshot
@@ -140,7 +140,7 @@ class MemoryRuns:
             self.aliases["challenger"] = report.version
 
     def close_stale(self, before: dt.datetime) -> list[str]:
-        """Close, as failed, what was opened before then and never closed. Raises Unavailable while away."""
+        """Close as failed the runs opened before a moment and never closed. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the tracker is away")
         stale = [run_id for run_id, at in self.started_at.items() if at < before and run_id not in self.reports]

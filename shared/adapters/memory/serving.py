@@ -1,4 +1,4 @@
-"""In-memory twins of the adapters: for tests, and for a person who reads what a port means."""
+"""In-memory twins of the adapters of the functions: tables, lookups, blobs and metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MemoryTable:
         self.refused_ids: set[str] = set()
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows, all but those it was told to refuse. Raises Unavailable while away."""
+        """Append rows, except those of `refused_ids`. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the table is away")
         refused = [i for i, row in enumerate(rows) if row.columns().get("end_to_end_id") in self.refused_ids]

@@ -26,6 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import shared
 from shared.adapters.gcs import STORAGE_FAILURES
+from shared.adapters.mlflow.sqlite import exclusive
 from shared.errors import Unavailable
 from shared.learning.ports import RunReport, Snapshot, Trial
 
@@ -66,7 +67,7 @@ class MlflowRuns:
     @_map_errors
     def __init__(self, tracking_uri: str, artifacts: str | None) -> None:
         mlflow.set_tracking_uri(tracking_uri)  # log_model takes no client
-        self._client = mlflow.MlflowClient(tracking_uri)
+        self._client = _opened(tracking_uri)
         self._artifacts = artifacts
         self._experiment_id: str | None = None
 
@@ -146,9 +147,17 @@ class MlflowRuns:
     def _experiment(self) -> str:
         if self._experiment_id is None:
             found = self._client.get_experiment_by_name(EXPERIMENT)
-            id_ = found.experiment_id if found else self._client.create_experiment(EXPERIMENT, self._artifacts)
-            self._experiment_id = str(id_)
+            self._experiment_id = str(found.experiment_id) if found else self._new_experiment()
         return self._experiment_id
+
+    def _new_experiment(self) -> str:
+        try:
+            return str(self._client.create_experiment(EXPERIMENT, self._artifacts))
+        except MlflowException:
+            found = self._client.get_experiment_by_name(EXPERIMENT)  # another training may have created it
+            if found is None:
+                raise
+            return str(found.experiment_id)
 
     def _register(self, run_id: str, report: RunReport) -> None:
         """Log the bundle as an MLflow model, register it with the alias challenger, and end the run."""
@@ -174,7 +183,7 @@ class MlflowRegistry:
 
     @_map_errors
     def __init__(self, tracking_uri: str) -> None:
-        self._client = mlflow.MlflowClient(tracking_uri)
+        self._client = _opened(tracking_uri)
 
     @_map_errors
     def set_champion(self, version: str, previous: str | None) -> None:
@@ -202,6 +211,11 @@ class MlflowRegistry:
             log.warning("version is not registered", extra={"fields": {"version": version}})
             return None
         return str(found[0].version)
+
+
+def _opened(tracking_uri: str) -> mlflow.MlflowClient:
+    with exclusive(tracking_uri):
+        return mlflow.MlflowClient(tracking_uri)
 
 
 @contextmanager

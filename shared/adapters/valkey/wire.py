@@ -74,7 +74,7 @@ def observations(claims: Sequence[bytes], fingerprints: Keys, own: Claim) -> Obs
 
 
 def verdict_arguments(verdicts: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
-    """Return the arguments of `tell`, which counts verdicts."""
+    """Return the arguments of the script's command that counts verdicts."""
     keys = keys_of([id_ or "" for verdict in verdicts for id_ in verdict.parties]).astype("<u8")
     arguments: list[Argument] = ["tell", record_seconds]
     for (end_to_end_id, _, reported), own in zip(verdicts, keys.reshape(-1, 3), strict=True):
@@ -83,7 +83,7 @@ def verdict_arguments(verdicts: Sequence[PixVerdict], record_seconds: int) -> li
 
 
 def sequences(counted: Iterable[int]) -> list[int | None]:
-    """Decode the answer of `tell`; None is a verdict that changes nothing."""
+    """Decode the answer to `verdict_arguments`; None is a verdict that changes nothing."""
     return [None if each == NEVER else each for each in counted]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from shared.contract.event import Event
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.topics import TRANSACTIONS
@@ -65,7 +66,8 @@ def _bundle(
 
 
 def _vectors(messages: list[Message]) -> NDArray[np.float32]:
-    pseudonymiser, events = Pseudonymiser(b"a bench"), []
+    pseudonymiser = Pseudonymiser(b"a bench")
+    events: list[Event] = []
     for message in messages:
         if message.topic == TRANSACTIONS and len(events) < _ROWS:
             try:

@@ -10,6 +10,7 @@ import numpy as np
 from shared.features.facts import Facts
 from shared.features.layout import ACCOUNT, LAYOUTS, RATES, Layout
 from shared.replay import recurrence as compiled
+from shared.replay.kernel import replay_facts
 from shared.replay.recurrence import Chunk
 from tests.benchmarks.handbook.features import Advance, Transactions, chunks
 
@@ -50,7 +51,7 @@ def _count(accounts: Any, others: list[Any], facts: Facts, place: Any, chunk: Ch
     reads = np.empty((len(chunk.events), 2 * LEAN.width), dtype=np.float32)
     named = (facts.payer, facts.payee, nobody, nobody, nobody)
     tables = tuple(table.arrays() for table in (accounts, *others))
-    compiled._replay(named, facts.at, facts.weights, facts.marks, place, reads, tables, _PLANS, _PLACES, RATES)
+    replay_facts(named, facts.at, facts.weights, facts.marks, place, reads, tables, _PLANS, _PLACES, RATES)
     return time.process_time() - began
 
 

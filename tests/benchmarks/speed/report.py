@@ -82,18 +82,18 @@ class Row(NamedTuple):
 def summary(result: Result) -> dict[str, float | None]:
     """Return the figures for comparing runs."""
     memory, cost_ = result.memory, result.cost
-    course = memory and memory.course
+    rounds, opened = (memory.course.rounds, memory.course.open) if memory else (None, None)
     return {
-        "tx_per_s_per_vcpu": _rounded(course and course.rounds.median, 0),
-        "p50_ms": _rounded(course and course.open.p50_ms, 2),
-        "p99_ms": _rounded(course and course.open.p99_ms, 2),
-        "open_loop_tx_per_s": _rounded(course and course.open.per_second, 0),
-        "valkey_tx_per_s": _rounded(result.valkey and result.valkey.median, 0),
-        "cold_start_s": _rounded(memory and memory.cold_start_s, 3),
-        "rss_mb": _rounded(memory and memory.after_mb, 0),
+        "tx_per_s_per_vcpu": _rounded(rounds.median if rounds else None, 0),
+        "p50_ms": _rounded(opened.p50_ms if opened else None, 2),
+        "p99_ms": _rounded(opened.p99_ms if opened else None, 2),
+        "open_loop_tx_per_s": _rounded(opened.per_second if opened else None, 0),
+        "valkey_tx_per_s": _rounded(result.valkey.median if result.valkey else None, 0),
+        "cold_start_s": _rounded(memory.cold_start_s if memory else None, 3),
+        "rss_mb": _rounded(memory.after_mb if memory else None, 0),
         "ratio_to_tutorial": _rounded(_ratio(memory, result.tutorial), 1),
         "ratio_to_mlflow": _rounded(_ratio(memory, result.mlflow), 1),
-        "usd_per_million": _rounded(cost_ and cost_.total, 3),
+        "usd_per_million": _rounded(cost_.total if cost_ else None, 3),
     }
 
 

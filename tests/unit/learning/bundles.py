@@ -26,9 +26,9 @@ def small_bundle(version: str, slope: float = 1.0, **facts: Any) -> dict[str, by
 
 
 def _logistic(slope: float) -> bytes:
-    """Return an ONNX model; what is missing counts as 0."""
+    """Return an ONNX model; missing values count as 0."""
     weights = numpy_helper.from_array(np.full((len(NAMES), 1), slope, np.float32), "weights")
-    zero = numpy_helper.from_array(np.float32(0), "zero")
+    zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
     nodes = [
         helper.make_node("IsNaN", ["features"], ["missing"]),
         helper.make_node("Where", ["missing", "zero", "features"], ["present"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 import numpy as np
 
@@ -37,7 +39,10 @@ def training_set(rows: int = 2_400, seed: int = 0, days: int = 60, signal: tuple
     return Dataset(FEATURE_NAMES, features, fraud, at, 100 * ones, ones, facts(rows), UNCHECKED, "hash")
 
 
-def searching(method: str = "bayesian", trials: int = 8, **changes: object) -> Config:
+SearchMethod = Literal["grid", "random", "bayesian"]
+
+
+def searching(method: SearchMethod = "bayesian", trials: int = 8, **changes: object) -> Config:
     """Return settings with two cheap candidates to search."""
     spec = SearchSpec(method, trials, folds=2, rows_max=1_000, grid_points=2)
     return msgspec.structs.replace(QUICK, candidates=[TREE, LINEAR], search=spec, **changes)

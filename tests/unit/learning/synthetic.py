@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from shared.learning.data.dataset import Categories, TrainingSource
 from shared.learning.data.quality import RANGES, QualityReport
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
-from shared.learning.lifecycle.request import Request
+from shared.learning.lifecycle.request import Promote, Request
 from shared.learning.lifecycle.retraining import Services
+from shared.learning.ports import ReportProgress
 from shared.scoring.rules import Rules
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -68,7 +70,8 @@ def _in_range(column: np.ndarray, low: float, high: float) -> np.ndarray:
     """Map values to a range by an increasing function."""
     if np.isinf(low):
         return column
-    return low + (np.exp(column) if np.isinf(high) else (high - low) / (1 + np.exp(-column)))
+    above: np.ndarray = np.exp(column) if np.isinf(high) else (high - low) / (1 + np.exp(-column))
+    return low + above
 
 
 def facts(rows: int) -> dict[str, Categories]:
@@ -119,10 +122,11 @@ class Bench:
         return [row.action for row in self.rows]
 
 
-def request(promote: str = "gate") -> Request:
+def request(promote: Promote = "gate") -> Request:
     return Request(AS_OF, "manual", "tests", promote)
 
 
 @contextmanager
-def silent(_: str):
+def silent(name: str) -> Iterator[ReportProgress]:  # noqa: ARG001  # a name of the protocol
+    """Display no progress."""
     yield lambda _done, _total, _status: None

@@ -1,3 +1,5 @@
+"""The configuration of a retraining."""
+
 from __future__ import annotations
 
 import copy
@@ -16,7 +18,7 @@ LINEAR = {"name": "linear", "family": "logistic_regression", "params": {"C": 1.0
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    tree = copy.deepcopy(yaml.safe_load(SHIPPED.read_text("utf-8")))
+    tree: dict[str, Any] = copy.deepcopy(yaml.safe_load(SHIPPED.read_text("utf-8")))
     *above, last = path.split(".")
     part = tree
     for name in above:
@@ -52,7 +54,9 @@ def test_shipped_configuration_is_valid() -> None:
         ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": "many"}}], "legitimate_per_fraud"),
     ],
 )
-def test_invalid_setting_is_misconfigured_with_a_reason(tmp_path, path, value, message) -> None:
+def test_invalid_setting_is_misconfigured_with_a_reason(
+    tmp_path: Path, path: str, value: object, message: str
+) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(changed(path, value)), "utf-8")
     with pytest.raises(Misconfigured, match=message):

@@ -75,7 +75,7 @@ def test_a_dry_run_erases_nothing() -> None:
     assert set(history.verdicts) == {"E1", "E2"}
 
 
-def test_a_store_that_is_away_leaves_the_rows_that_identify_its_records() -> None:
+def test_an_unavailable_store_keeps_the_rows_that_identify_its_records() -> None:
     tables, history = Tables(), store()
     history.away = True
     with pytest.raises(Unavailable):

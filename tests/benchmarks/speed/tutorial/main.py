@@ -10,6 +10,7 @@ import os
 
 import functions_framework
 import joblib
+from flask import Request
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
@@ -18,7 +19,7 @@ client = bigquery.Client(project="pix-bench", credentials=AnonymousCredentials()
 
 
 @functions_framework.http
-def score(request):
+def score(request: Request) -> tuple[str, int]:
     """Score one Pix."""
     message = json.loads(base64.b64decode(request.get_json()["message"]["data"]))
     probability = model.predict_proba([message["features"]])[0, 1]

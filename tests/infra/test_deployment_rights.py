@@ -1,0 +1,114 @@
+"""The deployment has exactly the roles and APIs that its commands and resources need."""
+
+import re
+
+from infra.deploy.stage import ROOT
+from tests.infra.configuration import Configuration, arguments, plain, references
+
+TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
+
+# Reasons for each role of the deployment: resources that Terraform makes, and commands of the scripts.
+NEEDED = {
+    "roles/bigquery.admin": r"google_bigquery_|-m infra\S*\.(migrate|smoke)",
+    "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds describe",
+    "roles/cloudbuild.connectionViewer": r"google_cloudbuild_trigger",
+    "roles/cloudscheduler.admin": r"google_cloud_scheduler_",
+    "roles/cloudsql.admin": r"google_sql_",
+    "roles/compute.networkAdmin": r"google_compute_(network|subnetwork|global_address)|google_service_networking_",
+    "roles/compute.securityAdmin": r"google_compute_firewall",
+    "roles/iam.serviceAccountAdmin": r"google_service_account",
+    "roles/iam.serviceAccountUser": r"google_cloud_run_v2_(job|service)$|google_cloud_scheduler_",
+    "roles/logging.configWriter": r"google_logging_metric",
+    "roles/logging.logWriter": r"CLOUD_LOGGING_ONLY",
+    "roles/memorystore.admin": r"google_memorystore_",
+    "roles/monitoring.editor": r"google_monitoring_",
+    "roles/networkconnectivity.consumerNetworkAdmin": r"google_network_connectivity_",
+    "roles/ondemandscanning.admin": r"gcloud artifacts docker images (scan|list-vulnerabilities)",
+    "roles/pubsub.admin": r"google_pubsub_|-m infra\S*\.smoke",
+    "roles/run.admin": r"google_cloud_run_v2_|gcloud run ",
+    "roles/secretmanager.admin": r"google_secret_manager_",
+    "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
+    "roles/storage.admin": r"google_storage_|gcloud storage |storage\.googleapis\.com|backend gcs",
+}
+# Covered by other grants in bootstrap: on the project with a condition, on the registry, on the billing account.
+ELSEWHERE = (
+    r"google_project_iam_(member|audit_config)|data google_project|google_billing_budget|random_password"
+    r"|gcloud artifacts docker images describe|docker push|crane (copy|tag)|gcloud auth print-access-token"
+)
+
+
+def _done() -> set[str]:
+    """Return the resource types and cloud commands of a deployment."""
+    made = {block.labels[0] for block in TERRAFORM.of("resource", "ephemeral")}
+    read = {f"data {block.labels[0]}" for block in TERRAFORM.of("data")}
+    scripts = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / "deploy").glob("*.sh"))
+    called = re.findall(
+        r"\b(?:gcloud(?: [a-z-]+)+|docker push|crane [a-z]+|-m infra[\w.]+)", re.sub(r"#.*", "", scripts)
+    )
+    return made | read | set(called) | {"user_project_override", "CLOUD_LOGGING_ONLY", "backend gcs"}
+
+
+def test_deployment_has_exactly_the_roles_that_it_needs() -> None:
+    granted = set(arguments(BOOTSTRAP.local("deploy_roles")))
+    assert {plain(role) for role in granted} == set(NEEDED)
+    done = _done()
+    assert not [role for role, why in NEEDED.items() if not any(re.search(why, each) for each in done)]
+    unmet = [each for each in done if not any(re.search(why, each) for why in (*NEEDED.values(), ELSEWHERE))]
+    assert not unmet
+
+
+def test_deployment_cannot_change_roles_or_apis() -> None:
+    granted = {plain(role) for role in arguments(BOOTSTRAP.local("deploy_roles"))}
+    assert not granted & {
+        "roles/owner",
+        "roles/editor",
+        "roles/iam.roleAdmin",
+        "roles/serviceusage.serviceUsageAdmin",
+    }
+    assert not [role for role in granted if role.startswith("roles/resourcemanager.")]
+    made = {block.labels[0] for block in TERRAFORM.of("resource")}
+    assert not made & {"google_project_iam_custom_role", "google_project_service"}
+
+
+# API by prefix of the resource type.
+API_OF = {
+    "artifact_registry_": "artifactregistry",
+    "bigquery_": "bigquery",
+    "bigquery_data_transfer": "bigquerydatatransfer",
+    "billing_account_iam": "cloudbilling",
+    "billing_budget": "billingbudgets",
+    "cloud_run_": "run",
+    "cloud_scheduler_": "cloudscheduler",
+    "cloudbuild_": "cloudbuild",
+    "compute_": "compute",
+    "logging_": "logging",
+    "memorystore_": "memorystore",
+    "monitoring_": "monitoring",
+    "network_connectivity_": "networkconnectivity",
+    "project_iam_": "cloudresourcemanager",
+    "project_iam_custom_role": "iam",
+    "project_service": "serviceusage",
+    "pubsub_": "pubsub",
+    "secret_manager_": "secretmanager",
+    "service_account": "iam",
+    "service_networking_": "servicenetworking",
+    "sql_": "sqladmin",
+    "storage_": "storage",
+}
+
+
+def test_api_of_every_resource_is_enabled() -> None:
+    on = set(re.findall(r'"([a-z]+)\.googleapis\.com"', str(BOOTSTRAP.resource("google_project_service", "apis"))))
+    assert {"cloudresourcemanager", "iam", "serviceusage", "telemetry", "ondemandscanning"} <= on
+    for block in (*TERRAFORM.of("resource"), *BOOTSTRAP.of("resource")):
+        kind = block.labels[0].removeprefix("google_")
+        if not kind.startswith("random"):
+            assert API_OF[max((prefix for prefix in API_OF if kind.startswith(prefix)), key=len)] in on, kind
+
+
+def test_bootstrap_resources_wait_for_the_apis() -> None:
+    made = {block.address: block for block in BOOTSTRAP.of("resource")}
+    waits = {"google_project_service.apis"}
+    for _ in made:
+        waits |= {name for name, block in made.items() if {".".join(r[:2]) for r in references(block.body)} & waits}
+    assert waits == set(made)

@@ -1,0 +1,26 @@
+"""Variables of the evaluated deployments."""
+
+from __future__ import annotations
+
+from infra.deploy.stage import FUNCTIONS
+
+KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"
+DIGEST = f"sha256:{'b' * 64}"
+IMAGES = {  # set by prepare.sh
+    "function_images": {name: f"southamerica-east1-docker.pkg.dev/p/pix/{name}@{DIGEST}" for name in FUNCTIONS},
+    "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
+}
+CONNECTED = {
+    **IMAGES,
+    "repository": "projects/p/locations/southamerica-east1/connections/c/repositories/r",
+}
+OTHERWISE = {
+    **CONNECTED,
+    "base_digest": DIGEST,
+    "billing_account": None,
+    "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
+    "kms_key": KEY,
+    "notification_channels": ["projects/p/notificationChannels/1"],
+    "settings": {"PIX_BATCH_MAX": "512"},
+    "topic_retention": "86400s",
+}

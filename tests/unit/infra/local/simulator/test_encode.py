@@ -1,0 +1,72 @@
+"""Simulated messages are valid."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from infra.local.simulator.identity import check_digits
+from shared.contract.feedback import decode_feedback
+from shared.contract.transaction import decode_transaction
+from tests.unit.infra.local.simulator.simulated import moment_of
+
+
+def test_every_event_decodes_without_unknown_fields(events: list[dict[str, Any]]) -> None:
+    decoders: dict[str, Callable[[bytes], Any]] = {
+        "pix-transactions": decode_transaction,
+        "pix-feedback": decode_feedback,
+    }
+    decoded = [decoders[event["topic"]](msgspec.json.encode(event["data"])) for event in events]
+    assert {d.unknown_fields for d in decoded} == {0}
+
+
+def test_end_to_end_ids_are_unique_and_carry_payer_and_minute(transactions: list[dict[str, Any]]) -> None:
+    assert len({tx["end_to_end_id"] for tx in transactions}) == len(transactions)
+    for tx in transactions:
+        minute = moment_of(tx["initiated_at"]).strftime("%Y%m%d%H%M")
+        letter = "D" if tx["purpose"] == "REFU" else "E"
+        assert re.fullmatch(f"{letter}{tx['payer']['ispb']}{minute}[0-9a-zA-Z]{{11}}", tx["end_to_end_id"])
+
+
+def test_tax_ids_have_valid_check_digits(transactions: list[dict[str, Any]]) -> None:
+    ids = {party["tax_id"] for tx in transactions for party in (tx["payer"], tx["payee"])}
+    assert {len(tax_id) for tax_id in ids} == {11, 14}
+    assert all(check_digits(tax_id[:-2]) == tax_id[-2:] for tax_id in ids)
+
+
+def test_keys_have_the_form_of_their_type(transactions: list[dict[str, Any]]) -> None:
+    forms = {
+        "CPF": r"\d{11}",
+        "CNPJ": r"[0-9A-Z]{12}\d{2}",
+        "PHONE": r"\+55\d{2}9\d{8}",
+        "EMAIL": r"[a-z0-9.]+@[a-z.]+",
+        "EVP": r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+    }
+    keyed = [tx["payee"] for tx in transactions if "key" in tx["payee"]]
+    assert {payee["key_type"] for payee in keyed} == set(forms)
+    assert all(re.fullmatch(forms[payee["key_type"]], payee["key"]) for payee in keyed)
+    assert all(payee["key"] == payee["tax_id"] for payee in keyed if payee["key_type"] in ("CPF", "CNPJ"))
+
+
+def test_a_key_belongs_to_one_account(transactions: list[dict[str, Any]]) -> None:
+    holders = defaultdict(set)
+    for tx in transactions:
+        if "key" in tx["payee"]:
+            holders[tx["payee"]["key"]].add((tx["payee"]["ispb"], tx["payee"]["account"]))
+    assert {len(accounts) for accounts in holders.values()} == {1}
+
+
+def test_nothing_is_used_before_it_exists(transactions: list[dict[str, Any]]) -> None:
+    for tx in transactions:
+        now, payee = tx["initiated_at"], tx["payee"]
+        assert tx["payer"]["opened_at"] < now
+        assert payee.get("opened_at", "") <= payee.get("key_owned_since", "") < now
+        assert (tx.get("device", {}).get("registered_at") or "") < now
+
+
+def test_amounts_from_unregistered_devices_keep_the_limit(transactions: list[dict[str, Any]]) -> None:
+    unregistered = [tx for tx in transactions if "device" in tx and tx["device"]["registered_at"] is None]
+    assert unregistered
+    assert all(float(tx["amount"]) <= 200 for tx in unregistered)

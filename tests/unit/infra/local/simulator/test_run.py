@@ -1,0 +1,50 @@
+"""Simulations have the configured size, order and kinds of payment."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from infra.local.simulator import Simulation, SimulationConfig, simulate
+from infra.local.simulator.config import FIRST_FRAUD, Kind
+from tests.unit.infra.local.simulator.simulated import CONFIG, END, moment_of
+
+
+def test_the_number_of_transactions_is_exact_and_they_fill_the_period(transactions: list[dict[str, Any]]) -> None:
+    assert len(transactions) == 15_000
+    moments = [moment_of(tx["initiated_at"]) for tx in transactions]
+    assert END - timedelta(days=45) <= moments[0] < END - timedelta(days=44)
+    assert END - timedelta(days=1) < moments[-1] < END
+
+
+def test_events_come_in_time_order(events: list[dict[str, Any]]) -> None:
+    moments = [event["data"].get("initiated_at") or event["data"]["reported_at"] for event in events]
+    assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.002, 0.02])
+def test_the_fraud_rate_is_met(rate: float) -> None:
+    simulation = Simulation(SimulationConfig(end=END, transactions=12_000, days=30, seed=5, fraud_rate=rate))
+    assert sum(len(day) for day in simulation.days()) > 12_000
+    frauds = sum(simulation.kinds[kind.name] for kind in Kind if kind >= FIRST_FRAUD)
+    assert frauds == pytest.approx(12_000 * rate, rel=0.15, abs=6)
+
+
+def test_every_kind_of_payment_occurs() -> None:
+    simulation = Simulation(CONFIG)
+    assert sum(1 for _ in simulation.lines()) > CONFIG.transactions
+    assert {name for name, count in simulation.kinds.items() if count} == {kind.name for kind in Kind}
+
+
+def test_another_seed_gives_another_world() -> None:
+    first, second = (
+        b"".join(simulate(SimulationConfig(end=END, transactions=500, days=3, seed=seed))) for seed in (1, 2)
+    )
+    assert first != second
+
+
+def test_a_tiny_and_a_long_simulation_run_to_the_end() -> None:
+    for transactions, days, customers in ((1, 1, None), (40, 30, 50), (3_000, 500, 60)):
+        config = SimulationConfig(end=END, transactions=transactions, days=days, customers=customers)
+        lines = list(simulate(config))
+        assert sum(b'"pix-transactions"' in line for line in lines) == transactions

@@ -1,0 +1,38 @@
+"""Read training sets from tables with changed values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from shared.adapters.memory.learning import MemoryExports
+from shared.contract.event import micros
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.data.dataset import Dataset, read_parquet
+from shared.learning.data.profile import Profile
+from tests.unit.learning.synthetic import AS_OF, CONFIG
+
+LATEST = micros(AS_OF)
+SPEC = CONFIG.dataset
+
+
+def read(
+    table: pa.Table,
+    folder: Path,
+    parts: int = 1,
+    until: int = LATEST,
+    sampled: float = 1.0,
+    profile: Profile | None = None,
+) -> Dataset:
+    folder.mkdir(exist_ok=True)
+    files = MemoryExports(table, parts).export("", folder)
+    return read_parquet(files, FEATURE_NAMES, until, sampled, SPEC, profile)
+
+
+def put(table: pa.Table, name: str, values: object) -> pa.Table:
+    return table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+
+
+def changed(table: pa.Table, name: str, row: int, value: object) -> pa.Table:
+    return put(table, name, [*table[name][:row].to_pylist(), value, *table[name][row + 1 :].to_pylist()])

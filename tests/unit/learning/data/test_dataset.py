@@ -1,0 +1,119 @@
+"""Training sets: order, content hash and sampling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from shared.adapters.memory.learning import MemoryExports, MemoryQueries
+from shared.contract.rows import FEATURE_PREFIX
+from shared.errors import Misconfigured
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.data import dataset
+from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
+from shared.learning.data.training_query import FACTS
+from tests.unit.learning.data.tables import LATEST, SPEC, changed, put, read
+from tests.unit.learning.synthetic import AS_OF, START, examples
+
+
+def test_rows_are_in_order_of_time_and_null_is_nan(tmp_path: Path) -> None:
+    table = examples(500)
+    data = read(table, tmp_path)
+    expected = table.sort_by("initiated_at").to_pandas()
+    assert np.all(np.diff(data.initiated_at) >= 0)
+    assert data.features.dtype == np.float32
+    assert data.features.flags.f_contiguous
+    columns = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
+    np.testing.assert_array_equal(data.features, expected[columns].to_numpy(np.float32))
+    np.testing.assert_array_equal(data.fraud, expected["verdict"] == "FRAUD")
+    np.testing.assert_array_equal(data.amount, expected["amount"])
+    for name in FACTS:
+        fact = data.facts[name]
+        assert [fact.values[code] for code in fact.codes] == expected[name].fillna("").tolist()
+
+
+def test_rows_of_the_same_time_are_in_order_of_id(tmp_path: Path) -> None:
+    table = examples(200)
+    table = put(table, "initiated_at", pa.array([table["initiated_at"][0]] * 200, table["initiated_at"].type))
+    np.testing.assert_array_equal(read(table, tmp_path).amount, table.sort_by("end_to_end_id")["amount"])
+
+
+def test_hash_does_not_depend_on_files_or_the_order_of_rows(tmp_path: Path) -> None:
+    table = examples(300)
+    whole = read(table, tmp_path / "whole").content_hash
+    assert read(table.take(np.arange(300)[::-1]), tmp_path / "parts", parts=4).content_hash == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("verdict", None),
+        ("amount", 12.34),
+        ("payer_ispb", "99999999"),
+        ("fraud_type", "OTHER"),
+        (FEATURE_PREFIX + "amount", 12.34),
+        ("initiated_at", START),
+    ],
+)
+def test_hash_changes_with_any_value(name: str, value: object, tmp_path: Path) -> None:
+    table = examples(100)
+    flipped = "LEGITIMATE" if table["verdict"][7].as_py() == "FRAUD" else "FRAUD"
+    other = changed(table, name, 7, value or flipped)
+    assert read(other, tmp_path / "other").content_hash != read(table, tmp_path / "one").content_hash
+
+
+def test_hash_is_the_same_for_null_and_nan(tmp_path: Path) -> None:
+    table = examples(100)
+    name = FEATURE_PREFIX + FEATURE_NAMES[3]
+    nan = put(table, name, pc.fill_null(table[name], float("nan")).combine_chunks())
+    assert nan[name].null_count < table[name].null_count
+    assert read(nan, tmp_path / "nan").content_hash == read(table, tmp_path / "null").content_hash
+
+
+def test_no_rows_give_an_empty_dataset(tmp_path: Path) -> None:
+    assert len(read(examples(50).slice(0, 0), tmp_path)) == 0
+    assert len(read_parquet([], FEATURE_NAMES, LATEST, 1.0, SPEC, None)) == 0
+
+
+def test_sampled_legitimate_rows_weigh_for_those_left_out(tmp_path: Path) -> None:
+    data = read(examples(2_000), tmp_path, sampled=0.25)
+    np.testing.assert_array_equal(data.weight, np.where(data.fraud, 1.0, 4.0))
+    pix = data.weight.sum()
+    assert data.quality.fraud_share == pytest.approx(data.fraud.sum() / pix)
+    assert data.quality.sampled == 0.25
+
+
+class RecordedSource:
+    """A source of rows that records its last query."""
+
+    def __init__(self, labels: int, frauds: int, folder: Path) -> None:
+        self.sql = ""
+        self.exports = MemoryExports(examples(200))
+        self.counted = {"labels": labels, "frauds": frauds}
+        self.folder = folder
+
+    def read(self, maturity_days: float = 0) -> Dataset:
+        source = TrainingSource(self, MemoryQueries(lambda *_: [self.counted]), "p", "pix", maturity_days)
+        return dataset.read(source, AS_OF, FEATURE_NAMES, SPEC, None)
+
+    def export(self, sql: str, folder: Path) -> list[Path]:
+        self.sql = sql
+        return self.exports.export(sql, folder)
+
+
+def test_only_a_table_above_rows_max_is_sampled(tmp_path: Path) -> None:
+    fits = RecordedSource(SPEC.rows_max, 100, tmp_path)
+    assert set(fits.read().weight) == {1.0}
+    assert "FARM_FINGERPRINT" not in fits.sql
+    larger = RecordedSource(10 * SPEC.rows_max, SPEC.rows_max // 2, tmp_path)
+    assert larger.read().quality.sampled == pytest.approx(0.5 / 9.5, rel=0.01)
+    assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < 52" in larger.sql
+
+
+def test_more_frauds_than_rows_max_are_misconfigured(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="rows_max"):
+        RecordedSource(3 * SPEC.rows_max, 2 * SPEC.rows_max, tmp_path).read()

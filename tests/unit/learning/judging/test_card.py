@@ -1,0 +1,104 @@
+"""The model card: its facts, verdict and figures, in a self-contained page."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import re
+from html.parser import HTMLParser
+
+import msgspec
+
+from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
+from shared.learning.judging.review import Review
+from shared.scoring.bundle import Thresholds
+from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
+
+
+def card(reviewed: Review, images: dict[str, bytes]) -> str:
+    at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    return model_card(
+        CardFacts(
+            version="20260101T000000Z-abcdef01",
+            created_at=at,
+            trigger="schedule",
+            actor="<script>alert(1)</script>",
+            outcome="It serves.",
+            candidate="linear",
+            family="logistic_regression",
+            mode="full",
+            inputs=4,
+            thresholds=Thresholds(0.05, 2.0),
+            run_id="run-7",
+            dataset_hash="feed" * 16,
+            as_of=at,
+            maturity_days=87.0,
+            findings=["age & amount are <missing>"],
+            periods=[PeriodFacts("last period", at, at, 1_200, 60)],
+            review=reviewed,
+            leaderboard=TRIALS,
+            images=images,
+            config=SPACIOUS,
+        )
+    ).decode()
+
+
+class Page(HTMLParser):
+    """Collects tags, addresses and text, and demands that tags are closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags, self.addresses, self.text, self.open = set[str](), list[str](), "", list[str]()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_card_is_self_contained_and_escapes_its_facts(reviewed: Review, images: dict[str, bytes]) -> None:
+    page = Page(card(reviewed, images))
+    assert not page.open
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    assert len(page.addresses) == len(images)
+    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
+    for text in ("<script>alert(1)</script>", "<SCAM>", "age & amount are <missing>"):
+        assert text in page.text
+
+
+def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed: Review, images: dict[str, bytes]) -> None:
+    text = re.sub(r"\s+", " ", Page(card(reviewed, images)).text)
+    assert "The gate lets this model serve." in text
+    for check in reviewed.verdict.checks:
+        assert check.text in text
+    for fact in (
+        "feed" * 16,
+        "jobs.rollback",
+        "LGPD",
+        "87 days",
+        "the model alone rejects none",
+        "the rules alone",
+        "run-7",
+    ):
+        assert fact in text
+    refused = dataclasses.replace(
+        reviewed, verdicts=[msgspec.structs.replace(reviewed.verdicts[0], promote=False)], chosen=0
+    )
+    assert "The gate refuses this model." in Page(card(refused, {})).text
+
+
+def test_a_check_without_a_measurement_is_neither_passed_nor_failed(reviewed: Review) -> None:
+    first, *others = reviewed.verdict.checks
+    unmeasured = msgspec.structs.replace(first, measured=None)
+    verdict = msgspec.structs.replace(reviewed.verdict, checks=[unmeasured, *others])
+    shown = [card(dataclasses.replace(reviewed, verdicts=[one], chosen=0), {}) for one in (reviewed.verdict, verdict)]
+    assert [html.count(">passed<") for html in shown] == [len(others) + 1, len(others)]
+    assert [html.count(">not measured<") for html in shown] == [0, 1]

@@ -1,0 +1,263 @@
+"""The gate: the saving to prove, the margins to keep, and the figures that are suspiciously good."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.learning.data.split import DAY
+from shared.learning.judging import comparison
+from shared.learning.judging.bootstrap import Resampling
+from shared.learning.judging.comparison import Contender
+from shared.learning.judging.evaluate import Truth
+from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
+from shared.learning.judging.segments import Dimension
+from shared.learning.training.costs import decision_costs
+from shared.learning.training.thresholds import decisions
+from shared.scoring.bundle import Thresholds
+from tests.unit.learning.synthetic import QUICK
+
+ROWS = 4_000
+NAMES = ("amount", "hour", "weekday")
+SPEC = QUICK.gate
+REPEATS = 150
+THRESHOLDS = Thresholds(0.2, 0.4)
+
+
+def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
+    """A period of 40 days and two segments; `order` permutes its rows."""
+    rng = np.random.default_rng(0)
+    order = np.arange(ROWS) if order is None else order
+    fraud = (rng.random(ROWS) < 0.06)[order]
+    amount, at = rng.lognormal(5, 1, ROWS)[order], np.sort(rng.integers(0, 40 * DAY, ROWS))[order]
+    halves = Dimension("half", ("one", "other"), rng.integers(0, 2, ROWS)[order], comparable=True)
+    return comparison.TestPeriod(
+        rng.normal(size=(ROWS, 3)).astype(np.float32)[order],
+        NAMES,
+        Truth(fraud, amount, at),
+        Resampling.of(at, np.ones(ROWS), 200, 0),
+        np.zeros(ROWS, np.int8),
+        decision_costs(fraud, amount, QUICK.costs),
+        [halves],
+        alert_share=0.01,
+        confidence=0.95,
+        holds_max=0.05 * ROWS,
+        notice="",
+    )
+
+
+PERIOD = period()
+
+
+def scores(noise: float, seed: int = 0, order: np.ndarray | None = None) -> np.ndarray:
+    """Calibrated scores that separate frauds, less well with more noise."""
+    fraud = PERIOD.truth.fraud
+    seen = np.where(fraud, 1.0, -1.0) + np.random.default_rng(seed).normal(scale=noise, size=ROWS)
+    odds = 2 * seen / noise**2 + np.log(0.06 / 0.94)
+    found: np.ndarray = 1 / (1 + np.exp(-odds))
+    return found if order is None else found[order]
+
+
+def model(name: str, values: np.ndarray, at: comparison.TestPeriod = PERIOD, **facts: Any) -> Contender:
+    known: dict[str, Any] = {"inputs": NAMES, "seen_until": -1.0, "validation": 0.6} | facts
+    return at.contender(name, values, decisions(values, THRESHOLDS, at.by_rule), **known)
+
+
+GOOD, POOR = model("good", scores(0.6)), model("poor", scores(1.0))
+
+
+def failed(verdict: GateVerdict) -> set[str]:
+    return {check.name for check in verdict.checks if not check.passed}
+
+
+def test_a_challenger_that_saves_money_within_all_margins_is_promoted() -> None:
+    verdict = judge(GOOD, POOR, PERIOD, SPEC)
+    assert verdict.promote, verdict.reasons
+    assert verdict.saving_interval.low > 0
+    assert "saves R$" in verdict.reasons[0]
+
+
+def test_the_same_the_other_way_round_is_refused_with_every_reason() -> None:
+    verdict = judge(POOR, GOOD, PERIOD, SPEC)
+    assert not verdict.promote
+    assert {"saving", "average precision"} <= failed(verdict)
+    assert verdict.reasons == [check.text for check in verdict.checks if not check.passed]
+
+
+def test_a_tie_keeps_the_champion() -> None:
+    verdict = judge(dataclasses.replace(GOOD, name="again"), GOOD, PERIOD, SPEC)
+    assert not verdict.promote
+    assert (verdict.saving, failed(verdict)) == (0, {"saving"})
+    assert verdict.reasons == ["costs exactly as much as good"]
+
+
+@given(st.floats(-3, 3), st.floats(0, 2))
+@settings(max_examples=20)
+def test_lower_costs_never_lose_a_promotion(extra: float, less: float) -> None:
+    def costing(more: float) -> Contender:
+        return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
+
+    dear, cheap = (judge(costing(more), POOR, PERIOD, SPEC) for more in (extra, extra - less))
+    assert cheap.promote or not dear.promote
+    assert cheap.saving >= dear.saving
+
+
+@given(st.integers(0, 2**31))
+@settings(max_examples=5)
+def test_the_order_of_rows_changes_no_verdict(seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(ROWS)
+    there = period(order)
+    verdict = judge(
+        model("good", scores(0.6, order=order), there), model("poor", scores(1.0, order=order), there), there, SPEC
+    )
+    known = judge(GOOD, POOR, PERIOD, SPEC)
+    assert verdict.promote == known.promote
+    for one, other in zip(verdict.checks, known.checks, strict=True):
+        assert (one.name, one.passed) == (other.name, other.passed)
+        assert one.measured == pytest.approx(other.measured)
+
+
+def test_a_saving_that_may_be_chance_is_refused() -> None:
+    verdict = judge(model("it", scores(0.6, seed=1)), GOOD, PERIOD, SPEC)
+    assert "saving" in failed(verdict)
+    assert verdict.saving_interval.low < 0 < verdict.saving_interval.high
+
+
+def changed(**facts: Any) -> Contender:
+    return dataclasses.replace(GOOD, **facts)
+
+
+def figured(contender: Contender, **figures: float) -> Contender:
+    return dataclasses.replace(contender, evaluation=msgspec.structs.replace(contender.evaluation, **figures))
+
+
+@pytest.mark.parametrize(
+    ("challenger", "name"),
+    [
+        (changed(seen_until=None), "untouched period"),
+        (changed(seen_until=20 * DAY / 1e6), "untouched period"),
+        (figured(GOOD, average_precision=0.05), "better than chance"),
+        (figured(GOOD, held_share=0.2), "review load"),
+        (figured(GOOD, rejected_share=0.3), "alert volume"),
+        (figured(GOOD, calibration_error=0.1), "calibration"),
+        (changed(validation=None), "optimism"),
+    ],
+)
+def test_one_failed_check_refuses_and_is_named(challenger: Contender, name: str) -> None:
+    verdict = judge(challenger, POOR, PERIOD, SPEC)
+    assert name in failed(verdict)
+    assert not verdict.promote
+
+
+def test_figures_within_their_margins_pass() -> None:
+    old, new = POOR.evaluation, GOOD.evaluation
+    challenger = figured(
+        GOOD,
+        average_precision=old.average_precision - SPEC.average_precision_margin + 1e-9,
+        calibration_error=old.calibration_error + SPEC.calibration_margin - 1e-9,
+    )
+    assert judge(challenger, POOR, PERIOD, SPEC).promote
+    assert new.average_precision > old.average_precision
+
+
+@pytest.mark.parametrize(("beyond", "passed"), [(-1e-9, True), (1e-9, False)])
+def test_holds_may_exceed_the_review_budget_by_their_own_margin_only(beyond: float, passed: bool) -> None:
+    held = 0.05 * (1 + SPEC.review_margin) + beyond
+    verdict = judge(figured(GOOD, held_share=held, rejected_share=0), POOR, PERIOD, SPEC)
+    assert ("review load" not in failed(verdict)) == passed
+    assert held < 0.05 * (1 + SPEC.alert_volume_margin)
+
+
+def test_a_large_loss_in_one_segment_refuses_despite_a_saving() -> None:
+    values = scores(0.2)  # far better than the incumbent ...
+    values[(PERIOD.dimensions[0].codes == 1) & (PERIOD.truth.amount < 200)] = 0.001  # ... but blind to the small half
+    verdict = judge(model("it", values), model("old", scores(0.9)), PERIOD, SPEC)
+    assert "saving" not in failed(verdict)
+    assert "segments by half" in failed(verdict)
+    assert "'other'" in verdict.reasons[0]
+
+
+def test_equal_models_are_rarely_refused_for_any_of_many_segments() -> None:
+    rng, fraud = np.random.default_rng(0), PERIOD.truth.fraud
+    labels = tuple("abcde")
+    many = [Dimension(f"{i}", labels, rng.integers(0, 5, ROWS), comparable=True) for i in range(9)]
+    at = dataclasses.replace(PERIOD, dimensions=many)
+    spec = msgspec.structs.replace(SPEC, segment_margin=0.1)
+    one, other = scores(1.0, seed=1), scores(1.0, seed=2)
+    assert np.count_nonzero(((one >= 0.2) != (other >= 0.2)) & fraud) > 100
+    refused = 0
+    for _ in range(REPEATS):
+        swap = rng.random(ROWS) < 0.5  # of equal models it is chance which of them made which decision
+        pair = np.where(swap, one, other), np.where(swap, other, one)
+        verdict = judge(decided(pair[0]), decided(pair[1]), at, spec)
+        refused += any(name.startswith("segments") for name in failed(verdict))
+    assert refused <= (1 - spec.confidence) * REPEATS
+
+
+def decided(values: np.ndarray) -> Contender:
+    """A contender with these decisions for the segments; its figures, slow to compute, are of another model."""
+    return dataclasses.replace(
+        GOOD, scored=GOOD.scored._replace(decisions=decisions(values, THRESHOLDS, PERIOD.by_rule))
+    )
+
+
+def test_segments_with_few_frauds_are_not_compared() -> None:
+    early = np.cumsum(PERIOD.truth.fraud) <= 20
+    rare = Dimension("rare", ("usual", "rare"), early.astype(np.intp), comparable=True)
+    values = scores(0.6)
+    values[rare.codes == 1] = 0.001
+    verdict = judge(model("it", values), GOOD, dataclasses.replace(PERIOD, dimensions=[rare]), SPEC)
+    assert "segments by rare" not in failed(verdict)
+    few = dataclasses.replace(PERIOD, dimensions=[Dimension("rare", ("all",), rare.codes * 0, comparable=True)])
+    strict = msgspec.structs.replace(SPEC, segment_frauds_min=10_000)
+    [check] = [one for one in judge(GOOD, POOR, few, strict).checks if one.name == "segments by rare"]
+    assert (check.passed, check.measured) == (True, None)
+
+
+def test_checks_of_probabilities_are_left_out_against_the_rules_alone() -> None:
+    verdict = judge(POOR, PERIOD.rules(), PERIOD, SPEC)
+    assert verdict.promote
+    assert not {"average precision", "calibration", "alert volume"} & {check.name for check in verdict.checks}
+    random = model("random", np.random.default_rng(3).permutation(scores(0.6)))
+    assert {"saving", "better than chance"} <= failed(judge(random, PERIOD.rules(), PERIOD, SPEC))
+
+
+@pytest.mark.parametrize("leak", ["value", "opposite", "missing"])
+def test_a_feature_that_reveals_the_label_is_suspicious(leak: str) -> None:
+    features = PERIOD.features.copy()
+    sign = {"value": 9, "opposite": -9, "missing": np.nan}[leak]
+    features[PERIOD.truth.fraud, 1] = np.float32(sign)
+    verdict = judge(GOOD, POOR, dataclasses.replace(PERIOD, features=features), SPEC)
+    assert failed(verdict) == {"single feature"}
+    assert "suspiciously good: hour" in verdict.reasons[0]
+    unused = dataclasses.replace(GOOD, inputs=("amount", "weekday"))
+    assert judge(unused, POOR, dataclasses.replace(PERIOD, features=features), SPEC).promote
+
+
+def test_a_model_far_better_on_the_calibration_period_is_suspicious() -> None:
+    high = POOR.intervals["average_precision"].high
+    rules = PERIOD.rules()
+    usual, steep = (changed_validation(high + SPEC.optimism_max + by) for by in (-0.01, 0.01))
+    assert "optimism" not in failed(judge(usual, rules, PERIOD, SPEC))
+    assert "optimism" in failed(judge(steep, rules, PERIOD, SPEC))
+
+
+def changed_validation(value: float) -> Contender:
+    return dataclasses.replace(POOR, validation=value)
+
+
+def test_several_challengers_need_more_confidence() -> None:
+    better, same = model("better", scores(0.5)), dataclasses.replace(POOR, name="same")
+    verdicts = judge_all([same, GOOD, better], POOR, PERIOD, SPEC)
+    assert [verdict.promote for verdict in verdicts] == [False, True, True]
+    assert best(verdicts) == 2
+    assert best(verdicts[:1] * 2) == 0
+    alone = judge(GOOD, POOR, PERIOD, SPEC)
+    assert verdicts[1].saving_interval.low < alone.saving_interval.low
+    assert verdicts[1].confidence > alone.confidence

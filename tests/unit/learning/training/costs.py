@@ -1,0 +1,9 @@
+"""Costs with a review budget of half of all Pix and 500 a day."""
+
+from __future__ import annotations
+
+from shared.learning.config import CostSpec
+
+COSTS = CostSpec(
+    0.1, 0.8, review=4, friction_hold=1, friction_reject=20, review_share_max=0.5, reviews_per_day_max=500
+)

@@ -1,0 +1,43 @@
+"""Missing values, undersampling and reproducible fits in each model family."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from shared.learning.config import ModelFamily
+from shared.learning.training.export import onnx_bytes
+from shared.learning.training.train import LabelledRows, fit, raw_scores
+from tests.unit.learning.training.samples import SMALL, families, labelled
+
+
+@families
+def test_missing_values_are_a_signal_except_under_median_imputation(family: ModelFamily) -> None:
+    train = labelled(3_000, 0)
+    features = train.features.copy()
+    features[train.fraud, 0] = np.nan
+    model = fit(family, SMALL[family], LabelledRows(features, train.fraud), seed=0)
+    present, absent = features[:200].copy(), features[:200].copy()
+    present[:, 0], absent[:, 0] = np.nanmedian(features[:, 0]), np.nan
+    rises = raw_scores(model, absent).mean() - raw_scores(model, present).mean()
+    if family in ("logistic_regression", "neural_network"):
+        assert abs(rises) < 1e-6
+    else:
+        assert rises > 0.05
+
+
+@families
+def test_training_is_reproducible_to_the_byte(family: ModelFamily) -> None:
+    first, second = (onnx_bytes(fit(family, SMALL[family], labelled(2_000, 0), seed=0), 8) for _ in range(2))
+    assert first == second
+    assert onnx.load_from_string(first).graph.name == "pix-fraud"
+
+
+@families
+def test_undersampling_leaves_no_column_without_values(family: ModelFamily) -> None:
+    train = labelled(3_000, 0)
+    features = train.features.copy()
+    features[:, 0] = np.nan
+    features[np.flatnonzero(~train.fraud)[7], 0] = 1.0
+    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, LabelledRows(features, train.fraud), seed=0)
+    assert 0.25 < raw_scores(model, features).mean() < 0.45  # a third of its training rows were frauds

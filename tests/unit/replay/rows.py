@@ -1,0 +1,28 @@
+"""Rows of scores."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.event import Event
+from shared.contract.rows import ScoreRow
+from shared.features.catalogue import FEATURE_NAMES
+
+
+def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | None = None, **more: Any) -> ScoreRow:
+    values: dict[str, Any] = {
+        "event": event,
+        "scored_at": event.initiated_at,
+        "score": None,
+        "decision": "APPROVE",
+        "reasons": [],
+        "model_version": None,
+        "late": False,
+        "degraded": True,
+        "hmac_key_version": 1,
+        "history_sequence": sequence,
+        "published_at": None,
+        "features": np.zeros(len(FEATURE_NAMES), dtype=np.float32) if features is None else features,
+    }
+    return ScoreRow(**values | more)

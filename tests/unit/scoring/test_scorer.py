@@ -1,0 +1,218 @@
+"""Scoring a batch: the row of each Pix with history and model, and with either missing."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
+from shared.contract.mapping import event_of
+from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.transaction import decode_transaction
+from shared.errors import Unavailable
+from shared.features.columns import Events
+from shared.ports import Claim, Observations
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
+from shared.scoring.champion import Champion
+from shared.scoring.rules import Rules
+from shared.scoring.scorer import Delivery, Scorer
+from shared.serving.score_service import ScorePipeline
+from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS, Metrics
+from tests.builders import encoded, transaction
+
+PSEUDONYMISER = Pseudonymiser(b"test")
+
+
+class Bench:
+    """A scorer over memory, with a clock and a history that can be taken away."""
+
+    def __init__(self, bundle: Mapping[str, bytes]) -> None:
+        self.blobs = MemoryBlobs()
+        self.time = 1_795_185_126_000_000
+        self.away = False
+        self.history = MemoryHistoryAdapter()
+        self.metrics = Metrics()
+        self.table = MemoryTable()
+        self.bundle = bundle
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all models, as another instance knows none."""
+        self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
+        scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
+        self.pipeline = ScorePipeline(scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics)
+
+    async def observe(self, events: Events, claim: Claim) -> Observations:
+        if self.away:
+            raise Unavailable("history is away")
+        return await self.history.observe(events, claim)
+
+    def serve(self, version: str) -> None:
+        files = dict(self.bundle)
+        manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
+        files[MANIFEST] = msgspec.json.encode(msgspec.structs.replace(manifest, version=version))
+        for name, data in files.items():
+            self.blobs.write(path(version, name), data, 0)
+        self.point(version)
+
+    def point(self, version: str) -> None:
+        pointer = msgspec.json.encode(Pointer(version=version, swapped_at=""))
+        now = self.blobs.read(POINTER)
+        self.blobs.write(POINTER, pointer, now.generation if now else 0)
+        self.champion.look()
+
+    def score(self, *messages: dict[str, Any]) -> list[Any]:
+        events = [event_of(decode_transaction(encoded(message)).value, PSEUDONYMISER) for message in messages]
+        return asyncio.run(self.scored([Delivery(event, None) for event in events]))
+
+    async def scored(self, deliveries: list[Delivery]) -> list[Any]:
+        """Return the stored row or the error of each delivery, once every task beside the batch is done."""
+        before = len(self.table.rows)
+        errors = await self.pipeline.store(deliveries)
+        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+        rows = iter(self.table.rows[before:])
+        return [errors[i] if i in errors else next(rows) for i in range(len(deliveries))]
+
+
+@pytest.fixture
+def bench(trained_bundle: dict[str, bytes]) -> Bench:
+    return Bench(trained_bundle)
+
+
+def test_a_model_gives_a_score_and_its_version(bench: Bench) -> None:
+    bench.serve("v1")
+    (row,) = bench.score(transaction())
+    assert 0 <= row.score <= 1
+    assert (row.model_version, row.degraded, row.late) == ("v1", False, False)
+
+
+def test_swaps_and_refusals_are_counted_and_an_outage_is_logged_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.serve("v1")
+    bench.serve("v2")
+    bench.blobs.write(path("v3", MANIFEST), b"{", 0)
+    bench.point("v3")
+    bench.blobs.away = True
+    for _ in range(10):
+        bench.champion.look()
+    assert bench.score(transaction())[0].model_version == "v2"
+    metrics = bench.metrics
+    assert (metrics.value(SWAPS), metrics.value(REFUSED)) == (2, 1)
+    assert [metrics.value(MODEL, version) for version in ("v1", "v2", "v3")] == [0, 1, 0]
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert logged == ["model refused", "bucket unavailable"]
+
+
+def test_without_a_model_rules_decide_and_the_row_is_degraded(bench: Bench) -> None:
+    unregistered = transaction(amount="250.00", device__registered_at=None)
+    plain, limited = bench.score(transaction(), unregistered)
+    assert (plain.score, plain.model_version, plain.degraded) == (None, None, True)
+    assert (plain.decision, plain.reasons) == ("APPROVE", ["NO_MODEL"])
+    assert limited.decision == "REJECT"
+    assert "UNREGISTERED_DEVICE_TRANSACTION_LIMIT" in limited.reasons
+
+
+def test_without_history_the_message_alone_is_decided(bench: Bench) -> None:
+    bench.serve("v1")
+    bench.away = True
+    message = transaction(amount="250.00", device__registered_at=None)
+    (row,) = bench.score(message)
+    assert (row.decision, row.degraded, row.model_version, row.history_sequence) == ("REJECT", True, "v1", None)
+    assert 0 <= row.score <= 1
+    assert "NO_HISTORY" in row.reasons
+    assert "NO_MODEL" not in row.reasons
+    bench.away = False
+    (row,) = bench.score(message)
+    assert row.history_sequence == 1
+
+
+def test_degradation_is_recorded_in_row_and_metric(bench: Bench) -> None:
+    rows = bench.score(transaction(), transaction())
+    bench.away = True
+    rows += bench.score(transaction())
+    bench.serve("v1")
+    rows += bench.score(transaction())
+    bench.away = False
+    rows += bench.score(transaction(amount="250.00", device__registered_at=None))
+    without = [{"NO_MODEL", "NO_HISTORY"} & set(row.reasons) for row in rows]
+    assert without == [{"NO_MODEL"}, {"NO_MODEL"}, {"NO_MODEL", "NO_HISTORY"}, {"NO_HISTORY"}, set()]
+    assert [row.degraded for row in rows] == [True] * 4 + [False]
+    assert {step: bench.metrics.value(SCORED, step) for step in ("full", "no_history", "rules_only")} == {
+        "full": 1,
+        "no_history": 1,
+        "rules_only": 3,
+    }
+    assert bench.metrics.value(DECISIONS, "REJECT") == 1
+    assert bench.metrics.distribution(STAGE, "model").count == 4
+
+
+def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench: Bench) -> None:
+    bench.serve("v1")
+    message = transaction()
+    (first,) = bench.score(message)
+    bench.serve("v2")
+    bench.time += 60_000_000
+    again, other = bench.score(message, transaction())
+    assert again.columns() == first.columns()
+    assert (again.features.tobytes(), other.model_version) == (first.features.tobytes(), "v2")
+
+
+def test_another_message_under_a_taken_id_has_no_row(bench: Bench) -> None:
+    bench.serve("v1")
+    message = transaction()
+    other = message | {"amount": "666.00"}
+    (first,) = bench.score(message)
+    error, again = bench.score(other, message)
+    assert (error.reason, error.field) == ("end_to_end_id_taken", "end_to_end_id")
+    assert again.columns() == first.columns()
+    assert bench.metrics.value(SCORED, "full") == 2
+    assert bench.score(transaction())[0].history_sequence == 2
+
+
+def test_a_redelivery_is_refused_until_its_model_is_in_memory(bench: Bench) -> None:
+    bench.serve("v1")
+    message = transaction()
+    (first,) = bench.score(message)
+    bench.restart()
+    bench.serve("v2")
+    bench.blobs.away = True
+    error, other = bench.score(message, transaction())
+    assert isinstance(error, Unavailable)
+    assert other.model_version == "v2"
+    bench.blobs.away = False
+    assert isinstance(bench.score(message)[0], Unavailable), "it is fetched beside the batch"
+    (again,) = bench.score(message)
+    assert again.columns() == first.columns()
+
+
+def test_rules_decide_alone_if_the_claiming_model_is_gone(bench: Bench) -> None:
+    bench.serve("v1")
+    message = transaction()
+    bench.score(message)
+    bench.restart()
+    bench.serve("v2")
+    bench.blobs.delete("models/v1/")
+    assert isinstance(bench.score(message)[0], Unavailable)
+    (again,) = bench.score(message)
+    assert (again.score, again.degraded, again.reasons) == (None, True, ["NO_MODEL"])
+
+
+def test_a_transaction_decided_after_its_deadline_is_late(bench: Bench) -> None:
+    assert not bench.score(transaction())[0].late
+    bench.time += 60_000_000
+    assert bench.score(transaction())[0].late
+    assert bench.metrics.value(LATE) == 1
+
+
+def test_a_held_pix_names_the_inputs_behind_it(bench: Bench) -> None:
+    bench.serve("v1")
+    low = msgspec.structs.replace(bench.champion.current.thresholds, hold=1e-12, reject=2.0)
+    bench.champion.current.thresholds = low
+    (row,) = bench.score(transaction())
+    assert row.decision == "HOLD"
+    assert all(reason.startswith("MODEL:") for reason in row.reasons)
+    assert len(row.reasons) <= 3

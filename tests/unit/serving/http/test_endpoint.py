@@ -1,0 +1,86 @@
+"""The HTTP side of a function: statuses of deliveries from the framework and from the server."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from shared.serving.http.endpoint import Endpoint
+
+
+class TakingIntake:
+    """Take bodies, and answer 204, or fail at one."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def handle(self, body: bytes) -> int:
+        if body == b"bad":
+            raise ValueError("personal data")
+        self.bodies.append(body)
+        return 204
+
+    async def drain(self, seconds: float) -> None: ...
+
+
+@pytest.fixture
+def intake(monkeypatch: pytest.MonkeyPatch) -> TakingIntake:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    return TakingIntake()
+
+
+@pytest.fixture(autouse=True)
+def process() -> Iterator[None]:
+    """Undo the changes of an endpoint to its process: logs, signals, garbage collection."""
+    handlers, level, handler = logging.root.handlers[:], logging.root.level, signal.getsignal(signal.SIGTERM)
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
+    signal.signal(signal.SIGTERM, handler)
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+@pytest.fixture
+def endpoint(intake: TakingIntake) -> Endpoint[Any]:
+    return Endpoint(lambda _: intake)  # type: ignore[arg-type,return-value]  # a stand-in for the class
+
+
+def ask(endpoint: Endpoint[Any], method: str, body: bytes) -> int:
+    """Return the status of a request through the framework."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def run() -> int:
+        scope = {"type": "http", "method": method, "path": "/", "headers": []}
+        return (await endpoint(Request(scope, receive))).status_code
+
+    return asyncio.run(run())
+
+
+def test_a_delivery_is_answered_from_the_framework_and_from_the_server(
+    endpoint: Endpoint[Any], intake: TakingIntake
+) -> None:
+    assert ask(endpoint, "POST", b"one") == 204
+    assert asyncio.run(endpoint.deliver(b"two", [])) == 204
+    assert intake.bodies == [b"one", b"two"]
+
+
+def test_a_probe_warms_and_delivers_nothing(endpoint: Endpoint[Any], intake: TakingIntake) -> None:
+    assert ask(endpoint, "GET", b"") == 200
+    assert intake.bodies == []
+
+
+def test_a_failure_is_500_and_logs_no_text(endpoint: Endpoint[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    trace = [(b"traceparent", f"00-{'a' * 32}-{'b' * 16}-01".encode())]
+    assert asyncio.run(endpoint.deliver(b"bad", trace)) == 500
+    logged = capsys.readouterr().err
+    assert '"message":"failed"' in logged
+    assert "a" * 32 in logged
+    assert "personal data" not in logged
