@@ -27,6 +27,7 @@ from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
 from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli.console import bar
+from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # labels of the first half can mature
