@@ -96,13 +96,7 @@ class LocalCloud:
         self._on_step = on_step
         self._supervisor = Supervisor()
         self._valkey = valkey_server(self.home, port=self.ports.state, persistent=persistent)
-        self.settings = Settings(
-            project="pix-local",
-            hmac_key=LOCAL_HMAC_KEY,
-            state=self._valkey.url,
-            state_call_seconds=STATE_CALL_SECONDS,
-            ahead_seconds=AHEAD_SECONDS,
-        )
+        self.settings = _settings(self._valkey.url)
         self._override(settings)
         objects = self.home / "objects"
         objects.mkdir(parents=True, exist_ok=True)
@@ -272,6 +266,16 @@ class LocalCloud:
             env={**self.environment, "PYTHONPATH": str(ROOT)},
             restart=True,
         )
+
+
+def _settings(state: str) -> Settings:
+    return Settings(
+        project="pix-local",
+        hmac_key=LOCAL_HMAC_KEY,
+        state=state,
+        state_call_seconds=STATE_CALL_SECONDS,
+        ahead_seconds=AHEAD_SECONDS,
+    )
 
 
 def export_lines(variables: Mapping[str, str]) -> str:

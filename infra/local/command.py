@@ -31,9 +31,9 @@ FAILURES = (PixError, SimulationError, GoogleAPIError)
 def run(
     command: str, work: Callable[[], int], console: Console, stopped: Callable[[], str] = lambda: "stopped"
 ) -> int:
-    """Run a command and return its exit status; one line says why, if it fails or is stopped.
+    """Run a command and return its exit status; print one line if it fails or is stopped.
 
-    That is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    The status is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
     isolate_program()
     _leave_on_signals()

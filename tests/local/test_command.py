@@ -1,4 +1,4 @@
-"""The end of every command: one line, and an exit code that says how."""
+"""The end of every command: one line and an exit code."""
 
 from __future__ import annotations
 
