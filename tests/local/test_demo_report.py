@@ -40,7 +40,11 @@ def figures(**changes: Any) -> DemoResult:
     ("changes", "words", "success"),
     [
         ({}, "the swap under load served rows from both models", True),
-        ({"swap": Swap(None, "v2", is_drill=False), "scored_by": {None: 6, "v2": 4}}, "rows from both models", True),
+        (
+            {"swap": Swap(None, "v2", is_drill=False), "scored_by": {None: 6, "v2": 4}},
+            "rows from the rules and the model",
+            True,
+        ),
         ({"swap": None}, "no model passed the gate", False),
         ({"scored_by": {"v1": 10}}, "only one side of the swap", False),
         ({"lost": 2}, "2 transactions were LOST", False),
