@@ -17,6 +17,7 @@ from infra.local.loopback import PORTS
 from shared.contract.topics import TRANSACTIONS
 
 COMMAND = "make up"
+NO_MODEL = "No model serves, so rules alone decide; `make demo` makes a world with one."
 _QUERY = "SELECT decision, COUNT(*) AS n FROM pix.scores GROUP BY decision"
 
 
@@ -63,7 +64,7 @@ def _beginning(home: Home) -> str:
     if home.is_world:
         return f"Continuing the world in {shown(home.path)}."
     return (
-        f"No world in {shown(home.path)} yet: this one starts empty. `make demo` makes one with history and a model, "
+        f"No world in {shown(home.path)} yet: this one starts empty. `make demo` makes one with history and a model "
         "in a few minutes."
     )
 
@@ -71,7 +72,7 @@ def _beginning(home: Home) -> str:
 def _greeting(cloud: LocalCloud) -> str:
     champion = cloud.champion()
     rebuilt = f"History was rebuilt from {cloud.rebuilt:,} rows, as the last stop was not clean.\n"
-    serving = f"Model {champion} serves." if champion else "No model serves: rules alone decide."
+    serving = f"Model {champion} serves." if champion else NO_MODEL
     return f"""{rebuilt if cloud.rebuilt else ""}The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). {serving}
 {cloud.settings.dataset}.scores continues after {cloud.scored():,} rows. In another shell, run:
 

@@ -45,6 +45,8 @@ AHEAD_SECONDS = 366 * 86_400.0
 START_SECONDS = 60.0
 """A server's longest start: Google's Pub/Sub emulator runs on Java, which takes its time on a busy machine."""
 
+_EXPORTED = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS", "PIX_MATURITY_DAYS", "MLFLOW_TRACKING_URI")
+
 Step = Callable[[str], None]
 
 
@@ -94,13 +96,7 @@ class LocalCloud:
         self._on_step = on_step
         self._supervisor = Supervisor()
         self._valkey = valkey_server(self.home, port=self.ports.state, persistent=persistent)
-        self.settings = Settings(
-            project="pix-local",
-            hmac_key=LOCAL_HMAC_KEY,
-            state=self._valkey.url,
-            state_call_seconds=STATE_CALL_SECONDS,
-            ahead_seconds=AHEAD_SECONDS,
-        )
+        self.settings = _settings(self._valkey.url)
         self._override(settings)
         objects = self.home / "objects"
         objects.mkdir(parents=True, exist_ok=True)
@@ -163,9 +159,8 @@ class LocalCloud:
     @property
     def exports(self) -> dict[str, str]:
         """Return the variables for another shell, for clients and for functions or jobs that are started there."""
-        own = self.settings.to_env()
-        names = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS")
-        return {**self.addresses, **{name: own[name] for name in names}, **bypass(os.environ)}
+        own = self.environment
+        return {**self.addresses, **{name: own[name] for name in _EXPORTED}, **bypass(os.environ)}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -271,6 +266,16 @@ class LocalCloud:
             env={**self.environment, "PYTHONPATH": str(ROOT)},
             restart=True,
         )
+
+
+def _settings(state: str) -> Settings:
+    return Settings(
+        project="pix-local",
+        hmac_key=LOCAL_HMAC_KEY,
+        state=state,
+        state_call_seconds=STATE_CALL_SECONDS,
+        ahead_seconds=AHEAD_SECONDS,
+    )
 
 
 def export_lines(variables: Mapping[str, str]) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +22,8 @@ from infra.local.simulator import SimulationError
 from shared.errors import PixError
 
 INTERRUPTED = 130
+_SIGNALLED = 128
+_AGAIN_SECONDS = 0.05
 FAILURES = (PixError, SimulationError, GoogleAPIError)
 """Errors of which the first line says enough."""
 
@@ -26,14 +31,15 @@ FAILURES = (PixError, SimulationError, GoogleAPIError)
 def run(
     command: str, work: Callable[[], int], console: Console, stopped: Callable[[], str] = lambda: "stopped"
 ) -> int:
-    """Run a command and return its exit status; one line says why, if it fails or is stopped.
+    """Run a command and return its exit status; print one line if it fails or is stopped.
 
-    That is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+    The status is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
     isolate_program()
     _leave_on_signals()
     try:
-        return work()
+        with _nothing_swallowed():
+            return work()
     except KeyboardInterrupt:
         status = INTERRUPTED
     except SystemExit as signalled:
@@ -47,6 +53,28 @@ def run(
     with contextlib.suppress(OSError):  # after SIGHUP there is no terminal
         console.print(stopped(), markup=False, soft_wrap=True)
     return status
+
+
+@contextlib.contextmanager
+def _nothing_swallowed() -> Iterator[None]:
+    """Send a signal again whose exception was raised inside a destructor, such as gRPC's: Python ignores it there."""
+
+    def again(ignored: sys.UnraisableHookArgs) -> None:
+        value = ignored.exc_value
+        if isinstance(value, KeyboardInterrupt):
+            number = int(signal.SIGINT)
+        elif isinstance(value, SystemExit) and isinstance(value.code, int) and value.code > _SIGNALLED:
+            number = value.code - _SIGNALLED
+        else:
+            before(ignored)
+            return
+        threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+
+    before, sys.unraisablehook = sys.unraisablehook, again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _leave_on_signals() -> None:
@@ -77,4 +105,4 @@ def shown(path: Path) -> str:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    raise SystemExit(_SIGNALLED + number)

@@ -18,9 +18,7 @@ class PortInUse(LocalCloudError):
     """Another program listens on a port of the local cloud."""
 
     def __init__(self, port: int, setting: str) -> None:
-        super().__init__(
-            f'port {port} is in use: make up ARGS="{setting} 0" takes a free one instead, ARGS=--free-ports for all'
-        )
+        super().__init__(f'port {port} is in use. ARGS="{setting} 0" after the command takes a free one')
         self.port = port
 
 

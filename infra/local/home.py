@@ -98,7 +98,12 @@ class Home:
         earlier = self.set_aside()
         if self.path.exists():
             self.path.rmdir()
-        built.rename(self.path)
+        try:
+            built.rename(self.path)
+        except BaseException:
+            if earlier is not None:
+                earlier.rename(self.path)
+            raise
         self.open()
         return earlier
 

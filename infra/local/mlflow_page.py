@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -55,7 +54,7 @@ def _serve(home: Path, port: int | None, console: Console) -> int:
         ],
         log_path=home / "mlflow.log",
         ready=answers_http(f"{url}/health"),
-        env={"MLFLOW_DISABLE_TELEMETRY": "true", **dict.fromkeys(_foreign(), "")},
+        env={"MLFLOW_DISABLE_TELEMETRY": "true"},
         cwd=home,
     )
     with Supervisor() as supervisor:
@@ -72,11 +71,6 @@ def _port() -> int:
         return claim_port(PORT, "--port")
     except PortInUse:
         return free_port()
-
-
-def _foreign() -> list[str]:
-    """Return the variables that would lead the server to another store."""
-    return [name for name in os.environ if name.startswith("MLFLOW_") and name != "MLFLOW_DISABLE_TELEMETRY"]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ from rich.table import Table
 from infra.local import home as homes
 from infra.local.command import add_home, run
 from infra.local.errors import LocalCloudError
+from shared.errors import PixError
 
 SECONDS = 120.0
 ROWS_MAX = 200
@@ -31,7 +32,7 @@ class NothingRuns(LocalCloudError):
     """No `make up` runs in the folder."""
 
 
-class QueryRefused(LocalCloudError):
+class QueryRefused(PixError):
     """BigQuery refused the query; the text has its reason."""
 
 

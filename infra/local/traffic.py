@@ -33,7 +33,7 @@ from shared.contract.topics import FEEDBACK, TRANSACTIONS
 
 COMMAND = "make traffic"
 DAYS, SECONDS = 30, 3_600
-"""A simulation lasts so many days, and takes so many seconds to publish."""
+"""Length of a simulation in days, and its duration when it is published, in seconds."""
 TRANSACTIONS_MIN, TRANSACTIONS_MAX = 1_000, 500_000
 FRAUD_RATE = 0.01  # as in the demo: the true rate is 6 to 8 per 100,000
 RATE_MAX = 1_000.0

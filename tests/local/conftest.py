@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -9,10 +10,13 @@ import pytest
 
 
 @pytest.fixture
-def restored_signals() -> Iterator[None]:
-    """Put back the signal handlers that a command sets."""
+def restored_process() -> Iterator[None]:
+    """Put back the environment and the signal handlers that a command sets."""
+    environment = dict(os.environ)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield
+    os.environ.clear()
+    os.environ.update(environment)
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""The folder of a world: who may use it, and what happens to the files in it."""
+"""The folder of a world: one process at a time may use it, and files of other programs are safe from it."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _moment(pix: dict[str, Any], holder: str, field: str) -> dt.timedelta:
     return dt.datetime.fromisoformat(pix["initiated_at"]) - dt.datetime.fromisoformat(pix[holder][field])
 
 
-@pytest.mark.usefixtures("restored_signals")
+@pytest.mark.usefixtures("restored_process")
 @pytest.mark.parametrize(
     ("command", "arguments"), [(traffic.main, []), (query.main, ["SELECT 1"])], ids=["traffic", "query"]
 )
@@ -98,7 +98,7 @@ def test_where_nothing_runs_one_line_names_the_remedy(
     assert "nothing runs here. Start `make up`" in line
 
 
-@pytest.mark.usefixtures("restored_signals")
+@pytest.mark.usefixtures("restored_process")
 def test_a_demo_that_runs_is_not_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with homes.claimed(tmp_path / "world", "make demo"):
         assert traffic.main(["--home", str(tmp_path / "world")]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.home import Owner, owner
+from infra.local.errors import DOCTOR
+from infra.local.home import Owner, mark, owner
 from tests.waiting import PATIENCE, until
 
 QUERY = "SELECT COUNT(*) AS n FROM pix.scores"
@@ -75,19 +77,32 @@ def test_beside_a_running_one_nothing_is_harmed_and_traffic_flows(tmp_path: Path
     assert up.returncode == 130
     assert output.splitlines()[-1] == "stopped"
     assert "No world in" in output
-    assert "No model serves: rules alone decide." in output
+    assert "No model serves, so rules alone decide; `make demo` makes a world with one." in output
     assert owner(home) is None
     assert not os.path.lexists(f"{home}.lock")
+
+
+def test_a_port_in_use_is_a_line_and_changes_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "world"
+    mark(home)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run("infra.local", home, "--fresh", "--pubsub-port", str(port))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.splitlines() == [
+        f'make up: port {port} is in use. ARGS="--pubsub-port 0" after the command takes a free one. {DOCTOR}'
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["world"]
 
 
 def test_a_query_that_is_wrong_is_a_line(tmp_path: Path) -> None:
     done = run("infra.local.query", tmp_path / "world", QUERY)
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.splitlines() == ["query: nothing runs here. Start `make up` in another shell first"]
+    assert done.stdout.splitlines() == [f"query: nothing runs here. Start `make up` in another shell first. {DOCTOR}"]
 
 
 def test_the_pages_of_mlflow_need_a_world(tmp_path: Path) -> None:
     done = run("infra.local.mlflow_page", tmp_path / "world")
     assert (done.returncode, done.stderr) == (1, "")
     (line,) = done.stdout.splitlines()
-    assert line.endswith("has no trained model to show. `make demo` makes a world with two")
+    assert line.endswith(f"has no trained model to show. `make demo` makes a world with two. {DOCTOR}")

@@ -23,11 +23,11 @@ from infra.local import home as homes
 from infra.local.command import add_home, shown
 from infra.local.demo import run
 from infra.local.demo.stream import cut
-from infra.local.errors import LocalCloudError
 from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
 from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli.console import bar
+from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # labels of the first half can mature
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
 
 
-class NotShown(LocalCloudError):
+class NotShown(PixError):
     """The demo ran to its end, and its table lacks something that it is to show."""
 
 
@@ -99,6 +99,18 @@ _QUERIES = (
 )
 
 
+NEXT = {
+    "make mlflow": "the pages of MLflow: runs, models, cards",
+    "make up": "continue: the same rows and history, and the model that serves",
+    "make traffic RATE=20": "publish the simulator's Pix until Ctrl-C",
+}
+"""The commands to run after a demo, in the words of the README."""
+
+
+def _line(command: str, option: str) -> str:
+    return f"  {command + option:40} {NEXT[command]}"
+
+
 def _next(home: Home, earlier: Path | None) -> str:
     """Return the text on what there is to look at, all of it as commands to paste."""
     option = "" if home.path == homes.DEFAULT.resolve() else f' ARGS="--home {shown(home.path)}"'
@@ -110,11 +122,11 @@ The world of this run is in {shown(home.path)}.
 {before}
 Look at it:
   {shown(home.path / CARD):40} the model card: a file to open in a browser
-  {"make mlflow" + option:40} the pages of MLflow: runs, models, cards
-  {"make up" + option:40} continue: the same rows and history, and the model that serves
+{_line("make mlflow", option)}
+{_line("make up", option)}
 
 While `make up` runs, in another shell:
-  {"make traffic RATE=20" + option:40} publish the simulator's Pix until Ctrl-C
+{_line("make traffic RATE=20", option)}
 {queries}
 
 Another one, in place of this:

@@ -241,7 +241,8 @@ def verdict(result: DemoResult) -> str:
         return "Nothing was lost or duplicated, but no model passed the gate, so there was no swap under load."
     if not _served_both(result):
         return "Nothing was lost or duplicated, but only one side of the swap scored rows."
-    return "Nothing was lost or duplicated, and the swap under load served rows from both models."
+    sides = "both models" if result.swap.before else "the rules and the model"
+    return f"Nothing was lost or duplicated, and the swap under load served rows from {sides}."
 
 
 def _served_both(result: DemoResult) -> bool:

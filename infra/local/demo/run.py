@@ -37,7 +37,7 @@ Publish = Callable[..., None]
 
 
 def demo(events: Path, where: Cut, home: Path, console: Console) -> bool:
-    """Run every step in the folder `home`, which becomes a world; return whether it did what it is to show.
+    """Run every step in the folder `home`, which becomes a world; return whether it showed a swap without loss.
 
     Raises LocalCloudError, PixError.
     """
