@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from jobs.cli import arguments, console, wiring
+from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import Misconfigured
 from shared.settings import Settings
 
@@ -52,6 +51,7 @@ Exit codes: 0 done, 1 failed, 2 wrong options.
 """
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     parser = _parser()
@@ -213,4 +213,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -1,0 +1,131 @@
+"""Interruptions: Ctrl-C, SIGTERM and SIGHUP end a program with one line, and exit code 128 plus their number."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+CLEAN_UP_SECONDS = 8.0
+"""Time for the clean-up until it is interrupted in its turn: Cloud Run kills a task 10 s after SIGTERM."""
+RETRY_SECONDS = 0.01
+
+
+class Interrupted(SystemExit):
+    """A signal has ended the program.
+
+    It is a SystemExit, so no handler of ordinary errors takes it; uncaught, it ends the program with the exit code
+    and without a traceback.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.exit_code = 128 + number
+        self.number = number
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.number).name}"
+
+
+class _Handler:
+    """Raise Interrupted in the main thread at the first signal, and once more if the clean-up takes too long.
+
+    Other signals after the first are ignored: a terminal and a parent process may both send one, and the second would
+    disturb the clean-up.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        if self._number is not None and number != signal.SIGALRM:
+            return
+        self._number = self._number or number
+        self.retry(CLEAN_UP_SECONDS)
+        raise Interrupted(self._number)
+
+    def retry(self, seconds: float) -> None:
+        """Raise again after some time."""
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def raise_on_signals() -> dict[signal.Signals, Any]:
+    """Raise Interrupted for each of SIGNALS from now on; return the handlers before. Only in the main thread.
+
+    A shell starts background jobs with SIGINT ignored, so that is overridden; an ignored SIGHUP stays, as it is the
+    purpose of nohup.
+    """
+    handler = _Handler()
+    _retry_if_dropped(handler)
+    numbers = [each for each in SIGNALS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in (*numbers, signal.SIGALRM)}
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise Interrupted for each of SIGNALS within the block; in another thread than the main one, do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    hook, handlers = sys.unraisablehook, raise_on_signals()
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def behind(error: BaseException) -> Interrupted | None:
+    """Return the interruption during which an error was raised, as by the clean-up; None if there was none."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, Interrupted):
+        found = found.__context__
+    return found
+
+
+def ending(error: BaseException) -> int:
+    """Ignore further signals, so that nothing disturbs the end, and return the exit code of an interruption."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in SIGNALS:
+        signal.signal(number, _ignore)
+    return error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + signal.SIGINT
+
+
+def leave(code: int) -> NoReturn:
+    """End the process.
+
+    After an interruption without waiting for threads, which may be in the middle of a long computation.
+    """
+    if code <= 128:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the interpreter ends, Ctrl-C would be a traceback
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _retry_if_dropped(handler: _Handler) -> None:
+    """Raise again soon where the interpreter drops the exception, because it met a destructor or a callback."""
+    before = sys.unraisablehook
+
+    def hook(found: sys.UnraisableHookArgs) -> None:
+        if isinstance(found.exc_value, Interrupted):
+            handler.retry(RETRY_SECONDS)
+        else:
+            before(found)
+
+    sys.unraisablehook = hook
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. Unlike SIG_IGN this is not inherited by child processes."""
