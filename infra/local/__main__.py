@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
-import sys
 from pathlib import Path
 
 from rich.console import Console
 
 from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.errors import LocalCloudError
+from jobs.cli import interruption
 from shared.contract.topics import TRANSACTIONS
 
 _PORTS = {
@@ -28,7 +27,7 @@ _PORTS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run until interrupted; return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    interruption.raise_on_signals()
     console = Console(highlight=False)
     ports = PortNumbers(**{name: getattr(options, f"{name}_port") for name in _PORTS})
     try:
@@ -42,8 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
             status.stop()
             console.print(_greeting(cloud), soft_wrap=True)
             cloud.wait()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as error:  # both while the local cloud runs
+        code = interruption.ending(error)
         console.print("\nstopped")
+        return code
     except LocalCloudError as error:
         console.print(f"make up: {error}", style="red", soft_wrap=True)
         return 1
@@ -92,4 +93,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -9,8 +9,6 @@ import argparse
 import datetime as dt
 import math
 import shutil
-import signal
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from infra.local.demo import run
 from infra.local.demo.stream import cut
 from infra.local.errors import LocalCloudError
 from infra.local.simulator import SimulationConfig, SimulationError, simulate
+from jobs.cli import interruption
 from jobs.cli.console import bar
 from shared.errors import PixError
 
@@ -32,7 +31,7 @@ FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs mo
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with SIGINT ignored
+    interruption.raise_on_signals()
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
     try:
@@ -42,9 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
         console.print(f"demo: {error}", style="red")
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as error:  # both while the local cloud runs
+        code = interruption.ending(error)
         console.print("\ninterrupted; everything is stopped")
-        return 130
+        return code
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -106,4 +106,4 @@ def _at_least_10(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -34,6 +34,7 @@ RESERVE = 0.25  # share of the last part that is kept for the retrained model
 SPANS_OF_MATURITY = 1.5  # shorter histories have too few matured labels
 DRAIN_SECONDS = 60.0  # without a new row
 SHORT_SEARCH = ("--trials", "6")  # a trial for each family and one more, to keep the demo short
+JOB_GRACE_SECONDS = 15.0  # an interrupted job ends within 10 s, as Cloud Run demands
 JOB_NICENESS = 10  # a job in the cloud has its own CPUs; here it must not slow the functions
 
 
@@ -100,21 +101,36 @@ def _maturity(events: Path, where: Cut, console: Console) -> float:
 
 def _job(cloud: LocalCloud, name: str, *arguments: str) -> str:
     """Run a job in its own process, as in production; return its standard output. Raises DemoFailed."""
-    process = _start_job(cloud, name, *arguments)
-    output, _ = process.communicate()
+    with _running_job(cloud, name, *arguments) as process:
+        output, _ = process.communicate()
     if process.returncode:
         raise DemoFailed(f"jobs.{name} ended with {process.returncode}: {output.strip()[-500:]}")
     return output
 
 
-def _start_job(cloud: LocalCloud, name: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 (our own job)
+@contextmanager
+def _running_job(cloud: LocalCloud, name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a job, and end it with the block if it still runs then."""
+    process = subprocess.Popen(  # noqa: S603 (our own job)
         [sys.executable, "-m", f"jobs.{name}", *arguments],
         env={**os.environ, **cloud.environment},
         preexec_fn=lambda: os.nice(JOB_NICENESS),
         stdout=subprocess.PIPE,
         text=True,
     )
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(JOB_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _retrain(cloud: LocalCloud, console: Console, as_of: dt.datetime, promote: str) -> str | None:
@@ -142,11 +158,10 @@ def _live(
             calm = _timed(lambda: publish(lines[:quiet], CALM * where.live / CALM_SECONDS))
         loud = _timed(lambda: publish(lines[quiet:burst], None))
         _drain(queries, publisher)
-        job = _start_job(
-            cloud, "retrain", "--as-of", _time_of(lines, burst).isoformat(), "--promote", "always", *SHORT_SEARCH
-        )
-        _beside(job, lines[burst:], (1 - CALM - BURST) * where.live, publish)
-    output, _ = job.communicate()
+        as_of = _time_of(lines, burst).isoformat()
+        with _running_job(cloud, "retrain", "--as-of", as_of, "--promote", "always", *SHORT_SEARCH) as job:
+            _beside(job, lines[burst:], (1 - CALM - BURST) * where.live, publish)
+            output, _ = job.communicate()
     if job.returncode:
         raise DemoFailed(f"jobs.retrain ended with {job.returncode}: {output.strip()[-500:]}")
     return LoadPhases(calm, loud, watch.waits), _served(output, console)
