@@ -15,16 +15,20 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local.demo import run
-from infra.local.demo.stream import cut
+from infra.local.demo.stream import LIVE_MIN, cut
 from infra.local.errors import LocalCloudError
 from infra.local.simulator import SimulationConfig, SimulationError, simulate
 from jobs.cli import interruption
 from jobs.cli.console import bar
+from jobs.cli.events import prepared
+from shared.contract.events_file import EventFileError
 from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # labels of the first half can mature
 LIVE = 20_000
+LIVE_MAX = 1_000_000  # the live part is held in memory
+LATEST_YEAR = 2999  # as in ids of the contract; later days can be computed
 FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs more to learn from
 
 
@@ -35,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(highlight=False)
     home = Path(tempfile.mkdtemp(prefix="pix-demo-"))
     try:
-        events = options.events or _simulated(options, home, console)
+        events = _given(options.events, home, console) if options.events else _simulated(options, home, console)
         where = cut(events, options.live if options.events else options.transactions)
         return run.demo(events, where, home, console)
     except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
@@ -47,6 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _given(path: Path, home: Path, console: Console) -> Path:
+    """Return the event file, or its copy in `home`. Raises EventFileError."""
+    with bar(console) as progress:
+        events, order = prepared(path, home, progress)
+    if order.latest.year > LATEST_YEAR:
+        raise EventFileError(
+            f"line {order.latest_line} is of the year {order.latest.year}; the latest is {LATEST_YEAR}"
+        )
+    return events
 
 
 def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Path:
@@ -76,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--transactions",
-        type=_at_least_10,
+        type=_live_count,
         default=LIVE,
         metavar="N",
         help="live transactions (default: %(default)s)",
@@ -88,20 +103,21 @@ def _parser() -> argparse.ArgumentParser:
         "--events",
         type=Path,
         metavar="FILE",
-        help="event file to stream instead of simulated events: one event a line, in time order (see the README)",
+        help="event file to stream instead of simulated events: one event a line, sorted if out of time order "
+        "(see the README)",
     )
     parser.add_argument(
         "--live",
-        type=_at_least_10,
+        type=_live_count,
         metavar="N",
         help="with --events: number of transactions to stream, from the end of the file",
     )
     return parser
 
 
-def _at_least_10(text: str) -> int:
-    if not text.isdecimal() or int(text) < 10:
-        raise argparse.ArgumentTypeError("must be a whole number >= 10")
+def _live_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not LIVE_MIN <= int(text[:20]) <= LIVE_MAX:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {LIVE_MIN} to {LIVE_MAX:,}")
     return int(text)
 
 

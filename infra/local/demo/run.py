@@ -55,7 +55,8 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> int:
             pubsub="embedded",  # Google's emulator pushes several times slower
             on_step=show,
             maturity_days=_maturity(events, where, console),
-            deadline_seconds=float("inf"),  # the events happened before they are streamed
+            deadline_seconds=float("inf"),  # the events happened before they are streamed ...
+            ahead_seconds=float("inf"),  # ... or will happen: a file has dates of its own
         ) as cloud,
     ):
         _job(cloud, "replay", str(events), "--lines", str(where.line), "--state", cloud.settings.state)
@@ -158,7 +159,7 @@ def _live(
             calm = _timed(lambda: publish(lines[:quiet], CALM * where.live / CALM_SECONDS))
         loud = _timed(lambda: publish(lines[quiet:burst], None))
         _drain(queries, publisher)
-        as_of = _time_of(lines, burst).isoformat()
+        as_of = (_time_of(lines, burst) or where.live_from).isoformat()
         with _running_job(cloud, "retrain", "--as-of", as_of, "--promote", "always", *SHORT_SEARCH) as job:
             _beside(job, lines[burst:], (1 - CALM - BURST) * where.live, publish)
             output, _ = job.communicate()
@@ -203,9 +204,9 @@ def _publishing(publisher: StreamPublisher, progress: Progress, total: int, watc
     return publish
 
 
-def _time_of(lines: list[Line], index: int) -> dt.datetime:
-    """Return the event time of the stream at a line: that of the last readable message up to it."""
-    return next(at for line in reversed(lines[: index + 1]) if (at := moment(line)))
+def _time_of(lines: list[Line], index: int) -> dt.datetime | None:
+    """Return the event time of the stream at a line: that of the last readable message up to it, if there is one."""
+    return next((at for line in reversed(lines[: index + 1]) if (at := moment(line))), None)
 
 
 def _drain(queries: Queries, publisher: StreamPublisher) -> None:
