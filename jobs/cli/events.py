@@ -34,7 +34,7 @@ def prepared(path: Path, folder: Path, progress: Progress) -> PreparedEvents:
     sorting = progress.add_task("sort the events by time", total=2 * order.lines)
     by_time = sort_by_time(source, folder, lambda count: progress.advance(sorting, count))
     progress.console.print(
-        f"{path} is not in time order: sorted {order.out_of_order:,} of {order.lines:,} lines that were out of order",
+        f"sorted {path} by time: {order.out_of_order:,} of {order.lines:,} lines were out of order",
         markup=False,
         soft_wrap=True,
     )

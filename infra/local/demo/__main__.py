@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         where = cut(events, options.live if options.events else options.transactions)
         return run.demo(events, where, home, console)
     except (LocalCloudError, PixError, SimulationError, run.DemoFailed) as error:
-        console.print(f"demo: {error}", style="red")
+        console.print(f"demo: {error}", style="red", markup=False, soft_wrap=True)
         return 1
     except (KeyboardInterrupt, SystemExit) as error:  # both while the local cloud runs
         code = interruption.ending(error)
