@@ -45,15 +45,26 @@ class _Handler:
         self._number: int | None = None
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        if self._number is not None and number != signal.SIGALRM:
-            return
-        self._number = self._number or number
-        self.retry(CLEAN_UP_SECONDS)
-        raise Interrupted(self._number)
+        if self._number is None:
+            self._interrupt(number)
 
-    def retry(self, seconds: float) -> None:
-        """Raise again after some time."""
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+    def again(self, _number: int, frame: FrameType | None) -> None:
+        """Raise once more, or call the handler by which another owner has replaced this one meanwhile."""
+        assert self._number is not None
+        handler = signal.getsignal(self._number)
+        if handler is self or not callable(handler):
+            self._interrupt(self._number)
+        handler(self._number, frame)
+
+    def retry(self, number: int) -> None:
+        """Call `again` soon."""
+        self._number = number
+        signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+
+    def _interrupt(self, number: int) -> NoReturn:
+        self._number = number
+        signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_SECONDS)
+        raise Interrupted(number)
 
 
 def raise_on_signals() -> dict[signal.Signals, Any]:
@@ -65,7 +76,9 @@ def raise_on_signals() -> dict[signal.Signals, Any]:
     handler = _Handler()
     _retry_if_dropped(handler)
     numbers = [each for each in SIGNALS if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN]
-    return {number: signal.signal(number, handler) for number in (*numbers, signal.SIGALRM)}
+    return {signal.SIGALRM: signal.signal(signal.SIGALRM, handler.again)} | {
+        number: signal.signal(number, handler) for number in numbers
+    }
 
 
 @contextmanager
@@ -115,16 +128,24 @@ def leave(code: int) -> NoReturn:
 
 
 def _retry_if_dropped(handler: _Handler) -> None:
-    """Raise again soon where the interpreter drops the exception, because it met a destructor or a callback."""
+    """Raise again soon where the interpreter drops the exception: in a destructor, or in a callback as of a fork."""
     before = sys.unraisablehook
 
     def hook(found: sys.UnraisableHookArgs) -> None:
-        if isinstance(found.exc_value, Interrupted):
-            handler.retry(RETRY_SECONDS)
+        number = _number(found.exc_value)
+        if number in SIGNALS:
+            handler.retry(number)
         else:
             before(found)
 
     sys.unraisablehook = hook
+
+
+def _number(error: BaseException | None) -> int:
+    """Return the number of the signal that has raised an error, by this handler or another one; 0 if none has."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.SIGINT
+    return error.code - 128 if isinstance(error, SystemExit) and isinstance(error.code, int) else 0
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from infra.local.demo import __main__ as command
+from infra.local.demo import run
 from infra.local.demo.stream import Cut
 from jobs.cli.interruption import SIGNALS
 from shared.contract.events_file import read
@@ -41,7 +42,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     stage = Stage()
-    monkeypatch.setattr(command.run, "demo", stage.demo)
+    monkeypatch.setattr(run, "demo", stage.demo)
     handlers, hook = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}, sys.unraisablehook
     yield stage
     for number, handler in handlers.items():
