@@ -18,6 +18,7 @@ from typing import Any, Self
 from infra.local import reaper
 from infra.local.errors import ChildDied, NotReadyInTime
 from infra.local.loopback import listens
+from jobs.cli.interruption import deferred
 
 POLL_SECONDS = 0.05
 LOG_TAIL_BYTES = 4000
@@ -243,8 +244,9 @@ class Supervisor:
             child.restarts += 1  # who sees it may kill the new process, not the one that is gone
 
     def _launch(self, child: ChildProcess) -> None:
-        child.start()
-        self._tell_reaper("+", child)
+        with deferred():
+            child.start()
+            self._tell_reaper("+", child)
 
     def _retire(self, child: ChildProcess) -> None:
         child.stop()

@@ -97,6 +97,26 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Hold signals back within the block, and deliver them at its end; in another thread, do nothing.
+
+    For the start of a child process: an exception between its fork and the assignment of its handle would lose it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {number: signal.signal(number, lambda got, _frame: held.append(got)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if held:
+            signal.raise_signal(held[0])
+
+
 def behind(error: BaseException) -> Interrupted | None:
     """Return the interruption during which an error was raised, as by the clean-up; None if there was none."""
     found: BaseException | None = error

@@ -23,6 +23,7 @@ from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
 from jobs.cli.console import bar
+from jobs.cli.interruption import deferred
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
 from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
@@ -112,17 +113,20 @@ def _job(cloud: LocalCloud, name: str, *arguments: str) -> str:
 @contextmanager
 def _running_job(cloud: LocalCloud, name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start a job, and end it with the block if it still runs then."""
-    process = subprocess.Popen(  # noqa: S603 (our own job)
-        [sys.executable, "-m", f"jobs.{name}", *arguments],
-        env={**os.environ, **cloud.environment},
-        preexec_fn=lambda: os.nice(JOB_NICENESS),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = None
     try:
+        with deferred():
+            process = subprocess.Popen(  # noqa: S603 (our own job)
+                [sys.executable, "-m", f"jobs.{name}", *arguments],
+                env={**os.environ, **cloud.environment},
+                preexec_fn=lambda: os.nice(JOB_NICENESS),
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         yield process
     finally:
-        _end(process)
+        if process is not None:
+            _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.cli.interruption import SIGNALS
+from jobs.cli.interruption import SIGNALS, Interrupted, deferred, interruptible
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[3]
@@ -171,3 +171,15 @@ def test_nohup_keeps_a_job_alive_at_a_hangup() -> None:
     code += "    os.kill(os.getpid(), signal.SIGHUP)\n    return 5\nraise SystemExit(main())"
     wrapper = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]
     assert subprocess.run([*wrapper, sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 5
+
+
+def test_a_signal_is_held_back_while_a_child_starts() -> None:
+    with interruptible():
+        steps = []
+        with pytest.raises(Interrupted, match="interrupted by SIGTERM"):  # noqa: PT012 (its place is the point)
+            with deferred():
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(signal.SIGINT)
+                steps.append("started")
+            steps.append("not reached")
+    assert steps == ["started"]
