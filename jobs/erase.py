@@ -26,12 +26,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from jobs.cli import arguments, console, wiring
+from jobs.cli import arguments, console, interruption, wiring
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.operations.erasure import Erased, Erasure, person_of
 from shared.settings import Settings
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     options = _parser().parse_args(argv)
@@ -68,4 +69,4 @@ def _erase(tax_id: str, keys: Sequence[str], state: str | None, dry_run: bool) -
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -4,18 +4,17 @@ Each letter that was there at the start is published to its topic once, with its
 when that is confirmed. A letter published twice, as after a crash, is scored once. Letters that die during the run
 wait for the next one; a letter redriven --times times stays, because another redrive will not help.
 
-Exit codes: 0 done, 1 failed, 130 interrupted; letters not redriven are still there.
+Exit codes: 0 done, 1 failed, 128 plus the number of the signal that interrupted it. Letters not redriven are still
+there.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 from contextlib import closing
 
-from jobs.cli import arguments, console, wiring
+from jobs.cli import arguments, console, interruption, wiring
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.operations.redrive import Redrive, Redriven
 from shared.settings import Settings
@@ -23,27 +22,26 @@ from shared.settings import Settings
 TOPICS = {"transactions": TRANSACTIONS, "feedback": FEEDBACK}
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     options = _parser().parse_args(argv)
     wiring.prepare(os.environ)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
     return console.run(lambda: _redrive(options))
 
 
 def _redrive(options: argparse.Namespace) -> tuple[int, Redriven]:
     settings = Settings.from_env(os.environ)
     result = Redriven(TOPICS[options.topic], options.dry_run)
-    with closing(wiring.dead_letters(settings, result.topic)) as letters, console.bar() as progress:
-        task = progress.add_task("count" if options.dry_run else "redrive", total=options.max)
-        try:
+    try:
+        with closing(wiring.dead_letters(settings, result.topic)) as letters, console.bar() as progress:
+            task = progress.add_task("count" if options.dry_run else "redrive", total=options.max)
             Redrive(letters, result, wiring.now(), options.times).run(
                 options.max, lambda count: progress.advance(task, count)
             )
-        except KeyboardInterrupt:
-            result.outcome = "INTERRUPTED"
-            return console.INTERRUPTED, result
+    except interruption.Interrupted as interrupted:
+        result.outcome = console.INTERRUPTED
+        return console.report(interrupted), result
     return console.OK, result
 
 
@@ -65,4 +63,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

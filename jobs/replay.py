@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from jobs.cli import arguments, console, wiring
+from jobs.cli import arguments, console, interruption, wiring
+from jobs.cli.events import is_rereadable, prepared
 from shared.errors import Misconfigured
 from shared.settings import Settings
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 TABLES = "tables"
 
 _EXAMPLES = """sources:
-  events.ndjson[.gz]  lines of the public contract, {"topic": ..., "data": {...}}, in time order
+  events.ndjson[.gz]  lines of the public contract, {"topic": ..., "data": {...}}; a pipe is copied first, and
+                      a file that is not in time order is sorted
   rows.parquet, DIR   rows like those of pix.score_events, ordered by history_sequence or else by initiated_at
   tables              pix.score_events and pix.feedback
 
@@ -52,6 +53,7 @@ Exit codes: 0 done, 1 failed, 2 wrong options.
 """
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     parser = _parser()
@@ -136,7 +138,10 @@ def _source(
         elif not settings.hmac_key:
             raise Misconfigured("set PIX_HMAC_KEY: the events name persons, who get pseudonyms under that key")
         else:
-            yield EventLines(path, options.lines, Pseudonymiser(settings.hmac_key.encode()))
+            with TemporaryDirectory(prefix="replay-") as folder:
+                events, order = prepared(path, Path(folder), progress)
+                count = order.lines if options.lines is None else min(options.lines, order.lines)
+                yield EventLines(events, count, Pseudonymiser(settings.hmac_key.encode()))
         return
     tables = wiring.stored_tables(settings)
     counted_only = bool(options.state or options.state_out)
@@ -185,6 +190,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--lines belongs to a file of events")
     if options.resume and not options.checkpoint:
         parser.error("--resume needs --checkpoint")
+    if options.checkpoint and options.source != TABLES and not is_rereadable(Path(options.source)):
+        parser.error("--checkpoint needs a source that can be read again, not a pipe")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,7 +199,10 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("source", help="a file of events, Parquet, or the word `tables`; see below")
     add(
-        "--lines", type=arguments.count, metavar="N", help="only the first N lines of a file of events (default: all)"
+        "--lines",
+        type=arguments.count,
+        metavar="N",
+        help="only the first N lines of a file of events, in time order (default: all)",
     )
     add("--feedback", type=Path, metavar="PATH", help="Parquet of reports (default: feedback-*.parquet in DIR)")
     rows = parser.add_mutually_exclusive_group()
@@ -213,4 +223,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from jobs.cli import arguments, console, wiring
+from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from shared.learning.lifecycle.retire import Retirement
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     options = _parser().parse_args(argv)
@@ -70,4 +70,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -6,13 +6,13 @@ Exit codes: 0 done, 1 refused or failed, 3 another swap came first; only 0 chang
 from __future__ import annotations
 
 import os
-import sys
 
-from jobs.cli import arguments, console, wiring
+from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Run the job and return its exit code."""
     parser = arguments.parser("rollback", __doc__)
@@ -31,4 +31,4 @@ def _rollback(reason: str) -> tuple[int, object]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

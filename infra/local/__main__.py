@@ -6,7 +6,6 @@ It continues the world in its folder, with the rows, history and models there: `
 from __future__ import annotations
 
 import argparse
-import sys
 
 from rich.console import Console
 
@@ -14,6 +13,7 @@ from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.command import add_home, run, shown
 from infra.local.home import Home, claimed
 from infra.local.loopback import PORTS
+from jobs.cli import interruption
 from shared.contract.topics import TRANSACTIONS
 
 COMMAND = "make up"
@@ -116,4 +116,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

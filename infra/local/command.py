@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from google.api_core.exceptions import GoogleAPIError
 from rich.console import Console
@@ -19,11 +14,9 @@ from infra.local.environment import isolate_program
 from infra.local.errors import LocalCloudError, describe
 from infra.local.home import DEFAULT
 from infra.local.simulator import SimulationError
+from jobs.cli import interruption
 from shared.errors import PixError
 
-INTERRUPTED = 130
-_SIGNALLED = 128
-_AGAIN_SECONDS = 0.05
 FAILURES = (PixError, SimulationError, GoogleAPIError)
 """Errors of which the first line says enough."""
 
@@ -36,14 +29,11 @@ def run(
     The status is 1 for FAILURES, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
     isolate_program()
-    _leave_on_signals()
+    interruption.raise_on_signals()
     try:
-        with _nothing_swallowed():
-            return work()
-    except KeyboardInterrupt:
-        status = INTERRUPTED
-    except SystemExit as signalled:
-        status = int(signalled.code or 0)
+        return work()
+    except (KeyboardInterrupt, SystemExit) as error:  # both while the local cloud runs
+        status = interruption.ending(error)
     except (LocalCloudError, OSError) as error:
         console.print(f"{command}: {describe(error)}", style="red", markup=False, soft_wrap=True)
         return 1
@@ -53,38 +43,6 @@ def run(
     with contextlib.suppress(OSError):  # after SIGHUP there is no terminal
         console.print(stopped(), markup=False, soft_wrap=True)
     return status
-
-
-@contextlib.contextmanager
-def _nothing_swallowed() -> Iterator[None]:
-    """Send a signal again whose exception was raised inside a destructor, such as gRPC's: Python ignores it there."""
-
-    def again(ignored: sys.UnraisableHookArgs) -> None:
-        value = ignored.exc_value
-        if isinstance(value, KeyboardInterrupt):
-            number = int(signal.SIGINT)
-        elif isinstance(value, SystemExit) and isinstance(value.code, int) and value.code > _SIGNALLED:
-            number = value.code - _SIGNALLED
-        else:
-            before(ignored)
-            return
-        threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
-
-    before, sys.unraisablehook = sys.unraisablehook, again
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-
-
-def _leave_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end this process as SystemExit, SIGINT as KeyboardInterrupt.
-
-    A shell starts background jobs with SIGINT ignored.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
 
 
 def add_home(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +60,3 @@ def shown(path: Path) -> str:
     """Return a path as short as it can be pasted: relative if it is below the current directory."""
     path, here = path.absolute(), Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
-
-
-def _leave(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(_SIGNALLED + number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,8 +14,11 @@ from pathlib import Path
 from infra.local import reaper
 from infra.local.environment import local_environment
 from infra.local.errors import LocalCloudError
+from jobs.cli.interruption import deferred
 
 ROOT = Path(__file__).resolve().parents[2]
+GRACE_SECONDS = 15.0
+"""An interrupted job ends within 10 s, as Cloud Run demands."""
 NICENESS = 10
 """A job in the cloud has its own CPUs; here it must not slow the functions."""
 
@@ -29,24 +33,33 @@ def started(name: str, *arguments: str, environment: Mapping[str, str]) -> Itera
 
     Its session is its own: Ctrl-C in the terminal is for this process, which ends the job.
     """
-    process = subprocess.Popen(  # noqa: S603 (our own job)
-        [sys.executable, "-m", f"jobs.{name}", *arguments],
-        env=local_environment(os.environ, environment),
-        cwd=ROOT,
-        preexec_fn=lambda: os.nice(NICENESS),
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    with deferred():
+        process = subprocess.Popen(  # noqa: S603 (our own job)
+            [sys.executable, "-m", f"jobs.{name}", *arguments],
+            env=local_environment(os.environ, environment),
+            cwd=ROOT,
+            preexec_fn=lambda: os.nice(NICENESS),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
     try:
         yield process
     finally:
-        if process.poll() is None:
-            reaper.signal_group(process.pid, signal.SIGKILL)
-        process.wait()
+        _end(process)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a job that still runs, with time for its clean-up, then kill the rest of its group."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
+    reaper.signal_group(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def result(name: str, process: subprocess.Popen[str]) -> str:

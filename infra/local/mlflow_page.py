@@ -14,6 +14,7 @@ from infra.local.errors import LocalCloudError, PortInUse
 from infra.local.experiments import database, tracking_uri
 from infra.local.loopback import LOOPBACK, claim_port, free_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
+from jobs.cli import interruption
 
 COMMAND = "make mlflow"
 PORT = 5000
@@ -83,4 +84,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

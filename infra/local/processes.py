@@ -19,6 +19,7 @@ from infra.local import reaper
 from infra.local.environment import local_environment
 from infra.local.errors import ChildDied, NotReadyInTime
 from infra.local.loopback import listens
+from jobs.cli.interruption import deferred
 
 POLL_SECONDS = 0.05
 LOG_TAIL_BYTES = 4000
@@ -244,8 +245,9 @@ class Supervisor:
             child.restarts += 1  # who sees it may kill the new process, not the one that is gone
 
     def _launch(self, child: ChildProcess) -> None:
-        child.start()
-        self._tell_reaper("+", child)
+        with deferred():
+            child.start()
+            self._tell_reaper("+", child)
 
     def _retire(self, child: ChildProcess) -> None:
         child.stop()

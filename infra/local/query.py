@@ -7,7 +7,6 @@ import datetime as dt
 import decimal
 import itertools
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from rich.table import Table
 from infra.local import home as homes
 from infra.local.command import add_home, run
 from infra.local.errors import LocalCloudError
+from jobs.cli import interruption
 from shared.errors import PixError
 
 SECONDS = 120.0
@@ -103,4 +103,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

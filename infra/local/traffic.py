@@ -11,7 +11,6 @@ import datetime as dt
 import itertools
 import os
 import secrets
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from infra.local import home as homes
 from infra.local.command import add_home, run
 from infra.local.query import NothingRuns, running
 from infra.local.simulator import SimulationConfig, simulate
+from jobs.cli import interruption
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
 
 COMMAND = "make traffic"
@@ -179,4 +179,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

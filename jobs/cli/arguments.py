@@ -16,7 +16,8 @@ def parser(job: str, description: str | None, epilog: str = "") -> argparse.Argu
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=epilog + "\nThe project, bucket and dataset come from the environment; see shared/settings.py.\n"
-        "The last line of standard output is the result as JSON.",
+        "The last line of standard output is the result as JSON. SIGINT, SIGTERM and SIGHUP end it with "
+        "INTERRUPTED and exit code 128 plus the number of the signal.",
     )
 
 

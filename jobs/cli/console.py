@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec
 
 import msgspec
 from rich.console import Console
@@ -20,12 +22,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from jobs.cli.interruption import Interrupted, behind, interruptible
 from shared.errors import PixError
 from shared.telemetry.logs import configure
 
-OK, FAILED, LOST, INTERRUPTED = 0, 1, 3, 130
+OK, FAILED, LOST = 0, 1, 3
+INTERRUPTED = "INTERRUPTED"
 
 log = logging.getLogger("jobs")
+P = ParamSpec("P")
 
 
 class Steps:
@@ -75,6 +80,31 @@ def bar(console: Console | None = None) -> Progress:
     )
 
 
+def command(main: Callable[P, int]) -> Callable[P, int]:
+    """Let SIGINT, SIGTERM and SIGHUP end the main function of a job: one line, and INTERRUPTED as its result."""
+
+    @wraps(main)
+    def interruptible_main(*args: P.args, **kwargs: P.kwargs) -> int:
+        with interruptible():
+            try:
+                return main(*args, **kwargs)
+            except BaseException as error:
+                interrupted = behind(error)
+                if interrupted is None:
+                    raise
+                code = report(interrupted)
+                _print_result({"outcome": INTERRUPTED, "reasons": [str(interrupted)]})
+                return code
+
+    return interruptible_main
+
+
+def report(interrupted: Interrupted) -> int:
+    """Write the line about an interruption to standard error, and return its exit code."""
+    sys.stderr.write(f"{interrupted}\n")
+    return interrupted.exit_code
+
+
 def run(job: Callable[[], tuple[int, object]], failed: int = FAILED) -> int:
     """Run a job, print its result as the last line of standard output, and return the exit code.
 
@@ -84,7 +114,13 @@ def run(job: Callable[[], tuple[int, object]], failed: int = FAILED) -> int:
     try:
         code, result = job()
     except PixError as error:
+        if behind(error):
+            raise
         log.error("job failed", extra={"fields": {"error": type(error).__name__, "reason": str(error)}})
         code, result = failed, {"outcome": "FAILED", "error": type(error).__name__, "reasons": [str(error)]}
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    _print_result(result)
     return code
+
+
+def _print_result(result: object) -> None:
+    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")

@@ -13,9 +13,9 @@ from shared.errors import Malformed
 T = TypeVar("T")
 
 MAX_BYTES = 64 * 1024  # a Pix with every field takes about 1.5 kB
-_MISSING = re.compile(r"missing required field `([a-z_]+)`")
+_MISSING = re.compile(r"missing required field `([a-z_0-9]+)`")
 _UNKNOWN = re.compile(r"contains unknown field")
-_PATH = re.compile(r" - at `\$((?:\.[a-z_0-9]+)+)`$")
+_PATH = re.compile(r" - at `\$\.?((?:\.?[a-z_0-9]+|\[(?:\d+|\.{3})\])+)`$")  # [0] is an index, [...] any key
 
 
 class Decoded(NamedTuple, Generic[T]):
@@ -100,7 +100,7 @@ def _struct_for(raw: dict[str, Any], kind: msgspec.inspect.Type) -> msgspec.insp
 def _malformed(message: str) -> Malformed:
     """Translate msgspec's message into a reason and a path, without any value of the message."""
     found = _PATH.search(message)
-    path = found.group(1)[1:] if found else None
+    path = found.group(1) if found else None
     missing = _MISSING.search(message)
     if missing:
         name = missing.group(1)

@@ -27,7 +27,17 @@ class Envelope(Struct, frozen=True, gc=False):
     message: PubsubMessage
 
 
+class _Unread(Struct, frozen=True, gc=False):
+    data: msgspec.Raw = msgspec.Raw(b'""')
+    message_id: str = field(default="", name="messageId")
+
+
+class _UnreadEnvelope(Struct, frozen=True, gc=False):
+    message: _Unread
+
+
 _decoder = msgspec.json.Decoder(Envelope)
+_unread_decoder = msgspec.json.Decoder(_UnreadEnvelope)
 
 
 def decode_envelope(body: bytes) -> PubsubMessage:
@@ -41,3 +51,29 @@ def decode_envelope(body: bytes) -> PubsubMessage:
     if not message.data:
         raise Malformed("no_data")
     return message
+
+
+def published(body: bytes) -> tuple[bytes, str | None]:
+    """Return the payload and the message id of any push body, for quarantine.
+
+    The payload is the decoded data, or the data as received if it is not base64. A body that is not an envelope is
+    its own payload, and has no id.
+    """
+    try:
+        message = _decoder.decode(body).message
+        return message.data, message.message_id or None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        unread = _unread_decoder.decode(body).message
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body, None
+    return _as_received(unread.data), unread.message_id or None
+
+
+def _as_received(data: msgspec.Raw) -> bytes:
+    """Return the text of a JSON string, or any other JSON value as it is written."""
+    try:
+        return msgspec.json.decode(data, type=str).encode()
+    except (msgspec.MsgspecError, UnicodeError):
+        return bytes(data)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic
 
-from shared.contract.envelope import PubsubMessage, decode_envelope
+from shared.contract.envelope import PubsubMessage, decode_envelope, published
 from shared.contract.rows import QuarantineRow
 from shared.errors import Malformed, Overloaded, PixError, Unavailable
 from shared.ports import Table
@@ -141,7 +141,7 @@ class Intake(Generic[Item]):
         return [Unavailable("quarantine refused the row") if i in refused else None for i in range(len(rows))]
 
     def _quarantine_row(self, error: Malformed, body: bytes) -> QuarantineRow:
-        payload, message_id = _payload(body)
+        payload, message_id = published(body)
         return QuarantineRow(
             quarantined_at=self._now(),
             topic=self._topic,
@@ -151,12 +151,3 @@ class Intake(Generic[Item]):
             field=error.field,
             message_id=message_id,
         )
-
-
-def _payload(body: bytes) -> tuple[bytes, str | None]:
-    """Return the published bytes and the message id, or the entire body if it is not an envelope."""
-    try:
-        message = decode_envelope(body)
-    except Malformed:
-        return body, None
-    return message.data, message.message_id or None

@@ -10,7 +10,6 @@ import argparse
 import datetime as dt
 import math
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,16 +21,21 @@ from infra.local import command
 from infra.local import home as homes
 from infra.local.command import add_home, shown
 from infra.local.demo import run
-from infra.local.demo.stream import cut
+from infra.local.demo.stream import LIVE_MIN, cut
 from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
 from infra.local.simulator import SimulationConfig, simulate
+from jobs.cli import interruption
 from jobs.cli.console import bar
+from jobs.cli.events import prepared
+from shared.contract.events_file import EventFileError
 from shared.errors import PixError
 
 HISTORY = 200_000  # simulated transactions before the live part
 DAYS = 180  # labels of the first half can mature
 LIVE = 20_000
+LIVE_MAX = 1_000_000  # the live part is held in memory
+LATEST_YEAR = 2999  # as in ids of the contract; later days can be computed
 FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs more to learn from
 
 
@@ -59,7 +63,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 
 
 def _run(options: argparse.Namespace, built: Path, console: Console) -> None:
-    events = options.events or _simulated(options, built, console)
+    events = _given(options.events, built, console) if options.events else _simulated(options, built, console)
     where = cut(events, options.live if options.events else options.transactions)
     if not run.demo(events.absolute(), where, built, console):
         raise NotShown("the run did not show all that it is to show: see its table")
@@ -133,6 +137,17 @@ Another one, in place of this:
   make demo TRANSACTIONS=50000 SEED=3"""
 
 
+def _given(path: Path, home: Path, console: Console) -> Path:
+    """Return the event file, or its copy in `home`. Raises EventFileError."""
+    with bar(console) as progress:
+        events, order = prepared(path, home, progress)
+    if order.latest.year > LATEST_YEAR:
+        raise EventFileError(
+            f"line {order.latest_line} is of the year {order.latest.year}; the latest is {LATEST_YEAR}"
+        )
+    return events
+
+
 def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Path:
     """Write a simulated event file and return its path."""
     total = HISTORY + options.transactions
@@ -161,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     add_home(parser)
     parser.add_argument(
         "--transactions",
-        type=_at_least_10,
+        type=_live_count,
         default=LIVE,
         metavar="N",
         help="live transactions (default: %(default)s)",
@@ -173,22 +188,23 @@ def _parser() -> argparse.ArgumentParser:
         "--events",
         type=Path,
         metavar="FILE",
-        help="event file to stream instead of simulated events: one event a line, in time order (see the README)",
+        help="event file to stream instead of simulated events: one event a line, sorted if out of time order "
+        "(see the README)",
     )
     parser.add_argument(
         "--live",
-        type=_at_least_10,
+        type=_live_count,
         metavar="N",
         help="with --events: number of transactions to stream, from the end of the file",
     )
     return parser
 
 
-def _at_least_10(text: str) -> int:
-    if not text.isdecimal() or int(text) < 10:
-        raise argparse.ArgumentTypeError("must be a whole number >= 10")
+def _live_count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not LIVE_MIN <= int(text[:20]) <= LIVE_MAX:
+        raise argparse.ArgumentTypeError(f"must be a whole number from {LIVE_MIN} to {LIVE_MAX:,}")
     return int(text)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    interruption.leave(main())

@@ -113,7 +113,9 @@ def _live(
             calm = _timed(lambda: publish(lines[:quiet], CALM * where.live / CALM_SECONDS))
         loud = _timed(lambda: publish(lines[quiet:burst], None))
         _drain(queries, publisher)
-        _last(lines[burst:], (1 - CALM - BURST) * where.live, _time_of(lines, burst), models, publish)
+        _last(
+            lines[burst:], (1 - CALM - BURST) * where.live, _time_of(lines, burst) or where.live_from, models, publish
+        )
     return LoadPhases(calm, loud, watch.waits)
 
 
@@ -160,9 +162,9 @@ def _publishing(publisher: StreamPublisher, progress: Progress, total: int, watc
     return publish
 
 
-def _time_of(lines: list[Line], index: int) -> dt.datetime:
-    """Return the event time of the stream at a line: that of the last readable message up to it."""
-    return next(at for line in reversed(lines[: index + 1]) if (at := moment(line)))
+def _time_of(lines: list[Line], index: int) -> dt.datetime | None:
+    """Return the event time of the stream at a line: that of the last readable message up to it, if there is one."""
+    return next((at for line in reversed(lines[: index + 1]) if (at := moment(line))), None)
 
 
 def _drain(queries: Queries, publisher: StreamPublisher) -> None:

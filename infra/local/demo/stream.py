@@ -14,6 +14,9 @@ from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 
+LIVE_MIN = 10
+"""Fewer cannot be split into the phases of the demo."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -38,10 +41,13 @@ class Cut:
 def cut(path: Path, live: int | None) -> Cut:
     """Cut before the last `live` transactions (None: a tenth, at most 20,000). Raises EventFileError."""
     places = [number for number, line in enumerate(read(path)) if line.topic == TRANSACTIONS]
+    if len(places) <= LIVE_MIN:
+        raise EventFileError(f"the file has {len(places):,} transactions; the demo needs more than {LIVE_MIN}")
     live = min(20_000, len(places) // 10) if live is None else live
-    if not 0 < live < len(places):
+    if not LIVE_MIN <= live < len(places):
         raise EventFileError(
-            f"the file has {len(places):,} transactions; LIVE={live} leaves nothing to stream or no history before it"
+            f"the file has {len(places):,} transactions; LIVE={live} of them leaves too few to stream or no history: "
+            f"set LIVE to {LIVE_MIN} to {len(places) - 1}"
         )
     first = places[-live]
     starts_at, live_from, ends_at = _times(path, first)

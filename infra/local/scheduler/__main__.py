@@ -1,14 +1,14 @@
-"""Run a command on a schedule until Ctrl-C or SIGTERM, one run at a time, as Cloud Scheduler runs Cloud Run jobs."""
+"""Run a command on a schedule until Ctrl-C, SIGTERM or SIGHUP, one run at a time, as Cloud Scheduler runs jobs."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 
 from infra.local.scheduler.cron import parse_schedule
 from infra.local.scheduler.scheduler import Scheduler, run_command
+from jobs.cli import interruption
 
 log = logging.getLogger("scheduler")
 
@@ -22,12 +22,12 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.command:
         parser.error("no command given")
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(name)s %(message)s")
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    interruption.raise_on_signals()
     with Scheduler(options.schedule, run_command(options.command)) as scheduler:
         try:
             scheduler.wait()
-        except KeyboardInterrupt:
+        except interruption.Interrupted as interrupted:
+            interruption.ending(interrupted)
             log.info("stopped")
 
 

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from infra.local.simulator.config import DEFAULT_FRAUD_RATE, FIRST_FRAUD, Kind, SimulationConfig, SimulationError
 from infra.local.simulator.run import Simulation
+from jobs.cli import interruption
 
 _EXAMPLES = """examples:
   python -m infra.local.simulator --transactions 500000 --days 180 --seed 7 --out events.ndjson.gz
@@ -31,7 +32,7 @@ included, give the same bytes. The true rate of fraud in Pix is 6 to 8 per 100,0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write a simulation; return the exit status (0 done, 1 output failed, 2 wrong options)."""
+    """Write a simulation; return the exit status: 0 done, 1 output failed, 2 wrong options, or that of a signal."""
     parser = _parser()
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
@@ -48,7 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
     except SimulationError as error:
         parser.error(str(error))
     try:
-        _write(config, options.out, console, quiet=options.quiet)
+        with interruption.interruptible():
+            _write(config, options.out, console, quiet=options.quiet)
+    except interruption.Interrupted as interrupted:
+        unfinished = "" if options.out == "-" else f"; {options.out} is not complete"
+        console.print(f"{interrupted}{unfinished}", markup=False, soft_wrap=True)
+        return interrupted.exit_code
     except BrokenPipeError:
         # The reader (such as head) has closed the pipe; a flush at exit must not fail on it again.
         sys.stderr.close()
@@ -154,4 +160,4 @@ def _summary(console: Console, simulation: Simulation, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    interruption.leave(main())
