@@ -103,7 +103,7 @@ def _dropper(kind: msgspec.inspect.Type) -> Dropper:
     return _struct_dropper(structs[0]) if structs else _keep
 
 
-def _keep(raw: Any) -> int:
+def _keep(_: Any) -> int:
     return 0
 
 
