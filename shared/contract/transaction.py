@@ -149,7 +149,6 @@ class Transaction(_Message, frozen=True):
         return [name for name, value in values.items() if value == "OTHER"]
 
 
-
 def _check(transaction: Transaction) -> None:
     """Check the conditions that a pattern cannot express. Raises Malformed."""
     if not transaction.amount.strip("0."):
