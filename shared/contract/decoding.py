@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -70,8 +69,10 @@ class TolerantDecoder(Generic[T]):
     def _decode(self, data: bytes) -> Decoded[T]:
         if self._expected:
             self._expected -= 1
-            with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            try:
                 return self._tolerate(data)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                self._expected = 0  # the strict decoder reports the fault
         try:
             return Decoded(self._strict.decode(data), 0)
         except msgspec.ValidationError as error:

@@ -74,9 +74,7 @@ def test_statistics_stay_without_a_watermark_that_cannot_be_right(watermark: str
 
 
 @given(instants, instants)
-def test_no_stored_time_is_outside_the_years_that_tables_hold(
-    registered_at: dt.datetime, watermark: dt.datetime
-) -> None:
+def test_no_stored_time_is_outside_the_years_of_tables(registered_at: dt.datetime, watermark: dt.datetime) -> None:
     found = event(
         device__registered_at=registered_at.isoformat(), payee_statistics__watermark=watermark.isoformat()
     ).device_registered_at

@@ -1,5 +1,7 @@
 """A value that no list names is none of those named: its flags are 0, not missing."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -27,7 +29,7 @@ CODES = {
 }
 
 
-def vector(**values: object) -> dict[str, float]:
+def vector(**values: Any) -> dict[str, float]:
     """Return the features of an event without history."""
     columns = Columns.of([event(**values)])
     row = feature_matrix(columns, np.full((1, READ_WIDTH), np.nan, dtype=np.float32))[0]
@@ -62,7 +64,8 @@ def test_codes_of_stored_rows_are_those_of_events(column: str) -> None:
     values = ["OTHER", "NEWER", None, "DICT", "IPAY", "PHONE", "CACC"]
     if column in ("initiation_form", "purpose"):
         values.remove(None)
-    events = [event(**{column: value}) for value in values]
+    changes: list[dict[str, Any]] = [{column: value} for value in values]
+    events = [event(**each) for each in changes]
     fields = events[0].__struct_fields__
     rows: pa.Table = plain_table({name: [getattr(each, name) for each in events] for name in fields})
     expected, found = Columns.of(events), columns_of(rows)
