@@ -16,10 +16,14 @@ from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.tables import table
 from shared.contract.transaction import decode_transaction
 from shared.features.columns import Columns
+from shared.features.history import MemoryHistory
 from shared.features.layout import READ_WIDTH
+from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of
 from shared.replay.arrow_rows import arrow_table
+from shared.replay.audit import Audit
+from shared.replay.reports import ReportQueue
 from tests.builders import encoded, transaction
 from tests.unit.replay.rows import score_row
 from tests.unit.streams import event
@@ -57,3 +61,15 @@ def test_a_message_with_such_times_is_stored_with_missing_ones(at: str) -> None:
     for name in ("device_registered_at", "payer_opened", "payee_opened", "key_owned_since"):
         assert np.isnan(getattr(columns, name)).all(), name
     np.testing.assert_array_equal(features(columns), features(Columns.of([found])))
+
+
+@pytest.mark.parametrize("at", [ZERO, LAST])
+def test_an_audit_of_stored_rows_with_such_times_finds_no_difference(at: dt.datetime) -> None:
+    history, rows = MemoryHistory(), []
+    for second in range(5):
+        one = event(seconds=second, device_registered=True, device_registered_at=micros(at))
+        reads, sequence = history.observe([one])
+        rows.append(score_row(one, int(sequence[0]), feature_matrix(Columns.of([one]), reads)[0]))
+    work = Audit(State.empty(), ReportQueue([]))
+    work.add(arrow_table(table("score_events"), rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
+    assert (work.comparison.rows, work.comparison.features) == (5, {})
