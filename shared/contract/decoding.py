@@ -33,8 +33,8 @@ class TolerantDecoder(Generic[T]):
 
     The strict decoder runs first, so that the common case costs nothing extra. A message with unknown fields is read
     as plain JSON, its unknown fields are counted and removed, and the rest is converted. For some messages after
-    such a one, that path runs first, because a strict decoder that fails costs as much as one that succeeds. Only the
-    strict decoder reports faults, so that a reason does not depend on the messages before.
+    such a one, that path runs first, because a strict decoder that fails costs as much as one that succeeds. If it
+    finds a fault, the strict decoder runs after all, so that a reason does not depend on the messages before.
     """
 
     def __init__(self, kind: Any, check: Callable[[T], None]) -> None:
@@ -72,7 +72,7 @@ class TolerantDecoder(Generic[T]):
             try:
                 return self._tolerate(data)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                self._expected = 0  # the strict decoder reports the fault
+                self._expected = 0
         try:
             return Decoded(self._strict.decode(data), 0)
         except msgspec.ValidationError as error:
