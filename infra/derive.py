@@ -9,6 +9,7 @@ equal to the code.
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from msgspec import inspect
 import shared
 from shared.contract.event import Event
 from shared.contract.feedback import Feedback
+from shared.contract.fields import CODE, OpenEnum
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.transaction import Transaction
 from shared.features.catalogue import FEATURES, markdown
@@ -96,10 +98,22 @@ def _column_type(kind: Any) -> str:
 
 
 def json_schema(kind: Any, title: str) -> str:
-    """Return the JSON Schema (2020-12) of a message; it allows unknown fields, because the decoder ignores them."""
+    """Return the JSON Schema (2020-12) of a message.
+
+    It allows unknown fields, because the decoder ignores them, and unknown values of an open enumeration.
+    """
     (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for each in OpenEnum.__subclasses__():
+        if each.__name__ in components:
+            components[each.__name__] = _open_enum(components[each.__name__], each)
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **root, "$defs": components}
     return json.dumps(_open(schema), indent=2, ensure_ascii=False) + "\n"
+
+
+def _open_enum(schema: dict[str, Any], kind: type[OpenEnum]) -> dict[str, Any]:
+    plain = {name: value for name, value in schema.items() if name != "enum"}
+    form = {"type": "string", "pattern": CODE, "examples": list(kind.known())}
+    return plain | {"description": cleandoc(kind.__doc__ or "")} | form
 
 
 def _open(schema: Any) -> Any:

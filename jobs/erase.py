@@ -1,7 +1,7 @@
 """Erase a person (LGPD art. 18): all Pix that they paid or received, the reports about these, their history.
 
 The tax id is prompted for, or read from the first line of standard input, so that no command line or log holds it.
-Their other keys (chaves) may follow, one a line, as DICT has them: phone, e-mail, EVP. All are searched by their
+Their other keys (chaves) may follow, one a line: phone with +55, e-mail, EVP. All are searched by their
 pseudonyms under PIX_HMAC_KEY: if that key has been changed, run this once for each version of it.
 
 Rows that do not name their payee are matched by key, or by an account that stands beside the person elsewhere. An

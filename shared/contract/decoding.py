@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -25,17 +25,25 @@ class Decoded(NamedTuple, Generic[T]):
     unknown_fields: int
 
 
+_EXPECTED = 256  # messages after one with unknown fields in which more are expected: a publisher sends them in each
+
+
 class TolerantDecoder(Generic[T]):
     """Decode bytes into `kind`.
 
-    The strict decoder runs first. Only a message with unknown fields takes the slow path, which counts and removes
-    them, so the common case costs nothing extra.
+    The strict decoder runs first, so that the common case costs nothing extra. A message with unknown fields is read
+    as plain JSON, its unknown fields are counted and removed, and the rest is converted. For some messages after
+    such a one, that path runs first, because a strict decoder that fails costs as much as one that succeeds. If it
+    finds a fault, the strict decoder runs after all, so that a reason does not depend on the messages before.
     """
 
     def __init__(self, kind: Any, check: Callable[[T], None]) -> None:
         self.kind = kind
         self._check = check
         self._strict = msgspec.json.Decoder(kind)
+        self._plain = msgspec.json.Decoder()
+        self._drop_unknown = _dropper(msgspec.inspect.type_info(kind))
+        self._expected = 0
 
     def __call__(self, data: bytes) -> Decoded[T]:
         """Return the message and its number of unknown fields.
@@ -59,42 +67,78 @@ class TolerantDecoder(Generic[T]):
         return decoded
 
     def _decode(self, data: bytes) -> Decoded[T]:
+        if self._expected:
+            self._expected -= 1
+            try:
+                return self._tolerate(data)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                self._expected = 0
         try:
             return Decoded(self._strict.decode(data), 0)
         except msgspec.ValidationError as error:
             if not _UNKNOWN.search(str(error)):
                 raise
-        raw = msgspec.json.decode(data)
-        dropped = _drop_unknown(raw, msgspec.inspect.type_info(self.kind))
+        return self._tolerate(data)
+
+    def _tolerate(self, data: bytes) -> Decoded[T]:
+        raw = self._plain.decode(data)
+        dropped = self._drop_unknown(raw)
+        if dropped:
+            self._expected = _EXPECTED
         return Decoded(msgspec.convert(raw, self.kind), dropped)
 
 
-def _drop_unknown(raw: Any, kind: msgspec.inspect.Type) -> int:
-    """Remove from `raw`, in place, the fields unknown to `kind`; return their number."""
-    if not isinstance(raw, dict):
-        return 0
-    struct = _struct_for(raw, kind)
-    if struct is None:
-        return 0
-    known = {field.encode_name: field.type for field in struct.fields}
-    if isinstance(struct.tag_field, str):
-        known[struct.tag_field] = msgspec.inspect.StrType()
-    unknown = [name for name in raw if name not in known]
-    for name in unknown:
-        del raw[name]
-    return len(unknown) + sum(_drop_unknown(value, known[name]) for name, value in raw.items())
+Dropper = Callable[[Any], int]
+"""Remove the unknown fields of a JSON value, in place, and return their number."""
 
 
-def _struct_for(raw: dict[str, Any], kind: msgspec.inspect.Type) -> msgspec.inspect.StructType | None:
-    """Return the struct to decode `raw` into, following optional fields and tagged unions."""
+def _dropper(kind: msgspec.inspect.Type) -> Dropper:
+    """Return the dropper of a type: inspecting a type takes milliseconds, so it happens once."""
     if isinstance(kind, msgspec.inspect.StructType):
-        return kind
-    if isinstance(kind, msgspec.inspect.UnionType):
-        structs = [t for t in kind.types if isinstance(t, msgspec.inspect.StructType)]
-        for struct in structs:
-            if struct.tag_field is None or raw.get(struct.tag_field) == struct.tag:
-                return struct
-    return None
+        return _struct_dropper(kind)
+    if not isinstance(kind, msgspec.inspect.UnionType):
+        return _keep
+    structs = [each for each in kind.types if isinstance(each, msgspec.inspect.StructType)]
+    if len(structs) > 1:
+        return _union_dropper(structs)
+    return _struct_dropper(structs[0]) if structs else _keep
+
+
+def _keep(_: Any) -> int:
+    return 0
+
+
+def _struct_dropper(kind: msgspec.inspect.StructType) -> Dropper:
+    droppers = {field.encode_name: _dropper(field.type) for field in kind.fields}
+    nested = [(name, drop) for name, drop in droppers.items() if drop is not _keep]
+    known = frozenset(droppers) | ({kind.tag_field} if kind.tag_field else set())
+
+    def drop(raw: Any) -> int:
+        if not isinstance(raw, dict):
+            return 0
+        dropped = 0
+        if not raw.keys() <= known:
+            unknown = raw.keys() - known
+            for name in unknown:
+                del raw[name]
+            dropped = len(unknown)
+        for name, drop_nested in nested:
+            if name in raw:
+                dropped += drop_nested(raw[name])
+        return dropped
+
+    return drop
+
+
+def _union_dropper(kinds: Sequence[msgspec.inspect.StructType]) -> Dropper:
+    field = kinds[0].tag_field
+    droppers = {kind.tag: _struct_dropper(kind) for kind in kinds}
+
+    def drop(raw: Any) -> int:
+        tag = raw.get(field) if isinstance(raw, dict) else None
+        return droppers[tag](raw) if isinstance(tag, str) and tag in droppers else 0
+
+    return drop
 
 
 def _malformed(message: str) -> Malformed:

@@ -26,20 +26,20 @@ class Event(Struct, frozen=True, gc=False):
     end_to_end_id: Annotated[str, Meta(description="EndToEndId of the Pix")]
     initiated_at: Annotated[Micros, Meta(description="When the payer initiated it")]
     amount: Annotated[Centavos, Meta(description="BRL")]
-    initiation_form: Annotated[str, Meta(description="MANU DICT INIC QRDN QRES AUTO APDN")]
-    purpose: Annotated[str, Meta(description="IPAY GSCB OTHR REFU")]
+    initiation_form: Annotated[str, Meta(description="MANU DICT INIC QRDN QRES AUTO APDN APES OTHER")]
+    purpose: Annotated[str, Meta(description="IPAY GSCB (Pix Troco) OTHR (Pix Saque) REFU IPRT OTHER")]
     payer_id: Annotated[str, Meta(description="Pseudonym of the paying account")]
     payer_person_id: Annotated[str, Meta(description="Pseudonym of the payer")]
     payer_ispb: Annotated[str, Meta(description="Institution of the payer")]
     payee_id: Annotated[str, Meta(description="Pseudonym of the receiving account")]
     payee_ispb: Annotated[str, Meta(description="Institution of the payee")]
-    payer_account_type: Annotated[str | None, Meta(description="CACC TRAN SLRY SVGS")] = None
+    payer_account_type: Annotated[str | None, Meta(description="CACC TRAN SLRY SVGS OTHR OTHER")] = None
     payer_opened_at: Annotated[Days | None, Meta(description="When the paying account was opened")] = None
     payee_person_id: Annotated[str | None, Meta(description="Pseudonym of the payee")] = None
-    payee_account_type: Annotated[str | None, Meta(description="CACC TRAN SLRY SVGS")] = None
+    payee_account_type: Annotated[str | None, Meta(description="CACC TRAN SLRY SVGS OTHR OTHER")] = None
     payee_opened_at: Annotated[Days | None, Meta(description="When the receiving account was opened")] = None
     payee_key_id: Annotated[str | None, Meta(description="Pseudonym of the key (chave) that was used")] = None
-    payee_key_type: Annotated[str | None, Meta(description="CPF CNPJ PHONE EMAIL EVP")] = None
+    payee_key_type: Annotated[str | None, Meta(description="CPF CNPJ PHONE EMAIL EVP OTHER")] = None
     payee_key_owned_since: Annotated[Days | None, Meta(description="Since when the payee holds the key")] = None
     device_id: Annotated[str | None, Meta(description="Pseudonym of the payer's device")] = None
     device_registered: Annotated[bool | None, Meta(description="Whether the device is registered; NULL: unknown")] = (
@@ -50,6 +50,11 @@ class Event(Struct, frozen=True, gc=False):
 
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
+"""An older instant comes from a clock that was never set, or is the zero time of a language."""
+LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
+"""A later instant is a sentinel. Microseconds of the years between are exact in float64 (to 2255), in which features
+are computed, nanoseconds fit int64 (to 2262), and any timestamp or date column holds them."""
 _EPOCH_DAY = EPOCH.date().toordinal()
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -70,3 +75,12 @@ def days(date: dt.date) -> int:
     1
     """
     return date.toordinal() - _EPOCH_DAY
+
+
+def in_range(instant: dt.datetime) -> bool:
+    """Return whether an instant is within the years that tables, Arrow and features hold.
+
+    >>> in_range(dt.datetime(9999, 12, 31, tzinfo=dt.UTC))
+    False
+    """
+    return EARLIEST <= instant < LATEST

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from shared.contract.decoding import TolerantDecoder
 from shared.contract.fields import EndToEndId, Instant, OpaqueId, Verdict
-from shared.contract.transaction import check_end_to_end_id
+from shared.contract.transaction import check_end_to_end_id, check_instant
 from shared.errors import Malformed
 
 
@@ -85,6 +85,7 @@ Feedback = MedReport | AnalystReport
 def _check(feedback: Feedback) -> None:
     """Check the conditions that a pattern cannot express. Raises Malformed."""
     check_end_to_end_id(feedback.end_to_end_id)
+    check_instant("reported_at", feedback.reported_at)
     if isinstance(feedback, AnalystReport):
         if feedback.verdict is Verdict.PENDING:
             raise Malformed("invalid_value", "verdict")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta
 
@@ -41,8 +42,41 @@ OpaqueId = Annotated[str, Meta(pattern="^[!-~]{1,128}" + _END, description="Prin
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class InitiationForm(StrEnum):
-    """How the payer identified the payee (`localInstrument` of the SPI's pacs.008)."""
+CODE = "^[A-Z0-9_]{1,20}" + _END
+"""The form of an unknown value of an enumeration; a text of another form may be personal data, and is malformed."""
+_is_code = re.compile(CODE).match
+
+
+class OpenEnum(StrEnum):
+    """An enumeration to which a norm may add values.
+
+    Such a value, of capitals, digits and underscores, decodes to the member OTHER that each subclass has.
+
+    >>> Purpose("NEWP")
+    <Purpose.OTHER: 'OTHER'>
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        return cls("OTHER") if isinstance(value, str) and _is_code(value) else None
+
+    @classmethod
+    def known(cls) -> tuple[str, ...]:
+        """Return the values that the contract names.
+
+        >>> KeyType.known()
+        ('CPF', 'CNPJ', 'PHONE', 'EMAIL', 'EVP')
+        """
+        return tuple(member.value for member in cls if member.value != "OTHER")
+
+
+class InitiationForm(OpenEnum):
+    """Form of initiation, as in the SPI's pacs.008 (`MndtRltdInf/Tp/LclInstrm/Prtry`, catalogue 5.13).
+
+    By data of the account (MANU), a key (DICT), an initiator (INIC), a dynamic or static QR code (QRDN, QRES), Pix
+    Automático (AUTO), or by contactless reading (Pix por aproximação) of the data of a dynamic or static QR code
+    (APDN, APES). OTHER is any other.
+    """
 
     MANU = "MANU"
     DICT = "DICT"
@@ -51,34 +85,49 @@ class InitiationForm(StrEnum):
     QRES = "QRES"
     AUTO = "AUTO"
     APDN = "APDN"
+    APES = "APES"
+    OTHER = "OTHER"
 
 
-class Purpose(StrEnum):
-    """Purpose of a transfer: payment, withdrawal (Pix Saque), change (Pix Troco) or refund."""
+class Purpose(OpenEnum):
+    """Purpose of a transfer, as in the SPI's pacs.008 (catalogue 5.13).
+
+    Payment (IPAY), Pix Troco (GSCB: a purchase with change), Pix Saque (OTHR: a withdrawal), reimbursement of the
+    payer's PSP under the MED (REFU: it had used its own money for Pix Automático) and refund of a later hop under
+    MED 2.0 (IPRT). OTHER is any other.
+    """
 
     IPAY = "IPAY"
     GSCB = "GSCB"
     OTHR = "OTHR"
     REFU = "REFU"
+    IPRT = "IPRT"
+    OTHER = "OTHER"
 
 
-class AccountType(StrEnum):
-    """Current, payment, salary or savings account."""
+class AccountType(OpenEnum):
+    """Current (CACC), payment (TRAN), salary (SLRY) or savings account (SVGS), or a PSP's own Conta PI (OTHR).
+
+    OTHER is any other.
+    """
 
     CACC = "CACC"
     TRAN = "TRAN"
     SLRY = "SLRY"
     SVGS = "SVGS"
+    OTHR = "OTHR"
+    OTHER = "OTHER"
 
 
-class KeyType(StrEnum):
-    """Kind of the key (chave) by which the payee was found."""
+class KeyType(OpenEnum):
+    """Kind of the key (chave) by which the payee was found; OTHER is any other."""
 
     CPF = "CPF"
     CNPJ = "CNPJ"
     PHONE = "PHONE"
     EMAIL = "EMAIL"
     EVP = "EVP"
+    OTHER = "OTHER"
 
 
 class Verdict(StrEnum):

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import msgspec
 from msgspec import UNSET
 
-from shared.contract.event import Event, days, micros
+from shared.contract.event import EARLIEST, Event, days, micros
 from shared.contract.feedback import Feedback, MedReport
-from shared.contract.pseudonyms import KEY, Pseudonymiser
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
-from shared.contract.transaction import Transaction
+from shared.contract.transaction import Device, PayeeStatistics, Transaction
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_ZEROS = days(dt.date(1900, 1, 1)), 0  # zero dates of systems; both are bank holidays, on which no account was opened
+_DAY = 86_400_000_000  # microseconds
+_AHEAD = dt.timedelta(days=1)  # statistics may be read after the Pix was initiated
 
 
 def event_of(transaction: Transaction, pseudonymiser: Pseudonymiser) -> Event:
-    """Return the transaction without personal data."""
+    """Return the transaction without personal data, and without dates that cannot be right."""
     payer, payee, device = transaction.payer, transaction.payee, transaction.device
-    statistics = transaction.payee_statistics
-    registered_at = device.registered_at if device else UNSET
+    at = transaction.initiated_at
+    initiated_at = micros(at)
+    today = initiated_at // _DAY
+    registered, registered_at = _registration(device, at)
     return Event(
         end_to_end_id=transaction.end_to_end_id,
-        initiated_at=micros(transaction.initiated_at),
+        initiated_at=initiated_at,
         amount=transaction.centavos,
         initiation_form=transaction.initiation_form.value,
         purpose=transaction.purpose.value,
@@ -29,20 +36,50 @@ def event_of(transaction: Transaction, pseudonymiser: Pseudonymiser) -> Event:
         payer_person_id=pseudonymiser.person(payer.tax_id),
         payer_ispb=payer.ispb,
         payer_account_type=payer.account_type.value if payer.account_type else None,
-        payer_opened_at=days(payer.opened_at) if payer.opened_at else None,
+        payer_opened_at=_past_day(payer.opened_at, today),
         payee_id=pseudonymiser.account(payee),
         payee_person_id=pseudonymiser.person(payee.tax_id) if payee.tax_id else None,
         payee_ispb=payee.ispb,
         payee_account_type=payee.account_type.value if payee.account_type else None,
-        payee_opened_at=days(payee.opened_at) if payee.opened_at else None,
-        payee_key_id=pseudonymiser.pseudonym(KEY, payee.key) if payee.key else None,
+        payee_opened_at=_past_day(payee.opened_at, today),
+        payee_key_id=pseudonymiser.key(payee.key, payee.key_type) if payee.key else None,
         payee_key_type=payee.key_type.value if payee.key_type else None,
-        payee_key_owned_since=days(payee.key_owned_since) if payee.key_owned_since else None,
+        payee_key_owned_since=_past_day(payee.key_owned_since, today),
         device_id=pseudonymiser.device(device) if device else None,
-        device_registered=None if registered_at is UNSET else registered_at is not None,
-        device_registered_at=micros(registered_at) if registered_at else None,
-        payee_statistics=_encode(statistics).decode() if statistics else None,
+        device_registered=registered,
+        device_registered_at=registered_at,
+        payee_statistics=_statistics(transaction.payee_statistics, at),
     )
+
+
+def _past_day(date: dt.date | None, today: int) -> int | None:
+    """Return a date in days since the epoch, None for a date after the Pix, before 1900, or the zero of a system."""
+    if date is None:
+        return None
+    day = days(date)
+    return day if _ZEROS[0] < day <= today and day not in _ZEROS else None
+
+
+def _registration(device: Device | None, at: dt.datetime) -> tuple[bool | None, int | None]:
+    """Return whether a device was registered at the time of the Pix, and since when.
+
+    A zero time is an unset field: nothing is known. A time after the Pix, or at the end of the calendar, is not yet.
+    """
+    registered_at = device.registered_at if device else UNSET
+    if registered_at is UNSET:
+        return None, None
+    if registered_at is None or registered_at > at:
+        return False, None
+    return (None, None) if registered_at < EARLIEST else (True, micros(registered_at))
+
+
+def _statistics(statistics: PayeeStatistics | None, at: dt.datetime) -> str | None:
+    """Return statistics as JSON, without a watermark that is not of a time before the Pix."""
+    if statistics is None:
+        return None
+    if statistics.watermark and not EARLIEST <= statistics.watermark <= at + _AHEAD:
+        statistics = msgspec.structs.replace(statistics, watermark=None)
+    return _encode(statistics).decode()
 
 
 def feedback_row(report: Feedback, received_at: int, history_sequence: int | None = None) -> FeedbackRow:

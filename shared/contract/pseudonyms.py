@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from shared.contract.fields import KeyType
+from shared.contract.spelling import account_spelling, branch_spelling, key_spelling
 from shared.contract.transaction import Device, Payee, Payer
 from shared.errors import Misconfigured
 
@@ -46,8 +48,18 @@ class Pseudonymiser:
         return self.pseudonym(PERSON, tax_id)
 
     def account(self, party: Payer | Payee) -> str:
-        """Return the pseudonym of an account: institution, branch and number (as the SPI names it)."""
-        return self.pseudonym(ACCOUNT, f"{party.ispb}\0{party.branch or ''}\0{party.account}")
+        """Return the pseudonym of an account: institution, branch and number, in one spelling.
+
+        >>> accounts = Payee(ispb="12345678", account="01-2"), Payee(ispb="12345678", account="12", branch="1")
+        >>> len({Pseudonymiser(b"secret").account(each) for each in accounts})
+        1
+        """
+        branch, account = branch_spelling(party.branch), account_spelling(party.account)
+        return self.pseudonym(ACCOUNT, f"{party.ispb}\0{branch}\0{account}")
+
+    def key(self, key: str, kind: KeyType | None = None) -> str:
+        """Return the pseudonym of a key (chave), in the spelling of DICT."""
+        return self.pseudonym(KEY, key_spelling(key, kind))
 
     def device(self, device: Device) -> str:
         """Return the pseudonym of a device."""

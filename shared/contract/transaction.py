@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.contract.decoding import TolerantDecoder
+from shared.contract.event import EARLIEST, LATEST, in_range
 from shared.contract.fields import (
     Account,
     AccountType,
@@ -21,6 +22,7 @@ from shared.contract.fields import (
     Ispb,
     KeyType,
     OpaqueId,
+    OpenEnum,
     PixKey,
     Purpose,
     TaxId,
@@ -122,22 +124,47 @@ class Transaction(_Message, frozen=True):
         reais, _, cents = self.amount.partition(".")
         return int(reais) * 100 + int(cents.ljust(2, "0"))
 
+    def unknown_values(self) -> list[str]:
+        """Return the names of the fields whose value is one that the contract does not know.
 
-_LATEST_YEAR = 3000  # well before the calendar's end, 9999, so that later days can be computed
-_EARLIEST = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # an older time comes from a clock that was never set
+        >>> decode_transaction(EXAMPLE.replace(b"DICT", b"NEWF")).value.unknown_values()
+        ['initiation_form']
+        """
+        payer, payee = self.payer, self.payee
+        if (
+            self.initiation_form is not InitiationForm.OTHER
+            and self.purpose is not Purpose.OTHER
+            and payer.account_type is not AccountType.OTHER
+            and payee.account_type is not AccountType.OTHER
+            and payee.key_type is not KeyType.OTHER
+        ):
+            return []
+        values: dict[str, OpenEnum | None] = {
+            "initiation_form": self.initiation_form,
+            "purpose": self.purpose,
+            "payer.account_type": payer.account_type,
+            "payee.account_type": payee.account_type,
+            "payee.key_type": payee.key_type,
+        }
+        return [name for name, value in values.items() if value == "OTHER"]
 
 
 def _check(transaction: Transaction) -> None:
     """Check the conditions that a pattern cannot express. Raises Malformed."""
     if not transaction.amount.strip("0."):
         raise Malformed("invalid_value", "amount")
-    if transaction.initiated_at < _EARLIEST:
-        raise Malformed("invalid_value", "initiated_at")
+    check_instant("initiated_at", transaction.initiated_at)
     check_end_to_end_id(transaction.end_to_end_id)
 
 
+def check_instant(field: str, instant: dt.datetime) -> None:
+    """Check that a required instant is within the years that tables and features hold. Raises Malformed."""
+    if not in_range(instant):
+        raise Malformed("invalid_value", field)
+
+
 def check_end_to_end_id(end_to_end_id: str) -> None:
-    """Check that the id's yyyyMMddHHmm is a valid time of this millennium. Raises Malformed."""
+    """Check that the id's yyyyMMddHHmm is a valid time within the years of an instant. Raises Malformed."""
     if not _exists(end_to_end_id[9:21]):
         raise Malformed("invalid_value", "end_to_end_id")
 
@@ -151,7 +178,7 @@ def _exists(minute: str) -> bool:
         )
     except ValueError:
         return False
-    return _EARLIEST.year <= year < _LATEST_YEAR
+    return EARLIEST.year <= year < LATEST.year
 
 
 decode_transaction = TolerantDecoder(Transaction, check=_check)

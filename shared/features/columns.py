@@ -19,10 +19,8 @@ from shared.features.statistics import statistics_matrix
 
 Codes = NDArray[np.int8]
 
-FORMS = tuple(form.value for form in InitiationForm)
-PURPOSES = tuple(purpose.value for purpose in Purpose)
-KEY_TYPES = tuple(kind.value for kind in KeyType)
-ACCOUNT_TYPES = tuple(kind.value for kind in AccountType)
+FORMS, PURPOSES = InitiationForm.known(), Purpose.known()
+KEY_TYPES, ACCOUNT_TYPES = KeyType.known(), AccountType.known()
 
 _FIELDS = Event.__struct_fields__
 _MICRO = 1e-6
@@ -33,8 +31,9 @@ _CENTAVO = 0.01
 class Columns:
     """Facts of n messages. Arrays are [n]; times are seconds since the epoch, dates days, amounts BRL.
 
-    A code is the index of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, -1 if missing; other missing values
-    are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is [len(STATISTICS), n].
+    A code is the index of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, their length for any other value,
+    -1 if missing; other missing values are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is
+    [len(STATISTICS), n].
     """
 
     payer: Keys
@@ -140,7 +139,7 @@ class FieldReader(Protocol):
         ...
 
     def codes(self, name: str, known: tuple[str, ...]) -> Codes:
-        """Return the index of each value in `known`."""
+        """Return the index of each value in `known`; its length for any other value, -1 for a missing one."""
         ...
 
     def same(self, one: str, other: str) -> Floats:
@@ -189,7 +188,14 @@ class Events(tuple[Event, ...]):
         return Columns.of(self)
 
 
-_CODES: dict[tuple[str, ...], dict[str | None, int]] = {
-    known: {None: -1, **{value: code for code, value in enumerate(known)}}
+class _Codes(dict[str | None, int]):
+    """The code of each known value, and of a missing one; any other value has the next code."""
+
+    def __missing__(self, value: str | None) -> int:
+        return len(self) - 1
+
+
+_CODES: dict[tuple[str, ...], _Codes] = {
+    known: _Codes([(None, -1), *((value, code) for code, value in enumerate(known))])
     for known in (FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES)
 }

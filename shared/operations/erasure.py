@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from shared.contract.fields import PixKey, TaxId
-from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
+from shared.contract.fields import KeyType, PixKey, TaxId
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.errors import Misconfigured
 from shared.features.facts import handsets
 from shared.features.keys import Keys, keys_of, pair_of
@@ -23,6 +23,7 @@ from shared.features.layout import ACCOUNT, CONTACT, DEVICE
 from shared.ports import HistoryStore, Queries
 
 FEEDBACK, SCORE_EVENTS = "feedback", "score_events"
+_CPF_DIGITS = 11
 
 
 class Person(Struct, frozen=True):
@@ -155,5 +156,6 @@ def person_of(tax_id: str, keys: Sequence[str], pseudonymiser: Pseudonymiser) ->
         raise Misconfigured(
             "a tax id is a CPF of 11 digits or a CNPJ of 14 characters, without punctuation; a key has at most 77"
         ) from None
-    pseudonym = pseudonymiser.pseudonym
-    return Person(pseudonym(PERSON, tax_id), tuple(pseudonym(KEY, key) for key in dict.fromkeys((tax_id, *keys))))
+    own = KeyType.CPF if len(tax_id) == _CPF_DIGITS else KeyType.CNPJ
+    found = [pseudonymiser.key(tax_id, own), *map(pseudonymiser.key, keys)]
+    return Person(pseudonymiser.person(tax_id), tuple(dict.fromkeys(found)))

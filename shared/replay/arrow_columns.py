@@ -67,10 +67,14 @@ def keys(ids: Any) -> Keys:
 
 
 def micros(times: Any) -> Floats:
-    """Return a column of timestamps as microseconds [n]; null is NaN."""
+    """Return a column of timestamps as microseconds [n]; null is NaN.
+
+    A year before 1685 or after 2255 is rounded as NumPy rounds it: rows stored before such times were refused still
+    yield the features that were stored with them.
+    """
     if pa.types.is_timestamp(times.type):
         times = times.cast(pa.timestamp("us", tz=times.type.tz)).cast(pa.int64())
-    return floats(times)
+    return floats(times.cast(pa.float64(), safe=False))
 
 
 def whole(numbers: Any, missing: int) -> NDArray[np.int64]:
@@ -92,8 +96,9 @@ def _days(dates: Any) -> Floats:
 
 
 def _codes(known: tuple[str, ...], names: Any) -> Codes:
-    places = pc.index_in(names, value_set=pa.array(known, names.type))
-    return _numpy(pc.fill_null(places, -1)).astype(np.int8)
+    """Return the code of each value, as `Columns` has them: any other value has the code after those known."""
+    places = pc.fill_null(pc.index_in(names, value_set=pa.array(known, names.type)), len(known))
+    return np.where(_numpy(pc.is_null(names)), -1, _numpy(places)).astype(np.int8)
 
 
 def floats(values: Any) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shared.contract.envelope import PubsubMessage
-from shared.contract.event import micros
+from shared.contract.event import in_range, micros
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.topics import TRANSACTIONS
@@ -20,7 +20,7 @@ from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
 from shared.serving.quarantine import check_not_in_the_future, refused_by_table
 from shared.telemetry.batches import Telemetry
-from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
+from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
 
 
 class ScorePipeline:
@@ -55,9 +55,11 @@ class ScorePipeline:
         transaction, unknown_fields = decode_transaction(message.data)
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
+        self._metrics.add_each(UNKNOWN_VALUES, transaction.unknown_values())
         event = event_of(transaction, self._pseudonymiser)
         check_not_in_the_future("initiated_at", event.initiated_at, self._now(), self._ahead_seconds)
-        return Delivery(event, micros(message.publish_time) if message.publish_time else None)
+        published = message.publish_time
+        return Delivery(event, micros(published) if published and in_range(published) else None)
 
     async def store(self, deliveries: Sequence[Delivery]) -> dict[int, PixError]:
         """Score a batch and append its rows; return the error of each delivery without a row, by index.

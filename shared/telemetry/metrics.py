@@ -52,6 +52,9 @@ QUEUE = Metric(
 MESSAGES = Metric("pix.messages", "counter", "{message}", "Deliveries by the status of their answer", "status")
 QUARANTINED = Metric("pix.quarantined", "counter", "{message}", "Messages that cannot be used, by reason", "reason")
 UNKNOWN_FIELDS = Metric("pix.unknown_fields", "counter", "{field}", "Fields that the contract does not know")
+UNKNOWN_VALUES = Metric(
+    "pix.unknown_values", "counter", "{value}", "Values that the contract does not know, scored as OTHER", "field"
+)
 SCORED = Metric("pix.scored", "counter", "{transaction}", "Transactions by step of the degrade ladder", "step")
 DECISIONS = Metric("pix.decisions", "counter", "{transaction}", "Transactions by decision", "decision")
 LATE = Metric("pix.late", "counter", "{transaction}", "Transactions scored after their deadline")

@@ -116,7 +116,7 @@ def _draw(rng: Generator, world: World, day: Day, today: int, count: int) -> Pay
         _cents(rng, world, persons, kind, company),
         _forms(rng, world, kind, company),
         kind,
-        purpose=np.where(kind == Kind.WITHDRAWAL, PurposeCode.GSCB, PurposeCode.IPAY),
+        purpose=np.where(kind == Kind.WITHDRAWAL, PurposeCode.OTHR, PurposeCode.IPAY),
     )
     rows = _follow_on(rng, world, day, rows)
     return with_devices(rng, world, rows)

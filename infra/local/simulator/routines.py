@@ -57,7 +57,7 @@ class Routines:
         staff, at = staff[np.isin(local_date(at), dates)], at[np.isin(local_date(at), dates)]
         form = rng.choice([Form.MANU, Form.DICT], len(staff), p=[0.6, 0.4])
         cents = self._world.salary[staff]
-        return payments(at, self._world.employer[staff], staff, cents, form, Kind.SALARY, purpose=PurposeCode.OTHR)
+        return payments(at, self._world.employer[staff], staff, cents, form, Kind.SALARY)
 
     def _bills(self, rng: Generator, day: Day) -> Payments:
         first, second = day.local_dates()

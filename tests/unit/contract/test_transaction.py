@@ -75,10 +75,10 @@ def test_amounts_that_are_not_positive_decimals_are_malformed(amount: object) ->
         ("initiated_at", "2026-02-30T00:00:00Z"),
         ("initiated_at", "2026-11-20T14:32:05"),
         ("initiated_at", "yesterday"),
-        ("initiation_form", "PIGEON"),
+        ("initiation_form", "by pigeon"),
         ("payer__opened_at", "2019-13-01"),
         ("payer__tax_id", "123"),
-        ("payee__key_type", "FAX"),
+        ("payee__key_type", "fax"),
     ],
 )
 def test_values_out_of_range_are_malformed(field: str, value: str) -> None:

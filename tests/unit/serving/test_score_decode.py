@@ -1,0 +1,57 @@
+"""The score function counts the fields and values that the contract does not know, and keeps none of them."""
+
+import datetime as dt
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from shared.contract.envelope import PubsubMessage
+from shared.contract.event import micros
+from shared.contract.pseudonyms import Pseudonymiser
+from shared.ports import Table
+from shared.scoring.scorer import Scorer
+from shared.serving.score_service import ScorePipeline
+from shared.telemetry.metrics import UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
+from tests.builders import encoded, transaction
+
+NOW = micros(dt.datetime(2026, 11, 20, 14, 32, 6, tzinfo=dt.UTC))
+
+
+class Decoding:
+    """A pipeline that only decodes."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        scorer, table = cast(Scorer, None), cast(Table, None)  # decoding needs neither
+        self._pipeline = ScorePipeline(scorer, table, Pseudonymiser(b"secret"), lambda: NOW, 1.0, self.metrics)
+
+    def __call__(self, published: dt.datetime | None = None, **changes: Any) -> Any:
+        """Return the delivery of a message with changes."""
+        return self._pipeline.decode(PubsubMessage(encoded(transaction(**changes)), "1", published))
+
+
+@pytest.fixture
+def decode() -> Decoding:
+    return Decoding()
+
+
+def test_unknown_values_are_counted_by_field_and_not_kept(decode: Decoding) -> None:
+    delivery = decode(purpose="NEWP", payee__account_type="NEWA")
+    decode(purpose="NEWQ")
+    counted = [decode.metrics.value(UNKNOWN_VALUES, name) for name in ("purpose", "payee.account_type")]
+    assert counted == [2, 1]
+    assert b"NEW" not in msgspec.json.encode(delivery.event)
+    assert decode.metrics.value(UNKNOWN_FIELDS) == 0
+
+
+def test_unknown_fields_are_counted_exactly_in_any_mixture(decode: Decoding) -> None:
+    for message in ({"x": 1}, {}, {"x": 1, "payer__y": 2}, {}, {}, {"device__z": {"x": 1}}):
+        decode(**message)
+    assert decode.metrics.value(UNKNOWN_FIELDS) == 4
+
+
+@pytest.mark.parametrize(("year", "kept"), [(2026, True), (1, False), (9999, False)])
+def test_a_publish_time_outside_the_range_is_missing(decode: Decoding, year: int, kept: bool) -> None:
+    at = dt.datetime(year, 11, 20, tzinfo=dt.UTC)
+    assert decode(at).published_at == (micros(at) if kept else None)
