@@ -39,8 +39,7 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
     ports = PortNumbers(**chosen).claimed()
     if options.fresh and (earlier := home.set_aside()):
         console.print(f"The world that was here is now in {shown(earlier)}.", soft_wrap=True)
-    console.print(_beginning(home), soft_wrap=True)
-    marker = home.open()
+    beginning, marker = _beginning(home), home.open()
     with (
         console.status("starting ...") as status,
         LocalCloud(
@@ -52,6 +51,7 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
             maturity_days=marker.maturity_days,
         ) as cloud,
     ):
+        console.print(beginning, soft_wrap=True)
         cloud.start_functions()
         greeting = _greeting(cloud)
         home.publish(cloud.exports)

@@ -81,9 +81,10 @@ def running(folder: Path, *command: str) -> Iterator[Program]:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_the_demo_while_it_simulates(number: signal.Signals, tmp_path: Path) -> None:
-    with running(tmp_path, "infra.local.demo") as demo:
-        until(lambda: [each for home in demo.temporary.glob("pix-demo-*") for each in home.iterdir()])
+    with running(tmp_path, "infra.local.demo", "--home", str(tmp_path / "world")) as demo:
+        until(lambda: list(tmp_path.glob("world.new-*/events*")))
         assert demo.ended_by(number) == "interrupted; everything is stopped"
+    assert not list(tmp_path.glob("world.new-*"))
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -91,9 +92,11 @@ def test_a_signal_ends_the_demo_while_it_simulates(number: signal.Signals, tmp_p
 def test_a_signal_ends_the_demo_and_its_cloud(number: signal.Signals, step: str, tmp_path: Path) -> None:
     events = tmp_path / "events.ndjson"
     events.write_bytes(b"".join(stream()))
-    with running(tmp_path, "infra.local.demo", "--events", str(events), "--live", "12") as demo:
+    home = str(tmp_path / "world")
+    with running(tmp_path, "infra.local.demo", "--home", home, "--events", str(events), "--live", "12") as demo:
         demo.shows(step)
         assert demo.ended_by(number) == "interrupted; everything is stopped"
+    assert not list(tmp_path.glob("world.new-*"))
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -29,7 +29,7 @@ class Misuse(NamedTuple):
 
 
 TABLE = {
-    "port in use": Misuse(["--state-port={taken}"], "make up: port {taken} is in use; set --state-port to"),
+    "port in use": Misuse(["--state-port={taken}"], 'make up: port {taken} is in use. ARGS="--state-port 0"'),
     "not a port": Misuse(["--score-port=70000"], "make up: port 70000 cannot be used"),
     "negative port": Misuse(["--score-port=-1"], "make up: port -1 cannot be used"),
     "home below a file": Misuse(["--home={file}/cloud"], "{file}"),

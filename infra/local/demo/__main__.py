@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace, built: Path, console: Console) -> None:
     where = cut(events, options.live if options.events else options.transactions)
     if not run.demo(events.absolute(), where, built, console):
         raise NotShown("the run did not show all that it is to show: see its table")
-    if options.events is None:
+    if events.parent == built:  # simulated, copied from a pipe, or sorted
         events.unlink()
 
 

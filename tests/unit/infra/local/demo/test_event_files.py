@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from infra.local import command as shared_options
 from infra.local.demo import __main__ as command
 from infra.local.demo import run
 from infra.local.demo.stream import Cut
@@ -30,17 +31,17 @@ class Stage:
         self.lines = self.out_of_order = 0
         self.home: Path | None = None
 
-    def demo(self, events: Path, where: Cut, home: Path, _console: Console) -> int:
+    def demo(self, events: Path, where: Cut, home: Path, _console: Console) -> bool:
         self.cut, self.home = where, home
         self.lines = sum(1 for _ in read(events))
         self.out_of_order = check_order(events, lambda _: None).out_of_order
-        return 0
+        return True
 
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(shared_options, "DEFAULT", tmp_path / "worlds" / "world")
+    (tmp_path / "worlds").mkdir()
     stage = Stage()
     monkeypatch.setattr(run, "demo", stage.demo)
     handlers, hook = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}, sys.unraisablehook
@@ -48,7 +49,8 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
     for number, handler in handlers.items():
         signal.signal(number, handler)
     sys.unraisablehook = hook
-    assert list((tmp_path / "temporary").iterdir()) == [], "the demo leaves no folder behind"
+    left = {path.name for path in (tmp_path / "worlds").iterdir()} - {"world", "world.lock"}
+    assert not left, "the demo leaves no other folder behind"
 
 
 def written(tmp_path: Path, content: bytes) -> str:
@@ -91,7 +93,7 @@ def test_a_file_is_refused_in_one_line(
 ) -> None:
     assert command.main(["--events", written(tmp_path, case.content), *options]) == 1
     assert stage.cut is None
-    refused = [line for line in capsys.readouterr().out.splitlines() if line.startswith("demo: ")]
+    refused = [line for line in capsys.readouterr().out.splitlines() if line.startswith("make demo: ")]
     assert len(refused) == 1
     assert re.search(case.answer, refused[0])
 
