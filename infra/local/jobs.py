@@ -33,23 +33,25 @@ def started(name: str, *arguments: str, environment: Mapping[str, str]) -> Itera
 
     Its session is its own: Ctrl-C in the terminal is for this process, which ends the job.
     """
-    with deferred():
-        process = subprocess.Popen(  # noqa: S603 (our own job)
-            [sys.executable, "-m", f"jobs.{name}", *arguments],
-            env=local_environment(os.environ, environment),
-            cwd=ROOT,
-            preexec_fn=lambda: os.nice(NICENESS),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+    process = None
     try:
+        with deferred():  # or a signal during the start would leave the job behind
+            process = subprocess.Popen(  # noqa: S603 (our own job)
+                [sys.executable, "-m", f"jobs.{name}", *arguments],
+                env=local_environment(os.environ, environment),
+                cwd=ROOT,
+                preexec_fn=lambda: os.nice(NICENESS),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
         yield process
     finally:
-        _end(process)
-        if process.stdout is not None:
-            process.stdout.close()
+        if process is not None:
+            _end(process)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def _end(process: subprocess.Popen[str]) -> None:
