@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -10,6 +11,11 @@ from infra.local.environment import isolate
 
 # Nothing that a shell names is reached by a test, and servers of tests are reached without a proxy.
 isolate()
+
+# Programs under nohup ignore a hangup on purpose, and their children inherit that; a handler is not inherited, so
+# programs under test have the same signals however the tests were started.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
