@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from infra.local.environment import isolate
+from jobs.cli.interruption import SIGNALS, do_nothing
 
 # Nothing that a shell names is reached by a test, and servers of tests are reached without a proxy.
 isolate()
@@ -15,7 +17,7 @@ isolate()
 # Programs under nohup ignore a hangup on purpose, and their children inherit that; a handler is not inherited, so
 # programs under test have the same signals however the tests were started.
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+    signal.signal(signal.SIGHUP, do_nothing)
 
 # OpenMP threads that spin while they wait make small fits take seconds on a busy machine, so they sleep.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -30,6 +32,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pythons", default=f"{sys.version_info[0]}.{sys.version_info[1]}", help="staged functions run on: 3.11,3.13"
     )
+
+
+@pytest.fixture
+def restored_process() -> Iterator[None]:
+    """Put back the environment, the signal handlers and the hook that a command sets."""
+    environment, hook = dict(os.environ), sys.unraisablehook
+    handlers = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.unraisablehook = hook
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

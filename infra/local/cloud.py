@@ -42,9 +42,6 @@ STATE_CALL_SECONDS = 5.0
 AHEAD_SECONDS = 366 * 86_400.0
 """Events of a file or a test have dates of their own."""
 
-START_SECONDS = 60.0
-"""A server's longest start: Google's Pub/Sub emulator runs on Java, which takes its time on a busy machine."""
-
 _EXPORTED = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS", "PIX_MATURITY_DAYS", "MLFLOW_TRACKING_URI")
 
 Step = Callable[[str], None]

@@ -19,7 +19,7 @@ from infra.local import reaper
 from infra.local.environment import local_environment
 from infra.local.errors import ChildDied, NotReadyInTime
 from infra.local.loopback import listens
-from jobs.cli.interruption import deferred
+from jobs.cli.interruption import deferred, do_nothing
 
 POLL_SECONDS = 0.05
 LOG_TAIL_BYTES = 4000
@@ -262,19 +262,14 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        # A second Ctrl-C while children are being stopped would leave some of them behind. It is heard rather than
-        # ignored, as a child that the watcher starts at this moment would inherit SIG_IGN, but no handler.
+        # A second Ctrl-C while children are being stopped would leave some of them behind.
         for number in self._handlers:
-            signal.signal(number, _hear)
+            signal.signal(number, do_nothing)
         try:
             yield
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
-
-
-def _hear(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing."""
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -28,6 +28,7 @@ from infra.local import home as homes
 from infra.local.command import add_home, run
 from infra.local.query import NothingRuns, running
 from infra.local.simulator import SimulationConfig, simulate
+from infra.local.simulator.clock import LOCAL_OFFSET_MS
 from jobs.cli import interruption
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
 
@@ -39,7 +40,7 @@ FRAUD_RATE = 0.01  # as in the demo: the true rate is 6 to 8 per 100,000
 RATE_MAX = 1_000.0
 _RETRY_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
-_LOCAL = dt.timezone(dt.timedelta(hours=-3))  # the simulator's dates are those of Brasília
+_LOCAL = dt.timezone(dt.timedelta(milliseconds=LOCAL_OFFSET_MS))
 
 Message = dict[str, Any]
 

@@ -129,7 +129,7 @@ def ending(error: BaseException) -> int:
     """Ignore further signals, so that nothing disturbs the end, and return the exit code of an interruption."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number in SIGNALS:
-        signal.signal(number, _ignore)
+        signal.signal(number, do_nothing)
     return error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 128 + signal.SIGINT
 
 
@@ -168,5 +168,5 @@ def _number(error: BaseException | None) -> int:
     return error.code - 128 if isinstance(error, SystemExit) and isinstance(error.code, int) else 0
 
 
-def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing. Unlike SIG_IGN this is not inherited by child processes."""
+def do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Handle a signal without effect. Unlike SIG_IGN, a handler is not inherited by child processes."""

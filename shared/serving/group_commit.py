@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Generic, NamedTuple, TypeVar
 
 from shared.errors import Overloaded
+from shared.telemetry.batches import CompletedBatch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,15 +42,6 @@ class BatchLimits(NamedTuple):
     """Seconds between the starts of two batches, at most; the default starts a batch as soon as one is free."""
     enough: int = 1
     """Waiting items that start a batch before `linger` has passed; the default starts it with the first item."""
-
-
-class CompletedBatch(NamedTuple):
-    """A batch whose items all have their results."""
-
-    waiting: int
-    """Items that were left in the queue when the batch started."""
-    seconds: list[float]
-    """Seconds from the submission of each item to its result."""
 
 
 class GroupCommit(Generic[Item, Result]):

@@ -9,14 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from shared.errors import Unavailable
 from shared.ports import MetricsExporter
-from shared.serving.group_commit import CompletedBatch
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import BATCH, QUEUE, STAGE, Metrics
 
 log = logging.getLogger(__name__)
+
+
+class CompletedBatch(NamedTuple):
+    """A batch whose items all have their results."""
+
+    waiting: int
+    """Items that were left in the queue when the batch started."""
+    seconds: list[float]
+    """Seconds from the submission of each item to its result."""
 
 
 class BatchLog:

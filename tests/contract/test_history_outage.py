@@ -33,7 +33,7 @@ from shared.telemetry.metrics import HISTORY
 from shared.wiring.common import now
 from tests.builders import encoded, push_body, transaction
 from tests.contract.history_stores import SERVERS, opened, running
-from tests.told import make_telemetry
+from tests.telemetry import make_telemetry
 from tests.unit.streams import event
 from tests.waiting import PATIENCE
 

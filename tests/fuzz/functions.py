@@ -23,7 +23,7 @@ from shared.serving.intake import ACK, Intake
 from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
 from shared.serving.score_service import ScorePipeline, score_intake
 from shared.telemetry.metrics import Metrics
-from tests.told import make_telemetry
+from tests.telemetry import make_telemetry
 
 NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z
 AHEAD_SECONDS = 86_400.0

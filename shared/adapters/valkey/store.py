@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from shared.adapters.valkey.history import server_url
 from shared.adapters.valkey.script import LETTERS, script
-from shared.adapters.valkey.wire import SEQUENCE_KEY, Argument, encode_heard, fill_arguments, settle_arguments
+from shared.adapters.valkey.wire import SEQUENCE_KEY, Argument, encode_verdict_log, fill_arguments, settle_arguments
 from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
@@ -61,7 +61,9 @@ class ValkeyStore:
                 advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
         logs = list(verdicts.items())
         for start in range(0, len(logs), _RECORDS):
-            arguments = [each for id_, log in logs[start : start + _RECORDS] for each in (id_, encode_heard(log))]
+            arguments = [
+                each for id_, log in logs[start : start + _RECORDS] for each in (id_, encode_verdict_log(log))
+            ]
             advance(self._call(["recall", self._record_seconds, *arguments]))
         if not self._call(["resume", state.sequence]):
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")

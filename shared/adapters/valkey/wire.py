@@ -40,7 +40,7 @@ _NO_KEY = 0
 """The key version of a claim that is not compared with later messages."""
 NEVER = UNCOUNTED
 """The sequence of a verdict that was not counted."""
-_HEARD = struct.Struct("<cdd")
+_VERDICT = struct.Struct("<cdd")
 
 
 def observe_arguments(
@@ -100,9 +100,9 @@ def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[
     return ["settle", claim_seconds, stored, *end_to_end_ids]
 
 
-def encode_heard(log: Iterable[AppliedVerdict]) -> bytes:
+def encode_verdict_log(log: Iterable[AppliedVerdict]) -> bytes:
     """Encode the verdict log of one Pix."""
     return b"".join(
-        _HEARD.pack(said.verdict.value[:1].encode(), said.reported_at, NEVER if sequence is None else sequence)
-        for said, sequence in log
+        _VERDICT.pack(report.verdict.value[:1].encode(), report.reported_at, NEVER if sequence is None else sequence)
+        for report, sequence in log
     )

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import pytest
 
 from shared.errors import Malformed, Overloaded, Unavailable
-from shared.serving.group_commit import BatchLimits, CompletedBatch, GroupCommit
+from shared.serving.group_commit import BatchLimits, GroupCommit
+from shared.telemetry.batches import CompletedBatch
 from tests.waiting import PATIENCE, settled
 
 Found = TypeVar("Found")

@@ -21,7 +21,7 @@ from shared.serving.label_service import LabelPipeline, label_intake
 from shared.telemetry.logs import JsonFormatter
 from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS, Metrics, Series
 from tests.builders import encoded, med_report, push_body, transaction
-from tests.told import make_telemetry
+from tests.telemetry import make_telemetry
 from tests.waiting import PATIENCE, settled
 
 NOW = 1_795_185_126_000_000

@@ -20,7 +20,7 @@ from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER
 from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
 from tests.builders import encoded, med_report, push_body, transaction
-from tests.told import make_telemetry
+from tests.telemetry import make_telemetry
 from tests.unit.streams import event
 
 NOW = micros(dt.datetime(2026, 11, 24, tzinfo=dt.UTC))

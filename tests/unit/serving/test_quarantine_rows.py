@@ -17,7 +17,7 @@ from shared.contract.transaction import Transaction, decode_transaction
 from shared.errors import PixError
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, Intake
-from tests.told import make_telemetry
+from tests.telemetry import make_telemetry
 from tests.waiting import PATIENCE
 
 

@@ -6,11 +6,10 @@ import logging
 import pytest
 
 from shared.adapters.memory.serving import MemoryExporter
-from shared.serving.group_commit import CompletedBatch
-from shared.telemetry.batches import BatchLog, MetricsExport
+from shared.telemetry.batches import BatchLog, CompletedBatch, MetricsExport
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import BATCH, LATE, Distribution, Metrics
-from tests.told import make_telemetry
+from tests.telemetry import make_telemetry
 from tests.unit.clocks import ManualClock
 from tests.unit.log_records import fields
 

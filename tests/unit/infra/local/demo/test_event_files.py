@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +15,11 @@ from infra.local import command as shared_options
 from infra.local.demo import __main__ as command
 from infra.local.demo import run
 from infra.local.demo.stream import Cut
-from jobs.cli.interruption import SIGNALS
 from shared.contract.events_file import read
 from shared.contract.events_order import check_order
 from tests.unit.event_files import PLAIN, READ, REFUSED, Case, report, stream
+
+pytestmark = pytest.mark.usefixtures("restored_process")
 
 
 class Stage:
@@ -44,11 +43,7 @@ def stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Stage]:
     (tmp_path / "worlds").mkdir()
     stage = Stage()
     monkeypatch.setattr(run, "demo", stage.demo)
-    handlers, hook = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}, sys.unraisablehook
     yield stage
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    sys.unraisablehook = hook
     left = {path.name for path in (tmp_path / "worlds").iterdir()} - {"world", "world.lock"}
     assert not left, "the demo leaves no other folder behind"
 
