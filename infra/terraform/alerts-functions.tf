@@ -57,7 +57,7 @@ locals {
       title      = "Messages wait too long"
       severity   = "CRITICAL"
       meaning    = "The functions answer 503 or 429, or there are too few instances."
-      first_step = "Search the logs for `retry later` and its reason, then compare the number of instances with score_instances and the quotas."
+      first_step = "Search the logs for `retry later` and its reason, then compare the number of instances with score_instances, outcome_instances and the quotas."
       threshold = {
         filter   = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}"
         aligner  = "ALIGN_MAX"

@@ -58,6 +58,12 @@ variable "alert_total_p99_seconds" {
   default     = 1
 }
 
+variable "alert_without_outcome_share" {
+  description = "Largest share of the approved Pix of a time without an outcome, half an hour after it, before an alert."
+  type        = number
+  default     = 0.01
+}
+
 variable "notification_channels" {
   description = "Existing channels of Cloud Monitoring that receive alerts too."
   type        = list(string)
