@@ -17,7 +17,7 @@ from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.settings import Settings
 from tests.infra.evaluation import Refused, evaluate
 from tests.infra.matching import match
-from tests.infra.variables import CONNECTED, DIGEST, KEY, OTHERWISE
+from tests.infra.variables import CONNECTED, DIGEST, IMAGES, KEY, OTHERWISE
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -223,7 +223,6 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "builder": "gcr.io/buildpacks/builder:latest",
         "publishers": {"pix-transactions": ["allUsers"]},
         "settings": {"PIX_HMAC_KEY": "x"},
-        "outcomes": "published",
     }
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, unsafe)
@@ -235,9 +234,14 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "the builder by its digest",
         "No topic may be public",
         "Only the settings listed",
-        "name the publisher of pix-outcomes",
     ):
         assert reason in message
+
+
+def test_published_outcomes_need_a_publisher(terraform: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        evaluate(terraform, tmp_path, {**IMAGES, "outcomes": "published", "publishers": {}})
+    assert "name the publisher of pix-outcomes" in re.sub(r"\s*│?\s+", " ", str(refused.value))
 
 
 @pytest.mark.parametrize(
