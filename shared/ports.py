@@ -44,7 +44,7 @@ class Observations(NamedTuple):
     claims: list[Claim]
     """The first claim of each transaction by its side: its own, unless that side observed it before."""
     taken: NDArray[np.bool_]
-    """[n], true where another message of the side claimed the id first: its fingerprint under the same key differs."""
+    """[n], true where another message of the side claimed the id first: the fingerprint under one key differs."""
     lives: Lives
     """[n], the life of each transaction."""
 
