@@ -18,7 +18,8 @@ class ScoreRow(Struct, frozen=True):
     """One decision about one Pix: a row of `pix.score_events`.
 
     `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
-    `score` is None where no model served. `history_sequence` is None where history could not be read.
+    `score` is None where no model served. `history_sequence` is None where history could not be read, and
+    `decided_sequence`, the place of the change that the decision made by itself, where it made none.
     """
 
     event: Event
@@ -31,6 +32,7 @@ class ScoreRow(Struct, frozen=True):
     degraded: bool
     hmac_key_version: int
     history_sequence: int | None
+    decided_sequence: int | None
     published_at: int | None
     features: NDArray[np.float32]
 
