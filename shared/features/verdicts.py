@@ -50,6 +50,8 @@ _RANKS = {
     Standing.CANCELLED: _Rank(5, Verdict.LEGITIMATE, VerdictSource.CANCELLED),
     Standing.WITHDRAWN: _Rank(5, Verdict.LEGITIMATE, VerdictSource.WITHDRAWN),
 }
+PartyIds = tuple[str, str, str | None]
+"""The pseudonyms of payer, payee and device."""
 _LATEST_WINS = (2, 5)
 """The precedences at which a later word replaces an earlier one; at the others, the first one is in force."""
 _INFRACTIONS = (Standing.OPEN, Standing.ACKNOWLEDGED, Standing.DISAGREED, Standing.AGREED, Standing.CANCELLED)
@@ -98,14 +100,6 @@ def _precedence(state: ReportState) -> tuple[int, ...]:
     return precedence, hop, sign * state.reported_at, -state.standing, -state.state_hash
 
 
-class Parties(NamedTuple):
-    """The pseudonyms whose records a report about a Pix concerns."""
-
-    payer_id: str
-    payee_id: str
-    device_id: str | None
-
-
 class MarkerCount(NamedTuple):
     """A fraud marker of a person or a key (chave) to count (`sign` 1), or to take back (-1)."""
 
@@ -119,7 +113,7 @@ Correction = VerdictCount | MarkerCount
 """A change of history: counted, or, with `sign` -1, taken back as it was counted."""
 
 
-def judged(reports: Reports, state: ReportState, end_to_end_id: str, parties: Parties) -> Reports:
+def judged(reports: Reports, state: ReportState, end_to_end_id: str, parties: PartyIds) -> Reports:
     """Return the next value of a Pix's reports. Raises Malformed if there are too many."""
     return reports.with_state(state, partial(_verdict_counted, end_to_end_id, parties))
 
@@ -136,14 +130,16 @@ def corrections(before: Reports, after: Reports) -> list[Correction]:
     return [*_signed(before.counted, -1), *_signed(after.counted, 1)]
 
 
-def _verdict_counted(end_to_end_id: str, parties: Parties, states: Iterable[ReportState]) -> Counted | None:
+def _verdict_counted(end_to_end_id: str, parties: PartyIds, states: Iterable[ReportState]) -> Counted | None:
     verdict = in_force(states)
     if verdict is None or verdict.verdict is Verdict.PENDING:
         return None
-    # Who passes on a stolen sum is not its victim, nor is who got back the money of a Pix that was made undone.
-    payer = "" if verdict.hop > 1 or end_to_end_id.startswith("D") else parties.payer_id
+    # Nobody is the victim who passes on a stolen sum, or who pays back the money of a Pix to somebody who lied.
+    payer, payee, device = parties
+    if verdict.hop > 1 or end_to_end_id.startswith("D"):
+        payer = ""
     kind = _FRAUD if verdict.verdict is Verdict.FRAUD else _CLEARED
-    return Counted(kind, max(verdict.hop, 1), verdict.at, (payer, parties.payee_id, parties.device_id or ""))
+    return Counted(kind, max(verdict.hop, 1), verdict.at, (payer, payee, device or ""))
 
 
 def _marker_counted(person_id: str, key_id: str | None, states: Iterable[ReportState]) -> Counted | None:
@@ -162,14 +158,17 @@ def _signed(counted: Counted | None, sign: int) -> list[Correction]:
     return [VerdictCount(first, second, third or None, at, kind == _FRAUD, sign, hop)]
 
 
+VERDICT_KEY, MARKER_KEY = "s", "m"
+
+
 def pix_key(end_to_end_id: str) -> str:
     """Return the key of a Pix's reports in a store of history."""
-    return f"s{end_to_end_id}"
+    return VERDICT_KEY + end_to_end_id
 
 
 def marker_key(report_id: str) -> str:
     """Return the key of a fraud marker's states in a store of history."""
-    return f"m{report_id}"
+    return MARKER_KEY + report_id
 
 
 class VerdictLog:
@@ -178,7 +177,7 @@ class VerdictLog:
     def __init__(self) -> None:
         self.values: dict[str, Reports] = {}
 
-    def judge(self, end_to_end_id: str, state: ReportState, parties: Parties, place: int) -> list[Correction]:
+    def judge(self, end_to_end_id: str, state: ReportState, parties: PartyIds, place: int) -> list[Correction]:
         """Record a state of a report about a Pix; return the corrections to count at `place`. Raises Malformed."""
         before = self.values.get(pix_key(end_to_end_id), Reports())
         return self._record(pix_key(end_to_end_id), state, judged(before, state, end_to_end_id, parties), place)
