@@ -22,6 +22,18 @@ Instant = Annotated[dt.datetime, Meta(tz=True, description="RFC 3339 time with a
 Amount = Annotated[
     str, Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,2})?" + _END, description="BRL as a decimal string, more than 0.")
 ]
+
+
+def centavos_of(amount: str) -> int:
+    """Return an amount in centavos.
+
+    >>> centavos_of("150.5")
+    15050
+    """
+    reais, _, cents = amount.partition(".")
+    return int(reais) * 100 + int(cents.ljust(2, "0"))
+
+
 TaxId = Annotated[
     str, Meta(pattern="^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})" + _END, description="CPF or CNPJ without punctuation.")
 ]

@@ -54,22 +54,39 @@ class _PlainRow(Struct, frozen=True):
 
 
 class FeedbackRow(_PlainRow, frozen=True):
-    """One report about a Pix: a row of `pix.feedback`.
+    """One state of a report: a row of `pix.feedback`.
 
-    `history_sequence` is the sequence of history at which it was counted, None if it changed nothing there.
+    `verdict` is that of the report alone, None for a report that has none. `history_sequence` is the place at which
+    history counted it, None if it changed nothing there. Amounts are in centavos, `graph` is JSON.
     """
 
     source: str
     report_id: str
-    end_to_end_id: str
+    end_to_end_id: str | None
     reported_at: int
     received_at: int
-    verdict: str
+    verdict: str | None = None
     status: str | None = None
     analysis_result: str | None = None
     situation_type: str | None = None
     fraud_type: str | None = None
     history_sequence: int | None = None
+    reason: str | None = None
+    created_at: int | None = None
+    funds_recovery_id: str | None = None
+    root_end_to_end_id: str | None = None
+    hop: int | None = None
+    infraction_amount: int | None = None
+    analyst_id: str | None = None
+    shown_because: str | None = None
+    person_id: str | None = None
+    key_id: str | None = None
+    infraction_report_id: str | None = None
+    result: str | None = None
+    amount: int | None = None
+    rejection: str | None = None
+    graph: str | None = None
+    state_hash: int | None = None
 
 
 class QuarantineRow(_PlainRow, frozen=True):

@@ -26,6 +26,7 @@ from shared.contract.fields import (
     PixKey,
     Purpose,
     TaxId,
+    centavos_of,
 )
 from shared.errors import Malformed
 
@@ -121,8 +122,7 @@ class Transaction(_Message, frozen=True):
         >>> decode_transaction(EXAMPLE).value.centavos
         15050
         """
-        reais, _, cents = self.amount.partition(".")
-        return int(reais) * 100 + int(cents.ljust(2, "0"))
+        return centavos_of(self.amount)
 
     def unknown_values(self) -> list[str]:
         """Return the names of the fields whose value is one that the contract does not know.
