@@ -33,6 +33,7 @@ class ScoreRow(Struct, frozen=True):
     hmac_key_version: int
     history_sequence: int | None
     decided_sequence: int | None
+    hold_until: int | None
     published_at: int | None
     features: NDArray[np.float32]
 
@@ -89,6 +90,23 @@ class FeedbackRow(_PlainRow, frozen=True):
     state_hash: int | None = None
 
 
+class OutcomeRow(_PlainRow, frozen=True):
+    """One outcome of a Pix: a row of `pix.outcomes`; `amount` is in centavos.
+
+    `history_sequence` is the place at which history counted it, None if it changed nothing there.
+    """
+
+    end_to_end_id: str
+    side: str
+    status: str
+    at: int
+    received_at: int
+    reason: str | None = None
+    return_id: str | None = None
+    amount: int | None = None
+    history_sequence: int | None = None
+
+
 class QuarantineRow(_PlainRow, frozen=True):
     """A malformed message, without its content: a row of `pix.quarantine`."""
 
@@ -121,4 +139,4 @@ class LedgerRow(_PlainRow, frozen=True):
     as_of: int | None = None
 
 
-Record = ScoreRow | FeedbackRow | QuarantineRow | LedgerRow
+Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow

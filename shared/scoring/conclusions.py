@@ -1,4 +1,4 @@
-"""The change of history that a decision makes by itself: a settlement by assumption, or the end of a Pix in flight."""
+"""The change of history that a decision makes by itself: a settlement by assumption, or the end of a flight."""
 
 from __future__ import annotations
 

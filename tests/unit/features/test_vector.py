@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract.event import Event, days
-from shared.contract.transaction import PayeeStatistics
+from shared.contract.transaction import Statistics
 from shared.features.catalogue import FEATURE_NAMES, SLICES
 from shared.features.columns import Columns
 from shared.features.history import READ_WIDTH, MemoryHistory
@@ -230,7 +230,7 @@ def test_dict_statistics() -> None:
 def test_absent_statistics_are_missing_not_zero() -> None:
     assert math.isnan(away(event())["dict_markers_d90"])
     assert math.isnan(away(event(payee_statistics="{}"))["dict_markers_d90"])
-    assert PayeeStatistics().settlements is None
+    assert Statistics().settlements is None
 
 
 def test_ages_and_kinds() -> None:
