@@ -1,4 +1,4 @@
-"""Names of the Pub/Sub topics."""
+"""Names of the Pub/Sub topics, one for each function."""
 
 TRANSACTIONS = "pix-transactions"
 OUTCOMES = "pix-outcomes"
