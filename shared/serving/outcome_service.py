@@ -78,9 +78,7 @@ class CountedOutcomes:
         counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items())
         return [i for i in indexes if i not in done]
 
-    async def _change(
-        self, ids: list[str], before: Lives, after: Advance
-    ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    async def _change(self, ids: list[str], before: Lives, after: Advance) -> NDArray[np.int64]:
         places = after.known.copy()
         new = np.flatnonzero(after.place_at >= 0)
         if len(new):
@@ -142,9 +140,8 @@ class OutcomePipeline:
         Raises Unavailable if history does not answer or the rows are not known to be stored.
         """
         with self._metrics.timed(STAGE, "state"):
-            counted = (
-                await self._history.count(rows) if self._history else Counted(dict.fromkeys(range(len(rows))), {})
-            )
+            history, every = self._history, dict.fromkeys(range(len(rows)))
+            counted = await history.count(rows) if history else Counted(every, {})
         indexes = sorted(counted.places)
         stored = [msgspec.structs.replace(rows[i], history_sequence=counted.places[i]) for i in indexes]
         with self._metrics.timed(STAGE, "append"):
