@@ -83,6 +83,7 @@ reported AS (
     END AS verdict_source,
     IF(standing = 4, hop, least_hop) AS hop
   FROM ranked
+  WHERE TRUE
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY end_to_end_id
     ORDER BY
@@ -108,7 +109,7 @@ settled AS (
     LOGICAL_OR(status = 'SETTLED') AS is_settled,
     LOGICAL_OR(status IN ('REJECTED', 'EXPIRED', 'CANCELLED')) AS is_refused
   FROM `{project}.{dataset}.outcomes`
-  WHERE at <= {as_of}
+  WHERE `at` <= {as_of}
   GROUP BY end_to_end_id
 )
 SELECT

@@ -19,9 +19,12 @@ FROM (
   SELECT *
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence, published_at) = 1
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
+  ) = 1
 ) AS scored
-JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id
+JOIN ({labels}) AS labels
+  ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
 WHERE scored.history_sequence IS NOT NULL
