@@ -18,6 +18,7 @@ from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.rebuilding import Asked
 from shared.features.state import State
 from shared.telemetry.metrics import Series
 
@@ -85,8 +86,8 @@ class Changes(NamedTuple):
     """[m], the index of the change of each fact, ascending."""
 
 
-LIFE_KEY = "l"
-"""Letter of the keys of lives; `shared.features.verdicts` has those of verdicts and fraud markers."""
+LIFE_KEY, VERDICT_KEY, MARKER_KEY = "l", "s", "m"
+"""Letters of the keys of lives, of verdicts by EndToEndId, and of fraud markers by report."""
 
 
 class ChangingHistory(Protocol):
@@ -111,6 +112,14 @@ class Parties(NamedTuple):
     payer_id: str
     payee_id: str
     device_id: str | None
+
+
+class AskedLookup(Protocol):
+    """Stored rows of Pix whose lives history has forgotten."""
+
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
+        ...
 
 
 class Lookup(Protocol):
@@ -234,12 +243,11 @@ class HistoryStore(Protocol):
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         ...
 
-    def load(self, state: State, reports: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
-        """Fill an empty store with records, and with the reports of each Pix and fraud marker by their keys.
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
-        `advance` receives the number of records of each part that is stored.
-
-        An interrupted load can be repeated. Raises Misconfigured, Unavailable.
+        `advance` receives the number of records and values of each part that is stored. An interrupted load can
+        be repeated. Raises Misconfigured, Unavailable.
         """
         ...
 
@@ -248,7 +256,7 @@ class HistoryStore(Protocol):
         ...
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by kind, and the verdict logs of some Pix; return the number erased. Raises Unavailable."""
+        """Erase records by kind, and the reports of some Pix; return the number erased. Raises Unavailable."""
         ...
 
 

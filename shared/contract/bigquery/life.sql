@@ -1,12 +1,12 @@
 -- One row for each Pix and side: when it was asked for, decided, settled or refused, returned, blocked, and judged.
 WITH decided AS (
   SELECT
-    end_to_end_id, side, initiated_at, scored_at, published_at, amount, payer_id, payee_id, payer_ispb, payee_ispb,
+    end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, scored_at, published_at, amount, payer_id, payee_id, payer_ispb, payee_ispb,
     score, decision, hold_until, history_sequence, decided_sequence
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, side ORDER BY scored_at, history_sequence, published_at
+    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
   ) = 1
 ),
 -- Where nobody publishes outcomes, an approval is one, unless the other side refused.
@@ -20,24 +20,24 @@ assumed AS (
 told AS (
   SELECT
     end_to_end_id,
-    MIN(IF(status = 'SETTLED', at, NULL)) AS settled_at,
-    MIN(IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), at, NULL)) AS refused_at,
+    MIN(IF(status = 'SETTLED', `at`, NULL)) AS settled_at,
+    MIN(IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), `at`, NULL)) AS refused_at,
     ARRAY_AGG(
-      IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), status, NULL) IGNORE NULLS ORDER BY at, status LIMIT 1
+      IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), status, NULL) IGNORE NULLS ORDER BY `at`, status LIMIT 1
     )[SAFE_OFFSET(0)] AS refusal,
-    MIN(IF(status = 'BLOCKED', at, NULL)) AS blocked_at,
-    MIN(IF(status = 'RELEASED', at, NULL)) AS released_at
+    MIN(IF(status = 'BLOCKED', `at`, NULL)) AS blocked_at,
+    MIN(IF(status = 'RELEASED', `at`, NULL)) AS released_at
   FROM `{project}.{dataset}.outcomes`
-  WHERE received_at <= {as_of}
+  WHERE `at` <= {as_of}
   GROUP BY end_to_end_id
 ),
 -- A return counts once, however often it was delivered.
 returned AS (
-  SELECT end_to_end_id, SUM(amount) AS returned_amount, MAX(at) AS returned_at
+  SELECT end_to_end_id, SUM(amount) AS returned_amount, MAX(`at`) AS returned_at
   FROM (
-    SELECT end_to_end_id, return_id, MIN(amount) AS amount, MIN(at) AS at
+    SELECT end_to_end_id, return_id, MIN(amount) AS amount, MIN(`at`) AS `at`
     FROM `{project}.{dataset}.outcomes`
-    WHERE status = 'RETURNED' AND received_at <= {as_of}
+    WHERE status = 'RETURNED' AND `at` <= {as_of}
     GROUP BY end_to_end_id, return_id
   ) AS once
   GROUP BY end_to_end_id
