@@ -20,22 +20,22 @@ assumed AS (
 told AS (
   SELECT
     end_to_end_id,
-    MIN(IF(status = 'SETTLED', at, NULL)) AS settled_at,
-    MIN(IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), at, NULL)) AS refused_at,
+    MIN(IF(status = 'SETTLED', `at`, NULL)) AS settled_at,
+    MIN(IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), `at`, NULL)) AS refused_at,
     ARRAY_AGG(
-      IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), status, NULL) IGNORE NULLS ORDER BY at, status LIMIT 1
+      IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), status, NULL) IGNORE NULLS ORDER BY `at`, status LIMIT 1
     )[SAFE_OFFSET(0)] AS refusal,
-    MIN(IF(status = 'BLOCKED', at, NULL)) AS blocked_at,
-    MIN(IF(status = 'RELEASED', at, NULL)) AS released_at
+    MIN(IF(status = 'BLOCKED', `at`, NULL)) AS blocked_at,
+    MIN(IF(status = 'RELEASED', `at`, NULL)) AS released_at
   FROM `{project}.{dataset}.outcomes`
   WHERE received_at <= {as_of}
   GROUP BY end_to_end_id
 ),
 -- A return counts once, however often it was delivered.
 returned AS (
-  SELECT end_to_end_id, SUM(amount) AS returned_amount, MAX(at) AS returned_at
+  SELECT end_to_end_id, SUM(amount) AS returned_amount, MAX(`at`) AS returned_at
   FROM (
-    SELECT end_to_end_id, return_id, MIN(amount) AS amount, MIN(at) AS at
+    SELECT end_to_end_id, return_id, MIN(amount) AS amount, MIN(`at`) AS `at`
     FROM `{project}.{dataset}.outcomes`
     WHERE status = 'RETURNED' AND received_at <= {as_of}
     GROUP BY end_to_end_id, return_id
