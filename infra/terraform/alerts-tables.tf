@@ -106,11 +106,11 @@ locals {
           SELECT IFNULL(SAFE_DIVIDE(COUNTIF(messages IS NULL), COUNT(*)), 0) <= ${var.alert_without_outcome_share}
           FROM `${local.dataset}.score_events`
           LEFT JOIN (
-            SELECT end_to_end_id, side, COUNT(*) AS messages
+            SELECT end_to_end_id, COUNT(*) AS messages
             FROM `${local.dataset}.outcomes`
             WHERE `at` >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 2 DAY)
-            GROUP BY end_to_end_id, side
-          ) USING (end_to_end_id, side)
+            GROUP BY end_to_end_id
+          ) USING (end_to_end_id)
           WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
             AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 90 MINUTE)
             AND scored_at < TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
