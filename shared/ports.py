@@ -248,21 +248,25 @@ class HistoryStore(Protocol):
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         ...
 
-    def load(
-        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
-    ) -> None:
-        """Fill an empty store; `advance` receives the number of records of each part that is stored.
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Fill an empty store with records, and values by key; `advance` receives the number stored of each part.
 
         An interrupted load can be repeated. Raises Misconfigured, Unavailable.
         """
         ...
 
-    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
+    def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
+        """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
+
+        Raises Unavailable.
+        """
         ...
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by kind, and the verdict logs of some Pix; return the number erased. Raises Unavailable."""
+        """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
+
+        Raises Unavailable.
+        """
         ...
 
 
