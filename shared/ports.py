@@ -18,8 +18,8 @@ from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.rebuilding import Asked
 from shared.features.state import State
-from shared.features.verdicts import AppliedVerdict, ReportedVerdict
 from shared.telemetry.metrics import Series
 
 
@@ -44,7 +44,7 @@ class Observations(NamedTuple):
     claims: list[Claim]
     """The first claim of each transaction by its side: its own, unless that side observed it before."""
     taken: NDArray[np.bool_]
-    """[n], true where another message of the side claimed the id first: its fingerprint under the same key differs."""
+    """[n], true where another message of the side claimed the id first: the fingerprint under one key differs."""
     lives: Lives
     """[n], the life of each transaction."""
 
@@ -86,8 +86,8 @@ class Changes(NamedTuple):
     """[m], the index of the change of each fact, ascending."""
 
 
-LIFE_KEY, VERDICT_KEY, MARKER_KEY = "l", "s", "m"
-"""Letters of the keys of lives, of verdicts by EndToEndId, and of fraud markers by report."""
+LIFE_KEY = "l"
+"""Letter of the keys of lives; `shared.features.verdicts` has those of verdicts and fraud markers."""
 
 
 class ChangingHistory(Protocol):
@@ -114,23 +114,11 @@ class Parties(NamedTuple):
     device_id: str | None
 
 
-class PixVerdict(NamedTuple):
-    """A verdict about a Pix, with the pseudonyms whose records it changes."""
+class AskedLookup(Protocol):
+    """Stored rows of Pix whose lives history has forgotten."""
 
-    end_to_end_id: str
-    parties: Parties
-    reported: ReportedVerdict
-
-
-class Verdicts(Protocol):
-    """The history that counts verdicts."""
-
-    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict and reverse the one it replaces, by `shared.features.verdicts`.
-
-        Return the sequence after which each counts, None where it changes nothing. Applying a verdict again changes
-        nothing and gives the first answer. Raises Unavailable, also while history is empty.
-        """
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
         ...
 
 
@@ -138,7 +126,14 @@ class Lookup(Protocol):
     """Transactions that were scored before."""
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each known transaction. Raises Unavailable."""
+        """Return the parties of each known transaction, and of each known return by its D id. Raises Unavailable.
+
+        The payer of a return is the payee of the Pix that is paid back.
+        """
+        ...
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the EndToEndIds of the Pix of each known infraction report. Raises Unavailable."""
         ...
 
 
@@ -248,8 +243,10 @@ class HistoryStore(Protocol):
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         ...
 
-    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
-        """Fill an empty store with records, and values by key; `advance` receives the number stored of each part.
+    def load(self, state: State, reports: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Fill an empty store with records, and with the reports of each Pix and fraud marker by their keys.
+
+        `advance` receives the number of records of each part that is stored.
 
         An interrupted load can be repeated. Raises Misconfigured, Unavailable.
         """

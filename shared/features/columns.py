@@ -88,11 +88,12 @@ class Columns:
         night = limits_in_force().night
         clock = second_of_day(self.at)
         start = np.where(np.isnan(self.night_from), night.from_hour * HOUR, self.night_from)
-        return (clock >= start) | (clock < night.until_hour * HOUR)
+        hours: Flags = (clock >= start) | (clock < night.until_hour * HOUR)
+        return hours
 
     @property
     def person_to_person(self) -> Floats:
-        """Return 1 for Pix [n] between two natural persons, neither an entrepreneur, 0 for others, NaN if not known."""
+        """Return 1 for Pix [n] between two natural persons, no entrepreneurs, 0 for others, NaN if not known."""
         company = (self.payer_kind != _PERSON) | ((self.payee_kind >= 0) & (self.payee_kind != _PERSON))
         unknown = np.where((self.payee_kind < 0) | np.isnan(self.same_person), np.nan, 1.0)
         return np.where(company | (self.same_person == 1), 0.0, unknown)
@@ -100,7 +101,8 @@ class Columns:
     @property
     def counts_at_night(self) -> Flags:
         """Return whether each Pix [n] counts in the total of the night: between persons, or possibly so."""
-        return self.night & (self.person_to_person != 0)
+        counted: Flags = self.night & (self.person_to_person != 0)
+        return counted
 
     def __len__(self) -> int:
         return len(self.at)

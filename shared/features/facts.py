@@ -163,15 +163,19 @@ class Settlements:
         marks[:, _M["at_if_new"]] = np.where(self.extras[:, 0] > 0, self.at, -np.inf)
         return facts
 
-    def changed(self, before: Floats, after: Floats) -> Facts:
-        """Return the facts by which the net amounts [n], in BRL, change from `before` to `after`."""
+    def changed(self, before: Floats, after: Floats, returned: bool = True) -> Facts:
+        """Return the facts by which the net amounts [n], in BRL, change from `before` to `after`.
+
+        A fall is money returned unless the settlement itself is taken back.
+        """
         facts = Facts.blank(self.at)
         keys = facts.keys
         payer, payee, device = self.keys[:, 0], self.keys[:, 1], self.keys[:, 2]
         keys[:, PLACES["payer"]], keys[:, PLACES["payee"]], keys[:, PLACES["device"]] = payer, payee, device
         keys[:, PLACES["pair"]], keys[:, PLACES["handset"]] = pair_of(payer, payee), handsets(device, payer)
         facts.weights[:, _SETTLED] = self._weights(after) - self._weights(before)
-        facts.weights[:, _W["returned"]] = np.maximum(before - after, 0.0)
+        if returned:
+            facts.weights[:, _W["returned"]] = np.maximum(before - after, 0.0)
         return facts
 
     def _weights(self, net: Floats) -> Floats:

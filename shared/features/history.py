@@ -1,4 +1,4 @@
-"""History in memory: the records of accounts, contacts, devices and persons; a batch reads as its facts one by one."""
+"""History in memory: records of accounts, contacts, devices and persons; a batch reads as its facts one by one."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ STORED = -2
 LOGGED = 8
 """Outcomes that a life remembers."""
 OLD, NIGHT, RETURN = 1, 2, 4
-"""Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return of
-another Pix, which counts as no sale."""
+"""Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
+of another Pix, which counts as no sale."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 
@@ -38,7 +38,7 @@ LIFE = np.dtype(
         ("flags", "u1"),
         ("summed", "u1"),  # whether sums of limits hold it
         ("blocked", "u1"),  # whether its amount is blocked at the payee's institution
-        ("refused", "u1"),  # whether an outcome says that it will not settle
+        ("assumed", "u1"),  # whether it settled by our decision alone, which no outcome has confirmed
         ("settled_at", "<i8"),  # microseconds since the epoch, 0: not settled
         ("returned", "<i8"),  # centavos, also before it is known to have settled
         ("outcomes", [("hash", "<u8"), ("place", "<i8")], (LOGGED,)),
@@ -67,6 +67,10 @@ class SideClaim(NamedTuple):
     """Of the message, by `Columns.fingerprints`."""
     model_version: str | None
     """The champion at that time, None if there was no model."""
+
+    def contradicts(self, other: SideClaim) -> bool:
+        """Return whether another message claims the same id, as far as one key version can tell."""
+        return self.fingerprint != other.fingerprint and self.key_version == other.key_version
 
     def encode(self) -> bytes:
         """Return the bytes of the claim."""

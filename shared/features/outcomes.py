@@ -1,7 +1,7 @@
 """Outcomes of a Pix, and the facts by which they change history.
 
-Outcomes may come in any order and any number of times. A settlement outweighs a refusal; a return that comes before the
-settlement waits in the life of the Pix; each outcome counts once.
+Outcomes may come in any order and any number of times, and each counts once. A settlement outweighs a refusal; a
+refusal outweighs a settlement that was only assumed; a return that comes before the settlement waits in the life.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from shared.features.facts import Facts, Settlements, blocks, extras, sums
 from shared.features.life import LIFE, LOGGED, NIGHT, OLD, RETURN, Lives
 
-_PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
-_ENTRY = 16
+PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
+ENTRY = 16
 _CENTAVO = 0.01
 _MICRO = 1e-6
+_DECIDED = {"PAYER": "decided by the payer's side", "PAYEE": "decided by the payee's side"}
 _WORDS = {"REJECTED": "REFUSED", "EXPIRED": "REFUSED", "CANCELLED": "REFUSED"}
 """Statuses that mean the same to history."""
 
@@ -35,6 +36,7 @@ class Effect(IntEnum):
     RETURNED = 4
     BLOCKED = 5
     RELEASED = 6
+    TAKEN_BACK = 7
 
 
 class Outcome(NamedTuple):
@@ -51,7 +53,7 @@ class Outcome(NamedTuple):
     @property
     def hash(self) -> int:
         """Identity of the outcome among those of its Pix: a return by its id, any other by its status."""
-        return _hash(self.return_id if self.return_id else _WORDS.get(self.status, self.status))
+        return outcome_hash(self.return_id if self.return_id else _WORDS.get(self.status, self.status))
 
 
 class Advance(NamedTuple):
@@ -87,39 +89,57 @@ def advance(lives: Lives, outcomes: Sequence[Outcome]) -> Advance:
             continue
         effects[i] = _apply(life, outcome)
         life["outcomes"]["hash"][free], life["outcomes"]["place"][free] = outcome.hash, -1
-        place_at[i] = _PLACE_AT + _ENTRY * free
+        place_at[i] = PLACE_AT + ENTRY * free
     after["version"][place_at >= 0] += 1
     facts, of = _facts(after, effects, before)
     return Advance(after, known, place_at, facts, of)
 
 
-def decided(lives: Lives, settled: NDArray[np.bool_]) -> Advance:
-    """Return lives [n] that have no outcome yet after the assumed one: settled when asked for, or refused."""
+UNDECIDED = -4
+"""The place of a decision that is not written into its life yet."""
+
+
+def decided(lives: Lives, sides: Sequence[str], settles: NDArray[np.bool_]) -> Advance:
+    """Return lives [n] after a decision of a side each, as the log of each has room.
+
+    A Pix that `settles` does so by assumption unless another word was first; any other leaves the sums of limits, and
+    takes back the assumption of the other side.
+    """
     after = lives.copy()
     after["version"] += 1
-    after["settled_at"] = np.where(settled, after["at"], 0)
-    after["refused"], after["summed"] = ~settled, settled
-    after["outcomes"]["hash"][:, 0] = np.where(settled, _hash("SETTLED"), _hash("REFUSED"))
-    after["outcomes"]["place"][:, 0] = -1
-    effects = np.where(settled, Effect.SETTLED, Effect.REFUSED).astype(np.int8)
-    facts, of = _facts(after, effects, after["returned"])
+    log, rows = after["outcomes"], np.arange(len(after))
+    free = np.count_nonzero(log["hash"], axis=1)
+    log["hash"][rows, free], log["place"][rows, free] = _decisions(sides), -1
+    open_, summed = after["settled_at"] == 0, after["summed"] > 0
+    sold, out, wrong = settles & open_ & summed, ~settles & open_ & summed, ~settles & (after["assumed"] > 0)
+    after["settled_at"][sold] = after["at"][sold]
+    after["assumed"][sold], after["assumed"][wrong] = 1, 0
+    after["summed"][out | wrong] = 0
+    effects = np.select([sold, out, wrong], [Effect.SETTLED, Effect.REFUSED, Effect.TAKEN_BACK], Effect.NONE)
+    facts, of = _facts(after, effects.astype(np.int8), after["returned"])
     none = np.full(len(after), -1, dtype=np.int64)
-    return Advance(after, none, np.full(len(after), _PLACE_AT, dtype=np.int64), facts, of)
+    return Advance(after, none, PLACE_AT + ENTRY * free.astype(np.int64), facts, of)
+
+
+def decided_at(lives: Lives, sides: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place [n] of the change by each side's decision, -1 for none, UNDECIDED where it is to be made."""
+    found = lives["outcomes"]["hash"] == _decisions(sides)[:, None]
+    places = np.where(found, lives["outcomes"]["place"], -1).max(axis=1)
+    countable = (lives["place"] >= 0) & ((lives["flags"] & RETURN) == 0) & (lives["outcomes"]["hash"][:, -1] == 0)
+    return np.where(found.any(axis=1) | ~countable, places, UNDECIDED)
+
+
+def _decisions(sides: Sequence[str]) -> NDArray[np.uint64]:
+    return np.array([outcome_hash(_DECIDED[side]) for side in sides], dtype=np.uint64)
 
 
 def _apply(life: np.void, outcome: Outcome) -> Effect:
     """Write an outcome into a life, and return its effect on history."""
     match _WORDS.get(outcome.status, outcome.status):
         case "SETTLED":
-            was_refused = not life["summed"]
-            life["settled_at"], life["summed"] = outcome.at, 1
-            return Effect.SETTLED_AFTER_REFUSAL if was_refused else Effect.SETTLED
+            return _settle(life, outcome.at)
         case "REFUSED":
-            life["refused"] = 1
-            if life["settled_at"] or not life["summed"]:
-                return Effect.NONE
-            life["summed"] = 0
-            return Effect.REFUSED
+            return _refuse(life)
         case "RETURNED":
             life["returned"] = min(int(life["returned"]) + outcome.amount, int(life["amount"]))
             return Effect.RETURNED if life["settled_at"] else Effect.NONE
@@ -131,8 +151,26 @@ def _apply(life: np.void, outcome: Outcome) -> Effect:
             return Effect.RELEASED if was_blocked else Effect.NONE
 
 
+def _settle(life: np.void, at: int) -> Effect:
+    life["assumed"] = 0
+    if life["settled_at"]:
+        return Effect.NONE
+    was_refused, life["summed"], life["settled_at"] = not life["summed"], 1, at
+    return Effect.SETTLED_AFTER_REFUSAL if was_refused else Effect.SETTLED
+
+
+def _refuse(life: np.void) -> Effect:
+    if life["assumed"]:
+        life["assumed"], life["summed"] = 0, 0
+        return Effect.TAKEN_BACK
+    if life["settled_at"] or not life["summed"]:
+        return Effect.NONE
+    life["summed"] = 0
+    return Effect.REFUSED
+
+
 def _has(life: np.void, word: str) -> bool:
-    return bool(np.any(life["outcomes"]["hash"] == _hash(word)))
+    return bool(np.any(life["outcomes"]["hash"] == outcome_hash(word)))
 
 
 def _facts(lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64]) -> tuple[Facts, NDArray[np.int64]]:
@@ -154,6 +192,11 @@ def _facts(lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64])
         early = np.flatnonzero(returned[settled] > 0)
         if len(early):
             add(settled[early], _returned(lives[settled[early]], np.zeros(len(early))))
+    wrong = np.flatnonzero(effects == Effect.TAKEN_BACK)
+    if len(wrong):
+        add(wrong, _sums(lives[wrong], -1.0))
+        add(wrong, _unsettled(lives[wrong]))
+        lives["settled_at"][wrong] = 0
     back = np.flatnonzero(effects == Effect.RETURNED)
     if len(back):
         add(back, _returned(lives[back], returned[back]))
@@ -183,6 +226,11 @@ def _returned(lives: Lives, before: NDArray[np.float64] | NDArray[np.int64]) -> 
     return settlements_of(lives).changed((amount - before) * _CENTAVO, (amount - lives["returned"]) * _CENTAVO)
 
 
+def _unsettled(lives: Lives) -> Facts:
+    net = (lives["amount"] - lives["returned"]) * _CENTAVO
+    return settlements_of(lives).changed(net, np.zeros(len(lives)), returned=False)
+
+
 def _sums(lives: Lives, sign: float) -> Facts:
     night = (lives["flags"] & NIGHT) > 0
     return sums(np.ascontiguousarray(lives["keys"]), _asked_at(lives), sign * lives["amount"], night)
@@ -192,5 +240,6 @@ def _asked_at(lives: Lives) -> NDArray[np.float64]:
     return lives["at"] * _MICRO
 
 
-def _hash(word: str) -> int:
+def outcome_hash(word: str) -> int:
+    """Return the hash of a word or of the id of a return, by which a life remembers an outcome."""
     return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little") | 1

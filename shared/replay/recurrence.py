@@ -18,6 +18,7 @@ from shared.features.facts import ASKED_OF, EXTRAS, NEW, Facts, Settlements, ask
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys
 from shared.features.layout import (
+    ACCOUNT,
     ALL_SPANS,
     DAY,
     HOP,
@@ -213,13 +214,17 @@ class _Constants(NamedTuple):
     starts: Floats = STARTS
     day: float = DAY
     spans: int = len(ALL_SPANS)
-    widest: int = max(layout.width for layout in LAYOUTS)
+    widest: int = ACCOUNT.width
     asked_amount: int = WEIGHTS.index("asked_amount")
     extras: int = WEIGHTS.index(EXTRAS[0])
     at_if_new: int = MARKS.index("at_if_new")
     paired: int = READS["pair_count_30d"]
     handled: int = READS["handset_count_30d"]
-    came_in: tuple[int, int, int] = tuple(READS[f"payer_received_amount_{span}"] for span in ("1h", "1d", "7d"))  # type: ignore[assignment] # of three spans
+    came_in: tuple[int, int, int] = (
+        READS["payer_received_amount_1h"],
+        READS["payer_received_amount_1d"],
+        READS["payer_received_amount_7d"],
+    )
     taint: tuple[int, int] = (READS["payer_taint_7d"], READS["payer_taint_30d"])
     new: float = NEW
     hop: float = HOP

@@ -12,7 +12,9 @@ from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_fac
 from shared.features.keys import keys_of
 from shared.features.life import life_of
 from shared.features.outcomes import Outcome, advance
-from shared.ports import LIFE_KEY, MARKER_KEY, VERDICT_KEY, Changes
+from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
+from shared.ports import LIFE_KEY, Changes
+from shared.scoring.conclusions import changes_of
 from tests.contract.history_stores import SharedHistory
 from tests.unit.streams import MORNING
 
@@ -28,21 +30,13 @@ def outcome_changes(values: Sequence[bytes | None], told: Sequence[Told]) -> Cha
     """Return the changes of stored lives by one outcome each."""
     lives = np.concatenate([life_of(value) for value in values if value])
     after = advance(lives, [outcome for _, outcome in told])
-    rows = np.flatnonzero(after.place_at >= 0)
-    return Changes(
-        [life_key(told[row][0]) for row in rows],
-        lives["version"][rows].tolist(),
-        [after.lives[row].tobytes() for row in rows],
-        after.place_at[rows].tolist(),
-        after.facts,
-        np.searchsorted(rows, after.of),
-    )
+    return changes_of([pix.end_to_end_id for pix, _ in told], lives, after, np.flatnonzero(after.place_at >= 0))
 
 
 async def tell(history: SharedHistory, told: Sequence[Told]) -> list[int]:
     """Change the lives of known Pix; return the place of each change."""
     values = await history.find([life_key(pix) for pix, _ in told])
-    return (await history.change(outcome_changes(values, told))).tolist()
+    return list(map(int, await history.change(outcome_changes(values, told))))
 
 
 def state_change(key: str, expected: int, facts: Facts) -> Changes:

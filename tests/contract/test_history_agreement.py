@@ -17,7 +17,8 @@ from shared.contract.event import Event
 from shared.features.columns import SIDES, Events
 from shared.features.life import LIFE
 from shared.features.outcomes import Outcome
-from shared.ports import MARKER_KEY, VERDICT_KEY, Changes, Claim, Observations
+from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
+from shared.ports import Changes, Claim, Observations
 from tests.contract.history_changes import life_key, marker, outcome_changes, state_of, verdict
 from tests.contract.history_stores import SERVERS, SharedHistory, Store, store
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym
@@ -88,9 +89,7 @@ def test_a_server_equals_memory(served: Store, steps: list[tuple[str, Any]]) -> 
             seen += given_
             pair.observe([*given_, given_[0]], FIRST)
         elif step == "mark":
-            pair.judge(
-                MARKER_KEY + given_[1], lambda version, given_=given_: marker(*given_, version, _sign(version))
-            )
+            pair.judge(MARKER_KEY + given_[1], partial(marker, *given_))
         elif not seen:
             continue
         elif step == "repeat":

@@ -52,6 +52,13 @@ class Asked(NamedTuple):
         fingerprints = claims["fingerprint"] = columns.fingerprints()
         return cls(events, fingerprints, claim, claims.tobytes(), version)
 
+    def first(self, place: int, life: bytes) -> tuple[Claim, bool]:
+        """Return the first claim of the event's side in its life, and whether it is of another message."""
+        side, own = self.events[place].side, self.claim
+        mine = SideClaim(side, own.scored_at, own.key_version, int(self.fingerprints[place]), own.model_version)
+        first = claims_of(life)[side]
+        return Claim(first.model_version, first.scored_at, first.key_version), first.contradicts(mine)
+
     def tail(self, place: int) -> bytes:
         """Return the bytes of the claim of an event."""
         return self.claims[place * CLAIM.itemsize : (place + 1) * CLAIM.itemsize] + self.version
@@ -80,16 +87,13 @@ def observe_arguments(batch: Asked, life_seconds: int, record_seconds: int) -> l
 
 def observations(values: Sequence[bytes], batch: Asked) -> Observations:
     """Decode the lives in the answer of `observe`."""
-    size, key_version = LIFE.itemsize, batch.claim.key_version
+    size = LIFE.itemsize
     lives = np.frombuffer(b"".join([value[:size] for value in values]), dtype=LIFE)
     claims, sequence = [batch.claim] * len(values), lives["place"].copy()
     taken = np.zeros(len(values), dtype=bool)
     for place, value in enumerate(values):
         if value[size:] != batch.tail(place):
-            first = claims_of(value)[batch.events[place].side]
-            claims[place] = Claim(first.model_version, first.scored_at, first.key_version)
-            other = first.fingerprint != batch.fingerprints[place]
-            taken[place] = other and first.key_version == key_version
+            claims[place], taken[place] = batch.first(place, value)
     # A life whose row of another side is stored has no reads, but this side is to be decided.
     unread = (sequence == STORED) & np.array([claim.key_version != _NO_KEY for claim in claims])
     sequence[unread] = UNCOUNTED

@@ -13,8 +13,9 @@ from infra.local.simulator import amounts, clock
 from shared.errors import Misconfigured
 from shared.features import limits as module
 from shared.features.columns import Columns
+from shared.features.history import MemoryHistory
 from shared.features.limits import LIMITS_FILE, Limits, limits_in_force
-from shared.features.vector import message
+from shared.features.vector import Reads, limits
 from tests.unit.streams import event
 
 FILE = yaml.safe_load(LIMITS_FILE.read_text("utf-8"))
@@ -68,7 +69,8 @@ def lower_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 @pytest.mark.usefixtures("lower_limits")
 def test_features_and_simulator_follow_the_file() -> None:
     evening = 1_795_000_000 - 1_795_000_000 % 86_400 + 21 * 3600  # 18h in Brasília
-    values = message(Columns.of([event(initiated_at=evening * 1_000_000, amount=60_000)]))
-    assert (values["night"].tolist(), values["night_limit_left"].tolist()) == ([1.0], [-100.0])
+    columns = Columns.of([event(initiated_at=evening * 1_000_000, amount=60_000)])
+    left = limits(columns, Reads(MemoryHistory().observe(columns)[0]))["night_limit_left"]
+    assert (columns.night.tolist(), left.tolist()) == ([True], [-100.0])
     assert clock.is_night(np.array([evening * 1000])).tolist() == [True]
     assert amounts.night_limit() == 50_000
