@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from shared.features.facts import Facts, Settlements, blocks, extras, sums
 from shared.features.life import LIFE, LOGGED, NIGHT, OLD, RETURN, Lives
 
-_PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
-_ENTRY = 16
+PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
+ENTRY = 16
 _CENTAVO = 0.01
 _MICRO = 1e-6
 _DECIDED = {"PAYER": "decided by the payer's side", "PAYEE": "decided by the payee's side"}
@@ -89,7 +89,7 @@ def advance(lives: Lives, outcomes: Sequence[Outcome]) -> Advance:
             continue
         effects[i] = _apply(life, outcome)
         life["outcomes"]["hash"][free], life["outcomes"]["place"][free] = outcome.hash, -1
-        place_at[i] = _PLACE_AT + _ENTRY * free
+        place_at[i] = PLACE_AT + ENTRY * free
     after["version"][place_at >= 0] += 1
     facts, of = _facts(after, effects, before)
     return Advance(after, known, place_at, facts, of)
@@ -118,7 +118,7 @@ def decided(lives: Lives, sides: Sequence[str], settles: NDArray[np.bool_]) -> A
     effects = np.select([sold, out, wrong], [Effect.SETTLED, Effect.REFUSED, Effect.TAKEN_BACK], Effect.NONE)
     facts, of = _facts(after, effects.astype(np.int8), after["returned"])
     none = np.full(len(after), -1, dtype=np.int64)
-    return Advance(after, none, _PLACE_AT + _ENTRY * free.astype(np.int64), facts, of)
+    return Advance(after, none, PLACE_AT + ENTRY * free.astype(np.int64), facts, of)
 
 
 def decided_at(lives: Lives, sides: Sequence[str]) -> NDArray[np.int64]:

@@ -47,13 +47,14 @@ class Conclusions:
             left = np.flatnonzero(places == UNDECIDED)
             if not len(left):
                 break
-            ids = [end_to_end_ids[i] for i in left]
-            after = decided(lives[left], [sides[i] for i in left], settles[left])
+            ids = [end_to_end_ids[i] for i in left.tolist()]
+            after = decided(lives[left], [sides[i] for i in left.tolist()], settles[left])
             places[left] = await self._history.change(changes_of(ids, lives[left], after))
             conflicts = left[places[left] == CONFLICT]
             if len(conflicts):
-                lives[conflicts] = await self._find([end_to_end_ids[i] for i in conflicts], lives[conflicts])
-                places[conflicts] = decided_at(lives[conflicts], [sides[i] for i in conflicts])
+                ids = [end_to_end_ids[i] for i in conflicts.tolist()]
+                lives[conflicts] = await self._find(ids, lives[conflicts])
+                places[conflicts] = decided_at(lives[conflicts], [sides[i] for i in conflicts.tolist()])
         return np.maximum(places, UNPLACED)
 
     async def _find(self, ids: list[str], known: Lives) -> Lives:
@@ -62,14 +63,21 @@ class Conclusions:
         return np.concatenate([life_of(value) if value else known[i : i + 1] for i, value in enumerate(values)])
 
 
-def changes_of(ids: Sequence[str], before: Lives, after: Advance) -> Changes:
-    """Return the changes of the lives of some Pix."""
-    data, size = after.lives.tobytes(), LIFE.itemsize
+def changes_of(
+    end_to_end_ids: Sequence[str], before: Lives, after: Advance, chosen: NDArray[np.int64] | None = None
+) -> Changes:
+    """Return the changes of lives, of all n or of those at the indexes `chosen`."""
+    rows = np.arange(len(before)) if chosen is None else chosen
+    data, size = after.lives[rows].tobytes(), LIFE.itemsize
+    facts, of = after.facts, after.of
+    if chosen is not None:
+        kept = np.isin(of, rows)
+        facts, of = facts[kept], np.searchsorted(rows, of[kept])
     return Changes(
-        [LIFE_KEY + id_ for id_ in ids],
-        before["version"].tolist(),
+        [LIFE_KEY + end_to_end_ids[i] for i in rows.tolist()],
+        before["version"][rows].tolist(),
         [data[at : at + size] for at in range(0, len(data), size)],
-        after.place_at.tolist(),
-        after.facts,
-        after.of,
+        after.place_at[rows].tolist(),
+        facts,
+        of,
     )

@@ -125,8 +125,8 @@ class Scorer:
         not that they settled.
         """
         places = np.full(len(events), UNPLACED, dtype=np.int64)
-        sound = np.array([i for i in range(len(events)) if i not in errors], dtype=np.int64)
-        if len(sound):
+        sound = [i for i in range(len(events)) if i not in errors]
+        if sound:
             ids, sides = [events[i].end_to_end_id for i in sound], [events[i].side for i in sound]
             names = [decisions.decisions[i] for i in sound]
             with suppress(Unavailable):
@@ -163,6 +163,7 @@ class Scorer:
                 model_version=claim.model_version if score is not None else None,
                 late=claim.scored_at - event.initiated_at > self._deadline,
                 degraded=score is None or sequence is None,
+                hold_until=None,
                 hmac_key_version=self._hmac_key_version,
                 history_sequence=sequence,
                 decided_sequence=int(concluded[i]) if concluded[i] != UNPLACED else None,
