@@ -30,6 +30,8 @@ _OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trai
 _COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: training counts the rows before it reads them
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _LOOKED_UP_DAYS = 3
+_ASKED_BYTES = 7 * 34 + 16 + 15 * 8  # ids, amount, and times and numbers of a Pix from which its life is made again
+_TOLD_BYTES = 34 + 9 + 8 + 16 + 8  # end_to_end_id, status, at, amount, history_sequence; few have a return_id
 _QUERY_BYTES_MIN = 10e6
 _MILLION = 1e6
 _FEATURE_BYTES = 8
@@ -93,8 +95,21 @@ def lookup_bytes(pix_a_day: float, known: Known) -> float:
 
     Clustering by end_to_end_id limits the read to one block; a partition smaller than a block is read entirely.
     """
-    rows = min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
-    return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * rows * _LOOKED_UP_BYTES)
+    return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _LOOKED_UP_BYTES)
+
+
+def outcome_lookup_bytes(pix_a_day: float, known: Known) -> float:
+    """Return the bytes read to make the life of a Pix again: its rows, as for a report, and its earlier outcomes."""
+    assumed = known.assumed
+    outcomes = pix_a_day * assumed.outcomes_per_pix.value
+    told = min(outcomes, assumed.block_bytes.value / assumed.outcome_stored_row_bytes.value) * _TOLD_BYTES
+    asked = _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _ASKED_BYTES
+    return max(_QUERY_BYTES_MIN, asked) + max(_QUERY_BYTES_MIN, assumed.outcome_lookup_days.value * told)
+
+
+def _block_rows(pix_a_day: float, known: Known) -> float:
+    """Return the rows of score_events that a query for an id reads in a partition."""
+    return min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
 
 
 def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
@@ -152,8 +167,9 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     watches += DAYS * OUTCOME_WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * (_MISSED_BYTES + outcomes)
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
-    looked_up = assumed.reports_per_pix.value + assumed.outcome_lookups_per_pix.value
-    lookups = DAYS * plan.pix_a_day * looked_up * lookup_bytes(plan.pix_a_day, known)
+    of_reports = assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
+    of_outcomes = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)
+    lookups = DAYS * plan.pix_a_day * (of_reports + of_outcomes)
     return storage, training / TIB * price.query_tib, (watches + drift + lookups) / TIB * price.query_tib
 
 

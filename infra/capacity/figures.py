@@ -100,6 +100,7 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     outcome_stored_row_bytes: Assumed
     outcome_work: Assumed
     outcome_lookups_per_pix: Assumed
+    outcome_lookup_days: Assumed
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):

@@ -28,6 +28,13 @@ def test_lookup_bytes_grow_with_volume_up_to_one_block() -> None:
     assert beyond == whole
 
 
+def test_the_lookup_of_a_late_outcome_reads_more_the_older_its_pix() -> None:
+    days = KNOWN.assumed.outcome_lookup_days
+    older = replace(KNOWN, assumed=replace(KNOWN.assumed, outcome_lookup_days=replace(days, value=2 * days.value)))
+    young, old = (cost_module.outcome_lookup_bytes(1e6, known_) for known_ in (KNOWN, older))
+    assert cost_module.lookup_bytes(1e6, KNOWN) < young < old < 2 * young
+
+
 def test_the_cost_of_metrics_grows_with_instances() -> None:
     few, many = (cost(planned(pix), KNOWN, PRICES).monitoring for pix in (1e5, 1e10))
     assert 0 < few < many
