@@ -107,7 +107,11 @@ def test_an_error_of_the_thread_reaches_the_publisher() -> None:
     def ask(_: Sequence[str]) -> Any:
         raise TimeoutError("away")
 
-    with pytest.raises(TimeoutError, match="away"), OutcomePublisher(ask, lambda _: None) as publisher:
-        publisher.asked("E1", "PAYER")
-        publisher.hold(SETTLED)
-        until(lambda: publisher.waiting() == 0)
+    def told() -> None:
+        with OutcomePublisher(ask, lambda _: None) as publisher:
+            publisher.asked("E1", "PAYER")
+            publisher.hold(SETTLED)
+            until(lambda: publisher.waiting() == 0)
+
+    with pytest.raises(TimeoutError, match="away"):
+        told()
