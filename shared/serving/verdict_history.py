@@ -29,7 +29,7 @@ class Counted(NamedTuple):
 class _Task(NamedTuple):
     """A state of a report to add to one value of history; `next` derives the new value."""
 
-    index: int
+    of_row: int
     key: str
     state: ReportState
     next: Callable[[Reports], Reports]
@@ -86,7 +86,7 @@ class VerdictHistory:
                 if known is None:
                     changes += _changed(task, before, errors)
                 elif known != UNPLACED:
-                    places[task.index] = max(known, places.get(task.index, known))
+                    places[task.of_row] = max(known, places.get(task.of_row, known))
             again = await self._change(changes, places)
             conflicts += bool(again)
             if conflicts > ATTEMPTS:
@@ -101,7 +101,7 @@ class VerdictHistory:
         found = (await self.history.change(_request(changes))).tolist()
         for change, place in zip(changes, found, strict=True):
             if place >= 0:
-                places[change.task.index] = max(place, places.get(change.task.index, place))
+                places[change.task.of_row] = max(place, places.get(change.task.of_row, place))
         return [change.task for change, place in zip(changes, found, strict=True) if place == CONFLICT]
 
 
@@ -146,7 +146,7 @@ def _changed(task: _Task, before: Reports, errors: dict[int, PixError]) -> list[
     try:
         after = task.next(before)
     except Malformed as error:
-        errors[task.index] = error
+        errors[task.of_row] = error
         return []
     return [_Change(task, before, after, corrections(before, after))]
 

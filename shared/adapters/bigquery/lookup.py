@@ -74,7 +74,7 @@ class BigQueryLookup:
         if not returns:
             return found
         rows = self._rows(returns_statement(f"{self._dataset}.outcomes", returns), returns)
-        original: dict[str, str] = {return_id: end_to_end_id for return_id, end_to_end_id in rows}
+        original = {str(return_id): str(end_to_end_id) for return_id, end_to_end_id in rows}
         paid = self._scored(sorted(set(original.values())))
         for id_, of in original.items():
             if of in paid:
