@@ -18,6 +18,7 @@ from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.rebuilding import Asked
 from shared.features.state import State
 from shared.telemetry.metrics import Series
 
@@ -111,6 +112,14 @@ class Parties(NamedTuple):
     payer_id: str
     payee_id: str
     device_id: str | None
+
+
+class AskedLookup(Protocol):
+    """Stored rows of Pix whose lives history has forgotten."""
+
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
+        ...
 
 
 class Lookup(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from shared.contract.event import EARLIEST, Event, days, micros
+from shared.contract.event import EARLIEST, Event, days, in_range, micros
 from shared.contract.feedback import (
     AnalystReport,
     CustomerReport,
@@ -20,9 +20,10 @@ from shared.contract.feedback import (
     RefundReport,
 )
 from shared.contract.fields import centavos_of
+from shared.contract.outcome import PixOutcome
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import FeedbackRow
-from shared.contract.transaction import Device, PayeeStatistics, Transaction
+from shared.contract.rows import FeedbackRow, OutcomeRow
+from shared.contract.transaction import CustomerLimits, Device, Payer, Spent, Statistics, Transaction
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _ZEROS = days(dt.date(1900, 1, 1)), 0  # zero dates of systems; both are bank holidays, on which no account was opened
@@ -60,7 +61,41 @@ def event_of(transaction: Transaction, pseudonymiser: Pseudonymiser) -> Event:
         device_registered=registered,
         device_registered_at=registered_at,
         payee_statistics=_statistics(transaction.payee_statistics, at),
+        side=transaction.side.value,
+        payer_kind="ENTREPRENEUR" if payer.entrepreneur else _kind(payer.tax_id),
+        payee_kind=_kind(payee.tax_id) if payee.tax_id else None,
+        scheduled_for=_instant(transaction.scheduled_for),
+        service_level=transaction.service_level.value if transaction.service_level else None,
+        payee_registered=payee.registered_by_payer,
+        **_limits(payer),
     )
+
+
+def _kind(tax_id: str) -> str:
+    """Return the kind of a holder: a CPF has 11 digits and names a person, a CNPJ has 14 characters."""
+    return "PERSON" if len(tax_id) == 11 else "COMPANY"
+
+
+def _instant(instant: dt.datetime | None) -> int | None:
+    return micros(instant) if instant and in_range(instant) else None
+
+
+def _limits(payer: Payer) -> dict[str, int | None]:
+    """Return the payer's own limits and the institution's sums: amounts in centavos, a time in minutes."""
+    if payer.limits is None and payer.spent is None:
+        return {}
+    limits, spent = payer.limits or CustomerLimits(), payer.spent or Spent()
+    amounts = {
+        "night_limit": limits.night,
+        "day_limit": limits.day,
+        "night_spent": spent.night,
+        "day_spent": spent.day,
+        "unregistered_spent": spent.unregistered_devices_today,
+    }
+    start = limits.night_from
+    return {name: centavos_of(amount) if amount else None for name, amount in amounts.items()} | {
+        "night_from": int(start[:2]) * 60 + int(start[3:]) if start else None
+    }
 
 
 def _past_day(date: dt.date | None, today: int) -> int | None:
@@ -84,7 +119,7 @@ def _registration(device: Device | None, at: dt.datetime) -> tuple[bool | None, 
     return (None, None) if registered_at < EARLIEST else (True, micros(registered_at))
 
 
-def _statistics(statistics: PayeeStatistics | None, at: dt.datetime) -> str | None:
+def _statistics(statistics: Statistics | None, at: dt.datetime) -> str | None:
     """Return statistics as JSON, without a watermark that is not of a time before the Pix."""
     if statistics is None:
         return None
@@ -164,3 +199,17 @@ def _state_hash(row: FeedbackRow) -> int:
     """
     state = {name: value for name, value in row.columns().items() if name not in _NOT_OF_THE_STATE}
     return int.from_bytes(hashlib.sha256(_encode(state)).digest()[:8]) >> 1
+
+
+def outcome_row(outcome: PixOutcome, received_at: int) -> OutcomeRow:
+    """Return the row of `pix.outcomes` of one outcome."""
+    return OutcomeRow(
+        end_to_end_id=outcome.end_to_end_id,
+        side=outcome.side.value,
+        status=outcome.status.value,
+        at=micros(outcome.at),
+        received_at=received_at,
+        reason=outcome.reason,
+        return_id=outcome.return_id,
+        amount=outcome.centavos,
+    )

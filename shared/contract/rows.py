@@ -18,7 +18,8 @@ class ScoreRow(Struct, frozen=True):
     """One decision about one Pix: a row of `pix.score_events`.
 
     `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
-    `score` is None where no model served. `history_sequence` is None where history could not be read.
+    `score` is None where no model served. `history_sequence` is None where history could not be read, and
+    `decided_sequence`, the place of the change that the decision made by itself, where it made none.
     """
 
     event: Event
@@ -31,6 +32,8 @@ class ScoreRow(Struct, frozen=True):
     degraded: bool
     hmac_key_version: int
     history_sequence: int | None
+    decided_sequence: int | None
+    hold_until: int | None
     published_at: int | None
     features: NDArray[np.float32]
 
@@ -87,6 +90,23 @@ class FeedbackRow(_PlainRow, frozen=True):
     state_hash: int | None = None
 
 
+class OutcomeRow(_PlainRow, frozen=True):
+    """One outcome of a Pix: a row of `pix.outcomes`; `amount` is in centavos.
+
+    `history_sequence` is the place at which history counted it, None if it changed nothing there.
+    """
+
+    end_to_end_id: str
+    side: str
+    status: str
+    at: int
+    received_at: int
+    reason: str | None = None
+    return_id: str | None = None
+    amount: int | None = None
+    history_sequence: int | None = None
+
+
 class QuarantineRow(_PlainRow, frozen=True):
     """A malformed message, without its content: a row of `pix.quarantine`."""
 
@@ -119,4 +139,4 @@ class LedgerRow(_PlainRow, frozen=True):
     as_of: int | None = None
 
 
-Record = ScoreRow | FeedbackRow | QuarantineRow | LedgerRow
+Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow

@@ -14,7 +14,7 @@ from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
 TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger")
-VIEWS = ("scores", "labels", "training_examples", "quarantined")
+VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
 class Column(Struct, frozen=True):

@@ -121,12 +121,18 @@ class BigQueryLookup:
 
 def statement(table: str, ids: Iterable[str]) -> str:
     """Return the GoogleSQL that finds the parameter @ids in the partitions of the days of `ids`."""
-    return _parties_where(table, _near("initiated_at", ids))
+    return _parties_where(table, found_where(ids))
+
+
+def found_where(ids: Iterable[str]) -> str:
+    """Return the condition that a row is of the parameter @ids, in the partitions of the days of `ids`."""
+    return f"end_to_end_id IN UNNEST(@ids) AND ({_near('initiated_at', ids)})"
 
 
 def far_statement(table: str) -> str:
     """Return the GoogleSQL that finds the parameter @ids in the partitions of FAR_DAYS."""
-    return _parties_where(table, f"initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {FAR_DAYS} DAY)")
+    far = f"initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {FAR_DAYS} DAY)"
+    return _parties_where(table, f"end_to_end_id IN UNNEST(@ids) AND {far}")
 
 
 def returns_statement(table: str, ids: Iterable[str]) -> str:
@@ -145,11 +151,11 @@ def reports_statement(table: str) -> str:
     )
 
 
-def _parties_where(table: str, partitions: str) -> str:
+def _parties_where(table: str, condition: str) -> str:
     """Return the GoogleSQL of the parties of a Pix; only its payer's side knows the device."""
     return (
         "SELECT end_to_end_id, MIN(payer_id), MIN(payee_id), MIN(device_id) "  # noqa: S608 (dates and a table name of ours)
-        f"FROM `{table}` WHERE end_to_end_id IN UNNEST(@ids) AND ({partitions}) GROUP BY end_to_end_id"
+        f"FROM `{table}` WHERE {condition} GROUP BY end_to_end_id"
     )
 
 

@@ -1,6 +1,7 @@
 -- Features as served beside the verdict in force: frauds once confirmed, legitimate ones once matured.
 SELECT
   scored.end_to_end_id,
+  scored.side,
   scored.initiated_at,
   CAST(scored.amount AS FLOAT64) AS amount,
   scored.payer_id,
@@ -14,6 +15,9 @@ SELECT
   labels.labelled_at,
   labels.situation_type,
   labels.fraud_type,
+  labels.verdict_source,
+  labels.hop,
+  (settled.end_to_end_id IS NOT NULL OR (scored.decided_sequence IS NOT NULL AND scored.decision = 'APPROVE')) AS settled,
   {feature_columns}
 FROM (
   SELECT *
@@ -25,6 +29,11 @@ FROM (
 ) AS scored
 JOIN ({labels}) AS labels
   ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
+LEFT JOIN (
+  SELECT DISTINCT end_to_end_id
+  FROM `{project}.{dataset}.outcomes`
+  WHERE status = 'SETTLED' AND `at` <= {as_of}
+) AS settled ON settled.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
 WHERE scored.history_sequence IS NOT NULL
