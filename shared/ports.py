@@ -251,12 +251,18 @@ class HistoryStore(Protocol):
         """
         ...
 
-    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
+    def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
+        """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
+
+        Raises Unavailable.
+        """
         ...
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by kind, and the reports of some Pix; return the number erased. Raises Unavailable."""
+        """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
+
+        Raises Unavailable.
+        """
         ...
 
 
