@@ -128,10 +128,10 @@ def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
     return list(zip(rows.column_names, rows.columns, strict=True))
 
 
-def mark_decided(store: HistoryStore, tables: StoredTables, now: dt.datetime, claim_seconds: int) -> None:
+def mark_decided(store: HistoryStore, tables: StoredTables, now: dt.datetime, life_seconds: int) -> None:
     """Claim the transactions that were decided before the store was lost, so that no redelivery decides them again.
 
     Raises Unavailable, Misconfigured.
     """
-    decided = tables.scored_since(now - dt.timedelta(seconds=claim_seconds))
-    store.mark_stored(decided, claim_seconds)
+    decided = tables.scored_since(now - dt.timedelta(seconds=life_seconds))
+    store.mark_stored(decided, life_seconds)

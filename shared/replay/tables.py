@@ -51,10 +51,12 @@ class StoredTables:
         """Return the reports about known Pix, and fraud markers. Raises Unavailable, Misconfigured."""
         return reported(self.rows(self._reports()), parties_of(self.rows(self._reported_parties())), placed=True)
 
-    def scored_since(self, moment: dt.datetime) -> list[str]:
-        """Return the EndToEndIds of rows scored since a moment. Raises Unavailable, Misconfigured."""
-        sql = f"SELECT DISTINCT end_to_end_id FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
-        return [str(id_) for batch in self.batches(sql) for id_ in batch["end_to_end_id"].to_pylist()]
+    def scored_since(self, moment: dt.datetime) -> list[tuple[str, str]]:
+        """Return EndToEndId and side of rows scored since a moment. Raises Unavailable, Misconfigured."""
+        columns = "end_to_end_id, side"
+        sql = f"SELECT DISTINCT {columns} FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
+        found = (batch.to_pydict() for batch in self.batches(sql))
+        return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
     def stage(self, run: str, counted_only: bool = False) -> None:
         """Stage the rows and reports of a replay for `source`. Raises Unavailable, Misconfigured.
