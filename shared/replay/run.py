@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.contract.tables import table
@@ -109,12 +110,19 @@ class ReplayRun:
             "history_sequence": range(first, first + count),
         }
         if "decision" not in rows.column_names:
-            outcome = decide(features, [], self._rules.apply(features))
+            outcome = decide(features, [], self._rules.apply(features), _due(rows))
             missing |= {"decision": outcome.decisions, "reasons": outcome.reasons}
         lacking = {name: values for name, values in missing.items() if name not in rows.column_names}
         for name, column in _columns(plain_table(lacking)):
             rows = rows.append_column(name, column)
         return rows if "scored_at" in rows.column_names else rows.append_column("scored_at", rows["initiated_at"])
+
+
+def _due(rows: pa.Table) -> NDArray[np.int64]:
+    """Return the time in microseconds at which each Pix was to be sent, [n]."""
+    due = pc.coalesce(rows["scheduled_for"], rows["initiated_at"])
+    found: NDArray[np.int64] = due.to_numpy().astype("datetime64[us]").astype(np.int64)
+    return found
 
 
 def _columns(rows: pa.Table) -> list[tuple[str, Any]]:

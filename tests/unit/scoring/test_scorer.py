@@ -15,7 +15,7 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.ports import Claim, Observations
-from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, SideThresholds, Thresholds, path
 from shared.scoring.champion import Champion
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
@@ -210,8 +210,8 @@ def test_a_transaction_decided_after_its_deadline_is_late(bench: Bench) -> None:
 
 def test_a_held_pix_names_the_inputs_behind_it(bench: Bench) -> None:
     bench.serve("v1")
-    low = msgspec.structs.replace(bench.champion.current.thresholds, hold=1e-12, reject=2.0)
-    bench.champion.current.thresholds = low
+    low = Thresholds(hold=1e-12, reject=2.0)
+    bench.champion.current.thresholds = SideThresholds(payer=low, payee=low)
     (row,) = bench.score(transaction())
     assert row.decision == "HOLD"
     assert all(reason.startswith("MODEL:") for reason in row.reasons)
