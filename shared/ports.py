@@ -18,8 +18,8 @@ from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.rebuilding import Asked
 from shared.features.state import State
-from shared.features.verdicts import AppliedVerdict, ReportedVerdict
 from shared.telemetry.metrics import Series
 
 
@@ -114,23 +114,11 @@ class Parties(NamedTuple):
     device_id: str | None
 
 
-class PixVerdict(NamedTuple):
-    """A verdict about a Pix, with the pseudonyms whose records it changes."""
+class AskedLookup(Protocol):
+    """Stored rows of Pix whose lives history has forgotten."""
 
-    end_to_end_id: str
-    parties: Parties
-    reported: ReportedVerdict
-
-
-class Verdicts(Protocol):
-    """The history that counts verdicts."""
-
-    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict and reverse the one it replaces, by `shared.features.verdicts`.
-
-        Return the sequence after which each counts, None where it changes nothing. Applying a verdict again changes
-        nothing and gives the first answer. Raises Unavailable, also while history is empty.
-        """
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
         ...
 
 
@@ -138,7 +126,14 @@ class Lookup(Protocol):
     """Transactions that were scored before."""
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each known transaction. Raises Unavailable."""
+        """Return the parties of each known transaction, and of each known return by its D id. Raises Unavailable.
+
+        The payer of a return is the payee of the Pix that is paid back.
+        """
+        ...
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the EndToEndIds of the Pix of each known infraction report. Raises Unavailable."""
         ...
 
 
@@ -248,21 +243,26 @@ class HistoryStore(Protocol):
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         ...
 
-    def load(
-        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
-    ) -> None:
-        """Fill an empty store; `advance` receives the number of records of each part that is stored.
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
-        An interrupted load can be repeated. Raises Misconfigured, Unavailable.
+        `advance` receives the number of records and values of each part that is stored. An interrupted load can
+        be repeated. Raises Misconfigured, Unavailable.
         """
         ...
 
-    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
+    def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
+        """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
+
+        Raises Unavailable.
+        """
         ...
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by kind, and the verdict logs of some Pix; return the number erased. Raises Unavailable."""
+        """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
+
+        Raises Unavailable.
+        """
         ...
 
 

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from shared.features.facts import Facts, Settlements, blocks, extras, sums
 from shared.features.life import LIFE, LOGGED, NIGHT, OLD, RETURN, Lives
 
-_PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
-_ENTRY = 16
+PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
+ENTRY = 16
 _CENTAVO = 0.01
 _MICRO = 1e-6
+_DECIDED = {"PAYER": "decided by the payer's side", "PAYEE": "decided by the payee's side"}
 _WORDS = {"REJECTED": "REFUSED", "EXPIRED": "REFUSED", "CANCELLED": "REFUSED"}
 """Statuses that mean the same to history."""
 
@@ -88,49 +89,48 @@ def advance(lives: Lives, outcomes: Sequence[Outcome]) -> Advance:
             continue
         effects[i] = _apply(life, outcome)
         life["outcomes"]["hash"][free], life["outcomes"]["place"][free] = outcome.hash, -1
-        place_at[i] = _PLACE_AT + _ENTRY * free
+        place_at[i] = PLACE_AT + ENTRY * free
     after["version"][place_at >= 0] += 1
     facts, of = _facts(after, effects, before)
     return Advance(after, known, place_at, facts, of)
 
 
-DECIDED = "DECIDED"
-"""The word of the change that a decision makes by itself."""
+UNDECIDED = -4
+"""The place of a decision that is not written into its life yet."""
 
 
-def decided(lives: Lives, settles: NDArray[np.bool_]) -> Advance:
-    """Return lives [n] after a decision: those that settle by assumption, while the others leave the sums of limits.
+def decided(lives: Lives, sides: Sequence[str], settles: NDArray[np.bool_]) -> Advance:
+    """Return lives [n] after a decision of a side each, as the log of each has room.
 
-    The log of each has room.
+    A Pix that `settles` does so by assumption unless another word was first; any other leaves the sums of limits, and
+    takes back the assumption of the other side.
     """
     after = lives.copy()
     after["version"] += 1
-    word = outcome_hash(DECIDED)
-    log = after["outcomes"]
+    log, rows = after["outcomes"], np.arange(len(after))
     free = np.count_nonzero(log["hash"], axis=1)
-    rows = np.arange(len(after))
-    log["hash"][rows, free], log["place"][rows, free] = word, -1
-    open_ = after["settled_at"] == 0
-    sold = settles & open_ & ~np.any(log["hash"] == outcome_hash("REFUSED"), axis=1)
-    out = ~settles & open_ & (after["summed"] > 0)
+    log["hash"][rows, free], log["place"][rows, free] = _decisions(sides), -1
+    open_, summed = after["settled_at"] == 0, after["summed"] > 0
+    sold, out, wrong = settles & open_ & summed, ~settles & open_ & summed, ~settles & (after["assumed"] > 0)
     after["settled_at"][sold] = after["at"][sold]
-    after["assumed"][sold] = 1
-    after["summed"][out] = 0
-    effects = np.where(sold, Effect.SETTLED, np.where(out, Effect.REFUSED, Effect.NONE)).astype(np.int8)
-    facts, of = _facts(after, effects, after["returned"])
+    after["assumed"][sold], after["assumed"][wrong] = 1, 0
+    after["summed"][out | wrong] = 0
+    effects = np.select([sold, out, wrong], [Effect.SETTLED, Effect.REFUSED, Effect.TAKEN_BACK], Effect.NONE)
+    facts, of = _facts(after, effects.astype(np.int8), after["returned"])
     none = np.full(len(after), -1, dtype=np.int64)
-    return Advance(after, none, _PLACE_AT + _ENTRY * free.astype(np.int64), facts, of)
+    return Advance(after, none, PLACE_AT + ENTRY * free.astype(np.int64), facts, of)
 
 
-def decided_at(lives: Lives) -> NDArray[np.int64]:
-    """Return the place [n] of the change by each decision, -1 for none, `UNDECIDED` where it is to be made."""
-    found = lives["outcomes"]["hash"] == outcome_hash(DECIDED)
+def decided_at(lives: Lives, sides: Sequence[str]) -> NDArray[np.int64]:
+    """Return the place [n] of the change by each side's decision, -1 for none, UNDECIDED where it is to be made."""
+    found = lives["outcomes"]["hash"] == _decisions(sides)[:, None]
     places = np.where(found, lives["outcomes"]["place"], -1).max(axis=1)
     countable = (lives["place"] >= 0) & ((lives["flags"] & RETURN) == 0) & (lives["outcomes"]["hash"][:, -1] == 0)
     return np.where(found.any(axis=1) | ~countable, places, UNDECIDED)
 
 
-UNDECIDED = -4
+def _decisions(sides: Sequence[str]) -> NDArray[np.uint64]:
+    return np.array([outcome_hash(_DECIDED[side]) for side in sides], dtype=np.uint64)
 
 
 def _apply(life: np.void, outcome: Outcome) -> Effect:

@@ -52,9 +52,7 @@ class MemoryHistoryAdapter:
         self._forget()
         lives = np.frombuffer(b"".join([value[:_SIZE] for value, _ in found]), dtype=LIFE)
         first = [side for _, side in found]
-        taken = [
-            a.fingerprint != b.fingerprint and a.key_version == b.key_version for a, b in zip(first, own, strict=True)
-        ]
+        taken = [side.contradicts(mine) for side, mine in zip(first, own, strict=True)]
         return Observations(
             lives["reads"].reshape(len(events), READ_WIDTH),
             lives["place"].copy(),
