@@ -111,7 +111,7 @@ class ReplayRun:
         }
         if "decision" not in rows.column_names:
             outcome = decide(features, [], self._rules.apply(features), _due(rows))
-            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons}
+            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons, "hold_until": outcome.hold_until}
         lacking = {name: values for name, values in missing.items() if name not in rows.column_names}
         for name, column in _columns(plain_table(lacking)):
             rows = rows.append_column(name, column)

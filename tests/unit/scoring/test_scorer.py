@@ -17,6 +17,7 @@ from shared.features.columns import Events
 from shared.ports import Claim, Observations
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, SideThresholds, Thresholds, path
 from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.score_service import ScorePipeline
@@ -42,7 +43,8 @@ class Bench:
     def restart(self) -> None:
         """Forget all models, as another instance knows none."""
         self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
-        scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
+        conclusions = Conclusions(self.history, "assumed")
+        scorer = Scorer(self, conclusions, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
         self.pipeline = ScorePipeline(scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
@@ -170,7 +172,7 @@ def test_another_message_under_a_taken_id_has_no_row(bench: Bench) -> None:
     assert (error.reason, error.field) == ("end_to_end_id_taken", "end_to_end_id")
     assert again.columns() == first.columns()
     assert bench.metrics.value(SCORED, "full") == 2
-    assert bench.score(transaction())[0].history_sequence == 2
+    assert bench.score(transaction())[0].history_sequence == 3  # after its ask and its settlement
 
 
 def test_a_redelivery_is_refused_until_its_model_is_in_memory(bench: Bench) -> None:
