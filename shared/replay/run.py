@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.contract.tables import table
@@ -110,8 +111,8 @@ class ReplayRun:
             "history_sequence": range(first, first + count),
         }
         if "decision" not in rows.column_names:
-            outcome = decide(features, [], self._rules.apply(features))
-            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons}
+            outcome = decide(features, [], self._rules.apply(features), _due(rows))
+            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons, "hold_until": outcome.hold_until}
         lacking = {name: values for name, values in missing.items() if name not in rows.column_names}
         for name, column in _columns(plain_table(lacking)):
             rows = rows.append_column(name, column)
@@ -122,6 +123,13 @@ def _last(rows: pa.Table) -> int:
     """Return the last place of transactions: a counted one whose row is missing still has its place."""
     placed = "history_sequence" in rows.column_names and rows.num_rows
     return int(whole(rows["history_sequence"], 0).max()) if placed else 0
+
+
+def _due(rows: pa.Table) -> NDArray[np.int64]:
+    """Return the time in microseconds at which each Pix was to be sent, [n]."""
+    due = pc.coalesce(rows["scheduled_for"], rows["initiated_at"])
+    found: NDArray[np.int64] = due.to_numpy().astype("datetime64[us]").astype(np.int64)
+    return found
 
 
 def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
