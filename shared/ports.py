@@ -86,8 +86,8 @@ class Changes(NamedTuple):
     """[m], the index of the change of each fact, ascending."""
 
 
-LIFE_KEY = "l"
-"""Letter of the keys of lives; `shared.features.verdicts` has those of verdicts and fraud markers."""
+LIFE_KEY, VERDICT_KEY, MARKER_KEY = "l", "s", "m"
+"""Letters of the keys of lives, of verdicts by EndToEndId, and of fraud markers by report."""
 
 
 class ChangingHistory(Protocol):
@@ -243,12 +243,11 @@ class HistoryStore(Protocol):
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         ...
 
-    def load(self, state: State, reports: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
-        """Fill an empty store with records, and with the reports of each Pix and fraud marker by their keys.
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
-        `advance` receives the number of records of each part that is stored.
-
-        An interrupted load can be repeated. Raises Misconfigured, Unavailable.
+        `advance` receives the number of records and values of each part that is stored. An interrupted load can
+        be repeated. Raises Misconfigured, Unavailable.
         """
         ...
 

@@ -7,14 +7,19 @@ the analyst's latest word; then a customer who contests; then an open infraction
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from shared.contract.fields import Verdict
-from shared.features.facts import VerdictCount
-from shared.features.reports import UNPLACED, Counted, Reports, ReportState, Standing, latest
+from shared.contract.rows import FeedbackRow
+from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_facts
+from shared.features.keys import keys_of
+from shared.features.reports import UNPLACED, Counted, Reports, ReportState, Standing, latest, state_of
+from shared.ports import MARKER_KEY, VERDICT_KEY
 
 
 class VerdictSource(StrEnum):
@@ -113,6 +118,21 @@ Correction = VerdictCount | MarkerCount
 """A change of history: counted, or, with `sign` -1, taken back as it was counted."""
 
 
+def facts_of(found: Sequence[Correction]) -> Facts:
+    """Return the fact of each correction, in their order."""
+    verdicts = [i for i, each in enumerate(found) if isinstance(each, VerdictCount)]
+    markers = [i for i, each in enumerate(found) if isinstance(each, MarkerCount)]
+    counts = [each for each in found if isinstance(each, MarkerCount)]
+    at = np.array([each.reported_at for each in counts], dtype=np.float64) * 1e-6
+    parts = (
+        verdict_facts([each for each in found if isinstance(each, VerdictCount)]),
+        marker_facts(
+            keys_of([each.holder_id for each in counts]), at, np.array([each.sign for each in counts], float)
+        ),
+    )
+    return Facts.joined(parts, np.argsort(np.array([*verdicts, *markers], dtype=np.int64)))
+
+
 def judged(reports: Reports, state: ReportState, end_to_end_id: str, parties: PartyIds) -> Reports:
     """Return the next value of a Pix's reports. Raises Malformed if there are too many."""
     return reports.with_state(state, partial(_verdict_counted, end_to_end_id, parties))
@@ -158,9 +178,6 @@ def _signed(counted: Counted | None, sign: int) -> list[Correction]:
     return [VerdictCount(first, second, third or None, at, kind == _FRAUD, sign, hop)]
 
 
-VERDICT_KEY, MARKER_KEY = "s", "m"
-
-
 def pix_key(end_to_end_id: str) -> str:
     """Return the key of a Pix's reports in a store of history."""
     return VERDICT_KEY + end_to_end_id
@@ -188,6 +205,21 @@ class VerdictLog:
         """Record a state of a fraud marker; return the corrections to count at `place`. Raises Malformed."""
         before = self.values.get(marker_key(report_id), Reports())
         return self._record(marker_key(report_id), state, marked(before, state, person_id, key_id), place)
+
+    def tell(self, row: FeedbackRow, parties: Mapping[str, PartyIds], place: int) -> list[Correction]:
+        """Record a row of `pix.feedback`; return the corrections to count at `place`. Raises Malformed.
+
+        `parties` are those of each known Pix that the row is about.
+        """
+        state = state_of(row)
+        if state is None:
+            return []
+        found = []
+        if row.source == "FRAUD_MARKER":
+            found += self.mark(row.report_id, state, row.person_id or "", row.key_id, place)
+        for end_to_end_id in sorted(parties):
+            found += self.judge(end_to_end_id, state, parties[end_to_end_id], place)
+        return found
 
     def place_of(self, key: str, state: ReportState) -> int | None:
         """Return the place at which a state changed history, None if it never did."""

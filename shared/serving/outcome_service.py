@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.mapping import outcome_row

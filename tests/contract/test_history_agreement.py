@@ -19,6 +19,8 @@ from shared.features.life import LIFE
 from shared.features.outcomes import Outcome
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
 from shared.ports import Changes, Claim, Observations
+from shared.scoring.conclusions import Conclusions
+from shared.settings import ASSUMED
 from tests.contract.history_changes import life_key, marker, outcome_changes, state_of, verdict
 from tests.contract.history_stores import SERVERS, SharedHistory, Store, store
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym
@@ -69,8 +71,9 @@ def outcomes(draw: st.DrawFn) -> Outcome:
 
 
 _any = st.integers(0, 50)
+_decisions = st.sampled_from(["APPROVE", "APPROVE", "HOLD", "REJECT", None])
 _steps = st.one_of(
-    st.tuples(st.just("ask"), st.lists(asks(), min_size=1, max_size=8)),
+    st.tuples(st.just("ask"), st.lists(st.tuples(asks(), _decisions), min_size=1, max_size=8)),
     st.tuples(st.just("repeat"), st.lists(st.tuples(_any, st.sampled_from(SIDES)), min_size=1, max_size=4)),
     st.tuples(st.just("tell"), st.lists(st.tuples(_any, outcomes()), min_size=1, max_size=6)),
     st.tuples(st.just("judge"), st.tuples(_any, st.booleans(), st.sampled_from([0, 1, 30, 2000]))),
@@ -86,8 +89,8 @@ def test_a_server_equals_memory(served: Store, steps: list[tuple[str, Any]]) -> 
     seen: list[Event] = []
     for step, given_ in steps:
         if step == "ask":
-            seen += given_
-            pair.observe([*given_, given_[0]], FIRST)
+            seen += [pix for pix, _ in given_]
+            pair.decide([*given_, given_[0]])
         elif step == "mark":
             pair.judge(MARKER_KEY + given_[1], partial(marker, *given_))
         elif not seen:
@@ -109,9 +112,23 @@ class Both:
     def __init__(self, served: Store, history: SharedHistory, memory: MemoryHistoryAdapter) -> None:
         self.served, self.history, self.memory = served, history, memory
 
-    def observe(self, batch: list[Event], claim: Claim) -> None:
+    def observe(self, batch: list[Event], claim: Claim) -> tuple[Observations, Observations]:
         found = self.served.run(self.history.observe(Events(batch), claim))
-        assert_close(found, self.served.run(self.memory.observe(Events(batch), claim)))
+        expected = self.served.run(self.memory.observe(Events(batch), claim))
+        assert_close(found, expected)
+        return found, expected
+
+    def decide(self, batch: list[tuple[Event, str | None]]) -> None:
+        """Ask for Pix, and conclude those with a decision, as if its outcome were assumed."""
+        seen = self.observe([pix for pix, _ in batch], FIRST)
+        rows = [i for i, (_, decision) in enumerate(batch) if decision]
+        ids, sides = [batch[i][0].end_to_end_id for i in rows], [batch[i][0].side for i in rows]
+        decisions = [decision for _, decision in batch if decision]
+        one, other = (
+            self.served.run(Conclusions(history, ASSUMED).conclude(ids, sides, each.lives[rows], decisions))
+            for history, each in zip((self.history, self.memory), seen, strict=True)
+        )
+        np.testing.assert_array_equal(one, other)
 
     def tell(self, told: list[tuple[Event, Outcome]]) -> None:
         """Tell outcomes of one call, of which only the first about each Pix is made."""

@@ -81,7 +81,7 @@ def scored_statement(dataset: str, ids: Iterable[str]) -> str:
 def outcomes_statement(dataset: str) -> str:
     """Return the GoogleSQL that finds the outcomes of the Pix @ids, in the order of their arrival."""
     return (
-        "SELECT end_to_end_id, status, at, return_id, amount, history_sequence "  # noqa: S608 (a name of our own)
+        "SELECT end_to_end_id, status, `at`, return_id, amount, history_sequence "  # noqa: S608 (a name of our own)
         f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) ORDER BY received_at, history_sequence"
     )
 

@@ -1,12 +1,12 @@
 -- One row for each Pix and side: when it was asked for, decided, settled or refused, returned, blocked, and judged.
 WITH decided AS (
   SELECT
-    end_to_end_id, side, initiated_at, scored_at, published_at, amount, payer_id, payee_id, payer_ispb, payee_ispb,
+    end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, scored_at, published_at, amount, payer_id, payee_id, payer_ispb, payee_ispb,
     score, decision, hold_until, history_sequence, decided_sequence
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, side ORDER BY scored_at, history_sequence, published_at
+    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
   ) = 1
 ),
 -- Where nobody publishes outcomes, an approval is one, unless the other side refused.
@@ -17,19 +17,21 @@ assumed AS (
   GROUP BY end_to_end_id
   HAVING COUNTIF(decision != 'APPROVE') = 0
 ),
-told AS (
+outcomes AS (
   SELECT
     end_to_end_id,
     MIN(IF(status = 'SETTLED', `at`, NULL)) AS settled_at,
-    MIN(IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), `at`, NULL)) AS refused_at,
-    ARRAY_AGG(
-      IF(status IN ('REJECTED', 'EXPIRED', 'CANCELLED'), status, NULL) IGNORE NULLS ORDER BY `at`, status LIMIT 1
-    )[SAFE_OFFSET(0)] AS refusal,
     MIN(IF(status = 'BLOCKED', `at`, NULL)) AS blocked_at,
     MIN(IF(status = 'RELEASED', `at`, NULL)) AS released_at
   FROM `{project}.{dataset}.outcomes`
-  WHERE received_at <= {as_of}
+  WHERE `at` <= {as_of}
   GROUP BY end_to_end_id
+),
+refused AS (
+  SELECT end_to_end_id, status AS refusal, `at` AS refused_at
+  FROM `{project}.{dataset}.outcomes`
+  WHERE status IN ('REJECTED', 'EXPIRED', 'CANCELLED') AND `at` <= {as_of}
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY `at`, status) = 1
 ),
 -- A return counts once, however often it was delivered.
 returned AS (
@@ -37,7 +39,7 @@ returned AS (
   FROM (
     SELECT end_to_end_id, return_id, MIN(amount) AS amount, MIN(`at`) AS `at`
     FROM `{project}.{dataset}.outcomes`
-    WHERE status = 'RETURNED' AND received_at <= {as_of}
+    WHERE status = 'RETURNED' AND `at` <= {as_of}
     GROUP BY end_to_end_id, return_id
   ) AS once
   GROUP BY end_to_end_id
@@ -56,28 +58,29 @@ SELECT
   decided.decision,
   decided.hold_until,
   CASE
-    WHEN told.settled_at IS NOT NULL THEN 'SETTLED'
-    WHEN told.refusal IS NOT NULL THEN told.refusal
+    WHEN outcomes.settled_at IS NOT NULL THEN 'SETTLED'
+    WHEN refused.refusal IS NOT NULL THEN refused.refusal
     WHEN assumed.settled_at IS NOT NULL THEN 'ASSUMED_SETTLED'
   END AS outcome,
   CASE
-    WHEN told.settled_at IS NOT NULL THEN told.settled_at
-    WHEN told.refusal IS NOT NULL THEN told.refused_at
+    WHEN outcomes.settled_at IS NOT NULL THEN outcomes.settled_at
+    WHEN refused.refusal IS NOT NULL THEN refused.refused_at
     ELSE assumed.settled_at
   END AS outcome_at,
   CASE
-    WHEN told.settled_at IS NOT NULL THEN told.settled_at
-    WHEN told.refusal IS NULL THEN assumed.settled_at
+    WHEN outcomes.settled_at IS NOT NULL THEN outcomes.settled_at
+    WHEN refused.refusal IS NULL THEN assumed.settled_at
   END AS settled_at,
   COALESCE(returned.returned_amount, 0) AS returned_amount,
   returned.returned_at,
-  told.blocked_at,
-  told.released_at,
+  outcomes.blocked_at,
+  outcomes.released_at,
   labels.verdict,
   labels.labelled_at AS verdict_at,
   labels.hop
 FROM decided
-LEFT JOIN told ON told.end_to_end_id = decided.end_to_end_id
+LEFT JOIN outcomes ON outcomes.end_to_end_id = decided.end_to_end_id
+LEFT JOIN refused ON refused.end_to_end_id = decided.end_to_end_id
 LEFT JOIN returned ON returned.end_to_end_id = decided.end_to_end_id
 LEFT JOIN assumed ON assumed.end_to_end_id = decided.end_to_end_id
 LEFT JOIN ({labels}) AS labels

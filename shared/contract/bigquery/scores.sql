@@ -1,7 +1,7 @@
 -- One row for each EndToEndId and side: the first decision stands, whatever is delivered again.
 SELECT
   end_to_end_id,
-  side,
+  COALESCE(side, 'PAYER') AS side,
   initiated_at,
   scored_at,
   published_at,
@@ -24,4 +24,4 @@ FROM `{project}.{dataset}.score_events`
 WHERE TRUE
 -- One row for an id whatever its messages say, so a filter on initiated_at cannot prune partitions below this view; a
 -- scan of a long table by day is cheaper on score_events itself.
-QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side ORDER BY scored_at, history_sequence, published_at) = 1
+QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at) = 1

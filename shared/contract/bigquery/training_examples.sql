@@ -24,14 +24,15 @@ FROM (
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, side ORDER BY scored_at, history_sequence, published_at
+    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
   ) = 1
 ) AS scored
-JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = scored.side
+JOIN ({labels}) AS labels
+  ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
 LEFT JOIN (
   SELECT DISTINCT end_to_end_id
   FROM `{project}.{dataset}.outcomes`
-  WHERE status = 'SETTLED' AND received_at <= {as_of}
+  WHERE status = 'SETTLED' AND `at` <= {as_of}
 ) AS settled ON settled.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
