@@ -117,10 +117,11 @@ def _words(trace: Trace, step: Step) -> list[tuple[str, str]]:
     """Return the lines in a box, each with its style."""
     way = f"{words.account(step.pix.payer_id)} → {words.account(step.pix.payee_id)}"
     hop, root = trace.minutes(step)
-    time = "" if step.parent is None else f"  +{words.minutes(hop)}"
+    time = "" if step.parent is None else f" after {words.minutes(hop)}"
     later = f"{words.minutes(root)} after the root, " if step.member.layer > 2 else ""
     share = "" if step.parent is None else f"{trace.share(step):.0%} of the root"
-    passed = "" if step.share_passed is None or step.member.returns else f"{step.share_passed:.0%} passed on"
+    shown = step.share_passed is not None and not words.last_layer(trace, step)
+    passed = f"{step.share_passed:.0%} passed on" if shown else ""
     back = "back on its path" if step.member.returns else passed
     return [
         (f"{words.brl(step.pix.net)}{time}", "amount"),
