@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PARTS := functions/score functions/label jobs
+PARTS := functions/score functions/outcome functions/label jobs
 export PYTHONDONTWRITEBYTECODE :=
 TRANSACTIONS ?=
 SEED ?=
@@ -45,7 +45,7 @@ demo: install ## The whole loop on this machine: TRANSACTIONS=n SEED=s, or EVENT
 	  $(if $(EVENTS),--events "$$EVENTS") $(if $(LIVE),--live $(LIVE)) $(ARGS)
 
 .PHONY: up
-up: install ## The local cloud and both functions on the demo's world, until Ctrl-C: FRESH=1 starts empty, ARGS=--help
+up: install ## The local cloud and its functions on the demo's world, until Ctrl-C: FRESH=1 starts empty, ARGS=--help
 	@exec $(BIN)/python -m infra.local $(if $(FRESH),--fresh) $(ARGS)
 
 .PHONY: mlflow

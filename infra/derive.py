@@ -20,6 +20,7 @@ import shared
 from shared.contract.event import Event
 from shared.contract.feedback import Feedback
 from shared.contract.fields import CODE, OpenEnum
+from shared.contract.outcome import PixOutcome
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.transaction import Transaction
 from shared.features.catalogue import FEATURES, markdown
@@ -42,6 +43,7 @@ def derived_files() -> dict[Path, str]:
         _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
+        _CONTRACT / "jsonschema" / "pix-outcomes.json": json_schema(PixOutcome, "One outcome of a Pix"),
         _CONTRACT / "jsonschema" / "pix-feedback.json": json_schema(Feedback, "One report about a Pix"),
     }
 

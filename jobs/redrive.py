@@ -1,4 +1,4 @@
-"""Publish dead letters again, once their cause is mended: those of pix-transactions or pix-feedback.
+"""Publish dead letters again, once their cause is mended: those of one topic.
 
 Each letter that was there at the start is published to its topic once, with its bytes and attributes, and removed
 when that is confirmed. A letter published twice, as after a crash, is scored once. Letters that die during the run
@@ -15,11 +15,11 @@ import os
 from contextlib import closing
 
 from jobs.cli import arguments, console, interruption, wiring
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract import topics
 from shared.operations.redrive import Redrive, Redriven
 from shared.settings import Settings
 
-TOPICS = {"transactions": TRANSACTIONS, "feedback": FEEDBACK}
+TOPICS = {topic.removeprefix("pix-"): topic for topic in topics.TOPICS}
 
 
 @console.command

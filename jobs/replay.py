@@ -115,7 +115,7 @@ def _empty_store(options: argparse.Namespace, settings: Settings) -> HistoryStor
 
 def _fill(store: HistoryStore, replay: ReplayRun, source: ReplaySource, progress: Progress) -> int:
     """Load the state at the end of a replay into a store, and return the number of records."""
-    state, verdicts = replay.state(), source.verdicts.applied
+    state, verdicts = replay.state(), source.verdicts.encoded()
     records = sum(len(table.keys) for table in state.tables) + len(verdicts)
     task = progress.add_task("load into the store of history", total=records)
     store.load(state, verdicts, lambda count: progress.advance(task, count))

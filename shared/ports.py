@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import Record
 from shared.features.columns import Events
+from shared.features.facts import Facts
 from shared.features.keys import Keys
+from shared.features.life import Lives
+from shared.features.rebuilding import Asked
 from shared.features.state import State
-from shared.features.verdicts import AppliedVerdict, ReportedVerdict
 from shared.telemetry.metrics import Series
 
 
@@ -32,34 +34,74 @@ class Claim(NamedTuple):
     """Version of the HMAC key of the pseudonyms; under another key the same message names other accounts."""
 
 
-UNCOUNTED = -1
-"""The sequence of a transaction that history claimed while it was empty: neither read nor counted."""
-STORED = -2
-"""The sequence of a transaction whose row is stored already, so that there is nothing to decide."""
-
-
 class Observations(NamedTuple):
     """The answer of history about n transactions, as it was just before each."""
 
     reads: NDArray[np.float32]
     """[n, `shared.features.history.READ_WIDTH`]."""
     sequence: NDArray[np.int64]
-    """[n], the position of each transaction in the order in which history counted them, UNCOUNTED or STORED."""
+    """[n], the place of each ask in the order in which history counted its changes, UNCOUNTED or STORED."""
     claims: list[Claim]
-    """The first claim of each transaction: its own, unless it was observed before."""
+    """The first claim of each transaction by its side: its own, unless that side observed it before."""
     taken: NDArray[np.bool_]
-    """[n], true where another message claimed the id first: its fingerprint under the same key differs."""
+    """[n], true where another message of the side claimed the id first: the fingerprint under one key differs."""
+    lives: Lives
+    """[n], the life of each transaction."""
 
 
 class History(Protocol):
-    """The past transactions of payer, payee, pair and device."""
+    """The past transactions of payer, payee, pair, device and person."""
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
-        """Read history before each event, then count the event, in order and once for each EndToEndId.
+        """Read history before each event, then count the ask, in order and once for each EndToEndId.
 
-        An event that was observed before gets the reads, sequence and claim of the first time and is not counted
-        again. A history that was emptied and not filled again claims events without counting them, as every account
-        would look new. Raises Unavailable.
+        An event that was observed before, by whichever side, gets the reads, place and life of the first time and is
+        not counted again; a side that observed it before gets its first claim. A history that was emptied and not
+        filled again claims events without counting them, as every account would look new. Raises Unavailable.
+        """
+        ...
+
+
+CONFLICT = -3
+"""The place of a change that was not made, because the stored value has another version."""
+UNPLACED = -1
+"""The place of a change that history does not count, as it has no facts."""
+
+
+class Changes(NamedTuple):
+    """Changes of n stored values, each with its facts: all of a change, or nothing, is stored."""
+
+    keys: list[str]
+    """Letter (`LIFE_KEY`, ...) and id of each value."""
+    expected: list[int]
+    """The version of each stored value, 0 if there is none."""
+    values: list[bytes]
+    """The new values, which start with their version, one more than before. A life replaces the head of the stored
+    value, so that its claims stay; any other value replaces the stored one."""
+    place_at: list[int]
+    """The offset in each value at which the place of the change is written as an int64, -1: nowhere."""
+    facts: Facts
+    """[m], in the order of `of`."""
+    of: NDArray[np.int64]
+    """[m], the index of the change of each fact, ascending."""
+
+
+LIFE_KEY, VERDICT_KEY, MARKER_KEY = "l", "s", "m"
+"""Letters of the keys of lives, of verdicts by EndToEndId, and of fraud markers by report."""
+
+
+class ChangingHistory(Protocol):
+    """The history that counts outcomes and verdicts, and remembers which."""
+
+    async def find(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the stored value of each key. Raises Unavailable, also while history is empty."""
+        ...
+
+    async def change(self, changes: Changes) -> NDArray[np.int64]:
+        """Make each change whose stored value has the expected version, in order.
+
+        Return the place [n] of each: UNPLACED if it has no facts, CONFLICT if it was not made. Raises Unavailable,
+        also while history is empty.
         """
         ...
 
@@ -72,23 +114,11 @@ class Parties(NamedTuple):
     device_id: str | None
 
 
-class PixVerdict(NamedTuple):
-    """A verdict about a Pix, with the pseudonyms whose records it changes."""
+class AskedLookup(Protocol):
+    """Stored rows of Pix whose lives history has forgotten."""
 
-    end_to_end_id: str
-    parties: Parties
-    reported: ReportedVerdict
-
-
-class Verdicts(Protocol):
-    """The history that counts verdicts."""
-
-    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict and reverse the one it replaces, by `shared.features.verdicts`.
-
-        Return the sequence after which each counts, None where it changes nothing. Applying a verdict again changes
-        nothing and gives the first answer. Raises Unavailable, also while history is empty.
-        """
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
         ...
 
 
@@ -96,7 +126,14 @@ class Lookup(Protocol):
     """Transactions that were scored before."""
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each known transaction. Raises Unavailable."""
+        """Return the parties of each known transaction, and of each known return by its D id. Raises Unavailable.
+
+        The payer of a return is the payee of the Pix that is paid back.
+        """
+        ...
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the EndToEndIds of the Pix of each known infraction report. Raises Unavailable."""
         ...
 
 
@@ -206,21 +243,26 @@ class HistoryStore(Protocol):
         """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
         ...
 
-    def load(
-        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
-    ) -> None:
-        """Fill an empty store; `advance` receives the number of records of each part that is stored.
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
-        An interrupted load can be repeated. Raises Misconfigured, Unavailable.
+        `advance` receives the number of records and values of each part that is stored. An interrupted load can
+        be repeated. Raises Misconfigured, Unavailable.
         """
         ...
 
-    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
+    def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
+        """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
+
+        Raises Unavailable.
+        """
         ...
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by kind, and the verdict logs of some Pix; return the number erased. Raises Unavailable."""
+        """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
+
+        Raises Unavailable.
+        """
         ...
 
 

@@ -12,6 +12,8 @@ LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
 """Key of the local cloud and of benchmarks; production has its own in Secret Manager."""
 MATURITY_DAYS = 87.0
 """80 days to open an infraction report and 7 to analyse it (Regulamento do Pix, MED)."""
+ASSUMED, PUBLISHED = OUTCOMES = ("assumed", "published")
+"""Settings of `Settings.outcomes`: an approved Pix has settled, or `pix-outcomes` says which did."""
 POINTER_TTL_SECONDS = 5.0
 BATCH_MAX = 256
 BATCHES_IN_FLIGHT = 4
@@ -55,11 +57,13 @@ class Settings:
     """Days after which an untouched record of history expires; after six of the longest half-life 2 % are left."""
     deadline_seconds: float = 40.0
     """Seconds from the initiation of a Pix within which its score is in time."""
-    ahead_seconds: float = 86_400.0
-    """Seconds that the time of a message may lie in the future: a day makes history look little older than it is.
+    ahead_seconds: float = 300.0
+    """Seconds that the time of a message may lie in the future: minutes, as clocks differ.
 
-    A time of next year would make all history until then look old.
+    A later time would make all history until then look old.
     """
+    outcomes: str = ASSUMED
+    """Whether outcomes are ASSUMED or PUBLISHED."""
     pointer_ttl_seconds: float = POINTER_TTL_SECONDS
     """Seconds between two looks at the pointer, so a new champion serves within about as long."""
     maturity_days: float = MATURITY_DAYS
@@ -104,6 +108,11 @@ class Settings:
     """URL of the collector of metrics (OTEL_EXPORTER_OTLP_ENDPOINT); empty means no export."""
     otel_metric_export_interval: int = 60_000
     """Milliseconds between exports (OTEL_METRIC_EXPORT_INTERVAL); the default is OpenTelemetry's."""
+
+    def __post_init__(self) -> None:
+        """Raise Misconfigured for an unknown word."""
+        if self.outcomes not in OUTCOMES:
+            raise Misconfigured(f"PIX_OUTCOMES is none of {', '.join(OUTCOMES)}")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:

@@ -7,25 +7,31 @@ import math
 from msgspec import Struct
 
 from infra.capacity.figures import GIB, TIB, Known, Prices
-from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan
+from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan, bytes_of_pix
 from shared.contract.tables import table
 from shared.settings import Settings
 
 DAYS, HOURS, SECONDS = 30, 730, 30 * 86_400
-MEMORY_GIB = 1.0
-"""`score_memory` of infra/terraform."""
+MEMORY_GIB, OUTCOME_MEMORY_GIB = 1.0, 0.5
+"""`score_memory` and `outcome_memory` of infra/terraform."""
 RETRAIN_VCPU, RETRAIN_GIB = 8, 32
 """`retrain_resources` of infra/terraform."""
 ACTIVE_MONTHS = 3
 WATCHES_A_DAY, WATCHED_DAYS = 96, 1.5
 """Late transactions are queried every 15 minutes over the partitions of the last day: one or two."""
+OUTCOME_WATCHES_A_DAY = 24
+"""Pix without an outcome are queried hourly over the same partitions, and those of their outcomes."""
 DRIFTS_A_DAY = 4
 EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
 SCHEDULES = 3
 _WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
+_MISSED_BYTES = 34 + 8 + 8 + 9 + 10 + 8  # end_to_end_id, two times, decision, payer_ispb, scheduled_for
+_OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing outcomes
 _COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: training counts the rows before it reads them
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _LOOKED_UP_DAYS = 3
+_ASKED_BYTES = 7 * 34 + 16 + 15 * 8  # ids, amount, and times and numbers of a Pix from which its life is made again
+_TOLD_BYTES = 34 + 9 + 8 + 16 + 8  # end_to_end_id, status, at, amount, history_sequence; few have a return_id
 _QUERY_BYTES_MIN = 10e6
 _MILLION = 1e6
 _FEATURE_BYTES = 8
@@ -55,18 +61,19 @@ class Cost(Struct, frozen=True):
 def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
     """Estimate the cost of 30 mean days once the tables hold `months_kept` months of rows."""
     storage, training, queries = (part * prices.bigquery.region_factor for part in _bigquery(plan, known, prices))
-    a_month = plan.pix_a_day * DAYS
+    a_month, outcomes = plan.pix_a_day * DAYS, known.assumed.outcomes_per_pix.value
+    messages, rows, _ = bytes_of_pix(known, prices)
     node = prices.valkey.nodes[plan.valkey_node].hour * prices.valkey.region_factor
     return Cost(
         cloud_run=_cloud_run(plan, known, prices),
-        pubsub=prices.pubsub.traffic_cost(a_month, known.measured.message_bytes.value),
+        pubsub=prices.pubsub.traffic_cost(a_month, messages),
         valkey=plan.valkey_shards * (1 + REPLICAS) * node * HOURS,
-        bigquery_write=prices.bigquery.append_cost(a_month * known.measured.row_bytes.value),
+        bigquery_write=prices.bigquery.append_cost(a_month * rows),
         bigquery_storage=storage,
         bigquery_training=training,
         bigquery_queries=queries,
         retraining=_retraining(known, prices),
-        logging=a_month * known.assumed.log_bytes.value / GIB * prices.logging.gib,
+        logging=a_month * (1 + outcomes) * known.assumed.log_bytes.value / GIB * prices.logging.gib,
         monitoring=_monitoring(plan, known, prices),
         other=_other(known, prices),
     )
@@ -88,8 +95,21 @@ def lookup_bytes(pix_a_day: float, known: Known) -> float:
 
     Clustering by end_to_end_id limits the read to one block; a partition smaller than a block is read entirely.
     """
-    rows = min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
-    return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * rows * _LOOKED_UP_BYTES)
+    return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _LOOKED_UP_BYTES)
+
+
+def outcome_lookup_bytes(pix_a_day: float, known: Known) -> float:
+    """Return the bytes read to make the life of a Pix again: its rows, as for a report, and its earlier outcomes."""
+    assumed = known.assumed
+    outcomes = pix_a_day * assumed.outcomes_per_pix.value
+    told = min(outcomes, assumed.block_bytes.value / assumed.outcome_stored_row_bytes.value) * _TOLD_BYTES
+    asked = _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _ASKED_BYTES
+    return max(_QUERY_BYTES_MIN, asked) + max(_QUERY_BYTES_MIN, assumed.outcome_lookup_days.value * told)
+
+
+def _block_rows(pix_a_day: float, known: Known) -> float:
+    """Return the rows of score_events that a query for an id reads in a partition."""
+    return min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
 
 
 def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
@@ -97,41 +117,59 @@ def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
 
     An instance is charged in full while it answers a request; idle ones kept by `score_instances.min` cost less.
     """
-    price, answer = prices.cloud_run, known.assumed.answer_s.value
-    wanted = _wanted(plan, known)
-    active = wanted * busy(plan.mean_pix_s / wanted, answer)
-    idle = max(0.0, INSTANCES_MIN - active)
-    working = active * (price.vcpu_second + MEMORY_GIB * price.gib_second)
+    price = prices.cloud_run
+    scoring, telling = (_active(rate, work, known) for rate, work in _streams(plan, known))
+    idle = max(0.0, INSTANCES_MIN - scoring)
+    working = scoring * (price.vcpu_second + MEMORY_GIB * price.gib_second)
+    working += telling * (price.vcpu_second + OUTCOME_MEMORY_GIB * price.gib_second)
     waiting = idle * (price.idle_vcpu_second + MEMORY_GIB * price.idle_gib_second)
-    requests = plan.pix_a_day * DAYS / _MILLION * price.million_requests
+    messages = plan.pix_a_day * DAYS * (1 + known.assumed.outcomes_per_pix.value)
+    requests = messages / _MILLION * price.million_requests
     return (working + waiting) * SECONDS * price.region_factor + requests  # requests cost the same in every region
 
 
-def _wanted(plan: Plan, known: Known) -> float:
-    """Return the score instances that a mean second needs, at least one."""
-    cores = plan.mean_pix_s * known.measured.score_cpu_s.value * known.assumed.processor_ratio.value
-    return max(1.0, max(cores, plan.mean_pix_s * known.assumed.answer_s.value / CONCURRENCY) / UTILISATION)
+def _streams(plan: Plan, known: Known) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the mean rate of Pix and of outcomes, each with the processor time of one over that of a Pix."""
+    assumed = known.assumed
+    return (plan.mean_pix_s, 1.0), (plan.mean_pix_s * assumed.outcomes_per_pix.value, assumed.outcome_work.value)
+
+
+def _active(rate: float, work: float, known: Known) -> float:
+    """Return the mean number of instances that answer at least one request."""
+    wanted = _wanted(rate, work, known)
+    return wanted * busy(rate / wanted, known.assumed.answer_s.value)
+
+
+def _wanted(rate: float, work: float, known: Known) -> float:
+    """Return the instances of a function that a mean second needs, at least one."""
+    cores = rate * work * known.measured.score_cpu_s.value * known.assumed.processor_ratio.value
+    return max(1.0, max(cores, rate * known.assumed.answer_s.value / CONCURRENCY) / UTILISATION)
 
 
 def _monitoring(plan: Plan, known: Known, prices: Prices) -> float:
-    """Return the cost of metrics: the score instances and one label instance export at a fixed interval."""
-    exports = (max(INSTANCES_MIN, _wanted(plan, known)) + 1) * SECONDS / EXPORT_SECONDS
+    """Return the cost of metrics: all instances export at a fixed interval; there is one of the label function."""
+    scoring, telling = (_wanted(rate, work, known) for rate, work in _streams(plan, known))
+    exports = (max(INSTANCES_MIN, scoring) + telling + 1) * SECONDS / EXPORT_SECONDS
     return exports * known.assumed.metric_samples.value / _MILLION * prices.monitoring.million_samples
 
 
 def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, float]:
     """Return the cost of storage, of training reads and of other queries, before the region factor."""
-    price, measured, assumed = prices.bigquery, known.measured, known.assumed
-    row, months = measured.stored_row_bytes.value, assumed.months_kept.value
+    price, assumed = prices.bigquery, known.assumed
+    _, _, row = bytes_of_pix(known, prices)
+    months, outcomes = assumed.months_kept.value, assumed.outcomes_per_pix.value * _OUTCOME_BYTES
     of_month = plan.pix_a_day * DAYS * row / GIB
     old = max(0.0, months - ACTIVE_MONTHS)
     storage = of_month * ((months - old) * price.active_gib_month + old * price.long_term_gib_month)
     rows = plan.pix_a_day * DAYS * months
     features = _FEATURE_BYTES * sum(column.name.startswith("f_") for column in table("score_events").schema)
-    training = assumed.trainings_a_month.value * rows * (features + 2 * _COUNTED_BYTES)
+    training = assumed.trainings_a_month.value * rows * (features + 2 * _COUNTED_BYTES + outcomes)
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
+    watches += DAYS * OUTCOME_WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * (_MISSED_BYTES + outcomes)
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
-    lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
+    of_reports = assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
+    of_outcomes = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)
+    lookups = DAYS * plan.pix_a_day * (of_reports + of_outcomes)
     return storage, training / TIB * price.query_tib, (watches + drift + lookups) / TIB * price.query_tib
 
 

@@ -94,6 +94,13 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     snapshot_gib: Assumed
     registry_gib: Assumed
     processor_ratio: Assumed
+    outcomes_per_pix: Assumed
+    outcome_message_bytes: Assumed
+    outcome_row_bytes: Assumed
+    outcome_stored_row_bytes: Assumed
+    outcome_work: Assumed
+    outcome_lookups_per_pix: Assumed
+    outcome_lookup_days: Assumed
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):

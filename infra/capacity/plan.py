@@ -14,7 +14,10 @@ from shared.settings import CLAIM_SECONDS, POINTER_TTL_SECONDS, Settings
 UTILISATION = 0.6
 """Cloud Run adds instances above this share of CPU or of concurrency: https://cloud.google.com/run/docs/about-instance-autoscaling"""
 CONCURRENCY = 250
+"""Requests in progress in an instance, of the score function and of the outcome function."""
 INSTANCES_MIN = 2
+OUTCOME_CALLS = 2
+"""Calls of Valkey for a batch of outcomes: one finds the lives of Pix, one changes them."""
 REPLICAS = 1
 FILLED = 0.8
 """Planned share of Valkey's memory; above it an alert is raised."""
@@ -35,6 +38,8 @@ class Plan(Struct, frozen=True):
     mean_pix_s: float
     peak_pix_s: float
     score_instances: int
+    outcome_instances: int
+    vcpus: int
     cpu_cores: float
     outstanding_pushes: float
     published_mb_s: float
@@ -54,7 +59,7 @@ class Plan(Struct, frozen=True):
 
 
 def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECORD_DAYS) -> Plan:
-    """Size the system for a daily volume.
+    """Size the system for a daily volume of Pix and of their outcomes.
 
     History records expire after `record_days`. Raises KeyError if they were not counted for that many days.
     """
@@ -64,24 +69,30 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     peak = mean * profile.peak(measured.hourly_shares.values) * profile.factor(profile.busiest(YEAR))
     cores = peak * measured.score_cpu_s.value * assumed.processor_ratio.value
     outstanding = peak * assumed.answer_s.value
-    instances = score_instances(cores, outstanding)
+    instances = max(INSTANCES_MIN, wanted_instances(cores, outstanding))
+    outcomes, work = assumed.outcomes_per_pix.value, assumed.outcome_work.value
+    outcome_instances = wanted_instances(cores * outcomes * work, outstanding * outcomes)
     memory = valkey_bytes(pix_a_day, peak, keys, known) / _GIGA
     busy = valkey_cores(peak, instances, known)
+    changes = peak * max(1.0, outcomes)  # without messages, the score function settles what it approves
+    busy += work * valkey_cores(changes, outcome_instances or instances, known, OUTCOME_CALLS)
     node, shards = valkey_nodes(memory, busy, prices)
-    message = max(measured.message_bytes.value, prices.pubsub.request_bytes_min)
+    messages, rows, stored = bytes_of_pix(known, prices)
     return Plan(
         pix_a_day=pix_a_day,
         mean_pix_s=mean,
         peak_pix_s=peak,
         score_instances=instances,
+        outcome_instances=outcome_instances,
+        vcpus=instances + outcome_instances,
         cpu_cores=cores,
         outstanding_pushes=outstanding,
-        published_mb_s=peak * message / _MEGA,
-        pushed_mb_s=peak * message / _MEGA,
-        append_mb_s=peak * measured.row_bytes.value / _MEGA,
-        append_connections=2 * instances,  # score_events and quarantine
-        appended_gb_day=pix_a_day * measured.row_bytes.value / _GIGA,
-        stored_tb_year=365 * pix_a_day * measured.stored_row_bytes.value / _GIGA / 1e3,
+        published_mb_s=peak * messages / _MEGA,
+        pushed_mb_s=peak * messages / _MEGA,
+        append_mb_s=peak * rows / _MEGA,
+        append_connections=2 * (instances + outcome_instances),  # their own table and quarantine
+        appended_gb_day=pix_a_day * rows / _GIGA,
+        stored_tb_year=365 * pix_a_day * stored / _GIGA / 1e3,
         valkey_gb=memory,
         valkey_filled=memory / max(node.writable_gb for node in prices.valkey.nodes.values()),
         valkey_cores=busy,
@@ -93,15 +104,26 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     )
 
 
-def score_instances(cores: float, outstanding: float) -> int:
+def wanted_instances(cores: float, outstanding: float) -> int:
     """Return the instances that Cloud Run starts for CPU or concurrency, whichever needs more.
 
     `cores` is the CPU in use, `outstanding` the number of requests in progress.
 
-    >>> score_instances(0.1, 1.0), score_instances(6.0, 300.0), score_instances(0.1, 3_000.0)
-    (2, 10, 20)
+    >>> wanted_instances(0.1, 1.0), wanted_instances(6.0, 300.0), wanted_instances(0.1, 3_000.0)
+    (1, 10, 20)
     """
-    return max(INSTANCES_MIN, math.ceil(max(cores, outstanding / CONCURRENCY) / UTILISATION))
+    return math.ceil(max(cores, outstanding / CONCURRENCY) / UTILISATION)
+
+
+def bytes_of_pix(known: Known, prices: Prices) -> tuple[float, float, float]:
+    """Return the bytes of a Pix with its outcomes: of messages as Pub/Sub counts them, appended, and stored."""
+    measured, assumed, least = known.measured, known.assumed, prices.pubsub.request_bytes_min
+    outcomes = assumed.outcomes_per_pix.value
+    return (
+        max(measured.message_bytes.value, least) + outcomes * max(assumed.outcome_message_bytes.value, least),
+        measured.row_bytes.value + outcomes * assumed.outcome_row_bytes.value,
+        measured.stored_row_bytes.value + outcomes * assumed.outcome_stored_row_bytes.value,
+    )
 
 
 def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: RecordCounts, known: Known) -> float:
@@ -115,11 +137,14 @@ def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: RecordCounts, known:
     return pix_a_day * records + peak_pix_s * CLAIM_SECONDS * measured.claim_bytes.value
 
 
-def valkey_cores(peak_pix_s: float, instances: int, known: Known) -> float:
-    """Return the load on Valkey's script thread, in cores; the cost of a call is shared by the Pix of its batch."""
+def valkey_cores(rate: float, instances: int, known: Known, calls: int = 1) -> float:
+    """Return the load of `rate` Pix a second on Valkey's script thread, in cores.
+
+    A batch of an instance makes this many `calls`, whose cost its Pix share.
+    """
     measured = known.measured
-    of_pix = measured.valkey_pix_s.value + measured.valkey_call_s.value / batch_rows(peak_pix_s / instances)
-    return peak_pix_s * of_pix * known.assumed.processor_ratio.value
+    of_pix = measured.valkey_pix_s.value + calls * measured.valkey_call_s.value / batch_rows(rate / instances)
+    return rate * of_pix * known.assumed.processor_ratio.value
 
 
 def batch_rows(pix_s: float) -> float:

@@ -62,6 +62,7 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("Pix a day (million)", lambda v: f"{v.plan.pix_a_day / 1e6:g}"),
     ("Pix/s, mean / busiest second", lambda v: f"{v.plan.mean_pix_s:,.0f} / {v.plan.peak_pix_s:,.0f}"),
     ("score instances at the peak", lambda v: f"{v.plan.score_instances:,}"),
+    ("outcome instances at the peak", lambda v: f"{v.plan.outcome_instances:,}"),
     ("Pub/Sub in and out, peak (MB/s)", lambda v: f"{v.plan.published_mb_s:,.2f}"),
     ("BigQuery appended, peak (MB/s)", lambda v: f"{v.plan.append_mb_s:,.2f}"),
     ("BigQuery appended a day (GB)", lambda v: f"{v.plan.appended_gb_day:,.1f}"),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Record the revisions that Terraform made, and tag the one to test, which gives it an address but no traffic. A
+# Record the revisions that Terraform made, and tag those to test, which gives them an address but no traffic. A
 # revision with another image belongs to a concurrent deployment and fails this one.
 set -eu
 . infra/deploy/names.sh
@@ -13,7 +13,9 @@ for service in $SERVICES; do
   fi
   echo "$revision" >"build/$service.revision"
 done
-gcloud run services update-traffic "$TRIED" --update-tags="$TAG=$(cat "build/$TRIED.revision")" --quiet
+for service in $TRIED; do
+  gcloud run services update-traffic "$service" --update-tags="$TAG=$(cat "build/$service.revision")" --quiet
+done
 
 # Once a model serves, the smoke test must fail for a score without the model or without history. The HTTP status of
 # models/current.json shows whether a model serves; any status but 200 and 404 ends the deployment.

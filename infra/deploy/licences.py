@@ -27,6 +27,7 @@ PERMISSIVE = frozenset(
 _FUNCTION = PERMISSIVE | {"MPL-2.0"}
 ALLOWED: Mapping[str, frozenset[str]] = {
     "functions/label": _FUNCTION,
+    "functions/outcome": _FUNCTION,
     "functions/score": _FUNCTION,
     "jobs": _FUNCTION | {"LGPL"},
 }

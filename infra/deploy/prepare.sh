@@ -12,10 +12,17 @@ digest() {
   gcloud artifacts docker images describe "$REGISTRY/$1:$VERSION" --format='value(image_summary.fully_qualified_digest)'
 }
 images() {
-  printf '{"jobs_image": "%s", "function_images": {"score": "%s", "label": "%s"}}\n' "$1" "$score" "$label"
+  printf '{"jobs_image": "%s", "function_images": {%s}}\n' "$1" "$functions"
 }
 
-jobs=$(digest jobs) score=$(digest score) label=$(digest label)
+jobs=$(digest jobs) functions=
+echo "$jobs" >build/jobs.image
+for service in $SERVICES; do
+  name=${service#pix-}
+  image=$(digest "$name")
+  echo "$image" >"build/$name.image"
+  functions="$functions${functions:+, }\"$name\": \"$image\""
+done
 running=$jobs
 there=$(gcloud run jobs list --format='value(metadata.name)')
 if echo "$there" | grep -qx pix-retrain; then
@@ -24,9 +31,6 @@ if echo "$there" | grep -qx pix-retrain; then
 fi
 images "$running" >build/tried.tfvars.json
 images "$jobs" >build/proven.tfvars.json
-echo "$jobs" >build/jobs.image
-echo "$score" >build/score.image
-echo "$label" >build/label.image
 
 gcloud storage cp "gs://$BUCKET/$ENVIRONMENT.tfvars" build/environment.tfvars
 if [ -e build/sbom-jobs.json ]; then

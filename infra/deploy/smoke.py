@@ -1,11 +1,11 @@
-"""Publish one invented Pix, wait for its row in BigQuery and print it, as a test of the full path.
+"""Publish one invented Pix and its outcome, wait for their rows in BigQuery and print them: a test of the full path.
 
 It runs against a Google Cloud project, or against the local cloud in a shell with the variables printed by `make up`.
 Both accounts belong to an institution that does not exist (`shared.contract.fields.NOBODY`), so the Pix cannot be
 mistaken for a customer's. Training, drift and alerts on rows exclude it; the metrics of the functions, and alerts on
 them, include it.
 
-Exit codes: 0 scored, 1 no row in time or a degraded one with --full, 2 wrong options.
+Exit codes: 0 both rows arrived, 1 one did not in time, or the score is degraded with --full, 2 wrong options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import os
 import secrets
 import sys
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import bigquery
@@ -25,13 +25,41 @@ from google.cloud.pubsub_v1 import PublisherClient
 from rich.console import Console
 
 from shared.contract.fields import NOBODY
-from shared.contract.topics import TRANSACTIONS
+from shared.contract.topics import OUTCOMES, TRANSACTIONS
 from shared.errors import PixError
 from shared.settings import Settings
 from shared.wiring.common import bigquery_client
 
-SHOWN = "end_to_end_id, initiated_at, scored_at, score, decision, reasons, model_version, late, degraded"
+CANDIDATES = "-smoke"
+"""Ending of the topics whose messages reach only revisions without traffic (infra/terraform/pubsub.tf)."""
 PAUSE_FIRST, PAUSE_MAX = 0.5, 8.0  # seconds; each query is billed as at least 10 MB
+
+
+class Wanted(NamedTuple):
+    """A kind of row: its topic, table, column of its partition (as in the message), order, columns shown."""
+
+    topic: str
+    table: str
+    at: str
+    order: str
+    shown: str
+
+    def question(self, dataset: str) -> str:
+        """Return the GoogleSQL that finds the row of a Pix in one partition; a view would read all of them."""
+        return (
+            f"SELECT {self.shown} FROM `{dataset}.{self.table}` "  # noqa: S608 (columns and table of our own)
+            f"WHERE `{self.at}` = @moment AND end_to_end_id = @id ORDER BY {self.order} LIMIT 1"
+        )
+
+
+SCORE = Wanted(
+    TRANSACTIONS,
+    "score_events",
+    "initiated_at",
+    "scored_at",
+    "end_to_end_id, initiated_at, scored_at, score, decision, reasons, model_version, late, degraded",
+)
+OUTCOME = Wanted(OUTCOMES, "outcomes", "at", "received_at", "end_to_end_id, side, status, `at`, received_at")
 
 
 def transaction(now: dt.datetime) -> dict[str, Any]:
@@ -47,41 +75,42 @@ def transaction(now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def question(table: str) -> str:
-    """Return the GoogleSQL that finds the row of a Pix in one partition; the scores view would read all of them."""
-    return (
-        f"SELECT {SHOWN} FROM `{table}` "  # noqa: S608 (columns and table of our own)
-        "WHERE initiated_at = @initiated_at AND end_to_end_id = @id ORDER BY scored_at LIMIT 1"
-    )
+def outcome(pix: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
+    """Return the message that a Pix settled at `now`."""
+    return {"end_to_end_id": pix["end_to_end_id"], "side": "PAYER", "status": "SETTLED", "at": now.isoformat()}
 
 
-def row_of(client: bigquery.Client, dataset: str, message: dict[str, Any], patience: float) -> dict[str, Any] | None:
-    """Wait up to `patience` seconds for the row of a Pix and return it; None without one."""
-    initiated_at = dt.datetime.fromisoformat(message["initiated_at"])
-    parameters = [
-        bigquery.ScalarQueryParameter("id", "STRING", message["end_to_end_id"]),
-        bigquery.ScalarQueryParameter("initiated_at", "TIMESTAMP", initiated_at),
-    ]
-    config = bigquery.QueryJobConfig(query_parameters=parameters)
-    give_up, pause = time.monotonic() + patience, PAUSE_FIRST
-    while True:
-        asked = client.query(question(f"{client.project}.{dataset}.score_events"), job_config=config)
-        for row in asked.result(timeout=patience):
-            return dict(row.items())
-        left = give_up - time.monotonic()
-        if left <= 0:
-            return None
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, PAUSE_MAX)
+class Smoke:
+    """A run against the topics of one deployment."""
 
+    def __init__(self, settings: Settings, ending: str, patience: float) -> None:
+        """Publish to topics with this `ending`, and wait up to `patience` seconds for each row."""
+        self._settings, self._ending, self._patience = settings, ending, patience
+        self._publisher, self._client = PublisherClient(), bigquery_client(settings)
 
-def smoke(settings: Settings, topic: str, patience: float) -> dict[str, Any] | None:
-    """Publish a Pix to `topic` and return its row, or None. Raises GoogleAPICallError."""
-    message = transaction(dt.datetime.now(dt.UTC))
-    publisher = PublisherClient()
-    publisher.publish(publisher.topic_path(settings.project, topic), json.dumps(message).encode()).result(patience)
-    client = bigquery_client(settings)
-    return row_of(client, settings.dataset, message, patience)
+    def row(self, wanted: Wanted, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Publish a message and return its row; None without one. Raises GoogleAPICallError."""
+        topic = self._publisher.topic_path(self._settings.project, wanted.topic + self._ending)
+        self._publisher.publish(topic, json.dumps(message).encode()).result(self._patience)
+        parameters = [
+            bigquery.ScalarQueryParameter("id", "STRING", message["end_to_end_id"]),
+            bigquery.ScalarQueryParameter("moment", "TIMESTAMP", dt.datetime.fromisoformat(message[wanted.at])),
+        ]
+        return self._wait(
+            wanted.question(f"{self._client.project}.{self._settings.dataset}"),
+            bigquery.QueryJobConfig(query_parameters=parameters),
+        )
+
+    def _wait(self, question: str, config: bigquery.QueryJobConfig) -> dict[str, Any] | None:
+        give_up, pause = time.monotonic() + self._patience, PAUSE_FIRST
+        while True:
+            for row in self._client.query(question, job_config=config).result(timeout=self._patience):
+                return dict(row.items())
+            left = give_up - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, PAUSE_MAX)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,27 +118,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m infra.deploy.smoke", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--topic", default=TRANSACTIONS, help="topic to publish to (default: %(default)s)")
+    parser.add_argument("--candidates", action="store_true", help="reach the revisions that get no traffic yet")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="wait for the row (default: %(default)s)"
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="wait for each row (default: %(default)s)"
     )
     parser.add_argument("--full", action="store_true", help="fail if history or model was missing (degraded)")
     options = parser.parse_args(arguments)
-    console = Console(stderr=True, highlight=False)
     try:
-        row = smoke(Settings.from_env(os.environ), options.topic, options.timeout)
+        smoke = Smoke(Settings.from_env(os.environ), CANDIDATES if options.candidates else "", options.timeout)
+        failure = _failure(smoke, options.full)
     except (PixError, GoogleAPICallError, TimeoutError) as error:
-        console.print(f"smoke: {type(error).__name__}: {error}", style="red")
-        return 1
-    if row is None:
-        console.print(f"smoke: no score within {options.timeout:g} s", style="red")
-        return 1
+        failure = f"{type(error).__name__}: {error}"
+    if failure:
+        Console(stderr=True, highlight=False).print(f"smoke: {failure}", style="red")
+    return 1 if failure else 0
+
+
+def _failure(smoke: Smoke, full: bool) -> str | None:
+    """Send a Pix and its outcome, print their rows, and return the reason of a failure. Raises GoogleAPICallError."""
+    pix = transaction(dt.datetime.now(dt.UTC))
+    scored = smoke.row(SCORE, pix)
+    if scored is None:
+        return "no score in time"
+    _print(scored)
+    if full and scored["degraded"]:
+        return "scored, but degraded"
+    told = smoke.row(OUTCOME, outcome(pix, dt.datetime.now(dt.UTC)))
+    if told is None:
+        return "scored, but no row of the outcome in time"
+    _print(told)
+    return None
+
+
+def _print(row: dict[str, Any]) -> None:
     for name, value in row.items():
         sys.stdout.write(f"{name:18} {value}\n")
-    if options.full and row["degraded"]:
-        console.print("smoke: scored, but degraded", style="red")
-        return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("score", "label")
+FUNCTIONS = ("score", "outcome", "label")
 _TRAINING = ("learning",)  # folders of shared/ that no function imports
 
 

@@ -8,7 +8,9 @@ if [ -e build/smoked ]; then
     gcloud run services update-traffic "$service" --to-revisions="$(cat "build/$service.revision")=100" --quiet
   done
 fi
-gcloud run services update-traffic "$TRIED" --remove-tags="$TAG" --quiet
+for service in $TRIED; do
+  gcloud run services update-traffic "$service" --remove-tags="$TAG" --quiet
+done
 if [ ! -e build/smoked ]; then
   echo "the smoke test failed, so traffic stays on the old revisions; read the log of step smoke" >&2
   exit 1

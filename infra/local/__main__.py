@@ -1,4 +1,4 @@
-"""Run the local cloud and both functions in the foreground until Ctrl-C: `make up`.
+"""Run the local cloud and its functions in the foreground until Ctrl-C: `make up`.
 
 It continues the world in its folder, with the rows, history and models there: `make demo` makes one.
 """
@@ -15,6 +15,7 @@ from infra.local.home import Home, claimed
 from infra.local.loopback import PORTS
 from jobs.cli import interruption
 from shared.contract.topics import TRANSACTIONS
+from shared.settings import ASSUMED, OUTCOMES
 
 COMMAND = "make up"
 NO_MODEL = "No model serves, so rules alone decide; `make demo` makes a world with one."
@@ -49,6 +50,7 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
             lambda step: status.update(f"starting {step} ..."),
             persistent=True,
             maturity_days=marker.maturity_days,
+            outcomes=options.outcomes,
         ) as cloud,
     ):
         console.print(beginning, soft_wrap=True)
@@ -105,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         "--pubsub",
         choices=("google", "embedded"),
         help="kind of Pub/Sub (default: Google's emulator if installed, else embedded)",
+    )
+    parser.add_argument(
+        "--outcomes",
+        choices=OUTCOMES,
+        default=ASSUMED,
+        help="whether an approved Pix has settled, or has once pix-outcomes says so (default: %(default)s)",
     )
     add_home(parser)
     parser.add_argument(

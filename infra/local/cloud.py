@@ -1,4 +1,4 @@
-"""The local cloud: Pub/Sub, Cloud Storage, Valkey, BigQuery, their resources, and the two functions."""
+"""The local cloud: Pub/Sub, Cloud Storage, Valkey, BigQuery, their resources, and the functions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.learning.lifecycle.pointer import read_pointer
 from shared.settings import LOCAL_HMAC_KEY, Settings
 from shared.wiring.common import DAY_SECONDS
@@ -42,7 +42,17 @@ STATE_CALL_SECONDS = 5.0
 AHEAD_SECONDS = 366 * 86_400.0
 """Events of a file or a test have dates of their own."""
 
-_EXPORTED = ("PIX_HMAC_KEY", "PIX_STATE", "PIX_AHEAD_SECONDS", "PIX_MATURITY_DAYS", "MLFLOW_TRACKING_URI")
+FUNCTIONS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
+"""The functions and their topics; each is the name of its subscription, too."""
+
+_EXPORTED = (
+    "PIX_HMAC_KEY",
+    "PIX_STATE",
+    "PIX_AHEAD_SECONDS",
+    "PIX_MATURITY_DAYS",
+    "PIX_OUTCOMES",
+    "MLFLOW_TRACKING_URI",
+)
 
 Step = Callable[[str], None]
 
@@ -57,6 +67,7 @@ class PortNumbers:
     bigquery_grpc: int = 0
     state: int = 0
     score: int = 0
+    outcome: int = 0
     label: int = 0
 
     def claimed(self) -> PortNumbers:
@@ -204,10 +215,11 @@ class LocalCloud:
         return jobs.run(name, *arguments, environment=self.environment)
 
     def start_functions(self, **settings: float | str) -> None:
-        """Start both functions under functions-framework, and subscribe them to their topics."""
+        """Start the functions under functions-framework, and subscribe them to their topics."""
         self._override(settings)
-        for name, topic, port in (("score", TRANSACTIONS, self.ports.score), ("label", FEEDBACK, self.ports.label)):
+        for name, topic in FUNCTIONS.items():
             self._on_step(f"function {name}")
+            port = getattr(self.ports, name)
             self.functions[name] = self._function(name, port)
             self._supervisor.start(self.functions[name])
             url = f"http://{LOOPBACK}:{port}/"

@@ -20,6 +20,7 @@ PORTS = {
     "bigquery_grpc": 9060,
     "state": 6379,
     "score": 8080,
+    "outcome": 8082,
     "label": 8081,
 }
 """The ports of `make up`, by the names of its options."""

@@ -15,7 +15,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.protobuf.duration_pb2 import Duration
 
 from infra.local.pubsub.launch import PubSubKind
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import TOPICS
 
 DEAD_LETTERS = "-dead"
 """Suffix of a dead-letter topic, and of the subscription that keeps its messages."""
@@ -34,10 +34,10 @@ def create_buckets(project: str, names: tuple[str, ...]) -> None:
 
 
 def create_topics(project: str) -> None:
-    """Create the topics of transactions and feedback, their dead-letter topics, and the subscriptions of these."""
+    """Create the topics, their dead-letter topics, and the subscriptions of these."""
     publisher = PublisherClient()
     with SubscriberClient() as subscriber:
-        for topic in (TRANSACTIONS, FEEDBACK):
+        for topic in TOPICS:
             dead = publisher.topic_path(project, topic + DEAD_LETTERS)
             for path in (publisher.topic_path(project, topic), dead):
                 _once(lambda name: publisher.create_topic(name=name), path)

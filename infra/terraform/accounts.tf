@@ -8,6 +8,7 @@ resource "google_service_account" "parts" {
     label    = "Function: stores reports"
     mlflow   = "Serves MLflow"
     operate  = "Job that a person starts: replay, redrive, promote, roll back"
+    outcome  = "Function: stores what became of each Pix"
     push     = "Account of Pub/Sub in its calls to the functions"
     retire   = "Job: removes expired models"
     retrain  = "Job: trains, judges and swaps models"
@@ -24,7 +25,7 @@ resource "google_service_account" "parts" {
 # Query jobs belong to the project, so this role cannot be granted on anything smaller. It gives no access to any
 # table.
 resource "google_project_iam_member" "query_jobs" {
-  for_each = toset(["drift", "label", "operate", "retire", "retrain", "watch"])
+  for_each = toset(["drift", "label", "operate", "outcome", "retire", "retrain", "watch"])
 
   project = var.project_id
   role    = "roles/bigquery.jobUser"
@@ -32,7 +33,7 @@ resource "google_project_iam_member" "query_jobs" {
 }
 
 resource "google_project_iam_member" "metrics" {
-  for_each = toset(["label", "score"])
+  for_each = toset(["label", "outcome", "score"])
 
   project = var.project_id
   role    = "roles/telemetry.metricsWriter" # the role that Google's OTLP endpoint requires

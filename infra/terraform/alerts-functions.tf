@@ -11,6 +11,11 @@ locals {
   pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])})"
   deads        = "one_of(${join(", ", [for subscription in google_pubsub_subscription.dead : "\"${subscription.name}\""])})"
 
+  oldest_unacked = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+  waiting = [
+    for topic, subscription in google_pubsub_subscription.push : "\"${subscription.name}\"" if topic != "pix-transactions"
+  ]
+
   # Rules alone decide every Pix until the first model is trained, which must not wake anybody.
   degraded_steps = var.schedules_paused ? "no_history" : "no_history|rules_only"
 
@@ -54,12 +59,12 @@ locals {
       threshold  = merge(local.logged_thresholds["model_refused"], { period = 60, duration = 0 })
     }
     oldest_unacked = {
-      title      = "Messages wait too long"
+      title      = "Pix wait too long for their score"
       severity   = "CRITICAL"
       meaning    = "The functions answer 503 or 429, or there are too few instances."
       first_step = "Search the logs for `retry later` and its reason, then compare the number of instances with score_instances and the quotas."
       threshold = {
-        filter   = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\" AND ${local.subscription}=${local.pushes}"
+        filter   = "${local.oldest_unacked} AND ${local.subscription}=\"${google_pubsub_subscription.push["pix-transactions"].name}\""
         aligner  = "ALIGN_MAX"
         reducer  = "REDUCE_MAX"
         above    = var.alert_oldest_unacked_seconds
@@ -89,6 +94,20 @@ locals {
       promql = {
         query    = "histogram_quantile(0.99, sum by (job, le) (rate({\"pix.stage.duration_bucket\", stage=\"total\"}[5m]))) > ${var.alert_total_p99_seconds}"
         duration = 300
+      }
+    }
+    waiting = {
+      title      = "Outcomes or reports wait too long"
+      severity   = "ERROR"
+      meaning    = "The functions answer 503 or 429, there are too few instances, or a message is about a Pix that was never scored: it waits for that Pix until it is a dead letter."
+      first_step = "Search the logs of pix-outcome and pix-label for `retry later` and its reason. If only a few messages wait for their Pix, ask the publisher which ones it does not publish to pix-transactions."
+      threshold = {
+        filter   = "${local.oldest_unacked} AND ${local.subscription}=one_of(${join(", ", local.waiting)})"
+        aligner  = "ALIGN_MAX"
+        reducer  = "REDUCE_MAX"
+        above    = var.alert_waiting_seconds
+        period   = 60
+        duration = 120
       }
     }
     unhandled = {

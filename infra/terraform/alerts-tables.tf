@@ -6,7 +6,11 @@ locals {
   dataset = "${var.project_id}.${google_bigquery_dataset.pix.dataset_id}"
 
   # Where Google has the metrics of the functions, alerts-functions.tf raises `degraded` sooner than this query would.
-  scheduled_watches = { for name, watch in local.watches : name => watch if name != "degraded" || !local.google_measures }
+  # Assumed outcomes are never missing.
+  scheduled_watches = {
+    for name, watch in local.watches : name => watch
+    if !(name == "degraded" && local.google_measures) && !(name == "outcomes" && var.outcomes == "assumed")
+  }
 
   table_alerts = {
     for name, watch in local.scheduled_watches : "table_${name}" => {
@@ -88,6 +92,32 @@ locals {
           WHERE action IN ('SWAP', 'REFUSE', 'NOTHING_TO_DO')
             AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL ${var.alert_days_without_retraining} DAY)
         ) AS 'no retraining has finished for ${var.alert_days_without_retraining} days'
+      SQL
+    }
+    outcomes = {
+      title      = "Outcomes are missing"
+      learning   = false
+      schedule   = "every 60 minutes"
+      severity   = "CRITICAL"
+      meaning    = "Too large a share of approved Pix has no outcome. Until one arrives, history does not know that they were paid, and they use up limits."
+      first_step = "Ask the publisher of pix-outcomes. If it publishes, search the logs of pix-outcome for `retry later` and its reason, and look for dead letters. Outcomes that come late are counted in full."
+      query      = <<-SQL
+        ASSERT (
+          SELECT IFNULL(SAFE_DIVIDE(COUNTIF(messages IS NULL), COUNT(*)), 0) <= ${var.alert_without_outcome_share}
+          FROM `${local.dataset}.score_events`
+          LEFT JOIN (
+            SELECT end_to_end_id, COUNT(*) AS messages
+            FROM `${local.dataset}.outcomes`
+            WHERE `at` >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 2 DAY)
+            GROUP BY end_to_end_id
+          ) USING (end_to_end_id)
+          WHERE initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)
+            AND scored_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 90 MINUTE)
+            AND scored_at < TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 30 MINUTE)
+            AND decision = 'APPROVE'
+            AND scheduled_for IS NULL
+            AND payer_ispb != '99999999'
+        ) AS 'of the Pix approved 30 to 90 minutes ago, too many have no outcome'
       SQL
     }
     quarantine = {

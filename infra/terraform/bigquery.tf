@@ -11,7 +11,7 @@ locals {
 
 resource "google_bigquery_dataset" "pix" {
   dataset_id                 = "pix"
-  description                = "Scores and reports of Pix, quarantined messages, and the ledger of models"
+  description                = "Scores, outcomes and reports of Pix, quarantined messages, and the ledger of models"
   location                   = var.region
   delete_contents_on_destroy = false
   max_time_travel_hours      = "168" # rows deleted by mistake stay readable for a week
@@ -75,10 +75,8 @@ locals {
   labels_query = templatestring(local.view_templates.labels, local.view_values)
 
   views = {
-    labels            = local.labels_query
-    quarantined       = templatestring(local.view_templates.quarantined, local.view_values)
-    scores            = templatestring(local.view_templates.scores, local.view_values)
-    training_examples = templatestring(local.view_templates.training_examples, merge(local.view_values, { labels = local.labels_query }))
+    for name in keys(local.view_templates) :
+    name => templatestring(local.view_templates[name], merge(local.view_values, { labels = local.labels_query }))
   }
 }
 
@@ -113,6 +111,8 @@ resource "google_bigquery_table_iam_member" "append" {
     label_feedback       = { part = "label", table = "feedback" }
     label_quarantine     = { part = "label", table = "quarantine" }
     operate_model_ledger = { part = "operate", table = "model_ledger" }
+    outcome_outcomes     = { part = "outcome", table = "outcomes" }
+    outcome_quarantine   = { part = "outcome", table = "quarantine" }
     retire_model_ledger  = { part = "retire", table = "model_ledger" }
     retrain_model_ledger = { part = "retrain", table = "model_ledger" }
     score_quarantine     = { part = "score", table = "quarantine" }
@@ -127,7 +127,7 @@ resource "google_bigquery_table_iam_member" "append" {
 
 # jobs.replay loads files into the tables, which needs more than the right to append.
 resource "google_bigquery_table_iam_member" "load" {
-  for_each = toset(["feedback", "score_events"])
+  for_each = toset(["feedback", "outcomes", "score_events"])
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.key].table_id
@@ -143,11 +143,22 @@ resource "google_bigquery_table_iam_member" "lookup" {
   member     = google_service_account.parts["label"].member
 }
 
+# The outcome function looks up a Pix that has left the history store, with its earlier outcomes.
+resource "google_bigquery_table_iam_member" "outcome_lookup" {
+  for_each = toset(["outcomes", "score_events"])
+
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables[each.key].table_id
+  role       = "roles/bigquery.dataViewer"
+  member     = google_service_account.parts["outcome"].member
+}
+
 # Parts that read single tables. A query of a view needs the right to read the tables behind it too.
 resource "google_bigquery_table_iam_member" "readers" {
   for_each = {
     retire_model_ledger = { part = "retire", table = "model_ledger" }
     watch_model_ledger  = { part = "watch", table = "model_ledger" }
+    watch_outcomes      = { part = "watch", table = "outcomes" }
     watch_quarantine    = { part = "watch", table = "quarantine" }
     watch_score_events  = { part = "watch", table = "score_events" }
   }

@@ -1,4 +1,4 @@
-# The two functions, as Cloud Run services. The pipeline builds their images from the staged sources (infra/deploy/stage.py)
+# The functions, as Cloud Run services. The pipeline builds their images from the staged sources (infra/deploy/stage.py)
 # with Google's buildpacks, exactly as Cloud Functions (2nd gen) does, so that one image is scanned, tested in staging
 # and copied to production by its digest.
 #
@@ -15,6 +15,13 @@ locals {
       concurrency = var.label_concurrency
       instances   = var.label_instances
       secret_env  = {}
+    }
+    outcome = {
+      cpu         = var.outcome_cpu
+      memory      = var.outcome_memory
+      concurrency = var.outcome_concurrency
+      instances   = var.outcome_instances
+      secret_env  = {} # outcomes name Pix, not people, so it makes no pseudonyms
     }
     score = {
       cpu         = var.score_cpu
@@ -33,6 +40,7 @@ locals {
     PIX_DATASET          = google_bigquery_dataset.pix.dataset_id
     PIX_HMAC_KEY_VERSION = google_secret_manager_secret_version.hmac_key.version
     PIX_MATURITY_DAYS    = tostring(var.maturity_days)
+    PIX_OUTCOMES         = var.outcomes
     PIX_STATE            = local.state_url
   }
 
@@ -148,6 +156,7 @@ resource "google_cloud_run_v2_service" "functions" {
   depends_on = [
     google_bigquery_table_iam_member.append,
     google_bigquery_table_iam_member.lookup,
+    google_bigquery_table_iam_member.outcome_lookup,
     google_project_iam_member.metrics,
     google_project_iam_member.query_jobs,
     google_secret_manager_secret_iam_member.readers,

@@ -14,13 +14,24 @@ locals {
       function        = "label"
       attempts        = var.feedback_delivery_attempts
       minimum_backoff = "10s" # a report is days old already, so a wait costs nothing
+      tried           = false
+    }
+    pix-outcomes = {
+      function        = "outcome"
+      attempts        = var.outcomes_delivery_attempts
+      minimum_backoff = "5s" # an outcome that overtakes its Pix waits until that is scored
+      tried           = true
     }
     pix-transactions = {
       function        = "score"
       attempts        = var.transactions_delivery_attempts
       minimum_backoff = "1s" # a Pix is waiting for its score
+      tried           = true
     }
   }
+
+  # Topics whose function the smoke test of a deployment covers.
+  tried_topics = { for topic, each in local.topics : topic => each if each.tried }
 
   publishers = merge([
     for topic, members in var.publishers : { for member in members : "${topic} ${member}" => { topic = topic, member = member } }
@@ -151,11 +162,13 @@ resource "google_service_account_iam_member" "push_tokens" {
   member             = local.agents.pubsub
 }
 
-# The Pix of a deployment's smoke test go to a revision of the score function before it gets traffic. While no
+# The messages of a deployment's smoke test go to a revision of their function before it gets traffic. While no
 # revision has the tag, deliveries fail, and messages expire after ten minutes.
 
 resource "google_pubsub_topic" "smoke" {
-  name         = "pix-smoke"
+  for_each = local.tried_topics
+
+  name         = "${each.key}-smoke"
   kms_key_name = var.kms_key
 
   message_storage_policy {
@@ -165,8 +178,10 @@ resource "google_pubsub_topic" "smoke" {
 }
 
 resource "google_pubsub_subscription" "smoke" {
-  name                       = google_pubsub_topic.smoke.name
-  topic                      = google_pubsub_topic.smoke.id
+  for_each = local.tried_topics
+
+  name                       = google_pubsub_topic.smoke[each.key].name
+  topic                      = google_pubsub_topic.smoke[each.key].id
   ack_deadline_seconds       = var.ack_deadline_seconds
   message_retention_duration = "600s"
 
@@ -175,11 +190,11 @@ resource "google_pubsub_subscription" "smoke" {
   }
 
   push_config {
-    push_endpoint = replace(google_cloud_run_v2_service.functions["score"].uri, "https://", "https://candidate---")
+    push_endpoint = replace(google_cloud_run_v2_service.functions[each.value.function].uri, "https://", "https://candidate---")
 
     oidc_token {
       service_account_email = google_service_account.parts["push"].email
-      audience              = google_cloud_run_v2_service.functions["score"].uri # a tagged address shares the audience of its service
+      audience              = google_cloud_run_v2_service.functions[each.value.function].uri # a tagged address shares the audience of its service
     }
   }
 

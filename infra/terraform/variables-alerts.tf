@@ -35,7 +35,7 @@ variable "alert_late_share" {
 }
 
 variable "alert_oldest_unacked_seconds" {
-  description = "Largest age of the oldest message waiting for a function before an alert (s)."
+  description = "Largest age of the oldest Pix waiting for its score before an alert (s)."
   type        = number
   default     = 120
 }
@@ -56,6 +56,18 @@ variable "alert_total_p99_seconds" {
   description = "Largest 99th percentile of the time from a message's body to its stored row, as the functions measure it, before an alert (s)."
   type        = number
   default     = 1
+}
+
+variable "alert_waiting_seconds" {
+  description = "Largest age of the oldest waiting outcome or report before an alert (s). One that overtakes its Pix waits for seconds."
+  type        = number
+  default     = 600
+}
+
+variable "alert_without_outcome_share" {
+  description = "Largest share of the approved Pix of a time without an outcome, half an hour after it, before an alert."
+  type        = number
+  default     = 0.01
 }
 
 variable "notification_channels" {

@@ -1,6 +1,6 @@
 variable "function_images" {
   description = "Images of the functions by digest, REGION-docker.pkg.dev/PROJECT/pix/score@sha256:..., built from the staged sources with the function's name as GOOGLE_FUNCTION_TARGET."
-  type        = object({ label = string, score = string })
+  type        = object({ label = string, outcome = string, score = string })
 
   validation {
     condition     = alltrue([for image in values(var.function_images) : can(regex("@sha256:[0-9a-f]{64}$", image))])
@@ -36,6 +36,46 @@ variable "metrics_endpoint" {
   description = "OTLP endpoint for the metrics of the functions; empty sends none. Another collector must be reachable from the subnet. PromQL alerts read Cloud Monitoring, so without Google's endpoint they are silent unless the collector forwards the metrics to it under the same names. A scheduled query then watches for Pix without model or history instead."
   type        = string
   default     = "https://telemetry.googleapis.com"
+}
+
+variable "outcome_concurrency" {
+  description = "Requests that one instance of the outcome function handles at a time; they share one batch. See score_concurrency."
+  type        = number
+  default     = 250
+}
+
+variable "outcome_cpu" {
+  description = "CPUs of an instance of the outcome function, which computes on a single one."
+  type        = string
+  default     = "1"
+}
+
+variable "outcome_instances" {
+  description = "Minimum and maximum number of instances of the outcome function. No customer waits for it, so none needs to be kept."
+  type        = object({ min = number, max = number })
+  default     = { min = 0, max = 20 }
+}
+
+variable "outcome_memory" {
+  description = "Memory of an instance of the outcome function, which holds no model."
+  type        = string
+  default     = "512Mi"
+}
+
+variable "outcomes" {
+  description = "Whether an institution publishes the outcomes of Pix (PIX_OUTCOMES): published; or assumed, where APPROVE settles and HOLD, BLOCK and REJECT do not."
+  type        = string
+  default     = "assumed"
+
+  validation {
+    condition     = contains(["assumed", "published"], var.outcomes)
+    error_message = "outcomes must be assumed or published."
+  }
+
+  validation {
+    condition     = var.outcomes == "assumed" || length(lookup(var.publishers, "pix-outcomes", [])) > 0
+    error_message = "With published outcomes nothing settles until somebody publishes them: name the publisher of pix-outcomes in publishers."
+  }
 }
 
 variable "score_concurrency" {

@@ -129,10 +129,21 @@ variable "noncurrent_version_days" {
   default     = 30
 }
 
+variable "outcomes_delivery_attempts" {
+  description = "Deliveries of an outcome before it becomes a dead letter. The default is high because no other message repeats an outcome."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.outcomes_delivery_attempts >= 5 && var.outcomes_delivery_attempts <= 100
+    error_message = "Pub/Sub accepts 5 to 100 attempts."
+  }
+}
+
 variable "partition_expiry_days" {
   description = "Days before the rows of a table expire, by table; the rows of other tables never expire."
   type        = map(number)
-  default     = { feedback = 1825, quarantine = 180, score_events = 1825 }
+  default     = { feedback = 1825, outcomes = 1825, quarantine = 180, score_events = 1825 }
 
   validation {
     condition     = alltrue([for table, days in var.partition_expiry_days : days > 180 if table != "quarantine"])
@@ -163,8 +174,8 @@ variable "publishers" {
   default     = {}
 
   validation {
-    condition     = length(setsubtract(keys(var.publishers), ["pix-feedback", "pix-transactions"])) == 0
-    error_message = "publishers may name only the topics pix-transactions and pix-feedback."
+    condition     = length(setsubtract(keys(var.publishers), ["pix-feedback", "pix-outcomes", "pix-transactions"])) == 0
+    error_message = "publishers may name only the topics pix-transactions, pix-outcomes and pix-feedback."
   }
 
   validation {

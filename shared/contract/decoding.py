@@ -96,6 +96,10 @@ def _dropper(kind: msgspec.inspect.Type) -> Dropper:
     """Return the dropper of a type: inspecting a type takes milliseconds, so it happens once."""
     if isinstance(kind, msgspec.inspect.StructType):
         return _struct_dropper(kind)
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _dropper(kind.type)
+    if isinstance(kind, msgspec.inspect.ListType):
+        return _list_dropper(_dropper(kind.item_type))
     if not isinstance(kind, msgspec.inspect.UnionType):
         return _keep
     structs = [each for each in kind.types if isinstance(each, msgspec.inspect.StructType)]
@@ -106,6 +110,12 @@ def _dropper(kind: msgspec.inspect.Type) -> Dropper:
 
 def _keep(_: Any) -> int:
     return 0
+
+
+def _list_dropper(drop: Dropper) -> Dropper:
+    if drop is _keep:
+        return _keep
+    return lambda raw: sum(map(drop, raw)) if isinstance(raw, list) else 0
 
 
 def _struct_dropper(kind: msgspec.inspect.StructType) -> Dropper:

@@ -47,6 +47,20 @@ class Event(Struct, frozen=True, gc=False):
     )
     device_registered_at: Annotated[Micros | None, Meta(description="When the device was registered")] = None
     payee_statistics: Annotated[str | None, Meta(description="DICT statistics of the payee as JSON")] = None
+    side: Annotated[str, Meta(description="Institution that asks: PAYER or PAYEE")] = "PAYER"
+    payer_kind: Annotated[str, Meta(description="PERSON ENTREPRENEUR COMPANY")] = "PERSON"
+    payee_kind: Annotated[str | None, Meta(description="PERSON COMPANY; NULL: unknown")] = None
+    scheduled_for: Annotated[Micros | None, Meta(description="When a scheduled Pix is to settle")] = None
+    service_level: Annotated[str | None, Meta(description="PAGPRI PAGAGD PAGFRD OTHER")] = None
+    night_limit: Annotated[Centavos | None, Meta(description="The customer's own limit of a night")] = None
+    night_from: Annotated[int | None, Meta(description="Minutes after midnight at which that night begins")] = None
+    day_limit: Annotated[Centavos | None, Meta(description="The customer's own limit of a day")] = None
+    night_spent: Annotated[Centavos | None, Meta(description="Spent this night, by the institution")] = None
+    day_spent: Annotated[Centavos | None, Meta(description="Spent this day, by the institution")] = None
+    unregistered_spent: Annotated[
+        Centavos | None, Meta(description="Spent this day from unregistered devices, by the institution")
+    ] = None
+    payee_registered: Annotated[bool | None, Meta(description="Whether the payer registered the payee before")] = None
 
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

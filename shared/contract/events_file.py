@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from shared.contract.fields import Instant
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TOPICS, TRANSACTIONS
 from shared.errors import PixError
 
 
@@ -32,6 +32,7 @@ class Line(msgspec.Struct, frozen=True):
 
 class _Times(msgspec.Struct, frozen=True):
     initiated_at: Instant | None = None
+    at: Instant | None = None
     reported_at: Instant | None = None
 
 
@@ -43,7 +44,7 @@ class _TimedLine(msgspec.Struct, frozen=True):
 LINE_BYTES_MAX = 1 << 20
 """More than any message may have, which is then quarantined; a file without line ends must not fill the memory."""
 
-_SHAPE = '{"topic": "pix-transactions"|"pix-feedback", "data": {...}}'
+_SHAPE = '{"topic": "pix-transactions"|"pix-outcomes"|"pix-feedback", "data": {...}}'
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _BUFFER_BYTES = 1 << 18
@@ -86,7 +87,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def time_of(text: bytes, number: int) -> dt.datetime | None:
-    """Return the time of an event, `initiated_at` or `reported_at`; None if its message does not have a valid one.
+    """Return the time of an event, `initiated_at`, `at` or `reported_at`; None if its message has no valid one.
 
     Raises EventFileError with the number of a bad line.
     """
@@ -95,11 +96,10 @@ def time_of(text: bytes, number: int) -> dt.datetime | None:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         _parse(text, number)
         return None
-    if line.topic == TRANSACTIONS:
-        return line.data.initiated_at
-    if line.topic == FEEDBACK:
-        return line.data.reported_at
-    raise _wrong_topic(number)
+    times = {TRANSACTIONS: line.data.initiated_at, OUTCOMES: line.data.at, FEEDBACK: line.data.reported_at}
+    if line.topic not in times:
+        raise _wrong_topic(number)
+    return times[line.topic]
 
 
 def _parse(text: bytes, number: int) -> Line:
@@ -107,13 +107,13 @@ def _parse(text: bytes, number: int) -> Line:
         line = _decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EventFileError(_refusal(text, number, error)) from error
-    if line.topic not in (TRANSACTIONS, FEEDBACK):
+    if line.topic not in TOPICS:
         raise _wrong_topic(number)
     return line
 
 
 def _wrong_topic(number: int) -> EventFileError:
-    return EventFileError(f"line {number} names neither {TRANSACTIONS} nor {FEEDBACK} as its topic")
+    return EventFileError(f"line {number} names none of {', '.join(TOPICS)} as its topic")
 
 
 def _refusal(text: bytes, number: int, error: Exception) -> str:

@@ -22,6 +22,18 @@ Instant = Annotated[dt.datetime, Meta(tz=True, description="RFC 3339 time with a
 Amount = Annotated[
     str, Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,2})?" + _END, description="BRL as a decimal string, more than 0.")
 ]
+
+
+def centavos_of(amount: str) -> int:
+    """Return an amount in centavos.
+
+    >>> centavos_of("150.5")
+    15050
+    """
+    reais, _, cents = amount.partition(".")
+    return int(reais) * 100 + int(cents.ljust(2, "0"))
+
+
 TaxId = Annotated[
     str, Meta(pattern="^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})" + _END, description="CPF or CNPJ without punctuation.")
 ]
@@ -37,6 +49,9 @@ for institutions that do not exist.
 """
 Branch = Annotated[str, Meta(pattern="^[0-9A-Za-z]{1,6}" + _END)]
 Account = Annotated[str, Meta(pattern="^[0-9A-Za-z-]{1,20}" + _END)]
+NightStart = Annotated[
+    str, Meta(pattern="^2[0-3]:[0-5][0-9]" + _END, description="Local time at which the customer's night begins.")
+]
 PixKey = Annotated[str, Meta(min_length=1, max_length=77, description="Chave: the alias of an account in DICT.")]
 OpaqueId = Annotated[str, Meta(pattern="^[!-~]{1,128}" + _END, description="Printable ASCII without spaces.")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
@@ -127,6 +142,57 @@ class KeyType(OpenEnum):
     PHONE = "PHONE"
     EMAIL = "EMAIL"
     EVP = "EVP"
+    OTHER = "OTHER"
+
+
+class Side(StrEnum):
+    """The institution that asks about a Pix: the payer's or the payee's."""
+
+    PAYER = "PAYER"
+    PAYEE = "PAYEE"
+
+
+class ServiceLevel(OpenEnum):
+    """Priority of a Pix in the SPI's pacs.008.
+
+    At once (PAGPRI), scheduled (PAGAGD) or retained for an analysis of fraud (PAGFRD). OTHER is any other.
+    """
+
+    PAGPRI = "PAGPRI"
+    PAGAGD = "PAGAGD"
+    PAGFRD = "PAGFRD"
+    OTHER = "OTHER"
+
+
+class Channel(OpenEnum):
+    """Channel by which the payer asked; OTHER is any other."""
+
+    APP = "APP"
+    WEB = "WEB"
+    API = "API"
+    BRANCH = "BRANCH"
+    ATM = "ATM"
+    PHONE = "PHONE"
+    OTHER = "OTHER"
+
+
+class Authentication(OpenEnum):
+    """Means by which the payer proved to be the customer; OTHER is any other."""
+
+    PASSWORD = "PASSWORD"  # noqa: S105 (a word of the contract)
+    PIN = "PIN"
+    BIOMETRY = "BIOMETRY"
+    TOKEN = "TOKEN"  # noqa: S105 (a word of the contract)
+    NONE = "NONE"
+    OTHER = "OTHER"
+
+
+class Geolocation(OpenEnum):
+    """Whether the device's location is known; OTHER is any other."""
+
+    KNOWN = "KNOWN"
+    UNKNOWN = "UNKNOWN"
+    OFF = "OFF"
     OTHER = "OTHER"
 
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from shared.contract.event import EARLIEST, Event, days, micros
-from shared.contract.feedback import Feedback, MedReport
+from shared.contract.event import EARLIEST, Event, days, in_range, micros
+from shared.contract.feedback import (
+    AnalystReport,
+    CustomerReport,
+    Feedback,
+    FraudMarker,
+    FundsRecovery,
+    MedReport,
+    RefundReport,
+)
+from shared.contract.fields import centavos_of
+from shared.contract.outcome import PixOutcome
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import FeedbackRow
-from shared.contract.transaction import Device, PayeeStatistics, Transaction
+from shared.contract.rows import FeedbackRow, OutcomeRow
+from shared.contract.transaction import CustomerLimits, Device, Payer, Spent, Statistics, Transaction
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _ZEROS = days(dt.date(1900, 1, 1)), 0  # zero dates of systems; both are bank holidays, on which no account was opened
@@ -49,7 +61,41 @@ def event_of(transaction: Transaction, pseudonymiser: Pseudonymiser) -> Event:
         device_registered=registered,
         device_registered_at=registered_at,
         payee_statistics=_statistics(transaction.payee_statistics, at),
+        side=transaction.side.value,
+        payer_kind="ENTREPRENEUR" if payer.entrepreneur else _kind(payer.tax_id),
+        payee_kind=_kind(payee.tax_id) if payee.tax_id else None,
+        scheduled_for=_instant(transaction.scheduled_for),
+        service_level=transaction.service_level.value if transaction.service_level else None,
+        payee_registered=payee.registered_by_payer,
+        **_limits(payer),
     )
+
+
+def _kind(tax_id: str) -> str:
+    """Return the kind of a holder: a CPF has 11 digits and names a person, a CNPJ has 14 characters."""
+    return "PERSON" if len(tax_id) == 11 else "COMPANY"
+
+
+def _instant(instant: dt.datetime | None) -> int | None:
+    return micros(instant) if instant and in_range(instant) else None
+
+
+def _limits(payer: Payer) -> dict[str, int | None]:
+    """Return the payer's own limits and the institution's sums: amounts in centavos, a time in minutes."""
+    if payer.limits is None and payer.spent is None:
+        return {}
+    limits, spent = payer.limits or CustomerLimits(), payer.spent or Spent()
+    amounts = {
+        "night_limit": limits.night,
+        "day_limit": limits.day,
+        "night_spent": spent.night,
+        "day_spent": spent.day,
+        "unregistered_spent": spent.unregistered_devices_today,
+    }
+    start = limits.night_from
+    return {name: centavos_of(amount) if amount else None for name, amount in amounts.items()} | {
+        "night_from": int(start[:2]) * 60 + int(start[3:]) if start else None
+    }
 
 
 def _past_day(date: dt.date | None, today: int) -> int | None:
@@ -73,7 +119,7 @@ def _registration(device: Device | None, at: dt.datetime) -> tuple[bool | None, 
     return (None, None) if registered_at < EARLIEST else (True, micros(registered_at))
 
 
-def _statistics(statistics: PayeeStatistics | None, at: dt.datetime) -> str | None:
+def _statistics(statistics: Statistics | None, at: dt.datetime) -> str | None:
     """Return statistics as JSON, without a watermark that is not of a time before the Pix."""
     if statistics is None:
         return None
@@ -82,19 +128,88 @@ def _statistics(statistics: PayeeStatistics | None, at: dt.datetime) -> str | No
     return _encode(statistics).decode()
 
 
-def feedback_row(report: Feedback, received_at: int, history_sequence: int | None = None) -> FeedbackRow:
-    """Return the row of `pix.feedback` of one report."""
-    med = report if isinstance(report, MedReport) else None
-    return FeedbackRow(
-        source="MED" if med else "ANALYST",
+def feedback_row(
+    report: Feedback, received_at: int, pseudonymiser: Pseudonymiser, history_sequence: int | None = None
+) -> FeedbackRow:
+    """Return the row of `pix.feedback` of one message, without personal data."""
+    row = FeedbackRow(
+        source=str(report.__struct_config__.tag),
         report_id=report.report_id,
-        end_to_end_id=report.end_to_end_id,
+        end_to_end_id=getattr(report, "end_to_end_id", None),
         reported_at=micros(report.reported_at),
         received_at=received_at,
-        verdict=report.verdict.value,
-        status=med.status.value if med else None,
-        analysis_result=med.analysis_result.value if med and med.analysis_result else None,
-        situation_type=med.situation_type.value if med else None,
-        fraud_type=med.fraud_type.value if med and med.fraud_type else None,
         history_sequence=history_sequence,
+        **_particulars(report, pseudonymiser),
+    )
+    return msgspec.structs.replace(row, state_hash=_state_hash(row))
+
+
+def _particulars(report: Feedback, pseudonymiser: Pseudonymiser) -> dict[str, Any]:
+    """Return the columns of one kind of report."""
+    match report:
+        case MedReport():
+            return _named(report, "situation_type", "analysis_result", "fraud_type", "reason") | _hop(report)
+        case AnalystReport():
+            analyst = pseudonymiser.person(report.analyst) if report.analyst else None
+            return _named(report, "shown_because") | {"analyst_id": analyst}
+        case CustomerReport():
+            return _named(report)
+        case FraudMarker():
+            key = pseudonymiser.key(report.key) if report.key else None
+            marked = {"person_id": pseudonymiser.person(report.tax_id), "key_id": key}
+            return _named(report, "fraud_type", "infraction_report_id") | marked
+        case RefundReport():
+            return _named(report, "result", "rejection") | {"amount": _centavos(report.amount)}
+        case FundsRecovery():
+            graph = _encode(report.graph).decode() if report.graph else None
+            return _named(report, "root_end_to_end_id") | {"graph": graph}
+
+
+def _named(report: Feedback, *names: str) -> dict[str, Any]:
+    """Return fields that are columns too, with values of enumerations as texts."""
+    found = {name: getattr(report, name, None) for name in ("status", "verdict", *names)}
+    return {name: None if value is None else str(value) for name, value in found.items()}
+
+
+def _hop(report: MedReport) -> dict[str, Any]:
+    """Return the place of a report in its funds recovery; a Pix that is not the root is at hop 2 at least."""
+    hop = report.hop
+    if hop is None and report.root_end_to_end_id:
+        hop = 1 if report.root_end_to_end_id == report.end_to_end_id else 2
+    return {
+        "created_at": micros(report.created_at) if report.created_at else None,
+        "funds_recovery_id": report.funds_recovery_id,
+        "root_end_to_end_id": report.root_end_to_end_id,
+        "hop": hop,
+        "infraction_amount": _centavos(report.infraction_amount),
+    }
+
+
+def _centavos(amount: str | None) -> int | None:
+    return None if amount is None else centavos_of(amount)
+
+
+_NOT_OF_THE_STATE = ("received_at", "history_sequence", "state_hash")
+
+
+def _state_hash(row: FeedbackRow) -> int:
+    """Return 63 bits of the state that a report has in a row, the same at each delivery.
+
+    It orders two states of one report that are of one time, so any order will do that does not change.
+    """
+    state = {name: value for name, value in row.columns().items() if name not in _NOT_OF_THE_STATE}
+    return int.from_bytes(hashlib.sha256(_encode(state)).digest()[:8]) >> 1
+
+
+def outcome_row(outcome: PixOutcome, received_at: int) -> OutcomeRow:
+    """Return the row of `pix.outcomes` of one outcome."""
+    return OutcomeRow(
+        end_to_end_id=outcome.end_to_end_id,
+        side=outcome.side.value,
+        status=outcome.status.value,
+        at=micros(outcome.at),
+        received_at=received_at,
+        reason=outcome.reason,
+        return_id=outcome.return_id,
+        amount=outcome.centavos,
     )

@@ -18,7 +18,8 @@ class ScoreRow(Struct, frozen=True):
     """One decision about one Pix: a row of `pix.score_events`.
 
     `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
-    `score` is None where no model served. `history_sequence` is None where history could not be read.
+    `score` is None where no model served. `history_sequence` is None where history could not be read, and
+    `decided_sequence`, the place of the change that the decision made by itself, where it made none.
     """
 
     event: Event
@@ -31,6 +32,8 @@ class ScoreRow(Struct, frozen=True):
     degraded: bool
     hmac_key_version: int
     history_sequence: int | None
+    decided_sequence: int | None
+    hold_until: int | None
     published_at: int | None
     features: NDArray[np.float32]
 
@@ -52,21 +55,55 @@ class _PlainRow(Struct, frozen=True):
 
 
 class FeedbackRow(_PlainRow, frozen=True):
-    """One report about a Pix: a row of `pix.feedback`.
+    """One state of a report: a row of `pix.feedback`.
 
-    `history_sequence` is the sequence of history at which it was counted, None if it changed nothing there.
+    `verdict` is that of the report alone, None for a report that has none. `history_sequence` is the place at which
+    history counted it, None if it changed nothing there. Amounts are in centavos, `graph` is JSON.
     """
 
     source: str
     report_id: str
-    end_to_end_id: str
+    end_to_end_id: str | None
     reported_at: int
     received_at: int
-    verdict: str
+    verdict: str | None = None
     status: str | None = None
     analysis_result: str | None = None
     situation_type: str | None = None
     fraud_type: str | None = None
+    history_sequence: int | None = None
+    reason: str | None = None
+    created_at: int | None = None
+    funds_recovery_id: str | None = None
+    root_end_to_end_id: str | None = None
+    hop: int | None = None
+    infraction_amount: int | None = None
+    analyst_id: str | None = None
+    shown_because: str | None = None
+    person_id: str | None = None
+    key_id: str | None = None
+    infraction_report_id: str | None = None
+    result: str | None = None
+    amount: int | None = None
+    rejection: str | None = None
+    graph: str | None = None
+    state_hash: int | None = None
+
+
+class OutcomeRow(_PlainRow, frozen=True):
+    """One outcome of a Pix: a row of `pix.outcomes`; `amount` is in centavos.
+
+    `history_sequence` is the place at which history counted it, None if it changed nothing there.
+    """
+
+    end_to_end_id: str
+    side: str
+    status: str
+    at: int
+    received_at: int
+    reason: str | None = None
+    return_id: str | None = None
+    amount: int | None = None
     history_sequence: int | None = None
 
 
@@ -102,4 +139,4 @@ class LedgerRow(_PlainRow, frozen=True):
     as_of: int | None = None
 
 
-Record = ScoreRow | FeedbackRow | QuarantineRow | LedgerRow
+Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow

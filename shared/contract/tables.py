@@ -13,8 +13,8 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = ("score_events", "feedback", "quarantine", "model_ledger")
-VIEWS = ("scores", "labels", "training_examples", "quarantined")
+TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger")
+VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
 class Column(Struct, frozen=True):

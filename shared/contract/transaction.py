@@ -14,64 +14,50 @@ from shared.contract.fields import (
     Account,
     AccountType,
     Amount,
+    Authentication,
     Branch,
+    Channel,
     Count,
     EndToEndId,
+    Geolocation,
     InitiationForm,
     Instant,
     Ispb,
     KeyType,
+    NightStart,
     OpaqueId,
     OpenEnum,
     PixKey,
     Purpose,
+    ServiceLevel,
+    Side,
     TaxId,
+    centavos_of,
 )
 from shared.errors import Malformed
+
+ID_TOLERANCE = dt.timedelta(hours=12)
+"""Between the minute of an EndToEndId and the time at which the Pix was initiated, or is scheduled for (SPI)."""
 
 
 class _Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     pass
 
 
-class Payer(_Message, frozen=True):
-    """The paying account."""
-
-    tax_id: TaxId
-    ispb: Ispb
-    account: Account
-    branch: Branch | None = None
-    account_type: AccountType | None = None
-    opened_at: dt.date | None = None
-
-
-class Payee(_Message, frozen=True):
-    """The receiving account, and the key by which it was found."""
-
-    ispb: Ispb
-    account: Account
-    tax_id: TaxId | None = None
-    branch: Branch | None = None
-    account_type: AccountType | None = None
-    opened_at: dt.date | None = None
-    key: PixKey | None = None
-    key_type: KeyType | None = None
-    key_owned_since: dt.date | None = None
-
-
-class Device(_Message, frozen=True):
-    """The payer's device; a null `registered_at` means unregistered, an absent one unknown."""
-
-    id: OpaqueId
-    registered_at: Instant | UnsetType | None = UNSET
-
-
 class Window(_Message, frozen=True):
-    """A count over 90 days, 12 months and 60 months (DICT OpenAPI 2.6)."""
+    """A count over windows (DICT OpenAPI 2.6): 90 days with today; 12 and 60 months without the current month."""
 
     d90: Count
     m12: Count
     m60: Count
+
+
+class AmountWindow(_Message, frozen=True):
+    """An amount in BRL over the same windows."""
+
+    d90: Amount
+    m12: Amount
+    m60: Amount
 
 
 class FraudMarkers(_Message, frozen=True):
@@ -89,16 +75,97 @@ class InfractionReports(_Message, frozen=True):
 
     open: Count | None = None
     rejected: Window | None = None
+    distinct_reporters: Window | None = None
 
 
-class PayeeStatistics(_Message, frozen=True):
-    """Statistics of the payee in DICT when the Pix was initiated."""
+class Statistics(_Message, frozen=True):
+    """Statistics of a person in DICT when the Pix was initiated."""
 
     watermark: Instant | None = None
     settlements: Window | None = None
     fraud_markers: FraudMarkers | None = None
     infraction_reports: InfractionReports | None = None
+    total_fraud_amount: AmountWindow | None = None
     registered_accounts: Count | None = None
+
+
+class CustomerLimits(_Message, frozen=True):
+    """The payer's own limits, in BRL, where the payer asked the institution for others than the norm's."""
+
+    night: Amount | None = None
+    night_from: NightStart | None = None
+    day: Amount | None = None
+
+
+class Spent(_Message, frozen=True):
+    """The institution's own sums before this Pix, in BRL; they win over those of history."""
+
+    night: Amount | None = None
+    day: Amount | None = None
+    unregistered_devices_today: Amount | None = None
+
+
+class Payer(_Message, frozen=True):
+    """The paying account; an `entrepreneur` (MEI) is no natural person for the limit of the night."""
+
+    tax_id: TaxId
+    ispb: Ispb
+    account: Account
+    branch: Branch | None = None
+    account_type: AccountType | None = None
+    opened_at: dt.date | None = None
+    entrepreneur: bool = False
+    limits: CustomerLimits | None = None
+    spent: Spent | None = None
+    balance_before: Amount | None = None
+    statistics: Statistics | None = None
+
+
+class Payee(_Message, frozen=True):
+    """The receiving account, and the key by which it was found."""
+
+    ispb: Ispb
+    account: Account
+    tax_id: TaxId | None = None
+    branch: Branch | None = None
+    account_type: AccountType | None = None
+    opened_at: dt.date | None = None
+    key: PixKey | None = None
+    key_type: KeyType | None = None
+    key_owned_since: dt.date | None = None
+    key_created_at: Instant | None = None
+    key_claim_opened_at: Instant | None = None
+    registered_by_payer: bool | None = None
+
+
+class Device(_Message, frozen=True):
+    """The payer's device; a null `registered_at` means unregistered, an absent one unknown."""
+
+    id: OpaqueId
+    registered_at: Instant | UnsetType | None = UNSET
+
+
+class Session(_Message, frozen=True):
+    """The session in which the payer asked."""
+
+    channel: Channel | None = None
+    authentication: Authentication | None = None
+    started_at: Instant | None = None
+    geolocation: Geolocation | None = None
+    cell: OpaqueId | None = None
+    network: OpaqueId | None = None
+    remote_access: bool | None = None
+    active_call: bool | None = None
+    credentials_changed_at: Instant | None = None
+    limits_raised_at: Instant | None = None
+
+
+class Automatic(_Message, frozen=True):
+    """The authorisation of a Pix Automático, and the number of this charge under it."""
+
+    mandate: OpaqueId
+    authorised_at: Instant | None = None
+    charge: Count | None = None
 
 
 class Transaction(_Message, frozen=True):
@@ -112,7 +179,13 @@ class Transaction(_Message, frozen=True):
     payee: Payee
     purpose: Purpose = Purpose.IPAY
     device: Device | None = None
-    payee_statistics: PayeeStatistics | None = None
+    payee_statistics: Statistics | None = None
+    side: Side = Side.PAYER
+    scheduled_for: Instant | None = None
+    service_level: ServiceLevel | None = None
+    session: Session | None = None
+    automatic: Automatic | None = None
+    initiator: Ispb | None = None
 
     @property
     def centavos(self) -> int:
@@ -121,8 +194,7 @@ class Transaction(_Message, frozen=True):
         >>> decode_transaction(EXAMPLE).value.centavos
         15050
         """
-        reais, _, cents = self.amount.partition(".")
-        return int(reais) * 100 + int(cents.ljust(2, "0"))
+        return centavos_of(self.amount)
 
     def unknown_values(self) -> list[str]:
         """Return the names of the fields whose value is one that the contract does not know.
@@ -137,14 +209,21 @@ class Transaction(_Message, frozen=True):
             and payer.account_type is not AccountType.OTHER
             and payee.account_type is not AccountType.OTHER
             and payee.key_type is not KeyType.OTHER
+            and self.service_level is not ServiceLevel.OTHER
+            and self.session is None
         ):
             return []
+        session = self.session or Session()
         values: dict[str, OpenEnum | None] = {
             "initiation_form": self.initiation_form,
             "purpose": self.purpose,
             "payer.account_type": payer.account_type,
             "payee.account_type": payee.account_type,
             "payee.key_type": payee.key_type,
+            "service_level": self.service_level,
+            "session.channel": session.channel,
+            "session.authentication": session.authentication,
+            "session.geolocation": session.geolocation,
         }
         return [name for name, value in values.items() if value == "OTHER"]
 
@@ -155,6 +234,9 @@ def _check(transaction: Transaction) -> None:
         raise Malformed("invalid_value", "amount")
     check_instant("initiated_at", transaction.initiated_at)
     check_end_to_end_id(transaction.end_to_end_id)
+    minute, scheduled = transaction.end_to_end_id[9:21], transaction.scheduled_for
+    if not (_near(minute, transaction.initiated_at) or (scheduled is not None and _near(minute, scheduled))):
+        raise Malformed("invalid_value", "end_to_end_id")
 
 
 def check_instant(field: str, instant: dt.datetime) -> None:
@@ -169,16 +251,23 @@ def check_end_to_end_id(end_to_end_id: str) -> None:
         raise Malformed("invalid_value", "end_to_end_id")
 
 
+def _near(minute: str, instant: dt.datetime) -> bool:
+    """Return whether an instant is within the SPI's tolerance of the minute of an id."""
+    return abs(_instant(minute) - instant) <= ID_TOLERANCE
+
+
 @lru_cache(maxsize=1024)  # messages of one batch were initiated within a few minutes
+def _instant(minute: str) -> dt.datetime:
+    year, month, day, hour = int(minute[:4]), int(minute[4:6]), int(minute[6:8]), int(minute[8:10])
+    return dt.datetime(year, month, day, hour, int(minute[10:]), tzinfo=dt.UTC)
+
+
+@lru_cache(maxsize=1024)
 def _exists(minute: str) -> bool:
     try:
-        year = int(minute[:4])
-        dt.datetime(  # noqa: DTZ001 (the id is in UTC; only the calendar is checked)
-            year, int(minute[4:6]), int(minute[6:8]), int(minute[8:10]), int(minute[10:])
-        )
+        return EARLIEST <= _instant(minute) < LATEST
     except ValueError:
         return False
-    return EARLIEST.year <= year < LATEST.year
 
 
 decode_transaction = TolerantDecoder(Transaction, check=_check)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from shared.features.columns import FORMS, KEY_TYPES, PURPOSES
 from shared.features.layout import SPANS
 
-VERSION = 1
+VERSION = 2
 """Increment when a feature changes its meaning under the same name."""
 
 
@@ -48,6 +48,7 @@ _STATE = "history is away"
 _NO_KEY = "no key was used"
 _NO_DEVICE = "no device is named, or history is away"
 _NO_STATISTICS = "not in the message"
+_ASKED = ("1h", "1d", "7d")
 _WINDOWS = ("d90", "m12", "m60")
 
 MESSAGE: tuple[Feature | Family, ...] = (
@@ -58,7 +59,11 @@ MESSAGE: tuple[Feature | Family, ...] = (
     Feature("hour", "h", "Local time of day (UTC-3)", _NEVER),
     Feature("weekday", "day", "Local day of the week, 0 is Monday", _NEVER),
     Feature("night", "flag", "Hours of the night limit (limits.yaml)", _NEVER),
-    Feature("night_limit_left", "BRL", "The night limit (limits.yaml) less the amount, negative above it", "by day"),
+    Feature("side", "flag", "Asked by the payee's institution", _NEVER),
+    Feature("person_to_person", "flag", "Between two natural persons, neither an entrepreneur", "payee not known"),
+    Feature("payer_company", "flag", "The payer is a company", _NEVER),
+    Feature("payee_company", "flag", "The payee is a company", "payee not known"),
+    Feature("payee_registered", "flag", "The payer registered the payee before", "not in the message"),
     Family("form", FORMS, "flag", "Initiated by {}", _NEVER),
     Family("purpose", PURPOSES, "flag", "Purpose is {}", _NEVER),
     Family("key", KEY_TYPES, "flag", "Payee was found by a key of type {}", _NO_KEY),
@@ -71,12 +76,6 @@ MESSAGE: tuple[Feature | Family, ...] = (
     Feature("same_person", "flag", "Payer and payee are one person", "payee's person not known"),
     Feature("device_unregistered", "flag", "The device is not registered", "nothing is known of a device"),
     Feature("device_registered_age", "d", "Time since the device was registered", "not registered or not known"),
-    Feature(
-        "device_limit_left",
-        "BRL",
-        "The limit of a transaction from an unregistered device (limits.yaml) less the amount, negative above it",
-        "device registered or not known",
-    ),
 )
 STATISTICS: tuple[Feature | Family, ...] = (
     Feature("dict_watermark_age", "d", "Age of the payee's DICT statistics", _NO_STATISTICS),
@@ -88,9 +87,12 @@ STATISTICS: tuple[Feature | Family, ...] = (
     Family("dict_mule", ("d90", "m60"), "count", "Fraud markers for mule accounts, {}", _NO_STATISTICS),
     Family("dict_scammer", ("d90", "m60"), "count", "Fraud markers for scammer accounts, {}", _NO_STATISTICS),
     Feature("dict_application_m60", "count", "Fraud markers for application fraud, m60", _NO_STATISTICS),
-    Feature("dict_marker_share", "ratio", "Markers by 1 + settlements, m12", _NO_STATISTICS),
+    Feature("dict_marker_share", "ratio", "Markers by 1 + settlements, d90", _NO_STATISTICS),
 )
 PAYER: tuple[Feature | Family, ...] = (
+    Family("payer_asked", _ASKED, "count", "Pix asked for by the payer, half-life {}", _STATE),
+    Feature("payer_asked_amount", "BRL", "Amount asked for by the payer, half-life 1d", _STATE),
+    Family("payer_unsettled", _ASKED, "count", "Pix of the payer asked for and not settled, half-life {}", _STATE),
     Family("payer_sent_count", SPANS, "count", "Pix sent by the payer, half-life {}", _STATE),
     Family("payer_sent_amount", ("1d", "30d"), "BRL", "Amount sent by the payer, half-life {}", _STATE),
     Family("amount_to_payer_mean", SPANS, "ratio", "Amount by the payer's mean, half-life {}", "no recent Pix"),
@@ -127,8 +129,11 @@ PAYER: tuple[Feature | Family, ...] = (
     Family("payer_victim", ("7d", "30d"), "count", "Confirmed frauds the payer suffered, half-life {}", _STATE),
     Feature("payer_victim_share", "ratio", "Frauds by verdicts on the payer's Pix, half-life 30d", "none judged"),
     Feature("payer_reported", "count", "Confirmed frauds the payer's account received, half-life 30d", _STATE),
+    Family("payer_hops", ("7d", "30d"), "count", "Stolen sums that came to the payer by a hop, half-life {}", _STATE),
 )
 PAYEE: tuple[Feature | Family, ...] = (
+    Family("payee_asked", _ASKED, "count", "Pix asked for to the payee, half-life {}", _STATE),
+    Family("payee_unsettled", _ASKED, "count", "Pix to the payee asked for and not settled, half-life {}", _STATE),
     Family("payee_count", SPANS, "count", "Pix received by the payee, half-life {}", _STATE),
     Family("payee_mean", ("7d", "30d"), "BRL", "Mean amount received by the payee, half-life {}", "no recent Pix"),
     Family(
@@ -168,6 +173,13 @@ PAYEE: tuple[Feature | Family, ...] = (
         "From the last cleared Pix to the last confirmed fraud",
         "lacks either",
     ),
+    Feature("payee_returned_share", "ratio", "Share returned of money received, half-life 30d", "none received"),
+    Feature("payee_blocked_share", "ratio", "Share blocked of money received, half-life 30d", "none received"),
+    Family("payee_hops", ("7d", "30d"), "count", "Stolen sums that came to the payee by a hop, half-life {}", _STATE),
+    Feature("payee_usual_hop", "hop", "Mean hop of these, half-life 30d", "none yet"),
+    Feature("payee_recoveries", "count", "Funds recoveries about the payee, half-life 30d", _STATE),
+    Feature("owner_markers", "count", "Fraud markers in force of the payee, reported to us", "payee not known"),
+    Feature("key_markers", "count", "Fraud markers in force of the key, reported to us", _NO_KEY),
 )
 CONTACT: tuple[Feature | Family, ...] = (
     Feature("new_pair", "flag", "First Pix of this payer to this payee", _STATE),
@@ -179,14 +191,9 @@ CONTACT: tuple[Feature | Family, ...] = (
     Feature("handset_count", "count", "Pix of this payer from this device, half-life 30d", _NO_DEVICE),
     Feature("handset_since_first", "d", "Time since this payer first used this device", "first use, or no device"),
     Feature("handset_since_last", "d", "Time since this payer last used this device", "first use, or no device"),
-    Feature(
-        "device_day_limit_left",
-        "BRL",
-        "A day's limit from an unregistered device (limits.yaml) less the amount and that sent before, half-life 1d",
-        "device registered or not known",
-    ),
 )
 DEVICE: tuple[Feature | Family, ...] = (
+    Family("device_asked", ("1h", "1d"), "count", "Pix asked for from the device, half-life {}", _NO_DEVICE),
     Family("device_count", ("1h", "30d"), "count", "Pix from the device, half-life {}", _NO_DEVICE),
     Feature("device_amount", "BRL", "Amount sent from the device, half-life 1d", _NO_DEVICE),
     Family("device_payers", ("1d", "30d"), "count", "Payers new to the device, half-life {}", _NO_DEVICE),
@@ -195,8 +202,35 @@ DEVICE: tuple[Feature | Family, ...] = (
     Feature("device_frauds", "count", "Confirmed frauds from the device, half-life 30d", _NO_DEVICE),
     Feature("device_fraud_share", "ratio", "Frauds by verdicts of the device, half-life 30d", "none judged"),
 )
+LIMITS: tuple[Feature | Family, ...] = (
+    Feature("customer_night_limit", "flag", "The customer's own limit of a night is known", _NEVER),
+    Feature(
+        "night_limit_left",
+        "BRL",
+        "The limit of a night (the customer's, or limits.yaml) less the amount and the night's total before it",
+        "by day, not between persons, or history is away",
+    ),
+    Feature(
+        "day_limit_left",
+        "BRL",
+        "The customer's limit of a day less the amount and the day's total before it",
+        "limit not known, or history is away",
+    ),
+    Feature(
+        "device_limit_left",
+        "BRL",
+        "The limit of a transaction from an unregistered device (limits.yaml) less the amount",
+        "device registered or not known",
+    ),
+    Feature(
+        "device_day_limit_left",
+        "BRL",
+        "A day's limit from unregistered devices (limits.yaml) less the amount and the day's total before it",
+        "device registered or not known, or history is away",
+    ),
+)
 
-_ENTRIES = (*MESSAGE, *STATISTICS, *PAYER, *PAYEE, *CONTACT, *DEVICE)
+_ENTRIES = (*MESSAGE, *STATISTICS, *PAYER, *PAYEE, *CONTACT, *DEVICE, *LIMITS)
 FEATURES: tuple[Feature, ...] = tuple(
     feature for entry in _ENTRIES for feature in ((entry,) if isinstance(entry, Feature) else entry.features())
 )

@@ -1,13 +1,12 @@
-"""Local time: Brasília, UTC-3 all year since daylight saving ended (Decreto 9.772/2019)."""
+"""The clock of the day and of the week in local time."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.layout import DAY, HOUR
+from shared.features.layout import BEHIND_UTC, DAY
 
-_BEHIND_UTC = 3 * HOUR
 _WEEK = 7 * DAY
 _FIRST_MONDAY = 4 * DAY  # 1970-01-05
 
@@ -18,7 +17,7 @@ def second_of_day(at: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> second_of_day(np.array([3 * 3600.0 + 5]))
     array([5.])
     """
-    return np.mod(at - _BEHIND_UTC, DAY)
+    return np.mod(at - BEHIND_UTC, DAY)
 
 
 def second_of_week(at: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,7 +26,7 @@ def second_of_week(at: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> second_of_week(np.array([4 * 86400 + 3 * 3600.0 + 7]))
     array([7.])
     """
-    return np.mod(at - _BEHIND_UTC - _FIRST_MONDAY, _WEEK)
+    return np.mod(at - BEHIND_UTC - _FIRST_MONDAY, _WEEK)
 
 
 def angles(at: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

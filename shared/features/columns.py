@@ -14,13 +14,21 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.contract.fields import AccountType, InitiationForm, KeyType, Purpose
 from shared.features.arrays import Floats
+from shared.features.clock import second_of_day
 from shared.features.keys import Keys, fingerprints_of, keys_of
+from shared.features.layout import HOUR
+from shared.features.limits import limits_in_force
 from shared.features.statistics import statistics_matrix
 
 Codes = NDArray[np.int8]
+Flags = NDArray[np.bool_]
 
 FORMS, PURPOSES = InitiationForm.known(), Purpose.known()
 KEY_TYPES, ACCOUNT_TYPES = KeyType.known(), AccountType.known()
+
+SIDES, KINDS = ("PAYER", "PAYEE"), ("PERSON", "ENTREPRENEUR", "COMPANY")
+_PERSON = KINDS.index("PERSON")
+_MINUTE = 60.0
 
 _FIELDS = Event.__struct_fields__
 _MICRO = 1e-6
@@ -31,8 +39,8 @@ _CENTAVO = 0.01
 class Columns:
     """Facts of n messages. Arrays are [n]; times are seconds since the epoch, dates days, amounts BRL.
 
-    A code is the index of a value in FORMS, PURPOSES, KEY_TYPES or ACCOUNT_TYPES, their length for any other value,
-    -1 if missing; other missing values are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is
+    A code is the index of a value in FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES, SIDES or KINDS, their length for any
+    other value, -1 if missing; other missing values are NaN, missing keys 0. Flags are 0, 1 or NaN. `statistics` is
     [len(STATISTICS), n].
     """
 
@@ -54,6 +62,47 @@ class Columns:
     device_registered: Floats
     device_registered_at: Floats
     statistics: Floats
+    side: Codes
+    payer_kind: Codes
+    payee_kind: Codes
+    payer_person: Keys
+    payee_person: Keys
+    key: Keys
+    is_return: Flags
+    payee_registered: Floats
+    night_limit: Floats
+    night_from: Floats
+    day_limit: Floats
+    night_spent: Floats
+    day_spent: Floats
+    unregistered_spent: Floats
+
+    @property
+    def customer(self) -> Keys:
+        """Return the payer's person [n] where the device is not registered, 0 elsewhere."""
+        return np.where(self.device_registered == 0, self.payer_person, np.uint64(0))
+
+    @property
+    def night(self) -> Flags:
+        """Return whether each Pix [n] was initiated in the payer's hours of the night limit."""
+        night = limits_in_force().night
+        clock = second_of_day(self.at)
+        start = np.where(np.isnan(self.night_from), night.from_hour * HOUR, self.night_from)
+        hours: Flags = (clock >= start) | (clock < night.until_hour * HOUR)
+        return hours
+
+    @property
+    def person_to_person(self) -> Floats:
+        """Return 1 for Pix [n] between two natural persons, no entrepreneurs, 0 for others, NaN if not known."""
+        company = (self.payer_kind != _PERSON) | ((self.payee_kind >= 0) & (self.payee_kind != _PERSON))
+        unknown = np.where((self.payee_kind < 0) | np.isnan(self.same_person), np.nan, 1.0)
+        return np.where(company | (self.same_person == 1), 0.0, unknown)
+
+    @property
+    def counts_at_night(self) -> Flags:
+        """Return whether each Pix [n] counts in the total of the night: between persons, or possibly so."""
+        counted: Flags = self.night & (self.person_to_person != 0)
+        return counted
 
     def __len__(self) -> int:
         return len(self.at)
@@ -92,7 +141,9 @@ class Columns:
     @classmethod
     def read(cls, rows: FieldReader) -> Columns:
         """Return the facts of rows with the fields of Event: the one place that maps fields to facts."""
-        payer, payee, device = rows.keys("payer_id", "payee_id", "device_id")
+        payer, payee, device, payer_person, payee_person, key = rows.keys(
+            "payer_id", "payee_id", "device_id", "payer_person_id", "payee_person_id", "payee_key_id"
+        )
         return cls(
             payer=payer,
             payee=payee,
@@ -112,6 +163,20 @@ class Columns:
             device_registered=rows.flags("device_registered"),
             device_registered_at=rows.micros("device_registered_at") * _MICRO,
             statistics=rows.statistics("payee_statistics"),
+            side=rows.codes("side", SIDES),
+            payer_kind=rows.codes("payer_kind", KINDS),
+            payee_kind=rows.codes("payee_kind", KINDS),
+            payer_person=payer_person,
+            payee_person=payee_person,
+            key=key,
+            is_return=rows.returns("end_to_end_id"),
+            payee_registered=rows.flags("payee_registered"),
+            night_limit=rows.centavos("night_limit") * _CENTAVO,
+            night_from=rows.floats("night_from") * _MINUTE,
+            day_limit=rows.centavos("day_limit") * _CENTAVO,
+            night_spent=rows.centavos("night_spent") * _CENTAVO,
+            day_spent=rows.centavos("day_spent") * _CENTAVO,
+            unregistered_spent=rows.centavos("unregistered_spent") * _CENTAVO,
         )
 
 
@@ -136,6 +201,14 @@ class FieldReader(Protocol):
 
     def flags(self, name: str) -> Floats:
         """Return 0 or 1."""
+        ...
+
+    def floats(self, name: str) -> Floats:
+        """Return numbers."""
+        ...
+
+    def returns(self, name: str) -> Flags:
+        """Return whether each EndToEndId is one of a return, which begins with a D."""
         ...
 
     def codes(self, name: str, known: tuple[str, ...]) -> Codes:
@@ -167,6 +240,9 @@ class _FieldReader:
 
     micros = days = centavos = flags = floats
 
+    def returns(self, name: str) -> Flags:
+        return np.array([id_[0] == "D" for id_ in self._values[name]], dtype=bool)
+
     def codes(self, name: str, known: tuple[str, ...]) -> Codes:
         code = _CODES[known]
         return np.array([code[value] for value in self._values[name]], dtype=np.int8)
@@ -197,5 +273,5 @@ class _Codes(dict[str | None, int]):
 
 _CODES: dict[tuple[str, ...], _Codes] = {
     known: _Codes([(None, -1), *((value, code) for code, value in enumerate(known))])
-    for known in (FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES)
+    for known in (FORMS, PURPOSES, KEY_TYPES, ACCOUNT_TYPES, SIDES, KINDS)
 }

@@ -1,4 +1,7 @@
-"""The changes that events and reports make to history, as far as they do not depend on it."""
+"""Facts by which records of history change, as a struct of arrays.
+
+A fact is linear: signed weights that counters add, and marks to which records rise. Its negative takes it back.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,33 @@ from shared.features.arrays import Floats
 from shared.features.clock import angles
 from shared.features.columns import Columns
 from shared.features.keys import Keys, keys_of, pair_of
-from shared.features.layout import MARKS, WEIGHTS
+from shared.features.layout import HOP, MARKS, READS, ROLES, WEIGHTS
 
-ONE, AMOUNT = WEIGHTS.index("one"), WEIGHTS.index("amount")
-NEW_PAYEE, NEW_DEVICE = WEIGHTS.index("new_payee"), WEIGHTS.index("new_device")
-AT, AT_IF_NEW = MARKS.index("at"), MARKS.index("at_if_new")
-_FRAUD, _CLEARED = WEIGHTS.index("fraud"), WEIGHTS.index("cleared")
+PLACES = {role.name: place for place, role in enumerate(ROLES)}
+"""Column of each role in `Facts.keys`."""
+ASKED_OF = tuple(PLACES[name] for name in ("payer", "payee", "device", "customer"))
+"""The roles in which an ask counts; it only reads the others."""
+EXTRAS = WEIGHTS[WEIGHTS.index("new_payee") : WEIGHTS.index("taint_30d") + 1]
+"""The weights of a settlement that depend on history, as it was when the Pix was asked for."""
+NEW = 1e-9
+"""A settled count up to this is none: a count of one after thirty half-lives, or the rounding of one taken back."""
+
+_W = {name: column for column, name in enumerate(WEIGHTS)}
+_M = {name: column for column, name in enumerate(MARKS)}
+_EXTRAS = slice(_W["new_payee"], _W["taint_30d"] + 1)
+_SETTLED = slice(_W["one"], _W["taint_30d"] + 1)
 _HANDSET = np.uint64(0x2545F4914F6CDD1D)  # pairs and handsets share a table: keeps their keys apart
+_CAME_IN = [READS[f"payer_received_amount_{span}"] for span in ("1h", "1d", "7d")]
+_TAINT = [READS["payer_taint_7d"], READS["payer_taint_30d"]]
+_PAIRED, _HANDLED = READS["pair_count_30d"], READS["handset_count_30d"]
 
 
 class VerdictCount(Struct, frozen=True, gc=False):
     """A verdict about a Pix to count at `reported_at`, in microseconds since the epoch.
 
     To take a verdict back, count it with `sign` -1 and the time at which it was counted; the two then cancel out at
-    any later time.
+    any later time. A fraud of `hop` 1 is the payer's loss; that of a later hop is not, as the payer passed on a
+    stolen sum.
     """
 
     payer_id: str
@@ -36,21 +52,20 @@ class VerdictCount(Struct, frozen=True, gc=False):
     reported_at: int
     fraud: bool
     sign: int = 1
+    hop: int = 1
+    recovery: bool = False
+    """Whether this is the first report of its funds recovery about the payee's account."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Changes by n events or reports, in their order; a key is 0 where no record changes.
+    """n facts in their order.
 
-    `at` [n] is in seconds, `weights` is [n, len(WEIGHTS)], `marks` [n, len(MARKS)]. History writes the columns
-    `new_payee`, `new_device` and `at_if_new`, as it alone knows whether payee and device are new to the payer.
+    `keys` [n, len(ROLES)] name the records, 0 for none; `at` [n] is in seconds, `weights` is [n, len(WEIGHTS)],
+    `marks` [n, len(MARKS)].
     """
 
-    payer: Keys
-    payee: Keys
-    device: Keys
-    pair: Keys
-    handset: Keys
+    keys: Keys
     at: Floats
     weights: Floats
     marks: Floats
@@ -59,52 +74,149 @@ class Facts:
         return len(self.at)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Facts:
-        """Return the facts of some events or reports."""
+        """Return some of the facts."""
         return Facts(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @classmethod
-    def of_events(cls, events: Columns) -> Facts:
-        """Return the facts of transactions."""
-        at, amount = events.at, events.amount
-        return cls(
-            payer=events.payer,
-            payee=events.payee,
-            device=events.device,
-            pair=pair_of(events.payer, events.payee),
-            handset=handsets(events.device, events.payer),
-            at=at,
-            weights=_event_weights(at, amount),
-            marks=_event_marks(at, amount),
-        )
-
-    @classmethod
-    def of_reports(cls, reports: Sequence[VerdictCount]) -> Facts:
-        """Return the facts of verdicts, which change payer, payee and device but no contact."""
-        count = len(reports)
-        no_key = np.zeros(count, dtype=np.uint64)
-        at = np.array([report.reported_at for report in reports], dtype=np.float64) * 1e-6
-        weights = np.zeros((count, len(WEIGHTS)))
-        weights[:, _FRAUD] = [report.sign * report.fraud for report in reports]
-        weights[:, _CLEARED] = [report.sign * (not report.fraud) for report in reports]
+    def blank(cls, at: Floats) -> Facts:
+        """Return facts at `at` [n] that name no record and add nothing."""
+        count = len(at)
         marks = np.full((count, len(MARKS)), -np.inf)
-        # The only mark of a report: it moves the record's time, but is neither a Pix sent nor one received.
-        marks[:, MARKS.index("reached")] = at
-        return cls(
-            payer=keys_of([report.payer_id for report in reports]),
-            payee=keys_of([report.payee_id for report in reports]),
-            device=keys_of([report.device_id or "" for report in reports]),
-            pair=no_key,
-            handset=no_key,
-            at=at,
-            weights=weights,
-            marks=marks,
-        )
+        marks[:, _M["reached"]] = at
+        return cls(np.zeros((count, len(ROLES)), dtype=np.uint64), at, np.zeros((count, len(WEIGHTS))), marks)
 
     @classmethod
-    def joined(cls, one: Facts, other: Facts, order: NDArray[np.int64]) -> Facts:
-        """Return the facts of both; `order` [n] indexes their concatenation."""
-        parts = (np.concatenate((getattr(one, f.name), getattr(other, f.name)))[order] for f in fields(cls))
-        return cls(*parts)
+    def joined(cls, parts: Sequence[Facts], order: NDArray[np.int64] | None = None) -> Facts:
+        """Return the facts of all parts; `order` [n] indexes their concatenation."""
+        found = cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        return found if order is None else found[order]
+
+
+def asks(columns: Columns) -> Facts:
+    """Return the facts [n] of Pix that are asked for: attempts, and sums of limits."""
+    facts = Facts.blank(columns.at)
+    keys, weights = facts.keys, facts.weights
+    for name in ("payer", "payee", "device"):
+        keys[:, PLACES[name]] = getattr(columns, name)
+    keys[:, PLACES["pair"]] = pair_of(columns.payer, columns.payee)
+    keys[:, PLACES["handset"]] = handsets(columns.device, columns.payer)
+    keys[:, PLACES["customer"]] = columns.customer
+    keys[:, PLACES["owner"]], keys[:, PLACES["key"]] = columns.payee_person, columns.key
+    counted = 1.0 - columns.is_return
+    centavos = np.rint(columns.amount * 100) * counted
+    weights[:, _W["asked"]], weights[:, _W["asked_amount"]] = counted, columns.amount * counted
+    _put_sums(weights, centavos, columns.counts_at_night, columns.customer > 0)
+    return facts
+
+
+def sums(keys: Keys, at: Floats, centavos: Floats, night: NDArray[np.bool_]) -> Facts:
+    """Return facts [n] that add `centavos` (negative to take them back) to the sums of limits.
+
+    `keys` [n, 4] are payer, payee, device and customer; `at` [n] is the time at which the Pix was asked for.
+    """
+    facts = Facts.blank(at)
+    facts.keys[:, PLACES["payer"]], facts.keys[:, PLACES["customer"]] = keys[:, 0], keys[:, 3]
+    _put_sums(facts.weights, centavos, night, keys[:, 3] > 0)
+    return facts
+
+
+def blocks(keys: Keys, at: Floats, amount: Floats) -> Facts:
+    """Return facts [n] of amounts that the payee's institution blocked, or released (negative)."""
+    facts = Facts.blank(at)
+    facts.keys[:, PLACES["payee"]] = keys[:, 1]
+    facts.weights[:, _W["blocked"]] = amount
+    return facts
+
+
+def extras(reads: NDArray[np.float32], amount: Floats) -> Floats:
+    """Return the weights [n, len(EXTRAS)] of settlements that depend on the reads [n, READ_WIDTH] of their asks.
+
+    Money passed on is the amount, at most the amount that came in; taint handed on is a share of the payer's.
+    """
+    found = np.empty((len(reads), len(EXTRAS)))
+    known = reads.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        found[:, 0] = known[:, _PAIRED] <= NEW
+        found[:, 1] = known[:, _HANDLED] <= NEW
+        found[:, 2:5] = np.clip(np.minimum(amount[:, None], known[:, _CAME_IN]), 0.0, None)
+        found[:, 5:7] = HOP * np.clip(known[:, _TAINT], 0.0, 1.0)
+    return np.nan_to_num(found, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlements:
+    """n settled Pix: `keys` [n, 4] of payer, payee, device and customer, `at` [n] of the settlement in seconds,
+    `amount` [n] in BRL, `extras` [n, len(EXTRAS)], and `first` [n], whether they may be the first of an account."""
+
+    keys: Keys
+    at: Floats
+    amount: Floats
+    extras: Floats
+    first: NDArray[np.bool_]
+
+    def counted(self) -> Facts:
+        """Return the facts of the settlements."""
+        facts = self.changed(np.zeros(len(self.at)), self.amount)
+        marks = facts.marks
+        marks[:, _M["at"]], marks[:, _M["amount"]] = self.at, self.amount
+        marks[:, _M["minus_at"]] = np.where(self.first, -self.at, -np.inf)
+        marks[:, _M["at_if_new"]] = np.where(self.extras[:, 0] > 0, self.at, -np.inf)
+        return facts
+
+    def changed(self, before: Floats, after: Floats, returned: bool = True) -> Facts:
+        """Return the facts by which the net amounts [n], in BRL, change from `before` to `after`.
+
+        A fall is money returned unless the settlement itself is taken back.
+        """
+        facts = Facts.blank(self.at)
+        keys = facts.keys
+        payer, payee, device = self.keys[:, 0], self.keys[:, 1], self.keys[:, 2]
+        keys[:, PLACES["payer"]], keys[:, PLACES["payee"]], keys[:, PLACES["device"]] = payer, payee, device
+        keys[:, PLACES["pair"]], keys[:, PLACES["handset"]] = pair_of(payer, payee), handsets(device, payer)
+        facts.weights[:, _SETTLED] = self._weights(after) - self._weights(before)
+        if returned:
+            facts.weights[:, _W["returned"]] = np.maximum(before - after, 0.0)
+        return facts
+
+    def _weights(self, net: Floats) -> Floats:
+        """Return the weights of settlements of net amounts [n], in the order of WEIGHTS."""
+        day, week = angles(self.at)
+        log, some, share = np.log1p(net), (net > 0).astype(np.float64), net / self.amount
+        own = np.stack(
+            (
+                *(some, net, net * net, log, log * log),
+                *(some * np.cos(day), some * np.sin(day), some * np.cos(week), some * np.sin(week)),
+            ),
+            axis=1,
+        )
+        scaled = np.stack((some, some, *(share,) * 5), axis=1)
+        return np.concatenate((own, self.extras * scaled), axis=1)
+
+
+def verdict_facts(verdicts: Sequence[VerdictCount]) -> Facts:
+    """Return the facts of verdicts, which change payer, payee and device but no contact."""
+    facts = Facts.blank(np.array([each.reported_at for each in verdicts], dtype=np.float64) * 1e-6)
+    keys, weights = facts.keys, facts.weights
+    keys[:, PLACES["payer"]] = keys_of([each.payer_id for each in verdicts])
+    keys[:, PLACES["payee"]] = keys_of([each.payee_id for each in verdicts])
+    keys[:, PLACES["device"]] = keys_of([each.device_id or "" for each in verdicts])
+    sign = np.array([each.sign for each in verdicts], dtype=np.float64)
+    fraud = np.array([each.fraud for each in verdicts], dtype=bool)
+    hop = np.array([each.hop for each in verdicts], dtype=np.float64)
+    later = fraud & (hop > 1)
+    weights[:, _W["fraud"]] = weights[:, _W["taint_7d"]] = weights[:, _W["taint_30d"]] = sign * fraud
+    weights[:, _W["cleared"]] = sign * ~fraud
+    weights[:, _W["victim"]] = sign * (fraud & ~later)
+    weights[:, _W["hop"]], weights[:, _W["hop_depth"]] = sign * later, sign * later * hop
+    weights[:, _W["recovery"]] = sign * np.array([each.recovery for each in verdicts], dtype=bool)
+    return facts
+
+
+def marker_facts(holders: Keys, at: Floats, sign: Floats) -> Facts:
+    """Return the facts of fraud markers that persons or keys (chaves) [n] get (`sign` 1) or lose (-1)."""
+    facts = Facts.blank(at)
+    facts.keys[:, PLACES["owner"]], facts.weights[:, _W["marker"]] = holders, sign
+    return facts
 
 
 def handsets(device: Keys, payer: Keys) -> Keys:
@@ -112,21 +224,7 @@ def handsets(device: Keys, payer: Keys) -> Keys:
     return pair_of(np.where(device > 0, device ^ _HANDSET, device), payer)
 
 
-def _event_weights(at: Floats, amount: Floats) -> Floats:
-    day, week = angles(at)
-    log = np.log1p(amount)
-    weights = np.zeros((len(at), len(WEIGHTS)))
-    # In the order of WEIGHTS. Times of day and week are points on a circle, whose mean is a habit (`vector._habit`).
-    weights[:, ONE:NEW_PAYEE] = np.stack(
-        (
-            *(np.ones_like(at), amount, amount * amount, log, log * log),
-            *(np.cos(day), np.sin(day), np.cos(week), np.sin(week)),
-        ),
-        axis=1,
-    )
-    return weights
-
-
-def _event_marks(at: Floats, amount: Floats) -> Floats:
-    never = np.full_like(at, -np.inf)
-    return np.stack((never, at, at, -at, amount, never), axis=1)  # in the order of MARKS
+def _put_sums(weights: Floats, centavos: Floats, night: NDArray[np.bool_], unregistered: NDArray[np.bool_]) -> None:
+    weights[:, _W["day"]] = centavos
+    weights[:, _W["night"]] = centavos * night
+    weights[:, _W["unregistered"]] = centavos * unregistered

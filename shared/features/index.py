@@ -55,6 +55,13 @@ class Index:
             self._merge()
         return found, new
 
+    def find(self, keys: Keys) -> Rows:
+        """Return the row of each key, -1 where it is not known."""
+        found = self._find_sorted(keys)
+        for i in np.flatnonzero(found < 0).tolist() if self._recent else ():
+            found[i] = self._recent.get(int(keys[i]), -1)
+        return found
+
     def _find_sorted(self, keys: Keys) -> Rows:
         """Return the row of each key in the sorted array, -1 if it is not there."""
         if not len(self._keys):

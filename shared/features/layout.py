@@ -1,14 +1,19 @@
-"""Layout of the records of history: the doubles of an account, a pair and a device, in order.
+"""Layout of the records of history: the doubles of accounts, contacts, devices and persons, in order.
 
 A record is `marks` followed by `counters`, all float64. A mark only ever grows (the latest time, the largest amount;
 of a first time its negative), -inf while nothing happened. Mark 0, `touched`, is T: the time to which the record's
-counters are decayed. A counter is a measure decayed with one half-life h. An event at t of weight w moves a record
-to R = max(T, t):
+counters are decayed. A counter is a measure decayed over one span. A fact at t of weight w moves a record to
+R = max(T, t):
 
-    counter = counter * 2^(-(R - T) / h) + w * 2^(-(R - t) / h)
+    counter = counter * decay(T, R) + w * decay(t, R)
 
-so that the order of arrival does not matter. A read at t is decayed to R too. Times are seconds, amounts BRL.
+so that the order of arrival does not matter, and a fact is taken back by its negative. A read at t is decayed to R
+too. The decay of a half-life h is 2^(-(R - t) / h); that of a period is 1 within the period and 0 across its end, by
+which a counter is an exact sum; that of `ever` is 1. Times are seconds, amounts BRL, but sums of limits centavos.
 Source: forward decay, Cormode et al., Forward Decay: A Practical Time Decay Model for Streaming Systems, 2009.
+
+A Pix is *asked* for, and may be *settled*. An ask counts in the measures `asked_*` and in the sums of limits; all
+else counts once it settled, with weights that are known when it was asked (`shared.features.facts`).
 """
 
 from __future__ import annotations
@@ -20,25 +25,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 HOUR, DAY = 3600.0, 86400.0
+BEHIND_UTC = 3 * HOUR
+"""Local time: Brasília, UTC-3 all year since daylight saving ended (Decreto 9.772/2019)."""
 HALF_LIVES: Mapping[str, float] = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 """Half-lives in seconds, by their name in reads and features."""
+PERIODS: Mapping[str, float] = {"day": BEHIND_UTC, "night": BEHIND_UTC + DAY / 2}
+"""Periods of one day by name, and when they start, in seconds after midnight UTC: local midnight, and local noon."""
 
 SPANS = tuple(HALF_LIVES)
+ALL_SPANS = (*HALF_LIVES, *PERIODS, "ever")
 RATES: NDArray[np.float64] = 1.0 / np.array(list(HALF_LIVES.values()))
+STARTS: NDArray[np.float64] = np.array(list(PERIODS.values()))
 
-# The columns of `Facts.weights`: the weights that an event or a report may have in a counter.
+# The columns of `Facts.weights`: the weights that a fact may have in a counter.
 WEIGHTS = (
-    *("nothing", "one", "amount", "square", "log", "log_square", "hour_cos", "hour_sin", "week_cos", "week_sin"),
-    *("new_payee", "new_device", "fraud", "cleared"),
+    *("nothing", "asked", "asked_amount", "day", "night", "unregistered"),
+    *("one", "amount", "square", "log", "log_square", "hour_cos", "hour_sin", "week_cos", "week_sin"),
+    *("new_payee", "new_device", "passed_1h", "passed_1d", "passed_7d", "taint_7d", "taint_30d"),
+    *("returned", "blocked", "fraud", "victim", "cleared", "hop", "hop_depth", "recovery", "marker"),
 )
 # The columns of `Facts.marks`: the values to which it may raise a mark.
 MARKS = ("never", "reached", "at", "minus_at", "amount", "at_if_new")
 
 
-class Measure(NamedTuple):
-    """A counter at several half-lives, and the weight it adds for each role of its record in an event.
+def decay(since: NDArray[np.float64], until: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share [n, len(ALL_SPANS)] that is left at `until` [n] of a count at `since` [n].
 
-    `weights` maps role to one of WEIGHTS; any other role adds nothing.
+    >>> decay(np.array([0.0]), np.array([DAY])).tolist()
+    [[5.960464477539063e-08, 0.5, 0.9057236642639067, 0.9771599684342459, 0.0, 0.0, 1.0]]
+    """
+    left = np.empty((len(since), len(ALL_SPANS)))
+    left[:, : len(RATES)] = np.exp2((since - until)[:, None] * RATES)
+    left[:, len(RATES) : -1] = periods(since) == periods(until)
+    left[:, -1] = 1.0
+    return left
+
+
+def periods(at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the number [n, len(PERIODS)] of each period at `at` [n]."""
+    return np.floor((at[:, None] - STARTS) / DAY)
+
+
+class Measure(NamedTuple):
+    """A counter over several spans, and the weight it adds for each role of its record in a fact.
+
+    `weights` maps role to one of WEIGHTS, or to the stem of one for each span; any other role adds nothing.
     """
 
     name: str
@@ -64,15 +95,18 @@ class Layout:
         self.kind = kind
         self.marks = marks
         self.measures = measures
-        spans = [SPANS.index(span) for measure in measures for span in measure.spans]
-        self.half_life = np.array(spans, dtype=np.int64)
-        """Index into HALF_LIVES of each counter."""
+        spans = [ALL_SPANS.index(span) for measure in measures for span in measure.spans]
+        self.span = np.array(spans, dtype=np.int64)
+        """Index into ALL_SPANS of each counter."""
         self.mark_count = len(marks)
         self.width = self.mark_count + len(spans)
         self.names = (*(m.name for m in marks), *(f"{m.name}_{span}" for m in measures for span in m.spans))
         # A mark reads at R as R * from_now + mark * of_mark.
         self.from_now = np.array([float(m.reads != "largest") for m in marks])
         self.of_mark = np.array([-1.0 if m.reads == "last" else 1.0 for m in marks])
+        first, last = len(RATES), len(ALL_SPANS) - 1
+        self.period = np.array([span - first if first <= span < last else -1 for span in spans], dtype=np.int64)
+        """Index into PERIODS of each counter, -1 for any other span."""
 
     def counters(self, name: str) -> slice:
         """Return the slice of a measure in the counters.
@@ -89,12 +123,16 @@ class Layout:
 
     def weight_columns(self, role: str) -> NDArray[np.int64]:
         """Return the column of `Facts.weights` that each counter counts in this role."""
-        columns = [WEIGHTS.index(m.weights.get(role, "nothing")) for m in self.measures for _ in m.spans]
+        columns = [_column(m.weights.get(role, "nothing"), span) for m in self.measures for span in m.spans]
         return np.array(columns, dtype=np.int64)
 
     def mark_columns(self, role: str) -> NDArray[np.int64]:
         """Return the column of `Facts.marks` that each mark is raised to in this role."""
         return np.array([MARKS.index(m.raised_to.get(role, "never")) for m in self.marks], dtype=np.int64)
+
+
+def _column(weight: str, span: str) -> int:
+    return WEIGHTS.index(weight if weight in WEIGHTS else f"{weight}_{span}")
 
 
 _ALL = SPANS
@@ -120,6 +158,14 @@ ACCOUNT = Layout(
         Mark("largest_sent", {"payer": "amount"}, "largest"),
     ),
     (
+        # Asked for, whether or not it was paid.
+        _sent("asked_out", ("1h", "1d", "7d"), "asked"),
+        _sent("asked_out_amount", ("1d",), "asked_amount"),
+        _received("asked_in", ("1h", "1d", "7d"), "asked"),
+        # Sums of limits, settled or in flight.
+        _sent("limit", ("day",), "day"),
+        _sent("limit_night", ("night",), "night"),
+        # Settled.
         _sent("sent_count", _ALL, "one"),
         _sent("sent_amount", _ALL, "amount"),
         _sent("sent_square", _ALL, "square"),
@@ -135,13 +181,20 @@ ACCOUNT = Layout(
         _received("received_square", ("7d", "30d"), "square"),
         _received("received_new", _ALL, "new_payee"),
         # Money passed on: of each amount sent, at most the decayed amount received.
-        _sent("passed", ("1h", "1d", "7d"), "nothing"),
+        _sent("passed", ("1h", "1d", "7d"), "passed"),
+        _received("returned", ("30d",), "returned"),
+        _received("blocked", ("30d",), "blocked"),
+        # Judged.
         _received("frauds_received", ("1d", "7d", "30d"), "fraud"),
         _received("cleared_received", ("1d", "7d", "30d"), "cleared"),
-        _sent("frauds_sent", ("7d", "30d"), "fraud"),
+        _sent("frauds_sent", ("7d", "30d"), "victim"),
         _sent("cleared_sent", ("7d", "30d"), "cleared"),
         # Nearness to confirmed fraud: its payee gets 1, and the payee of a tainted account gets HOP of that taint.
-        _received("taint", ("7d", "30d"), "fraud"),
+        _received("taint", ("7d", "30d"), "taint"),
+        # Reports of later hops of a stolen sum (MED 2.0), and the sum of their hops.
+        _received("hops", ("7d", "30d"), "hop"),
+        _received("hop_depth", ("30d",), "hop_depth"),
+        _received("recoveries", ("30d",), "recovery"),
     ),
 )
 CONTACT = Layout(
@@ -152,7 +205,7 @@ CONTACT = Layout(
         Measure("amount", ("1d", "30d"), {"contact": "amount"}),
     ),
 )
-"""A pair of payer and payee, or of payer and device."""
+"""A pair of payer and payee, or of payer and device, between which a Pix settled."""
 DEVICE = Layout(
     "device",
     (
@@ -161,6 +214,7 @@ DEVICE = Layout(
         Mark("last", {"device": "at"}),
     ),
     (
+        Measure("asked", ("1h", "1d"), {"device": "asked"}),
         Measure("count", ("1h", "30d"), {"device": "one"}),
         Measure("amount", ("1d",), {"device": "amount"}),
         Measure("payers", ("1d", "30d"), {"device": "new_device"}),
@@ -168,24 +222,51 @@ DEVICE = Layout(
         Measure("cleared", ("30d",), {"device": "cleared"}),
     ),
 )
-LAYOUTS = (ACCOUNT, CONTACT, DEVICE)
+PERSON = Layout(
+    "person",
+    (Mark("touched", {"customer": "reached"}),),
+    (Measure("unregistered", ("day",), {"customer": "unregistered"}),),
+)
+"""A person who pays: the sum of a day from unregistered devices, over all accounts."""
+HOLDER = Layout(
+    "holder",
+    (Mark("touched", {"holder": "reached"}),),
+    (Measure("markers", ("ever",), {"holder": "marker"}),),
+)
+"""A person or a key (chave) that is paid: the fraud markers in force that were reported to us."""
+LAYOUTS = (ACCOUNT, CONTACT, DEVICE, PERSON, HOLDER)
 
 HOP = 0.5
 """Share of an account's taint (at most 1) that a Pix passes to its payee."""
 
-PASSED = ACCOUNT.counters("passed")
-PASSED_FROM = slice(ACCOUNT.counters("received_amount").start, ACCOUNT.counters("received_amount").start + 3)
-"""The received amounts at the half-lives of `passed`."""
-TAINT = ACCOUNT.counters("taint")
 
-# The records that are read for each event, one after the other.
-ROLES = (("payer", ACCOUNT), ("payee", ACCOUNT), ("pair", CONTACT), ("handset", CONTACT), ("device", DEVICE))
+class Role(NamedTuple):
+    """A record that a fact names: its column of keys, its layout, and the role of the layout in which it counts."""
+
+    name: str
+    layout: Layout
+    counts_as: str
+
+
+ROLES = (
+    Role("payer", ACCOUNT, "payer"),
+    Role("payee", ACCOUNT, "payee"),
+    Role("pair", CONTACT, "contact"),
+    Role("handset", CONTACT, "contact"),
+    Role("device", DEVICE, "device"),
+    Role("customer", PERSON, "customer"),
+    Role("owner", HOLDER, "holder"),
+    Role("key", HOLDER, "holder"),
+)
+"""The records of a fact, in the order in which they are read."""
 OFFSETS: Mapping[str, int] = dict(
     zip(
-        (role for role, _ in ROLES),
-        np.cumsum([0, *(layout.width for _, layout in ROLES[:-1])]).tolist(),
+        (role.name for role in ROLES),
+        np.cumsum([0, *(role.layout.width for role in ROLES[:-1])]).tolist(),
         strict=True,
     )
 )
-READ_NAMES = tuple(f"{role}_{name}" for role, layout in ROLES for name in layout.names)
+READ_NAMES = tuple(f"{role.name}_{name}" for role in ROLES for name in role.layout.names)
 READ_WIDTH = len(READ_NAMES)
+READS: Mapping[str, int] = {name: place for place, name in enumerate(READ_NAMES)}
+"""Column of each value in reads."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import EPOCH
-from shared.contract.transaction import FraudMarkers, PayeeStatistics, Window
+from shared.contract.transaction import FraudMarkers, Statistics, Window
 
 STATISTICS = (
     *("watermark", "accounts", "reports_open"),
@@ -28,7 +28,7 @@ _NAN = float("nan")
 _NO_WINDOW = (_NAN,) * 3
 _NO_MARKERS = _NO_WINDOW * 5
 _NOTHING = (_NAN,) * len(STATISTICS)
-_decode = msgspec.json.Decoder(PayeeStatistics).decode
+_decode = msgspec.json.Decoder(Statistics).decode
 
 
 def statistics_matrix(texts: Sequence[str | None]) -> NDArray[np.float64]:
@@ -42,7 +42,7 @@ def statistics_matrix(texts: Sequence[str | None]) -> NDArray[np.float64]:
     return flat.reshape(len(texts), len(STATISTICS)).T.copy()
 
 
-def _numbers(known: PayeeStatistics) -> tuple[float, ...]:
+def _numbers(known: Statistics) -> tuple[float, ...]:
     reports = known.infraction_reports
     return (
         _NAN if known.watermark is None else (known.watermark - EPOCH).total_seconds(),

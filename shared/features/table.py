@@ -7,7 +7,7 @@ import numpy as np
 from shared.features.arrays import Floats
 from shared.features.index import Index, Rows
 from shared.features.keys import Keys
-from shared.features.layout import RATES, Layout
+from shared.features.layout import Layout, decay, periods
 
 _FIRST_CAPACITY = 1024
 _GROWTH = 1.5
@@ -25,7 +25,7 @@ class RecordTable:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._index = Index()
-        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.half_life))))
+        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.span))))
         self.records: Floats = np.empty((_FIRST_CAPACITY, layout.width))
         self._larger: Floats | None = None
         self._moved = 0
@@ -52,6 +52,13 @@ class RecordTable:
             self._make_room(used)
         return rows, new
 
+    def find(self, keys: Keys) -> Floats:
+        """Return a copy of the record [n, layout.width] of each key, a blank one where there is none."""
+        rows = self._index.find(keys)
+        found = self.records.take(rows, axis=0)
+        found[rows < 0] = self._blank
+        return found
+
     def put(self, rows: Rows, records: Floats) -> None:
         """Write records; the last one wins where rows repeat."""
         self.records[rows] = records
@@ -74,65 +81,83 @@ class RecordTable:
 
 
 class Touch:
-    """The records of one table that a run of events changes, each as of just before its event.
+    """The records of one table that a run of facts changes, each as of just before its fact.
 
-    There are m slots, one for each record that an event changes: `rows` [m] is its record, `event` [m] the index of
-    its event (ascending for each record), `at` [m] the event's time and `raised` [m, marks] the marks to raise to.
-    `marks` [m, marks], `counters` [m, counters] and `reached` [m] (R of the recurrence) are the values before the
-    event; the counters include earlier events of the run only after `settle`.
+    There are m slots, one for each record that a fact changes: `rows` [m] is its record, `event` [m] the index of
+    its fact (ascending), `at` [m] the time, `raised` [m, marks] the marks to raise to and `weights` [m, counters] the
+    weights to add.
     """
 
     def __init__(self, table: RecordTable, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
         self._table, self._rows, self._event, self._at, self._raised = table, rows, event, at, raised
         self._found = table.records.take(rows, axis=0)
         count = table.layout.mark_count
-        self.marks, self.counters = self._found[:, :count], self._found[:, count:]
-        before = self.marks[:, 0].copy()
+        self._marks, self._counters = self._found[:, :count], self._found[:, count:]
+        before = self._marks[:, 0].copy()
         self._shared = len(set(rows.tolist())) < len(rows)
         if self._shared:
             self._later, self._earlier = _repeats(rows, event)
-            np.maximum.at(self.marks, self._later, raised[self._earlier])
-        self.reached = np.maximum(self.marks[:, 0], at)
-        self.counters *= self._decay(self.reached - before)
+            np.maximum.at(self._marks, self._later, raised[self._earlier])
+        self._reached = np.maximum(self._marks[:, 0], at)
+        self._counters *= self._decay(before, self._reached)
 
     def settle(self, weights: Floats) -> Floats:
-        """Add the weights [m, counters] of each event to the reads of later events, and to the table.
+        """Add the weights [m, counters] of each fact to the reads of later facts, and to the table.
 
-        Return the reads [m, layout.width] before each event, with ages for times and NaN for never.
+        Return the reads [m, layout.width] before each fact, with ages for times and NaN for never.
         """
         if self._shared:
-            age = self.reached[self._later] - self._at[self._earlier]
-            np.add.at(self.counters, self._later, weights[self._earlier] * self._decay(age))
+            left = self._decay(self._at[self._earlier], self._reached[self._later])
+            np.add.at(self._counters, self._later, weights[self._earlier] * left)
         # Where slots share a record the last one is written, and it includes the others.
         self._table.put(self._rows, self._counted(weights))
-        return self._reads()
+        return reads_of(self._table.layout, self._found, self._reached, self._at)
 
     def _counted(self, weights: Floats) -> Floats:
-        """Return the records [m, layout.width] after each event."""
-        own = weights * self._decay(self.reached - self._at)
+        """Return the records [m, layout.width] after each fact."""
+        own = weights * self._decay(self._at, self._reached)
         records = np.empty_like(self._found)
-        marks, counters = records[:, : self.marks.shape[1]], records[:, self.marks.shape[1] :]
-        np.maximum(self.marks, self._raised, out=marks)
-        np.add(self.counters, own, out=counters)
+        marks, counters = records[:, : self._marks.shape[1]], records[:, self._marks.shape[1] :]
+        np.maximum(self._marks, self._raised, out=marks)
+        np.add(self._counters, own, out=counters)
         if self._shared:
-            # An account that pays itself has two slots in one event: the second also takes the first's weights.
+            # An account that pays itself has two slots in one fact: the second also takes the first's weights.
             twin = np.flatnonzero((self._rows[1:] == self._rows[:-1]) & (self._event[1:] == self._event[:-1])) + 1
             counters[twin] += own[twin - 1]
             marks[twin] = np.maximum(marks[twin], self._raised[twin - 1])
         return records
 
-    def _reads(self) -> Floats:
-        layout = self._table.layout
-        marks = self.reached[:, None] * layout.from_now + self.marks * layout.of_mark
-        np.copyto(self.marks, np.where(np.isinf(marks), np.nan, marks))
-        return self._found
+    def _decay(self, since: Floats, until: Floats) -> Floats:
+        return decay(since, until).take(self._table.layout.span, axis=1)
 
-    def _decay(self, seconds: Floats) -> Floats:
-        return np.exp2(-seconds[:, None] * RATES).take(self._table.layout.half_life, axis=1)
+
+def peek(table: RecordTable, keys: Keys, at: Floats) -> Floats:
+    """Return the reads [n, layout.width] of records at `at` [n], without changing them; a missing one is blank."""
+    found, layout = table.find(keys), table.layout
+    before = found[:, 0]
+    reached = np.maximum(before, at)
+    found[:, layout.mark_count :] *= decay(before, reached).take(layout.span, axis=1)
+    return reads_of(layout, found, reached, at)
+
+
+def reads_of(layout: Layout, found: Floats, reached: Floats, at: Floats) -> Floats:
+    """Return, in place, the reads [n, layout.width] at `at` of records that are decayed to `reached` [n].
+
+    The sum of a period that is over is lost: a fact of before reads it as NaN.
+    """
+    marks = found[:, : layout.mark_count]
+    ages = reached[:, None] * layout.from_now + marks * layout.of_mark
+    np.copyto(marks, np.where(np.isinf(ages), np.nan, ages))
+    late = np.flatnonzero(reached > at)
+    if len(late):
+        over = periods(reached[late]) != periods(at[late])
+        for counter in np.flatnonzero(layout.period >= 0):
+            found[late[over[:, layout.period[counter]]], layout.mark_count + counter] = np.nan
+    return found
 
 
 def _repeats(rows: Rows, event: Rows) -> tuple[Rows, Rows]:
-    """Return the pairs of slots (later, earlier) with the same record and different events."""
+    """Return the pairs of slots (later, earlier) with the same record and different facts."""
     order = rows.argsort(kind="stable")
     twice = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
     among = np.unique(order[np.concatenate((twice, twice + 1))])  # usually few, so all pairs are compared

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from shared.features.arrays import Floats
 from shared.features.catalogue import FEATURE_NAMES, SLICES
 from shared.features.clock import angles, second_of_day, second_of_week
-from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, PURPOSES, Codes, Columns
+from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, KINDS, PURPOSES, Codes, Columns
+from shared.features.facts import NEW
 from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
-from shared.features.limits import NightLimit, limits_in_force
+from shared.features.limits import limits_in_force
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
@@ -20,6 +21,7 @@ Values = dict[str, Floats]
 _FEW = 1e-6  # a decayed count below this is float32 rounding, and yields no mean
 _LONG_AGO = 1e-9  # a count of one after thirty half-lives; less may be the rounding of a verdict taken back
 _LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same amount has a finite deviation
+_COMPANY = KINDS.index("COMPANY")
 _TRAN = ACCOUNT_TYPES.index("TRAN")
 
 
@@ -38,6 +40,7 @@ def feature_matrix(columns: Columns, reads: NDArray[np.float32]) -> NDArray[np.f
             payee(columns, known),
             contact(columns, known),
             device(known),
+            limits(columns, known),
         ):
             for name, value in values.items():
                 vector[SLICES[name]] = value
@@ -58,10 +61,7 @@ class Reads:
 
 def message(m: Columns) -> Values:
     """Return the features of the message alone."""
-    limits, clock = limits_in_force(), second_of_day(m.at)
-    night = _is_night(clock, limits.night)
-    today = m.at / DAY
-    unregistered = 1.0 - m.device_registered
+    clock, today = second_of_day(m.at), m.at / DAY
     centavos = np.rint(m.amount * 100)
     return {
         "amount": m.amount,
@@ -70,8 +70,12 @@ def message(m: Columns) -> Values:
         "amount_round": _flag(np.mod(centavos, 10_000) == 0),
         "hour": clock / HOUR,
         "weekday": np.floor(second_of_week(m.at) / DAY),
-        "night": _flag(night),
-        "night_limit_left": np.where(night, limits.night.amount - m.amount, np.nan),
+        "night": _flag(m.night),
+        "side": m.side.astype(np.float64),
+        "person_to_person": m.person_to_person,
+        "payer_company": _is(m.payer_kind, _COMPANY),
+        "payee_company": _is(m.payee_kind, _COMPANY),
+        "payee_registered": m.payee_registered,
         "form": _one_hot(m.form, FORMS),
         "purpose": _one_hot(m.purpose, PURPOSES),
         "key": _one_hot(m.key_type, KEY_TYPES),
@@ -82,11 +86,8 @@ def message(m: Columns) -> Values:
         "payee_account_age": today - m.payee_opened,
         "same_institution": m.same_institution,
         "same_person": m.same_person,
-        "device_unregistered": unregistered,
+        "device_unregistered": 1.0 - m.device_registered,
         "device_registered_age": (m.at - m.device_registered_at) / DAY,
-        "device_limit_left": np.where(
-            unregistered == 1, limits.unregistered_device_transaction.amount - m.amount, np.nan
-        ),
     }
 
 
@@ -105,7 +106,7 @@ def statistics(m: Columns) -> Values:
         "dict_mule": windows[3, ::2],
         "dict_scammer": windows[4, ::2],
         "dict_application_m60": known["application_m60"],
-        "dict_marker_share": markers[1] / (1 + windows[0, 1]),
+        "dict_marker_share": markers[0] / (1 + windows[0, 0]),
     }
 
 
@@ -116,6 +117,9 @@ def payer(m: Columns, r: Reads) -> Values:
     day, week = angles(m.at)
     log_mean = _mean(r["payer_sent_log"], count[3:])
     return {
+        "payer_asked": r["payer_asked_out"],
+        "payer_asked_amount": r["payer_asked_out_amount"][0],
+        "payer_unsettled": np.maximum(r["payer_asked_out"] - count[:3], 0.0),
         "payer_sent_count": count,
         "payer_sent_amount": amount[1::2],
         "amount_to_payer_mean": m.amount / mean,
@@ -142,6 +146,7 @@ def payer(m: Columns, r: Reads) -> Values:
         "payer_victim": r["payer_frauds_sent"],
         "payer_victim_share": _share(r["payer_frauds_sent"], r["payer_cleared_sent"])[1],
         "payer_reported": r["payer_frauds_received"][2],
+        "payer_hops": r["payer_hops"],
     }
 
 
@@ -152,7 +157,10 @@ def payee(m: Columns, r: Reads) -> Values:
     frauds, cleared = r["payee_frauds_received"], r["payee_cleared_received"]
     fraud_age = _mean_age(frauds, "7d")
     since_fraud, since_cleared = _least_age(frauds), _least_age(cleared)
+    hops, received = r["payee_hops"], amount[3]
     return {
+        "payee_asked": r["payee_asked_in"],
+        "payee_unsettled": np.maximum(r["payee_asked_in"] - count[:3], 0.0),
         "payee_count": count,
         "payee_mean": mean,
         "amount_to_payee_mean": m.amount / mean,
@@ -175,30 +183,36 @@ def payee(m: Columns, r: Reads) -> Values:
         "payee_since_cleared": since_cleared,
         "payee_cleared_before_frauds": since_cleared - fraud_age,
         "payee_cleared_before_last_fraud": since_cleared - since_fraud,
+        "payee_returned_share": _share(r["payee_returned"][0], received),
+        "payee_blocked_share": _mean(r["payee_blocked"][0], received),
+        "payee_hops": hops,
+        "payee_usual_hop": _mean(r["payee_hop_depth"][0], hops[1]),
+        "payee_recoveries": r["payee_recoveries"][0],
+        "owner_markers": r["owner_markers"][0],
+        "key_markers": r["key_markers"][0],
     }
 
 
 def contact(m: Columns, r: Reads) -> Values:
     """Return the features of the contacts: payer with payee, and payer with device."""
     count, used = r["pair_count"], r["handset_count"]
-    left = limits_in_force().unregistered_device_day.amount - m.amount - r["handset_amount"][0]
     return {
-        "new_pair": np.where(np.isnan(count[1]), np.nan, np.isnan(r["pair_first"])),
+        "new_pair": np.where(np.isnan(count[1]), np.nan, count[1] <= NEW),
         "pair_count": count,
         "amount_to_pair_mean": m.amount / _mean(r["pair_amount"][1], count[1]),
         "pair_since_first": r["pair_first"] / DAY,
         "pair_since_last": r["pair_touched"] / DAY,
-        "new_device": np.where(np.isnan(used[1]), np.nan, np.isnan(r["handset_first"])),
+        "new_device": np.where(np.isnan(used[1]), np.nan, used[1] <= NEW),
         "handset_count": used[1],
         "handset_since_first": r["handset_first"] / DAY,
         "handset_since_last": r["handset_touched"] / DAY,
-        "device_day_limit_left": np.where(m.device_registered == 0, left, np.nan),
     }
 
 
 def device(r: Reads) -> Values:
     """Return the features of the device."""
     return {
+        "device_asked": r["device_asked"],
         "device_count": r["device_count"],
         "device_amount": r["device_amount"],
         "device_payers": r["device_payers"],
@@ -209,8 +223,35 @@ def device(r: Reads) -> Values:
     }
 
 
-def _is_night(clock: Floats, night: NightLimit) -> NDArray[np.bool_]:
-    return (clock >= night.from_hour * HOUR) | (clock < night.until_hour * HOUR)
+def limits(m: Columns, r: Reads) -> Values:
+    """Return the room below each limit, in BRL; the institution's own figures win over sums of history."""
+    norm, unregistered = limits_in_force(), m.device_registered == 0
+    night = np.where(np.isnan(m.night_limit), norm.night.amount, m.night_limit)
+    return {
+        "customer_night_limit": _flag(~np.isnan(m.night_limit)),
+        "night_limit_left": np.where(
+            m.counts_at_night, _left(night, m.amount, r["payer_limit_night"][0], m.night_spent), np.nan
+        ),
+        "day_limit_left": _left(m.day_limit, m.amount, r["payer_limit"][0], m.day_spent),
+        "device_limit_left": np.where(unregistered, norm.unregistered_device_transaction.amount - m.amount, np.nan),
+        "device_day_limit_left": np.where(
+            unregistered,
+            _left(
+                np.full_like(m.amount, norm.unregistered_device_day.amount),
+                *(m.amount, r["customer_unregistered"][0], m.unregistered_spent),
+            ),
+            np.nan,
+        ),
+    }
+
+
+def _left(limit: Floats, amount: Floats, centavos: Floats, spent: Floats) -> Floats:
+    """Return the limit less the amount and less that of before: as spent, in BRL, or if not known as counted.
+
+    Computed in centavos, in which sums are exact.
+    """
+    before = np.where(np.isnan(spent), centavos, np.rint(spent * 100))
+    return (np.rint(limit * 100) - np.rint(amount * 100) - before) / 100
 
 
 def _flag(values: NDArray[np.bool_]) -> Floats:
@@ -268,7 +309,7 @@ def _habit(angle: Floats, cosines: Floats, sines: Floats, count: Floats) -> Floa
 
 def _read_places() -> Mapping[str, int | slice]:
     places: dict[str, int | slice] = {}
-    for role, layout in ROLES:
+    for role, layout, _ in ROLES:
         start = OFFSETS[role]
         places.update((f"{role}_{mark.name}", start + i) for i, mark in enumerate(layout.marks))
         start += layout.mark_count

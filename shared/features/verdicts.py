@@ -1,93 +1,243 @@
-"""Which verdict about a Pix is in force, and how a new report corrects the counters of history."""
+"""The verdict about a Pix that is in force by its reports, and the corrections of history when it changes.
+
+Precedence: an infraction report that the payee's institution agreed to, unless its fraud marker was cancelled; then
+the analyst's latest word; then a customer who contests; then an open infraction report. Else the Pix is legitimate.
+`contract/bigquery/labels.sql` is the same in GoogleSQL.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+
 from shared.contract.fields import Verdict
+from shared.contract.rows import FeedbackRow
+from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_facts
+from shared.features.keys import keys_of
+from shared.features.reports import UNPLACED, Counted, Reports, ReportState, Standing, latest, state_of
+from shared.ports import MARKER_KEY, VERDICT_KEY
 
 
-class ReportedVerdict(NamedTuple):
-    """A verdict and when it was reported (microseconds)."""
+class VerdictSource(StrEnum):
+    """The word that a verdict rests on."""
+
+    AGREED = "AGREED"
+    ANALYST = "ANALYST"
+    CONTESTED = "CONTESTED"
+    OPEN = "OPEN"
+    DISAGREED = "DISAGREED"
+    """The word of the payee's institution alone: weak."""
+    CANCELLED = "CANCELLED"
+    """Of an infraction report, or of the fraud marker that followed from it."""
+    WITHDRAWN = "WITHDRAWN"
+    SILENCE = "SILENCE"
+    """Nobody reported it while reports were possible."""
+
+
+class _Rank(NamedTuple):
+    precedence: int
+    verdict: Verdict
+    source: VerdictSource
+
+
+_RANKS = {
+    Standing.AGREED: _Rank(1, Verdict.FRAUD, VerdictSource.AGREED),
+    Standing.CONFIRMED: _Rank(2, Verdict.FRAUD, VerdictSource.ANALYST),
+    Standing.CLEARED: _Rank(2, Verdict.LEGITIMATE, VerdictSource.ANALYST),
+    Standing.CONTESTED: _Rank(3, Verdict.PENDING, VerdictSource.CONTESTED),
+    Standing.OPEN: _Rank(4, Verdict.PENDING, VerdictSource.OPEN),
+    Standing.ACKNOWLEDGED: _Rank(4, Verdict.PENDING, VerdictSource.OPEN),
+    Standing.DISAGREED: _Rank(5, Verdict.LEGITIMATE, VerdictSource.DISAGREED),
+    Standing.CANCELLED: _Rank(5, Verdict.LEGITIMATE, VerdictSource.CANCELLED),
+    Standing.WITHDRAWN: _Rank(5, Verdict.LEGITIMATE, VerdictSource.WITHDRAWN),
+}
+PartyIds = tuple[str, str, str | None]
+"""The pseudonyms of payer, payee and device."""
+_LATEST_WINS = (2, 5)
+"""The precedences at which a later word replaces an earlier one; at the others, the first one is in force."""
+_INFRACTIONS = (Standing.OPEN, Standing.ACKNOWLEDGED, Standing.DISAGREED, Standing.AGREED, Standing.CANCELLED)
+
+
+class InForce(NamedTuple):
+    """The verdict in force about a Pix."""
 
     verdict: Verdict
-    reported_at: int
+    source: VerdictSource
+    at: int
+    """Microseconds since the epoch, since when."""
+    hop: int
+    """Hop of the Pix in the tracking graph of its infraction reports, 0 without such a report."""
 
 
-class Correction(NamedTuple):
-    """A verdict to count (`sign` 1), or to take back (`sign` -1)."""
+def in_force(states: Iterable[ReportState]) -> InForce | None:
+    """Return the verdict that follows from states of reports, None if none of them is about the Pix itself."""
+    standing = latest(states)
+    revoked: dict[int, int] = {}
+    for each in standing:
+        if each.standing is Standing.REVOKED:
+            revoked[each.about] = max(each.reported_at, revoked.get(each.about, 0))
+    words = [_without_marker(each, revoked) for each in standing if each.standing in _RANKS]
+    if not words:
+        return None
+    word = min(words, key=_precedence)
+    rank = _RANKS[word.standing]
+    hops = [each.hop or 1 for each in words if each.standing in _INFRACTIONS]
+    hop = (word.hop or 1) if word.standing is Standing.AGREED else min(hops, default=0)
+    return InForce(rank.verdict, rank.source, word.reported_at, hop)
 
-    fraud: bool
+
+def _without_marker(state: ReportState, revoked: dict[int, int]) -> ReportState:
+    """Return an agreed report whose fraud marker was cancelled as a cancelled one."""
+    if state.standing is not Standing.AGREED or state.report not in revoked:
+        return state
+    return state._replace(standing=Standing.CANCELLED, reported_at=max(state.reported_at, revoked[state.report]))
+
+
+def _precedence(state: ReportState) -> tuple[int, ...]:
+    """Return the key whose least value is in force; a report of the root goes before one of a later hop."""
+    precedence = _RANKS[state.standing].precedence
+    hop = (state.hop or 1) if state.standing is Standing.AGREED else 0
+    sign = -1 if precedence in _LATEST_WINS else 1
+    return precedence, hop, sign * state.reported_at, -state.standing, -state.state_hash
+
+
+class MarkerCount(NamedTuple):
+    """A fraud marker of a person or a key (chave) to count (`sign` 1), or to take back (-1)."""
+
+    holder_id: str
     reported_at: int
     sign: int
 
 
-def corrections(before: ReportedVerdict | None, now: ReportedVerdict) -> list[Correction]:
-    """Return the corrections to apply when verdict `now` replaces `before`.
+_FRAUD, _CLEARED, _MARKED = 1, 2, 3
+Correction = VerdictCount | MarkerCount
+"""A change of history: counted, or, with `sign` -1, taken back as it was counted."""
 
-    Repeating a verdict needs none, so each Pix counts at most once.
 
-    >>> corrections(ReportedVerdict(Verdict.FRAUD, 10), ReportedVerdict(Verdict.LEGITIMATE, 20))
-    [Correction(fraud=True, reported_at=10, sign=-1), Correction(fraud=False, reported_at=20, sign=1)]
-    """
-    if before is not None and before.verdict is now.verdict:
+def facts_of(found: Sequence[Correction]) -> Facts:
+    """Return the fact of each correction, in their order."""
+    verdicts = [i for i, each in enumerate(found) if isinstance(each, VerdictCount)]
+    markers = [i for i, each in enumerate(found) if isinstance(each, MarkerCount)]
+    counts = [each for each in found if isinstance(each, MarkerCount)]
+    at = np.array([each.reported_at for each in counts], dtype=np.float64) * 1e-6
+    parts = (
+        verdict_facts([each for each in found if isinstance(each, VerdictCount)]),
+        marker_facts(
+            keys_of([each.holder_id for each in counts]), at, np.array([each.sign for each in counts], float)
+        ),
+    )
+    return Facts.joined(parts, np.argsort(np.array([*verdicts, *markers], dtype=np.int64)))
+
+
+def judged(reports: Reports, state: ReportState, end_to_end_id: str, parties: PartyIds) -> Reports:
+    """Return the next value of a Pix's reports. Raises Malformed if there are too many."""
+    return reports.with_state(state, partial(_verdict_counted, end_to_end_id, parties))
+
+
+def marked(reports: Reports, state: ReportState, person_id: str, key_id: str | None) -> Reports:
+    """Return the next value of a fraud marker's states. Raises Malformed if there are too many."""
+    return reports.with_state(state, partial(_marker_counted, person_id, key_id))
+
+
+def corrections(before: Reports, after: Reports) -> list[Correction]:
+    """Return the corrections of history between two values of one subject."""
+    if before.counted == after.counted:
         return []
-    taken_back = [] if before is None or before.verdict is Verdict.PENDING else [_correction(before, -1)]
-    return taken_back if now.verdict is Verdict.PENDING else [*taken_back, _correction(now, 1)]
+    return [*_signed(before.counted, -1), *_signed(after.counted, 1)]
 
 
-def _correction(report: ReportedVerdict, sign: int) -> Correction:
-    return Correction(report.verdict is Verdict.FRAUD, report.reported_at, sign)
+def _verdict_counted(end_to_end_id: str, parties: PartyIds, states: Iterable[ReportState]) -> Counted | None:
+    verdict = in_force(states)
+    if verdict is None or verdict.verdict is Verdict.PENDING:
+        return None
+    # Nobody is the victim who passes on a stolen sum, or who pays back the money of a Pix to somebody who lied.
+    payer, payee, device = parties
+    if verdict.hop > 1 or end_to_end_id.startswith("D"):
+        payer = ""
+    kind = _FRAUD if verdict.verdict is Verdict.FRAUD else _CLEARED
+    return Counted(kind, max(verdict.hop, 1), verdict.at, (payer, payee, device or ""))
 
 
-class AppliedVerdict(NamedTuple):
-    """A verdict that came into force, and the sequence of history at which it was counted, None if it was not."""
+def _marker_counted(person_id: str, key_id: str | None, states: Iterable[ReportState]) -> Counted | None:
+    state = max(states, key=lambda each: each.order)
+    if state.standing is not Standing.REGISTERED:
+        return None
+    return Counted(_MARKED, 0, state.reported_at, (person_id, key_id or "", ""))
 
-    report: ReportedVerdict
-    sequence: int | None
+
+def _signed(counted: Counted | None, sign: int) -> list[Correction]:
+    if counted is None:
+        return []
+    kind, hop, at, (first, second, third) = counted
+    if kind == _MARKED:
+        return [MarkerCount(holder, at, sign) for holder in (first, second) if holder]
+    return [VerdictCount(first, second, third or None, at, kind == _FRAUD, sign, hop)]
+
+
+def pix_key(end_to_end_id: str) -> str:
+    """Return the key of a Pix's reports in a store of history."""
+    return VERDICT_KEY + end_to_end_id
+
+
+def marker_key(report_id: str) -> str:
+    """Return the key of a fraud marker's states in a store of history."""
+    return MARKER_KEY + report_id
 
 
 class VerdictLog:
-    """The verdicts about each Pix, by EndToEndId: the latest report is in force, and an older one changes nothing.
-
-    A later report of the same verdict is in force from its own time, but the counters keep the first report's time.
-    """
+    """The reports about each Pix, and the states of each fraud marker, by their keys in a store of history."""
 
     def __init__(self) -> None:
-        self.applied: dict[str, list[AppliedVerdict]] = {}
+        self.values: dict[str, Reports] = {}
 
-    def apply(self, end_to_end_id: str, now: ReportedVerdict, sequence: int) -> list[Correction]:
-        """Record the verdict; return the corrections to apply at `sequence`."""
-        log = self.applied.setdefault(end_to_end_id, [])
-        if log and log[-1].report.reported_at > now.reported_at:
+    def judge(self, end_to_end_id: str, state: ReportState, parties: PartyIds, place: int) -> list[Correction]:
+        """Record a state of a report about a Pix; return the corrections to count at `place`. Raises Malformed."""
+        before = self.values.get(pix_key(end_to_end_id), Reports())
+        return self._record(pix_key(end_to_end_id), state, judged(before, state, end_to_end_id, parties), place)
+
+    def mark(
+        self, report_id: str, state: ReportState, person_id: str, key_id: str | None, place: int
+    ) -> list[Correction]:
+        """Record a state of a fraud marker; return the corrections to count at `place`. Raises Malformed."""
+        before = self.values.get(marker_key(report_id), Reports())
+        return self._record(marker_key(report_id), state, marked(before, state, person_id, key_id), place)
+
+    def tell(self, row: FeedbackRow, parties: Mapping[str, PartyIds], place: int) -> list[Correction]:
+        """Record a row of `pix.feedback`; return the corrections to count at `place`. Raises Malformed.
+
+        `parties` are those of each known Pix that the row is about.
+        """
+        state = state_of(row)
+        if state is None:
             return []
-        found = corrections(_counted(log), now)
-        # A repeated verdict is recorded without corrections, so that a report between the two is then too old.
-        if found or not log or log[-1].report.reported_at < now.reported_at:
-            log.append(AppliedVerdict(now, sequence if found else None))
+        found = []
+        if row.source == "FRAUD_MARKER":
+            found += self.mark(row.report_id, state, row.person_id or "", row.key_id, place)
+        for end_to_end_id in sorted(parties):
+            found += self.judge(end_to_end_id, state, parties[end_to_end_id], place)
         return found
 
-    def repeat(self, end_to_end_id: str, now: ReportedVerdict) -> None:
-        """Record a report that corrected nothing, if it repeats the verdict in force."""
-        log = self.applied.get(end_to_end_id)
-        if log and log[-1].report.verdict is now.verdict and log[-1].report.reported_at < now.reported_at:
-            log.append(AppliedVerdict(now, None))
+    def place_of(self, key: str, state: ReportState) -> int | None:
+        """Return the place at which a state changed history, None if it never did."""
+        place = self.values[key].place_of(state) if key in self.values else None
+        return None if place == UNPLACED else place
 
-    def counted_at(self, end_to_end_id: str, report: ReportedVerdict) -> int | None:
-        """Return the sequence at which a report was counted, None if it never was."""
-        return next((each.sequence for each in self.applied.get(end_to_end_id, ()) if each.report == report), None)
+    def encoded(self) -> dict[str, bytes]:
+        """Return the bytes of each value, by its key."""
+        return {key: value.encode() for key, value in self.values.items()}
 
+    def restore(self, encoded: Mapping[str, bytes]) -> None:
+        """Continue from encoded values."""
+        self.values = {key: Reports.decode(value) for key, value in encoded.items()}
 
-def _counted(log: list[AppliedVerdict]) -> ReportedVerdict | None:
-    """Return the first report of the verdict in force, which is the one that was counted.
-
-    >>> fraud = Verdict.FRAUD
-    >>> _counted([AppliedVerdict(ReportedVerdict(fraud, 10), 3), AppliedVerdict(ReportedVerdict(fraud, 30), None)])
-    ReportedVerdict(verdict=<Verdict.FRAUD: 'FRAUD'>, reported_at=10)
-    """
-    first = None
-    for each in reversed(log):
-        if first is not None and each.report.verdict is not first.verdict:
-            break
-        first = each.report
-    return first
+    def _record(self, key: str, state: ReportState, after: Reports, place: int) -> list[Correction]:
+        before = self.values.get(key, Reports())
+        if before.place_of(state) is not None:
+            return []
+        found = corrections(before, after)
+        self.values[key] = after.placed(place) if found else after
+        return found

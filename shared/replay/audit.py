@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from shared.contract.event import micros
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
+from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of, floats, whole
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
-from shared.replay.recurrence import Chunk, Replay
-from shared.replay.reports import UNPLACED, ReportQueue
+from shared.replay.recurrence import Replay
+from shared.replay.reports import ReportQueue, chunk_of
 from shared.replay.tables import StoredTables, columns
 
 LISTED = 10
@@ -104,7 +105,7 @@ class Audit:
         self.replayed += fresh.num_rows
         known, scored_at = columns_of(fresh), whole(fresh["scored_at"], 0)
         reports = self._reports.before(whole(fresh["history_sequence"], UNPLACED), scored_at)
-        reads = self._replay.run(Chunk(known, *reports))
+        reads = self._replay.run(chunk_of(known, *reports))
         if compared is None:
             return
         chosen = np.flatnonzero(compared(scored_at))

@@ -1,8 +1,8 @@
 """The compiled kernel of a replay: the recurrence of `shared.features.history`, one event after the other.
 
 numba infers the types of these functions from their arguments, so they carry no annotations. `plan` is the layout of
-a role as `shared.replay.recurrence` prepares it. `p` names columns; it is an argument because the cache of compiled
-code does not follow changes of imported constants.
+a role as `shared.replay.recurrence` prepares it. `p` holds columns and constants; it is an argument because the cache
+of compiled code does not follow changes of imported constants.
 """
 
 from __future__ import annotations
@@ -30,113 +30,133 @@ def index_all(keys, used, index):
 
 @njit(cache=True)
 def _row(index, keys, records, used, blank, key):
-    """Return the key's row, and whether it had to be made."""
+    """Return the key's row, which is made if there is none."""
     slot = _slot(index, keys, key)
     if index[slot] >= 0:
-        return index[slot], False
+        return index[slot]
     row = used[0]
     used[0] += 1
     index[slot] = row
     keys[row] = key
     for i in range(len(blank)):
         records[row, i] = blank[i]
-    return row, True
+    return row
 
 
 @njit(cache=True, inline="always")
-def _powers(seconds, rates, decay):
-    """Write 2^(-seconds / half-life) of each half-life into `decay`."""
+def _find(index, keys, key):
+    """Return the key's row, -1 if there is none."""
+    return index[_slot(index, keys, key)]
+
+
+@njit(cache=True, inline="always")
+def _decay(since, until, p, decay):
+    """Write the share of a count at `since` that is left at `until`, for each span, into `decay`."""
+    rates, starts, day = p.rates, p.starts, p.day
     for i in range(len(rates)):
-        decay[i] = np.exp2(-seconds * rates[i]) if seconds > 0.0 else 1.0
+        decay[i] = np.exp2((since - until) * rates[i]) if until > since else 1.0
+    for i in range(len(starts)):
+        same = np.floor((since - starts[i]) / day) == np.floor((until - starts[i]) / day)
+        decay[len(rates) + i] = 1.0 if same else 0.0
+    decay[len(rates) + len(starts)] = 1.0
 
 
 @njit(cache=True, inline="always")
-def _advance(records, row, at, half_life, rates, decay):
+def _advance(record, at, plan, p, decay):
     """Decay a record to R = max(T, at), and return R."""
-    touched = records[row, 0]
+    touched = record[0]
     if at <= touched:
         return touched
-    _powers(at - touched, rates, decay)
-    marks = records.shape[1] - len(half_life)
-    for i in range(len(half_life)):
-        records[row, marks + i] *= decay[half_life[i]]
-    records[row, 0] = at
+    _decay(touched, at, p, decay)
+    span, marks = plan.span, len(plan.from_now)
+    for i in range(len(span)):
+        record[marks + i] *= decay[span[i]]
+    record[0] = at
     return at
 
 
 @njit(cache=True, inline="always")
-def _read(records, row, touched, reached, plan, reads, place):
+def _read(record, touched, reached, at, plan, p, reads):
     """Write a record's values at R into a row of reads; `touched` is its T before it was advanced."""
-    _, start, from_now, of_mark, _, _, _, _ = plan
-    marks = len(from_now)
+    marks = len(plan.from_now)
     for i in range(marks):
-        mark = touched if i == 0 else records[row, i]
-        reads[place, start + i] = np.nan if np.isinf(mark) else reached * from_now[i] + mark * of_mark[i]
-    for i in range(marks, records.shape[1]):
-        reads[place, start + i] = records[row, i]
+        mark = touched if i == 0 else record[i]
+        read = reached * plan.from_now[i] + mark * plan.of_mark[i]
+        reads[plan.offset + i] = np.nan if np.isinf(mark) else read
+    for i in range(marks, len(record)):
+        reads[plan.offset + i] = record[i]
+    if reached > at:
+        for i in range(len(plan.period)):
+            period = plan.period[i]
+            if period >= 0:
+                start = p.starts[period]
+                if np.floor((reached - start) / p.day) != np.floor((at - start) / p.day):
+                    reads[plan.offset + marks + i] = np.nan
 
 
 @njit(cache=True, inline="always")
-def _add(records, row, weights, marks, event, plan, decay):
-    """Add an event's weights, decayed from its time to R, to a record, and raise the marks."""
-    _, _, _, _, raised, moved, half_life, weight = plan
+def _peek(table, key, at, plan, p, decay, spare, reads):
+    """Read a record without changing it; one that does not exist is blank."""
+    index, keys, records, _, blank = table
+    row = _find(index, keys, key)
+    for i in range(len(blank)):
+        spare[i] = records[row, i] if row >= 0 else blank[i]
+    touched = spare[0]
+    reached = _advance(spare[: len(blank)], at, plan, p, decay)
+    _read(spare[: len(blank)], touched, reached, at, plan, p, reads)
+
+
+@njit(cache=True, inline="always")
+def _add(record, at, reached, weights, marks, plan, p, decay):
+    """Add the weights of a fact, decayed from its time to R, to a record, and raise the marks."""
+    raised, moved = plan.raised, plan.moved
+    _decay(at, reached, p, decay)
     for i in range(len(raised)):
-        records[row, i] = max(records[row, i], marks[event, raised[i]])
+        record[i] = max(record[i], marks[raised[i]])
     for i in range(len(moved)):
-        records[row, moved[i]] += weights[event, weight[i]] * decay[half_life[i]]
+        record[moved[i]] += weights[plan.weight[i]] * decay[plan.moved_span[i]]
 
 
 @njit(cache=True, inline="always")
-def _count(table, key, at, weights, marks, event, plan, rates, decay, reads, place):
-    """Read a record, then count the event in it; return whether the record is new."""
+def _count(table, key, at, weights, marks, plan, p, decay):
+    """Count a fact in a record."""
     index, keys, records, used, blank = table
-    row, new = _row(index, keys, records, used, blank, key)
-    touched = records[row, 0]
-    reached = _advance(records, row, at, plan[0], rates, decay)
-    if place >= 0:
-        _read(records, row, touched, reached, plan, reads, place)
-    _powers(reached - at, rates, decay)
-    _add(records, row, weights, marks, event, plan, decay)
-    return new
+    record = records[_row(index, keys, records, used, blank, key)]
+    _add(record, at, _advance(record, at, plan, p, decay), weights, marks, plan, p, decay)
 
 
 @njit(cache=True, inline="always")
-def _count_accounts(table, keys, at, weights, marks, event, plans, p, rates, decay, reads, place):
-    """Read the payer's and the payee's record, which may be one, then count the event in both."""
-    index, known, records, used, blank = table
-    half_life = plans[0][0]
-    payer, _ = _row(index, known, records, used, blank, keys[0][event])
-    payee, _ = _row(index, known, records, used, blank, keys[1][event])
-    sent_at, received_at = records[payer, 0], records[payee, 0]
-    paying = _advance(records, payer, at, plans[0][0], rates, decay)
-    paid = _advance(records, payee, at, plans[0][0], rates, decay)
-    if place >= 0:
-        _read(records, payer, sent_at, paying, plans[0], reads, place)
-        _read(records, payee, received_at, paid, plans[1], reads, place)
-    _powers(paying - at, rates, decay)
-    for i in range(p.passed_end - p.passed):
-        passed = min(weights[event, p.amount], records[payer, p.marks + p.passed_from + i])
-        records[payer, p.marks + p.passed + i] += passed * decay[half_life[p.passed + i]]
-    _add(records, payer, weights, marks, event, plans[0], decay)
-    _powers(paid - at, rates, decay)
-    for i in range(p.taint, p.taint_end):
-        handed = p.hop * weights[event, p.one] * min(max(records[payer, p.marks + i], 0.0), 1.0)
-        records[payee, p.marks + i] += handed * decay[half_life[i]]
-    _add(records, payee, weights, marks, event, plans[1], decay)
+def _remember(reads, amount, p, memo):
+    """Write the weights of a settlement that depend on the reads of its ask, as `facts.extras` does."""
+    memo[0] = 1.0 if np.float64(reads[p.paired]) <= p.new else 0.0
+    memo[1] = 1.0 if np.float64(reads[p.handled]) <= p.new else 0.0
+    for i in range(3):
+        memo[2 + i] = max(min(amount, np.float64(reads[p.came_in[i]])), 0.0)
+    for i in range(2):
+        memo[5 + i] = p.hop * min(max(np.float64(reads[p.taint[i]]), 0.0), 1.0)
 
 
 @njit(cache=True)
-def replay_facts(keys, at, weights, marks, place, reads, tables, plans, p, rates):
-    """Count facts one after the other; where `place` is not -1, read history into that row of `reads` first."""
-    accounts, contacts, devices = tables
-    decay = np.empty(len(rates))
+def replay_facts(keys, at, weights, marks, place, slot, reads, memo, tables, plans, p):
+    """Count facts one after the other.
+
+    Where `place` is not -1 the fact is an ask: history is read into that row of `reads`, and the weights of its
+    settlement are remembered in row `slot` of `memo`. Any other fact with a slot takes its share of these.
+    """
+    decay, spare = np.empty(p.spans), np.empty(p.widest)
     for i in range(len(at)):
         t, to = at[i], place[i]
-        if keys[2][i] and _count(contacts, keys[2][i], t, weights, marks, i, plans[2], rates, decay, reads, to):
-            weights[i, p.new_payee] = 1.0
-            marks[i, p.at_if_new] = marks[i, p.at]
-        if keys[3][i] and _count(contacts, keys[3][i], t, weights, marks, i, plans[3], rates, decay, reads, to):
-            weights[i, p.new_device] = 1.0
-        if keys[4][i]:
-            _count(devices, keys[4][i], t, weights, marks, i, plans[4], rates, decay, reads, to)
-        _count_accounts(accounts, keys, t, weights, marks, i, plans, p, rates, decay, reads, to)
+        if to >= 0:
+            for role in range(len(plans)):
+                if keys[i, role]:
+                    _peek(tables[plans[role].table], keys[i, role], t, plans[role], p, decay, spare, reads[to])
+            if slot[i] >= 0:
+                _remember(reads[to], weights[i, p.asked_amount], p, memo[slot[i]])
+        elif slot[i] >= 0:
+            for column in range(memo.shape[1]):
+                weights[i, p.extras + column] *= memo[slot[i], column]
+            if memo[slot[i], 0] == 0.0:
+                marks[i, p.at_if_new] = -np.inf
+        for role in range(len(plans)):
+            if keys[i, role] and (to < 0 or plans[role].asked):
+                _count(tables[plans[role].table], keys[i, role], t, weights[i], marks[i], plans[role], p, decay)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shared.contract.fields import Verdict
+from shared.contract.rows import FeedbackRow
 from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
-from shared.features.verdicts import ReportedVerdict
 from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, whole
 from shared.replay.recurrence import CHUNK
-from shared.replay.reports import UNPLACED, Reported, ReportQueue
+from shared.replay.reports import Reported, ReportQueue
 from shared.replay.sources import StoredRows
 
 PARTIES = ("payer_id", "payee_id", "device_id")
@@ -44,7 +44,7 @@ class Files:
         """Return the rows of the files as a source. Raises Misconfigured."""
         reports = pa.concat_tables(pq.read_table(file) for file in self._feedback) if self._feedback else None
         parties, placed, total = self._survey(reports)
-        known = reported(reports.join(parties, _ID, join_type="inner"), placed) if reports is not None else []
+        known = reported(reports, parties_of(parties), placed) if reports is not None else []
         return StoredRows(lambda done: batches(self._files, done, plain_columns()), ReportQueue(known), placed, total)
 
     def _survey(self, reports: pa.Table | None) -> tuple[pa.Table, bool, int]:
@@ -75,24 +75,54 @@ def batches(files: Iterable[Path], skip: int = 0, columns: Sequence[str] | None 
                     yield rows
 
 
-def reported(rows: pa.Table, placed: bool) -> list[Reported]:
-    """Return reports from rows of `feedback` joined with the parties of their Pix.
+def reported(rows: pa.Table, parties: Mapping[str, Parties], placed: bool) -> list[Reported]:
+    """Return reports from rows of `feedback`, given the parties of each known Pix by EndToEndId.
 
-    If transactions have places in history, the reports that history counted have one too; if no report has, each
-    counts when it was received. If transactions have none, both are ordered by event time.
+    A report about no known Pix is left out; a fraud marker is about the Pix of its infraction report. If transactions
+    have places in history, the reports that history counted have one too; if no report has, each counts when it was
+    received. If transactions have none, both are ordered by event time.
     """
-    names = (_ID, *PARTIES, "verdict")
-    reported_at = whole(rows["reported_at"], 0)
-    received_at = whole(rows["received_at"], 0) if placed else reported_at
-    has_places = placed and _PLACE in rows.column_names
-    places = whole(rows[_PLACE], UNPLACED) if has_places else np.full(rows.num_rows, UNPLACED)
-    times = (reported_at.tolist(), received_at.tolist(), places.tolist())
-    return [
-        Reported(id_, Parties(payer, payee, device), ReportedVerdict(Verdict(verdict), reported), received, place)
-        for id_, payer, payee, device, verdict, reported, received, place in zip(
-            *(rows[name].to_pylist() for name in names), *times, strict=True
-        )
-    ]
+    known = [_feedback_row(row, placed) for row in _plain(rows).to_pylist()]
+    pix: dict[str, set[str]] = {}
+    for row in known:
+        if row.source == "MED" and row.end_to_end_id and row.end_to_end_id in parties:
+            pix.setdefault(row.report_id, set()).add(row.end_to_end_id)
+    found = []
+    for row in known:
+        about = pix.get(row.infraction_report_id or "", set()) if row.end_to_end_id is None else {row.end_to_end_id}
+        each = {id_: parties[id_] for id_ in about if id_ in parties}
+        if each or row.source == "FRAUD_MARKER":
+            found.append(Reported(row, each))
+    return found
+
+
+def parties_of(rows: pa.Table) -> dict[str, Parties]:
+    """Return the parties of each Pix from rows with its id and those."""
+    columns = (rows[name].to_pylist() for name in (_ID, *PARTIES))
+    return {id_: Parties(payer, payee, device) for id_, payer, payee, device in zip(*columns, strict=True)}
+
+
+REPORT_COLUMNS = (
+    *("source", "report_id", "end_to_end_id", "reported_at", "received_at", "verdict", "status", "analysis_result"),
+    *("hop", "person_id", "key_id", "infraction_report_id", "state_hash", "history_sequence"),
+)
+"""The columns of `feedback` on which history depends."""
+_TIMES = ("reported_at", "received_at")
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Return the columns on which history depends, as far as the rows have them, with times in microseconds."""
+    found = rows.select([name for name in REPORT_COLUMNS if name in rows.column_names])
+    for name in _TIMES:
+        found = found.set_column(found.column_names.index(name), name, pa.array(whole(rows[name], 0)))
+    return found
+
+
+def _feedback_row(values: dict[str, Any], placed: bool) -> FeedbackRow:
+    row = FeedbackRow(**values)
+    if placed:
+        return row
+    return msgspec.structs.replace(row, received_at=row.reported_at, history_sequence=None)
 
 
 def _parquet(path: Path, prefix: str) -> list[Path]:

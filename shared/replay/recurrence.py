@@ -1,4 +1,4 @@
-"""The recurrence of history, compiled: replays millions of transactions in the order in which they were counted.
+"""The recurrence of history, compiled: replays millions of changes in the order in which they were counted.
 
 It computes what `shared.features.history.MemoryHistory` computes, from the same facts and layouts, and starts from
 and ends in the same `State`. Memory is bounded by the number of keys, not of events.
@@ -6,7 +6,7 @@ and ends in the same `State`. Memory is bounded by the number of keys, not of ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,21 +14,24 @@ from numpy.typing import NDArray
 
 from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import AMOUNT, AT, AT_IF_NEW, NEW_DEVICE, NEW_PAYEE, ONE, Facts, VerdictCount
+from shared.features.facts import ASKED_OF, EXTRAS, NEW, Facts, Settlements, asks
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys
 from shared.features.layout import (
     ACCOUNT,
-    CONTACT,
-    DEVICE,
+    ALL_SPANS,
+    DAY,
     HOP,
     LAYOUTS,
+    MARKS,
     OFFSETS,
-    PASSED,
-    PASSED_FROM,
     RATES,
-    TAINT,
+    READS,
+    ROLES,
+    STARTS,
+    WEIGHTS,
     Layout,
+    Role,
 )
 from shared.features.state import Records, State
 from shared.features.vector import feature_matrix
@@ -37,36 +40,69 @@ from shared.replay.kernel import index_all, replay_facts
 CHUNK = 4096
 """Events that are replayed at once: few enough that their features stay in the processor's cache."""
 
+NO_SLOT = -1
 _FIRST_CAPACITY = 1024
-_KEYS_PER_FACT = (2, 2, 1)  # of LAYOUTS: accounts, contacts, devices
 
 
 class Chunk(NamedTuple):
-    """Events, and reports of which each is counted just before the event at its place in `before` (ascending)."""
+    """Pix that are asked for, and other facts of which each counts just before the event at its place in `before`.
+
+    A settlement whose ask is replayed too takes the weights that depend on history (EXTRAS) from the slot of its ask;
+    its own EXTRAS are the share of these. NO_SLOT is none.
+    """
 
     events: Columns
-    reports: Sequence[VerdictCount] = ()
-    before: Sequence[int] = ()
+    slots: NDArray[np.int64]
+    """[n], the slot of each event."""
+    facts: Facts
+    """[m]."""
+    before: NDArray[np.int64]
+    """[m], ascending."""
+    facts_slots: NDArray[np.int64]
+    """[m], the slot from which each fact takes its EXTRAS."""
+
+    @classmethod
+    def asked(cls, events: Columns) -> Chunk:
+        """Return events of which none settles, with no other facts."""
+        none = np.empty(0, dtype=np.int64)
+        return cls(events, np.full(len(events), NO_SLOT), Facts.blank(np.empty(0)), none, none)
+
+    @classmethod
+    def settled(cls, events: Columns) -> Chunk:
+        """Return events each of which settles at once, unless it is itself a return."""
+        sold = np.flatnonzero(~events.is_return)
+        return cls(events, np.arange(len(events)), immediate(events[sold]).counted(), sold + 1, sold)
+
+
+def immediate(events: Columns) -> Settlements:
+    """Return the settlements of events [n] at their own time, with all of their EXTRAS."""
+    count = len(events)
+    keys = np.stack((events.payer, events.payee, events.device, events.customer), axis=1)
+    return Settlements(keys, events.at, events.amount, np.ones((count, len(EXTRAS))), np.ones(count, dtype=bool))
 
 
 class Replay:
-    """History that is built by replaying."""
+    """History that is built by replaying; `sequence` is the number of changes, which its user keeps."""
 
     def __init__(self, state: State | None = None) -> None:
         state = state or State.empty()
         self.sequence = state.sequence
         self._tables = [_HashTable(layout, *records) for layout, records in zip(LAYOUTS, state.tables, strict=True)]
+        self._memo = np.zeros((_FIRST_CAPACITY, len(EXTRAS)))
 
     def run(self, chunk: Chunk) -> NDArray[np.float32]:
         """Count a chunk; return the reads of history before each of its events [n, READ_WIDTH]."""
-        facts, place = _merged(chunk)
+        facts, place, slot = _merged(chunk)
         for table, most in zip(self._tables, _KEYS_PER_FACT, strict=True):
             table.make_room(most * len(facts))
+        if len(slot) and int(slot.max()) >= len(self._memo):
+            self._memo = _grown(self._memo, len(self._memo), 2 * int(slot.max()))
         reads = np.full((len(chunk.events), READ_WIDTH), np.nan, dtype=np.float32)
-        named = (facts.payer, facts.payee, facts.pair, facts.handset, facts.device)
         tables = tuple(table.arrays() for table in self._tables)
-        replay_facts(named, facts.at, facts.weights, facts.marks, place, reads, tables, _PLANS, _Places(), RATES)
-        self.sequence += len(chunk.events)
+        replay_facts(
+            *(facts.keys, facts.at, facts.weights, facts.marks, place, slot, reads, self._memo, tables),
+            *(_PLANS, _Constants()),
+        )
         return reads
 
     def state(self) -> State:
@@ -74,32 +110,22 @@ class Replay:
         return State(tuple(table.stored() for table in self._tables), self.sequence)
 
 
-def replay_columns(chunks: Iterable[Chunk], replay: Replay) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
-    """Yield events with their feature vectors [n, F], at most CHUNK at once, given chunks of any size."""
-    for chunk in chunks:
-        for part in _split(chunk):
-            yield part.events, feature_matrix(part.events, replay.run(part))
+def replay_columns(chunks: Iterable[Columns], replay: Replay) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
+    """Yield events with their feature vectors [n, F], at most CHUNK at once; each event settles at once."""
+    for events in chunks:
+        for start in range(0, len(events), CHUNK):
+            part = events[start : start + CHUNK]
+            yield part, feature_matrix(part, replay.run(Chunk.settled(part)))
 
 
-def _split(chunk: Chunk) -> Iterator[Chunk]:
-    before, count = np.asarray(chunk.before, dtype=np.int64), len(chunk.events)
-    for start in range(0, max(count, 1), CHUNK):
-        stop = start + CHUNK
-        last = stop >= count
-        low, high = np.searchsorted(before, [start, count + 1 if last else stop]).tolist()
-        yield Chunk(chunk.events[start:stop], chunk.reports[low:high], (before[low:high] - start).tolist())
-
-
-def _merged(chunk: Chunk) -> tuple[Facts, NDArray[np.int64]]:
-    """Return events and reports in one order, and the place of each among the events (-1: a report)."""
-    facts, count = Facts.of_events(chunk.events), len(chunk.events)
-    if not chunk.reports:
-        return facts, np.arange(count)
-    reports = Facts.of_reports(chunk.reports)
-    place = np.concatenate((np.arange(count), np.full(len(reports), -1)))
-    # A report at k sorts before event k and after event k - 1.
-    order = np.argsort(np.concatenate((2 * np.arange(count) + 1, 2 * np.asarray(chunk.before))), kind="stable")
-    return Facts.joined(facts, reports, order), place[order]
+def _merged(chunk: Chunk) -> tuple[Facts, NDArray[np.int64], NDArray[np.int64]]:
+    """Return asks and other facts in one order, the place of each among the events (-1: no ask), and its slot."""
+    asked, count = asks(chunk.events), len(chunk.events)
+    place = np.concatenate((np.arange(count), np.full(len(chunk.facts), -1)))
+    slot = np.concatenate((chunk.slots, chunk.facts_slots))
+    # A fact at k sorts before event k and after event k - 1.
+    order = np.argsort(np.concatenate((2 * np.arange(count) + 1, 2 * chunk.before)), kind="stable")
+    return Facts.joined((asked, chunk.facts), order), place[order], slot[order]
 
 
 class _HashTable:
@@ -107,7 +133,7 @@ class _HashTable:
 
     def __init__(self, layout: Layout, keys: Keys, records: Floats) -> None:
         self._keys, self._records = keys.copy(), records.copy()
-        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.half_life))))
+        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.span))))
         self._used = np.array([len(keys)], dtype=np.int64)
         self._index = np.empty(0, dtype=np.int64)
 
@@ -137,47 +163,68 @@ def _grown(values: NDArray[Any], used: int, capacity: int) -> NDArray[Any]:
     return grown
 
 
-def _plan(role: str, read_as: str, layout: Layout) -> tuple[Any, ...]:
-    """Return the layout of a role as arrays for the compiled code.
+class _Plan(NamedTuple):
+    """The layout of a role as arrays for the compiled code."""
 
-    In order: the half-life index of each counter, its offset in the reads, the factors of R and of the mark in the
-    read of a mark, the columns that raise marks, and for each counter this role moves: index, half-life, weight.
-    """
-    weight = layout.weight_columns(role)
+    table: int
+    """Index into LAYOUTS."""
+    asked: bool
+    """Whether an ask counts in this role."""
+    offset: int
+    """Of the role in the reads."""
+    span: NDArray[np.int64]
+    period: NDArray[np.int64]
+    from_now: Floats
+    of_mark: Floats
+    raised: NDArray[np.int64]
+    """The column of marks that raises each mark."""
+    moved: NDArray[np.int64]
+    """The counters that this role moves, as indexes of the record, with their spans and weights."""
+    moved_span: NDArray[np.int64]
+    weight: NDArray[np.int64]
+
+
+def _plan(place: int, role: Role) -> _Plan:
+    layout = role.layout
+    weight = layout.weight_columns(role.counts_as)
     moved = np.flatnonzero(weight)
-    return (
-        layout.half_life,
-        OFFSETS[read_as],
-        layout.from_now,
-        layout.of_mark,
-        layout.mark_columns(role),
-        layout.mark_count + moved,
-        layout.half_life[moved],
-        weight[moved],
+    return _Plan(
+        table=LAYOUTS.index(layout),
+        asked=place in ASKED_OF,
+        offset=OFFSETS[role.name],
+        span=layout.span,
+        period=layout.period,
+        from_now=layout.from_now,
+        of_mark=layout.of_mark,
+        raised=layout.mark_columns(role.counts_as),
+        moved=layout.mark_count + moved,
+        moved_span=layout.span[moved],
+        weight=weight[moved],
     )
 
 
-_PAYER = _plan("payer", "payer", ACCOUNT)
-_PAYEE = _plan("payee", "payee", ACCOUNT)
-_PAIR = _plan("contact", "pair", CONTACT)
-_HANDSET = _plan("contact", "handset", CONTACT)
-_DEVICE = _plan("device", "device", DEVICE)
-_PLANS = (_PAYER, _PAYEE, _PAIR, _HANDSET, _DEVICE)
+_PLANS = tuple(_plan(place, role) for place, role in enumerate(ROLES))
+_KEYS_PER_FACT = tuple(sum(role.layout is layout for role in ROLES) for layout in LAYOUTS)
 
 
-class _Places(NamedTuple):
-    """Columns that compiled code names. They are arguments, for the compiler's cache does not follow imports."""
+class _Constants(NamedTuple):
+    """Columns and constants that compiled code names; arguments, for its cache does not follow imports."""
 
-    amount: int = AMOUNT
-    one: int = ONE
-    new_payee: int = NEW_PAYEE
-    new_device: int = NEW_DEVICE
-    at: int = AT
-    at_if_new: int = AT_IF_NEW
-    marks: int = ACCOUNT.mark_count
-    passed: int = PASSED.start
-    passed_end: int = PASSED.stop
-    passed_from: int = PASSED_FROM.start
-    taint: int = TAINT.start
-    taint_end: int = TAINT.stop
+    rates: Floats = RATES
+    starts: Floats = STARTS
+    day: float = DAY
+    spans: int = len(ALL_SPANS)
+    widest: int = ACCOUNT.width
+    asked_amount: int = WEIGHTS.index("asked_amount")
+    extras: int = WEIGHTS.index(EXTRAS[0])
+    at_if_new: int = MARKS.index("at_if_new")
+    paired: int = READS["pair_count_30d"]
+    handled: int = READS["handset_count_30d"]
+    came_in: tuple[int, int, int] = (
+        READS["payer_received_amount_1h"],
+        READS["payer_received_amount_1d"],
+        READS["payer_received_amount_7d"],
+    )
+    taint: tuple[int, int] = (READS["payer_taint_7d"], READS["payer_taint_30d"])
+    new: float = NEW
     hop: float = HOP

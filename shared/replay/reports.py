@@ -2,67 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.facts import VerdictCount
-from shared.features.verdicts import AppliedVerdict, ReportedVerdict, VerdictLog
+from shared.contract.rows import FeedbackRow
+from shared.features.columns import Columns
+from shared.features.reports import UNPLACED
+from shared.features.verdicts import Correction, VerdictLog, facts_of
 from shared.ports import Parties
+from shared.replay.recurrence import NO_SLOT, Chunk
 
 Sequences = NDArray[np.int64]
-
-UNPLACED = -1
-"""The sequence of a row or report that history did not count."""
+_LAST = np.iinfo(np.int64).max
 
 
 class Reported(NamedTuple):
-    """A verdict on a Pix, received at `received_at` (microseconds), counted after `sequence` transactions.
+    """A row of `pix.feedback`, with the parties of each known Pix that it is about, by EndToEndId.
 
-    Where `sequence` is UNPLACED, `received_at` decides the order.
+    The row's `history_sequence` is its place; without one, `received_at` decides the order.
     """
 
-    end_to_end_id: str
-    parties: Parties
-    verdict: ReportedVerdict
-    received_at: int
-    sequence: int = UNPLACED
+    row: FeedbackRow
+    parties: Mapping[str, Parties]
+
+    @property
+    def place(self) -> int:
+        """Return the place at which history counted the report, or UNPLACED."""
+        return UNPLACED if self.row.history_sequence is None else self.row.history_sequence
+
+
+class _Queued(NamedTuple):
+    reported: Reported
+    place: int
+    """Where it is given out: its own place, or that of the placed report before which it was received."""
 
 
 class ReportQueue:
     """Give out reports as a replay reaches their place. Memory is bounded by the number of reports.
 
-    If some reports have a place, history counted exactly these; the others only repeated a verdict or dated it
-    otherwise. `counted_only` assumes so even if none has a place.
+    If some reports have a place, history counted exactly these. Each of the others changed nothing when it came, but
+    it may weigh on a later verdict, so it is given out before the next placed report that was received after it.
+    `counted_only` assumes so even if none has a place.
     """
 
     def __init__(self, reports: Iterable[Reported], counted_only: bool = False) -> None:
         every = list(reports)
-        self._placed = sorted(
-            (each for each in every if each.sequence != UNPLACED),
-            key=lambda each: (each.sequence, each.verdict.reported_at, each.received_at),
-        )
-        unplaced = sorted(
-            (each for each in every if each.sequence == UNPLACED),
-            key=lambda each: (each.received_at, each.verdict.reported_at),
-        )
-        self._timed, self._repeated = ([], unplaced) if self._placed or counted_only else (unplaced, [])
-        self._sequences = np.array([each.sequence for each in self._placed], dtype=np.int64)
-        self._times = np.array([each.received_at for each in self._timed], dtype=np.int64)
+        placed = sorted((each for each in every if each.place != UNPLACED), key=lambda each: each.place)
+        unplaced = sorted((each for each in every if each.place == UNPLACED), key=_received)
+        self._timed = unplaced if not placed and not counted_only else []
+        self._placed = [] if self._timed else _merged(placed, unplaced)
+        self._places = np.array([each.place for each in self._placed], dtype=np.int64)
+        self._times = np.array([each.row.received_at for each in self._timed], dtype=np.int64)
         self.verdicts = VerdictLog()
         self.given = [0, 0]
-        """Reports given out: with a place, without a place."""
+        """Reports given out: by place, by time."""
         self._reached = [0, np.iinfo(np.int64).min]
 
     def skip(self, sequence: int) -> None:
-        """Treat the reports before transaction number `sequence` as counted."""
-        self._apply([(0, each.sequence, each) for each in self._take(self._placed, 0, self._sequences, sequence)])
+        """Treat the reports before place `sequence` as counted."""
+        self._apply([(0, each.place, each.reported) for each in self._due_by_place(sequence)])
 
-    def before(self, sequence: Sequences, seen_at: Sequences) -> tuple[list[VerdictCount], list[int]]:
-        """Return the reports to count before the last of n transactions, and each one's index among these.
+    def before(self, sequence: Sequences, seen_at: Sequences) -> tuple[list[Correction], list[int]]:
+        """Return the corrections to count before the last of n transactions, and each one's index among these.
 
         `sequence` [n] are the transactions' places in history (or UNPLACED), `seen_at` [n] when they
         were counted (microseconds).
@@ -71,42 +76,65 @@ class ReportQueue:
         reached = np.maximum.accumulate(np.maximum(sequence, start))
         seen = np.maximum.accumulate(np.maximum(seen_at, self._reached[1]))
         self._reached = [int(reached[-1]), int(seen[-1])]
-        placed = self._take(self._placed, 0, self._sequences, int(reached[-1]))
-        timed = self._take(self._timed, 1, self._times, int(seen[-1]))
-        order = np.searchsorted(reached, [each.sequence for each in placed], side="right").tolist()
-        order += np.searchsorted(seen, [each.received_at for each in timed], side="right").tolist()
+        placed, timed = self._due_by_place(int(reached[-1])), self._due_by_time(int(seen[-1]))
+        order = np.searchsorted(reached, [each.place for each in placed], side="right").tolist()
+        together = [(index, each.place, each.reported) for index, each in zip(order, placed, strict=True)]
+        order = np.searchsorted(seen, [each.row.received_at for each in timed], side="right").tolist()
         after = [start, *reached.tolist()]
-        together = [(place, after[place], each) for place, each in zip(order, [*placed, *timed], strict=True)]
+        together += [(index, after[index], each) for index, each in zip(order, timed, strict=True)]
         return self._apply(sorted(together, key=lambda one: one[0]))
 
-    def rest(self, place: int) -> tuple[list[VerdictCount], list[int]]:
-        """Return the remaining reports, to count at `place`, after all transactions."""
-        left = [*self._placed[self.given[0] :], *self._timed[self.given[1] :]]
-        self.given = [len(self._placed), len(self._timed)]
-        remaining = self._apply([(place, self._reached[0], each) for each in left])
-        for each in sorted(self._repeated, key=lambda each: each.verdict.reported_at):
-            self.verdicts.repeat(each.end_to_end_id, each.verdict)
-        return remaining
+    def rest(self, place: int) -> tuple[list[Correction], list[int]]:
+        """Return the remaining corrections, to count at index `place`, after all transactions."""
+        placed, timed = self._due_by_place(_LAST, "right"), self._due_by_time(_LAST)
+        left = [(place, each.place, each.reported) for each in placed]
+        return self._apply(left + [(place, self._reached[0], each) for each in timed])
 
     def note(self) -> dict[str, Any]:
         """Return the position and the verdict log, for JSON."""
-        return {"given": self.given, "reached": self._reached, "applied": self.verdicts.applied}
+        return {"given": self.given, "reached": self._reached, "verdicts": self.verdicts.encoded()}
 
     def resume(self, note: dict[str, Any]) -> None:
         """Resume from a note, given the same reports."""
         self.given, self._reached = note["given"], note["reached"]
-        self.verdicts.applied = msgspec.convert(note["applied"], dict[str, list[AppliedVerdict]])
+        self.verdicts.restore(msgspec.convert(note["verdicts"], dict[str, bytes], builtin_types=()))
 
-    def _take(self, reports: Sequence[Reported], kind: int, keys: Sequences, until: int) -> Sequence[Reported]:
-        start, stop = self.given[kind], int(np.searchsorted(keys, until, side="left"))
-        self.given[kind] = max(start, stop)
-        return reports[start:stop]
+    def _due_by_place(self, until: int, side: Any = "left") -> Sequence[_Queued]:
+        start, stop = self.given[0], int(np.searchsorted(self._places, until, side=side))
+        self.given[0] = max(start, stop)
+        return self._placed[start:stop]
 
-    def _apply(self, placed: Sequence[tuple[int, int, Reported]]) -> tuple[list[VerdictCount], list[int]]:
-        """Apply verdicts, given the index and sequence of each; return the corrections and their indexes."""
-        counts, places = [], []
-        for place, sequence, (id_, parties, verdict, _, _) in placed:
-            found = self.verdicts.apply(id_, verdict, sequence)
-            counts += [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in found]
-            places += [place] * len(found)
-        return counts, places
+    def _due_by_time(self, until: int) -> Sequence[Reported]:
+        start, stop = self.given[1], int(np.searchsorted(self._times, until, side="left"))
+        self.given[1] = max(start, stop)
+        return self._timed[start:stop]
+
+    def _apply(self, due: Sequence[tuple[int, int, Reported]]) -> tuple[list[Correction], list[int]]:
+        """Tell the verdict log, given the index and place of each; return the corrections and their indexes."""
+        counts: list[Correction] = []
+        indexes: list[int] = []
+        for index, place, (row, parties) in due:
+            found = self.verdicts.tell(row, parties, place)
+            counts += found
+            indexes += [index] * len(found)
+        return counts, indexes
+
+
+def chunk_of(events: Columns, corrections: Sequence[Correction], before: Sequence[int]) -> Chunk:
+    """Return events that are asked for, with the corrections to count before those at the indexes `before`."""
+    no_slots = np.full(len(events), NO_SLOT), np.full(len(corrections), NO_SLOT)
+    return Chunk(events, no_slots[0], facts_of(corrections), np.array(before, dtype=np.int64), no_slots[1])
+
+
+def _received(reported: Reported) -> tuple[int, int]:
+    return reported.row.received_at, reported.row.reported_at
+
+
+def _merged(placed: list[Reported], unplaced: list[Reported]) -> list[_Queued]:
+    """Return all reports by place; an unplaced one stands before the first placed one that was received later."""
+    received = np.maximum.accumulate([each.row.received_at for each in placed]) if placed else np.empty(0)
+    ranks = np.searchsorted(received, [each.row.received_at for each in unplaced], side="left").tolist()
+    places = [*(each.place for each in placed), _LAST]
+    queued = [(rank, 0, _Queued(each, places[rank])) for rank, each in zip(ranks, unplaced, strict=True)]
+    queued += [(rank, 1, _Queued(each, each.place)) for rank, each in enumerate(placed)]
+    return [each for _, _, each in sorted(queued, key=lambda one: one[:2])]

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.contract.event import Event, micros
+from shared.contract.event import Event
 from shared.contract.events_file import Line, read
-from shared.contract.feedback import Feedback, decode_feedback
+from shared.contract.feedback import decode_feedback
 from shared.contract.mapping import event_of, feedback_row
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
@@ -23,13 +23,13 @@ from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed, Misconfigured
 from shared.features.columns import Columns
-from shared.features.facts import VerdictCount
-from shared.features.verdicts import AppliedVerdict, ReportedVerdict, VerdictLog
+from shared.features.reports import UNPLACED, state_of
+from shared.features.verdicts import Correction, VerdictLog, marker_key, pix_key
 from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, columns_of, whole
 from shared.replay.arrow_rows import plain_table
 from shared.replay.recurrence import CHUNK, Chunk
-from shared.replay.reports import UNPLACED, ReportQueue
+from shared.replay.reports import ReportQueue, chunk_of
 
 
 class ReplayBatch(NamedTuple):
@@ -72,13 +72,16 @@ class _EventNote(msgspec.Struct):
     reports: int
     malformed: int
     parties: dict[str, Parties | None]
-    applied: dict[str, list[AppliedVerdict]]
+    pix: dict[str, set[str]]
+    waiting: dict[str, list[FeedbackRow]]
+    verdicts: dict[str, bytes]
 
 
 class EventLines:
     """The first `count` lines of a file of events (None: all), pseudonymised.
 
-    Only transactions with a report are remembered.
+    Only transactions with a report are remembered. A report that comes before its Pix, or a fraud marker before its
+    infraction report, waits for it, as it does at the label function.
     """
 
     def __init__(self, path: Path, count: int | None, pseudonymiser: Pseudonymiser) -> None:
@@ -86,6 +89,8 @@ class EventLines:
         self._count = self.total = count
         self._pseudonymiser = pseudonymiser
         self._parties: dict[str, Parties | None] | None = None
+        self._pix: dict[str, set[str]] = {}
+        self._waiting: dict[str, list[FeedbackRow]] = {}
         self.verdicts = VerdictLog()
         self.reports = 0
         self.malformed = 0
@@ -94,7 +99,7 @@ class EventLines:
     def batches(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield the rest of the file. Raises EventFileError with the number of a bad line."""
         if self._parties is None:
-            self._parties = {report.end_to_end_id: None for report in self._reports()}
+            self._parties = {row.end_to_end_id: None for row in self._reports() if row.end_to_end_id}
         lines = itertools.islice(read(self._path), self._done, self._count)
         while batch := list(itertools.islice(lines, CHUNK)):
             self._done += len(batch)
@@ -104,45 +109,56 @@ class EventLines:
 
     def note(self) -> bytes:
         """Return the number of lines read, and the parties and verdicts of reported transactions."""
+        parties, log = self._parties or {}, self.verdicts.encoded()
         return msgspec.json.encode(
-            _EventNote(self._done, self.reports, self.malformed, self._parties or {}, self.verdicts.applied)
+            _EventNote(self._done, self.reports, self.malformed, parties, self._pix, self._waiting, log)
         )
 
     def resume(self, note: bytes) -> None:
         """Continue after the lines already read."""
         before = msgspec.json.decode(note, type=_EventNote)
         self._done, self.reports, self.malformed = before.done, before.reports, before.malformed
-        self._parties = before.parties
-        self.verdicts.applied = before.applied
+        self._parties, self._pix, self._waiting = before.parties, before.pix, before.waiting
+        self.verdicts.restore(before.verdicts)
 
-    def _reports(self) -> Iterator[Feedback]:
+    def _reports(self) -> Iterator[FeedbackRow]:
         for line in itertools.islice(read(self._path), self._count):
             if line.topic == FEEDBACK:
                 with contextlib.suppress(Malformed):
-                    yield decode_feedback(bytes(line.data)).value
+                    yield self._row(line)
+
+    def _row(self, line: Line) -> FeedbackRow:
+        row = feedback_row(decode_feedback(bytes(line.data)).value, 0, self._pseudonymiser)
+        return msgspec.structs.replace(row, received_at=row.reported_at)
 
     def _piece(self, lines: list[Line], sequence: int) -> ReplayBatch:
         events: list[Event] = []
-        counts: list[VerdictCount] = []
+        counts: list[Correction] = []
         before: list[int] = []
         feedback: list[FeedbackRow] = []
         for line in lines:
             try:
                 if line.topic == TRANSACTIONS:
                     events.append(self._event(line))
-                    continue
-                report = decode_feedback(bytes(line.data)).value
+                    due = self._waiting.pop(events[-1].end_to_end_id, [])
+                else:
+                    due = [self._row(line)]
+                    self.reports += 1
             except Malformed:
                 self.malformed += 1
                 continue
-            found, place = self._apply(report, sequence + len(events))
-            counts += found
-            before += [len(events)] * len(found)
-            self.reports += 1
-            feedback.append(feedback_row(report, micros(report.reported_at), place))
+            while due:
+                row = due.pop(0)
+                if self._must_wait(row):
+                    continue
+                found = self.verdicts.tell(row, self._about(row), sequence + len(events))
+                feedback.append(self._placed(row))
+                counts += found
+                before += [len(events)] * len(found)
+                due += self._waiting.pop(row.report_id, []) if row.source == "MED" else []
         values = columnwise(events)
         return ReplayBatch(
-            plain_table(values), Chunk(Columns.of_fields(values), counts, before), feedback, self._done
+            plain_table(values), chunk_of(Columns.of_fields(values), counts, before), feedback, self._done
         )
 
     def _event(self, line: Line) -> Event:
@@ -152,16 +168,38 @@ class EventLines:
             self._parties[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
         return event
 
-    def _apply(self, report: Feedback, sequence: int) -> tuple[list[VerdictCount], int | None]:
-        """Return the corrections of a report, and the sequence at which history counts them (None: none)."""
+    def _must_wait(self, row: FeedbackRow) -> bool:
+        """Return whether the subject of a report is not known yet; if so, remember the report."""
         assert self._parties is not None
-        parties = self._parties.get(report.end_to_end_id)
-        if parties is None:
-            return [], None
-        verdict = ReportedVerdict(report.verdict, micros(report.reported_at))
-        corrections = self.verdicts.apply(report.end_to_end_id, verdict, sequence)
-        reports = [VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in corrections]
-        return reports, self.verdicts.counted_at(report.end_to_end_id, verdict)
+        if row.source == "FRAUD_MARKER":
+            subject = row.infraction_report_id
+            known = subject is None or subject in self._pix
+        else:
+            subject = row.end_to_end_id
+            known = subject is None or state_of(row) is None or self._parties.get(subject) is not None
+        if not known and subject is not None:
+            self._waiting.setdefault(subject, []).append(row)
+        return not known
+
+    def _about(self, row: FeedbackRow) -> dict[str, Parties]:
+        """Return the parties of each Pix that a report is about."""
+        assert self._parties is not None
+        if row.source == "MED" and row.end_to_end_id:
+            self._pix.setdefault(row.report_id, set()).add(row.end_to_end_id)
+        about = (
+            self._pix.get(row.infraction_report_id or "", set()) if row.end_to_end_id is None else {row.end_to_end_id}
+        )
+        return {id_: parties for id_ in about if (parties := self._parties.get(id_))}
+
+    def _placed(self, row: FeedbackRow) -> FeedbackRow:
+        """Return a row with the place at which history counted it."""
+        state = state_of(row)
+        if state is None:
+            return row
+        keys = [pix_key(id_) for id_ in self._about(row)]
+        keys += [marker_key(row.report_id)] if row.source == "FRAUD_MARKER" else []
+        places = [place for key in keys if (place := self.verdicts.place_of(key, state)) is not None]
+        return msgspec.structs.replace(row, history_sequence=max(places, default=None))
 
 
 class _StoredNote(msgspec.Struct):
@@ -204,10 +242,10 @@ class StoredRows:
             if rows.num_rows:
                 places = whole(rows["history_sequence"], UNPLACED) if self._placed else np.full(len(rows), UNPLACED)
                 seen_at = whole(rows["scored_at" if self._placed else "initiated_at"], 0)
-                chunk = Chunk(columns_of(rows), *self._reports.before(places, seen_at))
+                chunk = chunk_of(columns_of(rows), *self._reports.before(places, seen_at))
                 yield ReplayBatch(rows, chunk, [], self._position)
         if empty is not None:
-            yield ReplayBatch(empty, Chunk(columns_of(empty), *self._reports.rest(0)), [], self._position)
+            yield ReplayBatch(empty, chunk_of(columns_of(empty), *self._reports.rest(0)), [], self._position)
 
     @property
     def reports(self) -> int:

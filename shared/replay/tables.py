@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from shared.contract.tables import plain_columns, table, timestamp
 from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
-from shared.replay.parquet import PARTIES, batches, reported
+from shared.replay.parquet import PARTIES, REPORT_COLUMNS, batches, parties_of, reported
 from shared.replay.reports import Reported, ReportQueue
 from shared.replay.sources import StoredRows
 
@@ -30,6 +30,7 @@ class StoredTables:
         self._exports = exports
         self.score_events = f"`{project}.{dataset}.score_events`"
         self.feedback = f"`{project}.{dataset}.feedback`"
+        self.outcomes = f"`{project}.{dataset}.outcomes`"
 
     def rows(self, sql: str) -> pa.Table:
         """Return the rows of a small query. Raises Unavailable, Misconfigured."""
@@ -45,8 +46,8 @@ class StoredTables:
             yield from batches(self._exports.staged(name, Path(folder)))
 
     def reports(self) -> list[Reported]:
-        """Return the reports that history counted. Raises Unavailable, Misconfigured."""
-        return reported(self.rows(f"{self._reports()} WHERE reports.history_sequence IS NOT NULL"), placed=True)
+        """Return the reports about known Pix, and fraud markers. Raises Unavailable, Misconfigured."""
+        return reported(self.rows(self._reports()), parties_of(self.rows(self._reported_parties())), placed=True)
 
     def scored_since(self, moment: dt.datetime) -> list[str]:
         """Return the EndToEndIds of rows scored since a moment. Raises Unavailable, Misconfigured."""
@@ -59,7 +60,12 @@ class StoredTables:
         `counted_only` leaves out transactions scored without history, which never counted them.
         """
         self.clear(run)
-        queries = {"rows": self._ordered(counted_only), "reports": self._reports(), "counts": self._counts()}
+        queries = {
+            "rows": self._ordered(counted_only),
+            "reports": self._reports(),
+            "parties": self._reported_parties(),
+            "counts": self._counts(),
+        }
         for name, sql in queries.items():
             self._exports.stage(sql, _name(run, name))
 
@@ -67,7 +73,9 @@ class StoredTables:
         """Return the staged rows; `folder` holds one file at a time. Raises Unavailable, Misconfigured."""
         (counts,) = pa.concat_tables(self._few(run, "counts", folder)).to_pylist()
         placed = counts["placed"] > 0
-        reports = [each for rows in self._few(run, "reports", folder) for each in reported(rows, placed)]
+        parties = {id_: each for rows in self._few(run, "parties", folder) for id_, each in parties_of(rows).items()}
+        rows = self._few(run, "reports", folder)
+        reports = reported(pa.concat_tables(rows), parties, placed) if rows else []
         return StoredRows(
             lambda done: batches(self._exports.staged(_name(run, "rows"), folder), done),
             ReportQueue(reports, counted_only),
@@ -84,14 +92,26 @@ class StoredTables:
         return [pq.read_table(file) for file in self._exports.staged(_name(run, name), folder)]
 
     def _reports(self) -> str:
-        """Return the query of reports with the parties of each Pix; reports about an unknown Pix are left out."""
+        """Return the query of the states of reports on which history depends; each once, as it was first received."""
+        names = ", ".join(name for name in REPORT_COLUMNS if name != "received_at")
         return (
-            f"SELECT reports.*, {', '.join(PARTIES)} FROM ("  # noqa: S608 (names of our own)
-            "SELECT end_to_end_id, verdict, reported_at, history_sequence, MIN(received_at) AS received_at "
-            f"FROM {self.feedback} GROUP BY end_to_end_id, verdict, reported_at, history_sequence) AS reports "
-            f"JOIN (SELECT end_to_end_id, {', '.join(f'ANY_VALUE({name}) AS {name}' for name in PARTIES)} "
-            f"FROM {self.score_events} GROUP BY end_to_end_id) AS scored "
-            "ON scored.end_to_end_id = reports.end_to_end_id"
+            f"SELECT {names}, MIN(received_at) AS received_at FROM {self.feedback} "  # noqa: S608 (names of our own)
+            f"WHERE source IN ('MED', 'ANALYST', 'CUSTOMER', 'FRAUD_MARKER') GROUP BY {names}"
+        )
+
+    def _reported_parties(self) -> str:
+        """Return the query of the parties of each Pix, and return, that was reported."""
+        parties = ", ".join(f"ANY_VALUE({name}) AS {name}" for name in PARTIES)
+        back = "ANY_VALUE(payee_id) AS payer_id, ANY_VALUE(payer_id) AS payee_id, ANY_VALUE(device_id) AS device_id"
+        return (
+            f"WITH ids AS (SELECT DISTINCT end_to_end_id FROM {self.feedback}), "  # noqa: S608 (names of our own)
+            f"scored AS (SELECT end_to_end_id, {parties} FROM {self.score_events} GROUP BY end_to_end_id), "
+            f"returned AS (SELECT return_id AS end_to_end_id, {back} FROM {self.outcomes} AS outcomes "
+            "JOIN scored ON scored.end_to_end_id = outcomes.end_to_end_id WHERE return_id IS NOT NULL "
+            "GROUP BY return_id) "
+            f"SELECT end_to_end_id, {', '.join(PARTIES)} FROM scored JOIN ids USING (end_to_end_id) UNION ALL "
+            f"SELECT end_to_end_id, {', '.join(PARTIES)} FROM returned JOIN ids USING (end_to_end_id) "
+            "WHERE end_to_end_id NOT IN (SELECT end_to_end_id FROM scored)"
         )
 
     def _ordered(self, counted_only: bool) -> str:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.errors import Unavailable
 from shared.features.columns import Events
-from shared.ports import UNCOUNTED, Claim, History, Observations
+from shared.features.life import UNCOUNTED
+from shared.ports import Changes, ChangingHistory, Claim, History, Observations
 from shared.scoring.breaker import Breaker
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import HISTORY, Metrics
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
 FAILURES = 4
 """Failures in a row, as many as there are batches in flight: one slow moment of the store fails them together."""
 
 
-class GuardedHistory:
-    """A `shared.ports.History` that skips another one for `pause` seconds after FAILURES in a row."""
+class ScoringHistory(History, ChangingHistory, Protocol):
+    """The history of the score function, which also writes decisions into lives."""
 
-    def __init__(self, history: History, pause: float, metrics: Metrics, clock: Callable[[], float]) -> None:
+
+class GuardedHistory:
+    """A `ScoringHistory` that skips another one for `pause` seconds after FAILURES in a row."""
+
+    def __init__(self, history: ScoringHistory, pause: float, metrics: Metrics, clock: Callable[[], float]) -> None:
         self._history = history
         self._breaker = Breaker(FAILURES, pause, clock)
         self._metrics = metrics
@@ -32,19 +41,32 @@ class GuardedHistory:
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read and count. Raises Unavailable, without a call during a pause of the breaker."""
+        seen = await self._guarded(self._history.observe(events, claim), len(events))
+        self._note(int(np.count_nonzero(seen.sequence == UNCOUNTED)))
+        return seen
+
+    async def find(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return stored values. Raises Unavailable, without a call during a pause of the breaker."""
+        return await self._guarded(self._history.find(keys), len(keys))
+
+    async def change(self, changes: Changes) -> NDArray[np.int64]:
+        """Change stored values. Raises Unavailable, without a call during a pause of the breaker."""
+        return await self._guarded(self._history.change(changes), len(changes.keys))
+
+    async def _guarded(self, call: Coroutine[Any, Any, Answer], transactions: int) -> Answer:
         if not self._breaker.allows():
-            self._away("skipped", len(events), "the store was away a moment ago")
+            call.close()
+            self._away("skipped", transactions, "the store was away a moment ago")
             raise Unavailable("the store of history was away a moment ago")
         try:
-            seen = await self._history.observe(events, claim)
+            answer = await call
         except Unavailable as error:
             self._breaker.failed()
-            self._away("failed", len(events), str(error))
+            self._away("failed", transactions, str(error))
             raise
         self._breaker.succeeded()
         self._incident.resolve()
-        self._note(int(np.count_nonzero(seen.sequence == UNCOUNTED)))
-        return seen
+        return answer
 
     def _note(self, uncounted: int) -> None:
         """Report a store that answers but is empty, until an operator fills it."""

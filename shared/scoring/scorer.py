@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,11 @@ from shared.contract.rows import ScoreRow
 from shared.errors import Malformed, PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
-from shared.ports import STORED, UNCOUNTED, Claim, History, Observations
+from shared.features.life import LIFE, STORED, UNCOUNTED
+from shared.ports import UNPLACED, Claim, History, Observations
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
 from shared.scoring.policy import Decisions, ModelScores
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
@@ -50,6 +53,7 @@ class Scorer:
     def __init__(
         self,
         history: History,
+        conclusions: Conclusions,
         champion: Champion,
         rules: Rules,
         now: Callable[[], int],
@@ -59,6 +63,7 @@ class Scorer:
     ) -> None:
         self.rules = rules
         self._history = history
+        self._conclusions = conclusions
         self._champion = champion
         self._now = now
         self._deadline = deadline_seconds * 1e6
@@ -78,7 +83,9 @@ class Scorer:
         except Unavailable:
             n = len(events)
             reads = np.full((n, READ_WIDTH), np.nan, dtype=np.float32)
-            return Observations(reads, np.full(n, UNCOUNTED), [claim] * n, np.zeros(n, dtype=bool))
+            lives = np.zeros(n, dtype=LIFE)
+            lives["place"] = UNCOUNTED
+            return Observations(reads, lives["place"], [claim] * n, np.zeros(n, dtype=bool), lives)
 
     def score(
         self, features: NDArray[np.float32], claims: Sequence[Claim], champion: Bundle | None, own: Claim
@@ -109,12 +116,30 @@ class Scorer:
         """Return an error for each delivery whose id belongs to another message, by index."""
         return {int(i): Malformed("end_to_end_id_taken", "end_to_end_id") for i in np.flatnonzero(history.taken)}
 
+    async def conclude(
+        self, events: Events, decisions: Decisions, history: Observations, errors: Container[int]
+    ) -> NDArray[np.int64]:
+        """Write decisions into history; return the place [n] of the change by each, UNPLACED for none.
+
+        If history is unavailable now, none has a place: their rows say that they were read and counted as asked, but
+        not that they settled.
+        """
+        places = np.full(len(events), UNPLACED, dtype=np.int64)
+        sound = [i for i in range(len(events)) if i not in errors]
+        if sound:
+            ids, sides = [events[i].end_to_end_id for i in sound], [events[i].side for i in sound]
+            names = [decisions.decisions[i] for i in sound]
+            with suppress(Unavailable):
+                places[sound] = await self._conclusions.conclude(ids, sides, history.lives[sound], names)
+        return places
+
     def rows(
         self,
         deliveries: Sequence[Delivery],
         features: NDArray[np.float32],
         decisions: Decisions,
         history: Observations,
+        concluded: NDArray[np.int64],
         errors: Container[int],
     ) -> dict[int, ScoreRow]:
         """Return the rows to store, by index: of all deliveries without an error whose row is not stored yet."""
@@ -138,8 +163,10 @@ class Scorer:
                 model_version=claim.model_version if score is not None else None,
                 late=claim.scored_at - event.initiated_at > self._deadline,
                 degraded=score is None or sequence is None,
+                hold_until=None,
                 hmac_key_version=self._hmac_key_version,
                 history_sequence=sequence,
+                decided_sequence=int(concluded[i]) if concluded[i] != UNPLACED else None,
                 published_at=published_at,
                 features=features[i],
             )

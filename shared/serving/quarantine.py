@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.errors import Malformed, PixError
+from shared.errors import Malformed, PixError, Unavailable
 
 
 def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
@@ -15,6 +15,15 @@ def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float)
     """
     if at - now > ahead_seconds * 1e6:
         raise Malformed("in_the_future", field)
+
+
+def wait_for(at: int, now: int, ahead_seconds: float) -> None:
+    """Let a message whose time is more than `ahead_seconds` after `now` (both in microseconds) wait for it.
+
+    Raises Unavailable, so that it is delivered again, and becomes a dead letter if its time never comes.
+    """
+    if at - now > ahead_seconds * 1e6:
+        raise Unavailable("a message is dated ahead of the clock")
 
 
 def refused_by_table(indexes: Iterable[int]) -> dict[int, PixError]:

@@ -29,7 +29,7 @@ class ScorePipeline:
     ::
 
         decode, one message   parse -> pseudonymise
-        store, a batch        history -> features -> model -> rules -> decision -> row -> append
+        store, a batch        history -> features -> model -> rules -> decision -> history -> row -> append
 
     The intake calls both. A message that `decode` refuses leaves the rest of its batch alone.
     """
@@ -78,7 +78,9 @@ class ScorePipeline:
             fired = scorer.rules.apply(features)
             decisions = decide(features, scored, fired)
             errors |= scorer.taken(history)
-            rows = scorer.rows(deliveries, features, decisions, history, errors)
+        with timed(STAGE, "conclude"):
+            concluded = await scorer.conclude(events, decisions, history, errors)
+        rows = scorer.rows(deliveries, features, decisions, history, concluded, errors)
         scorer.count(rows.values())
         with timed(STAGE, "append"):
             refused = await self._score_events.append(list(rows.values()))

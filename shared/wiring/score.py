@@ -9,9 +9,9 @@ from shared.adapters.gcs import GcsBlobs
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.features.limits import limits_in_force
-from shared.ports import History
 from shared.scoring.champion import Champion
-from shared.scoring.guarded_history import GuardedHistory
+from shared.scoring.conclusions import Conclusions
+from shared.scoring.guarded_history import GuardedHistory, ScoringHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.intake import Intake
@@ -31,8 +31,10 @@ def score_function(settings: Settings) -> Intake[Delivery]:
     blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
     champion = Champion(blobs, settings.pointer_ttl_seconds, time.monotonic, metrics)
     champion.look()
+    guarded = GuardedHistory(history(settings), settings.state_pause_seconds, metrics, time.monotonic)
     scorer = Scorer(
-        GuardedHistory(history(settings), settings.state_pause_seconds, metrics, time.monotonic),
+        guarded,
+        Conclusions(guarded, settings.outcomes),
         champion,
         Rules.load(),
         now,
@@ -53,7 +55,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
     return score_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
 
 
-def history(settings: Settings) -> History:
+def history(settings: Settings) -> ScoringHistory:
     """Return the history of PIX_STATE: a store, `memory://`, or `memory:///path` to start from a dump.
 
     Raises Misconfigured.

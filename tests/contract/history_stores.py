@@ -13,7 +13,7 @@ from infra.local.valkey.launch import KINDS, ValkeyKind, ValkeyServer, find_serv
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
-from shared.ports import History, Verdicts
+from shared.ports import ChangingHistory, History
 
 Result = TypeVar("Result")
 SERVERS: tuple[ValkeyKind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)
@@ -21,7 +21,7 @@ SERVERS: tuple[ValkeyKind, ...] = tuple(kind for kind in KINDS if find_server(ki
 PATIENT = 30.0  # seconds for a call, where no test is about time-outs
 
 
-class SharedHistory(History, Verdicts, Protocol):
+class SharedHistory(History, ChangingHistory, Protocol):
     """The history that the score and label functions share."""
 
 
@@ -42,10 +42,10 @@ class Store:
 
         return self._runner.run(wait())
 
-    def client(self, call_seconds: float = PATIENT, claim_seconds: int = 900) -> ValkeyHistory:
+    def client(self, call_seconds: float = PATIENT, life_seconds: int = 900) -> ValkeyHistory:
         """Return another client of the same server."""
         assert self.server is not None
-        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, claim_seconds, 86_400))
+        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, life_seconds, 86_400))
         return self._clients[-1]
 
     def fresh(self) -> SharedHistory:

@@ -48,7 +48,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValkeySer
 
 
 def history(server: ValkeyServer, call_seconds: float = PATIENCE) -> ValkeyHistory:
-    return ValkeyHistory.connect(server.url, PATIENCE, call_seconds, claim_seconds=900, record_seconds=900)
+    return ValkeyHistory.connect(server.url, PATIENCE, call_seconds, life_seconds=900, record_seconds=900)
 
 
 class Clock:

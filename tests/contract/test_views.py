@@ -22,15 +22,30 @@ SCORED = {
     "amount": (Field.TYPE_STRING, False),
     "decision": (Field.TYPE_STRING, False),
     "payer_ispb": (Field.TYPE_STRING, False),
+    "side": (Field.TYPE_STRING, False),
     "history_sequence": (Field.TYPE_INT64, False),
 }
 REPORTED = {
+    "source": (Field.TYPE_STRING, False),
+    "report_id": (Field.TYPE_STRING, False),
     "end_to_end_id": (Field.TYPE_STRING, False),
     "reported_at": (Field.TYPE_INT64, False),
     "received_at": (Field.TYPE_INT64, False),
     "verdict": (Field.TYPE_STRING, False),
+    "status": (Field.TYPE_STRING, False),
+    "analysis_result": (Field.TYPE_STRING, False),
+    "hop": (Field.TYPE_INT64, False),
+    "infraction_report_id": (Field.TYPE_STRING, False),
+    "state_hash": (Field.TYPE_INT64, False),
     "situation_type": (Field.TYPE_STRING, False),
     "fraud_type": (Field.TYPE_STRING, False),
+}
+SAID = {
+    "end_to_end_id": (Field.TYPE_STRING, False),
+    "side": (Field.TYPE_STRING, False),
+    "status": (Field.TYPE_STRING, False),
+    "at": (Field.TYPE_INT64, False),
+    "received_at": (Field.TYPE_INT64, False),
 }
 
 SET_ASIDE = {
@@ -53,9 +68,23 @@ def scored(id_: str, days: float, after: int = 0, amount: str = "1.00", sequence
     return {**row, "amount": amount, "decision": "APPROVE", **counted}
 
 
-def reported(id_: str, days: float, verdict: str, after: int = 0, **fields: str) -> dict[str, Any]:
+def reported(id_: str, days: float, verdict: str, after: int = 0, **fields: Any) -> dict[str, Any]:
+    """Return a state of the one infraction report about a Pix."""
     at = days_ago(days)
-    return {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict, **fields}
+    row = {"end_to_end_id": id_, "reported_at": at, "received_at": at + after, "verdict": verdict, **STATES[verdict]}
+    return {"source": "MED", "report_id": f"report on {id_}", **row, **fields}
+
+
+def outcome(id_: str, days: float, status: str) -> dict[str, Any]:
+    return {"end_to_end_id": id_, "side": "PAYER", "status": status, "at": days_ago(days), "received_at": days_ago(0)}
+
+
+STATES: dict[str, dict[str, str]] = {
+    "PENDING": {"status": "OPEN"},
+    "FRAUD": {"status": "CLOSED", "analysis_result": "AGREED"},
+    "LEGITIMATE": {"status": "CLOSED", "analysis_result": "DISAGREED"},
+}
+"""The columns of an infraction report by its verdict."""
 
 
 SCORES = [
@@ -72,6 +101,18 @@ SCORES = [
     scored("degraded", 100, sequence=None),
     scored("reported-later", 100),
     scored("tried", 100) | {"payer_ispb": NOBODY},
+    scored("held", 100) | {"decision": "HOLD"},
+    scored("released", 100) | {"decision": "HOLD"},
+    scored("expired", 100),
+    scored("late-settled", 100),
+    scored("both-sides", 50) | {"side": "PAYER"},
+    scored("both-sides", 50, after=5) | {"side": "PAYEE", "decision": "BLOCK"},
+]
+OUTCOMES = [
+    outcome("released", 100, "SETTLED"),
+    outcome("expired", 100, "EXPIRED"),
+    outcome("late-settled", 100, "EXPIRED"),
+    outcome("late-settled", 99, "SETTLED"),
 ]
 REPORTS = [
     reported("disputed", 90, "PENDING"),
@@ -83,6 +124,7 @@ REPORTS = [
     reported("revoked", 60, "LEGITIMATE"),
     reported("reported-later", -1, "FRAUD"),
     reported("unknown", 3, "FRAUD"),
+    reported("both-sides", 40, "FRAUD", hop=2),
 ]
 
 
@@ -94,6 +136,7 @@ class World:
         make(self.client, "pix", contract.tables(), contract.views(PROJECT, "pix", MATURITY_DAYS))
         self.append("score_events", SCORED, SCORES)
         self.append("feedback", REPORTED, REPORTS)
+        self.append("outcomes", SAID, OUTCOMES)
 
     def append(self, table: str, fields: dict[str, tuple[int, bool]], rows: list[dict[str, Any]]) -> None:
         writer = Writer(self.server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/{table}", fields)
@@ -118,18 +161,39 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> None:
     verdicts = sorted((row["end_to_end_id"], row["verdict"]) for row in world.rows("labels"))
     assert verdicts == [
+        ("both-sides", "FRAUD"),
+        ("both-sides", "FRAUD"),
         ("cleared-young", "LEGITIMATE"),
         ("contradictory", "LEGITIMATE"),
         ("defrauded", "FRAUD"),
         ("degraded", "LEGITIMATE"),
         ("disputed", "PENDING"),
+        ("late-settled", "LEGITIMATE"),
         ("old", "LEGITIMATE"),
         ("redelivered", "LEGITIMATE"),
+        ("released", "LEGITIMATE"),
         ("reported-later", "LEGITIMATE"),
         ("revoked", "LEGITIMATE"),
         ("tried", "LEGITIMATE"),
         ("unknown", "FRAUD"),
     ]
+
+
+def test_a_verdict_names_its_side_its_source_and_its_hop(world: World) -> None:
+    labels = {
+        (row["end_to_end_id"], row["side"]): (row["verdict_source"], row["hop"]) for row in world.rows("labels")
+    }
+    assert labels["both-sides", "PAYER"] == labels["both-sides", "PAYEE"] == ("AGREED", 2)
+    assert labels["unknown", "PAYER"] == ("AGREED", 1)
+    assert labels["disputed", "PAYER"] == ("OPEN", 1)
+    assert labels["revoked", "PAYER"] == ("DISAGREED", 1)
+    assert labels["old", "PAYER"] == ("SILENCE", None)
+
+
+def test_who_did_not_settle_is_not_legitimate_by_silence(world: World) -> None:
+    silent = {row["end_to_end_id"] for row in world.rows("labels") if row["verdict_source"] == "SILENCE"}
+    assert {"held", "expired"}.isdisjoint(silent)
+    assert {"released", "late-settled"} <= silent
 
 
 def test_a_pix_is_one_example_with_its_first_served_row(
@@ -139,10 +203,14 @@ def test_a_pix_is_one_example_with_its_first_served_row(
         (row["end_to_end_id"], row["amount"], row["verdict"]) for row in world.rows("training_examples")
     )
     assert examples == [
+        ("both-sides", 1.0, "FRAUD"),
+        ("both-sides", 1.0, "FRAUD"),
         ("contradictory", 1.0, "LEGITIMATE"),
         ("defrauded", 1.0, "FRAUD"),
+        ("late-settled", 1.0, "LEGITIMATE"),
         ("old", 1.0, "LEGITIMATE"),
         ("redelivered", 1.0, "LEGITIMATE"),
+        ("released", 1.0, "LEGITIMATE"),
         ("reported-later", 1.0, "LEGITIMATE"),
         ("revoked", 1.0, "LEGITIMATE"),
     ]
@@ -175,12 +243,13 @@ def test_an_example_has_the_kind_of_its_report_in_force(world: World) -> None:
 
 def test_the_training_set_is_matured_and_a_sample_keeps_every_fraud(world: World) -> None:
     long_ago = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # the young fraud has matured then
-    assert world.ask(long_ago.count()) == [{"labels": 8, "frauds": 1}]
+    assert world.ask(long_ago.count()) == [{"labels": 12, "frauds": 3}]
     complete = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
-    assert len(complete) == 8
+    assert len(complete) == 11
     halves = [{row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 500_000))} for _ in range(2)]
     assert halves[0] == halves[1]
     assert "defrauded" in halves[0]
-    assert 1 < len(halves[0]) < 8
-    assert [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))] == ["defrauded"]
-    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 5, "frauds": 0}]
+    assert 2 < len(halves[0]) < 11
+    frauds = [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))]
+    assert sorted(frauds) == ["both-sides", "both-sides", "defrauded"]
+    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 7, "frauds": 0}]

@@ -43,7 +43,7 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     assert table["transactions published"] == "600"
     assert table["scored (rows of pix.scores)"] == "598"  # one was malformed, one was sent twice
     assert table["malformed published / in quarantine"] == "1 / 1"
-    assert (table["lost"], table["duplicated in the view"]) == ("0", "0")
+    assert (table["lost"], table["duplicated in a view"]) == ("0", "0")
     assert ("REFUSED" in done.stdout) == ("end of drill: " in done.stdout) == ("swap under load (drill)" in table)
     assert "<html" in (home / "card.html").read_text()
     marker = read_marker(home)

@@ -1,4 +1,4 @@
-"""A local cloud with both functions, shared by the tests of this folder; every test uses ids of its own."""
+"""A local cloud with all functions, shared by the tests of this folder; every test uses ids of its own."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import re
+from typing import Any
 
 import pytest
 from google.cloud.pubsub_v1 import PublisherClient
@@ -9,18 +11,21 @@ from google.cloud.pubsub_v1 import PublisherClient
 from infra.deploy import smoke
 from infra.local.cloud import LocalCloud
 from shared.contract.fields import NOBODY
+from shared.contract.outcome import decode_outcome
 from shared.contract.transaction import decode_transaction
 from tests.contract.googlesql import check
 from tests.waiting import PATIENCE
 
 
-def test_the_row_of_the_published_pix_is_printed(
+def test_the_rows_of_the_published_pix_and_its_outcome_are_printed(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
     assert smoke.main(["--timeout", str(PATIENCE)]) == 0
-    assert "decision" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "decision" in printed
+    assert re.search(r"^status +SETTLED$", printed, re.MULTILINE)
 
 
 def test_full_fails_on_a_degraded_row(
@@ -28,18 +33,32 @@ def test_full_fails_on_a_degraded_row(
 ) -> None:
     for name, value in {**cloud.exports, "PIX_DATASET": cloud.settings.dataset}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(smoke, "row_of", lambda *_: {"decision": "HOLD", "degraded": True})
+    monkeypatch.setattr(smoke.Smoke, "row", lambda *_: {"decision": "HOLD", "degraded": True})
     assert smoke.main(["--full"]) == 1
     assert "degraded" in capsys.readouterr().err
 
 
-def test_a_missing_row_fails(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("missing", "reason"), [(smoke.SCORE, "no score"), (smoke.OUTCOME, "no row of the outcome")])
+def test_a_missing_row_fails(
+    cloud: LocalCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    missing: smoke.Wanted,
+    reason: str,
+) -> None:
     for name, value in cloud.exports.items():
         monkeypatch.setenv(name, value)
     publisher = PublisherClient()
-    path = publisher.topic_path(cloud.settings.project, "nobody-listens")
-    publisher.create_topic(name=path)
-    assert smoke.main(["--topic", "nobody-listens", "--timeout", "2"]) == 1
+    unheard = missing.topic + smoke.CANDIDATES
+    publisher.create_topic(name=publisher.topic_path(cloud.settings.project, unheard))
+    row = smoke.Smoke.row
+
+    def heard(run: smoke.Smoke, wanted: smoke.Wanted, message: dict[str, Any]) -> dict[str, Any] | None:
+        return row(run, wanted, message) if wanted is missing else {"degraded": False}
+
+    monkeypatch.setattr(smoke.Smoke, "row", heard)
+    assert smoke.main(["--candidates", "--timeout", "2"]) == 1
+    assert reason in capsys.readouterr().err
 
 
 def test_the_pix_is_valid() -> None:
@@ -47,10 +66,17 @@ def test_the_pix_is_valid() -> None:
     assert decode_transaction(json.dumps(message).encode()).value.end_to_end_id == message["end_to_end_id"]
 
 
+def test_the_outcome_is_of_the_pix_and_valid() -> None:
+    pix = smoke.transaction(dt.datetime.now(dt.UTC))
+    message = smoke.outcome(pix, dt.datetime.now(dt.UTC))
+    assert decode_outcome(json.dumps(message).encode()).value.end_to_end_id == pix["end_to_end_id"]
+
+
 def test_the_pix_belongs_to_the_institution_excluded_from_training_and_drift() -> None:
     found = decode_transaction(json.dumps(smoke.transaction(dt.datetime.now(dt.UTC))).encode()).value
     assert found.payer.ispb == found.payee.ispb == found.end_to_end_id[1:9] == NOBODY
 
 
-def test_the_query_is_valid_googlesql() -> None:
-    check(smoke.question("bank.pix.score_events"))
+@pytest.mark.parametrize("wanted", [smoke.SCORE, smoke.OUTCOME], ids=lambda wanted: wanted.table)
+def test_the_query_is_valid_googlesql(wanted: smoke.Wanted) -> None:
+    check(wanted.question("bank.pix"))

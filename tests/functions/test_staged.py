@@ -1,5 +1,6 @@
 """A staged source has all imports of its function and none of training, and runs with its own lock alone."""
 
+import datetime as dt
 import os
 import re
 import shutil
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from infra.deploy.smoke import outcome
 from infra.deploy.stage import FUNCTIONS, stage
 from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.instance import Instance
 from tests.functions.test_score import scores
-from tests.functions.world import ask, deliver
+from tests.functions.world import ask, deliver, url
 
 OFFLINE = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError")
 TRAINING = ("sklearn", "mlflow", "pandas", "numba", "pyarrow", "joblib", "skl2onnx")
@@ -84,11 +86,18 @@ def test_the_staged_folder_runs_with_its_own_lock_alone(
     try:
         pix = transaction()
         report = med_report(pix["end_to_end_id"], report_id=f"staged-{version}")
-        message = {"score": pix, "label": report}[function]
+        settled = outcome(pix, dt.datetime.now(dt.UTC))
+        message = {"score": pix, "outcome": settled, "label": report}[function]
+        if function != "score":
+            assert deliver(url(cloud, "score"), [push_body(encoded(pix))]) == [204]
         assert deliver(instance.address, [push_body(encoded(message))]) == [204], instance.log.read_text()
         if function == "score":
             (row,) = scores(cloud, [pix])
             assert row.decision
+        elif function == "outcome":
+            sql = "SELECT status FROM pix.outcomes WHERE end_to_end_id = @id"
+            (row,) = ask(cloud, sql, id=pix["end_to_end_id"])
+            assert row.status == "SETTLED"
         else:
             (row,) = ask(cloud, "SELECT verdict FROM pix.feedback WHERE report_id = @id", id=report["report_id"])
             assert row.verdict == "FRAUD"

@@ -35,6 +35,7 @@ ALLOWED = {
     },
     "operate": {
         "roles/bigquery.dataEditor on bigquery_table feedback",
+        "roles/bigquery.dataEditor on bigquery_table outcomes",
         "roles/bigquery.dataEditor on bigquery_table score_events",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
@@ -46,6 +47,15 @@ ALLOWED = {
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
+    },
+    "outcome": {
+        "roles/bigquery.dataViewer on bigquery_table outcomes",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/telemetry.metricsWriter on project",
+        f"{APPEND} on bigquery_table outcomes",
+        f"{APPEND} on bigquery_table quarantine",
     },
     "push": {"roles/run.invoker on cloud_run_v2_service functions"},
     "retire": {
@@ -74,6 +84,7 @@ ALLOWED = {
     },
     "watch": {
         "roles/bigquery.dataViewer on bigquery_table model_ledger",
+        "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table quarantine",
         "roles/bigquery.dataViewer on bigquery_table quarantined",
         "roles/bigquery.dataViewer on bigquery_table score_events",

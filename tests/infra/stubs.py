@@ -8,7 +8,7 @@ from tests.infra.pipeline import DIGEST
 REGISTRY = "southamerica-east1-docker.pkg.dev/bank/pix"
 RUNNING = f"{REGISTRY}/jobs@sha256:{'0' * 64}"
 
-# Stub of gcloud for a project in which both functions serve an older revision and a new one exists. HOLDER is the
+# Stub of gcloud for a project in which all functions serve an older revision and a new one exists. HOLDER is the
 # build that holds the lock at first, if any, and STATUS is the status of that build. INTRUDER, a running build, takes
 # the lock right after the first read. $CALLS.lock holds the current generation, $CALLS.lock.N the holder of
 # generation N.
@@ -47,7 +47,7 @@ def gcloud(**values: str) -> str:
         "LATEST": "",
         "MADE": DIGEST,
         "STATUS": "",
-        "THERE": "pix-label pix-score",
+        "THERE": "pix-label pix-outcome pix-score",
     }
     given = known | {name.upper(): value for name, value in values.items()}
     return " ".join(f"{name}={value!r}" for name, value in given.items()) + "\n" + GCLOUD

@@ -24,11 +24,12 @@ from shared.adapters.bigquery.query import STAGING
 from shared.adapters.mlflow import auth
 from shared.contract import tables
 from shared.contract.fields import NOBODY
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import TOPICS
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from shared.wiring.label import label_function
+from shared.wiring.outcome import outcome_function
 from shared.wiring.score import score_function
 from tests.infra.configuration import Configuration, arguments, plain, texts
 from tests.infra.matching import match
@@ -49,7 +50,7 @@ def _default(variable: str) -> Any:
 
 def test_schema_files_are_tables_and_sql_files_are_views() -> None:
     assert {path.stem for path in tables.FOLDER.glob("*.json")} == set(tables.TABLES)
-    assert {path.stem for path in tables.FOLDER.glob("*.sql")} == set(tables.VIEWS) == _names("views")
+    assert {path.stem for path in tables.FOLDER.glob("*.sql")} == set(tables.VIEWS)
     assert "shared/contract/bigquery" in TERRAFORM.local("contract")
 
 
@@ -59,7 +60,12 @@ def test_partition_expiry_names_existing_tables() -> None:
 
 @pytest.mark.parametrize(
     ("part", "wire"),
-    [("score", score_function), ("label", label_function), ("retrain", jobs_wiring.ledger)],
+    [
+        ("score", score_function),
+        ("outcome", outcome_function),
+        ("label", label_function),
+        ("retrain", jobs_wiring.ledger),
+    ],
 )
 def test_part_may_append_only_to_the_tables_that_it_writes(part: str, wire: Callable[..., object]) -> None:
     granted = {
@@ -73,7 +79,9 @@ def test_part_may_append_only_to_the_tables_that_it_writes(part: str, wire: Call
 
 
 def test_topics_and_subscriptions_match_the_local_cloud() -> None:
-    assert _names("topics") == {TRANSACTIONS, FEEDBACK}
+    assert _names("topics") == set(TOPICS)
+    (publishable,) = re.findall(r"keys\(var\.publishers\), (\[[^]]*\])", str(TERRAFORM.variable("publishers")))
+    assert set(json.loads(publishable)) == set(TOPICS)
     functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
     assert functions == set(FUNCTIONS)
     assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + provision.DEAD_LETTERS
@@ -93,8 +101,9 @@ def test_concurrency_fits_the_queue_of_an_instance(function: str) -> None:
     assert _default(f"{function}_concurrency") <= settings.queue_max
 
 
-def test_reports_get_more_deliveries_than_transactions() -> None:
-    assert _default("feedback_delivery_attempts") > _default("transactions_delivery_attempts")
+@pytest.mark.parametrize("name", ["feedback", "outcomes"])
+def test_messages_that_nothing_repeats_get_more_deliveries_than_transactions(name: str) -> None:
+    assert _default(f"{name}_delivery_attempts") > _default("transactions_delivery_attempts")
 
 
 def test_functions_match_their_staged_entry_points() -> None:
@@ -122,6 +131,7 @@ def test_every_setting_can_be_set_and_no_other() -> None:
 
 def test_defaults_match_the_code() -> None:
     assert _default("maturity_days") == MATURITY_DAYS
+    assert _default("outcomes") == Settings(project="p").outcomes
     assert plain(TERRAFORM.resource("google_bigquery_dataset", "pix")["dataset_id"]) == Settings(project="p").dataset
 
 
@@ -204,12 +214,14 @@ def test_alert_queries_use_existing_columns_and_actions() -> None:
         if not isinstance(watch, dict):
             continue
         query = watch["query"]
-        (table,) = re.findall(r"`\$\{local\.dataset\}\.(\w+)`", query)
-        columns = _columns(table)
+        read = re.findall(r"`\$\{local\.dataset\}\.(\w+)`", query)
+        columns = {column: text for table in read for column, text in _columns(table).items()}
+        quoted = set(re.findall(r"`([a-z_]+)`", query))
         words = set(re.findall(r"\b[a-z][a-z_]+\b", re.sub(r"'[^']*'|\$\{[^}]*\}|`[^`]*`|<<-SQL", "", query)))
-        assert words - {"{"} <= set(columns), (name, words - set(columns))
-        for action in re.findall(r"'([A-Z_]+)'", query):
-            assert action in columns["action"].split(), (name, action)
+        named = set(re.findall(r"\bAS ([a-z_]+)", query))
+        assert (words | quoted) - named <= set(columns), (name, words | quoted)
+        known = re.findall(r"[A-Z_]+", columns["action"] if "action" in columns else columns.get("decision", ""))
+        assert set(re.findall(r"'([A-Z_]+)'", query)) <= set(known), name
 
 
 def test_alert_queries_exclude_the_smoke_test_pix() -> None:

@@ -22,6 +22,7 @@ from shared.telemetry.metrics import (
     Distribution,
     Series,
 )
+from tests.contract.googlesql import check
 from tests.infra.evaluation import evaluate
 from tests.infra.variables import IMAGES
 
@@ -122,6 +123,14 @@ def test_paused_schedules_silence_alerts_on_the_missing_model(
     assert {name for name, watch in watches.items() if watch["disabled"]} == {"drift", "learning", "swap"}
     assert not [w for w in deployed["google_bigquery_data_transfer_config.watches"].values() if w["disabled"]]
     assert all(job["paused"] for job in paused["google_cloud_scheduler_job.jobs"].values())
+
+
+def test_alert_queries_are_valid_googlesql(deployed: dict[str, Any]) -> None:
+    dataset = deployed["google_bigquery_dataset.pix"]["dataset_id"]
+    watches = deployed["google_bigquery_data_transfer_config.watches"]
+    assert "outcomes" in watches
+    for watch in watches.values():
+        check(watch["params"]["query"].replace(f"`my-bank-pix-staging.{dataset}.", "`bank.pix."))
 
 
 @pytest.mark.parametrize(

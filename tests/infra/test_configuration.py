@@ -61,10 +61,7 @@ def test_variables_and_outputs_are_in_alphabetical_order(configuration: Configur
 
 def test_required_variables_are_in_the_example_or_the_pipeline() -> None:
     given = set(re.findall(r"^(\w+) +=", (FOLDER / "terraform.tfvars.example").read_text("utf-8"), re.M))
-    prepared = set(re.findall(r'"(\w+)": ["{]', (ROOT / "infra/deploy/prepare.sh").read_text("utf-8"))) - {
-        "score",
-        "label",
-    }
+    prepared = set(re.findall(r'"(\w+)": ["{]', (ROOT / "infra/deploy/prepare.sh").read_text("utf-8")))
     known = {block.labels[0]: "default" in block.body for block in Configuration.read().of("variable")}
     assert {name for name, default in known.items() if not default} <= given | prepared <= set(known)
     assert not given & prepared, "only the pipeline may set an image"

@@ -11,6 +11,10 @@ from tests.infra.matching import match
 from tests.infra.pipeline import BY_TRIGGER, DIGEST, run
 from tests.infra.stubs import REGISTRY, RUNNING, answers, gcloud, position, python, storage, traffic
 
+NEW = [f"pix-{name}-new" for name in FUNCTIONS]
+TRIED = ("score", "outcome")
+"""Functions that the smoke test covers."""
+
 
 def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
     make = "mkdir -p build; touch build/sbom-jobs.json"
@@ -20,8 +24,10 @@ def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
         r"^run$",
         r"^make audit",
         r"^python -m infra.deploy.stage score build/score$",
+        r"^python -m infra.deploy.stage outcome build/outcome$",
         r"^docker build .*DIGEST=sha256:",
         rf"^pack build {REGISTRY}/score:c0ffee .*GOOGLE_FUNCTION_TARGET=score",
+        rf"^pack build {REGISTRY}/outcome:c0ffee .*GOOGLE_FUNCTION_TARGET=outcome",
         rf"^pack build {REGISTRY}/label:c0ffee .*GOOGLE_FUNCTION_TARGET=label",
         r"^gcloud artifacts docker images scan .*/jobs:c0ffee",
         r"^docker push .*/jobs:c0ffee",
@@ -30,14 +36,17 @@ def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
         r"^terraform .* plan ",
         r"^terraform .* apply ",
         r"^gcloud run services update-traffic pix-score --update-tags=candidate=pix-score-new",
-        r"^python -m infra.deploy.smoke --topic pix-smoke --timeout \d+ --full$",
+        r"^gcloud run services update-traffic pix-outcome --update-tags=candidate=pix-outcome-new",
+        r"^python -m infra.deploy.smoke --candidates --timeout \d+ --full$",
         r"^gcloud run services update-traffic pix-score --to-revisions=pix-score-new=100",
+        r"^gcloud run services update-traffic pix-outcome --to-revisions=pix-outcome-new=100",
         r"^gcloud run services update-traffic pix-label --to-revisions=pix-label-new=100",
         r"^gcloud run services update-traffic pix-score --remove-tags=candidate",
+        r"^gcloud run services update-traffic pix-outcome --remove-tags=candidate",
     ]
     positions = [position(ran.calls, pattern) for pattern in order]
     assert positions == sorted(positions)
-    assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
+    assert traffic(ran.calls) == NEW
 
 
 def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path: Path) -> None:
@@ -105,7 +114,8 @@ def test_failed_smoke_test_keeps_traffic_and_fails_the_build(tmp_path: Path) -> 
     ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
     assert ran.failed == "traffic"
     assert traffic(ran.calls) == []
-    assert ran.calls[-1].endswith("update-traffic pix-score --remove-tags=candidate --quiet")
+    untagged = [f"gcloud run services update-traffic pix-{name} --remove-tags=candidate --quiet" for name in TRIED]
+    assert ran.calls[-2:] == untagged
 
 
 def test_result_of_an_earlier_smoke_test_is_ignored(tmp_path: Path) -> None:
@@ -137,21 +147,21 @@ def test_image_with_critical_vulnerabilities_is_not_pushed(tmp_path: Path) -> No
 
 def test_traffic_is_pinned_before_terraform_makes_a_revision(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True"), venv=python(smoke_passes=False)))
-    assert traffic(ran.calls) == ["pix-score-old", "pix-label-old"]
+    assert traffic(ran.calls) == [f"pix-{name}-old" for name in FUNCTIONS]
     assert position(ran.calls, "--to-revisions") < position(ran.calls, "^terraform .* plan ")
 
 
 def test_first_deployment_pins_nothing_and_needs_no_model(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
     assert ran.failed is None, ran.output
-    assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
+    assert traffic(ran.calls) == NEW
     assert not ran.calls[position(ran.calls, "infra.deploy.smoke")].endswith("--full")
 
 
 def test_images_are_marked_proven_by_digest_at_the_end(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers())
     marked = [call for call in ran.calls if call.startswith("crane tag")]
-    assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", "score", "label")]
+    assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", *FUNCTIONS)]
     assert position(ran.calls, "crane tag") > position(ran.calls, r"terraform .* plan .*proven\.tfvars")
 
 
@@ -179,4 +189,4 @@ def test_production_copies_the_images_of_staging(tmp_path: Path) -> None:
     assert not [call for call in ran.calls if call.startswith(("docker", "pack"))]
     assert "environments/production.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
     assert len([call for call in ran.calls if re.match(r"gcloud .* scan .*--remote", call)]) == len(copied)
-    assert traffic(ran.calls) == ["pix-score-new", "pix-label-new"]
+    assert traffic(ran.calls) == NEW

@@ -13,11 +13,11 @@ from infra.deploy.stage import FUNCTIONS
 from shared.adapters.valkey.history import server_url
 from shared.contract import tables
 from shared.contract.tables import TableSpec, ViewSpec
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.settings import Settings
 from tests.infra.evaluation import Refused, evaluate
 from tests.infra.matching import match
-from tests.infra.variables import CONNECTED, DIGEST, KEY, OTHERWISE
+from tests.infra.variables import CONNECTED, DIGEST, IMAGES, KEY, OTHERWISE
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
@@ -65,7 +65,7 @@ def test_settings_reach_functions_and_jobs(deployed_otherwise: dict[str, Any]) -
         assert Settings.from_env(_environment(container)).batch_max == 512
 
 
-@pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (FEEDBACK, "label")])
+@pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (OUTCOMES, "outcome"), (FEEDBACK, "label")])
 def test_topic_pushes_to_its_function_and_keeps_dead_letters(
     deployed: dict[str, Any], topic: str, function: str
 ) -> None:
@@ -80,13 +80,32 @@ def test_topic_pushes_to_its_function_and_keeps_dead_letters(
     assert [each["expiration_policy"] for each in (push, kept)] == [[{"ttl": ""}]] * 2
 
 
-def test_smoke_subscription_reaches_the_tagged_revision(deployed: dict[str, Any]) -> None:
-    smoke = deployed["google_pubsub_subscription.smoke"]
-    uri = deployed["google_cloud_run_v2_service.functions"]["score"]["uri"]
-    assert smoke["topic"] == deployed["google_pubsub_topic.smoke"]["id"]
+@pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (OUTCOMES, "outcome")])
+def test_smoke_subscription_reaches_the_tagged_revision(deployed: dict[str, Any], topic: str, function: str) -> None:
+    smoke = deployed["google_pubsub_subscription.smoke"][topic]
+    uri = deployed["google_cloud_run_v2_service.functions"][function]["uri"]
+    assert smoke["topic"] == deployed["google_pubsub_topic.smoke"][topic]["id"]
     (config,) = smoke["push_config"]
     assert config["oidc_token"][0]["audience"] == uri
     assert config["push_endpoint"] == uri.replace("https://", "https://candidate---")
+
+
+def test_functions_and_jobs_know_whether_outcomes_are_published(
+    deployed: dict[str, Any], deployed_otherwise: dict[str, Any]
+) -> None:
+    for of, outcomes in ((deployed, "published"), (deployed_otherwise, "assumed")):
+        (task,) = of["google_cloud_run_v2_job.jobs"]["operate"]["template"][0]["template"]
+        containers = [task["containers"][0], *(_container(of, name) for name in ("score", "outcome"))]
+        assert {Settings.from_env(_environment(container)).outcomes for container in containers} == {outcomes}
+
+
+def test_missing_outcomes_are_watched_only_if_published(
+    deployed: dict[str, Any], deployed_otherwise: dict[str, Any]
+) -> None:
+    watched = [
+        "outcomes" in of["google_bigquery_data_transfer_config.watches"] for of in (deployed, deployed_otherwise)
+    ]
+    assert watched == [True, False]
 
 
 def test_without_a_repository_there_are_no_triggers(deployed: dict[str, Any]) -> None:
@@ -129,6 +148,10 @@ def test_view_matches_the_code(deployed: dict[str, Any], view: ViewSpec) -> None
     found = deployed["google_bigquery_table.views"][view.name]
     assert found["view"][0]["query"] == view.sql
     assert found["description"] == view.description
+
+
+def test_each_sql_file_is_a_view(deployed: dict[str, Any]) -> None:
+    assert set(deployed["google_bigquery_table.views"]) == set(tables.VIEWS)
 
 
 @pytest.mark.parametrize("table", tables.tables(), ids=lambda table: table.name)
@@ -194,7 +217,7 @@ def test_append_role_is_the_one_from_bootstrap(deployed: dict[str, Any], bootstr
 def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
     by_tag = "southamerica-east1-docker.pkg.dev/p/pix/score:latest"
     unsafe = {
-        "function_images": {"label": by_tag, "score": by_tag},
+        "function_images": dict.fromkeys(FUNCTIONS, by_tag),
         "jobs_image": "southamerica-east1-docker.pkg.dev/p/pix/jobs:latest",
         "partition_expiry_days": {"score_events": 30},
         "builder": "gcr.io/buildpacks/builder:latest",
@@ -213,6 +236,12 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "Only the settings listed",
     ):
         assert reason in message
+
+
+def test_published_outcomes_need_a_publisher(terraform: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        evaluate(terraform, tmp_path, {**IMAGES, "outcomes": "published", "publishers": {}})
+    assert "name the publisher of pix-outcomes" in re.sub(r"\s*│?\s+", " ", str(refused.value))
 
 
 @pytest.mark.parametrize(

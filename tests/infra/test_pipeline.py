@@ -78,15 +78,18 @@ def test_every_script_is_used() -> None:
 
 def test_names_in_scripts_match_terraform_and_the_code() -> None:
     text = "".join(path.read_text("utf-8") for path in SCRIPTS)
-    names = match(r'SERVICES="(.*)"\nTRIED=(\S+)\nTAG=(\S+)', text)
+    names = match(r'SERVICES="(.*)"\nTRIED="(.*)"\nTAG=(\S+)', text)
     assert set(names[1].split()) == {f"pix-{name}" for name in FUNCTIONS}
     assert plain(TERRAFORM.resource("google_cloud_run_v2_service", "functions")["name"]) == "pix-${each.key}"
     subscription = TERRAFORM.resource("google_pubsub_subscription", "smoke")
-    endpoint = subscription["push_config"][0]["push_endpoint"]
-    assert f"https://{names[3]}---" in endpoint
-    assert f'functions["{names[2].removeprefix("pix-")}"]' in endpoint
-    (topic,) = re.findall(r"--topic (\S+)", text)
-    assert plain(TERRAFORM.resource("google_pubsub_topic", "smoke")["name"]) == topic
+    assert f"https://{names[3]}---" in subscription["push_config"][0]["push_endpoint"]
+    tried = {
+        plain(topic): f"pix-{plain(each['function'])}"
+        for topic, each in TERRAFORM.local("topics").items()
+        if isinstance(each, dict) and each["tried"]
+    }
+    assert tried == dict(zip((smoke.SCORE.topic, smoke.OUTCOME.topic), names[2].split(), strict=True))
+    assert plain(TERRAFORM.resource("google_pubsub_topic", "smoke")["name"]) == "${each.key}" + smoke.CANDIDATES
     assert plain(BOOTSTRAP.resource("google_artifact_registry_repository", "images")["repository_id"]) == "pix"
     assert (
         plain(TERRAFORM.resource("google_storage_bucket", "buckets")["name"]) == "${var.project_id}-pix-${each.key}"

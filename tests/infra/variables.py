@@ -20,6 +20,7 @@ OTHERWISE = {
     "billing_account": None,
     "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
     "kms_key": KEY,
+    "outcomes": "assumed",
     "notification_channels": ["projects/p/notificationChannels/1"],
     "settings": {"PIX_BATCH_MAX": "512"},
     "topic_retention": "86400s",

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from infra.local.demo.models import Swap
+from infra.local.demo.queries import Fates
 from infra.local.demo.report import DemoResult, render, succeeded, verdict
 
 DRILL = Swap("v1", "v2", is_drill=True)
@@ -20,6 +21,9 @@ def figures(**changes: Any) -> DemoResult:
         "scored": 10,
         "lost": 0,
         "duplicated": 0,
+        "outcomes": 9,
+        "outcomes_lost": 0,
+        "fates": Fates(settled=8, returned=1, duplicated=0),
         "malformed": 0,
         "quarantined": 0,
         "set_aside": 0,
@@ -47,8 +51,9 @@ def figures(**changes: Any) -> DemoResult:
         ),
         ({"swap": None}, "no model passed the gate", False),
         ({"scored_by": {"v1": 10}}, "only one side of the swap", False),
-        ({"lost": 2}, "2 transactions were LOST", False),
-        ({"duplicated": 1}, "1 are in the view twice", False),
+        ({"lost": 2}, "2 transactions and 0 outcomes were LOST", False),
+        ({"outcomes_lost": 3}, "0 transactions and 3 outcomes were LOST", False),
+        ({"duplicated": 1}, "1 are in a view twice", False),
         ({"set_aside": 3}, "Nothing was lost", True),
     ],
 )
@@ -67,6 +72,8 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
         ({"swap": Swap("v1", "v2", is_drill=False)}, "swap under load (by the gate) │ 1.5 s to the first score"),
         ({"swap": None, "seconds_to_first_score": None}, "swap under load │ none"),
         ({"set_aside": 3}, "set aside: in the future │ 3"),
+        ({}, "outcomes published / lost │ 9 / 0"),
+        ({}, "settled / returned (pix.life) │ 8 / 1"),
     ],
 )
 def test_the_table_names_a_drill_and_events_ahead_of_the_clock(

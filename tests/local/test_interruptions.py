@@ -102,7 +102,7 @@ def test_a_signal_ends_the_demo_and_its_cloud(number: signal.Signals, step: str,
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("moment", ["starts", "is ready"])
 def test_a_signal_ends_the_local_cloud(number: signal.Signals, moment: str, tmp_path: Path) -> None:
-    names = ("pubsub", "storage", "bigquery", "bigquery-grpc", "state", "score", "label")
+    names = ("pubsub", "storage", "bigquery", "bigquery-grpc", "state", "score", "outcome", "label")
     ports = [word for name in names for word in (f"--{name}-port", "0")]
     home = tmp_path / "cloud"
     with running(tmp_path, "infra.local", "--pubsub", "embedded", "--home", str(home), *ports) as cloud:

@@ -58,7 +58,7 @@ REFUSED = {
     "UTF-16": Case(PLAIN.decode().encode("utf-16"), "line 1 .*UTF-16"),
     "gzip cut off": Case(gzip.compress(PLAIN)[:-4], "cut off or damaged after line 44"),
     "bytes after gzip": Case(gzip.compress(PLAIN) + b"more", "damaged after line 44: Not a gzipped file"),
-    "another topic": Case(PLAIN + b'{"topic": "pix-transfers", "data": {}}', "line 45 names neither"),
+    "another topic": Case(PLAIN + b'{"topic": "pix-transfers", "data": {}}', "line 45 names none of"),
     "a list": Case(b"[" + b",".join(STREAM) + b"]", "line 1 is not"),
     "a table": Case(b"end_to_end_id;amount\n" + PLAIN, "line 1 is not"),
     "cut off in a line": Case(PLAIN[:-9], "line 44 is not"),

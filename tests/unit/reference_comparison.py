@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
 from shared.features.facts import VerdictCount, handsets
 from shared.features.history import READ_WIDTH
 from shared.features.keys import keys_of, pair_of
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
 from tests.unit.reference_history import ReferenceHistory
-from tests.unit.streams import ACCOUNTS
+from tests.unit.streams import ACCOUNTS, Attempt, Item
 
-Stream = list[Event | VerdictCount]
+Stream = list[Item]
 
 
 def by_reference(stream: Stream) -> tuple[NDArray[np.float32], ReferenceHistory]:
@@ -23,8 +22,11 @@ def by_reference(stream: Stream) -> tuple[NDArray[np.float32], ReferenceHistory]
     for item in stream:
         if isinstance(item, VerdictCount):
             history.report(item)
+        elif isinstance(item, Attempt):
+            reads.append(history.ask(item.event))
         else:
-            reads.append(history.observe(item))
+            reads.append(history.ask(item))
+            history.settle(item, reads[-1])
     return np.array(reads, dtype=np.float32).reshape(-1, READ_WIDTH), history
 
 

@@ -7,11 +7,28 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from shared.contract.event import Event
 from shared.features.facts import VerdictCount
-from shared.features.layout import HALF_LIVES, HOP, LAYOUTS, ROLES
+from shared.features.layout import HALF_LIVES, HOP, LAYOUTS, ROLES, Layout
 
 Weights = Mapping[str, float]
+DAY = 86_400
+
+
+def left(span: str, since: float, until: float) -> float:
+    """Return the share of a count at `since` that is left at `until`."""
+    if math.isinf(since):
+        return 0.0
+    if span in HALF_LIVES:
+        return 2 ** (-(until - since) / HALF_LIVES[span])
+    return 1.0 if span == "ever" else float(period(span, since) == period(span, until))
+
+
+def period(span: str, at: float) -> int:
+    """Return the number of the local day, or of the night, which changes at noon."""
+    return math.floor((at - {"day": 3, "night": 15}[span] * 3600) / DAY)
 
 
 class Counters:
@@ -25,54 +42,83 @@ class Counters:
         self.largest: dict[str, float] = {}
 
     def value(self, measure: str, span: str, now: float) -> float:
+        """Return a sum as it is read at `now`."""
         reached = max(self.at, now)
-        return self.sums[measure, span] * 2 ** (-(reached - self.at) / HALF_LIVES[span]) if self.sums else 0.0
+        if span in ("day", "night") and period(span, reached) != period(span, now):
+            return math.nan
+        return self.sums[measure, span] * left(span, self.at, reached)
 
-    def add(self, now: float, weights: Weights | Mapping[tuple[str, str], float]) -> None:
+    def add(self, now: float, layout: Layout, weights: Weights) -> None:
+        """Add the weight of each measure, or of each `measure_span`."""
         reached = max(self.at, now)
-        for measure, span in list(self.sums):
-            self.sums[measure, span] = self.value(measure, span, reached)
-        for name, weight in weights.items():
-            for span in [name[1]] if isinstance(name, tuple) else HALF_LIVES:
-                measure = name[0] if isinstance(name, tuple) else name
-                self.sums[measure, span] += weight * 2 ** (-(reached - now) / HALF_LIVES[span])
+        for measure in layout.measures:
+            for span in measure.spans:
+                weight = weights.get(measure.name, weights.get(f"{measure.name}_{span}", 0.0))
+                stood = self.sums[measure.name, span] * left(span, self.at, reached)
+                self.sums[measure.name, span] = stood + weight * left(span, now, reached)
         self.at = reached
 
     def see(self, name: str, now: float) -> None:
+        """Note that something happened."""
         self.first[name] = min(now, self.first.get(name, math.inf))
         self.last[name] = max(now, self.last.get(name, -math.inf))
 
 
 class ReferenceHistory:
-    """Accounts by id, contacts by the ids of payer and payee (or device and payer), devices by id."""
+    """Records by kind: accounts, devices and persons by id, contacts by the ids of both."""
 
     def __init__(self) -> None:
         self.records: dict[str, dict[Any, Counters]] = {layout.kind: {} for layout in LAYOUTS}
 
-    def observe(self, event: Event) -> list[float]:
-        now, amount = event.initiated_at * 1e-6, event.amount * 0.01
-        new_payee = (event.payer_id, event.payee_id) not in self.records["contact"]
-        new_device = event.device_id is not None and (event.device_id, event.payer_id) not in self.records["contact"]
-        found = {
-            "payer": self._record("account", event.payer_id),
-            "payee": self._record("account", event.payee_id),
-            "pair": self._record("contact", (event.payer_id, event.payee_id)),
-        }
-        if event.device_id is not None:
-            found["handset"] = self._record("contact", (event.device_id, event.payer_id))
-            found["device"] = self._record("device", event.device_id)
-        reads = [value for role, layout in ROLES for value in self._reads(found.get(role), layout, now)]
-        self._count(found, now, amount, new_payee, new_device)
+    def ask(self, event: Event) -> list[float]:
+        """Return the reads before a Pix, then count that it was asked for."""
+        now, keys = event.initiated_at * 1e-6, _keys(event)
+        reads: list[float] = []
+        for role in ROLES:
+            known = self.records[role.layout.kind].get(keys[role.name], Counters()) if keys[role.name] else None
+            reads += _reads(known, role.layout, now)
+        if event.end_to_end_id[0] != "D":
+            weights = {"asked": 1.0, "limit": event.amount, "unregistered": event.amount}
+            self._add("payer", event, now, _sent_only(weights, event))
+            self._add("payee", event, now, {"asked_in": 1.0})
+            self._add("device", event, now, weights)
+            self._add("customer", event, now, weights)
+        else:
+            for role in ("payer", "payee", "device", "customer"):
+                self._add(role, event, now, {})
         return reads
 
+    def settle(self, event: Event, reads: list[float]) -> None:
+        """Count that a Pix settled when it was asked for, given the reads of its ask."""
+        known = dict(zip(_READ_NAMES, np.array(reads, dtype=np.float32).astype(float).tolist(), strict=True))
+        now, amount = event.initiated_at * 1e-6, event.amount * 0.01
+        new_payee = known["pair_count_30d"] <= 1e-9
+        new_device = known["handset_count_30d"] <= 1e-9
+        passed = {f"passed_{s}": min(amount, known[f"payer_received_amount_{s}"]) for s in ("1h", "1d", "7d")}
+        taint = {f"taint_{s}": HOP * min(max(known[f"payer_taint_{s}"], 0), 1) for s in ("7d", "30d")}
+        self._add("payer", event, now, _sent(now, amount, new_payee) | passed, "sent")
+        self._add("payee", event, now, _received(amount, new_payee) | taint, "received")
+        if event.payer_id != "":
+            payer = self.records["account"][event.payer_id]
+            payer.largest["sent"] = max(amount, payer.largest.get("sent", -math.inf))
+            if new_payee:
+                payer.see("new_payee", now)
+        for role in ("pair", "handset"):
+            self._add(role, event, now, {"count": 1, "amount": amount}, "")
+        self._add("device", event, now, {"count": 1, "amount": amount, "payers": float(new_device)}, "")
+
     def report(self, report: VerdictCount) -> None:
+        """Count a verdict."""
         now, fraud, cleared = report.reported_at * 1e-6, report.sign * report.fraud, report.sign * (not report.fraud)
-        self._record("account", report.payer_id).add(now, {"frauds_sent": fraud, "cleared_sent": cleared})
-        self._record("account", report.payee_id).add(
-            now, {"frauds_received": fraud, "cleared_received": cleared, "taint": fraud}
+        later = fraud * (report.hop > 1)
+        account, device = LAYOUTS[0], LAYOUTS[2]
+        self._record("account", report.payer_id).add(
+            now, account, {"frauds_sent": fraud - later, "cleared_sent": cleared}
         )
+        received = {"frauds_received": fraud, "cleared_received": cleared, "taint": fraud, "hops": later}
+        self._record("account", report.payee_id).add(now, account, received | {"hop_depth": later * report.hop})
         if report.device_id is not None:
-            self._record("device", report.device_id).add(now, {"frauds": fraud, "cleared": cleared})
+            self._record("device", report.device_id).add(now, device, {"frauds": fraud, "cleared": cleared})
 
     def named(self, kind: str, key: Any) -> dict[str, float]:
         """Return a record's counters as they stand, by the names of the layout."""
@@ -80,53 +126,69 @@ class ReferenceHistory:
         record = self.records[kind][key]
         return {f"{m.name}_{span}": record.sums[m.name, span] for m in layout.measures for span in m.spans}
 
-    def _count(
-        self, found: dict[str, Counters], now: float, amount: float, new_payee: bool, new_device: bool
-    ) -> None:
-        payer, payee = found["payer"], found["payee"]
-        passed = {("passed", s): min(amount, payer.value("received_amount", s, now)) for s in ("1h", "1d", "7d")}
-        taint = {("taint", s): HOP * min(max(payer.value("taint", s, now), 0), 1) for s in ("7d", "30d")}
-        payer.add(now, _sent(now, amount, new_payee))
-        payer.add(now, passed)
-        payee.add(now, _received(amount, new_payee))
-        payee.add(now, taint)
-        payer.see("sent", now)
-        payee.see("received", now)
-        payer.largest["sent"] = max(amount, payer.largest.get("sent", -math.inf))
-        if new_payee:
-            payer.see("new_payee", now)
-        for role in ("pair", "handset"):
-            if role in found:
-                found[role].add(now, {"count": 1, "amount": amount})
-                found[role].see("", now)
-        if "device" in found:
-            found["device"].add(now, {"count": 1, "amount": amount, "payers": float(new_device)})
-            found["device"].see("", now)
+    def _add(self, role: str, event: Event, now: float, weights: Weights, seen: str | None = None) -> None:
+        layout = next(each.layout for each in ROLES if each.name == role)
+        if key := _keys(event)[role]:
+            record = self._record(layout.kind, key)
+            record.add(now, layout, weights)
+            if seen is not None:
+                record.see(seen, now)
 
     def _record(self, kind: str, key: Any) -> Counters:
         return self.records[kind].setdefault(key, Counters())
 
-    @staticmethod
-    def _reads(record: Counters | None, layout: Any, now: float) -> list[float]:
-        if record is None:
-            return [math.nan] * layout.width
-        reached = max(record.at, now)
-        marks = []
-        for mark in layout.marks:
-            order, _, what = mark.name.partition("_")
-            value = {
-                "touched": record.at,
-                "first": record.first.get(what, math.inf),
-                "last": record.last.get(what, -math.inf),
-                "largest": record.largest.get(what, math.nan),
-            }[order]
-            marks.append(value if order == "largest" else math.nan if math.isinf(value) else reached - value)
-        return marks + [record.value(m.name, span, now) for m in layout.measures for span in m.spans]
+
+_READ_NAMES = [f"{role.name}_{name}" for role in ROLES for name in role.layout.names]
 
 
-def _sent(now: float, amount: float, new: bool) -> Weights:
-    day = 2 * math.pi * ((now - 3 * 3600) % 86400) / 86400
-    week = 2 * math.pi * ((now - 3 * 3600 - 4 * 86400) % (7 * 86400)) / (7 * 86400)
+def _keys(event: Event) -> dict[str, Any]:
+    device = event.device_id
+    return {
+        "payer": event.payer_id,
+        "payee": event.payee_id,
+        "pair": (event.payer_id, event.payee_id),
+        "handset": device and (device, event.payer_id),
+        "device": device,
+        "customer": event.payer_person_id if event.device_registered is False else None,
+        "owner": event.payee_person_id,
+        "key": event.payee_key_id,
+    }
+
+
+def _sent_only(weights: Weights, event: Event) -> Weights:
+    hour = (event.initiated_at * 1e-6 - 3 * 3600) % DAY / 3600
+    same = event.payee_person_id is not None and event.payer_person_id == event.payee_person_id
+    persons = event.payer_kind == "PERSON" and event.payee_kind in ("PERSON", None) and not same
+    start = 20.0 if event.night_from is None else event.night_from / 60
+    night = (hour >= start or hour < 6) and persons
+    return {
+        "asked_out": 1.0,
+        "asked_out_amount": event.amount * 0.01,
+        "limit": weights["limit"],
+        "limit_night": event.amount * float(night),
+    }
+
+
+def _reads(record: Counters | None, layout: Layout, now: float) -> list[float]:
+    if record is None:
+        return [math.nan] * layout.width
+    reached = max(record.at, now)
+    marks = []
+    for mark in layout.marks:
+        order, _, what = mark.name.partition("_")
+        value = {
+            "touched": record.at,
+            "first": record.first.get(what, math.inf),
+            "last": record.last.get(what, -math.inf),
+            "largest": record.largest.get(what, math.nan),
+        }[order]
+        marks.append(value if order == "largest" else math.nan if math.isinf(value) else reached - value)
+    return marks + [record.value(m.name, span, now) for m in layout.measures for span in m.spans]
+
+
+def _sent(now: float, amount: float, new: bool) -> dict[str, float]:
+    day = 2 * math.pi * ((now - 3 * 3600) % DAY) / DAY
+    week = 2 * math.pi * ((now - 3 * 3600 - 4 * DAY) % (7 * DAY)) / (7 * DAY)
     return {
         "sent_count": 1,
         "sent_amount": amount,
@@ -141,7 +203,7 @@ def _sent(now: float, amount: float, new: bool) -> Weights:
     }
 
 
-def _received(amount: float, new: bool) -> Weights:
+def _received(amount: float, new: bool) -> dict[str, float]:
     return {
         "received_count": 1,
         "received_amount": amount,

@@ -14,15 +14,17 @@ from rich.progress import Progress
 
 from infra.local.cloud import LocalCloud
 from infra.local.demo.models import Models
-from infra.local.demo.report import DemoResult, LoadPhases, Queries, TimeRange, collect, render, succeeded, verdict
+from infra.local.demo.queries import Queries, TimeRange
+from infra.local.demo.report import DemoResult, LoadPhases, collect, render, succeeded, verdict
 from infra.local.demo.stream import Cut, moment, report_delay
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
 from infra.local.home import mark
+from infra.local.outcomes import stored_decisions
 from jobs.cli.console import bar
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
-from shared.settings import MATURITY_DAYS, POINTER_TTL_SECONDS
+from shared.settings import ASSUMED, MATURITY_DAYS, POINTER_TTL_SECONDS, PUBLISHED
 
 CALM, BURST = 0.05, 0.5  # shares of the live part before the retraining: at a steady pace, then as fast as possible
 CALM_SECONDS = 8.0
@@ -45,6 +47,8 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> bool:
     console.print(
         f"{where.history:,} transactions of history from {where.starts_at:%Y-%m-%d}, then {where.live:,} live ones"
     )
+    if not where.outcomes:
+        console.print("The file has no outcomes, so a Pix that is approved is assumed to have settled.")
     days = mark(home, _maturity(events, where, console)).maturity_days
     with LocalCloud(
         home,
@@ -52,6 +56,7 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> bool:
         on_step=lambda step: console.print(f"starting {step} ...", style="dim"),
         persistent=True,
         maturity_days=days,
+        outcomes=PUBLISHED if where.outcomes else ASSUMED,
         deadline_seconds=float("inf"),  # the events happened before they are streamed
     ) as cloud:
         models = Models(cloud, console)
@@ -68,12 +73,12 @@ def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, conso
     with models.training(where.live_from):
         pass
     cloud.start_functions()
-    publisher = StreamPublisher(cloud.settings.project)
+    decisions = stored_decisions(cloud.bigquery(), cloud.settings.dataset)
     queries = Queries(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, _now())
-    load = _live(cloud, events, where, publisher, queries, models, console)
-    publisher.close()
-    with console.status("waiting for the last rows ..."):
-        _drain(queries, publisher)
+    with StreamPublisher(cloud.settings.project, decisions) as publisher:
+        load = _live(cloud, events, where, publisher, queries, models, console)
+        with console.status("waiting for the last rows ..."):
+            _drain(queries, publisher)
     models.end_drill()
     end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
     with console.status("querying BigQuery ..."):
@@ -168,11 +173,12 @@ def _time_of(lines: list[Line], index: int) -> dt.datetime | None:
 
 
 def _drain(queries: Queries, publisher: StreamPublisher) -> None:
-    """Wait until every published message has its row, or no new row arrives for DRAIN_SECONDS."""
+    """Wait until every message is published and has its row, or no new row arrives for DRAIN_SECONDS."""
     seen, changed = -1, time.monotonic()
     while time.monotonic() < changed + DRAIN_SECONDS:
-        rows = queries.scored() + queries.labelled() + queries.quarantined()
-        if rows >= publisher.sent.rows:
+        waiting = publisher.waiting()  # first: an outcome that is published meanwhile has its row later
+        rows = queries.scored() + queries.told() + queries.labelled() + queries.quarantined()
+        if not waiting and rows >= publisher.sent.rows:
             return
         if rows != seen:
             seen, changed = rows, time.monotonic()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contract.events_file import EventFileError, Line, read
-from shared.contract.feedback import decode_feedback
+from shared.contract.feedback import PixReport, decode_feedback
 from shared.contract.fields import Verdict
-from shared.contract.topics import TRANSACTIONS
+from shared.contract.outcome import decode_outcome
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 
@@ -28,6 +29,8 @@ class Cut:
     """Transactions before it."""
     live: int
     """Transactions from it on."""
+    outcomes: bool
+    """Whether the file says what became of its Pix."""
     starts_at: dt.datetime
     live_from: dt.datetime
     ends_at: dt.datetime
@@ -40,7 +43,11 @@ class Cut:
 
 def cut(path: Path, live: int | None) -> Cut:
     """Cut before the last `live` transactions (None: a tenth, at most 20,000). Raises EventFileError."""
-    places = [number for number, line in enumerate(read(path)) if line.topic == TRANSACTIONS]
+    places, outcomes = [], False
+    for number, line in enumerate(read(path)):
+        if line.topic == TRANSACTIONS:
+            places.append(number)
+        outcomes |= line.topic == OUTCOMES
     if len(places) <= LIVE_MIN:
         raise EventFileError(f"the file has {len(places):,} transactions; the demo needs more than {LIVE_MIN}")
     live = min(20_000, len(places) // 10) if live is None else live
@@ -51,7 +58,7 @@ def cut(path: Path, live: int | None) -> Cut:
         )
     first = places[-live]
     starts_at, live_from, ends_at = _times(path, first)
-    return Cut(first, len(places) - live, live, starts_at, live_from, ends_at)
+    return Cut(first, len(places) - live, live, outcomes, starts_at, live_from, ends_at)
 
 
 def _times(path: Path, first: int) -> tuple[dt.datetime, dt.datetime, dt.datetime]:
@@ -69,6 +76,8 @@ def moment(line: Line) -> dt.datetime | None:
     try:
         if line.topic == TRANSACTIONS:
             return decode_transaction(bytes(line.data)).value.initiated_at
+        if line.topic == OUTCOMES:
+            return decode_outcome(bytes(line.data)).value.at
         return decode_feedback(bytes(line.data)).value.reported_at
     except Malformed:
         return None
@@ -83,10 +92,11 @@ def report_delay(path: Path, where: Cut) -> dt.timedelta | None:
             if line.topic == TRANSACTIONS:
                 transaction = decode_transaction(bytes(line.data)).value
                 initiated[transaction.end_to_end_id] = transaction.initiated_at
+            if line.topic != FEEDBACK:
                 continue
             report = decode_feedback(bytes(line.data)).value
         except Malformed:
             continue
-        if report.verdict is Verdict.FRAUD and report.end_to_end_id in initiated:
+        if isinstance(report, PixReport) and report.verdict is Verdict.FRAUD and report.end_to_end_id in initiated:
             delays[report.end_to_end_id] = report.reported_at - initiated[report.end_to_end_id]
     return sorted(delays.values())[int(0.95 * len(delays))] if delays else None

@@ -1,26 +1,48 @@
-"""Publish the live part of a stream and count its messages."""
+"""Publish the live part of a stream and count its messages; outcomes come once their Pix are decided."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import NamedTuple, Self
 
+import msgspec
 from google.cloud.pubsub_v1 import PublisherClient
 
+from infra.local.outcomes import Ask, Message, OutcomePublisher
 from shared.contract.events_file import Line
 from shared.contract.feedback import decode_feedback
-from shared.contract.topics import TRANSACTIONS
+from shared.contract.outcome import decode_outcome
+from shared.contract.topics import OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 
 
+class Asked(NamedTuple):
+    """A Pix and the side that asks; the key of `pix.scores` and `pix.life`."""
+
+    end_to_end_id: str
+    side: str
+
+
+class Told(NamedTuple):
+    """An outcome, without the times that its redeliveries share."""
+
+    end_to_end_id: str
+    side: str
+    status: str
+    return_id: str | None
+
+
 @dataclass(slots=True)
 class Sent:
-    """Counts of published messages; `ids` are the distinct ids of valid transactions."""
+    """Counts of published messages; `ids` and `outcomes` are the distinct valid transactions and outcomes."""
 
-    ids: set[str] = field(default_factory=set)
+    ids: set[Asked] = field(default_factory=set)
+    outcomes: set[Told] = field(default_factory=set)
     transactions: int = 0
     feedback: int = 0
     malformed: int = 0
@@ -28,14 +50,16 @@ class Sent:
     @property
     def rows(self) -> int:
         """Return the number of rows to expect, not counting redeliveries."""
-        return len(self.ids) + self.feedback + self.malformed
+        return len(self.ids) + len(self.outcomes) + self.feedback + self.malformed
 
     def count(self, line: Line) -> None:
         """Count one message."""
         try:
             if line.topic == TRANSACTIONS:
                 self.transactions += 1
-                self.ids.add(decode_transaction(bytes(line.data)).value.end_to_end_id)
+                self.ids.add(asked(line))
+            elif line.topic == OUTCOMES:
+                self.outcomes.add(told(bytes(line.data)))
             else:
                 decode_feedback(bytes(line.data))
                 self.feedback += 1
@@ -43,14 +67,40 @@ class Sent:
             self.malformed += 1
 
 
-class StreamPublisher:
-    """Publish lines at a given pace with the official client."""
+def asked(line: Line) -> Asked:
+    """Return the key of a transaction. Raises Malformed."""
+    transaction = decode_transaction(bytes(line.data)).value
+    return Asked(transaction.end_to_end_id, str(transaction.side))
 
-    def __init__(self, project: str) -> None:
+
+def told(data: bytes) -> Told:
+    """Return the key of an outcome. Raises Malformed."""
+    outcome = decode_outcome(data).value
+    return Told(outcome.end_to_end_id, str(outcome.side), str(outcome.status), outcome.return_id)
+
+
+class StreamPublisher:
+    """A context that publishes lines at a given pace with the official client, and outcomes after the decisions."""
+
+    def __init__(self, project: str, ask: Ask) -> None:
+        """`ask` returns the decisions about published Pix."""
         self.sent = Sent()
         self._client = PublisherClient()
         self._project = project
         self._pending: list[Future[str]] = []
+        self._outcomes = OutcomePublisher(ask, self._tell)
+
+    def __enter__(self) -> Self:
+        self._outcomes.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._outcomes.__exit__(kind, error, trace)
+        finally:
+            self._client.stop()
 
     def publish(
         self,
@@ -75,20 +125,49 @@ class StreamPublisher:
                 break
         self.flush()
 
-    def _publish(self, line: Line) -> None:
-        self.sent.count(line)
-        topic = self._client.topic_path(self._project, line.topic)
-        self._pending.append(self._client.publish(topic, bytes(line.data)))
-        if len(self._pending) >= 2_000:
-            self.flush()
+    def waiting(self) -> int:
+        """Return the number of Pix whose outcomes wait for a decision. Raises GoogleAPIError, TimeoutError."""
+        return self._outcomes.waiting()
 
     def flush(self) -> None:
-        """Wait until all messages are published. Raises the errors of the client."""
+        """Wait until all messages are published, apart from outcomes. Raises the errors of the client."""
         for future in self._pending:
             future.result(timeout=60)
         self._pending.clear()
 
-    def close(self) -> None:
-        """Publish pending messages and stop the client's threads."""
-        self.flush()
-        self._client.stop()
+    def _publish(self, line: Line) -> None:
+        if _is_readable(line):
+            if line.topic == OUTCOMES:
+                self._outcomes.hold(msgspec.json.decode(line.data))
+                return
+            if line.topic == TRANSACTIONS:
+                self._outcomes.asked(*asked(line))
+        self.sent.count(line)
+        self._pending.append(self._send(line.topic, bytes(line.data)))
+        if len(self._pending) >= 2_000:
+            self.flush()
+
+    def _tell(self, outcomes: Sequence[Message]) -> None:
+        """Publish outcomes; called by another thread."""
+        sent = []
+        for outcome in outcomes:
+            data = msgspec.json.encode(outcome)
+            self.sent.outcomes.add(told(data))
+            sent.append(self._send(OUTCOMES, data))
+        for future in sent:
+            future.result(timeout=60)
+
+    def _send(self, topic: str, data: bytes) -> Future[str]:
+        future: Future[str] = self._client.publish(self._client.topic_path(self._project, topic), data)
+        return future
+
+
+def _is_readable(line: Line) -> bool:
+    try:
+        if line.topic == TRANSACTIONS:
+            asked(line)
+        elif line.topic == OUTCOMES:
+            told(bytes(line.data))
+    except Malformed:
+        return False
+    return True

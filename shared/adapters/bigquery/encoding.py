@@ -6,7 +6,7 @@ NUMERIC: string).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,12 @@ class RowEncoder:
         pool = descriptor_pool.DescriptorPool()
         pool.Add(file)
         self._message: Any = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"pix.{table.name}"))
+        self._amounts = tuple(column.name for column in table.schema if column.type == "NUMERIC")
         self._features = _feature_template(table.schema)
 
     def encode(self, rows: Sequence[Record]) -> list[bytes]:
         """Return each row serialised."""
-        plain = [self._message(**_columns(row)).SerializeToString() for row in rows]
+        plain = [self._message(**_columns(row, self._amounts)).SerializeToString() for row in rows]
         scored = [row.features for row in rows if isinstance(row, ScoreRow)]
         if not scored:
             return plain
@@ -66,13 +67,18 @@ class RowEncoder:
         return [laid_out[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _columns(row: Record) -> dict[str, Any]:
+def _columns(row: Record, amounts: Iterable[str]) -> dict[str, Any]:
     """Return the columns of a row except its features; protobuf leaves out the columns that are None."""
-    if not isinstance(row, ScoreRow):
-        return row.columns()
+    columns = _plain(row) if isinstance(row, ScoreRow) else row.columns()
+    for name in amounts:
+        if (centavos := columns.get(name)) is not None:
+            columns[name] = decimal(centavos)
+    return columns
+
+
+def _plain(row: ScoreRow) -> dict[str, Any]:
     columns = asdict(row.event) | asdict(row)
     del columns["event"], columns["features"]
-    columns["amount"] = decimal(columns["amount"])
     return columns
 
 

@@ -57,14 +57,19 @@ class BigQueryLookup:
 
 def statement(table: str, ids: Iterable[str]) -> str:
     """Return the GoogleSQL that finds the parameter @ids in the partitions of the days of `ids`."""
+    return (
+        f"SELECT end_to_end_id, payer_id, payee_id, device_id FROM `{table}` "  # noqa: S608 (dates and a table name of ours)
+        f"WHERE {found_where(ids)}"
+    )
+
+
+def found_where(ids: Iterable[str]) -> str:
+    """Return the condition that a row is of the parameter @ids, in the partitions of the days of `ids`."""
     spans = " OR ".join(
         f"initiated_at >= TIMESTAMP '{first}' AND initiated_at < TIMESTAMP '{last + _DAY}'"
         for first, last in _spans(ids)
     )
-    return (
-        f"SELECT end_to_end_id, payer_id, payee_id, device_id FROM `{table}` "  # noqa: S608 (dates and a table name of ours)
-        f"WHERE end_to_end_id IN UNNEST(@ids) AND ({spans})"
-    )
+    return f"end_to_end_id IN UNNEST(@ids) AND ({spans})"
 
 
 def _spans(ids: Iterable[str]) -> list[tuple[dt.date, dt.date]]:

@@ -1,49 +1,34 @@
-"""`shared.ports.History` and `shared.ports.Verdicts` in the memory of one process."""
+"""`shared.ports.History` and `shared.ports.ChangingHistory` in the memory of one process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
-from shared.features.columns import Columns, Events
-from shared.features.facts import VerdictCount
+from shared.features.columns import Events
+from shared.features.facts import asks
 from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.features.keys import Keys
-from shared.features.verdicts import VerdictLog
-from shared.ports import Claim, Observations, PixVerdict
+from shared.features.life import LIFE, SideClaim, asked, claims_of
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, Claim, Observations
 
-CLAIMS = 30_000
-"""Transactions whose first reads are kept, in 0.6 kB each: at 45 a second, the eleven minutes between two deliveries
-(see `shared.settings.CLAIM_SECONDS`)."""
+LIVES = 30_000
+"""Transactions whose lives are kept, in 1 kB each: at 45 a second, the eleven minutes between two deliveries (see
+`shared.settings.CLAIM_SECONDS`)."""
 
-
-class _Remembered(NamedTuple):
-    """The first observation of a transaction."""
-
-    reads: NDArray[np.float32]
-    sequence: int
-    fingerprint: np.uint64
-    claim: Claim
+_SIZE = LIFE.itemsize
 
 
 class MemoryHistoryAdapter:
-    """History that counts each EndToEndId once while it is among the last `claims` observed."""
+    """History that counts each EndToEndId once while its life is among the last `lives`."""
 
-    def __init__(self, history: MemoryHistory | None = None, claims: int = CLAIMS) -> None:
+    def __init__(self, history: MemoryHistory | None = None, lives: int = LIVES) -> None:
         self.history = history or MemoryHistory()
-        self._slots: dict[str, int] = {}
-        self._ids: list[str | None] = [None] * claims
-        self._claims: list[Claim | None] = [None] * claims
-        self._reads = np.empty((claims, READ_WIDTH), dtype=np.float32)
-        self._sequence = np.empty(claims, dtype=np.int64)
-        self._fingerprints = np.empty(claims, dtype=np.uint64)
-        self._next = 0
-        self._verdicts = VerdictLog()
+        self._capacity = lives
+        self._lives: dict[str, bytes] = {}
+        self._states: dict[str, bytes] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryHistoryAdapter:
@@ -51,71 +36,98 @@ class MemoryHistoryAdapter:
         return cls(MemoryHistory.load(path))
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
-        """Read history before each event, then count it, once for each EndToEndId."""
-        capacity = len(self._ids)
-        if 0 < len(events) <= capacity:
-            return self._observe(events, claim)
-        parts = [self._observe(Events(events[i : i + capacity]), claim) for i in range(0, len(events), capacity)]
-        return Observations(
-            np.concatenate([np.empty((0, READ_WIDTH), dtype=np.float32), *(part.reads for part in parts)]),
-            np.concatenate([np.empty(0, dtype=np.int64), *(part.sequence for part in parts)]),
-            [each for part in parts for each in part.claims],
-            np.concatenate([np.empty(0, dtype=bool), *(part.taken for part in parts)]),
-        )
-
-    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict and reverse the one it replaces; return the sequence at which each counts."""
-        for id_, parties, reported in verdicts:
-            changes = self._verdicts.apply(id_, reported, self.history.sequence)
-            self.history.report([VerdictCount(*parties, each.reported_at, each.fraud, each.sign) for each in changes])
-        return [self._verdicts.counted_at(id_, reported) for id_, _, reported in verdicts]
-
-    def _observe(self, events: Events, claim: Claim) -> Observations:
-        """Observe events, at most as many as claims are kept."""
-        columns, ids = events.columns, [event.end_to_end_id for event in events]
+        """Read history before each event, then count the ask, once for each EndToEndId."""
+        columns = events.columns
         fingerprints = columns.fingerprints()
-        if len(set(ids)) == len(ids) and self._slots.keys().isdisjoint(ids):
-            reads, sequence = self._count(events, columns, fingerprints, claim)
-            return Observations(reads, sequence, [claim] * len(events), np.zeros(len(events), dtype=bool))
-        return self._merged(events, columns, fingerprints, claim)
-
-    def _merged(self, events: Sequence[Event], columns: Columns, fingerprints: Keys, claim: Claim) -> Observations:
-        """Observe events of which some were observed before; those are read first, as new ones may evict them."""
-        first: dict[str, int] = {}
+        own = [
+            SideClaim(event.side, claim.scored_at, claim.key_version, fingerprint, claim.model_version)
+            for event, fingerprint in zip(events, fingerprints.tolist(), strict=True)
+        ]
+        fresh: dict[str, int] = {}
         for place, event in enumerate(events):
-            if event.end_to_end_id not in self._slots:
-                first.setdefault(event.end_to_end_id, place)
-        known = {id_: self._remembered(id_) for event in events if (id_ := event.end_to_end_id) not in first}
-        places = np.array(list(first.values()), dtype=np.int64)
-        fresh = [events[place] for place in first.values()]
-        reads, sequence = self._count(fresh, columns[places], fingerprints[places], claim)
-        seen = zip(reads, sequence.tolist(), fingerprints[places], strict=True)
-        known.update((id_, _Remembered(*each, claim)) for id_, each in zip(first, seen, strict=True))
-        found = [known[event.end_to_end_id] for event in events]
-        same_key = [each.claim.key_version == claim.key_version for each in found]
+            if event.end_to_end_id not in self._lives:
+                fresh.setdefault(event.end_to_end_id, place)
+        values = self._count(events, np.array(list(fresh.values()), dtype=np.int64), claim, own)
+        found = [self._claimed(event.end_to_end_id, side, values) for event, side in zip(events, own, strict=True)]
+        self._forget()
+        lives = np.frombuffer(b"".join([value[:_SIZE] for value, _ in found]), dtype=LIFE)
+        first = [side for _, side in found]
+        taken = [side.contradicts(mine) for side, mine in zip(first, own, strict=True)]
         return Observations(
-            np.stack([each.reads for each in found]),
-            np.array([each.sequence for each in found], dtype=np.int64),
-            [each.claim for each in found],
-            (np.array([each.fingerprint for each in found], dtype=np.uint64) != fingerprints) & np.array(same_key),
+            lives["reads"].reshape(len(events), READ_WIDTH),
+            lives["place"].copy(),
+            [Claim(side.model_version, side.scored_at, side.key_version) for side in first],
+            np.array(taken, dtype=bool),
+            lives,
         )
 
-    def _remembered(self, end_to_end_id: str) -> _Remembered:
-        slot = self._slots[end_to_end_id]
-        claim = self._claims[slot]
-        assert claim is not None
-        return _Remembered(self._reads[slot].copy(), int(self._sequence[slot]), self._fingerprints[slot], claim)
+    async def find(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the stored value of each key."""
+        return [self._read(key) for key in keys]
+
+    async def change(self, changes: Changes) -> NDArray[np.int64]:
+        """Make each change whose stored value has the expected version; return the place of each."""
+        places = np.full(len(changes.keys), UNPLACED, dtype=np.int64)
+        counted = np.zeros(len(changes.facts), dtype=bool)
+        bounds = np.searchsorted(changes.of, np.arange(len(places) + 1))
+        for i, (key, expected) in enumerate(zip(changes.keys, changes.expected, strict=True)):
+            stored = self._read(key)
+            if (int.from_bytes(stored[:4], "little") if stored else 0) != expected:
+                places[i] = CONFLICT
+                continue
+            start, stop = int(bounds[i]), int(bounds[i + 1])
+            if stop > start:
+                self.history.sequence += 1
+                places[i] = self.history.sequence
+                counted[start:stop] = True
+            self._write(key, _placed(changes.values[i], changes.place_at[i], int(places[i])), stored)
+        self.history.count(changes.facts if counted.all() else changes.facts[counted])
+        self._forget()
+        return places
+
+    def restore(self, states: Mapping[str, bytes]) -> None:
+        """Store the values of a replay by key."""
+        self._states.update(states)
 
     def _count(
-        self, events: Sequence[Event], columns: Columns, fingerprints: Keys, claim: Claim
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        reads, sequence = self.history.observe(columns)
-        slots = (self._next + np.arange(len(events))) % len(self._ids)
-        self._next = (self._next + len(events)) % len(self._ids)
-        self._reads[slots], self._sequence[slots], self._fingerprints[slots] = reads, sequence, fingerprints
-        for slot, event in zip(slots.tolist(), events, strict=True):
-            if (forgotten := self._ids[slot]) is not None:
-                del self._slots[forgotten]
-            self._ids[slot], self._claims[slot] = event.end_to_end_id, claim
-            self._slots[event.end_to_end_id] = slot
-        return reads, sequence
+        self, events: Events, fresh: NDArray[np.int64], claim: Claim, own: Sequence[SideClaim]
+    ) -> dict[str, bytes]:
+        """Count the asks at indexes `fresh`, and store their lives; return these with every life that is known."""
+        known = {id_: value for event in events if (value := self._lives.get(id_ := event.end_to_end_id))}
+        if len(fresh):
+            columns = events.columns if len(fresh) == len(events) else events.columns[fresh]
+            lives = asked(columns, claim.scored_at)
+            lives["reads"] = self.history.ask(asks(columns))
+            lives["place"] = self.history.sequence + 1 + np.arange(len(fresh))
+            self.history.sequence += len(fresh)
+            data = lives.tobytes()
+            for i, place in enumerate(fresh.tolist()):
+                id_, value = events[place].end_to_end_id, data[i * _SIZE : (i + 1) * _SIZE] + own[place].encode()
+                self._lives[id_] = known[id_] = value
+        return known
+
+    def _claimed(self, id_: str, own: SideClaim, values: dict[str, bytes]) -> tuple[bytes, SideClaim]:
+        """Return the life of a Pix and the first claim of the side of `own`, which claims it if nobody did."""
+        claims = claims_of(values[id_])
+        if own.side not in claims:
+            self._lives[id_] = values[id_] = values[id_] + own.encode()
+            return values[id_], own
+        return values[id_], claims[own.side]
+
+    def _read(self, key: str) -> bytes | None:
+        return self._lives.get(key[1:]) if key[0] == LIFE_KEY else self._states.get(key)
+
+    def _write(self, key: str, value: bytes, stored: bytes | None) -> None:
+        if key[0] == LIFE_KEY:
+            self._lives[key[1:]] = value + (stored[_SIZE:] if stored else b"")
+        else:
+            self._states[key] = value
+
+    def _forget(self) -> None:
+        """Forget the oldest lives above the capacity."""
+        while len(self._lives) > self._capacity:
+            del self._lives[next(iter(self._lives))]
+
+
+def _placed(value: bytes, at: int, place: int) -> bytes:
+    return value if at < 0 else value[:at] + place.to_bytes(8, "little", signed=True) + value[at + 8 :]

@@ -8,20 +8,20 @@ from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
-from shared.features.verdicts import AppliedVerdict
+from shared.features.verdicts import pix_key
 from shared.ports import REDRIVEN, DeadLetter
 
 
 class MemoryHistoryStore:
     """`shared.ports.HistoryStore` over dicts; `away` makes it unavailable.
 
-    `records` are keys by kind, `verdicts` the logs by EndToEndId, `claims` the seconds of each claim. `sequence` is
-    None until the store is loaded.
+    `records` are keys by kind, `reports` the values of Pix and fraud markers by their keys, `claims` the seconds of
+    each claim. `sequence` is None until the store is loaded.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, set[int]] = {layout.kind: set() for layout in LAYOUTS}
-        self.verdicts: dict[str, list[AppliedVerdict]] = {}
+        self.reports: dict[str, bytes] = {}
         self.claims: dict[str, int] = {}
         self.sequence: int | None = None
         self.away = False
@@ -33,16 +33,14 @@ class MemoryHistoryStore:
         if self.sequence is not None:
             raise Misconfigured("the store of history has counted transactions already")
 
-    def load(
-        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
-    ) -> None:
-        """Keep the keys of all records and the verdict logs. Raises Misconfigured, Unavailable while away."""
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Keep the keys of all records, and the reports. Raises Misconfigured, Unavailable while away."""
         self.require_empty()
         for layout, table in zip(LAYOUTS, state.tables, strict=True):
             self.records[layout.kind] |= {int(key) for key in table.keys}
             advance(len(table.keys))
-        self.verdicts |= {id_: list(log) for id_, log in verdicts.items()}
-        advance(len(verdicts))
+        self.reports |= values
+        advance(len(values))
         self.sequence = state.sequence
 
     def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
@@ -52,7 +50,7 @@ class MemoryHistoryStore:
         self.claims |= dict.fromkeys(end_to_end_ids, claim_seconds)
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records and verdict logs; return the number erased. Raises Unavailable while away."""
+        """Erase records and the reports of Pix; return the number erased. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the store of history is away")
         erased = 0
@@ -60,7 +58,7 @@ class MemoryHistoryStore:
             found = self.records[kind] & {int(key) for key in keys}
             self.records[kind] -= found
             erased += len(found)
-        return erased + sum(self.verdicts.pop(id_, None) is not None for id_ in end_to_end_ids)
+        return erased + sum(self.reports.pop(pix_key(id_), None) is not None for id_ in end_to_end_ids)
 
 
 class MemoryDeadLetters:

@@ -1,25 +1,29 @@
-"""`shared.ports.History` and `shared.ports.Verdicts` in Valkey or Redis (7 or newer), shared by all instances.
+"""`shared.ports.History` and `shared.ports.ChangingHistory` in Valkey or Redis (7 or newer), shared by all instances.
 
-A micro-batch is one call of a script, so it is atomic. Its claims, the outcome of each transaction, are kept until
-`claim_seconds` after the last delivery, which must be longer than the longest pause between two deliveries of a
-message: the ack deadline and the largest back-off, 60 + 600 s on Pub/Sub. A claim takes 0.75 kB, so 15 minutes of 100
-transactions/s take 67 MB. Records that nothing touches for `record_seconds` expire.
+A micro-batch is one call of a script, so it is atomic. The life of each Pix is kept until `life_seconds` after it was
+last asked for or changed, which must be longer than the longest pause between two deliveries of a message: the ack
+deadline and the largest back-off, 60 + 600 s on Pub/Sub. A life takes LIFE_KB kB, so 15 minutes of 100 transactions/s
+take LIFE_MB MB. Records, and values about verdicts, that nothing touches for `record_seconds` expire.
 
 A micro-batch touches many keys. They share one hash tag and so live on one primary, with or without cluster mode. To
 spread them over several, shard by account at the client; payer and payee may then be on two shards, and a Pix takes
 two calls. The server must not evict (maxmemory-policy noeviction): when it is full it refuses writes, and scoring is
 degraded.
 
-Counters are float64 as in memory. Reads equal memory's to one unit in the last place of float32.
+Counters are float64 as in memory. Reads equal memory's to one unit in the last place of float32. A stored value of a
+wrong length counts as missing and is reported; its next change replaces it.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -29,15 +33,20 @@ from shared.adapters.valkey.script import script
 from shared.adapters.valkey.wire import (
     SEQUENCE_KEY,
     Argument,
+    Asked,
+    change_arguments,
+    name_of,
     observations,
     observe_arguments,
-    sequences,
-    verdict_arguments,
 )
 from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
-from shared.ports import Claim, Observations, PixVerdict
+from shared.features.life import LIFE
+from shared.ports import Changes, Claim, Observations
+from shared.telemetry.incidents import Incident
+
+log = logging.getLogger(__name__)
 
 SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 
@@ -45,10 +54,11 @@ SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 class ValkeyHistory:
     """History that many processes share; each EndToEndId counts once among them."""
 
-    def __init__(self, client: Redis, claim_seconds: int, record_seconds: int) -> None:
+    def __init__(self, client: Redis, life_seconds: int, record_seconds: int) -> None:
         self.redis = client
-        self._claim_seconds = claim_seconds
+        self._life_seconds = life_seconds
         self._record_seconds = record_seconds
+        self._damaged = Incident(log, "history damaged", time.monotonic)
 
     @classmethod
     def connect(
@@ -56,7 +66,7 @@ class ValkeyHistory:
         url: str,
         connect_seconds: float,
         call_seconds: float,
-        claim_seconds: int,
+        life_seconds: int,
         record_seconds: int,
     ) -> Self:
         """Return the history at `url` (see `server_url`); it connects at the first call.
@@ -71,26 +81,41 @@ class ValkeyHistory:
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[ReadOnlyError],
         )
-        return cls(client, claim_seconds, record_seconds)
+        return cls(client, life_seconds, record_seconds)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
-        """Read history before each event, then count it, in order and once for each EndToEndId."""
+        """Read history before each event, then count the ask, in order and once for each EndToEndId."""
         if not events:
-            none = np.empty(0, dtype=np.int64)
-            return Observations(np.empty((0, READ_WIDTH), dtype=np.float32), none, [], none.astype(bool))
-        fingerprints = events.columns.fingerprints()
-        arguments = observe_arguments(events, fingerprints, claim, self._claim_seconds, self._record_seconds)
-        return observations(await self._call(arguments), fingerprints, claim)
+            none, no_reads = np.empty(0, dtype=np.int64), np.empty((0, READ_WIDTH), dtype=np.float32)
+            return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE))
+        batch = Asked.of(events, claim)
+        lives = await self._values(observe_arguments(batch, self._life_seconds, self._record_seconds))
+        return observations(lives, batch)
 
-    async def apply(self, verdicts: Sequence[PixVerdict]) -> list[int | None]:
-        """Count each verdict and reverse the one it replaces; return the sequence at which each counts."""
-        if not verdicts:
-            return []
-        return sequences(await self._call(verdict_arguments(verdicts, self._record_seconds)))
+    async def find(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the stored value of each key. Raises Unavailable, also while history is empty."""
+        return await self._values(["find", *map(name_of, keys)]) if keys else []
+
+    async def change(self, changes: Changes) -> NDArray[np.int64]:
+        """Make each change whose stored value has the expected version, in order; return the place of each."""
+        if not changes.keys:
+            return np.empty(0, dtype=np.int64)
+        places = await self._values(change_arguments(changes, self._life_seconds, self._record_seconds))
+        return np.array(places, dtype=np.int64)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
+
+    async def _values(self, arguments: Sequence[Argument]) -> list[Any]:
+        """Run the script; report damaged values."""
+        reply: list[Any] = await self._call(arguments)
+        damaged, values = reply[0], reply[1:]
+        if damaged:
+            self._damaged.trigger(damaged, reason="stored values have a wrong length; they count as missing")
+        else:
+            self._damaged.resolve()
+        return values
 
     async def _call(self, arguments: Sequence[Argument]) -> Any:
         """Run the script; send its text to a server that has restarted."""

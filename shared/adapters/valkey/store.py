@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Self, TypeVar
 
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from shared.adapters.valkey.history import server_url
-from shared.adapters.valkey.script import LETTERS, script
-from shared.adapters.valkey.wire import SEQUENCE_KEY, Argument, encode_verdict_log, fill_arguments, settle_arguments
+from shared.adapters.valkey.script import script
+from shared.adapters.valkey.wire import (
+    LETTERS,
+    SEQUENCE_KEY,
+    Argument,
+    fill_arguments,
+    name_of,
+    put_arguments,
+    stored_life,
+)
 from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
-from shared.features.verdicts import AppliedVerdict
+from shared.features.verdicts import VERDICT_KEY
+from shared.ports import LIFE_KEY
 
+T = TypeVar("T")
 PREFIX = SEQUENCE_KEY.encode()[:-1]
-"""The prefix of all keys, as in history.lua; a letter follows, then a record's key or an EndToEndId."""
-VERDICT_LOG = b"s"
-"""The letter of verdict logs."""
+"""The prefix of all keys, as in history.lua; a letter follows, then a record's key or the id of a value."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
+_OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
+_OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
@@ -45,10 +56,8 @@ class ValkeyStore:
         if self._call(["counted"]):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
 
-    def load(
-        self, state: State, verdicts: Mapping[str, Sequence[AppliedVerdict]], advance: Callable[[int], None]
-    ) -> None:
-        """Store all records, then the verdict logs, then the sequence, which opens the store.
+    def load(self, state: State, reports: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Store all records, then the reports by their keys, then the sequence, which opens the store.
 
         `advance` receives the number of records of each part that is stored. An interrupted load can be repeated.
         Raises Misconfigured, Unavailable.
@@ -59,12 +68,8 @@ class ValkeyStore:
                 part = slice(start, start + _RECORDS)
                 letter = LETTERS[layout.kind]
                 advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
-        logs = list(verdicts.items())
-        for start in range(0, len(logs), _RECORDS):
-            arguments = [
-                each for id_, log in logs[start : start + _RECORDS] for each in (id_, encode_verdict_log(log))
-            ]
-            advance(self._call(["recall", self._record_seconds, *arguments]))
+        for some in _batched(reports.items()):
+            advance(self._call(put_arguments(some, self._record_seconds)))
         if not self._call(["resume", state.sequence]):
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
 
@@ -72,23 +77,27 @@ class ValkeyStore:
         """Open an empty store, so that it counts from its first transaction. Raises Misconfigured, Unavailable."""
         self.load(State.empty(), {}, lambda _: None)
 
-    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Claim transactions whose rows are stored, so that a redelivery is not decided again. Raises Unavailable."""
-        for start in range(0, len(end_to_end_ids), _RECORDS):
-            self._call(settle_arguments(end_to_end_ids[start : start + _RECORDS], claim_seconds))
+    def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
+        """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
+
+        Raises Unavailable.
+        """
+        sides: dict[str, list[str]] = {}
+        for id_, side in rows:
+            sides.setdefault(id_, []).append(side)
+        for some in _batched(sides.items()):
+            lives = [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some]
+            self._call(put_arguments(lives, life_seconds))
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records by kind, and the verdict logs of some Pix; return the number erased.
+        """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
-        Claims stay: they live for minutes, and without one a redelivered Pix would be decided again.
         Raises Unavailable.
         """
         names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
-        names += [PREFIX + VERDICT_LOG + id_.encode() for id_ in end_to_end_ids]
+        names += [PREFIX + name_of(letter + id_).encode() for id_ in end_to_end_ids for letter in _OF_A_PIX]
         try:
-            return sum(
-                int(self._redis.unlink(*names[start : start + _RECORDS])) for start in range(0, len(names), _RECORDS)
-            )
+            return sum(int(self._redis.unlink(*some)) for some in _batched(names))
         except RedisError as error:
             raise _unavailable(error) from error
 
@@ -105,6 +114,13 @@ class ValkeyStore:
                 return self._redis.eval(text, 1, SEQUENCE_KEY, *arguments)
         except RedisError as error:
             raise _unavailable(error) from error
+
+
+def _batched(values: Iterable[T]) -> Iterator[list[T]]:
+    """Return values in lists of at most _RECORDS."""
+    iterator = iter(values)
+    while some := list(islice(iterator, _RECORDS)):
+        yield some
 
 
 def _packed(keys: Keys) -> list[bytes]:

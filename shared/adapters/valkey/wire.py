@@ -2,89 +2,114 @@
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.columns import Events
-from shared.features.facts import Facts
-from shared.features.history import READ_WIDTH
-from shared.features.keys import Keys, keys_of
+from shared.features.columns import SIDES, Events
+from shared.features.facts import Facts, asks
+from shared.features.keys import Keys
+from shared.features.layout import LAYOUTS, READ_WIDTH
+from shared.features.life import LIFE, LIFE_ID, READS_AT, SIDE_LETTERS, STORED, UNCOUNTED, SideClaim, asked, claims_of
 from shared.features.state import LAYOUT_ID
-from shared.features.verdicts import AppliedVerdict
-from shared.ports import STORED, UNCOUNTED, Claim, Observations, PixVerdict
+from shared.ports import LIFE_KEY, Changes, Claim, Observations
 
 Argument = bytes | str | int
 
 SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
 """The key by which the script is called; its hash tag, which all keys share, changes with the layout of records."""
-
+LETTERS = {layout.kind: layout.kind[0] for layout in LAYOUTS}
+"""Prefix of the key of a record of each kind."""
 CLAIM = np.dtype(
-    [
-        ("sequence", "<f8"),
-        ("scored_at", "<i8"),
-        ("key_version", "<u4"),
-        ("print", "<u8"),
-        ("reads", "<f4", (READ_WIDTH,)),
-    ]
+    [("side", "S1"), ("scored_at", "<i8"), ("key_version", "<u4"), ("fingerprint", "<u8"), ("length", "<u2")]
 )
-"""Head of a claim; the model version follows."""
-CLAIM_LETTER = "e" + hashlib.sha256(repr(CLAIM.descr).encode()).hexdigest()[:4]
-"""Prefix of the EndToEndId in the key of a claim. It changes with the layout of claims, so that two revisions that
-share a store never misread each other's.
-"""
+"""A claim up to its model version, as `SideClaim.encode` writes it."""
+HEAD = READS_AT
+"""Bytes of a life before its reads, which are its last field."""
+_SIDE_LETTERS = np.array([SIDE_LETTERS[side] for side in SIDES])
 _NO_KEY = 0
 """The key version of a claim that is not compared with later messages."""
-NEVER = UNCOUNTED
-"""The sequence of a verdict that was not counted."""
-_VERDICT = struct.Struct("<cdd")
 
 
-def observe_arguments(
-    events: Events, fingerprints: Keys, claim: Claim, claim_seconds: int, record_seconds: int
-) -> list[Argument]:
-    """Return the arguments of `observe`; `fingerprints` are those of the events."""
-    facts = Facts.of_events(events.columns)
-    keys = np.stack((facts.payer, facts.payee, facts.pair, facts.handset, facts.device), axis=1)
-    numbers = np.concatenate((facts.at[:, None], facts.weights, facts.marks), axis=1)
+class Asked(NamedTuple):
+    """A micro-batch of `observe`: its events, their fingerprints [n], their claim, and the bytes of the claims."""
+
+    events: Events
+    fingerprints: Keys
+    claim: Claim
+    claims: bytes
+    version: bytes
+
+    @classmethod
+    def of(cls, events: Events, claim: Claim) -> Asked:
+        """Return the micro-batch of events."""
+        columns, version = events.columns, (claim.model_version or "").encode()
+        claims = np.empty(len(events), dtype=CLAIM)
+        claims["side"] = _SIDE_LETTERS[columns.side]
+        claims["scored_at"], claims["key_version"], claims["length"] = *claim[1:], len(version)
+        fingerprints = claims["fingerprint"] = columns.fingerprints()
+        return cls(events, fingerprints, claim, claims.tobytes(), version)
+
+    def first(self, place: int, life: bytes) -> tuple[Claim, bool]:
+        """Return the first claim of the event's side in its life, and whether it is of another message."""
+        side, own = self.events[place].side, self.claim
+        mine = SideClaim(side, own.scored_at, own.key_version, int(self.fingerprints[place]), own.model_version)
+        first = claims_of(life)[side]
+        return Claim(first.model_version, first.scored_at, first.key_version), first.contradicts(mine)
+
+    def tail(self, place: int) -> bytes:
+        """Return the bytes of the claim of an event."""
+        return self.claims[place * CLAIM.itemsize : (place + 1) * CLAIM.itemsize] + self.version
+
+
+def name_of(key: str) -> str:
+    """Return the name of a value in the store, without the hash tag.
+
+    >>> name_of("sE1"), name_of("lE1") == f"l{LIFE_ID}E1"
+    ('sE1', True)
+    """
+    return f"{LIFE_KEY}{LIFE_ID}{key[1:]}" if key[0] == LIFE_KEY else key
+
+
+def observe_arguments(batch: Asked, life_seconds: int, record_seconds: int) -> list[Argument]:
+    """Return the arguments of `observe`."""
+    columns = batch.events.columns
+    lives = asked(columns, batch.claim.scored_at)
+    heads = lives.view(np.uint8).reshape(len(lives), LIFE.itemsize)[:, :HEAD]
     return [
-        *("observe", claim_seconds, record_seconds),
-        *(struct.pack("<qI", claim.scored_at, claim.key_version), claim.model_version or ""),
-        *(fingerprints.astype("<u8").tobytes(), keys.astype("<u8").tobytes(), numbers.astype("<f8").tobytes()),
-        *(event.end_to_end_id for event in events),
+        *("observe", life_seconds, record_seconds, batch.version, batch.claims, heads.tobytes()),
+        *_facts(asks(columns)),
+        *(f"{LIFE_KEY}{LIFE_ID}{event.end_to_end_id}" for event in batch.events),
     ]
 
 
-def observations(claims: Sequence[bytes], fingerprints: Keys, own: Claim) -> Observations:
-    """Decode the answer of `observe` about the events of these fingerprints."""
-    head = np.frombuffer(b"".join([claim[: CLAIM.itemsize] for claim in claims]), dtype=CLAIM)
-    versions = [claim[CLAIM.itemsize :].decode() or None for claim in claims]
-    return Observations(
-        head["reads"].astype(np.float32),
-        head["sequence"].astype(np.int64),
-        [
-            Claim(*each)
-            for each in zip(versions, head["scored_at"].tolist(), head["key_version"].tolist(), strict=True)
-        ],
-        (head["print"] != fingerprints) & (head["key_version"] == own.key_version),
-    )
+def observations(values: Sequence[bytes], batch: Asked) -> Observations:
+    """Decode the lives in the answer of `observe`."""
+    size = LIFE.itemsize
+    lives = np.frombuffer(b"".join([value[:size] for value in values]), dtype=LIFE)
+    claims, sequence = [batch.claim] * len(values), lives["place"].copy()
+    taken = np.zeros(len(values), dtype=bool)
+    for place, value in enumerate(values):
+        if value[size:] != batch.tail(place):
+            claims[place], taken[place] = batch.first(place, value)
+    # A life whose row of another side is stored has no reads, but this side is to be decided.
+    unread = (sequence == STORED) & np.array([claim.key_version != _NO_KEY for claim in claims])
+    sequence[unread] = UNCOUNTED
+    return Observations(np.ascontiguousarray(lives["reads"]), sequence, claims, taken, lives)
 
 
-def verdict_arguments(verdicts: Sequence[PixVerdict], record_seconds: int) -> list[Argument]:
-    """Return the arguments of the script's command that counts verdicts."""
-    keys = keys_of([id_ or "" for verdict in verdicts for id_ in verdict.parties]).astype("<u8")
-    arguments: list[Argument] = ["tell", record_seconds]
-    for (end_to_end_id, _, reported), own in zip(verdicts, keys.reshape(-1, 3), strict=True):
-        arguments += [end_to_end_id, reported.verdict.value[:1], reported.reported_at, own.tobytes()]
-    return arguments
-
-
-def sequences(counted: Iterable[int]) -> list[int | None]:
-    """Decode the answer to `verdict_arguments`; None is a verdict that changes nothing."""
-    return [None if each == NEVER else each for each in counted]
+def change_arguments(changes: Changes, life_seconds: int, record_seconds: int) -> list[Argument]:
+    """Return the arguments of `change`."""
+    items = np.empty((len(changes.keys), 3), dtype="<i4")
+    items[:, 0] = np.array(changes.expected, dtype=np.uint32).view(np.int32)
+    items[:, 1], items[:, 2] = changes.place_at, np.bincount(changes.of, minlength=len(items))
+    named = zip(map(name_of, changes.keys), changes.values, strict=True)
+    return [
+        *("change", life_seconds, record_seconds, *_facts(changes.facts), items.tobytes()),
+        *(argument for each in named for argument in each),
+    ]
 
 
 def fill_arguments(
@@ -94,15 +119,26 @@ def fill_arguments(
     return ["fill", record_seconds, letter, keys.astype("<u8").tobytes(), records.astype("<f8").tobytes()]
 
 
-def settle_arguments(end_to_end_ids: Sequence[str], claim_seconds: int) -> list[Argument]:
-    """Return the arguments of `settle`."""
-    stored = np.array([(STORED, 0, _NO_KEY, 0, np.full(READ_WIDTH, np.nan))], dtype=CLAIM).tobytes()
-    return ["settle", claim_seconds, stored, *end_to_end_ids]
+def put_arguments(values: Iterable[tuple[str, bytes]], seconds: int) -> list[Argument]:
+    """Return the arguments of `put`, for values by key."""
+    return ["put", seconds, *(argument for key, value in values for argument in (name_of(key), value))]
 
 
-def encode_verdict_log(log: Iterable[AppliedVerdict]) -> bytes:
-    """Encode the verdict log of one Pix."""
-    return b"".join(
-        _VERDICT.pack(report.verdict.value[:1].encode(), report.reported_at, NEVER if sequence is None else sequence)
-        for report, sequence in log
+def stored_life(sides: Iterable[str]) -> bytes:
+    """Return the life of a Pix whose rows of these sides are stored."""
+    life = np.zeros(1, dtype=LIFE)
+    life["version"], life["place"], life["reads"] = 1, STORED, np.full(READ_WIDTH, np.nan)
+    return life.tobytes() + b"".join(SideClaim(side, 0, _NO_KEY, 0, None).encode() for side in sides)
+
+
+def _facts(facts: Facts) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return keys, the columns of weights and of marks that are in use, and rows of the time and these columns."""
+    weights = np.flatnonzero(facts.weights.any(axis=0))
+    marks = np.flatnonzero((facts.marks > -np.inf).any(axis=0))
+    rows = np.concatenate((facts.at[:, None], facts.weights[:, weights], facts.marks[:, marks]), axis=1)
+    return (
+        facts.keys.astype("<u8").tobytes(),
+        bytes(weights.tolist()),
+        bytes(marks.tolist()),
+        rows.astype("<f8").tobytes(),
     )

@@ -1,6 +1,7 @@
--- One row for each EndToEndId: the first decision stands, whatever is delivered again.
+-- One row for each EndToEndId and side: the first decision stands, whatever is delivered again.
 SELECT
   end_to_end_id,
+  COALESCE(side, 'PAYER') AS side,
   initiated_at,
   scored_at,
   published_at,
@@ -9,6 +10,7 @@ SELECT
   payee_id,
   score,
   decision,
+  hold_until,
   reasons,
   model_version,
   late,
@@ -16,9 +18,10 @@ SELECT
   payer_ispb,
   payee_ispb,
   history_sequence,
+  decided_sequence,
   STRUCT({features}) AS features
 FROM `{project}.{dataset}.score_events`
 WHERE TRUE
 -- One row for an id whatever its messages say, so a filter on initiated_at cannot prune partitions below this view; a
 -- scan of a long table by day is cheaper on score_events itself.
-QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence, published_at) = 1
+QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at) = 1

@@ -1,6 +1,7 @@
 -- Features as served beside the verdict in force: frauds once confirmed, legitimate ones once matured.
 SELECT
   scored.end_to_end_id,
+  scored.side,
   scored.initiated_at,
   CAST(scored.amount AS FLOAT64) AS amount,
   scored.payer_id,
@@ -14,14 +15,25 @@ SELECT
   labels.labelled_at,
   labels.situation_type,
   labels.fraud_type,
+  labels.verdict_source,
+  labels.hop,
+  (settled.end_to_end_id IS NOT NULL OR (scored.decided_sequence IS NOT NULL AND scored.decision = 'APPROVE')) AS settled,
   {feature_columns}
 FROM (
   SELECT *
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence, published_at) = 1
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
+  ) = 1
 ) AS scored
-JOIN ({labels}) AS labels ON labels.end_to_end_id = scored.end_to_end_id
+JOIN ({labels}) AS labels
+  ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
+LEFT JOIN (
+  SELECT DISTINCT end_to_end_id
+  FROM `{project}.{dataset}.outcomes`
+  WHERE status = 'SETTLED' AND `at` <= {as_of}
+) AS settled ON settled.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
 WHERE scored.history_sequence IS NOT NULL

@@ -14,7 +14,7 @@ from shared.errors import Misconfigured, Unavailable
 from shared.features.facts import handsets
 from shared.features.keys import keys_of, pair_of
 from shared.features.layout import ACCOUNT, CONTACT, DEVICE
-from shared.features.verdicts import AppliedVerdict
+from shared.features.verdicts import pix_key
 from shared.operations.erasure import Erasure, Person, person_of
 from tests.unit.streams import ACCOUNTS, DEVICES
 
@@ -53,7 +53,7 @@ def store() -> MemoryHistoryStore:
     filled.records[ACCOUNT.kind] = {int(payer[0]), int(payee[0])}
     filled.records[CONTACT.kind] = {int(pair_of(payer, payee)[0]), int(handsets(device, payer)[0]), 7}
     filled.records[DEVICE.kind] = {int(device[0]), 9}
-    filled.verdicts = {"E1": list[AppliedVerdict](), "E2": list[AppliedVerdict]()}
+    filled.reports = {pix_key("E1"): b"", pix_key("E2"): b""}
     return filled
 
 
@@ -64,7 +64,7 @@ def test_their_records_and_rows_go_and_score_rows_last() -> None:
     assert tables.statements == ["`bank.pix.feedback`", "`bank.pix.score_events`"]
     assert history.records[ACCOUNT.kind] == {int(keys_of([ACCOUNTS[1]])[0])}
     assert (history.records[CONTACT.kind], history.records[DEVICE.kind]) == ({7}, {9})
-    assert set(history.verdicts) == {"E2"}
+    assert set(history.reports) == {pix_key("E2")}
 
 
 def test_a_dry_run_erases_nothing() -> None:
@@ -72,7 +72,7 @@ def test_a_dry_run_erases_nothing() -> None:
     found = Erasure(tables.queries, "bank.pix", Person(PERSON_ID, ("key",)), history).run(dry_run=True)
     assert (found.score_events, found.feedback, found.records, found.dry_run) == (1, 1, None, True)
     assert not tables.statements
-    assert set(history.verdicts) == {"E1", "E2"}
+    assert set(history.reports) == {pix_key("E1"), pix_key("E2")}
 
 
 def test_an_unavailable_store_keeps_the_rows_that_identify_its_records() -> None:

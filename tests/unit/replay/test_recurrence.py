@@ -7,29 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared.contract.event import Event
-from shared.features.columns import Columns
-from shared.features.facts import VerdictCount
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.features.state import State
-from shared.replay.recurrence import Chunk, Replay
+from shared.replay.recurrence import Replay
+from tests.unit.lives import chunk_of, live
 from tests.unit.reference_comparison import Stream, assert_same_reads, assert_same_records, by_reference
 from tests.unit.streams import streams
 
 
 def by_replay(stream: Stream, size: int) -> tuple[NDArray[np.float32], State]:
     replay = Replay()
-    reads = [replay.run(chunk(stream[start : start + size])) for start in range(0, len(stream), size)]
+    reads = [replay.run(chunk_of(stream[start : start + size])) for start in range(0, len(stream), size)]
     return np.concatenate([np.empty((0, READ_WIDTH), np.float32), *reads]), replay.state()
-
-
-def chunk(items: Stream) -> Chunk:
-    observed = [item for item in items if isinstance(item, Event)]
-    reports = [item for item in items if isinstance(item, VerdictCount)]
-    before = [
-        sum(isinstance(x, Event) for x in items[:i]) for i, item in enumerate(items) if isinstance(item, VerdictCount)
-    ]
-    return Chunk(Columns.of(observed), reports, before)
 
 
 @settings(max_examples=150)
@@ -45,8 +34,7 @@ def test_compiled_replay_equals_plain_python(stream: Stream, size: int) -> None:
 @given(streams, streams)
 def test_memory_continues_from_the_state_of_a_replay(past: Stream, future: Stream) -> None:
     replay = Replay()
-    replay.run(chunk(past))
-    history = MemoryHistory(replay.state())
-    found = [history.observe([item])[0] for item in future if isinstance(item, Event)]
-    expected, _ = by_reference(past + [item for item in future if isinstance(item, Event)])
-    assert_same_reads(np.concatenate([np.empty((0, READ_WIDTH)), *found]), expected[len(expected) - len(found) :])
+    replay.run(chunk_of(past))
+    found = live(MemoryHistory(replay.state()), future)
+    expected, _ = by_reference(past + future)
+    assert_same_reads(found, expected[len(expected) - len(found) :])

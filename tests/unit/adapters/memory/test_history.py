@@ -13,6 +13,7 @@ from shared.features.columns import Events
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.ports import Claim, Observations
 from shared.replay.recurrence import Replay
+from tests.unit.lives import live
 from tests.unit.streams import event, report
 
 FIRST, LATER = Claim("v1", 1), Claim("v2", 2)
@@ -39,8 +40,8 @@ def test_a_transaction_twice_in_one_batch_counts_once() -> None:
     assert seen.sequence.tolist() == [1, 2, 1]
 
 
-def test_the_oldest_claim_is_forgotten_first() -> None:
-    history = MemoryHistoryAdapter(claims=3)
+def test_the_oldest_life_is_forgotten_first() -> None:
+    history = MemoryHistoryAdapter(lives=3)
     batch = [event(0, 1, i) for i in range(4)]
     observe(history, batch[:3])
     observe(history, batch[3:])
@@ -48,9 +49,9 @@ def test_the_oldest_claim_is_forgotten_first() -> None:
     assert observe(history, batch[:1], LATER).claims == [LATER]
 
 
-def test_a_batch_larger_than_the_claims_kept_is_complete() -> None:
+def test_a_batch_larger_than_the_lives_kept_is_complete() -> None:
     batch = [event(i % 5, (i + 1) % 5, i) for i in range(20)]
-    seen = observe(MemoryHistoryAdapter(claims=7), batch)
+    seen = observe(MemoryHistoryAdapter(lives=7), batch)
     expected, _ = MemoryHistory().observe(batch)
     np.testing.assert_allclose(seen.reads, expected, rtol=1.2e-7, atol=1e-7)
     assert seen.sequence.tolist() == list(range(1, 21))
@@ -64,8 +65,7 @@ def test_no_events_give_no_reads() -> None:
 def test_a_replayed_state_is_loaded_from_its_file(tmp_path: Path) -> None:
     past, path = [event(0, 1), event(1, 2, 5)], tmp_path / "history.npz"
     history = MemoryHistory()
-    history.observe(past)
-    history.report([report(0, 1)])
+    live(history, [*past, report(0, 1)])
     Replay(history.state()).state().dump(path)
     one, other = history.observe([event(0, 1, 9)]), MemoryHistoryAdapter.load(path).history.observe([event(0, 1, 9)])
     np.testing.assert_array_equal(one[0], other[0])

@@ -8,7 +8,8 @@ from msgspec.structs import asdict, replace
 
 from infra.capacity import cost as cost_module
 from infra.capacity.cost import cost
-from infra.capacity.figures import PubSubPrices
+from infra.capacity.figures import Known, PubSubPrices
+from infra.capacity.plan import plan
 from tests.unit.infra.capacity.planned import KNOWN, PRICES, planned, volumes
 
 
@@ -27,17 +28,49 @@ def test_lookup_bytes_grow_with_volume_up_to_one_block() -> None:
     assert beyond == whole
 
 
+def test_the_lookup_of_a_late_outcome_reads_more_the_older_its_pix() -> None:
+    days = KNOWN.assumed.outcome_lookup_days
+    older = replace(KNOWN, assumed=replace(KNOWN.assumed, outcome_lookup_days=replace(days, value=2 * days.value)))
+    young, old = (cost_module.outcome_lookup_bytes(1e6, known_) for known_ in (KNOWN, older))
+    assert cost_module.lookup_bytes(1e6, KNOWN) < young < old < 2 * young
+
+
 def test_the_cost_of_metrics_grows_with_instances() -> None:
     few, many = (cost(planned(pix), KNOWN, PRICES).monitoring for pix in (1e5, 1e10))
     assert 0 < few < many
 
 
-@pytest.mark.parametrize(("message", "counted"), [(500, 1_000), (2_000, 2_000)])
-def test_pubsub_charges_bytes_in_and_out_per_tebibyte(message: float, counted: float) -> None:
+@pytest.mark.parametrize(
+    ("message", "outcome", "counted"), [(500, 130, 1_000 + 1_000), (2_000, 130, 2_000 + 1_000), (500, 3_000, 4_000)]
+)
+def test_pubsub_charges_bytes_in_and_out_per_tebibyte(message: float, outcome: float, counted: float) -> None:
+    known_ = with_outcomes(1, outcome)
     size = replace(KNOWN.measured.message_bytes, value=message)
-    known_ = replace(KNOWN, measured=replace(KNOWN.measured, message_bytes=size))
+    known_ = replace(known_, measured=replace(KNOWN.measured, message_bytes=size))
     listed = replace(PRICES, pubsub=PubSubPrices(tib=40, request_bytes_min=1_000))
     assert cost(planned(1e6), known_, listed).pubsub == pytest.approx(2 * 30 * 1e6 * counted / 2**40 * 40)
+
+
+def test_outcomes_add_to_all_costs_of_a_message() -> None:
+    without, with_ = (
+        asdict(cost(plan(1e9, known_, PRICES), known_, PRICES)) for known_ in map(with_outcomes, (0, 1))
+    )
+    dearer = {name for name, value in with_.items() if value > without[name] * (1 + 1e-9)}
+    assert dearer == set(without) - {"valkey", "retraining", "other"}, "memory of history hardly depends on them"
+
+
+def with_outcomes(of_pix: float, size: float = 130) -> Known:
+    """Return the known figures with this mean number of outcomes for each Pix, of `size` bytes each."""
+    assumed = KNOWN.assumed
+    return replace(
+        KNOWN,
+        assumed=replace(
+            assumed,
+            outcomes_per_pix=replace(assumed.outcomes_per_pix, value=of_pix),
+            outcome_lookups_per_pix=replace(assumed.outcome_lookups_per_pix, value=of_pix / 500),
+            outcome_message_bytes=replace(assumed.outcome_message_bytes, value=size),
+        ),
+    )
 
 
 def test_the_total_is_the_sum() -> None:

@@ -70,6 +70,10 @@ def test_settings_equal_the_defaults_of_terraform() -> None:
     assert default_of("valkey_replicas") == str(planning.REPLICAS)
     assert default_of("score_cpu") == "1"
     assert default_of("score_memory") == f"{cost.MEMORY_GIB:g}Gi"
+    assert default_of("outcome_concurrency") == str(planning.CONCURRENCY)
+    assert default_of("outcome_cpu") == "1"
+    assert default_of("outcome_memory") == f"{cost.OUTCOME_MEMORY_GIB * 1024:g}Mi"
+    assert "min = 0," in default_of("outcome_instances"), "the plan keeps none"
     assert default_of("alert_history_memory") == str(planning.FILLED)
     assert f"min = {planning.INSTANCES_MIN}, max = {autoscaling.INSTANCES_MAX}" in default_of("score_instances")
     assert default_of("retrain_resources") == f'{{ cpu = "{cost.RETRAIN_VCPU}", memory = "{cost.RETRAIN_GIB}Gi" }}'
@@ -79,11 +83,14 @@ def test_our_own_limits_equal_those_of_terraform_and_of_the_plan() -> None:
     own = {quota.needs: quota.limit for quota in figures.quotas() if quota.verified == "ours"}
     memory = re.fullmatch(r'{ cpu = "\d", memory = "(\d+)Gi" }', default_of("operate_resources"))
     assert memory
+    outcomes = re.search(r"max = (\d+)", default_of("outcome_instances"))
+    assert outcomes
     assert own == {
         "valkey_filled": planning.FILLED,
         "valkey_cores": planning.VALKEY_BUSY,
         "replay_gb": pytest.approx(int(memory[1]) * 2**30 / 1e9, rel=1e-3),
         "score_instances": autoscaling.INSTANCES_MAX,
+        "outcome_instances": int(outcomes[1]),
     }
 
 
@@ -115,6 +122,9 @@ def test_scheduled_queries_match_terraform() -> None:
         for name, text in zip(watches[::2], watches[1::2], strict=True)
     }
     assert asked.pop("degraded"), "queried only where Google does not measure it"
+    missed = asked.pop("outcomes")
+    assert missed
+    assert 24 * 60 // int(missed[1]) == cost.OUTCOME_WATCHES_A_DAY
     of_scores = [int(found[1]) for found in asked.values() if found]
     assert sum(24 * 60 // minutes for minutes in of_scores) == cost.WATCHES_A_DAY
     assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in VARIABLES

@@ -30,6 +30,30 @@ def test_more_instances_load_valkey_more() -> None:
     assert few < many
 
 
+def test_more_calls_for_a_batch_load_valkey_more() -> None:
+    one, two = (valkey_cores(10_000, 5, KNOWN, calls) for calls in (1, 2))
+    assert one < two < 2 * one
+
+
+def test_outcomes_load_valkey_and_have_instances_of_their_own() -> None:
+    assumed = KNOWN.assumed
+    heavier = replace(KNOWN, assumed=replace(assumed, outcome_work=replace(assumed.outcome_work, value=10)))
+    light, heavy = (plan(1e9, known, PRICES) for known in (KNOWN, heavier))
+    assert light.valkey_cores < heavy.valkey_cores
+    assert light.outcome_instances < heavy.outcome_instances
+    assert light.score_instances == heavy.score_instances
+    assert heavy.vcpus == heavy.score_instances + heavy.outcome_instances
+
+
+def test_assumed_outcomes_need_no_instances_and_load_valkey_all_the_same() -> None:
+    assumed = KNOWN.assumed
+    none = replace(KNOWN, assumed=replace(assumed, outcomes_per_pix=replace(assumed.outcomes_per_pix, value=0)))
+    assumes, publishes = (plan(1e9, known, PRICES) for known in (none, KNOWN))
+    assert assumes.outcome_instances == 0
+    assert assumes.valkey_cores > 0.9 * publishes.valkey_cores
+    assert assumes.pushed_mb_s < publishes.pushed_mb_s
+
+
 @given(volumes)
 def test_records_that_expire_sooner_take_less_memory(pix: float) -> None:
     assert planned(pix, 30).valkey_gb < planned(pix, 90).valkey_gb < planned(pix, 180).valkey_gb

@@ -1,0 +1,18 @@
+"""Cloud Function `outcome`: answers a delivery 204 once its row is stored; 429 or 503 asks for a retry."""
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.serving.http import push
+from shared.serving.http.endpoint import Endpoint
+from shared.wiring.outcome import outcome_function
+
+_endpoint = Endpoint(outcome_function)
+push.serve_directly(_endpoint.deliver)
+
+
+@functions_framework.aio.http
+async def outcome(request: Request) -> Response:
+    """Store one outcome of a Pix."""
+    return await _endpoint(request)

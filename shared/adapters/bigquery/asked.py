@@ -1,0 +1,116 @@
+"""`shared.ports.AskedLookup` in `pix.score_events` and `pix.outcomes`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+from shared.adapters.bigquery.lookup import found_where
+from shared.adapters.google_failures import FAILURES
+from shared.contract.event import Event, micros
+from shared.errors import Unavailable
+from shared.features.outcomes import Outcome
+from shared.features.rebuilding import Asked
+
+_FACTS = (
+    *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
+    *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from"),
+)
+_RECEIVED = tuple(f"f_amount_to_received_{span}" for span in ("1h", "1d", "7d"))
+_TAINT = ("f_payer_taint_7d", "f_payer_taint_30d")
+_SCORED = (
+    *_FACTS,
+    *("side", "scored_at", "decision", "history_sequence", "decided_sequence"),
+    *(*_RECEIVED, *_TAINT, "f_new_pair", "f_new_device"),
+)
+
+
+class BigQueryAsked:
+    """Scored Pix and their outcomes, by two queries for each batch of ids."""
+
+    def __init__(self, client: bigquery.Client, project: str, dataset: str, seconds: float) -> None:
+        """Wait at most `seconds` for an answer."""
+        self._client = client
+        self._dataset = f"{project}.{dataset}"
+        self._seconds = seconds
+
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
+        if not end_to_end_ids:
+            return {}
+        try:
+            async with asyncio.timeout(4 * self._seconds):  # the client bounds each of its calls, not all together
+                return await asyncio.to_thread(self._asked, sorted(set(end_to_end_ids)))
+        except TimeoutError:
+            raise Unavailable("BigQuery, asked for scored transactions: no answer in time") from None
+
+    def _asked(self, ids: list[str]) -> Mapping[str, Asked]:
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in self._rows(scored_statement(self._dataset, ids), ids):
+            found.setdefault(row["end_to_end_id"], []).append(row)
+        outcomes: dict[str, list[dict[str, Any]]] = {}
+        for row in self._rows(outcomes_statement(self._dataset), list(found)) if found else ():
+            outcomes.setdefault(row["end_to_end_id"], []).append(row)
+        return {id_: asked_of(rows, outcomes.get(id_, ())) for id_, rows in found.items()}
+
+    def _rows(self, sql: str, ids: list[str]) -> Iterable[dict[str, Any]]:
+        parameters = [bigquery.ArrayQueryParameter("ids", "STRING", ids)]
+        config = bigquery.QueryJobConfig(query_parameters=parameters)
+        again = DEFAULT_RETRY.with_timeout(self._seconds)
+        try:
+            job = self._client.query(sql, job_config=config, timeout=self._seconds, retry=again, job_retry=None)
+            return [dict(row.items()) for row in job.result(timeout=self._seconds, retry=again)]
+        except FAILURES as error:
+            raise Unavailable(f"BigQuery, asked for scored transactions: {type(error).__name__}") from error
+
+
+def scored_statement(dataset: str, ids: Iterable[str]) -> str:
+    """Return the GoogleSQL that finds the first row of each side of the Pix @ids."""
+    return (
+        f"SELECT {', '.join(_SCORED)} FROM `{dataset}.score_events` "  # noqa: S608 (names and dates of our own)
+        f"WHERE {found_where(ids)} "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side ORDER BY scored_at, history_sequence) = 1 "
+        "ORDER BY end_to_end_id, scored_at"
+    )
+
+
+def outcomes_statement(dataset: str) -> str:
+    """Return the GoogleSQL that finds the outcomes of the Pix @ids, in the order of their arrival."""
+    return (
+        "SELECT end_to_end_id, status, `at`, return_id, amount, history_sequence "  # noqa: S608 (a name of our own)
+        f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) ORDER BY received_at, history_sequence"
+    )
+
+
+def asked_of(rows: list[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> Asked:
+    """Return a Pix from the rows of its sides, the first one first, and of its outcomes."""
+    first = rows[0]
+    return Asked(
+        event=_event(first),
+        scored_at=micros(first["scored_at"]),
+        place=first["history_sequence"],
+        amount_to_received=(first[_RECEIVED[0]], first[_RECEIVED[1]], first[_RECEIVED[2]]),
+        payer_taint=(first[_TAINT[0]], first[_TAINT[1]]),
+        new_pair=first["f_new_pair"] == 1,
+        new_device=first["f_new_device"] == 1,
+        decisions=tuple((row["side"], row["decision"] == "APPROVE", row["decided_sequence"]) for row in rows),
+        outcomes=tuple((_outcome(row), row["history_sequence"]) for row in outcomes),
+    )
+
+
+def _event(row: dict[str, Any]) -> Event:
+    values = {name: row[name] for name in _FACTS} | {
+        "initiated_at": micros(row["initiated_at"]),
+        "amount": round(row["amount"] * 100),
+    }
+    values["payer_kind"] = values["payer_kind"] or "PERSON"
+    return Event(**values, initiation_form="", purpose="", payer_ispb="", payee_ispb="")
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    amount = row["amount"]
+    return Outcome(row["status"], micros(row["at"]), row["return_id"], round(amount * 100) if amount else 0)

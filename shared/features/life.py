@@ -1,0 +1,111 @@
+"""The life of a Pix in a store of history, from the ask to its outcomes, as one value for each EndToEndId.
+
+A value is a record of LIFE followed by a claim for each side that has scored the Pix. It starts with its version, by
+which a store changes it only if nobody else did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.features.columns import Columns
+from shared.features.layout import READ_WIDTH
+
+UNCOUNTED = -1
+"""The place of a Pix that history claimed while it was empty: neither read nor counted."""
+STORED = -2
+"""The place of a Pix whose row is stored already, so that there is nothing to decide."""
+LOGGED = 8
+"""Outcomes that a life remembers."""
+OLD, NIGHT, RETURN = 1, 2, 4
+"""Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
+of another Pix, which counts as no sale."""
+OLD_SECONDS = 3 * 86_400.0
+"""A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
+
+LIFE = np.dtype(
+    [
+        ("version", "<u4"),
+        ("place", "<i8"),  # of the ask in the order of history, UNCOUNTED or STORED
+        ("keys", "<u8", (4,)),  # payer, payee, device and customer
+        ("at", "<i8"),  # microseconds since the epoch, when it was initiated
+        ("amount", "<i8"),  # centavos
+        ("flags", "u1"),
+        ("summed", "u1"),  # whether sums of limits hold it
+        ("blocked", "u1"),  # whether its amount is blocked at the payee's institution
+        ("assumed", "u1"),  # whether it settled by our decision alone, which no outcome has confirmed
+        ("settled_at", "<i8"),  # microseconds since the epoch, 0: not settled
+        ("returned", "<i8"),  # centavos, also before it is known to have settled
+        ("outcomes", [("hash", "<u8"), ("place", "<i8")], (LOGGED,)),
+        ("reads", "<f4", (READ_WIDTH,)),  # of the ask
+    ]
+)
+Lives = NDArray[np.void]
+"""Records of LIFE [n]."""
+VERSION_AT, PLACE_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
+_CLAIM = struct.Struct("<cqIQH")
+SIDE_LETTERS = {"PAYER": b"P", "PAYEE": b"R"}
+"""The letter of each side in a claim: who pays, and who receives."""
+LIFE_ID = hashlib.sha256(repr((LIFE.descr, _CLAIM.format)).encode()).hexdigest()[:4]
+"""Identity of the format: stores put it into their keys, so that two revisions never misread each other's lives."""
+
+
+class SideClaim(NamedTuple):
+    """The first decision of one side about a Pix."""
+
+    side: str
+    scored_at: int
+    """Microseconds since the epoch."""
+    key_version: int
+    """Version of the HMAC key; 0: not compared with later messages."""
+    fingerprint: int
+    """Of the message, by `Columns.fingerprints`."""
+    model_version: str | None
+    """The champion at that time, None if there was no model."""
+
+    def contradicts(self, other: SideClaim) -> bool:
+        """Return whether another message claims the same id, as far as one key version can tell."""
+        return self.fingerprint != other.fingerprint and self.key_version == other.key_version
+
+    def encode(self) -> bytes:
+        """Return the bytes of the claim."""
+        version = (self.model_version or "").encode()
+        head = _CLAIM.pack(SIDE_LETTERS[self.side], self.scored_at, self.key_version, self.fingerprint, len(version))
+        return head + version
+
+
+def asked(columns: Columns, scored_at: int) -> Lives:
+    """Return the lives [n] of Pix as they are asked for, without places and reads."""
+    lives = np.zeros(len(columns), dtype=LIFE)
+    lives["version"], lives["place"] = 1, UNCOUNTED
+    for place, keys in enumerate((columns.payer, columns.payee, columns.device, columns.customer)):
+        lives["keys"][:, place] = keys
+    lives["at"] = np.rint(columns.at * 1e6)
+    lives["amount"] = np.rint(columns.amount * 100)
+    old = scored_at * 1e-6 - columns.at > OLD_SECONDS
+    lives["flags"] = OLD * old + NIGHT * columns.counts_at_night + RETURN * columns.is_return
+    lives["summed"] = ~columns.is_return
+    return lives
+
+
+def claims_of(value: bytes) -> dict[str, SideClaim]:
+    """Return the claims of a value by side."""
+    found, at = {}, LIFE.itemsize
+    names = {letter: side for side, letter in SIDE_LETTERS.items()}
+    while at < len(value):
+        letter, scored_at, key_version, fingerprint, length = _CLAIM.unpack_from(value, at)
+        at += _CLAIM.size
+        version = value[at : at + length].decode() or None
+        at += length
+        found[names[letter]] = SideClaim(names[letter], scored_at, key_version, fingerprint, version)
+    return found
+
+
+def life_of(value: bytes) -> Lives:
+    """Return the life [1] of a value, a copy."""
+    return np.frombuffer(value[: LIFE.itemsize], dtype=LIFE).copy()

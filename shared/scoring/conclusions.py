@@ -1,0 +1,83 @@
+"""The change of history that a decision makes by itself: a settlement by assumption, or the end of a flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.features.life import LIFE, Lives, life_of
+from shared.features.outcomes import UNDECIDED, Advance, decided, decided_at
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, ChangingHistory
+from shared.settings import ASSUMED
+
+ROUNDS = 4
+"""Attempts at a change: each conflict means that an outcome or another delivery changed the life in between."""
+
+_REJECT = "REJECT"
+_APPROVE = "APPROVE"
+
+
+class Conclusions:
+    """Write decisions into the lives of their Pix.
+
+    Assumed outcomes: an approved Pix settles when it was asked for, any other leaves the sums of limits. Published
+    outcomes: only a rejected Pix leaves them; the rest is in flight until its outcome.
+    """
+
+    def __init__(self, history: ChangingHistory, outcomes: str) -> None:
+        self._history = history
+        self._assumed = outcomes == ASSUMED
+
+    async def conclude(
+        self, end_to_end_ids: Sequence[str], sides: Sequence[str], lives: Lives, decisions: Sequence[str]
+    ) -> NDArray[np.int64]:
+        """Return the place [n] of the change by each decision, UNPLACED for none.
+
+        A decision that was concluded before, by any delivery, keeps its place. Raises Unavailable.
+        """
+        names = np.array(decisions, dtype=object)
+        settles = names == _APPROVE if self._assumed else np.zeros(len(names), dtype=bool)
+        places = decided_at(lives, sides)
+        if not self._assumed:
+            places[(names != _REJECT) & (places == UNDECIDED)] = UNPLACED
+        lives = lives.copy()
+        for _ in range(ROUNDS):
+            left = np.flatnonzero(places == UNDECIDED)
+            if not len(left):
+                break
+            ids = [end_to_end_ids[i] for i in left.tolist()]
+            after = decided(lives[left], [sides[i] for i in left.tolist()], settles[left])
+            places[left] = await self._history.change(changes_of(ids, lives[left], after))
+            conflicts = left[places[left] == CONFLICT]
+            if len(conflicts):
+                ids = [end_to_end_ids[i] for i in conflicts.tolist()]
+                lives[conflicts] = await self._find(ids, lives[conflicts])
+                places[conflicts] = decided_at(lives[conflicts], [sides[i] for i in conflicts.tolist()])
+        return np.maximum(places, UNPLACED)
+
+    async def _find(self, ids: list[str], known: Lives) -> Lives:
+        """Return the stored lives; one that is gone stays as it was `known`."""
+        values = await self._history.find([LIFE_KEY + id_ for id_ in ids])
+        return np.concatenate([life_of(value) if value else known[i : i + 1] for i, value in enumerate(values)])
+
+
+def changes_of(
+    end_to_end_ids: Sequence[str], before: Lives, after: Advance, chosen: NDArray[np.int64] | None = None
+) -> Changes:
+    """Return the changes of lives, of all n or of those at the indexes `chosen`."""
+    rows = np.arange(len(before)) if chosen is None else chosen
+    data, size = after.lives[rows].tobytes(), LIFE.itemsize
+    facts, of = after.facts, after.of
+    if chosen is not None:
+        kept = np.isin(of, rows)
+        facts, of = facts[kept], np.searchsorted(rows, of[kept])
+    return Changes(
+        [LIFE_KEY + end_to_end_ids[i] for i in rows.tolist()],
+        before["version"][rows].tolist(),
+        [data[at : at + size] for at in range(0, len(data), size)],
+        after.place_at[rows].tolist(),
+        facts,
+        of,
+    )

@@ -1,0 +1,170 @@
+"""The outcome function: one outcome of a Pix in, counted in history, one row of `pix.outcomes`, one acknowledgement.
+
+The order keeps every outcome: history counts it first, then the row is stored, then the message is acknowledged.
+After a crash in between, the message is delivered again: the life of the Pix remembers the outcome and its place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.contract.envelope import PubsubMessage
+from shared.contract.mapping import outcome_row
+from shared.contract.outcome import decode_outcome
+from shared.contract.rows import OutcomeRow
+from shared.contract.topics import OUTCOMES
+from shared.errors import PixError, Unavailable
+from shared.features.life import STORED, Lives, life_of
+from shared.features.outcomes import Advance, Outcome, advance
+from shared.features.rebuilding import rebuilt
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, ChangingHistory, Table
+from shared.scoring.conclusions import changes_of
+from shared.serving.group_commit import BatchLimits
+from shared.serving.intake import Intake
+from shared.serving.quarantine import refused_by_table, wait_for
+from shared.telemetry.batches import Telemetry
+from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
+
+ROUNDS = 4
+"""Attempts at a change: each conflict means that a decision or another outcome changed the life in between."""
+
+
+class Counted(NamedTuple):
+    """The places of outcomes by index (None: it changed nothing), and the errors of the others."""
+
+    places: dict[int, int | None]
+    errors: dict[int, PixError]
+
+
+class CountedOutcomes:
+    """Outcomes counted in a history that the score function shares."""
+
+    def __init__(self, history: ChangingHistory, scored: AskedLookup) -> None:
+        self._history = history
+        self._scored = scored
+
+    async def count(self, rows: Sequence[OutcomeRow]) -> Counted:
+        """Count outcomes, several of one Pix in order. Raises Unavailable.
+
+        An outcome that comes before its Pix is stored waits: its error is Unavailable.
+        """
+        counted = Counted({}, {})
+        for turn in _turns(rows):
+            left = turn
+            for _ in range(ROUNDS):
+                left = await self._count({i: rows[i] for i in left}, counted)
+                if not left:
+                    break
+            counted.errors.update((i, Unavailable("the life of a Pix changes too often")) for i in left)
+        return counted
+
+    async def _count(self, rows: dict[int, OutcomeRow], counted: Counted) -> list[int]:
+        """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
+        lives = await self._lives(rows)
+        for i in rows.keys() - lives.keys():
+            counted.errors[i] = Unavailable("an outcome came before its Pix")
+        if not lives:
+            return []
+        indexes = list(lives)
+        before: Lives = np.concatenate([lives[i] for i in indexes])
+        after = advance(before, [_outcome(rows[i]) for i in indexes])
+        places = await self._change([rows[i].end_to_end_id for i in indexes], before, after)
+        done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
+        counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items())
+        return [i for i in indexes if i not in done]
+
+    async def _change(self, ids: list[str], before: Lives, after: Advance) -> NDArray[np.int64]:
+        places = after.known.copy()
+        new = np.flatnonzero(after.place_at >= 0)
+        if len(new):
+            places[new] = await self._history.change(changes_of(ids, before, after, new))
+        return places
+
+    async def _lives(self, rows: dict[int, OutcomeRow]) -> dict[int, Lives]:
+        """Return the life of each Pix, rebuilt from its rows where the store has forgotten it."""
+        values = await self._history.find([LIFE_KEY + row.end_to_end_id for row in rows.values()])
+        lives = {i: life_of(value) for i, value in zip(rows, values, strict=True) if value}
+        forgotten = {i: rows[i].end_to_end_id for i in rows if i not in lives or lives[i]["place"][0] == STORED}
+        if forgotten:
+            known = await self._scored.asked(set(forgotten.values()))
+            for i, id_ in forgotten.items():
+                version = int(lives.pop(i)["version"][0]) if i in lives else 0
+                if id_ in known:
+                    lives[i] = rebuilt(known[id_])
+                    lives[i]["version"] = version
+        return lives
+
+
+class OutcomePipeline:
+    """Every step from an outcome to its row, in order.
+
+    ::
+
+        decode, one message   parse
+        store, a batch        history -> append
+
+    `history` is None where the score function does not share its history.
+    """
+
+    def __init__(
+        self,
+        history: CountedOutcomes | None,
+        outcomes: Table,
+        now: Callable[[], int],
+        ahead_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self._history = history
+        self._outcomes = outcomes
+        self._now = now
+        self._ahead_seconds = ahead_seconds
+        self._metrics = metrics
+
+    def decode(self, message: PubsubMessage) -> OutcomeRow:
+        """Parse an outcome. Raises Malformed, and Unavailable for one that is dated ahead of the clock."""
+        outcome, unknown_fields = decode_outcome(message.data)
+        if unknown_fields:
+            self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
+        row = outcome_row(outcome, self._now())
+        wait_for(row.at, row.received_at, self._ahead_seconds)
+        return row
+
+    async def store(self, rows: Sequence[OutcomeRow]) -> dict[int, PixError]:
+        """Count outcomes in history and append rows; return the error of each outcome without a row, by index.
+
+        Raises Unavailable if history does not answer or the rows are not known to be stored.
+        """
+        with self._metrics.timed(STAGE, "state"):
+            history, every = self._history, dict.fromkeys(range(len(rows)))
+            counted = await history.count(rows) if history else Counted(every, {})
+        indexes = sorted(counted.places)
+        stored = [msgspec.structs.replace(rows[i], history_sequence=counted.places[i]) for i in indexes]
+        with self._metrics.timed(STAGE, "append"):
+            refused = await self._outcomes.append(stored)
+        return counted.errors | refused_by_table(indexes[i] for i in refused)
+
+
+def outcome_intake(
+    pipeline: OutcomePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+) -> Intake[OutcomeRow]:
+    """Return the intake of `pix-outcomes`."""
+    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+
+
+def _outcome(row: OutcomeRow) -> Outcome:
+    return Outcome(row.status, row.at, row.return_id, row.amount or 0)
+
+
+def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:
+    """Yield indexes of rows, each Pix once: its first outcome, then its second one."""
+    turns: dict[str, list[int]] = defaultdict(list)
+    for i, row in enumerate(rows):
+        turns[row.end_to_end_id].append(i)
+    for turn in range(max(map(len, turns.values()), default=0)):
+        yield [indexes[turn] for indexes in turns.values() if turn < len(indexes)]
