@@ -24,7 +24,8 @@ from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
 from shared.features.state import State
-from shared.ports import LIFE_KEY, VERDICT_KEY
+from shared.features.verdicts import VERDICT_KEY
+from shared.ports import LIFE_KEY
 
 T = TypeVar("T")
 PREFIX = SEQUENCE_KEY.encode()[:-1]
