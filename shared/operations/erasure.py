@@ -137,8 +137,8 @@ class ErasureSql:
 def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:
     """Return the keys of a person's records in history, by kind of record.
 
-    They are their accounts, the pairs of payer and payee of all their Pix, the devices they paid from, and the sums
-    and fraud markers of the person and their keys.
+    They are their accounts, the pairs of payer and payee of all their Pix, the devices they paid from, their own
+    sums of limits, and the fraud markers about them and their keys.
     """
 
     def keys(of: Sequence[Mapping[str, str | None]], name: str) -> Keys:
@@ -148,8 +148,13 @@ def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[s
     devices = keys(paid, "device_id")
     pairs = pair_of(keys(rows, "payer_id"), keys(rows, "payee_id"))
     contacts = np.concatenate((pairs, handsets(devices, keys(paid, "payer_id"))))
-    found = {ACCOUNT.kind: keys_of(accounts), CONTACT.kind: contacts, DEVICE.kind: devices}
-    found |= {PERSON.kind: keys_of([person.id]), HOLDER.kind: keys_of([person.id, *person.keys])}
+    found = {
+        ACCOUNT.kind: keys_of(accounts),
+        CONTACT.kind: contacts,
+        DEVICE.kind: devices,
+        PERSON.kind: keys_of([person.id]),
+        HOLDER.kind: keys_of([person.id, *person.keys]),
+    }
     return {kind: np.unique(own[own > 0]) for kind, own in found.items()}
 
 

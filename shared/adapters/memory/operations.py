@@ -16,7 +16,7 @@ class MemoryHistoryStore:
     """`shared.ports.HistoryStore` over dicts; `away` makes it unavailable.
 
     `records` are keys by kind, `reports` the values of Pix and fraud markers by their keys, `claims` the seconds of
-    each claim. `sequence` is None until the store is loaded.
+    each claim by EndToEndId and side. `sequence` is None until the store is loaded.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class MemoryHistoryStore:
         self.sequence = state.sequence
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
-        """Claim transactions, by EndToEndId and side. Raises Unavailable while away."""
+        """Claim Pix whose rows are stored. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the store of history is away")
         self.claims |= dict.fromkeys(rows, life_seconds)
