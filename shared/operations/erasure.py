@@ -98,7 +98,8 @@ class ErasureSql:
     def __init__(self, dataset: str, keys: int) -> None:
         self._dataset = dataset
         self._table = f"`{dataset}.{SCORE_EVENTS}`"
-        self._by_key = f"payee_key_id IN ({', '.join(f'@key_{number}' for number in range(keys))})"
+        self._keys = f"({', '.join(f'@key_{number}' for number in range(keys))})"
+        self._by_key = f"payee_key_id IN {self._keys}"
 
     @property
     def accounts(self) -> str:
@@ -127,7 +128,10 @@ class ErasureSql:
         )
         if table == SCORE_EVENTS:
             return theirs
-        return f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs})"
+        return (
+            f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs}) "
+            f"OR person_id = @person OR key_id IN {self._keys}"
+        )
 
 
 def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:

@@ -12,7 +12,8 @@ from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_fac
 from shared.features.keys import keys_of
 from shared.features.life import life_of
 from shared.features.outcomes import Outcome, advance
-from shared.ports import LIFE_KEY, MARKER_KEY, VERDICT_KEY, Changes
+from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
+from shared.ports import LIFE_KEY, Changes
 from shared.scoring.conclusions import changes_of
 from tests.contract.history_stores import SharedHistory
 from tests.unit.streams import MORNING

@@ -17,7 +17,8 @@ from shared.contract.event import Event
 from shared.features.columns import SIDES, Events
 from shared.features.life import LIFE
 from shared.features.outcomes import Outcome
-from shared.ports import MARKER_KEY, VERDICT_KEY, Changes, Claim, Observations
+from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
+from shared.ports import Changes, Claim, Observations
 from shared.scoring.conclusions import Conclusions
 from shared.settings import ASSUMED
 from tests.contract.history_changes import life_key, marker, outcome_changes, state_of, verdict
