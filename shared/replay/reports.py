@@ -50,9 +50,9 @@ class ReportQueue:
     """
 
     def __init__(self, reports: Iterable[Reported], counted_only: bool = False) -> None:
-        every = list(reports)
+        every = _first_received(reports)
         placed = sorted((each for each in every if each.place != UNPLACED), key=lambda each: each.place)
-        unplaced = sorted((each for each in every if each.place == UNPLACED), key=_received)
+        unplaced = [each for each in every if each.place == UNPLACED]
         self._timed = unplaced if not placed and not counted_only else []
         self._placed = [] if self._timed else _merged(placed, unplaced)
         self._places = np.array([each.place for each in self._placed], dtype=np.int64)
@@ -128,6 +128,14 @@ def chunk_of(events: Columns, corrections: Sequence[Correction], before: Sequenc
 
 def _received(reported: Reported) -> tuple[int, int]:
     return reported.row.received_at, reported.row.reported_at
+
+
+def _first_received(reports: Iterable[Reported]) -> list[Reported]:
+    """Return each report as it was first received, in that order."""
+    found: dict[FeedbackRow, Reported] = {}
+    for each in sorted(reports, key=_received):
+        found.setdefault(msgspec.structs.replace(each.row, received_at=0), each)
+    return list(found.values())
 
 
 def _merged(placed: list[Reported], unplaced: list[Reported]) -> list[_Queued]:

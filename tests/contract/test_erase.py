@@ -13,15 +13,18 @@ import pytest
 
 from jobs import erase
 from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.memory.serving import MemoryLookup
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
-from shared.contract.fields import Verdict
+from shared.contract.feedback import decode_feedback
+from shared.contract.mapping import feedback_row
 from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES
-from shared.features.verdicts import ReportedVerdict
 from shared.operations.erasure import Erased, Erasure, ErasureSql, Person
-from shared.ports import Claim, Parties, PixVerdict
+from shared.ports import Claim, Parties
+from shared.serving.verdict_history import VerdictHistory
+from tests.builders import encoded, med_report, transaction
 from tests.contract.googlesql import check
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.contract.local_servers import PROJECT
@@ -34,6 +37,13 @@ SECRET, TAX_ID, OTHER_TAX_ID, PHONE = "a key of the tests", "12345678909", "9876
 NAMES = ("payer_person_id", "payee_person_id", "payer_id", "payee_id", "payee_key_id", "device_id")
 PARTIES = dict.fromkeys(NAMES, (Field.TYPE_STRING, False))
 PLACE = f"{PROJECT}.pix"
+MARKER = {
+    "source": "FRAUD_MARKER",
+    "report_id": "marker",
+    "tax_id": TAX_ID,
+    "reported_at": "2026-11-20T00:00:00Z",
+    "status": "REGISTERED",
+}
 
 
 def of(kind: bytes, text: str) -> str:
@@ -130,14 +140,15 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_records_of_the_person_leave_history_and_others_stay(served: Store) -> None:
     history, claim = served.fresh(), Claim("v1", 1)
-    theirs, others = event(1, 2, 0, device_id=DEVICES[1]), event(3, 4, 1, device_id=DEVICES[2])
-    verdict = PixVerdict(
-        theirs.end_to_end_id,
-        Parties(theirs.payer_id, theirs.payee_id, theirs.device_id),
-        ReportedVerdict(Verdict.FRAUD, theirs.initiated_at + 1),
-    )
+    theirs = event(1, 2, 0, device_id=DEVICES[1], end_to_end_id=transaction()["end_to_end_id"])
+    others = event(3, 4, 1, device_id=DEVICES[2])
+    lookup = MemoryLookup()
+    lookup.known[theirs.end_to_end_id] = Parties(theirs.payer_id, theirs.payee_id, theirs.device_id)
+    report = decode_feedback(encoded(med_report(theirs.end_to_end_id))).value
+    row = feedback_row(report, theirs.initiated_at + 1, Pseudonymiser(SECRET.encode()))
+    registered = feedback_row(decode_feedback(encoded(MARKER)).value, 1, Pseudonymiser(SECRET.encode()))
     served.run(history.observe(Events([theirs, others]), claim))
-    served.run(history.apply([verdict]))
+    served.run(VerdictHistory(lookup, history).count([row, registered]))
     queries = Rows([theirs], THEM)
     assert served.server
     with closing(ValkeyStore.connect(served.server.url, 86_400)) as load:
@@ -146,7 +157,7 @@ def test_records_of_the_person_leave_history_and_others_stay(served: Store) -> N
         assert not queries.deleted
         found = erasure.run(dry_run=False)
         again = erasure.run(dry_run=False)
-    assert found.records == len(("payer", "pair", "handset", "device", "verdict"))
+    assert found.records == len(("payer", "device", "life", "verdict", "holder"))
     assert again.records == 0
     assert queries.deleted == [f"`{PLACE}.feedback`", f"`{PLACE}.score_events`"] * 2
 

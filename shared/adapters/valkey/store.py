@@ -32,7 +32,6 @@ PREFIX = SEQUENCE_KEY.encode()[:-1]
 """The prefix of all keys, as in history.lua; a letter follows, then a record's key or the id of a value."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
 _OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
-_OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
