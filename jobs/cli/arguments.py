@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import math
+from decimal import Decimal
+
+import msgspec
+
+from shared.contract.fields import Amount
 
 HOURS_MAX = 10 * 366 * 24
 
@@ -51,6 +56,18 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
+
+
+def centavos(text: str) -> int:
+    """Return an amount in BRL of at least 0, as the contract writes it, in centavos. Raises ArgumentTypeError.
+
+    >>> centavos("200.5")
+    20050
+    """
+    try:
+        return round(Decimal(msgspec.convert(text, Amount)) * 100)
+    except msgspec.ValidationError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount such as 200.00") from error
 
 
 def span(text: str) -> dt.timedelta:

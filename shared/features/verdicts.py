@@ -19,7 +19,6 @@ from shared.contract.rows import FeedbackRow
 from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_facts
 from shared.features.keys import keys_of
 from shared.features.reports import UNPLACED, Counted, Reports, ReportState, Standing, latest, state_of
-from shared.ports import MARKER_KEY, VERDICT_KEY
 
 
 class VerdictSource(StrEnum):
@@ -176,6 +175,10 @@ def _signed(counted: Counted | None, sign: int) -> list[Correction]:
     if kind == _MARKED:
         return [MarkerCount(holder, at, sign) for holder in (first, second) if holder]
     return [VerdictCount(first, second, third or None, at, kind == _FRAUD, sign, hop)]
+
+
+VERDICT_KEY, MARKER_KEY = "s", "m"
+"""Letters of the keys of verdicts by EndToEndId, and of fraud markers by report."""
 
 
 def pix_key(end_to_end_id: str) -> str:

@@ -74,6 +74,20 @@ class Chunk(NamedTuple):
         return cls(events, np.arange(len(events)), immediate(events[sold]).counted(), sold + 1, sold)
 
 
+class Due(NamedTuple):
+    """Facts [m] of changes between events.
+
+    They count before the events at the indexes `before` [m]; `at` [m] are their places, `places` those of all changes.
+    """
+
+    facts: Facts
+    before: NDArray[np.int64]
+    at: NDArray[np.int64]
+    places: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    """[m], the slot from which each fact takes its EXTRAS."""
+
+
 def immediate(events: Columns) -> Settlements:
     """Return the settlements of events [n] at their own time, with all of their EXTRAS."""
     count = len(events)

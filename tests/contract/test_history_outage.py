@@ -23,12 +23,14 @@ from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.ports import Claim
 from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
 from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import NO_HISTORY, Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK
 from shared.serving.score_service import ScorePipeline, score_intake
+from shared.settings import ASSUMED
 from shared.telemetry.metrics import HISTORY
 from shared.wiring.common import now
 from tests.builders import encoded, push_body, transaction
@@ -70,7 +72,8 @@ class Stream:
         champion = Champion(MemoryBlobs(), 60.0, time.monotonic, self.metrics)
         self.clock = Clock()
         guarded = GuardedHistory(store, PAUSE, self.metrics, self.clock)
-        scorer = Scorer(guarded, champion, Rules.load(), now, 40.0, 1, self.metrics)
+        conclusions = Conclusions(guarded, ASSUMED)
+        scorer = Scorer(guarded, conclusions, champion, Rules.load(), now, 40.0, 1, self.metrics)
         pipeline = ScorePipeline(scorer, self.table, Pseudonymiser(b"test"), now, 86_400.0, self.metrics)
         self.intake = score_intake(pipeline, MemoryTable(), now, BatchLimits(16, 4), telemetry)
         self.sent: list[str] = []

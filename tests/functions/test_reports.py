@@ -48,10 +48,16 @@ def test_a_confirmed_fraud_counts_once_until_it_is_cancelled(cloud: LocalCloud) 
     assert frauds_of(cloud, "555001") == pytest.approx(0.0, abs=0.01)
 
 
-def test_a_report_about_an_unscored_pix_is_stored(cloud: LocalCloud) -> None:
-    message = transaction()
-    assert deliver(url(cloud, "label"), [push_body(encoded(med_report(message["end_to_end_id"])))]) == [204]
-    assert sequences(cloud, message) == [None]
+def test_a_report_before_its_pix_comes_again_and_counts_then(cloud: LocalCloud) -> None:
+    message = transaction(payee__account="555002")
+    body = push_body(encoded(med_report(message["end_to_end_id"])))
+    assert deliver(url(cloud, "label"), [body]) == [503]
+    assert sequences(cloud, message) == []
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    assert deliver(url(cloud, "label"), [body]) == [204]
+    (sequence,) = sequences(cloud, message)
+    assert sequence is not None
+    assert frauds_of(cloud, "555002") == pytest.approx(1.0, abs=0.01)
 
 
 def test_transactions_are_looked_up_by_their_days(cloud: LocalCloud) -> None:

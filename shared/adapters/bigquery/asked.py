@@ -14,18 +14,16 @@ from shared.adapters.google_failures import FAILURES
 from shared.contract.event import Event, micros
 from shared.errors import Unavailable
 from shared.features.outcomes import Outcome
-from shared.features.rebuilding import Asked
+from shared.features.rebuilding import IMPLIED, Asked
 
 _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
     *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from"),
 )
-_RECEIVED = tuple(f"f_amount_to_received_{span}" for span in ("1h", "1d", "7d"))
-_TAINT = ("f_payer_taint_7d", "f_payer_taint_30d")
 _SCORED = (
     *_FACTS,
     *("side", "scored_at", "decision", "history_sequence", "decided_sequence"),
-    *(*_RECEIVED, *_TAINT, "f_new_pair", "f_new_device"),
+    *IMPLIED,
 )
 
 
@@ -93,10 +91,7 @@ def asked_of(rows: list[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> 
         event=_event(first),
         scored_at=micros(first["scored_at"]),
         place=first["history_sequence"],
-        amount_to_received=(first[_RECEIVED[0]], first[_RECEIVED[1]], first[_RECEIVED[2]]),
-        payer_taint=(first[_TAINT[0]], first[_TAINT[1]]),
-        new_pair=first["f_new_pair"] == 1,
-        new_device=first["f_new_device"] == 1,
+        implied=tuple(first[name] for name in IMPLIED),
         decisions=tuple((row["side"], row["decision"] == "APPROVE", row["decided_sequence"]) for row in rows),
         outcomes=tuple((_outcome(row), row["history_sequence"]) for row in outcomes),
     )

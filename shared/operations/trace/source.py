@@ -1,0 +1,178 @@
+"""The settled Pix of accounts, from the view `life`, read in periods.
+
+The view cannot skip days below its own grouping. So it is computed over the rows of the asked accounts and days only:
+its query reads each base table through a filter.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from shared.contract.event import EPOCH, micros
+from shared.contract.fields import EndToEndId
+from shared.contract.tables import query
+from shared.errors import Misconfigured
+from shared.operations.trace.flow import Trace, follow
+from shared.operations.trace.graph import Limits, Pix, Spans, grow
+from shared.ports import Parameter, Queries
+
+ROWS_MAX = 10_000
+"""Pix read for one layer, the largest first: far more than a graph takes."""
+SETTLED_LATER = dt.timedelta(days=1)
+"""Longest time from the start of a Pix to its settlement for which it is found: it may be held for an hour.
+
+A Pix scheduled earlier is found only as a root.
+"""
+ID_SLACK = dt.timedelta(hours=12)
+"""Longest time between the minute in an EndToEndId and the start of the Pix, by the contract."""
+_COLUMNS = "end_to_end_id, side, settled_at, amount, returned_amount, payer_id, payee_id, decision, outcome, verdict"
+
+
+class Untraced(Struct, frozen=True):
+    """A Pix that moved no money: `reason` is NOT_SETTLED, or RETURNED if all of it came back.
+
+    `outcome` is the one of the view `life`, None while there is none.
+    """
+
+    reason: str
+    decision: str | None
+    outcome: str | None
+
+
+class TraceSource:
+    """The Pix in `dataset` of `project`; `maturity_days` is that of the verdicts."""
+
+    def __init__(self, queries: Queries, project: str, dataset: str, maturity_days: float) -> None:
+        self._queries = queries
+        self._sql = TraceSql(project, dataset, maturity_days)
+
+    def trace(self, end_to_end_id: str, limits: Limits) -> Trace | Untraced:
+        """Trace the money of a Pix. Raises Misconfigured if there is no such Pix, Unavailable."""
+        rows = self._root(end_to_end_id)
+        settled = settled_pix(rows)
+        if not settled:
+            first = payers_first(rows)[0]
+            return Untraced("NOT_SETTLED", first["decision"], first["outcome"])
+        [root] = settled
+        if not root.net:
+            return Untraced("RETURNED", root.decision, "RETURNED")
+        return follow(grow(root, lambda spans: self.sent(spans, limits), limits), limits)
+
+    def sent(self, spans: Spans, limits: Limits) -> list[Pix]:
+        """Return the Pix that the accounts sent from the first to the last of their periods. Raises Unavailable."""
+        periods = [span for of_account in spans.values() for span in of_account]
+        since, until = _moment(min(periods).since), _moment(max(span.until for span in periods))
+        given: dict[str, Parameter] = {f"account_{number}": account for number, account in enumerate(spans)}
+        given |= {"since": since - SETTLED_LATER, "until": until, "money_since": since}
+        least = {"amount_min": f"{limits.amount_min / 100:.2f}"}
+        return settled_pix(self._queries.rows(self._sql.sent(len(spans)), given | least))
+
+    def _root(self, end_to_end_id: str) -> list[dict[str, Any]]:
+        """Return the rows of a Pix, one for each side, looked for in its own days first."""
+        try:
+            msgspec.convert(end_to_end_id, EndToEndId)
+        except msgspec.ValidationError as error:
+            raise Misconfigured("an EndToEndId is E or D, ISPB (8), yyyyMMddHHmm in UTC, 11 alphanumerics") from error
+        given: dict[str, Parameter] = {"end_to_end_id": end_to_end_id}
+        if minute := minute_of(end_to_end_id):
+            near = {"since": minute - ID_SLACK, "until": minute + ID_SLACK}
+            if rows := self._queries.rows(self._sql.root(bounded=True), given | near):
+                return rows
+        rows = self._queries.rows(self._sql.root(bounded=False), given)
+        if not rows:
+            raise Misconfigured(f"no Pix {end_to_end_id} was scored here")
+        return rows
+
+
+class TraceSql:
+    """The GoogleSQL about Pix and their lives in `dataset` of `project`."""
+
+    def __init__(self, project: str, dataset: str, maturity_days: float) -> None:
+        self._life = query("life", project, dataset, maturity_days, "CURRENT_TIMESTAMP()")
+        self._place = f"{project}.{dataset}"
+
+    def root(self, bounded: bool) -> str:
+        """Return the query of a Pix, limited to Pix from @since to @until if `bounded`."""
+        only = "end_to_end_id = @end_to_end_id"
+        days = f"{only} AND initiated_at BETWEEN @since AND @until" if bounded else only
+        return f"SELECT {_COLUMNS} FROM ({self._of(days, only, only)}) AS life"  # noqa: S608 (names of our own)
+
+    def sent(self, accounts: int) -> str:
+        """Return the query of the Pix of @account_0, @account_1 and so on, from @since to @until."""
+        names = ", ".join(f"@account_{number}" for number in range(accounts))
+        pix = (
+            f"payer_id IN ({names}) AND initiated_at BETWEEN @since AND @until "
+            "AND amount >= CAST(@amount_min AS NUMERIC)"
+        )
+        life = self._of(pix, "`at` >= @money_since", "reported_at >= @money_since")
+        return (
+            f"SELECT {_COLUMNS} FROM ({life}) AS life WHERE settled_at IS NOT NULL "  # noqa: S608 (names of our own)
+            f"ORDER BY amount DESC LIMIT {ROWS_MAX}"
+        )
+
+    def _of(self, pix: str, outcomes: str, feedback: str) -> str:
+        """Return the query of the view over the rows of each table that fulfil a condition."""
+        sql = self._life
+        for table, condition in {"score_events": pix, "outcomes": outcomes, "feedback": feedback}.items():
+            name = f"`{self._place}.{table}`"
+            sql = sql.replace(name, f"(SELECT * FROM {name} WHERE {condition})")  # noqa: S608 (names of our own)
+        return sql
+
+
+def minute_of(end_to_end_id: str) -> dt.datetime | None:
+    """Return the minute in an EndToEndId, None if there is no such minute.
+
+    >>> minute_of("E12345678202611201432a1b2c3d4e5f")
+    datetime.datetime(2026, 11, 20, 14, 32, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        return dt.datetime.strptime(end_to_end_id[9:21], "%Y%m%d%H%M").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
+
+
+def settled_pix(rows: list[dict[str, Any]]) -> list[Pix]:
+    """Return the Pix that settled by rows of `life`, one for each EndToEndId, whichever side published it.
+
+    The payer's side tells the decision, as the other one decides later; the larger sum returned counts.
+    """
+    found: dict[str, Pix] = {}
+    for row in payers_first(rows):
+        if row["settled_at"] is not None:
+            pix = _pix(row)
+            known = found.setdefault(pix.end_to_end_id, pix)
+            if pix.returned > known.returned:
+                found[pix.end_to_end_id] = msgspec.structs.replace(known, returned=pix.returned)
+    return list(found.values())
+
+
+def payers_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of `life` with those of the payer's side first."""
+    return sorted(rows, key=lambda row: row["side"] != "PAYER")
+
+
+def _pix(row: Mapping[str, Any]) -> Pix:
+    return Pix(
+        row["end_to_end_id"],
+        row["payer_id"],
+        row["payee_id"],
+        _centavos(row["amount"]),
+        _centavos(row["returned_amount"]),
+        micros(row["settled_at"]),
+        row["decision"],
+        row["verdict"],
+    )
+
+
+def _centavos(amount: Decimal | None) -> int:
+    return 0 if amount is None else round(amount * 100)
+
+
+def _moment(at: int) -> dt.datetime:
+    return EPOCH + dt.timedelta(microseconds=at)
