@@ -1,6 +1,7 @@
 """A report reaches the score: both functions share history through the store."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.functions.test_score import scores
 from tests.functions.world import ask, deliver, url
 
 FRAUDS = "payee_frauds_30d"
+_ids = itertools.count()
 
 
 def score(cloud: LocalCloud, **changes: Any) -> dict[str, Any]:
@@ -22,7 +24,8 @@ def score(cloud: LocalCloud, **changes: Any) -> dict[str, Any]:
 
 
 def frauds_of(cloud: LocalCloud, payee: str) -> float:
-    message = score(cloud, payee__account=payee, initiated_at="2026-11-22T11:00:00Z")
+    id_ = f"E12345678202611221100{next(_ids):011d}"
+    message = score(cloud, payee__account=payee, end_to_end_id=id_, initiated_at="2026-11-22T11:00:00Z")
     frauds: float = scores(cloud, [message])[0].features[FRAUDS]
     return frauds
 
