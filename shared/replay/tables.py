@@ -80,13 +80,14 @@ class StoredTables:
         placed = counts["placed"] > 0
         parties = {id_: each for rows in self._few(run, "parties", folder) for id_, each in parties_of(rows).items()}
         rows = self._few(run, "reports", folder)
+        (changes := folder / "changes").mkdir()  # the files of both are numbered alike
         reports = reported(pa.concat_tables(rows), parties, placed) if rows else []
         return StoredRows(
             lambda done: batches(self._exports.staged(_name(run, "rows"), folder), done),
             ReportQueue(reports, counted_only),
             placed,
             counts["row_count"],
-            ChangeQueue(batches(self._exports.staged(_name(run, "changes"), folder / "changes"))),
+            ChangeQueue(batches(self._exports.staged(_name(run, "changes"), changes))),
             counts["last_place"] or 0,
         )
 

@@ -17,6 +17,7 @@ local damaged = 0 -- stored values of another length than theirs, which are as g
 local records = {} -- name -> {name, layout, numbers, whether it changed}; no numbers: the record is missing
 local left, own = {[EVER] = 1}, {[EVER] = 1} -- by span: the share left of a record, and of a fact
 
+for _, role in ipairs(ROLES) do role.layout = LAYOUTS[role.kind] end
 for _, layout in pairs(LAYOUTS) do
   local never = {}
   for i = 1, layout.marks do never[i] = NAN end
@@ -79,15 +80,15 @@ local function reads_of(layout, numbers, before, at)
     if value == INFINITY or value == -INFINITY then value = NAN end
     marks[i] = value
   end
+  local packed = pack(layout.reads_marks, unpack(marks))
+  if reached == at then return packed .. pack(layout.reads_counters, unpack(numbers, layout.marks + 1, layout.width)) end
+  decay(at, reached, left)
   local counters = {unpack(numbers, layout.marks + 1, layout.width)}
-  if reached > at then
-    decay(at, reached, left)
-    for i = 1, #counters do
-      local span = layout.spans[layout.marks + i]
-      if span > #SPANS.rates and left[span] == 0 then counters[i] = NAN end
-    end
+  for i = 1, #counters do
+    local span = layout.spans[layout.marks + i]
+    if span > #SPANS.rates and left[span] == 0 then counters[i] = NAN end
   end
-  return pack(layout.reads_marks, unpack(marks)) .. pack(layout.reads_counters, unpack(counters))
+  return packed .. pack(layout.reads_counters, unpack(counters))
 end
 
 -- Return the packed reads of a record that stays as it is.
@@ -131,7 +132,7 @@ local function plans(weights, marks)
     for i = 1, #weights do
       for _, counter in ipairs(role.counts[string.byte(weights, i) + 1]) do
         counts[#counts + 1], counts[#counts + 2] = counter, 1 + i
-        counts[#counts + 1] = LAYOUTS[role.kind].spans[counter]
+        counts[#counts + 1] = role.layout.spans[counter]
       end
     end
     for i = 1, #marks do
@@ -163,7 +164,7 @@ local function count(plan, keys, fact)
   for place, role in ipairs(ROLES) do
     local key = key_of(keys, place)
     if key ~= MISSING then
-      local layout = LAYOUTS[role.kind]
+      local layout = role.layout
       named[place] = record(layout, key)
       touch(layout, named[place], fact[1])
     end
@@ -180,8 +181,9 @@ end
 -- Count an ask in the roles in which it counts; return the packed reads of all roles, as of just before.
 local function ask(plan, keys, fact)
   local reads, named, once, at = {}, {}, {}, fact[1]
-  for place, role in ipairs(ROLES) do
-    local key, layout = key_of(keys, place), LAYOUTS[role.kind]
+  for place = 1, #ROLES do
+    local role = ROLES[place]
+    local key, layout = key_of(keys, place), role.layout
     if key == MISSING then
       reads[place] = layout.reads_of_none
     else

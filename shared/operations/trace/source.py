@@ -110,7 +110,7 @@ class TraceSql:
             f"payer_id IN ({names}) AND initiated_at BETWEEN @since AND @until "
             "AND amount >= CAST(@amount_min AS NUMERIC)"
         )
-        life = self._of(pix, "at >= @money_since", "reported_at >= @money_since")
+        life = self._of(pix, "`at` >= @money_since", "reported_at >= @money_since")
         return (
             f"SELECT {_COLUMNS} FROM ({life}) AS life WHERE settled_at IS NOT NULL "  # noqa: S608 (names of our own)
             f"ORDER BY amount DESC LIMIT {ROWS_MAX}"

@@ -140,6 +140,7 @@ def test_where_history_is_away_a_norm_holds(desk: Desk) -> None:
     known: dict[str, Any] = {"payer__spent": {"night": "0.00", "unregistered_devices_today": "0.00"}}
     assert desk.decide("20T23:00", "50.00", **UNREGISTERED, **known) == APPROVED
     assert desk.decide("20T12:00", "999999.00") == APPROVED
+    assert desk.decide("20T12:00", "1.00", payer__limits={"day": "100.00"}) == ("HOLD", ["CUSTOMER_DAY_LIMIT"])
 
 
 @pytest.mark.parametrize(("side", "decision"), [("PAYER", "HOLD"), ("PAYEE", "BLOCK")])

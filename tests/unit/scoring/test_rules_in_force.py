@@ -69,10 +69,12 @@ def test_the_limit_of_a_night(row: dict[str, float], expected: tuple[Decision, l
 
 
 def test_the_customers_limit_of_a_day() -> None:
-    assert fired(day_limit_left=0.0) == NOTHING
-    assert fired(day_limit_left=-0.01) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
-    assert fired(day_limit_left=-0.01, person_to_person=0) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
-    assert fired(day_limit_left=-0.01, side=1) == NOTHING
+    known = {"customer_day_limit": 1.0}
+    assert fired(**known, day_limit_left=0.0) == NOTHING
+    assert fired(**known, day_limit_left=-0.01) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
+    assert fired(**known, day_limit_left=-0.01, person_to_person=0) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
+    assert fired(**known, day_limit_left=-0.01, side=1) == NOTHING
+    assert fired(**known) == (HOLD, ["CUSTOMER_DAY_LIMIT"])  # history is away
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -150,4 +152,5 @@ def test_limits_of_norms_fire_and_suspicions_skip_where_a_feature_is_missing() -
         DAY,
         "NIGHT_LIMIT",
         "CUSTOMER_NIGHT_LIMIT",
+        "CUSTOMER_DAY_LIMIT",
     }

@@ -1,0 +1,1 @@
+"""Tests of the shared store of history without a server."""
