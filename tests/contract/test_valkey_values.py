@@ -20,12 +20,13 @@ from shared.features.history import READ_NAMES
 from shared.features.keys import keys_of, pair_of
 from shared.features.life import STORED, UNCOUNTED, asked, life_of
 from shared.features.outcomes import Outcome
-from shared.features.reports import ReportState, Standing
 from shared.features.verdicts import VerdictLog, marker_key, pix_key
 from shared.ports import CONFLICT, Claim
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
 from tests.contract.history_stores import SERVERS, Store, store
+from tests.unit import report_states
 from tests.unit.log_records import fields
+from tests.unit.report_states import med, row
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
@@ -186,8 +187,8 @@ def test_a_loaded_history_equals_its_original(served: Store, loader: ValkeyStore
     served.run(history.observe(Events(past), FIRST))
     served.run(tell(history, [(pix, SETTLED) for pix in past[:9]]))
     log = VerdictLog()
-    log.judge(past[1].end_to_end_id, state(1, Standing.AGREED), ("payer", "payee", None), 60)
-    log.mark("f-1", state(2, Standing.REGISTERED), "person", "key", 61)
+    log.tell(row(med("AGREED", 0)), {past[1].end_to_end_id: ("payer", "payee", None)}, 60)
+    log.tell(row(report_states.marker("REGISTERED", 0)), {}, 61)
 
     target, rows = served.fresh(), list[int]()
     loader.load(history.history.state(), log.encoded(), rows.append)
@@ -200,10 +201,6 @@ def test_a_loaded_history_equals_its_original(served: Store, loader: ValkeyStore
     assert found.sequence.tolist() == expected.sequence.tolist() == [60, 61]
     with pytest.raises(Misconfigured, match="empty it"):
         loader.load(history.history.state(), {}, rows.append)
-
-
-def state(report: int, standing: Standing) -> ReportState:
-    return ReportState(report, MORNING, standing, 0)
 
 
 def test_an_erasure_takes_records_lives_and_verdicts(served: Store, loader: ValkeyStore) -> None:
