@@ -99,4 +99,8 @@ def test_a_missing_subscription_is_named(
 def test_the_topics_are_those_of_the_contract() -> None:
     letters = wiring.dead_letters(Settings("p"), TRANSACTIONS)
     letters.close()
-    assert set(redrive.TOPICS.values()) == {"pix-transactions", "pix-feedback"}
+    assert redrive.TOPICS == {
+        "transactions": "pix-transactions",
+        "outcomes": "pix-outcomes",
+        "feedback": "pix-feedback",
+    }
