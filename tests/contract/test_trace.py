@@ -19,7 +19,7 @@ from tests.contract.rows import Field
 from tests.contract.test_views import MATURITY_DAYS, REPORTED, SAID, SCORED, World, world
 
 __all__ = ["world"]
-START = dt.datetime(2026, 11, 10, 12, tzinfo=dt.UTC)
+START = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(days=10)
 PIX = (
     SCORED
     | dict.fromkeys(("payer_id", "payee_id"), (Field.TYPE_STRING, False))
@@ -27,7 +27,7 @@ PIX = (
 )
 RETURNED = SAID | dict.fromkeys(("return_id", "amount"), (Field.TYPE_STRING, False))
 ROOT, MULE, CASH, HELD, EARLY, RETURNED_PIX, BOTH, LATER, OTHER = (
-    f"E00000000202611101200{number:011}" for number in range(9)
+    f"E00000000{START:%Y%m%d%H%M}{number:011}" for number in range(9)
 )
 
 

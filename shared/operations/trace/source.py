@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shared.contract.end_to_end_id import minute_of
 from shared.contract.event import EPOCH, micros
 from shared.contract.fields import EndToEndId
 from shared.contract.tables import query
@@ -162,18 +163,6 @@ def _through(sql: str, table: str, condition: str) -> str:
 
 def _parameters(name: str, count: int) -> str:
     return ", ".join(f"@{name}_{number}" for number in range(count))
-
-
-def minute_of(end_to_end_id: str) -> dt.datetime | None:
-    """Return the minute in an EndToEndId, None if there is no such minute.
-
-    >>> minute_of("E12345678202611201432a1b2c3d4e5f")
-    datetime.datetime(2026, 11, 20, 14, 32, tzinfo=datetime.timezone.utc)
-    """
-    try:
-        return dt.datetime.strptime(end_to_end_id[9:21], "%Y%m%d%H%M").replace(tzinfo=dt.UTC)
-    except ValueError:
-        return None
 
 
 def settled_pix(rows: list[dict[str, Any]]) -> list[Pix]:

@@ -13,7 +13,7 @@ from shared.adapters.memory.learning import MemoryQueries
 from shared.errors import Misconfigured, Unavailable
 from shared.operations.trace.flow import Trace
 from shared.operations.trace.graph import Limits
-from shared.operations.trace.source import TraceSource, Untraced, minute_of, settled_pix
+from shared.operations.trace.source import TraceSource, Untraced, settled_pix
 
 START = dt.datetime(2026, 11, 20, 14, 32, tzinfo=dt.UTC)
 ROOT, NEXT = "E12345678202611201432aaaaaaaaaaa", "E12345678202611201440aaaaaaaaaaa"
@@ -87,7 +87,3 @@ def test_both_sides_of_a_pix_are_one() -> None:
     for rows in ([payees, payers], [payers, payees]):
         [pix] = settled_pix(rows)
         assert (pix.decision, pix.amount, pix.returned, pix.net) == ("APPROVE", 50_000, 2_001, 47_999)
-
-
-def test_an_id_without_a_minute_has_none() -> None:
-    assert minute_of("E12345678202613201432aaaaaaaaaaa") is None
