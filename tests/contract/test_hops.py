@@ -143,7 +143,7 @@ def test_too_few_labels_are_an_outcome_and_publish_nothing(run: Callable[..., tu
     assert found["recovery"] == {"proposal": None, "reason": "no fraud is old enough"}
 
 
-def test_an_unreachable_bigquery_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_setting_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
     assert hops.main([]) == 1
