@@ -13,7 +13,7 @@ from shared.contract.rows import FeedbackRow
 from shared.features.columns import Columns
 from shared.features.facts import Facts
 from shared.features.reports import UNPLACED
-from shared.features.verdicts import Correction, VerdictLog, facts_of
+from shared.features.verdicts import Correction, VerdictLog, facts_of, subjects
 from shared.ports import Parties
 from shared.replay.recurrence import NO_SLOT, Chunk, Due, immediate
 
@@ -86,9 +86,17 @@ class ReportQueue:
         return self._apply(sorted(together, key=lambda one: one[0]))
 
     def places(self, after: int, before: int) -> Sequences:
-        """Return the places of reports between two places, ascending."""
+        """Return the places of reports between two places, ascending.
+
+        A report may change several values at once; its own place is the last of theirs.
+        """
         low, high = np.searchsorted(self._places, after, side="right"), np.searchsorted(self._places, before)
-        return np.unique(self._places[low:high])
+        places = [
+            each.place - step
+            for each in self._placed[low:high]
+            for step in range(max(1, len(subjects(each.reported.row, each.reported.parties))))
+        ]
+        return np.unique(np.array(places, dtype=np.int64))
 
     def rest(self, place: int) -> tuple[list[Correction], list[int]]:
         """Return the remaining corrections, to count at index `place`, after all transactions."""

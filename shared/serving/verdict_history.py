@@ -12,7 +12,7 @@ import numpy as np
 from shared.contract.rows import FeedbackRow
 from shared.errors import Malformed, PixError, Unavailable
 from shared.features.reports import Reports, ReportState, state_of
-from shared.features.verdicts import Correction, corrections, facts_of, judged, marked, marker_key, pix_key
+from shared.features.verdicts import Correction, corrections, facts_of, subjects
 from shared.ports import CONFLICT, UNPLACED, Changes, ChangingHistory, Lookup, Parties
 
 ATTEMPTS = 8
@@ -32,7 +32,7 @@ class _Task(NamedTuple):
     of_row: int
     key: str
     state: ReportState
-    next: Callable[[Reports], Reports]
+    next: Callable[[Reports, ReportState], Reports]
 
 
 class _Change(NamedTuple):
@@ -117,22 +117,13 @@ def _tasks(
     state = state_of(row)
     if state is None:
         return []
-    if row.end_to_end_id:
-        if row.end_to_end_id not in parties:
-            raise Unavailable("a report is about a Pix that is not stored")
-        return [_judging(index, row.end_to_end_id, state, parties)]
+    if row.end_to_end_id and row.end_to_end_id not in parties:
+        raise Unavailable("a report is about a Pix that is not stored")
     if row.infraction_report_id and row.infraction_report_id not in pix:
         raise Unavailable("a fraud marker follows from a report that is not stored")
-    about = sorted(id_ for id_ in pix.get(row.infraction_report_id or "", ()) if id_ in parties)
-    marking = _Task(
-        index, marker_key(row.report_id), state, lambda value: marked(value, state, row.person_id or "", row.key_id)
-    )
-    return [marking, *(_judging(index, id_, state, parties) for id_ in about)]
-
-
-def _judging(index: int, end_to_end_id: str, state: ReportState, parties: Mapping[str, Parties]) -> _Task:
-    of = parties[end_to_end_id]
-    return _Task(index, pix_key(end_to_end_id), state, lambda value: judged(value, state, end_to_end_id, of))
+    about = pix.get(row.infraction_report_id or "", ()) if row.end_to_end_id is None else {row.end_to_end_id}
+    known = {id_: parties[id_] for id_ in about if id_ in parties}
+    return [_Task(index, key, state, derive) for key, derive in subjects(row, known)]
 
 
 def _first_of_each_key(tasks: Sequence[_Task]) -> tuple[list[_Task], list[_Task]]:
@@ -144,11 +135,11 @@ def _first_of_each_key(tasks: Sequence[_Task]) -> tuple[list[_Task], list[_Task]
 
 def _changed(task: _Task, before: Reports, errors: dict[int, PixError]) -> list[_Change]:
     try:
-        after = task.next(before)
+        after = task.next(before, task.state)
     except Malformed as error:
         errors[task.of_row] = error
         return []
-    return [_Change(task, before, after, corrections(before, after))]
+    return [_Change(task, before, after, corrections(before, after))] if after is not before else []
 
 
 def _request(changes: Sequence[_Change]) -> Changes:

@@ -18,14 +18,15 @@ from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.features.keys import keys_of, pair_of
-from shared.features.life import STORED, UNCOUNTED, life_of
+from shared.features.life import STORED, UNCOUNTED, asked, life_of
 from shared.features.outcomes import Outcome
-from shared.features.reports import ReportState, Standing
 from shared.features.verdicts import VerdictLog, marker_key, pix_key
 from shared.ports import CONFLICT, Claim
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
 from tests.contract.history_stores import SERVERS, Store, store
+from tests.unit import report_states
 from tests.unit.log_records import fields
+from tests.unit.report_states import med, row
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
@@ -170,14 +171,24 @@ def test_a_row_of_one_side_is_stored_and_the_other_side_is_to_be_decided(served:
     assert np.isnan(seen.reads).all()
 
 
+def test_a_stored_row_stays_one_when_an_outcome_rebuilds_its_life(served: Store, loader: ValkeyStore) -> None:
+    history, pix = served.fresh(), event(0, 1)
+    loader.mark_stored([(pix.end_to_end_id, "PAYER")], 900)
+    life = asked(Events([pix]).columns, MORNING)
+    life["place"], life["version"] = 1, 1
+    changes = outcome_changes([life.tobytes()], [(pix, SETTLED)])
+    assert served.run(history.change(changes)).tolist() == [1]
+    assert served.run(history.observe(Events([pix]), FIRST)).sequence.tolist() == [STORED]
+
+
 def test_a_loaded_history_equals_its_original(served: Store, loader: ValkeyStore) -> None:
     history, past = MemoryHistoryAdapter(), [event(i % 3, i % 4, i, device_id=DEVICES[i % 3]) for i in range(50)]
     later = [event(1, 2, 90), event(3, 3, 95)]
     served.run(history.observe(Events(past), FIRST))
     served.run(tell(history, [(pix, SETTLED) for pix in past[:9]]))
     log = VerdictLog()
-    log.judge(past[1].end_to_end_id, state(1, Standing.AGREED), ("payer", "payee", None), 60)
-    log.mark("f-1", state(2, Standing.REGISTERED), "person", "key", 61)
+    log.tell(row(med("AGREED", 0)), {past[1].end_to_end_id: ("payer", "payee", None)}, 60)
+    log.tell(row(report_states.marker("REGISTERED", 0)), {}, 61)
 
     target, rows = served.fresh(), list[int]()
     loader.load(history.history.state(), log.encoded(), rows.append)
@@ -190,10 +201,6 @@ def test_a_loaded_history_equals_its_original(served: Store, loader: ValkeyStore
     assert found.sequence.tolist() == expected.sequence.tolist() == [60, 61]
     with pytest.raises(Misconfigured, match="empty it"):
         loader.load(history.history.state(), {}, rows.append)
-
-
-def state(report: int, standing: Standing) -> ReportState:
-    return ReportState(report, MORNING, standing, 0)
 
 
 def test_an_erasure_takes_records_lives_and_verdicts(served: Store, loader: ValkeyStore) -> None:

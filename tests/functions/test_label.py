@@ -44,7 +44,9 @@ def test_the_latest_state_of_a_report_is_in_force_in_any_order_of_arrival(cloud:
 
 def test_an_unreported_pix_is_legitimate_once_matured(cloud: LocalCloud) -> None:
     young = transaction()
-    old = transaction(initiated_at="2026-02-01T00:00:00Z")
+    approved = {"payer__account": "777009", "payee__account": "555009", "device__id": "unreported"}
+    at = {"end_to_end_id": "E12345678202602011500unreported0", "initiated_at": "2026-02-01T15:00:00Z"}
+    old = transaction(**approved, **at)
     deliver(url(cloud, "score"), [push_body(encoded(message)) for message in (young, old)])
     assert verdict(cloud, young["end_to_end_id"]) is None
     assert verdict(cloud, old["end_to_end_id"]) == "LEGITIMATE"

@@ -52,7 +52,7 @@ class AskedLookup(MemoryLookup):
         """Return the parties of each transaction; every id must fit into a query."""
         statement("score_events", end_to_end_ids)
         returns_statement("outcomes", end_to_end_ids)
-        return dict.fromkeys(end_to_end_ids, STRANGERS) | await super().parties(end_to_end_ids)
+        return {**dict.fromkeys(end_to_end_ids, STRANGERS), **await super().parties(end_to_end_ids)}
 
     async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Return no Pix of each report."""
