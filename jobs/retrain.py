@@ -38,18 +38,22 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
     steps = console.Steps()
     with steps("start"):
         from shared.learning import config
+        from shared.learning.lifecycle import recovery
         from shared.learning.lifecycle.request import Request
         from shared.learning.lifecycle.retraining import retrain
 
         settings = _changed(config.load(options.config), options)
         deployment = Settings.from_env(os.environ)
         services = wiring.services(deployment)
+        measured = None if options.recovered == "configured" else recovery.published(services.blobs, wiring.now())
+        settings = recovery.with_recovery(settings, measured)
     request = Request(
         options.as_of or wiring.now(), options.trigger, wiring.actor(deployment), options.promote, options.snapshot
     )
     outcome = retrain(services, settings, request, steps)
     code = console.LOST if outcome.outcome == "SWAP_LOST" else console.OK
     result = msgspec.structs.asdict(outcome)
+    result |= {"recovered": settings.costs.recovered, "recovery_measured_at": measured and measured.measured_at}
     return code, result | {"seconds": round(sum(steps.seconds.values()), 1), "steps": steps.seconds}
 
 
@@ -99,6 +103,13 @@ def _add_how(add: Callable[..., object]) -> None:
         default=Path(__file__).with_name("config.yaml"),
         metavar="FILE",
         help="candidates, split, costs and gate (default: jobs/config.yaml)",
+    )
+    add(
+        "--recovered",
+        choices=["measured", "configured"],
+        default="measured",
+        help="share of a fraud that comes back: as jobs.hops --publish measured it in the last 180 days, else as "
+        "configured; or as configured in any case (default: %(default)s)",
     )
     add("--mode", choices=["full", "incremental"], help="train only in this mode (default: as configured)")
     add(

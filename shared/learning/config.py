@@ -154,7 +154,10 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     recovered: Fraction
-    """Share of a settled fraud's amount that comes back under the MED; the rest is the cost of approving it."""
+    """Share of a settled fraud's amount that comes back under the MED; the rest is the cost of approving it.
+
+    A measured share takes its place once `jobs.hops --publish` has found enough frauds.
+    """
     review_detects: Fraction
     """Share of held frauds that a review finds; the others are lost as if approved."""
     review: NonNegative

@@ -198,12 +198,15 @@ class _Plan(NamedTuple):
     weight: NDArray[np.int64]
 
 
+_KINDS = tuple(layout.kind for layout in LAYOUTS)
+
+
 def _plan(place: int, role: Role) -> _Plan:
     layout = role.layout
     weight = layout.weight_columns(role.counts_as)
     moved = np.flatnonzero(weight)
     return _Plan(
-        table=LAYOUTS.index(layout),
+        table=_KINDS.index(layout.kind),
         asked=place in ASKED_OF,
         offset=OFFSETS[role.name],
         span=layout.span,

@@ -53,7 +53,7 @@ class StoredTables:
 
     def scored_since(self, moment: dt.datetime) -> list[tuple[str, str]]:
         """Return EndToEndId and side of rows scored since a moment. Raises Unavailable, Misconfigured."""
-        columns = "end_to_end_id, side"
+        columns = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
         sql = f"SELECT DISTINCT {columns} FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]

@@ -24,8 +24,8 @@ from shared.operations.trace.source import TraceSource
 from tests.contract.local_servers import PROJECT, local_bigquery
 
 DATASET, MATURITY_DAYS = "pix", 87
-START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 DAYS, ACCOUNTS = 30, 50_000
+START = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(days=DAYS + 1)
 WIDE = Limits(transactions_max=200)
 SCORED = (
     "end_to_end_id, side, initiated_at, scored_at, amount, initiation_form, purpose, payer_id, payer_person_id, "
@@ -80,8 +80,9 @@ def _fill(client: bigquery.Client, rows: int) -> None:
     for part in (drawn, planted):
         pix = f"(SELECT {known} FROM ({part}) AS drawn)"
         client.query(
-            f"INSERT INTO {DATASET}.score_events ({SCORED}) SELECT id, 'PAYER', moment, moment, CAST(brl AS NUMERIC), "
-            f"'DICT', 'IPAY', payer, payer, '00000000', payee, '11111111', 'APPROVE', FALSE, FALSE, n, 1 FROM {pix} AS x"
+            f"INSERT INTO {DATASET}.score_events ({SCORED}) "
+            "SELECT id, 'PAYER', moment, moment, CAST(brl AS NUMERIC), 'DICT', 'IPAY', payer, payer, '00000000', "
+            f"payee, '11111111', 'APPROVE', FALSE, FALSE, n, 1 FROM {pix} AS x"
         ).result()
         client.query(
             f"INSERT INTO {DATASET}.outcomes (end_to_end_id, side, status, `at`, received_at) "

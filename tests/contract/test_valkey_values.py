@@ -18,7 +18,7 @@ from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.features.keys import keys_of, pair_of
-from shared.features.life import STORED, UNCOUNTED, life_of
+from shared.features.life import STORED, UNCOUNTED, asked, life_of
 from shared.features.outcomes import Outcome
 from shared.features.verdicts import VerdictLog, marker_key, pix_key
 from shared.ports import CONFLICT, Claim
@@ -169,6 +169,16 @@ def test_a_row_of_one_side_is_stored_and_the_other_side_is_to_be_decided(served:
     assert seen.claims[1] == FIRST
     assert not seen.taken.any()
     assert np.isnan(seen.reads).all()
+
+
+def test_a_stored_row_stays_one_when_an_outcome_rebuilds_its_life(served: Store, loader: ValkeyStore) -> None:
+    history, pix = served.fresh(), event(0, 1)
+    loader.mark_stored([(pix.end_to_end_id, "PAYER")], 900)
+    life = asked(Events([pix]).columns, MORNING)
+    life["place"], life["version"] = 1, 1
+    changes = outcome_changes([life.tobytes()], [(pix, SETTLED)])
+    assert served.run(history.change(changes)).tolist() == [1]
+    assert served.run(history.observe(Events([pix]), FIRST)).sequence.tolist() == [STORED]
 
 
 def test_a_loaded_history_equals_its_original(served: Store, loader: ValkeyStore) -> None:

@@ -18,7 +18,10 @@ from tests.builders import encoded, push_body, transaction
 from tests.functions.world import ask, deliver, url
 
 CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "tests", "to see")
-ROWS = "SELECT end_to_end_id, model_version, history_sequence, decided_sequence FROM pix.scores ORDER BY history_sequence"
+ROWS = (
+    "SELECT end_to_end_id, model_version, history_sequence, decided_sequence "
+    "FROM pix.scores ORDER BY history_sequence"
+)
 
 
 @contextmanager

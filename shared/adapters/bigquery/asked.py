@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from shared.adapters.bigquery.lookup import found_where
 from shared.adapters.google_failures import FAILURES
 from shared.contract.event import Event, micros
+from shared.contract.tables import timestamp
 from shared.errors import Unavailable
 from shared.features.outcomes import Outcome
 from shared.features.rebuilding import IMPLIED, Asked
@@ -20,6 +22,8 @@ _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
     *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from"),
 )
+_EARLY = dt.timedelta(days=1)
+"""How much earlier than its Pix an outcome may be dated, as clocks differ; the partitions before are not read."""
 _SCORED = (
     *_FACTS,
     *("side", "scored_at", "decision", "history_sequence", "decided_sequence"),
@@ -50,8 +54,11 @@ class BigQueryAsked:
         found: dict[str, list[dict[str, Any]]] = {}
         for row in self._rows(scored_statement(self._dataset, ids), ids):
             found.setdefault(row["end_to_end_id"], []).append(row)
+        if not found:
+            return {}
+        since = min(rows[0]["initiated_at"] for rows in found.values()) - _EARLY
         outcomes: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows(outcomes_statement(self._dataset), list(found)) if found else ():
+        for row in self._rows(outcomes_statement(self._dataset, since), list(found)):
             outcomes.setdefault(row["end_to_end_id"], []).append(row)
         return {id_: asked_of(rows, outcomes.get(id_, ())) for id_, rows in found.items()}
 
@@ -76,11 +83,12 @@ def scored_statement(dataset: str, ids: Iterable[str]) -> str:
     )
 
 
-def outcomes_statement(dataset: str) -> str:
-    """Return the GoogleSQL that finds the outcomes of the Pix @ids, in the order of their arrival."""
+def outcomes_statement(dataset: str, since: dt.datetime) -> str:
+    """Return the GoogleSQL that finds the outcomes of the Pix @ids since a moment, in the order of their arrival."""
     return (
         "SELECT end_to_end_id, status, `at`, return_id, amount, history_sequence "  # noqa: S608 (a name of our own)
-        f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) ORDER BY received_at, history_sequence"
+        f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) AND `at` >= {timestamp(since)} "
+        "ORDER BY received_at, history_sequence"
     )
 
 

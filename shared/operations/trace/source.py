@@ -1,7 +1,7 @@
 """The settled Pix of accounts, from the view `life`, read in periods.
 
-The view cannot skip days below its own grouping. So it is computed over the rows of the asked accounts and days only:
-its query reads each base table through a filter.
+The view cannot skip days below its own grouping. So its query is run over the rows of the asked accounts and days
+only: it reads each base table through a filter.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from shared.contract.end_to_end_id import minute_of
 from shared.contract.event import EPOCH, micros
 from shared.contract.fields import EndToEndId
 from shared.contract.tables import query
+from shared.contract.transaction import ID_TOLERANCE
 from shared.errors import Misconfigured
 from shared.operations.trace.flow import Trace, follow
-from shared.operations.trace.graph import Limits, Pix, Spans, grow
+from shared.operations.trace.graph import Graph, Limits, Pix, Spans, grow
 from shared.ports import Parameter, Queries
 
 ROWS_MAX = 10_000
@@ -29,9 +32,7 @@ SETTLED_LATER = dt.timedelta(days=1)
 
 A Pix scheduled earlier is found only as a root.
 """
-ID_SLACK = dt.timedelta(hours=12)
-"""Longest time between the minute in an EndToEndId and the start of the Pix, by the contract."""
-_COLUMNS = "end_to_end_id, side, settled_at, amount, returned_amount, payer_id, payee_id, decision, outcome, verdict"
+_COLUMNS = "end_to_end_id, side, settled_at, amount, returned_amount, payer_id, payee_id, decision, outcome"
 
 
 class Untraced(Struct, frozen=True):
@@ -62,7 +63,8 @@ class TraceSource:
         [root] = settled
         if not root.net:
             return Untraced("RETURNED", root.decision, "RETURNED")
-        return follow(grow(root, lambda spans: self.sent(spans, limits), limits), limits)
+        graph = grow(root, lambda spans: self.sent(spans, limits), limits)
+        return follow(self._judged(graph), limits)
 
     def sent(self, spans: Spans, limits: Limits) -> list[Pix]:
         """Return the Pix that the accounts sent from the first to the last of their periods. Raises Unavailable."""
@@ -81,7 +83,7 @@ class TraceSource:
             raise Misconfigured("an EndToEndId is E or D, ISPB (8), yyyyMMddHHmm in UTC, 11 alphanumerics") from error
         given: dict[str, Parameter] = {"end_to_end_id": end_to_end_id}
         if minute := minute_of(end_to_end_id):
-            near = {"since": minute - ID_SLACK, "until": minute + ID_SLACK}
+            near = {"since": minute - ID_TOLERANCE, "until": minute + ID_TOLERANCE}
             if rows := self._queries.rows(self._sql.root(bounded=True), given | near):
                 return rows
         rows = self._queries.rows(self._sql.root(bounded=False), given)
@@ -89,52 +91,78 @@ class TraceSource:
             raise Misconfigured(f"no Pix {end_to_end_id} was scored here")
         return rows
 
+    def _judged(self, graph: Graph) -> Graph:
+        """Return a graph with the verdicts of its Pix."""
+        moments = [member.pix.moved_at for member in graph.members]
+        given: dict[str, Parameter] = {f"id_{n}": member.pix.end_to_end_id for n, member in enumerate(graph.members)}
+        given |= {"since": _moment(moments[0]) - SETTLED_LATER, "until": _moment(max(moments))}
+        rows = self._queries.rows(self._sql.verdicts(len(graph.members)), given)
+        verdicts = {row["end_to_end_id"]: row["verdict"] for row in rows}
+        members = [
+            replace(member, pix=replace(member.pix, verdict=verdicts.get(member.pix.end_to_end_id)))
+            for member in graph.members
+        ]
+        return Graph(members, graph.left_out)
+
 
 class TraceSql:
-    """The GoogleSQL about Pix and their lives in `dataset` of `project`."""
+    """The GoogleSQL about Pix and their lives in `dataset` of `project`.
+
+    A graph grows without verdicts, so `life` is read without them, and the verdicts once at the end.
+    """
 
     def __init__(self, project: str, dataset: str, maturity_days: float) -> None:
-        self._life = query("life", project, dataset, maturity_days, "CURRENT_TIMESTAMP()")
+        self._labels, life = (
+            query(name, project, dataset, maturity_days, "CURRENT_TIMESTAMP()") for name in ("labels", "life")
+        )
+        self._life = life.replace(self._labels, _NO_LABELS)
         self._place = f"{project}.{dataset}"
 
     def root(self, bounded: bool) -> str:
         """Return the query of a Pix, limited to Pix from @since to @until if `bounded`."""
         only = "end_to_end_id = @end_to_end_id"
-        days = f"{only} AND initiated_at BETWEEN @since AND @until" if bounded else only
-        return f"SELECT {_COLUMNS} FROM ({self._of(days, only, only)}) AS life"  # noqa: S608 (names of our own)
+        life = self._of(self._life, f"{only} AND {_DAYS}" if bounded else only, only)
+        return f"SELECT {_COLUMNS} FROM ({life}) AS life"  # noqa: S608 (names of our own)
 
     def sent(self, accounts: int) -> str:
         """Return the query of the Pix of @account_0, @account_1 and so on, from @since to @until."""
-        names = ", ".join(f"@account_{number}" for number in range(accounts))
         pix = (
-            f"payer_id IN ({names}) AND initiated_at BETWEEN @since AND @until "
-            "AND amount >= CAST(@amount_min AS NUMERIC)"
+            f"payer_id IN ({_parameters('account', accounts)}) AND {_DAYS} AND amount >= CAST(@amount_min AS NUMERIC)"
         )
-        life = self._of(pix, "`at` >= @money_since", "reported_at >= @money_since")
+        theirs = f"end_to_end_id IN (SELECT end_to_end_id FROM `{self._place}.score_events` WHERE {pix})"  # noqa: S608 (names of our own)
+        life = self._of(self._life, pix, f"`at` >= @money_since AND {theirs}")
         return (
             f"SELECT {_COLUMNS} FROM ({life}) AS life WHERE settled_at IS NOT NULL "  # noqa: S608 (names of our own)
             f"ORDER BY amount DESC LIMIT {ROWS_MAX}"
         )
 
-    def _of(self, pix: str, outcomes: str, feedback: str) -> str:
-        """Return the query of the view over the rows of each table that fulfil a condition."""
-        sql = self._life
-        for table, condition in {"score_events": pix, "outcomes": outcomes, "feedback": feedback}.items():
-            name = f"`{self._place}.{table}`"
-            sql = sql.replace(name, f"(SELECT * FROM {name} WHERE {condition})")  # noqa: S608 (names of our own)
-        return sql
+    def verdicts(self, ids: int) -> str:
+        """Return the query of the verdicts about @id_0, @id_1 and so on, from @since to @until."""
+        only = f"end_to_end_id IN ({_parameters('id', ids)})"
+        labels = self._of(self._labels, f"{only} AND {_DAYS}", only)
+        labels = _through(labels, f"`{self._place}.feedback`", f"{only} OR source = 'FRAUD_MARKER'")
+        return f"SELECT end_to_end_id, verdict FROM ({labels}) AS labels"  # noqa: S608 (names of our own)
+
+    def _of(self, sql: str, pix: str, outcomes: str) -> str:
+        """Return a query over the Pix, and over the outcomes, that fulfil a condition."""
+        sql = _through(sql, f"`{self._place}.score_events`", pix)
+        return _through(sql, f"`{self._place}.outcomes`", outcomes)
 
 
-def minute_of(end_to_end_id: str) -> dt.datetime | None:
-    """Return the minute in an EndToEndId, None if there is no such minute.
+_DAYS = "initiated_at BETWEEN @since AND @until"
+_NO_LABELS = (
+    "SELECT CAST(NULL AS STRING) AS end_to_end_id, CAST(NULL AS STRING) AS side, CAST(NULL AS STRING) AS verdict, "
+    "CAST(NULL AS TIMESTAMP) AS labelled_at, CAST(NULL AS INT64) AS hop"
+)
 
-    >>> minute_of("E12345678202611201432a1b2c3d4e5f")
-    datetime.datetime(2026, 11, 20, 14, 32, tzinfo=datetime.timezone.utc)
-    """
-    try:
-        return dt.datetime.strptime(end_to_end_id[9:21], "%Y%m%d%H%M").replace(tzinfo=dt.UTC)
-    except ValueError:
-        return None
+
+def _through(sql: str, table: str, condition: str) -> str:
+    """Return a query that reads a table through a filter."""
+    return sql.replace(f"FROM {table}", f"FROM (SELECT * FROM {table} WHERE {condition})")  # noqa: S608 (names of our own)
+
+
+def _parameters(name: str, count: int) -> str:
+    return ", ".join(f"@{name}_{number}" for number in range(count))
 
 
 def settled_pix(rows: list[dict[str, Any]]) -> list[Pix]:
@@ -148,7 +176,7 @@ def settled_pix(rows: list[dict[str, Any]]) -> list[Pix]:
             pix = _pix(row)
             known = found.setdefault(pix.end_to_end_id, pix)
             if pix.returned > known.returned:
-                found[pix.end_to_end_id] = msgspec.structs.replace(known, returned=pix.returned)
+                found[pix.end_to_end_id] = replace(known, returned=pix.returned)
     return list(found.values())
 
 
@@ -166,7 +194,6 @@ def _pix(row: Mapping[str, Any]) -> Pix:
         _centavos(row["returned_amount"]),
         micros(row["settled_at"]),
         row["decision"],
-        row["verdict"],
     )
 
 

@@ -33,6 +33,7 @@ def test_a_project_run_without_parameters_is_the_job_without_arguments() -> None
         ("trials", "5", 5),
         ("config", "a folder/config.yaml", Path("a folder/config.yaml")),
         ("trigger", "auto", "auto"),
+        ("recovered", "configured", "configured"),
     ],
 )
 def test_every_option_of_the_job_is_a_parameter_of_the_project_run(name: str, given: str, known: object) -> None:

@@ -1,1 +1,0 @@
-"""Tests of the shared store of history without a server."""
