@@ -94,3 +94,11 @@ def test_reports_that_were_counted_before_are_skipped() -> None:
     queue.skip(3)
     counted, _ = queue.rest(0)
     assert [each.sign for each in counted] == [-1, 1]
+
+
+def test_a_report_that_changes_several_values_has_as_many_places() -> None:
+    queue = ReportQueue(
+        [reported(med("AGREED", 0), 0, 3), reported(med("AGREED", 0, "m-2", funds_recovery_id="f"), 1, 6)]
+    )
+    assert queue.places(1, 9).tolist() == [3, 5, 6]
+    assert queue.places(3, 9).tolist() == [5, 6]
