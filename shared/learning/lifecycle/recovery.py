@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shared.contract.tables import query
 from shared.errors import Misconfigured
-from shared.learning.config import Config
+from shared.learning.config import Config, SideCosts
 from shared.ports import Blobs, Queries
 
 NAME = "measured/recovery.json"
@@ -132,8 +132,9 @@ def published(blobs: Blobs, now: dt.datetime) -> Recovery | None:
 
 
 def with_recovery(config: Config, recovery: Recovery | None) -> Config:
-    """Return a configuration with the measured share, if there is one, in the place of the assumed one."""
+    """Return a configuration with the measured share, if there is one, in the place of those assumed for each side."""
     if recovery is None:
         return config
-    costs = msgspec.structs.replace(config.costs, recovered=recovery.share)
-    return msgspec.structs.replace(config, costs=costs)
+    sides = (config.costs.payer, config.costs.payee)
+    payer, payee = (msgspec.structs.replace(side, recovered=recovery.share) for side in sides)
+    return msgspec.structs.replace(config, costs=SideCosts(payer, payee))
