@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from shared.contract.event import Event, micros
-from shared.contract.feedback import Feedback, decode_feedback
+from shared.contract.feedback import PixReport, decode_feedback
 from shared.contract.fields import Verdict
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.topics import TRANSACTIONS
+from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
-from shared.features.facts import VerdictCount
+from shared.features.facts import VerdictCount, verdict_facts
 from shared.features.history import MemoryHistory
 from shared.features.vector import feature_matrix
 from shared.learning import config
@@ -76,7 +76,7 @@ def _examples() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         columns = Columns.of(events)
         vectors.append(feature_matrix(columns, history.observe(columns)[0]))
         fraud.update((event.end_to_end_id, False) for event in events)
-        history.report([report for _, report in reports])
+        history.count(verdict_facts([report for _, report in reports]))
         fraud.update((id_, report.fraud) for id_, report in reports)
     return np.concatenate(vectors), np.array(list(fraud.values()))
 
@@ -91,9 +91,9 @@ def _batches() -> Iterator[tuple[list[Event], list[tuple[str, VerdictCount]]]]:
             event = event_of(decode_transaction(bytes(line.data)).value, pseudonymiser)
             known[event.end_to_end_id] = event
             events.append(event)
-        else:
+        elif line.topic == FEEDBACK:
             feedback = decode_feedback(bytes(line.data)).value
-            if feedback.verdict is not Verdict.PENDING:
+            if isinstance(feedback, PixReport) and feedback.verdict is not Verdict.PENDING:
                 reports.append((feedback.end_to_end_id, _report(known[feedback.end_to_end_id], feedback)))
         if len(events) == _BATCH:
             yield events, reports
@@ -101,6 +101,6 @@ def _batches() -> Iterator[tuple[list[Event], list[tuple[str, VerdictCount]]]]:
     yield events, reports
 
 
-def _report(event: Event, feedback: Feedback) -> VerdictCount:
+def _report(event: Event, feedback: PixReport) -> VerdictCount:
     fraud = feedback.verdict is Verdict.FRAUD
     return VerdictCount(event.payer_id, event.payee_id, event.device_id, micros(feedback.reported_at), fraud)
