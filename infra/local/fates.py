@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
+import itertools
 import zlib
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from infra.local.outcomes import Message
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
+
+TIMES = {TRANSACTIONS: "initiated_at", OUTCOMES: "at", FEEDBACK: "reported_at"}
+"""The field with the time of a message, by topic."""
+Timed = tuple[dt.datetime, Message]
+Follow = Callable[[str, Message, dt.datetime], Iterable[Timed]]
+"""Returns the messages that follow from one, each with its time."""
 
 REJECTED, RETURNED, RECOVERED = 0.008, 0.006, 0.35
 """Shares of Pix that are rejected and returned, and of agreed reports that bring money back; assumptions."""
@@ -26,29 +33,39 @@ PART = 0.4
 
 def with_outcomes(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield simulated lines, and their outcomes, in time order."""
-    due: list[tuple[dt.datetime, int, bytes]] = []
     amounts: dict[str, str] = {}
-    for number, text in enumerate(lines):
-        topic, message = msgspec.json.decode(text).values()
-        at = dt.datetime.fromisoformat(message["initiated_at" if topic == TRANSACTIONS else "reported_at"])
+
+    def outcomes(topic: str, message: Message, at: dt.datetime) -> Iterator[Timed]:
+        id_ = message.get("end_to_end_id", "")
+        if topic == TRANSACTIONS and id_.startswith("E"):
+            amounts[id_] = message["amount"]
+            return _asked(message, at)
+        if message.get("analysis_result") == "AGREED" and "hop" not in message and id_ in amounts:
+            return _recovered(id_, at, amounts[id_])
+        return iter(())
+
+    return between(lines, OUTCOMES, outcomes)
+
+
+def between(lines: Iterable[bytes], topic: str, follow: Follow) -> Iterator[bytes]:
+    """Yield lines, and messages of a `topic` that follow from them, in time order."""
+    due: list[tuple[dt.datetime, int, bytes]] = []
+    count = itertools.count()  # keeps messages of the same time in order
+    for text in lines:
+        of, message = msgspec.json.decode(text).values()
+        at = dt.datetime.fromisoformat(message[TIMES[of]])
         while due and due[0][0] < at:
             yield heapq.heappop(due)[2]
         yield text
-        outcome = None
-        if topic == TRANSACTIONS and message["end_to_end_id"].startswith("E"):
-            amounts[message["end_to_end_id"]] = message["amount"]
-            outcome = list(_asked(message, at))
-        elif topic == FEEDBACK and message.get("analysis_result") == "AGREED":
-            outcome = list(_recovered(message, at, amounts.get(message["end_to_end_id"])))
-        for place, (moment, told) in enumerate(outcome or ()):
-            data = told | {"at": moment.isoformat().replace("+00:00", "Z")}
-            line = msgspec.json.encode({"topic": OUTCOMES, "data": data}) + b"\n"
-            heapq.heappush(due, (moment, 2 * number + place, line))
+        for moment, found in follow(of, message, at):
+            data = found | {TIMES[topic]: moment.isoformat().replace("+00:00", "Z")}
+            line = msgspec.json.encode({"topic": topic, "data": data}) + b"\n"
+            heapq.heappush(due, (moment, next(count), line))
     while due:
         yield heapq.heappop(due)[2]
 
 
-def _asked(message: dict[str, Any], at: dt.datetime) -> Iterator[tuple[dt.datetime, dict[str, Any]]]:
+def _asked(message: Message, at: dt.datetime) -> Iterator[Timed]:
     """Yield the outcomes of a Pix with their times."""
     id_, settled_at = message["end_to_end_id"], at + dt.timedelta(seconds=SETTLED_SECONDS)
     if _chance("rejected", id_) < REJECTED:
@@ -60,21 +77,19 @@ def _asked(message: dict[str, Any], at: dt.datetime) -> Iterator[tuple[dt.dateti
         yield settled_at + delay, _returned(id_, settled_at + delay, message["amount"], "MD06")
 
 
-def _recovered(
-    report: dict[str, Any], at: dt.datetime, amount: str | None
-) -> Iterator[tuple[dt.datetime, dict[str, Any]]]:
+def _recovered(id_: str, at: dt.datetime, amount: str) -> Iterator[Timed]:
     """Yield the return of money behind an agreed report, with its time."""
-    id_, moment = report["end_to_end_id"], at + dt.timedelta(hours=RECOVERED_HOURS)
-    if amount is not None and _chance("recovered", id_) < RECOVERED:
+    moment = at + dt.timedelta(hours=RECOVERED_HOURS)
+    if _chance("recovered", id_) < RECOVERED:
         yield moment, _returned(id_, moment, f"{max(0.01, PART * float(amount)):.2f}", "FR01")
 
 
-def _returned(id_: str, at: dt.datetime, amount: str, reason: str) -> dict[str, Any]:
+def _returned(id_: str, at: dt.datetime, amount: str, reason: str) -> Message:
     return_id = f"D{id_[1:9]}{at:%Y%m%d%H%M}{id_[21:]}"
     return _of(id_, "RETURNED", return_id=return_id, amount=amount, reason=reason)
 
 
-def _of(id_: str, status: str, **fields: str) -> dict[str, Any]:
+def _of(id_: str, status: str, **fields: str) -> Message:
     return {"end_to_end_id": id_, "side": "PAYER", "status": status, **fields}
 
 

@@ -29,9 +29,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from infra.local import home as homes
 from infra.local import query
 from infra.local.command import add_home, run
-from infra.local.fates import with_outcomes
+from infra.local.fates import TIMES
 from infra.local.outcomes import Message, OutcomePublisher, stored_decisions
 from infra.local.query import NothingRuns, running
+from infra.local.recoveries import with_aftermath
 from infra.local.simulator import SimulationConfig, simulate
 from infra.local.simulator.clock import LOCAL_OFFSET_MS
 from jobs.cli import interruption
@@ -47,7 +48,6 @@ FRAUD_RATE = 0.01  # as in the demo: the true rate is 6 to 8 per 100,000
 RATE_MAX = 1_000.0
 _RETRY_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
-_TIMES = {TRANSACTIONS: "initiated_at", OUTCOMES: "at", FEEDBACK: "reported_at"}
 _LOCAL = dt.timezone(dt.timedelta(milliseconds=LOCAL_OFFSET_MS))
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -142,7 +142,7 @@ def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None)
             fraud_rate=FRAUD_RATE,
             labels_until=end,
         )
-        yield from moved(with_outcomes(simulate(config)), now or (lambda: dt.datetime.now(dt.UTC)))
+        yield from moved(with_aftermath(simulate(config)), now or (lambda: dt.datetime.now(dt.UTC)))
 
 
 def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tuple[str, Message]]:
@@ -155,7 +155,7 @@ def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tu
     for line in lines:
         event = msgspec.json.decode(line)
         topic, message = event["topic"], event["data"]
-        field = _TIMES[topic]
+        field = TIMES[topic]
         before = message.get("end_to_end_id") or message.get("root_end_to_end_id")
         if topic == TRANSACTIONS:
             at = moments[before] = moments.get(before) or now()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.home import read_marker
+from infra.local.recoveries import with_aftermath
 from infra.local.simulator import SimulationConfig, simulate
 from tests.builders import transaction
 from tests.waiting import PATIENCE
@@ -19,8 +20,8 @@ END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 @pytest.mark.timeout(1200)
 def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     home = tmp_path / "world"
-    config = SimulationConfig(end=END, transactions=12_000, days=40, seed=5, fraud_rate=0.03, labels_until=END)
-    lines = list(simulate(config))
+    config = SimulationConfig(end=END, transactions=20_000, days=120, seed=5, fraud_rate=0.02, labels_until=END)
+    lines = list(with_aftermath(simulate(config)))
     spoilt = transaction() | {"amount": "-1.00"}
     lines.append(json.dumps({"topic": "pix-transactions", "data": spoilt}).encode() + b"\n")
     duplicate = next(line for line in reversed(lines[:-1]) if b'"pix-transactions"' in line)
@@ -44,6 +45,11 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     assert table["scored (rows of pix.scores)"] == "598"  # one was malformed, one was sent twice
     assert table["malformed published / in quarantine"] == "1 / 1"
     assert (table["lost"], table["duplicated in a view"]) == ("0", "0")
+    outcomes, lost = table["outcomes published / lost"].replace(",", "").split(" / ")
+    settled, returned = table["settled / returned (pix.life)"].replace(",", "").split(" / ")
+    assert (int(outcomes) > 500, lost) == (True, "0")
+    assert 300 < int(settled) < 598  # rejected Pix, and a part of the held ones, never settle
+    assert int(returned) > 0
     assert ("REFUSED" in done.stdout) == ("end of drill: " in done.stdout) == ("swap under load (drill)" in table)
     assert "<html" in (home / "card.html").read_text()
     marker = read_marker(home)

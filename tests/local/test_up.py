@@ -42,8 +42,12 @@ def ready(home: Path) -> Owner | None:
     return found if found and found.exports else None
 
 
-def scored(home: Path) -> int:
-    done = run("infra.local.query", home, QUERY)
+def settled(home: Path) -> int:
+    return count(home, "SELECT COUNT(*) AS n FROM pix.life WHERE outcome = 'SETTLED'")
+
+
+def count(home: Path, sql: str = QUERY) -> int:
+    done = run("infra.local.query", home, sql)
     assert done.returncode == 0, done.stdout
     return int(done.stdout.split("│")[1])
 
@@ -65,7 +69,8 @@ def test_beside_a_running_one_nothing_is_harmed_and_traffic_flows(tmp_path: Path
         assert sorted(path.name for path in home.iterdir()) == before
 
         with started("infra.local.traffic", home, "--rate", "50") as traffic:
-            until(lambda: scored(home) >= 10)
+            until(lambda: count(home) >= 10)
+            until(lambda: settled(home) > 0)
             traffic.send_signal(signal.SIGINT)
             output = traffic.communicate(timeout=PATIENCE)[0]
         assert traffic.returncode == 130

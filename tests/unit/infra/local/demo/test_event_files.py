@@ -17,7 +17,10 @@ from infra.local.demo import run
 from infra.local.demo.stream import Cut
 from shared.contract.events_file import read
 from shared.contract.events_order import check_order
+from tests.builders import encoded, transaction
 from tests.unit.event_files import PLAIN, READ, REFUSED, Case, report, stream
+
+EARLY = transaction()
 
 pytestmark = pytest.mark.usefixtures("restored_process")
 
@@ -64,6 +67,21 @@ def test_a_file_is_ready_before_a_server_starts(
     assert stage.out_of_order == 0
     assert stage.cut.starts_at <= stage.cut.live_from <= stage.cut.ends_at
     assert case.answer in capsys.readouterr().out
+
+
+OUTCOME = encoded(
+    {
+        "topic": "pix-outcomes",
+        "data": {"end_to_end_id": EARLY["end_to_end_id"], "status": "SETTLED", "at": "2026-11-20T14:32:07Z"},
+    }
+)
+
+
+@pytest.mark.parametrize(("more", "told"), [(b"", False), (OUTCOME + b"\n", True)], ids=["old", "with an outcome"])
+def test_a_file_without_outcomes_is_known(more: bytes, told: bool, stage: Stage, tmp_path: Path) -> None:
+    assert command.main(["--events", written(tmp_path, PLAIN + more), "--live", "12"]) == 0
+    assert stage.cut is not None
+    assert (stage.cut.outcomes, stage.cut.live, stage.lines) == (told, 12, 44 + told)
 
 
 LIVE = ("--live", "12")
