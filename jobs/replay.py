@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from shared.replay.sources import ReplaySource
 
 TABLES = "tables"
+ROWS = ("score_events", "feedback", "outcomes")
+"""The tables that a replay writes rows of."""
 
 _EXAMPLES = """sources:
   events.ndjson[.gz]  lines of the public contract, {"topic": ..., "data": {...}}; a pipe is copied first, and
@@ -128,8 +130,8 @@ def _source(
 ) -> Iterator[ReplaySource]:
     """Open the source; remove its staged files once it has been replayed."""
     from shared.contract.pseudonyms import Pseudonymiser
+    from shared.replay.event_lines import EventLines
     from shared.replay.parquet import Files
-    from shared.replay.sources import EventLines
 
     if options.source != TABLES:
         path = Path(options.source)
@@ -161,11 +163,10 @@ def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
     from shared.replay.sinks import Folder, ParquetParts
 
     if options.out:
-        return Sinks(ParquetParts(Folder(options.out, "score_events")), ParquetParts(Folder(options.out, "feedback")))
+        return Sinks(*(ParquetParts(Folder(options.out, name)) for name in ROWS))
     if options.state_only:
-        return Sinks(None, None)
-    scores, feedback = (ParquetParts(wiring.bulk_load(settings, name, run)) for name in ("score_events", "feedback"))
-    return Sinks(scores, feedback)
+        return Sinks(None, None, None)
+    return Sinks(*(ParquetParts(wiring.bulk_load(settings, name, run)) for name in ROWS))
 
 
 def _identity(options: argparse.Namespace) -> list[str]:

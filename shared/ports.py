@@ -86,8 +86,8 @@ class Changes(NamedTuple):
     """[m], the index of the change of each fact, ascending."""
 
 
-LIFE_KEY, VERDICT_KEY, MARKER_KEY = "l", "s", "m"
-"""Letters of the keys of lives, of verdicts by EndToEndId, and of fraud markers by report."""
+LIFE_KEY = "l"
+"""Letter of the keys of lives; `shared.features.verdicts` has those of verdicts and fraud markers."""
 
 
 class ChangingHistory(Protocol):

@@ -46,6 +46,7 @@ class Cost(Struct, frozen=True):
     bigquery_write: float
     bigquery_storage: float
     bigquery_training: float
+    bigquery_late_outcomes: float
     bigquery_queries: float
     retraining: float
     logging: float
@@ -60,7 +61,8 @@ class Cost(Struct, frozen=True):
 
 def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
     """Estimate the cost of 30 mean days once the tables hold `months_kept` months of rows."""
-    storage, training, queries = (part * prices.bigquery.region_factor for part in _bigquery(plan, known, prices))
+    costs = (part * prices.bigquery.region_factor for part in _bigquery(plan, known, prices))
+    storage, training, late, queries = costs
     a_month, outcomes = plan.pix_a_day * DAYS, known.assumed.outcomes_per_pix.value
     messages, rows, _ = bytes_of_pix(known, prices)
     node = prices.valkey.nodes[plan.valkey_node].hour * prices.valkey.region_factor
@@ -71,6 +73,7 @@ def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
         bigquery_write=prices.bigquery.append_cost(a_month * rows),
         bigquery_storage=storage,
         bigquery_training=training,
+        bigquery_late_outcomes=late,
         bigquery_queries=queries,
         retraining=_retraining(known, prices),
         logging=a_month * (1 + outcomes) * known.assumed.log_bytes.value / GIB * prices.logging.gib,
@@ -102,7 +105,7 @@ def outcome_lookup_bytes(pix_a_day: float, known: Known) -> float:
     """Return the bytes read to make the life of a Pix again: its rows, as for a report, and its earlier outcomes."""
     assumed = known.assumed
     outcomes = pix_a_day * assumed.outcomes_per_pix.value
-    told = min(outcomes, assumed.block_bytes.value / assumed.outcome_stored_row_bytes.value) * _TOLD_BYTES
+    told = min(outcomes, assumed.block_bytes.value / known.measured.outcome_stored_row_bytes.value) * _TOLD_BYTES
     asked = _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _ASKED_BYTES
     return max(_QUERY_BYTES_MIN, asked) + max(_QUERY_BYTES_MIN, assumed.outcome_lookup_days.value * told)
 
@@ -153,8 +156,8 @@ def _monitoring(plan: Plan, known: Known, prices: Prices) -> float:
     return exports * known.assumed.metric_samples.value / _MILLION * prices.monitoring.million_samples
 
 
-def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, float]:
-    """Return the cost of storage, of training reads and of other queries, before the region factor."""
+def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, float, float]:
+    """Return the cost of storage, of trainings, late outcomes and other queries, before the region factor."""
     price, assumed = prices.bigquery, known.assumed
     _, _, row = bytes_of_pix(known, prices)
     months, outcomes = assumed.months_kept.value, assumed.outcomes_per_pix.value * _OUTCOME_BYTES
@@ -167,10 +170,11 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     watches += DAYS * OUTCOME_WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * (_MISSED_BYTES + outcomes)
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
-    of_reports = assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
-    of_outcomes = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)
-    lookups = DAYS * plan.pix_a_day * (of_reports + of_outcomes)
-    return storage, training / TIB * price.query_tib, (watches + drift + lookups) / TIB * price.query_tib
+    lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
+    late = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)
+    read = (training, DAYS * plan.pix_a_day * late, watches + drift + lookups)
+    of_training, of_late, of_others = (size / TIB * price.query_tib for size in read)
+    return storage, of_training, of_late, of_others
 
 
 def _retraining(known: Known, prices: Prices) -> float:

@@ -50,6 +50,8 @@ class RecordCounts(Struct, frozen=True, forbid_unknown_fields=True):
     accounts: float
     contacts: float
     devices: float
+    persons: float
+    """Who pay from devices that are not registered."""
 
 
 class RecordCountsByDays(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,9 +75,14 @@ class Measurements(Struct, frozen=True, forbid_unknown_fields=True):
     account_record_bytes: Measured
     contact_record_bytes: Measured
     device_record_bytes: Measured
-    claim_bytes: Measured
+    person_record_bytes: Measured
+    life_bytes: Measured
     valkey_call_s: Measured
     valkey_pix_s: Measured
+    valkey_outcome_calls_s: Measured
+    valkey_outcome_s: Measured
+    outcome_row_bytes: Measured
+    outcome_stored_row_bytes: Measured
     keys_per_daily_pix: RecordCountsByDays
     hourly_shares: Shares
 
@@ -96,8 +103,6 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     processor_ratio: Assumed
     outcomes_per_pix: Assumed
     outcome_message_bytes: Assumed
-    outcome_row_bytes: Assumed
-    outcome_stored_row_bytes: Assumed
     outcome_work: Assumed
     outcome_lookups_per_pix: Assumed
     outcome_lookup_days: Assumed

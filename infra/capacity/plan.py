@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from infra.capacity import profile
 from infra.capacity.figures import Known, Prices, RecordCounts
-from shared.features.layout import LAYOUTS
+from shared.features.layout import ACCOUNT, CONTACT, DEVICE, PERSON
 from shared.settings import CLAIM_SECONDS, POINTER_TTL_SECONDS, Settings
 
 UTILISATION = 0.6
@@ -16,8 +16,6 @@ UTILISATION = 0.6
 CONCURRENCY = 250
 """Requests in progress in an instance, of the score function and of the outcome function."""
 INSTANCES_MIN = 2
-OUTCOME_CALLS = 2
-"""Calls of Valkey for a batch of outcomes: one finds the lives of Pix, one changes them."""
 REPLICAS = 1
 FILLED = 0.8
 """Planned share of Valkey's memory; above it an alert is raised."""
@@ -27,6 +25,8 @@ RECORD_DAYS = Settings("").state_record_days
 YEAR = 2026
 _MEGA, _GIGA = 1e6, 1e9
 _KEY_BYTES = 8
+_COUNTED = (ACCOUNT, CONTACT, DEVICE, PERSON)
+"""Kinds of records, in the order of RecordCounts. Fraud markers make the others: too few to plan for."""
 _INDEX_BYTES = 48
 """Index of a replay, for each record: up to four slots of 8 bytes, with capacity for up to half as many again."""
 
@@ -70,12 +70,10 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     cores = peak * measured.score_cpu_s.value * assumed.processor_ratio.value
     outstanding = peak * assumed.answer_s.value
     instances = max(INSTANCES_MIN, wanted_instances(cores, outstanding))
-    outcomes, work = assumed.outcomes_per_pix.value, assumed.outcome_work.value
-    outcome_instances = wanted_instances(cores * outcomes * work, outstanding * outcomes)
+    outcomes = assumed.outcomes_per_pix.value
+    outcome_instances = wanted_instances(cores * outcomes * assumed.outcome_work.value, outstanding * outcomes)
     memory = valkey_bytes(pix_a_day, peak, keys, known) / _GIGA
-    busy = valkey_cores(peak, instances, known)
-    changes = peak * max(1.0, outcomes)  # without messages, the score function settles what it approves
-    busy += work * valkey_cores(changes, outcome_instances or instances, known, OUTCOME_CALLS)
+    busy = valkey_cores(peak, instances, peak * outcomes, outcome_instances, known)
     node, shards = valkey_nodes(memory, busy, prices)
     messages, rows, stored = bytes_of_pix(known, prices)
     return Plan(
@@ -121,30 +119,37 @@ def bytes_of_pix(known: Known, prices: Prices) -> tuple[float, float, float]:
     outcomes = assumed.outcomes_per_pix.value
     return (
         max(measured.message_bytes.value, least) + outcomes * max(assumed.outcome_message_bytes.value, least),
-        measured.row_bytes.value + outcomes * assumed.outcome_row_bytes.value,
-        measured.stored_row_bytes.value + outcomes * assumed.outcome_stored_row_bytes.value,
+        measured.row_bytes.value + outcomes * measured.outcome_row_bytes.value,
+        measured.stored_row_bytes.value + outcomes * measured.outcome_stored_row_bytes.value,
     )
 
 
 def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: RecordCounts, known: Known) -> float:
-    """Return the memory of all records and of the claims of the last CLAIM_SECONDS at the peak rate."""
+    """Return the memory of all records and of the lives of the last CLAIM_SECONDS at the peak rate.
+
+    An outcome keeps the life of its Pix for CLAIM_SECONDS more; most come at once.
+    """
     measured = known.measured
     records = (
         keys.accounts * measured.account_record_bytes.value
         + keys.contacts * measured.contact_record_bytes.value
         + keys.devices * measured.device_record_bytes.value
+        + keys.persons * measured.person_record_bytes.value
     )
-    return pix_a_day * records + peak_pix_s * CLAIM_SECONDS * measured.claim_bytes.value
+    return pix_a_day * records + peak_pix_s * CLAIM_SECONDS * measured.life_bytes.value
 
 
-def valkey_cores(rate: float, instances: int, known: Known, calls: int = 1) -> float:
-    """Return the load of `rate` Pix a second on Valkey's script thread, in cores.
+def valkey_cores(pix_s: float, instances: int, outcomes_s: float, outcome_instances: int, known: Known) -> float:
+    """Return the load on Valkey's script thread, in cores; the cost of its calls is shared by the Pix of a batch.
 
-    A batch of an instance makes this many `calls`, whose cost its Pix share.
+    Without outcomes the score function settles its Pix itself, at the same cost.
     """
     measured = known.measured
-    of_pix = measured.valkey_pix_s.value + calls * measured.valkey_call_s.value / batch_rows(rate / instances)
-    return rate * of_pix * known.assumed.processor_ratio.value
+    changes, changing = (outcomes_s, outcome_instances) if outcomes_s else (pix_s, instances)
+    of_pix = measured.valkey_pix_s.value + measured.valkey_call_s.value / batch_rows(pix_s / instances)
+    calls = measured.valkey_outcome_calls_s.value / batch_rows(changes / changing)
+    of_outcome = measured.valkey_outcome_s.value + calls
+    return (pix_s * of_pix + changes * of_outcome) * known.assumed.processor_ratio.value
 
 
 def batch_rows(pix_s: float) -> float:
@@ -177,6 +182,6 @@ def _replayed_bytes(keys: RecordCounts) -> float:
 
     Records of the largest kind count twice, as they are copied when their array grows.
     """
-    counts = (keys.accounts, keys.contacts, keys.devices)
-    records = [count * (8 * layout.width + _KEY_BYTES) for count, layout in zip(counts, LAYOUTS, strict=True)]
+    counts = (keys.accounts, keys.contacts, keys.devices, keys.persons)
+    records = [count * (8 * layout.width + _KEY_BYTES) for count, layout in zip(counts, _COUNTED, strict=True)]
     return sum(records) + max(records) + _INDEX_BYTES * sum(counts)

@@ -76,6 +76,7 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("  BigQuery, appends", _usd(lambda c: c.bigquery_write)),
     ("  BigQuery, storage", _usd(lambda c: c.bigquery_storage)),
     ("  BigQuery, training reads", _usd(lambda c: c.bigquery_training)),
+    ("  BigQuery, late outcomes (guessed)", _usd(lambda c: c.bigquery_late_outcomes)),
     ("  BigQuery, other queries", _usd(lambda c: c.bigquery_queries)),
     ("  retraining", _usd(lambda c: c.retraining)),
     ("  logs", _usd(lambda c: c.logging)),

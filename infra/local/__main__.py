@@ -14,8 +14,8 @@ from infra.local.command import add_home, run, shown
 from infra.local.home import Home, claimed
 from infra.local.loopback import PORTS
 from jobs.cli import interruption
-from shared.contract.topics import TRANSACTIONS
-from shared.settings import ASSUMED, OUTCOMES
+from shared.contract.topics import OUTCOMES, TRANSACTIONS
+from shared.settings import ASSUMED, PUBLISHED
 
 COMMAND = "make up"
 NO_MODEL = "No model serves, so rules alone decide; `make demo` makes a world with one."
@@ -80,10 +80,10 @@ def _greeting(cloud: LocalCloud) -> str:
 
 {export_lines(cloud.exports)}
 
-Then publish to {TRANSACTIONS} and query {cloud.settings.dataset}.scores, for example with:
+Then publish to {TRANSACTIONS} and {OUTCOMES}, and query {cloud.settings.dataset}.scores, for example with:
 
-  .venv/bin/python -m infra.deploy.smoke   publish one Pix and show its score
-  make traffic RATE=20                     publish the simulator's Pix until Ctrl-C
+  .venv/bin/python -m infra.deploy.smoke   publish one Pix and its outcome, and show their rows
+  make traffic RATE=20                     publish the simulator's Pix and outcomes until Ctrl-C
   .venv/bin/python -m infra.local.query "{_QUERY}"
   make mlflow                              the pages of MLflow: runs, models, cards
 
@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--outcomes",
-        choices=OUTCOMES,
+        choices=(ASSUMED, PUBLISHED),
         default=ASSUMED,
         help="whether an approved Pix has settled, or has once pix-outcomes says so (default: %(default)s)",
     )

@@ -62,13 +62,17 @@ def _show(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _answer(sql: str) -> Table:
-    client = bigquery.Client(
+def client() -> bigquery.Client:
+    """Return a client of the BigQuery in the environment of this process."""
+    return bigquery.Client(
         project=os.environ["GOOGLE_CLOUD_PROJECT"],
         credentials=AnonymousCredentials(),
         client_options={"api_endpoint": os.environ["BIGQUERY_EMULATOR_HOST"]},
     )
-    rows = client.query(sql, retry=NO_RETRY, job_retry=NO_RETRY).result(timeout=SECONDS)
+
+
+def _answer(sql: str) -> Table:
+    rows = client().query(sql, retry=NO_RETRY, job_retry=NO_RETRY).result(timeout=SECONDS)
     table = Table()
     for field in rows.schema:
         table.add_column(field.name, overflow="fold")

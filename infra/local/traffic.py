@@ -1,7 +1,8 @@
 """Publish the simulator's Pix into a running `make up` until Ctrl-C: `make traffic RATE=20`.
 
 Each Pix happens now. All dates in it move by as much as its time, so that accounts and devices are as old as in the
-simulation. A month of it passes in an hour, so reports follow within minutes.
+simulation. A month of it passes in an hour, so reports follow within minutes. An outcome follows once its Pix is
+decided, and fits the decision.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import argparse
 import datetime as dt
 import itertools
 import os
+import re
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,17 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infra.local import home as homes
+from infra.local import query
 from infra.local.command import add_home, run
+from infra.local.fates import with_outcomes
+from infra.local.outcomes import Message, OutcomePublisher, stored_decisions
 from infra.local.query import NothingRuns, running
 from infra.local.simulator import SimulationConfig, simulate
 from infra.local.simulator.clock import LOCAL_OFFSET_MS
 from jobs.cli import interruption
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.fields import Side
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
+from shared.settings import Settings
 
 COMMAND = "make traffic"
 DAYS, SECONDS = 30, 3_600
@@ -40,9 +47,10 @@ FRAUD_RATE = 0.01  # as in the demo: the true rate is 6 to 8 per 100,000
 RATE_MAX = 1_000.0
 _RETRY_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
+_TIMES = {TRANSACTIONS: "initiated_at", OUTCOMES: "at", FEEDBACK: "reported_at"}
 _LOCAL = dt.timezone(dt.timedelta(milliseconds=LOCAL_OFFSET_MS))
-
-Message = dict[str, Any]
+_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,26 +70,56 @@ def _publish(options: argparse.Namespace, published: Counter[str], console: Cons
     """Publish at the pace of the options, without end. Raises NothingRuns, GoogleAPIError, TimeoutError."""
     process = running(options.home)
     os.environ.update(process.exports)
-    client = PublisherClient()
-    project = process.exports["GOOGLE_CLOUD_PROJECT"]
-    pending: deque[Future[str]] = deque()
+    publisher = _Publisher(process.exports["GOOGLE_CLOUD_PROJECT"], published)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    decisions = stored_decisions(query.client(), Settings.from_env(process.exports).dataset)
+    with (
+        OutcomePublisher(decisions, publisher.publish_outcomes) as outcomes,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
         task = progress.add_task("simulating ...")
         looked = time.monotonic()
         for topic, message in _paced(stream(options.rate, options.seed), options.rate):
-            data = msgspec.json.encode(message)
-            pending.append(
-                client.publish(client.topic_path(project, topic), data, retry=Retry(timeout=_RETRY_SECONDS))
-            )
-            published[topic] += 1
-            while pending and pending[0].done():
-                pending.popleft().result()
+            if topic == OUTCOMES:
+                outcomes.hold(message)
+                continue
+            if topic == TRANSACTIONS:
+                outcomes.asked(message["end_to_end_id"], message.get("side", Side.PAYER))
+            publisher.publish(topic, message)
             if time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 progress.update(task, description=f"published {_counts(published)}")
                 _require(options.home, process.pid, published)
+                outcomes.waiting()
     return 0
+
+
+class _Publisher:
+    """Publishes and counts messages."""
+
+    def __init__(self, project: str, published: Counter[str]) -> None:
+        self._project, self._published = project, published
+        self._client = PublisherClient()
+        self._pending: deque[Future[str]] = deque()
+
+    def publish(self, topic: str, message: Message) -> None:
+        """Publish a message without waiting. Raises GoogleAPIError, TimeoutError of an earlier one."""
+        self._pending.append(self._send(topic, message))
+        while self._pending and self._pending[0].done():
+            self._pending.popleft().result()
+
+    def publish_outcomes(self, outcomes: Sequence[Message]) -> None:
+        """Publish outcomes, and wait until they are; called by another thread."""
+        for future in [self._send(OUTCOMES, outcome) for outcome in outcomes]:
+            future.result(timeout=_RETRY_SECONDS)
+
+    def _send(self, topic: str, message: Message) -> Future[str]:
+        path = self._client.topic_path(self._project, topic)
+        future: Future[str] = self._client.publish(
+            path, msgspec.json.encode(message), retry=Retry(timeout=_RETRY_SECONDS)
+        )
+        self._published[topic] += 1
+        return future
 
 
 def _require(home: Path, pid: int, published: Counter[str]) -> None:
@@ -104,41 +142,49 @@ def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None)
             fraud_rate=FRAUD_RATE,
             labels_until=end,
         )
-        yield from moved(simulate(config), now or (lambda: dt.datetime.now(dt.UTC)))
+        yield from moved(with_outcomes(simulate(config)), now or (lambda: dt.datetime.now(dt.UTC)))
 
 
 def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tuple[str, Message]]:
-    """Yield simulated lines as (topic, message) that happen now; reports name the new ids of their Pix."""
+    """Yield simulated lines as (topic, message) that happen now; other messages name the new ids of their Pix.
+
+    A Pix keeps its id and time where the other side asks about it. Messages about earlier Pix are left out.
+    """
+    moments: dict[str, dt.datetime] = {}
     ids: dict[str, str] = {}
     for line in lines:
         event = msgspec.json.decode(line)
-        message: Message = event["data"]
-        if event["topic"] == TRANSACTIONS:
-            before = message["end_to_end_id"]
-            yield TRANSACTIONS, _moved(message, now())
-            ids[before] = message["end_to_end_id"]
-        elif message["end_to_end_id"] in ids:
-            message |= {"end_to_end_id": ids[message["end_to_end_id"]], "reported_at": _instant(now())}
-            yield FEEDBACK, message
+        topic, message = event["topic"], event["data"]
+        field = _TIMES[topic]
+        before = message.get("end_to_end_id") or message.get("root_end_to_end_id")
+        if topic == TRANSACTIONS:
+            at = moments[before] = moments.get(before) or now()
+            ids[before] = f"{before[:9]}{at:%Y%m%d%H%M}{before[21:]}"
+        elif before is None or before in ids:
+            at = now()
+        else:
+            continue
+        yield topic, _moved(message, dt.datetime.fromisoformat(message[field]), at, ids)
 
 
-def _moved(message: Message, now: dt.datetime) -> Message:
-    """Change a transaction in place: it happens `now`, and its other dates keep their distance."""
-    at = dt.datetime.fromisoformat(message["initiated_at"])
-    by, days = now - at, now.astimezone(_LOCAL).date() - at.astimezone(_LOCAL).date()
-    id_ = message["end_to_end_id"]
-    message |= {"initiated_at": _instant(now), "end_to_end_id": f"{id_[:9]}{now:%Y%m%d%H%M}{id_[21:]}"}
-    for holder, field in (("payer", "opened_at"), ("payee", "opened_at"), ("payee", "key_owned_since")):
-        if field in message[holder]:
-            message[holder][field] = (dt.date.fromisoformat(message[holder][field]) + days).isoformat()
-    for holder, field in (("device", "registered_at"), ("payee_statistics", "watermark")):
-        if message.get(holder, {}).get(field):
-            message[holder][field] = _instant(dt.datetime.fromisoformat(message[holder][field]) + by)
-    return message
+def _moved(value: Any, before: dt.datetime, now: dt.datetime, ids: Mapping[str, str]) -> Any:
+    """Return a message, or a value in it, with all its dates as far from `now` as they were from `before`."""
+    if isinstance(value, dict):
+        return {name: _moved(each, before, now, ids) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_moved(each, before, now, ids) for each in value]
+    if not isinstance(value, str):
+        return value
+    if _INSTANT.fullmatch(value):
+        return _instant(dt.datetime.fromisoformat(value) + (now - before))
+    if _DATE.fullmatch(value):
+        days = now.astimezone(_LOCAL).date() - before.astimezone(_LOCAL).date()
+        return (dt.date.fromisoformat(value) + days).isoformat()
+    return ids.get(value, value)
 
 
 def _paced(messages: Iterator[tuple[str, Message]], per_second: float) -> Iterator[tuple[str, Message]]:
-    """Yield messages so that transactions have this pace; reports come between them."""
+    """Yield messages so that transactions have this pace; the others come between them."""
     started, transactions = time.monotonic(), 0
     while True:
         time.sleep(max(0.0, started + transactions / per_second - time.monotonic()))
@@ -148,7 +194,7 @@ def _paced(messages: Iterator[tuple[str, Message]], per_second: float) -> Iterat
 
 
 def _counts(published: Counter[str]) -> str:
-    return f"{published[TRANSACTIONS]:,} Pix and {published[FEEDBACK]:,} reports"
+    return f"{published[TRANSACTIONS]:,} Pix, {published[OUTCOMES]:,} outcomes and {published[FEEDBACK]:,} reports"
 
 
 def _instant(at: dt.datetime) -> str:

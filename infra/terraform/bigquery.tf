@@ -143,14 +143,20 @@ resource "google_bigquery_table_iam_member" "lookup" {
   member     = google_service_account.parts["label"].member
 }
 
-# The outcome function looks up a Pix that has left the history store, with its earlier outcomes.
-resource "google_bigquery_table_iam_member" "outcome_lookup" {
-  for_each = toset(["outcomes", "score_events"])
+# It also looks up the original of a return, and the earlier states of a report. The outcome function looks up a Pix that
+# has left the history store, with its earlier outcomes.
+resource "google_bigquery_table_iam_member" "lookups" {
+  for_each = {
+    label_feedback       = { part = "label", table = "feedback" }
+    label_outcomes       = { part = "label", table = "outcomes" }
+    outcome_outcomes     = { part = "outcome", table = "outcomes" }
+    outcome_score_events = { part = "outcome", table = "score_events" }
+  }
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
-  table_id   = google_bigquery_table.tables[each.key].table_id
+  table_id   = google_bigquery_table.tables[each.value.table].table_id
   role       = "roles/bigquery.dataViewer"
-  member     = google_service_account.parts["outcome"].member
+  member     = google_service_account.parts[each.value.part].member
 }
 
 # Parts that read single tables. A query of a view needs the right to read the tables behind it too.

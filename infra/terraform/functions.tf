@@ -14,7 +14,7 @@ locals {
       memory      = var.label_memory
       concurrency = var.label_concurrency
       instances   = var.label_instances
-      secret_env  = {}
+      secret_env  = { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } # a fraud marker names a person or a key
     }
     outcome = {
       cpu         = var.outcome_cpu
@@ -156,7 +156,7 @@ resource "google_cloud_run_v2_service" "functions" {
   depends_on = [
     google_bigquery_table_iam_member.append,
     google_bigquery_table_iam_member.lookup,
-    google_bigquery_table_iam_member.outcome_lookup,
+    google_bigquery_table_iam_member.lookups,
     google_project_iam_member.metrics,
     google_project_iam_member.query_jobs,
     google_secret_manager_secret_iam_member.readers,

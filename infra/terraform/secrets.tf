@@ -32,6 +32,7 @@ resource "google_secret_manager_secret" "secrets" {
 # One grant for each secret that a part reads.
 resource "google_secret_manager_secret_iam_member" "readers" {
   for_each = {
+    hmac_key_label         = { secret = "hmac_key", part = "label" }
     hmac_key_operate       = { secret = "hmac_key", part = "operate" }
     hmac_key_score         = { secret = "hmac_key", part = "score" }
     mlflow_password_mlflow = { secret = "mlflow_password", part = "mlflow" }

@@ -241,9 +241,9 @@ def unknown_values(report: Feedback, data: bytes) -> list[str]:
 def _check(feedback: Feedback) -> None:
     """Check the conditions that a pattern cannot express. Raises Malformed."""
     check_instant("reported_at", feedback.reported_at)
-    if isinstance(feedback, FundsRecovery):
-        check_end_to_end_id(feedback.root_end_to_end_id)
-    elif not isinstance(feedback, FraudMarker):
+    if isinstance(feedback, MedReport | FundsRecovery) and feedback.root_end_to_end_id:
+        check_end_to_end_id(feedback.root_end_to_end_id, "root_end_to_end_id")
+    if not isinstance(feedback, FraudMarker | FundsRecovery):
         check_end_to_end_id(feedback.end_to_end_id)
     if isinstance(feedback, AnalystReport) and feedback.verdict is Verdict.PENDING:
         raise Malformed("invalid_value", "verdict")

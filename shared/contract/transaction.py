@@ -245,10 +245,10 @@ def check_instant(field: str, instant: dt.datetime) -> None:
         raise Malformed("invalid_value", field)
 
 
-def check_end_to_end_id(end_to_end_id: str) -> None:
+def check_end_to_end_id(end_to_end_id: str, field: str = "end_to_end_id") -> None:
     """Check that the id's yyyyMMddHHmm is a valid time within the years of an instant. Raises Malformed."""
     if not _exists(end_to_end_id[9:21]):
-        raise Malformed("invalid_value", "end_to_end_id")
+        raise Malformed("invalid_value", field)
 
 
 def _near(minute: str, instant: dt.datetime) -> bool:

@@ -204,6 +204,7 @@ DEVICE: tuple[Feature | Family, ...] = (
 )
 LIMITS: tuple[Feature | Family, ...] = (
     Feature("customer_night_limit", "flag", "The customer's own limit of a night is known", _NEVER),
+    Feature("customer_day_limit", "flag", "The customer's own limit of a day is known", _NEVER),
     Feature(
         "night_limit_left",
         "BRL",

@@ -53,8 +53,6 @@ class VerdictCount(Struct, frozen=True, gc=False):
     fraud: bool
     sign: int = 1
     hop: int = 1
-    recovery: bool = False
-    """Whether this is the first report of its funds recovery about the payee's account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +206,6 @@ def verdict_facts(verdicts: Sequence[VerdictCount]) -> Facts:
     weights[:, _W["cleared"]] = sign * ~fraud
     weights[:, _W["victim"]] = sign * (fraud & ~later)
     weights[:, _W["hop"]], weights[:, _W["hop_depth"]] = sign * later, sign * later * hop
-    weights[:, _W["recovery"]] = sign * np.array([each.recovery for each in verdicts], dtype=bool)
     return facts
 
 
@@ -216,6 +213,13 @@ def marker_facts(holders: Keys, at: Floats, sign: Floats) -> Facts:
     """Return the facts of fraud markers that persons or keys (chaves) [n] get (`sign` 1) or lose (-1)."""
     facts = Facts.blank(at)
     facts.keys[:, PLACES["owner"]], facts.weights[:, _W["marker"]] = holders, sign
+    return facts
+
+
+def recovery_facts(payees: Keys, at: Floats, sign: Floats) -> Facts:
+    """Return the facts of funds recoveries in which accounts [n] appear (`sign` 1), or no longer do (-1)."""
+    facts = Facts.blank(at)
+    facts.keys[:, PLACES["payee"]], facts.weights[:, _W["recovery"]] = payees, sign
     return facts
 
 

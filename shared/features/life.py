@@ -79,15 +79,15 @@ class SideClaim(NamedTuple):
         return head + version
 
 
-def asked(columns: Columns, scored_at: int) -> Lives:
-    """Return the lives [n] of Pix as they are asked for, without places and reads."""
+def asked(columns: Columns, scored_at: int | NDArray[np.int64]) -> Lives:
+    """Return the lives [n] of Pix as they are asked for at `scored_at`, microseconds, without places and reads."""
     lives = np.zeros(len(columns), dtype=LIFE)
     lives["version"], lives["place"] = 1, UNCOUNTED
     for place, keys in enumerate((columns.payer, columns.payee, columns.device, columns.customer)):
         lives["keys"][:, place] = keys
     lives["at"] = np.rint(columns.at * 1e6)
     lives["amount"] = np.rint(columns.amount * 100)
-    old = scored_at * 1e-6 - columns.at > OLD_SECONDS
+    old = np.asarray(scored_at) * 1e-6 - columns.at > OLD_SECONDS
     lives["flags"] = OLD * old + NIGHT * columns.counts_at_night + RETURN * columns.is_return
     lives["summed"] = ~columns.is_return
     return lives

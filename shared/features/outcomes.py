@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
 from shared.features.facts import Facts, Settlements, blocks, extras, sums
 from shared.features.life import LIFE, LOGGED, NIGHT, OLD, RETURN, Lives
 
@@ -71,8 +72,10 @@ class Advance(NamedTuple):
     of: NDArray[np.int64]
 
 
-def advance(lives: Lives, outcomes: Sequence[Outcome]) -> Advance:
+def advance(lives: Lives, outcomes: Sequence[Outcome], extra: Floats | None = None) -> Advance:
     """Return lives [n] after one outcome each; `lives` stay as they are.
+
+    The weights of a settlement that depend on history are `extra` [n, len(EXTRAS)], or follow from the reads.
 
     A life that history did not count, that is itself a return, or that has no room in its log changes nothing.
     """
@@ -91,7 +94,7 @@ def advance(lives: Lives, outcomes: Sequence[Outcome]) -> Advance:
         life["outcomes"]["hash"][free], life["outcomes"]["place"][free] = outcome.hash, -1
         place_at[i] = PLACE_AT + ENTRY * free
     after["version"][place_at >= 0] += 1
-    facts, of = _facts(after, effects, before)
+    facts, of = _facts(after, effects, before, extra)
     return Advance(after, known, place_at, facts, of)
 
 
@@ -173,7 +176,9 @@ def _has(life: np.void, word: str) -> bool:
     return bool(np.any(life["outcomes"]["hash"] == outcome_hash(word)))
 
 
-def _facts(lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64]) -> tuple[Facts, NDArray[np.int64]]:
+def _facts(
+    lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64], extra: Floats | None = None
+) -> tuple[Facts, NDArray[np.int64]]:
     """Return the facts of effects on lives [n], whose returned centavos were `returned` [n] before."""
     parts, of = [Facts.blank(np.empty(0))], [np.empty(0, dtype=np.int64)]
 
@@ -181,25 +186,27 @@ def _facts(lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64])
         parts.append(facts)
         of.append(rows)
 
+    def sold(rows: NDArray[np.int64]) -> Settlements:
+        return settlements_of(lives[rows], None if extra is None else extra[rows])
+
     refused, late = np.flatnonzero(effects == Effect.REFUSED), np.flatnonzero(effects == Effect.SETTLED_AFTER_REFUSAL)
     for rows, sign in ((refused, -1.0), (late, 1.0)):
         if len(rows):
             add(rows, _sums(lives[rows], sign))
     settled = np.flatnonzero((effects == Effect.SETTLED) | (effects == Effect.SETTLED_AFTER_REFUSAL))
     if len(settled):
-        settlements = settlements_of(lives[settled])
-        add(settled, settlements.counted())
+        add(settled, sold(settled).counted())
         early = np.flatnonzero(returned[settled] > 0)
         if len(early):
-            add(settled[early], _returned(lives[settled[early]], np.zeros(len(early))))
+            add(settled[early], _returned(lives[settled[early]], sold(settled[early]), np.zeros(len(early))))
     wrong = np.flatnonzero(effects == Effect.TAKEN_BACK)
     if len(wrong):
         add(wrong, _sums(lives[wrong], -1.0))
-        add(wrong, _unsettled(lives[wrong]))
+        add(wrong, _unsettled(lives[wrong], sold(wrong)))
         lives["settled_at"][wrong] = 0
     back = np.flatnonzero(effects == Effect.RETURNED)
     if len(back):
-        add(back, _returned(lives[back], returned[back]))
+        add(back, _returned(lives[back], sold(back), returned[back]))
     for effect, sign in ((Effect.BLOCKED, 1.0), (Effect.RELEASED, -1.0)):
         rows = np.flatnonzero(effects == effect)
         if len(rows):
@@ -209,26 +216,26 @@ def _facts(lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64])
     return Facts.joined(parts, order), every[order]
 
 
-def settlements_of(lives: Lives) -> Settlements:
-    """Return the settlements of lives that settled."""
+def settlements_of(lives: Lives, extra: Floats | None = None) -> Settlements:
+    """Return the settlements of lives that settled, with the weights `extra`, or those that follow from the reads."""
     amount = lives["amount"] * _CENTAVO
     return Settlements(
         np.ascontiguousarray(lives["keys"]),
         lives["settled_at"] * _MICRO,
         amount,
-        extras(lives["reads"], amount),
+        extras(lives["reads"], amount) if extra is None else extra,
         (lives["flags"] & OLD) == 0,
     )
 
 
-def _returned(lives: Lives, before: NDArray[np.float64] | NDArray[np.int64]) -> Facts:
+def _returned(lives: Lives, sold: Settlements, before: NDArray[np.float64] | NDArray[np.int64]) -> Facts:
     amount = lives["amount"]
-    return settlements_of(lives).changed((amount - before) * _CENTAVO, (amount - lives["returned"]) * _CENTAVO)
+    return sold.changed((amount - before) * _CENTAVO, (amount - lives["returned"]) * _CENTAVO)
 
 
-def _unsettled(lives: Lives) -> Facts:
+def _unsettled(lives: Lives, sold: Settlements) -> Facts:
     net = (lives["amount"] - lives["returned"]) * _CENTAVO
-    return settlements_of(lives).changed(net, np.zeros(len(lives)), returned=False)
+    return sold.changed(net, np.zeros(len(lives)), returned=False)
 
 
 def _sums(lives: Lives, sign: float) -> Facts:

@@ -229,6 +229,7 @@ def limits(m: Columns, r: Reads) -> Values:
     night = np.where(np.isnan(m.night_limit), norm.night.amount, m.night_limit)
     return {
         "customer_night_limit": _flag(~np.isnan(m.night_limit)),
+        "customer_day_limit": _flag(~np.isnan(m.day_limit)),
         "night_limit_left": np.where(
             m.counts_at_night, _left(night, m.amount, r["payer_limit_night"][0], m.night_spent), np.nan
         ),

@@ -7,19 +7,22 @@ the analyst's latest word; then a customer who contests; then an open infraction
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 
 from shared.contract.fields import Verdict
 from shared.contract.rows import FeedbackRow
-from shared.features.facts import Facts, VerdictCount, marker_facts, verdict_facts
+from shared.errors import Malformed
+from shared.features.arrays import Floats
+from shared.features.facts import Facts, VerdictCount, marker_facts, recovery_facts, verdict_facts
 from shared.features.keys import keys_of
 from shared.features.reports import UNPLACED, Counted, Reports, ReportState, Standing, latest, state_of
-from shared.ports import MARKER_KEY, VERDICT_KEY
 
 
 class VerdictSource(StrEnum):
@@ -113,34 +116,37 @@ class MarkerCount(NamedTuple):
     sign: int
 
 
-_FRAUD, _CLEARED, _MARKED = 1, 2, 3
-Correction = VerdictCount | MarkerCount
+class RecoveryCount(NamedTuple):
+    """A funds recovery in which an account appears to count (`sign` 1), or to take back (-1)."""
+
+    payee_id: str
+    reported_at: int
+    sign: int
+
+
+_FRAUD, _CLEARED, _MARKED, _RECOVERED = 1, 2, 3, 4
+Correction = VerdictCount | MarkerCount | RecoveryCount
 """A change of history: counted, or, with `sign` -1, taken back as it was counted."""
 
 
 def facts_of(found: Sequence[Correction]) -> Facts:
     """Return the fact of each correction, in their order."""
-    verdicts = [i for i, each in enumerate(found) if isinstance(each, VerdictCount)]
-    markers = [i for i, each in enumerate(found) if isinstance(each, MarkerCount)]
-    counts = [each for each in found if isinstance(each, MarkerCount)]
-    at = np.array([each.reported_at for each in counts], dtype=np.float64) * 1e-6
+    verdicts = [each for each in found if isinstance(each, VerdictCount)]
+    markers = [each for each in found if isinstance(each, MarkerCount)]
+    recoveries = [each for each in found if isinstance(each, RecoveryCount)]
     parts = (
-        verdict_facts([each for each in found if isinstance(each, VerdictCount)]),
-        marker_facts(
-            keys_of([each.holder_id for each in counts]), at, np.array([each.sign for each in counts], float)
-        ),
+        verdict_facts(verdicts),
+        marker_facts(keys_of([each.holder_id for each in markers]), *_when(markers)),
+        recovery_facts(keys_of([each.payee_id for each in recoveries]), *_when(recoveries)),
     )
-    return Facts.joined(parts, np.argsort(np.array([*verdicts, *markers], dtype=np.int64)))
+    kinds = [(VerdictCount, MarkerCount, RecoveryCount).index(type(each)) for each in found]
+    return Facts.joined(parts, np.argsort(np.argsort(np.array(kinds, dtype=np.int64), kind="stable")))
 
 
-def judged(reports: Reports, state: ReportState, end_to_end_id: str, parties: PartyIds) -> Reports:
-    """Return the next value of a Pix's reports. Raises Malformed if there are too many."""
-    return reports.with_state(state, partial(_verdict_counted, end_to_end_id, parties))
-
-
-def marked(reports: Reports, state: ReportState, person_id: str, key_id: str | None) -> Reports:
-    """Return the next value of a fraud marker's states. Raises Malformed if there are too many."""
-    return reports.with_state(state, partial(_marker_counted, person_id, key_id))
+def _when(counts: Sequence[MarkerCount | RecoveryCount]) -> tuple[Floats, Floats]:
+    """Return the times [n], in seconds, and the signs [n] of corrections."""
+    at = np.array([each.reported_at for each in counts], dtype=np.float64) * 1e-6
+    return at, np.array([each.sign for each in counts], dtype=np.float64)
 
 
 def corrections(before: Reports, after: Reports) -> list[Correction]:
@@ -148,6 +154,21 @@ def corrections(before: Reports, after: Reports) -> list[Correction]:
     if before.counted == after.counted:
         return []
     return [*_signed(before.counted, -1), *_signed(after.counted, 1)]
+
+
+def _judged(end_to_end_id: str, parties: PartyIds, reports: Reports, state: ReportState) -> Reports:
+    return reports.with_state(state, partial(_verdict_counted, end_to_end_id, parties))
+
+
+def _marked(person_id: str, key_id: str | None, reports: Reports, state: ReportState) -> Reports:
+    return reports.with_state(state, partial(_marker_counted, person_id, key_id))
+
+
+def _recovered(payee_id: str, reports: Reports, state: ReportState) -> Reports:
+    """Return the next value, the same one if it is full: the account is counted already, if it is counted at all."""
+    with suppress(Malformed):
+        return reports.with_state(state, partial(_recovery_counted, payee_id))
+    return reports
 
 
 def _verdict_counted(end_to_end_id: str, parties: PartyIds, states: Iterable[ReportState]) -> Counted | None:
@@ -169,13 +190,25 @@ def _marker_counted(person_id: str, key_id: str | None, states: Iterable[ReportS
     return Counted(_MARKED, 0, state.reported_at, (person_id, key_id or "", ""))
 
 
+def _recovery_counted(payee_id: str, states: Iterable[ReportState]) -> Counted | None:
+    """Return the account in a recovery, once, since the first report that is agreed."""
+    agreed = [each.reported_at for each in latest(states) if each.standing is Standing.AGREED]
+    return Counted(_RECOVERED, 0, min(agreed), (payee_id, "", "")) if agreed else None
+
+
 def _signed(counted: Counted | None, sign: int) -> list[Correction]:
     if counted is None:
         return []
     kind, hop, at, (first, second, third) = counted
     if kind == _MARKED:
         return [MarkerCount(holder, at, sign) for holder in (first, second) if holder]
+    if kind == _RECOVERED:
+        return [RecoveryCount(first, at, sign)]
     return [VerdictCount(first, second, third or None, at, kind == _FRAUD, sign, hop)]
+
+
+VERDICT_KEY, MARKER_KEY, RECOVERY_KEY = "s", "m", "r"
+"""Letters of the keys of verdicts by EndToEndId, of fraud markers by report, and of accounts in funds recoveries."""
 
 
 def pix_key(end_to_end_id: str) -> str:
@@ -188,23 +221,39 @@ def marker_key(report_id: str) -> str:
     return MARKER_KEY + report_id
 
 
+def recovery_key(funds_recovery_id: str, payee_id: str) -> str:
+    """Return the key of the reports about an account in a funds recovery in a store of history."""
+    return RECOVERY_KEY + blake2b(f"{funds_recovery_id}\0{payee_id}".encode(), digest_size=16).hexdigest()
+
+
+class Subject(NamedTuple):
+    """A value of history to which a report adds its state; `next` derives the new value, and raises Malformed."""
+
+    key: str
+    next: Callable[[Reports, ReportState], Reports]
+
+
+def subjects(row: FeedbackRow, parties: Mapping[str, PartyIds]) -> list[Subject]:
+    """Return the subjects of a row of `pix.feedback`, given the parties of each known Pix that it is about.
+
+    An infraction report in a funds recovery is about its Pix, and about the payee's account in that recovery.
+    """
+    found = []
+    if row.source == "FRAUD_MARKER":
+        found.append(Subject(marker_key(row.report_id), partial(_marked, row.person_id or "", row.key_id)))
+    for end_to_end_id in sorted(parties):
+        of = parties[end_to_end_id]
+        found.append(Subject(pix_key(end_to_end_id), partial(_judged, end_to_end_id, of)))
+        if row.funds_recovery_id:
+            found.append(Subject(recovery_key(row.funds_recovery_id, of[1]), partial(_recovered, of[1])))
+    return found
+
+
 class VerdictLog:
-    """The reports about each Pix, and the states of each fraud marker, by their keys in a store of history."""
+    """The values of Pix, fraud markers and accounts in funds recoveries, by their keys in a store of history."""
 
     def __init__(self) -> None:
         self.values: dict[str, Reports] = {}
-
-    def judge(self, end_to_end_id: str, state: ReportState, parties: PartyIds, place: int) -> list[Correction]:
-        """Record a state of a report about a Pix; return the corrections to count at `place`. Raises Malformed."""
-        before = self.values.get(pix_key(end_to_end_id), Reports())
-        return self._record(pix_key(end_to_end_id), state, judged(before, state, end_to_end_id, parties), place)
-
-    def mark(
-        self, report_id: str, state: ReportState, person_id: str, key_id: str | None, place: int
-    ) -> list[Correction]:
-        """Record a state of a fraud marker; return the corrections to count at `place`. Raises Malformed."""
-        before = self.values.get(marker_key(report_id), Reports())
-        return self._record(marker_key(report_id), state, marked(before, state, person_id, key_id), place)
 
     def tell(self, row: FeedbackRow, parties: Mapping[str, PartyIds], place: int) -> list[Correction]:
         """Record a row of `pix.feedback`; return the corrections to count at `place`. Raises Malformed.
@@ -215,10 +264,14 @@ class VerdictLog:
         if state is None:
             return []
         found = []
-        if row.source == "FRAUD_MARKER":
-            found += self.mark(row.report_id, state, row.person_id or "", row.key_id, place)
-        for end_to_end_id in sorted(parties):
-            found += self.judge(end_to_end_id, state, parties[end_to_end_id], place)
+        for subject in subjects(row, parties):
+            before = self.values.get(subject.key, Reports())
+            if before.place_of(state) is not None:
+                continue
+            after = subject.next(before, state)
+            counted = corrections(before, after)
+            self.values[subject.key] = after.placed(place) if counted else after
+            found += counted
         return found
 
     def place_of(self, key: str, state: ReportState) -> int | None:
@@ -233,11 +286,3 @@ class VerdictLog:
     def restore(self, encoded: Mapping[str, bytes]) -> None:
         """Continue from encoded values."""
         self.values = {key: Reports.decode(value) for key, value in encoded.items()}
-
-    def _record(self, key: str, state: ReportState, after: Reports, place: int) -> list[Correction]:
-        before = self.values.get(key, Reports())
-        if before.place_of(state) is not None:
-            return []
-        found = corrections(before, after)
-        self.values[key] = after.placed(place) if found else after
-        return found

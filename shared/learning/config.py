@@ -163,13 +163,22 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     review: NonNegative
     """BRL for one review."""
     friction_hold: NonNegative
-    """BRL for holding a legitimate Pix: its payer waits."""
+    """BRL for holding a legitimate Pix, so that its payer waits, or for blocking it, so that its payee does."""
     friction_reject: NonNegative
-    """BRL for rejecting a legitimate Pix: its payer is turned away."""
+    """BRL for rejecting a legitimate Pix: a customer is turned away."""
     review_share_max: Share
-    """Largest share of all Pix to hold for review."""
+    """Largest share of the side's Pix to hold for review."""
     reviews_per_day_max: AboveZero
-    """Reviews that the staff can do on an average day; the smaller of the two limits holds."""
+    """Reviews of the side that the staff can do on an average day; the smaller of the two limits holds."""
+
+
+class SideCosts(Struct, frozen=True, forbid_unknown_fields=True):
+    """Costs and review budget of each side; every Pix has those of the institution that asked about it."""
+
+    payer: CostSpec
+    """Of decisions by the payer's institution: a HOLD makes a customer wait for up to an hour."""
+    payee: CostSpec
+    """Of decisions by the payee's institution: a BLOCK keeps a customer's money for up to 72 hours."""
 
 
 class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -223,8 +232,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Rounds of an incremental update: boosting rounds, trees, solver iterations, or most epochs, by family."""
     calibrations: Annotated[list[CalibrationMethod], Meta(min_length=1)]
     """Calibration methods; the better one on the calibration period is used."""
-    costs: CostSpec
-    """Costs of decisions, for thresholds and the gate."""
+    costs: SideCosts
+    """Costs of decisions by side, for thresholds and the gate."""
     alert_share: Share
     """Share of all Pix, highest scores first, at which reported precision and recall are taken."""
     gate: GateSpec

@@ -19,7 +19,7 @@ from shared.contract.pseudonyms import Pseudonymiser
 from shared.errors import Misconfigured
 from shared.features.facts import handsets
 from shared.features.keys import Keys, keys_of, pair_of
-from shared.features.layout import ACCOUNT, CONTACT, DEVICE
+from shared.features.layout import ACCOUNT, CONTACT, DEVICE, HOLDER, PERSON
 from shared.ports import HistoryStore, Queries
 
 FEEDBACK, SCORE_EVENTS = "feedback", "score_events"
@@ -79,7 +79,7 @@ class Erasure:
         """Return the keys of their records, by kind, and the ids of their Pix."""
         rows = self._ask(f"SELECT {_PARTIES} {self._sql.rows_of(SCORE_EVENTS)}")
         accounts = [row["account"] for row in self._ask(self._sql.accounts)]
-        return records_of(self._person.id, accounts, rows), sorted({row["end_to_end_id"] for row in rows})
+        return records_of(self._person, accounts, rows), sorted({row["end_to_end_id"] for row in rows})
 
     def _count(self, rows: str) -> int:
         [counted] = self._ask(f"SELECT COUNT(*) AS n {rows}")
@@ -98,7 +98,8 @@ class ErasureSql:
     def __init__(self, dataset: str, keys: int) -> None:
         self._dataset = dataset
         self._table = f"`{dataset}.{SCORE_EVENTS}`"
-        self._by_key = f"payee_key_id IN ({', '.join(f'@key_{number}' for number in range(keys))})"
+        self._keys = f"({', '.join(f'@key_{number}' for number in range(keys))})"
+        self._by_key = f"payee_key_id IN {self._keys}"
 
     @property
     def accounts(self) -> str:
@@ -127,23 +128,33 @@ class ErasureSql:
         )
         if table == SCORE_EVENTS:
             return theirs
-        return f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs})"
+        return (
+            f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs}) "
+            f"OR person_id = @person OR key_id IN {self._keys}"
+        )
 
 
-def records_of(person: str, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:
+def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:
     """Return the keys of a person's records in history, by kind of record.
 
-    They are their accounts, the pairs of payer and payee of all their Pix, and the devices they paid from.
+    They are their accounts, the pairs of payer and payee of all their Pix, the devices they paid from, their own
+    sums of limits, and the fraud markers about them and their keys.
     """
 
     def keys(of: Sequence[Mapping[str, str | None]], name: str) -> Keys:
         return keys_of([row[name] or "" for row in of])
 
-    paid = [row for row in rows if row["payer_person_id"] == person]
+    paid = [row for row in rows if row["payer_person_id"] == person.id]
     devices = keys(paid, "device_id")
     pairs = pair_of(keys(rows, "payer_id"), keys(rows, "payee_id"))
     contacts = np.concatenate((pairs, handsets(devices, keys(paid, "payer_id"))))
-    found = {ACCOUNT.kind: keys_of(accounts), CONTACT.kind: contacts, DEVICE.kind: devices}
+    found = {
+        ACCOUNT.kind: keys_of(accounts),
+        CONTACT.kind: contacts,
+        DEVICE.kind: devices,
+        PERSON.kind: keys_of([person.id]),
+        HOLDER.kind: keys_of([person.id, *person.keys]),
+    }
     return {kind: np.unique(own[own > 0]) for kind, own in found.items()}
 
 

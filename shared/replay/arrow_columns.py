@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.arrays import Floats
-from shared.features.columns import Codes, Columns
+from shared.features.columns import Codes, Columns, Flags
 from shared.features.keys import ID_WIDTH, Keys, keys_of
 from shared.features.statistics import statistics_matrix
 
@@ -45,6 +45,13 @@ class _ArrowReader:
 
     def flags(self, name: str) -> Floats:
         return floats(self._rows[name])
+
+    def floats(self, name: str) -> Floats:
+        return floats(self._rows[name])
+
+    def returns(self, name: str) -> Flags:
+        found: Flags = _numpy(pc.starts_with(self._rows[name], "D"))
+        return found
 
     def codes(self, name: str, known: tuple[str, ...]) -> Codes:
         return _codes(known, self._rows[name])

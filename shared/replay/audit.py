@@ -18,6 +18,7 @@ from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of, floats, whole
+from shared.replay.changes import ChangeQueue
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
 from shared.replay.recurrence import Replay
 from shared.replay.reports import ReportQueue, chunk_of
@@ -55,9 +56,10 @@ class Sequence:
     conflicts: list[int] = field(default_factory=list)
     _previous: pa.Table | None = None
 
-    def first_rows(self, rows: pa.Table) -> pa.Table:
+    def first_rows(self, rows: pa.Table, others: NDArray[np.int64]) -> pa.Table:
         """Return the first row of each place; record gaps and duplicate rows.
 
+        `others` are the places of other changes up to the last row, ascending; both sides of a Pix have one place.
         Raises Misconfigured if the rows are not in order.
         """
         carried = self._previous is not None and self._previous.schema == rows.schema
@@ -72,8 +74,10 @@ class Sequence:
         again = np.flatnonzero(~new)[int(carried) :]
         self._compare(rows.take(pa.array(again)), rows.take(pa.array(first[again])))
         for place, step in zip(places[steps > 1].tolist(), steps[steps > 1].tolist(), strict=True):
-            self.missing += step - 1
-            self.gaps.append([place - step + 1, place - 1])
+            low, high = np.searchsorted(others, [place - step + 1, place])
+            if missing := step - 1 - int(high - low):
+                self.missing += missing
+                self.gaps.append([place - step + 1, place - 1])
         self._previous, self.last = rows.slice(int(first[-1]), 1), int(places[-1])
         return rows.filter(pa.array(new))
 
@@ -82,30 +86,35 @@ class Sequence:
         for one, other in zip(again.to_pylist(), first.to_pylist(), strict=True):
             if one["end_to_end_id"] != other["end_to_end_id"]:
                 self.conflicts.append(one["history_sequence"])
-            elif one != other:
+            elif one != other and one["side"] == other["side"]:
                 self.unequal.append(one["history_sequence"])
 
 
 class Audit:
     """A replay that compares as it goes."""
 
-    def __init__(self, start: State, reports: ReportQueue) -> None:
+    def __init__(self, start: State, reports: ReportQueue, changes: ChangeQueue) -> None:
         self.comparison = Comparison()
         self.sequence = Sequence(start.sequence)
         self.replayed = 0
         self._replay = Replay(start)
-        self._reports = reports
+        self._reports, self._changes = reports, changes
         reports.skip(start.sequence)
+        changes.skip(start.sequence)
 
     def add(self, rows: pa.Table, compared: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None) -> None:
         """Replay rows; compare those selected by `compared`, given their times of scoring."""
-        fresh = self.sequence.first_rows(rows)
+        places, before = whole(rows["history_sequence"], UNPLACED), self.sequence.last
+        due = self._changes.before(places)
+        others = np.union1d(due.places, self._reports.places(before, int(places[-1])))
+        fresh = self.sequence.first_rows(rows, others)
         if not fresh.num_rows:
             return
         self.replayed += fresh.num_rows
         known, scored_at = columns_of(fresh), whole(fresh["scored_at"], 0)
-        reports = self._reports.before(whole(fresh["history_sequence"], UNPLACED), scored_at)
-        reads = self._replay.run(chunk_of(known, *reports))
+        places = whole(fresh["history_sequence"], UNPLACED)
+        due = due._replace(before=np.searchsorted(places, due.at, side="right"))
+        reads = self._replay.run(chunk_of(known, *self._reports.before(places, scored_at), due))
         if compared is None:
             return
         chosen = np.flatnonzero(compared(scored_at))
@@ -127,7 +136,8 @@ def audit(
     """
     where = "TRUE" if period is None else _within(period)
     bounds = _bounds(data, where, start.sequence)
-    work = Audit(start, ReportQueue(data.reports()))
+    changes = ChangeQueue(data.changes(bounds.last + 1))
+    work = Audit(start, ReportQueue(data.reports()), changes)
     for batch in _batches(data, start.sequence, bounds.first, features=False):
         work.add(batch, None)
         advance(work.sequence.last - start.sequence, bounds.last - start.sequence)

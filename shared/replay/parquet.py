@@ -104,7 +104,7 @@ def parties_of(rows: pa.Table) -> dict[str, Parties]:
 
 REPORT_COLUMNS = (
     *("source", "report_id", "end_to_end_id", "reported_at", "received_at", "verdict", "status", "analysis_result"),
-    *("hop", "person_id", "key_id", "infraction_report_id", "state_hash", "history_sequence"),
+    *("hop", "funds_recovery_id", "person_id", "key_id", "infraction_report_id", "state_hash", "history_sequence"),
 )
 """The columns of `feedback` on which history depends."""
 _TIMES = ("reported_at", "received_at")

@@ -74,6 +74,20 @@ class Chunk(NamedTuple):
         return cls(events, np.arange(len(events)), immediate(events[sold]).counted(), sold + 1, sold)
 
 
+class Due(NamedTuple):
+    """Facts [m] of changes between events.
+
+    They count before the events at the indexes `before` [m]; `at` [m] are their places, `places` those of all changes.
+    """
+
+    facts: Facts
+    before: NDArray[np.int64]
+    at: NDArray[np.int64]
+    places: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    """[m], the slot from which each fact takes its EXTRAS."""
+
+
 def immediate(events: Columns) -> Settlements:
     """Return the settlements of events [n] at their own time, with all of their EXTRAS."""
     count = len(events)
@@ -184,12 +198,15 @@ class _Plan(NamedTuple):
     weight: NDArray[np.int64]
 
 
+_KINDS = tuple(layout.kind for layout in LAYOUTS)
+
+
 def _plan(place: int, role: Role) -> _Plan:
     layout = role.layout
     weight = layout.weight_columns(role.counts_as)
     moved = np.flatnonzero(weight)
     return _Plan(
-        table=LAYOUTS.index(layout),
+        table=_KINDS.index(layout.kind),
         asked=place in ASKED_OF,
         offset=OFFSETS[role.name],
         span=layout.span,

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import FeedbackRow
 from shared.features.columns import Columns
+from shared.features.facts import Facts
 from shared.features.reports import UNPLACED
-from shared.features.verdicts import Correction, VerdictLog, facts_of
+from shared.features.verdicts import Correction, VerdictLog, facts_of, subjects
 from shared.ports import Parties
-from shared.replay.recurrence import NO_SLOT, Chunk
+from shared.replay.recurrence import NO_SLOT, Chunk, Due, immediate
 
 Sequences = NDArray[np.int64]
 _LAST = np.iinfo(np.int64).max
@@ -50,9 +51,9 @@ class ReportQueue:
     """
 
     def __init__(self, reports: Iterable[Reported], counted_only: bool = False) -> None:
-        every = list(reports)
+        every = _first_received(reports)
         placed = sorted((each for each in every if each.place != UNPLACED), key=lambda each: each.place)
-        unplaced = sorted((each for each in every if each.place == UNPLACED), key=_received)
+        unplaced = [each for each in every if each.place == UNPLACED]
         self._timed = unplaced if not placed and not counted_only else []
         self._placed = [] if self._timed else _merged(placed, unplaced)
         self._places = np.array([each.place for each in self._placed], dtype=np.int64)
@@ -83,6 +84,19 @@ class ReportQueue:
         after = [start, *reached.tolist()]
         together += [(index, after[index], each) for index, each in zip(order, timed, strict=True)]
         return self._apply(sorted(together, key=lambda one: one[0]))
+
+    def places(self, after: int, before: int) -> Sequences:
+        """Return the places of reports between two places, ascending.
+
+        A report may change several values at once; its own place is the last of theirs.
+        """
+        low, high = np.searchsorted(self._places, after, side="right"), np.searchsorted(self._places, before)
+        places = [
+            each.place - step
+            for each in self._placed[low:high]
+            for step in range(max(1, len(subjects(each.reported.row, each.reported.parties))))
+        ]
+        return np.unique(np.array(places, dtype=np.int64))
 
     def rest(self, place: int) -> tuple[list[Correction], list[int]]:
         """Return the remaining corrections, to count at index `place`, after all transactions."""
@@ -120,14 +134,45 @@ class ReportQueue:
         return counts, indexes
 
 
-def chunk_of(events: Columns, corrections: Sequence[Correction], before: Sequence[int]) -> Chunk:
-    """Return events that are asked for, with the corrections to count before those at the indexes `before`."""
-    no_slots = np.full(len(events), NO_SLOT), np.full(len(corrections), NO_SLOT)
-    return Chunk(events, no_slots[0], facts_of(corrections), np.array(before, dtype=np.int64), no_slots[1])
+def chunk_of(
+    events: Columns,
+    corrections: Sequence[Correction],
+    before: Sequence[int],
+    changes: Due | None = None,
+    settles: NDArray[np.bool_] | None = None,
+) -> Chunk:
+    """Return events that are asked for, with the corrections to count before those at the indexes `before`.
+
+    `changes` count between them too; events that `settles` [n] names settle at once.
+    """
+    parts, at = [facts_of(corrections)], [np.array(before, dtype=np.int64)]
+    slots = [np.full(len(corrections), NO_SLOT)]
+    if changes is not None:
+        parts.append(changes.facts)
+        at.append(changes.before)
+        slots.append(changes.slots)
+    if settles is not None:
+        sold = np.flatnonzero(settles & ~events.is_return)
+        parts.append(immediate(events[sold]).counted())
+        at.append(sold + 1)
+        slots.append(sold)
+    every = np.concatenate(at)
+    order = np.argsort(every, kind="stable")
+    return Chunk(
+        events, np.arange(len(events)), Facts.joined(parts, order), every[order], np.concatenate(slots)[order]
+    )
 
 
 def _received(reported: Reported) -> tuple[int, int]:
     return reported.row.received_at, reported.row.reported_at
+
+
+def _first_received(reports: Iterable[Reported]) -> list[Reported]:
+    """Return each report as it was first received, in that order."""
+    found: dict[FeedbackRow, Reported] = {}
+    for each in sorted(reports, key=_received):
+        found.setdefault(msgspec.structs.replace(each.row, received_at=0), each)
+    return list(found.values())
 
 
 def _merged(placed: list[Reported], unplaced: list[Reported]) -> list[_Queued]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.contract.tables import table
@@ -31,14 +32,15 @@ EVERY = 50
 
 @dataclass(frozen=True, slots=True)
 class Sinks:
-    """Writers of the rows of both tables; None writes no rows."""
+    """Writers of the rows of each table; None writes no rows."""
 
     scores: ParquetParts | None
     feedback: ParquetParts | None
+    outcomes: ParquetParts | None
 
     def parts(self) -> list[ParquetParts]:
         """The writers that exist."""
-        return [each for each in (self.scores, self.feedback) if each is not None]
+        return [each for each in (self.scores, self.feedback, self.outcomes) if each is not None]
 
 
 class ReplayRun:
@@ -88,16 +90,16 @@ class ReplayRun:
     def _take(self, piece: ReplayBatch) -> None:
         first = self._replay.sequence + 1
         reads = self._replay.run(piece.chunk)
+        self._source.learn(reads)
         self.transactions += piece.rows.num_rows
-        if "history_sequence" in piece.rows.column_names and piece.rows.num_rows:
-            # A counted transaction whose row is missing still has its sequence number.
-            last = int(whole(piece.rows["history_sequence"], 0).max())
-            self._replay.sequence = max(self._replay.sequence, last)
+        self._replay.sequence = max(self._replay.sequence, piece.place, _last(piece.rows))
         if self._sinks.scores and piece.rows.num_rows:
             features = feature_matrix(piece.chunk.events, reads)
             self._sinks.scores.add(score_table(self._decided(piece.rows, features, first), features))
         if self._sinks.feedback and piece.feedback:
             self._sinks.feedback.add(arrow_table(table("feedback"), piece.feedback))
+        if self._sinks.outcomes and piece.outcomes:
+            self._sinks.outcomes.add(arrow_table(table("outcomes"), piece.outcomes))
 
     def _decided(self, rows: pa.Table, features: NDArray[np.float32], first: int) -> pa.Table:
         """Return rows with a decision and its time: as stored, otherwise by rules alone at the time of the Pix."""
@@ -109,22 +111,35 @@ class ReplayRun:
             "history_sequence": range(first, first + count),
         }
         if "decision" not in rows.column_names:
-            outcome = decide(features, [], self._rules.apply(features))
-            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons}
+            outcome = decide(features, [], self._rules.apply(features), _due(rows))
+            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons, "hold_until": outcome.hold_until}
         lacking = {name: values for name, values in missing.items() if name not in rows.column_names}
         for name, column in _columns(plain_table(lacking)):
             rows = rows.append_column(name, column)
         return rows if "scored_at" in rows.column_names else rows.append_column("scored_at", rows["initiated_at"])
 
 
+def _last(rows: pa.Table) -> int:
+    """Return the last place of transactions: a counted one whose row is missing still has its place."""
+    placed = "history_sequence" in rows.column_names and rows.num_rows
+    return int(whole(rows["history_sequence"], 0).max()) if placed else 0
+
+
+def _due(rows: pa.Table) -> NDArray[np.int64]:
+    """Return the time in microseconds at which each Pix was to be sent, [n]."""
+    due = pc.coalesce(rows["scheduled_for"], rows["initiated_at"])
+    found: NDArray[np.int64] = due.to_numpy().astype("datetime64[us]").astype(np.int64)
+    return found
+
+
 def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
     return list(zip(rows.column_names, rows.columns, strict=True))
 
 
-def mark_decided(store: HistoryStore, tables: StoredTables, now: dt.datetime, claim_seconds: int) -> None:
+def mark_decided(store: HistoryStore, tables: StoredTables, now: dt.datetime, life_seconds: int) -> None:
     """Claim the transactions that were decided before the store was lost, so that no redelivery decides them again.
 
     Raises Unavailable, Misconfigured.
     """
-    decided = tables.scored_since(now - dt.timedelta(seconds=claim_seconds))
-    store.mark_stored(decided, claim_seconds)
+    decided = tables.scored_since(now - dt.timedelta(seconds=life_seconds))
+    store.mark_stored(decided, life_seconds)

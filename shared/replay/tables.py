@@ -16,11 +16,13 @@ import pyarrow.parquet as pq
 from shared.contract.tables import plain_columns, table, timestamp
 from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
+from shared.replay.changes import ASK_COLUMNS, DECIDED, ChangeQueue
 from shared.replay.parquet import PARTIES, REPORT_COLUMNS, batches, parties_of, reported
 from shared.replay.reports import Reported, ReportQueue
 from shared.replay.sources import StoredRows
 
 _LAST = np.iinfo(np.int64).max
+_IN_ORDER = "ORDER BY place, counted, `at`"
 
 
 class StoredTables:
@@ -49,10 +51,12 @@ class StoredTables:
         """Return the reports about known Pix, and fraud markers. Raises Unavailable, Misconfigured."""
         return reported(self.rows(self._reports()), parties_of(self.rows(self._reported_parties())), placed=True)
 
-    def scored_since(self, moment: dt.datetime) -> list[str]:
-        """Return the EndToEndIds of rows scored since a moment. Raises Unavailable, Misconfigured."""
-        sql = f"SELECT DISTINCT end_to_end_id FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
-        return [str(id_) for batch in self.batches(sql) for id_ in batch["end_to_end_id"].to_pylist()]
+    def scored_since(self, moment: dt.datetime) -> list[tuple[str, str]]:
+        """Return EndToEndId and side of rows scored since a moment. Raises Unavailable, Misconfigured."""
+        columns = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
+        sql = f"SELECT DISTINCT {columns} FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
+        found = (batch.to_pydict() for batch in self.batches(sql))
+        return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
     def stage(self, run: str, counted_only: bool = False) -> None:
         """Stage the rows and reports of a replay for `source`. Raises Unavailable, Misconfigured.
@@ -64,6 +68,7 @@ class StoredTables:
             "rows": self._ordered(counted_only),
             "reports": self._reports(),
             "parties": self._reported_parties(),
+            "changes": self._changes(),
             "counts": self._counts(),
         }
         for name, sql in queries.items():
@@ -75,12 +80,15 @@ class StoredTables:
         placed = counts["placed"] > 0
         parties = {id_: each for rows in self._few(run, "parties", folder) for id_, each in parties_of(rows).items()}
         rows = self._few(run, "reports", folder)
+        (changes := folder / "changes").mkdir()  # the files of both are numbered alike
         reports = reported(pa.concat_tables(rows), parties, placed) if rows else []
         return StoredRows(
             lambda done: batches(self._exports.staged(_name(run, "rows"), folder), done),
             ReportQueue(reports, counted_only),
             placed,
             counts["row_count"],
+            ChangeQueue(batches(self._exports.staged(_name(run, "changes"), changes))),
+            counts["last_place"] or 0,
         )
 
     def clear(self, run: str) -> None:
@@ -135,10 +143,46 @@ class StoredTables:
             "IF(scored.history_sequence IS NULL, 0, 1), scored.initiated_at, scored.end_to_end_id"
         )
 
+    def changes(self, before: int) -> Iterator[pa.Table]:
+        """Yield the changes of history by decisions and outcomes before a place, in their order.
+
+        Raises Unavailable, Misconfigured.
+        """
+        return self.batches(f"SELECT * FROM ({self._changes()}) AS changes WHERE place < {before} {_IN_ORDER}")  # noqa: S608 (names of our own)
+
+    def _changes(self) -> str:
+        """Return the query of the changes of history by decisions and outcomes, with the columns of each ask.
+
+        An outcome that changed nothing when it came stands before the next change of its Pix, on which it may weigh.
+        """
+        asks = ", ".join(f"asks.{name}" for name in ASK_COLUMNS)
+        return (
+            f"WITH asks AS (SELECT {', '.join(ASK_COLUMNS)} FROM {self.score_events} "  # noqa: S608 (names of our own)
+            "WHERE history_sequence IS NOT NULL QUALIFY ROW_NUMBER() OVER "
+            "(PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1), "
+            f"words AS (SELECT end_to_end_id AS id, decided_sequence AS own, '{DECIDED}' AS status, "
+            "COALESCE(side, 'PAYER') AS decided_side, decision = 'APPROVE' AS approved, "
+            "MIN(scored_at) AS `at`, CAST(NULL AS STRING) AS return_id, CAST(NULL AS NUMERIC) AS returned, "
+            f"MIN(scored_at) AS received_at FROM {self.score_events} WHERE decided_sequence IS NOT NULL "
+            "GROUP BY end_to_end_id, decided_sequence, COALESCE(side, 'PAYER'), decision UNION ALL "
+            "SELECT end_to_end_id, history_sequence, status, CAST(NULL AS STRING), CAST(NULL AS BOOL), `at`, return_id, "
+            f"amount, MIN(received_at) FROM {self.outcomes} "
+            "GROUP BY end_to_end_id, history_sequence, status, `at`, return_id, amount), "
+            "placed AS (SELECT *, MIN(own) OVER (PARTITION BY id ORDER BY received_at, own "
+            "ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS place FROM words) "
+            "SELECT place, own IS NOT NULL AS counted, status, decided_side, approved, `at`, return_id, returned, "
+            f"LEAD(place) OVER (PARTITION BY id ORDER BY place, own IS NOT NULL, received_at) IS NOT NULL AS more, {asks} "
+            f"FROM placed JOIN asks ON asks.end_to_end_id = placed.id WHERE place IS NOT NULL {_IN_ORDER}"
+        )
+
     def _counts(self) -> str:
         return (
             "SELECT COUNT(DISTINCT end_to_end_id) AS row_count, "  # noqa: S608 (names of our own)
-            f"COUNTIF(history_sequence IS NOT NULL) AS placed FROM {self.score_events}"
+            "COUNTIF(history_sequence IS NOT NULL) AS placed, (SELECT MAX(place) FROM ("
+            f"SELECT MAX(GREATEST(history_sequence, COALESCE(decided_sequence, 0))) AS place FROM {self.score_events} "
+            f"UNION ALL SELECT MAX(history_sequence) FROM {self.outcomes} "
+            f"UNION ALL SELECT MAX(history_sequence) FROM {self.feedback}) AS places) AS last_place "
+            f"FROM {self.score_events}"
         )
 
 

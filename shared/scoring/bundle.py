@@ -8,7 +8,8 @@ Layout of `models/<version>/` in the bucket; the objects never change once writt
 `model.joblib`            the same model for later jobs; functions never open it
 `features.json`           names of the F inputs, in order
 `calibration.json`        `{"x": [...], "y": [...]}`: knots that map the raw to the calibrated probability
-`policy.json`             `{"hold": p, "reject": p}`: calibrated probabilities from which a Pix is held, rejected
+`policy.json`             `{"payer": {"hold": p, "reject": p}, "payee": {...}}`: by side, calibrated probabilities
+                          from which a Pix is held (blocked) or rejected
 `golden.npz`              `features` float32 [k, F] and `scores` float64 [k]: vectors with their calibrated scores
 `profile.json`            `{"features": {name: {...}}, "score": {...}}`: reference distribution of every input and
                           of the score; `median` of each input is the baseline of explanations
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
 from shared.features.catalogue import FEATURE_NAMES, feature_set
+from shared.scoring.rules import Side
 
 POINTER = "models/current.json"
 MANIFEST = "manifest.json"
@@ -98,10 +100,33 @@ class Calibration(Struct, frozen=True):
 
 
 class Thresholds(Struct, frozen=True):
-    """Calibrated probabilities from which a Pix is held or rejected."""
+    """Calibrated probabilities from which one side holds (blocks) or rejects a Pix."""
 
     hold: float
     reject: float
+
+    def reached(self, scores: NDArray[np.float64]) -> NDArray[np.int8]:
+        """Return the severity of the decisions on scores, int8 [n].
+
+        >>> Thresholds(0.5, 0.9).reached(np.array([0.4, 0.5, 0.95])).tolist()
+        [0, 1, 2]
+        """
+        return (scores >= self.hold).astype(np.int8) + (scores >= self.reject)
+
+
+class SideThresholds(Struct, frozen=True):
+    """The thresholds of each side: the costs of a stop and the staff for reviews differ."""
+
+    payer: Thresholds
+    payee: Thresholds
+
+    def of(self, side: Side) -> Thresholds:
+        """Return the thresholds of a side."""
+        return self.payer if side == "PAYER" else self.payee
+
+    def reached(self, scores: NDArray[np.float64], payees: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """Return the severity of the decisions on scores [n], int8 [n]; `payees` [n] is true on the payee's side."""
+        return np.where(payees, self.payee.reached(scores), self.payer.reached(scores))
 
 
 def path(version: str, name: str) -> str:
@@ -129,7 +154,7 @@ class Bundle:
         self._columns = _column_indexes(self.feature_names)
         _check_feature_set(self.manifest, self.feature_names)
         self._calibration = _checked_calibration(_decode(files, "calibration.json", Calibration))
-        self.thresholds = _checked_thresholds(_decode(files, "policy.json", Thresholds))
+        self.thresholds = _checked_thresholds(_decode(files, "policy.json", SideThresholds))
         self.baseline = _baseline(files, self.feature_names)
         self._session = _session(files["model.onnx"], len(self.feature_names))
         self._input = self._session.get_inputs()[0].name
@@ -219,9 +244,10 @@ def _checked_calibration(calibration: Calibration) -> Calibration:
     return calibration
 
 
-def _checked_thresholds(thresholds: Thresholds) -> Thresholds:
-    if not 0.0 < thresholds.hold <= thresholds.reject or math.isinf(thresholds.reject):
-        raise BundleRefused("policy.json: 0 < hold <= reject is not true")
+def _checked_thresholds(thresholds: SideThresholds) -> SideThresholds:
+    for side in (thresholds.payer, thresholds.payee):
+        if not 0.0 < side.hold <= side.reject or math.isinf(side.reject):
+            raise BundleRefused("policy.json: 0 < hold <= reject is not true")
     return thresholds
 
 

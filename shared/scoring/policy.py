@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.features.limits import limits_in_force
 from shared.scoring.bundle import Bundle
-from shared.scoring.rules import Decision, FiredRules
+from shared.scoring.rules import Decision, FiredRules, by_payee
 
 MODEL_REASONS = 3  # inputs of the model named by a decision
 MODEL_PREFIX = "MODEL:"
+_NAMES = [[each.name_of("PAYER"), each.name_of("PAYEE")] for each in Decision]  # by severity and side
 
 
 class ModelScores(NamedTuple):
@@ -24,26 +26,48 @@ class ModelScores(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """Decisions about n transactions: score (None: no model), decision and reasons, strongest first."""
+    """Decisions about n transactions: score (None: no model), decision and reasons, strongest first.
+
+    `hold_until` is the time in microseconds by which a Pix that is held or blocked has to be settled, released or
+    refused, None for any other.
+    """
 
     scores: list[float | None]
     decisions: list[str]
     reasons: list[list[str]]
+    hold_until: list[int | None]
 
 
-def decide(features: NDArray[np.float32], scored: Sequence[ModelScores], fired: FiredRules) -> Decisions:
-    """Return the severer of the decisions of rules and model; transactions without a score are left to the rules."""
+def decide(
+    features: NDArray[np.float32], scored: Sequence[ModelScores], fired: FiredRules, due: NDArray[np.int64]
+) -> Decisions:
+    """Return the severer of the decisions of rules and model; transactions without a score are left to the rules.
+
+    `features` [n, F] tell the side of each decision: APPROVE, HOLD or REJECT by the payer's institution, APPROVE,
+    BLOCK or REJECT by the payee's. `due` [n] are the times in microseconds at which the Pix were to be sent. Holds
+    and blocks count from them: an institution that counts from the order or the credit has a little more time.
+    """
+    payees = by_payee(features)
     severity, reasons = fired.severity.copy(), [list(codes) for codes in fired.codes]
     scores: list[float | None] = [None] * len(features)
     for bundle, indexes, values in scored:
-        limits = bundle.thresholds
-        by_model = (values >= limits.hold).astype(np.int8) + (values >= limits.reject)
+        by_model = bundle.thresholds.reached(values, payees[indexes])
         severity[indexes] = np.maximum(severity[indexes], by_model)
         for i in indexes[np.flatnonzero(by_model)]:
             reasons[i] += model_reasons(bundle, features[i])
         for i, value in zip(indexes.tolist(), values.tolist(), strict=True):
             scores[i] = value
-    return Decisions(scores, [Decision(each).name for each in severity], reasons)
+    names = [_NAMES[each][side] for each, side in zip(severity.tolist(), payees.tolist(), strict=True)]
+    return Decisions(scores, names, reasons, _hold_until(severity, payees, due))
+
+
+def _hold_until(severity: NDArray[np.int8], payees: NDArray[np.bool_], due: NDArray[np.int64]) -> list[int | None]:
+    until: list[int | None] = [None] * len(due)
+    held = np.flatnonzero(severity == Decision.HOLD)
+    ends = limits_in_force().hold_until(due[held], payees[held])
+    for i, end in zip(held.tolist(), ends.tolist(), strict=True):
+        until[i] = end
+    return until
 
 
 def model_reasons(bundle: Bundle, vector: NDArray[np.float32]) -> list[str]:

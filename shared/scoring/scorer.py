@@ -163,7 +163,7 @@ class Scorer:
                 model_version=claim.model_version if score is not None else None,
                 late=claim.scored_at - event.initiated_at > self._deadline,
                 degraded=score is None or sequence is None,
-                hold_until=None,
+                hold_until=decisions.hold_until[i],
                 hmac_key_version=self._hmac_key_version,
                 history_sequence=sequence,
                 decided_sequence=int(concluded[i]) if concluded[i] != UNPLACED else None,

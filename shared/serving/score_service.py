@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import in_range, micros
 from shared.contract.mapping import event_of
@@ -76,7 +78,8 @@ class ScorePipeline:
         with timed(STAGE, "model"):
             scored, errors = scorer.score(features, history.claims, champion, claim)
             fired = scorer.rules.apply(features)
-            decisions = decide(features, scored, fired)
+            due = np.array([each.event.scheduled_for or each.event.initiated_at for each in deliveries])
+            decisions = decide(features, scored, fired, due)
             errors |= scorer.taken(history)
         with timed(STAGE, "conclude"):
             concluded = await scorer.conclude(events, decisions, history, errors)

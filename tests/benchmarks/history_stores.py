@@ -1,5 +1,7 @@
 """Measure the cost of a transaction in each history store, in batches like those of the score function.
 
+A batch is asked for, or asked for and settled as if all were approved and their outcomes assumed: two calls.
+
 Microseconds depend on the machine; the ratio to memory in the same run is comparable across machines. For a server
 its processor time is shown too. As scripts run one at a time, it bounds the throughput of one core.
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import sys
 import tempfile
@@ -23,8 +26,10 @@ from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import Event
 from shared.features.columns import Events
-from shared.ports import Claim, History
-from tests.contract.history_stores import SERVERS, opened
+from shared.ports import Claim
+from shared.scoring.conclusions import Conclusions
+from shared.settings import ASSUMED
+from tests.contract.history_stores import SERVERS, SharedHistory, opened
 from tests.unit.streams import event, pseudonym
 
 SIZES = (64, 256)
@@ -55,11 +60,18 @@ def stream(count: int, seed: int) -> list[Event]:
     ]
 
 
-async def cost(history: History, events: list[Event], size: int, redis: ValkeyHistory | None = None) -> Cost:
-    """Measure the observation of events in batches of `size`."""
+async def cost(
+    history: SharedHistory, events: list[Event], size: int, redis: ValkeyHistory | None = None, settled: bool = False
+) -> Cost:
+    """Measure the observation of events, and their settlement, in batches of `size`."""
     before, started = await server_seconds(redis), time.perf_counter()
+    conclusions = Conclusions(history, ASSUMED)
     for start in range(0, len(events), size):
-        await history.observe(Events(events[start : start + size]), CLAIM)
+        batch = Events(events[start : start + size])
+        seen = await history.observe(batch, CLAIM)
+        if settled:
+            ids, sides = [event.end_to_end_id for event in batch], [event.side for event in batch]
+            await conclusions.conclude(ids, sides, seen.lives, ["APPROVE"] * len(batch))
     elapsed, after = time.perf_counter() - started, await server_seconds(redis)
     used = None if before is None or after is None else (after - before) / len(events) * 1e6
     return Cost(elapsed / len(events) * 1e6, used)
@@ -73,23 +85,26 @@ async def server_seconds(history: ValkeyHistory | None) -> float | None:
     return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
 
-async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict[tuple[str, int], Cost]:
-    """Return the lowest cost of several repeats, by store and batch size."""
-    costs: dict[tuple[str, int], Cost] = {}
-    for repeat in range(repeats):
-        for size in SIZES:
-            events = stream(count, repeat)
-            found = {"memory": await cost(MemoryHistoryAdapter(), events, size)}
-            for server in servers:
-                history = ValkeyHistory.connect(server.url, 5, 60, 900, 86_400)
-                # SYNC, so that nothing is freed while it is measured.
-                await history.redis.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
-                await asyncio.to_thread(opened, server)
-                await history.observe(Events([event()]), CLAIM)
-                found[server.kind] = await cost(history, events, size, history)
-                await history.close()
-            for kind, each in found.items():
-                costs[kind, size] = min(each, costs.get((kind, size), each))
+Work = tuple[str, int, bool]
+"""Store, batch size, and whether the transactions settle."""
+
+
+async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict[Work, Cost]:
+    """Return the lowest cost of several repeats."""
+    costs: dict[Work, Cost] = {}
+    for repeat, size, settled in itertools.product(range(repeats), SIZES, (False, True)):
+        events = stream(count, repeat)
+        found = {"memory": await cost(MemoryHistoryAdapter(), events, size, settled=settled)}
+        for server in servers:
+            history = ValkeyHistory.connect(server.url, 5, 60, 900, 86_400)
+            # SYNC, so that nothing is freed while it is measured.
+            await history.redis.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
+            await asyncio.to_thread(opened, server)
+            await history.observe(Events([event()]), CLAIM)
+            found[server.kind] = await cost(history, events, size, history, settled)
+            await history.close()
+        for kind, each in found.items():
+            costs[kind, size, settled] = min(each, costs.get((kind, size, settled), each))
     return costs
 
 
@@ -106,10 +121,11 @@ def main() -> int:
         for server in servers:
             supervisor.start(server.child)
         costs = asyncio.run(measure(servers, options.transactions, options.repeats))
-    print("store      batch  us/transaction  to memory  server's processor, us  transactions/s on one core")
-    for (kind, size), each in sorted(costs.items(), key=lambda item: (item[0][1], item[1].elapsed)):
+    print("store      batch  settled  us/transaction  to memory  server's processor, us  transactions/s on one core")
+    for (kind, size, settled), each in sorted(costs.items(), key=lambda item: (item[0][1:], item[1].elapsed)):
         own = f"{each.server:22.1f}  {1e6 / each.server:26,.0f}" if each.server else ""
-        print(f"{kind:9}  {size:5}  {each.elapsed:14.1f}  {each.elapsed / costs['memory', size].elapsed:9.1f}  {own}")
+        times = each.elapsed / costs["memory", size, settled].elapsed
+        print(f"{kind:9}  {size:5}  {'yes' if settled else 'no':7}  {each.elapsed:14.1f}  {times:9.1f}  {own}")
     return 0
 
 

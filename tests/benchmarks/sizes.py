@@ -6,8 +6,10 @@ Messages and rows are simulated. `stored_row` is the size charged by BigQuery
 (https://cloud.google.com/bigquery/pricing#data): 8 bytes a number, 2 plus its length a string, nothing for NULL.
 `keys_per_daily_pix` is the number of history records of each kind after 30, 90 and 180 days, for each Pix a day;
 `hourly_shares` the share of Pix in each local hour. Memory and processor time are those of the local Valkey or
-Redis. Processor time is a line fitted through the best of several repeats at each batch size: a constant for a call
-of the script and a slope for each transaction in it. Prints one line of JSON.
+Redis. Processor time is a line fitted through the best of several repeats at each batch size: a constant for a batch
+and a slope for each transaction or outcome in it. A batch of transactions is one call of the script, one of outcomes
+(each settles a transaction of before) is two. `client_outcome` is the processor time of this process for an outcome
+in a batch of 64, without its message and its row. Prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ import datetime as dt
 import itertools
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Raw, Struct
+from numpy.typing import NDArray
 from redis import Redis
 
 from infra.local.processes import Supervisor
@@ -39,17 +44,19 @@ from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import ScoreRow
+from shared.contract.rows import OutcomeRow, ScoreRow
 from shared.contract.tables import table
 from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import Transaction
 from shared.features.columns import Columns, Events
-from shared.features.facts import Facts
+from shared.features.facts import PLACES, Facts, asks
 from shared.features.layout import LAYOUTS
+from shared.features.rebuilding import Asked
 from shared.features.state import Records, State
 from shared.features.vector import feature_matrix
 from shared.ports import Claim
-from tests.benchmarks.history_stores import cost, stream
+from shared.serving.outcome_service import CountedOutcomes
+from tests.benchmarks.history_stores import cost, server_seconds, stream
 
 END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 SIZES = (1, 4, 16, 64, 256)
@@ -60,11 +67,31 @@ _WIDTHS = {"INT64": 8, "FLOAT64": 8, "TIMESTAMP": 8, "DATE": 8, "NUMERIC": 16, "
 
 
 class Sizes(Struct):
-    """Bytes of a message and of its row, on the wire and stored."""
+    """Bytes of a message and of its row, on the wire and stored, and of the row of its settlement."""
 
     message: float
     row: float
     stored_row: float
+    outcome_row: float
+    stored_outcome_row: float
+
+
+class Processor(Struct):
+    """Processor time in microseconds: of the server for a batch and for each item in it, and of the client."""
+
+    call: float
+    transaction: float
+    outcome_calls: float
+    outcome: float
+    client_outcome: float
+
+
+class NothingForgotten:
+    """`shared.ports.AskedLookup` where history knows every Pix."""
+
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Raise AssertionError."""
+        raise AssertionError(f"history has forgotten {len(end_to_end_ids)} Pix")
 
 
 class Line(Struct):
@@ -94,11 +121,20 @@ def keys_per_daily_pix(events_of_days: list[Facts], per_day: float) -> dict[int,
     found: dict[int, dict[str, float]] = {}
     for days in RECORD_DAYS:
         parts = [facts.at >= end - days * 86_400 for facts in events_of_days]
-        columns = {"accounts": ("payer", "payee"), "contacts": ("pair", "handset"), "devices": ("device",)}
+        columns = {
+            "accounts": ("payer", "payee"),
+            "contacts": ("pair", "handset"),
+            "devices": ("device",),
+            "persons": ("customer",),
+        }
         found[days] = {
             kind: round(
                 _distinct(
-                    [getattr(f, name)[part] for f, part in zip(events_of_days, parts, strict=True) for name in names]
+                    [
+                        f.keys[part, PLACES[name]]
+                        for f, part in zip(events_of_days, parts, strict=True)
+                        for name in names
+                    ]
                 )
                 / per_day,
                 2,
@@ -126,22 +162,38 @@ async def sizes(bodies: list[bytes]) -> Sizes:
     seen = await MemoryHistoryAdapter().observe(events, CLAIM)
     features = feature_matrix(events.columns, seen.reads)
     rows = [
-        ScoreRow(event, 1, 0.01, "APPROVE", [], CLAIM.model_version, False, False, 1, i, 1, features[i])
+        ScoreRow(event, 1, 0.01, "APPROVE", [], CLAIM.model_version, False, False, 1, i, None, None, 1, features[i])
         for i, event in enumerate(events)
     ]
+    outcomes = [settlement(event, i) for i, event in enumerate(events)]
     wire = RowEncoder(table("score_events")).encode(rows)
-    totals = (sum(map(len, bodies)), sum(map(len, wire)), sum(map(stored_bytes, rows)))
+    totals = (
+        sum(map(len, bodies)),
+        sum(map(len, wire)),
+        sum(stored_bytes("score_events", row.columns()) + 8 * _known(row.features) for row in rows),
+        sum(map(len, RowEncoder(table("outcomes")).encode(outcomes))),
+        sum(stored_bytes("outcomes", row.columns()) for row in outcomes),
+    )
     return Sizes(*(round(total / len(bodies)) for total in totals))
 
 
-def stored_bytes(row: ScoreRow) -> int:
-    """Return the size of a row as charged by BigQuery."""
-    types = {column.name: column.type for column in table("score_events").schema}
-    plain = sum(
-        _WIDTHS.get(types[name]) or (2 + len(value) if isinstance(value, str) else sum(2 + len(v) for v in value))
-        for name, value in row.columns().items()
+def settlement(event: Event, place: int | None = None) -> OutcomeRow:
+    """Return the row that a Pix settled when it was asked for."""
+    at = event.initiated_at
+    return OutcomeRow(event.end_to_end_id, "PAYER", "SETTLED", at, at, history_sequence=place)
+
+
+def stored_bytes(name: str, columns: Mapping[str, Any]) -> int:
+    """Return the size of columns of a table as charged by BigQuery."""
+    types = {column.name: column.type for column in table(name).schema}
+    return sum(
+        _WIDTHS.get(types[column]) or (2 + len(value) if isinstance(value, str) else sum(2 + len(v) for v in value))
+        for column, value in columns.items()
     )
-    return plain + 8 * int(np.count_nonzero(~np.isnan(row.features)))
+
+
+def _known(features: NDArray[np.float32]) -> int:
+    return int(np.count_nonzero(~np.isnan(features)))
 
 
 def record_bytes(url: str, count: int) -> dict[str, float]:
@@ -160,8 +212,8 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
     return found
 
 
-async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
-    """Return the memory of the claim of a transaction, without the records that it touches."""
+async def life_bytes(url: str, records: dict[str, float], count: int) -> float:
+    """Return the memory of the life of a transaction, without the records that it touches."""
     redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
     await _opened(redis, url)
     before = redis.info("memory")["used_memory"]
@@ -173,22 +225,39 @@ async def claim_bytes(url: str, records: dict[str, float], count: int) -> float:
     kinds = [letters.get(key.partition(b"}")[2][:1]) for key in redis.scan_iter(count=10_000)]
     await history.close()
     redis.close()
-    claims: float = used - sum(records[kind] for kind in kinds if kind)
-    return round(claims / count, 1)
+    lives: float = used - sum(records[kind] for kind in kinds if kind)
+    return round(lives / count, 1)
 
 
-async def processor_us(url: str, repeats: int) -> dict[str, float]:
-    """Return the server's processor time in microseconds: of a call, and of each transaction in it."""
-    best: dict[int, float] = {}
+async def processor_us(url: str, repeats: int) -> Processor:
+    """Measure the processor time of transactions and of their outcomes at each batch size."""
+    best = dict.fromkeys(SIZES, (np.inf, np.inf, np.inf))
     for size, repeat in itertools.product(SIZES, range(repeats)):
         redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
         await _opened(redis, url)
-        found = (await cost(history, stream(min(8_000, 1_000 * size), repeat), size, history)).server
-        best[size] = min(found or np.inf, best.get(size, np.inf))
+        events = stream(min(8_000, 1_000 * size), repeat)
+        asked = (await cost(history, events, size, history)).server or np.inf
+        found = (asked, *await outcome_us(history, events, size))
+        best[size] = tuple(map(min, found, best[size]))  # type: ignore[assignment]  # three of three
         await history.close()
         redis.close()
-    slope = np.polyfit([1 / size for size in best], list(best.values()), 1)
-    return {"call": round(float(slope[0]), 1), "transaction": round(float(slope[1]), 1)}
+    asked_us, settled_us, client_us = np.array(list(best.values())).T
+    inverse = [1 / size for size in SIZES]
+    lines = (*np.polyfit(inverse, asked_us, 1), *np.polyfit(inverse, settled_us, 1))
+    return Processor(*(round(float(each), 1) for each in (*lines, client_us[SIZES.index(64)])))
+
+
+async def outcome_us(history: ValkeyHistory, events: list[Event], size: int) -> tuple[float, float]:
+    """Settle events in batches; return the processor time of an outcome, of the server and of this process."""
+    outcomes, rows = CountedOutcomes(history, NothingForgotten()), [settlement(event) for event in events]
+    before, started = await server_seconds(history), time.process_time()
+    for start in range(0, len(rows), size):
+        counted = await outcomes.count(rows[start : start + size])
+        assert not counted.errors
+    used, after = time.process_time() - started, await server_seconds(history)
+    assert before is not None
+    assert after is not None
+    return (after - before) / len(rows) * 1e6, used / len(rows) * 1e6
 
 
 def _emptied(redis: Redis) -> None:
@@ -217,15 +286,15 @@ def main() -> int:
         server = valkey_server(Path(home))
         supervisor.start(server.child)
         records = record_bytes(server.url, options.records)
-        records["claim"] = asyncio.run(claim_bytes(server.url, records, options.records // 5))
+        records["life"] = asyncio.run(life_bytes(server.url, records, options.records // 5))
         processor = asyncio.run(processor_us(server.url, options.repeats))
     days = max(RECORD_DAYS)
     transactions = round(options.customers * days * options.daily)
-    facts = [Facts.of_events(Columns.of(c)) for c in chunks(messages(transactions, days, options.customers))]
+    facts = [asks(Columns.of(c)) for c in chunks(messages(transactions, days, options.customers))]
     found = {
         "bytes": asyncio.run(sizes(list(messages(20_000, 30, 800)))),
         "record_bytes": records,
-        "server_us": processor,
+        "processor_us": processor,
         "keys_per_daily_pix": keys_per_daily_pix(facts, transactions / days),
         "hourly_shares": hourly_shares(facts),
     }

@@ -61,3 +61,15 @@ def state_of(value: bytes | None) -> tuple[int, int]:
     """Return version and place of a value that is not a life, zeros if it is missing."""
     version, place = _STATE.unpack(value) if value else (0, 0)
     return version, place
+
+
+def joined(*changes: Changes) -> Changes:
+    """Return changes of one value each as one call."""
+    return Changes(
+        [key for each in changes for key in each.keys],
+        [version for each in changes for version in each.expected],
+        [value for each in changes for value in each.values],
+        [at for each in changes for at in each.place_at],
+        Facts.joined([each.facts for each in changes]),
+        np.concatenate([each.of + i for i, each in enumerate(changes)]),
+    )

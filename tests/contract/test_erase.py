@@ -15,14 +15,14 @@ from jobs import erase
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract.event import Event
-from shared.contract.fields import Verdict
 from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES
-from shared.features.verdicts import ReportedVerdict
+from shared.features.outcomes import Outcome
 from shared.operations.erasure import Erased, Erasure, ErasureSql, Person
-from shared.ports import Claim, Parties, PixVerdict
+from shared.ports import Claim
 from tests.contract.googlesql import check
+from tests.contract.history_changes import tell, verdict
 from tests.contract.history_stores import SERVERS, Store, store
 from tests.contract.local_servers import PROJECT
 from tests.contract.rows import Field
@@ -131,13 +131,9 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_records_of_the_person_leave_history_and_others_stay(served: Store) -> None:
     history, claim = served.fresh(), Claim("v1", 1)
     theirs, others = event(1, 2, 0, device_id=DEVICES[1]), event(3, 4, 1, device_id=DEVICES[2])
-    verdict = PixVerdict(
-        theirs.end_to_end_id,
-        Parties(theirs.payer_id, theirs.payee_id, theirs.device_id),
-        ReportedVerdict(Verdict.FRAUD, theirs.initiated_at + 1),
-    )
     served.run(history.observe(Events([theirs, others]), claim))
-    served.run(history.apply([verdict]))
+    served.run(tell(history, [(theirs, Outcome("SETTLED", theirs.initiated_at))]))
+    served.run(history.change(verdict(theirs, True, 1)))
     queries = Rows([theirs], THEM)
     assert served.server
     with closing(ValkeyStore.connect(served.server.url, 86_400)) as load:
@@ -146,7 +142,7 @@ def test_records_of_the_person_leave_history_and_others_stay(served: Store) -> N
         assert not queries.deleted
         found = erasure.run(dry_run=False)
         again = erasure.run(dry_run=False)
-    assert found.records == len(("payer", "pair", "handset", "device", "verdict"))
+    assert found.records == len(("payer", "pair", "handset", "device", "life", "verdict"))
     assert again.records == 0
     assert queries.deleted == [f"`{PLACE}.feedback`", f"`{PLACE}.score_events`"] * 2
 

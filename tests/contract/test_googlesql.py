@@ -13,7 +13,8 @@ import pytest
 from zetasql.core.exceptions import ServerError  # type: ignore[import-untyped]  # zetasql has no type information
 from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql has no type information
 
-from shared.adapters.bigquery.lookup import statement
+from shared.adapters.bigquery.asked import outcomes_statement, scored_statement
+from shared.adapters.bigquery.lookup import far_statement, reports_statement, returns_statement, statement
 from shared.adapters.bigquery.query import export_statement
 from shared.contract import tables as contract
 from shared.errors import Unavailable
@@ -69,7 +70,14 @@ TEXTS: dict[str, list[str]] = {
     "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),
     "training set": [EXAMPLES.count(), EXAMPLES.rows(FEATURE_NAMES), EXAMPLES.rows(FEATURE_NAMES, 50_000)],
     "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
-    "lookup": [statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"])],
+    "lookup": [
+        statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"]),
+        far_statement(f"{PROJECT}.{DATASET}.score_events"),
+        returns_statement(f"{PROJECT}.{DATASET}.outcomes", ["D123456782026112000000000000000a"]),
+        reports_statement(f"{PROJECT}.{DATASET}.feedback"),
+        scored_statement(f"{PROJECT}.{DATASET}", ["E123456782026112000000000000000a"]),
+        outcomes_statement(f"{PROJECT}.{DATASET}", AS_OF),
+    ],
     "trigger": sent_by(
         lambda tables: trigger.new_labels(
             TrainingSource(tables, tables, PROJECT, DATASET, 87), AS_OF - dt.timedelta(days=9), AS_OF

@@ -21,17 +21,21 @@ from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
 from shared.features.columns import Events
+from shared.features.outcomes import Outcome
 from shared.ports import Claim
 from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
 from shared.scoring.guarded_history import GuardedHistory
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import NO_HISTORY, Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK
 from shared.serving.score_service import ScorePipeline, score_intake
+from shared.settings import ASSUMED
 from shared.telemetry.metrics import HISTORY
 from shared.wiring.common import now
 from tests.builders import encoded, push_body, transaction
+from tests.contract.history_changes import life_key, outcome_changes
 from tests.contract.history_stores import SERVERS, opened, running
 from tests.telemetry import make_telemetry
 from tests.unit.streams import event
@@ -70,7 +74,8 @@ class Stream:
         champion = Champion(MemoryBlobs(), 60.0, time.monotonic, self.metrics)
         self.clock = Clock()
         guarded = GuardedHistory(store, PAUSE, self.metrics, self.clock)
-        scorer = Scorer(guarded, champion, Rules.load(), now, 40.0, 1, self.metrics)
+        conclusions = Conclusions(guarded, ASSUMED)
+        scorer = Scorer(guarded, conclusions, champion, Rules.load(), now, 40.0, 1, self.metrics)
         pipeline = ScorePipeline(scorer, self.table, Pseudonymiser(b"test"), now, 86_400.0, self.metrics)
         self.intake = score_intake(pipeline, MemoryTable(), now, BatchLimits(16, 4), telemetry)
         self.sent: list[str] = []
@@ -169,16 +174,21 @@ def test_a_server_that_refuses_writes_counts_nothing_and_recovers(
 ) -> None:
     async def scenario() -> None:
         store, batch = history(server), [event(i % 3, i % 4, i) for i in range(10)]
-        await store.observe(Events([event()]), CLAIM)
+        pix = event()
+        await store.observe(Events([pix]), CLAIM)
+        settled = outcome_changes(await store.find([life_key(pix)]), [(pix, Outcome("SETTLED", pix.initiated_at))])
         redis: Any = store.redis
         keys = await redis.dbsize()
         await redis.execute_command(*refusal.split())
         with pytest.raises(Unavailable, match=name):
             await store.observe(Events(batch), CLAIM)
+        with pytest.raises(Unavailable, match=name):
+            await store.change(settled)
         assert await redis.dbsize() == keys
         await redis.execute_command("CONFIG", "SET", "maxmemory", "0")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
         assert (await store.observe(Events(batch), CLAIM)).sequence.tolist() == list(range(2, 12))
+        assert (await store.change(settled)).tolist() == [12]
         await store.close()
 
     asyncio.run(scenario())

@@ -18,8 +18,15 @@ def verdict(cloud: LocalCloud, end_to_end_id: str) -> str | None:
     return found
 
 
-def test_the_latest_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud) -> None:
-    (closed, cancelled, late) = (transaction()["end_to_end_id"] for _ in range(3))
+def scored(cloud: LocalCloud) -> str:
+    """Score a Pix and return its id; a report about an unknown Pix comes again."""
+    message = transaction()
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    return str(message["end_to_end_id"])
+
+
+def test_the_latest_state_of_a_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud) -> None:
+    (closed, cancelled, late) = (scored(cloud) for _ in range(3))
     open_ = {"status": "OPEN", "analysis_result": None}
     bodies = [
         reported(closed, 5, **open_),
@@ -37,10 +44,36 @@ def test_the_latest_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud
 
 def test_an_unreported_pix_is_legitimate_once_matured(cloud: LocalCloud) -> None:
     young = transaction()
-    old = transaction(initiated_at="2026-02-01T00:00:00Z")
+    approved = {"payer__account": "777009", "payee__account": "555009", "device__id": "unreported"}
+    at = {"end_to_end_id": "E12345678202602011500unreported0", "initiated_at": "2026-02-01T15:00:00Z"}
+    old = transaction(**approved, **at)
     deliver(url(cloud, "score"), [push_body(encoded(message)) for message in (young, old)])
     assert verdict(cloud, young["end_to_end_id"]) is None
     assert verdict(cloud, old["end_to_end_id"]) == "LEGITIMATE"
+
+
+def test_a_verdict_stands_until_a_stronger_one(cloud: LocalCloud) -> None:
+    """A customer's report does not undo the analyst; a cancelled marker undoes the agreed report it followed from."""
+    pix, marked = scored(cloud), scored(cloud)
+    analyst = {"source": "ANALYST", "report_id": "a", "end_to_end_id": pix, "reported_at": "2026-11-21T00:00:00Z"}
+    bodies = [
+        push_body(encoded(analyst | {"verdict": "FRAUD"})),
+        reported(pix, 22, status="OPEN", analysis_result=None),
+        reported(marked, 22, report_id=f"report on {marked[-5:]}".replace(" ", "-")),
+    ]
+    assert deliver(url(cloud, "label"), bodies) == [204] * 3
+    assert (verdict(cloud, pix), verdict(cloud, marked)) == ("FRAUD", "FRAUD")
+    marker = {
+        "source": "FRAUD_MARKER",
+        "report_id": "marker",
+        "tax_id": "98765432100",
+        "reported_at": "2026-11-22T11:00:00Z",
+        "status": "CANCELLED",
+        "infraction_report_id": f"report-on-{marked[-5:]}",
+    }
+    assert deliver(url(cloud, "label"), [push_body(encoded(marker))]) == [204]
+    assert (verdict(cloud, pix), verdict(cloud, marked)) == ("FRAUD", "LEGITIMATE")
+    assert ask(cloud, "SELECT COUNT(*) AS n FROM pix.feedback WHERE report_id = 'marker'")[0].n == 1
 
 
 def test_a_malformed_report_is_quarantined(cloud: LocalCloud) -> None:

@@ -1,6 +1,7 @@
 """A report reaches the score: both functions share history through the store."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.functions.test_score import scores
 from tests.functions.world import ask, deliver, url
 
 FRAUDS = "payee_frauds_30d"
+_ids = itertools.count()
 
 
 def score(cloud: LocalCloud, **changes: Any) -> dict[str, Any]:
@@ -21,10 +23,16 @@ def score(cloud: LocalCloud, **changes: Any) -> dict[str, Any]:
     return message
 
 
+def features_after(cloud: LocalCloud, **changes: Any) -> dict[str, float]:
+    """Return the features of a Pix that is scored an hour after the reports."""
+    id_ = f"E12345678202611221100{next(_ids):011d}"
+    message = score(cloud, end_to_end_id=id_, initiated_at="2026-11-22T11:00:00Z", **changes)
+    found: dict[str, float] = scores(cloud, [message])[0].features
+    return found
+
+
 def frauds_of(cloud: LocalCloud, payee: str) -> float:
-    message = score(cloud, payee__account=payee, initiated_at="2026-11-22T11:00:00Z")
-    frauds: float = scores(cloud, [message])[0].features[FRAUDS]
-    return frauds
+    return features_after(cloud, payee__account=payee)[FRAUDS]
 
 
 def sequences(cloud: LocalCloud, message: dict[str, Any]) -> list[int | None]:
@@ -48,10 +56,34 @@ def test_a_confirmed_fraud_counts_once_until_it_is_cancelled(cloud: LocalCloud) 
     assert frauds_of(cloud, "555001") == pytest.approx(0.0, abs=0.01)
 
 
-def test_a_report_about_an_unscored_pix_is_stored(cloud: LocalCloud) -> None:
-    message = transaction()
-    assert deliver(url(cloud, "label"), [push_body(encoded(med_report(message["end_to_end_id"])))]) == [204]
-    assert sequences(cloud, message) == [None]
+def test_a_report_before_its_pix_comes_again_and_counts_then(cloud: LocalCloud) -> None:
+    message = transaction(payee__account="555002")
+    body = push_body(encoded(med_report(message["end_to_end_id"])))
+    assert deliver(url(cloud, "label"), [body]) == [503]
+    assert sequences(cloud, message) == []
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    assert deliver(url(cloud, "label"), [body]) == [204]
+    (sequence,) = sequences(cloud, message)
+    assert sequence is not None
+    assert frauds_of(cloud, "555002") == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_later_hop_marks_its_payee_and_spares_its_payer(cloud: LocalCloud) -> None:
+    message = score(cloud, payer__account="777003", payee__account="555003")
+    hop = med_report(message["end_to_end_id"], hop=2, funds_recovery_id="recovery")
+    assert deliver(url(cloud, "label"), [push_body(encoded(hop))] * 2) == [204] * 2
+    found = features_after(cloud, payer__account="777003", payee__account="555003")
+    assert found[FRAUDS] == pytest.approx(1.0, abs=0.01)
+    assert found["payee_recoveries"] == pytest.approx(1.0, abs=0.01)
+    assert found["payer_victim_30d"] == 0.0
+
+
+def test_a_fraud_marker_counts_for_the_person_until_it_is_cancelled(cloud: LocalCloud) -> None:
+    marker = {"source": "FRAUD_MARKER", "report_id": "of-a-person", "tax_id": "11144477735"}
+    for status, at, expected in (("REGISTERED", "09", 1.0), ("CANCELLED", "10", 0.0)):
+        body = push_body(encoded(marker | {"status": status, "reported_at": f"2026-11-22T{at}:00:00Z"}))
+        assert deliver(url(cloud, "label"), [body, body]) == [204, 204]
+        assert features_after(cloud, payee__tax_id="11144477735")["owner_markers"] == expected
 
 
 def test_transactions_are_looked_up_by_their_days(cloud: LocalCloud) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shared.adapters.bigquery.encoding import RowEncoder
-from shared.adapters.bigquery.lookup import statement
+from shared.adapters.bigquery.lookup import returns_statement, statement
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
 from shared.contract.pseudonyms import Pseudonymiser
@@ -20,13 +20,16 @@ from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, Intake
-from shared.serving.label_service import LabelPipeline, SharedHistory, label_intake
+from shared.serving.label_service import LabelPipeline, label_intake
 from shared.serving.score_service import ScorePipeline, score_intake
+from shared.serving.verdict_history import VerdictHistory
 from shared.telemetry.metrics import Metrics
 from tests.telemetry import make_telemetry
 
 NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z
 AHEAD_SECONDS = 86_400.0
+NEVER_AHEAD = 1e18
+"""A report dated ahead of the clock would come again."""
 LIMITS = BatchLimits(64, 1)
 KNOWN = 20_000
 """Most transactions that the lookup of the label function remembers."""
@@ -36,13 +39,24 @@ class WrongAnswer(AssertionError):
     """A body was not answered with 204, or did not leave exactly one row."""
 
 
+STRANGERS = Parties("payer", "payee", None)
+
+
 class AskedLookup(MemoryLookup):
-    """A lookup in memory that also builds the BigQuery statement."""
+    """A lookup in memory that also builds the BigQuery statements, and knows every Pix and report.
+
+    A report about an unknown Pix would come again.
+    """
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each known transaction; every id must fit into a query."""
+        """Return the parties of each transaction; every id must fit into a query."""
         statement("score_events", end_to_end_ids)
-        return await super().parties(end_to_end_ids)
+        returns_statement("outcomes", end_to_end_ids)
+        return {**dict.fromkeys(end_to_end_ids, STRANGERS), **await super().parties(end_to_end_ids)}
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return no Pix of each report."""
+        return dict.fromkeys(report_ids, frozenset())
 
 
 class EncodingTable(MemoryTable):
@@ -69,10 +83,11 @@ class Functions:
         self._lookup, history = AskedLookup(), MemoryHistoryAdapter()
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
         scorer = Scorer(history, champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
-        now, shared = lambda: NOW, SharedHistory(self._lookup, history)
+        now, shared = lambda: NOW, VerdictHistory(self._lookup, history)
         scored, reported, quarantine = self._tables.values()
-        score = ScorePipeline(scorer, scored, Pseudonymiser(b"fuzz"), now, AHEAD_SECONDS, telemetry.metrics)
-        label = LabelPipeline(shared, reported, now, AHEAD_SECONDS, telemetry.metrics)
+        pseudonymiser = Pseudonymiser(b"fuzz")
+        score = ScorePipeline(scorer, scored, pseudonymiser, now, AHEAD_SECONDS, telemetry.metrics)
+        label = LabelPipeline(shared, reported, pseudonymiser, now, NEVER_AHEAD, telemetry.metrics)
         self._intakes: list[Intake[Any]] = [
             score_intake(score, quarantine, now, LIMITS, telemetry),
             label_intake(label, quarantine, now, LIMITS, telemetry),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from infra.deploy.stage import ROOT as CODE
 from infra.local import provision
 from jobs.cli import console
 from jobs.cli import wiring as jobs_wiring
+from shared.adapters.bigquery import asked, lookup
 from shared.adapters.bigquery.load import FOLDER
 from shared.adapters.bigquery.query import STAGING
 from shared.adapters.mlflow import auth
@@ -32,6 +34,7 @@ from shared.wiring.label import label_function
 from shared.wiring.outcome import outcome_function
 from shared.wiring.score import score_function
 from tests.infra.configuration import Configuration, arguments, plain, texts
+from tests.infra.grants import ALLOWED
 from tests.infra.matching import match
 
 TERRAFORM = Configuration.read()
@@ -76,6 +79,13 @@ def test_part_may_append_only_to_the_tables_that_it_writes(part: str, wire: Call
     source = inspect.getsource(wire).replace("LEDGER", f'"{jobs_wiring.LEDGER}"')
     written = {name for name in tables.TABLES if f'"{name}"' in source}
     assert written == granted
+
+
+@pytest.mark.parametrize(("part", "adapter"), [("label", lookup), ("outcome", asked)])
+def test_function_may_read_only_the_tables_that_it_looks_up(part: str, adapter: ModuleType) -> None:
+    viewer = "roles/bigquery.dataViewer on bigquery_table "
+    granted = {role.removeprefix(viewer) for role in ALLOWED[part] if role.startswith(viewer)}
+    assert granted == set(re.findall(r"dataset\}\.(\w+)", inspect.getsource(adapter)))
 
 
 def test_topics_and_subscriptions_match_the_local_cloud() -> None:

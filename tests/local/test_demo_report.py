@@ -10,6 +10,7 @@ from rich.console import Console
 from infra.local.demo.models import Swap
 from infra.local.demo.queries import Fates
 from infra.local.demo.report import DemoResult, render, succeeded, verdict
+from infra.local.demo.trace import Traced
 
 DRILL = Swap("v1", "v2", is_drill=True)
 
@@ -24,6 +25,7 @@ def figures(**changes: Any) -> DemoResult:
         "outcomes": 9,
         "outcomes_lost": 0,
         "fates": Fates(settled=8, returned=1, duplicated=0),
+        "traced": Traced("TRACED", "E1", "950.00", hops=3, transactions=5),
         "malformed": 0,
         "quarantined": 0,
         "set_aside": 0,
@@ -74,6 +76,9 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
         ({"set_aside": 3}, "set aside: in the future │ 3"),
         ({}, "outcomes published / lost │ 9 / 0"),
         ({}, "settled / returned (pix.life) │ 8 / 1"),
+        ({}, "traced │ 5 Pix over 3 hops behind BRL 950.00"),
+        ({"traced": Traced("NOT_SETTLED", "E1")}, "traced │ NOT_SETTLED E1"),
+        ({"traced": None}, "traced │ none: no report of a later hop"),
     ],
 )
 def test_the_table_names_a_drill_and_events_ahead_of_the_clock(

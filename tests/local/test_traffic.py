@@ -16,7 +16,8 @@ from infra.local import query, traffic
 from infra.local.simulator import SimulationConfig, simulate
 from infra.local.traffic import moved
 from shared.contract.feedback import decode_feedback
-from shared.contract.topics import TRANSACTIONS
+from shared.contract.outcome import decode_outcome
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 
 END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -46,6 +47,8 @@ def test_every_event_is_of_the_contract_and_happens_now(messages: list[tuple[str
             pix = decode_transaction(data).value
             at, minute = pix.initiated_at, pix.end_to_end_id[9:21]
             assert minute == f"{at:%Y%m%d%H%M}"
+        elif topic == OUTCOMES:
+            at = decode_outcome(data).value.at
         else:
             at = decode_feedback(data).value.reported_at
         assert at == NOW + dt.timedelta(seconds=second)
@@ -57,9 +60,10 @@ def test_reports_follow_the_pix_that_they_name(messages: list[tuple[str, dict[st
     for topic, message in messages:
         if topic == TRANSACTIONS:
             seen.add(message["end_to_end_id"])
-        else:
+        elif topic == FEEDBACK:
             reports += 1
-            assert message["end_to_end_id"] in seen
+            if "end_to_end_id" in message:
+                assert message["end_to_end_id"] in seen
     assert reports > 20
 
 

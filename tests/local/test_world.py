@@ -18,7 +18,10 @@ from tests.builders import encoded, push_body, transaction
 from tests.functions.world import ask, deliver, url
 
 CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "tests", "to see")
-ROWS = "SELECT end_to_end_id, model_version, history_sequence FROM pix.scores ORDER BY history_sequence"
+ROWS = (
+    "SELECT end_to_end_id, model_version, history_sequence, decided_sequence "
+    "FROM pix.scores ORDER BY history_sequence"
+)
 
 
 @contextmanager
@@ -55,11 +58,11 @@ def test_a_world_continues_after_a_stop_and_after_a_kill(tmp_path: Path, trained
         assert cloud.champion() == version
         assert cloud.scored() == 1
         second = score(cloud)
-        assert rows(cloud) == [(first, version, 1), (second, version, 2)]
+        assert rows(cloud) == [(first, version, 1, 2), (second, version, 3, 4)]
         assert not any("rebuilt" in step for step in steps)
         cloud.state_server.kill()
 
     with running(home, steps) as cloud:
         assert any(step.startswith("history, rebuilt from 2 rows") for step in steps)
         third = score(cloud)
-        assert rows(cloud) == [(first, version, 1), (second, version, 2), (third, version, 3)]
+        assert rows(cloud) == [(first, version, 1, 2), (second, version, 3, 4), (third, version, 5, 6)]

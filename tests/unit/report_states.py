@@ -56,14 +56,16 @@ def marker(status: str, at: float, report: str = "f-1", about: str | None = "m-1
 
 
 _at = st.sampled_from([0, 0, 1, 2, 3])
+_recoveries = st.sampled_from([None, "one", "two"])
 _med_ids = st.sampled_from(["m-1", "m-2"])
 messages = st.one_of(
     st.builds(
-        lambda status, at, report, hop: med(status, at, report, hop=hop),
+        lambda status, at, report, hop, recovery: med(status, at, report, hop=hop, funds_recovery_id=recovery),
         st.sampled_from(["OPEN", "ACKNOWLEDGED", "AGREED", "AGREED", "DISAGREED", "CANCELLED"]),
         _at,
         _med_ids,
         st.sampled_from([None, None, 1, 2, 3]),
+        _recoveries,
     ),
     st.builds(analyst, st.sampled_from(["FRAUD", "LEGITIMATE"]), _at, st.sampled_from(["a-1", "a-2", "m-1"])),
     st.builds(customer, st.sampled_from(["CONTESTED", "WITHDRAWN"]), _at),

@@ -1,7 +1,8 @@
-"""Run the full loop on this machine: history, a model, live traffic, labels, a retraining and a swap under load.
+"""Run the full loop on this machine: history, a model, live traffic, outcomes, labels, a retraining and a swap.
 
-What it builds is a world, which `make up` continues. Exit status 0 if nothing was lost or duplicated, and rows from
-before and after the swap under load were scored.
+Where the event file has outcomes, each is published once its Pix is decided, and fits the decision; else an approved
+Pix is assumed to have settled. The world that the run builds is continued by `make up`. Exit status 0 if nothing was
+lost or duplicated, and rows from before and after the swap under load were scored.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from infra.local.command import add_home, shown
 from infra.local.demo import run
 from infra.local.demo.stream import LIVE_MIN, cut
 from infra.local.experiments import CARD
+from infra.local.fates import with_outcomes
 from infra.local.home import Home, claimed
 from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli import interruption
@@ -99,6 +101,7 @@ _QUERIES = (
     "SELECT decision, COUNT(*) AS n, ROUND(AVG(score), 4) AS mean_score FROM pix.scores GROUP BY decision",
     "SELECT end_to_end_id, amount, score, reasons FROM pix.scores WHERE decision != 'APPROVE' ORDER BY score DESC "
     "LIMIT 10",
+    "SELECT outcome, COUNT(*) AS n, SUM(returned_amount) AS returned FROM pix.life GROUP BY outcome",
     "SELECT recorded_at, action, to_version, reason FROM pix.model_ledger ORDER BY recorded_at",
 )
 
@@ -106,7 +109,7 @@ _QUERIES = (
 NEXT = {
     "make mlflow": "the pages of MLflow: runs, models, cards",
     "make up": "continue: the same rows and history, and the model that serves",
-    "make traffic RATE=20": "publish the simulator's Pix until Ctrl-C",
+    "make traffic RATE=20": "publish the simulator's Pix and outcomes until Ctrl-C",
 }
 """The commands to run after a demo, in the words of the README."""
 
@@ -161,7 +164,7 @@ def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Pat
     path = home / "events.ndjson"
     with bar(console) as progress, path.open("wb") as file:
         task = progress.add_task("simulate", total=total)
-        for line in simulate(config):
+        for line in with_outcomes(simulate(config)):
             file.write(line)
             progress.advance(task, advance=line.startswith(b'{"topic":"pix-transactions"'))
     return path

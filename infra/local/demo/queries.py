@@ -109,6 +109,15 @@ class Queries:
         """Return the number of reports stored since the live part began."""
         return int(self._one("SELECT COUNT(*) FROM {dataset}.feedback WHERE received_at >= @since"))
 
+    def root(self) -> str | None:
+        """Return the root of the deepest chain that was reported hop by hop; None without one."""
+        rows = self._ask(
+            "SELECT root_end_to_end_id, MAX(hop) AS hops FROM {dataset}.feedback WHERE hop > 1 "
+            "AND root_end_to_end_id IN (SELECT end_to_end_id FROM {dataset}.life WHERE settled_at IS NOT NULL) "
+            "GROUP BY root_end_to_end_id ORDER BY hops DESC, root_end_to_end_id LIMIT 1"
+        )
+        return next((row.root_end_to_end_id for row in rows), None)
+
     def decided_ms(self, calm: TimeRange) -> tuple[float, float]:
         """Return the median and 99th percentile from publish to decision in the calm phase, in milliseconds."""
         sql = (

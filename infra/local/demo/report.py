@@ -10,6 +10,7 @@ from rich.table import Table
 
 from infra.local.demo.models import Swap
 from infra.local.demo.queries import Fates, Queries, TimeRange, VersionQuality, percentiles
+from infra.local.demo.trace import Traced
 from infra.local.demo.traffic import Sent
 
 
@@ -34,6 +35,8 @@ class DemoResult:
     outcomes: int
     outcomes_lost: int
     fates: Fates
+    traced: Traced | None
+    """The chain of one root; None if no later hop was reported."""
     malformed: int
     quarantined: int
     set_aside: int
@@ -50,8 +53,15 @@ class DemoResult:
     seconds_to_first_score: float | None
 
 
-def collect(queries: Queries, sent: Sent, traffic: LoadPhases, as_of: dt.datetime, swap: Swap | None) -> DemoResult:
-    """Query the figures of a run, with the swap under load if there was one."""
+def collect(
+    queries: Queries,
+    sent: Sent,
+    traffic: LoadPhases,
+    as_of: dt.datetime,
+    swap: Swap | None,
+    chain: Traced | None,
+) -> DemoResult:
+    """Query the figures of a run, with the swap under load and the traced chain if there were any."""
     ids, ahead, fates = queries.live_ids(), queries.in_the_future(), queries.fates()
     return DemoResult(
         transactions=sent.transactions,
@@ -61,6 +71,7 @@ def collect(queries: Queries, sent: Sent, traffic: LoadPhases, as_of: dt.datetim
         outcomes=len(sent.outcomes),
         outcomes_lost=len(sent.outcomes - queries.outcomes()),
         fates=fates,
+        traced=chain,
         malformed=sent.malformed,
         quarantined=queries.quarantined(),
         set_aside=ahead,
@@ -115,6 +126,7 @@ def render(result: DemoResult) -> Table:
         ("duplicated in a view", f"{result.duplicated:,}"),
         ("outcomes published / lost", f"{result.outcomes:,} / {result.outcomes_lost:,}"),
         ("settled / returned (pix.life)", f"{result.fates.settled:,} / {result.fates.returned:,}"),
+        ("traced", _chain(result.traced)),
         ("malformed published / in quarantine", f"{result.malformed:,} / {result.quarantined:,}"),
         *([("set aside: in the future", f"{result.set_aside:,}")] if result.set_aside else []),
         ("throughput under load", f"{result.throughput:,.0f} tx/s"),
@@ -130,6 +142,14 @@ def render(result: DemoResult) -> Table:
     for name, value in rows:
         table.add_row(name, value)
     return table
+
+
+def _chain(chain: Traced | None) -> str:
+    if chain is None:
+        return "none: no report of a later hop"
+    if not chain.transactions:
+        return f"{chain.outcome} {chain.end_to_end_id}"
+    return f"{chain.transactions} Pix over {chain.hops} hops behind BRL {chain.amount}"
 
 
 def _swap_row(result: DemoResult) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from infra.local.demo.models import Models
 from infra.local.demo.queries import Queries, TimeRange
 from infra.local.demo.report import DemoResult, LoadPhases, collect, render, succeeded, verdict
 from infra.local.demo.stream import Cut, moment, report_delay
+from infra.local.demo.trace import traced
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
 from infra.local.home import mark
@@ -82,7 +83,7 @@ def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, conso
     models.end_drill()
     end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
     with console.status("querying BigQuery ..."):
-        return collect(queries, publisher.sent, load, end, models.swap)
+        return collect(queries, publisher.sent, load, end, models.swap, traced(cloud, queries.root()))
 
 
 def _maturity(events: Path, where: Cut, console: Console) -> float:

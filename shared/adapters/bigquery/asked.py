@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -12,20 +13,21 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from shared.adapters.bigquery.lookup import found_where
 from shared.adapters.google_failures import FAILURES
 from shared.contract.event import Event, micros
+from shared.contract.tables import timestamp
 from shared.errors import Unavailable
 from shared.features.outcomes import Outcome
-from shared.features.rebuilding import Asked
+from shared.features.rebuilding import IMPLIED, Asked
 
 _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
     *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from"),
 )
-_RECEIVED = tuple(f"f_amount_to_received_{span}" for span in ("1h", "1d", "7d"))
-_TAINT = ("f_payer_taint_7d", "f_payer_taint_30d")
+_EARLY = dt.timedelta(days=1)
+"""How much earlier than its Pix an outcome may be dated, as clocks differ; the partitions before are not read."""
 _SCORED = (
     *_FACTS,
     *("side", "scored_at", "decision", "history_sequence", "decided_sequence"),
-    *(*_RECEIVED, *_TAINT, "f_new_pair", "f_new_device"),
+    *IMPLIED,
 )
 
 
@@ -52,8 +54,11 @@ class BigQueryAsked:
         found: dict[str, list[dict[str, Any]]] = {}
         for row in self._rows(scored_statement(self._dataset, ids), ids):
             found.setdefault(row["end_to_end_id"], []).append(row)
+        if not found:
+            return {}
+        since = min(rows[0]["initiated_at"] for rows in found.values()) - _EARLY
         outcomes: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows(outcomes_statement(self._dataset), list(found)) if found else ():
+        for row in self._rows(outcomes_statement(self._dataset, since), list(found)):
             outcomes.setdefault(row["end_to_end_id"], []).append(row)
         return {id_: asked_of(rows, outcomes.get(id_, ())) for id_, rows in found.items()}
 
@@ -78,11 +83,12 @@ def scored_statement(dataset: str, ids: Iterable[str]) -> str:
     )
 
 
-def outcomes_statement(dataset: str) -> str:
-    """Return the GoogleSQL that finds the outcomes of the Pix @ids, in the order of their arrival."""
+def outcomes_statement(dataset: str, since: dt.datetime) -> str:
+    """Return the GoogleSQL that finds the outcomes of the Pix @ids since a moment, in the order of their arrival."""
     return (
         "SELECT end_to_end_id, status, `at`, return_id, amount, history_sequence "  # noqa: S608 (a name of our own)
-        f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) ORDER BY received_at, history_sequence"
+        f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) AND `at` >= {timestamp(since)} "
+        "ORDER BY received_at, history_sequence"
     )
 
 
@@ -93,10 +99,7 @@ def asked_of(rows: list[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> 
         event=_event(first),
         scored_at=micros(first["scored_at"]),
         place=first["history_sequence"],
-        amount_to_received=(first[_RECEIVED[0]], first[_RECEIVED[1]], first[_RECEIVED[2]]),
-        payer_taint=(first[_TAINT[0]], first[_TAINT[1]]),
-        new_pair=first["f_new_pair"] == 1,
-        new_device=first["f_new_device"] == 1,
+        implied=tuple(first[name] for name in IMPLIED),
         decisions=tuple((row["side"], row["decision"] == "APPROVE", row["decided_sequence"]) for row in rows),
         outcomes=tuple((_outcome(row), row["history_sequence"]) for row in outcomes),
     )

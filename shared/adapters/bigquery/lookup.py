@@ -1,10 +1,12 @@
-"""`shared.ports.Lookup` in `pix.score_events`. BIGQUERY_EMULATOR_HOST redirects the client to an emulator."""
+"""`shared.ports.Lookup` in BigQuery. BIGQUERY_EMULATOR_HOST redirects the client to an emulator."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
@@ -13,63 +15,154 @@ from shared.adapters.google_failures import FAILURES
 from shared.errors import Unavailable
 from shared.ports import Parties
 
+T = TypeVar("T")
+
 _DAY = dt.timedelta(days=1)
 _DATE = slice(9, 17)  # yyyyMMdd within an EndToEndId
+FAR_DAYS = 400
+"""Days before now in which a Pix is searched that was not initiated on the day in its id: those of a year's schedule,
+and of the time in which it can be reported."""
+FAR_SECONDS = 3600.0
+"""Seconds until an id that was not found far from its day is searched there again: a message comes back sooner."""
+_MISSED_MAX = 10_000
 
 
 class BigQueryLookup:
     """Parties of scored transactions, by one query for each batch of ids.
 
-    A transaction is found if it was initiated on the day in its EndToEndId, in UTC, or a day before or after: an
-    institution makes the id when it submits the Pix, which may be on the other side of midnight. So a query reads
-    three partitions for each day in the ids, and of those, by clustering, only the blocks with these ids.
+    A transaction is first searched on the day in its EndToEndId, in UTC, and the days before and after: the id is
+    made when the Pix is submitted, which may be on the other side of midnight. So that query reads three partitions
+    for each day in the ids, and of those, by clustering, only the blocks with these ids. A scheduled Pix may have the
+    id of another day; only those that were not found are searched in all partitions of FAR_DAYS.
     """
 
-    def __init__(self, client: bigquery.Client, project: str, dataset: str, seconds: float) -> None:
-        """Wait at most `seconds` for an answer."""
+    def __init__(
+        self,
+        client: bigquery.Client,
+        project: str,
+        dataset: str,
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Wait at most `seconds` for each answer."""
         self._client = client
-        self._table = f"{project}.{dataset}.score_events"
+        self._dataset = f"{project}.{dataset}"
         self._seconds = seconds
+        self._clock = clock
+        self._missed: dict[str, float] = {}
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
-        """Return the parties of each known transaction. The query runs in a thread. Raises Unavailable."""
-        if not end_to_end_ids:
+        """Return the parties of each known transaction and return. Queries run in a thread. Raises Unavailable."""
+        return await self._in_time(self._parties, sorted(set(end_to_end_ids)))
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the EndToEndIds of the Pix of each known infraction report. Raises Unavailable."""
+        return await self._in_time(self._reported, sorted(set(report_ids)))
+
+    async def _in_time(self, query: Callable[[list[str]], Mapping[str, T]], ids: list[str]) -> Mapping[str, T]:
+        if not ids:
             return {}
         try:
-            async with asyncio.timeout(2 * self._seconds):  # the client bounds each of its calls, not all together
-                return await asyncio.to_thread(self._query, sorted(set(end_to_end_ids)))
+            async with asyncio.timeout(self._seconds):  # the client bounds each of its calls, not all together
+                return await asyncio.to_thread(query, ids)
         except TimeoutError:
             raise Unavailable("BigQuery, asked for scored transactions: no answer in time") from None
 
-    def _query(self, ids: list[str]) -> Mapping[str, Parties]:
+    def _parties(self, ids: list[str]) -> dict[str, Parties]:
+        found = self._scored(ids)
+        returns = [id_ for id_ in ids if id_ not in found and id_.startswith("D")]
+        if not returns:
+            return found
+        rows = self._rows(returns_statement(f"{self._dataset}.outcomes", returns), returns)
+        original = {str(return_id): str(end_to_end_id) for return_id, end_to_end_id in rows}
+        paid = self._scored(sorted(set(original.values())))
+        for id_, of in original.items():
+            if of in paid:
+                payer, payee, device = paid[of]
+                found[id_] = Parties(payee, payer, device)
+        return found
+
+    def _scored(self, ids: list[str]) -> dict[str, Parties]:
+        if not ids:
+            return {}
+        table = f"{self._dataset}.score_events"
+        found = {row[0]: Parties(*row[1:]) for row in self._rows(statement(table, ids), ids)}
+        if left := [id_ for id_ in ids if id_ not in found and self._may_be_far(id_)]:
+            found |= {row[0]: Parties(*row[1:]) for row in self._rows(far_statement(table), left)}
+            self._miss(id_ for id_ in left if id_ not in found)
+        return found
+
+    def _may_be_far(self, id_: str) -> bool:
+        """Return whether to search an id in all partitions; returns are never far from their day."""
+        return id_.startswith("E") and self._clock() >= self._missed.get(id_, 0.0)
+
+    def _miss(self, ids: Iterable[str]) -> None:
+        if len(self._missed) > _MISSED_MAX:
+            self._missed.clear()
+        self._missed |= dict.fromkeys(ids, self._clock() + FAR_SECONDS)
+
+    def _reported(self, ids: list[str]) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for report_id, end_to_end_id in self._rows(reports_statement(f"{self._dataset}.feedback"), ids):
+            found.setdefault(report_id, set()).add(end_to_end_id)
+        return {report_id: frozenset(each) for report_id, each in found.items()}
+
+    def _rows(self, sql: str, ids: list[str]) -> list[Sequence[Any]]:
+        """Return the rows of a query for the parameter @ids. Raises Unavailable."""
         parameters = [bigquery.ArrayQueryParameter("ids", "STRING", ids)]
         config = bigquery.QueryJobConfig(query_parameters=parameters)
         again = DEFAULT_RETRY.with_timeout(self._seconds)
         try:
-            job = self._client.query(
-                statement(self._table, ids), job_config=config, timeout=self._seconds, retry=again, job_retry=None
-            )
-            rows = job.result(timeout=self._seconds, retry=again)
-            return {row[0]: Parties(*row[1:]) for row in (each.values() for each in rows)}
+            job = self._client.query(sql, job_config=config, timeout=self._seconds, retry=again, job_retry=None)
+            return [row.values() for row in job.result(timeout=self._seconds, retry=again)]
         except FAILURES as error:
             raise Unavailable(f"BigQuery, asked for scored transactions: {type(error).__name__}") from error
 
 
 def statement(table: str, ids: Iterable[str]) -> str:
     """Return the GoogleSQL that finds the parameter @ids in the partitions of the days of `ids`."""
-    return (
-        f"SELECT end_to_end_id, payer_id, payee_id, device_id FROM `{table}` "  # noqa: S608 (dates and a table name of ours)
-        f"WHERE {found_where(ids)}"
-    )
+    return _parties_where(table, found_where(ids))
 
 
 def found_where(ids: Iterable[str]) -> str:
     """Return the condition that a row is of the parameter @ids, in the partitions of the days of `ids`."""
-    spans = " OR ".join(
-        f"initiated_at >= TIMESTAMP '{first}' AND initiated_at < TIMESTAMP '{last + _DAY}'"
-        for first, last in _spans(ids)
+    return f"end_to_end_id IN UNNEST(@ids) AND ({_near('initiated_at', ids)})"
+
+
+def far_statement(table: str) -> str:
+    """Return the GoogleSQL that finds the parameter @ids in the partitions of FAR_DAYS."""
+    far = f"initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {FAR_DAYS} DAY)"
+    return _parties_where(table, f"end_to_end_id IN UNNEST(@ids) AND {far}")
+
+
+def returns_statement(table: str, ids: Iterable[str]) -> str:
+    """Return the GoogleSQL of the Pix that are paid back by the returns in the parameter @ids."""
+    return (
+        f"SELECT return_id, MIN(end_to_end_id) FROM `{table}` "  # noqa: S608 (dates and a table name of ours)
+        f"WHERE return_id IN UNNEST(@ids) AND ({_near('`at`', ids)}) GROUP BY return_id"
     )
-    return f"end_to_end_id IN UNNEST(@ids) AND ({spans})"
+
+
+def reports_statement(table: str) -> str:
+    """Return the GoogleSQL of the Pix that are named by the infraction reports in the parameter @ids."""
+    return (
+        f"SELECT DISTINCT report_id, end_to_end_id FROM `{table}` "  # noqa: S608 (a table name of ours)
+        "WHERE source = 'MED' AND report_id IN UNNEST(@ids) AND end_to_end_id IS NOT NULL"
+    )
+
+
+def _parties_where(table: str, condition: str) -> str:
+    """Return the GoogleSQL of the parties of a Pix; only its payer's side knows the device."""
+    return (
+        "SELECT end_to_end_id, MIN(payer_id), MIN(payee_id), MIN(device_id) "  # noqa: S608 (dates and a table name of ours)
+        f"FROM `{table}` WHERE {condition} GROUP BY end_to_end_id"
+    )
+
+
+def _near(column: str, ids: Iterable[str]) -> str:
+    return " OR ".join(
+        f"{column} >= TIMESTAMP '{first}' AND {column} < TIMESTAMP '{last + _DAY}'" for first, last in _spans(ids)
+    )
 
 
 def _spans(ids: Iterable[str]) -> list[tuple[dt.date, dt.date]]:

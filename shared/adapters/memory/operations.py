@@ -16,13 +16,13 @@ class MemoryHistoryStore:
     """`shared.ports.HistoryStore` over dicts; `away` makes it unavailable.
 
     `records` are keys by kind, `reports` the values of Pix and fraud markers by their keys, `claims` the seconds of
-    each claim. `sequence` is None until the store is loaded.
+    each claim by EndToEndId and side. `sequence` is None until the store is loaded.
     """
 
     def __init__(self) -> None:
         self.records: dict[str, set[int]] = {layout.kind: set() for layout in LAYOUTS}
         self.reports: dict[str, bytes] = {}
-        self.claims: dict[str, int] = {}
+        self.claims: dict[tuple[str, str], int] = {}
         self.sequence: int | None = None
         self.away = False
 
@@ -43,11 +43,11 @@ class MemoryHistoryStore:
         advance(len(values))
         self.sequence = state.sequence
 
-    def mark_stored(self, end_to_end_ids: Sequence[str], claim_seconds: int) -> None:
-        """Claim transactions. Raises Unavailable while away."""
+    def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
+        """Claim Pix whose rows are stored. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the store of history is away")
-        self.claims |= dict.fromkeys(end_to_end_ids, claim_seconds)
+        self.claims |= dict.fromkeys(rows, life_seconds)
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
         """Erase records and the reports of Pix; return the number erased. Raises Unavailable while away."""

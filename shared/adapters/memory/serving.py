@@ -30,10 +30,11 @@ class MemoryTable:
 
 
 class MemoryLookup:
-    """`shared.ports.Lookup` over a dict; `away` makes it unavailable."""
+    """`shared.ports.Lookup` over dicts: parties by EndToEndId, Pix by report; `away` makes it unavailable."""
 
     def __init__(self) -> None:
         self.known: dict[str, Parties] = {}
+        self.reports: dict[str, frozenset[str]] = {}
         self.away = False
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
@@ -41,6 +42,12 @@ class MemoryLookup:
         if self.away:
             raise Unavailable("the scored transactions are away")
         return {id_: self.known[id_] for id_ in end_to_end_ids if id_ in self.known}
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the Pix of each infraction report that is known. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the stored reports are away")
+        return {id_: self.reports[id_] for id_ in report_ids if id_ in self.reports}
 
 
 class MemoryBlobs:

@@ -1,4 +1,4 @@
-"""The Lua script of `shared.adapters.valkey.history`: tables written from the layout, then history.lua."""
+"""The Lua script of `shared.adapters.valkey.history`: tables written from the layout, then its two texts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import numpy as np
 from shared.adapters.valkey.wire import CLAIM, HEAD, LETTERS
 from shared.features.facts import ASKED_OF
 from shared.features.layout import DAY, LAYOUTS, MARKS, RATES, READ_WIDTH, ROLES, STARTS, WEIGHTS, Layout, Role
-from shared.features.life import LIFE, PLACE_AT
-from shared.ports import LIFE_KEY
+from shared.features.life import LIFE, PLACE_AT, UNCOUNTED
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED
+
+_TEXTS = ("records.lua", "history.lua")
 
 
 class Script(NamedTuple):
@@ -28,7 +30,7 @@ class Script(NamedTuple):
 def script() -> Script:
     """Return the script of the current layout."""
     tables = "".join(f"local {name} = {_lua(value)}\n" for name, value in _tables().items())
-    text = tables + Path(__file__).with_name("history.lua").read_text("utf-8")
+    text = tables + "".join(Path(__file__).with_name(name).read_text("utf-8") for name in _TEXTS)
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -39,6 +41,9 @@ def _tables() -> dict[str, Any]:
         "ROLES": [_role(role, place in ASKED_OF) for place, role in enumerate(ROLES)],
         "SPANS": {"rates": RATES.tolist(), "starts": STARTS.tolist(), "period": DAY},
         "LIFE": {"letter": LIFE_KEY, "bytes": LIFE.itemsize, "head": HEAD, "place_at": PLACE_AT, "reads": READ_WIDTH},
+        "CONFLICT": CONFLICT,
+        "UNCOUNTED": UNCOUNTED,
+        "UNPLACED": UNPLACED,
         "CLAIM": {"bytes": CLAIM.itemsize, "length_at": CLAIM.fields["length"][1] + 1},
     }
 

@@ -32,7 +32,6 @@ PREFIX = SEQUENCE_KEY.encode()[:-1]
 """The prefix of all keys, as in history.lua; a letter follows, then a record's key or the id of a value."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
 _OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
-_OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
@@ -56,11 +55,11 @@ class ValkeyStore:
         if self._call(["counted"]):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
 
-    def load(self, state: State, reports: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
-        """Store all records, then the reports by their keys, then the sequence, which opens the store.
+    def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
+        """Store all records, then the values by their keys, then the sequence, which opens the store.
 
-        `advance` receives the number of records of each part that is stored. An interrupted load can be repeated.
-        Raises Misconfigured, Unavailable.
+        `advance` receives the number of records and values of each part that is stored. An interrupted load can be
+        repeated. Raises Misconfigured, Unavailable.
         """
         self.require_empty()
         for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
@@ -68,7 +67,7 @@ class ValkeyStore:
                 part = slice(start, start + _RECORDS)
                 letter = LETTERS[layout.kind]
                 advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
-        for some in _batched(reports.items()):
+        for some in _batched(values.items()):
             advance(self._call(put_arguments(some, self._record_seconds)))
         if not self._call(["resume", state.sequence]):
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
@@ -116,9 +115,9 @@ class ValkeyStore:
             raise _unavailable(error) from error
 
 
-def _batched(values: Iterable[T]) -> Iterator[list[T]]:
-    """Return values in lists of at most _RECORDS."""
-    iterator = iter(values)
+def _batched(items: Iterable[T]) -> Iterator[list[T]]:
+    """Yield items in lists of at most _RECORDS."""
+    iterator = iter(items)
     while some := list(islice(iterator, _RECORDS)):
         yield some
 

@@ -30,7 +30,7 @@ HEAD = READS_AT
 """Bytes of a life before its reads, which are its last field."""
 _SIDE_LETTERS = np.array([SIDE_LETTERS[side] for side in SIDES])
 _NO_KEY = 0
-"""The key version of a claim that is not compared with later messages."""
+"""The key version of the claim of a row that is stored, which is not compared with later messages."""
 
 
 class Asked(NamedTuple):
@@ -94,9 +94,10 @@ def observations(values: Sequence[bytes], batch: Asked) -> Observations:
     for place, value in enumerate(values):
         if value[size:] != batch.tail(place):
             claims[place], taken[place] = batch.first(place, value)
-    # A life whose row of another side is stored has no reads, but this side is to be decided.
-    unread = (sequence == STORED) & np.array([claim.key_version != _NO_KEY for claim in claims])
-    sequence[unread] = UNCOUNTED
+    # Each side by itself: the row of one may be stored, and that of the other still to be decided, without reads.
+    stored = np.array([claim.key_version == _NO_KEY for claim in claims])
+    sequence[(sequence == STORED) & ~stored] = UNCOUNTED
+    sequence[stored] = STORED
     return Observations(np.ascontiguousarray(lives["reads"]), sequence, claims, taken, lives)
 
 

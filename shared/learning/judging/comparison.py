@@ -13,11 +13,11 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.judging.bootstrap import Interval, Resampling
 from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
 from shared.learning.judging.segments import Dimension, dimensions
-from shared.learning.training.costs import decision_costs
+from shared.learning.training.costs import decision_costs_by_side
 from shared.learning.training.packing import SEEN_UNTIL
-from shared.learning.training.thresholds import decisions, holds_max
+from shared.learning.training.thresholds import decisions, review_budget
 from shared.scoring.bundle import Bundle
-from shared.scoring.rules import Rules
+from shared.scoring.rules import Rules, by_payee
 
 RULES_ALONE = "the rules alone"
 _CHUNK = 65_536  # rows scored at a time, to bound memory
@@ -50,8 +50,9 @@ class Contender:
 class TestPeriod:
     """The test period, the same rows for every contender.
 
-    `features` float32 [n, F] are served vectors with columns `names`; `by_rule` [n] are the decisions of the rules,
-    `losses` [n, 3] the cost of each possible decision in BRL, `holds_max` the most Pix that reviewers can handle.
+    `features` float32 [n, F] are served vectors with columns `names`; `payees` bool [n] is true on the payee's side,
+    `by_rule` [n] are the decisions of the rules, `losses` [n, 3] the cost of each possible decision in BRL by side,
+    `holds_max` the most Pix that reviewers of both sides can handle.
     `notice` is a sentence on rows that the champion was trained on, empty if there are none.
     """
 
@@ -59,6 +60,7 @@ class TestPeriod:
     names: tuple[str, ...]
     truth: Truth
     resampling: Resampling
+    payees: NDArray[np.bool_]
     by_rule: NDArray[np.int8]
     losses: NDArray[np.float64]
     dimensions: list[Dimension]
@@ -81,18 +83,19 @@ class TestPeriod:
         features = np.ascontiguousarray(data.features[rows])
         truth = Truth(data.fraud[rows], data.amount[rows], data.initiated_at[rows])
         weight = data.weight[rows]
-        by_rule, _ = rules.apply(features)
+        payees = by_payee(features)
         return cls(
             features,
             data.names,
             truth,
             Resampling.of(truth.initiated_at, weight, config.gate.resamples, config.seed),
-            by_rule,
-            decision_costs(truth.fraud, truth.amount, config.costs),
+            payees,
+            rules.apply(features).severity,
+            decision_costs_by_side(truth.fraud, truth.amount, payees, config.costs),
             dimensions(data, rows),
             config.alert_share,
             config.gate.confidence,
-            holds_max(weight, truth.initiated_at, config.costs),
+            review_budget(weight, truth.initiated_at, payees, config.costs),
             notice,
         )
 
@@ -107,7 +110,7 @@ class TestPeriod:
         return self.contender(
             bundle.version,
             scores,
-            decisions(scores, bundle.thresholds, self.by_rule),
+            decisions(scores, bundle.thresholds, self.payees, self.by_rule),
             tuple(bundle.feature_names),
             bundle.manifest.metrics.get(SEEN_UNTIL),
             validation,

@@ -19,7 +19,7 @@ from shared.learning.judging.review import Review, importance
 from shared.learning.judging.segments import Segment
 from shared.learning.ports import Trial
 from shared.learning.training.costs import with_rules
-from shared.scoring.bundle import Bundle, Thresholds
+from shared.scoring.bundle import Bundle, SideThresholds
 
 _COLOURS = ("#1f5fa8", "#c8791e", "#6b7280")  # challenger, incumbent, rules
 _LEAST = 1e-6  # smallest share drawn on a logarithmic axis
@@ -85,18 +85,20 @@ def reliability_curve(period: TestPeriod, contenders: Sequence[Contender]) -> by
     return _png(figure, above)
 
 
-def cost_by_threshold(period: TestPeriod, contender: Contender, thresholds: Thresholds) -> bytes:
-    """Return the cost of the period over each threshold, with the other one fixed as chosen."""
+def cost_by_threshold(period: TestPeriod, contender: Contender, by_side: SideThresholds) -> bytes:
+    """Return the cost of the side with more rows over each of its thresholds, with the other one fixed as chosen."""
     figure, axes = _figure(6, 4.2)
-    table = with_rules(period.losses, period.by_rule) * period.weight[:, None]
-    order = np.argsort(-contender.scored.scores, kind="stable")
-    scores = contender.scored.scores[order]
+    payee = bool(period.payees.mean() > 0.5)
+    own, thresholds = period.payees == payee, by_side.of("PAYEE" if payee else "PAYER")
+    table = (with_rules(period.losses, period.by_rule) * period.weight[:, None])[own]
+    order = np.argsort(-contender.scored.scores[own], kind="stable")
+    scores = contender.scored.scores[own][order]
     # steps[k]: change in cost if the k highest scores are held instead of approved, and rejected instead of held
     steps = np.vstack([np.zeros(2), np.cumsum(np.diff(table[order], axis=1), axis=0)])
     grid = np.geomspace(max(scores[-1], 1e-4), max(scores[0], 1e-3), _POINTS)
     at_hold, at_reject = np.searchsorted(-scores, [-thresholds.hold, -thresholds.reject], side="right")
     counts = np.searchsorted(-scores, -grid, side="right")
-    scale = 1e6 / float(period.weight.sum())
+    scale = 1e6 / float(period.weight[own].sum())
     start = float(table[:, 0].sum())
     hold = (start + steps[np.maximum(counts, at_reject), 0] + steps[at_reject, 1]) * scale
     reject = (start + steps[at_hold, 0] + steps[np.minimum(counts, at_hold), 1]) * scale
@@ -106,7 +108,8 @@ def cost_by_threshold(period: TestPeriod, contender: Contender, thresholds: Thre
     ):
         axes.plot(grid, cost, color=colour, label=f"by the threshold to {name}")
         axes.axvline(chosen, color=colour, linestyle="--", label=f"chosen to {name}: {chosen:.3g}")
-    axes.set(xscale="log", xlabel="probability", ylabel="R$ per million Pix", title="Cost by threshold, test period")
+    title = f"Cost by threshold, {'payee' if payee else 'payer'}'s side, test period"
+    axes.set(xscale="log", xlabel="probability", ylabel="R$ per million Pix", title=title)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     return _png(figure, axes)
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.contract.tables import query
 from shared.errors import Misconfigured
-from shared.learning.config import Config
+from shared.learning.config import Config, SideCosts
 from shared.ports import Blobs, Queries
 
 NAME = "measured/recovery.json"
@@ -132,8 +133,8 @@ def published(blobs: Blobs, now: dt.datetime) -> Recovery | None:
 
 
 def with_recovery(config: Config, recovery: Recovery | None) -> Config:
-    """Return a configuration with the measured share, if there is one, in the place of the assumed one."""
+    """Return a configuration with the measured share, if there is one, in the place of the assumed one of each side."""
     if recovery is None:
         return config
-    costs = msgspec.structs.replace(config.costs, recovered=recovery.share)
-    return msgspec.structs.replace(config, costs=costs)
+    payer, payee = (replace(costs, recovered=recovery.share) for costs in (config.costs.payer, config.costs.payee))
+    return replace(config, costs=SideCosts(payer, payee))

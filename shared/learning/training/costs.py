@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import CostSpec
+from shared.learning.config import CostSpec, SideCosts
 
 
 def decision_costs(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostSpec) -> NDArray[np.float64]:
@@ -24,6 +24,14 @@ def decision_costs(fraud: NDArray[Any], amount: NDArray[np.float64], spec: CostS
     lost = bad * amount * (1 - spec.recovered)
     held = spec.review + lost * (1 - spec.review_detects) + (1 - bad) * spec.friction_hold
     return np.column_stack([lost, held, (1 - bad) * spec.friction_reject])
+
+
+def decision_costs_by_side(
+    fraud: NDArray[Any], amount: NDArray[np.float64], payees: NDArray[np.bool_], costs: SideCosts
+) -> NDArray[np.float64]:
+    """Return the costs of decisions for each Pix, float64 [n, 3], those of the payee's side where `payees` [n]."""
+    of_payer, of_payee = (decision_costs(fraud, amount, spec) for spec in (costs.payer, costs.payee))
+    return np.where(payees[:, None], of_payee, of_payer)
 
 
 def with_rules(table: NDArray[np.float64], by_rule: NDArray[np.int8]) -> NDArray[np.float64]:

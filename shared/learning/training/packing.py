@@ -15,7 +15,7 @@ from shared.features.catalogue import feature_set
 from shared.learning.data.profile import reference_profile
 from shared.learning.training import calibrate
 from shared.learning.training.export import joblib_bytes, onnx_scores
-from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, digest
+from shared.scoring.bundle import MANIFEST, Calibration, Manifest, SideThresholds, digest
 
 TRAINED_UNTIL = "trained_until"
 """Metric of a manifest: time of the last training example, in seconds since the epoch."""
@@ -34,7 +34,7 @@ class BundleParts(NamedTuple):
     onnx: bytes
     names: Sequence[str]
     calibration: Calibration
-    thresholds: Thresholds
+    thresholds: SideThresholds
 
 
 def pack(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> dict[str, bytes]:

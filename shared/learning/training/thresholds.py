@@ -2,19 +2,67 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import CostSpec
+from shared.learning.config import CostSpec, SideCosts
 from shared.learning.data.split import DAY
-from shared.learning.training.costs import with_rules
-from shared.scoring.bundle import Thresholds
+from shared.learning.training.costs import decision_costs, with_rules
+from shared.scoring.bundle import SideThresholds, Thresholds
 from shared.scoring.rules import Decision
 
 NEVER = 2.0
 """A threshold that no score reaches."""
 _STEPS = 400  # most candidates for either threshold
 _THRESHOLD_MIN = 1e-9  # a threshold of 0 would stop every Pix
+
+
+class ThresholdRows(NamedTuple):
+    """Rows to choose thresholds on, each [n].
+
+    `scores` are calibrated, `amount` is in BRL, `initiated_at` in microseconds, `weight` the Pix that a row stands
+    for; `by_rule` are the decisions of the rules, `payees` is true on the payee's side.
+    """
+
+    scores: NDArray[np.float64]
+    fraud: NDArray[np.bool_]
+    amount: NDArray[np.float64]
+    initiated_at: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    by_rule: NDArray[np.int8]
+    payees: NDArray[np.bool_]
+
+    def at(self, chosen: NDArray[np.bool_]) -> ThresholdRows:
+        """Return some of the rows."""
+        return ThresholdRows(
+            self.scores[chosen],
+            self.fraud[chosen],
+            self.amount[chosen],
+            self.initiated_at[chosen],
+            self.weight[chosen],
+            self.by_rule[chosen],
+            self.payees[chosen],
+        )
+
+
+def thresholds_by_side(rows: ThresholdRows, costs: SideCosts, frauds_min: int) -> SideThresholds:
+    """Return the thresholds of least expected cost of each side, by its own costs and review budget.
+
+    They are chosen on the rows of the side if these have `frauds_min` frauds and as many legitimate Pix, else on all.
+    """
+
+    def chosen(own: ThresholdRows, spec: CostSpec) -> Thresholds:
+        frauds = np.count_nonzero(own.fraud)
+        used = own if min(frauds, len(own.fraud) - frauds) >= frauds_min else rows
+        losses = decision_costs(used.scores, used.amount, spec)
+        holds = holds_max(used.weight, used.initiated_at, spec)
+        return choose_thresholds(used.scores, losses, used.by_rule, used.weight, holds)
+
+    return SideThresholds(
+        payer=chosen(rows.at(~rows.payees), costs.payer), payee=chosen(rows.at(rows.payees), costs.payee)
+    )
 
 
 def holds_max(weight: NDArray[np.float64], initiated_at: NDArray[np.int64], spec: CostSpec) -> float:
@@ -25,6 +73,14 @@ def holds_max(weight: NDArray[np.float64], initiated_at: NDArray[np.int64], spec
     18.0
     """
     return min(spec.review_share_max * float(weight.sum()), spec.reviews_per_day_max * days(initiated_at))
+
+
+def review_budget(
+    weight: NDArray[np.float64], initiated_at: NDArray[np.int64], payees: NDArray[np.bool_], costs: SideCosts
+) -> float:
+    """Return the review budget of a period in Pix, both sides together; `payees` [n] is true on the payee's side."""
+    sides = ((payees, costs.payee), (~payees, costs.payer))
+    return sum(holds_max(weight[rows], initiated_at[rows], spec) for rows, spec in sides if rows.any())
 
 
 def days(initiated_at: NDArray[np.int64]) -> float:
@@ -59,10 +115,14 @@ def choose_thresholds(
     return Thresholds(hold=float(grid[hold]), reject=float(grid[reject]))
 
 
-def decisions(scores: NDArray[np.float64], thresholds: Thresholds, by_rule: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return the severer decision of model and rules: 0 approve, 1 hold, 2 reject, int8 [n]."""
-    by_model = (scores >= thresholds.hold).astype(np.int8) + (scores >= thresholds.reject)
-    return np.maximum(by_model, by_rule).astype(np.int8)
+def decisions(
+    scores: NDArray[np.float64], thresholds: SideThresholds, payees: NDArray[np.bool_], by_rule: NDArray[np.int8]
+) -> NDArray[np.int8]:
+    """Return the severer decision of model and rules: 0 approve, 1 hold or block, 2 reject, int8 [n].
+
+    `payees` [n] is true on the payee's side.
+    """
+    return np.maximum(thresholds.reached(scores, payees), by_rule)
 
 
 def _totals(table: NDArray[np.float64], weight: NDArray[np.float64], counts: NDArray[np.intp]) -> NDArray[np.float64]:

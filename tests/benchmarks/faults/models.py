@@ -22,7 +22,7 @@ from shared.features.vector import feature_matrix
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.scoring.bundle import MANIFEST, Calibration, Manifest, Thresholds, digest
+from shared.scoring.bundle import MANIFEST, Calibration, Manifest, SideThresholds, Thresholds, digest
 from tests.benchmarks.faults.stream import END, Message
 
 Files = dict[str, bytes]
@@ -61,7 +61,8 @@ def _bundle(
 ) -> Files:
     hold, reject = (top * np.quantile(raw_scores(model, inputs), (_HELD, _REJECTED))).tolist()
     calibration = Calibration([0.0, 1.0], [0.0, top])
-    parts = BundleParts(model, onnx_bytes(model, len(names)), names, calibration, Thresholds(hold, reject))
+    thresholds = SideThresholds(payer=Thresholds(hold, reject), payee=Thresholds(hold, reject))
+    parts = BundleParts(model, onnx_bytes(model, len(names)), names, calibration, thresholds)
     return sealed(pack(parts, inputs, seed=0), Manifest(version, END.isoformat(), {}))
 
 

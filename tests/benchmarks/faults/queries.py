@@ -92,16 +92,18 @@ class Queries:
         self._client = cloud.bigquery()
         self._data = wiring.stored_tables(cloud.settings)
 
-    def progress(self) -> tuple[int, int, int]:
-        """Count the stored transactions, reports and malformed messages."""
+    def progress(self) -> tuple[int, int, int, int]:
+        """Count the stored transactions, outcomes, reports and malformed messages."""
         sql = (
             "SELECT (SELECT COUNT(DISTINCT end_to_end_id) FROM pix.score_events) AS scored, "
+            "(SELECT COUNT(*) FROM (SELECT DISTINCT end_to_end_id, side, status, return_id FROM pix.outcomes) AS o) "
+            "AS told, "
             "(SELECT COUNT(*) FROM (SELECT DISTINCT report_id, reported_at, status, verdict FROM pix.feedback) AS r) "
             "AS reports, "
             "(SELECT COUNT(DISTINCT payload_sha256) FROM pix.quarantine) AS malformed"
         )
         row = next(iter(self._client.query(sql).result(timeout=120)))
-        return row.scored, row.reports, row.malformed
+        return row.scored, row.told, row.reports, row.malformed
 
     def findings(self, run: Run) -> Findings:
         """Run all checks."""

@@ -12,7 +12,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 
 from infra.local.cloud import LocalCloud
 from infra.local.loopback import free_port
-from shared.settings import Settings
+from shared.settings import PUBLISHED, Settings
 from tests.benchmarks.faults.models import broken, bundles
 from tests.benchmarks.faults.queries import Deadline, Findings, Queries, Run
 from tests.benchmarks.faults.relay import Relay
@@ -48,6 +48,7 @@ def run(transactions: int, seed: int, scale: Scale, home: Path, log: Log) -> Fin
         deadline_seconds=deadline.seconds,
         state_call_seconds=Settings("").state_call_seconds,
         maturity_days=2.0,
+        outcomes=PUBLISHED,
     ) as cloud:
         port = free_port()
         watch = Watch(Queries(cloud).shown)
@@ -151,8 +152,8 @@ def _drain(queries: Queries, sent: Stream, script: Script, log: Log) -> None:
 
     Gives up after PATIENCE seconds without a new row. Raises FaultFailed.
     """
-    wanted = (len(sent.ids), sent.reports, len(sent.malformed))
-    seen, came, changed = (0, 0, 0), time.monotonic(), time.monotonic()
+    wanted = (len(sent.ids), sent.outcomes, sent.reports, len(sent.malformed))
+    seen, came, changed = (0, 0, 0, 0), time.monotonic(), time.monotonic()
     while (found := queries.progress()) != wanted:
         if found != seen:
             seen, came, changed = found, time.monotonic(), time.monotonic()
@@ -160,7 +161,7 @@ def _drain(queries: Queries, sent: Stream, script: Script, log: Log) -> None:
             log("gave up waiting for missing rows")
             return
         if time.monotonic() > changed + QUIET:
-            log(f"no new row for {QUIET:g} s: {found} of {wanted} transactions, reports and malformed messages")
+            log(f"no new row for {QUIET:g} s: {found} of {wanted} transactions, outcomes, reports and malformed ones")
             script.redrive()
             changed = time.monotonic()
         time.sleep(0.5)

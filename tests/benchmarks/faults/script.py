@@ -20,6 +20,7 @@ import msgspec
 import yaml
 
 from infra.local.cloud import ROOT, LocalCloud
+from jobs.redrive import TOPICS
 from shared.adapters.gcs import GcsBlobs
 from shared.errors import BundleRefused
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
@@ -30,6 +31,13 @@ from tests.benchmarks.faults.relay import Relay
 from tests.benchmarks.faults.stream import LABELLED
 
 PATIENCE = 300.0
+_PLACES = (
+    "(SELECT history_sequence AS place FROM pix.score_events "
+    "UNION ALL SELECT decided_sequence FROM pix.score_events "
+    "UNION ALL SELECT history_sequence FROM pix.outcomes "
+    "UNION ALL SELECT history_sequence FROM pix.feedback) AS counted"
+)
+"""Every change of history has a place in one order over the three tables."""
 CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
 Log = Callable[[str], None]
 
@@ -108,9 +116,10 @@ class Script:
         self._log(f"{version} serves")
 
     def kill(self) -> None:
-        """Kill the score function with SIGKILL; the local cloud restarts it."""
-        self._cloud.functions["score"].kill()
-        self._log("score function killed")
+        """Kill the functions of Pix and outcomes with SIGKILL; the local cloud restarts them."""
+        for name in ("score", "outcome"):
+            self._cloud.functions[name].kill()
+        self._log("score and outcome functions killed")
 
     def corrupt(self, version: str) -> None:
         """Point to a broken bundle, which no job would do; wait until it is refused, then restore the pointer."""
@@ -191,7 +200,7 @@ class Script:
 
     def redrive(self) -> None:
         """Redrive dead letters, like an operator after an outage."""
-        for topic in ("transactions", "feedback"):
+        for topic in TOPICS:
             outcome = self._job("redrive", topic)
             if outcome["redriven"]:
                 self._log(f"{outcome['redriven']} dead letters of {topic} redriven")
@@ -212,13 +221,13 @@ class Script:
         return any(f'"{message}"' in line and f'"{name}":"{value}"' in line for line in lines)
 
     def _every_sequence_number_has_its_row(self) -> bool:
-        return bool(self._query("MAX(history_sequence) = COUNT(DISTINCT history_sequence)"))
+        return bool(self._query("MAX(place) = COUNT(DISTINCT place)", _PLACES))
 
     def _decided_by_rules(self) -> int:
         return int(self._query("COUNTIF(model_version IS NULL)"))
 
-    def _query(self, expression: str) -> Any:
-        rows = self._cloud.bigquery().query(f"SELECT {expression} AS answer FROM pix.score_events").result(timeout=60)
+    def _query(self, expression: str, rows_of: str = "pix.score_events") -> Any:
+        rows = self._cloud.bigquery().query(f"SELECT {expression} AS answer FROM {rows_of}").result(timeout=60)
         return next(iter(rows)).answer
 
     def _wait(self, condition: Callable[[], bool], event: str) -> None:

@@ -1,4 +1,4 @@
-"""The published stream: simulated Pix and reports, some of them late, duplicated or malformed."""
+"""The published stream: simulated Pix, outcomes and reports, some of them late, duplicated or malformed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from infra.local.simulator import SimulationConfig, simulate
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import EXAMPLE, decode_transaction
 from shared.errors import Malformed
 
@@ -41,6 +41,8 @@ class Stream(NamedTuple):
     messages: list[Message]
     ids: set[str]
     """Distinct transactions."""
+    outcomes: int
+    """Number of distinct outcomes."""
     reports: int
     """Number of distinct reports."""
     malformed: list[str]
@@ -61,8 +63,9 @@ class _Line(Struct):
 
 
 class _When(Struct):
-    end_to_end_id: str
+    end_to_end_id: str = ""
     initiated_at: dt.datetime | None = None
+    at: dt.datetime | None = None
     reported_at: dt.datetime | None = None
 
 
@@ -74,7 +77,7 @@ def stream(transactions: int, seed: int) -> Stream:
     chance = random.Random(seed)
     placed: list[tuple[float, Message]] = []
     ids: set[str] = set()
-    counts = {"reports": 0, "duplicates": 0, "late": 0}
+    counts = {OUTCOMES: 0, FEEDBACK: 0, "duplicates": 0, "late": 0}
     for message, at, id_ in _simulated(transactions, seed):
         late = message.topic == TRANSACTIONS and chance.random() < LATE
         comes = at + (_minutes(chance) if late else 0.0)
@@ -86,7 +89,7 @@ def stream(transactions: int, seed: int) -> Stream:
         if message.topic == TRANSACTIONS:
             ids.add(id_)
         else:
-            counts["reports"] += 1
+            counts[message.topic] += 1
     malformed = [_malformed(chance, number) for number in range(round(MALFORMED * transactions))]
     first, last = placed[0][0], END.timestamp()
     placed += [(chance.uniform(first, last), Message(TRANSACTIONS, data)) for data in malformed]
@@ -95,7 +98,17 @@ def stream(transactions: int, seed: int) -> Stream:
     digests = [hashlib.sha256(data).hexdigest() for data in malformed]
     messages = [message for _, message in placed]
     middle = placed[live // 2][0]
-    return Stream(messages, ids, counts["reports"], digests, counts["duplicates"], counts["late"], live, middle)
+    return Stream(
+        messages,
+        ids,
+        counts[OUTCOMES],
+        counts[FEEDBACK],
+        digests,
+        counts["duplicates"],
+        counts["late"],
+        live,
+        middle,
+    )
 
 
 def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, str]]:
@@ -110,7 +123,7 @@ def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, s
     for text in simulate(config):
         line = _line(text)
         when = _when(line.data)
-        at = when.initiated_at or when.reported_at
+        at = when.initiated_at or when.at or when.reported_at
         assert at is not None
         yield Message(line.topic, bytes(line.data)), at.timestamp(), when.end_to_end_id
 
@@ -146,5 +159,3 @@ _WAYS: list[Callable[[random.Random, int], bytes]] = [
     lambda _, number: b'{"n":%d,"a":' % number + b'{"a":' * 2_000,
     lambda _, number: _changed(number, note="x" * 70_000),
 ]
-
-TOPICS = (TRANSACTIONS, FEEDBACK)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from shared.features.facts import Facts
-from shared.features.layout import ACCOUNT, LAYOUTS, RATES, Layout
+from shared.features.facts import EXTRAS, Facts
+from shared.features.layout import ACCOUNT, LAYOUTS, ROLES, Layout
 from shared.replay import recurrence as compiled
 from shared.replay.kernel import replay_facts
 from shared.replay.recurrence import Chunk
@@ -38,7 +38,7 @@ def processor_seconds(transactions: Transactions, advance: Advance) -> float:
         table.make_room(1)
     seconds = 0.0
     for chunk in chunks(transactions, _BATCH):
-        facts, place = compiled._merged(chunk)
+        facts, place, _ = compiled._merged(chunk)
         seconds += _count(accounts, others, facts, place, chunk)
         advance(len(chunk.events))
     return seconds
@@ -46,12 +46,14 @@ def processor_seconds(transactions: Transactions, advance: Advance) -> float:
 
 def _count(accounts: Any, others: list[Any], facts: Facts, place: Any, chunk: Chunk) -> float:
     began = time.process_time()
-    nobody = np.zeros_like(facts.pair)
+    facts.keys[:, 2:] = 0  # neither contacts, devices nor persons
     accounts.make_room(2 * len(facts))
     reads = np.empty((len(chunk.events), 2 * LEAN.width), dtype=np.float32)
-    named = (facts.payer, facts.payee, nobody, nobody, nobody)
     tables = tuple(table.arrays() for table in (accounts, *others))
-    replay_facts(named, facts.at, facts.weights, facts.marks, place, reads, tables, _PLANS, _PLACES, RATES)
+    no_slots, memo = np.full(len(facts), compiled.NO_SLOT), np.zeros((1, len(EXTRAS)))
+    replay_facts(
+        *(facts.keys, facts.at, facts.weights, facts.marks, place, no_slots, reads, memo, tables, _PLANS, _CONSTANTS)
+    )
     return time.process_time() - began
 
 
@@ -59,11 +61,9 @@ def _table(layout: Layout) -> Any:
     return compiled._HashTable(layout, np.empty(0, np.uint64), np.empty((0, layout.width)))
 
 
-def _plan(role: str, start: int) -> tuple[Any, ...]:
-    half_life, _, *rest = compiled._plan(role, role, LEAN)
-    return (half_life, start, *rest)
+def _plan(place: int) -> Any:
+    return compiled._plan(place, ROLES[place]._replace(layout=LEAN))._replace(table=0, offset=place * LEAN.width)
 
 
-_PLANS = (_plan("payer", 0), _plan("payee", LEAN.width), *compiled._PLANS[2:])
-# LEAN has no counters of passed-on money or taint, so their column ranges are empty.
-_PLACES = compiled._Places()._replace(marks=1, passed=0, passed_end=0, taint=0, taint_end=0)
+_PLANS = (_plan(0), _plan(1), *compiled._PLANS[2:])
+_CONSTANTS = compiled._Constants()

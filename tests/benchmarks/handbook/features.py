@@ -19,11 +19,12 @@ from shared.features.facts import VerdictCount
 from shared.features.keys import keys_of
 from shared.features.layout import DAY
 from shared.features.statistics import STATISTICS
-from shared.replay.recurrence import Chunk, Replay, replay_columns
+from shared.features.vector import feature_matrix
+from shared.replay.recurrence import CHUNK, Chunk, Replay
+from shared.replay.reports import chunk_of
 from tests.benchmarks.handbook.protocol import DELAY, FIRST_DAY, Stream
 
 COLUMNS = ("datetime", "customer_id", "terminal_id", "amount_cents", "fraud")
-_BATCH = 1 << 16
 _EPOCH_DAY = (FIRST_DAY - date(1970, 1, 1)).days
 _FORM, _PURPOSE = FORMS.index("QRES"), PURPOSES.index("IPAY")
 
@@ -65,16 +66,15 @@ def feature_rows(transactions: Transactions, advance: Advance) -> tuple[NDArray[
     replay, start, seconds = Replay(), 0, 0.0
     for chunk in chunks(transactions):
         began = time.process_time()
-        for events, vectors in replay_columns([chunk], replay):
-            features[start : start + len(events)] = vectors
-            start += len(events)
+        features[start : start + len(chunk.events)] = feature_matrix(chunk.events, replay.run(chunk))
+        start += len(chunk.events)
         seconds += time.process_time() - began
         advance(len(chunk.events))
     return features, seconds
 
 
-def chunks(transactions: Transactions, size: int = _BATCH) -> Iterator[Chunk]:
-    """Yield chunks of `size` events with the reports received between them, in time order."""
+def chunks(transactions: Transactions, size: int = CHUNK) -> Iterator[Chunk]:
+    """Yield chunks of `size` events with the verdicts received between them, in time order; each event settles."""
     customers, terminals = _ids("customer", transactions.stream.customer), _ids("terminal", transactions.terminal)
     payers, payees = keys_of(customers), keys_of(terminals)
     known = transactions.at + DELAY * DAY
@@ -93,7 +93,8 @@ def chunks(transactions: Transactions, size: int = _BATCH) -> Iterator[Chunk]:
             )
         ]
         events = _events(transactions, slice(start, stop), payers, payees)
-        yield Chunk(events, reports, (before[low:high] - start).tolist())
+        every = np.ones(len(events), dtype=bool)
+        yield chunk_of(events, reports, (before[low:high] - start).tolist(), settles=every)
 
 
 def _ids(kind: str, numbers: NDArray[np.int32]) -> list[str]:
@@ -107,10 +108,11 @@ def _events(
     """Return the columns of some transactions; a card payment has only payer, payee, amount and time."""
     at = transactions.at[rows]
     missing, unknown = np.full(len(at), np.nan), np.full(len(at), -1, dtype=np.int8)
+    nobody = np.zeros(len(at), dtype=np.uint64)
     return Columns(
         payer=payers[transactions.stream.customer[rows]],
         payee=payees[transactions.terminal[rows]],
-        device=np.zeros(len(at), dtype=np.uint64),
+        device=nobody,
         at=at,
         amount=transactions.amount[rows],
         form=np.full(len(at), _FORM, dtype=np.int8),
@@ -126,4 +128,18 @@ def _events(
         device_registered=missing,
         device_registered_at=missing,
         statistics=np.full((len(STATISTICS), len(at)), np.nan),
+        side=np.zeros(len(at), dtype=np.int8),
+        payer_kind=np.zeros(len(at), dtype=np.int8),
+        payee_kind=unknown,
+        payer_person=nobody,
+        payee_person=nobody,
+        key=nobody,
+        is_return=np.zeros(len(at), dtype=bool),
+        payee_registered=missing,
+        night_limit=missing,
+        night_from=missing,
+        day_limit=missing,
+        night_spent=missing,
+        day_spent=missing,
+        unregistered_spent=missing,
     )

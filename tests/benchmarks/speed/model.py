@@ -27,7 +27,7 @@ from shared.learning import config
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.scoring.bundle import Calibration, Manifest, Thresholds
+from shared.scoring.bundle import Calibration, Manifest, SideThresholds, Thresholds
 from shared.settings import LOCAL_HMAC_KEY
 from tests.benchmarks.speed.events import lines
 
@@ -54,9 +54,8 @@ def train() -> Trained:
     model = HistGradientBoostingClassifier(**_shipped(), random_state=0).fit(features, fraud)
     hold, reject = np.quantile(raw_scores(model, features), (1 - _HELD, 1 - _REJECTED)).tolist()
     identity = Calibration([0.0, 1.0], [0.0, 1.0])
-    parts = BundleParts(
-        model, onnx_bytes(model, len(FEATURE_NAMES)), FEATURE_NAMES, identity, Thresholds(hold, reject)
-    )
+    thresholds = SideThresholds(payer=Thresholds(hold, reject), payee=Thresholds(hold, reject))
+    parts = BundleParts(model, onnx_bytes(model, len(FEATURE_NAMES)), FEATURE_NAMES, identity, thresholds)
     made = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).isoformat()
     return Trained(model, features, sealed(pack(parts, features[-5000:], seed=0), Manifest(VERSION, made, {})))
 

@@ -88,7 +88,12 @@ def test_every_feature_has_a_value_where_everything_is_known() -> None:
 
 def test_without_history_only_features_of_the_message_have_values() -> None:
     features = away(event(**FULL))
-    known = {"customer_night_limit", "device_limit_left", "day_limit_left"}  # from the message and the norm
+    known = {
+        "customer_night_limit",
+        "customer_day_limit",
+        "device_limit_left",
+        "day_limit_left",
+    }  # from the message and the norm
     first = SLICES["payer_asked"].start
     assert all(math.isnan(features[name]) for name in FEATURE_NAMES[first:] if name not in known)
     assert features["amount"] == 100

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from shared.contract.fields import Verdict
 from shared.features.facts import VerdictCount
+from shared.features.layout import WEIGHTS
 from shared.features.reports import Reports, state_of
 from shared.features.verdicts import (
     Correction,
     InForce,
     MarkerCount,
+    RecoveryCount,
     VerdictLog,
     VerdictSource,
+    facts_of,
     in_force,
     marker_key,
     pix_key,
@@ -37,19 +40,18 @@ def verdict(*reports: dict[str, Any]) -> str:
     return f"{found.verdict} {found.source}"
 
 
-def told(log: VerdictLog, reports: list[dict[str, Any]], pix: str = PIX) -> list[Correction]:
-    """Tell a log of reports, each at its own place; return all corrections."""
+def told(log: VerdictLog, reports: list[dict[str, Any]], pix: str = PIX) -> list[VerdictCount]:
+    """Tell a log of reports, each at its own place; return all corrections of verdicts."""
     found: list[Correction] = []
-    for place, state in enumerate(states(*reports), 1):
-        found += log.judge(pix, state, PARTIES, place)
-    return found
+    for place, report in enumerate(reports, 1):
+        found += log.tell(row(report), {pix: PARTIES}, place)
+    return [each for each in found if isinstance(each, VerdictCount)]
 
 
-def net(corrections: list[Correction]) -> dict[tuple[Any, ...], int]:
+def net(corrections: list[VerdictCount]) -> dict[tuple[Any, ...], int]:
     """Return the facts that are left of corrections."""
     sums: dict[tuple[Any, ...], int] = {}
     for each in corrections:
-        assert isinstance(each, VerdictCount)
         key = (each.payer_id, each.payee_id, each.device_id, each.reported_at, each.fraud, each.hop)
         sums[key] = sums.get(key, 0) + each.sign
     return {key: count for key, count in sums.items() if count}
@@ -88,7 +90,6 @@ def test_states_of_one_time_are_ordered_by_themselves() -> None:
     opened, agreed = med("OPEN", 0), med("AGREED", 0)
     log = VerdictLog()
     (counted,) = told(log, [opened, agreed, opened, agreed, opened])
-    assert isinstance(counted, VerdictCount)
     assert (counted.fraud, counted.sign) == (True, 1)
 
 
@@ -122,7 +123,6 @@ def test_who_passes_on_a_stolen_sum_is_no_victim(reports: list[dict[str, Any]], 
 def test_a_cancelled_refund_is_the_fraud_of_who_got_it_and_harms_nobody_else() -> None:
     report = med("AGREED", 0, pix=RETURN, reason="REFUND_CANCELLED", situation_type="OTHER")
     (counted,) = told(VerdictLog(), [report], RETURN)
-    assert isinstance(counted, VerdictCount)
     assert (counted.payer_id, counted.payee_id, counted.fraud) == ("", "payee", True)
 
 
@@ -145,46 +145,88 @@ def test_a_redelivery_changes_nothing_and_has_the_first_place(reports: list[dict
     log = VerdictLog()
     told(log, reports)
     before = log.encoded()
-    (state,) = states(reports[which % len(reports)])
+    again = reports[which % len(reports)]
+    (state,) = states(again)
     place = log.place_of(pix_key(PIX), state)
-    assert log.judge(PIX, state, PARTIES, 99) == []
+    assert log.tell(row(again), {PIX: PARTIES}, 99) == []
     assert log.encoded() == before
     assert log.place_of(pix_key(PIX), state) == place
 
 
 def test_a_correction_takes_back_what_was_counted_from_the_records_in_which_it_was() -> None:
     log = VerdictLog()
-    (agreed, cancelled) = states(med("AGREED", 0), med("CANCELLED", 1))
-    log.judge(PIX, agreed, ("payer", "payee", None), 1)
-    back, cleared = log.judge(PIX, cancelled, PARTIES, 2)
+    log.tell(row(med("AGREED", 0)), {PIX: ("payer", "payee", None)}, 1)
+    back, cleared = log.tell(row(med("CANCELLED", 1)), {PIX: PARTIES}, 2)
     assert (back.sign, cleared.sign) == (-1, 1)
     assert isinstance(back, VerdictCount)
     assert back.device_id is None
-    assert log.place_of(pix_key(PIX), cancelled) == 2
+    assert log.place_of(pix_key(PIX), states(med("CANCELLED", 1))[0]) == 2
 
 
 def test_the_markers_of_a_person_and_a_key_are_counted_until_they_are_cancelled() -> None:
     log = VerdictLog()
-    registered, cancelled = states(marker("REGISTERED", 0, key="a@b.c"), marker("CANCELLED", 1))
-    at = registered.reported_at
-    assert log.mark("f-1", registered, "person", "key", 1) == [
-        MarkerCount("person", at, 1),
-        MarkerCount("key", at, 1),
-    ]
-    assert log.mark("f-1", registered, "person", "key", 2) == []
-    assert log.mark("f-1", cancelled, "person", None, 3) == [
-        MarkerCount("person", at, -1),
-        MarkerCount("key", at, -1),
-    ]
-    assert log.place_of(marker_key("f-1"), registered) == 1
+    registered, cancelled = row(marker("REGISTERED", 0, key="a@b.c")), row(marker("CANCELLED", 1))
+    assert registered.person_id is not None
+    assert registered.key_id is not None
+    holders, at = (registered.person_id, registered.key_id), registered.reported_at
+    assert log.tell(registered, {}, 1) == [MarkerCount(holder, at, 1) for holder in holders]
+    assert log.tell(registered, {}, 2) == []
+    assert log.tell(cancelled, {}, 3) == [MarkerCount(holder, at, -1) for holder in holders]
+    assert log.place_of(marker_key("f-1"), states(marker("REGISTERED", 0, key="a@b.c"))[0]) == 1
 
 
 def test_a_marker_that_was_cancelled_before_it_came_is_never_counted() -> None:
     log = VerdictLog()
-    registered, cancelled = states(marker("REGISTERED", 0), marker("CANCELLED", 1))
-    assert log.mark("f-1", cancelled, "person", None, 1) == []
-    assert log.mark("f-1", registered, "person", None, 2) == []
-    assert log.place_of(marker_key("f-1"), registered) is None
+    assert log.tell(row(marker("CANCELLED", 1)), {}, 1) == []
+    assert log.tell(row(marker("REGISTERED", 0)), {}, 2) == []
+    assert log.place_of(marker_key("f-1"), states(marker("REGISTERED", 0))[0]) is None
+
+
+def recoveries(log: VerdictLog, *reports: dict[str, Any]) -> list[Correction]:
+    """Tell a log of reports, each about its own Pix; return the corrections of recoveries."""
+    found: list[Correction] = []
+    for place, report in enumerate(reports):
+        found += log.tell(row(report), {report["end_to_end_id"]: PARTIES}, place)
+    return [each for each in found if isinstance(each, RecoveryCount)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_account_counts_once_for_each_recovery(reverse: bool) -> None:
+    """Also for two Pix of one recovery, in either order; a report that is only open does not count."""
+    other = PIX.replace("a1", "b2")
+    one = med("AGREED", 1, "m-1", hop=2, funds_recovery_id="one")
+    again = med("AGREED", 0, "m-2", pix=other, hop=3, funds_recovery_id="one")
+    two = med("AGREED", 1, "m-3", hop=2, funds_recovery_id="two")
+    opened = med("OPEN", 1, "m-4", hop=2, funds_recovery_id="three")
+    reports = [one, again, two, opened]
+    log = VerdictLog()
+    sums: dict[tuple[str, int], int] = {}
+    for each in recoveries(log, *(reports[::-1] if reverse else reports)):
+        assert isinstance(each, RecoveryCount)
+        key = (each.payee_id, each.reported_at)
+        sums[key] = sums.get(key, 0) + each.sign
+    at = [row(each).reported_at for each in (again, two)]
+    assert {key: count for key, count in sums.items() if count} == {("payee", each): 1 for each in at}
+    gone = [
+        med("CANCELLED", 5, "m-1", funds_recovery_id="one"),
+        med("CANCELLED", 5, "m-2", other, funds_recovery_id="one"),
+    ]
+    assert sum(each.sign for each in recoveries(log, *gone)) == -1
+
+
+def test_facts_stand_in_the_order_of_their_corrections() -> None:
+    found: list[Correction] = [
+        RecoveryCount("payee", 1_000_000, 1),
+        VerdictCount("payer", "payee", None, 2_000_000, True),
+        MarkerCount("person", 3_000_000, -1),
+        VerdictCount("payer", "payee", None, 4_000_000, False),
+        RecoveryCount("payee", 5_000_000, -1),
+    ]
+    facts = facts_of(found)
+    assert facts.at.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert facts.weights[:, WEIGHTS.index("recovery")].tolist() == [1.0, 0.0, 0.0, 0.0, -1.0]
+    assert facts.weights[:, WEIGHTS.index("marker")].tolist() == [0.0, 0.0, -1.0, 0.0, 0.0]
+    assert len(facts_of([])) == 0
 
 
 def test_a_log_continues_from_its_bytes() -> None:

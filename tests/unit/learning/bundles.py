@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.training.packing import BundleParts, pack, sealed
-from shared.scoring.bundle import Calibration, Manifest, Thresholds
+from shared.scoring.bundle import Calibration, Manifest, SideThresholds, Thresholds
 
 MADE_AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NAMES = FEATURE_NAMES[:3]
@@ -20,13 +20,14 @@ def small_bundle(version: str, slope: float = 1.0, **facts: Any) -> dict[str, by
     """Return the files of a bundle whose score is the logistic function of the sum of a few inputs times `slope`."""
     reference = np.random.default_rng(0).normal(size=(64, len(NAMES))).astype(np.float32)
     calibration = Calibration([0.0, 1.0], [0.0, 1.0])
-    parts = BundleParts(slope, _logistic(slope), NAMES, calibration, Thresholds(0.5, 0.9))
+    thresholds = SideThresholds(payer=Thresholds(0.5, 0.9), payee=Thresholds(0.5, 0.9))
+    parts = BundleParts(slope, logistic(slope), NAMES, calibration, thresholds)
     facts = {"created_at": MADE_AT.isoformat(), **facts}
     return sealed(pack(parts, reference, seed=0), Manifest(version=version, files={}, **facts))
 
 
-def _logistic(slope: float) -> bytes:
-    """Return an ONNX model; missing values count as 0."""
+def logistic(slope: float) -> bytes:
+    """Return an ONNX model with the inputs NAMES; missing values count as 0."""
     weights = numpy_helper.from_array(np.full((len(NAMES), 1), slope, np.float32), "weights")
     zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
     nodes = [

@@ -44,8 +44,13 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
     features[:, -2] = 1.0
     for j, feature in enumerate(FEATURES):
         features[:, j] = _in_range(features[:, j], *RANGES.get(feature.unit, (-np.inf, np.inf)))
-    within_limits = [FEATURE_NAMES.index(name) for name in ("device_limit_left", "device_day_limit_left")]
-    features[:, within_limits] = np.abs(features[:, within_limits])  # else rules would reject most rows
+    # Else rules would reject most rows.
+    within_limits = [
+        FEATURE_NAMES.index(f"{name}_left") for name in ("day_limit", "device_limit", "device_day_limit")
+    ]
+    features[:, within_limits] = np.abs(features[:, within_limits])
+    unmarked = [FEATURE_NAMES.index(name) for name in ("owner_markers", "dict_markers_d90")]
+    features[:, unmarked] = np.mod(features[:, unmarked], 1)
     at = micros(START) + np.sort(rng.integers(0, DAYS * DAY, rows))
     return pa.table(
         {

@@ -13,7 +13,7 @@ from shared.contract.pseudonyms import KEY, PERSON, Pseudonymiser
 from shared.errors import Misconfigured, Unavailable
 from shared.features.facts import handsets
 from shared.features.keys import keys_of, pair_of
-from shared.features.layout import ACCOUNT, CONTACT, DEVICE
+from shared.features.layout import ACCOUNT, CONTACT, DEVICE, HOLDER
 from shared.features.verdicts import pix_key
 from shared.operations.erasure import Erasure, Person, person_of
 from tests.unit.streams import ACCOUNTS, DEVICES
@@ -53,6 +53,7 @@ def store() -> MemoryHistoryStore:
     filled.records[ACCOUNT.kind] = {int(payer[0]), int(payee[0])}
     filled.records[CONTACT.kind] = {int(pair_of(payer, payee)[0]), int(handsets(device, payer)[0]), 7}
     filled.records[DEVICE.kind] = {int(device[0]), 9}
+    filled.records[HOLDER.kind] = {int(key) for key in keys_of([PERSON_ID, "key", "another"])}
     filled.reports = {pix_key("E1"): b"", pix_key("E2"): b""}
     return filled
 
@@ -60,10 +61,11 @@ def store() -> MemoryHistoryStore:
 def test_their_records_and_rows_go_and_score_rows_last() -> None:
     tables, history = Tables(), store()
     found = Erasure(tables.queries, "bank.pix", Person(PERSON_ID, ("key",)), history).run(dry_run=False)
-    assert found.records == len(("account", "pair", "handset", "device", "verdict log"))
+    assert found.records == len(("account", "pair", "handset", "device", "marked person", "marked key", "reports"))
     assert tables.statements == ["`bank.pix.feedback`", "`bank.pix.score_events`"]
     assert history.records[ACCOUNT.kind] == {int(keys_of([ACCOUNTS[1]])[0])}
     assert (history.records[CONTACT.kind], history.records[DEVICE.kind]) == ({7}, {9})
+    assert history.records[HOLDER.kind] == {int(keys_of(["another"])[0])}
     assert set(history.reports) == {pix_key("E2")}
 
 

@@ -22,6 +22,8 @@ def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | N
         "degraded": True,
         "hmac_key_version": 1,
         "history_sequence": sequence,
+        "decided_sequence": None,
+        "hold_until": None,
         "published_at": None,
         "features": np.zeros(len(FEATURE_NAMES), dtype=np.float32) if features is None else features,
     }

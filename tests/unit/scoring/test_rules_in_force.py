@@ -69,10 +69,12 @@ def test_the_limit_of_a_night(row: dict[str, float], expected: tuple[Decision, l
 
 
 def test_the_customers_limit_of_a_day() -> None:
-    assert fired(day_limit_left=0.0) == NOTHING
-    assert fired(day_limit_left=-0.01) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
-    assert fired(day_limit_left=-0.01, person_to_person=0) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
-    assert fired(day_limit_left=-0.01, side=1) == NOTHING
+    known = {"customer_day_limit": 1.0}
+    assert fired(**known, day_limit_left=0.0) == NOTHING
+    assert fired(**known, day_limit_left=-0.01) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
+    assert fired(**known, day_limit_left=-0.01, person_to_person=0) == (REJECT, ["CUSTOMER_DAY_LIMIT"])
+    assert fired(**known, day_limit_left=-0.01, side=1) == NOTHING
+    assert fired(**known) == (HOLD, ["CUSTOMER_DAY_LIMIT"])  # history is away
 
 
 @pytest.mark.parametrize("side", [0, 1])
@@ -100,18 +102,23 @@ def test_marked_payees_are_held_and_those_under_suspicion_refused_on_both_sides(
 
 
 @pytest.mark.parametrize("side", [0, 1])
-@pytest.mark.parametrize("age", [math.nan, 0.5, 100, 400])
-@pytest.mark.parametrize("new_payers", [1, 31, 200])
-def test_a_payee_does_not_lift_its_hold_by_small_pix(side: float, age: float, new_payers: float) -> None:
-    facts = {"payee_since_first": age, "payee_new_payers_30d": new_payers, "payee_count_30d": 10_000.0}
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"payee_since_first": 29.9, "payee_new_payers_30d": 500.0, "amount_to_payee_mean_30d": 1.0},  # young
+        {"payee_since_first": 400.0, "payee_new_payers_30d": 100.0, "amount_to_payee_mean_30d": 1.0},  # few payers
+        {"payee_since_first": 400.0, "payee_new_payers_30d": 500.0, "amount_to_payee_mean_30d": 3.0},  # large
+        {"payee_since_first": math.nan, "payee_new_payers_30d": 0.0, "amount_to_payee_mean_30d": math.nan},  # first
+    ],
+)
+def test_a_payee_with_a_confirmed_fraud_is_held(side: float, facts: dict[str, float]) -> None:
     assert fired(payee_frauds_30d=0.9, side=side, **facts) == (HOLD, ["PAYEE_CONFIRMED_FRAUD"])
+    assert fired(payee_frauds_30d=0.4, side=side, **facts) == NOTHING  # long ago
 
 
-def test_an_old_busy_shop_with_a_confirmed_fraud_is_not_held() -> None:
-    busy = {"payee_frauds_30d": 0.9, "payee_new_payers_30d": 301.0}
-    assert fired(**busy, payee_since_first=180.0) == NOTHING
-    assert fired(**busy, payee_since_first=179.9) == (HOLD, ["PAYEE_CONFIRMED_FRAUD"])
-    assert fired(**busy | {"payee_frauds_30d": 0.4}, payee_since_first=10.0) == NOTHING  # long ago
+def test_a_busy_shop_with_a_confirmed_fraud_is_not_held_for_usual_pix() -> None:
+    busy = {"payee_since_first": 30.0, "payee_new_payers_30d": 101.0, "amount_to_payee_mean_30d": 2.9}
+    assert fired(payee_frauds_30d=0.9, **busy) == NOTHING
 
 
 def test_limits_are_shown_as_refused_and_suspicions_are_not() -> None:
@@ -150,4 +157,5 @@ def test_limits_of_norms_fire_and_suspicions_skip_where_a_feature_is_missing() -
         DAY,
         "NIGHT_LIMIT",
         "CUSTOMER_NIGHT_LIMIT",
+        "CUSTOMER_DAY_LIMIT",
     }

@@ -15,8 +15,9 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.ports import Claim, Observations
-from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, SideThresholds, Thresholds, path
 from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.score_service import ScorePipeline
@@ -42,7 +43,8 @@ class Bench:
     def restart(self) -> None:
         """Forget all models, as another instance knows none."""
         self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
-        scorer = Scorer(self, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
+        conclusions = Conclusions(self.history, "assumed")
+        scorer = Scorer(self, conclusions, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
         self.pipeline = ScorePipeline(scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
@@ -170,7 +172,7 @@ def test_another_message_under_a_taken_id_has_no_row(bench: Bench) -> None:
     assert (error.reason, error.field) == ("end_to_end_id_taken", "end_to_end_id")
     assert again.columns() == first.columns()
     assert bench.metrics.value(SCORED, "full") == 2
-    assert bench.score(transaction())[0].history_sequence == 2
+    assert bench.score(transaction())[0].history_sequence == 3  # after its ask and its settlement
 
 
 def test_a_redelivery_is_refused_until_its_model_is_in_memory(bench: Bench) -> None:
@@ -210,8 +212,8 @@ def test_a_transaction_decided_after_its_deadline_is_late(bench: Bench) -> None:
 
 def test_a_held_pix_names_the_inputs_behind_it(bench: Bench) -> None:
     bench.serve("v1")
-    low = msgspec.structs.replace(bench.champion.current.thresholds, hold=1e-12, reject=2.0)
-    bench.champion.current.thresholds = low
+    low = Thresholds(hold=1e-12, reject=2.0)
+    bench.champion.current.thresholds = SideThresholds(payer=low, payee=low)
     (row,) = bench.score(transaction())
     assert row.decision == "HOLD"
     assert all(reason.startswith("MODEL:") for reason in row.reasons)

@@ -18,6 +18,7 @@ PLAIN = {
     "device_unregistered": 0,
     "form_auto": 0,
     "customer_night_limit": 0,
+    "customer_day_limit": 0,
     "dict_markers_d90": 0,
     "dict_marker_share": 0,
     "owner_markers": 0,

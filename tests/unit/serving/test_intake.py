@@ -12,6 +12,7 @@ import pytest
 from shared.adapters.memory.serving import MemoryExporter, MemoryTable
 from shared.contract.envelope import PubsubMessage
 from shared.contract.feedback import decode_feedback
+from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import Transaction, decode_transaction
 from shared.errors import PixError, Unavailable
 from shared.ports import MetricsExporter
@@ -226,7 +227,7 @@ def test_stages_sizes_and_queue_are_recorded_for_each_batch() -> None:
 def test_fields_that_the_contract_does_not_know_are_counted() -> None:
     async def scenario() -> tuple[list[int], Metrics]:
         telemetry = make_telemetry()
-        pipeline = LabelPipeline(None, MemoryTable(), lambda: NOW, 1e9, telemetry.metrics)
+        pipeline = LabelPipeline(None, MemoryTable(), Pseudonymiser(b"secret"), lambda: NOW, 1e9, telemetry.metrics)
         intake = label_intake(pipeline, MemoryTable(), lambda: NOW, BatchLimits(4, 1), telemetry)
         report = med_report(transaction()["end_to_end_id"]) | {"new": 1, "newer": 2}
         assert decode_feedback(encoded(report)).unknown_fields == 2

@@ -8,4 +8,4 @@ from tests.unit.benchmarks.handbook.transactions import transactions
 
 def test_lean_counters_run_on_the_compiled_recurrence() -> None:
     assert counters.processor_seconds(transactions([True, False], [0, 200]), lambda _: None) >= 0
-    assert len(counters.LEAN.half_life) == 10
+    assert len(counters.LEAN.span) == 10

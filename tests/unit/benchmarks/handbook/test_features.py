@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.features.facts import VerdictCount
+from shared.features.layout import WEIGHTS
 from tests.benchmarks.handbook.features import Transactions, chunks, feature_rows
 from tests.unit.benchmarks.handbook.transactions import transactions
 
@@ -22,14 +22,15 @@ def test_a_label_counts_from_seven_days_after_its_transaction_on() -> None:
 @pytest.mark.parametrize("size", [1, 2, 100])
 def test_labels_come_in_order_for_any_size_of_chunk(size: int) -> None:
     data = transactions([True, False, True, False], [0, 100, 200, 300])
-    found = [(start, report.payer_id[-1]) for start, report in _reports(data, size)]
-    assert found == [(2, "0"), (3, "1")]
+    assert _verdicts(data, size) == [(2, 1.0, 0.0), (3, 0.0, 1.0)]
 
 
-def _reports(data: Transactions, size: int) -> list[tuple[int, VerdictCount]]:
-    placed: list[tuple[int, VerdictCount]] = []
+def _verdicts(data: Transactions, size: int) -> list[tuple[int, float, float]]:
+    """Return the verdicts of a stream: the index before which each counts, and its weights as fraud and cleared."""
+    placed: list[tuple[int, float, float]] = []
     start = 0
     for chunk in chunks(data, size):
-        placed += [(start + before, report) for report, before in zip(chunk.reports, chunk.before, strict=True)]
+        weights = chunk.facts.weights[:, [WEIGHTS.index("fraud"), WEIGHTS.index("cleared")]].tolist()
+        placed += [(start + at, *each) for at, each in zip(chunk.before.tolist(), weights, strict=True) if any(each)]
         start += len(chunk.events)
     return placed

@@ -14,7 +14,8 @@ import pytest
 from infra.capacity import autoscaling, cost, figures
 from infra.capacity import plan as planning
 from infra.capacity.plan import Plan
-from shared.features.layout import LAYOUTS
+from shared.features.layout import ACCOUNT, CONTACT, DEVICE, PERSON
+from shared.features.life import LIFE
 from shared.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -50,12 +51,18 @@ def test_an_assumed_figure_has_a_reason() -> None:
 
 def test_measured_record_sizes_fit_the_current_layouts() -> None:
     measured = KNOWN.measured
-    for layout, figure in zip(
-        LAYOUTS,
-        (measured.account_record_bytes, measured.contact_record_bytes, measured.device_record_bytes),
-        strict=True,
-    ):
+    records = {
+        ACCOUNT: measured.account_record_bytes,
+        CONTACT: measured.contact_record_bytes,
+        DEVICE: measured.device_record_bytes,
+        PERSON: measured.person_record_bytes,
+    }
+    for layout, figure in records.items():
         assert 8 * layout.width < figure.value < 8 * layout.width + 256, layout.kind
+
+
+def test_measured_life_fits_its_format() -> None:
+    assert LIFE.itemsize < KNOWN.measured.life_bytes.value < LIFE.itemsize + 512
 
 
 def test_a_quota_limits_a_planned_field_and_has_a_source() -> None:

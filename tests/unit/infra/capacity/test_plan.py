@@ -26,20 +26,14 @@ def test_resources_and_costs_never_fall_as_volume_grows(one: float, other: float
 
 
 def test_more_instances_load_valkey_more() -> None:
-    few, many = (valkey_cores(10_000, instances, KNOWN) for instances in (5, 50))
-    assert few < many
+    few, many = (valkey_cores(10_000, instances, 10_000, 5, KNOWN) for instances in (5, 50))
+    assert few < many < valkey_cores(10_000, 50, 10_000, 50, KNOWN)
 
 
-def test_more_calls_for_a_batch_load_valkey_more() -> None:
-    one, two = (valkey_cores(10_000, 5, KNOWN, calls) for calls in (1, 2))
-    assert one < two < 2 * one
-
-
-def test_outcomes_load_valkey_and_have_instances_of_their_own() -> None:
+def test_outcomes_have_instances_of_their_own() -> None:
     assumed = KNOWN.assumed
     heavier = replace(KNOWN, assumed=replace(assumed, outcome_work=replace(assumed.outcome_work, value=10)))
     light, heavy = (plan(1e9, known, PRICES) for known in (KNOWN, heavier))
-    assert light.valkey_cores < heavy.valkey_cores
     assert light.outcome_instances < heavy.outcome_instances
     assert light.score_instances == heavy.score_instances
     assert heavy.vcpus == heavy.score_instances + heavy.outcome_instances

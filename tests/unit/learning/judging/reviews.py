@@ -8,19 +8,21 @@ import msgspec
 import numpy as np
 
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.config import SideCosts
 from shared.learning.data.dataset import Categories, Dataset
 from shared.learning.ports import Trial
 from shared.learning.training import packing
 from shared.learning.training.export import onnx_bytes, onnx_scores
 from shared.learning.training.packing import SEEN_UNTIL
 from shared.learning.training.train import LabelledRows, fit
-from shared.scoring.bundle import Bundle, Calibration, Manifest, Thresholds
+from shared.scoring.bundle import Bundle, Calibration, Manifest, SideThresholds, Thresholds
 from shared.scoring.rules import Rules
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK
 
 COLUMNS = np.array([2, 3, 4, 5])
-SPACIOUS = msgspec.structs.replace(QUICK, costs=msgspec.structs.replace(QUICK.costs, review_share_max=0.2))
+GENEROUS = msgspec.structs.replace(QUICK.costs.payer, review_share_max=0.2)
+SPACIOUS = msgspec.structs.replace(QUICK, costs=SideCosts(GENEROUS, GENEROUS))
 RULES = Rules([])
 TEST = slice(1_200, 2_400)
 
@@ -47,7 +49,8 @@ def bundle(version: str, columns: np.ndarray = COLUMNS, seen: int | None = 1_199
     model = fit("logistic_regression", {"C": 1.0}, LabelledRows(DATA.take(early, columns), DATA.fraud[early]), 0)
     names = [FEATURE_NAMES[j] for j in columns]
     onnx = onnx_bytes(model, len(columns))
-    parts = packing.BundleParts(model, onnx, names, Calibration([0.0, 1.0], [0.0, 1.0]), Thresholds(0.05, 0.3))
+    thresholds = SideThresholds(payer=Thresholds(0.05, 0.3), payee=Thresholds(0.05, 0.3))
+    parts = packing.BundleParts(model, onnx, names, Calibration([0.0, 1.0], [0.0, 1.0]), thresholds)
     vectors = np.ascontiguousarray(DATA.features[:1_200, columns])
     assert np.all(np.isfinite(onnx_scores(onnx, vectors)))
     metrics = {} if seen is None else {SEEN_UNTIL: float(DATA.initiated_at[seen] / 1e6)}

@@ -11,7 +11,7 @@ import msgspec
 
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.review import Review
-from shared.scoring.bundle import Thresholds
+from shared.scoring.bundle import SideThresholds, Thresholds
 from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
 
 
@@ -28,7 +28,7 @@ def card(reviewed: Review, images: dict[str, bytes]) -> str:
             family="logistic_regression",
             mode="full",
             inputs=4,
-            thresholds=Thresholds(0.05, 2.0),
+            thresholds=SideThresholds(payer=Thresholds(0.05, 2.0), payee=Thresholds(0.15, 0.8)),
             run_id="run-7",
             dataset_hash="feed" * 16,
             as_of=at,

@@ -20,14 +20,14 @@ from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
 from shared.learning.judging.segments import Dimension
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
-from shared.scoring.bundle import Thresholds
+from shared.scoring.bundle import SideThresholds, Thresholds
 from tests.unit.learning.synthetic import QUICK
 
 ROWS = 4_000
 NAMES = ("amount", "hour", "weekday")
 SPEC = QUICK.gate
 REPEATS = 150
-THRESHOLDS = Thresholds(0.2, 0.4)
+THRESHOLDS = SideThresholds(payer=Thresholds(0.2, 0.4), payee=Thresholds(0.2, 0.4))
 
 
 def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
@@ -42,8 +42,9 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         NAMES,
         Truth(fraud, amount, at),
         Resampling.of(at, np.ones(ROWS), 200, 0),
+        np.zeros(ROWS, bool),
         np.zeros(ROWS, np.int8),
-        decision_costs(fraud, amount, QUICK.costs),
+        decision_costs(fraud, amount, QUICK.costs.payer),
         [halves],
         alert_share=0.01,
         confidence=0.95,
@@ -66,7 +67,7 @@ def scores(noise: float, seed: int = 0, order: np.ndarray | None = None) -> np.n
 
 def model(name: str, values: np.ndarray, at: comparison.TestPeriod = PERIOD, **facts: Any) -> Contender:
     known: dict[str, Any] = {"inputs": NAMES, "seen_until": -1.0, "validation": 0.6} | facts
-    return at.contender(name, values, decisions(values, THRESHOLDS, at.by_rule), **known)
+    return at.contender(name, values, decisions(values, THRESHOLDS, at.payees, at.by_rule), **known)
 
 
 GOOD, POOR = model("good", scores(0.6)), model("poor", scores(1.0))
@@ -203,7 +204,7 @@ def test_equal_models_are_rarely_refused_for_any_of_many_segments() -> None:
 def decided(values: np.ndarray) -> Contender:
     """A contender with these decisions for the segments; its figures, slow to compute, are of another model."""
     return dataclasses.replace(
-        GOOD, scored=GOOD.scored._replace(decisions=decisions(values, THRESHOLDS, PERIOD.by_rule))
+        GOOD, scored=GOOD.scored._replace(decisions=decisions(values, THRESHOLDS, PERIOD.payees, PERIOD.by_rule))
     )
 
 

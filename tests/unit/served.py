@@ -1,0 +1,155 @@
+"""Pix that are asked for, decided, settled, returned and judged in memory, and the rows that tell it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.serving import MemoryLookup
+from shared.contract.event import Event
+from shared.contract.rows import OutcomeRow, ScoreRow
+from shared.contract.tables import table
+from shared.features.columns import Events
+from shared.features.vector import feature_matrix
+from shared.ports import UNPLACED, Claim, Parties
+from shared.replay.arrow_rows import arrow_table
+from shared.replay.changes import ASK_COLUMNS, DECIDED
+from shared.replay.reports import Reported
+from shared.scoring.conclusions import Conclusions
+from shared.serving.outcome_service import CountedOutcomes
+from shared.serving.verdict_history import VerdictHistory
+from tests.unit.replay.rows import score_row
+from tests.unit.report_states import row
+
+SECOND = 1_000_000
+
+
+class Nothing:
+    """A lookup of Pix that history has forgotten; it never forgets in these tests."""
+
+    async def asked(self, end_to_end_ids: Iterable[str]) -> dict[str, Any]:
+        """Know none."""
+        del end_to_end_ids
+        return {}
+
+
+class Told(NamedTuple):
+    """An outcome of the Pix at index `about`, once `after` Pix were asked for."""
+
+    after: int
+    about: int
+    status: str
+    seconds: int = 3
+    share: float = 1.0
+    return_id: str = "D12345678202611211432a1b2c3d4e5f"
+
+
+class Served:
+    """Score Pix in batches, with outcomes and reports between them."""
+
+    def __init__(self, outcomes: str = "assumed") -> None:
+        self.history, self.lookup = MemoryHistoryAdapter(), MemoryLookup()
+        self.rows: list[ScoreRow] = []
+        self.outcomes: list[OutcomeRow] = []
+        self.reports: list[Reported] = []
+        self._conclusions = Conclusions(self.history, outcomes)
+        self._counted = CountedOutcomes(self.history, Nothing())
+
+    def score(self, events: Sequence[Event], decisions: Sequence[str]) -> None:
+        """Score a batch, with decisions that are given."""
+        batch, claim = Events(events), Claim(None, max(each.initiated_at for each in events))
+        seen = asyncio.run(self.history.observe(batch, claim))
+        vectors = feature_matrix(batch.columns, seen.reads)
+        ids, sides = [each.end_to_end_id for each in events], [each.side for each in events]
+        places = asyncio.run(self._conclusions.conclude(ids, sides, seen.lives, decisions)).tolist()
+        for i, event in enumerate(events):
+            own = {"decision": decisions[i], "decided_sequence": places[i] if places[i] != UNPLACED else None}
+            at = seen.claims[i].scored_at
+            self.rows.append(score_row(event, int(seen.sequence[i]), vectors[i], scored_at=at, **own))
+            self.lookup.known[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
+
+    def tell(self, told: Told) -> None:
+        """Count an outcome."""
+        event = self.rows[told.about].event
+        is_return = told.status == "RETURNED"
+        outcome = OutcomeRow(
+            event.end_to_end_id,
+            "PAYER",
+            told.status,
+            event.initiated_at + told.seconds * SECOND,
+            len(self.outcomes),
+            return_id=told.return_id if is_return else None,
+            amount=max(1, round(event.amount * told.share)) if is_return else None,
+        )
+        counted = asyncio.run(self._counted.count([outcome]))
+        assert counted.errors == {}
+        self.outcomes.append(msgspec.structs.replace(outcome, history_sequence=counted.places[0]))
+
+    def report(self, message: dict[str, Any]) -> None:
+        """Count a report."""
+        one = msgspec.structs.replace(row(message), received_at=len(self.reports))
+        for stored in asyncio.run(VerdictHistory(self.lookup, self.history).count([one])).rows:
+            known = self.lookup.known[stored.end_to_end_id or ""]
+            self.reports.append(Reported(stored, {stored.end_to_end_id or "": known}))
+
+    def table(self) -> pa.Table:
+        """Return the rows of `score_events`, in the order of history."""
+        placed = sorted(self.rows, key=lambda each: each.history_sequence or 0)
+        return arrow_table(table("score_events"), placed)
+
+    def changes(self) -> pa.Table:
+        """Return decisions and outcomes in the order of history, as `StoredTables.changes` selects them."""
+        rows = self.table()
+        at = {id_: i for i, id_ in reversed(list(enumerate(rows["end_to_end_id"].to_pylist())))}
+        words = sorted([*_decisions(self.rows), *_outcomes(self.outcomes)], key=lambda each: each["key"])
+        last = {each["id"]: i for i, each in enumerate(words)}
+        asks = rows.select(ASK_COLUMNS).take(pa.array([at[each["id"]] for each in words], pa.int64()))
+        own = {
+            "place": pa.array([each["place"] for each in words], pa.int64()),
+            "counted": pa.array([each["counted"] for each in words], pa.bool_()),
+            "status": pa.array([each["status"] for each in words], pa.string()),
+            "decided_side": pa.array([each.get("side") for each in words], pa.string()),
+            "approved": pa.array([each.get("approved") for each in words], pa.bool_()),
+            "at": pa.array([each["at"] for each in words], pa.timestamp("us", "UTC")),
+            "return_id": pa.array([each.get("return_id") for each in words], pa.string()),
+            "returned": pa.array([(each.get("amount") or 0) / 100 for each in words], pa.float64()),
+            "more": pa.array([last[each["id"]] > i for i, each in enumerate(words)], pa.bool_()),
+        }
+        return pa.table(own | {name: asks[name] for name in asks.column_names})
+
+
+def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:
+    for each in rows:
+        if each.decided_sequence is not None:
+            yield {
+                "id": each.event.end_to_end_id,
+                "place": each.decided_sequence,
+                "counted": True,
+                "status": DECIDED,
+                "side": each.event.side,
+                "approved": each.decision == "APPROVE",
+                "at": each.scored_at,
+                "key": (each.decided_sequence, True, 0),
+            }
+
+
+def _outcomes(rows: Sequence[OutcomeRow]) -> Iterable[dict[str, Any]]:
+    for i, each in enumerate(rows):
+        later = [other for other in rows[i:] if other.end_to_end_id == each.end_to_end_id]
+        place = next((other.history_sequence for other in later if other.history_sequence is not None), None)
+        if place is not None:
+            counted = each.history_sequence is not None
+            yield {"id": each.end_to_end_id, "place": place, "counted": counted, "key": (place, counted, i)} | {
+                name: getattr(each, name) for name in ("status", "at", "return_id", "amount")
+            }
+
+
+def vectors(rows: Sequence[ScoreRow]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Return the features [n, F] of rows."""
+    return np.stack([each.features for each in rows])
