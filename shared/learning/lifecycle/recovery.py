@@ -133,7 +133,7 @@ def published(blobs: Blobs, now: dt.datetime) -> Recovery | None:
 
 
 def with_recovery(config: Config, recovery: Recovery | None) -> Config:
-    """Return a configuration with the measured share, if there is one, in the place of the assumed one of each side."""
+    """Return a configuration whose sides have the measured share, if there is one, instead of the assumed one."""
     if recovery is None:
         return config
     payer, payee = (replace(costs, recovered=recovery.share) for costs in (config.costs.payer, config.costs.payee))
