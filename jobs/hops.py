@@ -77,7 +77,11 @@ def _recovery(measured: Recovery | None, published: bool) -> dict[str, Any]:
     if measured is None:
         return {"proposal": None, "reason": "no fraud is old enough"}
     few = None if measured.suffices else f"{measured.frauds:,} of {FRAUDS_MIN} frauds that a proposal needs"
-    proposal = {"costs": {"recovered": round(measured.share, 4)}} if measured.suffices else None
+    proposal = (
+        {"costs": {side: {"recovered": round(measured.share, 4)} for side in ("payer", "payee")}}
+        if measured.suffices
+        else None
+    )
     return msgspec.structs.asdict(measured) | {"proposal": proposal, "reason": few, "published": published}
 
 

@@ -2,8 +2,8 @@
 
 A micro-batch is one call of a script, so it is atomic. The life of each Pix is kept until `life_seconds` after it was
 last asked for or changed, which must be longer than the longest pause between two deliveries of a message: the ack
-deadline and the largest back-off, 60 + 600 s on Pub/Sub. A life takes 1.1 kB, so 15 minutes of 100 transactions/s
-take 100 MB. Records, and values about verdicts, that nothing touches for `record_seconds` expire.
+deadline and the largest back-off, 60 + 600 s on Pub/Sub. A life takes 1.1 kB, so two hours of 100 transactions/s
+take 800 MB. Records, and values about verdicts, that nothing touches for `record_seconds` expire.
 
 A micro-batch touches many keys. They share one hash tag and so live on one primary, with or without cluster mode. To
 spread them over several, shard by account at the client; payer and payee may then be on two shards, and a Pix takes
