@@ -80,8 +80,9 @@ def _fill(client: bigquery.Client, rows: int) -> None:
     for part in (drawn, planted):
         pix = f"(SELECT {known} FROM ({part}) AS drawn)"
         client.query(
-            f"INSERT INTO {DATASET}.score_events ({SCORED}) SELECT id, 'PAYER', moment, moment, CAST(brl AS NUMERIC), "
-            f"'DICT', 'IPAY', payer, payer, '00000000', payee, '11111111', 'APPROVE', FALSE, FALSE, n, 1 FROM {pix} AS x"
+            f"INSERT INTO {DATASET}.score_events ({SCORED}) "
+            f"SELECT id, 'PAYER', moment, moment, CAST(brl AS NUMERIC), 'DICT', 'IPAY', payer, payer, '00000000', "
+            f"payee, '11111111', 'APPROVE', FALSE, FALSE, n, 1 FROM {pix} AS x"
         ).result()
         client.query(
             f"INSERT INTO {DATASET}.outcomes (end_to_end_id, side, status, `at`, received_at) "
