@@ -53,7 +53,8 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
     outcome = retrain(services, settings, request, steps)
     code = console.LOST if outcome.outcome == "SWAP_LOST" else console.OK
     result = msgspec.structs.asdict(outcome)
-    result |= {"recovered": settings.costs.payer.recovered, "recovery_measured_at": measured and measured.measured_at}
+    recovered = {"payer": settings.costs.payer.recovered, "payee": settings.costs.payee.recovered}
+    result |= {"recovered": recovered, "recovery_measured_at": measured and measured.measured_at}
     return code, result | {"seconds": round(sum(steps.seconds.values()), 1), "steps": steps.seconds}
 
 

@@ -18,8 +18,8 @@ POINTER_TTL_SECONDS = 5.0
 BATCH_MAX = 256
 BATCHES_IN_FLIGHT = 4
 CLAIM_SECONDS = 7_200
-"""Longer than the longest pause between two deliveries of a message, 60 s to acknowledge and 600 s of back-off, and than
-the longest retention, an hour by night: most outcomes then find the life of their Pix without a query."""
+"""Longer than the longest pause between two deliveries of a message, 60 s to acknowledge and 600 s of back-off, and
+than the longest retention, an hour by night: most outcomes then find the life of their Pix without a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Settings:
     state_pause_seconds: float = 2.0
     """Seconds without calls to a store that does not answer, before one call tries it again."""
     state_claim_seconds: int = CLAIM_SECONDS
-    """Seconds since its last delivery or outcome for which the life of a Pix is kept; the default is CLAIM_SECONDS."""
+    """Seconds that the life of a Pix is kept after its last delivery or outcome; the default is CLAIM_SECONDS."""
     state_record_days: int = 180
     """Days after which an untouched record of history expires; after six of the longest half-life 2 % are left."""
     deadline_seconds: float = 40.0

@@ -100,8 +100,10 @@ class MemoryHistory:
         weights = np.stack([facts.weights.take(_WEIGHTS[place], axis=1) for place in roles], axis=1)
         raised = np.stack([facts.marks.take(_MARKS[place], axis=1) for place in roles], axis=1)
         rows = table.rows(keys[slots])[0]
-        found = Touch(table, rows, event, facts.at[event], raised[event, role]).settle(weights[event, role])
+        touch = Touch(table, rows, event, facts.at[event], raised[event, role])
+        touch.add(weights[event, role])
         if reads is not None:
+            found = touch.reads()
             for j, place in enumerate(roles):
                 _put(reads, place, event[role == j], found[role == j])
 

@@ -133,7 +133,8 @@ def decided_at(lives: Lives, sides: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _decisions(sides: Sequence[str]) -> NDArray[np.uint64]:
-    return np.array([outcome_hash(_DECIDED[side]) for side in sides], dtype=np.uint64)
+    hashes = {side: outcome_hash(word) for side, word in _DECIDED.items()}
+    return np.array([hashes[side] for side in sides], dtype=np.uint64)
 
 
 def _apply(life: np.void, outcome: Outcome) -> Effect:

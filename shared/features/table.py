@@ -101,16 +101,16 @@ class Touch:
         self._reached = np.maximum(self._marks[:, 0], at)
         self._counters *= self._decay(before, self._reached)
 
-    def settle(self, weights: Floats) -> Floats:
-        """Add the weights [m, counters] of each fact to the reads of later facts, and to the table.
-
-        Return the reads [m, layout.width] before each fact, with ages for times and NaN for never.
-        """
+    def add(self, weights: Floats) -> None:
+        """Add the weights [m, counters] of each fact to the table, and to what later facts read."""
         if self._shared:
             left = self._decay(self._at[self._earlier], self._reached[self._later])
             np.add.at(self._counters, self._later, weights[self._earlier] * left)
         # Where slots share a record the last one is written, and it includes the others.
         self._table.put(self._rows, self._counted(weights))
+
+    def reads(self) -> Floats:
+        """Return the reads [m, layout.width] before each fact, once its weights were added; this ends its use."""
         return reads_of(self._table.layout, self._found, self._reached, self._at)
 
     def _counted(self, weights: Floats) -> Floats:

@@ -27,7 +27,7 @@ from shared.features.facts import Facts, extras
 from shared.features.life import LIFE, Lives, asked
 from shared.features.outcomes import Outcome, advance
 from shared.features.reports import state_of
-from shared.features.verdicts import Correction, VerdictLog, marker_key, pix_key
+from shared.features.verdicts import Correction, VerdictLog, subjects
 from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.arrow_rows import plain_table
@@ -145,14 +145,17 @@ class EventLines:
 
     def _survey(self) -> None:
         """Find out which Pix have reports, and how many outcomes."""
-        self._parties = {}
+        self._parties, returns = {}, dict[str, str]()
         for line in itertools.islice(read(self._path), self._count):
             with contextlib.suppress(Malformed):
                 if line.topic == FEEDBACK and (id_ := self._row(line).end_to_end_id):
                     self._parties[id_] = None
                 elif line.topic == OUTCOMES:
-                    id_ = decode_outcome(bytes(line.data)).value.end_to_end_id
+                    outcome = decode_outcome(bytes(line.data)).value
+                    id_ = outcome.end_to_end_id
                     self._outcomes[id_] = self._outcomes.get(id_, 0) + 1
+                    returns |= {outcome.return_id: id_} if outcome.return_id else {}
+        self._parties |= {returns[id_]: None for id_ in self._parties if id_ in returns}
 
     def _row(self, line: Line) -> FeedbackRow:
         row = feedback_row(decode_feedback(bytes(line.data)).value, 0, self._pseudonymiser)
@@ -181,7 +184,7 @@ class EventLines:
             due = self._ask(self._event(line), batch)
         elif line.topic == OUTCOMES:
             outcome = decode_outcome(bytes(line.data)).value
-            self._tell(outcome_row(outcome, micros(outcome.at)), batch)
+            due = self._tell(outcome_row(outcome, micros(outcome.at)), batch)
         else:
             due = [self._row(line)]
             self.reports += 1
@@ -202,17 +205,28 @@ class EventLines:
         batch.ids.add(event.end_to_end_id)
         if self._settles and event.end_to_end_id[0] != "D":
             batch.settled.append(_settled(event, batch.next_place()))
+        due = self._waiting.pop(event.end_to_end_id, [])
         for row in self._early.pop(event.end_to_end_id, []):
-            batch.told.append(_Told(row, len(batch.events)))
-        return self._waiting.pop(event.end_to_end_id, [])
+            due += self._tell(row, batch)
+        return due
 
-    def _tell(self, row: OutcomeRow, batch: _Batch) -> None:
-        """Add an outcome to a batch, or let it wait for its Pix."""
+    def _tell(self, row: OutcomeRow, batch: _Batch) -> list[FeedbackRow]:
+        """Add an outcome to a batch, or let it wait for its Pix; return the reports that waited for a return."""
         id_ = row.end_to_end_id
-        if id_ in self._lives or id_ in batch.ids:
-            batch.told.append(_Told(row, len(batch.events)))
-        else:
+        if id_ not in self._lives and id_ not in batch.ids:
             self._early.setdefault(id_, []).append(row)
+            return []
+        batch.told.append(_Told(row, len(batch.events)))
+        return self._returned(row.return_id or "", id_)
+
+    def _returned(self, return_id: str, of: str) -> list[FeedbackRow]:
+        """Learn the parties of a return that has reports; return the reports that waited for it."""
+        assert self._parties is not None
+        parties = self._parties.get(of)
+        if return_id not in self._parties or parties is None:
+            return []
+        self._parties[return_id] = Parties(parties.payee_id, parties.payer_id, parties.device_id)
+        return self._waiting.pop(return_id, [])
 
     def _changes(self, columns: Columns, batch: _Batch) -> tuple[Due, list[OutcomeRow]]:
         """Return the facts of a batch's outcomes, and their rows with places."""
@@ -294,8 +308,7 @@ class EventLines:
         state = state_of(row)
         if state is None:
             return row
-        keys = [pix_key(id_) for id_ in self._about(row)]
-        keys += [marker_key(row.report_id)] if row.source == "FRAUD_MARKER" else []
+        keys = [subject.key for subject in subjects(row, self._about(row))]
         places = [place for key in keys if (place := self.verdicts.place_of(key, state)) is not None]
         return msgspec.structs.replace(row, history_sequence=max(places, default=None))
 

@@ -22,6 +22,7 @@ from shared.features.history import MemoryHistory
 from shared.features.keys import keys_of
 from shared.features.vector import feature_matrix
 from shared.replay.recurrence import CHUNK, Chunk, Replay, replay_columns
+from tests.unit.lives import settle
 from tests.unit.reference_history import ReferenceHistory
 from tests.unit.streams import MORNING
 
@@ -68,6 +69,7 @@ def micro_batches(events: list[Event]) -> dict[str, float]:
         columns = Columns.of(events[start : start + BATCH])
         t1 = time.perf_counter()
         reads, _ = history.observe(columns)
+        settle(history, columns, reads)
         t2 = time.perf_counter()
         feature_matrix(columns, reads)
         steps.append((t1 - t0, t2 - t1, time.perf_counter() - t2))
@@ -86,17 +88,17 @@ def reference(events: list[Event]) -> None:
     """Run the plain Python reference (counters only)."""
     history = ReferenceHistory()
     for event in events:
-        history.observe(event)
+        history.settle(event, history.ask(event))
 
 
 def replayed(columns: Columns, vector: bool) -> float:
     """Return replayed transactions per second, with the full vector or counters alone, without compilation."""
-    Replay().run(Chunk(columns[:10]))
+    Replay().run(Chunk.settled(columns[:10]))
     replay = Replay()
     if vector:
-        taken = seconds(lambda: [None for _ in replay_columns([Chunk(columns)], replay)])
+        taken = seconds(lambda: [None for _ in replay_columns([columns], replay)])
     else:
-        parts = [Chunk(columns[i : i + CHUNK]) for i in range(0, len(columns), CHUNK)]
+        parts = [Chunk.settled(columns[i : i + CHUNK]) for i in range(0, len(columns), CHUNK)]
         taken = seconds(lambda: [replay.run(part) for part in parts])
     return len(columns) / taken
 
@@ -110,11 +112,10 @@ def megabytes(columns: Columns, accounts: int, pairs: int) -> float:
     template = columns[:BATCH]
     for start in range(0, pairs, BATCH):
         payers = (start + np.arange(BATCH)) % accounts
-        history.observe(
-            dataclasses.replace(
-                template, payer=names[payers], payee=names[rng.integers(accounts, size=BATCH)], device=devices[payers]
-            )
+        columns = dataclasses.replace(
+            template, payer=names[payers], payee=names[rng.integers(accounts, size=BATCH)], device=devices[payers]
         )
+        settle(history, columns, history.observe(columns)[0])
     return _resident() - before
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
@@ -142,5 +143,7 @@ def test_the_statements_are_valid_googlesql(count: int) -> None:
     for statement in (sql.root(bounded=True), sql.root(bounded=False), sql.sent(count), sql.verdicts(count)):
         check(statement)
     assert list(columns(sql.verdicts(count))) == ["end_to_end_id", "verdict"]
-    every = (sql.root(bounded=True), sql.sent(count), sql.verdicts(count))
-    assert not any("FROM `bank.pix.score_events`\n" in statement for statement in every), "an unbounded read"
+    assert "feedback" not in sql.sent(count), "verdicts are read once, at the end"
+    for statement in (sql.root(bounded=True), sql.sent(count), sql.verdicts(count)):
+        tables = re.findall(r"`bank\.pix\.\w+`(?! WHERE )", statement)
+        assert tables == [], "a table is read without a filter"

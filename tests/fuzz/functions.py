@@ -16,6 +16,7 @@ from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
 from shared.ports import Parties
 from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
 from shared.serving.group_commit import BatchLimits
@@ -23,6 +24,7 @@ from shared.serving.intake import ACK, Intake
 from shared.serving.label_service import LabelPipeline, label_intake
 from shared.serving.score_service import ScorePipeline, score_intake
 from shared.serving.verdict_history import VerdictHistory
+from shared.settings import ASSUMED
 from shared.telemetry.metrics import Metrics
 from tests.telemetry import make_telemetry
 
@@ -82,7 +84,7 @@ class Functions:
         self._tables = {name: EncodingTable(name) for name in ("score_events", "feedback", "quarantine")}
         self._lookup, history = AskedLookup(), MemoryHistoryAdapter()
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
-        scorer = Scorer(history, champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
+        scorer = Scorer(history, Conclusions(history, ASSUMED), champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
         now, shared = lambda: NOW, VerdictHistory(self._lookup, history)
         scored, reported, quarantine = self._tables.values()
         pseudonymiser = Pseudonymiser(b"fuzz")

@@ -59,7 +59,12 @@ FITTING: dict[str, list[Any]] = {
     "open": _COUNTS,
     "settlements": [*_COUNTS, None],
     "registered_accounts": [*_COUNTS, None],
-    "status": ["OPEN", "ACKNOWLEDGED", "CLOSED", "CANCELLED"],
+    "status": ["OPEN", "ACKNOWLEDGED", "CLOSED", "CANCELLED", "CONTESTED", "WITHDRAWN", "REGISTERED", "COMPLETED"],
+    "hop": [1, 2, 5, 101],
+    "reason": ["REFUND_REQUEST", "REFUND_CANCELLED"],
+    "result": ["TOTAL", "REJECTED", "NEWR", None],
+    "rejection": ["NO_BALANCE", "NEWR", None],
+    "shown_because": ["CONTROL", "NEWS", None],
     "analysis_result": ["AGREED", "DISAGREED", None],
     "verdict": ["FRAUD", "LEGITIMATE"],
     "device": [{"id": "d", "registered_at": None}, {"id": "e"}, None],
@@ -78,9 +83,25 @@ def seeds() -> list[tuple[int, bytes]]:
     analyst = {"source": "ANALYST", "report_id": "r-2", "end_to_end_id": complete["end_to_end_id"]}
     analyst |= {"reported_at": "2026-11-20T10:00:00Z", "verdict": "LEGITIMATE"}
     report = med_report(complete["end_to_end_id"], reported_at="2026-11-20T10:00:00Z")
-    reports = [analyst, report, report | {"status": "OPEN", "analysis_result": None}]
+    reports = [analyst, report, report | {"status": "OPEN", "analysis_result": None}, *_around(report)]
     found = [(0, message) for message in (complete, least)] + [(1, message) for message in reports]
     return [(function, push_body(encoded(message))) for function, message in found]
+
+
+def _around(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a report of a later hop, and one message of each other kind of feedback."""
+    pix, common = report["end_to_end_id"], {name: report[name] for name in ("report_id", "reported_at")}
+    recovery = {"funds_recovery_id": "f", "root_end_to_end_id": pix, "hop": 2, "infraction_amount": "80.00"}
+    marker = {"tax_id": "12345678909", "key": "a@b.c", "status": "REGISTERED", "infraction_report_id": "r"}
+    refund = {"end_to_end_id": pix, "status": "CLOSED", "result": "PARTIAL", "amount": "80.00", "rejection": None}
+    graph = [{"end_to_end_id": pix, "hop": 1, "amount": "150.00"}]
+    return [
+        report | recovery | {"reason": "REFUND_REQUEST", "created_at": report["reported_at"]},
+        {"source": "CUSTOMER", "end_to_end_id": pix, "status": "CONTESTED", **common},
+        {"source": "FRAUD_MARKER", **marker, **common},
+        {"source": "REFUND", **refund, **common},
+        {"source": "FUNDS_RECOVERY", "root_end_to_end_id": pix, "status": "TRACKED", "graph": graph, **common},
+    ]
 
 
 def mutated(body: bytes, chance: random.Random, mutate: Mutate) -> bytes:

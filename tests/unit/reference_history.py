@@ -84,8 +84,8 @@ class ReferenceHistory:
             self._add("device", event, now, weights)
             self._add("customer", event, now, weights)
         else:
-            for role in ("payer", "payee", "device", "customer"):
-                self._add(role, event, now, {})
+            for name in ("payer", "payee", "device", "customer"):
+                self._add(name, event, now, {})
         return reads
 
     def settle(self, event: Event, reads: list[float]) -> None:

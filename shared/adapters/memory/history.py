@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.features.columns import Events
+from shared.features.columns import Columns, Events
 from shared.features.facts import asks
 from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.features.life import LIFE, SideClaim, asked, claims_of
+from shared.features.life import LIFE, Lives, SideClaim, asked, claims_of
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, Claim, Observations
 
 LIVES = 30_000
@@ -37,29 +37,12 @@ class MemoryHistoryAdapter:
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read history before each event, then count the ask, once for each EndToEndId."""
-        columns = events.columns
-        fingerprints = columns.fingerprints()
-        own = [
-            SideClaim(event.side, claim.scored_at, claim.key_version, fingerprint, claim.model_version)
-            for event, fingerprint in zip(events, fingerprints.tolist(), strict=True)
-        ]
-        fresh: dict[str, int] = {}
-        for place, event in enumerate(events):
-            if event.end_to_end_id not in self._lives:
-                fresh.setdefault(event.end_to_end_id, place)
-        values = self._count(events, np.array(list(fresh.values()), dtype=np.int64), claim, own)
-        found = [self._claimed(event.end_to_end_id, side, values) for event, side in zip(events, own, strict=True)]
-        self._forget()
-        lives = np.frombuffer(b"".join([value[:_SIZE] for value, _ in found]), dtype=LIFE)
-        first = [side for _, side in found]
-        taken = [side.contradicts(mine) for side, mine in zip(first, own, strict=True)]
-        return Observations(
-            lives["reads"].reshape(len(events), READ_WIDTH),
-            lives["place"].copy(),
-            [Claim(side.model_version, side.scored_at, side.key_version) for side in first],
-            np.array(taken, dtype=bool),
-            lives,
-        )
+        ids = [event.end_to_end_id for event in events]
+        if len(set(ids)) == len(ids) and self._lives.keys().isdisjoint(ids):
+            lives = self._count(events, events.columns, claim)
+            self._forget()
+            return self._observations(lives, [claim] * len(ids), np.zeros(len(ids), dtype=bool))
+        return self._observe_again(events, claim)
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the stored value of each key."""
@@ -89,30 +72,44 @@ class MemoryHistoryAdapter:
         """Store the values of a replay by key."""
         self._states.update(states)
 
-    def _count(
-        self, events: Events, fresh: NDArray[np.int64], claim: Claim, own: Sequence[SideClaim]
-    ) -> dict[str, bytes]:
-        """Count the asks at indexes `fresh`, and store their lives; return these with every life that is known."""
-        known = {id_: value for event in events if (value := self._lives.get(id_ := event.end_to_end_id))}
-        if len(fresh):
-            columns = events.columns if len(fresh) == len(events) else events.columns[fresh]
-            lives = asked(columns, claim.scored_at)
-            lives["reads"] = self.history.ask(asks(columns))
-            lives["place"] = self.history.sequence + 1 + np.arange(len(fresh))
-            self.history.sequence += len(fresh)
-            data = lives.tobytes()
-            for i, place in enumerate(fresh.tolist()):
-                id_, value = events[place].end_to_end_id, data[i * _SIZE : (i + 1) * _SIZE] + own[place].encode()
-                self._lives[id_] = known[id_] = value
-        return known
+    def _observe_again(self, events: Events, claim: Claim) -> Observations:
+        """Observe events of which some were observed before, or repeat in this batch."""
+        own = side_claims(events, claim)
+        fresh: dict[str, int] = {}
+        for place, event in enumerate(events):
+            if event.end_to_end_id not in self._lives:
+                fresh.setdefault(event.end_to_end_id, place)
+        if fresh:
+            rows = list(fresh.values())
+            self._count(Events(events[i] for i in rows), events.columns[np.array(rows)], claim)
+        first = [self._claimed(event.end_to_end_id, side) for event, side in zip(events, own, strict=True)]
+        data = b"".join([self._lives[event.end_to_end_id][:_SIZE] for event in events])
+        self._forget()
+        taken = [side.contradicts(mine) for side, mine in zip(first, own, strict=True)]
+        claims = [Claim(side.model_version, side.scored_at, side.key_version) for side in first]
+        return self._observations(np.frombuffer(data, dtype=LIFE), claims, np.array(taken, dtype=bool))
 
-    def _claimed(self, id_: str, own: SideClaim, values: dict[str, bytes]) -> tuple[bytes, SideClaim]:
-        """Return the life of a Pix and the first claim of the side of `own`, which claims it if nobody did."""
-        claims = claims_of(values[id_])
-        if own.side not in claims:
-            self._lives[id_] = values[id_] = values[id_] + own.encode()
-            return values[id_], own
-        return values[id_], claims[own.side]
+    def _count(self, events: Events, columns: Columns, claim: Claim) -> Lives:
+        """Count asks, each of another Pix, and store their lives [n]."""
+        lives = asked(columns, claim.scored_at)
+        lives["reads"] = self.history.ask(asks(columns))
+        lives["place"] = self.history.sequence + 1 + np.arange(len(events))
+        self.history.sequence += len(events)
+        data = lives.tobytes()
+        for i, side in enumerate(side_claims(events, claim)):
+            self._lives[events[i].end_to_end_id] = data[i * _SIZE : (i + 1) * _SIZE] + side.encode()
+        return lives
+
+    def _claimed(self, id_: str, own: SideClaim) -> SideClaim:
+        """Return the first claim of the side of `own`, which claims the Pix if nobody did."""
+        known = claims_of(self._lives[id_])
+        if own.side not in known:
+            self._lives[id_] += own.encode()
+        return known.get(own.side, own)
+
+    @staticmethod
+    def _observations(lives: Lives, claims: list[Claim], taken: NDArray[np.bool_]) -> Observations:
+        return Observations(lives["reads"].reshape(-1, READ_WIDTH), lives["place"].copy(), claims, taken, lives)
 
     def _read(self, key: str) -> bytes | None:
         return self._lives.get(key[1:]) if key[0] == LIFE_KEY else self._states.get(key)
@@ -127,6 +124,15 @@ class MemoryHistoryAdapter:
         """Forget the oldest lives above the capacity."""
         while len(self._lives) > self._capacity:
             del self._lives[next(iter(self._lives))]
+
+
+def side_claims(events: Events, claim: Claim) -> list[SideClaim]:
+    """Return the claim of each event's side."""
+    scored_at, key_version, version = claim.scored_at, claim.key_version, claim.model_version
+    return [
+        SideClaim(event.side, scored_at, key_version, fingerprint, version)
+        for event, fingerprint in zip(events, events.columns.fingerprints().tolist(), strict=True)
+    ]
 
 
 def _placed(value: bytes, at: int, place: int) -> bytes:

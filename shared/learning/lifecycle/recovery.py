@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.contract.tables import query
 from shared.errors import Misconfigured
@@ -132,9 +133,8 @@ def published(blobs: Blobs, now: dt.datetime) -> Recovery | None:
 
 
 def with_recovery(config: Config, recovery: Recovery | None) -> Config:
-    """Return a configuration with the measured share, if there is one, in the place of those assumed for each side."""
+    """Return a configuration whose sides have the measured share, if there is one, instead of the assumed one."""
     if recovery is None:
         return config
-    sides = (config.costs.payer, config.costs.payee)
-    payer, payee = (msgspec.structs.replace(side, recovered=recovery.share) for side in sides)
-    return msgspec.structs.replace(config, costs=SideCosts(payer, payee))
+    payer, payee = (replace(costs, recovered=recovery.share) for costs in (config.costs.payer, config.costs.payee))
+    return replace(config, costs=SideCosts(payer, payee))

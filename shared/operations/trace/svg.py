@@ -10,7 +10,7 @@ from shared.operations.trace import words
 from shared.operations.trace.colours import NONE, VERDICTS, colour
 from shared.operations.trace.flow import Step, Trace
 
-BOX_WIDTH, BOX_HEIGHT, LINE_HEIGHT = 250, 88, 17
+BOX_WIDTH, BOX_HEIGHT, LINE_HEIGHT = 280, 88, 17
 GAP_X, GAP_Y, MARGIN, HEAD = 90, 20, 24, 92
 BROADEST = 16.0
 """Width of the line of all the root's money, in pixels."""

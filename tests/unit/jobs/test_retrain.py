@@ -19,7 +19,7 @@ from shared.learning.lifecycle import recovery, retraining
 from shared.learning.lifecycle.request import RetrainingResult
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-ASSUMED = config.load(Path(retrain.__file__).with_name("config.yaml")).costs.recovered
+ASSUMED = config.load(Path(retrain.__file__).with_name("config.yaml")).costs
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def blobs(monkeypatch: pytest.MonkeyPatch) -> MemoryBlobs:
     monkeypatch.setattr(wiring, "now", lambda: NOW)
 
     def recorded(_services: object, settings: Config, *_more: object) -> RetrainingResult:
-        return RetrainingResult("PUBLISHED", [str(settings.costs.recovered)])
+        return RetrainingResult("PUBLISHED", [f"{settings.costs.payer.recovered} {settings.costs.payee.recovered}"])
 
     monkeypatch.setattr(retraining, "retrain", recorded)
     return bucket
@@ -47,10 +47,12 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
 def test_the_configured_share_holds_until_one_was_measured(
     blobs: MemoryBlobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assumed = {"payer": ASSUMED.payer.recovered, "payee": ASSUMED.payee.recovered}
+    configured = [f"{assumed['payer']} {assumed['payee']}"]
     found = run(capsys)
-    assert (found["reasons"], found["recovered"], found["recovery_measured_at"]) == ([str(ASSUMED)], ASSUMED, None)
+    assert (found["reasons"], found["recovered"], found["recovery_measured_at"]) == (configured, assumed, None)
 
     recovery.publish(recovery.Recovery(0.21, 0.1, 0.3, 150, 9000.0, NOW), blobs)
     found = run(capsys)
-    assert (found["reasons"], found["recovery_measured_at"]) == (["0.21"], "2026-11-20T00:00:00Z")
-    assert run(capsys, "--recovered", "configured")["reasons"] == [str(ASSUMED)]
+    assert (found["reasons"], found["recovery_measured_at"]) == (["0.21 0.21"], "2026-11-20T00:00:00Z")
+    assert run(capsys, "--recovered", "configured")["reasons"] == configured

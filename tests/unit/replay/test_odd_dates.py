@@ -23,6 +23,7 @@ from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
+from shared.replay.changes import ChangeQueue
 from shared.replay.reports import ReportQueue
 from tests.builders import encoded, transaction
 from tests.unit.replay.rows import score_row
@@ -70,6 +71,6 @@ def test_an_audit_of_stored_rows_with_such_times_finds_no_difference(at: dt.date
         one = event(seconds=second, device_registered=True, device_registered_at=micros(at))
         reads, sequence = history.observe([one])
         rows.append(score_row(one, int(sequence[0]), feature_matrix(Columns.of([one]), reads)[0]))
-    work = Audit(State.empty(), ReportQueue([]))
+    work = Audit(State.empty(), ReportQueue([]), ChangeQueue())
     work.add(arrow_table(table("score_events"), rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
     assert (work.comparison.rows, work.comparison.features) == (5, {})

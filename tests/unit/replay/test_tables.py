@@ -15,11 +15,11 @@ class EmptyExports:
     def staged(self, name: str, folder: Path) -> Iterator[Path]:
         if name.endswith("/counts"):
             file = folder / "counts.parquet"
-            pq.write_table(pa.table({"row_count": [0], "placed": [0]}), file)
+            pq.write_table(pa.table({"row_count": [0], "placed": [0], "last_place": [None]}), file)
             yield file
 
 
 def test_a_replay_of_empty_tables_has_no_rows(tmp_path: Path) -> None:
     source = StoredTables(EmptyExports(), "bank", "pix").source("run", tmp_path)  # type: ignore[arg-type]  # it is only asked for staged files
     assert list(source.batches(0)) == []
-    assert (source.total, source.reports, source.verdicts.applied) == (0, 0, {})
+    assert (source.total, source.reports, source.verdicts.values) == (0, 0, {})

@@ -1,13 +1,17 @@
 """A breaker protects batches from an unavailable store."""
 
 import asyncio
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.errors import Unavailable
 from shared.features.columns import Events
-from shared.ports import Claim, Observations
+from shared.features.facts import Facts
+from shared.features.life import LIFE
+from shared.ports import Changes, Claim, Observations
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import HISTORY, Metrics
@@ -32,7 +36,20 @@ class Store:
             np.ones(len(events), dtype=np.int64),
             [claim] * len(events),
             np.zeros(len(events), bool),
+            np.zeros(len(events), LIFE),
         )
+
+    async def find(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.calls += 1
+        if self.away:
+            raise Unavailable("timed out")
+        return [None] * len(keys)
+
+    async def change(self, changes: Changes) -> NDArray[np.int64]:
+        self.calls += 1
+        if self.away:
+            raise Unavailable("timed out")
+        return np.arange(len(changes.keys))
 
 
 def test_an_unavailable_store_is_called_once_a_pause(caplog: pytest.LogCaptureFixture, clock: ManualClock) -> None:
@@ -60,3 +77,29 @@ def test_an_unavailable_store_is_called_once_a_pause(caplog: pytest.LogCaptureFi
     assert fields(caplog.records[1])["times"] == 2000
     outcomes = {outcome: metrics.value(HISTORY, outcome) for outcome in ("answered", "failed", "skipped")}
     assert outcomes == {"answered": 101, "failed": FAILURES + 1, "skipped": 195}
+
+
+def test_observations_and_changes_have_one_breaker(clock: ManualClock) -> None:
+    """A store that does not answer changes is not asked for observations either, and the other way round."""
+    store = Store()
+    history = GuardedHistory(store, 2.0, Metrics(), clock)
+    nothing = Changes(["lE1"], [0], [b""], [-1], Facts.blank(np.empty(0)), np.empty(0, dtype=np.int64))
+
+    async def attempts() -> int:
+        unavailable = 0
+        for call in (
+            lambda: history.find(["lE1"]),
+            lambda: history.change(nothing),
+            lambda: history.observe(Events([event()]), Claim(None, 1)),
+        ):
+            for _ in range(3):
+                try:
+                    await call()
+                except Unavailable:
+                    unavailable += 1
+        return unavailable
+
+    assert (asyncio.run(attempts()), store.calls) == (9, FAILURES)
+    clock.now += 2.0
+    store.away = False
+    assert (asyncio.run(attempts()), store.calls) == (0, FAILURES + 9)
