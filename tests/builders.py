@@ -64,6 +64,12 @@ def med_report(end_to_end_id: str, **changes: Any) -> dict[str, Any]:
     return _changed(message, changes)
 
 
+def outcome(end_to_end_id: str, status: str = "SETTLED", **changes: Any) -> dict[str, Any]:
+    """Return an outcome of a Pix, without the fields that its status may need."""
+    message = {"end_to_end_id": end_to_end_id, "status": status, "at": "2026-11-20T14:32:09Z"}
+    return _changed(message, changes)
+
+
 def encoded(message: Any) -> bytes:
     """Return the JSON of a message."""
     return json.dumps(message).encode()

@@ -1,7 +1,7 @@
-"""Fuzz both functions, guided by coverage (atheris): `make fuzz`.
+"""Fuzz the functions, guided by coverage (atheris): `make fuzz`.
 
-Every body must be answered with 204 and leave exactly one row: a score, a report or a quarantined message. Otherwise
-the body is printed and written to a file `crash-*`. Exit status 0 if there is no such body.
+Every body must be answered with 204 and leave exactly one row: a score, a report, an outcome or a quarantined
+message. Otherwise the body is printed and written to a file `crash-*`. Exit status 0 if there is no such body.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _mutator(
             number, body = rng.choice(seeds)
             function = bytes([number])
         elif rng.random() < 0.05:
-            function = bytes([rng.randrange(2)])
+            function = bytes([rng.randrange(mutations.FUNCTIONS)])
         mutated: bytes = function + mutations.mutated(body, rng, mutate)
         return mutated[:max_size]
 

@@ -1,19 +1,23 @@
-"""Both functions over in-memory adapters, and the invariant of every body: answered 204, exactly one row."""
+"""All functions over in-memory adapters, and the invariant of every body: answered 204, exactly one row."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from shared.adapters.bigquery.asked import outcomes_statement, scored_statement
 from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.bigquery.lookup import returns_statement, statement
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
+from shared.contract.event import Event
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
+from shared.features.rebuilding import IMPLIED, Asked
 from shared.ports import Parties
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
@@ -22,6 +26,7 @@ from shared.scoring.scorer import Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, Intake
 from shared.serving.label_service import LabelPipeline, label_intake
+from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline, outcome_intake
 from shared.serving.score_service import ScorePipeline, score_intake
 from shared.serving.verdict_history import VerdictHistory
 from shared.settings import ASSUMED
@@ -31,7 +36,7 @@ from tests.telemetry import make_telemetry
 NOW = 1_795_185_126_000_000  # 2026-11-20T14:32:06Z
 AHEAD_SECONDS = 86_400.0
 NEVER_AHEAD = 1e18
-"""A report dated ahead of the clock would come again."""
+"""A report or an outcome dated ahead of the clock would come again."""
 LIMITS = BatchLimits(64, 1)
 KNOWN = 20_000
 """Most transactions that the lookup of the label function remembers."""
@@ -44,7 +49,7 @@ class WrongAnswer(AssertionError):
 STRANGERS = Parties("payer", "payee", None)
 
 
-class AskedLookup(MemoryLookup):
+class ScoredLookup(MemoryLookup):
     """A lookup in memory that also builds the BigQuery statements, and knows every Pix and report.
 
     A report about an unknown Pix would come again.
@@ -61,6 +66,23 @@ class AskedLookup(MemoryLookup):
         return dict.fromkeys(report_ids, frozenset())
 
 
+class ForgottenPix:
+    """`shared.ports.AskedLookup` that also builds the BigQuery statements, and knows every Pix.
+
+    An outcome of an unknown Pix would come again.
+    """
+
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix as one that was counted and left history; every id must fit into a query."""
+        scored_statement("project.dataset", end_to_end_ids)
+        outcomes_statement("project.dataset", dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC))
+        return {id_: Asked(_event(id_), NOW, place=1, implied=(None,) * len(IMPLIED)) for id_ in end_to_end_ids}
+
+
+def _event(end_to_end_id: str) -> Event:
+    return Event(end_to_end_id, NOW, 15_000, "DICT", "IPAY", "payer", "person", "12345678", "payee", "87654321")
+
+
 class EncodingTable(MemoryTable):
     """A table in memory that also encodes its rows for BigQuery."""
 
@@ -75,28 +97,32 @@ class EncodingTable(MemoryTable):
 
 
 class Functions:
-    """Score and label function with a shared history and a fixed clock."""
+    """Score, label and outcome function with a shared history and a fixed clock."""
 
     def __init__(self) -> None:
         logging.disable(logging.CRITICAL)
         telemetry, metrics = make_telemetry(), Metrics()
         self._loop = asyncio.new_event_loop()
-        self._tables = {name: EncodingTable(name) for name in ("score_events", "feedback", "quarantine")}
-        self._lookup, history = AskedLookup(), MemoryHistoryAdapter()
+        self._tables = {name: EncodingTable(name) for name in ("score_events", "feedback", "outcomes", "quarantine")}
+        self._lookup, history = ScoredLookup(), MemoryHistoryAdapter()
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
-        scorer = Scorer(history, Conclusions(history, ASSUMED), champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
+        conclusions = Conclusions(history, ASSUMED)
+        scorer = Scorer(history, conclusions, champion, Rules.load(), lambda: NOW, 40.0, 1, metrics)
         now, shared = lambda: NOW, VerdictHistory(self._lookup, history)
-        scored, reported, quarantine = self._tables.values()
+        scored, reported, told, quarantine = self._tables.values()
         pseudonymiser = Pseudonymiser(b"fuzz")
         score = ScorePipeline(scorer, scored, pseudonymiser, now, AHEAD_SECONDS, telemetry.metrics)
         label = LabelPipeline(shared, reported, pseudonymiser, now, NEVER_AHEAD, telemetry.metrics)
+        counted = CountedOutcomes(history, ForgottenPix())
+        outcome = OutcomePipeline(counted, told, now, NEVER_AHEAD, telemetry.metrics)
         self._intakes: list[Intake[Any]] = [
             score_intake(score, quarantine, now, LIMITS, telemetry),
             label_intake(label, quarantine, now, LIMITS, telemetry),
+            outcome_intake(outcome, quarantine, now, LIMITS, telemetry),
         ]
 
     def check(self, bodies: Sequence[tuple[int, bytes]]) -> int:
-        """Deliver bodies concurrently, each to the score (0) or label (1) function; return the number quarantined.
+        """Deliver bodies concurrently, each to the function of its number; return the number quarantined.
 
         Raises WrongAnswer; the message has the first body that fails alone, if there is one.
         """

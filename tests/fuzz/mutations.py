@@ -9,12 +9,14 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.builders import encoded, med_report, push_body, transaction
+from tests.builders import encoded, med_report, outcome, push_body, transaction
 
 Mutate = Callable[[bytes, random.Random], bytes]
 """Mutates raw bytes."""
 
 MAX_BODY = 200_000
+FUNCTIONS = 3
+"""Score (0), label (1) and outcome (2)."""
 ODD: list[Any] = [
     *(None, True, False, 0, -1, 1, 2**31, 2**53, 2**63, -(2**63) - 1, 10**30, 1e308, -0.0, 0.1),
     *("", " ", "\n", "\x00", "a\n", "\ud800", "ÿ", "\U0001d538", "0", "-1", "NaN", "1e5", "x" * 78, "x" * 5_000),
@@ -22,6 +24,7 @@ ODD: list[Any] = [
     *("2026-11-20T14:32:05Z", "2026-11-20T14:32:05", "2026-11-20T14:32:60Z", "2026-02-30T00:00:00Z"),
     *("0001-01-01T00:00:00Z", "1970-01-01T00:00:00-23:59", "9999-12-31T23:59:59.999999Z", "2026-11-20", "0001-01-01"),
     *("E12345678202611201432a1b2c3d4e5f", "D12345678000011201432a1b2c3d4e5f", "E12345678202602301432a1b2c3d4e5f"),
+    *("SETTLED", "REJECTED", "RETURNED", "BLOCKED", "PAYER", "PAYEE", "AB03"),
     *("MED", "ANALYST", "FRAUD", "LEGITIMATE", "PENDING", "CLOSED", "OPEN", "AGREED", "DISAGREED", "SCAM", "EVP"),
     *([], {}, [[]], [None], {"": None}, {"d90": 1, "m12": 2, "m60": 3}, {"id": "d", "registered_at": None}),
 ]
@@ -42,6 +45,10 @@ FITTING: dict[str, list[Any]] = {
     ],
     "initiated_at": _TIMES,
     "reported_at": _TIMES,
+    "at": _TIMES,
+    "side": ["PAYER", "PAYEE"],
+    "reason": ["AB03", "BE08", "FR01", None],
+    "return_id": [f"D1234567820261120143{n:012x}" for n in range(4)],
     "registered_at": [*_TIMES, None],
     "opened_at": [*_DATES, None],
     "key_owned_since": [*_DATES, None],
@@ -59,9 +66,12 @@ FITTING: dict[str, list[Any]] = {
     "open": _COUNTS,
     "settlements": [*_COUNTS, None],
     "registered_accounts": [*_COUNTS, None],
-    "status": ["OPEN", "ACKNOWLEDGED", "CLOSED", "CANCELLED", "CONTESTED", "WITHDRAWN", "REGISTERED", "COMPLETED"],
+    "status": [
+        *("OPEN", "ACKNOWLEDGED", "CLOSED", "CANCELLED", "CONTESTED", "WITHDRAWN", "REGISTERED", "COMPLETED"),
+        *("SETTLED", "REJECTED", "EXPIRED", "RETURNED", "BLOCKED", "RELEASED"),
+    ],
     "hop": [1, 2, 5, 101],
-    "reason": ["REFUND_REQUEST", "REFUND_CANCELLED"],
+    "reason": ["REFUND_REQUEST", "REFUND_CANCELLED", "AB03", None],
     "result": ["TOTAL", "REJECTED", "NEWR", None],
     "rejection": ["NO_BALANCE", "NEWR", None],
     "shown_because": ["CONTROL", "NEWS", None],
@@ -75,7 +85,7 @@ FITTING: dict[str, list[Any]] = {
 
 
 def seeds() -> list[tuple[int, bytes]]:
-    """Return valid deliveries of both topics, each with its function: score (0) or label (1)."""
+    """Return valid deliveries of all topics, each with the number of its function."""
     complete = transaction()
     least = {name: complete[name] for name in ("end_to_end_id", "initiated_at", "amount", "initiation_form")}
     least["payer"] = {name: complete["payer"][name] for name in ("tax_id", "ispb", "account")}
@@ -84,7 +94,14 @@ def seeds() -> list[tuple[int, bytes]]:
     analyst |= {"reported_at": "2026-11-20T10:00:00Z", "verdict": "LEGITIMATE"}
     report = med_report(complete["end_to_end_id"], reported_at="2026-11-20T10:00:00Z")
     reports = [analyst, report, report | {"status": "OPEN", "analysis_result": None}, *_around(report)]
+    about = complete["end_to_end_id"]
+    returned = {"return_id": "D87654321202611211000a1b2c3d4e5f", "amount": "50.00"}
+    outcomes = [
+        *(outcome(about), outcome(about, status="REJECTED", reason="AB03"), outcome(about, "RETURNED", **returned)),
+        *(outcome(about, status, side="PAYEE") for status in ("BLOCKED", "RELEASED")),
+    ]
     found = [(0, message) for message in (complete, least)] + [(1, message) for message in reports]
+    found += [(2, message) for message in outcomes]
     return [(function, push_body(encoded(message))) for function, message in found]
 
 

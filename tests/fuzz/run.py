@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from shared.contract.envelope import decode_envelope
 from shared.contract.feedback import decode_feedback
+from shared.contract.outcome import decode_outcome
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 from tests.fuzz.functions import Functions
 
-DECODERS = (decode_transaction, decode_feedback)
+DECODERS = (decode_transaction, decode_feedback, decode_outcome)
 
 
 class Fuzzer:
@@ -28,7 +29,7 @@ class Fuzzer:
 
     def __call__(self, data: bytes) -> None:
         """Take one input. Raises WrongAnswer."""
-        function, body = (data[0] % 2, data[1:]) if data else (0, b"")
+        function, body = (data[0] % len(DECODERS), data[1:]) if data else (0, b"")
         with contextlib.suppress(Malformed):
             DECODERS[function](decode_envelope(body).data)
         self._waiting.append((function, body))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.builders import encoded, push_body, transaction
 from tests.fuzz.functions import Functions
-from tests.fuzz.mutations import mutated, plain, seeds
+from tests.fuzz.mutations import FUNCTIONS, mutated, plain, seeds
 
 SEEDS = seeds()
 SHARED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -42,7 +42,7 @@ def test_mutated_delivery(functions: Functions, chosen: list[tuple[tuple[int, by
 
 
 @SHARED
-@given(st.binary(max_size=2_000) | JSON.map(encoded), st.integers(0, 1))
+@given(st.binary(max_size=2_000) | JSON.map(encoded), st.integers(0, FUNCTIONS - 1))
 @example(push_body(b'{"a":' * 100_000), 0)
 @example(b"[" * 1_000_000, 1)
 @example(push_body(encoded(transaction(payee__key="\ud800"))), 0)
@@ -51,7 +51,7 @@ def test_arbitrary_body(functions: Functions, body: bytes, to: int) -> None:
 
 
 @SHARED
-@given(st.binary(min_size=1, max_size=2_000) | JSON.map(encoded), st.integers(0, 1))
+@given(st.binary(min_size=1, max_size=2_000) | JSON.map(encoded), st.integers(0, FUNCTIONS - 1))
 def test_arbitrary_message(functions: Functions, data: bytes, to: int) -> None:
     functions.check([(to, push_body(data))])
 
