@@ -11,24 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from shared.contract.event import Event
-from shared.contract.feedback import decode_feedback
+from shared.contract.event import Event, micros
+from shared.contract.feedback import PixReport, decode_feedback
 from shared.contract.fields import Verdict
-from shared.contract.mapping import event_of, feedback_row
+from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
+from shared.features.facts import VerdictCount, verdict_facts
 from shared.features.history import MemoryHistory
 from shared.features.vector import feature_matrix
-from shared.features.verdicts import VerdictLog, facts_of, in_force, pix_key
 from shared.learning import config
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.ports import Parties
 from shared.scoring.bundle import Calibration, Manifest, SideThresholds, Thresholds
 from shared.settings import LOCAL_HMAC_KEY
 from tests.benchmarks.speed.events import lines
@@ -54,7 +52,8 @@ class Trained(NamedTuple):
 def train() -> Trained:
     """Train on the simulator's frauds within seconds; speed matters here, not quality."""
     features, fraud = _examples()
-    model = HistGradientBoostingClassifier(**_shipped(), random_state=0).fit(features, fraud)
+    unknown = np.isnan(features).all(axis=0)  # scikit-learn bins no column without values
+    model = HistGradientBoostingClassifier(**_shipped(), random_state=0).fit(np.where(unknown, 0, features), fraud)
     hold, reject = np.quantile(raw_scores(model, features), (1 - _HELD, 1 - _REJECTED)).tolist()
     identity = Calibration([0.0, 1.0], [0.0, 1.0])
     thresholds = SideThresholds(payer=Thresholds(hold, reject), payee=Thresholds(hold, reject))
@@ -73,37 +72,39 @@ def _shipped() -> dict[str, Any]:
 
 def _examples() -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return point-in-time vectors [n, F] and confirmed frauds [n]; every Pix settles."""
-    history, log, vectors = MemoryHistory(), VerdictLog(), []
-    parties: dict[str, Parties] = {}
+    history, vectors = MemoryHistory(), []
+    fraud: dict[str, bool] = {}
     for events, reports in _batches():
         columns = Columns.of(events)
-        reads, _ = history.observe(columns)
+        reads = history.observe(columns)[0]
         vectors.append(feature_matrix(columns, reads))
-        sold = ~columns.is_return
-        settle(history, columns[sold], reads[sold])
-        parties |= {each.end_to_end_id: Parties(each.payer_id, each.payee_id, each.device_id) for each in events}
-        for row in reports:
-            about = {row.end_to_end_id: parties[row.end_to_end_id]} if row.end_to_end_id in parties else {}
-            history.count(facts_of(log.tell(row, about, 0)))
-    return np.concatenate(vectors), np.array([_is_fraud(log, id_) for id_ in parties])
+        settle(history, columns, reads)
+        fraud.update((event.end_to_end_id, False) for event in events)
+        history.count(verdict_facts([report for _, report in reports]))
+        fraud.update((id_, report.fraud) for id_, report in reports)
+    return np.concatenate(vectors), np.array(list(fraud.values()))
 
 
-def _is_fraud(log: VerdictLog, end_to_end_id: str) -> bool:
-    reports = log.values.get(pix_key(end_to_end_id))
-    verdict = in_force(reports.states) if reports else None
-    return verdict is not None and verdict.verdict is Verdict.FRAUD
-
-
-def _batches() -> Iterator[tuple[list[Event], list[FeedbackRow]]]:
-    """Yield batches of transactions, and the reports received in the meantime."""
+def _batches() -> Iterator[tuple[list[Event], list[tuple[str, VerdictCount]]]]:
+    """Yield batches of transactions, and the verdicts received in the meantime with their EndToEndIds."""
     pseudonymiser = Pseudonymiser(LOCAL_HMAC_KEY.encode())
+    known: dict[str, Event] = {}
     events, reports = [], []
     for line in lines(_TRANSACTIONS, seed=8, days=_DAYS, customers=None):
         if line.topic == TRANSACTIONS:
-            events.append(event_of(decode_transaction(bytes(line.data)).value, pseudonymiser))
+            event = event_of(decode_transaction(bytes(line.data)).value, pseudonymiser)
+            known[event.end_to_end_id] = event
+            events.append(event)
         elif line.topic == FEEDBACK:
-            reports.append(feedback_row(decode_feedback(bytes(line.data)).value, 0, pseudonymiser))
+            feedback = decode_feedback(bytes(line.data)).value
+            if isinstance(feedback, PixReport) and feedback.verdict is not Verdict.PENDING:
+                reports.append((feedback.end_to_end_id, _report(known[feedback.end_to_end_id], feedback)))
         if len(events) == _BATCH:
             yield events, reports
             events, reports = [], []
     yield events, reports
+
+
+def _report(event: Event, feedback: PixReport) -> VerdictCount:
+    fraud = feedback.verdict is Verdict.FRAUD
+    return VerdictCount(event.payer_id, event.payee_id, event.device_id, micros(feedback.reported_at), fraud)

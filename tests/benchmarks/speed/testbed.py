@@ -32,7 +32,6 @@ from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey.store import ValkeyStore
-from shared.adapters.valkey.wire import SEQUENCE_KEY
 from shared.contract import tables
 from shared.scoring.bundle import POINTER, Pointer, path
 from shared.settings import LOCAL_HMAC_KEY, Settings
@@ -44,6 +43,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PROJECT = "pix-bench"
 _BIN = Path(sys.executable).parent
 _SCORED = "scored."
+_SEQUENCES = "{pix:*}n"
+"""The pattern of `shared.adapters.valkey.wire.SEQUENCE_KEY` in any layout of history."""
 
 
 class NotAnswered(Exception):
@@ -126,10 +127,10 @@ class Testbed:
             load.open()
         return server.url
 
-    def counted(self, store: str) -> int:
-        """Return the number of transactions counted by the history in a store."""
+    def changes(self, store: str) -> int:
+        """Return the number of changes of the history in a store: of transactions, decisions and outcomes."""
         with closing(Redis.from_url(store)) as client:
-            return int(client.get(SEQUENCE_KEY) or 0)
+            return sum(int(client.get(key) or 0) for key in client.keys(_SEQUENCES))
 
     def bqemulator(self) -> str:
         """Start bqemulator with the tables and return its gRPC address."""
