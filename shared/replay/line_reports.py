@@ -79,7 +79,7 @@ class LineReports:
         if state is None:
             return row, found
         keys = [subject.key for subject in subjects(row, parties)]
-        places = [place for key in keys if (place := self.verdicts.place_of(key, state)) is not None]
+        places = [known for key in keys if (known := self.verdicts.place_of(key, state)) is not None]
         return msgspec.structs.replace(row, history_sequence=max(places, default=None)), found
 
     def note(self) -> ReportsNote:

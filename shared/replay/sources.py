@@ -36,9 +36,13 @@ class ReplayBatch(NamedTuple):
 class ReplaySource(Protocol):
     """Transactions and reports in the order in which history counts them."""
 
-    verdicts: VerdictLog
     malformed: int
     total: int | None
+
+    @property
+    def verdicts(self) -> VerdictLog:
+        """The reports of each Pix so far."""
+        ...
 
     @property
     def reports(self) -> int:
