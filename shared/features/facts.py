@@ -25,6 +25,13 @@ ASKED_OF = tuple(PLACES[name] for name in ("payer", "payee", "device", "customer
 """The roles in which an ask counts; it only reads the others."""
 EXTRAS = WEIGHTS[WEIGHTS.index("new_payee") : WEIGHTS.index("taint_30d") + 1]
 """The weights of a settlement that depend on history, as it was when the Pix was asked for."""
+IMPLIED = (
+    *(f"amount_to_received_{span}" for span in ("1h", "1d", "7d")),
+    *("payer_taint_7d", "payer_taint_30d", "new_pair", "new_device"),
+)
+"""The features from which EXTRAS follow."""
+FEW = 1e-6
+"""A decayed count or amount up to this is float32 rounding, and yields no mean."""
 NEW = 1e-9
 """A settled count up to this is none: a count of one after thirty half-lives, or the rounding of one taken back."""
 
@@ -126,18 +133,30 @@ def blocks(keys: Keys, at: Floats, amount: Floats) -> Facts:
     return facts
 
 
-def extras(reads: NDArray[np.float32], amount: Floats) -> Floats:
-    """Return the weights [n, len(EXTRAS)] of settlements that depend on the reads [n, READ_WIDTH] of their asks.
-
-    Money passed on is the amount, at most the amount that came in; taint handed on is a share of the payer's.
-    """
-    found = np.empty((len(reads), len(EXTRAS)))
+def implied_features(reads: NDArray[np.float32], amount: Floats) -> NDArray[np.float32]:
+    """Return the features [n, len(IMPLIED)] that asks with these reads [n, READ_WIDTH] and amounts [n] have."""
     known = reads.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        found[:, 0] = known[:, _PAIRED] <= NEW
-        found[:, 1] = known[:, _HANDLED] <= NEW
-        found[:, 2:5] = np.clip(np.minimum(amount[:, None], known[:, _CAME_IN]), 0.0, None)
-        found[:, 5:7] = HOP * np.clip(known[:, _TAINT], 0.0, 1.0)
+    found = np.empty((len(reads), len(IMPLIED)), dtype=np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        came_in = known[:, _CAME_IN]
+        found[:, :3] = amount[:, None] / np.where(came_in > FEW, came_in, np.nan)
+        found[:, 3:5] = known[:, _TAINT]
+        found[:, 5:] = known[:, [_PAIRED, _HANDLED]] <= NEW
+    return found
+
+
+def extras(features: NDArray[np.float32], amount: Floats) -> Floats:
+    """Return the weights [n, len(EXTRAS)] of settlements that depend on the features IMPLIED [n, 7] of their asks.
+
+    Money passed on is the amount, at most the amount that came in; taint handed on is a share of the payer's. They
+    follow from the features, as these are stored with each Pix, so that a settlement can be taken back at any time.
+    """
+    known = features.astype(np.float64)
+    found = np.empty((len(features), len(EXTRAS)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found[:, :2] = known[:, 5:] == 1
+        found[:, 2:5] = np.clip(np.minimum(amount[:, None], amount[:, None] / known[:, :3]), 0.0, None)
+        found[:, 5:7] = HOP * np.clip(known[:, 3:5], 0.0, 1.0)
     return np.nan_to_num(found, copy=False)
 
 

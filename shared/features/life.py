@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,9 +23,9 @@ STORED = -2
 """The place of a Pix whose row is stored already, so that there is nothing to decide."""
 LOGGED = 8
 """Outcomes that a life remembers."""
-OLD, NIGHT, RETURN = 1, 2, 4
+OLD, NIGHT, RETURN, REBUILT = 1, 2, 4, 8
 """Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
-of another Pix, which counts as no sale."""
+of another Pix, which counts as no sale; rebuilt from its rows, with the features IMPLIED in the place of reads."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 
@@ -77,6 +78,31 @@ class SideClaim(NamedTuple):
         version = (self.model_version or "").encode()
         head = _CLAIM.pack(SIDE_LETTERS[self.side], self.scored_at, self.key_version, self.fingerprint, len(version))
         return head + version
+
+
+NO_KEY = 0
+"""The key version of a claim by a row that is stored: it is compared with no later message."""
+
+
+def stored_claims(sides: Iterable[str]) -> bytes:
+    """Return the claims of sides whose rows are stored, so that a redelivery is not decided again."""
+    return b"".join(SideClaim(side, 0, NO_KEY, 0, None).encode() for side in sides)
+
+
+def answers(lives: Lives, key_versions: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the reads [n, READ_WIDTH] and places [n] that lives give to sides with claims of these key versions.
+
+    A side whose row is stored has the place STORED. The reads of a life that was lost and rebuilt are lost, so the
+    other side is UNCOUNTED.
+    """
+    stored = np.array(key_versions, dtype=np.int64) == NO_KEY
+    lost = (lives["flags"] & REBUILT) > 0
+    reads, places = np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH), lives["place"].copy()
+    if lost.any():
+        reads = np.where(lost[:, None], np.float32(np.nan), reads)
+    places[(lost | (places == STORED)) & ~stored] = UNCOUNTED
+    places[stored] = STORED
+    return reads, places
 
 
 def asked(columns: Columns, scored_at: int | NDArray[np.int64]) -> Lives:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.arrays import Floats
-from shared.features.facts import Facts, Settlements, blocks, extras, sums
-from shared.features.life import LIFE, LOGGED, NIGHT, OLD, RETURN, Lives
+from shared.features.facts import IMPLIED, Facts, Settlements, blocks, extras, implied_features, sums
+from shared.features.life import LIFE, LOGGED, NIGHT, OLD, REBUILT, RETURN, Lives
 
 PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
 ENTRY = 16
@@ -217,6 +217,15 @@ def _facts(
     return Facts.joined(parts, order), every[order]
 
 
+def implied_by(lives: Lives) -> NDArray[np.float32]:
+    """Return the features IMPLIED [n, 7] of the asks of lives."""
+    found = implied_features(lives["reads"], lives["amount"] * _CENTAVO)
+    rebuilt = (lives["flags"] & REBUILT) > 0
+    if rebuilt.any():
+        found[rebuilt] = lives["reads"][rebuilt, : len(IMPLIED)]
+    return found
+
+
 def settlements_of(lives: Lives, extra: Floats | None = None) -> Settlements:
     """Return the settlements of lives that settled, with the weights `extra`, or those that follow from the reads."""
     amount = lives["amount"] * _CENTAVO
@@ -224,7 +233,7 @@ def settlements_of(lives: Lives, extra: Floats | None = None) -> Settlements:
         np.ascontiguousarray(lives["keys"]),
         lives["settled_at"] * _MICRO,
         amount,
-        extras(lives["reads"], amount) if extra is None else extra,
+        extras(implied_by(lives), amount) if extra is None else extra,
         (lives["flags"] & OLD) == 0,
     )
 

@@ -8,22 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
-from shared.features.arrays import Floats
+from shared.contract.rows import FEATURE_PREFIX
 from shared.features.columns import Columns
-from shared.features.layout import READ_WIDTH, READS
-from shared.features.life import UNCOUNTED, Lives, asked
+from shared.features.facts import IMPLIED
+from shared.features.life import REBUILT, UNCOUNTED, Lives, asked, stored_claims
 from shared.features.outcomes import ENTRY, PLACE_AT, Advance, Outcome, advance, decided
 
-IMPLIED = (
-    *(f"f_amount_to_received_{span}" for span in ("1h", "1d", "7d")),
-    *("f_payer_taint_7d", "f_payer_taint_30d", "f_new_pair", "f_new_device"),
-)
+IMPLIED_COLUMNS = tuple(FEATURE_PREFIX + name for name in IMPLIED)
 """The columns of features from which the weights of a settlement follow."""
-
-
-_RECEIVED = [READS[f"payer_received_amount_{span}"] for span in ("1h", "1d", "7d")]
-_TAINT = [READS["payer_taint_7d"], READS["payer_taint_30d"]]
-_SEEN = [READS["pair_count_30d"], READS["handset_count_30d"]]
 
 
 class Asked(NamedTuple):
@@ -35,7 +27,7 @@ class Asked(NamedTuple):
     place: int | None
     """Of the ask in history, None if it was not counted."""
     implied: tuple[float | None, ...]
-    """The features IMPLIED."""
+    """The features IMPLIED, as they were stored."""
     decisions: tuple[tuple[str, bool, int | None], ...] = ()
     """Side, whether it approved, and the place of the change by the decision, None for none."""
     outcomes: tuple[tuple[Outcome, int | None], ...] = ()
@@ -49,8 +41,7 @@ def rebuilt(asked_for: Asked) -> Lives:
     """
     columns = Columns.of([asked_for.event])
     life = asked(columns, asked_for.scored_at)
-    features = np.array([asked_for.implied], dtype=np.float64)
-    life["reads"] = implied_reads(columns.amount, features)
+    put_implied(life, np.array([asked_for.implied], dtype=np.float32))
     life["place"] = UNCOUNTED if asked_for.place is None else asked_for.place
     for side, approved, place in asked_for.decisions:
         if place is not None:
@@ -63,17 +54,16 @@ def rebuilt(asked_for: Asked) -> Lives:
     return life
 
 
-def implied_reads(amount: Floats, features: Floats) -> NDArray[np.float32]:
-    """Return reads [n, READ_WIDTH] from which `facts.extras` follow, given the features [n, len(IMPLIED)].
+def claims_of_rows(asked_for: Asked) -> bytes:
+    """Return the claims of the sides whose rows are stored, as they stand behind a life."""
+    return stored_claims(side for side, _, _ in asked_for.decisions)
 
-    Features are float32, as reads are, so the weights differ from the first ones by rounding only.
-    """
-    reads = np.zeros((len(amount), READ_WIDTH), dtype=np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reads[:, _RECEIVED] = np.nan_to_num(amount[:, None] / features[:, :3], nan=0.0, posinf=0.0)
-    reads[:, _TAINT] = np.nan_to_num(features[:, 3:5])
-    reads[:, _SEEN] = features[:, 5:] != 1
-    return reads
+
+def put_implied(lives: Lives, features: NDArray[np.float32]) -> None:
+    """Write features IMPLIED [n, 7] into lives, in the place of reads that are lost."""
+    lives["reads"] = np.nan
+    lives["reads"][:, : len(IMPLIED)] = features
+    lives["flags"] |= REBUILT
 
 
 def _placed(after: Advance, place: int) -> Lives:

@@ -11,14 +11,13 @@ from shared.features.arrays import Floats
 from shared.features.catalogue import FEATURE_NAMES, SLICES
 from shared.features.clock import angles, second_of_day, second_of_week
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, KINDS, PURPOSES, Codes, Columns
-from shared.features.facts import NEW
+from shared.features.facts import FEW, NEW
 from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
 from shared.features.limits import limits_in_force
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
 
-_FEW = 1e-6  # a decayed count below this is float32 rounding, and yields no mean
 _LONG_AGO = 1e-9  # a count of one after thirty half-lives; less may be the rounding of a verdict taken back
 _LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same amount has a finite deviation
 _COMPANY = KINDS.index("COMPANY")
@@ -268,7 +267,7 @@ def _one_hot(codes: Codes, known: tuple[str, ...]) -> Floats:
 
 
 def _mean(total: Floats, count: Floats) -> Floats:
-    return total / np.where(count > _FEW, count, np.nan)
+    return total / np.where(count > FEW, count, np.nan)
 
 
 def _share(frauds: Floats, cleared: Floats) -> Floats:

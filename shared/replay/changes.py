@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from shared.features.facts import Facts
 from shared.features.life import LIFE, Lives, asked
 from shared.features.outcomes import Advance, Outcome, advance, decided
-from shared.features.rebuilding import IMPLIED, implied_reads
+from shared.features.rebuilding import IMPLIED_COLUMNS, put_implied
 from shared.features.reports import UNPLACED
 from shared.replay.arrow_columns import EVENT_COLUMNS, columns_of, floats, whole
 from shared.replay.recurrence import NO_SLOT, Due
 
 DECIDED = "DECIDED"
 """The status of a change that a decision made by itself."""
-ASK_COLUMNS = (*EVENT_COLUMNS, "scored_at", "history_sequence", *IMPLIED)
+ASK_COLUMNS = (*EVENT_COLUMNS, "scored_at", "history_sequence", *IMPLIED_COLUMNS)
 """The columns of `score_events` by which a settlement is counted."""
 CHANGE_COLUMNS = ("place", "counted", "status", "decided_side", "approved", "at", "return_id", "returned", "more")
 """The columns of a change: `counted` is false for an outcome that changed nothing when it came, but may weigh on the
@@ -135,8 +135,7 @@ def lives_of(rows: pa.Table) -> Lives:
     columns = columns_of(rows)
     lives = asked(columns, whole(rows["scored_at"], 0))
     lives["place"] = whole(rows["history_sequence"], UNPLACED)
-    implied = np.stack([floats(rows[name]) for name in IMPLIED], axis=1)
-    lives["reads"] = implied_reads(columns.amount, implied)
+    put_implied(lives, np.stack([floats(rows[name]) for name in IMPLIED_COLUMNS], axis=1).astype(np.float32))
     return lives
 
 

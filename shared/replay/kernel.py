@@ -128,10 +128,13 @@ def _count(table, key, at, weights, marks, plan, p, decay):
 @njit(cache=True, inline="always")
 def _remember(reads, amount, p, memo):
     """Write the weights of a settlement that depend on the reads of its ask, as `facts.extras` does."""
+    # As facts.implied_features and facts.extras do: by features, which are float32.
     memo[0] = 1.0 if np.float64(reads[p.paired]) <= p.new else 0.0
     memo[1] = 1.0 if np.float64(reads[p.handled]) <= p.new else 0.0
     for i in range(3):
-        memo[2 + i] = max(min(amount, np.float64(reads[p.came_in[i]])), 0.0)
+        came_in = np.float64(reads[p.came_in[i]])
+        ratio = np.float64(np.float32(amount / came_in)) if came_in > p.few else np.nan
+        memo[2 + i] = max(min(amount, amount / ratio), 0.0) if ratio > 0.0 else 0.0
     for i in range(2):
         memo[5 + i] = p.hop * min(max(np.float64(reads[p.taint[i]]), 0.0), 1.0)
 

@@ -10,7 +10,7 @@ from shared.contract.rows import OutcomeRow
 from shared.features.columns import Columns
 from shared.features.facts import Facts, extras
 from shared.features.life import LIFE, Lives, asked
-from shared.features.outcomes import Outcome, advance
+from shared.features.outcomes import Outcome, advance, implied_by
 from shared.replay.changes import turns
 from shared.replay.recurrence import NO_SLOT, Due
 
@@ -72,7 +72,7 @@ class OpenLives:
             ids = [told[i].end_to_end_id for i in turn]
             asked_at = np.array([self._asked.get(id_, NO_SLOT) for id_ in ids])
             lives = np.concatenate([self._lives[id_] for id_ in ids])
-            extra = np.where(asked_at[:, None] == NO_SLOT, extras(lives["reads"], lives["amount"] * _CENTAVO), 1.0)
+            extra = np.where(asked_at[:, None] == NO_SLOT, extras(implied_by(lives), lives["amount"] * _CENTAVO), 1.0)
             after = advance(lives, [outcome_of(told[i]) for i in turn], extra)
             for id_, life in zip(ids, after.lives, strict=True):
                 self._keep(id_, life.reshape(1))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import ASKED_OF, EXTRAS, NEW, Facts, Settlements, asks
+from shared.features.facts import ASKED_OF, EXTRAS, FEW, NEW, Facts, Settlements, asks
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys
 from shared.features.layout import (
@@ -244,4 +244,5 @@ class _Constants(NamedTuple):
     )
     taint: tuple[int, int] = (READS["payer_taint_7d"], READS["payer_taint_30d"])
     new: float = NEW
+    few: float = FEW
     hop: float = HOP

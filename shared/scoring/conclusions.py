@@ -64,9 +64,13 @@ class Conclusions:
 
 
 def changes_of(
-    end_to_end_ids: Sequence[str], before: Lives, after: Advance, chosen: NDArray[np.int64] | None = None
+    end_to_end_ids: Sequence[str],
+    before: Lives,
+    after: Advance,
+    chosen: NDArray[np.int64] | None = None,
+    tails: Sequence[bytes] | None = None,
 ) -> Changes:
-    """Return the changes of lives, of all n or of those at the indexes `chosen`."""
+    """Return the changes of lives, of all n or of those at the indexes `chosen`; `tails` [n] are new claims."""
     rows = np.arange(len(before)) if chosen is None else chosen
     data, size = after.lives[rows].tobytes(), LIFE.itemsize
     facts, of = after.facts, after.of
@@ -76,7 +80,10 @@ def changes_of(
     return Changes(
         [LIFE_KEY + end_to_end_ids[i] for i in rows.tolist()],
         before["version"][rows].tolist(),
-        [data[at : at + size] for at in range(0, len(data), size)],
+        [
+            data[place * size : (place + 1) * size] + (tails[i] if tails else b"")
+            for place, i in enumerate(rows.tolist())
+        ],
         after.place_at[rows].tolist(),
         facts,
         of,

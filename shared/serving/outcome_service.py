@@ -22,7 +22,7 @@ from shared.contract.topics import OUTCOMES
 from shared.errors import PixError, Unavailable
 from shared.features.life import STORED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
-from shared.features.rebuilding import rebuilt
+from shared.features.rebuilding import claims_of_rows, rebuilt
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, ChangingHistory, Table
 from shared.scoring.conclusions import changes_of
 from shared.serving.group_commit import BatchLimits
@@ -66,7 +66,7 @@ class CountedOutcomes:
 
     async def _count(self, rows: dict[int, OutcomeRow], counted: Counted) -> list[int]:
         """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
-        lives = await self._lives(rows)
+        lives, claims = await self._lives(rows)
         for i in rows.keys() - lives.keys():
             counted.errors[i] = Unavailable("an outcome came before its Pix")
         if not lives:
@@ -74,22 +74,24 @@ class CountedOutcomes:
         indexes = list(lives)
         before: Lives = np.concatenate([lives[i] for i in indexes])
         after = advance(before, [_outcome(rows[i]) for i in indexes])
-        places = await self._change([rows[i].end_to_end_id for i in indexes], before, after)
+        tails = [claims.get(i, b"") for i in indexes]
+        places = await self._change([rows[i].end_to_end_id for i in indexes], before, after, tails)
         done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
         counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items())
         return [i for i in indexes if i not in done]
 
-    async def _change(self, ids: list[str], before: Lives, after: Advance) -> NDArray[np.int64]:
+    async def _change(self, ids: list[str], before: Lives, after: Advance, tails: list[bytes]) -> NDArray[np.int64]:
         places = after.known.copy()
         new = np.flatnonzero(after.place_at >= 0)
         if len(new):
-            places[new] = await self._history.change(changes_of(ids, before, after, new))
+            places[new] = await self._history.change(changes_of(ids, before, after, new, tails))
         return places
 
-    async def _lives(self, rows: dict[int, OutcomeRow]) -> dict[int, Lives]:
-        """Return the life of each Pix, rebuilt from its rows where the store has forgotten it."""
+    async def _lives(self, rows: dict[int, OutcomeRow]) -> tuple[dict[int, Lives], dict[int, bytes]]:
+        """Return the life of each Pix, rebuilt from its rows where the store has forgotten it, and the new claims."""
         values = await self._history.find([LIFE_KEY + row.end_to_end_id for row in rows.values()])
         lives = {i: life_of(value) for i, value in zip(rows, values, strict=True) if value}
+        claims: dict[int, bytes] = {}
         forgotten = {i: rows[i].end_to_end_id for i in rows if i not in lives or lives[i]["place"][0] == STORED}
         if forgotten:
             known = await self._scored.asked(set(forgotten.values()))
@@ -98,7 +100,8 @@ class CountedOutcomes:
                 if id_ in known:
                     lives[i] = rebuilt(known[id_])
                     lives[i]["version"] = version
-        return lives
+                    claims |= {} if version else {i: claims_of_rows(known[id_])}
+        return lives, claims
 
 
 class OutcomePipeline:

@@ -17,7 +17,8 @@ from shared.contract.event import Event
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
-from shared.features.rebuilding import IMPLIED, Asked
+from shared.features.facts import IMPLIED
+from shared.features.rebuilding import Asked
 from shared.ports import Parties
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions

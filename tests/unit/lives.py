@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.columns import Columns
-from shared.features.facts import Facts, VerdictCount, extras, verdict_facts
+from shared.features.facts import Facts, VerdictCount, extras, implied_features, verdict_facts
 from shared.features.history import READ_WIDTH, MemoryHistory
 from shared.replay.recurrence import NO_SLOT, Chunk, immediate
 from tests.unit.streams import Attempt, Item
@@ -32,7 +32,7 @@ def live(history: MemoryHistory, items: Iterable[Item]) -> NDArray[np.float32]:
 def settle(history: MemoryHistory, columns: Columns, reads: NDArray[np.float32]) -> None:
     """Count that Pix settled when they were asked for, given the reads of the asks."""
     found = immediate(columns)
-    found.extras[:] = extras(reads, columns.amount)
+    found.extras[:] = extras(implied_features(reads, columns.amount), columns.amount)
     history.count(found.counted())
 
 

@@ -94,7 +94,7 @@ class ReferenceHistory:
         now, amount = event.initiated_at * 1e-6, event.amount * 0.01
         new_payee = known["pair_count_30d"] <= 1e-9
         new_device = known["handset_count_30d"] <= 1e-9
-        passed = {f"passed_{s}": min(amount, known[f"payer_received_amount_{s}"]) for s in ("1h", "1d", "7d")}
+        passed = {f"passed_{s}": _passed(amount, known[f"payer_received_amount_{s}"]) for s in ("1h", "1d", "7d")}
         taint = {f"taint_{s}": HOP * min(max(known[f"payer_taint_{s}"], 0), 1) for s in ("7d", "30d")}
         self._add("payer", event, now, _sent(now, amount, new_payee) | passed, "sent")
         self._add("payee", event, now, _received(amount, new_payee) | taint, "received")
@@ -153,6 +153,13 @@ def _keys(event: Event) -> dict[str, Any]:
         "owner": event.payee_person_id,
         "key": event.payee_key_id,
     }
+
+
+def _passed(amount: float, came_in: float) -> float:
+    """Return the part of an amount that came in, by the feature that is stored with a Pix: a ratio in float32."""
+    if came_in <= 1e-6:
+        return 0.0
+    return max(min(amount, amount / float(np.float32(amount / came_in))), 0.0)
 
 
 def _sent_only(weights: Weights, event: Event) -> Weights:

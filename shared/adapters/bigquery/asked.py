@@ -16,7 +16,7 @@ from shared.contract.event import Event, micros
 from shared.contract.tables import timestamp
 from shared.errors import Unavailable
 from shared.features.outcomes import Outcome
-from shared.features.rebuilding import IMPLIED, Asked
+from shared.features.rebuilding import IMPLIED_COLUMNS, Asked
 
 _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
@@ -27,7 +27,7 @@ _EARLY = dt.timedelta(days=1)
 _SCORED = (
     *_FACTS,
     *("side", "scored_at", "decision", "history_sequence", "decided_sequence"),
-    *IMPLIED,
+    *IMPLIED_COLUMNS,
 )
 
 
@@ -99,7 +99,7 @@ def asked_of(rows: list[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> 
         event=_event(first),
         scored_at=micros(first["scored_at"]),
         place=first["history_sequence"],
-        implied=tuple(first[name] for name in IMPLIED),
+        implied=tuple(first[name] for name in IMPLIED_COLUMNS),
         decisions=tuple((row["side"], row["decision"] == "APPROVE", row["decided_sequence"]) for row in rows),
         outcomes=tuple((_outcome(row), row["history_sequence"]) for row in outcomes),
     )

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from shared.features.columns import Columns, Events
 from shared.features.facts import asks
-from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.features.life import LIFE, Lives, SideClaim, asked, claims_of
+from shared.features.history import MemoryHistory
+from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, Claim, Observations
 
 LIVES = 30_000
@@ -109,7 +109,8 @@ class MemoryHistoryAdapter:
 
     @staticmethod
     def _observations(lives: Lives, claims: list[Claim], taken: NDArray[np.bool_]) -> Observations:
-        return Observations(lives["reads"].reshape(-1, READ_WIDTH), lives["place"].copy(), claims, taken, lives)
+        reads, places = answers(lives, [claim.key_version for claim in claims])
+        return Observations(reads, places, claims, taken, lives)
 
     def _read(self, key: str) -> bytes | None:
         return self._lives.get(key[1:]) if key[0] == LIFE_KEY else self._states.get(key)

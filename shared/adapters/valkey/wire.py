@@ -12,7 +12,18 @@ from shared.features.columns import SIDES, Events
 from shared.features.facts import Facts, asks
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS, READ_WIDTH
-from shared.features.life import LIFE, LIFE_ID, READS_AT, SIDE_LETTERS, STORED, UNCOUNTED, SideClaim, asked, claims_of
+from shared.features.life import (
+    LIFE,
+    LIFE_ID,
+    READS_AT,
+    SIDE_LETTERS,
+    STORED,
+    SideClaim,
+    answers,
+    asked,
+    claims_of,
+    stored_claims,
+)
 from shared.features.state import LAYOUT_ID
 from shared.ports import LIFE_KEY, Changes, Claim, Observations
 
@@ -29,7 +40,6 @@ CLAIM = np.dtype(
 HEAD = READS_AT
 """Bytes of a life before its reads, which are its last field."""
 _SIDE_LETTERS = np.array([SIDE_LETTERS[side] for side in SIDES])
-_NO_KEY = 0
 """The key version of the claim of a row that is stored, which is not compared with later messages."""
 
 
@@ -89,16 +99,14 @@ def observations(values: Sequence[bytes], batch: Asked) -> Observations:
     """Decode the lives in the answer of `observe`."""
     size = LIFE.itemsize
     lives = np.frombuffer(b"".join([value[:size] for value in values]), dtype=LIFE)
-    claims, sequence = [batch.claim] * len(values), lives["place"].copy()
+    claims = [batch.claim] * len(values)
     taken = np.zeros(len(values), dtype=bool)
     for place, value in enumerate(values):
         if value[size:] != batch.tail(place):
             claims[place], taken[place] = batch.first(place, value)
     # Each side by itself: the row of one may be stored, and that of the other still to be decided, without reads.
-    stored = np.array([claim.key_version == _NO_KEY for claim in claims])
-    sequence[(sequence == STORED) & ~stored] = UNCOUNTED
-    sequence[stored] = STORED
-    return Observations(np.ascontiguousarray(lives["reads"]), sequence, claims, taken, lives)
+    reads, places = answers(lives, [claim.key_version for claim in claims])
+    return Observations(reads, places, claims, taken, lives)
 
 
 def change_arguments(changes: Changes, life_seconds: int, record_seconds: int) -> list[Argument]:
@@ -129,7 +137,7 @@ def stored_life(sides: Iterable[str]) -> bytes:
     """Return the life of a Pix whose rows of these sides are stored."""
     life = np.zeros(1, dtype=LIFE)
     life["version"], life["place"], life["reads"] = 1, STORED, np.full(READ_WIDTH, np.nan)
-    return life.tobytes() + b"".join(SideClaim(side, 0, _NO_KEY, 0, None).encode() for side in sides)
+    return life.tobytes() + stored_claims(sides)
 
 
 def _facts(facts: Facts) -> tuple[bytes, bytes, bytes, bytes]:
