@@ -66,7 +66,7 @@ class LineReports:
             return row, found
         keys = [pix_key(id_) for id_ in parties]
         keys += [marker_key(row.report_id)] if row.source == "FRAUD_MARKER" else []
-        places = [place for key in keys if (place := self.verdicts.place_of(key, state)) is not None]
+        places = [known for key in keys if (known := self.verdicts.place_of(key, state)) is not None]
         return msgspec.structs.replace(row, history_sequence=max(places, default=None)), found
 
     def note(self) -> ReportsNote:
