@@ -58,9 +58,9 @@ class _Numbered:
 class EventLines:
     """The first `count` lines of a file of events (None: all), pseudonymised.
 
-    Only transactions with a report, or with outcomes to come, are remembered. A report or an outcome that comes before
-    its Pix, or a fraud marker before its infraction report, waits for it, as it does at the functions. In a file
-    without outcomes, each Pix settles as soon as it was asked for.
+    Only transactions with a report, or with outcomes to come, are remembered. A report or an outcome that comes
+    before its Pix, or a fraud marker before its infraction report, waits for it, as it does at the functions. In a
+    file without outcomes, each Pix settles as soon as it was asked for.
     """
 
     def __init__(self, path: Path, count: int | None, pseudonymiser: Pseudonymiser) -> None:
@@ -184,8 +184,7 @@ class EventLines:
             elif isinstance(item, OutcomeRow):
                 counts = len(found.outcomes) in changed
                 self._place += counts
-                place = self._place if counts else None
-                found.outcomes.append(msgspec.structs.replace(item, history_sequence=place))
+                found.outcomes.append(self._lives.placed(item, self._place if counts else None))
             else:
                 self._tell(item, found)
         return found

@@ -18,9 +18,10 @@ _CENTAVO = 0.01
 
 
 class OutcomesNote(msgspec.Struct):
-    """Lives and early outcomes by EndToEndId, for JSON."""
+    """Lives, places of outcomes and early outcomes by EndToEndId, for JSON."""
 
     lives: dict[str, bytes]
+    places: dict[str, dict[int, int]]
     early: dict[str, list[OutcomeRow]]
 
 
@@ -31,6 +32,8 @@ class OpenLives:
         self._to_come: dict[str, int] = {}
         self._early: dict[str, list[OutcomeRow]] = {}
         self._lives: dict[str, Lives] = {}
+        self._places: dict[str, dict[int, int]] = {}
+        """The place of each outcome, by its hash, of Pix with more outcomes to come or with one in the last batch."""
         self._asked: dict[str, int] = {}
         """The index of each Pix among the events of the last batch."""
 
@@ -46,6 +49,7 @@ class OpenLives:
     def begin(self) -> None:
         """Begin a batch."""
         self._asked = {}
+        self._places = self._open_places()
 
     def ask(self, end_to_end_id: str, index: int) -> list[OutcomeRow]:
         """Note the index of a Pix among the events of this batch; return the outcomes that waited for it."""
@@ -85,6 +89,13 @@ class OpenLives:
         due = Due(Facts.joined(facts, order), at, nothing, nothing, np.concatenate(slots)[order])
         return due, set(every.tolist())
 
+    def placed(self, row: OutcomeRow, place: int | None) -> OutcomeRow:
+        """Return an outcome with its place, None if it changed nothing; a repeated one keeps that of the first."""
+        places, identity = self._places.setdefault(row.end_to_end_id, {}), outcome_of(row).hash
+        if place is not None:
+            places[identity] = place
+        return msgspec.structs.replace(row, history_sequence=places.get(identity))
+
     def learn(self, reads: NDArray[np.float32]) -> None:
         """Take the reads of the batch's events, from which later settlements follow."""
         for id_, i in self._asked.items():
@@ -93,15 +104,19 @@ class OpenLives:
 
     def note(self) -> OutcomesNote:
         """Return the state, for JSON."""
-        return OutcomesNote({id_: life.tobytes() for id_, life in self._lives.items()}, self._early)
+        lives = {id_: life.tobytes() for id_, life in self._lives.items()}
+        return OutcomesNote(lives, self._open_places(), self._early)
 
     def resume(self, note: OutcomesNote) -> None:
         """Continue from a note; the outcomes that wait in it are still to come, those in the file are not in it."""
         self._lives = {id_: np.frombuffer(life, dtype=LIFE).copy() for id_, life in note.lives.items()}
-        self._early = note.early
+        self._places, self._early = note.places, note.early
         for id_, rows in note.early.items():
             for _ in rows:
                 self.expect(id_)
+
+    def _open_places(self) -> dict[str, dict[int, int]]:
+        return {id_: places for id_, places in self._places.items() if id_ in self._to_come}
 
     def _remember(self, columns: Columns) -> None:
         """Remember the lives of the batch's events that have outcomes to come."""

@@ -87,6 +87,10 @@ class Served:
             return_id=told.return_id if is_return else None,
             amount=max(1, round(event.amount * told.share)) if is_return else None,
         )
+        self.count(outcome)
+
+    def count(self, outcome: OutcomeRow) -> None:
+        """Count the row of an outcome."""
         counted = asyncio.run(self._counted.count([outcome]))
         assert counted.errors == {}
         self.outcomes.append(msgspec.structs.replace(outcome, history_sequence=counted.places[0]))
