@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from shared.contract.event import Event
 from shared.features.columns import Columns
-from shared.features.facts import VerdictCount, extras, verdict_facts
+from shared.features.facts import Facts, VerdictCount, extras, verdict_facts
 from shared.features.history import READ_WIDTH, MemoryHistory
-from shared.replay.recurrence import NO_SLOT, Chunk, Facts, immediate
+from shared.replay.recurrence import NO_SLOT, Chunk, immediate
 from tests.unit.streams import Attempt, Item
 
 
