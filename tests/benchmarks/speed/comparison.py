@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -13,14 +14,23 @@ from tests.benchmarks.speed.course import CONNECTIONS, Run, progress, tuned
 from tests.benchmarks.speed.events import Prepared
 from tests.benchmarks.speed.load import Requests
 from tests.benchmarks.speed.outcomes import Outcomes, published
-from tests.benchmarks.speed.process import resident_mb
+from tests.benchmarks.speed.process import cpu_seconds, resident_mb
 from tests.benchmarks.speed.revision import Revision
 from tests.benchmarks.speed.testbed import OURS, NotAnswered, Testbed
+
+Figure = TypeVar("Figure")
 
 STARTS = 5
 TURNS = 8
 _GUESS = 5_000  # transactions per second, until the first trial
 _REST = 100_000
+
+
+class Pace(NamedTuple):
+    """Transactions a second, and the processor time of the score function for a million of them."""
+
+    per_second: float
+    cpu_s_per_million: float
 
 
 class Turns(Struct):
@@ -48,6 +58,9 @@ class Comparison(Struct):
     valkey: Turns
     outcomes: Turns
     """With state in Valkey, and outcomes published to this revision only: the baseline may not know them."""
+    valkey_cpu_s: Turns
+    """Processor time of the score function for a million, which a busy store or load generator does not change."""
+    outcomes_cpu_s: Turns
     valkey_mb: Turns
 
 
@@ -67,7 +80,7 @@ class Comparing:
         progress("  state in memory ...")
         memory, rest, after = self._in_memory()
         progress("  state in Valkey ...")
-        valkey, outcomes, resident = self._in_valkey()
+        (valkey, cpu), (outcomes, outcomes_cpu), resident = self._in_valkey()
         return Comparison(
             baseline=str(self._baseline.root),
             cold_start_s=Turns(*cold),
@@ -77,6 +90,8 @@ class Comparing:
             transactions=self._prepared.transactions,
             valkey=valkey,
             outcomes=outcomes,
+            valkey_cpu_s=cpu,
+            outcomes_cpu_s=outcomes_cpu,
             valkey_mb=resident,
         )
 
@@ -87,14 +102,14 @@ class Comparing:
             rest = _resident(runs)
             for run in runs:
                 run.warm_up()
-            rates = self._rates(runs)
+            rates = Turns(*_rates(self._paces(runs)))
             for run in runs:
                 while run.left:
                     run.closed(_REST, CONNECTIONS[-1])
-            return Turns(*rates), rest, _resident(runs)
+            return rates, rest, _resident(runs)
 
-    def _in_valkey(self) -> tuple[Turns, Turns, Turns]:
-        """Return transactions a second with assumed and with published outcomes, and MB after them."""
+    def _in_valkey(self) -> tuple[tuple[Turns, Turns], tuple[Turns, Turns], Turns]:
+        """Return rates and processor times with assumed and with published outcomes, and MB after them."""
         assumed, store = self._testbed.valkey(), self._testbed.valkey()
         with (
             self._running(self._baseline, state=self._testbed.valkey(self._baseline)) as before,
@@ -105,16 +120,18 @@ class Comparing:
             for run in runs:
                 run.warm_up()
             with published(self._testbed, beside, store, self._outcomes):
-                rates = self._rates(runs)
-            return Turns(rates[0], rates[1]), Turns(rates[0], rates[2]), _resident([before, beside])
+                paces = self._paces(runs)
+            rates, cpu = _rates(paces), _cpu(paces)
+            assumed_, published_ = ((Turns(rates[0], rates[i]), Turns(cpu[0], cpu[i])) for i in (1, 2))
+            return assumed_, published_, _resident([before, beside])
 
-    def _rates(self, runs: list[Run]) -> list[list[float]]:
-        """Return transactions a second of each run, in turns and each at its best number of connections."""
+    def _paces(self, runs: list[Run]) -> list[list[Pace]]:
+        """Return the paces of each run, in turns and each at its best number of connections."""
         best = [tuned(run.closed, CONNECTIONS, _GUESS, self._seconds) for run in runs]
         counts = [round(rate * self._seconds / 2) for _, rate in best]
 
-        def turn(run: Run, count: int, connections: int) -> Callable[[], float]:
-            return lambda: run.closed(count, connections).per_second
+        def turn(run: Run, count: int, connections: int) -> Callable[[], Pace]:
+            return lambda: _pace(run, count, connections)
 
         return _in_turns([turn(run, n, each[0]) for run, n, each in zip(runs, counts, best, strict=True)], TURNS)
 
@@ -132,9 +149,23 @@ class Comparing:
             return server.first_answer_s
 
 
-def _in_turns(measurements: list[Callable[[], float]], count: int) -> list[list[float]]:
+def _pace(run: Run, count: int, connections: int) -> Pace:
+    used = cpu_seconds(run.pid)
+    load = run.closed(count, connections)
+    return Pace(load.per_second, 1e6 * (cpu_seconds(run.pid) - used) / load.answered)
+
+
+def _rates(paces: list[list[Pace]]) -> list[list[float]]:
+    return [[pace.per_second for pace in each] for each in paces]
+
+
+def _cpu(paces: list[list[Pace]]) -> list[list[float]]:
+    return [[pace.cpu_s_per_million for pace in each] for each in paces]
+
+
+def _in_turns(measurements: list[Callable[[], Figure]], count: int) -> list[list[Figure]]:
     """Return `count` figures of each; every second turn goes backwards, so that a drift favours nobody."""
-    found: list[list[float]] = [[] for _ in measurements]
+    found: list[list[Figure]] = [[] for _ in measurements]
     for turn in range(count):
         order = list(zip(measurements, found, strict=True))
         for measure, figures in reversed(order) if turn % 2 else order:

@@ -99,6 +99,10 @@ _COMPARED = {
     "outcomes_to_baseline": _Compared(
         "outcomes", f"throughput, the same, {OUTCOMES_RATE} outcomes a second published beside this revision", "tx/s"
     ),
+    "valkey_cpu_to_baseline": _Compared("valkey_cpu_s", "processor for a million, outcomes assumed", "s", digits=1),
+    "outcomes_cpu_to_baseline": _Compared(
+        "outcomes_cpu_s", "processor for a million, outcomes published", "s", digits=1
+    ),
     "cold_start_to_baseline": _Compared(
         "cold_start_s", "process start to first acknowledged transaction", "s", digits=3
     ),
