@@ -1,4 +1,4 @@
-"""From the body of a delivery to its acknowledgement, for both functions."""
+"""From the body of a delivery to its acknowledgement, for every function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report reaches the score: both functions share history through the store."""
+"""A report reaches the score: the functions share history through the store."""
 
 import asyncio
 import itertools

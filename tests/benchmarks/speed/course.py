@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from msgspec import Struct
 
@@ -12,7 +13,7 @@ from infra.capacity.plan import CONCURRENCY
 from tests.benchmarks.speed.events import Prepared
 from tests.benchmarks.speed.load import Load
 from tests.benchmarks.speed.process import background_seconds, cpu_seconds
-from tests.benchmarks.speed.testbed import Server, Testbed
+from tests.benchmarks.speed.testbed import NotAnswered, Server, Testbed
 
 OPEN_RATE = 5_000
 CONNECTIONS = (CONCURRENCY // 4, CONCURRENCY // 2, CONCURRENCY)
@@ -57,6 +58,8 @@ class Run:
         self._testbed, self._server, self._prepared = testbed, server, prepared
         self._seconds = seconds
         self.sent = 1
+        self.beside: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+        """A context in which each load runs; it takes the number of transactions sent before."""
 
     @property
     def left(self) -> int:
@@ -95,7 +98,10 @@ class Run:
 
     def _load(self, count: int, **options: float) -> Load:
         count = min(count, self.left)
-        load = self._testbed.load(self._server, self._prepared.path, self.sent, count, **options)
+        if not count:
+            raise NotAnswered(f"all {self.sent:,} transactions are sent before the end; prepare more")
+        with self.beside(self.sent):
+            load = self._testbed.load(self._server, self._prepared.path, self.sent, count, **options)
         self.sent += count
         progress(f"  {load.per_second:8,.0f}/s  p50 {load.p50_ms:.1f} ms  p99 {load.p99_ms:.1f} ms  {_text(options)}")
         return load
@@ -106,10 +112,17 @@ def rounds(load: Callable[[int, int], Load], connections: Sequence[int], guess: 
 
     The trials do not count, because the best of several trials is biased upwards.
     """
-    each = seconds / 2
-    tried = {n: load(round(guess * each), n).per_second for n in connections}
+    best, rate = tuned(load, connections, guess, seconds)
+    return Rounds(best, [load(round(rate * seconds / 2), best).per_second for _ in range(ROUNDS)])
+
+
+def tuned(
+    load: Callable[[int, int], Load], connections: Sequence[int], guess: float, seconds: float
+) -> tuple[int, float]:
+    """Return the best number of connections, and its requests per second."""
+    tried = {n: load(round(guess * seconds / 2), n).per_second for n in connections}
     best = max(connections, key=tried.__getitem__)
-    return Rounds(best, [load(round(tried[best] * each), best).per_second for _ in range(ROUNDS)])
+    return best, tried[best]
 
 
 def progress(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Deterministic simulated Pix, as HTTP push requests of Pub/Sub."""
+"""Deterministic simulated Pix and their settlements, as HTTP push requests of Pub/Sub."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from msgspec import Raw, Struct
 from infra.local.pubsub.body import push_body
 from infra.local.simulator.config import SimulationConfig
 from infra.local.simulator.run import simulate
+from shared.contract.envelope import decode_envelope
 from shared.contract.topics import TRANSACTIONS
 from tests.benchmarks.speed.load import Requests, http_request
 
 ACCOUNTS = 100_000
 END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 _CUSTOMERS = 70_000  # a person of the simulator has 1.4 accounts
-_SUBSCRIPTION = "projects/pix-bench/subscriptions/score"
+_SUBSCRIPTION = "projects/pix-bench/subscriptions/{}"
 
 
 class EventLine(Struct):
@@ -58,10 +59,31 @@ def prepare(path: Path, transactions: int) -> Prepared:
             data = bytes(event.data)
             sizes += len(data)
             accounts.update(_accounts(data))
-            yield http_request(push_body(_message(number, data), _SUBSCRIPTION, None))
+            yield _push(number, data, "score")
 
     Requests.write(path, requests())
     return Prepared(path, len(Requests(path)), len(accounts), sizes / transactions)
+
+
+def settle(path: Path, requests: Path, count: int) -> None:
+    """Write push requests of outcomes: the first `count` transactions of `requests` settle, in the same order."""
+    prepared = Requests(requests)
+    asked = (_asked(decode_envelope(prepared[i].partition(b"\r\n\r\n")[2]).data) for i in range(count))
+    Requests.write(
+        path, (_push(number, msgspec.json.encode(_settled(each)), "outcome") for number, each in enumerate(asked))
+    )
+
+
+class _Asked(Struct):
+    end_to_end_id: str
+    initiated_at: str
+
+
+_asked = msgspec.json.Decoder(_Asked).decode
+
+
+def _settled(asked: _Asked) -> dict[str, str]:
+    return {"end_to_end_id": asked.end_to_end_id, "status": "SETTLED", "at": asked.initiated_at}
 
 
 class _Party(Struct):
@@ -80,6 +102,10 @@ _parties = msgspec.json.Decoder(_Parties).decode
 def _accounts(data: bytes) -> tuple[bytes, bytes]:
     found = _parties(data)
     return f"{found.payer.ispb}{found.payer.account}".encode(), f"{found.payee.ispb}{found.payee.account}".encode()
+
+
+def _push(number: int, data: bytes, subscription: str) -> bytes:
+    return http_request(push_body(_message(number, data), _SUBSCRIPTION.format(subscription), None))
 
 
 def _message(number: int, data: bytes) -> Any:

@@ -1,21 +1,25 @@
 """A load generator: prepared HTTP/1.1 requests over keep-alive connections, closed loop or open loop.
 
-It runs in its own process, so that it can be pinned to a core, and prints one line of JSON:
+It runs in its own process, so that it can be pinned to a core. It prints {"ready": true} once it is connected, and a
+line of JSON at its end:
 
     python -m tests.benchmarks.speed.load --port 8080 --requests f.bin --first 0 --count 50000 --connections 256
     python -m tests.benchmarks.speed.load --port 8080 --requests f.bin --first 0 --count 50000 --rate 5000
 
 Closed loop: each connection sends its next request when the last is answered. Open loop: requests are due by a fixed
 Poisson schedule, independent of the server, and latency counts from the time due. So a stall is charged to every
-request that it delays (coordinated omission: Tene, How NOT to Measure Latency, 2013).
+request that it delays (coordinated omission: Tene, How NOT to Measure Latency, 2013). SIGTERM ends an open
+loop early.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import mmap
 import re
+import signal
 import socket
 import sys
 import time
@@ -146,6 +150,7 @@ class Generator:
     async def open(self, rate: float, seed: int) -> Load:
         """Send by a Poisson schedule of `rate` a second; a request without an idle connection waits for one."""
         self._open = True
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
         gaps = np.random.default_rng(seed).exponential(1 / rate, self._count)
         started = time.perf_counter() + 0.05
         self._schedule: list[float] = (started + np.cumsum(gaps)).tolist()
@@ -165,6 +170,10 @@ class Generator:
         if self._scheduled < self._count:
             asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
 
+    def _stop(self) -> None:
+        self._count = self._scheduled
+        self._look()
+
     def _send(self, connection: Connection, since: float) -> None:
         index, self._next = self._next, self._next + 1
         connection.send(self._requests[index], since)
@@ -180,6 +189,9 @@ class Generator:
                 self._idle.append(connection)
         elif self._next < self._end:
             self._send(connection, now)
+        self._look()
+
+    def _look(self) -> None:
         if len(self._latencies) == self._count:
             self._done.set()
 
@@ -196,6 +208,8 @@ class Generator:
 
 def load(latencies: NDArray[np.float64], seconds: float, statuses: Counter[int]) -> Load:
     """Compute the figures of a run from its latencies in seconds."""
+    if not len(latencies):
+        return Load(0, seconds, 0.0, {}, 0.0, 0.0, 0.0)
     p50, p99, highest = (np.quantile(latencies, (0.5, 0.99, 1.0)) * 1000).tolist()
     return Load(len(latencies), seconds, len(latencies) / seconds, dict(statuses), p50, p99, highest)
 
@@ -211,6 +225,7 @@ def _complete(answer: bytes) -> bool:
 async def _run(options: argparse.Namespace) -> Load:
     generator = Generator(Requests(options.requests), options.first, options.count)
     await generator.connect(options.port, options.connections)
+    print(json.dumps({"ready": True}), flush=True)
     return await (generator.open(options.rate, options.seed) if options.rate else generator.closed())
 
 

@@ -10,17 +10,20 @@ from pathlib import Path
 from msgspec import Struct
 
 from infra.capacity.plan import CONCURRENCY
+from shared.settings import PUBLISHED
 from tests.benchmarks.speed import peers
+from tests.benchmarks.speed.comparison import STARTS, Comparing, Comparison
 from tests.benchmarks.speed.course import Course, Rounds, Run, rounds
 from tests.benchmarks.speed.events import Prepared
 from tests.benchmarks.speed.load import Requests
 from tests.benchmarks.speed.model import Trained
+from tests.benchmarks.speed.outcomes import Outcomes, Published, published
 from tests.benchmarks.speed.process import resident_mb
+from tests.benchmarks.speed.revision import Revision
 from tests.benchmarks.speed.stub import Counts
 from tests.benchmarks.speed.testbed import NotAnswered, Server, Testbed
 from tests.collector import collecting
 
-STARTS = 5
 EXPORT_MS = 100
 """Export interval while the cost of metrics is measured; short, so that the cost is visible."""
 _PEER_CONNECTIONS = (4, 16)
@@ -58,9 +61,10 @@ class Exporting(Struct):
 class Bench:
     """The measurements; each takes a few times `seconds` under load."""
 
-    def __init__(self, testbed: Testbed, prepared: Prepared, seconds: float) -> None:
+    def __init__(self, testbed: Testbed, prepared: Prepared, outcomes: Outcomes, seconds: float) -> None:
         self._testbed = testbed
         self._prepared = prepared
+        self._outcomes = outcomes
         self._seconds = seconds
         self._first_request = Requests(prepared.path)[0]
 
@@ -113,6 +117,20 @@ class Bench:
         self._check_counted(store, run.sent)
         return found
 
+    def outcomes(self) -> Published:
+        """Measure the same, with outcomes published to an outcome function, which runs on the other core."""
+        store = self._testbed.valkey()
+        with self._running(self._acknowledged, state=store, outcomes=PUBLISHED) as run:
+            run.warm_up()
+            with published(self._testbed, run, store, self._outcomes) as stream:
+                found = run.rounds()
+        self._check_counted(store, run.sent + stream.sent // 2)
+        return Published(found, self._outcomes.rate, stream.sent, stream.p99_ms)
+
+    def baseline(self, revision: Revision) -> Comparison:
+        """Measure this revision and another in turns."""
+        return Comparing(self._testbed, self._prepared, self._outcomes, self._seconds, revision).compare()
+
     def bqemulator(self) -> Rounds:
         """Measure the function with rows to bqemulator, which runs on the other core."""
         with self._running(self._testbed.rows, bigquery_storage_emulator_host=self._testbed.bqemulator()) as run:
@@ -133,22 +151,22 @@ class Bench:
         Raises NotAnswered at the end unless every transaction was scored with history and model and has one row.
         """
         before = rows()
-        with self._testbed.function(self._first_request, **settings) as server:
+        with self._testbed.function(self._first_request, settings) as server:
             run = Run(self._testbed, server, self._prepared, self._seconds)
             yield run
         _check("scored, by degradation step,", server.scored(), {"full": run.sent})
         _check("stored", rows() - before, run.sent)
 
-    def _check_counted(self, store: str, transactions: int) -> None:
-        """Raise NotAnswered unless a store has counted each transaction; decisions and outcomes count there too."""
-        if (changes := self._testbed.changes(store)) < transactions:
-            raise NotAnswered(f"the store counted {changes} changes by {transactions} transactions")
+    def _check_counted(self, store: str, least: int) -> None:
+        """Raise NotAnswered unless a store has counted transactions, decisions and outcomes, at `least` this many."""
+        if (changes := self._testbed.changes(store)) < least:
+            raise NotAnswered(f"the store counted {changes} changes, expected {least} or more")
 
     def _acknowledged(self) -> int:
         return self._testbed.counts().rows
 
     def _cold_start(self) -> float:
-        with self._testbed.function(self._first_request) as server:
+        with self._testbed.function(self._first_request, {}) as server:
             return server.first_answer_s
 
     def _peer(self, running: AbstractContextManager[tuple[Server, Path]]) -> Rounds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import statistics
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,9 +11,12 @@ from msgspec import Struct
 
 from infra.capacity.figures import prices
 from shared.settings import Settings
+from tests.benchmarks.speed.comparison import STARTS, TURNS, Comparison, Turns
 from tests.benchmarks.speed.course import OPEN_RATE, ROUNDS, Rounds
 from tests.benchmarks.speed.events import Prepared
-from tests.benchmarks.speed.measure import EXPORT_MS, STARTS, Exporting, Memory
+from tests.benchmarks.speed.measure import EXPORT_MS, Exporting, Memory
+from tests.benchmarks.speed.outcomes import RATE as OUTCOMES_RATE
+from tests.benchmarks.speed.outcomes import Published
 from tests.benchmarks.speed.prices import Cost, Use, cost
 
 INSTANCE_GIB = 1.0  # `score_memory` in infra/terraform
@@ -29,9 +33,11 @@ class Result(Struct):
     memory: Memory | None = None
     metrics: Exporting | None = None
     valkey: Rounds | None = None
+    outcomes: Published | None = None
     bqemulator: Rounds | None = None
     tutorial: Rounds | None = None
     mlflow: Rounds | None = None
+    baseline: Comparison | None = None
 
     @property
     def cost(self) -> Cost | None:
@@ -62,12 +68,49 @@ TARGETS = {
     "tx_per_s_per_vcpu": Target(">=", 10_000),
     "p99_ms": Target("<=", 15),
     "valkey_tx_per_s": Target(">=", 6_000),
+    "outcomes_tx_per_s": Target(">=", 6_000),
     "cold_start_s": Target("<=", 0.7),
     "rss_mb": Target("<=", 300),
     "ratio_to_tutorial": Target(">=", 30),
     "ratio_to_mlflow": Target(">=", 15),
+    "memory_to_baseline": Target(">=", 0.9),
+    "valkey_to_baseline": Target(">=", 0.9),
+    "outcomes_to_baseline": Target(">=", 0.9),
+    "cold_start_to_baseline": Target("<=", 1.1),
+    "rest_to_baseline": Target("<=", 1.1),
+    "rss_to_baseline": Target("<=", 1.1),
+    "valkey_rss_to_baseline": Target("<=", 1.1),
 }
 """Targets by key of the summary; memory is measured after a million transactions of 100,000 accounts."""
+
+
+class _Compared(NamedTuple):
+    """A field of Comparison, its name in the table, and its unit with the digits to show."""
+
+    figure: str
+    name: str
+    unit: str
+    digits: int = 0
+
+
+_COMPARED = {
+    "memory_to_baseline": _Compared("memory", "throughput, state in memory", "tx/s"),
+    "valkey_to_baseline": _Compared("valkey", "throughput, state in Valkey or Redis, outcomes assumed", "tx/s"),
+    "outcomes_to_baseline": _Compared(
+        "outcomes", f"throughput, the same, {OUTCOMES_RATE} outcomes a second published beside this revision", "tx/s"
+    ),
+    "valkey_cpu_to_baseline": _Compared("valkey_cpu_s", "processor for a million, outcomes assumed", "s", digits=1),
+    "outcomes_cpu_to_baseline": _Compared(
+        "outcomes_cpu_s", "processor for a million, outcomes published", "s", digits=1
+    ),
+    "cold_start_to_baseline": _Compared(
+        "cold_start_s", "process start to first acknowledged transaction", "s", digits=3
+    ),
+    "rest_to_baseline": _Compared("rest_mb", "memory at rest", "MB"),
+    "rss_to_baseline": _Compared("after_mb", "memory after all transactions, state in memory", "MB"),
+    "valkey_rss_to_baseline": _Compared("valkey_mb", "memory after throughput, state in Valkey or Redis", "MB"),
+}
+"""Compared figures by key of the summary."""
 
 
 class Row(NamedTuple):
@@ -89,11 +132,13 @@ def summary(result: Result) -> dict[str, float | None]:
         "p99_ms": _rounded(opened.p99_ms if opened else None, 2),
         "open_loop_tx_per_s": _rounded(opened.per_second if opened else None, 0),
         "valkey_tx_per_s": _rounded(result.valkey.median if result.valkey else None, 0),
+        "outcomes_tx_per_s": _rounded(result.outcomes.rounds.median if result.outcomes else None, 0),
         "cold_start_s": _rounded(memory.cold_start_s if memory else None, 3),
         "rss_mb": _rounded(memory.after_mb if memory else None, 0),
         "ratio_to_tutorial": _rounded(_ratio(memory, result.tutorial), 1),
         "ratio_to_mlflow": _rounded(_ratio(memory, result.mlflow), 1),
         "usd_per_million": _rounded(cost_.total if cost_ else None, 3),
+        **{key: _rounded(turns.ratio if turns else None, 3) for key, turns in _compared(result.baseline).items()},
     }
 
 
@@ -101,7 +146,8 @@ def table(result: Result) -> str:
     """Render the table: each figure with its target and a note."""
     figures = summary(result)
     rows = [("", "measured", "target", "")]
-    for row in [*_memory_rows(result), *_metrics_rows(result.metrics), *_peer_rows(result, figures)]:
+    measured = [*_memory_rows(result), *_metrics_rows(result.metrics), *_peer_rows(result, figures)]
+    for row in [*measured, *_baseline_rows(result.baseline)]:
         figure, target = figures.get(row.key), TARGETS.get(row.key)
         rows.append((row.name, row.value, target.compared(figure) if target and figure is not None else "", row.note))
     name, value, target_ = (max(len(row[i]) for row in rows) for i in range(3))
@@ -170,9 +216,37 @@ def _peer_rows(result: Result, figures: dict[str, float | None]) -> list[Row]:
     ):
         if peer:
             rows.append(_rounds_row(name, peer, key))
+        if key == "valkey_tx_per_s" and result.outcomes:
+            rows.append(_outcomes_row(result.outcomes))
     for key, name in (("ratio_to_tutorial", "the tutorial function"), ("ratio_to_mlflow", "mlflow models serve")):
         if (ratio := figures[key]) is not None:
             rows.append(Row(f"score function against {name}", f"{ratio:.1f} x", "medians", key))
+    return rows
+
+
+def _outcomes_row(found: Published) -> Row:
+    name = f"the same, {found.rate:,} outcomes a second to an outcome function on the other core"
+    row = _rounds_row(name, found.rounds, "outcomes_tx_per_s")
+    return row._replace(note=f"{row.note}; outcomes: p99 {found.p99_ms:.1f} ms")
+
+
+def _compared(compared: Comparison | None) -> dict[str, Turns | None]:
+    """Return the compared figures by key of the summary."""
+    return {key: getattr(compared, each.figure) if compared else None for key, each in _COMPARED.items()}
+
+
+def _baseline_rows(compared: Comparison | None) -> list[Row]:
+    if compared is None:
+        return []
+    note = f"{compared.baseline}; medians of {TURNS} turns; {compared.transactions:,} transactions"
+    rows = [Row("this revision to the baseline", "", note)]
+    for key, turns in _compared(compared).items():
+        if turns:
+            before, now = (
+                f"{statistics.median(side):,.{_COMPARED[key].digits}f}" for side in (turns.before, turns.now)
+            )
+            note = f"{now} {_COMPARED[key].unit}, before {before}"
+            rows.append(Row(f"  {_COMPARED[key].name}", f"{turns.ratio:.3f} x", note, key))
     return rows
 
 

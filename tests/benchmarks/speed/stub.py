@@ -1,7 +1,7 @@
 """A BigQuery that acknowledges without storing, in its own process, so that only the client is measured.
 
 gRPC: AppendRows of the Storage Write API; every request is answered at once, and its rows and bytes are counted.
-REST: `tabledata.insertAll` for the tutorial function, and `GET /counts` for the gRPC counts.
+REST: `tabledata.insertAll` for the tutorial function, and `GET /counts` for the gRPC counts by table.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import grpc
+import msgspec
 import uvicorn
 from google.cloud.bigquery_storage_v1.types import AppendRowsRequest, AppendRowsResponse
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 _METHOD = "google.cloud.bigquery.storage.v1.BigQueryWrite"
@@ -27,7 +29,7 @@ _ACKNOWLEDGED = AppendRowsResponse.serialize(AppendRowsResponse(append_result=Ap
 
 
 class Counts(Struct):
-    """Counts of AppendRows."""
+    """Counts of AppendRows to one table."""
 
     requests: int = 0
     rows: int = 0
@@ -38,15 +40,18 @@ class WriteStub:
     """The AppendRows method, over serialized messages."""
 
     def __init__(self) -> None:
-        self.counts = Counts()
+        self.counts: dict[str, Counts] = defaultdict(Counts)
 
     async def append_rows(self, requests: AsyncIterator[bytes], _: Any) -> AsyncIterator[bytes]:
         """Acknowledge each request."""
+        stream = ""  # named in the first request of a connection
         async for data in requests:
-            rows = AppendRowsRequest.pb(AppendRowsRequest.deserialize(data)).proto_rows.rows.serialized_rows
-            self.counts.requests += 1
-            self.counts.rows += len(rows)
-            self.counts.row_bytes += sum(map(len, rows))
+            request = AppendRowsRequest.pb(AppendRowsRequest.deserialize(data))
+            rows, stream = request.proto_rows.rows.serialized_rows, request.write_stream or stream
+            counts = self.counts[_table(stream)]
+            counts.requests += 1
+            counts.rows += len(rows)
+            counts.row_bytes += sum(map(len, rows))
             yield _ACKNOWLEDGED
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -55,15 +60,20 @@ class WriteStub:
         return grpc.method_handlers_generic_handler(_METHOD, {"AppendRows": rpc})
 
 
-def rest(counts: Counts) -> Starlette:
+def _table(stream: str) -> str:
+    """Return the table of a stream, which is projects/{}/datasets/{}/tables/{}/streams/_default or shorter."""
+    return stream.split("/")[5]
+
+
+def rest(counts: Mapping[str, Counts]) -> Starlette:
     """Return the REST application."""
 
     async def insert_all(request: Request) -> JSONResponse:
         await request.body()
         return JSONResponse({"kind": "bigquery#tableDataInsertAllResponse"})
 
-    async def get_counts(_: Request) -> JSONResponse:
-        return JSONResponse({name: getattr(counts, name) for name in counts.__struct_fields__})
+    async def get_counts(_: Request) -> Response:
+        return Response(msgspec.json.encode(dict(counts)), media_type="application/json")
 
     path = "/bigquery/v2/projects/{project}/datasets/{dataset}/tables/{table}/insertAll"
     return Starlette(routes=[Route(path, insert_all, methods=["POST"]), Route("/counts", get_counts)])

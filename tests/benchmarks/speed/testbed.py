@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import json
 import os
 import socket
@@ -11,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,23 +24,22 @@ from google.cloud import bigquery, storage
 from redis import Redis
 
 from infra.deploy.migrate import make
-from infra.deploy.stage import stage
 from infra.local.bigquery.launch import bigquery_server
 from infra.local.loopback import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
-from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
 from shared.scoring.bundle import POINTER, Pointer, path
 from shared.settings import LOCAL_HMAC_KEY, Settings
 from tests.benchmarks.speed.load import Load
 from tests.benchmarks.speed.process import LOAD_CORE, SERVER_CORE, pinned
+from tests.benchmarks.speed.revision import ROOT, Revision
 from tests.benchmarks.speed.stub import Counts
 
-ROOT = Path(__file__).resolve().parents[3]
 PROJECT = "pix-bench"
-_BIN = Path(sys.executable).parent
+OURS = Revision()
+_PATIENCE_SECONDS = 60.0
 _SCORED = "scored."
 _SEQUENCES = "{pix:*}n"
 """The pattern of `shared.adapters.valkey.wire.SEQUENCE_KEY` in any layout of history."""
@@ -75,6 +73,7 @@ class Testbed:
         self.home = home
         self._supervisor = Supervisor()
         self._storage_port, self._write_port, self._rest_port = free_port(), free_port(), free_port()
+        self._staged: dict[tuple[Revision, str], Path] = {}
 
     def __enter__(self) -> Self:
         self._supervisor.__enter__()
@@ -106,25 +105,25 @@ class Testbed:
         argv = pinned(LOAD_CORE, [sys.executable, *arguments])
         self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT))
 
-    def publish(self, bundle: Mapping[str, bytes]) -> None:
-        """Store a bundle in the bucket and point to it."""
+    def publish(self, bundle: Mapping[str, bytes], revision: Revision = OURS) -> None:
+        """Store a bundle in the bucket of a revision and point to it."""
         address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}"}
         with patch.dict(os.environ, address):
             client = storage.Client(project=PROJECT, credentials=AnonymousCredentials())
-            client.create_bucket(Settings(PROJECT).bucket)
-            blobs = GcsBlobs.connect(PROJECT, Settings(PROJECT).bucket)
+            client.create_bucket(_bucket(revision))
+            blobs = GcsBlobs.connect(PROJECT, _bucket(revision))
             version = json.loads(bundle["manifest.json"])["version"]
             for name, data in bundle.items():
                 blobs.write(path(version, name), data, if_generation=0)
             blobs.write(POINTER, msgspec.json.encode(Pointer(version, "2025-01-01T00:00:00Z")), if_generation=0)
 
-    def valkey(self) -> str:
-        """Start Valkey or Redis on the other core and return its address."""
-        server = valkey_server(self.home)
+    def valkey(self, revision: Revision = OURS) -> str:
+        """Start Valkey or Redis on the other core, open it for a revision, and return its address."""
+        port = free_port()
+        server = valkey_server(self.home / f"valkey-{port}", port=port)
         server.child.argv = pinned(LOAD_CORE, server.child.argv)
         self._supervisor.start(server.child)
-        with closing(ValkeyStore.connect(server.url, 86_400)) as load:
-            load.open()
+        revision.open(server.url)
         return server.url
 
     def changes(self, store: str) -> int:
@@ -147,56 +146,121 @@ class Testbed:
         (row,) = self._bigquery.query("SELECT COUNT(*) AS n FROM pix.score_events").result()
         return int(row.n)
 
-    def counts(self) -> Counts:
-        """Return the counts of the stub."""
+    def counts(self, table: str = "score_events") -> Counts:
+        """Return the counts of a table of the stub."""
         with urllib.request.urlopen(f"{self.rest}/counts") as answer:
-            return msgspec.json.decode(answer.read(), type=Counts)
+            return msgspec.json.decode(answer.read(), type=dict[str, Counts]).get(table, Counts())
 
     @contextmanager
-    def function(self, first: bytes, **settings: str | int) -> Iterator[Server]:
-        """Run the score function like the buildpack, and wait for its answer to the request `first`.
+    def function(
+        self,
+        first: bytes,
+        settings: Mapping[str, str | int],
+        revision: Revision = OURS,
+        name: str = "score",
+        core: int = SERVER_CORE,
+    ) -> Iterator[Server]:
+        """Run a function like the buildpack, and wait for its answer to the request `first`.
 
         That is: a staged folder, compiled byte code, and `functions-framework` with its options in the environment.
-        `settings` replace defaults.
+        `settings` replace the defaults of the revision.
         """
-        folder = stage("score", self.home / "source")
-        compileall.compile_dir(folder, quiet=1)
-        own = Settings(PROJECT, hmac_key=LOCAL_HMAC_KEY, bigquery_storage_emulator_host=self.stub)
-        address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}", "FUNCTION_TARGET": "score"}
-        env = {**replace(own, **settings).to_env(), **address}  # type: ignore[arg-type]  # replace() takes fields of all types
-        with self.server("score", ["functions-framework"], env, folder, first) as server:
+        folder = self._folder(revision, name)
+        own = Settings(PROJECT, LOCAL_HMAC_KEY, bucket=_bucket(revision), bigquery_storage_emulator_host=self.stub)
+        variables, defaults = replace(own, **settings).to_env(), Settings("").to_env()  # type: ignore[arg-type]  # replace() takes fields of all types
+        env = {variable: value for variable, value in variables.items() if value != defaults[variable]}
+        env |= {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}", "FUNCTION_TARGET": name}
+        with self.server(name, ["functions-framework"], env, folder, first, revision.bin, core) as server:
             yield server
+
+    def _folder(self, revision: Revision, name: str) -> Path:
+        """Return the staged folder of a function."""
+        if (revision, name) not in self._staged:
+            self._staged[revision, name] = revision.stage(name, self.home / f"source-{name}{revision.suffix}")
+        return self._staged[revision, name]
 
     @contextmanager
     def server(
-        self, name: str, command: list[str], env: dict[str, str], folder: Path, first: bytes, patience: float = 60
+        self,
+        name: str,
+        command: list[str],
+        env: dict[str, str],
+        folder: Path,
+        first: bytes,
+        programs: Path = OURS.bin,
+        core: int = SERVER_CORE,
     ) -> Iterator[Server]:
-        """Run a server of .venv/bin on the measured core; yield it once it has answered `first`."""
+        """Run a server among `programs` on a core; yield it once it has answered `first`."""
         port = free_port()
         program, *arguments = [each.format(port=port) for each in command]
-        argv = pinned(SERVER_CORE, [str(_BIN / program), *arguments])
-        own = {"PORT": str(port), "HOST": LOOPBACK, "OMP_NUM_THREADS": "1", "PATH": f"{_BIN}:{os.environ['PATH']}"}
-        child = ChildProcess(name, argv, log_path=self.home / f"{name}.log", env=env | own, cwd=folder)
+        argv = pinned(core, [str(programs / program), *arguments])
+        own = {
+            "PORT": str(port),
+            "HOST": LOOPBACK,
+            "OMP_NUM_THREADS": "1",
+            "PATH": f"{programs}:{os.environ['PATH']}",
+        }
+        child = ChildProcess(name, argv, log_path=self.home / f"{name}-{port}.log", env=env | own, cwd=folder)
         started = time.perf_counter()
         child.start()
         try:
-            _first_answer(port, first, started + patience, child)
+            _first_answer(port, first, started + _PATIENCE_SECONDS, child)
             yield Server(port, child, time.perf_counter() - started)
         finally:
             child.stop()
 
     def load(self, server: Server, requests: Path, first: int, count: int, **options: float) -> Load:
         """Load a server from the other core. Raises NotAnswered unless every request was accepted."""
-        more = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-        run = ["--port", str(server.port), "--requests", str(requests), "--first", str(first), "--count", str(count)]
-        argv = pinned(LOAD_CORE, [sys.executable, "-m", "tests.benchmarks.speed.load", *run, *more])
+        argv = _load_command(server, requests, first, count, options)
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
         if done.returncode:
             raise NotAnswered(done.stderr.decode()[-2000:])
-        load = msgspec.json.decode(done.stdout, type=Load)
-        if sum(n for status, n in load.statuses.items() if status in (200, 204)) < count:
-            raise NotAnswered(f"statuses {load.statuses}; see {self.home}")
-        return load
+        return _accepted(done.stdout.decode(), count)
+
+    @contextmanager
+    def stream(
+        self, server: Server, requests: Path, first: int, count: int, rate: float
+    ) -> Iterator[Callable[[], Load]]:
+        """Load a server in open loop while the context lasts; yield a function that ends it and returns its figures.
+
+        It raises NotAnswered unless every request that was sent was accepted, and some were left.
+        """
+        argv = _load_command(server, requests, first, count, {"rate": rate})
+        child = ChildProcess("stream", argv, log_path=self.home / f"stream-{server.port}.log", cwd=ROOT)
+        child.start()
+        try:
+            child.wait_ready()
+            yield lambda: _ended(child)
+        finally:
+            child.stop()
+
+
+def _bucket(revision: Revision) -> str:
+    return Settings(PROJECT).bucket + revision.suffix
+
+
+def _load_command(server: Server, requests: Path, first: int, count: int, options: Mapping[str, float]) -> list[str]:
+    more = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    run = ["--port", str(server.port), "--requests", str(requests), "--first", str(first), "--count", str(count)]
+    return pinned(LOAD_CORE, [sys.executable, "-m", "tests.benchmarks.speed.load", *run, *more])
+
+
+def _ended(stream: ChildProcess) -> Load:
+    if stream.returncode is not None:
+        raise NotAnswered(f"the stream ended before the load beside it: {stream.log_tail()}")
+    stream.stop()
+    return _accepted(stream.output(), 0)
+
+
+def _accepted(output: str, count: int) -> Load:
+    """Return the figures in the last line of a load. Raises NotAnswered unless all requests were accepted."""
+    try:
+        load = msgspec.json.decode(output.splitlines()[-1], type=Load)
+    except msgspec.MsgspecError:
+        raise NotAnswered(output[-2000:]) from None
+    if sum(n for status, n in load.statuses.items() if status in (200, 204)) < max(count, load.answered):
+        raise NotAnswered(f"statuses {load.statuses}")
+    return load
 
 
 def _first_answer(port: int, request: bytes, until: float, child: ChildProcess) -> None:
