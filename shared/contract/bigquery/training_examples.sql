@@ -1,7 +1,7 @@
 -- Features as served beside the verdict in force: frauds once confirmed, legitimate ones once matured.
 SELECT
   scored.end_to_end_id,
-  scored.side,
+  COALESCE(scored.side, 'PAYER') AS side,
   scored.initiated_at,
   CAST(scored.amount AS FLOAT64) AS amount,
   scored.payer_id,

@@ -42,6 +42,7 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         NAMES,
         Truth(fraud, amount, at),
         Resampling.of(at, np.ones(ROWS), 200, 0),
+        np.arange(ROWS, dtype=np.int32),
         np.zeros(ROWS, bool),
         np.zeros(ROWS, np.int8),
         decision_costs(fraud, amount, QUICK.costs.payer),

@@ -17,6 +17,11 @@ def cut(codes: list[int], **facts: bool) -> Dimension:
     return Dimension("it", ("a", "b", "c"), np.array(codes), **({"comparable": True} | facts))
 
 
+def apart(rows: int) -> np.ndarray:
+    """A Pix for each row."""
+    return np.arange(rows, dtype=np.int32)
+
+
 def test_segments_add_up_to_the_period(reviewed: Review, period: comparison.TestPeriod) -> None:
     truth, decided = period.truth, reviewed.challenger.scored.decisions
     for dimension in period.dimensions:
@@ -33,13 +38,13 @@ def test_segments_add_up_to_the_period(reviewed: Review, period: comparison.Test
 def test_the_figures_of_a_segment() -> None:
     decided, fraud = np.array([1, 0, 2, 0, 1], np.int8), np.array([True, True, False, False, False])
     amount, weight = np.array([10.0, 20, 30, 40, 50]), np.array([1.0, 1, 3, 1, 1])
-    one, other = segments(cut([0, 0, 0, 0, 1]), decided, fraud, amount, weight, 0.95)
+    one, other = segments(cut([0, 0, 0, 0, 1]), decided, fraud, amount, weight, apart(5), 0.95)
     assert (one.rows, one.frauds, one.caught, one.recall, one.missed_value) == (4, 2, 1, 0.5, 20.0)
     assert (one.precision, one.alert_rate) == (0.25, 4 / 6)
     assert one.false_alarms == pytest.approx(0.75)
     assert (other.label, other.frauds, other.false_alarms) == ("b", 0, 1.0)
     assert np.isnan(other.recall)
-    labelled = segments(cut([0, 1, 2, 2, 2], only_frauds=True), decided, fraud, amount, weight, 0.95)
+    labelled = segments(cut([0, 1, 2, 2, 2], only_frauds=True), decided, fraud, amount, weight, apart(5), 0.95)
     assert [(part.label, part.precision, part.false_alarms) for part in labelled] == [
         ("a", None, None),
         ("b", None, None),
@@ -60,7 +65,7 @@ def test_only_differences_beyond_chance_are_called_clear(rate: float, clear: boo
     rng = np.random.default_rng(0)
     codes = np.repeat([0, 1], 2_000)
     decided = (rng.random(4_000) < np.where(codes == 0, rate, 0.02)).astype(np.int8)
-    found = disparities(cut(codes.tolist()), decided, np.zeros(4_000, bool), np.ones(4_000), 0.95, 30)
+    found = disparities(cut(codes.tolist()), decided, np.zeros(4_000, bool), np.ones(4_000), apart(4_000), 0.95, 30)
     assert [one.clear for one in found] == [clear, clear]
     assert all(one.recall_ratio is None for one in found)
     assert ("legitimate Pix are stopped" in found[0].text) is clear
@@ -70,15 +75,15 @@ def test_weights_do_not_narrow_an_interval() -> None:
     codes, decided = [0] * 20 + [1] * 20, np.array(([1] * 4 + [0] * 16) + ([1] * 1 + [0] * 19), np.int8)
 
     def lower_end(weight: float) -> float:
-        found = disparities(cut(codes), decided, np.zeros(40, bool), np.full(40, weight), 0.95, 30)
+        found = disparities(cut(codes), decided, np.zeros(40, bool), np.full(40, weight), apart(40), 0.95, 30)
         return found[0].false_alarm_interval.low
 
     assert lower_end(1.0) == pytest.approx(lower_end(1_000.0))
 
 
 def test_dimensions_that_are_not_comparable_have_no_disparities() -> None:
-    ones = np.ones(4)
-    assert disparities(cut([0, 0, 1, 1], comparable=False), ones.astype(np.int8), ones < 0, ones, 0.95, 30) == []
+    ones, alike = np.ones(4), cut([0, 0, 1, 1], comparable=False)
+    assert disparities(alike, ones.astype(np.int8), ones < 0, ones, apart(4), 0.95, 30) == []
 
 
 def test_a_segment_can_be_stored(reviewed: Review) -> None:
