@@ -38,11 +38,11 @@ class Categories(NamedTuple):
 class Dataset:
     """Labelled examples in order of time, without ids: one for each side on which a Pix was scored.
 
-    `pix` int32 [n] numbers the Pix in order of time; both sides of a Pix are adjacent and have one number and one time,
-    so no division in time separates them. `features` is float32 [n, F] in Fortran order, its columns named by `names`; `fraud` bool [n]; `initiated_at`
-    int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of such
-    examples that a row stands for. `facts` are the columns FACTS, used to form segments and hidden from models, "" where NULL. `content_hash` is
-    the SHA-256 of everything but `quality`.
+    `features` is float32 [n, F] in Fortran order, its columns named by `names`; `fraud` bool [n]; `initiated_at`
+    int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of examples that a row
+    stands for. `pix` int32 [n] numbers the Pix in order of time: both sides of a Pix are adjacent and have one number
+    and one time, so no division in time separates them. `facts` are the columns FACTS, used to form segments and
+    hidden from models, "" where NULL. `content_hash` is the SHA-256 of everything but `quality`.
     """
 
     names: tuple[str, ...]

@@ -63,8 +63,9 @@ class QualityReport(Struct, frozen=True):
 class QualityInputs(NamedTuple):
     """Columns [n] in order of time, summaries of the features, and counts of defective rows.
 
-    `payees` is the number of rows of the payee's side, `duplicates` of rows that repeat a side of a Pix, `unlabelled` of rows whose verdict is neither FRAUD nor
-    LEGITIMATE, `incomplete` of missing ids and times. `until` is the latest time allowed, in microseconds.
+    `payees` is the number of rows of the payee's side, `duplicates` of rows that repeat a side of a Pix, `unlabelled`
+    of rows whose verdict is neither FRAUD nor LEGITIMATE, `incomplete` of missing ids and times. `until` is the
+    latest time allowed, in microseconds.
     """
 
     fraud: NDArray[np.bool_]

@@ -24,7 +24,7 @@ TRIALS = 20  # shown of the leaderboard
 
 
 class PeriodFacts(NamedTuple):
-    """A period of the data: its purpose, its first and last Pix, its rows, those of the payee's side, and its frauds."""
+    """A period of the data: its purpose, first and last Pix, rows, rows of the payee's side, and frauds."""
 
     purpose: str
     start: dt.datetime

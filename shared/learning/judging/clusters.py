@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Clusters(NamedTuple):
-    """The cluster of each row, `cluster` [n], numbered from 0, and the segment of each cluster, `codes` [clusters]."""
+    """The cluster of each row, `cluster` [n] from 0, and the segment of each cluster, `codes` [clusters]."""
 
     cluster: NDArray[np.intp]
     codes: NDArray[np.intp]

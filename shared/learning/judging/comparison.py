@@ -50,8 +50,8 @@ class Contender:
 class TestPeriod:
     """The test period, the same rows for every contender.
 
-    `features` float32 [n, F] are served vectors with columns `names`; `pix` int32 [n] numbers the Pix, whose sides are
-    adjacent; `payees` bool [n] is true on the payee's side,
+    `features` float32 [n, F] are served vectors with columns `names`; `pix` int32 [n] is the number of
+    the Pix, whose sides are adjacent; `payees` bool [n] is true on the payee's side,
     `by_rule` [n] are the decisions of the rules, `losses` [n, 3] the cost of each possible decision in BRL by side,
     `holds_max` the most Pix that reviewers of both sides can handle.
     `notice` is a sentence on rows that the champion was trained on, empty if there are none.

@@ -217,7 +217,8 @@ def _changes(
 ) -> list[_Change]:
     """Return the changes in segments with enough frauds.
 
-    Segment, Pix and `change` are of each fraud, [frauds]: 1 if only the challenger stops it, -1 if only the incumbent.
+    `codes`, `pix` and `change` are the segment, the Pix and the change of each fraud, [frauds]: 1 if only the
+    challenger stops it, -1 if only the incumbent does.
     """
     size = len(dimension.labels)
     frauds, net = np.bincount(codes, minlength=size), np.bincount(codes, weights=change, minlength=size)

@@ -14,7 +14,7 @@ from shared.contract.fields import Side
 from shared.learning.data.dataset import Categories, Dataset
 from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.clusters import Clusters
-from shared.learning.judging.proportions import share_ratio, wilson
+from shared.learning.judging.proportions import effective_cases, share_ratio, wilson
 from shared.scoring.rules import Decision
 
 INSTITUTIONS = 8  # with segments of their own, by number of Pix; the rest share one
@@ -179,8 +179,8 @@ class _Shares(NamedTuple):
 
     def ratio(self, code: int, confidence: float) -> Estimate:
         """Return the ratio of a segment's share to that of all others."""
-        own = _cases(*(float(total[code]) for total in self))
-        return share_ratio(own, _cases(*(float(total.sum() - total[code]) for total in self)), confidence)
+        own = effective_cases(*(float(total[code]) for total in self))
+        return share_ratio(own, effective_cases(*(float(total.sum() - total[code]) for total in self)), confidence)
 
 
 class _Table(NamedTuple):
@@ -201,9 +201,11 @@ class _Table(NamedTuple):
 
 def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) -> Segment:
     at = _Table(*(column[code] for column in table))
-    recall = wilson(*_cases(float(at.caught), float(at.frauds), float(at.fraud_squares)), confidence)
+    recall = wilson(*effective_cases(float(at.caught), float(at.frauds), float(at.fraud_squares)), confidence)
     all_labelled = not dimension.only_frauds
-    false_alarms = wilson(*_cases(float(at.false_alarms), float(at.legitimate), float(at.squares)), confidence)
+    false_alarms = wilson(
+        *effective_cases(float(at.false_alarms), float(at.legitimate), float(at.squares)), confidence
+    )
     return Segment(
         dimension.title,
         dimension.labels[code],
@@ -246,16 +248,6 @@ def _sentence(found: Estimate, text: str) -> str:
     if found.interval.low <= 1 <= found.interval.high:
         return ""
     return text.format(f"{found.value:.2g} times")
-
-
-def _cases(part: float, whole: float, squares: float) -> tuple[float, float]:
-    """Return weighted sums as counts of equal weight with the same variance (effective sample size).
-
-    Without it, one row that represents many Pix, or both sides of a Pix, would count as independent observations.
-    Source: Kish, Survey Sampling, Wiley, 1965.
-    """
-    scale = whole / squares if squares > 0 else 0.0
-    return float(part * scale), float(whole * scale)
 
 
 def _sums(dimension: Dimension) -> Callable[[NDArray[np.generic]], NDArray[np.float64]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import numpy as np
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.data.dataset import Categories
 from shared.learning.judging import comparison
 from shared.learning.judging.review import Review
 from shared.learning.judging.segments import Dimension, Segment, dimensions, disparities, segments
@@ -79,6 +82,29 @@ def test_weights_do_not_narrow_an_interval() -> None:
         return found[0].false_alarm_interval.low
 
     assert lower_end(1.0) == pytest.approx(lower_end(1_000.0))
+
+
+def test_the_second_side_of_a_pix_does_not_narrow_an_interval() -> None:
+    fraud, decided = np.arange(40) < 20, (np.arange(40) % 3 == 0).astype(np.int8)
+    once = segments(cut([0] * 40), decided, fraud, np.ones(40), np.ones(40), apart(40), 0.95)[0]
+    both = [np.repeat(values, 2) for values in (decided, fraud, np.ones(40), np.ones(40), apart(40))]
+    twice = segments(cut([0] * 80), *both, 0.95)[0]
+    assert (twice.rows, twice.frauds, twice.recall) == (2 * once.rows, 2 * once.frauds, once.recall)
+    assert twice.recall_interval.low == pytest.approx(once.recall_interval.low)
+    assert (once.false_alarms_interval, twice.false_alarms_interval) != (None, None)
+    assert twice.false_alarms_interval.high == pytest.approx(once.false_alarms_interval.high)
+
+
+def test_sides_and_hops_are_segments_where_there_are_several() -> None:
+    ones, codes = np.ones(len(DATA), np.int32), np.arange(len(DATA), dtype=np.int32) % 2
+    known = {"side": Categories(("PAYEE", "PAYER"), codes), "hop": Categories(("", "later hop"), codes)}
+    found = {one.title: one for one in dimensions(dataclasses.replace(DATA, facts={**DATA.facts, **known}), TEST)}
+    assert found["side"].labels == ("payee's side", "payer's side")
+    assert not found["side"].comparable
+    assert found["hop from the contested Pix (MED)"].only_frauds
+    one_sided = {"side": Categories(("PAYEE", "PAYER"), ones), "hop": Categories(("",), 0 * ones)}
+    alone = {one.title for one in dimensions(dataclasses.replace(DATA, facts={**DATA.facts, **one_sided}), TEST)}
+    assert alone == set(found) - {"side", "hop from the contested Pix (MED)"}
 
 
 def test_dimensions_that_are_not_comparable_have_no_disparities() -> None:
