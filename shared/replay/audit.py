@@ -20,9 +20,9 @@ from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of, floats, whole
-from shared.replay.changes import ChangeQueue, Due
+from shared.replay.changes import ChangeQueue
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
-from shared.replay.recurrence import Replay
+from shared.replay.recurrence import Due, Replay
 from shared.replay.reports import ReportQueue, chunk_of
 from shared.replay.tables import StoredTables, columns
 

@@ -196,8 +196,8 @@ def test_both_sides_of_a_pix_are_compared_with_the_reads_of_their_place(size: in
     work = audit(rows, served, size=size)
     assert (work.replayed, work.comparison.rows, work.comparison.features) == (9, 10, {})
     assert (work.sequence.duplicates, work.sequence.missing) == (0, 0)
-    skewed = audit(changed(rows, "f_payer_account_age", 4, lambda age: age + 9), served, size=size)
-    assert skewed.comparison.features["payer_account_age"].rows == 1
+    skewed = audit(changed(rows, "f_amount", 4, lambda amount: amount + 1), served, size=size)
+    assert skewed.comparison.features["amount"].rows == 1
 
 
 @pytest.mark.parametrize("size", [1, 100])

@@ -13,8 +13,8 @@ from shared.adapters.memory.learning import MemoryExports, MemoryQueries
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.data import dataset
 from shared.learning.config import SplitSpec
+from shared.learning.data import dataset
 from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
 from shared.learning.data.split import DAY, folds, split_in_time
 from shared.learning.data.training_query import FACTS

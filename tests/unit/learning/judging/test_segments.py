@@ -87,11 +87,12 @@ def test_weights_do_not_narrow_an_interval() -> None:
 def test_the_second_side_of_a_pix_does_not_narrow_an_interval() -> None:
     fraud, decided = np.arange(40) < 20, (np.arange(40) % 3 == 0).astype(np.int8)
     once = segments(cut([0] * 40), decided, fraud, np.ones(40), np.ones(40), apart(40), 0.95)[0]
-    both = [np.repeat(values, 2) for values in (decided, fraud, np.ones(40), np.ones(40), apart(40))]
-    twice = segments(cut([0] * 80), *both, 0.95)[0]
+    ones, pix = np.ones(80), np.repeat(apart(40), 2)
+    twice = segments(cut([0] * 80), np.repeat(decided, 2), np.repeat(fraud, 2), ones, ones, pix, 0.95)[0]
     assert (twice.rows, twice.frauds, twice.recall) == (2 * once.rows, 2 * once.frauds, once.recall)
     assert twice.recall_interval.low == pytest.approx(once.recall_interval.low)
-    assert (once.false_alarms_interval, twice.false_alarms_interval) != (None, None)
+    assert once.false_alarms_interval
+    assert twice.false_alarms_interval
     assert twice.false_alarms_interval.high == pytest.approx(once.false_alarms_interval.high)
 
 
