@@ -12,15 +12,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.contract.event import micros
+from shared.contract.fields import Side
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
+from shared.features.history import READ_WIDTH
 from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of, floats, whole
 from shared.replay.changes import ChangeQueue
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
-from shared.replay.recurrence import Replay
+from shared.replay.recurrence import Due, Replay
 from shared.replay.reports import ReportQueue, chunk_of
 from shared.replay.tables import StoredTables, columns
 
@@ -44,6 +46,17 @@ class Bounds(NamedTuple):
     unseen: int
 
 
+class FirstRows(NamedTuple):
+    """The first row of each new place, and the first row of each side of a Pix at a place.
+
+    `turn` is the index in `places` of the place of each row of `sides`; -1 is the last place of the rows before.
+    """
+
+    places: pa.Table
+    sides: pa.Table
+    turn: NDArray[np.int64]
+
+
 @dataclass(slots=True)
 class Sequence:
     """The places of transactions in history: each should occur once, without gaps."""
@@ -56,38 +69,45 @@ class Sequence:
     conflicts: list[int] = field(default_factory=list)
     _previous: pa.Table | None = None
 
-    def first_rows(self, rows: pa.Table, others: NDArray[np.int64]) -> pa.Table:
-        """Return the first row of each place; record gaps and duplicate rows.
+    def first_rows(self, rows: pa.Table, others: NDArray[np.int64]) -> FirstRows:
+        """Return the first rows; record gaps, and rows that repeat a side of a Pix.
 
         `others` are the places of other changes up to the last row, ascending; both sides of a Pix have one place.
         Raises Misconfigured if the rows are not in order.
         """
-        carried = self._previous is not None and self._previous.schema == rows.schema
-        if carried:
+        carried = 0
+        if self._previous is not None and self._previous.schema == rows.schema:
+            carried = self._previous.num_rows
             rows = pa.concat_tables([self._previous, rows])
         places = whole(rows["history_sequence"], UNPLACED)
         steps = np.diff(places, prepend=places[0] if carried else self.last)
         if np.any(steps < 0):
             raise Misconfigured("the rows are not in the order of history_sequence")
         new = steps > 0
-        first = np.maximum.accumulate(np.where(new, np.arange(len(places)), 0))
-        again = np.flatnonzero(~new)[int(carried) :]
-        self._compare(rows.take(pa.array(again)), rows.take(pa.array(first[again])))
+        index = np.arange(len(places))
+        at = np.maximum.accumulate(np.where(new, index, 0))
+        ids = rows["end_to_end_id"].to_numpy()
+        stranger = ids != ids[at]
+        side = rows["side"].fill_null(Side.PAYER).to_numpy() == Side.PAYEE
+        _, firsts, key = np.unique(4 * at + 2 * stranger + side, return_index=True, return_inverse=True)
+        first = firsts[key]
+        self.conflicts += places[stranger].tolist()
+        self._compare(rows, np.flatnonzero((first < index) & ~stranger), first)
         for place, step in zip(places[steps > 1].tolist(), steps[steps > 1].tolist(), strict=True):
             low, high = np.searchsorted(others, [place - step + 1, place])
             if missing := step - 1 - int(high - low):
                 self.missing += missing
                 self.gaps.append([place - step + 1, place - 1])
-        self._previous, self.last = rows.slice(int(first[-1]), 1), int(places[-1])
-        return rows.filter(pa.array(new))
+        opening = (first == index) & ~stranger
+        self._previous, self.last = rows.filter(pa.array(opening & (at == at[-1]))), int(places[-1])
+        sides = np.flatnonzero(opening & (index >= carried))
+        return FirstRows(rows.filter(pa.array(new)), rows.take(pa.array(sides)), (np.cumsum(new) - 1)[at[sides]])
 
-    def _compare(self, again: pa.Table, first: pa.Table) -> None:
-        self.duplicates += again.num_rows
-        for one, other in zip(again.to_pylist(), first.to_pylist(), strict=True):
-            if one["end_to_end_id"] != other["end_to_end_id"]:
-                self.conflicts.append(one["history_sequence"])
-            elif one != other and one["side"] == other["side"]:
-                self.unequal.append(one["history_sequence"])
+    def _compare(self, rows: pa.Table, again: NDArray[np.intp], first: NDArray[np.intp]) -> None:
+        """Compare the rows `again` with the first ones of their sides, `first` [n]."""
+        self.duplicates += len(again)
+        pairs = (rows.take(pa.array(indexes)).to_pylist() for indexes in (again, first[again]))
+        self.unequal += [one["history_sequence"] for one, other in zip(*pairs, strict=True) if one != other]
 
 
 class Audit:
@@ -98,6 +118,7 @@ class Audit:
         self.sequence = Sequence(start.sequence)
         self.replayed = 0
         self._replay = Replay(start)
+        self._last_reads = np.full((1, READ_WIDTH), np.nan, dtype=np.float32)
         self._reports, self._changes = reports, changes
         reports.skip(start.sequence)
         changes.skip(start.sequence)
@@ -107,20 +128,25 @@ class Audit:
         places, before = whole(rows["history_sequence"], UNPLACED), self.sequence.last
         due = self._changes.before(places)
         others = np.union1d(due.places, self._reports.places(before, int(places[-1])))
-        fresh = self.sequence.first_rows(rows, others)
-        if not fresh.num_rows:
-            return
-        self.replayed += fresh.num_rows
-        known, scored_at = columns_of(fresh), whole(fresh["scored_at"], 0)
-        places = whole(fresh["history_sequence"], UNPLACED)
-        due = due._replace(before=np.searchsorted(places, due.at, side="right"))
-        reads = self._replay.run(chunk_of(known, *self._reports.before(places, scored_at), due))
+        first = self.sequence.first_rows(rows, others)
+        reads = np.concatenate([self._last_reads, self._counted(first.places, due)])
+        self._last_reads = reads[-1:]
         if compared is None:
             return
-        chosen = np.flatnonzero(compared(scored_at))
-        ids = fresh["end_to_end_id"].to_numpy()[chosen]
-        vectors = feature_matrix(known[chosen], reads[chosen])
-        self.comparison.add(ids, logged(fresh)[chosen], vectors, known[chosen], reads[chosen])
+        chosen = np.flatnonzero(compared(whole(first.sides["scored_at"], 0)))
+        sides, own = first.sides.take(pa.array(chosen)), reads[first.turn[chosen] + 1]
+        known, ids = columns_of(sides), sides["end_to_end_id"].to_numpy()
+        self.comparison.add(ids, logged(sides), feature_matrix(known, own), known, own)
+
+    def _counted(self, rows: pa.Table, due: Due) -> NDArray[np.float32]:
+        """Count the first row of each place, and return the reads before each [n, READ_WIDTH]."""
+        if not rows.num_rows:
+            return np.empty((0, READ_WIDTH), dtype=np.float32)
+        self.replayed += rows.num_rows
+        known, scored_at = columns_of(rows), whole(rows["scored_at"], 0)
+        places = whole(rows["history_sequence"], UNPLACED)
+        due = due._replace(before=np.searchsorted(places, due.at, side="right"))
+        return self._replay.run(chunk_of(known, *self._reports.before(places, scored_at), due))
 
     def state(self) -> State:
         """Return history after the last row."""
@@ -184,7 +210,7 @@ def _batches(data: StoredTables, after: int, before: int, features: bool) -> Ite
     return data.batches(
         f"SELECT {columns(features)} FROM {data.score_events} "  # noqa: S608 (names of our own)
         f"WHERE history_sequence > {after} AND history_sequence < {before} "
-        "ORDER BY history_sequence, end_to_end_id"
+        "ORDER BY history_sequence, scored_at, end_to_end_id, side DESC"
     )
 
 

@@ -89,15 +89,17 @@ def examples(rng: np.random.Generator, start: int, n: int) -> pa.Table:
     at = START + rng.integers(0, DAYS * DAY // 1000, n) * 1000
     return pa.table(
         {
-            "end_to_end_id": [f"E12345678{i:023d}" for i in range(start, start + n)],
+            "end_to_end_id": [f"E12345678{i // 2:023d}" for i in range(start, start + n)],
             "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
             "amount": rng.lognormal(5, 1, n).round(2) + 0.01,
             "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            "side": np.where(np.arange(start, start + n) % 2, "PAYEE", "PAYER"),
             "payer_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
             "payee_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
             "initiation_form": rng.choice(["DICT", "MANU", "QRDN", "QRES"], n),
             "fraud_type": only_frauds("MULE_ACCOUNT", fraud),
             "situation_type": only_frauds("SCAM", fraud),
+            "hop": only_frauds("root", fraud),
             **{FEATURE_PREFIX + feature.name: column(rng, feature.unit, n) for feature in FEATURES},
         }
     )
@@ -160,8 +162,8 @@ def by_pandas(folder: Path) -> dict[str, float]:
     figures: dict[str, float] = {"base_mb": peak_mb()}
     with timed(figures, "read_s"):
         frame = pd.concat([pd.read_parquet(file) for file in files(folder)])
-        frame = frame.sort_values(["initiated_at", "end_to_end_id"])
-        assert not frame["end_to_end_id"].duplicated().any()
+        frame = frame.sort_values(["initiated_at", "end_to_end_id", "side"])
+        assert not frame[["end_to_end_id", "side"]].duplicated().any()
         names = [FEATURE_PREFIX + name for name in FEATURE_NAMES]
         matrix = np.asfortranarray(frame[names].to_numpy(np.float32))
         assert not np.isinf(matrix).any()

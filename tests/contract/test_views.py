@@ -24,6 +24,7 @@ SCORED = {
     "payer_ispb": (Field.TYPE_STRING, False),
     "side": (Field.TYPE_STRING, False),
     "history_sequence": (Field.TYPE_INT64, False),
+    "decided_sequence": (Field.TYPE_INT64, False),
 }
 REPORTED = {
     "source": (Field.TYPE_STRING, False),
@@ -107,6 +108,10 @@ SCORES = [
     scored("late-settled", 100),
     scored("both-sides", 50) | {"side": "PAYER"},
     scored("both-sides", 50, after=5) | {"side": "PAYEE", "decision": "BLOCK"},
+    scored("both-approved", 100) | {"decided_sequence": 2},
+    scored("both-approved", 100, after=5) | {"side": "PAYEE"},
+    scored("refused-later", 100) | {"decided_sequence": 2},
+    scored("refused-later", 100, after=5) | {"side": "PAYEE", "decision": "REJECT", "decided_sequence": 3},
 ]
 OUTCOMES = [
     outcome("released", 100, "SETTLED"),
@@ -161,6 +166,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> None:
     verdicts = sorted((row["end_to_end_id"], row["verdict"]) for row in world.rows("labels"))
     assert verdicts == [
+        ("both-approved", "LEGITIMATE"),
+        ("both-approved", "LEGITIMATE"),
         ("both-sides", "FRAUD"),
         ("both-sides", "FRAUD"),
         ("cleared-young", "LEGITIMATE"),
@@ -171,6 +178,7 @@ def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> N
         ("late-settled", "LEGITIMATE"),
         ("old", "LEGITIMATE"),
         ("redelivered", "LEGITIMATE"),
+        ("refused-later", "LEGITIMATE"),
         ("released", "LEGITIMATE"),
         ("reported-later", "LEGITIMATE"),
         ("revoked", "LEGITIMATE"),
@@ -203,6 +211,8 @@ def test_a_pix_is_one_example_with_its_first_served_row(
         (row["end_to_end_id"], row["amount"], row["verdict"]) for row in world.rows("training_examples")
     )
     assert examples == [
+        ("both-approved", 1.0, "LEGITIMATE"),
+        ("both-approved", 1.0, "LEGITIMATE"),
         ("both-sides", 1.0, "FRAUD"),
         ("both-sides", 1.0, "FRAUD"),
         ("contradictory", 1.0, "LEGITIMATE"),
@@ -210,10 +220,38 @@ def test_a_pix_is_one_example_with_its_first_served_row(
         ("late-settled", 1.0, "LEGITIMATE"),
         ("old", 1.0, "LEGITIMATE"),
         ("redelivered", 1.0, "LEGITIMATE"),
+        ("refused-later", 1.0, "LEGITIMATE"),
         ("released", 1.0, "LEGITIMATE"),
         ("reported-later", 1.0, "LEGITIMATE"),
         ("revoked", 1.0, "LEGITIMATE"),
     ]
+
+
+def test_both_sides_of_a_pix_are_examples_and_settle_alike(world: World) -> None:
+    examples = sorted(
+        (row["end_to_end_id"], row["side"], row["settled"], row["hop"])
+        for row in world.rows("training_examples")
+        if row["end_to_end_id"] in ("both-sides", "both-approved", "refused-later", "released")
+    )
+    assert examples == [
+        ("both-approved", "PAYEE", True, None),
+        ("both-approved", "PAYER", True, None),
+        ("both-sides", "PAYEE", False, 2),
+        ("both-sides", "PAYER", False, 2),
+        ("refused-later", "PAYER", False, None),
+        ("released", "PAYER", True, None),
+    ]
+
+
+def test_the_training_set_names_sides_and_hops(world: World) -> None:
+    asked = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))
+    rows = world.ask(asked.rows(["amount"]))
+    found = {(row["end_to_end_id"], row["side"]): row["hop"] for row in rows}
+    assert len(found) == len(rows)
+    assert found["both-sides", "PAYER"] == found["both-sides", "PAYEE"] == "later hop"
+    assert (found["defrauded", "PAYER"], found["old", "PAYER"]) == ("root", None)
+    sampled = [(row["end_to_end_id"], row["side"]) for row in world.ask(asked.rows(["amount"], 500_000))]
+    assert (("both-approved", "PAYER") in sampled) == (("both-approved", "PAYEE") in sampled)
 
 
 def test_a_message_quarantined_at_each_delivery_counts_once(world: World) -> None:
@@ -243,13 +281,13 @@ def test_an_example_has_the_kind_of_its_report_in_force(world: World) -> None:
 
 def test_the_training_set_is_matured_and_a_sample_keeps_every_fraud(world: World) -> None:
     long_ago = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # the young fraud has matured then
-    assert world.ask(long_ago.count()) == [{"labels": 12, "frauds": 3}]
+    assert world.ask(long_ago.count()) == [{"labels": 15, "frauds": 3}]
     complete = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
-    assert len(complete) == 11
+    assert len(complete) == 13
     halves = [{row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 500_000))} for _ in range(2)]
     assert halves[0] == halves[1]
     assert "defrauded" in halves[0]
-    assert 2 < len(halves[0]) < 11
+    assert 2 < len(halves[0]) < 13
     frauds = [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))]
     assert sorted(frauds) == ["both-sides", "both-sides", "defrauded"]
-    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 7, "frauds": 0}]
+    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 10, "frauds": 0}]

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shared.contract.fields import Side
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
 from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
@@ -36,16 +36,18 @@ class Categories(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Labelled examples in order of time, without ids.
+    """Labelled examples in order of time, without ids: one for each side on which a Pix was scored.
 
     `features` is float32 [n, F] in Fortran order, its columns named by `names`; `fraud` bool [n]; `initiated_at`
-    int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of Pix that a row stands
-    for. `facts` are the columns FACTS, used to form segments and hidden from models, "" where NULL. `content_hash` is
-    the SHA-256 of everything but `quality`.
+    int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of examples that a row
+    stands for. `pix` int32 [n] numbers the Pix in order of time: both sides of a Pix are adjacent and have one number
+    and one time, so no division in time separates them. `facts` are the columns FACTS, used to form segments and
+    hidden from models, "" where NULL. `content_hash` is the SHA-256 of everything but `quality`.
     """
 
     names: tuple[str, ...]
     features: NDArray[np.float32]
+    pix: NDArray[np.int32]
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
@@ -116,23 +118,28 @@ def read_parquet(
         summaries=dict(zip(names, matrix.summaries, strict=True)),
         sampled=sampled,
         duplicates=keys.duplicates,
+        payees=keys.payees,
         unlabelled=keys.unlabelled,
         incomplete=keys.incomplete,
         until=until,
     )
     quality = inspect(inputs, spec, profile)
     weight = np.where(keys.fraud, 1.0, 1.0 / sampled)
-    return with_content_hash(names, matrix, keys.fraud, keys.initiated_at, keys.amount, weight, keys.facts, quality)
+    return with_content_hash(
+        names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount, weight, keys.facts, quality
+    )
 
 
 class _KeyColumns(NamedTuple):
     """The columns other than features, in order of time; `order` [n] sorts rows so; counts of defective rows."""
 
     order: NDArray[np.intp]
+    pix: NDArray[np.int32]
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
     facts: dict[str, Categories]
+    payees: int
     duplicates: int
     unlabelled: int
     incomplete: int
@@ -141,25 +148,47 @@ class _KeyColumns(NamedTuple):
 def _key_columns(source: ParquetColumns) -> _KeyColumns:
     ids = source.column("end_to_end_id", pa.string())
     times = source.column("initiated_at", pa.timestamp("us"))
-    initiated_at = times.to_numpy().astype(np.int64)
-    order = time_order(initiated_at, ids)
+    sides, side = source.categories("side")
+    pix, initiated_at = number_pix(times.to_numpy().astype(np.int64), ids)
+    order = np.lexsort((side, pix))
+    again = (np.diff(pix[order]) == 0) & (np.diff(side[order]) == 0)
     verdicts, codes = source.categories("verdict")
     labelled = [verdict in ("FRAUD", "LEGITIMATE") for verdict in verdicts]
     facts = {name: source.categories(name) for name in FACTS}
     return _KeyColumns(
         order,
+        pix[order],
         np.array([verdict == "FRAUD" for verdict in verdicts], dtype=bool)[codes][order],
         initiated_at[order],
         source.numbers("amount", pa.float64())[order],
         {name: Categories(values, codes[order]) for name, (values, codes) in facts.items()},
-        duplicates=len(ids) - pc.count_distinct(ids, mode="all").as_py(),
+        payees=int(np.array([name == Side.PAYEE for name in sides], dtype=bool)[side].sum()),
+        duplicates=int(again.sum()),
         unlabelled=len(codes) - int(np.array(labelled, dtype=bool)[codes].sum()),
         incomplete=ids.null_count + times.null_count,
     )
 
 
+def number_pix(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the number of each row's Pix in order of time, from 0, and its time, both [n].
+
+    The time of a Pix is the earliest of its rows: the two sides may state different ones.
+
+    >>> number, at = number_pix(np.array([7, 5, 4]), pa.chunked_array([["b", "a", "b"]]))
+    >>> number.tolist(), at.tolist()
+    ([0, 1, 0], [4, 5, 4])
+    """
+    encoded = ids.fill_null("").combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    earliest = np.full(len(encoded.dictionary), np.iinfo(np.int64).max)
+    np.minimum.at(earliest, codes, initiated_at)
+    numbers = np.empty(len(earliest), dtype=np.int32)
+    numbers[time_order(earliest, pa.chunked_array([encoded.dictionary]))] = np.arange(len(earliest), dtype=np.int32)
+    return numbers[codes], earliest[codes]
+
+
 def time_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray[np.intp]:
-    """Return the indexes that sort rows by time, and rows of the same time by id.
+    """Return the indexes that sort Pix by time, and Pix of the same time by id.
 
     >>> time_order(np.array([7, 5, 7]), pa.chunked_array([["b", "c", "a"]])).tolist()
     [1, 2, 0]
@@ -167,7 +196,7 @@ def time_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray
     order = np.argsort(initiated_at, kind="stable")
     at = initiated_at[order]
     equal = at[1:] == at[:-1]
-    # Only rows of equal times are sorted by id: a Python string for every row would take hundreds of megabytes.
+    # Only Pix of equal times are sorted by id: a Python string for every Pix would take hundreds of megabytes.
     tied = np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])
     rows = order[tied]
     names = np.array(ids.take(pa.array(rows)).fill_null("").to_pylist(), dtype=str)
@@ -178,6 +207,7 @@ def time_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray
 def with_content_hash(
     names: Sequence[str],
     matrix: FeatureMatrix,
+    pix: NDArray[np.int32],
     fraud: NDArray[np.bool_],
     initiated_at: NDArray[np.int64],
     amount: NDArray[np.float64],
@@ -188,6 +218,7 @@ def with_content_hash(
     """Return a dataset with its content hash, which does not depend on how files divided the rows."""
     columns = dict(zip(names, matrix.digests, strict=True))
     others = {
+        "pix": digest(pix),
         "fraud": digest(fraud),
         "initiated_at": digest(initiated_at),
         "amount": digest(amount),
@@ -196,4 +227,6 @@ def with_content_hash(
     }
     text = msgspec.json.encode({"rows": len(fraud), "features": list(columns.items()), **others})
     content_hash = hashlib.sha256(text).hexdigest()
-    return Dataset(tuple(names), matrix.values, fraud, initiated_at, amount, weight, facts, quality, content_hash)
+    return Dataset(
+        tuple(names), matrix.values, pix, fraud, initiated_at, amount, weight, facts, quality, content_hash
+    )

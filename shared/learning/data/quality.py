@@ -43,12 +43,14 @@ class QualityCheck(Struct, frozen=True):
 class QualityReport(Struct, frozen=True):
     """Figures and checks of a training set; it identifies no Pix.
 
-    `fraud_share` is the share of frauds among the Pix that the rows stand for, `sampled` the share of legitimate Pix
-    in the sample. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None without
+    A Pix has a row for each side on which it was scored; `payees` is the number of rows of the payee's side.
+    `fraud_share` is the share of frauds among all examples that the rows stand for, `sampled` the share of legitimate
+    ones in the sample. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None without
     rows. `missing` is the share of rows without a value, by feature.
     """
 
     rows: int
+    payees: int
     frauds: int
     fraud_share: float
     sampled: float
@@ -61,8 +63,9 @@ class QualityReport(Struct, frozen=True):
 class QualityInputs(NamedTuple):
     """Columns [n] in order of time, summaries of the features, and counts of defective rows.
 
-    `duplicates` is the number of rows that repeat an id, `unlabelled` of rows whose verdict is neither FRAUD nor
-    LEGITIMATE, `incomplete` of missing ids and times. `until` is the latest time allowed, in microseconds.
+    `payees` is the number of rows of the payee's side, `duplicates` of rows that repeat a side of a Pix, `unlabelled`
+    of rows whose verdict is neither FRAUD nor LEGITIMATE, `incomplete` of missing ids and times. `until` is the
+    latest time allowed, in microseconds.
     """
 
     fraud: NDArray[np.bool_]
@@ -70,6 +73,7 @@ class QualityInputs(NamedTuple):
     amount: NDArray[np.float64]
     summaries: Mapping[str, ColumnSummary]
     sampled: float
+    payees: int
     duplicates: int
     unlabelled: int
     incomplete: int
@@ -100,6 +104,7 @@ def inspect(inputs: QualityInputs, spec: DatasetSpec, profile: Profile | None) -
     missing = {name: summary.missing / n if n else 0.0 for name, summary in inputs.summaries.items()}
     quality = QualityReport(
         rows=n,
+        payees=inputs.payees,
         frauds=frauds,
         fraud_share=frauds / pix if n else 0.0,
         sampled=inputs.sampled,
@@ -126,7 +131,8 @@ def _of_rows(inputs: QualityInputs) -> Iterator[QualityCheck]:
     n, frauds = len(inputs.fraud), int(inputs.fraud.sum())
     verdicts = f"{frauds} frauds, {n - frauds - inputs.unlabelled} legitimate, {inputs.unlabelled} neither"
     yield QualityCheck("classes", inputs.unlabelled == 0, verdicts)
-    yield QualityCheck("duplicates", inputs.duplicates == 0, f"{inputs.duplicates} rows repeat a Pix")
+    yield QualityCheck("duplicates", inputs.duplicates == 0, f"{inputs.duplicates} rows repeat a side of a Pix")
+    yield QualityCheck("sides", True, f"{n - inputs.payees} rows of the payer's side, {inputs.payees} of the payee's")
     yield QualityCheck("keys", inputs.incomplete == 0, f"{inputs.incomplete} rows lack an id or a time")
     future = n - int(np.searchsorted(inputs.initiated_at, inputs.until, side="right"))
     yield QualityCheck("time", future == 0, f"{future} rows are later than the cut-off allows")

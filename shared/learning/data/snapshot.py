@@ -114,6 +114,7 @@ def _row_groups(data: Dataset) -> Iterator[pa.Table]:
         yield pa.table(
             {
                 "initiated_at": pa.array(data.initiated_at[rows]).cast(pa.timestamp("us", tz="UTC")),
+                "pix": data.pix[rows],
                 "fraud": data.fraud[rows],
                 "amount": data.amount[rows],
                 "weight": data.weight[rows],
@@ -128,10 +129,12 @@ def _read(file: Path) -> tuple[Dataset, str | None]:
     with ParquetColumns([file]) as source:
         [schema] = source.schemas
         metadata = msgspec.json.decode(schema.metadata[_METADATA_KEY], type=_Metadata)
-        fraud = source.numbers("fraud", pa.bool_())
+        pix, fraud = source.numbers("pix", pa.int32()), source.numbers("fraud", pa.bool_())
         initiated_at = source.numbers("initiated_at", pa.timestamp("us")).astype(np.int64)
         amount, weight = (source.numbers(name, pa.float64()) for name in ("amount", "weight"))
         facts = {name: Categories(*source.categories(name)) for name in FACTS}
     matrix = read_matrix([file], [FEATURE_PREFIX + name for name in metadata.names], np.arange(len(fraud)))
-    data = with_content_hash(metadata.names, matrix, fraud, initiated_at, amount, weight, facts, metadata.quality)
+    data = with_content_hash(
+        metadata.names, matrix, pix, fraud, initiated_at, amount, weight, facts, metadata.quality
+    )
     return data, metadata.feature_set

@@ -39,6 +39,7 @@ class Resampling:
     Rows are not drawn one by one: a campaign lasts hours to days, so the frauds of a day are alike, and intervals
     that assume independence are too narrow. Between days of the simulated world the number of frauds varies four
     times as much as under independence, the saving one and a half times. Drawing blocks keeps that dependence.
+    Both sides of a Pix have one time (see `Dataset`), so they are drawn together.
     Figures are ratios of sums over blocks, so all resamples are one matrix product, regardless of the number of rows.
     Source: Künsch, The Jackknife and the Bootstrap for General Stationary Observations, Annals of Statistics, 1989.
     """

@@ -24,12 +24,13 @@ TRIALS = 20  # shown of the leaderboard
 
 
 class PeriodFacts(NamedTuple):
-    """A period of the data: its purpose, its first and last Pix, its rows, and the frauds among them."""
+    """A period of the data: its purpose, first and last Pix, rows, rows of the payee's side, and frauds."""
 
     purpose: str
     start: dt.datetime
     end: dt.datetime
     rows: int
+    payees: int
     frauds: int
 
 

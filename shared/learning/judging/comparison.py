@@ -50,7 +50,8 @@ class Contender:
 class TestPeriod:
     """The test period, the same rows for every contender.
 
-    `features` float32 [n, F] are served vectors with columns `names`; `payees` bool [n] is true on the payee's side,
+    `features` float32 [n, F] are served vectors with columns `names`; `pix` int32 [n] is the number of
+    the Pix, whose sides are adjacent; `payees` bool [n] is true on the payee's side,
     `by_rule` [n] are the decisions of the rules, `losses` [n, 3] the cost of each possible decision in BRL by side,
     `holds_max` the most Pix that reviewers of both sides can handle.
     `notice` is a sentence on rows that the champion was trained on, empty if there are none.
@@ -60,6 +61,7 @@ class TestPeriod:
     names: tuple[str, ...]
     truth: Truth
     resampling: Resampling
+    pix: NDArray[np.int32]
     payees: NDArray[np.bool_]
     by_rule: NDArray[np.int8]
     losses: NDArray[np.float64]
@@ -89,6 +91,7 @@ class TestPeriod:
             data.names,
             truth,
             Resampling.of(truth.initiated_at, weight, config.gate.resamples, config.seed),
+            data.pix[rows],
             payees,
             rules.apply(features).severity,
             decision_costs_by_side(truth.fraud, truth.amount, payees, config.costs),

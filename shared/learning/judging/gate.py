@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.learning.config import GateSpec
 from shared.learning.judging.bootstrap import Interval, estimate
+from shared.learning.judging.clusters import Clusters
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.evaluate import saving
 from shared.learning.judging.proportions import adjusted, chance_of_loss
@@ -194,29 +195,43 @@ def _segment_floors(
 ) -> list[GateCheck]:
     """Check for each dimension that in no segment clearly more frauds pass than with the incumbent.
 
-    A loss is clear if it exceeds the margin and is significant (sign test on the frauds that only one of them stops).
+    A loss is clear if it exceeds the margin and is significant (sign test on the frauds that only one of them stops;
+    both sides of a Pix are one observation).
     The level holds for all segments of all dimensions together (Holm): among dozens, equal models differ in some.
     """
-    fraud = period.truth.fraud
+    fraud, pix = period.truth.fraud, period.pix[period.truth.fraud]
     new, old = (one.scored.decisions[fraud] != Decision.APPROVE for one in (challenger, incumbent))
-    found = [_changes(one, fraud, new & ~old, old & ~new, spec.segment_frauds_min) for one in period.dimensions]
-    chances = iter(adjusted([change.chance for changes in found for change in changes]).tolist())
-    sure = [[change._replace(chance=next(chances)) for change in changes] for changes in found]
+    change = new.astype(np.int8) - old.astype(np.int8)
+    found = [_changes(one, one.codes[fraud], pix, change, spec.segment_frauds_min) for one in period.dimensions]
+    chances = iter(adjusted([one.chance for changes in found for one in changes]).tolist())
+    sure = [[one._replace(chance=next(chances)) for one in changes] for changes in found]
     return [_segment_floor(one.title, changes, spec) for one, changes in zip(period.dimensions, sure, strict=True)]
 
 
 def _changes(
     dimension: Dimension,
-    fraud: NDArray[np.bool_],
-    gained: NDArray[np.bool_],
-    lost: NDArray[np.bool_],
+    codes: NDArray[np.intp],
+    pix: NDArray[np.int32],
+    change: NDArray[np.int8],
     frauds_min: int,
 ) -> list[_Change]:
-    """Return the changes in segments with enough frauds; `gained` and `lost` are for each fraud, [frauds]."""
-    codes, size = dimension.codes[fraud], len(dimension.labels)
-    frauds, more, less = (np.bincount(part, minlength=size).tolist() for part in (codes, codes[gained], codes[lost]))
+    """Return the changes in segments with enough frauds.
+
+    `codes`, `pix` and `change` are the segment, the Pix and the change of each fraud, [frauds]: 1 if only the
+    challenger stops it, -1 if only the incumbent does.
+    """
+    size = len(dimension.labels)
+    frauds, net = np.bincount(codes, minlength=size), np.bincount(codes, weights=change, minlength=size)
+    clusters = Clusters.of(pix, codes)
+    total = clusters.totals(change)
+    more, less = (np.bincount(clusters.codes[one], minlength=size) for one in (total > 0, total < 0))
     return [
-        _Change(label, frauds[code], (more[code] - less[code]) / frauds[code], chance_of_loss(more[code], less[code]))
+        _Change(
+            label,
+            int(frauds[code]),
+            float(net[code] / frauds[code]),
+            chance_of_loss(int(more[code]), int(less[code])),
+        )
         for code, label in enumerate(dimension.labels)
         if frauds[code] >= frauds_min
     ]

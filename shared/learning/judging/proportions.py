@@ -50,6 +50,20 @@ def share_ratio(one: tuple[float, float], other: tuple[float, float], confidence
     return Estimate(float(value), Interval(float(np.exp(middle - half)), float(np.exp(middle + half))))
 
 
+def effective_cases(part: float, whole: float, squares: float) -> tuple[float, float]:
+    """Return weighted sums as counts of equal weight with the same variance (effective sample size).
+
+    `squares` is the sum of the squared weights of independent observations. Without it, one row that represents many
+    Pix, or both sides of a Pix, would count as many independent observations.
+    Source: Kish, Survey Sampling, Wiley, 1965.
+
+    >>> effective_cases(2.0, 8.0, squares=16.0)
+    (1.0, 4.0)
+    """
+    scale = whole / squares if squares > 0 else 0.0
+    return float(part * scale), float(whole * scale)
+
+
 def chance_of_loss(gained: int, lost: int) -> float:
     """Return the probability of at least `lost` losses among all changes if gains and losses are equally likely.
 

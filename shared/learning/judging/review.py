@@ -126,7 +126,9 @@ def _segments(contender: Contender, period: TestPeriod) -> list[Segment]:
     return [
         one
         for dimension in period.dimensions
-        for one in segments(dimension, decided, truth.fraud, truth.amount, period.weight, period.confidence)
+        for one in segments(
+            dimension, decided, truth.fraud, truth.amount, period.weight, period.pix, period.confidence
+        )
     ]
 
 
@@ -136,6 +138,6 @@ def _disparities(contender: Contender, period: TestPeriod, spec: GateSpec) -> li
         one
         for dimension in period.dimensions
         for one in disparities(
-            dimension, decided, truth.fraud, period.weight, period.confidence, spec.segment_frauds_min
+            dimension, decided, truth.fraud, period.weight, period.pix, period.confidence, spec.segment_frauds_min
         )
     ]

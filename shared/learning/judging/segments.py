@@ -10,14 +10,17 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from shared.contract.fields import Side
 from shared.learning.data.dataset import Categories, Dataset
 from shared.learning.judging.bootstrap import Estimate, Interval
-from shared.learning.judging.proportions import share_ratio, wilson
+from shared.learning.judging.clusters import Clusters
+from shared.learning.judging.proportions import effective_cases, share_ratio, wilson
 from shared.scoring.rules import Decision
 
 INSTITUTIONS = 8  # with segments of their own, by number of Pix; the rest share one
 OTHER = "other"
 NOT_KNOWN = "not known"
+_SIDES: dict[str, str] = {Side.PAYER: "payer's side", Side.PAYEE: "payee's side"}
 _AMOUNTS = (50.0, 200.0, 500.0, 1_000.0, 5_000.0)
 _HOURS = (4.0, 8.0, 12.0, 16.0, 20.0)
 _AGES = (30.0, 180.0, 365.0, 5 * 365.0)  # days
@@ -29,8 +32,8 @@ class Dimension(NamedTuple):
 
     `only_frauds` is True if only frauds have a label, so false alarms cannot be counted. `comparable` is True if
     customers of all its segments have the same right to be left alone and protected, so differences need an
-    explanation. Fraud types and amounts are not comparable: the type is known only afterwards, the amount is the
-    money at risk.
+    explanation. Fraud types, amounts and sides are not comparable: the type is known only afterwards, the amount is
+    the money at risk, and each side has decisions and costs of its own.
     """
 
     title: str
@@ -43,6 +46,7 @@ class Dimension(NamedTuple):
 class Segment(Struct, frozen=True):
     """The decisions of a model in one segment; rows and frauds are counts, shares weight rows by Pix.
 
+    A Pix scored on both sides has two rows, which intervals take for one observation.
     `recall` is the share of frauds held or rejected, `false_alarms` the share of legitimate Pix held or rejected;
     `missed_value` is in BRL. None if only frauds have a label, or if the divisor is zero.
     """
@@ -76,7 +80,10 @@ class Disparity(Struct, frozen=True):
 
 
 def dimensions(data: Dataset, period: slice) -> list[Dimension]:
-    """Return the dimensions of a period: segments in natural order, institutions by number of Pix."""
+    """Return the dimensions of a period: segments in natural order, institutions by number of Pix.
+
+    Sides and hops are left out if there are none to compare.
+    """
 
     def column(name: str) -> NDArray[np.float32]:
         return np.asarray(data.features[period, data.names.index(name)])
@@ -84,10 +91,13 @@ def dimensions(data: Dataset, period: slice) -> list[Dimension]:
     def fact(name: str) -> Categories:
         return Categories(data.facts[name].values, data.facts[name].codes[period])
 
-    weight = data.weight[period]
+    weight, side, hop = data.weight[period], fact("side"), fact("hop")
+    sides = _named("side", side._replace(values=tuple(_SIDES.get(value, value) for value in side.values)))
     return [
+        *([sides._replace(comparable=False)] if len(np.unique(side.codes)) > 1 else []),
         _named("type of fraud (MED, payee's institution)", fact("fraud_type"), only_frauds=True),
         _named("situation (MED, payer's account)", fact("situation_type"), only_frauds=True),
+        *([_named("hop from the contested Pix (MED)", hop, only_frauds=True)] if any(hop.values) else []),
         _banded("amount", data.amount[period], _AMOUNTS, _amount_labels(), comparable=False),
         _banded("hour of day (Brasília)", column("hour"), _HOURS, _hour_labels()),
         _institutions("payer's institution (ISPB)", fact("payer_ispb"), weight),
@@ -104,11 +114,12 @@ def segments(
     fraud: NDArray[np.bool_],
     amount: NDArray[np.float64],
     weight: NDArray[np.float64],
+    pix: NDArray[np.int32],
     confidence: float,
 ) -> list[Segment]:
     """Return the segments that have a row, or a fraud if only frauds have a label, under `decided` [n]."""
     alerted = decided != Decision.APPROVE
-    sums = _sums(dimension)
+    sums, squares = _sums(dimension), _squares(dimension, pix)
     rows, frauds, caught = sums(np.ones(len(fraud))), sums(fraud), sums(fraud & alerted)
     table = _Table(
         rows=rows,
@@ -120,7 +131,8 @@ def segments(
         found=sums(weight * (fraud & alerted)),
         legitimate=sums(weight * ~fraud),
         false_alarms=sums(weight * (~fraud & alerted)),
-        squares=sums(weight**2 * ~fraud),
+        squares=squares(weight * ~fraud),
+        fraud_squares=squares(fraud),
     )
     present = frauds > 0 if dimension.only_frauds else rows > 0
     return [_segment(dimension, table, code, confidence) for code in np.flatnonzero(present).tolist()]
@@ -131,6 +143,7 @@ def disparities(
     decided: NDArray[np.int8],
     fraud: NDArray[np.bool_],
     weight: NDArray[np.float64],
+    pix: NDArray[np.int32],
     confidence: float,
     frauds_min: int,
 ) -> list[Disparity]:
@@ -142,25 +155,32 @@ def disparities(
     if not dimension.comparable:
         return []
     alerted = decided != Decision.APPROVE
-    sums = _sums(dimension)
-    frauds, caught = sums(fraud), sums(fraud & alerted)
-    weights, squares = sums(weight * ~fraud), sums(weight**2 * ~fraud)
-    stopped_legitimate = sums(weight * (~fraud & alerted))
-    present = np.flatnonzero(weights > 0).tolist()
+    sums, squares = _sums(dimension), _squares(dimension, pix)
+    stopped = _Shares(sums(fraud & alerted), sums(fraud), squares(fraud))
+    alarms = _Shares(sums(weight * (~fraud & alerted)), sums(weight * ~fraud), squares(weight * ~fraud))
+    frauds = stopped.whole
+    present = np.flatnonzero(alarms.whole > 0).tolist()
     strict = 1 - (1 - confidence) / max(len(present), 1)
     found = []
     for code in present if len(present) > 1 else []:
-        false_alarms = share_ratio(
-            _cases(stopped_legitimate[code], weights[code], squares[code]),
-            _cases(*(total.sum() - total[code] for total in (stopped_legitimate, weights, squares))),
-            strict,
-        )
-        others = float(frauds.sum() - frauds[code])
-        recall = None
-        if min(frauds[code], others) >= frauds_min:
-            recall = share_ratio((caught[code], frauds[code]), (caught.sum() - caught[code], others), strict)
+        false_alarms = alarms.ratio(code, strict)
+        enough = min(frauds[code], frauds.sum() - frauds[code]) >= frauds_min
+        recall = stopped.ratio(code, strict) if enough else None
         found.append(_disparity(dimension, code, int(frauds[code]), false_alarms, recall))
     return found
+
+
+class _Shares(NamedTuple):
+    """The shares `part / whole` of all segments, and the sums of squares that give their sample sizes."""
+
+    part: NDArray[np.float64]
+    whole: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    def ratio(self, code: int, confidence: float) -> Estimate:
+        """Return the ratio of a segment's share to that of all others."""
+        own = effective_cases(*(float(total[code]) for total in self))
+        return share_ratio(own, effective_cases(*(float(total.sum() - total[code]) for total in self)), confidence)
 
 
 class _Table(NamedTuple):
@@ -176,13 +196,16 @@ class _Table(NamedTuple):
     legitimate: NDArray[np.float64]
     false_alarms: NDArray[np.float64]
     squares: NDArray[np.float64]
+    fraud_squares: NDArray[np.float64]
 
 
 def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) -> Segment:
     at = _Table(*(column[code] for column in table))
-    recall = wilson(float(at.caught), float(at.frauds), confidence)
+    recall = wilson(*effective_cases(float(at.caught), float(at.frauds), float(at.fraud_squares)), confidence)
     all_labelled = not dimension.only_frauds
-    false_alarms = wilson(*_cases(float(at.false_alarms), float(at.legitimate), float(at.squares)), confidence)
+    false_alarms = wilson(
+        *effective_cases(float(at.false_alarms), float(at.legitimate), float(at.squares)), confidence
+    )
     return Segment(
         dimension.title,
         dimension.labels[code],
@@ -227,16 +250,6 @@ def _sentence(found: Estimate, text: str) -> str:
     return text.format(f"{found.value:.2g} times")
 
 
-def _cases(part: float, whole: float, squares: float) -> tuple[float, float]:
-    """Return weighted sums as counts of equal weight with the same variance (effective sample size).
-
-    Without it, one row that represents many Pix would count as many independent observations.
-    Source: Kish, Survey Sampling, Wiley, 1965.
-    """
-    scale = whole / squares if squares > 0 else 0.0
-    return float(part * scale), float(whole * scale)
-
-
 def _sums(dimension: Dimension) -> Callable[[NDArray[np.generic]], NDArray[np.float64]]:
     """Return a function that sums values [n] by segment."""
 
@@ -245,6 +258,12 @@ def _sums(dimension: Dimension) -> Callable[[NDArray[np.generic]], NDArray[np.fl
         return np.bincount(dimension.codes, weights=values.astype(np.float64), minlength=size).astype(np.float64)
 
     return add
+
+
+def _squares(dimension: Dimension, pix: NDArray[np.int32]) -> Callable[[NDArray[np.generic]], NDArray[np.float64]]:
+    """Return a function that sums the squares of values [n] by segment, after adding up the rows of a Pix."""
+    clusters = Clusters.of(pix, dimension.codes)
+    return lambda values: clusters.squares(values, len(dimension.labels))
 
 
 def _banded(

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.fields import Side
 from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
@@ -149,7 +150,9 @@ def _card(judged: JudgedRun) -> CardFacts:
 def _period(purpose: str, part: slice, data: Dataset) -> PeriodFacts:
     ends: NDArray[np.int64] = data.initiated_at[[part.start, part.stop - 1]]
     first, last = (dt.datetime.fromtimestamp(end / 1e6, dt.UTC) for end in ends.tolist())
-    return PeriodFacts(purpose, first, last, part.stop - part.start, int(data.fraud[part].sum()))
+    side = data.facts["side"]
+    payees = int(np.array([name == Side.PAYEE for name in side.values], dtype=bool)[side.codes[part]].sum())
+    return PeriodFacts(purpose, first, last, part.stop - part.start, payees, int(data.fraud[part].sum()))
 
 
 def _json(value: Any) -> bytes:

@@ -23,29 +23,33 @@ def fit_calibration(
     raw: NDArray[np.float64],
     fraud: NDArray[np.bool_],
     weight: NDArray[np.float64],
+    pix: NDArray[np.int32],
     methods: Sequence[CalibrationMethod],
 ) -> Calibration:
     """Return a strictly increasing, piecewise linear map through (0, 0) and (1, 1), by the best of `methods`.
 
-    `raw` [n] is in order of time; `weight` [n] is the number of Pix that each row stands for.
+    `raw` [n] is in order of time; `weight` [n] is the number of Pix that each row stands for, `pix` [n] numbers them.
     """
-    return _FITS[choose_method(raw, fraud, weight, methods)](raw, fraud, weight)
+    return _FITS[choose_method(raw, fraud, weight, pix, methods)](raw, fraud, weight)
 
 
 def choose_method(
     raw: NDArray[np.float64],
     fraud: NDArray[np.bool_],
     weight: NDArray[np.float64],
+    pix: NDArray[np.int32],
     methods: Sequence[CalibrationMethod],
 ) -> CalibrationMethod:
     """Return the method that, fitted to the earlier half of the rows, has the least log loss on the later half.
 
+    Both sides of a Pix are in the same half.
     With few frauds in either half it is the sigmoid, if among `methods`: isotonic regression overfits small samples.
     Source: Niculescu-Mizil and Caruana, Predicting Good Probabilities with Supervised Learning, ICML 2005.
     """
     if len(methods) == 1:
         return methods[0]
-    earlier, later = slice(0, len(raw) // 2), slice(len(raw) // 2, len(raw))
+    middle = int(np.searchsorted(pix, pix[len(raw) // 2]))
+    earlier, later = slice(0, middle), slice(middle, len(raw))
     if min(fraud[earlier].sum(), fraud[later].sum()) < _FRAUDS_MIN:
         return "sigmoid" if "sigmoid" in methods else methods[0]
 

@@ -158,8 +158,10 @@ def _challenger(
         microseconds = (time.perf_counter() - start) / len(recent) * 1e6
         parity = require_parity(fitted.model, recent, raw)
     with step(f"calibrate and set thresholds, {fitted.mode}"):
-        fraud, weight = data.fraud[split.calibration], data.weight[split.calibration]
-        calibration = calibrate.fit_calibration(raw[calibration_rows], fraud, weight, config.calibrations)
+        own = split.calibration
+        calibration = calibrate.fit_calibration(
+            raw[calibration_rows], data.fraud[own], data.weight[own], data.pix[own], config.calibrations
+        )
         scores = calibrate.apply(calibration, raw[calibration_rows])
         parts = BundleParts(
             fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config)

@@ -58,11 +58,13 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
             "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
             "amount": rng.lognormal(5, 1, rows).round(2) + 0.01,
             "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            "side": rng.choice(["PAYER", "PAYEE"], rows, p=[0.8, 0.2]),
             "payer_ispb": rng.choice(["00000000", "12345678", "60701190"], rows),
             "payee_ispb": rng.choice(["00000000", "12345678"], rows),
             "initiation_form": rng.choice(["DICT", "MANU", "QRDN"], rows),
             "fraud_type": np.where(fraud, rng.choice(["MULE_ACCOUNT", "SCAMMER_ACCOUNT"], rows), None),
             "situation_type": np.where(fraud, rng.choice(["SCAM", "ACCOUNT_TAKEOVER"], rows), None),
+            "hop": np.where(fraud, rng.choice(["root", "later hop"], rows, p=[0.9, 0.1]), None),
             **{
                 FEATURE_PREFIX + name: pa.array(features[:, j].astype(float), from_pandas=True)
                 for j, name in enumerate(FEATURE_NAMES)
@@ -84,7 +86,7 @@ def facts(rows: int) -> dict[str, Categories]:
     return {name: Categories(("",), np.zeros(rows, dtype=np.int32)) for name in FACTS}
 
 
-UNCHECKED = QualityReport(0, 0, 0.0, 1.0, None, None, {}, [])
+UNCHECKED = QualityReport(0, 0, 0, 0.0, 1.0, None, None, {}, [])
 """The report of a training set without checks."""
 
 

@@ -184,3 +184,27 @@ def test_both_sides_of_a_pix_have_one_place() -> None:
     np.testing.assert_array_equal(served.rows[-1].features[1:5], served.rows[8].features[1:5])
     work = audit(served.table(), served)
     assert (work.sequence.unequal, work.sequence.conflicts, work.comparison.features) == ([], [], {})
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_both_sides_of_a_pix_are_compared_with_the_reads_of_their_place(size: int) -> None:
+    served = serve(9)
+    mirror = msgspec.structs.replace(served.rows[3].event, side="PAYEE")
+    served.score([mirror], ["APPROVE"])
+    rows = served.table()
+    assert rows["side"].to_pylist()[3:5] == ["PAYER", "PAYEE"]
+    work = audit(rows, served, size=size)
+    assert (work.replayed, work.comparison.rows, work.comparison.features) == (9, 10, {})
+    assert (work.sequence.duplicates, work.sequence.missing) == (0, 0)
+    skewed = audit(changed(rows, "f_amount", 4, lambda amount: amount + 1), served, size=size)
+    assert skewed.comparison.features["amount"].rows == 1
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_redelivery_is_compared_with_its_own_side(size: int) -> None:
+    served = serve(9)
+    served.score([msgspec.structs.replace(served.rows[3].event, side="PAYEE")], ["APPROVE"])
+    rows = served.table().take(pa.array([0, 1, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9]))
+    work = audit(changed(rows, "decision", 6, lambda _: "REJECT"), served, size=size)
+    assert (work.sequence.duplicates, work.sequence.unequal) == (2, [rows["history_sequence"][6].as_py()])
+    assert (work.comparison.rows, work.comparison.features) == (10, {})

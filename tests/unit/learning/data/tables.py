@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shared.adapters.memory.learning import MemoryExports
 from shared.contract.event import micros
@@ -28,6 +29,13 @@ def read(
     folder.mkdir(exist_ok=True)
     files = MemoryExports(table, parts).export("", folder)
     return read_parquet(files, FEATURE_NAMES, until, sampled, SPEC, profile)
+
+
+def on_both_sides(table: pa.Table, later: int = 0) -> pa.Table:
+    """Return each Pix twice, once a side; the payee's institution states a time `later` by so many microseconds."""
+    payers = put(table, "side", ["PAYER"] * len(table))
+    at = pc.add(table["initiated_at"], pa.scalar(later, pa.duration("us"))).combine_chunks()
+    return pa.concat_tables([payers, put(put(table, "initiated_at", at), "side", ["PAYEE"] * len(table))])
 
 
 def put(table: pa.Table, name: str, values: object) -> pa.Table:

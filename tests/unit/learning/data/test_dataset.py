@@ -13,10 +13,13 @@ from shared.adapters.memory.learning import MemoryExports, MemoryQueries
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.config import SplitSpec
 from shared.learning.data import dataset
 from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
+from shared.learning.data.split import DAY, folds, split_in_time
 from shared.learning.data.training_query import FACTS
-from tests.unit.learning.data.tables import LATEST, SPEC, changed, put, read
+from shared.learning.judging.bootstrap import time_blocks
+from tests.unit.learning.data.tables import LATEST, SPEC, changed, on_both_sides, put, read
 from tests.unit.learning.synthetic import AS_OF, START, examples
 
 
@@ -40,6 +43,30 @@ def test_rows_of_the_same_time_are_in_order_of_id(tmp_path: Path) -> None:
     table = examples(200)
     table = put(table, "initiated_at", pa.array([table["initiated_at"][0]] * 200, table["initiated_at"].type))
     np.testing.assert_array_equal(read(table, tmp_path).amount, table.sort_by("end_to_end_id")["amount"])
+
+
+def test_both_sides_of_a_pix_are_adjacent_and_have_its_number_and_time(tmp_path: Path) -> None:
+    table = examples(200)
+    data = read(on_both_sides(table, later=DAY), tmp_path, parts=3, until=LATEST + DAY)
+    np.testing.assert_array_equal(data.pix, np.repeat(np.arange(200), 2))
+    expected = table.sort_by("initiated_at")["initiated_at"].to_numpy().astype("datetime64[us]").astype(np.int64)
+    np.testing.assert_array_equal(data.initiated_at, np.repeat(expected, 2))
+    side = data.facts["side"]
+    assert [side.values[code] for code in side.codes] == ["PAYEE", "PAYER"] * 200
+    assert (data.quality.rows, data.quality.payees) == (400, 200)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_division_in_time_separates_the_sides_of_a_pix(tmp_path: Path, seed: int) -> None:
+    data = read(on_both_sides(examples(999, seed=seed), later=DAY), tmp_path, until=LATEST + DAY)
+    spec = SplitSpec(0.2, 0.3, embargo=0, embargo_hours_min=0, span_days_min=1, frauds_min=2)
+    periods = [*split_in_time(data.initiated_at, spec)]
+    for fold in folds(data.initiated_at, 4, embargo=0):
+        periods += [fold.train, fold.validation]
+    for period in periods:
+        assert np.all(np.unique(data.pix[period], return_counts=True)[1] == 2)
+    blocks = time_blocks(data.initiated_at)
+    np.testing.assert_array_equal(blocks[0::2], blocks[1::2])
 
 
 def test_hash_does_not_depend_on_files_or_the_order_of_rows(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def assert_same(one: Dataset, other: Dataset) -> None:
-    for name in ("features", "fraud", "initiated_at", "amount", "weight"):
+    for name in ("features", "pix", "fraud", "initiated_at", "amount", "weight"):
         left, right = getattr(one, name), getattr(other, name)
         assert (left.dtype, left.shape, left.tobytes("F")) == (right.dtype, right.shape, right.tobytes("F")), name
         assert left.flags.f_contiguous

@@ -34,7 +34,7 @@ def card(reviewed: Review, images: dict[str, bytes]) -> str:
             as_of=at,
             maturity_days=87.0,
             findings=["age & amount are <missing>"],
-            periods=[PeriodFacts("last period", at, at, 1_200, 60)],
+            periods=[PeriodFacts("last period", at, at, 1_200, 300, 60)],
             review=reviewed,
             leaderboard=TRIALS,
             images=images,

@@ -42,6 +42,7 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         NAMES,
         Truth(fraud, amount, at),
         Resampling.of(at, np.ones(ROWS), 200, 0),
+        np.arange(ROWS, dtype=np.int32),
         np.zeros(ROWS, bool),
         np.zeros(ROWS, np.int8),
         decision_costs(fraud, amount, QUICK.costs.payer),
@@ -206,6 +207,23 @@ def decided(values: np.ndarray) -> Contender:
     return dataclasses.replace(
         GOOD, scored=GOOD.scored._replace(decisions=decisions(values, THRESHOLDS, PERIOD.payees, PERIOD.by_rule))
     )
+
+
+def test_both_sides_of_a_pix_are_one_loss() -> None:
+    fraud = np.flatnonzero(PERIOD.truth.fraud)
+    values, worse = np.where(PERIOD.truth.fraud, 0.9, 0.01), np.where(PERIOD.truth.fraud, 0.9, 0.01)
+    worse[fraud[:8]] = 0.01
+    whole = Dimension("whole", ("all",), np.zeros(ROWS, np.intp), comparable=True)
+    paired = PERIOD.pix.copy()
+    paired[fraud[1::2]] = paired[fraud[::2]][: len(fraud[1::2])]
+    spec = msgspec.structs.replace(SPEC, segment_margin=0.01, confidence=0.95)
+
+    def refused(pix: np.ndarray) -> bool:
+        at = dataclasses.replace(PERIOD, dimensions=[whole], pix=pix)
+        return "segments by whole" in failed(judge(decided(worse), decided(values), at, spec))
+
+    assert refused(PERIOD.pix)  # eight losses and no gain: chance of 0.4 %
+    assert not refused(paired)  # four: 6 %
 
 
 def test_segments_with_few_frauds_are_not_compared() -> None:
