@@ -3,8 +3,9 @@
 Replays pix.score_events and pix.feedback in the order of history (history_sequence), from the first transaction or
 from a given state, and compares each feature of each row of the period with the logged one. Values may differ by the
 rounding of float32: by one unit in the last place, or, for a difference or ratio of reads, by the effect of one unit
-in these reads; differences below 1e-9 are ignored. Rows scored without history are left out and counted. Gaps (a
-counted transaction without a row) and redelivered rows that are not identical are reported too. Records that the
+in these reads; differences below 1e-9 are ignored. Rows scored without history are left out and counted. A Pix
+scored on both sides is counted once, and the features of either side are compared. Gaps (a counted transaction
+without a row) and redelivered rows that are not identical are reported too. Records that the
 store dropped after PIX_STATE_RECORD_DAYS without use are still known to a replay, so they show as differences.
 
 Exit codes: 0 equal, 1 a feature or a redelivered row differs or a Pix counted twice, 2 could not be checked.

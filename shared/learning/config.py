@@ -37,7 +37,7 @@ class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
     days_max: AboveZero
     """Days since the last training after which a run trains in any case."""
     labels_min: Positive
-    """Labels known only since the last training; they count once `frauds_min` is reached too."""
+    """Labels known only since the last training, by Pix and side; they count once `frauds_min` is reached too."""
     frauds_min: Positive
     """Frauds among those labels: legitimate labels alone, which arrive daily, teach little."""
     psi_max: AboveZero

@@ -43,6 +43,10 @@ def test_the_reference_itself_has_not_drifted(reference: list[float]) -> None:
     assert stability_index(described(column), column) < 1e-9
 
 
+def test_a_constant_column_has_not_drifted() -> None:
+    assert stability_index(described(np.zeros(5_000)), np.zeros(3_000)) == 0.0
+
+
 @given(values, values)
 def test_the_index_is_a_number_and_never_negative(reference: list[float], recent: list[float]) -> None:
     index = stability_index(described(np.array(reference)), np.array(recent))
