@@ -1,4 +1,4 @@
-"""The three functions in one process, over tables in memory and any store of history; replay over what they stored."""
+"""The functions in one process, over tables in memory and any store of history; replay over what they stored."""
 
 from __future__ import annotations
 
