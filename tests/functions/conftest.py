@@ -9,6 +9,8 @@ import pytest
 
 from infra.local.cloud import LocalCloud
 from tests.collector import Collector, collecting
+from tests.contract.history_stores import SERVERS, Store, store
+from tests.functions.bank import Bank
 from tests.functions.instance import Instance, Start
 
 
@@ -43,3 +45,17 @@ def started(cloud: LocalCloud, collector: Collector, tmp_path: Path) -> Iterator
     yield start
     for instance in instances:
         instance.kill()
+
+
+@pytest.fixture(scope="session", params=["memory", *SERVERS])
+def history_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with store(request.param, tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+@pytest.fixture(params=["assumed", "published"])
+def bank(request: pytest.FixtureRequest, history_store: Store) -> Iterator[Bank]:
+    """A bank under either setting of outcomes; what it stored is replayed at the end."""
+    bank = Bank(history_store, request.param)
+    yield bank
+    bank.replay()

@@ -104,28 +104,38 @@ class Served:
 
     def table(self) -> pa.Table:
         """Return the rows of `score_events`, in the order of history."""
-        placed = sorted(self.rows, key=lambda each: each.history_sequence or 0)
-        return arrow_table(table("score_events"), placed)
+        return asked_table(self.rows)
 
     def changes(self) -> pa.Table:
-        """Return decisions and outcomes in the order of history, as `StoredTables.changes` selects them."""
-        rows = self.table()
-        at = {id_: i for i, id_ in reversed(list(enumerate(rows["end_to_end_id"].to_pylist())))}
-        words = sorted([*_decisions(self.rows), *_outcomes(self.outcomes)], key=lambda each: each["key"])
-        last = {each["id"]: i for i, each in enumerate(words)}
-        asks = rows.select(ASK_COLUMNS).take(pa.array([at[each["id"]] for each in words], pa.int64()))
-        own = {
-            "place": pa.array([each["place"] for each in words], pa.int64()),
-            "counted": pa.array([each["counted"] for each in words], pa.bool_()),
-            "status": pa.array([each["status"] for each in words], pa.string()),
-            "decided_side": pa.array([each.get("side") for each in words], pa.string()),
-            "approved": pa.array([each.get("approved") for each in words], pa.bool_()),
-            "at": pa.array([each["at"] for each in words], pa.timestamp("us", "UTC")),
-            "return_id": pa.array([each.get("return_id") for each in words], pa.string()),
-            "returned": pa.array([(each.get("amount") or 0) / 100 for each in words], pa.float64()),
-            "more": pa.array([last[each["id"]] > i for i, each in enumerate(words)], pa.bool_()),
-        }
-        return pa.table(own | {name: asks[name] for name in asks.column_names})
+        """Return decisions and outcomes in the order of history."""
+        return changes_table(self.rows, self.outcomes)
+
+
+def asked_table(rows: Sequence[ScoreRow]) -> pa.Table:
+    """Return rows of `score_events` in the order of history."""
+    placed = sorted(rows, key=lambda each: (each.history_sequence or 0, each.scored_at))
+    return arrow_table(table("score_events"), placed)
+
+
+def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow]) -> pa.Table:
+    """Return decisions and outcomes in the order of history, as `StoredTables.changes` selects them."""
+    rows = asked_table(scores)
+    at = {id_: i for i, id_ in reversed(list(enumerate(rows["end_to_end_id"].to_pylist())))}
+    words = sorted([*_decisions(scores), *_outcomes(outcomes)], key=lambda each: each["key"])
+    last = {each["id"]: i for i, each in enumerate(words)}
+    asks = rows.select(ASK_COLUMNS).take(pa.array([at[each["id"]] for each in words], pa.int64()))
+    own = {
+        "place": pa.array([each["place"] for each in words], pa.int64()),
+        "counted": pa.array([each["counted"] for each in words], pa.bool_()),
+        "status": pa.array([each["status"] for each in words], pa.string()),
+        "decided_side": pa.array([each.get("side") for each in words], pa.string()),
+        "approved": pa.array([each.get("approved") for each in words], pa.bool_()),
+        "at": pa.array([each["at"] for each in words], pa.timestamp("us", "UTC")),
+        "return_id": pa.array([each.get("return_id") for each in words], pa.string()),
+        "returned": pa.array([(each.get("amount") or 0) / 100 for each in words], pa.float64()),
+        "more": pa.array([last[each["id"]] > i for i, each in enumerate(words)], pa.bool_()),
+    }
+    return pa.table(own | {name: asks[name] for name in asks.column_names})
 
 
 def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:

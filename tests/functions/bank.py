@@ -1,0 +1,259 @@
+"""The functions in one process, over tables in memory and any store of history; replay over what they stored."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.adapters.bigquery.asked import asked_of
+from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
+from shared.contract.event import micros
+from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.rows import FeedbackRow, OutcomeRow, QuarantineRow, ScoreRow
+from shared.contract.tables import table
+from shared.errors import Unavailable
+from shared.features.catalogue import FEATURE_NAMES
+from shared.features.columns import Events
+from shared.features.rebuilding import Asked
+from shared.features.state import State
+from shared.ports import Changes, Claim, Observations, Parties
+from shared.replay.arrow_rows import arrow_table
+from shared.replay.audit import Audit
+from shared.replay.changes import ChangeQueue
+from shared.replay.parquet import reported
+from shared.replay.reports import ReportQueue
+from shared.scoring.champion import Champion
+from shared.scoring.conclusions import Conclusions
+from shared.scoring.rules import Rules
+from shared.scoring.scorer import Scorer
+from shared.serving.group_commit import BatchLimits
+from shared.serving.intake import ACK
+from shared.serving.label_service import LabelPipeline, label_intake
+from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline, outcome_intake
+from shared.serving.score_service import ScorePipeline, score_intake
+from shared.serving.verdict_history import VerdictHistory
+from tests.builders import encoded, med_report, push_body, transaction
+from tests.contract.history_stores import SharedHistory, Store
+from tests.telemetry import make_telemetry
+from tests.unit.served import asked_table, changes_table
+
+COMPANY = "11222333000181"
+SECOND = 1_000_000
+AHEAD_SECONDS = 300.0
+_LIMITS = BatchLimits(64, 1)
+_ids = itertools.count()
+
+
+class Switch:
+    """A history that may be away."""
+
+    def __init__(self, history: SharedHistory) -> None:
+        self.history = history
+        self.away = False
+
+    async def observe(self, events: Events, claim: Claim) -> Observations:
+        self._check()
+        return await self.history.observe(events, claim)
+
+    async def find(self, keys: Sequence[str]) -> list[bytes | None]:
+        self._check()
+        return await self.history.find(keys)
+
+    async def change(self, changes: Changes) -> NDArray[np.int64]:
+        self._check()
+        return await self.history.change(changes)
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("history is away")
+
+
+class Tables:
+    """The stored rows, and the lookups in them."""
+
+    def __init__(self) -> None:
+        self.score_events, self.outcomes = MemoryTable(), MemoryTable()
+        self.feedback, self.quarantine = MemoryTable(), MemoryTable()
+
+    @property
+    def scores(self) -> list[ScoreRow]:
+        return [row for row in self.score_events.rows if isinstance(row, ScoreRow)]
+
+    @property
+    def told(self) -> list[OutcomeRow]:
+        return [row for row in self.outcomes.rows if isinstance(row, OutcomeRow)]
+
+    @property
+    def reports(self) -> list[FeedbackRow]:
+        return [row for row in self.feedback.rows if isinstance(row, FeedbackRow)]
+
+    @property
+    def refused(self) -> list[tuple[str, str | None]]:
+        """Reason and field of each quarantined message."""
+        return [(row.reason, row.field) for row in self.quarantine.rows if isinstance(row, QuarantineRow)]
+
+    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
+        """Return each Pix that was scored, with its outcomes."""
+        found = {}
+        for id_ in end_to_end_ids:
+            sides = {each.event.side: each for each in reversed(self.scores) if each.event.end_to_end_id == id_}
+            outcomes = [each for each in self.told if each.end_to_end_id == id_]
+            if sides:
+                rows = sorted(sides.values(), key=lambda each: each.scored_at)
+                columns = arrow_table(table("score_events"), rows).to_pylist()
+                told = arrow_table(table("outcomes"), outcomes).to_pylist()
+                found[id_] = asked_of(columns, told)
+        return found
+
+    async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
+        """Return the parties of each Pix, and of each return by its D id."""
+        known = {row.event.end_to_end_id: _parties(row) for row in self.scores}
+        for row in self.told:
+            if row.return_id and row.end_to_end_id in known:
+                payer, payee, device = known[row.end_to_end_id]
+                known[row.return_id] = Parties(payee, payer, device)
+        return {id_: known[id_] for id_ in end_to_end_ids if id_ in known}
+
+    async def reported(self, report_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Return the Pix of each known infraction report."""
+        found: dict[str, set[str]] = {}
+        for row in self.reports:
+            if row.source == "MED" and row.report_id in report_ids and row.end_to_end_id:
+                found.setdefault(row.report_id, set()).add(row.end_to_end_id)
+        return {report: frozenset(ids) for report, ids in found.items()}
+
+
+class Bank:
+    """An institution that pushes messages at times of its choice, with outcomes `assumed` or `published`."""
+
+    def __init__(self, store: Store, outcomes: str, history: SharedHistory | None = None) -> None:
+        self.store, self.published = store, outcomes == "published"
+        self.history = Switch(history or store.fresh())
+        self.tables = Tables()
+        self.clock = 0
+        pseudonymiser, blobs = Pseudonymiser(b"test"), MemoryBlobs()
+        self._telemetry = [make_telemetry() for _ in range(3)]
+        metrics = [each.metrics for each in self._telemetry]
+        champion = Champion(blobs, 5.0, lambda: 0.0, metrics[0])
+        conclusions = Conclusions(self.history, outcomes)
+        scorer = Scorer(self.history, conclusions, champion, Rules.load(), self._now, 40.0, 1, metrics[0])
+        score = ScorePipeline(scorer, self.tables.score_events, pseudonymiser, self._now, AHEAD_SECONDS, metrics[0])
+        counted = CountedOutcomes(self.history, self.tables)
+        outcome = OutcomePipeline(counted, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
+        verdicts = VerdictHistory(self.tables, self.history)
+        label = LabelPipeline(verdicts, self.tables.feedback, pseudonymiser, self._now, AHEAD_SECONDS, metrics[2])
+        rest = (self.tables.quarantine, self._now, _LIMITS)
+        self._score = score_intake(score, *rest, self._telemetry[0])
+        self._outcome = outcome_intake(outcome, *rest, self._telemetry[1])
+        self._label = label_intake(label, *rest, self._telemetry[2])
+
+    def ask(self, local: str, amount: str, payee: int = 1, **changes: Any) -> ScoreRow:
+        """Return the row of a Pix at a local time of 2026, for example "11-20T23:00"; nobody tells its outcome."""
+        return self.score(message(local, amount, payee, **changes))
+
+    def pay(self, local: str, amount: str, payee: int = 1, **changes: Any) -> ScoreRow:
+        """Return the row of a Pix; it settles if it is approved, and is given up otherwise."""
+        row = self.ask(local, amount, payee, **changes)
+        if self.published:
+            self.tell(row, "SETTLED" if row.decision == "APPROVE" else "CANCELLED", seconds=0)
+        return row
+
+    def decide(self, local: str, amount: str, payee: int = 1, **changes: Any) -> tuple[str, list[str]]:
+        """Return decision and codes of the rules of `pay`."""
+        return decision_of(self.pay(local, amount, payee, **changes))
+
+    def score(self, message: dict[str, Any]) -> ScoreRow:
+        """Push a transaction a second after it was initiated, and return its row."""
+        due = micros(dt.datetime.fromisoformat(message["initiated_at"])) + SECOND
+        self.clock = max(self.clock, due)
+        assert self.push("score", message) == ACK
+        return self.tables.scores[-1]
+
+    def tell(self, row: ScoreRow, status: str, seconds: float = 3, expected: int = ACK, **more: Any) -> None:
+        """Push an outcome that came about `seconds` after its Pix was initiated."""
+        at = row.event.initiated_at + round(seconds * SECOND)
+        self.clock = max(self.clock, at)
+        outcome = {"end_to_end_id": row.event.end_to_end_id, "side": row.event.side, "status": status, "at": _utc(at)}
+        assert self.push("outcome", outcome | more) == expected
+
+    def give_back(self, row: ScoreRow, amount: str, number: int = 1, seconds: float = 60) -> str:
+        """Push a return, and return its id."""
+        day = dt.datetime.fromtimestamp(row.event.initiated_at / SECOND, dt.UTC)
+        id_ = f"D87654321{day:%Y%m%d%H%M}{row.event.end_to_end_id[-9:]}{number:02d}"
+        self.tell(row, "RETURNED", seconds, return_id=id_, amount=amount, reason="FR01")
+        return id_
+
+    def report(self, row: ScoreRow | str, local: str, expected: int = ACK, **changes: Any) -> None:
+        """Push an infraction report that has this state since a local time; agreed to if nothing else is said."""
+        id_ = row if isinstance(row, str) else row.event.end_to_end_id
+        self.judge(med_report(id_, **changes), local, expected)
+
+    def judge(self, report: dict[str, Any], local: str, expected: int = ACK) -> None:
+        """Push a report of any source."""
+        self.clock = max(self.clock, micros(_local(local)))
+        assert self.push("label", report | {"reported_at": _local(local).isoformat()}) == expected
+
+    def push(self, function: str, message: dict[str, Any]) -> int:
+        """Return the status of one delivery of a message."""
+        intake: Any = {"score": self._score, "outcome": self._outcome, "label": self._label}[function]
+        status: int = self.store.run(intake.handle(push_body(encoded(message))))
+        return status
+
+    def replay(self) -> None:
+        """Replay the stored rows: each has the features with which it was decided, and no place is missing."""
+        rows = [row for row in self.tables.scores if row.history_sequence is not None]
+        if not rows:
+            return
+        outcomes = {msgspec.structs.replace(each, received_at=0): each for each in reversed(self.tables.told)}
+        told = sorted(outcomes.values(), key=lambda each: each.received_at)
+        parties = {row.event.end_to_end_id: _parties(row) for row in rows}
+        reports = arrow_table(table("feedback"), self.tables.reports)
+        queue = ReportQueue(reported(reports, self.store.run(self._all(parties)), placed=True))
+        work = Audit(State.empty(), queue, ChangeQueue([changes_table(rows, told)]))
+        work.add(asked_table(rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
+        assert work.comparison.features == {}
+        assert (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts) == (0, [], [])
+        assert work.comparison.rows == len({row.event.end_to_end_id for row in rows})
+
+    async def _all(self, parties: dict[str, Parties]) -> Mapping[str, Parties]:
+        returns = {row.return_id for row in self.tables.told if row.return_id}
+        return await self.tables.parties({*parties, *returns})
+
+    def _now(self) -> int:
+        return self.clock
+
+
+def message(local: str, amount: str, payee: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a transaction at a local time of 2026, to one of several accounts."""
+    at = _local(local)
+    id_ = f"E12345678{at.astimezone(dt.UTC):%Y%m%d%H%M}{next(_ids):011d}"
+    own = {"end_to_end_id": id_, "initiated_at": at.isoformat(), "amount": amount, "payee__account": f"900{payee}"}
+    return transaction(**own | changes)
+
+
+def decision_of(row: ScoreRow) -> tuple[str, list[str]]:
+    """Return decision and codes of rules."""
+    return row.decision, [reason for reason in row.reasons if not reason.startswith("NO_")]
+
+
+def feature(row: ScoreRow, name: str) -> float:
+    """Return one feature."""
+    return float(row.features[FEATURE_NAMES.index(name)])
+
+
+def _parties(row: ScoreRow) -> Parties:
+    return Parties(row.event.payer_id, row.event.payee_id, row.event.device_id)
+
+
+def _local(time: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(f"2026-{time}-03:00")
+
+
+def _utc(at: int) -> str:
+    return dt.datetime.fromtimestamp(at / SECOND, dt.UTC).isoformat()
