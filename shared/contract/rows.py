@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
@@ -39,13 +40,12 @@ class ScoreRow(Struct, frozen=True):
 
     def columns(self) -> dict[str, Any]:
         """Return the columns that have a value, without those of the features."""
-        row = {name: value for name in _EVENT_FIELDS if (value := getattr(self.event, name)) is not None}
-        row.update((name, value) for name in _OWN_FIELDS if (value := getattr(self, name)) is not None)
-        return row
+        values = (*astuple(self.event), *astuple(self)[_OWN])
+        return {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None}
 
 
-_EVENT_FIELDS = Event.__struct_fields__
-_OWN_FIELDS = tuple(name for name in ScoreRow.__struct_fields__ if name not in ("event", "features"))
+_OWN = slice(1, -1)  # without the event, which comes first, and the features, which come last
+_NAMES = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 
 
 class _PlainRow(Struct, frozen=True):

@@ -236,7 +236,10 @@ class _FieldReader:
         return list(keys.reshape(len(names), -1))
 
     def floats(self, name: str) -> Floats:
-        return np.array(self._values[name], dtype=np.float64)
+        values = self._values[name]
+        if values.count(None) == len(values):  # a field that few publishers fill in
+            return np.full(len(values), np.nan)
+        return np.array(values, dtype=np.float64)
 
     micros = days = centavos = flags = floats
 
@@ -245,7 +248,8 @@ class _FieldReader:
 
     def codes(self, name: str, known: tuple[str, ...]) -> Codes:
         code = _CODES[known]
-        return np.array([code[value] for value in self._values[name]], dtype=np.int8)
+        values = self._values[name]
+        return np.fromiter(map(code.__getitem__, values), dtype=np.int8, count=len(values))
 
     def same(self, one: str, other: str) -> Floats:
         pairs = zip(self._values[one], self._values[other], strict=True)

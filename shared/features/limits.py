@@ -12,6 +12,7 @@ import yaml
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from shared import yaml_file
 from shared.errors import Misconfigured
 from shared.features.clock import second_of_day
 from shared.features.layout import HOUR
@@ -103,7 +104,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     def load(cls, path: Path) -> Limits:
         """Return the limits in a YAML file. Raises Misconfigured."""
         try:
-            return msgspec.convert(yaml.safe_load(path.read_text("utf-8")), cls)
+            return msgspec.convert(yaml_file.read(path), cls)
         except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
             raise Misconfigured(f"{path.name}: {error}") from error
 

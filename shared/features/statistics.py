@@ -27,7 +27,6 @@ STATISTICS = (
 _NAN = float("nan")
 _NO_WINDOW = (_NAN,) * 3
 _NO_MARKERS = _NO_WINDOW * 5
-_NOTHING = (_NAN,) * len(STATISTICS)
 _decode = msgspec.json.Decoder(Statistics).decode
 
 
@@ -37,9 +36,11 @@ def statistics_matrix(texts: Sequence[str | None]) -> NDArray[np.float64]:
     >>> statistics_matrix(['{"registered_accounts": 2}'])[:3, 0].tolist()
     [nan, 2.0, nan]
     """
-    rows = (_NOTHING if text is None else _numbers(_decode(text)) for text in texts)
-    flat = np.fromiter(chain.from_iterable(rows), dtype=np.float64, count=len(texts) * len(STATISTICS))
-    return flat.reshape(len(texts), len(STATISTICS)).T.copy()
+    rows = {i: _numbers(_decode(text)) for i, text in enumerate(texts) if text is not None}
+    numbers = np.full((len(STATISTICS), len(texts)), _NAN)
+    flat = np.fromiter(chain.from_iterable(rows.values()), dtype=np.float64, count=len(rows) * len(STATISTICS))
+    numbers[:, list(rows)] = flat.reshape(len(rows), len(STATISTICS)).T
+    return numbers
 
 
 def _numbers(known: Statistics) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from shared import yaml_file
 from shared.errors import Misconfigured
 
 LEGITIMATE_PER_FRAUD = "legitimate_per_fraud"
@@ -251,7 +252,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path) -> Config:
     """Return the configuration in a YAML file. Raises Misconfigured."""
     try:
-        tree = yaml.safe_load(path.read_text("utf-8"))
+        tree = yaml_file.read(path)
         if infinite := [name for name, value in _numbers(tree) if math.isinf(value)]:
             raise Misconfigured(f"{path}: {infinite[0]} is infinite")
         return msgspec.convert(tree, Config)

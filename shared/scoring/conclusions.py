@@ -42,6 +42,8 @@ class Conclusions:
         places = decided_at(lives, sides)
         if not self._assumed:
             places[(names != _REJECT) & (places == UNDECIDED)] = UNPLACED
+        if not (places == UNDECIDED).any():
+            return places
         lives = lives.copy()
         for _ in range(ROUNDS):
             left = np.flatnonzero(places == UNDECIDED)

@@ -14,6 +14,7 @@ import yaml
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
+from shared import yaml_file
 from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
 
@@ -150,7 +151,7 @@ class Rules:
     def load(cls, path: Path = RULES_FILE) -> Rules:
         """Return the rules in a YAML file. Raises Misconfigured."""
         try:
-            return cls(msgspec.convert(yaml.safe_load(path.read_text("utf-8")), list[Rule]))
+            return cls(msgspec.convert(yaml_file.read(path), list[Rule]))
         except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
             raise Misconfigured(f"{path.name}: {error}") from error
 

@@ -129,8 +129,9 @@ class Scorer:
         if sound:
             ids, sides = [events[i].end_to_end_id for i in sound], [events[i].side for i in sound]
             names = [decisions.decisions[i] for i in sound]
+            lives = history.lives if len(sound) == len(events) else history.lives[sound]
             with suppress(Unavailable):
-                places[sound] = await self._conclusions.conclude(ids, sides, history.lives[sound], names)
+                places[sound] = await self._conclusions.conclude(ids, sides, lives, names)
         return places
 
     def rows(

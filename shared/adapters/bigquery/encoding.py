@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX, Record, ScoreRow
@@ -68,17 +67,11 @@ class RowEncoder:
 
 
 def _columns(row: Record, amounts: Iterable[str]) -> dict[str, Any]:
-    """Return the columns of a row except its features; protobuf leaves out the columns that are None."""
-    columns = _plain(row) if isinstance(row, ScoreRow) else row.columns()
+    """Return the columns of a row that have a value, except its features."""
+    columns = row.columns()
     for name in amounts:
-        if (centavos := columns.get(name)) is not None:
-            columns[name] = decimal(centavos)
-    return columns
-
-
-def _plain(row: ScoreRow) -> dict[str, Any]:
-    columns = asdict(row.event) | asdict(row)
-    del columns["event"], columns["features"]
+        if name in columns:
+            columns[name] = decimal(columns[name])
     return columns
 
 

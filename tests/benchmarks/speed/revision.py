@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.benchmarks.speed.events import Prepared
 
 ROOT = Path(__file__).resolve().parents[3]
+_MODEL = "tests/benchmarks/speed/model.py"
 _TRAIN = """
 import pathlib, sys
 from tests.benchmarks.speed import model
@@ -72,6 +73,8 @@ class Revision:
         self._run("-c", _OPEN, store)
 
     def _run(self, *arguments: str) -> bytes:
+        if not (self.root / _MODEL).exists():  # Python would find the modules of an installed revision instead
+            raise NotARevision(f"{self.root} has no {_MODEL}")
         command = [str(self.bin / "python"), *arguments]
         done = subprocess.run(command, cwd=self.root, capture_output=True, check=False)
         if done.returncode:
