@@ -20,6 +20,7 @@ class Form(IntEnum):
     QRES = 4
     AUTO = 5
     APDN = 6
+    APES = 7
 
 
 class PurposeCode(IntEnum):
@@ -28,7 +29,6 @@ class PurposeCode(IntEnum):
     IPAY = 0
     GSCB = 1
     OTHR = 2
-    REFU = 3
 
 
 class Kind(IntEnum):
@@ -41,16 +41,15 @@ class Kind(IntEnum):
     FOLLOW_ON = 4
     SALARY = 5
     BILL = 6
-    REFUND = 7
-    WITHDRAWAL = 8
-    LARGE = 9
-    BURST = 10
-    MULE_TRANSFER = 11
-    TAKEOVER = 12
-    SCAM = 13
-    COERCION = 14
-    FALSE_MERCHANT = 15
-    APPLICATION = 16
+    WITHDRAWAL = 7
+    LARGE = 8
+    BURST = 9
+    MULE_TRANSFER = 10
+    TAKEOVER = 11
+    SCAM = 12
+    COERCION = 13
+    FALSE_MERCHANT = 14
+    APPLICATION = 15
 
 
 FIRST_FRAUD = Kind.TAKEOVER

@@ -8,18 +8,19 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from numpy.random import Generator
 
 from infra.local.simulator.arrays import Ints
-from infra.local.simulator.clock import DAY_MS, Day, local_date
+from infra.local.simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS, Day, local_date
 from infra.local.simulator.config import Form, PurposeCode
 from infra.local.simulator.devices import UNREGISTERED
 from infra.local.simulator.directory import Directory
 from infra.local.simulator.payments import NO_DEVICE, Payments
-from infra.local.simulator.psp import PSPS
+from infra.local.simulator.psp import INITIATORS, PSPS
 from infra.local.simulator.world import ACCOUNT_TYPES, KEY_TYPES, World
 
 _FORMS, _PURPOSES = [form.name for form in Form], [purpose.name for purpose in PurposeCode]
 _SENDS_STATISTICS = np.array([psp.sends_statistics for psp in PSPS])
 _STATISTICS_KNOWN = 0.92
 _NO_KEY, _FIRST_KEY, _NEW_KEY = 0, 1, 2
+_ISPBS = np.array([list(ispb.encode()) for ispb in (*(psp.ispb for psp in PSPS), *INITIATORS)], dtype=np.uint8)
 
 
 class TransactionData(Struct, gc=False):
@@ -34,6 +35,7 @@ class TransactionData(Struct, gc=False):
     payee: Raw
     device: dict[str, str | None] | UnsetType = UNSET
     payee_statistics: Raw | UnsetType = UNSET
+    initiator: str | UnsetType = UNSET
 
 
 class EventLine(Struct, gc=False):
@@ -59,15 +61,22 @@ def instants(at: Ints) -> list[str]:
 
 
 def end_to_end_ids(rng: Generator, world: World, rows: Payments) -> list[str]:
-    """Draw EndToEndIds: E (D for a return), payer's ISPB, UTC minute, 11 characters in the alphabet of that PSP."""
+    """Draw EndToEndIds: E, ISPB, UTC minute, 11 characters in the alphabet of the payer's PSP.
+
+    The ISPB is that of the payer's PSP or of the initiator. The minute is that of the Pix, or an earlier one: Pix
+    Automático has its id when it is scheduled.
+    """
     count = len(rows)
     if not count:
         return []
     text = np.empty((count, 32), dtype=np.uint8)
-    text[:, 0] = np.where(rows.purpose == PurposeCode.REFU, ord("D"), ord("E"))
+    text[:, 0] = ord("E")
     psp = world.psp[rows.payer]
-    text[:, 1:9] = np.array([list(p.ispb.encode()) for p in PSPS], dtype=np.uint8)[psp]
-    minute = np.datetime_as_string(rows.at.astype("datetime64[ms]"), unit="m").astype("S16")
+    initiator = len(PSPS) + rng.integers(0, len(INITIATORS), count)
+    text[:, 1:9] = _ISPBS[np.where(rows.form == Form.INIC, initiator, psp)]
+    earliest = np.where(rows.form == Form.AUTO, 8 * HOUR_MS, np.where(rows.form == Form.INIC, 2 * MINUTE_MS, 0))
+    drawn_at = rows.at - (rng.random(count) * earliest).astype(np.int64)
+    minute = np.datetime_as_string(drawn_at.astype("datetime64[ms]"), unit="m").astype("S16")
     text[:, 9:21] = minute.view(np.uint8).reshape(count, 16)[:, [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15]]
     alphabets = np.zeros((len(PSPS), 62), dtype=np.uint8)
     for row, participant in enumerate(PSPS):
@@ -101,6 +110,7 @@ class Encoder:
             self._payees_of(rows),
             self._devices_of(rows),
             self._statistics_of(rng, rows, directory, day, today),
+            [id_[1:9] if form == Form.INIC else UNSET for id_, form in zip(ids, rows.form.tolist(), strict=True)],
             strict=True,
         )
         return [encode(EventLine(topic, TransactionData(*values))) + b"\n" for values in columns]

@@ -61,14 +61,13 @@ class Simulation:
 
         A simulation runs once; call this once only.
         """
-        carried, yesterday = NOTHING, NOTHING
+        carried = NOTHING
         for index, target in enumerate(self._targets.tolist()):
             day = Day(index, self.config.start_ms + index * DAY_MS)
             rng = np.random.default_rng([self.config.seed, 1 + index])
-            rows, carried = self._payments(rng, day, target, carried, yesterday)
+            rows, carried = self._payments(rng, day, target, carried)
             yield self._lines(rng, day, rows)
-            self._directory.settle(rows.payee)
-            yesterday = rows
+            self._directory.settle(rows.payee, local_date(rows.at))
         until = None if self.config.labels_until is None else to_ms(self.config.labels_until) + 1
         yield self._count([text for _, text in self._labels.due(until)])
 
@@ -78,7 +77,7 @@ class Simulation:
             yield from day
 
     def _payments(
-        self, rng: np.random.Generator, day: Day, target: int, carried: Payments, yesterday: Payments
+        self, rng: np.random.Generator, day: Day, target: int, carried: Payments
     ) -> tuple[Payments, Payments]:
         """Return the payments of the day, and the payments caused by it on the next."""
         today = int(local_date(np.array(day.start)))
@@ -86,7 +85,7 @@ class Simulation:
         frauds = self._frauds.on(rng, day, today, self._fraud_quota(target, carried))
         parts = [
             carried,
-            self._routines.on(rng, day, today, yesterday),
+            self._routines.on(rng, day, today),
             frauds,
             self._mules.pass_on(rng, day, today, frauds),
             self._mules.everyday(rng, day, today),

@@ -1,14 +1,18 @@
 """Simulated messages are valid."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from infra.local.simulator.identity import check_digits
+from infra.local.simulator.psp import INITIATORS, PSPS
+from shared.contract.end_to_end_id import minute_of
 from shared.contract.feedback import decode_feedback
+from shared.contract.fields import InitiationForm
 from shared.contract.transaction import decode_transaction
 from tests.unit.infra.local.simulator.simulated import moment_of
 
@@ -22,12 +26,34 @@ def test_every_event_decodes_without_unknown_fields(events: list[dict[str, Any]]
     assert {d.unknown_fields for d in decoded} == {0}
 
 
-def test_end_to_end_ids_are_unique_and_carry_payer_and_minute(transactions: list[dict[str, Any]]) -> None:
+def test_end_to_end_ids_are_unique_and_carry_payer_or_initiator(transactions: list[dict[str, Any]]) -> None:
     assert len({tx["end_to_end_id"] for tx in transactions}) == len(transactions)
+    initiators = {psp.ispb for psp in PSPS}
     for tx in transactions:
-        minute = moment_of(tx["initiated_at"]).strftime("%Y%m%d%H%M")
-        letter = "D" if tx["purpose"] == "REFU" else "E"
-        assert re.fullmatch(f"{letter}{tx['payer']['ispb']}{minute}[0-9a-zA-Z]{{11}}", tx["end_to_end_id"])
+        ispb = tx["payer"]["ispb"] if tx["initiation_form"] != "INIC" else tx["initiator"]
+        assert (ispb in INITIATORS) == (tx["initiation_form"] == "INIC") == ("initiator" in tx)
+        assert re.fullmatch(f"E{ispb}[0-9]{{12}}[0-9a-zA-Z]{{11}}", tx["end_to_end_id"])
+    assert not initiators & set(INITIATORS)
+
+
+def test_the_minute_of_an_id_is_that_of_the_pix_or_hours_earlier(transactions: list[dict[str, Any]]) -> None:
+    apart = set()
+    for tx in transactions:
+        minute = minute_of(tx["end_to_end_id"])
+        assert minute is not None
+        apart.add((tx["initiation_form"], (moment_of(tx["initiated_at"]) - minute) // timedelta(minutes=10)))
+    assert {ten for form, ten in apart if form != "AUTO"} == {0}
+    assert 0 < max(ten for form, ten in apart if form == "AUTO") < 12 * 6
+
+
+def test_forms_and_purposes_fit_the_payments(transactions: list[dict[str, Any]]) -> None:
+    seen = Counter((tx["purpose"], tx["initiation_form"]) for tx in transactions)
+    assert {form for _, form in seen} == set(InitiationForm.known())
+    purposes = Counter(tx["purpose"] for tx in transactions)
+    assert set(purposes) == {"IPAY", "OTHR", "GSCB"}  # the others are a PSP's own
+    assert 0.9 < purposes["IPAY"] / len(transactions) < 1
+    assert {form for purpose, form in seen if purpose == "OTHR"} == {"QRDN"}
+    assert {len(tx["payee"]["tax_id"]) for tx in transactions if tx["purpose"] == "GSCB"} == {14}
 
 
 def test_tax_ids_have_valid_check_digits(transactions: list[dict[str, Any]]) -> None:

@@ -56,8 +56,8 @@ def _message_features(tx: dict[str, Any], at: float) -> list[float]:
         np.nan if d is None else (at - datetime.fromisoformat(d).replace(tzinfo=UTC).timestamp()) / DAY for d in dates
     ]
     codes = [
-        ["MANU", "DICT", "INIC", "QRDN", "QRES", "AUTO", "APDN"].index(tx["initiation_form"]),
-        ["IPAY", "GSCB", "OTHR", "REFU"].index(tx["purpose"]),
+        ["MANU", "DICT", "INIC", "QRDN", "QRES", "AUTO", "APDN", "APES"].index(tx["initiation_form"]),
+        ["IPAY", "GSCB", "OTHR"].index(tx["purpose"]),
         ["CACC", "TRAN", "SLRY", "SVGS"].index(payer["account_type"]),
         ["CACC", "TRAN", "SLRY", "SVGS"].index(payee["account_type"]),
         ["CPF", "CNPJ", "PHONE", "EMAIL", "EVP", None].index(payee.get("key_type")),
