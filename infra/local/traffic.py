@@ -29,7 +29,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from infra.local import home as homes
 from infra.local import query
 from infra.local.command import add_home, run
-from infra.local.fates import with_outcomes
 from infra.local.outcomes import Message, OutcomePublisher, stored_decisions
 from infra.local.query import NothingRuns, running
 from infra.local.simulator import SimulationConfig, simulate
@@ -142,7 +141,7 @@ def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None)
             fraud_rate=FRAUD_RATE,
             labels_until=end,
         )
-        yield from moved(with_outcomes(simulate(config)), now or (lambda: dt.datetime.now(dt.UTC)))
+        yield from moved(simulate(config), now or (lambda: dt.datetime.now(dt.UTC)))
 
 
 def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tuple[str, Message]]:

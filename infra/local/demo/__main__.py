@@ -24,7 +24,6 @@ from infra.local.command import add_home, shown
 from infra.local.demo import run
 from infra.local.demo.stream import LIVE_MIN, cut
 from infra.local.experiments import CARD
-from infra.local.fates import with_outcomes
 from infra.local.home import Home, claimed
 from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli import interruption
@@ -164,7 +163,7 @@ def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Pat
     path = home / "events.ndjson"
     with bar(console) as progress, path.open("wb") as file:
         task = progress.add_task("simulate", total=total)
-        for line in with_outcomes(simulate(config)):
+        for line in simulate(config):
             file.write(line)
             progress.advance(task, advance=line.startswith(b'{"topic":"pix-transactions"'))
     return path

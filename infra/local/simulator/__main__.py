@@ -25,8 +25,8 @@ _EXAMPLES = """examples:
   python -m infra.local.simulator --transactions 500000 --days 180 --seed 7 --out events.ndjson.gz
   python -m infra.local.simulator --transactions 1000 --days 7 --end 2026-11-20T00:00:00Z | head -1
 
-Each line is {"topic": "pix-transactions"|"pix-feedback", "data": {...}}, in time order. The same options, --end
-included, give the same bytes. The true rate of fraud in Pix is 6 to 8 per 100,000 transactions
+Each line is {"topic": "pix-transactions"|"pix-outcomes"|"pix-feedback", "data": {...}}, in time order. The same
+options, --end included, give the same bytes. The true rate of fraud in Pix is 6 to 8 per 100,000 transactions
 (--fraud-rate 0.00007); the default is far higher so that a small run has frauds to learn from.
 """
 
@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             customers=options.customers,
             seed=options.seed,
             fraud_rate=options.fraud_rate,
+            outcomes=not options.no_outcomes,
             labels_until=options.labels_until,
         )
     except SimulationError as error:
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ISO8601",
         help="leave out feedback reported later (default: write all)",
     )
+    add("--no-outcomes", action="store_true", help="leave out the outcomes of Pix (pix-outcomes)")
     add("--out", default="-", metavar="FILE", help="file to write, gzipped if it ends in .gz; - is stdout (default)")
     add("--quiet", action="store_true", help="no progress bar and no summary")
     return parser
@@ -150,13 +152,12 @@ def _summary(console: Console, simulation: Simulation, seconds: float) -> None:
     counts += [(f"  {name.lower().replace('_', ' ')}", simulation.kinds[name]) for name in frauds]
     counts += [("mule transfers (not labelled)", simulation.kinds[Kind.MULE_TRANSFER.name])]
     counts += sorted(simulation.labels.items())
+    counts += [(f"outcome {name.lower()}", count) for name, count in sorted(simulation.outcomes.items())]
     counts += [("feedback messages written", simulation.feedback)]
     for name, count in counts:
         table.add_row(name, f"{count:,}", f"{count / total:.5%}")
     console.print(table)
-    console.print(
-        f"{total + simulation.feedback:,} events in {seconds:.1f} s: {(total + simulation.feedback) / seconds:,.0f}/s"
-    )
+    console.print(f"{simulation.events:,} events in {seconds:.1f} s: {simulation.events / seconds:,.0f}/s")
 
 
 if __name__ == "__main__":

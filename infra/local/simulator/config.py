@@ -78,6 +78,8 @@ class SimulationConfig:
     """Seed of the random generators."""
     fraud_rate: float = DEFAULT_FRAUD_RATE
     """Share of truly fraudulent transactions, reported or not."""
+    outcomes: bool = True
+    """Whether the events tell the outcome of each Pix."""
     labels_until: datetime | None = None
     """Drop feedback reported later; None: write all of it, after the last transaction."""
 

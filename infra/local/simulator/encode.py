@@ -12,6 +12,7 @@ from infra.local.simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS, Day, local_d
 from infra.local.simulator.config import Form, PurposeCode
 from infra.local.simulator.devices import UNREGISTERED
 from infra.local.simulator.directory import Directory
+from infra.local.simulator.identity import strings
 from infra.local.simulator.payments import NO_DEVICE, Payments
 from infra.local.simulator.psp import INITIATORS, PSPS
 from infra.local.simulator.world import ACCOUNT_TYPES, KEY_TYPES, World
@@ -20,6 +21,7 @@ _FORMS, _PURPOSES = [form.name for form in Form], [purpose.name for purpose in P
 _SENDS_STATISTICS = np.array([psp.sends_statistics for psp in PSPS])
 _STATISTICS_KNOWN = 0.92
 _NO_KEY, _FIRST_KEY, _NEW_KEY = 0, 1, 2
+_NO_SEPARATORS = str.maketrans("", "", "-T:")
 _ISPBS = np.array([list(ispb.encode()) for ispb in (*(psp.ispb for psp in PSPS), *INITIATORS)], dtype=np.uint8)
 
 
@@ -58,6 +60,31 @@ def instants(at: Ints) -> list[str]:
     """
     texts: list[str] = np.char.add(np.datetime_as_string(at.astype("datetime64[ms]"), unit="ms"), "Z").tolist()
     return texts
+
+
+def instant(at: int) -> str:
+    """Format UTC milliseconds as RFC 3339.
+
+    >>> instant(1_500)
+    '1970-01-01T00:00:01.500Z'
+    """
+    return f"{np.datetime64(at, 'ms')}Z"
+
+
+def amount(cents: int) -> str:
+    """Format centavos as BRL.
+
+    >>> amount(15_005)
+    '150.05'
+    """
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+def return_id(rng: Generator, world: World, payee: int, at: int) -> str:
+    """Draw the id of a return (RtrId): D, ISPB of the payee's PSP, UTC minute, 11 characters of its alphabet."""
+    psp = PSPS[int(world.psp[payee])]
+    minute = str(np.datetime64(at // MINUTE_MS, "m")).translate(_NO_SEPARATORS)
+    return f"D{psp.ispb}{minute}{strings(rng, psp.alphabet, 1, 11)[0]}"
 
 
 def end_to_end_ids(rng: Generator, world: World, rows: Payments) -> list[str]:
@@ -103,7 +130,7 @@ class Encoder:
         columns = zip(
             ids,
             instants(rows.at),
-            [f"{cents // 100}.{cents % 100:02d}" for cents in rows.cents.tolist()],
+            [amount(cents) for cents in rows.cents.tolist()],
             [_FORMS[form] for form in rows.form.tolist()],
             [_PURPOSES[purpose] for purpose in rows.purpose.tolist()],
             [self._payer(account) for account in rows.payer.tolist()],

@@ -7,7 +7,6 @@ both directions. Money passed on by a mule has no label: the MED covers the vict
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +15,13 @@ import numpy as np
 from msgspec import Struct
 from numpy.random import Generator
 
-from infra.local.simulator import identity
-from infra.local.simulator.arrays import Floats, Ints
+from infra.local.simulator import fates, identity
+from infra.local.simulator.arrays import Flags, Floats, Ints
 from infra.local.simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from infra.local.simulator.config import FIRST_FRAUD, Kind
 from infra.local.simulator.directory import MARKERS, Directory
-from infra.local.simulator.encode import instants, line
+from infra.local.simulator.due import Due
+from infra.local.simulator.encode import instant, line
 from infra.local.simulator.payments import Payments
 
 REPORT_WITHIN_MS = 80 * DAY_MS
@@ -84,24 +84,21 @@ class LabelProcess:
     def __init__(self, directory: Directory, fraud_rate: float) -> None:
         self._directory = directory
         self._quarrel_rate = fraud_rate * _QUARRELS_PER_FRAUD
-        self._due: list[tuple[int, int, bytes]] = []
-        self._sequence = 0  # keeps feedback of the same millisecond in order
+        self._due = Due()
         self.counts: Counter[str] = Counter()
 
-    def observe(self, rng: Generator, rows: Payments, ids: list[str]) -> None:
-        """Schedule the feedback on these payments."""
-        fraud = np.flatnonzero(rows.kind >= FIRST_FRAUD)
+    def observe(self, rng: Generator, rows: Payments, ids: list[str], returned: Flags) -> None:
+        """Schedule the feedback on these payments, some of which their payees return."""
+        fraud = np.flatnonzero((rows.kind >= FIRST_FRAUD) & fates.settled(rows))
         reported, delays = self._reported(rng, rows, fraud)
         for row, at in zip(reported.tolist(), delays.tolist(), strict=True):
             self._report(rng, rows, ids, row, at, _VICTIMS[Kind(int(rows.kind[row]))])
-        self._quarrels(rng, rows, ids)
+        self._quarrels(rng, rows, ids, returned)
         self._reviews(rng, rows, ids)
 
     def due(self, before: int | None) -> Iterator[tuple[int, bytes]]:
         """Remove and yield the feedback reported before a moment (None: all of it), in time order."""
-        while self._due and (before is None or self._due[0][0] < before):
-            at, _, text = heapq.heappop(self._due)
-            yield at, text
+        return self._due.before(before)
 
     def _reported(self, rng: Generator, rows: Payments, fraud: Ints) -> tuple[Ints, Ints]:
         """Draw the reported frauds and their moments: one decision and one delay for each episode."""
@@ -119,8 +116,8 @@ class LabelProcess:
         spread = (rng.uniform(0, 20, len(fraud)) * MINUTE_MS).astype(np.int64)
         return fraud[reported], np.minimum(at[place] + spread, rows.at[fraud] + REPORT_WITHIN_MS)[reported]
 
-    def _quarrels(self, rng: Generator, rows: Payments, ids: list[str]) -> None:
-        eligible = np.flatnonzero(np.isin(rows.kind, _QUARREL_KINDS))
+    def _quarrels(self, rng: Generator, rows: Payments, ids: list[str], returned: Flags) -> None:
+        eligible = np.flatnonzero(np.isin(rows.kind, _QUARREL_KINDS) & fates.settled(rows) & ~returned)
         expected = self._quarrel_rate * len(rows)
         chosen = eligible[rng.random(len(eligible)) < expected / max(1, len(eligible))]
         delays = _delay(rng, np.full(len(chosen), _QUARRELS.median_hours))
@@ -145,8 +142,8 @@ class LabelProcess:
         report_id = identity.uuids(rng, 1)[0]
         states = [(opened, "OPEN", None, None), (acknowledged, "ACKNOWLEDGED", None, None), (ended, *final)]
         for at, status, outcome, marked in states:
-            data = MedData(report_id, ids[row], _instant(at), status, outcome, situation, marked)
-            self._push(at, line("pix-feedback", data))
+            data = MedData(report_id, ids[row], instant(at), status, outcome, situation, marked)
+            self._due.push(at, line("pix-feedback", data))
         self.counts["MED cancelled" if cancelled else f"MED {result.lower()}"] += 1
         marker = MARKERS[kind] if agreed and not cancelled else None
         self._directory.report(int(rows.payee[row]), opened, ended, marker, not agreed and not cancelled)
@@ -158,13 +155,9 @@ class LabelProcess:
         judged_fraud = fraud[chosen] ^ (rng.random(len(chosen)) < _REVIEW_ERRS)
         for row, moment, is_fraud in zip(chosen.tolist(), at.tolist(), judged_fraud.tolist(), strict=True):
             verdict = "FRAUD" if is_fraud else "LEGITIMATE"
-            data = AnalystData(identity.uuids(rng, 1)[0], ids[row], _instant(moment), verdict)
-            self._push(moment, line("pix-feedback", data))
+            data = AnalystData(identity.uuids(rng, 1)[0], ids[row], instant(moment), verdict)
+            self._due.push(moment, line("pix-feedback", data))
             self.counts[f"analyst {verdict.lower()}"] += 1
-
-    def _push(self, at: int, text: bytes) -> None:
-        self._sequence += 1
-        heapq.heappush(self._due, (at, self._sequence, text))
 
 
 def _delay(rng: Generator, median_hours: Floats) -> Ints:
@@ -173,7 +166,3 @@ def _delay(rng: Generator, median_hours: Floats) -> Ints:
     slow = rng.random(count) < 0.2
     hours = np.where(slow, rng.lognormal(np.log(15 * 24), 0.8, count), median_hours * rng.lognormal(0, 1.1, count))
     return (np.clip(hours, 0.05, 24 * 79.9) * HOUR_MS).astype(np.int64)
-
-
-def _instant(at: int) -> str:
-    return instants(np.array([at]))[0]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from infra.local.simulator import amounts, habits
+from infra.local.simulator import amounts, fates, habits
 from infra.local.simulator.arrays import Flags, Ints, by_weight
 from infra.local.simulator.clock import DAY_MS, MINUTE_MS, Day
 from infra.local.simulator.config import Kind, SimulationConfig
+from infra.local.simulator.fates import Fate
 from infra.local.simulator.payments import Payments, payments, together
 from infra.local.simulator.world import World
 
@@ -72,7 +73,8 @@ class Mules:
         parts: list[Payments] = []
         chance = _PASSES_ON
         for _ in range(_HOPS):
-            received = received.take(rng.random(len(received)) < chance)
+            arrived = received.fate == Fate.SETTLED
+            received = received.take(arrived & (rng.random(len(received)) < chance))
             received = self._hop(rng, day, today, received)
             parts.append(received)
             chance = _HOPS_AGAIN
@@ -98,7 +100,7 @@ class Mules:
         form = habits.person_forms(rng, count)
         rows = payments(at, received.payee, payee, cents, form, Kind.MULE_TRANSFER)
         rows.device[:] = self._devices(rng, rows)
-        return rows.take(habits.possible(self._world, rows, today))
+        return fates.draw(rng, rows.take(habits.possible(self._world, rows, today)))
 
     def _devices(self, rng: Generator, rows: Payments) -> Ints:
         """Return the ring's device for accounts run by a ring, otherwise the holder's."""

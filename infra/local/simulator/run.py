@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
 
 import numpy as np
 
-from infra.local.simulator import habits, mules, world
+from infra.local.simulator import fates, habits, mules, world
 from infra.local.simulator.arrays import Ints
 from infra.local.simulator.clock import DAY_MS, Day, local_date, weekday
 from infra.local.simulator.config import FIRST_FRAUD, Kind, SimulationConfig, to_ms
@@ -16,6 +16,7 @@ from infra.local.simulator.directory import Directory
 from infra.local.simulator.encode import Encoder, end_to_end_ids
 from infra.local.simulator.frauds import Frauds
 from infra.local.simulator.labels import LabelProcess
+from infra.local.simulator.outcomes import OutcomeProcess
 from infra.local.simulator.payments import NOTHING, Payments, together
 from infra.local.simulator.routines import Routines
 
@@ -25,12 +26,12 @@ _FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 25, 32, 
 
 
 class Simulation:
-    """One run. `kinds` counts the payments so far by reason, `labels` the feedback so far by outcome."""
+    """One run. `kinds` counts the payments so far by reason, `labels` the reports so far by result."""
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config = config
         self.kinds: Counter[str] = Counter()
-        self.feedback = 0
+        self.feedback = self.events = 0
         rng = np.random.default_rng([config.seed, 0])
         frauds = config.transactions * config.fraud_rate
         false_shops = max(1, round(frauds / _FRAUDS_PER_FALSE_SHOP))
@@ -48,8 +49,14 @@ class Simulation:
         self._routines = Routines(rng, self._world, config.pace)
         self._directory = Directory(rng, self._world, first, config.transactions / config.days)
         self._labels = LabelProcess(self._directory, config.fraud_rate)
+        self._outcomes = OutcomeProcess(self._world)
         self._encoder = Encoder(self._world)
         self._targets = _targets(config)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Return the number of outcomes by status."""
+        return self._outcomes.counts
 
     @property
     def labels(self) -> Counter[str]:
@@ -67,9 +74,9 @@ class Simulation:
             rng = np.random.default_rng([self.config.seed, 1 + index])
             rows, carried = self._payments(rng, day, target, carried)
             yield self._lines(rng, day, rows)
-            self._directory.settle(rows.payee, local_date(rows.at))
-        until = None if self.config.labels_until is None else to_ms(self.config.labels_until) + 1
-        yield self._count([text for _, text in self._labels.due(until)])
+            arrived = rows.take(fates.settled(rows))
+            self._directory.settle(arrived.payee, local_date(arrived.at))
+        yield self._later()
 
     def lines(self) -> Iterator[bytes]:
         """Yield every line in time order."""
@@ -82,7 +89,7 @@ class Simulation:
         """Return the payments of the day, and the payments caused by it on the next."""
         today = int(local_date(np.array(day.start)))
         emitted = self.kinds.total()
-        frauds = self._frauds.on(rng, day, today, self._fraud_quota(target, carried))
+        frauds = fates.draw(rng, self._frauds.on(rng, day, today, self._fraud_quota(target, carried)))
         parts = [
             carried,
             self._routines.on(rng, day, today),
@@ -98,7 +105,7 @@ class Simulation:
         if missing < 0:
             rows = rows.take(rng.permutation(len(rows))[: target - emitted])
         everyday = habits.ordinary(rng, self._world, day, today, max(0, missing))
-        return together([rows, everyday]).in_time_order(), carried
+        return fates.draw(rng, together([rows, everyday])).in_time_order(), carried
 
     def _fraud_quota(self, target: int, carried: Payments) -> int:
         done = sum(self.kinds[kind.name] for kind in Kind if kind >= FIRST_FRAUD)
@@ -109,17 +116,25 @@ class Simulation:
         today = int(local_date(np.array(day.start)))
         ids = end_to_end_ids(rng, self._world, rows)
         lines = self._encoder.lines(rng, rows, ids, self._directory, day, today)
-        self._labels.observe(rng, rows, ids)
+        returned = self._outcomes.observe(rng, rows, ids)
+        self._labels.observe(rng, rows, ids, returned)
         for kind, count in enumerate(np.bincount(rows.kind, minlength=len(Kind)).tolist()):
             self.kinds[Kind(kind).name] += count
-        until = day.end if self.config.labels_until is None else min(day.end, to_ms(self.config.labels_until) + 1)
-        feedback = list(self._labels.due(until))
-        self.feedback += len(feedback)
-        moments = zip(rows.at.tolist(), lines, strict=True)
-        return [text for _, text in merge(moments, feedback, key=lambda pair: pair[0])]
+        return self._merged(day.end, zip(rows.at.tolist(), lines, strict=True))
 
-    def _count(self, lines: list[bytes]) -> list[bytes]:
-        self.feedback += len(lines)
+    def _later(self) -> list[bytes]:
+        """Return the lines after the end of the period."""
+        until = self.config.labels_until
+        return self._merged(None if until is None else max(self.config.end_ms, to_ms(until) + 1), ())
+
+    def _merged(self, before: int | None, transactions: Iterable[tuple[int, bytes]]) -> list[bytes]:
+        """Return the lines before a moment in time order; of one millisecond, transactions come first."""
+        until = None if self.config.labels_until is None else to_ms(self.config.labels_until) + 1
+        feedback = list(self._labels.due(min((each for each in (before, until) if each is not None), default=None)))
+        outcomes = self._outcomes.due(before) if self.config.outcomes else ()
+        self.feedback += len(feedback)
+        lines = [text for _, text in merge(transactions, outcomes, feedback, key=lambda pair: pair[0])]
+        self.events += len(lines)
         return lines
 
 

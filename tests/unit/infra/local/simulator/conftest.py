@@ -20,5 +20,10 @@ def transactions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
+def outcomes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event["data"] for event in events if event["topic"] == "pix-outcomes"]
+
+
+@pytest.fixture(scope="session")
 def feedback(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event["data"] for event in events if event["topic"] == "pix-feedback"]

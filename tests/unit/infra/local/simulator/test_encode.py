@@ -13,6 +13,7 @@ from infra.local.simulator.psp import INITIATORS, PSPS
 from shared.contract.end_to_end_id import minute_of
 from shared.contract.feedback import decode_feedback
 from shared.contract.fields import InitiationForm
+from shared.contract.outcome import decode_outcome
 from shared.contract.transaction import decode_transaction
 from tests.unit.infra.local.simulator.simulated import moment_of
 
@@ -20,6 +21,7 @@ from tests.unit.infra.local.simulator.simulated import moment_of
 def test_every_event_decodes_without_unknown_fields(events: list[dict[str, Any]]) -> None:
     decoders: dict[str, Callable[[bytes], Any]] = {
         "pix-transactions": decode_transaction,
+        "pix-outcomes": decode_outcome,
         "pix-feedback": decode_feedback,
     }
     decoded = [decoders[event["topic"]](msgspec.json.encode(event["data"])) for event in events]
