@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
             customers=options.customers,
             seed=options.seed,
             fraud_rate=options.fraud_rate,
+            med2=options.med2,
+            hop_reports=not options.no_hop_reports,
             outcomes=not options.no_outcomes,
             labels_until=options.labels_until,
         )
@@ -97,6 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ISO8601",
         help="leave out feedback reported later (default: write all)",
     )
+    add("--med2", type=float, default=1.0, metavar="R", help="share of reports under MED 2.0 (default: 1)")
+    add("--no-hop-reports", action="store_true", help="leave out reports on money that was passed on (MED 2.0)")
     add("--no-outcomes", action="store_true", help="leave out the outcomes of Pix (pix-outcomes)")
     add("--out", default="-", metavar="FILE", help="file to write, gzipped if it ends in .gz; - is stdout (default)")
     add("--quiet", action="store_true", help="no progress bar and no summary")
@@ -150,7 +154,7 @@ def _summary(console: Console, simulation: Simulation, seconds: float) -> None:
     fraud = sum(simulation.kinds[name] for name in frauds)
     counts = [("transactions", total), ("fraud in truth", fraud)]
     counts += [(f"  {name.lower().replace('_', ' ')}", simulation.kinds[name]) for name in frauds]
-    counts += [("mule transfers (not labelled)", simulation.kinds[Kind.MULE_TRANSFER.name])]
+    counts += [("mule transfers", simulation.kinds[Kind.MULE_TRANSFER.name])]
     counts += sorted(simulation.labels.items())
     counts += [(f"outcome {name.lower()}", count) for name, count in sorted(simulation.outcomes.items())]
     counts += [("feedback messages written", simulation.feedback)]

@@ -78,6 +78,10 @@ class SimulationConfig:
     """Seed of the random generators."""
     fraud_rate: float = DEFAULT_FRAUD_RATE
     """Share of truly fraudulent transactions, reported or not."""
+    med2: float = 1.0
+    """Share of reports under MED 2.0, which is mandatory since 2026-02-02 (Res. BCB 493/2025)."""
+    hop_reports: bool = True
+    """Whether MED 2.0 also tells the later hops; without, the payments are the same."""
     outcomes: bool = True
     """Whether the events tell the outcome of each Pix."""
     labels_until: datetime | None = None
@@ -89,6 +93,7 @@ class SimulationConfig:
         _require(self.customers is None or self.customers >= 50, "customers must be at least 50")
         _require(self.seed >= 0, "seed must not be negative")
         _require(0 <= self.fraud_rate <= 0.2, "fraud rate must be between 0 and 0.2")
+        _require(0 <= self.med2 <= 1, "the share of MED 2.0 must be between 0 and 1")
         _require(self.end.tzinfo is not None, "end must have a time zone, for example 2026-11-20T00:00:00Z")
         _require(2021 <= self.end.year <= 2100, "end must lie between 2021 and 2100: there was no Pix before")
         _require(self.labels_until is None or self.labels_until.tzinfo is not None, "labels-until needs a time zone")

@@ -80,6 +80,11 @@ def amount(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
+def key_of(world: World, account: int, at: int) -> str:
+    """Return the key (chave) of an account at a moment in UTC milliseconds."""
+    return world.keys[int(world.key_changed[account] <= local_date(np.array(at)))][account]
+
+
 def return_id(rng: Generator, world: World, payee: int, at: int) -> str:
     """Draw the id of a return (RtrId): D, ISPB of the payee's PSP, UTC minute, 11 characters of its alphabet."""
     psp = PSPS[int(world.psp[payee])]

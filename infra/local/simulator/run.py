@@ -48,8 +48,8 @@ class Simulation:
         )
         self._routines = Routines(rng, self._world, config.pace)
         self._directory = Directory(rng, self._world, first, config.transactions / config.days)
-        self._labels = LabelProcess(self._directory, config.fraud_rate)
         self._outcomes = OutcomeProcess(self._world)
+        self._labels = LabelProcess(self._world, self._directory, self._outcomes, config)
         self._encoder = Encoder(self._world)
         self._targets = _targets(config)
 
@@ -117,13 +117,15 @@ class Simulation:
         ids = end_to_end_ids(rng, self._world, rows)
         lines = self._encoder.lines(rng, rows, ids, self._directory, day, today)
         returned = self._outcomes.observe(rng, rows, ids)
-        self._labels.observe(rng, rows, ids, returned)
+        self._labels.observe(rows, ids, returned)
+        self._labels.open(day.end)
         for kind, count in enumerate(np.bincount(rows.kind, minlength=len(Kind)).tolist()):
             self.kinds[Kind(kind).name] += count
         return self._merged(day.end, zip(rows.at.tolist(), lines, strict=True))
 
     def _later(self) -> list[bytes]:
         """Return the lines after the end of the period."""
+        self._labels.open(None)
         until = self.config.labels_until
         return self._merged(None if until is None else max(self.config.end_ms, to_ms(until) + 1), ())
 

@@ -29,14 +29,19 @@ def _seconds(text: str) -> float:
 
 
 def _verdicts(feedback: Iterable[dict[str, Any]]) -> tuple[dict[str, bool], dict[str, list[float]]]:
-    """Return the frauds by the last final report, and the opening times of all infraction reports."""
+    """Return the frauds by the last final report of a contested Pix, and the opening times of all infraction reports.
+
+    A report on money that was passed on (hop 2 and beyond) is history of its receiver, not a fraud to detect here.
+    """
     fraud, opened = {}, defaultdict(list)
     for report in feedback:
         if report["source"] == "ANALYST":
             fraud[report["end_to_end_id"]] = report["verdict"] == "FRAUD"
+        elif report["source"] != "MED":
+            continue
         elif report["status"] == "OPEN":
             opened[report["end_to_end_id"]].append(_seconds(report["reported_at"]))
-        elif report["status"] in ("CLOSED", "CANCELLED"):
+        elif report["hop"] == 1 and report["status"] in ("CLOSED", "CANCELLED"):
             fraud[report["end_to_end_id"]] = report["analysis_result"] == "AGREED"
     return fraud, opened
 
