@@ -33,6 +33,7 @@ from infra.local.outcomes import Message, OutcomePublisher, stored_decisions
 from infra.local.query import NothingRuns, running
 from infra.local.simulator import SimulationConfig, simulate
 from infra.local.simulator.clock import LOCAL_OFFSET_MS
+from infra.local.simulator.config import BOTH_SIDES
 from jobs.cli import interruption
 from shared.contract.fields import Side
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
@@ -139,6 +140,7 @@ def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None)
             customers=transactions,
             seed=number,
             fraud_rate=FRAUD_RATE,
+            both_sides=BOTH_SIDES,
             labels_until=end,
         )
         yield from moved(simulate(config), now or (lambda: dt.datetime.now(dt.UTC)))

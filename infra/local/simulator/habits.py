@@ -58,10 +58,11 @@ def devices_known(world: World, accounts: Ints) -> Flags:
 
 
 def within_night_limit(world: World, rows: Payments) -> Ints:
-    """Return the amounts, capped at night for payers who kept the default limit."""
+    """Return the amounts, capped by the payers' own limits of the night."""
     persons = np.minimum(world.owner[rows.payer], world.persons - 1)
-    capped = is_night(rows.at) & world.night_limited[persons] & (world.owner[rows.payer] < world.persons)
-    return np.where(capped, np.minimum(rows.cents, amounts.night_limit()), rows.cents)
+    limited = (world.owner[rows.payer] < world.persons) & ~world.entrepreneur[persons]
+    capped = is_night(rows.at, world.night_from[persons]) & limited
+    return np.where(capped, np.minimum(rows.cents, world.night_limit[persons]), rows.cents)
 
 
 def waking_hours(rng: Generator, world: World, persons: Ints) -> Floats:

@@ -21,9 +21,10 @@ from infra.local.simulator.chains import Chains, Tracked
 from infra.local.simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from infra.local.simulator.directory import MARKERS, Directory
 from infra.local.simulator.due import Due
-from infra.local.simulator.encode import amount, instant, key_of, line
+from infra.local.simulator.encode import amount, instant, line
 from infra.local.simulator.messages import EdgeData, MarkerData, MedData, RecoveryData, RefundData
 from infra.local.simulator.outcomes import OutcomeProcess
+from infra.local.simulator.parties import key_of
 from infra.local.simulator.world import World
 
 ANALYSE_WITHIN_MS = 7 * DAY_MS

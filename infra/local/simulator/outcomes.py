@@ -18,8 +18,9 @@ from infra.local.simulator.arrays import Flags, Floats, Ints
 from infra.local.simulator.clock import HOUR_MS, MINUTE_MS
 from infra.local.simulator.config import Kind, PurposeCode
 from infra.local.simulator.due import Due
-from infra.local.simulator.encode import amount, instant, line, return_id
+from infra.local.simulator.encode import amount, instant, line
 from infra.local.simulator.fates import Fate
+from infra.local.simulator.ids import return_id
 from infra.local.simulator.payments import Payments
 from infra.local.simulator.world import World
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from heapq import merge
+from itertools import compress
+from operator import itemgetter
 
 import numpy as np
 
@@ -13,25 +15,32 @@ from infra.local.simulator.arrays import Ints
 from infra.local.simulator.clock import DAY_MS, Day, local_date, weekday
 from infra.local.simulator.config import FIRST_FRAUD, Kind, SimulationConfig, to_ms
 from infra.local.simulator.directory import Directory
-from infra.local.simulator.encode import Encoder, end_to_end_ids
+from infra.local.simulator.encode import Encoder
+from infra.local.simulator.fates import Fate
 from infra.local.simulator.frauds import Frauds
+from infra.local.simulator.ids import end_to_end_ids
 from infra.local.simulator.labels import LabelProcess
 from infra.local.simulator.outcomes import OutcomeProcess
 from infra.local.simulator.payments import NOTHING, Payments, together
 from infra.local.simulator.routines import Routines
 
 _GROWTH = 0.25
+_moment = itemgetter(0)
 WEEKDAYS = np.array([1.0, 0.98, 1.0, 1.04, 1.22, 1.08, 0.78])
 _FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 25, 32, 90
 
 
 class Simulation:
-    """One run. `kinds` counts the payments so far by reason, `labels` the reports so far by result."""
+    """One run.
+
+    `kinds` counts the payments so far by reason, `labels` the reports by result, `both_sides` the payments of which
+    the payee's side asks too.
+    """
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config = config
         self.kinds: Counter[str] = Counter()
-        self.feedback = self.events = 0
+        self.feedback = self.events = self.both_sides = 0
         rng = np.random.default_rng([config.seed, 0])
         frauds = config.transactions * config.fraud_rate
         false_shops = max(1, round(frauds / _FRAUDS_PER_FALSE_SHOP))
@@ -50,7 +59,9 @@ class Simulation:
         self._directory = Directory(rng, self._world, first, config.transactions / config.days)
         self._outcomes = OutcomeProcess(self._world)
         self._labels = LabelProcess(self._world, self._directory, self._outcomes, config)
-        self._encoder = Encoder(self._world)
+        self._encoder = Encoder(self._world, self._directory)
+        # Its own generator: the payments are the same whoever asks.
+        self._sides = np.random.default_rng([config.seed, 0, 2])
         self._targets = _targets(config)
 
     @property
@@ -115,13 +126,22 @@ class Simulation:
     def _lines(self, rng: np.random.Generator, day: Day, rows: Payments) -> list[bytes]:
         today = int(local_date(np.array(day.start)))
         ids = end_to_end_ids(rng, self._world, rows)
-        lines = self._encoder.lines(rng, rows, ids, self._directory, day, today)
+        lines = self._encoder.lines(rng, rows, ids, day, today)
+        of_payees = self._asked_by_payees(rows, ids, day, today)
         returned = self._outcomes.observe(rng, rows, ids)
         self._labels.observe(rows, ids, returned)
         self._labels.open(day.end)
         for kind, count in enumerate(np.bincount(rows.kind, minlength=len(Kind)).tolist()):
             self.kinds[Kind(kind).name] += count
-        return self._merged(day.end, zip(rows.at.tolist(), lines, strict=True))
+        return self._merged(day.end, merge(zip(rows.at.tolist(), lines, strict=True), of_payees, key=_moment))
+
+    def _asked_by_payees(self, rows: Payments, ids: list[str], day: Day, today: int) -> list[tuple[int, bytes]]:
+        """Return the lines of the payees' sides; a Pix that the payer cancels never reaches them."""
+        chosen = (self._sides.random(len(rows)) < self.config.both_sides) & (rows.fate != Fate.CANCELLED)
+        asked = rows.take(chosen)
+        self.both_sides += len(asked)
+        lines = self._encoder.lines_of_payees(asked, list(compress(ids, chosen.tolist())), day, today)
+        return list(zip(asked.at.tolist(), lines, strict=True))
 
     def _later(self) -> list[bytes]:
         """Return the lines after the end of the period."""
@@ -135,7 +155,7 @@ class Simulation:
         feedback = list(self._labels.due(min((each for each in (before, until) if each is not None), default=None)))
         outcomes = self._outcomes.due(before) if self.config.outcomes else ()
         self.feedback += len(feedback)
-        lines = [text for _, text in merge(transactions, outcomes, feedback, key=lambda pair: pair[0])]
+        lines = [text for _, text in merge(transactions, outcomes, feedback, key=_moment)]
         self.events += len(lines)
         return lines
 

@@ -98,3 +98,46 @@ def test_amounts_from_unregistered_devices_keep_the_limit(transactions: list[dic
     unregistered = [tx for tx in transactions if "device" in tx and tx["device"]["registered_at"] is None]
     assert unregistered
     assert all(float(tx["amount"]) <= 200 for tx in unregistered)
+
+
+def test_some_pix_are_asked_by_both_sides_and_each_tells_what_it_knows(
+    transactions: list[dict[str, Any]], of_payees: list[dict[str, Any]]
+) -> None:
+    payers = {tx["end_to_end_id"]: tx for tx in transactions}
+    assert 0.08 < len(of_payees) / len(transactions) < 0.12
+    assert len({tx["end_to_end_id"] for tx in of_payees}) == len(of_payees)
+    for tx in of_payees:
+        asked = payers[tx["end_to_end_id"]]
+        assert tx["side"] == "PAYEE"
+        shared = ("initiated_at", "amount", "initiation_form", "purpose")
+        assert [tx[name] for name in shared] == [asked[name] for name in shared]
+        assert "device" not in tx
+        assert set(tx["payer"]) == {"tax_id", "ispb", "branch", "account", "account_type"}
+        assert tx["payer"].items() <= asked["payer"].items()
+        told = {name: value for name, value in asked["payee"].items() if name != "registered_by_payer"}
+        assert told.items() <= tx["payee"].items()
+        assert "opened_at" in tx["payee"]
+
+
+def test_customers_have_limits_of_their_own_and_keep_them(transactions: list[dict[str, Any]]) -> None:
+    seen: Counter[str] = Counter()
+    for tx in transactions:
+        payer = tx["payer"]
+        limits = payer.get("limits", {})
+        seen.update(limits.keys())
+        seen["entrepreneur"] += payer.get("entrepreneur", False)
+        assert ("limits" in payer or "entrepreneur" in payer) <= (len(payer["tax_id"]) == 11)
+        hour = (moment_of(tx["initiated_at"]) - timedelta(hours=3)).hour
+        night = hour < 6 or hour >= int(limits.get("night_from", "20:00")[:2])
+        if night and len(payer["tax_id"]) == 11 and not payer.get("entrepreneur"):
+            assert float(tx["amount"]) <= float(limits.get("night", "1000.00"))
+    assert min(seen["night"], seen["night_from"], seen["entrepreneur"]) > 0.02 * len(transactions)
+
+
+def test_a_registered_payee_stays_registered(transactions: list[dict[str, Any]]) -> None:
+    answers = defaultdict(set)
+    for tx in transactions:
+        pair = tx["payer"]["tax_id"], tx["payee"]["account"], tx["payee"]["ispb"]
+        answers[pair].add(tx["payee"].get("registered_by_payer", False))
+    assert {len(each) for each in answers.values()} == {1}
+    assert 0.01 < sum(True in each for each in answers.values()) / len(answers) < 0.2

@@ -67,6 +67,10 @@ def _message_features(tx: dict[str, Any], at: float) -> list[float]:
         ["CACC", "TRAN", "SLRY", "SVGS"].index(payee["account_type"]),
         ["CPF", "CNPJ", "PHONE", "EMAIL", "EVP", None].index(payee.get("key_type")),
         0 if device is None else 1 + (device["registered_at"] is None),
+        payer.get("entrepreneur", False),
+        payee.get("registered_by_payer", False),
+        int(float(payer.get("limits", {}).get("night", 1000))),
+        int(payer.get("limits", {}).get("night_from", "20:00")[:2]),
     ]
     ids = tx["end_to_end_id"][21:32] + (device["id"] if device else "")[:6]
     chars = [CHARACTERS.index(c) for c in ids.ljust(17, "-")]
