@@ -20,8 +20,9 @@ from tests.collector import Collector
 from tests.functions.instance import Start
 from tests.functions.world import ask, deliver, led_to
 
+END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 WORLD = SimulationConfig(
-    end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=300, days=20, customers=60, fraud_rate=0.05
+    end=END, transactions=300, days=20, customers=60, fraud_rate=0.05, both_sides=0.1, labels_until=END
 )
 JOBS = ((skew, ["--all"]), (replay, ["tables", "--state-out", "state.npz"]))
 
