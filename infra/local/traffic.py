@@ -29,12 +29,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from infra.local import home as homes
 from infra.local import query
 from infra.local.command import add_home, run
-from infra.local.fates import TIMES
 from infra.local.outcomes import Message, OutcomePublisher, stored_decisions
 from infra.local.query import NothingRuns, running
-from infra.local.recoveries import with_aftermath
 from infra.local.simulator import SimulationConfig, simulate
 from infra.local.simulator.clock import LOCAL_OFFSET_MS
+from infra.local.simulator.config import BOTH_SIDES
 from jobs.cli import interruption
 from shared.contract.fields import Side
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
@@ -46,6 +45,8 @@ DAYS, SECONDS = 30, 3_600
 TRANSACTIONS_MIN, TRANSACTIONS_MAX = 1_000, 500_000
 FRAUD_RATE = 0.01  # as in the demo: the true rate is 6 to 8 per 100,000
 RATE_MAX = 1_000.0
+TIMES = {TRANSACTIONS: "initiated_at", OUTCOMES: "at", FEEDBACK: "reported_at"}
+"""The field with the time of a message, by topic."""
 _RETRY_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _LOCAL = dt.timezone(dt.timedelta(milliseconds=LOCAL_OFFSET_MS))
@@ -140,9 +141,10 @@ def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None)
             customers=transactions,
             seed=number,
             fraud_rate=FRAUD_RATE,
+            both_sides=BOTH_SIDES,
             labels_until=end,
         )
-        yield from moved(with_aftermath(simulate(config)), now or (lambda: dt.datetime.now(dt.UTC)))
+        yield from moved(simulate(config), now or (lambda: dt.datetime.now(dt.UTC)))
 
 
 def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tuple[str, Message]]:

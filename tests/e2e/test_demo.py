@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from infra.local.home import read_marker
-from infra.local.recoveries import with_aftermath
 from infra.local.simulator import SimulationConfig, simulate
 from tests.builders import transaction
 from tests.waiting import PATIENCE
@@ -21,7 +20,7 @@ END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     home = tmp_path / "world"
     config = SimulationConfig(end=END, transactions=20_000, days=120, seed=5, fraud_rate=0.03, labels_until=END)
-    lines = list(with_aftermath(simulate(config)))
+    lines = list(simulate(config))
     spoilt = transaction() | {"amount": "-1.00"}
     lines.append(json.dumps({"topic": "pix-transactions", "data": spoilt}).encode() + b"\n")
     duplicate = next(line for line in reversed(lines[:-1]) if b'"pix-transactions"' in line)

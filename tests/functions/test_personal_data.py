@@ -14,14 +14,15 @@ import pytest
 from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
-from shared.contract.topics import TRANSACTIONS
+from shared.contract.topics import OUTCOMES, TRANSACTIONS
 from tests.builders import encoded, push_body, transaction
 from tests.collector import Collector
 from tests.functions.instance import Start
 from tests.functions.world import ask, deliver, led_to
 
+END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 WORLD = SimulationConfig(
-    end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=300, days=20, customers=60, fraud_rate=0.05
+    end=END, transactions=300, days=20, customers=60, fraud_rate=0.05, both_sides=0.1, labels_until=END
 )
 JOBS = ((skew, ["--all"]), (replay, ["tables", "--state-out", "state.npz"]))
 
@@ -92,11 +93,11 @@ def deliveries() -> tuple[dict[str, list[bytes]], set[str]]:
     """Return the bodies for each function, valid and faulty, and the personal data in them."""
     chance = random.Random(3)
     secrets: set[str] = set()
-    bodies: dict[str, list[bytes]] = {"score": [], "label": []}
+    bodies: dict[str, list[bytes]] = {"score": [], "outcome": [], "label": []}
     for line in map(json.loads, simulate(WORLD)):
         message = line["data"]
         if line["topic"] != TRANSACTIONS:
-            bodies["label"].append(push_body(encoded(message)))
+            bodies["outcome" if line["topic"] == OUTCOMES else "label"].append(push_body(encoded(message)))
             continue
         message = lengthened(message)
         secrets |= secrets_of(message)

@@ -16,7 +16,7 @@ from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
 from shared.contract.tables import feature_columns
-from shared.contract.topics import FEEDBACK, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.features.state import State
 from shared.replay.arrow_columns import whole
 from shared.replay.audit import logged
@@ -24,7 +24,7 @@ from tests.builders import push_body
 from tests.functions.world import ask, deliver, url
 from tests.unit.replays import table_of
 
-TOPICS = {TRANSACTIONS: "score", FEEDBACK: "label"}
+TOPICS = {TRANSACTIONS: "score", OUTCOMES: "outcome", FEEDBACK: "label"}
 TRANSACTIONS_SERVED = 2_400
 ROUND = 400
 Check = Callable[..., tuple[int, dict[str, Any]]]

@@ -25,8 +25,8 @@ from infra.local.demo import run
 from infra.local.demo.stream import LIVE_MIN, cut
 from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
-from infra.local.recoveries import with_aftermath
 from infra.local.simulator import SimulationConfig, simulate
+from infra.local.simulator.config import BOTH_SIDES
 from jobs.cli import interruption
 from jobs.cli.console import bar
 from jobs.cli.events import prepared
@@ -160,11 +160,12 @@ def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Pat
         end=dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0),
         seed=options.seed,
         fraud_rate=FRAUD_RATE,
+        both_sides=BOTH_SIDES,
     )
     path = home / "events.ndjson"
     with bar(console) as progress, path.open("wb") as file:
         task = progress.add_task("simulate", total=total)
-        for line in with_aftermath(simulate(config)):
+        for line in simulate(config):
             file.write(line)
             progress.advance(task, advance=line.startswith(b'{"topic":"pix-transactions"'))
     return path

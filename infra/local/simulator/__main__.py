@@ -17,7 +17,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from infra.local.simulator.config import DEFAULT_FRAUD_RATE, FIRST_FRAUD, Kind, SimulationConfig, SimulationError
+from infra.local.simulator.config import (
+    BOTH_SIDES,
+    DEFAULT_FRAUD_RATE,
+    FIRST_FRAUD,
+    REALISTIC_FRAUD_RATE,
+    Kind,
+    SimulationConfig,
+    SimulationError,
+)
 from infra.local.simulator.run import Simulation
 from jobs.cli import interruption
 
@@ -25,9 +33,9 @@ _EXAMPLES = """examples:
   python -m infra.local.simulator --transactions 500000 --days 180 --seed 7 --out events.ndjson.gz
   python -m infra.local.simulator --transactions 1000 --days 7 --end 2026-11-20T00:00:00Z | head -1
 
-Each line is {"topic": "pix-transactions"|"pix-feedback", "data": {...}}, in time order. The same options, --end
-included, give the same bytes. The true rate of fraud in Pix is 6 to 8 per 100,000 transactions
-(--fraud-rate 0.00007); the default is far higher so that a small run has frauds to learn from.
+Each line is {"topic": "pix-transactions"|"pix-outcomes"|"pix-feedback", "data": {...}}, in time order. The same
+options, --end included, give the same bytes. The true rate of fraud in Pix is 6 to 8 per 100,000 transactions
+(--realistic); the default is far higher so that a small run has frauds to learn from.
 """
 
 
@@ -43,7 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
             days=options.days,
             customers=options.customers,
             seed=options.seed,
-            fraud_rate=options.fraud_rate,
+            fraud_rate=REALISTIC_FRAUD_RATE if options.realistic else options.fraud_rate,
+            both_sides=options.both_sides,
+            med2=options.med2,
+            hop_reports=not options.no_hop_reports,
+            outcomes=not options.no_outcomes,
             labels_until=options.labels_until,
         )
     except SimulationError as error:
@@ -83,12 +95,23 @@ def _parser() -> argparse.ArgumentParser:
         help="number of persons (default: enough for about 0.8 payments a day each)",
     )
     add("--seed", type=int, default=7, metavar="S", help="seed of the random generators (default: 7)")
-    add(
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument(
         "--fraud-rate",
         type=float,
         default=DEFAULT_FRAUD_RATE,
         metavar="R",
         help=f"share of fraudulent transactions, reported or not (default: {DEFAULT_FRAUD_RATE})",
+    )
+    rate.add_argument(
+        "--realistic", action="store_true", help="the true rate of fraud in Pix: 7 in 100,000 transactions"
+    )
+    add(
+        "--both-sides",
+        type=float,
+        default=BOTH_SIDES,
+        metavar="R",
+        help="share of Pix about which the payee's side asks too, in addition (default: %(default)s)",
     )
     add(
         "--labels-until",
@@ -96,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ISO8601",
         help="leave out feedback reported later (default: write all)",
     )
+    add("--med2", type=float, default=1.0, metavar="R", help="share of reports under MED 2.0 (default: 1)")
+    add("--no-hop-reports", action="store_true", help="leave out reports on money that was passed on (MED 2.0)")
+    add("--no-outcomes", action="store_true", help="leave out the outcomes of Pix (pix-outcomes)")
     add("--out", default="-", metavar="FILE", help="file to write, gzipped if it ends in .gz; - is stdout (default)")
     add("--quiet", action="store_true", help="no progress bar and no summary")
     return parser
@@ -148,15 +174,15 @@ def _summary(console: Console, simulation: Simulation, seconds: float) -> None:
     fraud = sum(simulation.kinds[name] for name in frauds)
     counts = [("transactions", total), ("fraud in truth", fraud)]
     counts += [(f"  {name.lower().replace('_', ' ')}", simulation.kinds[name]) for name in frauds]
-    counts += [("mule transfers (not labelled)", simulation.kinds[Kind.MULE_TRANSFER.name])]
+    counts.insert(1, ("asked by the payee's side too", simulation.both_sides))
+    counts += [("mule transfers", simulation.kinds[Kind.MULE_TRANSFER.name])]
     counts += sorted(simulation.labels.items())
+    counts += [(f"outcome {name.lower()}", count) for name, count in sorted(simulation.outcomes.items())]
     counts += [("feedback messages written", simulation.feedback)]
     for name, count in counts:
         table.add_row(name, f"{count:,}", f"{count / total:.5%}")
     console.print(table)
-    console.print(
-        f"{total + simulation.feedback:,} events in {seconds:.1f} s: {(total + simulation.feedback) / seconds:,.0f}/s"
-    )
+    console.print(f"{simulation.events:,} events in {seconds:.1f} s: {simulation.events / seconds:,.0f}/s")
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def local_hour(at: Ints) -> Floats:
     return ((at + LOCAL_OFFSET_MS) % DAY_MS) / HOUR_MS
 
 
-def is_night(at: Ints) -> Flags:
-    """Return whether the night limit applies (shared/features/limits.yaml)."""
+def is_night(at: Ints, from_hour: Ints | None = None) -> Flags:
+    """Return whether it is night by shared/features/limits.yaml, or since the customers' own hours."""
     hour, night = local_hour(at), limits_in_force().night
-    return (hour >= night.from_hour) | (hour < night.until_hour)
+    return (hour >= (night.from_hour if from_hour is None else from_hour)) | (hour < night.until_hour)
 
 
 def weekday(date: int) -> int:

@@ -7,6 +7,10 @@ from enum import IntEnum
 from infra.local.simulator.clock import DAY_MS
 
 DEFAULT_FRAUD_RATE = 0.004
+REALISTIC_FRAUD_RATE = 0.00007
+"""The true rate is 6 to 8 per 100,000 Pix."""
+BOTH_SIDES = 0.05
+"""Share of Pix about which both sides ask, in files and demos; an assumption."""
 TRANSACTIONS_PER_CUSTOMER_DAY = 0.8
 
 
@@ -20,6 +24,7 @@ class Form(IntEnum):
     QRES = 4
     AUTO = 5
     APDN = 6
+    APES = 7
 
 
 class PurposeCode(IntEnum):
@@ -28,7 +33,6 @@ class PurposeCode(IntEnum):
     IPAY = 0
     GSCB = 1
     OTHR = 2
-    REFU = 3
 
 
 class Kind(IntEnum):
@@ -41,16 +45,15 @@ class Kind(IntEnum):
     FOLLOW_ON = 4
     SALARY = 5
     BILL = 6
-    REFUND = 7
-    WITHDRAWAL = 8
-    LARGE = 9
-    BURST = 10
-    MULE_TRANSFER = 11
-    TAKEOVER = 12
-    SCAM = 13
-    COERCION = 14
-    FALSE_MERCHANT = 15
-    APPLICATION = 16
+    WITHDRAWAL = 7
+    LARGE = 8
+    BURST = 9
+    MULE_TRANSFER = 10
+    TAKEOVER = 11
+    SCAM = 12
+    COERCION = 13
+    FALSE_MERCHANT = 14
+    APPLICATION = 15
 
 
 FIRST_FRAUD = Kind.TAKEOVER
@@ -79,6 +82,14 @@ class SimulationConfig:
     """Seed of the random generators."""
     fraud_rate: float = DEFAULT_FRAUD_RATE
     """Share of truly fraudulent transactions, reported or not."""
+    med2: float = 1.0
+    """Share of reports under MED 2.0, which is mandatory since 2026-02-02 (Res. BCB 493/2025)."""
+    hop_reports: bool = True
+    """Whether MED 2.0 also tells the later hops; without, the payments are the same."""
+    both_sides: float = 0.0
+    """Share of Pix about which the payee's side asks too; its messages come in addition to `transactions`."""
+    outcomes: bool = True
+    """Whether the events tell the outcome of each Pix."""
     labels_until: datetime | None = None
     """Drop feedback reported later; None: write all of it, after the last transaction."""
 
@@ -88,6 +99,8 @@ class SimulationConfig:
         _require(self.customers is None or self.customers >= 50, "customers must be at least 50")
         _require(self.seed >= 0, "seed must not be negative")
         _require(0 <= self.fraud_rate <= 0.2, "fraud rate must be between 0 and 0.2")
+        _require(0 <= self.med2 <= 1, "the share of MED 2.0 must be between 0 and 1")
+        _require(0 <= self.both_sides <= 1, "the share asked by both sides must be between 0 and 1")
         _require(self.end.tzinfo is not None, "end must have a time zone, for example 2026-11-20T00:00:00Z")
         _require(2021 <= self.end.year <= 2100, "end must lie between 2021 and 2100: there was no Pix before")
         _require(self.labels_until is None or self.labels_until.tzinfo is not None, "labels-until needs a time zone")

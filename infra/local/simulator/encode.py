@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from msgspec import UNSET, Raw, Struct, UnsetType
 from numpy.random import Generator
 
-from infra.local.simulator.arrays import Ints
-from infra.local.simulator.clock import DAY_MS, Day, local_date
+from infra.local.simulator.arrays import Flags, Ints
+from infra.local.simulator.clock import DAY_MS, Day
 from infra.local.simulator.config import Form, PurposeCode
 from infra.local.simulator.devices import UNREGISTERED
 from infra.local.simulator.directory import Directory
+from infra.local.simulator.parties import Parties
 from infra.local.simulator.payments import NO_DEVICE, Payments
 from infra.local.simulator.psp import PSPS
-from infra.local.simulator.world import ACCOUNT_TYPES, KEY_TYPES, World
+from infra.local.simulator.world import World
 
 _FORMS, _PURPOSES = [form.name for form in Form], [purpose.name for purpose in PurposeCode]
 _SENDS_STATISTICS = np.array([psp.sends_statistics for psp in PSPS])
 _STATISTICS_KNOWN = 0.92
-_NO_KEY, _FIRST_KEY, _NEW_KEY = 0, 1, 2
 
 
 class TransactionData(Struct, gc=False):
@@ -34,6 +36,8 @@ class TransactionData(Struct, gc=False):
     payee: Raw
     device: dict[str, str | None] | UnsetType = UNSET
     payee_statistics: Raw | UnsetType = UNSET
+    initiator: str | UnsetType = UNSET
+    side: str | UnsetType = UNSET
 
 
 class EventLine(Struct, gc=False):
@@ -58,94 +62,70 @@ def instants(at: Ints) -> list[str]:
     return texts
 
 
-def end_to_end_ids(rng: Generator, world: World, rows: Payments) -> list[str]:
-    """Draw EndToEndIds: E (D for a return), payer's ISPB, UTC minute, 11 characters in the alphabet of that PSP."""
-    count = len(rows)
-    if not count:
-        return []
-    text = np.empty((count, 32), dtype=np.uint8)
-    text[:, 0] = np.where(rows.purpose == PurposeCode.REFU, ord("D"), ord("E"))
-    psp = world.psp[rows.payer]
-    text[:, 1:9] = np.array([list(p.ispb.encode()) for p in PSPS], dtype=np.uint8)[psp]
-    minute = np.datetime_as_string(rows.at.astype("datetime64[ms]"), unit="m").astype("S16")
-    text[:, 9:21] = minute.view(np.uint8).reshape(count, 16)[:, [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15]]
-    alphabets = np.zeros((len(PSPS), 62), dtype=np.uint8)
-    for row, participant in enumerate(PSPS):
-        alphabets[row, : len(participant.alphabet)] = participant.alphabet
-    sizes = np.array([len(participant.alphabet) for participant in PSPS])[psp]
-    drawn = (rng.random((count, 11)) * sizes[:, None]).astype(np.int64)
-    text[:, 21:] = alphabets[psp[:, None], drawn]
-    return text.view("S32").ravel().astype(str).tolist()
+def instant(at: int) -> str:
+    """Format UTC milliseconds as RFC 3339.
+
+    >>> instant(1_500)
+    '1970-01-01T00:00:01.500Z'
+    """
+    return f"{np.datetime64(at, 'ms')}Z"
+
+
+def amount(cents: int) -> str:
+    """Format centavos as BRL.
+
+    >>> amount(15_005)
+    '150.05'
+    """
+    return f"{cents // 100}.{cents % 100:02d}"
 
 
 class Encoder:
-    """Encodes the payments of a day; the JSON of each account is cached."""
+    """Encodes the payments of a day, as each side sees them."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._payers: dict[int, Raw] = {}
-        self._payees: dict[tuple[int, int], Raw] = {}
+    def __init__(self, world: World, directory: Directory) -> None:
+        self._world, self._directory = world, directory
+        self._parties = Parties(world)
 
-    def lines(
-        self, rng: Generator, rows: Payments, ids: list[str], directory: Directory, day: Day, today: int
+    def lines(self, rng: Generator, rows: Payments, ids: list[str], day: Day, today: int) -> list[bytes]:
+        """Encode each payment as the line of its payer's side."""
+        known = _SENDS_STATISTICS[self._world.psp[rows.payer]] & (rng.random(len(rows)) < _STATISTICS_KNOWN)
+        parties = (self._parties.payers(rows), self._parties.payees(rows), self._devices_of(rows))
+        statistics = self._statistics(rows, known & (rows.form != Form.MANU), day, today)
+        return self._encoded(rows, ids, *parties, statistics, UNSET)
+
+    def lines_of_payees(self, rows: Payments, ids: list[str], day: Day, today: int) -> list[bytes]:
+        """Encode each payment as the line of its payee's side, which knows less of the payer and has no device."""
+        known = _SENDS_STATISTICS[self._world.psp[rows.payee]]
+        parties = (self._parties.senders(rows), self._parties.receivers(rows), [UNSET] * len(rows))
+        return self._encoded(rows, ids, *parties, self._statistics(rows, known, day, today), "PAYEE")
+
+    def _encoded(
+        self,
+        rows: Payments,
+        ids: list[str],
+        payers: list[Raw],
+        payees: list[Raw],
+        devices: Sequence[dict[str, str | None] | UnsetType],
+        statistics: list[Raw | UnsetType],
+        side: str | UnsetType,
     ) -> list[bytes]:
-        """Encode each payment as one line."""
         encode, topic = msgspec.json.Encoder().encode, "pix-transactions"
         columns = zip(
             ids,
             instants(rows.at),
-            [f"{cents // 100}.{cents % 100:02d}" for cents in rows.cents.tolist()],
+            [amount(cents) for cents in rows.cents.tolist()],
             [_FORMS[form] for form in rows.form.tolist()],
             [_PURPOSES[purpose] for purpose in rows.purpose.tolist()],
-            [self._payer(account) for account in rows.payer.tolist()],
-            self._payees_of(rows),
-            self._devices_of(rows),
-            self._statistics_of(rng, rows, directory, day, today),
+            payers,
+            payees,
+            devices,
+            statistics,
+            [id_[1:9] if form == Form.INIC else UNSET for id_, form in zip(ids, rows.form.tolist(), strict=True)],
+            [side] * len(ids),
             strict=True,
         )
         return [encode(EventLine(topic, TransactionData(*values))) + b"\n" for values in columns]
-
-    def _payer(self, account: int) -> Raw:
-        if account not in self._payers:
-            fields = {"tax_id": self._tax_id(account)} | self._account(account)
-            self._payers[account] = Raw(
-                msgspec.json.encode(fields | {"opened_at": _date(self._world.opened[account])})
-            )
-        return self._payers[account]
-
-    def _payees_of(self, rows: Payments) -> list[Raw]:
-        renewed = self._world.key_changed[rows.payee] <= local_date(rows.at)
-        key = np.where(rows.form == Form.MANU, _NO_KEY, np.where(renewed, _NEW_KEY, _FIRST_KEY))
-        return [self._payee(pair) for pair in zip(rows.payee.tolist(), key.tolist(), strict=True)]
-
-    def _payee(self, pair: tuple[int, int]) -> Raw:
-        if pair not in self._payees:
-            account, key = pair
-            fields = {"tax_id": self._tax_id(account)} | self._account(account)
-            # Without a key there was no lookup in DICT, the source of the dates.
-            self._payees[pair] = Raw(msgspec.json.encode(fields | (self._key(account, key) if key else {})))
-        return self._payees[pair]
-
-    def _account(self, account: int) -> dict[str, str]:
-        world = self._world
-        return {
-            "ispb": PSPS[world.psp[account]].ispb,
-            "branch": world.branches[account],
-            "account": world.numbers[account],
-            "account_type": ACCOUNT_TYPES[world.account_type[account]],
-        }
-
-    def _key(self, account: int, key: int) -> dict[str, str]:
-        world, new = self._world, key == _NEW_KEY
-        return {
-            "opened_at": _date(world.opened[account]),
-            "key": world.keys[1 if new else 0][account],
-            "key_type": "EVP" if new else KEY_TYPES[world.key_types[account]],
-            "key_owned_since": _date(world.key_changed[account] if new else world.key_since[account]),
-        }
-
-    def _tax_id(self, account: int) -> str:
-        return self._world.tax_ids[int(self._world.owner[account])]
 
     def _devices_of(self, rows: Payments) -> list[dict[str, str | None] | UnsetType]:
         ids, registered = self._world.devices.ids, self._world.devices.registered
@@ -162,14 +142,6 @@ class Encoder:
             for device, at, text in zip(rows.device.tolist(), since.tolist(), texts, strict=True)
         ]
 
-    def _statistics_of(
-        self, rng: Generator, rows: Payments, directory: Directory, day: Day, today: int
-    ) -> list[Raw | UnsetType]:
-        known = _SENDS_STATISTICS[self._world.psp[rows.payer]] & (rng.random(len(rows)) < _STATISTICS_KNOWN)
-        known &= rows.form != Form.MANU
-        found = iter(directory.statistics(rows.payee[known], day, today))
+    def _statistics(self, rows: Payments, known: Flags, day: Day, today: int) -> list[Raw | UnsetType]:
+        found = iter(self._directory.statistics(rows.payee[known], day, today))
         return [next(found) if flag else UNSET for flag in known.tolist()]
-
-
-def _date(day: int) -> str:
-    return str(np.datetime64(int(day), "D"))

@@ -39,7 +39,7 @@ class Frauds:
         self._stolen = stolen
         self._unused = np.ones(len(stolen), dtype=bool)
         self._cash_out = world.opened[stolen] + 4 + rng.exponential(14, len(stolen)).astype(np.int64)
-        registered = (world.opened[stolen] + 1) * DAY_MS + rng.integers(0, DAY_MS, len(stolen))
+        registered = world.opened[stolen] * DAY_MS + rng.integers(0, DAY_MS, len(stolen))
         self._opened_with = world.devices.add(rng, registered)
         self._shops = np.concatenate([false_shops, rng.choice(mules.accounts, max(1, len(false_shops) // 2))])
         self._shop_opens = world.opened[self._shops] + rng.integers(1, 30, len(self._shops))

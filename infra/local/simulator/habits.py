@@ -18,6 +18,8 @@ _KINDS = (Kind.CONTACT, Kind.SHOP, Kind.STRANGER, Kind.OWN_ACCOUNT, Kind.WITHDRA
 _KIND_CHANCES = (0.37, 0.47, 0.10, 0.05, 0.01)
 _CONTACT_CHANCES = 0.75 ** np.arange(CONTACTS) / (0.75 ** np.arange(CONTACTS)).sum()
 _SESSION, _FOLLOW_ON, _BROWSER = 0.16, 0.02, 0.006
+_CHANGE = 0.01
+"""Share of purchases with change (Pix Troco); an assumption."""
 _UNREGISTERED_LIMIT = 20_000  # R$ 200 from a device that is not registered (BCB Resolution 403/2024)
 
 PERSON_FORMS = ([Form.DICT, Form.MANU, Form.QRES, Form.INIC], [0.74, 0.10, 0.11, 0.05])
@@ -56,10 +58,11 @@ def devices_known(world: World, accounts: Ints) -> Flags:
 
 
 def within_night_limit(world: World, rows: Payments) -> Ints:
-    """Return the amounts, capped at night for payers who kept the default limit."""
+    """Return the amounts, capped by the payers' own limits of the night."""
     persons = np.minimum(world.owner[rows.payer], world.persons - 1)
-    capped = is_night(rows.at) & world.night_limited[persons] & (world.owner[rows.payer] < world.persons)
-    return np.where(capped, np.minimum(rows.cents, amounts.night_limit()), rows.cents)
+    limited = (world.owner[rows.payer] < world.persons) & ~world.entrepreneur[persons]
+    capped = is_night(rows.at, world.night_from[persons]) & limited
+    return np.where(capped, np.minimum(rows.cents, world.night_limit[persons]), rows.cents)
 
 
 def waking_hours(rng: Generator, world: World, persons: Ints) -> Floats:
@@ -77,7 +80,9 @@ def person_forms(rng: Generator, count: int) -> Ints:
 def shop_forms(rng: Generator, world: World, shops: Ints) -> Ints:
     """Draw the initiation forms of payments to shops: mostly the QR code."""
     code = np.where(world.static_qr[shops - world.persons], Form.QRES, Form.QRDN)
-    other = rng.choice([Form.DICT, Form.INIC, Form.APDN], len(shops), p=[0.5, 0.3, 0.2])
+    near = np.where(code == Form.QRES, Form.APES, Form.APDN)
+    other = rng.choice([Form.DICT, Form.INIC], len(shops), p=[0.6, 0.4])
+    other = np.where(rng.random(len(shops)) < 0.2, near, other)
     return np.where(rng.random(len(shops)) < 0.86, code, other)
 
 
@@ -116,7 +121,7 @@ def _draw(rng: Generator, world: World, day: Day, today: int, count: int) -> Pay
         _cents(rng, world, persons, kind, company),
         _forms(rng, world, kind, company),
         kind,
-        purpose=np.where(kind == Kind.WITHDRAWAL, PurposeCode.OTHR, PurposeCode.IPAY),
+        purpose=_purposes(rng, kind),
     )
     rows = _follow_on(rng, world, day, rows)
     return with_devices(rng, world, rows)
@@ -175,6 +180,12 @@ def _forms(rng: Generator, world: World, kind: Ints, company: Ints) -> Ints:
     own = rng.choice([Form.MANU, Form.DICT, Form.INIC], count, p=[0.3, 0.5, 0.2])
     form = np.where(kind == Kind.OWN_ACCOUNT, own, form)
     return np.where(kind == Kind.WITHDRAWAL, Form.QRDN, form)
+
+
+def _purposes(rng: Generator, kind: Ints) -> Ints:
+    change = (kind == Kind.SHOP) & (rng.random(len(kind)) < _CHANGE)
+    purpose = np.where(change, PurposeCode.GSCB, PurposeCode.IPAY)
+    return np.where(kind == Kind.WITHDRAWAL, PurposeCode.OTHR, purpose)
 
 
 def _sessions(rng: Generator, day: Day, persons: Ints, at: Ints) -> tuple[Ints, Ints]:

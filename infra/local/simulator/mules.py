@@ -1,4 +1,4 @@
-"""Mule accounts: they receive stolen money and pass it on within minutes, over up to three hops."""
+"""Mule accounts: they receive stolen money and pass it on within minutes, over up to four more hops."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from infra.local.simulator import amounts, habits
+from infra.local.simulator import amounts, fates, habits
 from infra.local.simulator.arrays import Flags, Ints, by_weight
 from infra.local.simulator.clock import DAY_MS, MINUTE_MS, Day
 from infra.local.simulator.config import Kind, SimulationConfig
+from infra.local.simulator.fates import Fate
 from infra.local.simulator.payments import Payments, payments, together
 from infra.local.simulator.world import World
 
 _RECEIPTS_PER_MULE = 11
 _COLLECTORS, _FRESH, _RUN_BY_RING, _ONE_OFF = 0.25, 0.30, 0.35, 0.03
-_PASSES_ON, _HOPS_AGAIN, _HOPS = 0.6, 0.4, 3
+_PASSES_ON, _HOPS_AGAIN, _HOPS, _SPLITS = 0.6, 0.45, 4, 0.2
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Mules:
         count = len(self.accounts)
         self._weight = rng.pareto(3.0, count) + 0.4
         self._collects = rng.random(count) < _COLLECTORS
+        self._links = 0
         ring = np.full(max(1, rings), world.devices.registered[0])
         ring_devices = world.devices.add(rng, ring - (rng.exponential(120, len(ring)) * DAY_MS).astype(np.int64))
         self._device = np.where(rng.random(count) < _RUN_BY_RING, rng.choice(ring_devices, count), -1)
@@ -68,11 +70,16 @@ class Mules:
         return np.where((rng.random(count) < _ONE_OFF) | (drawn < 0), once, drawn)
 
     def pass_on(self, rng: Generator, day: Day, today: int, received: Payments) -> Payments:
-        """Draw the onward payments of received ones, hop after hop; some fall on the next day."""
+        """Draw the onward payments of received ones, hop after hop; some fall on the next day.
+
+        The received ones are numbered, in place.
+        """
         parts: list[Payments] = []
         chance = _PASSES_ON
+        self._number(received)
         for _ in range(_HOPS):
-            received = received.take(rng.random(len(received)) < chance)
+            arrived = received.fate == Fate.SETTLED
+            received = received.take(arrived & (rng.random(len(received)) < chance))
             received = self._hop(rng, day, today, received)
             parts.append(received)
             chance = _HOPS_AGAIN
@@ -86,19 +93,26 @@ class Mules:
         rows.device[:] = self._devices(rng, rows)
         return rows
 
+    def _number(self, rows: Payments) -> None:
+        rows.link[:] = self._links + np.arange(len(rows))
+        self._links += len(rows)
+
     def _hop(self, rng: Generator, day: Day, today: int, received: Payments) -> Payments:
+        parts = np.where(rng.random(len(received)) < _SPLITS, 2, 1)
+        received, parts = received.take(np.repeat(np.arange(len(received)), parts)), np.repeat(parts, parts)
         count = len(received)
         collectors = self._draw(rng, day, today, count, self._collects)
         others = self._draw(rng, day, today, count, ~self._collects)
         payee = np.where((collectors >= 0) & (rng.random(count) < 0.7), collectors, others)
         payee = np.where(payee < 0, self.accounts[0], payee)
         at = received.at + (rng.lognormal(np.log(9), 0.9, count) * MINUTE_MS).astype(np.int64) + 20_000
-        cents = np.maximum(100, received.cents * rng.uniform(0.45, 1.0, count))
+        cents = np.maximum(100, received.cents / parts * rng.uniform(0.45, 1.0, count))
         cents = np.where(rng.random(count) < 0.6, cents // 1_000 * 1_000 + 500, cents).astype(np.int64)
         form = habits.person_forms(rng, count)
-        rows = payments(at, received.payee, payee, cents, form, Kind.MULE_TRANSFER)
+        rows = payments(at, received.payee, payee, cents, form, Kind.MULE_TRANSFER, source=received.link)
+        self._number(rows)
         rows.device[:] = self._devices(rng, rows)
-        return rows.take(habits.possible(self._world, rows, today))
+        return fates.draw(rng, rows.take(habits.possible(self._world, rows, today)))
 
     def _devices(self, rng: Generator, rows: Payments) -> Ints:
         """Return the ring's device for accounts run by a ring, otherwise the holder's."""

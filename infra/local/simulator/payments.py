@@ -12,6 +12,8 @@ from infra.local.simulator.arrays import Flags, Ints
 
 NO_DEVICE = -1
 NO_EPISODE = -1
+UNDRAWN = -1
+NO_LINK = -1
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,9 @@ class Payments:
     """Payments, one row each; all columns are of shape (n,).
 
     `at` is UTC milliseconds, `payer` and `payee` are rows of the world's accounts, `cents` is the amount,
-    `device` a row of the world's devices or NO_DEVICE, `episode` joins the payments of one fraud.
+    `device` a row of the world's devices or NO_DEVICE, `episode` joins the payments of one fraud, `fate` is a code of
+    `fates.Fate` or UNDRAWN. `link` numbers the payments of stolen money, and `source` is the link of the payment
+    whose money one passes on; both may be NO_LINK.
     """
 
     at: Ints
@@ -31,6 +35,9 @@ class Payments:
     device: Ints
     kind: Ints
     episode: Ints
+    fate: Ints
+    link: Ints
+    source: Ints
 
     def __len__(self) -> int:
         return len(self.at)
@@ -54,11 +61,13 @@ def payments(
     device: ArrayLike = NO_DEVICE,
     purpose: ArrayLike = 0,
     episode: ArrayLike = NO_EPISODE,
+    fate: ArrayLike = UNDRAWN,
+    link: ArrayLike = NO_LINK,
+    source: ArrayLike = NO_LINK,
 ) -> Payments:
     """Make a table; scalars are broadcast to every row."""
-    columns = np.broadcast_arrays(
-        *(np.asarray(c, dtype=np.int64) for c in (at, payer, payee, cents, form, purpose, device, kind, episode))
-    )
+    given = (at, payer, payee, cents, form, purpose, device, kind, episode, fate, link, source)
+    columns = np.broadcast_arrays(*(np.asarray(column, dtype=np.int64) for column in given))
     return Payments(*(np.atleast_1d(column).copy() for column in columns))
 
 

@@ -41,6 +41,9 @@ PSPS = (
     Psp("B31T80QZ", 0.005, LOWER, True, True),
 )
 
+INITIATORS = ("30517842", "48260913", "71936205")
+"""Fictional initiators (iniciadores de transação de pagamento), whose ISPB is in the EndToEndIds of INIC."""
+
 
 def shares(last_day: int) -> NDArray[np.float64]:
     """Return the share of each participant by `last_day` (days since 1970); alphanumeric ISPBs start in July 2026."""

@@ -1,4 +1,4 @@
-"""Legitimate payments with a calendar or an occasion: wages, bills, refunds, large purchases, busy days."""
+"""Legitimate payments with a calendar or an occasion: wages, bills, large purchases, busy days."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from numpy.random import Generator
 from infra.local.simulator import amounts, habits
 from infra.local.simulator.arrays import Ints
 from infra.local.simulator.clock import MINUTE_MS, Day, day_of_month, is_payday, local_date
-from infra.local.simulator.config import Form, Kind, PurposeCode
+from infra.local.simulator.config import Form, Kind
 from infra.local.simulator.payments import NO_DEVICE, Payments, payments, together
 from infra.local.simulator.world import CONTACTS, World
 
 _BILLS = 3
-_LARGE_PER_DAY, _BURSTS_PER_DAY, _REFUNDS = 1 / 90, 1 / 130, 0.006
+_LARGE_PER_DAY, _BURSTS_PER_DAY = 1 / 90, 1 / 130
 
 
 class Routines:
@@ -32,7 +32,7 @@ class Routines:
         self._bill_cents = (100 * np.exp(np.clip(usual, 2.5, 9))).astype(np.int64)
         self._paid_by_pix = rng.random(world.persons) < pace
 
-    def on(self, rng: Generator, day: Day, today: int, yesterday: Payments) -> Payments:
+    def on(self, rng: Generator, day: Day, today: int) -> Payments:
         """Draw all routine payments of the day, between open accounts."""
         parts = [
             self._salaries(rng, day),
@@ -43,7 +43,6 @@ class Routines:
         ]
         rows = habits.with_devices(rng, self._world, together(parts))
         rows.device[rows.form == Form.AUTO] = NO_DEVICE
-        rows = together([rows, self._refunds(rng, day, yesterday)])
         return rows.take(habits.possible(self._world, rows, today) & (rows.at < day.end))
 
     def _salaries(self, rng: Generator, day: Day) -> Payments:
@@ -112,14 +111,6 @@ class Routines:
         cents = amounts.transferred(rng, self._world.spend[persons] + rng.normal(0.3, 1.1, count))
         payer = self._world.account_of(rng, persons, today)
         return payments(at, payer, payee, cents, habits.person_forms(rng, count), Kind.CONTACT)
-
-    def _refunds(self, rng: Generator, day: Day, yesterday: Payments) -> Payments:
-        shop = np.flatnonzero((yesterday.kind == Kind.SHOP) & (rng.random(len(yesterday)) < _REFUNDS))
-        bought = yesterday.take(shop)
-        at = day.place(rng.normal(14, 3, len(shop)))
-        part = np.where(rng.random(len(shop)) < 0.75, 1.0, rng.uniform(0.2, 0.9, len(shop)))
-        cents = np.maximum(1, bought.cents * part).astype(np.int64)
-        return payments(at, bought.payee, bought.payer, cents, Form.MANU, Kind.REFUND, purpose=PurposeCode.REFU)
 
     def _some(self, rng: Generator, per_day: float) -> Ints:
         chance = np.minimum(1.0, self._world.activity * per_day * self._pace)

@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import merge
+from itertools import compress
+from operator import itemgetter
 
 import numpy as np
 
-from infra.local.simulator import habits, mules, world
+from infra.local.simulator import fates, habits, mules, world
 from infra.local.simulator.arrays import Ints
 from infra.local.simulator.clock import DAY_MS, Day, local_date, weekday
 from infra.local.simulator.config import FIRST_FRAUD, Kind, SimulationConfig, to_ms
 from infra.local.simulator.directory import Directory
-from infra.local.simulator.encode import Encoder, end_to_end_ids
+from infra.local.simulator.encode import Encoder
+from infra.local.simulator.fates import Fate
 from infra.local.simulator.frauds import Frauds
+from infra.local.simulator.ids import end_to_end_ids
 from infra.local.simulator.labels import LabelProcess
+from infra.local.simulator.outcomes import OutcomeProcess
 from infra.local.simulator.payments import NOTHING, Payments, together
 from infra.local.simulator.routines import Routines
 
 _GROWTH = 0.25
+_moment = itemgetter(0)
 WEEKDAYS = np.array([1.0, 0.98, 1.0, 1.04, 1.22, 1.08, 0.78])
 _FRAUDS_PER_FALSE_SHOP, _FRAUDS_PER_STOLEN_IDENTITY, _FRAUDS_PER_RING = 25, 32, 90
 
 
 class Simulation:
-    """One run. `kinds` counts the payments so far by reason, `labels` the feedback so far by outcome."""
+    """One run.
+
+    `kinds` counts the payments so far by reason, `labels` the reports by result, `both_sides` the payments of which
+    the payee's side asks too.
+    """
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config = config
         self.kinds: Counter[str] = Counter()
-        self.feedback = 0
+        self.feedback = self.events = self.both_sides = 0
         rng = np.random.default_rng([config.seed, 0])
         frauds = config.transactions * config.fraud_rate
         false_shops = max(1, round(frauds / _FRAUDS_PER_FALSE_SHOP))
@@ -47,9 +57,17 @@ class Simulation:
         )
         self._routines = Routines(rng, self._world, config.pace)
         self._directory = Directory(rng, self._world, first, config.transactions / config.days)
-        self._labels = LabelProcess(self._directory, config.fraud_rate)
-        self._encoder = Encoder(self._world)
+        self._outcomes = OutcomeProcess(self._world)
+        self._labels = LabelProcess(self._world, self._directory, self._outcomes, config)
+        self._encoder = Encoder(self._world, self._directory)
+        # Its own generator: the payments are the same whoever asks.
+        self._sides = np.random.default_rng([config.seed, 0, 2])
         self._targets = _targets(config)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """Return the number of outcomes by status."""
+        return self._outcomes.counts
 
     @property
     def labels(self) -> Counter[str]:
@@ -61,16 +79,15 @@ class Simulation:
 
         A simulation runs once; call this once only.
         """
-        carried, yesterday = NOTHING, NOTHING
+        carried = NOTHING
         for index, target in enumerate(self._targets.tolist()):
             day = Day(index, self.config.start_ms + index * DAY_MS)
             rng = np.random.default_rng([self.config.seed, 1 + index])
-            rows, carried = self._payments(rng, day, target, carried, yesterday)
+            rows, carried = self._payments(rng, day, target, carried)
             yield self._lines(rng, day, rows)
-            self._directory.settle(rows.payee)
-            yesterday = rows
-        until = None if self.config.labels_until is None else to_ms(self.config.labels_until) + 1
-        yield self._count([text for _, text in self._labels.due(until)])
+            arrived = rows.take(fates.settled(rows))
+            self._directory.settle(arrived.payee, local_date(arrived.at))
+        yield self._later()
 
     def lines(self) -> Iterator[bytes]:
         """Yield every line in time order."""
@@ -78,15 +95,15 @@ class Simulation:
             yield from day
 
     def _payments(
-        self, rng: np.random.Generator, day: Day, target: int, carried: Payments, yesterday: Payments
+        self, rng: np.random.Generator, day: Day, target: int, carried: Payments
     ) -> tuple[Payments, Payments]:
         """Return the payments of the day, and the payments caused by it on the next."""
         today = int(local_date(np.array(day.start)))
         emitted = self.kinds.total()
-        frauds = self._frauds.on(rng, day, today, self._fraud_quota(target, carried))
+        frauds = fates.draw(rng, self._frauds.on(rng, day, today, self._fraud_quota(target, carried)))
         parts = [
             carried,
-            self._routines.on(rng, day, today, yesterday),
+            self._routines.on(rng, day, today),
             frauds,
             self._mules.pass_on(rng, day, today, frauds),
             self._mules.everyday(rng, day, today),
@@ -99,7 +116,7 @@ class Simulation:
         if missing < 0:
             rows = rows.take(rng.permutation(len(rows))[: target - emitted])
         everyday = habits.ordinary(rng, self._world, day, today, max(0, missing))
-        return together([rows, everyday]).in_time_order(), carried
+        return fates.draw(rng, together([rows, everyday])).in_time_order(), carried
 
     def _fraud_quota(self, target: int, carried: Payments) -> int:
         done = sum(self.kinds[kind.name] for kind in Kind if kind >= FIRST_FRAUD)
@@ -109,18 +126,37 @@ class Simulation:
     def _lines(self, rng: np.random.Generator, day: Day, rows: Payments) -> list[bytes]:
         today = int(local_date(np.array(day.start)))
         ids = end_to_end_ids(rng, self._world, rows)
-        lines = self._encoder.lines(rng, rows, ids, self._directory, day, today)
-        self._labels.observe(rng, rows, ids)
+        lines = self._encoder.lines(rng, rows, ids, day, today)
+        of_payees = self._asked_by_payees(rows, ids, day, today)
+        returned = self._outcomes.observe(rng, rows, ids)
+        self._labels.observe(rows, ids, returned)
+        self._labels.open(day.end)
         for kind, count in enumerate(np.bincount(rows.kind, minlength=len(Kind)).tolist()):
             self.kinds[Kind(kind).name] += count
-        until = day.end if self.config.labels_until is None else min(day.end, to_ms(self.config.labels_until) + 1)
-        feedback = list(self._labels.due(until))
-        self.feedback += len(feedback)
-        moments = zip(rows.at.tolist(), lines, strict=True)
-        return [text for _, text in merge(moments, feedback, key=lambda pair: pair[0])]
+        return self._merged(day.end, merge(zip(rows.at.tolist(), lines, strict=True), of_payees, key=_moment))
 
-    def _count(self, lines: list[bytes]) -> list[bytes]:
-        self.feedback += len(lines)
+    def _asked_by_payees(self, rows: Payments, ids: list[str], day: Day, today: int) -> list[tuple[int, bytes]]:
+        """Return the lines of the payees' sides; a Pix that the payer cancels never reaches them."""
+        chosen = (self._sides.random(len(rows)) < self.config.both_sides) & (rows.fate != Fate.CANCELLED)
+        asked = rows.take(chosen)
+        self.both_sides += len(asked)
+        lines = self._encoder.lines_of_payees(asked, list(compress(ids, chosen.tolist())), day, today)
+        return list(zip(asked.at.tolist(), lines, strict=True))
+
+    def _later(self) -> list[bytes]:
+        """Return the lines after the end of the period."""
+        self._labels.open(None)
+        until = self.config.labels_until
+        return self._merged(None if until is None else max(self.config.end_ms, to_ms(until) + 1), ())
+
+    def _merged(self, before: int | None, transactions: Iterable[tuple[int, bytes]]) -> list[bytes]:
+        """Return the lines before a moment in time order; of one millisecond, transactions come first."""
+        until = None if self.config.labels_until is None else to_ms(self.config.labels_until) + 1
+        feedback = list(self._labels.due(min((each for each in (before, until) if each is not None), default=None)))
+        outcomes = self._outcomes.due(before) if self.config.outcomes else ()
+        self.feedback += len(feedback)
+        lines = [text for _, text in merge(transactions, outcomes, feedback, key=_moment)]
+        self.events += len(lines)
         return lines
 
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from infra.local.recoveries import with_aftermath
 from infra.local.simulator import SimulationConfig, simulate
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import EXAMPLE, decode_transaction
@@ -121,7 +120,7 @@ def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, s
         fraud_rate=FRAUD_RATE,
         labels_until=LABELLED,
     )
-    for text in with_aftermath(simulate(config)):
+    for text in simulate(config):
         line = _line(text)
         when = _when(line.data)
         at = when.initiated_at or when.at or when.reported_at

@@ -28,7 +28,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of events, of which a few are malformed."""
     file = tmp_path_factory.mktemp("events") / "events.ndjson"
     config = SimulationConfig(
-        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=TRANSACTIONS, days=60, fraud_rate=0.02
+        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=TRANSACTIONS, days=60, fraud_rate=0.02, outcomes=False
     )
     lines = list(simulate(config))
     spoilt = b'{"topic": "pix-transactions", "data": {"amount": "1.00"}}\n'

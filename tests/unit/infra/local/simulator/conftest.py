@@ -16,7 +16,19 @@ def events() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def transactions(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [event["data"] for event in events if event["topic"] == "pix-transactions"]
+    """The messages of the payers' sides."""
+    return [event["data"] for event in events if event["topic"] == "pix-transactions" and "side" not in event["data"]]
+
+
+@pytest.fixture(scope="session")
+def of_payees(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages of the payees' sides."""
+    return [event["data"] for event in events if event["topic"] == "pix-transactions" and "side" in event["data"]]
+
+
+@pytest.fixture(scope="session")
+def outcomes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event["data"] for event in events if event["topic"] == "pix-outcomes"]
 
 
 @pytest.fixture(scope="session")

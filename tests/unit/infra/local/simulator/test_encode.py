@@ -1,14 +1,19 @@
 """Simulated messages are valid."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
 from infra.local.simulator.identity import check_digits
+from infra.local.simulator.psp import INITIATORS, PSPS
+from shared.contract.end_to_end_id import minute_of
 from shared.contract.feedback import decode_feedback
+from shared.contract.fields import InitiationForm
+from shared.contract.outcome import decode_outcome
 from shared.contract.transaction import decode_transaction
 from tests.unit.infra.local.simulator.simulated import moment_of
 
@@ -16,18 +21,41 @@ from tests.unit.infra.local.simulator.simulated import moment_of
 def test_every_event_decodes_without_unknown_fields(events: list[dict[str, Any]]) -> None:
     decoders: dict[str, Callable[[bytes], Any]] = {
         "pix-transactions": decode_transaction,
+        "pix-outcomes": decode_outcome,
         "pix-feedback": decode_feedback,
     }
     decoded = [decoders[event["topic"]](msgspec.json.encode(event["data"])) for event in events]
     assert {d.unknown_fields for d in decoded} == {0}
 
 
-def test_end_to_end_ids_are_unique_and_carry_payer_and_minute(transactions: list[dict[str, Any]]) -> None:
+def test_end_to_end_ids_are_unique_and_carry_payer_or_initiator(transactions: list[dict[str, Any]]) -> None:
     assert len({tx["end_to_end_id"] for tx in transactions}) == len(transactions)
+    initiators = {psp.ispb for psp in PSPS}
     for tx in transactions:
-        minute = moment_of(tx["initiated_at"]).strftime("%Y%m%d%H%M")
-        letter = "D" if tx["purpose"] == "REFU" else "E"
-        assert re.fullmatch(f"{letter}{tx['payer']['ispb']}{minute}[0-9a-zA-Z]{{11}}", tx["end_to_end_id"])
+        ispb = tx["payer"]["ispb"] if tx["initiation_form"] != "INIC" else tx["initiator"]
+        assert (ispb in INITIATORS) == (tx["initiation_form"] == "INIC") == ("initiator" in tx)
+        assert re.fullmatch(f"E{ispb}[0-9]{{12}}[0-9a-zA-Z]{{11}}", tx["end_to_end_id"])
+    assert not initiators & set(INITIATORS)
+
+
+def test_the_minute_of_an_id_is_that_of_the_pix_or_hours_earlier(transactions: list[dict[str, Any]]) -> None:
+    apart = set()
+    for tx in transactions:
+        minute = minute_of(tx["end_to_end_id"])
+        assert minute is not None
+        apart.add((tx["initiation_form"], (moment_of(tx["initiated_at"]) - minute) // timedelta(minutes=10)))
+    assert {ten for form, ten in apart if form != "AUTO"} == {0}
+    assert 0 < max(ten for form, ten in apart if form == "AUTO") < 12 * 6
+
+
+def test_forms_and_purposes_fit_the_payments(transactions: list[dict[str, Any]]) -> None:
+    seen = Counter((tx["purpose"], tx["initiation_form"]) for tx in transactions)
+    assert {form for _, form in seen} == set(InitiationForm.known())
+    purposes = Counter(tx["purpose"] for tx in transactions)
+    assert set(purposes) == {"IPAY", "OTHR", "GSCB"}  # the others are a PSP's own
+    assert 0.9 < purposes["IPAY"] / len(transactions) < 1
+    assert {form for purpose, form in seen if purpose == "OTHR"} == {"QRDN"}
+    assert {len(tx["payee"]["tax_id"]) for tx in transactions if tx["purpose"] == "GSCB"} == {14}
 
 
 def test_tax_ids_have_valid_check_digits(transactions: list[dict[str, Any]]) -> None:
@@ -70,3 +98,46 @@ def test_amounts_from_unregistered_devices_keep_the_limit(transactions: list[dic
     unregistered = [tx for tx in transactions if "device" in tx and tx["device"]["registered_at"] is None]
     assert unregistered
     assert all(float(tx["amount"]) <= 200 for tx in unregistered)
+
+
+def test_some_pix_are_asked_by_both_sides_and_each_tells_what_it_knows(
+    transactions: list[dict[str, Any]], of_payees: list[dict[str, Any]]
+) -> None:
+    payers = {tx["end_to_end_id"]: tx for tx in transactions}
+    assert 0.08 < len(of_payees) / len(transactions) < 0.12
+    assert len({tx["end_to_end_id"] for tx in of_payees}) == len(of_payees)
+    for tx in of_payees:
+        asked = payers[tx["end_to_end_id"]]
+        assert tx["side"] == "PAYEE"
+        shared = ("initiated_at", "amount", "initiation_form", "purpose")
+        assert [tx[name] for name in shared] == [asked[name] for name in shared]
+        assert "device" not in tx
+        assert set(tx["payer"]) == {"tax_id", "ispb", "branch", "account", "account_type"}
+        assert tx["payer"].items() <= asked["payer"].items()
+        told = {name: value for name, value in asked["payee"].items() if name != "registered_by_payer"}
+        assert told.items() <= tx["payee"].items()
+        assert "opened_at" in tx["payee"]
+
+
+def test_customers_have_limits_of_their_own_and_keep_them(transactions: list[dict[str, Any]]) -> None:
+    seen: Counter[str] = Counter()
+    for tx in transactions:
+        payer = tx["payer"]
+        limits = payer.get("limits", {})
+        seen.update(limits.keys())
+        seen["entrepreneur"] += payer.get("entrepreneur", False)
+        assert ("limits" in payer or "entrepreneur" in payer) <= (len(payer["tax_id"]) == 11)
+        hour = (moment_of(tx["initiated_at"]) - timedelta(hours=3)).hour
+        night = hour < 6 or hour >= int(limits.get("night_from", "20:00")[:2])
+        if night and len(payer["tax_id"]) == 11 and not payer.get("entrepreneur"):
+            assert float(tx["amount"]) <= float(limits.get("night", "1000.00"))
+    assert min(seen["night"], seen["night_from"], seen["entrepreneur"]) > 0.02 * len(transactions)
+
+
+def test_a_registered_payee_stays_registered(transactions: list[dict[str, Any]]) -> None:
+    answers = defaultdict(set)
+    for tx in transactions:
+        pair = tx["payer"]["tax_id"], tx["payee"]["account"], tx["payee"]["ispb"]
+        answers[pair].add(tx["payee"].get("registered_by_payer", False))
+    assert {len(each) for each in answers.values()} == {1}
+    assert 0.01 < sum(True in each for each in answers.values()) / len(answers) < 0.2

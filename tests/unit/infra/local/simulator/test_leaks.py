@@ -29,14 +29,19 @@ def _seconds(text: str) -> float:
 
 
 def _verdicts(feedback: Iterable[dict[str, Any]]) -> tuple[dict[str, bool], dict[str, list[float]]]:
-    """Return the frauds by the last final report, and the opening times of all infraction reports."""
+    """Return the frauds by the last final report of a contested Pix, and the opening times of all infraction reports.
+
+    A report on money that was passed on (hop 2 and beyond) is history of its receiver, not a fraud to detect here.
+    """
     fraud, opened = {}, defaultdict(list)
     for report in feedback:
         if report["source"] == "ANALYST":
             fraud[report["end_to_end_id"]] = report["verdict"] == "FRAUD"
+        elif report["source"] != "MED":
+            continue
         elif report["status"] == "OPEN":
             opened[report["end_to_end_id"]].append(_seconds(report["reported_at"]))
-        elif report["status"] in ("CLOSED", "CANCELLED"):
+        elif report["hop"] == 1 and report["status"] in ("CLOSED", "CANCELLED"):
             fraud[report["end_to_end_id"]] = report["analysis_result"] == "AGREED"
     return fraud, opened
 
@@ -56,12 +61,16 @@ def _message_features(tx: dict[str, Any], at: float) -> list[float]:
         np.nan if d is None else (at - datetime.fromisoformat(d).replace(tzinfo=UTC).timestamp()) / DAY for d in dates
     ]
     codes = [
-        ["MANU", "DICT", "INIC", "QRDN", "QRES", "AUTO", "APDN"].index(tx["initiation_form"]),
-        ["IPAY", "GSCB", "OTHR", "REFU"].index(tx["purpose"]),
+        ["MANU", "DICT", "INIC", "QRDN", "QRES", "AUTO", "APDN", "APES"].index(tx["initiation_form"]),
+        ["IPAY", "GSCB", "OTHR"].index(tx["purpose"]),
         ["CACC", "TRAN", "SLRY", "SVGS"].index(payer["account_type"]),
         ["CACC", "TRAN", "SLRY", "SVGS"].index(payee["account_type"]),
         ["CPF", "CNPJ", "PHONE", "EMAIL", "EVP", None].index(payee.get("key_type")),
         0 if device is None else 1 + (device["registered_at"] is None),
+        payer.get("entrepreneur", False),
+        payee.get("registered_by_payer", False),
+        int(float(payer.get("limits", {}).get("night", 1000))),
+        int(payer.get("limits", {}).get("night_from", "20:00")[:2]),
     ]
     ids = tx["end_to_end_id"][21:32] + (device["id"] if device else "")[:6]
     chars = [CHARACTERS.index(c) for c in ids.ljust(17, "-")]

@@ -14,7 +14,19 @@ from tests.unit.infra.local.simulator.simulated import END
 
 
 def test_the_same_options_give_the_same_bytes_in_any_process() -> None:
-    options = ["--transactions", "3000", "--days", "10", "--end", END.isoformat(), "--seed", "9", "--quiet"]
+    options = [
+        "--transactions",
+        "3000",
+        "--days",
+        "10",
+        "--end",
+        END.isoformat(),
+        "--seed",
+        "9",
+        "--quiet",
+        "--both-sides",
+        "0",
+    ]
     runs = [
         subprocess.run(
             [sys.executable, "-m", "infra.local.simulator", *options],
@@ -36,7 +48,16 @@ def test_a_gz_ending_compresses_the_same_events_to_the_same_file(tmp_path: Path)
     assert (tmp_path / "b.ndjson.gz").read_bytes() == (tmp_path / "c.ndjson.gz").read_bytes()
 
 
-@pytest.mark.parametrize("options", [["--fraud-rate", "2"], ["--end", "yesterday"], ["--transactions", "many"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--fraud-rate", "2"],
+        ["--fraud-rate", "0.1", "--realistic"],
+        ["--med2", "2"],
+        ["--end", "yesterday"],
+        ["--transactions", "many"],
+    ],
+)
 def test_wrong_options_end_with_status_2_and_a_reason(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(options)
@@ -55,3 +76,10 @@ def test_the_summary_counts_kinds_and_labels(tmp_path: Path, capsys: pytest.Capt
     assert main(["--transactions", "2000", "--days", "9", "--out", str(tmp_path / "x")]) == 0
     shown = capsys.readouterr().err
     assert all(word in shown for word in ("transactions", "2,000", "takeover", "scam", "MED agreed", "events in"))
+
+
+def test_the_realistic_rate_is_7_in_100_000(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--transactions", "100000", "--days", "10", "--end", END.isoformat(), "--realistic"]
+    assert main([*options, "--out", str(tmp_path / "x")]) == 0
+    (fraud,) = (line for line in capsys.readouterr().err.splitlines() if "fraud in truth" in line)
+    assert 4 <= int(fraud.split("│")[2]) <= 10

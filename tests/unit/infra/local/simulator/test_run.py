@@ -18,8 +18,10 @@ def test_the_number_of_transactions_is_exact_and_they_fill_the_period(transactio
 
 
 def test_events_come_in_time_order(events: list[dict[str, Any]]) -> None:
-    moments = [event["data"].get("initiated_at") or event["data"]["reported_at"] for event in events]
+    fields = {"pix-transactions": "initiated_at", "pix-outcomes": "at", "pix-feedback": "reported_at"}
+    moments = [event["data"][fields[event["topic"]]] for event in events]
     assert moments == sorted(moments)
+    assert {event["topic"] for event in events} == set(fields)
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.002, 0.02])
