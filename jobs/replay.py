@@ -99,6 +99,7 @@ def _replayed(options: argparse.Namespace, settings: Settings) -> dict[str, obje
         "transactions": replay.transactions,
         "reports": source.reports,
         "malformed": source.malformed,
+        "other_sides": source.other_sides,
         "records_loaded": loaded,
         "seconds": round(time.perf_counter() - started, 1),
     }

@@ -33,12 +33,22 @@ from shared.replay.reports import Reported, chunk_of
 from shared.replay.sources import ReplayBatch
 
 
+class _Id(msgspec.Struct):
+    end_to_end_id: str
+
+
+_PAYEE = b'"PAYEE"'
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
 class _Note(msgspec.Struct):
     done: int
     place: int
     settles: bool
     count: int
     malformed: int
+    other_sides: int
+    both_sides: list[str]
     outcomes: OutcomesNote
     reports: ReportsNote
 
@@ -60,7 +70,8 @@ class EventLines:
 
     Only transactions with a report, or with outcomes to come, are remembered. A report or an outcome that comes
     before its Pix, or a fraud marker before its infraction report, waits for it, as it does at the functions. In a
-    file without outcomes, each Pix settles as soon as it was asked for.
+    file without outcomes, each Pix settles as soon as it was asked for. A Pix that both sides ask about counts once,
+    and only the first side has a row.
     """
 
     def __init__(self, path: Path, count: int | None, pseudonymiser: Pseudonymiser) -> None:
@@ -73,6 +84,9 @@ class EventLines:
         self._done = 0
         self.reports = 0
         self.malformed = 0
+        self.other_sides = 0
+        self._both_sides: dict[str, bool] = {}
+        """Whether a Pix that both sides may ask about was asked for."""
 
     @property
     def verdicts(self) -> VerdictLog:
@@ -93,13 +107,15 @@ class EventLines:
     def note(self) -> bytes:
         """Return the number of lines read, open lives, and the parties and verdicts of reported transactions."""
         counts = self._done, self._place, bool(self._settles), self.reports, self.malformed
-        return msgspec.json.encode(_Note(*counts, self._lives.note(), self._reports.note()))
+        asked = [id_ for id_, is_asked in self._both_sides.items() if is_asked]
+        return msgspec.json.encode(_Note(*counts, self.other_sides, asked, self._lives.note(), self._reports.note()))
 
     def resume(self, note: bytes) -> None:
         """Continue after the lines already read."""
         before = msgspec.json.decode(note, type=_Note)
         self._done, self._place, self._settles = before.done, before.place, before.settles
         self.reports, self.malformed = before.count, before.malformed
+        self.other_sides, self._both_sides = before.other_sides, dict.fromkeys(before.both_sides, True)
         self._lives.resume(before.outcomes)
         self._reports.resume(before.reports)
 
@@ -111,8 +127,11 @@ class EventLines:
         """Find out which Pix have reports, and how many outcomes, in the rest of the file."""
         returns: dict[str, str] = {}
         for line in itertools.islice(read(self._path), self._done, self._count):
-            with contextlib.suppress(Malformed):
-                if line.topic == FEEDBACK and (id_ := self._feedback(line).end_to_end_id):
+            with contextlib.suppress(Malformed, msgspec.MsgspecError):
+                if line.topic == TRANSACTIONS:
+                    if _PAYEE in bytes(line.data):
+                        self._both_sides.setdefault(_decode_id(line.data).end_to_end_id, False)
+                elif line.topic == FEEDBACK and (id_ := self._feedback(line).end_to_end_id):
                     self._reports.expect(id_)
                 elif line.topic == OUTCOMES:
                     outcome = decode_outcome(bytes(line.data)).value
@@ -144,8 +163,9 @@ class EventLines:
         for line in lines:
             try:
                 if line.topic == TRANSACTIONS:
-                    items += self._asked(line, asked)
-                    asked += 1
+                    found = self._asked(line, asked)
+                    asked += bool(found)
+                    items += found
                 elif line.topic == OUTCOMES:
                     outcome = decode_outcome(bytes(line.data)).value
                     row = outcome_row(outcome, micros(outcome.at))
@@ -158,8 +178,16 @@ class EventLines:
         return items
 
     def _asked(self, line: Line, index: int) -> list[Event | OutcomeRow | Reported]:
-        """Return a transaction, and the outcomes and reports that waited for it. Raises Malformed."""
+        """Return a transaction, and the outcomes and reports that waited for it, none for the other side.
+
+        Raises Malformed.
+        """
         event = event_of(decode_transaction(bytes(line.data)).value, self._pseudonymiser)
+        if event.end_to_end_id in self._both_sides:
+            if self._both_sides[event.end_to_end_id]:
+                self.other_sides += 1
+                return []
+            self._both_sides[event.end_to_end_id] = True
         outcomes = self._lives.ask(event.end_to_end_id, index)
         if self._settles and event.end_to_end_id[0] != "D":
             outcomes = [_settled(event)]

@@ -37,6 +37,8 @@ class ReplaySource(Protocol):
     """Transactions and reports in the order in which history counts them."""
 
     malformed: int
+    other_sides: int
+    """Messages about a Pix that the other side had asked about, which have no row."""
     total: int | None
 
     @property
@@ -97,7 +99,7 @@ class StoredRows:
         self._position = 0
         self._last: tuple[str | None, int] = (None, np.iinfo(np.int64).min)
         self.verdicts = reports.verdicts
-        self.malformed = 0
+        self.malformed = self.other_sides = 0
         self.total = total
 
     def batches(self, sequence: int) -> Iterator[ReplayBatch]:
