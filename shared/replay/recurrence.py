@@ -77,7 +77,8 @@ class Chunk(NamedTuple):
 class Due(NamedTuple):
     """Facts [m] of changes between events.
 
-    They count before the events at the indexes `before` [m]; `at` [m] are their places, `places` those of all changes.
+    They count before the events at the indexes `before` [m]; `at` [m] are their places, `places` those of all
+    changes.
     """
 
     facts: Facts

@@ -90,7 +90,7 @@ class StoredRows:
         changes: ChangeQueue | None = None,
         last_place: int = 0,
     ) -> None:
-        """`open_rows(n)` yields the rows after the first n; `placed` rows have places in history up to `last_place`."""
+        """`open_rows(n)` yields the rows after the first n; `placed` rows have places up to `last_place`."""
         self._last_place = last_place
         self._changes = changes or ChangeQueue()
         self._open = open_rows

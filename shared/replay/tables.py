@@ -22,7 +22,8 @@ from shared.replay.reports import Reported, ReportQueue
 from shared.replay.sources import StoredRows
 
 _LAST = np.iinfo(np.int64).max
-_IN_ORDER = "ORDER BY place, counted, `at`"
+_IN_ORDER = "ORDER BY place, counted, received_at, `at`"
+_CHANGES = Path(__file__).with_name("changes.sql")
 
 
 class StoredTables:
@@ -148,31 +149,17 @@ class StoredTables:
 
         Raises Unavailable, Misconfigured.
         """
-        return self.batches(f"SELECT * FROM ({self._changes()}) AS changes WHERE place < {before} {_IN_ORDER}")  # noqa: S608 (names of our own)
+        sql = f"SELECT * FROM ({self._changes()}) AS changes "  # noqa: S608 (names of our own)
+        return self.batches(f"{sql}WHERE place < {before} {_IN_ORDER}")
 
     def _changes(self) -> str:
-        """Return the query of the changes of history by decisions and outcomes, with the columns of each ask.
-
-        An outcome that changed nothing when it came stands before the next change of its Pix, on which it may weigh.
-        """
-        asks = ", ".join(f"asks.{name}" for name in ASK_COLUMNS)
-        return (
-            f"WITH asks AS (SELECT {', '.join(ASK_COLUMNS)} FROM {self.score_events} "  # noqa: S608 (names of our own)
-            "WHERE history_sequence IS NOT NULL QUALIFY ROW_NUMBER() OVER "
-            "(PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1), "
-            f"words AS (SELECT end_to_end_id AS id, decided_sequence AS own, '{DECIDED}' AS status, "
-            "COALESCE(side, 'PAYER') AS decided_side, decision = 'APPROVE' AS approved, "
-            "MIN(scored_at) AS `at`, CAST(NULL AS STRING) AS return_id, CAST(NULL AS NUMERIC) AS returned, "
-            f"MIN(scored_at) AS received_at FROM {self.score_events} WHERE decided_sequence IS NOT NULL "
-            "GROUP BY end_to_end_id, decided_sequence, COALESCE(side, 'PAYER'), decision UNION ALL "
-            "SELECT end_to_end_id, history_sequence, status, CAST(NULL AS STRING), CAST(NULL AS BOOL), `at`, return_id, "
-            f"amount, MIN(received_at) FROM {self.outcomes} "
-            "GROUP BY end_to_end_id, history_sequence, status, `at`, return_id, amount), "
-            "placed AS (SELECT *, MIN(own) OVER (PARTITION BY id ORDER BY received_at, own "
-            "ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS place FROM words) "
-            "SELECT place, own IS NOT NULL AS counted, status, decided_side, approved, `at`, return_id, returned, "
-            f"LEAD(place) OVER (PARTITION BY id ORDER BY place, own IS NOT NULL, received_at) IS NOT NULL AS more, {asks} "
-            f"FROM placed JOIN asks ON asks.end_to_end_id = placed.id WHERE place IS NOT NULL {_IN_ORDER}"
+        """Return the query of the changes of history by decisions and outcomes, with the columns of each ask."""
+        return _CHANGES.read_text("utf-8").format(
+            columns=", ".join(ASK_COLUMNS),
+            asks=", ".join(f"asks.{name}" for name in ASK_COLUMNS),
+            decided=DECIDED,
+            score_events=self.score_events,
+            outcomes=self.outcomes,
         )
 
     def _counts(self) -> str:

@@ -1,0 +1,40 @@
+-- Changes of history by decisions and outcomes, with the columns of each ask, in the order of history.
+WITH asks AS (
+  SELECT {columns}
+  FROM {score_events}
+  WHERE history_sequence IS NOT NULL
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1
+),
+-- A redelivered row says the same again.
+words AS (
+  SELECT
+    end_to_end_id AS id, decided_sequence AS own, '{decided}' AS status, COALESCE(side, 'PAYER') AS decided_side,
+    decision = 'APPROVE' AS approved, MIN(scored_at) AS `at`, CAST(NULL AS STRING) AS return_id,
+    CAST(NULL AS NUMERIC) AS returned, MIN(scored_at) AS received_at
+  FROM {score_events}
+  WHERE decided_sequence IS NOT NULL
+  GROUP BY end_to_end_id, decided_sequence, COALESCE(side, 'PAYER'), decision
+  UNION ALL
+  SELECT
+    end_to_end_id, history_sequence, status, CAST(NULL AS STRING), CAST(NULL AS BOOL), `at`, return_id, amount,
+    MIN(received_at)
+  FROM {outcomes}
+  GROUP BY end_to_end_id, history_sequence, status, `at`, return_id, amount
+),
+-- An outcome that changed nothing when it came stands before the next change of its Pix, on which it may weigh.
+placed AS (
+  SELECT
+    *,
+    MIN(own) OVER (
+      PARTITION BY id ORDER BY received_at, own ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) AS place
+  FROM words
+)
+SELECT
+  place, own IS NOT NULL AS counted, status, decided_side, approved, `at`, return_id, returned,
+  LEAD(place) OVER (PARTITION BY id ORDER BY place, own IS NOT NULL, received_at, `at`) IS NOT NULL AS more,
+  received_at, {asks}
+FROM placed
+JOIN asks ON asks.end_to_end_id = placed.id
+WHERE place IS NOT NULL
+ORDER BY place, counted, received_at, `at`
