@@ -24,7 +24,7 @@ LOGGED = 8
 """Outcomes that a life remembers."""
 OLD, NIGHT, RETURN = 1, 2, 4
 """Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
-of another Pix, which counts as no sale."""
+of another Pix or a refund under the MED, which counts as no sale."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 

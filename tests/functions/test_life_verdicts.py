@@ -65,8 +65,7 @@ def test_the_payee_of_a_hop_is_a_fraudster_and_its_payer_no_victim(bank: Bank) -
     assert feature(of_victim, "payer_victim_30d") == pytest.approx(1, abs=0.05)
     assert feature(of_mule, "payer_victim_30d") == pytest.approx(0, abs=1e-6)
     assert [frauds(bank, "11-22T12:00:00", payee) for payee in (1, 2)] == [1, 1]
-    usual = [feature(bank.ask("11-22T12:01:00", "1.00", payee, **victim), "payee_usual_hop") for payee in (1, 2)]
-    assert usual == pytest.approx([1, 2])
+    assert feature(bank.ask("11-22T12:01:00", "1.00", 2, **victim), "payee_usual_hop") == pytest.approx(2)
     bank.report(hop, "11-23T12:00:00", report_id="m-2", hop=2, **recovery, **CANCELLED)
     assert [frauds(bank, "11-23T13:00:00", payee) for payee in (1, 2)] == [1, 0]
 
