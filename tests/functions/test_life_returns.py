@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def test_a_partial_return_leaves_the_rest(bank: Bank) -> None:
 def test_outcomes_count_alike_in_any_order_and_number(history_store: Store, order: Sequence[int]) -> None:
     bank = Bank(history_store, "published")
     row = bank.ask("11-20T12:00:00", "100.00", **CUSTOMER)
-    steps = [
+    steps: list[Callable[[], object]] = [
         lambda: bank.tell(row, "SETTLED"),
         lambda: bank.tell(row, "REJECTED"),
         lambda: bank.give_back(row, "30.00", 1),
