@@ -27,7 +27,7 @@ FORMS, PURPOSES = InitiationForm.known(), Purpose.known()
 KEY_TYPES, ACCOUNT_TYPES = KeyType.known(), AccountType.known()
 
 SIDES, KINDS = ("PAYER", "PAYEE"), ("PERSON", "ENTREPRENEUR", "COMPANY")
-_PERSON = KINDS.index("PERSON")
+_PERSON, _REFUND = KINDS.index("PERSON"), PURPOSES.index("IPRT")
 _MINUTE = 60.0
 
 _FIELDS = Event.__struct_fields__
@@ -68,7 +68,7 @@ class Columns:
     payer_person: Keys
     payee_person: Keys
     key: Keys
-    is_return: Flags
+    is_return: Flags  # of another Pix, or a refund under the MED: no sale
     payee_registered: Floats
     night_limit: Floats
     night_from: Floats
@@ -144,6 +144,7 @@ class Columns:
         payer, payee, device, payer_person, payee_person, key = rows.keys(
             "payer_id", "payee_id", "device_id", "payer_person_id", "payee_person_id", "payee_key_id"
         )
+        purpose = rows.codes("purpose", PURPOSES)
         return cls(
             payer=payer,
             payee=payee,
@@ -151,7 +152,7 @@ class Columns:
             at=rows.micros("initiated_at") * _MICRO,
             amount=rows.centavos("amount") * _CENTAVO,
             form=rows.codes("initiation_form", FORMS),
-            purpose=rows.codes("purpose", PURPOSES),
+            purpose=purpose,
             payer_type=rows.codes("payer_account_type", ACCOUNT_TYPES),
             payee_type=rows.codes("payee_account_type", ACCOUNT_TYPES),
             key_type=rows.codes("payee_key_type", KEY_TYPES),
@@ -169,7 +170,7 @@ class Columns:
             payer_person=payer_person,
             payee_person=payee_person,
             key=key,
-            is_return=rows.returns("end_to_end_id"),
+            is_return=rows.returns("end_to_end_id") | (purpose == _REFUND),
             payee_registered=rows.flags("payee_registered"),
             night_limit=rows.centavos("night_limit") * _CENTAVO,
             night_from=rows.floats("night_from") * _MINUTE,

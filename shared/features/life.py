@@ -25,7 +25,8 @@ LOGGED = 8
 """Outcomes that a life remembers."""
 OLD, NIGHT, RETURN, REBUILT = 1, 2, 4, 8
 """Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
-of another Pix, which counts as no sale; rebuilt from its rows, with the features IMPLIED in the place of reads."""
+of another Pix or a refund under the MED, which counts as no sale; rebuilt from its rows, with the features IMPLIED in
+the place of reads."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 

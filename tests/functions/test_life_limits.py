@@ -33,7 +33,7 @@ def test_six_pix_of_199_in_a_local_day_exceed_its_limit_however_they_are_spread(
     bank: Bank, spread: dict[str, str]
 ) -> None:
     for i in range(6):
-        own = {name: value.format(1 + i % 2) for name, value in spread.items()}
+        own: dict[str, Any] = {name: value.format(1 + i % 2) for name, value in spread.items()}
         decided = bank.decide("11-20T21:30:00", "199.00", **UNREGISTERED, **own)
         assert decided == (APPROVED if i < 5 else OVER_THE_DAY)
     assert bank.decide("11-20T23:59:59", "5.00", **UNREGISTERED) == APPROVED

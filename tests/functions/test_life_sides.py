@@ -43,8 +43,9 @@ def test_no_limit_of_the_payers_institution_stops_a_pix_at_the_payees(bank: Bank
 def test_a_payer_that_approves_and_a_payee_that_blocks(bank: Bank) -> None:
     asked = message("11-20T12:00:00", "50.00")
     payer = bank.score(asked)
-    payee = bank.score(asked | {"side": "PAYEE", "payee_statistics": {**asked["payee_statistics"], "fraud_markers": MARKED}})
-    assert (payer.decision, payee.decision) == ("APPROVE", "APPROVE")  # as it was when it was first asked for
+    statistics = asked["payee_statistics"] | {"fraud_markers": MARKED}
+    payee = bank.score(asked | {"side": "PAYEE", "payee_statistics": statistics})
+    assert (payer.decision, payee.decision) == ("APPROVE", "BLOCK")
     bank.tell(payer, "SETTLED")
     bank.tell(payee, "BLOCKED", seconds=5)
     blocked = bank.ask("11-20T12:01:00", "50.00", payer__account="9")

@@ -15,7 +15,7 @@ OPEN: dict[str, Any] = {"status": "OPEN", "analysis_result": None, "fraud_type":
 CANCELLED = OPEN | {"status": "CANCELLED"}
 ACKNOWLEDGED = OPEN | {"status": "ACKNOWLEDGED"}
 AGREED: dict[str, Any] = {"status": "CLOSED", "analysis_result": "AGREED"}
-MED_OF_THE_CUSTOMER = {"report_id": "m-2"}
+MED_OF_THE_CUSTOMER: dict[str, Any] = {"report_id": "m-2"}
 
 
 def frauds(bank: Bank, local: str, payee: int = 1) -> float:
@@ -57,7 +57,7 @@ def test_the_payee_of_a_hop_is_a_fraudster_and_its_payer_no_victim(bank: Bank) -
     mule: dict[str, Any] = {"payer__tax_id": "98765432100", "payer__ispb": "87654321", "payer__account": "9001"}
     root = bank.pay("11-20T12:00:00", "500.00", 1, **victim)
     hop = bank.pay("11-20T12:05:00", "490.00", 2, **mule)
-    recovery = {"funds_recovery_id": "r-1", "root_end_to_end_id": root.event.end_to_end_id}
+    recovery: dict[str, Any] = {"funds_recovery_id": "r-1", "root_end_to_end_id": root.event.end_to_end_id}
     bank.report(root, "11-21T12:00:00", report_id="m-1", hop=1, **recovery)
     bank.report(hop, "11-21T12:00:00", report_id="m-2", hop=2, **recovery)
     of_victim = bank.ask("11-22T12:00:00", "1.00", 5, **victim)
@@ -65,8 +65,7 @@ def test_the_payee_of_a_hop_is_a_fraudster_and_its_payer_no_victim(bank: Bank) -
     assert feature(of_victim, "payer_victim_30d") == pytest.approx(1, abs=0.05)
     assert feature(of_mule, "payer_victim_30d") == pytest.approx(0, abs=1e-6)
     assert [frauds(bank, "11-22T12:00:00", payee) for payee in (1, 2)] == [1, 1]
-    usual = [feature(bank.ask("11-22T12:01:00", "1.00", payee, **victim), "payee_usual_hop") for payee in (1, 2)]
-    assert usual == pytest.approx([1, 2])
+    assert feature(bank.ask("11-22T12:01:00", "1.00", 2, **victim), "payee_usual_hop") == pytest.approx(2)
     bank.report(hop, "11-23T12:00:00", report_id="m-2", hop=2, **recovery, **CANCELLED)
     assert [frauds(bank, "11-23T13:00:00", payee) for payee in (1, 2)] == [1, 0]
 

@@ -29,14 +29,14 @@ def frozen(cloud: LocalCloud) -> Iterator[None]:
 
 def test_an_outage_is_answered_with_503_and_the_redelivery_counts_once(cloud: LocalCloud, started: Start) -> None:
     score = started("score", **IMPATIENT).address
-    messages = [transaction(payer__account=f"99{i}") for i in range(40)]
+    messages = [transaction(payer__account=f"99{i}", payee__account="9900") for i in range(40)]
     bodies = [push_body(encoded(message)) for message in messages]
     with frozen(cloud):
         assert set(deliver(score, bodies)) == {503}
     until(lambda: set(deliver(score, bodies)) == {204})
     rows = scores(cloud, messages)
     assert len(rows) == len(messages)
-    again = [transaction(payer__account=f"99{i}") for i in range(40)]
+    again = [transaction(payer__account=f"99{i}", payee__account="9900") for i in range(40)]
     deliver(score, [push_body(encoded(message)) for message in again])
     assert {round(row.features["payer_sent_count_7d"]) for row in scores(cloud, again)} == {1}
 

@@ -20,7 +20,7 @@ from shared.features.rebuilding import IMPLIED_COLUMNS, Asked
 
 _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
-    *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from"),
+    *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from", "purpose"),
 )
 _EARLY = dt.timedelta(days=1)
 """How much earlier than its Pix an outcome may be dated, as clocks differ; the partitions before are not read."""
@@ -111,7 +111,7 @@ def _event(row: dict[str, Any]) -> Event:
         "amount": round(row["amount"] * 100),
     }
     values["payer_kind"] = values["payer_kind"] or "PERSON"
-    return Event(**values, initiation_form="", purpose="", payer_ispb="", payee_ispb="")
+    return Event(**values, initiation_form="", payer_ispb="", payee_ispb="")
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:
