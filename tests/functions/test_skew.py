@@ -25,6 +25,7 @@ from tests.functions.world import ask, deliver, url
 from tests.unit.replays import table_of
 
 TOPICS = {TRANSACTIONS: "score", OUTCOMES: "outcome", FEEDBACK: "label"}
+END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 TRANSACTIONS_SERVED = 2_400
 ROUND = 400
 Check = Callable[..., tuple[int, dict[str, Any]]]
@@ -35,24 +36,37 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """A local cloud after several thousand deliveries of `traffic`."""
     with LocalCloud(tmp_path_factory.mktemp("cloud"), pubsub="embedded") as cloud:
         cloud.start_functions()
+        waiting: dict[str, list[bytes]] = {topic: [] for topic in TOPICS}
         for lines in traffic(random.Random(5)):
-            with concurrent.futures.ThreadPoolExecutor() as both:
-                sent = [
-                    both.submit(deliver, url(cloud, name), [push_body(data) for of, data in lines if of == topic], 64)
-                    for topic, name in TOPICS.items()
-                ]
-                assert {status for each in sent for status in each.result()} == {204}
+            waiting = delivered(cloud, {of: [data for to, data in lines if to == of] + waiting[of] for of in TOPICS})
+        assert not any(delivered(cloud, waiting).values())
         yield cloud
+
+
+def delivered(cloud: LocalCloud, messages: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
+    """Deliver messages by topic, and return those that come before their Pix, to be redelivered."""
+    with concurrent.futures.ThreadPoolExecutor() as all_topics:
+        sent = {
+            topic: all_topics.submit(deliver, url(cloud, name), [push_body(data) for data in messages[topic]], 64)
+            for topic, name in TOPICS.items()
+        }
+    assert {status for each in sent.values() for status in each.result()} <= {204, 503}
+    assert set(sent[TRANSACTIONS].result()) <= {204}
+    return {
+        topic: [data for data, status in zip(messages[topic], each.result(), strict=True) if status == 503]
+        for topic, each in sent.items()
+    }
 
 
 def traffic(chance: random.Random) -> Iterator[list[tuple[str, bytes]]]:
     """Yield rounds of messages in which a tenth comes late by rounds, and a fifth again, at once or rounds later."""
     config = SimulationConfig(
-        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC),
+        end=END,
         transactions=TRANSACTIONS_SERVED,
         days=30,
         customers=250,
         fraud_rate=0.06,
+        labels_until=END,
     )
     sent: list[tuple[int, str, bytes]] = []
     for position, text in enumerate(simulate(config)):
