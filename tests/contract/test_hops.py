@@ -131,7 +131,8 @@ def test_the_recovered_share_counts_money_once_and_reaches_a_retraining(
     assert (code, found["recovery"]["frauds"], found["recovery"]["published"]) == (0, ROOTS, True)
     assert found["recovery"]["share"] == pytest.approx(share)
     assert found["recovery"]["low"] < share < found["recovery"]["high"]
-    assert found["recovery"]["proposal"] == {"costs": {"recovered": pytest.approx(share)}}
+    proposed = {"recovered": pytest.approx(share)}
+    assert found["recovery"]["proposal"] == {"costs": {"payer": proposed, "payee": proposed}}
     published = recovery.published(wiring.blobs(Settings.from_env(cloud)), wiring.now())
     assert published.share == pytest.approx(share)
 

@@ -29,7 +29,7 @@ def known(world: World) -> Callable[[float], tuple[int, int]]:
 def test_a_label_counts_once_it_is_known_and_its_pix_has_matured(
     known: Callable[[float], tuple[int, int]],
 ) -> None:
-    assert known(200) == (9, 2)
-    assert known(13.5) == (9, 2)
+    assert known(200) == (11, 2)
+    assert known(13.5) == (11, 2)
     assert known(12.5) == (1, 1)
     assert known(4) == (0, 0)

@@ -178,7 +178,6 @@ def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> N
         ("late-settled", "LEGITIMATE"),
         ("old", "LEGITIMATE"),
         ("redelivered", "LEGITIMATE"),
-        ("refused-later", "LEGITIMATE"),
         ("released", "LEGITIMATE"),
         ("reported-later", "LEGITIMATE"),
         ("revoked", "LEGITIMATE"),
@@ -200,7 +199,7 @@ def test_a_verdict_names_its_side_its_source_and_its_hop(world: World) -> None:
 
 def test_who_did_not_settle_is_not_legitimate_by_silence(world: World) -> None:
     silent = {row["end_to_end_id"] for row in world.rows("labels") if row["verdict_source"] == "SILENCE"}
-    assert {"held", "expired"}.isdisjoint(silent)
+    assert {"held", "expired", "refused-later"}.isdisjoint(silent)
     assert {"released", "late-settled"} <= silent
 
 
@@ -220,7 +219,6 @@ def test_a_pix_is_one_example_with_its_first_served_row(
         ("late-settled", 1.0, "LEGITIMATE"),
         ("old", 1.0, "LEGITIMATE"),
         ("redelivered", 1.0, "LEGITIMATE"),
-        ("refused-later", 1.0, "LEGITIMATE"),
         ("released", 1.0, "LEGITIMATE"),
         ("reported-later", 1.0, "LEGITIMATE"),
         ("revoked", 1.0, "LEGITIMATE"),
@@ -231,14 +229,13 @@ def test_both_sides_of_a_pix_are_examples_and_settle_alike(world: World) -> None
     examples = sorted(
         (row["end_to_end_id"], row["side"], row["settled"], row["hop"])
         for row in world.rows("training_examples")
-        if row["end_to_end_id"] in ("both-sides", "both-approved", "refused-later", "released")
+        if row["end_to_end_id"] in ("both-sides", "both-approved", "released")
     )
     assert examples == [
         ("both-approved", "PAYEE", True, None),
         ("both-approved", "PAYER", True, None),
         ("both-sides", "PAYEE", False, 2),
         ("both-sides", "PAYER", False, 2),
-        ("refused-later", "PAYER", False, None),
         ("released", "PAYER", True, None),
     ]
 
@@ -281,13 +278,13 @@ def test_an_example_has_the_kind_of_its_report_in_force(world: World) -> None:
 
 def test_the_training_set_is_matured_and_a_sample_keeps_every_fraud(world: World) -> None:
     long_ago = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # the young fraud has matured then
-    assert world.ask(long_ago.count()) == [{"labels": 15, "frauds": 3}]
+    assert world.ask(long_ago.count()) == [{"labels": 14, "frauds": 3}]
     complete = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
-    assert len(complete) == 13
+    assert len(complete) == 12
     halves = [{row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 500_000))} for _ in range(2)]
     assert halves[0] == halves[1]
     assert "defrauded" in halves[0]
-    assert 2 < len(halves[0]) < 13
+    assert 2 < len(halves[0]) < 12
     frauds = [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))]
     assert sorted(frauds) == ["both-sides", "both-sides", "defrauded"]
-    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 10, "frauds": 0}]
+    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 9, "frauds": 0}]

@@ -103,6 +103,12 @@ scored AS (
     PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
   ) = 1
 ),
+approved AS (
+  SELECT end_to_end_id
+  FROM scored
+  GROUP BY end_to_end_id
+  HAVING LOGICAL_AND(decision = 'APPROVE')
+),
 settled AS (
   SELECT
     end_to_end_id,
@@ -136,10 +142,11 @@ SELECT
 FROM scored
 LEFT JOIN reported ON reported.end_to_end_id = scored.end_to_end_id
 LEFT JOIN settled ON settled.end_to_end_id = scored.end_to_end_id
+LEFT JOIN approved ON approved.end_to_end_id = scored.end_to_end_id
 WHERE scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
   AND reported.end_to_end_id IS NULL
-  -- Nobody reports a Pix that never settled.
+  -- Nobody reports a Pix that never settled, and one side that refuses it is enough for that.
   AND (
     COALESCE(settled.is_settled, FALSE)
-    OR (scored.decision = 'APPROVE' AND NOT COALESCE(settled.is_refused, FALSE))
+    OR (approved.end_to_end_id IS NOT NULL AND NOT COALESCE(settled.is_refused, FALSE))
   )

@@ -215,7 +215,7 @@ def test_a_bad_training_set_is_in_the_ledger_with_the_reason() -> None:
     with pytest.raises(BadDataset, match="repeat"):
         retrain(bench.services(), QUICK, request(), silent)
     assert bench.actions() == ["STOPPED"]
-    assert "3 rows repeat a Pix" in bench.rows[0].reason
+    assert "3 rows repeat a side of a Pix" in bench.rows[0].reason
     assert not bench.runs.params
 
 
