@@ -63,6 +63,9 @@ locals {
     )
   }
 
+  # Part of several views, and no view itself.
+  settled_template = replace(file("${local.contract}/parts/settled.sql"), "/\\{(\\w+)\\}/", "$$${$1}")
+
   view_values = {
     project         = var.project_id
     dataset         = google_bigquery_dataset.pix.dataset_id
@@ -72,11 +75,14 @@ locals {
     feature_columns = join(",\n  ", [for name in local.feature_columns : "scored.${name}"])
   }
 
-  labels_query = templatestring(local.view_templates.labels, local.view_values)
+  labels_query  = templatestring(local.view_templates.labels, local.view_values)
+  settled_query = templatestring(local.settled_template, local.view_values)
 
   views = {
     for name in keys(local.view_templates) :
-    name => templatestring(local.view_templates[name], merge(local.view_values, { labels = local.labels_query }))
+    name => templatestring(local.view_templates[name], merge(
+      local.view_values, { labels = local.labels_query, settled = local.settled_query }
+    ))
   }
 }
 

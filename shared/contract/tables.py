@@ -82,6 +82,7 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
         "feature_columns": ",\n  ".join(f"scored.{name}" for name in feature_columns()),
     }
     values["labels"] = _text("labels").format(**values)
+    values["settled"] = _text("parts/settled").format(**values)
     return _text(name).format(**values)
 
 

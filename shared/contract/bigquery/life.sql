@@ -1,26 +1,17 @@
 -- One row for each Pix and side: when it was asked for, decided, settled or refused, returned, blocked, and judged.
 WITH decided AS (
   SELECT
-    end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, scored_at, published_at, amount, payer_id, payee_id, payer_ispb, payee_ispb,
-    score, decision, hold_until, history_sequence, decided_sequence
+    end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, scored_at, published_at, amount,
+    payer_id, payee_id, payer_ispb, payee_ispb, score, decision, hold_until, history_sequence, decided_sequence
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
   ) = 1
 ),
--- Where nobody publishes outcomes, an approval is one, unless the other side refused.
-assumed AS (
-  SELECT end_to_end_id, MIN(initiated_at) AS settled_at
-  FROM decided
-  WHERE decided_sequence IS NOT NULL
-  GROUP BY end_to_end_id
-  HAVING COUNTIF(decision != 'APPROVE') = 0
-),
 outcomes AS (
   SELECT
     end_to_end_id,
-    MIN(IF(status = 'SETTLED', `at`, NULL)) AS settled_at,
     MIN(IF(status = 'BLOCKED', `at`, NULL)) AS blocked_at,
     MIN(IF(status = 'RELEASED', `at`, NULL)) AS released_at
   FROM `{project}.{dataset}.outcomes`
@@ -58,19 +49,12 @@ SELECT
   decided.decision,
   decided.hold_until,
   CASE
-    WHEN outcomes.settled_at IS NOT NULL THEN 'SETTLED'
+    WHEN settled.told_at IS NOT NULL THEN 'SETTLED'
     WHEN refused.refusal IS NOT NULL THEN refused.refusal
-    WHEN assumed.settled_at IS NOT NULL THEN 'ASSUMED_SETTLED'
+    WHEN settled.settled_at IS NOT NULL THEN 'ASSUMED_SETTLED'
   END AS outcome,
-  CASE
-    WHEN outcomes.settled_at IS NOT NULL THEN outcomes.settled_at
-    WHEN refused.refusal IS NOT NULL THEN refused.refused_at
-    ELSE assumed.settled_at
-  END AS outcome_at,
-  CASE
-    WHEN outcomes.settled_at IS NOT NULL THEN outcomes.settled_at
-    WHEN refused.refusal IS NULL THEN assumed.settled_at
-  END AS settled_at,
+  COALESCE(settled.settled_at, refused.refused_at) AS outcome_at,
+  settled.settled_at,
   COALESCE(returned.returned_amount, 0) AS returned_amount,
   returned.returned_at,
   outcomes.blocked_at,
@@ -82,6 +66,6 @@ FROM decided
 LEFT JOIN outcomes ON outcomes.end_to_end_id = decided.end_to_end_id
 LEFT JOIN refused ON refused.end_to_end_id = decided.end_to_end_id
 LEFT JOIN returned ON returned.end_to_end_id = decided.end_to_end_id
-LEFT JOIN assumed ON assumed.end_to_end_id = decided.end_to_end_id
+LEFT JOIN ({settled}) AS settled ON settled.end_to_end_id = decided.end_to_end_id
 LEFT JOIN ({labels}) AS labels
   ON labels.end_to_end_id = decided.end_to_end_id AND labels.side = decided.side

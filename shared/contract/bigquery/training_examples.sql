@@ -17,7 +17,7 @@ SELECT
   labels.fraud_type,
   labels.verdict_source,
   labels.hop,
-  (settled.end_to_end_id IS NOT NULL OR assumed.end_to_end_id IS NOT NULL) AS settled,
+  settled.settled_at IS NOT NULL AS settled,
   {feature_columns}
 FROM (
   SELECT *
@@ -29,19 +29,7 @@ FROM (
 ) AS scored
 JOIN ({labels}) AS labels
   ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
-LEFT JOIN (
-  SELECT DISTINCT end_to_end_id
-  FROM `{project}.{dataset}.outcomes`
-  WHERE status = 'SETTLED' AND `at` <= {as_of}
-) AS settled ON settled.end_to_end_id = scored.end_to_end_id
--- Where nobody publishes outcomes, an approval is one, unless the other side refused: a Pix settles on both sides or none.
-LEFT JOIN (
-  SELECT end_to_end_id
-  FROM `{project}.{dataset}.score_events`
-  WHERE initiated_at <= {as_of} AND decided_sequence IS NOT NULL
-  GROUP BY end_to_end_id
-  HAVING COUNTIF(decision != 'APPROVE') = 0
-) AS assumed ON assumed.end_to_end_id = scored.end_to_end_id
+LEFT JOIN ({settled}) AS settled ON settled.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
 WHERE scored.history_sequence IS NOT NULL
