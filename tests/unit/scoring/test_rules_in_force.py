@@ -84,12 +84,15 @@ def test_the_customers_limit_of_a_day() -> None:
         ({"dict_markers_d90": 2, "dict_marker_share": 0.5}, (HOLD, ["PAYEE_MARKED_IN_DICT"])),
         ({"dict_markers_d90": 2, "dict_marker_share": 0.09}, NOTHING),  # a few of many settlements
         ({"dict_markers_d90": math.nan, "dict_marker_share": math.nan}, NOTHING),
-        ({"key_markers": 1}, (HOLD, ["PAYEE_MARKED_IN_DICT"])),
-        ({"key_markers": 0}, NOTHING),
-        ({"owner_markers": 1}, (REJECT, ["PAYEE_UNDER_SUSPICION"])),
+        ({"key_markers": 1, "payee_new_payers_30d": 0}, (HOLD, ["PAYEE_MARKED"])),
+        ({"key_markers": 1, "payee_new_payers_30d": 301}, NOTHING),
+        ({"key_markers": 0, "payee_new_payers_30d": 0}, NOTHING),
+        ({"owner_markers": 1, "payee_new_payers_30d": 30}, (REJECT, ["PAYEE_UNDER_SUSPICION", "PAYEE_MARKED"])),
+        ({"owner_markers": 1, "payee_new_payers_30d": 31}, (HOLD, ["PAYEE_MARKED"])),
+        ({"owner_markers": 1, "payee_new_payers_30d": 301}, NOTHING),  # a shop with thousands of customers
         ({"owner_markers": math.nan}, NOTHING),
         (
-            {"dict_markers_d90": 3, "dict_marker_share": 0.5, "owner_markers": 1},
+            {"dict_markers_d90": 3, "dict_marker_share": 0.5},
             (REJECT, ["PAYEE_MARKED_IN_DICT", "PAYEE_UNDER_SUSPICION"]),
         ),
         ({"dict_markers_d90": 3, "dict_marker_share": 0.4}, (HOLD, ["PAYEE_MARKED_IN_DICT"])),
@@ -140,6 +143,7 @@ def test_limits_are_shown_as_refused_and_suspicions_are_not() -> None:
         ("NIGHT_LIMIT", ["142/2021, art. 2, I", "natural persons"]),
         ("CUSTOMER_NIGHT_LIMIT", ["142/2021, art. 2, II"]),
         ("PAYEE_MARKED_IN_DICT", ["art. 32, VII", "147/2021 (not read in full)"]),
+        ("PAYEE_MARKED", ["not read in full"]),
         ("PAYEE_UNDER_SUSPICION", ["art. 2-A", "501/2025"]),
         ("PAYEE_CONFIRMED_FRAUD", ["internal policy"]),
     ],
