@@ -80,7 +80,7 @@ def test_a_different_message_under_a_taken_id_is_quarantined(cloud: LocalCloud) 
 
 
 def test_an_old_transaction_is_scored_and_marked_late(cloud: LocalCloud) -> None:
-    message = transaction(initiated_at="2026-01-01T00:00:00Z")
+    message = transaction(end_to_end_id="E1234567820260101000000000000777", initiated_at="2026-01-01T00:00:00Z")
     deliver(url(cloud, "score"), [push_body(encoded(message))])
     assert scores(cloud, [message])[0].late
 
