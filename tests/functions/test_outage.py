@@ -9,7 +9,7 @@ from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.instance import Start
 from tests.functions.test_score import scores
-from tests.functions.world import deliver
+from tests.functions.world import deliver, url
 from tests.waiting import until
 
 IMPATIENT = {"PIX_APPEND_TIMEOUT_SECONDS": "5.0"}
@@ -43,7 +43,9 @@ def test_an_outage_is_answered_with_503_and_the_redelivery_counts_once(cloud: Lo
 
 def test_a_report_is_not_acknowledged_either(cloud: LocalCloud, started: Start) -> None:
     label = started("label", **IMPATIENT).address
-    body = push_body(encoded(med_report(transaction()["end_to_end_id"])))
+    message = transaction()
+    assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
+    body = push_body(encoded(med_report(message["end_to_end_id"])))
     with frozen(cloud):
         assert deliver(label, [body]) == [503]
     until(lambda: deliver(label, [body]) == [204])

@@ -49,7 +49,7 @@ def test_an_eventarc_delivery_is_scored_like_a_push(cloud: LocalCloud) -> None:
 
 
 def test_a_redelivery_repeats_the_row_and_the_view_has_it_once(cloud: LocalCloud) -> None:
-    message = transaction(payer__account="777001")
+    message = transaction(payer__account="777001", payee__account="777002")
     first = [204] * 20
     assert deliver(url(cloud, "score"), [push_body(encoded(message))] * 20) == first
     assert deliver(url(cloud, "score"), [push_body(encoded(message))]) == [204]
@@ -62,7 +62,7 @@ def test_a_redelivery_repeats_the_row_and_the_view_has_it_once(cloud: LocalCloud
     )
     assert len(raw) == 1
     assert row.scored_at == raw[0].scored_at
-    after = transaction(payer__account="777001")
+    after = transaction(payer__account="777001", payee__account="777002")
     deliver(url(cloud, "score"), [push_body(encoded(after))])
     assert scores(cloud, [after])[0].features["payer_sent_count_1h"] == pytest.approx(1.0, abs=0.01)
 
@@ -80,7 +80,7 @@ def test_a_different_message_under_a_taken_id_is_quarantined(cloud: LocalCloud) 
 
 
 def test_an_old_transaction_is_scored_and_marked_late(cloud: LocalCloud) -> None:
-    message = transaction(initiated_at="2026-01-01T00:00:00Z")
+    message = transaction(end_to_end_id="E1234567820260101000000000000777", initiated_at="2026-01-01T00:00:00Z")
     deliver(url(cloud, "score"), [push_body(encoded(message))])
     assert scores(cloud, [message])[0].late
 

@@ -85,6 +85,7 @@ def test_under_load_every_acknowledged_delivery_has_its_row(
         "state",
         "features",
         "model",
+        "conclude",
         "append",
         "total",
     }

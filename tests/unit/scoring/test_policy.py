@@ -69,12 +69,13 @@ def test_a_hold_ends_by_side_and_hour() -> None:
 
 
 def test_rules_decide_alone_where_no_model_has_a_score() -> None:
-    features = vectors({**PLAIN, "night": 1}, {**PLAIN, "side": 1, "key_markers": 1}, {**PLAIN, "owner_markers": 1})
+    few = {**PLAIN, "payee_new_payers_30d": 5}
+    features = vectors({**PLAIN, "night": 1}, {**few, "side": 1, "key_markers": 1}, {**few, "owner_markers": 1})
     found = decide(features, [], Rules.load().apply(features), np.full(3, EVENING))
     assert found.scores == [None, None, None]
     assert found.decisions == ["HOLD", "BLOCK", "REJECT"]
     assert found.hold_until == [EVENING + 60 * MINUTE, EVENING + 72 * 60 * MINUTE, None]
-    assert found.reasons == [["NIGHT_LIMIT"], ["PAYEE_MARKED_IN_DICT"], ["PAYEE_UNDER_SUSPICION"]]
+    assert found.reasons == [["NIGHT_LIMIT"], ["PAYEE_MARKED"], ["PAYEE_UNDER_SUSPICION", "PAYEE_MARKED"]]
 
 
 ROWS = st.lists(
