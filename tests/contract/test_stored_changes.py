@@ -46,10 +46,7 @@ class Exports:
         self._rows: dict[str, pa.Table] = {}
 
     def stage(self, sql: str, name: str) -> None:
-        found = self._client.query(sql).result()
-        names = [field.name for field in found.schema]
-        rows = [dict(row.items()) for row in found]
-        self._rows[name] = pa.table({each: [row[each] for row in rows] for each in names})
+        self._rows[name] = self._client.query(sql).result().to_arrow(create_bqstorage_client=False)
 
     def staged(self, name: str, folder: Path) -> Iterator[Path]:
         file = folder / "rows.parquet"
