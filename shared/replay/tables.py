@@ -166,7 +166,8 @@ class StoredTables:
         return (
             "SELECT COUNT(DISTINCT end_to_end_id) AS row_count, "  # noqa: S608 (names of our own)
             "COUNTIF(history_sequence IS NOT NULL) AS placed, (SELECT MAX(place) FROM ("
-            f"SELECT MAX(GREATEST(history_sequence, COALESCE(decided_sequence, 0))) AS place FROM {self.score_events} "
+            f"SELECT MAX(history_sequence) AS place FROM {self.score_events} "
+            f"UNION ALL SELECT MAX(decided_sequence) FROM {self.score_events} "
             f"UNION ALL SELECT MAX(history_sequence) FROM {self.outcomes} "
             f"UNION ALL SELECT MAX(history_sequence) FROM {self.feedback}) AS places) AS last_place "
             f"FROM {self.score_events}"

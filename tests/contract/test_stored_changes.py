@@ -46,10 +46,7 @@ class Exports:
         self._rows: dict[str, pa.Table] = {}
 
     def stage(self, sql: str, name: str) -> None:
-        found = self._client.query(sql).result()
-        names = [field.name for field in found.schema]
-        rows = [dict(row.items()) for row in found]
-        self._rows[name] = pa.table({each: [row[each] for row in rows] for each in names})
+        self._rows[name] = self._client.query(sql).result().to_arrow(create_bqstorage_client=False)
 
     def staged(self, name: str, folder: Path) -> Iterator[Path]:
         file = folder / "rows.parquet"
@@ -108,15 +105,15 @@ def store(local: LocalBigQuery, dataset: str, served: Served) -> StoredTables:
 
 
 def plain(rows: pa.Table) -> list[dict[str, Any]]:
-    """Return changes with numbers and times as the queue of changes reads them."""
+    """Return changes with times in microseconds and amounts in centavos, as the queue of changes reads them."""
     found = rows.select((*CHANGE_COLUMNS, *ASK_COLUMNS))
     for name in ("at", "initiated_at", "scored_at"):
         values = pa.array(whole(found[name], 0))
         found = found.set_column(found.column_names.index(name), name, values)
     for name in ("amount", "returned"):
-        values = pa.array(np.nan_to_num(floats(found[name])))
+        values = pa.array(np.rint(100 * np.nan_to_num(floats(found[name]))))
         found = found.set_column(found.column_names.index(name), name, values)
-    return found.to_pylist()
+    return [*found.to_pylist()]
 
 
 @pytest.mark.parametrize("setting", ["assumed", "published"])

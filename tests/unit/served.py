@@ -58,12 +58,13 @@ class Served:
         self.rows: list[ScoreRow] = []
         self.outcomes: list[OutcomeRow] = []
         self.reports: list[Reported] = []
+        self._now = 0
         self._conclusions = Conclusions(self.history, outcomes)
         self._counted = CountedOutcomes(self.history, Nothing())
 
     def score(self, events: Sequence[Event], decisions: Sequence[str]) -> None:
         """Score a batch, with decisions that are given."""
-        batch, claim = Events(events), Claim(None, max(each.initiated_at for each in events))
+        batch, claim = Events(events), Claim(None, self._time(max(each.initiated_at for each in events)))
         seen = asyncio.run(self.history.observe(batch, claim))
         vectors = feature_matrix(batch.columns, seen.reads)
         ids, sides = [each.end_to_end_id for each in events], [each.side for each in events]
@@ -83,7 +84,7 @@ class Served:
             "PAYER",
             told.status,
             event.initiated_at + told.seconds * SECOND,
-            len(self.outcomes),
+            self._time(),
             return_id=told.return_id if is_return else None,
             amount=max(1, round(event.amount * told.share)) if is_return else None,
         )
@@ -101,6 +102,11 @@ class Served:
         for stored in asyncio.run(VerdictHistory(self.lookup, self.history).count([one])).rows:
             known = self.lookup.known[stored.end_to_end_id or ""]
             self.reports.append(Reported(stored, {stored.end_to_end_id or "": known}))
+
+    def _time(self, earliest: int = 0) -> int:
+        """Return a time in microseconds after all earlier ones."""
+        self._now = max(self._now + 1, earliest)
+        return self._now
 
     def table(self) -> pa.Table:
         """Return the rows of `score_events`, in the order of history."""
