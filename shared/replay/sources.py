@@ -90,8 +90,12 @@ class StoredRows:
         changes: ChangeQueue | None = None,
         last_place: int = 0,
     ) -> None:
-        """`open_rows(n)` yields the rows after the first n; `placed` rows have places up to `last_place`."""
+        """`open_rows(n)` yields the rows after the first n; `placed` rows have places up to `last_place`.
+
+        Without `changes`, nothing says which Pix settled.
+        """
         self._last_place = last_place
+        self._told = changes is not None
         self._changes = changes or ChangeQueue()
         self._open = open_rows
         self._reports = reports
@@ -141,8 +145,8 @@ class StoredRows:
     def _chunk(self, rows: pa.Table) -> Chunk:
         """Return rows with the reports and changes between them.
 
-        A row without a place settles at once: nothing says when it did. One that was decided without history does so
-        if it was approved.
+        A row without a place settles at once: nothing says when it did. One that was decided without history, or of
+        which no changes are known, does so if it was approved.
         """
         columns = columns_of(rows)
         if not self._placed:
@@ -151,8 +155,8 @@ class StoredRows:
             return chunk_of(columns, *corrections, settles=np.ones(len(columns), dtype=bool))
         places = whole(rows["history_sequence"], UNPLACED)
         corrections = self._reports.before(places, whole(rows["scored_at"], 0))
-        approved = np.array([each == "APPROVE" for each in rows["decision"].to_pylist()], dtype=bool)
-        return chunk_of(columns, *corrections, self._changes.before(places), approved & (places == UNPLACED))
+        settles = _approved(rows) & ((places == UNPLACED) | (not self._told))
+        return chunk_of(columns, *corrections, self._changes.before(places), settles)
 
     def _fresh(self, rows: pa.Table) -> pa.Table:
         """Return the rows that do not repeat their predecessor. Raises Misconfigured if they are out of order."""
@@ -169,3 +173,10 @@ class StoredRows:
             )
         self._last = (ids[-1], int(order[-1]) if len(order) else self._last[1])
         return rows.filter(pa.array(ids != before))
+
+
+def _approved(rows: pa.Table) -> NDArray[np.bool_]:
+    """Return whether each Pix was approved [n]; rows without decisions were."""
+    if "decision" not in rows.column_names:
+        return np.ones(rows.num_rows, dtype=bool)
+    return np.array([each == "APPROVE" for each in rows["decision"].to_pylist()], dtype=bool)

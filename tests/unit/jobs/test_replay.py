@@ -28,7 +28,11 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of events, of which a few are malformed."""
     file = tmp_path_factory.mktemp("events") / "events.ndjson"
     config = SimulationConfig(
-        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC), transactions=TRANSACTIONS, days=60, fraud_rate=0.02, outcomes=False
+        end=dt.datetime(2026, 11, 20, tzinfo=dt.UTC),
+        transactions=TRANSACTIONS,
+        days=60,
+        fraud_rate=0.02,
+        outcomes=False,
     )
     lines = list(simulate(config))
     spoilt = b'{"topic": "pix-transactions", "data": {"amount": "1.00"}}\n'
@@ -77,12 +81,18 @@ def same_state(one: Path, other: Path) -> bool:
 
 def test_events_become_rows_and_a_state_that_serves(replayed: Path) -> None:
     rows, feedback = table_of(replayed, "score_events"), table_of(replayed, "feedback")
-    assert rows["history_sequence"].to_pylist() == list(range(1, TRANSACTIONS + 1))
+    settled = table_of(replayed, "outcomes")
+    asked = rows["history_sequence"].to_pylist()
+    assert asked == sorted(set(asked))
+    assert len(asked) == TRANSACTIONS
+    assert set(settled["status"].to_pylist()) == {"SETTLED"}
     assert set(rows["decision"].to_pylist()) == {"APPROVE", "HOLD"}
     counted = [place for place in feedback["history_sequence"].to_pylist() if place is not None]
     assert counted == sorted(counted)
     assert len(counted) > 100
-    assert MemoryHistory.load(replayed / "state.npz").sequence == TRANSACTIONS
+    places = {*asked, *counted, *settled["history_sequence"].to_pylist()}
+    assert places == set(range(1, len(asked) + len(counted) + settled.num_rows + 1))
+    assert MemoryHistory.load(replayed / "state.npz").sequence == len(places)
 
 
 def test_parquet_gives_the_same_rows_and_state_as_the_events(replayed: Path, tmp_path: Path) -> None:
