@@ -30,8 +30,8 @@ def test_changes_of_rows_are_those_that_happened(setting: str) -> None:
     assert set(expected["counted"].to_pylist()) == {True, False}
     names = [name for name in (*CHANGE_COLUMNS, *ASK_COLUMNS) if name != "returned"]
     assert found.select(names).to_pylist() == expected.select(names).to_pylist()
-    centavos = [np.rint(100 * np.nan_to_num(floats(each["returned"]))) for each in (found, expected)]
-    np.testing.assert_array_equal(*centavos)
+    given, returned = (np.rint(100 * np.nan_to_num(floats(each["returned"]))) for each in (found, expected))
+    np.testing.assert_array_equal(given, returned)
     one, other = ChangeQueue([found]).rest(), ChangeQueue([expected]).rest()
     np.testing.assert_array_equal(one.facts.weights, other.facts.weights)
 
