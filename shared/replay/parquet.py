@@ -50,20 +50,25 @@ class Files:
 
     def source(self) -> StoredRows:
         """Return the rows of the files as a source. Raises Misconfigured."""
-        reports = _read(self._feedback)
-        parties, places, total = self._survey(reports)
+        reports, outcomes = _read(self._feedback), _read(self._outcomes)
+        returns = _returns(reports, outcomes)
+        parties, places, total = self._survey(reports, returns)
         placed = places > 0
-        known = reported(reports, parties_of(parties), placed) if reports is not None else []
-        outcomes = _read(self._outcomes) if placed else None
-        changes = self._changes(outcomes) if placed else None
+        known = parties_of(parties)
+        told = reported(reports, known | _of_returns(known, returns), placed) if reports is not None else []
         last = max(places, _last_place(reports), _last_place(outcomes)) if placed else 0
         return StoredRows(
-            lambda done: batches(self._files, done, plain_columns()), ReportQueue(known), placed, total, changes, last
+            lambda done: batches(self._files, done, plain_columns()),
+            ReportQueue(told),
+            placed,
+            total,
+            self._changes(outcomes) if placed else None,
+            last,
         )
 
-    def _survey(self, reports: pa.Table | None) -> tuple[pa.Table, int, int]:
-        """Return the parties of the transactions that were reported, the last place of rows, and their number."""
-        ids = (reports[_ID].unique() if reports is not None else pa.array([])).cast(pa.string())
+    def _survey(self, reports: pa.Table | None, returns: Mapping[str, str]) -> tuple[pa.Table, int, int]:
+        """Return the parties of Pix that were reported, or of which `returns` were, the last place and the count."""
+        ids = pa.array({*_ids(reports, _ID), *returns.values()}, pa.string())
         found, last, total = [], 0, 0
         for batch in batches(self._files, columns=(_ID, *PARTIES, _PLACE, _OWN)):
             found.append(batch.select((_ID, *PARTIES)).filter(pc.is_in(batch[_ID], value_set=ids)))
@@ -76,7 +81,7 @@ class Files:
 
     def _changes(self, outcomes: pa.Table | None) -> ChangeQueue | None:
         """Return the changes by outcomes and decisions; None if there are neither. Raises Misconfigured."""
-        ids = (outcomes[_ID].unique() if outcomes is not None else pa.array([])).cast(pa.string())
+        ids = pa.array(_ids(outcomes, _ID), pa.string())
         scores, decided = [], False
         for batch in batches(self._files, columns=(*ASK_COLUMNS, "decision", _OWN)):
             rows = (
@@ -98,6 +103,26 @@ class Files:
 
 def _read(files: Sequence[Path]) -> pa.Table | None:
     return pa.concat_tables(pq.read_table(file) for file in files) if files else None
+
+
+def _ids(rows: pa.Table | None, name: str) -> set[str]:
+    """Return the distinct ids in a column."""
+    return set(rows[name].unique().drop_null().to_pylist()) if rows is not None else set()
+
+
+def _returns(reports: pa.Table | None, outcomes: pa.Table | None) -> dict[str, str]:
+    """Return the EndToEndId of the Pix of each return that was reported."""
+    if reports is None or outcomes is None:
+        return {}
+    about = pa.array(_ids(reports, _ID), pa.string())
+    found = outcomes.filter(pc.is_in(outcomes["return_id"], value_set=about))
+    return dict(zip(found["return_id"].to_pylist(), found[_ID].to_pylist(), strict=True))
+
+
+def _of_returns(known: Mapping[str, Parties], returns: Mapping[str, str]) -> dict[str, Parties]:
+    """Return the parties of returns: the payee of the Pix pays its payer."""
+    found = {id_: known[of] for id_, of in returns.items() if of in known and id_ not in known}
+    return {id_: Parties(each.payee_id, each.payer_id, each.device_id) for id_, each in found.items()}
 
 
 def _last_place(rows: pa.Table | None, name: str = _PLACE) -> int:
