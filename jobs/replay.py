@@ -42,8 +42,14 @@ ROWS = ("score_events", "feedback", "outcomes")
 _EXAMPLES = """sources:
   events.ndjson[.gz]  lines of the public contract, {"topic": ..., "data": {...}}; a pipe is copied first, and
                       a file that is not in time order is sorted
-  rows.parquet, DIR   rows like those of pix.score_events, ordered by history_sequence or else by initiated_at
-  tables              pix.score_events and pix.feedback
+  rows.parquet, DIR   rows like those of pix.score_events, ordered by history_sequence or else by initiated_at;
+                      DIR may also hold feedback-*.parquet and outcomes-*.parquet, as --out writes them
+  tables              pix.score_events, pix.outcomes and pix.feedback
+
+settlements:
+  rows with history_sequence settle by the outcomes and by decided_sequence; where there are neither, an approved
+  Pix settles at once. Rows without it, and the Pix of a file of events without outcomes, all settle at once.
+  The outcomes of DIR, and the rows of their Pix, are held in memory; those of the tables are not.
 
 examples:
   python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history

@@ -1,4 +1,4 @@
-"""Rows of `pix.score_events` and `pix.feedback` in Parquet, as a source of replays."""
+"""Rows of `pix.score_events`, `pix.outcomes` and `pix.feedback` in Parquet, as a source of replays."""
 
 from __future__ import annotations
 
@@ -17,21 +17,29 @@ from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
 from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, whole
+from shared.replay.changes import ASK_COLUMNS, ChangeQueue
 from shared.replay.recurrence import CHUNK
 from shared.replay.reports import Reported, ReportQueue
 from shared.replay.sources import StoredRows
+from shared.replay.told import changes_of
 
 PARTIES = ("payer_id", "payee_id", "device_id")
 _ID = "end_to_end_id"
 _PLACE = "history_sequence"
+_OWN = "decided_sequence"
 
 
 class Files:
-    """Parquet files of rows like those of `score_events`, in order, and of `feedback`, as `--out` writes them."""
+    """Parquet files of rows like those of `score_events`, in order, and of `feedback` and `outcomes`.
+
+    `--out` of a replay of events writes them. Outcomes belong to rows with places; these outcomes, and the rows of
+    the Pix that they or decisions changed, are in memory.
+    """
 
     def __init__(self, path: Path, feedback: Path | None) -> None:
-        """`path` and `feedback` are files or folders; a folder may hold both. Raises Misconfigured."""
+        """`path` and `feedback` are files or folders; a folder may hold all. Raises Misconfigured."""
         self._files = _parquet(path, "score_events-")
+        self._outcomes = sorted(path.glob("outcomes-*.parquet")) if path.is_dir() else []
         self._feedback = _parquet(feedback, "feedback-") if feedback else []
         if not feedback and path.is_dir():
             self._feedback = sorted(path.glob("feedback-*.parquet"))
@@ -42,23 +50,84 @@ class Files:
 
     def source(self) -> StoredRows:
         """Return the rows of the files as a source. Raises Misconfigured."""
-        reports = pa.concat_tables(pq.read_table(file) for file in self._feedback) if self._feedback else None
-        parties, placed, total = self._survey(reports)
-        known = reported(reports, parties_of(parties), placed) if reports is not None else []
-        return StoredRows(lambda done: batches(self._files, done, plain_columns()), ReportQueue(known), placed, total)
+        reports, outcomes = _read(self._feedback), _read(self._outcomes)
+        returns = _returns(reports, outcomes)
+        parties, places, total = self._survey(reports, returns)
+        placed = places > 0
+        known = parties_of(parties)
+        told = reported(reports, known | _of_returns(known, returns), placed) if reports is not None else []
+        last = max(places, _last_place(reports), _last_place(outcomes)) if placed else 0
+        return StoredRows(
+            lambda done: batches(self._files, done, plain_columns()),
+            ReportQueue(told),
+            placed,
+            total,
+            self._changes(outcomes) if placed else None,
+            last,
+        )
 
-    def _survey(self, reports: pa.Table | None) -> tuple[pa.Table, bool, int]:
-        """Return the parties of the transactions that were reported, whether rows have places, and their number."""
-        ids = (reports[_ID].unique() if reports is not None else pa.array([])).cast(pa.string())
-        found, placed, total = [], False, 0
-        for batch in batches(self._files, columns=(_ID, *PARTIES, _PLACE)):
+    def _survey(self, reports: pa.Table | None, returns: Mapping[str, str]) -> tuple[pa.Table, int, int]:
+        """Return the parties of Pix that were reported, or of which `returns` were, the last place and the count."""
+        ids = pa.array({*_ids(reports, _ID), *returns.values()}, pa.string())
+        found, last, total = [], 0, 0
+        for batch in batches(self._files, columns=(_ID, *PARTIES, _PLACE, _OWN)):
             found.append(batch.select((_ID, *PARTIES)).filter(pc.is_in(batch[_ID], value_set=ids)))
             total += batch.num_rows
-            placed |= _PLACE in batch.column_names and batch[_PLACE].null_count < batch.num_rows
+            last = max(last, _last_place(batch), _last_place(batch, _OWN))
         if not found:
             raise Misconfigured("the Parquet files hold no rows")
         parties = pa.concat_tables(found).group_by(_ID).aggregate([(name, "min") for name in PARTIES])
-        return parties.rename_columns([name.removesuffix("_min") for name in parties.column_names]), placed, total
+        return parties.rename_columns([name.removesuffix("_min") for name in parties.column_names]), last, total
+
+    def _changes(self, outcomes: pa.Table | None) -> ChangeQueue | None:
+        """Return the changes by outcomes and decisions; None if there are neither. Raises Misconfigured."""
+        ids = pa.array(_ids(outcomes, _ID), pa.string())
+        scores, decided = [], False
+        for batch in batches(self._files, columns=(*ASK_COLUMNS, "decision", _OWN)):
+            rows = (
+                batch if _OWN in batch.column_names else batch.append_column(_OWN, pa.nulls(len(batch), pa.int64()))
+            )
+            decided |= rows[_OWN].null_count < len(rows)
+            if outcomes is not None or decided:
+                scores.append(self._told(rows, ids))
+        if outcomes is None and not decided:
+            return None
+        return ChangeQueue(changes_of(pa.concat_tables(scores), outcomes))
+
+    def _told(self, rows: pa.Table, ids: pa.Array) -> pa.Table:
+        """Return the rows of Pix that outcomes or decisions changed. Raises Misconfigured."""
+        if missing := [name for name in (*ASK_COLUMNS, "decision") if name not in rows.column_names]:
+            raise Misconfigured(f"the rows lack the columns {', '.join(missing)}, by which outcomes are counted")
+        return rows.filter(pc.or_(pc.is_in(rows[_ID], value_set=ids), pc.is_valid(rows[_OWN])))
+
+
+def _read(files: Sequence[Path]) -> pa.Table | None:
+    return pa.concat_tables(pq.read_table(file) for file in files) if files else None
+
+
+def _ids(rows: pa.Table | None, name: str) -> set[str]:
+    """Return the distinct ids in a column."""
+    return set(rows[name].unique().drop_null().to_pylist()) if rows is not None else set()
+
+
+def _returns(reports: pa.Table | None, outcomes: pa.Table | None) -> dict[str, str]:
+    """Return the EndToEndId of the Pix of each return that was reported."""
+    if reports is None or outcomes is None:
+        return {}
+    about = pa.array(_ids(reports, _ID), pa.string())
+    found = outcomes.filter(pc.is_in(outcomes["return_id"], value_set=about))
+    return dict(zip(found["return_id"].to_pylist(), found[_ID].to_pylist(), strict=True))
+
+
+def _of_returns(known: Mapping[str, Parties], returns: Mapping[str, str]) -> dict[str, Parties]:
+    """Return the parties of returns: the payee of the Pix pays its payer."""
+    found = {id_: known[of] for id_, of in returns.items() if of in known and id_ not in known}
+    return {id_: Parties(each.payee_id, each.payer_id, each.device_id) for id_, each in found.items()}
+
+
+def _last_place(rows: pa.Table | None, name: str = _PLACE) -> int:
+    """Return the highest place of rows, 0 for none."""
+    return int(whole(rows[name], 0).max(initial=0)) if rows is not None and name in rows.column_names else 0
 
 
 def batches(files: Iterable[Path], skip: int = 0, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

@@ -88,27 +88,25 @@ class ReplayRun:
             parts.count = count
 
     def _take(self, piece: ReplayBatch) -> None:
-        first = self._replay.sequence + 1
         reads = self._replay.run(piece.chunk)
         self._source.learn(reads)
         self.transactions += piece.rows.num_rows
         self._replay.sequence = max(self._replay.sequence, piece.place, _last(piece.rows))
         if self._sinks.scores and piece.rows.num_rows:
             features = feature_matrix(piece.chunk.events, reads)
-            self._sinks.scores.add(score_table(self._decided(piece.rows, features, first), features))
+            self._sinks.scores.add(score_table(self._decided(piece.rows, features), features))
         if self._sinks.feedback and piece.feedback:
             self._sinks.feedback.add(arrow_table(table("feedback"), piece.feedback))
         if self._sinks.outcomes and piece.outcomes:
             self._sinks.outcomes.add(arrow_table(table("outcomes"), piece.outcomes))
 
-    def _decided(self, rows: pa.Table, features: NDArray[np.float32], first: int) -> pa.Table:
+    def _decided(self, rows: pa.Table, features: NDArray[np.float32]) -> pa.Table:
         """Return rows with a decision and its time: as stored, otherwise by rules alone at the time of the Pix."""
         count = rows.num_rows
         missing: dict[str, Sequence[Any]] = {
             "late": [False] * count,
             "degraded": [True] * count,
             "hmac_key_version": [self._key_version] * count,
-            "history_sequence": range(first, first + count),
         }
         if "decision" not in rows.column_names:
             outcome = decide(features, [], self._rules.apply(features), _due(rows))
@@ -121,8 +119,7 @@ class ReplayRun:
 
 def _last(rows: pa.Table) -> int:
     """Return the last place of transactions: a counted one whose row is missing still has its place."""
-    placed = "history_sequence" in rows.column_names and rows.num_rows
-    return int(whole(rows["history_sequence"], 0).max()) if placed else 0
+    return int(whole(rows["history_sequence"], 0).max()) if rows.num_rows else 0
 
 
 def _due(rows: pa.Table) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.errors import Misconfigured
+from shared.features.columns import Columns
 from shared.features.reports import UNPLACED
 from shared.features.verdicts import VerdictLog
 from shared.replay.arrow_columns import columns_of, whole
@@ -90,13 +91,17 @@ class StoredRows:
         changes: ChangeQueue | None = None,
         last_place: int = 0,
     ) -> None:
-        """`open_rows(n)` yields the rows after the first n; `placed` rows have places up to `last_place`."""
+        """`open_rows(n)` yields the rows after the first n; `placed` rows have places up to `last_place`.
+
+        Without `changes`, nothing says which Pix settled.
+        """
         self._last_place = last_place
+        self._told = changes is not None
         self._changes = changes or ChangeQueue()
         self._open = open_rows
         self._reports = reports
         self._placed = placed
-        self._position = 0
+        self._position = self._place = 0
         self._last: tuple[str | None, int] = (None, np.iinfo(np.int64).min)
         self.verdicts = reports.verdicts
         self.malformed = self.other_sides = 0
@@ -104,17 +109,19 @@ class StoredRows:
 
     def batches(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield the remaining rows, then the reports after the last row. Raises PixError."""
-        del sequence  # rows with a place keep it
+        self._place = max(self._place, sequence)
         empty = None
         for batch in self._open(self._position):
             self._position = self._position + batch.num_rows
             rows = self._fresh(batch)
             empty = rows.slice(0, 0)
             if rows.num_rows:
-                yield ReplayBatch(rows, self._chunk(rows), [], [], self._position, 0)
+                yield self._batch(rows)
         if empty is not None:
-            chunk = chunk_of(columns_of(empty), *self._reports.rest(0), self._changes.rest())
-            yield ReplayBatch(empty, chunk, [], [], self._position, self._last_place)
+            corrections, before = self._reports.rest(0)
+            chunk = chunk_of(columns_of(empty), corrections, before, self._changes.rest())
+            last = self._last_place if self._placed else self._place + len(before)
+            yield ReplayBatch(empty, chunk, [], [], self._position, last)
 
     @property
     def reports(self) -> int:
@@ -138,21 +145,34 @@ class StoredRows:
         self._reports.resume(before.queue)
         self._changes.resume(before.changes)
 
-    def _chunk(self, rows: pa.Table) -> Chunk:
+    def _batch(self, rows: pa.Table) -> ReplayBatch:
         """Return rows with the reports and changes between them.
 
-        A row without a place settles at once: nothing says when it did. One that was decided without history does so
-        if it was approved.
+        A row without a place settles at once: nothing says when it did. One that was decided without history, or of
+        which no changes are known, does so if it was approved.
         """
         columns = columns_of(rows)
         if not self._placed:
-            nowhere = np.full(len(columns), UNPLACED)
-            corrections = self._reports.before(nowhere, whole(rows["initiated_at"], 0))
-            return chunk_of(columns, *corrections, settles=np.ones(len(columns), dtype=bool))
+            return self._by_time(rows, columns)
         places = whole(rows["history_sequence"], UNPLACED)
         corrections = self._reports.before(places, whole(rows["scored_at"], 0))
-        approved = np.array([each == "APPROVE" for each in rows["decision"].to_pylist()], dtype=bool)
-        return chunk_of(columns, *corrections, self._changes.before(places), approved & (places == UNPLACED))
+        settles = _approved(rows) & ((places == UNPLACED) | (not self._told))
+        chunk = chunk_of(columns, *corrections, self._changes.before(places), settles)
+        return ReplayBatch(rows, chunk, [], [], self._position, 0)
+
+    def _by_time(self, rows: pa.Table, columns: Columns) -> ReplayBatch:
+        """Return rows with places of their own: each ask, settlement and correction takes the next one."""
+        nowhere = np.full(len(columns), UNPLACED)
+        corrections, before = self._reports.before(nowhere, whole(rows["initiated_at"], 0))
+        taken = np.cumsum(1 + ~columns.is_return)
+        earlier = np.searchsorted(before, np.arange(len(columns)), side="right")
+        places = self._place + 1 + np.concatenate(([0], taken[:-1])) + earlier
+        self._place += int(taken[-1]) + len(before)
+        if "history_sequence" in rows.column_names:
+            rows = rows.drop_columns(["history_sequence"])
+        rows = rows.append_column("history_sequence", pa.array(places))
+        chunk = chunk_of(columns, corrections, before, settles=np.ones(len(columns), dtype=bool))
+        return ReplayBatch(rows, chunk, [], [], self._position, self._place)
 
     def _fresh(self, rows: pa.Table) -> pa.Table:
         """Return the rows that do not repeat their predecessor. Raises Misconfigured if they are out of order."""
@@ -169,3 +189,10 @@ class StoredRows:
             )
         self._last = (ids[-1], int(order[-1]) if len(order) else self._last[1])
         return rows.filter(pa.array(ids != before))
+
+
+def _approved(rows: pa.Table) -> NDArray[np.bool_]:
+    """Return whether each Pix was approved [n]; rows without decisions were."""
+    if "decision" not in rows.column_names:
+        return np.ones(rows.num_rows, dtype=bool)
+    return np.array([each == "APPROVE" for each in rows["decision"].to_pylist()], dtype=bool)
