@@ -114,7 +114,7 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
         values = pa.array(whole(found[name], 0))
         found = found.set_column(found.column_names.index(name), name, values)
     for name in ("amount", "returned"):
-        values = pa.array(np.nan_to_num(floats(found[name])))
+        values = pa.array(np.nan_to_num(floats(found[name])).round(2))
         found = found.set_column(found.column_names.index(name), name, values)
     return found.to_pylist()
 

@@ -83,7 +83,7 @@ class Served:
             "PAYER",
             told.status,
             event.initiated_at + told.seconds * SECOND,
-            len(self.outcomes),
+            max(each.scored_at for each in self.rows) + len(self.outcomes),
             return_id=told.return_id if is_return else None,
             amount=max(1, round(event.amount * told.share)) if is_return else None,
         )
