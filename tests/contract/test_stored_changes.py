@@ -49,7 +49,9 @@ class Exports:
         found = self._client.query(sql).result()
         names = [field.name for field in found.schema]
         rows = [dict(row.items()) for row in found]
-        self._rows[name] = pa.table({each: [row[each] for row in rows] for each in names})
+        table = pa.table({each: [row[each] for row in rows] for each in names})
+        untyped = [pa.string() if pa.types.is_null(field.type) else field.type for field in table.schema]
+        self._rows[name] = table.cast(pa.schema(list(zip(names, untyped, strict=True))))
 
     def staged(self, name: str, folder: Path) -> Iterator[Path]:
         file = folder / "rows.parquet"
@@ -116,7 +118,8 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
     for name in ("amount", "returned"):
         values = pa.array(np.nan_to_num(floats(found[name])).round(2))
         found = found.set_column(found.column_names.index(name), name, values)
-    return found.to_pylist()
+    changes: list[dict[str, Any]] = found.to_pylist()
+    return changes
 
 
 @pytest.mark.parametrize("setting", ["assumed", "published"])
