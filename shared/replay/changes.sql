@@ -21,14 +21,35 @@ words AS (
   FROM {outcomes}
   GROUP BY end_to_end_id, history_sequence, status, `at`, return_id, amount
 ),
+-- A change is counted in the order of places, and after all that were received before an earlier one.
+seen AS (
+  SELECT
+    *,
+    MIN(own) OVER (PARTITION BY id) AS first_own,
+    IF(own IS NULL, received_at, MAX(IF(own IS NULL, NULL, received_at)) OVER (
+      PARTITION BY id ORDER BY COALESCE(own, 0) ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    )) AS seen_at
+  FROM words
+),
+-- A settlement or a refusal changes nothing only after another change of its Pix, though it may be received before.
+ranked AS (
+  SELECT
+    *,
+    CASE
+      WHEN own IS NOT NULL THEN own > first_own
+      WHEN status IN ('SETTLED', 'REJECTED', 'EXPIRED', 'CANCELLED') THEN TRUE
+      ELSE seen_at > MAX(IF(own = first_own, seen_at, NULL)) OVER (PARTITION BY id)
+    END AS after_first
+  FROM seen
+),
 -- An outcome that changed nothing when it came stands before the next change of its Pix, on which it may weigh.
 placed AS (
   SELECT
     *,
-    MIN(own) OVER (
-      PARTITION BY id ORDER BY received_at, own ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-    ) AS place
-  FROM words
+    COALESCE(own, MIN(own) OVER (
+      PARTITION BY id ORDER BY after_first, seen_at, own ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    )) AS place
+  FROM ranked
 )
 SELECT
   place, own IS NOT NULL AS counted, status, decided_side, approved, `at`, return_id, returned,

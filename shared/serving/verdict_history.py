@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
@@ -77,7 +78,7 @@ class VerdictHistory:
         places: dict[int, int] = {}
         conflicts = 0
         while tasks:
-            now, later = _first_of_each_key(tasks)
+            now, later = _first_rows_of_each_key(tasks)
             values = await self.history.find([task.key for task in now])
             changes = []
             for task, value in zip(now, values, strict=True):
@@ -126,11 +127,24 @@ def _tasks(
     return [_Task(index, key, state, derive) for key, derive in subjects(row, known)]
 
 
-def _first_of_each_key(tasks: Sequence[_Task]) -> tuple[list[_Task], list[_Task]]:
-    """Return the first task of each key, and the others, which read what it wrote."""
-    first: dict[str, _Task] = {}
-    later = [task for task in tasks if first.setdefault(task.key, task) is not task]
-    return list(first.values()), later
+def _first_rows_of_each_key(tasks: Sequence[_Task]) -> tuple[list[_Task], list[_Task]]:
+    """Return the tasks of rows that share no key with an earlier one, and the others, which read what those wrote.
+
+    The tasks of a row stay together, so that history counts them at adjacent places.
+    """
+    now: list[_Task] = []
+    later: list[_Task] = []
+    taken: set[str] = set()
+    for _, group in groupby(tasks, key=lambda task: task.of_row):
+        of_row = list(group)
+        first: dict[str, _Task] = {}
+        for task in of_row:
+            first.setdefault(task.key, task)
+        ready = list(first.values()) if taken.isdisjoint(first) else []
+        now += ready
+        later += [task for task in of_row if task not in ready]
+        taken |= first.keys()
+    return now, later
 
 
 def _changed(task: _Task, before: Reports, errors: dict[int, PixError]) -> list[_Change]:

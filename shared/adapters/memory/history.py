@@ -14,8 +14,8 @@ from shared.features.history import MemoryHistory
 from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, Claim, Observations
 
-LIVES = 30_000
-"""Transactions whose lives are kept, in 1 kB each: at 45 a second, the eleven minutes between two deliveries (see
+LIVES = 20_000
+"""Transactions whose lives are kept, in 1 kB each: at 30 a second, the eleven minutes between two deliveries (see
 `shared.settings.CLAIM_SECONDS`)."""
 
 _SIZE = LIFE.itemsize
