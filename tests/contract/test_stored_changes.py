@@ -46,16 +46,7 @@ class Exports:
         self._rows: dict[str, pa.Table] = {}
 
     def stage(self, sql: str, name: str) -> None:
-<<<<<<< HEAD
         self._rows[name] = self._client.query(sql).result().to_arrow(create_bqstorage_client=False)
-=======
-        found = self._client.query(sql).result()
-        names = [field.name for field in found.schema]
-        rows = [dict(row.items()) for row in found]
-        table = pa.table({each: [row[each] for row in rows] for each in names})
-        untyped = [pa.string() if pa.types.is_null(field.type) else field.type for field in table.schema]
-        self._rows[name] = table.cast(pa.schema(list(zip(names, untyped, strict=True))))
->>>>>>> dff2619fa7ee24c744816823eb8988b75e731e12
 
     def staged(self, name: str, folder: Path) -> Iterator[Path]:
         file = folder / "rows.parquet"
@@ -120,16 +111,9 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
         values = pa.array(whole(found[name], 0))
         found = found.set_column(found.column_names.index(name), name, values)
     for name in ("amount", "returned"):
-<<<<<<< HEAD
         values = pa.array(np.rint(100 * np.nan_to_num(floats(found[name]))))
         found = found.set_column(found.column_names.index(name), name, values)
     return [*found.to_pylist()]
-=======
-        values = pa.array(np.nan_to_num(floats(found[name])).round(2))
-        found = found.set_column(found.column_names.index(name), name, values)
-    changes: list[dict[str, Any]] = found.to_pylist()
-    return changes
->>>>>>> dff2619fa7ee24c744816823eb8988b75e731e12
 
 
 @pytest.mark.parametrize("setting", ["assumed", "published"])

@@ -84,11 +84,7 @@ class Served:
             "PAYER",
             told.status,
             event.initiated_at + told.seconds * SECOND,
-<<<<<<< HEAD
             self._time(),
-=======
-            max(each.scored_at for each in self.rows) + len(self.outcomes),
->>>>>>> dff2619fa7ee24c744816823eb8988b75e731e12
             return_id=told.return_id if is_return else None,
             amount=max(1, round(event.amount * told.share)) if is_return else None,
         )
