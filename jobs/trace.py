@@ -24,14 +24,14 @@ from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import Misconfigured
 from shared.operations.trace import dot, result, svg, text
 from shared.operations.trace.flow import Trace
-from shared.operations.trace.graph import Limits
+from shared.operations.trace.graph import TraceLimits
 from shared.operations.trace.source import TraceSource
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEFAULTS = Limits()
+DEFAULTS = TraceLimits()
 VENDOR = "the sample of a vendor's client, Celcoin; DICT names the parameter without a value"
 
 
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _trace(options: argparse.Namespace) -> tuple[int, object]:
     settings = Settings.from_env(os.environ)
-    limits = Limits(options.max_hops, options.hop_window, options.min_amount, options.max_transactions)
+    limits = TraceLimits(options.max_hops, options.hop_window, options.min_amount, options.max_transactions)
     source = TraceSource(wiring.queries(settings), settings.project, settings.dataset, settings.maturity_days)
     found = source.trace(options.end_to_end_id, limits)
     if isinstance(found, Trace):

@@ -44,7 +44,7 @@ class NightLimit(Limit, frozen=True):
             raise ValueError(f"the night from {self.from_hour}h until {self.until_hour}h does not cross midnight")
 
 
-class Retention(Struct, frozen=True, forbid_unknown_fields=True):
+class HoldDuration(Struct, frozen=True, forbid_unknown_fields=True):
     """The time for which the payer's institution may hold a Pix before it settles, by local hour."""
 
     minutes_by_day: Positive
@@ -78,7 +78,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """Of one transaction from a device that the payer has not registered."""
     unregistered_device_day: Limit
     """Of a customer's transactions in one local day from such devices."""
-    retention: Retention
+    retention: HoldDuration
     """Of a HOLD, by the payer's institution."""
     block: Block
     """Of a BLOCK, by the payee's institution."""

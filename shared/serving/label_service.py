@@ -24,7 +24,7 @@ from shared.ports import Table
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
 from shared.serving.quarantine import refused_by_table
-from shared.serving.verdict_history import Counted, VerdictHistory
+from shared.serving.verdict_history import CountedReports, VerdictHistory
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
 
@@ -73,7 +73,7 @@ class LabelPipeline:
         Raises Unavailable if history does not answer or the rows are not known to be stored.
         """
         with self._metrics.timed(STAGE, "state"):
-            counted, errors = await self._history.count(rows) if self._history else Counted(list(rows), {})
+            counted, errors = await self._history.count(rows) if self._history else CountedReports(list(rows), {})
         stored = [index for index in range(len(rows)) if index not in errors]
         with self._metrics.timed(STAGE, "append"):
             refused = await self._feedback.append([counted[index] for index in stored]) if stored else []

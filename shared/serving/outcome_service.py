@@ -35,7 +35,7 @@ ROUNDS = 4
 """Attempts at a change: each conflict means that a decision or another outcome changed the life in between."""
 
 
-class Counted(NamedTuple):
+class OutcomePlaces(NamedTuple):
     """The places of outcomes by index (None: it changed nothing), and the errors of the others."""
 
     places: dict[int, int | None]
@@ -49,12 +49,12 @@ class CountedOutcomes:
         self._history = history
         self._scored = scored
 
-    async def count(self, rows: Sequence[OutcomeRow]) -> Counted:
+    async def count(self, rows: Sequence[OutcomeRow]) -> OutcomePlaces:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
         An outcome that comes before its Pix is stored waits: its error is Unavailable.
         """
-        counted = Counted({}, {})
+        counted = OutcomePlaces({}, {})
         for turn in _turns(rows):
             left = turn
             for _ in range(ROUNDS):
@@ -64,7 +64,7 @@ class CountedOutcomes:
             counted.errors.update((i, Unavailable("the life of a Pix changes too often")) for i in left)
         return counted
 
-    async def _count(self, rows: dict[int, OutcomeRow], counted: Counted) -> list[int]:
+    async def _count(self, rows: dict[int, OutcomeRow], counted: OutcomePlaces) -> list[int]:
         """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
         lives, claims = await self._lives(rows)
         for i in rows.keys() - lives.keys():
@@ -145,7 +145,7 @@ class OutcomePipeline:
         """
         with self._metrics.timed(STAGE, "state"):
             history, every = self._history, dict.fromkeys(range(len(rows)))
-            counted = await history.count(rows) if history else Counted(every, {})
+            counted = await history.count(rows) if history else OutcomePlaces(every, {})
         indexes = sorted(counted.places)
         stored = [msgspec.structs.replace(rows[i], history_sequence=counted.places[i]) for i in indexes]
         with self._metrics.timed(STAGE, "append"):

@@ -20,7 +20,7 @@ ATTEMPTS = 8
 """Times that a value is read again because another instance changed it meanwhile."""
 
 
-class Counted(NamedTuple):
+class CountedReports(NamedTuple):
     """Rows with the place at which history counted each, and the error of each that it did not take, by index."""
 
     rows: list[FeedbackRow]
@@ -50,7 +50,7 @@ class VerdictHistory:
     scored: Lookup
     history: ChangingHistory
 
-    async def count(self, rows: Sequence[FeedbackRow]) -> Counted:
+    async def count(self, rows: Sequence[FeedbackRow]) -> CountedReports:
         """Count the reports in `rows`.
 
         A report about an unknown Pix, or a fraud marker from an unknown infraction report, has the error Unavailable:
@@ -71,7 +71,7 @@ class VerdictHistory:
             msgspec.structs.replace(row, history_sequence=places[index]) if index in places else row
             for index, row in enumerate(rows)
         ]
-        return Counted(counted, errors)
+        return CountedReports(counted, errors)
 
     async def _places(self, tasks: list[_Task], errors: dict[int, PixError]) -> dict[int, int]:
         """Return the last place at which history counted each row, by index; note the errors of the others."""

@@ -19,14 +19,14 @@ from infra.deploy.migrate import make
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.contract import tables as contract
 from shared.operations.trace.flow import Trace
-from shared.operations.trace.graph import Limits
+from shared.operations.trace.graph import TraceLimits
 from shared.operations.trace.source import TraceSource
 from tests.contract.local_servers import PROJECT, local_bigquery
 
 DATASET, MATURITY_DAYS = "pix", 87
 DAYS, ACCOUNTS = 30, 50_000
 START = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0) - dt.timedelta(days=DAYS + 1)
-WIDE = Limits(transactions_max=200)
+WIDE = TraceLimits(transactions_max=200)
 SCORED = (
     "end_to_end_id, side, initiated_at, scored_at, amount, initiation_form, purpose, payer_id, payer_person_id, "
     "payer_ispb, payee_id, payee_ispb, decision, late, degraded, history_sequence, hmac_key_version"
@@ -42,7 +42,7 @@ def main() -> None:
         make(local.client, DATASET, contract.tables(), contract.views(PROJECT, DATASET, MATURITY_DAYS))
         _fill(local.client, rows)
         source = TraceSource(BigQueryQueries(local.client), PROJECT, DATASET, MATURITY_DAYS)
-        for name, root, limits in (("chain", _id(0), Limits()), ("fan", _id(10), WIDE)):
+        for name, root, limits in (("chain", _id(0), TraceLimits()), ("fan", _id(10), WIDE)):
             started = time.perf_counter()
             found = source.trace(root, limits)
             assert isinstance(found, Trace)

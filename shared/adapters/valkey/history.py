@@ -33,7 +33,7 @@ from shared.adapters.valkey.script import script
 from shared.adapters.valkey.wire import (
     SEQUENCE_KEY,
     Argument,
-    Asked,
+    AskedBatch,
     change_arguments,
     name_of,
     observations,
@@ -88,7 +88,7 @@ class ValkeyHistory:
         if not events:
             none, no_reads = np.empty(0, dtype=np.int64), np.empty((0, READ_WIDTH), dtype=np.float32)
             return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE))
-        batch = Asked.of(events, claim)
+        batch = AskedBatch.of(events, claim)
         lives = await self._values(observe_arguments(batch, self._life_seconds, self._record_seconds))
         return observations(lives, batch)
 

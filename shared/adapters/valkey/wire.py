@@ -43,7 +43,7 @@ _SIDE_LETTERS = np.array([SIDE_LETTERS[side] for side in SIDES])
 """The key version of the claim of a row that is stored, which is not compared with later messages."""
 
 
-class Asked(NamedTuple):
+class AskedBatch(NamedTuple):
     """A micro-batch of `observe`: its events, their fingerprints [n], their claim, and the bytes of the claims."""
 
     events: Events
@@ -53,7 +53,7 @@ class Asked(NamedTuple):
     version: bytes
 
     @classmethod
-    def of(cls, events: Events, claim: Claim) -> Asked:
+    def of(cls, events: Events, claim: Claim) -> AskedBatch:
         """Return the micro-batch of events."""
         columns, version = events.columns, (claim.model_version or "").encode()
         claims = np.empty(len(events), dtype=CLAIM)
@@ -83,7 +83,7 @@ def name_of(key: str) -> str:
     return f"{LIFE_KEY}{LIFE_ID}{key[1:]}" if key[0] == LIFE_KEY else key
 
 
-def observe_arguments(batch: Asked, life_seconds: int, record_seconds: int) -> list[Argument]:
+def observe_arguments(batch: AskedBatch, life_seconds: int, record_seconds: int) -> list[Argument]:
     """Return the arguments of `observe`."""
     columns = batch.events.columns
     lives = asked(columns, batch.claim.scored_at)
@@ -95,7 +95,7 @@ def observe_arguments(batch: Asked, life_seconds: int, record_seconds: int) -> l
     ]
 
 
-def observations(values: Sequence[bytes], batch: Asked) -> Observations:
+def observations(values: Sequence[bytes], batch: AskedBatch) -> Observations:
     """Decode the lives in the answer of `observe`."""
     size = LIFE.itemsize
     lives = np.frombuffer(b"".join([value[:size] for value in values]), dtype=LIFE)

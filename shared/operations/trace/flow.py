@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from shared.operations.trace.graph import SECOND, Graph, Limits, Member, Pix
+from shared.operations.trace.graph import SECOND, Graph, Member, Pix, TraceLimits
 
 MINUTE = 60 * SECOND
 
@@ -56,7 +56,7 @@ class Trace(Struct, frozen=True):
     """The steps of the money of a root, which is the first, in order of layer and time."""
 
     steps: list[Step]
-    limits: Limits
+    limits: TraceLimits
     left_out: int
 
     @property
@@ -90,7 +90,7 @@ class Trace(Struct, frozen=True):
         return step.traced / self.root.traced if self.root.traced else 0.0
 
 
-def follow(graph: Graph, limits: Limits) -> Trace:
+def follow(graph: Graph, limits: TraceLimits) -> Trace:
     """Return the course of the root's money through a graph."""
     flow = _Flow(limits)
     for member in sorted(graph.members, key=lambda each: (each.pix.moved_at, each.layer, each.pix.end_to_end_id)):
@@ -100,7 +100,7 @@ def follow(graph: Graph, limits: Limits) -> Trace:
 
 
 class _Flow:
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: TraceLimits) -> None:
         self._window = round(limits.hop_window.total_seconds() * SECOND)
         self._inflows: dict[str, list[Member]] = {}
         self._left: dict[str, int] = {}

@@ -17,7 +17,7 @@ SECOND = 1_000_000
 """Microseconds."""
 
 
-class Limits(Struct, frozen=True):
+class TraceLimits(Struct, frozen=True):
     """The parameters of a tracking graph.
 
     DICT names them without values: these are a sample of a vendor's client (Celcoin). The press also says five hops.
@@ -83,11 +83,12 @@ class Graph(Struct, frozen=True):
     left_out: int
 
 
-def grow(root: Pix, sent: Sent, limits: Limits) -> Graph:
+def grow(root: Pix, sent: Sent, limits: TraceLimits) -> Graph:
     """Return the tracking graph of a root; `sent` is asked once for each further layer.
 
     >>> passed_on = Pix("E2", "b", "c", 90_000, 0, 60 * SECOND)
-    >>> graph = grow(Pix("E1", "a", "b", 100_000, 0, 0), lambda spans: [passed_on] if "b" in spans else [], Limits())
+    >>> root = Pix("E1", "a", "b", 100_000, 0, 0)
+    >>> graph = grow(root, lambda spans: [passed_on] if "b" in spans else [], TraceLimits())
     >>> [(member.pix.end_to_end_id, member.layer) for member in graph.members]
     [('E1', 1), ('E2', 2)]
     """
@@ -100,7 +101,7 @@ def grow(root: Pix, sent: Sent, limits: Limits) -> Graph:
 class _Growing:
     """A graph under construction: `layer` is the last one, `spans` the periods of its payees."""
 
-    def __init__(self, root: Pix, limits: Limits) -> None:
+    def __init__(self, root: Pix, limits: TraceLimits) -> None:
         self.members: list[Member] = []
         self.left_out = 0
         self.layer = 1

@@ -22,7 +22,7 @@ from shared.contract.tables import query
 from shared.contract.transaction import ID_TOLERANCE
 from shared.errors import Misconfigured
 from shared.operations.trace.flow import Trace, follow
-from shared.operations.trace.graph import Graph, Limits, Pix, Spans, grow
+from shared.operations.trace.graph import Graph, Pix, Spans, TraceLimits, grow
 from shared.ports import Parameter, Queries
 
 ROWS_MAX = 10_000
@@ -53,7 +53,7 @@ class TraceSource:
         self._queries = queries
         self._sql = TraceSql(project, dataset, maturity_days)
 
-    def trace(self, end_to_end_id: str, limits: Limits) -> Trace | Untraced:
+    def trace(self, end_to_end_id: str, limits: TraceLimits) -> Trace | Untraced:
         """Trace the money of a Pix. Raises Misconfigured if there is no such Pix, Unavailable."""
         rows = self._root(end_to_end_id)
         settled = settled_pix(rows)
@@ -66,7 +66,7 @@ class TraceSource:
         graph = grow(root, lambda spans: self.sent(spans, limits), limits)
         return follow(self._judged(graph), limits)
 
-    def sent(self, spans: Spans, limits: Limits) -> list[Pix]:
+    def sent(self, spans: Spans, limits: TraceLimits) -> list[Pix]:
         """Return the Pix that the accounts sent from the first to the last of their periods. Raises Unavailable."""
         periods = [span for of_account in spans.values() for span in of_account]
         since, until = _moment(min(periods).since), _moment(max(span.until for span in periods))

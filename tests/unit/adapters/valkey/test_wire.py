@@ -9,7 +9,7 @@ from shared.adapters.valkey.wire import (
     CLAIM,
     HEAD,
     LETTERS,
-    Asked,
+    AskedBatch,
     change_arguments,
     name_of,
     observations,
@@ -30,7 +30,7 @@ CLAIM_OF = Claim("v1", 5, 3)
 
 @pytest.mark.parametrize("version", ["v1", None])
 def test_claims_are_the_bytes_of_a_side_claim(version: str | None) -> None:
-    batch = Asked.of(Events([event(side=side) for side in SIDES]), Claim(version, 5, 3))
+    batch = AskedBatch.of(Events([event(side=side) for side in SIDES]), Claim(version, 5, 3))
     prints = batch.fingerprints.tolist()
     expected = [SideClaim(side, 5, 3, fingerprint, version) for side, fingerprint in zip(SIDES, prints, strict=True)]
     assert [batch.tail(place) for place in range(len(SIDES))] == [claim.encode() for claim in expected]
@@ -38,7 +38,7 @@ def test_claims_are_the_bytes_of_a_side_claim(version: str | None) -> None:
 
 def test_a_life_is_its_head_and_then_its_reads() -> None:
     assert LIFE.itemsize == HEAD + 4 * READ_WIDTH, "the script appends the reads to the head"
-    batch = Asked.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
+    batch = AskedBatch.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
     heads = observe_arguments(batch, 1, 1)[5]
     assert isinstance(heads, bytes)
     lives = asked(batch.events.columns, CLAIM_OF.scored_at)
@@ -46,7 +46,7 @@ def test_a_life_is_its_head_and_then_its_reads() -> None:
 
 
 def test_only_columns_in_use_are_sent() -> None:
-    batch = Asked.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
+    batch = AskedBatch.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
     weights, marks, numbers = observe_arguments(batch, 1, 1)[7:10]
     assert isinstance(weights, bytes)
     assert isinstance(marks, bytes)
@@ -74,7 +74,7 @@ def test_a_stored_life_has_a_claim_of_each_side() -> None:
     assert np.frombuffer(life[: LIFE.itemsize], dtype=LIFE)["place"].tolist() == [STORED]
     assert list(claims_of(life)) == ["PAYEE"]
     pix = event(side="PAYEE")
-    seen = observations([life], Asked.of(Events([pix]), CLAIM_OF))
+    seen = observations([life], AskedBatch.of(Events([pix]), CLAIM_OF))
     assert (seen.sequence.tolist(), seen.taken.tolist(), bool(np.isnan(seen.reads).all())) == (
         [STORED],
         [False],

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.operations.trace.flow import MINUTE, Trace
-from shared.operations.trace.graph import Limits, Pix
+from shared.operations.trace.graph import Pix, TraceLimits
 from tests.unit.operations.trace.world import pix, shown, traced
 
 ROOT = pix("root", "victim", "mule", 1000, 0)
@@ -61,7 +61,7 @@ worlds = st.lists(
     max_size=40,
 )
 bounds = st.builds(
-    Limits,
+    TraceLimits,
     st.integers(1, 6),
     st.integers(1, 180).map(lambda minutes: dt.timedelta(minutes=minutes)),
     st.integers(0, 30_000),
@@ -71,7 +71,7 @@ bounds = st.builds(
 
 @given(worlds, bounds, st.integers(1, 100_000))
 def test_every_trace_keeps_its_bounds(
-    world: list[tuple[str, str, int, int, int]], limits: Limits, amount: int
+    world: list[tuple[str, str, int, int, int]], limits: TraceLimits, amount: int
 ) -> None:
     every = [
         Pix(f"p{number:02}", payer, payee, centavos, returned, minute * MINUTE)

@@ -7,13 +7,13 @@ import datetime as dt
 import msgspec
 import pytest
 
-from shared.operations.trace.graph import Limits, Pix, Spans, grow
+from shared.operations.trace.graph import Pix, Spans, TraceLimits, grow
 from tests.unit.operations.trace.world import WIDE, pix, sender, traced
 
 ROOT = pix("root", "victim", "mule", 1000, 0)
 
 
-def layers(every: list[Pix], limits: Limits = WIDE) -> dict[str, int]:
+def layers(every: list[Pix], limits: TraceLimits = WIDE) -> dict[str, int]:
     members = grow(ROOT, sender(every), limits).members
     return {member.pix.end_to_end_id: member.layer for member in members if member.layer > 1}
 
@@ -110,4 +110,4 @@ def test_a_root_of_an_account_to_itself_leads_nowhere() -> None:
 
 
 def test_the_defaults_are_those_of_the_sources() -> None:
-    assert Limits() == Limits(5, dt.timedelta(hours=2), 20_000, 10)
+    assert TraceLimits() == TraceLimits(5, dt.timedelta(hours=2), 20_000, 10)

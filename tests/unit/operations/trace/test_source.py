@@ -12,7 +12,7 @@ import pytest
 from shared.adapters.memory.learning import MemoryQueries
 from shared.errors import Misconfigured, Unavailable
 from shared.operations.trace.flow import Trace
-from shared.operations.trace.graph import Limits
+from shared.operations.trace.graph import TraceLimits
 from shared.operations.trace.source import TraceSource, Untraced, settled_pix
 
 START = dt.datetime(2026, 11, 20, 14, 32, tzinfo=dt.UTC)
@@ -44,7 +44,7 @@ def source(rows: list[Row], asked: list[Mapping[str, Any]] | None = None) -> Tra
 def test_a_trace_asks_once_a_hop_for_bounded_days_and_once_for_verdicts() -> None:
     asked: list[Mapping[str, Any]] = []
     rows = [row(ROOT, "victim", "mule", 0), row(NEXT, "mule", "second", 8)]
-    trace = source(rows, asked).trace(ROOT, Limits())
+    trace = source(rows, asked).trace(ROOT, TraceLimits())
     assert isinstance(trace, Trace)
     assert [(step.pix.end_to_end_id, step.pix.verdict) for step in trace.steps] == [(ROOT, None), (NEXT, "FRAUD")]
     root, first, second, _verdicts = asked
@@ -57,28 +57,28 @@ def test_a_root_of_another_day_is_found_too() -> None:
     def answer(_sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         return [] if "since" in parameters else [row(ROOT, "victim", "mule", 0)]
 
-    assert isinstance(TraceSource(MemoryQueries(answer), "bank", "pix", 87).trace(ROOT, Limits()), Trace)
+    assert isinstance(TraceSource(MemoryQueries(answer), "bank", "pix", 87).trace(ROOT, TraceLimits()), Trace)
 
 
 def test_a_root_that_moved_no_money_is_not_traced() -> None:
     unsettled = row(ROOT, "victim", "mule", None, decision="HOLD", outcome=None)
-    assert source([unsettled]).trace(ROOT, Limits()) == Untraced("NOT_SETTLED", "HOLD", None)
+    assert source([unsettled]).trace(ROOT, TraceLimits()) == Untraced("NOT_SETTLED", "HOLD", None)
     returned = row(ROOT, "victim", "mule", 0, returned_amount=Decimal("500.00"))
-    assert source([returned]).trace(ROOT, Limits()) == Untraced("RETURNED", "APPROVE", "RETURNED")
+    assert source([returned]).trace(ROOT, TraceLimits()) == Untraced("RETURNED", "APPROVE", "RETURNED")
 
 
 def test_an_unknown_pix_is_refused() -> None:
     with pytest.raises(Misconfigured, match=f"no Pix {ROOT}"):
-        source([]).trace(ROOT, Limits())
+        source([]).trace(ROOT, TraceLimits())
     with pytest.raises(Misconfigured, match="an EndToEndId is"):
-        source([]).trace("12345678909", Limits())
+        source([]).trace("12345678909", TraceLimits())
 
 
 def test_tables_that_are_away_stop_the_trace() -> None:
     queries = MemoryQueries(lambda _sql, _parameters: [])
     queries.away = True
     with pytest.raises(Unavailable):
-        TraceSource(queries, "bank", "pix", 87).trace(ROOT, Limits())
+        TraceSource(queries, "bank", "pix", 87).trace(ROOT, TraceLimits())
 
 
 def test_both_sides_of_a_pix_are_one() -> None:

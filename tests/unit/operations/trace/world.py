@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 
 from shared.operations.trace.flow import MINUTE, Trace, follow
-from shared.operations.trace.graph import Limits, Pix, Spans, grow
+from shared.operations.trace.graph import Pix, Spans, TraceLimits, grow
 
-WIDE = Limits(hops_max=5, hop_window=dt.timedelta(hours=2), amount_min=100, transactions_max=1000)
+WIDE = TraceLimits(hops_max=5, hop_window=dt.timedelta(hours=2), amount_min=100, transactions_max=1000)
 
 
 def pix(name: str, payer: str, payee: str, brl: float, minute: float, **fields: str | int) -> Pix:
@@ -23,7 +23,7 @@ def sender(every: Sequence[Pix]) -> Callable[[Spans], list[Pix]]:
     return lambda spans: [each for each in every if each.payer_id in spans]
 
 
-def traced(root: Pix, every: Sequence[Pix], limits: Limits = WIDE) -> Trace:
+def traced(root: Pix, every: Sequence[Pix], limits: TraceLimits = WIDE) -> Trace:
     """Return the trace of a root among Pix."""
     return follow(grow(root, sender(every), limits), limits)
 
