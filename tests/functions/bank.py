@@ -219,7 +219,7 @@ class Bank:
         work.add(asked_table(rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
         assert work.comparison.features == {}
         assert (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts) == (0, [], [])
-        assert work.comparison.rows == len({row.event.end_to_end_id for row in rows})
+        assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})
 
     async def _all(self, parties: dict[str, Parties]) -> Mapping[str, Parties]:
         returns = {row.return_id for row in self.tables.told if row.return_id}

@@ -123,7 +123,12 @@ def test_a_full_run_leaves_no_personal_data(
     assert min(map(len, secrets)) >= 11, "a shorter one could be met by chance"
     instances = [started(name, PIX_LOG_SECONDS="0") for name in bodies]
     for instance in instances:
-        assert set(deliver(instance.address, bodies[instance.name])) == {204}
+        left = bodies[instance.name]
+        for _ in range(5):  # a message that comes before its subject is delivered again
+            answers = deliver(instance.address, left)
+            assert set(answers) <= {204, 503}
+            left = [body for body, answer in zip(left, answers, strict=True) if answer == 503]
+        assert left == []
         assert instance.terminate()[0] == 0
 
     search(secrets, "metrics", "".join(map(str, collector.requests)))
