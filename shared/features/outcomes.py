@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.rows import OutcomeRow
 from shared.features.arrays import Floats
 from shared.features.facts import IMPLIED, Facts, Settlements, blocks, extras, implied_features, sums
 from shared.features.life import LIFE, LOGGED, NIGHT, OLD, REBUILT, RETURN, Lives
@@ -50,6 +51,11 @@ class Outcome(NamedTuple):
     at: int
     return_id: str | None = None
     amount: int = 0
+
+    @classmethod
+    def of(cls, row: OutcomeRow) -> Outcome:
+        """Return the outcome in a row of `pix.outcomes`."""
+        return cls(row.status, row.at, row.return_id, row.amount or 0)
 
     @property
     def hash(self) -> int:

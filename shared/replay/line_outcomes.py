@@ -77,7 +77,7 @@ class OpenLives:
             asked_at = np.array([self._asked.get(id_, NO_SLOT) for id_ in ids])
             lives = np.concatenate([self._lives[id_] for id_ in ids])
             extra = np.where(asked_at[:, None] == NO_SLOT, extras(implied_by(lives), lives["amount"] * _CENTAVO), 1.0)
-            after = advance(lives, [outcome_of(told[i]) for i in turn], extra)
+            after = advance(lives, [Outcome.of(told[i]) for i in turn], extra)
             for id_, life in zip(ids, after.lives, strict=True):
                 self._keep(id_, life.reshape(1))
             facts.append(after.facts)
@@ -91,7 +91,7 @@ class OpenLives:
 
     def placed(self, row: OutcomeRow, place: int | None) -> OutcomeRow:
         """Return an outcome with its place, None if it changed nothing; a repeated one keeps that of the first."""
-        places, identity = self._places.setdefault(row.end_to_end_id, {}), outcome_of(row).hash
+        places, identity = self._places.setdefault(row.end_to_end_id, {}), Outcome.of(row).hash
         if place is not None:
             places[identity] = place
         return msgspec.structs.replace(row, history_sequence=places.get(identity))
@@ -133,8 +133,3 @@ class OpenLives:
             self._lives[id_] = life.copy()
         else:
             del self._lives[id_], self._to_come[id_]
-
-
-def outcome_of(row: OutcomeRow) -> Outcome:
-    """Return the outcome of a row."""
-    return Outcome(row.status, row.at, row.return_id, row.amount or 0)

@@ -62,12 +62,6 @@ class Chunk(NamedTuple):
     """[m], the slot from which each fact takes its EXTRAS."""
 
     @classmethod
-    def asked(cls, events: Columns) -> Chunk:
-        """Return events of which none settles, with no other facts."""
-        none = np.empty(0, dtype=np.int64)
-        return cls(events, np.full(len(events), NO_SLOT), Facts.blank(np.empty(0)), none, none)
-
-    @classmethod
     def settled(cls, events: Columns) -> Chunk:
         """Return events each of which settles at once, unless it is itself a return."""
         sold = np.flatnonzero(~events.is_return)

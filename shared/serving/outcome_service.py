@@ -73,7 +73,7 @@ class CountedOutcomes:
             return []
         indexes = list(lives)
         before: Lives = np.concatenate([lives[i] for i in indexes])
-        after = advance(before, [_outcome(rows[i]) for i in indexes])
+        after = advance(before, [Outcome.of(rows[i]) for i in indexes])
         tails = [claims.get(i, b"") for i in indexes]
         places = await self._change([rows[i].end_to_end_id for i in indexes], before, after, tails)
         done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
@@ -158,10 +158,6 @@ def outcome_intake(
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
     return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
-
-
-def _outcome(row: OutcomeRow) -> Outcome:
-    return Outcome(row.status, row.at, row.return_id, row.amount or 0)
 
 
 def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:
