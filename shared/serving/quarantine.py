@@ -1,10 +1,10 @@
-"""Reasons for quarantine that parsing cannot find: a time in the future, and a row that its table refuses."""
+"""Errors of a message that parsing cannot find: a time out of bounds, and a row that its table refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.errors import Malformed, PixError, Unavailable
+from shared.errors import Malformed, PixError, RowRefused, Unavailable
 
 
 def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
@@ -27,5 +27,5 @@ def wait_for(at: int, now: int, ahead_seconds: float) -> None:
 
 
 def refused_by_table(indexes: Iterable[int]) -> dict[int, PixError]:
-    """Return the error of each item whose row its table will never take, by index."""
-    return {index: Malformed("refused_by_table") for index in indexes}
+    """Return the error of each item whose row its table refused, by index."""
+    return {index: RowRefused("a table refused the row") for index in indexes}
