@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from shared.errors import Malformed, PixError, RowRefused, Unavailable
 
+SECOND, DAY = 1e6, 86_400e6  # in microseconds
+
 
 def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
     """Check that the time in `field` is at most `ahead_seconds` after `now` (both in microseconds).
@@ -13,8 +15,18 @@ def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float)
     A later time would move all records of the Pix to it, and every count before it would look old until then.
     Raises Malformed.
     """
-    if at - now > ahead_seconds * 1e6:
+    if at - now > ahead_seconds * SECOND:
         raise Malformed("in_the_future", field)
+
+
+def check_not_too_old(field: str, at: int, now: int, behind_days: float) -> None:
+    """Check that the time in `field`, of which a table is partitioned, is at most `behind_days` before `now`.
+
+    Both are in microseconds. Files of events are read without this check: their rows do not go through a stream.
+    Raises Malformed.
+    """
+    if now - at > behind_days * DAY:
+        raise Malformed("too_old", field)
 
 
 def wait_for(at: int, now: int, ahead_seconds: float) -> None:
@@ -22,7 +34,7 @@ def wait_for(at: int, now: int, ahead_seconds: float) -> None:
 
     Raises Unavailable, so that it is delivered again, and becomes a dead letter if its time never comes.
     """
-    if at - now > ahead_seconds * 1e6:
+    if at - now > ahead_seconds * SECOND:
         raise Unavailable("a message is dated ahead of the clock")
 
 

@@ -50,6 +50,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         now,
         settings.ahead_seconds,
         metrics,
+        settings.behind_days,
     )
     quarantine = append_table(service, settings, "quarantine", metrics)
     return score_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
