@@ -234,7 +234,8 @@ class Bank:
         work = Audit(State.empty(), queue, ChangeQueue([changes_table(rows, told)]))
         work.add(asked_table(rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
         assert work.comparison.features == {}
-        assert (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts) == (0, [], [])
+        found = (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts)
+        assert found == (0, [], []), work.sequence
         assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})
 
     async def _all(self, parties: dict[str, Parties]) -> Mapping[str, Parties]:

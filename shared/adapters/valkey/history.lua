@@ -1,7 +1,8 @@
 -- History in Valkey or Redis: its commands, one call for each micro-batch, over the records of records.lua.
 --
 -- KEYS[1] holds the sequence: the epoch, the number of changes counted in it, and the process that counts. All keys carry its hash tag, so they are on its node.
--- Everything is computed before the first write: a server that refuses writes refuses the call as a whole.
+-- Everything is computed before the first write: a server that refuses writes refuses the call as a whole. Rows that
+-- are stored are noted first, so that a redelivery is answered by them; that can be repeated.
 
 local EPOCHS = PREFIX .. 'e'
 local running, former -- the process of this server; the epoch that another process counted in, and its last number
@@ -121,8 +122,10 @@ end
 local function observe()
   local message_seconds, life_seconds, record_seconds, version, claims, heads = unpack(ARGV, 2, 7)
   local keys, weights, marks, numbers, rows = unpack(ARGV, 8, 12)
+  local first = 12 + rows
+  for i = 13, first do settle(ARGV[i], life_seconds) end
   local epoch, before = sequence()
-  local counted, lives, replies, first = before, {}, {0}, 12 + rows
+  local counted, lives, replies = before, {}, {0}
   local plan, facts = before and plans(weights, marks), facts_of(keys, weights, marks, numbers)
   for i = 1, #ARGV - first do
     local name = ARGV[first + i]
@@ -142,7 +145,6 @@ local function observe()
   store(record_seconds)
   keep(lives, message_seconds, life_seconds, record_seconds)
   if before and counted > before then count_to(epoch, counted) end
-  for i = 13, first do settle(ARGV[i], life_seconds) end
   replies[1] = damaged
   return replies
 end
