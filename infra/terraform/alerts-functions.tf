@@ -51,6 +51,13 @@ locals {
       first_step = "Read the reason after `metrics not exported` in the logs, then check metrics_endpoint, its API, and the right to write there."
       threshold  = merge(local.logged_thresholds["metrics_not_exported"], { period = 300, duration = 600 })
     }
+    model_failed = {
+      title      = "The model cannot score some Pix"
+      severity   = "CRITICAL"
+      meaning    = "The model that serves raises an error, or gives a score that is not a number. Rules alone decide those Pix, and their rows are degraded."
+      first_step = "Read the version and the reason after `model failed` in the logs, and roll back the model."
+      threshold  = merge(local.logged_thresholds["model_failed"], { period = 60, duration = 0 })
+    }
     model_refused = {
       title      = "A function refuses the model"
       severity   = "CRITICAL"

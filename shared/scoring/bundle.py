@@ -161,7 +161,10 @@ class Bundle:
         self._check_golden(files["golden.npz"])
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return calibrated probabilities of fraud [n] for vectors [n, len(FEATURE_NAMES)]."""
+        """Return calibrated probabilities of fraud [n] for vectors [n, len(FEATURE_NAMES)].
+
+        It is NaN where the model's output is not finite. Raises whatever ONNX Runtime does.
+        """
         return self._score(features if self._columns is None else features[:, self._columns])
 
     def occlusion(self, vector: NDArray[np.float32]) -> list[tuple[str, float]]:
@@ -185,7 +188,10 @@ class Bundle:
         return np.asarray(outputs[0], dtype=np.float64).reshape(len(inputs))
 
     def _score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.interp(self._raw(inputs), self._calibration.x, self._calibration.y)
+        raw = self._raw(inputs)
+        scores = np.interp(raw, self._calibration.x, self._calibration.y)
+        scores[~np.isfinite(raw)] = np.nan  # np.interp takes infinity for a probability of 1
+        return scores
 
     def _check_golden(self, data: bytes) -> None:
         try:

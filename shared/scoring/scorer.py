@@ -20,6 +20,7 @@ from shared.ports import UNPLACED, Claim, History, Observations
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
+from shared.scoring.guarded_model import GuardedModel
 from shared.scoring.policy import Decisions, ModelScores
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
@@ -44,7 +45,8 @@ class Scorer:
     no history  reason NO_HISTORY: rules and model decide on the message alone. A model trained with history then
                 raises too few alerts rather than too many: in the simulated world a twentieth of its usual alerts,
                 86 % of them right against 50 %, among them frauds that no rule finds.
-    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL.
+    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL. There is
+                no model, or it cannot score this transaction.
 
     Two kinds of deliveries have no row: another message under a taken id (Malformed), and one that was decided by a
     model that is not available at the moment (Unavailable), as another model might decide differently.
@@ -62,6 +64,7 @@ class Scorer:
         metrics: Metrics,
     ) -> None:
         self.rules = rules
+        self._model = GuardedModel(metrics, lambda: now() / 1e6)
         self._history = history
         self._conclusions = conclusions
         self._champion = champion
@@ -92,12 +95,13 @@ class Scorer:
     ) -> tuple[list[ModelScores], dict[int, PixError]]:
         """Score each transaction by the model that claimed it first; `champion` is the model of the claim `own`.
 
-        A transaction has no score if no model claimed it, and an error if the model is not in memory.
+        A transaction has no score if no model claimed it or the model fails on it, and an error if the model is not
+        in memory.
         """
         versions = [claim.model_version for claim in claims]
         if all(version == own.model_version for version in versions):
             every = np.arange(len(versions))
-            return [ModelScores(champion, every, champion.score(features))] if champion else [], {}
+            return [self._model.score(champion, every, features)] if champion else [], {}
         scored: list[ModelScores] = []
         errors: dict[int, PixError] = {}
         for version in set(versions):
@@ -108,7 +112,7 @@ class Scorer:
                 errors |= dict.fromkeys(indexes.tolist(), error)
                 continue
             if model is not None:
-                scored.append(ModelScores(model, indexes, model.score(features[indexes])))
+                scored.append(self._model.score(model, indexes, features[indexes]))
         return scored, errors
 
     @staticmethod
