@@ -73,10 +73,9 @@ class Scorer:
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
 
-    def begin(self) -> tuple[Bundle | None, Claim]:
+    async def begin(self) -> tuple[Bundle | None, Claim]:
         """Return the model that decides new transactions of a batch, and the claim it makes on them."""
-        self._champion.look_if_due()
-        champion = self._champion.current
+        champion = await self._champion.current_now()
         return champion, Claim(champion.version if champion else None, self._now(), self._hmac_key_version)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:

@@ -70,7 +70,7 @@ class ScorePipeline:
         """
         scorer, timed = self._scorer, self._metrics.timed
         events = Events(delivery.event for delivery in deliveries)
-        champion, claim = scorer.begin()
+        champion, claim = await scorer.begin()
         with timed(STAGE, "state"):
             history = await scorer.observe(events, claim)
         with timed(STAGE, "features"):
