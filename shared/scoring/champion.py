@@ -94,13 +94,13 @@ class Champion:
         try:
             version = msgspec.json.decode(pointer.data, type=Pointer).version
             self._swap_to(version)
-        except msgspec.MsgspecError as error:
-            self._refuse("pointer refused", type(error).__name__)
-        except BundleRefused as error:
-            self._refuse("model refused", str(error), version)
         except Unavailable as error:
             self._away.trigger(reason=str(error), version=version, serving=self._serving())
             return
+        except BundleRefused as error:
+            self._refuse("model refused", str(error), version)
+        except Exception as error:  # noqa: BLE001 (no content of the pointer may stop a function)
+            self._refuse("pointer refused", type(error).__name__)
         self._generation = pointer.generation
 
     def _refuse(self, message: str, reason: str, version: str | None = None) -> None:

@@ -11,7 +11,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.training.packing import BundleParts, pack, sealed
-from shared.scoring.bundle import Calibration, Manifest, SideThresholds, Thresholds
+from shared.scoring.bundle import Calibration, Manifest
+from shared.scoring.thresholds import SideThresholds, Thresholds
 
 MADE_AT = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NAMES = FEATURE_NAMES[:3]

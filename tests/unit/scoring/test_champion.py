@@ -10,8 +10,8 @@ import pytest
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.ports import Blob
 from shared.scoring import champion as champion_module
-from shared.scoring.bundle import POINTER
-from shared.telemetry.metrics import SWAPS
+from shared.scoring.bundle import POINTER, digest, path
+from shared.telemetry.metrics import REFUSED, SWAPS
 from tests.builders import transaction
 from tests.unit.learning.bundles import small_bundle
 from tests.unit.log_records import fields
@@ -27,11 +27,13 @@ class SlowBlobs(MemoryBlobs):
     def __init__(self) -> None:
         super().__init__()
         self.gate, self.asked, self.looks = threading.Event(), threading.Event(), 0
+        self.reads = 0
         self.gate.set()
 
     def read(self, name: str) -> Blob | None:
         """Return the object as it was when asked for, once the gate is open."""
         found = super().read(name)
+        self.reads += 1
         if name == POINTER:
             self.looks += 1
             self.asked.set()
@@ -133,3 +135,31 @@ def test_a_bucket_that_fails_after_a_pause_leaves_the_model_in_memory(bench: Ben
     bench.time += HOURS * SECOND
     bench.blobs.away = True
     assert served_by(bench) == ["bad"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"null", b"[]", b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"version": 1}', b'{"version": "../v"}'],
+)
+def test_a_pointer_that_cannot_be_read_changes_nothing(bench: Bench, content: bytes) -> None:
+    bench.blobs.write(POINTER, content, bench.blobs.objects[POINTER].generation)
+    for _ in range(3):
+        bench.champion.look()
+    assert served_by(bench) == ["bad"]
+    assert bench.metrics.value(REFUSED) == 1
+
+
+@pytest.mark.parametrize("name", ["golden.npz", "profile.json", "model.onnx"])
+def test_a_refused_bundle_is_downloaded_once(bench: Bench, blobs: SlowBlobs, name: str) -> None:
+    files = small_bundle("next")
+    manifest = files["manifest.json"].replace(digest(files[name]).encode(), digest(b"").encode())
+    for each, data in (files | {name: b"", "manifest.json": manifest}).items():
+        blobs.write(path("next", each), data, 0)
+    elsewhere(bench, "next")
+    bench.champion.look()
+    before = blobs.reads
+    for _ in range(5):
+        bench.champion.look()
+    assert blobs.reads == before + 5, "of the pointer alone"
+    assert served_by(bench) == ["bad"]
+    assert bench.metrics.value(REFUSED) == 1

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.scoring.bundle import Bundle, SideThresholds, Thresholds
+from shared.scoring.bundle import Bundle
 from shared.scoring.guarded_model import GuardedModel
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from shared.telemetry.metrics import MODEL_FAILURES, SCORED, Metrics
 from tests.builders import transaction
 from tests.unit.learning.bundles import FAULT_ABOVE, INFINITE, NOT_A_NUMBER, RAISES, faulty, small_bundle

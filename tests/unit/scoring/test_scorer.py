@@ -3,7 +3,8 @@
 import pytest
 
 from shared.errors import Unavailable
-from shared.scoring.bundle import MANIFEST, SideThresholds, Thresholds, path
+from shared.scoring.bundle import MANIFEST, path
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS
 from tests.builders import transaction
 from tests.unit.scoring.bench import Bench
