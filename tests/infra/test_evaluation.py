@@ -21,7 +21,7 @@ from tests.infra.variables import CONNECTED, DIGEST, IMAGES, KEY, OTHERWISE
 
 
 def _environment(container: dict[str, Any]) -> dict[str, str]:
-    return {each["name"]: each.get("value", "from Secret Manager") for each in container["env"]}
+    return {each["name"]: each.get("value", "a value that is in Secret Manager") for each in container["env"]}
 
 
 def _container(deployed: dict[str, Any], name: str) -> dict[str, Any]:
