@@ -55,7 +55,7 @@ class Settings:
     state_pause_seconds: float = 2.0
     """Seconds without calls to a store that does not answer, before one call tries it again; 0: no pause."""
     state_claim_seconds: int = CLAIM_SECONDS
-    """Seconds that the life of a Pix is kept after its last delivery or outcome, longer than between two deliveries."""
+    """Seconds that the life of a Pix is kept after its last delivery or outcome; the default is CLAIM_SECONDS."""
     state_record_days: int = 180
     """Days after which an untouched record of history expires; after six of the longest half-life 2 % are left."""
     deadline_seconds: float = 40.0

@@ -92,7 +92,12 @@ class ScorePipeline:
 
 
 def score_intake(
-    pipeline: ScorePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: ScorePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[Delivery]:
     """Return the intake of `pix-transactions`."""
-    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
