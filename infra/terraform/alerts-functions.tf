@@ -38,7 +38,7 @@ locals {
       title      = "Pix are decided without model or history"
       severity   = "CRITICAL"
       meaning    = "Rules alone decide, or the model scores without history."
-      first_step = "Search the logs of pix-score for `history unavailable` and `model refused`, then check Valkey and models/current.json."
+      first_step = "Search the logs of pix-score for `history unavailable`, `model refused` and `model failed`, then check Valkey and models/current.json."
       promql = {
         query    = "sum(rate({\"pix.scored\", step=~\"${local.degraded_steps}\"}[5m])) / sum(rate({\"pix.scored\"}[5m])) > ${var.alert_degraded_share}"
         duration = 300
