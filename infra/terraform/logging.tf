@@ -7,6 +7,7 @@ locals {
     failed               = ["failed"]
     history_empty        = ["history empty"]
     metrics_not_exported = ["metrics not exported"]
+    model_failed         = ["model failed"]
     model_refused        = ["model refused", "pointer refused"]
   }
   logs_of_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^pix-\""

@@ -155,10 +155,15 @@ class OutcomePipeline:
 
 
 def outcome_intake(
-    pipeline: OutcomePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: OutcomePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
-    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
 
 
 def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:

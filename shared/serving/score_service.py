@@ -74,7 +74,7 @@ class ScorePipeline:
         """
         scorer, timed = self._scorer, self._metrics.timed
         events = Events(delivery.event for delivery in deliveries)
-        champion, claim = scorer.begin()
+        champion, claim = await scorer.begin()
         with timed(STAGE, "state"):
             history = await scorer.observe(events, claim)
         with timed(STAGE, "features"):
@@ -108,7 +108,12 @@ class ScorePipeline:
 
 
 def score_intake(
-    pipeline: ScorePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: ScorePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[Delivery]:
     """Return the intake of `pix-transactions`."""
-    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)

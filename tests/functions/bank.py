@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.contract.event import micros
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow, OutcomeRow, QuarantineRow, ScoreRow
 from shared.contract.tables import table
@@ -159,7 +160,7 @@ class Bank:
         outcome = OutcomePipeline(counted, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
         verdicts = VerdictHistory(self.tables, self.history)
         label = LabelPipeline(verdicts, self.tables.feedback, pseudonymiser, self._now, AHEAD_SECONDS, metrics[2])
-        rest = (self.tables.quarantine, self._now, _LIMITS)
+        rest = (self.tables.quarantine, PayloadHash(b"test"), self._now, _LIMITS)
         self._score = score_intake(score, *rest, self._telemetry[0])
         self._outcome = outcome_intake(outcome, *rest, self._telemetry[1])
         self._label = label_intake(label, *rest, self._telemetry[2])
