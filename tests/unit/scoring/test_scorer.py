@@ -1,5 +1,7 @@
 """Scoring a batch: the row of each Pix with history and model, and with either missing."""
 
+from typing import Any
+
 import pytest
 
 from shared.errors import Unavailable
