@@ -46,12 +46,15 @@ class Sinks:
 class ReplayRun:
     """A replay from a source into sinks. Memory is bounded by the number of keys and of reported transactions."""
 
-    def __init__(self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int) -> None:
+    def __init__(
+        self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int, start: State | None = None
+    ) -> None:
+        """Continue from `start`, which history was in before the source's first change; None: before any."""
         self._source = source
         self._sinks = sinks
         self._rules = rules
         self._key_version = key_version
-        self._replay = Replay()
+        self._replay = Replay(start)
         self.transactions = 0
 
     def run(
