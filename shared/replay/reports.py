@@ -35,6 +35,13 @@ class Reported(NamedTuple):
         """Return the place at which history counted the report, or UNPLACED."""
         return UNPLACED if self.row.history_sequence is None else self.row.history_sequence
 
+    @property
+    def places(self) -> list[int]:
+        """Return the places of all values that it changed, of which its own is the last; none if it has none."""
+        if self.place == UNPLACED:
+            return []
+        return [self.place - step for step in range(max(1, len(subjects(self.row, self.parties))))]
+
 
 class _Queued(NamedTuple):
     reported: Reported
@@ -87,16 +94,9 @@ class ReportQueue:
         return self._apply(sorted(together, key=lambda one: one[0]))
 
     def places(self, after: int, before: int) -> Sequences:
-        """Return the places of reports between two places, ascending.
-
-        A report may change several values at once; its own place is the last of theirs.
-        """
+        """Return the places of reports between two places, ascending."""
         low, high = np.searchsorted(self._places, after, side="right"), np.searchsorted(self._places, before)
-        places = [
-            each.place - step
-            for each in self._placed[low:high]
-            for step in range(max(1, len(subjects(each.reported.row, each.reported.parties))))
-        ]
+        places = [place for each in self._placed[low:high] for place in each.reported.places]
         return np.unique(np.array(places, dtype=np.int64))
 
     def rest(self, place: int) -> tuple[list[Correction], list[int]]:

@@ -88,9 +88,7 @@ class StoredTables:
         for name, sql in queries.items():
             self._exports.stage(sql, _name(run, name))
 
-    def source(
-        self, run: str, folder: Path, counted_only: bool = False, stretch: Stretch = WHOLE
-    ) -> StoredRows:
+    def source(self, run: str, folder: Path, counted_only: bool = False, stretch: Stretch = WHOLE) -> StoredRows:
         """Return the staged rows; `folder` holds one file at a time. Raises Unavailable, Misconfigured.
 
         Changes and reports before the stretch count as counted: a replay begins in the state after them.

@@ -1,0 +1,139 @@
+"""The places of all changes in the tables, and the one up to which none is missing: there, a replay may stop.
+
+The rows of some changes come late: a message is delivered again until its row is stored. A snapshot that counted them
+after later changes would round otherwise, so it stops before the first place that has no row yet. A place that has
+been missing for long is passed over. If its row comes after all, `Tally` differs, and the snapshot is not used.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shared.contract.event import micros
+from shared.features.places import Place
+from shared.replay.arrow_columns import whole
+from shared.replay.reports import Reported
+from shared.replay.tables import StoredTables
+
+_MODULUS = 1_000_003
+"""A prime, by which sums of places stay within INT64."""
+
+
+class Counted(NamedTuple):
+    """Places [n] of changes, ascending, and when their rows say that they were counted [n], in microseconds."""
+
+    places: NDArray[np.int64]
+    at: NDArray[np.int64]
+
+
+class Tally(Struct, frozen=True):
+    """The number of changes up to a place, and a sum over their places: it changes with any row that comes later."""
+
+    changes: int
+    digest: int
+
+
+class Patience(NamedTuple):
+    """The age of the rows at which history may be cut: of any row, and of one that follows a missing place."""
+
+    any: dt.timedelta
+    after_missing: dt.timedelta
+
+
+class Mark(NamedTuple):
+    """A place, and the number of stretches of missing places that were passed over since the start."""
+
+    place: int
+    missing: int
+
+
+class CountedPlaces:
+    """The places of changes in the tables of a dataset."""
+
+    def __init__(self, tables: StoredTables) -> None:
+        self._tables = tables
+
+    def after(self, place: int) -> Iterator[Counted]:
+        """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
+        sql = (
+            f"SELECT place, MIN(counted_at) AS counted_at FROM ({self._sql()}) AS counted "  # noqa: S608 (names of our own)
+            f"WHERE place > {place} GROUP BY place ORDER BY place"
+        )
+        found = map(_counted, self._tables.batches(sql))
+        yield from _with_reports(found, _of_reports(self._tables.reports(), place))
+
+    def tally(self, until: int) -> Tally:
+        """Return the tally of the changes up to a place. Raises Unavailable, Misconfigured."""
+        (found,) = self._tables.rows(
+            f"SELECT COUNT(*) AS changes, SUM(MOD(place, {_MODULUS})) AS digest "  # noqa: S608 (names of our own)
+            f"FROM (SELECT DISTINCT place FROM ({self._sql()}) AS counted WHERE place <= {until}) AS places"
+        ).to_pylist()
+        return Tally(int(found["changes"]), int(found["digest"] or 0))
+
+    def _sql(self) -> str:
+        data = self._tables
+        return (
+            f"SELECT history_sequence AS place, scored_at AS counted_at FROM {data.score_events} "  # noqa: S608 (names of our own)
+            f"UNION ALL SELECT decided_sequence, scored_at FROM {data.score_events} "
+            f"UNION ALL SELECT history_sequence, received_at FROM {data.outcomes} "
+            f"UNION ALL SELECT history_sequence, received_at FROM {data.feedback}"
+        )
+
+
+def mark_of(counted: Iterable[Counted], start: int, patience: Patience, now: dt.datetime) -> Mark:
+    """Return the last place after `start` at which history may be cut at `now`; `start` if there is none.
+
+    The end of an epoch counts as a missing place: only the next epoch says that nothing more comes.
+    """
+    young, settled = micros(now - patience.any), micros(now - patience.after_missing)
+    last, missing = start, 0
+    for part in counted:
+        before = np.concatenate(([last], part.places[:-1]))
+        gaps = _gaps(before, part.places)
+        stops = np.flatnonzero((part.at > young) | (gaps & (part.at > settled)))
+        if len(stops):
+            taken = int(stops[0])
+            return Mark(int(part.places[taken - 1]) if taken else last, missing + int(gaps[:taken].sum()))
+        last, missing = int(part.places[-1]), missing + int(gaps.sum())
+    return Mark(last, missing)
+
+
+def _gaps(before: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether places [n] are missing before each one; nothing precedes the first place of all."""
+    first = np.array([Place.of(int(each)).number == 1 for each in places[before == 0]], dtype=bool)
+    gaps: NDArray[np.bool_] = places != before + 1
+    gaps[before == 0] = ~first
+    return gaps
+
+
+def _counted(rows: pa.Table) -> Counted:
+    return Counted(whole(rows["place"], 0), whole(rows["counted_at"], 0))
+
+
+def _of_reports(reports: Iterable[Reported], after: int) -> Counted:
+    found = [(place, each.row.received_at) for each in reports for place in each.places if place > after]
+    pairs = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
+    return Counted(pairs[:, 0], pairs[:, 1])
+
+
+def _with_reports(parts: Iterable[Counted], reports: Counted) -> Iterator[Counted]:
+    """Yield ascending parts merged with reports."""
+    given = 0
+    for part in parts:
+        until = int(np.searchsorted(reports.places, part.places[-1], side="right"))
+        yield _merged(part, Counted(reports.places[given:until], reports.at[given:until]))
+        given = until
+    if given < len(reports.places):
+        yield Counted(reports.places[given:], reports.at[given:])
+
+
+def _merged(one: Counted, other: Counted) -> Counted:
+    places, first = np.unique(np.concatenate((one.places, other.places)), return_index=True)
+    return Counted(places, np.concatenate((one.at, other.at))[first])
