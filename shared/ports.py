@@ -44,9 +44,21 @@ class Observations(NamedTuple):
     claims: list[Claim]
     """The first claim of each transaction by its side: its own, unless that side observed it before."""
     taken: NDArray[np.bool_]
-    """[n], true where another message of the side claimed the id first: the fingerprint under one key differs."""
+    """[n], true where another message of the side claimed the id first, and no row answers both."""
     lives: Lives
     """[n], the life of each transaction."""
+    numbers: Sequence[int | None]
+    """Of the claims, 1 for the first, one more whenever the side asks again; None where history did not answer."""
+    answers: Sequence[bytes | None]
+    """The decision of each claim that could not be stored; None for any other."""
+
+
+class Answer(NamedTuple):
+    """The first decision of a side about a transaction, whose row could not be stored."""
+
+    end_to_end_id: str
+    side: str
+    decision: bytes
 
 
 class History(Protocol):
@@ -57,8 +69,25 @@ class History(Protocol):
 
         An event that was observed before, by whichever side, gets the reads, place and life of the first time and is
         not counted again; a side that observed it before gets its first claim. A history that was emptied and not
-        filled again claims events without counting them, as every account would look new. Raises Unavailable.
+        filled again claims events without counting them, as every account would look new; it counts them when they
+        are observed again. Raises Unavailable.
         """
+        ...
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note that the rows of some transactions, by EndToEndId and side, are stored.
+
+        Until then a claim is kept for as long as a message may come back. It need not be known at once, nor after a
+        crash.
+        """
+        ...
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        """Keep the first decisions of transactions whose rows could not be stored. Raises Unavailable."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until the rows that are stored are noted. Raises Unavailable."""
         ...
 
 

@@ -52,8 +52,13 @@ class Settings:
     """Seconds for a call of the store; later, the batch is scored without history."""
     state_pause_seconds: float = 2.0
     """Seconds without calls to a store that does not answer, before one call tries it again."""
+    state_message_days: int = 21
+    """Days that a claim is kept until its row is stored: 7 of retention in Pub/Sub, and 14 of the dead letters."""
     state_claim_seconds: int = CLAIM_SECONDS
-    """Seconds that the life of a Pix is kept after its last delivery or outcome; the default is CLAIM_SECONDS."""
+    """Seconds that the life of a Pix is kept after its last delivery or outcome, once its rows are stored.
+
+    The default is CLAIM_SECONDS.
+    """
     state_record_days: int = 180
     """Days after which an untouched record of history expires; after six of the longest half-life 2 % are left."""
     deadline_seconds: float = 40.0

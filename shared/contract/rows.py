@@ -20,7 +20,9 @@ class ScoreRow(Struct, frozen=True):
 
     `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
     `score` is None where no model served. `history_sequence` is None where history could not be read, and
-    `decided_sequence`, the place of the change that the decision made by itself, where it made none.
+    `decided_sequence`, the place of the change that the decision made by itself, where it made none; `place_pending`
+    where history may yet have a place that the row does not know. `claim_number` counts the times that history was
+    asked about the Pix by this side, `delivery_attempt` the deliveries of the message.
     """
 
     event: Event
@@ -36,6 +38,9 @@ class ScoreRow(Struct, frozen=True):
     decided_sequence: int | None
     hold_until: int | None
     published_at: int | None
+    delivery_attempt: int | None
+    claim_number: int | None
+    place_pending: bool
     features: NDArray[np.float32]
 
     def columns(self) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
         "features": ", ".join(f"{name} AS {name.removeprefix(FEATURE_PREFIX)}" for name in feature_columns()),
         "feature_columns": ",\n  ".join(f"scored.{name}" for name in feature_columns()),
     }
+    values["first"] = _text("parts/first").format(**values)
     values["labels"] = _text("labels").format(**values)
     values["settled"] = _text("parts/settled").format(**values)
     return _text(name).format(**values)

@@ -13,7 +13,8 @@ import numpy as np
 from shared.adapters.valkey.wire import CLAIM, HEAD, LETTERS
 from shared.features.facts import ASKED_OF
 from shared.features.layout import DAY, LAYOUTS, MARKS, RATES, READ_WIDTH, ROLES, STARTS, WEIGHTS, Layout, Role
-from shared.features.life import LIFE, PLACE_AT, UNCOUNTED
+from shared.features.life import LIFE, PLACE_AT
+from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED
 
 _TEXTS = ("records.lua", "history.lua")
@@ -42,8 +43,8 @@ def _tables() -> dict[str, Any]:
         "SPANS": {"rates": RATES.tolist(), "starts": STARTS.tolist(), "period": DAY},
         "LIFE": {"letter": LIFE_KEY, "bytes": LIFE.itemsize, "head": HEAD, "place_at": PLACE_AT, "reads": READ_WIDTH},
         "CONFLICT": CONFLICT,
-        "UNCOUNTED": UNCOUNTED,
         "UNPLACED": UNPLACED,
+        "EPOCH": {"origin": EPOCH_ORIGIN, "numbers": LAST_NUMBER},
         "CLAIM": {"bytes": CLAIM.itemsize, "length_at": CLAIM.fields["length"][1] + 1},
     }
 

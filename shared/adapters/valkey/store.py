@@ -23,6 +23,7 @@ from shared.adapters.valkey.wire import (
 from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
+from shared.features.places import Epoch, Place
 from shared.features.state import State
 from shared.features.verdicts import VERDICT_KEY
 from shared.ports import LIFE_KEY
@@ -69,12 +70,19 @@ class ValkeyStore:
                 advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
         for some in _batched(values.items()):
             advance(self._call(put_arguments(some, self._record_seconds)))
-        if not self._call(["resume", state.sequence]):
+        if not self._call(["resume", *Place.of(state.sequence)]):
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
 
     def open(self) -> None:
         """Open an empty store, so that it counts from its first transaction. Raises Misconfigured, Unavailable."""
         self.load(State.empty(), {}, lambda _: None)
+
+    def epochs(self) -> list[Epoch]:
+        """Return the former epochs, each with the last number that the store has of it, in their order.
+
+        Raises Unavailable, Misconfigured.
+        """
+        return [Epoch.read(text) for text in self._call(["epochs"])]
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.

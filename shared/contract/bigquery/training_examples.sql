@@ -19,14 +19,7 @@ SELECT
   labels.hop,
   settled.settled_at IS NOT NULL AS settled,
   {feature_columns}
-FROM (
-  SELECT *
-  FROM `{project}.{dataset}.score_events`
-  WHERE initiated_at <= {as_of}
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
-  ) = 1
-) AS scored
+FROM ({first}) AS scored
 JOIN ({labels}) AS labels
   ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
 LEFT JOIN ({settled}) AS settled ON settled.end_to_end_id = scored.end_to_end_id

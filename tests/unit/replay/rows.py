@@ -25,6 +25,9 @@ def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | N
         "decided_sequence": None,
         "hold_until": None,
         "published_at": None,
+        "delivery_attempt": None,
+        "claim_number": 1,
+        "place_pending": False,
         "features": np.zeros(len(FEATURE_NAMES), dtype=np.float32) if features is None else features,
     }
     return ScoreRow(**values | more)
