@@ -116,7 +116,7 @@ def _empty_store(options: argparse.Namespace, settings: Settings) -> HistoryStor
     from shared.replay.run import mark_decided
 
     store = wiring.history_store(settings, options.state)
-    store.require_empty()
+    store.hold()
     if options.source == TABLES:
         mark_decided(store, wiring.stored_tables(settings), wiring.now(), settings.state_claim_seconds)
     return store

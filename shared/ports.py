@@ -268,22 +268,29 @@ class StagedExports(RowExports, Protocol):
 class HistoryStore(Protocol):
     """The shared store of history as a whole: filled, opened and erased from in bulk."""
 
-    def require_empty(self) -> None:
-        """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
+    def is_empty(self) -> bool:
+        """Return whether the store was never opened, or was emptied since. Raises Unavailable."""
+        ...
+
+    def hold(self) -> None:
+        """Reserve a store that has counted nothing, for some minutes, and close it until it is loaded.
+
+        Raises Misconfigured if it has counted, PreconditionFailed if another job holds it, Unavailable.
+        """
         ...
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
         """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
         `advance` receives the number of records and values of each part that is stored. An interrupted load can
-        be repeated. Raises Misconfigured, Unavailable.
+        be repeated. Raises as `hold`, which it does first, also if the store is emptied meanwhile.
         """
         ...
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
 
-        Raises Unavailable.
+        Raises as `hold`, which it does first.
         """
         ...
 

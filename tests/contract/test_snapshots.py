@@ -32,8 +32,8 @@ from tests.unit.streams import DEVICES, event
 
 COUNT, BATCH = 36, 3
 LATER = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
-AT_ONCE = Patience(dt.timedelta(0), dt.timedelta(days=3650))
-"""Rows are old enough at once, and a missing place is waited for until a test moves the clock by decades."""
+WAITING = Patience(dt.timedelta(0), dt.timedelta(days=365 * 200))
+"""Rows are old enough at once, and a missing place is waited for."""
 NUMBERS = itertools.count()
 
 
@@ -79,7 +79,7 @@ class World:
         if rows:
             asyncio.run(send())
 
-    def take(self, now: dt.datetime = LATER, patience: Patience = AT_ONCE) -> Taken:
+    def take(self, now: dt.datetime = LATER, patience: Patience = WAITING) -> Taken:
         return take(self.snapshots, self.tables, patience, Retention(), now, lambda *_: None)
 
     def history(self) -> Continued:
