@@ -18,6 +18,7 @@ from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.places import Epoch
 from shared.features.rebuilding import Asked
 from shared.features.state import State
 from shared.telemetry.metrics import Series
@@ -294,11 +295,30 @@ class HistoryStore(Protocol):
         """
         ...
 
+    def epochs(self) -> list[Epoch]:
+        """Return the former epochs, each with the last number that the store has of it, in their order.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
         Raises Unavailable.
         """
+        ...
+
+
+class LostPlaces(Protocol):
+    """The ends of epochs in which the store lost its last changes, in the tables."""
+
+    def noted(self) -> Mapping[int, int]:
+        """Return the number of the last kept change of each noted epoch. Raises Unavailable, Misconfigured."""
+        ...
+
+    def note(self, epochs: Sequence[Epoch]) -> None:
+        """Note epochs; later places of theirs count as missing. Raises Unavailable, Misconfigured."""
         ...
 
 

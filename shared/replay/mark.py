@@ -27,10 +27,17 @@ _MODULUS = 1_000_003
 
 
 class Counted(NamedTuple):
-    """Places [n] of changes, ascending, and when their rows say that they were counted [n], in microseconds."""
+    """Places [n] of changes, ascending, when their rows say that they were counted, and which of them are asks."""
 
     places: NDArray[np.int64]
     at: NDArray[np.int64]
+    """[n], in microseconds since the epoch."""
+    asks: NDArray[np.bool_]
+    """[n]."""
+
+    def part(self, start: int, stop: int | None = None) -> Counted:
+        """Return the changes from one index to another."""
+        return Counted(self.places[start:stop], self.at[start:stop], self.asks[start:stop])
 
 
 class Tally(Struct, frozen=True):
@@ -63,7 +70,7 @@ class CountedPlaces:
     def after(self, place: int) -> Iterator[Counted]:
         """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
         sql = (
-            f"SELECT place, MIN(counted_at) AS counted_at FROM ({self._sql()}) AS counted "  # noqa: S608 (names of our own)
+            f"SELECT place, MIN(counted_at) AS counted_at, MAX(ask) AS ask FROM ({self._sql()}) AS changes "  # noqa: S608 (names of our own)
             f"WHERE place > {place} GROUP BY place ORDER BY place"
         )
         found = map(_counted, self._tables.batches(sql))
@@ -73,36 +80,40 @@ class CountedPlaces:
         """Return the tally of the changes up to a place. Raises Unavailable, Misconfigured."""
         (found,) = self._tables.rows(
             f"SELECT COUNT(*) AS changes, SUM(MOD(place, {_MODULUS})) AS digest "  # noqa: S608 (names of our own)
-            f"FROM (SELECT DISTINCT place FROM ({self._sql()}) AS counted WHERE place <= {until}) AS places"
+            f"FROM (SELECT DISTINCT place FROM ({self._sql()}) AS changes WHERE place <= {until}) AS places"
         ).to_pylist()
         return Tally(int(found["changes"]), int(found["digest"] or 0))
 
     def _sql(self) -> str:
         data = self._tables
         return (
-            f"SELECT history_sequence AS place, scored_at AS counted_at FROM {data.score_events} "  # noqa: S608 (names of our own)
-            f"UNION ALL SELECT decided_sequence, scored_at FROM {data.score_events} "
-            f"UNION ALL SELECT history_sequence, received_at FROM {data.outcomes} "
-            f"UNION ALL SELECT history_sequence, received_at FROM {data.feedback}"
+            f"SELECT history_sequence AS place, scored_at AS counted_at, 1 AS ask FROM {data.score_events} AS asks "  # noqa: S608 (names of our own)
+            f"UNION ALL SELECT decided_sequence, scored_at, 0 FROM {data.score_events} AS decisions "
+            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes "
+            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
         )
 
 
 def mark_of(counted: Iterable[Counted], start: int, patience: Patience, now: dt.datetime) -> Mark:
     """Return the last place after `start` at which history may be cut at `now`; `start` if there is none.
 
-    The end of an epoch counts as a missing place: only the next epoch says that nothing more comes.
+    It is cut just before an ask: a replay counts all other changes between two asks together. The end of an epoch
+    counts as a missing place: only the next epoch says that nothing more comes.
     """
     young, settled = micros(now - patience.any), micros(now - patience.after_missing)
-    last, missing = start, 0
+    mark, last, missing = Mark(start, 0), start, 0
     for part in counted:
         before = np.concatenate(([last], part.places[:-1]))
         gaps = _gaps(before, part.places)
         stops = np.flatnonzero((part.at > young) | (gaps & (part.at > settled)))
+        taken = int(stops[0]) if len(stops) else len(before)
+        asks = np.flatnonzero(part.asks[:taken])
+        if len(asks):
+            mark = Mark(int(before[asks[-1]]), missing + int(gaps[: asks[-1] + 1].sum()))
         if len(stops):
-            taken = int(stops[0])
-            return Mark(int(part.places[taken - 1]) if taken else last, missing + int(gaps[:taken].sum()))
+            break
         last, missing = int(part.places[-1]), missing + int(gaps.sum())
-    return Mark(last, missing)
+    return mark
 
 
 def _gaps(before: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -114,13 +125,13 @@ def _gaps(before: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.bo
 
 
 def _counted(rows: pa.Table) -> Counted:
-    return Counted(whole(rows["place"], 0), whole(rows["counted_at"], 0))
+    return Counted(whole(rows["place"], 0), whole(rows["counted_at"], 0), whole(rows["ask"], 0) > 0)
 
 
 def _of_reports(reports: Iterable[Reported], after: int) -> Counted:
     found = [(place, each.row.received_at) for each in reports for place in each.places if place > after]
     pairs = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
-    return Counted(pairs[:, 0], pairs[:, 1])
+    return Counted(pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), dtype=bool))
 
 
 def _with_reports(parts: Iterable[Counted], reports: Counted) -> Iterator[Counted]:
@@ -128,12 +139,13 @@ def _with_reports(parts: Iterable[Counted], reports: Counted) -> Iterator[Counte
     given = 0
     for part in parts:
         until = int(np.searchsorted(reports.places, part.places[-1], side="right"))
-        yield _merged(part, Counted(reports.places[given:until], reports.at[given:until]))
+        yield _merged(part, reports.part(given, until))
         given = until
     if given < len(reports.places):
-        yield Counted(reports.places[given:], reports.at[given:])
+        yield reports.part(given)
 
 
 def _merged(one: Counted, other: Counted) -> Counted:
-    places, first = np.unique(np.concatenate((one.places, other.places)), return_index=True)
-    return Counted(places, np.concatenate((one.at, other.at))[first])
+    places, at, asks = (np.concatenate(each) for each in zip(one, other, strict=True))
+    _, first = np.unique(places, return_index=True)
+    return Counted(places[first], at[first], asks[first])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
+from shared.features.places import Epoch, Place
 from shared.features.state import State
 from shared.features.verdicts import pix_key
 from shared.ports import REDRIVEN, DeadLetter
@@ -25,6 +26,7 @@ class MemoryHistoryStore:
         self.reports: dict[str, bytes] = {}
         self.claims: dict[tuple[str, str], int] = {}
         self.sequence: int | None = None
+        self.former: list[Epoch] = []
         self.held_elsewhere = False
         self.away = False
 
@@ -50,11 +52,19 @@ class MemoryHistoryStore:
         self.reports |= values
         advance(len(values))
         self.sequence = state.sequence
+        if state.sequence:
+            self.former.append(Epoch(*Place.of(state.sequence)))
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows are stored. Raises as `hold`."""
         self.hold()
         self.claims |= dict.fromkeys(rows, life_seconds)
+
+    def epochs(self) -> list[Epoch]:
+        """Return the former epochs. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the store of history is away")
+        return list(self.former)
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
         """Erase records and the reports of Pix; return the number erased. Raises Unavailable while away."""
@@ -66,6 +76,22 @@ class MemoryHistoryStore:
             self.records[kind] -= found
             erased += len(found)
         return erased + sum(self.reports.pop(pix_key(id_), None) is not None for id_ in end_to_end_ids)
+
+
+class MemoryLostPlaces:
+    """`shared.ports.LostPlaces` over a dict."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, int] = {}
+
+    def noted(self) -> Mapping[int, int]:
+        """Return the number of the last kept change of each noted epoch."""
+        return dict(self.kept)
+
+    def note(self, epochs: Sequence[Epoch]) -> None:
+        """Note epochs."""
+        for epoch, kept in epochs:
+            self.kept[epoch] = min(kept, self.kept.get(epoch, kept))
 
 
 class MemoryDeadLetters:
