@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.rows import Record
+from shared.contract.event import Event
+from shared.contract.rows import FeedbackRow, OutcomeRow, Record
 from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
@@ -175,6 +176,44 @@ class Table(Protocol):
 
         Raises Unavailable unless all other rows are known to be stored.
         """
+        ...
+
+
+class Unplaced(NamedTuple):
+    """A stored decision whose row has no place in history, or not all of its places."""
+
+    event: Event
+    decision: str
+    claim: Claim
+    """The claim by which it was decided."""
+
+
+class Window(NamedTuple):
+    """Pix initiated from `since` on and scored before `until`."""
+
+    since: dt.datetime
+    until: dt.datetime
+
+
+class UnplacedRows(Protocol):
+    """Stored rows whose places in history are still to be found."""
+
+    def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
+        """Return up to `limit` decisions, one of each Pix and side, in the order of scoring, those after `after`.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+    def outcomes(self, window: Window) -> list[OutcomeRow]:
+        """Return outcomes that history has lost, or that came before their Pix had a place, in their order.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+    def reports(self, window: Window) -> list[FeedbackRow]:
+        """Return reports that history has lost, in their order. Raises Unavailable, Misconfigured."""
         ...
 
 

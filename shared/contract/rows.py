@@ -53,6 +53,28 @@ _OWN = slice(1, -1)  # without the event, which comes first, and the features, w
 _NAMES = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 
 
+class FillRow(Struct, frozen=True):
+    """The place in history of a stored decision whose row lacks it: a row of `pix.fills`.
+
+    `features` are those as of that place, as in ScoreRow; `own_facts` tells whether history counted the facts of this
+    side's message there, not those of the other side's.
+    """
+
+    end_to_end_id: str
+    side: str
+    initiated_at: int
+    filled_at: int
+    history_sequence: int
+    decided_sequence: int | None
+    own_facts: bool
+    features: NDArray[np.float32]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that have a value, without those of the features."""
+        values = msgspec.structs.asdict(self)
+        return {name: value for name, value in values.items() if value is not None and name != "features"}
+
+
 class _PlainRow(Struct, frozen=True):
     def columns(self) -> dict[str, Any]:
         """Return the columns that have a value."""
@@ -124,6 +146,14 @@ class QuarantineRow(_PlainRow, frozen=True):
     message_id: str | None = None
 
 
+class LostRow(_PlainRow, frozen=True):
+    """The end of an epoch of which the store of history lost its last changes: a row of `pix.lost_places`."""
+
+    epoch: int
+    kept: int
+    noted_at: int
+
+
 class LedgerRow(_PlainRow, frozen=True):
     """An event in the life of a model: a row of `pix.model_ledger`; `metrics` is JSON.
 
@@ -144,4 +174,4 @@ class LedgerRow(_PlainRow, frozen=True):
     as_of: int | None = None
 
 
-Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow
+Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow | FillRow | LostRow

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.contract.tables import plain_columns, table, timestamp
+from shared.contract.tables import counted, plain_columns, table, timestamp, told
+from shared.contract.tables import reported as kept_reports
 from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.changes import ASK_COLUMNS, DECIDED, ChangeQueue
@@ -24,6 +25,8 @@ from shared.replay.sources import StoredRows
 
 _LAST = np.iinfo(np.int64).max
 _IN_ORDER = "ORDER BY place, counted, received_at, `at`"
+_OF_A_DELIVERY = ("published_at", "delivery_attempt", "claim_number", "place_pending")
+"""Columns that differ between the rows of two deliveries."""
 _CHANGES = Path(__file__).with_name("changes.sql")
 
 
@@ -43,9 +46,10 @@ class StoredTables:
 
     def __init__(self, exports: StagedExports, project: str, dataset: str) -> None:
         self._exports = exports
-        self.score_events = f"`{project}.{dataset}.score_events`"
-        self.feedback = f"`{project}.{dataset}.feedback`"
-        self.outcomes = f"`{project}.{dataset}.outcomes`"
+        self.score_events = f"({counted(project, dataset)})"
+        """Decisions as history counted them, in GoogleSQL, as are the others."""
+        self.feedback = f"({kept_reports(project, dataset)})"
+        self.outcomes = f"({told(project, dataset)})"
 
     def rows(self, sql: str) -> pa.Table:
         """Return the rows of a small query. Raises Unavailable, Misconfigured."""
@@ -65,9 +69,13 @@ class StoredTables:
         return reported(self.rows(self._reports()), parties_of(self.rows(self._reported_parties())), placed=True)
 
     def scored_since(self, moment: dt.datetime) -> list[tuple[str, str]]:
-        """Return EndToEndId and side of rows scored since a moment. Raises Unavailable, Misconfigured."""
+        """Return EndToEndId and side of rows scored since a moment that have a place; the others are to be counted.
+
+        Raises Unavailable, Misconfigured.
+        """
         columns = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
-        sql = f"SELECT DISTINCT {columns} FROM {self.score_events} WHERE scored_at >= {timestamp(moment)}"  # noqa: S608 (names of our own)
+        which = f"history_sequence IS NOT NULL AND scored_at >= {timestamp(moment)}"
+        sql = f"SELECT DISTINCT {columns} FROM {self.score_events} AS counted WHERE {which}"  # noqa: S608 (names of our own)
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
@@ -154,7 +162,7 @@ class StoredTables:
         return (
             f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
-            "ORDER BY IF(history_sequence IS NULL, 1, 0), scored_at, history_sequence) = 1) AS scored "
+            "ORDER BY IF(history_sequence IS NULL, 1, 0), turn, scored_at, history_sequence) = 1) AS scored "
             "LEFT JOIN (SELECT hour, MIN(first_place) OVER (ORDER BY hour "
             "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS place "
             "FROM (SELECT TIMESTAMP_TRUNC(initiated_at, HOUR) AS hour, MIN(history_sequence) AS first_place "
@@ -207,7 +215,8 @@ def columns(features: bool) -> str:
     """Return the selected columns of `score_events`: facts and order, or all that a redelivery repeats."""
     if not features:
         return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence"))
-    return ", ".join(column.name for column in table("score_events").schema if column.name != "published_at")
+    names = (column.name for column in table("score_events").schema if column.name not in _OF_A_DELIVERY)
+    return ", ".join((*names, "filled"))
 
 
 def _counted_where(stretch: Stretch) -> str:
