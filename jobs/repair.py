@@ -1,0 +1,66 @@
+"""Repair the store of history by itself; Cloud Scheduler runs it every five minutes.
+
+1. A store that is empty, as a new one or one that was lost, is filled and opened: from the newest snapshot of
+   jobs.snapshot and the rows of the tables after it, else from all rows. Traffic goes on meanwhile, degraded.
+2. The places that a store has lost, as after a failover, are noted in pix.lost_places, so that their rows count as
+   rows without a place.
+
+Two repairs at once do no harm: one of them fills the store, the other one says BUSY. A repair that is killed is
+repeated by the next one.
+
+Exit codes: 0 repaired, or nothing to repair, 1 failed, 3 another job fills the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from contextlib import closing
+
+from jobs.cli import arguments, console, interruption, wiring
+from shared.errors import PreconditionFailed
+from shared.settings import Settings
+
+
+@console.command
+def main(argv: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    options = _parser().parse_args(argv)
+    wiring.prepare(os.environ)
+    return console.run(lambda: _repair(options))
+
+
+def _repair(options: argparse.Namespace) -> tuple[int, object]:
+    settings, started = Settings.from_env(os.environ), time.perf_counter()
+    with closing(wiring.history_store(settings, options.state or settings.state)) as store:
+        repair = wiring.repair(settings, store, lambda: time.sleep(options.settle))
+        try:
+            with console.bar() as progress:
+                rebuilt = repair.rebuild(console.steps(progress))
+        except PreconditionFailed as error:
+            return console.LOST, {"outcome": "BUSY", "reasons": [str(error)]}
+        noted = repair.note_lost()
+    return console.OK, {
+        "outcome": "REBUILT" if rebuilt else "HEALTHY",
+        "rebuilt": rebuilt,
+        "epochs_noted": len(noted),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = arguments.parser("repair", __doc__)
+    parser.add_argument("--state", metavar="URL", help="the store: redis://host:port (default: PIX_STATE)")
+    parser.add_argument(
+        "--settle",
+        type=arguments.count,
+        default=60,
+        metavar="SECONDS",
+        help="before a lost store is filled, wait for the rows on their way (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    interruption.leave(main())
