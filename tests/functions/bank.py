@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Events
 from shared.features.rebuilding import Asked
 from shared.features.state import State
-from shared.ports import Changes, Claim, Observations, Parties
+from shared.ports import Answer, Changes, Claim, Observations, Parties
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
 from shared.replay.changes import ChangeQueue
@@ -60,6 +60,17 @@ class Switch:
     async def observe(self, events: Events, claim: Claim) -> Observations:
         self._check()
         return await self.history.observe(events, claim)
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        self.history.stored(rows)
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        self._check()
+        await self.history.answer(answers)
+
+    async def settle(self) -> None:
+        self._check()
+        await self.history.settle()
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         self._check()
@@ -173,7 +184,12 @@ class Bank:
         due = micros(dt.datetime.fromisoformat(message["initiated_at"])) + SECOND
         self.clock = max(self.clock, due)
         assert self.push("score", message) == ACK
-        return self.tables.scores[-1]
+        return self.shown(message)
+
+    def shown(self, message: dict[str, Any]) -> ScoreRow:
+        """Return the first row of a transaction."""
+        named = (message["end_to_end_id"], message.get("side", "PAYER"))
+        return next(row for row in self.tables.scores if (row.event.end_to_end_id, row.event.side) == named)
 
     def tell(self, row: ScoreRow, status: str, seconds: float = 3, expected: int = ACK, **more: Any) -> None:
         """Push an outcome that came about `seconds` after its Pix was initiated."""
