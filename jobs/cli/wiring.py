@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from shared.learning.lifecycle.drift import DriftSource
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
-    from shared.operations.repair import Repair
     from shared.ports import HistoryStore
+    from shared.replay.repair import Repair
     from shared.replay.snapshots import Snapshots
     from shared.replay.tables import StoredTables
 
@@ -150,7 +150,7 @@ def snapshots(settings: Settings) -> Snapshots:
 def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) -> Repair:
     """Return the repair of a store; `wait` until the rows on their way are stored."""
     from shared.adapters.bigquery.lost import BigQueryLostPlaces
-    from shared.operations.repair import Repair
+    from shared.replay.repair import Repair
 
     lost = BigQueryLostPlaces(
         queries(settings), settings.project, settings.dataset, lambda: _table(settings, LOST_PLACES), now

@@ -8,23 +8,20 @@ took over may lack the last changes: their places are noted as lost, so that the
 from __future__ import annotations
 
 import datetime as dt
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from msgspec import Struct
 
-from shared.errors import PreconditionFailed, Unavailable
+from shared.errors import Unavailable
 from shared.features.places import Epoch
 from shared.ports import HistoryStore, LostPlaces
 from shared.replay.continuation import Advance, Continued, continued, start_of
+from shared.replay.holding import held
 from shared.replay.mark import CountedPlaces
 from shared.replay.snapshots import Snapshots
 from shared.replay.tables import WHOLE, StoredTables
 
-RENEW_SECONDS = 60.0
-"""Seconds between two calls by which a job keeps the store reserved, a fifth of the time that each gives."""
 _ATTEMPTS = 5
 
 
@@ -58,7 +55,7 @@ class Repair:
         """
         if not self.store.is_empty():
             return None
-        with _held(self.store):
+        with held(self.store):
             self.wait()
             name, found = self._history(advance)
             claims = self.tables.scored_since(self.now() - dt.timedelta(seconds=self.claim_seconds))
@@ -103,23 +100,3 @@ def _loaded(store: HistoryStore, found: Continued, advance: Advance) -> int:
 
     store.load(found.state, found.values, add)
     return done
-
-
-@contextmanager
-def _held(store: HistoryStore) -> Iterator[None]:
-    """Reserve the store for the block, in which a query may take minutes. Raises PreconditionFailed, Unavailable."""
-    store.hold()
-    ended = threading.Event()
-    thread = threading.Thread(target=_renew, args=(store, ended), name="hold", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _renew(store: HistoryStore, ended: threading.Event) -> None:
-    while not ended.wait(RENEW_SECONDS):
-        with suppress(Unavailable, PreconditionFailed):  # the load will be refused
-            store.hold()
