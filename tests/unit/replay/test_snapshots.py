@@ -17,7 +17,7 @@ from shared.replay.snapshots import FOLDER, POINTER, Listing, Retention, Snapsho
 from tests.unit.replays import records
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-TALLY = Tally(9, 7)
+TALLY, KEPT = Tally(9, 7), Retention()
 
 
 def state(place: int, count: int = 40) -> State:
@@ -38,7 +38,7 @@ def snapshots(blobs: MemoryBlobs) -> Snapshots:
     return Snapshots(blobs, blobs, part_bytes=1_000)
 
 
-def taken(snapshots: Snapshots, place: int, at: dt.datetime = NOON, retention: Retention = Retention()) -> Snapshot:
+def taken(snapshots: Snapshots, place: int, at: dt.datetime = NOON, retention: Retention = KEPT) -> Snapshot:
     before = snapshots.listing()
     saved = snapshots.save(state(place), TALLY, at, lambda _: None)
     snapshots.publish(saved, before, retention)
@@ -94,9 +94,9 @@ def test_a_job_that_dies_before_the_pointer_leaves_the_snapshots_of_before(
 def test_of_two_jobs_one_lists_its_snapshot(snapshots: Snapshots) -> None:
     before = snapshots.listing()
     one, other = (snapshots.save(state(place), TALLY, NOON, lambda _: None) for place in (5, 6))
-    snapshots.publish(one, before, Retention())
+    snapshots.publish(one, before, KEPT)
     with pytest.raises(PreconditionFailed):
-        snapshots.publish(other, before, Retention())
+        snapshots.publish(other, before, KEPT)
     assert snapshots.listing().snapshots == [one]
 
 
@@ -116,7 +116,7 @@ def test_clearing_removes_all_and_stops_a_job_that_has_begun(snapshots: Snapshot
     snapshots.clear()
     assert list(blobs.objects) == [POINTER]
     with pytest.raises(PreconditionFailed):
-        snapshots.publish(begun, before, Retention())
+        snapshots.publish(begun, before, KEPT)
 
 
 def test_a_pointer_of_another_shape_is_an_error(snapshots: Snapshots, blobs: MemoryBlobs) -> None:
