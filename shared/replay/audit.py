@@ -16,6 +16,7 @@ from shared.contract.fields import Side
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
 from shared.features.history import READ_WIDTH
+from shared.features.places import LAST_NUMBER
 from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
@@ -83,6 +84,7 @@ class Sequence:
         steps = np.diff(places, prepend=places[0] if carried else self.last)
         if np.any(steps < 0):
             raise Misconfigured("the rows are not in the order of history_sequence")
+        steps = np.minimum(steps, places & LAST_NUMBER)  # an epoch begins with number 1, whatever the last place was
         new = steps > 0
         index = np.arange(len(places))
         at = np.maximum.accumulate(np.where(new, index, 0))
