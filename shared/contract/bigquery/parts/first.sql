@@ -4,7 +4,7 @@ SELECT * EXCEPT (unnumbered)
 FROM (
   SELECT
     *,
-    MAX(IF(claim_number IS NULL OR history_sequence IS NULL, 1, 0)) OVER (
+    COUNT(IF(claim_number IS NULL OR history_sequence IS NULL, 1, NULL)) OVER (
       PARTITION BY end_to_end_id, COALESCE(side, 'PAYER')
     ) > 0 AS unnumbered
   FROM `{project}.{dataset}.score_events`
