@@ -39,6 +39,7 @@ resource "google_secret_manager_secret_iam_member" "readers" {
     mlflow_password_mlflow = { secret = "mlflow_password", part = "mlflow" }
     valkey_ca_label        = { secret = "valkey_ca", part = "label" }
     valkey_ca_operate      = { secret = "valkey_ca", part = "operate" }
+    valkey_ca_repair       = { secret = "valkey_ca", part = "repair" }
     valkey_ca_outcome      = { secret = "valkey_ca", part = "outcome" }
     valkey_ca_score        = { secret = "valkey_ca", part = "score" }
   }

@@ -25,6 +25,7 @@ from shared.errors import Misconfigured, PixError, Unavailable
 from shared.features.columns import Columns, Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import REBUILT, UNCOUNTED, Lives, asked
+from shared.features.outcomes import UNDECIDED
 from shared.features.vector import feature_matrix
 from shared.ports import UNPLACED, History, Table, Unplaced, UnplacedRows, Window
 from shared.scoring.conclusions import Conclusions
@@ -79,6 +80,7 @@ async def fill(filling: Filling, window: Window, limit: int, advance: Callable[[
             filled.left += len(batch) - found
             advance(len(batch))
         last, limit = page[-1], limit - len(page)
+    await filling.history.settle()
     outcomes = await asyncio.to_thread(filling.unplaced.outcomes, window)
     filled.outcomes = await _again(filling, outcomes, filling.tell, filled, advance)
     reports = await asyncio.to_thread(filling.unplaced.reports, window)
@@ -109,28 +111,21 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
     if not len(rows):
         return 0
     chosen, columns, lives = [batch[i] for i in rows.tolist()], events.columns[rows], seen.lives[rows]
-    decided = await filling.conclusions.conclude(
-        [each.event.end_to_end_id for each in chosen],
-        [each.event.side for each in chosen],
-        lives,
-        [each.decision for each in chosen],
-    )
-    own = _own_facts(columns, lives, claim.scored_at)
-    refused = await filling.fills.append(_rows(chosen, columns, lives, decided, own, filling.now()))
-    if refused:
+    ids, sides = [each.event.end_to_end_id for each in chosen], [each.event.side for each in chosen]
+    decided = await filling.conclusions.conclude(ids, sides, lives, [each.decision for each in chosen])
+    fills = _rows(chosen, columns, lives, decided, filling.now())
+    if refused := await filling.fills.append(fills):
         raise Misconfigured(f"the table of fills refuses {len(refused)} rows")
-    return len(rows)
+    filling.history.stored((each.end_to_end_id, each.side) for each in fills)
+    return len(fills)
 
 
 def _rows(
-    chosen: Sequence[Unplaced],
-    columns: Columns,
-    lives: Lives,
-    decided: NDArray[np.int64],
-    own: NDArray[np.bool_],
-    now: int,
+    chosen: Sequence[Unplaced], columns: Columns, lives: Lives, decided: NDArray[np.int64], now: int
 ) -> list[FillRow]:
+    """Return the fills of decisions, without those whose life changed too often to be concluded now."""
     features = feature_matrix(columns, np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH))
+    own = _own_facts(columns, lives, np.array([each.claim.scored_at for each in chosen], dtype=np.int64))
     return [
         FillRow(
             end_to_end_id=each.event.end_to_end_id,
@@ -143,10 +138,11 @@ def _rows(
             features=features[i],
         )
         for i, each in enumerate(chosen)
+        if decided[i] != UNDECIDED
     ]
 
 
-def _own_facts(columns: Columns, lives: Lives, scored_at: int) -> NDArray[np.bool_]:
+def _own_facts(columns: Columns, lives: Lives, scored_at: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return whether lives [n] hold the facts of these messages: the other side may have been counted first."""
     own = asked(columns, scored_at)
     same: NDArray[np.bool_] = (lives["keys"] == own["keys"]).all(axis=1)

@@ -23,6 +23,8 @@ _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
     *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from", "purpose"),
 )
+_BLANK = dict.fromkeys(("initiation_form", "purpose", "payer_person_id", "payer_ispb", "payee_ispb"), "")
+"""Required fields of Event that no life depends on, or of which rows of former revisions lack a value."""
 _EARLY = dt.timedelta(days=1)
 """How much earlier than its Pix an outcome may be dated, as clocks differ; the partitions before are not read."""
 _SCORED = (
@@ -80,8 +82,8 @@ def scored_statement(project: str, dataset: str, ids: Iterable[str]) -> str:
     rows = f"SELECT * FROM `{project}.{dataset}.score_events` WHERE {which}"  # noqa: S608 (names and dates of our own)
     return (
         f"SELECT {', '.join(_SCORED)} FROM ({counted(project, dataset, rows, which)}) AS counted WHERE TRUE "  # noqa: S608 (names and dates of our own)
-        "QUALIFY ROW_NUMBER() OVER ("
-        "PARTITION BY end_to_end_id, side ORDER BY filled, scored_at, history_sequence) = 1 "
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side "
+        "ORDER BY history_sequence IS NULL, filled, scored_at, history_sequence) = 1 "
         "ORDER BY end_to_end_id, history_sequence IS NULL, turn, scored_at"
     )
 
@@ -109,7 +111,7 @@ def asked_of(rows: list[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> 
 
 
 def _event(row: dict[str, Any]) -> Event:
-    return stored(Event, "score_events", row | {"initiation_form": "", "payer_ispb": "", "payee_ispb": ""})
+    return stored(Event, "score_events", _BLANK | {name: value for name, value in row.items() if value is not None})
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:

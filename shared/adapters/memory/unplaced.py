@@ -21,7 +21,6 @@ class Counted(NamedTuple):
     """A row of `score_events` with its places and features as history counted them, as `parts/counted.sql` has it."""
 
     row: ScoreRow
-    pending: bool
     filled: bool
     turn: int
 
@@ -38,21 +37,31 @@ def counted(scores: Iterable[ScoreRow], fills: Iterable[FillRow], lost: Iterable
 
 def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Counted:
     ask, decision = row.history_sequence, row.decided_sequence
-    if ask is not None and _is_kept(ask, kept) and _is_kept(decision, kept):
-        return Counted(row, pending=False, filled=False, turn=1)
+    if ask is not None and not row.place_pending and _is_kept(ask, kept) and _is_kept(decision, kept):
+        return Counted(row, filled=False, turn=1)
     if fill is None:
-        places = (each if _is_kept(each, kept) else None for each in (ask, decision))
-        ask, decision = places
-        own = msgspec.structs.replace(row, history_sequence=ask, decided_sequence=decision)
-        return Counted(own, pending=True, filled=False, turn=1)
-    pending, decision = not _is_kept(fill.decided_sequence, kept), fill.decided_sequence
+        ask, decision = (each if _is_kept(each, kept) else None for each in (ask, decision))
+        own = msgspec.structs.replace(row, history_sequence=ask, decided_sequence=decision, place_pending=True)
+        return Counted(own, filled=False, turn=1)
+    lost = not _is_kept(fill.decided_sequence, kept)
     found = msgspec.structs.replace(
         row,
         history_sequence=fill.history_sequence,
-        decided_sequence=None if pending else decision,
+        decided_sequence=None if lost else fill.decided_sequence,
+        place_pending=lost,
         features=fill.features,
     )
-    return Counted(found, pending, filled=True, turn=0 if fill.own_facts else 2)
+    return Counted(found, filled=True, turn=0 if fill.own_facts else 2)
+
+
+def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:
+    """Return outcomes or reports as history counted them: each once, with a place if it has one that is not lost."""
+    kept = _kept(lost)
+    found: dict[Row, Row] = {}
+    for row in sorted(rows, key=lambda each: (each.history_sequence is None, each.received_at)):
+        if _is_kept(row.history_sequence, kept):
+            found.setdefault(_statement(row), row)
+    return sorted(found.values(), key=lambda each: each.received_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class MemoryUnplaced:
         first: dict[tuple[str, str], ScoreRow] = {}
         for row in sorted(rows, key=lambda each: (each.published_at or 0, each.scored_at)):
             (known,) = counted([row], self._fills, self._lost)
-            if known.pending:
+            if known.row.place_pending:
                 first.setdefault((row.event.end_to_end_id, row.event.side), row)
         found = sorted(map(_unplaced, first.values()), key=_order)
         return [each for each in found if after is None or _order(each) > _order(after)][:limit]
@@ -99,7 +108,7 @@ class MemoryUnplaced:
         kept = _kept(self._lost)
         said: dict[Row, list[Row]] = {}
         for row in sorted(rows, key=lambda each: each.received_at):
-            said.setdefault(msgspec.structs.replace(row, received_at=0, history_sequence=None), []).append(row)
+            said.setdefault(_statement(row), []).append(row)
         return [
             same[-1]
             for same in said.values()
@@ -113,6 +122,10 @@ class MemoryUnplaced:
     @property
     def _lost(self) -> list[LostRow]:
         return [each for each in self.lost if isinstance(each, LostRow)]
+
+
+def _statement(row: Row) -> Row:
+    return msgspec.structs.replace(row, received_at=0, history_sequence=None)
 
 
 def _kept(lost: Iterable[LostRow]) -> dict[int, int]:

@@ -77,6 +77,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OPTIONS = [
     ["tables"],
+    ["tables", "--state", "redis://127.0.0.1:1"],
     ["x", "--resume"],
     ["x", "--out", "y", "--state-only"],
     ["tables", "--out", "y", "--lines", "1"],
