@@ -225,7 +225,12 @@ class Bank:
         due = micros(dt.datetime.fromisoformat(message["initiated_at"])) + SECOND
         self.clock = max(self.clock, due)
         assert self.push("score", message) == ACK
-        return self.tables.scores[-1]
+        return self.shown(message)
+
+    def shown(self, message: dict[str, Any]) -> ScoreRow:
+        """Return the first row of a transaction."""
+        named = (message["end_to_end_id"], message.get("side", "PAYER"))
+        return next(row for row in self.tables.scores if (row.event.end_to_end_id, row.event.side) == named)
 
     def tell(self, row: ScoreRow, status: str, seconds: float = 3, expected: int = ACK, **more: Any) -> None:
         """Push an outcome that came about `seconds` after its Pix was initiated."""
