@@ -172,7 +172,7 @@ class Table(Protocol):
     """Rows that are appended and never changed."""
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows; return, once they are visible, the indexes of those that the table will never take.
+        """Append rows; return, once they are visible, the indexes of those that the table refuses.
 
         Raises Unavailable unless all other rows are known to be stored.
         """

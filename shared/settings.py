@@ -18,6 +18,8 @@ ASSUMED, PUBLISHED = OUTCOMES = ("assumed", "published")
 POINTER_TTL_SECONDS = 5.0
 BATCH_MAX = 256
 BATCHES_IN_FLIGHT = 4
+BEHIND_DAYS = 1_800.0
+"""BigQuery streams into the partitions of the last 1,825 days; a message and its dead letter may wait for 21."""
 CLAIM_SECONDS = 7_200
 """Longer than the longest pause between two deliveries of a message, 60 s to acknowledge and 600 s of back-off, and
 than the longest retention, an hour by night: most outcomes then find the life of their Pix without a query."""
@@ -69,6 +71,11 @@ class Settings:
     """Seconds that the time of a message may lie in the future: minutes, as clocks differ.
 
     A later time would make all history until then look old.
+    """
+    behind_days: float = BEHIND_DAYS
+    """Days that the time of a message may lie in the past; the default is BEHIND_DAYS.
+
+    No table would take the row of an earlier one.
     """
     outcomes: str = ASSUMED
     """Whether outcomes are ASSUMED or PUBLISHED."""

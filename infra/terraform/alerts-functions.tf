@@ -93,6 +93,13 @@ locals {
         duration = 300
       }
     }
+    rows_refused = {
+      title      = "A table refuses rows"
+      severity   = "CRITICAL"
+      meaning    = "A table does not take rows that a function made: its schema differs from the code, or the code lets in a value that BigQuery does not hold. Their messages are delivered again until they are dead letters; none is lost."
+      first_step = "Read the table after `rows refused` in the logs and compare its schema with shared/contract/bigquery. Fix schema or code before the dead letters expire, then redrive them."
+      threshold  = merge(local.logged_thresholds["rows_refused"], { period = 60, duration = 0 })
+    }
     total_p99 = {
       title      = "Scoring is slow"
       severity   = "WARNING"

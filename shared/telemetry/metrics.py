@@ -72,6 +72,7 @@ HISTORY = Metric("pix.history.calls", "counter", "{call}", "Calls of the store o
 APPENDED = Metric("pix.append.rows", "counter", "{row}", "Rows stored, by table", "table")
 RETRIES = Metric("pix.append.retries", "counter", "{request}", "Requests that took a new stream, by table", "table")
 FAILED_APPENDS = Metric("pix.append.failures", "counter", "{request}", "Appends that were not answered", "table")
+REFUSED_ROWS = Metric("pix.append.refused", "counter", "{row}", "Rows that their table refused, by table", "table")
 
 METRICS = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 """Every metric of this module."""

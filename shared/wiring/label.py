@@ -25,7 +25,15 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
     feedback = append_table(service, settings, "feedback", metrics)
     quarantine = append_table(service, settings, "quarantine", metrics)
     pseudonymiser = Pseudonymiser(settings.hmac_key.encode())
-    pipeline = LabelPipeline(_shared_history(settings), feedback, pseudonymiser, now, settings.ahead_seconds, metrics)
+    pipeline = LabelPipeline(
+        _shared_history(settings),
+        feedback,
+        pseudonymiser,
+        now,
+        settings.ahead_seconds,
+        metrics,
+        settings.behind_days,
+    )
     hashed = PayloadHash(settings.hmac_key.encode())
     return label_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 

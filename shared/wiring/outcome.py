@@ -22,7 +22,9 @@ def outcome_function(settings: Settings) -> Intake[OutcomeRow]:
     service, metrics = WriteService.connect(settings.bigquery_storage_emulator_host), Metrics()
     outcomes = append_table(service, settings, "outcomes", metrics)
     quarantine = append_table(service, settings, "quarantine", metrics)
-    pipeline = OutcomePipeline(_counted(settings), outcomes, now, settings.ahead_seconds, metrics)
+    pipeline = OutcomePipeline(
+        _counted(settings), outcomes, now, settings.ahead_seconds, metrics, settings.behind_days
+    )
     hashed = PayloadHash(settings.hmac_key.encode())
     return outcome_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 

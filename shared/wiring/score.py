@@ -51,6 +51,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         now,
         settings.ahead_seconds,
         metrics,
+        settings.behind_days,
     )
     quarantine = append_table(service, settings, "quarantine", metrics)
     hashed = PayloadHash(settings.hmac_key.encode())
