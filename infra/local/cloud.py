@@ -255,7 +255,7 @@ class LocalCloud:
             dump.loaded()
         elif dump and (rows := self.scored()):
             self._on_step(f"history, rebuilt from {rows:,} rows because the last stop was not clean")
-            self.run_job("replay", "tables", "--state", self._valkey.url)
+            self.run_job("repair", "--settle", "0")
             self.rebuilt = rows
         else:
             with closing(

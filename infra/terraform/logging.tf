@@ -7,6 +7,7 @@ locals {
     failed               = ["failed"]
     history_empty        = ["history empty"]
     metrics_not_exported = ["metrics not exported"]
+    model_failed         = ["model failed"]
     model_refused        = ["model refused", "pointer refused"]
     rows_refused         = ["rows refused"]
   }

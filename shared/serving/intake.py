@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,6 +41,7 @@ class Intake(Generic[Item]):
         decode: Callable[[PubsubMessage], Item],
         store: Callable[[Sequence[Item]], Awaitable[Mapping[int, PixError]]],
         quarantine: Table,
+        payload_hash: Callable[[bytes], str],
         now: Callable[[], int],
         limits: BatchLimits,
         telemetry: Telemetry,
@@ -50,6 +50,7 @@ class Intake(Generic[Item]):
         self._decode = decode
         self._store = store
         self._quarantine = quarantine
+        self._payload_hash = payload_hash
         self._now = now
         self._telemetry = telemetry
         self._metrics = telemetry.metrics
@@ -151,7 +152,7 @@ class Intake(Generic[Item]):
             quarantined_at=self._now(),
             topic=self._topic,
             reason=error.reason,
-            payload_sha256=hashlib.sha256(payload).hexdigest(),
+            payload_hash=self._payload_hash(payload),
             payload_bytes=len(payload),
             field=error.field,
             message_id=message_id,

@@ -84,7 +84,12 @@ class LabelPipeline:
 
 
 def label_intake(
-    pipeline: LabelPipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: LabelPipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[FeedbackRow]:
     """Return the intake of `pix-feedback`."""
-    return Intake(FEEDBACK, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(FEEDBACK, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)

@@ -20,7 +20,7 @@ from shared.contract.outcome import decode_outcome
 from shared.contract.rows import OutcomeRow
 from shared.contract.topics import OUTCOMES
 from shared.errors import PixError, Unavailable
-from shared.features.life import STORED, Lives, life_of
+from shared.features.life import STORED, UNCOUNTED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
 from shared.features.rebuilding import claims_of_rows, rebuilt
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, ChangingHistory, Table
@@ -53,7 +53,7 @@ class CountedOutcomes:
     async def count(self, rows: Sequence[OutcomeRow]) -> OutcomePlaces:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
-        An outcome that comes before its Pix is stored waits: its error is Unavailable.
+        An outcome that comes before its Pix is stored and counted waits: its error is Unavailable.
         """
         counted = OutcomePlaces({}, {})
         for turn in _turns(rows):
@@ -68,6 +68,7 @@ class CountedOutcomes:
     async def _count(self, rows: dict[int, OutcomeRow], counted: OutcomePlaces) -> list[int]:
         """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
         lives, claims = await self._lives(rows)
+        lives = {i: life for i, life in lives.items() if life["place"][0] != UNCOUNTED}
         for i in rows.keys() - lives.keys():
             counted.errors[i] = Unavailable("an outcome came before its Pix")
         if not lives:
@@ -158,10 +159,15 @@ class OutcomePipeline:
 
 
 def outcome_intake(
-    pipeline: OutcomePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: OutcomePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
-    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
 
 
 def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:

@@ -6,6 +6,7 @@ import logging
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.lookup import BigQueryLookup
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
 from shared.serving.intake import Intake
@@ -33,7 +34,8 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
         metrics,
         settings.behind_days,
     )
-    return label_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
+    hashed = PayloadHash(settings.hmac_key.encode())
+    return label_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def _shared_history(settings: Settings) -> VerdictHistory | None:

@@ -6,6 +6,7 @@ import logging
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.asked import BigQueryAsked
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.rows import OutcomeRow
 from shared.serving.intake import Intake
 from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline, outcome_intake
@@ -24,7 +25,8 @@ def outcome_function(settings: Settings) -> Intake[OutcomeRow]:
     pipeline = OutcomePipeline(
         _counted(settings), outcomes, now, settings.ahead_seconds, metrics, settings.behind_days
     )
-    return outcome_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
+    hashed = PayloadHash(settings.hmac_key.encode())
+    return outcome_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def _counted(settings: Settings) -> CountedOutcomes | None:

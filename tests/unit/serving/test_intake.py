@@ -12,6 +12,7 @@ import pytest
 from shared.adapters.memory.serving import MemoryExporter, MemoryTable
 from shared.contract.envelope import PubsubMessage
 from shared.contract.feedback import decode_feedback
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import Transaction, decode_transaction
 from shared.errors import PixError, RowRefused, Unavailable
@@ -41,7 +42,14 @@ class IntakeBench:
         self.gate = asyncio.Event()
         self.gate.set()
         self.intake = Intake(
-            "pix-transactions", self.decode, self.store, self.quarantine, lambda: NOW, limits, self.telemetry
+            "pix-transactions",
+            self.decode,
+            self.store,
+            self.quarantine,
+            PayloadHash(b"test"),
+            lambda: NOW,
+            limits,
+            self.telemetry,
         )
 
     def decode(self, message: PubsubMessage) -> Transaction:
@@ -240,7 +248,9 @@ def test_fields_that_the_contract_does_not_know_are_counted() -> None:
     async def scenario() -> tuple[list[int], Metrics]:
         telemetry = make_telemetry()
         pipeline = LabelPipeline(None, MemoryTable(), Pseudonymiser(b"secret"), lambda: NOW, 1e9, telemetry.metrics)
-        intake = label_intake(pipeline, MemoryTable(), lambda: NOW, BatchLimits(4, 1), telemetry)
+        intake = label_intake(
+            pipeline, MemoryTable(), PayloadHash(b"test"), lambda: NOW, BatchLimits(4, 1), telemetry
+        )
         report = med_report(transaction()["end_to_end_id"]) | {"new": 1, "newer": 2}
         assert decode_feedback(encoded(report)).unknown_fields == 2
         return [await intake.handle(push_body(encoded(report))) for _ in range(2)], telemetry.metrics
