@@ -41,6 +41,7 @@ LIMITS: Mapping[str, Least] = {
     "state_record_days": ONE,
     "deadline_seconds": ABOVE_ZERO,
     "ahead_seconds": ZERO,
+    "behind_days": ONE,
     "pointer_ttl_seconds": ABOVE_ZERO,
     "maturity_days": ABOVE_ZERO,
     "batch_max": ONE,
