@@ -37,6 +37,7 @@ LIMITS: Mapping[str, Least] = {
     "state_connect_seconds": ABOVE_ZERO,
     "state_call_seconds": ABOVE_ZERO,
     "state_pause_seconds": ZERO,
+    "state_message_days": ONE,
     "state_claim_seconds": Least(CLAIM_SECONDS_MIN),
     "state_record_days": ONE,
     "deadline_seconds": ABOVE_ZERO,
