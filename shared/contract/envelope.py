@@ -14,7 +14,7 @@ from shared.errors import Malformed
 
 
 class PubsubMessage(Struct, frozen=True, gc=False):
-    """A delivered message; `data` is decoded from base64."""
+    """A delivered message; `data` is as it was published, without the base64 of a push."""
 
     data: bytes = b""
     message_id: str = field(default="", name="messageId")
@@ -48,6 +48,11 @@ def decode_envelope(body: bytes) -> PubsubMessage:
         raise Malformed("not_base64" if str(error).endswith("`$.message.data`") else "not_an_envelope") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed("not_an_envelope") from None
+    return with_data(message)
+
+
+def with_data(message: PubsubMessage) -> PubsubMessage:
+    """Return a message, unless it has no data. Raises Malformed: `no_data`."""
     if not message.data:
         raise Malformed("no_data")
     return message
