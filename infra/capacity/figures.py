@@ -126,6 +126,8 @@ class CloudRunPrices(Struct, frozen=True):
     idle_gib_second: float
     job_vcpu_second: float
     job_gib_second: float
+    worker_vcpu_second: float
+    worker_gib_second: float
     million_requests: float
     region_factor: float
 

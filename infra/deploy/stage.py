@@ -1,4 +1,4 @@
-"""Stage the source of a function: main.py, requirements.txt and shared/ in one folder, the layout of Cloud Functions.
+"""Stage the source of a function: its modules, requirements.txt and shared/ in one folder, as Cloud Functions wants it.
 
 Cloud Build and the tests use the same script, so tests run the deployed layout. Deploying from the root of the
 repository does not work: with GOOGLE_FUNCTION_SOURCE the root is not on sys.path, and `import shared` fails.
@@ -21,7 +21,7 @@ def stage(function: str, target: Path) -> Path:
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "shared", target / "shared", ignore=shutil.ignore_patterns("__pycache__", *_TRAINING))
-    for name in ("main.py", "requirements.txt"):
+    for name in ("main.py", "pull.py", "requirements.txt"):
         shutil.copy2(ROOT / "functions" / function / name, target / name)
     return target
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.pubsub import wire
 
+FIRST, LAST = dt.datetime.min.replace(year=1970), dt.datetime.min.replace(year=2199)
 INT32, INT64 = st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1)
 IDS = st.lists(st.text(max_size=20), max_size=5)
 
@@ -37,7 +38,7 @@ def test_settlements_have_the_bytes_of_the_library(name: str, ids: list[str], se
     assert wire.ModifyAckDeadlineRequest(**extended).SerializeToString() == theirs
 
 
-@given(st.binary(), st.text(), st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2199, 1, 1)), st.text())
+@given(st.binary(), st.text(), st.datetimes(FIRST, LAST), st.text())
 def test_a_message_is_read_as_the_library_reads_it(data: bytes, id_: str, at: dt.datetime, ack_id: str) -> None:
     message = types.PubsubMessage(
         data=data, message_id=id_, publish_time=at.replace(tzinfo=dt.UTC), attributes={"a": "b"}
