@@ -1,4 +1,4 @@
-"""Stage the source of a function: its modules, requirements.txt and shared/ in one folder, as Cloud Functions wants it.
+"""Stage the source of a function: its modules, requirements.txt and shared/ in one folder, as Cloud Functions wants.
 
 Cloud Build and the tests use the same script, so tests run the deployed layout. Deploying from the root of the
 repository does not work: with GOOGLE_FUNCTION_SOURCE the root is not on sys.path, and `import shared` fails.

@@ -125,7 +125,8 @@ def test_another_subscriber_gets_the_rest(world: World) -> None:
     assert world.ready(subscription) == []
 
 
-def test_a_subscription_that_is_not_there_is_named(world: World) -> None:
+@pytest.mark.usefixtures("world")
+def test_a_subscription_that_is_not_there_is_named() -> None:
     missing = f"projects/{PROJECT}/subscriptions/missing"
     with pytest.raises(Misconfigured, match=missing):
         pulling(missing, lambda source: source.receive(1, 1, 0.0))

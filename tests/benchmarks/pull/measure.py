@@ -102,7 +102,7 @@ class PullRun:
 
 @contextmanager
 def worker(testbed: Testbed, prepared: Prepared, **settings: str | int) -> Iterator[PullRun]:
-    """Run the worker and a Pub/Sub on the other core. Raises NotAnswered unless history and model were always there."""
+    """Run the worker, with a Pub/Sub on the other core. Raises NotAnswered unless it always had history and model."""
     grpc_port, rest_port = free_port(), free_port()
     stub = ["--requests", str(prepared.path), "--grpc-port", str(grpc_port), "--rest-port", str(rest_port)]
     testbed.child(f"stub-{grpc_port}", ["-m", "tests.benchmarks.pull.stub", *stub])

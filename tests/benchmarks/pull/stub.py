@@ -32,7 +32,7 @@ from tests.benchmarks.speed.load import Requests
 
 _SERVICE = "google.pubsub.v1.Subscriber"
 _OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
-_EMPTY = Empty().SerializeToString()
+_EMPTY: bytes = Empty().SerializeToString()
 
 
 class SubscriberStub:

@@ -64,7 +64,8 @@ def worker_cost(use: Use, prices: Prices) -> Cost:
 
     >>> from infra.capacity.figures import prices
     >>> listed, use = prices(), Use(seconds=100, memory_gib=0, message_bytes=900, row_bytes=1_000)
-    >>> worker_cost(use, listed).cloud_run == 100 * listed.cloud_run.worker_vcpu_second * listed.cloud_run.region_factor
+    >>> run = listed.cloud_run
+    >>> worker_cost(use, listed).cloud_run == 100 * run.worker_vcpu_second * run.region_factor
     True
     """
     run = prices.cloud_run
