@@ -24,6 +24,9 @@ from shared.wiring.common import batch_limits
 
 MIB = 2**20
 FAILED = 1
+_BATCHES = {"PIX_BATCH_MAX": "1024", "PIX_BATCH_ENOUGH": "512"}
+"""Batches of push are bounded by the concurrency of an instance. Those of a backlog are not, and the larger a batch,
+the less its fixed cost; below some 30,000 messages a second they start by the linger anyway."""
 _TOPICS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
 
 
@@ -32,7 +35,7 @@ def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequ
     options = _parser(function).parse_args(arguments)
     logs.configure()
     try:
-        settings = Settings.from_env(os.environ)
+        settings = Settings.from_env({**_BATCHES, **os.environ})
         uvloop.run(_run(wire, settings, options))
     except PixError as error:
         sys.stderr.write(f"{function}: {error}\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -121,6 +122,16 @@ def rest(stub: SubscriberStub) -> Starlette:
     return Starlette(routes=[Route("/send", send, methods=["POST"])])
 
 
+class _Announced(uvicorn.Server):
+    """A server that says so once it listens."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        sys.stdout.write(json.dumps({"ready": True}) + "\n")
+        sys.stdout.flush()
+
+
 async def serve(requests: Path, grpc_port: int, rest_port: int) -> None:
     """Serve until SIGTERM."""
     stub = SubscriberStub(Requests(requests))
@@ -128,10 +139,8 @@ async def serve(requests: Path, grpc_port: int, rest_port: int) -> None:
     server.add_generic_rpc_handlers((stub.handler(),))
     server.add_insecure_port(f"127.0.0.1:{grpc_port}")
     await server.start()
-    sys.stdout.write(json.dumps({"ready": True}) + "\n")
-    sys.stdout.flush()
     config = uvicorn.Config(rest(stub), port=rest_port, log_level="error", access_log=False, lifespan="off")
-    await uvicorn.Server(config).serve()
+    await _Announced(config).serve()
     await server.stop(None)
 
 
