@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -13,7 +14,7 @@ import uvloop
 from shared.adapters.pubsub.pull import Outstanding, PubsubSource
 from shared.adapters.pubsub.wire import SubscriberService
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
-from shared.errors import PixError
+from shared.errors import Misconfigured, PixError
 from shared.ports import MessageSource
 from shared.serving.intake import Intake
 from shared.serving.memory import settle_memory
@@ -36,25 +37,41 @@ def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequ
     logs.configure()
     try:
         settings = Settings.from_env({**_BATCHES, **os.environ})
-        uvloop.run(_run(wire, settings, options))
+        uvloop.run(_run(wire, settings, options, _TOPICS[function]))
     except PixError as error:
         sys.stderr.write(f"{function}: {error}\n")
         return FAILED
     return 0
 
 
-async def _run(wire: Callable[[Settings], Intake[Any]], settings: Settings, options: argparse.Namespace) -> None:
+async def _run(
+    wire: Callable[[Settings], Intake[Any]], settings: Settings, options: argparse.Namespace, topic: str
+) -> None:
     intake = wire(settings)
     settle_memory()
-    source = _source(settings, options)
+    source = _source(settings, options, topic)
     await work(intake, source, batch_limits(settings), settings.drain_seconds, options.health_port)
 
 
-def _source(settings: Settings, options: argparse.Namespace) -> MessageSource:
+def _source(settings: Settings, options: argparse.Namespace, topic: str) -> MessageSource:
+    if options.kafka:
+        from shared.adapters.kafka.source import KafkaSource
+
+        return KafkaSource(_properties(options.kafka), options.subscription, topic)
     outstanding = Outstanding(options.messages, options.mib * MIB)
     service = SubscriberService.connect(os.environ.get("PUBSUB_EMULATOR_HOST", ""))
     name = f"projects/{settings.project}/subscriptions/{options.subscription}"
     return PubsubSource(service, name, outstanding)
+
+
+def _properties(file: Path) -> dict[str, str]:
+    """Return the `name=value` lines of a file. Raises Misconfigured."""
+    try:
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise Misconfigured(f"{file}: {error.strerror}") from error
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _parser(function: str) -> argparse.ArgumentParser:
@@ -78,6 +95,13 @@ def _parser(function: str) -> argparse.ArgumentParser:
         default=Outstanding().bytes // MIB,
         metavar="N",
         help="the same limit in MiB (default: %(default)s)",
+    )
+    add(
+        "--kafka",
+        type=Path,
+        metavar="FILE",
+        help="pull from a topic of Kafka of the same name, with the properties of librdkafka in FILE, such as"
+        " bootstrap.servers=...; --subscription names the consumer group, and the dead letters' topic ends in -dead",
     )
     add(
         "--health-port",

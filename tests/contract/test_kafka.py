@@ -26,7 +26,11 @@ class Cluster:
     def __init__(self) -> None:
         self._producer = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "mock"})
         brokers = self._producer.list_topics(timeout=PATIENCE).brokers.values()
-        self.properties = {"bootstrap.servers": ",".join(f"{each.host}:{each.port}" for each in brokers)}
+        self.properties = {
+            "bootstrap.servers": ",".join(f"{each.host}:{each.port}" for each in brokers),
+            "session.timeout.ms": "6000",
+            "heartbeat.interval.ms": "500",
+        }
 
     def topic(self, *data: bytes, partition: int = 0) -> str:
         name = f"t-{uuid.uuid4().hex}"
@@ -38,11 +42,11 @@ class Cluster:
             self._producer.produce(topic, each, key=b"key", partition=partition)
         assert self._producer.flush(PATIENCE) == 0
 
-    def run(self, topic: str, scenario: Scenario, group: str = "score") -> Any:
-        """Run a scenario with a source, which is closed at its end."""
+    def run(self, topic: str, scenario: Scenario) -> Any:
+        """Run a scenario with a source in a group for the topic, which is closed at its end."""
 
         async def whole() -> Any:
-            source = KafkaSource(self.properties, group, topic, QUICK)
+            source = KafkaSource(self.properties, topic, topic, QUICK)
             try:
                 return await asyncio.wait_for(scenario(source), PATIENCE)
             finally:
@@ -167,7 +171,7 @@ def test_a_consumer_that_joins_takes_over_without_a_loss(cluster: Cluster) -> No
 
     async def scenario(source: KafkaSource) -> None:
         seen.update(await all_settled(source, 4))
-        other = KafkaSource(cluster.properties, "score", topic, QUICK)
+        other = KafkaSource(cluster.properties, topic, topic, QUICK)
         tasks = [asyncio.create_task(work(each)) for each in (source, other)]
         for partition in (0, 1):
             more = [b"%d%d" % (partition, n) for n in range(5, 10)]
