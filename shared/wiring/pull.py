@@ -36,7 +36,7 @@ def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequ
     options = _parser(function).parse_args(arguments)
     logs.configure()
     try:
-        settings = Settings.from_env({**_BATCHES, **os.environ})
+        settings = Settings.from_env({**_BATCHES, "K_SERVICE": f"pix-{function}", **os.environ})
         uvloop.run(_run(wire, settings, options, _TOPICS[function]))
     except PixError as error:
         sys.stderr.write(f"{function}: {error}\n")
