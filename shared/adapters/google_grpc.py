@@ -38,14 +38,14 @@ def message_classes(package: str, messages: Mapping[str, Mapping[str, tuple[int,
     }
 
 
-def channel(emulator: str, address: str, scope: str) -> grpc.aio.Channel:
+def channel(emulator: str, address: str, scope: str, *options: tuple[str, int]) -> grpc.aio.Channel:
     """Return a channel to an emulator, without TLS, or to Google's service with the default credentials.
 
-    Needs a running event loop. Raises Misconfigured, Unavailable for credentials.
+    `options` are for Google's service, as an emulator may take keepalives for an attack. Needs a running event loop. Raises Misconfigured, Unavailable for credentials.
     """
     if emulator:
         return grpc.aio.insecure_channel(emulator, OPTIONS)
-    return grpc.aio.secure_channel(address, _credentials(scope), OPTIONS)
+    return grpc.aio.secure_channel(address, _credentials(scope), (*OPTIONS, *options))
 
 
 def _add(message: Any, name: str, number: int, kind: Any) -> None:

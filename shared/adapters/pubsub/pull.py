@@ -12,7 +12,6 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import grpc
@@ -71,11 +70,12 @@ class PubsubSource:
         self._outstanding = outstanding
         self._inbox = Inbox()
         self._held: dict[str, float] = {}
-        self._stream: Any = None
         self._client_id = str(uuid.uuid4())
         self._broken = Incident(log, "Pub/Sub stream broken", time.monotonic)
         self._unsettled = Incident(log, "not settled", time.monotonic)
         self._tasks = [asyncio.create_task(self._pull()), asyncio.create_task(self._keep())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     @property
     def waiting(self) -> int:
@@ -109,21 +109,20 @@ class PubsubSource:
         wait = _SHORTEST_WAIT
         while True:
             try:
-                async for response in self._opened():
+                async for response in self._service.streaming_pull(self._requests()):
                     wait = _SHORTEST_WAIT
                     self._receive(response.received_messages)
             except grpc.RpcError as error:
                 if error.code() in _FINAL:
-                    self._inbox.close(Misconfigured(f"{self._subscription}: {error.code().name}"))
-                    return
+                    raise Misconfigured(f"{self._subscription}: {error.code().name}") from None
                 self._broken.trigger(reason=error.code().name)
-            self._stream = None
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _opened(self) -> Any:
-        self._stream = self._service.streaming_pull(self._requests())
-        return self._stream
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """End the source with the error of a task: without it, the worker would wait for messages forever."""
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._inbox.close(error)
 
     async def _requests(self) -> Any:
         yield StreamingPullRequest(
@@ -201,5 +200,4 @@ def _message(message: Any) -> PubsubMessage:
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])

@@ -13,6 +13,8 @@ from shared.adapters.google_grpc import BYTES, INT32, INT64, STRING, channel, me
 
 ADDRESS = "pubsub.googleapis.com:443"
 SCOPE = "https://www.googleapis.com/auth/pubsub"
+_KEEPALIVE = ("grpc.keepalive_time_ms", 30_000)
+"""A stream without messages finds out that its connection is dead; Google's client asks as often."""
 _SERVICE = "/google.pubsub.v1.Subscriber/"
 
 _CLASSES = message_classes(
@@ -62,7 +64,7 @@ class SubscriberService:
     @classmethod
     def connect(cls, emulator: str) -> SubscriberService:
         """Return the emulator at that address, or Google's service. Raises Misconfigured, Unavailable."""
-        return cls(channel(emulator, ADDRESS, SCOPE))
+        return cls(channel(emulator, ADDRESS, SCOPE, _KEEPALIVE))
 
     async def close(self) -> None:
         """Close the channel."""

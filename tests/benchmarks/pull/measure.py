@@ -148,7 +148,7 @@ def figures(fed: Fed, prepared: Prepared, row_bytes: float, prices: Prices) -> d
 
 
 def _median(paces: list[Pace], name: str) -> float:
-    return statistics.median(getattr(pace, name) for pace in paces)
+    return float(statistics.median(getattr(pace, name) for pace in paces))
 
 
 def _push(run: Run, count: int, connections: int) -> Pace:
