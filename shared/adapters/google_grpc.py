@@ -41,7 +41,8 @@ def message_classes(package: str, messages: Mapping[str, Mapping[str, tuple[int,
 def channel(emulator: str, address: str, scope: str, *options: tuple[str, int]) -> grpc.aio.Channel:
     """Return a channel to an emulator, without TLS, or to Google's service with the default credentials.
 
-    `options` are for Google's service, as an emulator may take keepalives for an attack. Needs a running event loop. Raises Misconfigured, Unavailable for credentials.
+    `options` are for Google's service, as an emulator may take keepalives for an attack. Needs a running event loop.
+    Raises Misconfigured, Unavailable for credentials.
     """
     if emulator:
         return grpc.aio.insecure_channel(emulator, OPTIONS)
