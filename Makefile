@@ -118,6 +118,10 @@ bench-retraining: install ## A whole retraining on the simulator's world, and ag
 bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
 
+.PHONY: bench-pull
+bench-pull: install ## The score function by pull beside push, in turns on one core: ARGS="--only valkey --seconds 4"
+	@$(BIN)/python -m tests.benchmarks.pull $(ARGS)
+
 .PHONY: bench-faults
 bench-faults: install ## 100,000 Pix while nearly everything fails, checked in BigQuery: TRANSACTIONS=n
 	@$(BIN)/python -m tests.benchmarks.faults $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED))

@@ -3,65 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, Producer
 
 from shared.adapters.kafka.source import DEAD, KafkaSource, Retries
 from shared.errors import Unavailable
 from shared.ports import Received
-from tests.waiting import PATIENCE, until
+from tests.contract.kafka_cluster import Cluster
+from tests.waiting import PATIENCE
 
 QUICK = Retries(attempts=3, shortest=0.05, longest=0.1)
 AWAY = Unavailable("away")
 Scenario = Callable[[KafkaSource], Coroutine[Any, Any, Any]]
 
 
-class Cluster:
-    """A mock cluster in this process, which lives as long as its producer."""
+def run(cluster: Cluster, topic: str, scenario: Scenario) -> Any:
+    """Run a scenario with a source in a group for the topic, which is closed at its end."""
 
-    def __init__(self) -> None:
-        self._producer = Producer({"test.mock.num.brokers": 3, "bootstrap.servers": "mock"})
-        brokers = self._producer.list_topics(timeout=PATIENCE).brokers.values()
-        self.properties = {
-            "bootstrap.servers": ",".join(f"{each.host}:{each.port}" for each in brokers),
-            "session.timeout.ms": "6000",
-            "heartbeat.interval.ms": "500",
-        }
+    async def whole() -> Any:
+        source = KafkaSource(cluster.properties, topic, topic, QUICK)
+        try:
+            return await asyncio.wait_for(scenario(source), PATIENCE)
+        finally:
+            await source.stop()
+            await source.close()
 
-    def topic(self, *data: bytes, partition: int = 0) -> str:
-        name = f"t-{uuid.uuid4().hex}"
-        self.publish(name, *data, partition=partition)
-        return name
-
-    def publish(self, topic: str, *data: bytes, partition: int = 0) -> None:
-        for each in data:
-            self._producer.produce(topic, each, key=b"key", partition=partition)
-        assert self._producer.flush(PATIENCE) == 0
-
-    def run(self, topic: str, scenario: Scenario) -> Any:
-        """Run a scenario with a source in a group for the topic, which is closed at its end."""
-
-        async def whole() -> Any:
-            source = KafkaSource(self.properties, topic, topic, QUICK)
-            try:
-                return await asyncio.wait_for(scenario(source), PATIENCE)
-            finally:
-                await source.stop()
-                await source.close()
-
-        return asyncio.run(whole())
-
-    def read(self, topic: str, count: int) -> list[Any]:
-        """Return the first messages of a topic."""
-        consumer = Consumer({**self.properties, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"})
-        consumer.subscribe([topic])
-        found = until(lambda: consumer.consume(count, 1.0))
-        consumer.close()
-        return found
+    return asyncio.run(whole())
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +57,9 @@ def data(received: list[Received]) -> list[bytes]:
 
 def test_messages_come_in_order_and_once_if_they_are_settled(cluster: Cluster) -> None:
     topic = cluster.topic(b"a", b"b", b"c")
-    assert cluster.run(topic, lambda source: all_settled(source, 3)) == [b"a", b"b", b"c"]
+    assert run(cluster, topic, lambda source: all_settled(source, 3)) == [b"a", b"b", b"c"]
     cluster.publish(topic, b"d")
-    assert cluster.run(topic, lambda source: all_settled(source, 1)) == [b"d"]
+    assert run(cluster, topic, lambda source: all_settled(source, 1)) == [b"d"]
 
 
 def test_a_message_that_is_not_settled_comes_to_the_next_consumer(cluster: Cluster) -> None:
@@ -100,8 +69,8 @@ def test_a_message_that_is_not_settled_comes_to_the_next_consumer(cluster: Clust
         received = await taken(source, 3)
         await source.settle(received[1:], [None, None])  # the first batch is still in work when the consumer ends
 
-    cluster.run(topic, scenario)
-    assert cluster.run(topic, lambda source: all_settled(source, 3)) == [b"a", b"b", b"c"]
+    run(cluster, topic, scenario)
+    assert run(cluster, topic, lambda source: all_settled(source, 3)) == [b"a", b"b", b"c"]
 
 
 def test_a_failed_message_comes_again_with_those_behind_it(cluster: Cluster) -> None:
@@ -111,9 +80,9 @@ def test_a_failed_message_comes_again_with_those_behind_it(cluster: Cluster) -> 
         await source.settle(await taken(source, 3), [None, AWAY, None])
         return await all_settled(source, 2)
 
-    assert cluster.run(topic, scenario) == [b"b", b"c"]
+    assert run(cluster, topic, scenario) == [b"b", b"c"]
     cluster.publish(topic, b"d")
-    assert cluster.run(topic, lambda source: all_settled(source, 1)) == [b"d"]
+    assert run(cluster, topic, lambda source: all_settled(source, 1)) == [b"d"]
 
 
 def test_a_failure_keeps_an_earlier_batch_that_is_still_in_work(cluster: Cluster) -> None:
@@ -125,7 +94,7 @@ def test_a_failure_keeps_an_earlier_batch_that_is_still_in_work(cluster: Cluster
         await source.settle(first, [AWAY])  # too late: it comes again anyway
         return await all_settled(source, 2)
 
-    assert cluster.run(topic, scenario) == [b"a", b"b"]
+    assert run(cluster, topic, scenario) == [b"a", b"b"]
 
 
 def test_other_partitions_flow_while_one_pauses(cluster: Cluster) -> None:
@@ -138,7 +107,7 @@ def test_other_partitions_flow_while_one_pauses(cluster: Cluster) -> None:
         await asyncio.to_thread(cluster.publish, topic, b"c", partition=1)
         return sorted(await all_settled(source, 2))
 
-    assert cluster.run(topic, scenario) == [b"a", b"c"]
+    assert run(cluster, topic, scenario) == [b"a", b"c"]
 
 
 def test_a_message_that_keeps_failing_goes_to_the_dead_letters(cluster: Cluster) -> None:
@@ -153,7 +122,7 @@ def test_a_message_that_keeps_failing_goes_to_the_dead_letters(cluster: Cluster)
             seen += data(received)
         return seen
 
-    assert cluster.run(topic, scenario) == [b"a"] * QUICK.attempts + [b"b"]
+    assert run(cluster, topic, scenario) == [b"a"] * QUICK.attempts + [b"b"]
     (letter,) = cluster.read(topic + DEAD, 1)
     assert (letter.value(), letter.key(), dict(letter.headers())["offset"]) == (b"a", b"key", b"0")
 
@@ -182,5 +151,5 @@ def test_a_consumer_that_joins_takes_over_without_a_loss(cluster: Cluster) -> No
         await asyncio.gather(*tasks)
         await other.close()
 
-    cluster.run(topic, scenario)
+    run(cluster, topic, scenario)
     assert seen == {b"%d%d" % (partition, n) for partition in (0, 1) for n in range(10)}
