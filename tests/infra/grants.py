@@ -57,6 +57,7 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.subscriber on pubsub_subscription functions",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/telemetry.metricsWriter on project",
         f"{APPEND} on bigquery_table outcomes",

@@ -138,7 +138,7 @@ class PubsubSource:
 
     def _receive(self, messages: Iterable[Any]) -> None:
         now = time.perf_counter()
-        found = [Received(_message(each.message), each.ack_id, now) for each in messages]
+        found = [Received(_message(each), each.ack_id, now) for each in messages]
         self._held.update((each.receipt, now) for each in found)
         self._inbox.add(found)
         self._broken.resolve()
@@ -192,10 +192,12 @@ class PubsubSource:
                 self._unsettled.trigger(reason=error.code().name)
 
 
-def _message(message: Any) -> PubsubMessage:
+def _message(received: Any) -> PubsubMessage:
+    """Return a received message; its attempts are counted if its subscription has dead letters."""
+    message = received.message
     at = message.publish_time
     published = _EPOCH + dt.timedelta(seconds=at.seconds, microseconds=at.nanos // 1_000)
-    return PubsubMessage(message.data, message.message_id, published)
+    return PubsubMessage(message.data, message.message_id, published, received.delivery_attempt or None)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

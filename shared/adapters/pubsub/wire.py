@@ -26,7 +26,11 @@ _CLASSES = message_classes(
             "message_id": (3, STRING),
             "publish_time": (4, ".pix.pubsub.Timestamp"),
         },
-        "ReceivedMessage": {"ack_id": (1, STRING), "message": (2, ".pix.pubsub.PubsubMessage")},
+        "ReceivedMessage": {
+            "ack_id": (1, STRING),
+            "message": (2, ".pix.pubsub.PubsubMessage"),
+            "delivery_attempt": (3, INT32),
+        },
         "StreamingPullResponse": {"received_messages": (1, [".pix.pubsub.ReceivedMessage"])},
         "StreamingPullRequest": {
             "subscription": (1, STRING),

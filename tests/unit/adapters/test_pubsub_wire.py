@@ -49,4 +49,4 @@ def test_a_message_is_read_as_the_library_reads_it(data: bytes, id_: str, at: in
     assert len(ours.received_messages) == 2
     (one, *_) = ours.received_messages
     assert (one.ack_id, one.message.data, one.message.message_id) == (ack_id, data, id_)
-    assert one.message.publish_time.seconds == at
+    assert (one.message.publish_time.seconds, one.delivery_attempt) == (at, 3)
