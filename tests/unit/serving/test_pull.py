@@ -93,6 +93,17 @@ def test_a_message_that_breaks_its_batch_is_given_back_alone() -> None:
     assert bench.intake.telemetry.metrics.value(MESSAGES, "failed") >= 1
 
 
+def test_a_row_that_its_table_refuses_is_given_back_alone() -> None:
+    async def scenario(bench: PullBench) -> None:
+        bench.source.publish(encoded(transaction()), encoded(transaction(amount="0.66")))
+        await bench.acknowledged(1)
+        await bench.given_back(1)
+
+    bench = pulled(scenario)
+    assert (bench.source.acknowledged, set(bench.source.given_back)) == (["0"], {"1"})
+    assert bench.intake.telemetry.metrics.value(MESSAGES, "refused") >= 1
+
+
 def test_an_outage_gives_messages_back_with_rests_and_then_stores_them_once() -> None:
     async def scenario(bench: PullBench) -> None:
         bench.intake.error = Unavailable("away")
