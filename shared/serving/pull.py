@@ -94,5 +94,4 @@ class Puller(Generic[Item]):
 
     def _rested(self, errors: Sequence[Exception | None]) -> None:
         """Rest longer after each batch of which nothing could be stored."""
-        failed = all(isinstance(error, Unavailable) for error in errors)
-        self._rest = min(_LONGEST_REST, max(_SHORTEST_REST, 2 * self._rest)) if failed else 0.0
+        self._rest = min(_LONGEST_REST, max(_SHORTEST_REST, 2 * self._rest)) if all(errors) else 0.0

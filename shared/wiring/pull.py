@@ -25,7 +25,7 @@ from shared.wiring.common import batch_limits
 
 MIB = 2**20
 FAILED = 1
-_BATCHES = {"PIX_BATCH_MAX": "1024", "PIX_BATCH_ENOUGH": "512"}
+_BATCHES = {"PIX_BATCH_MAX": "512", "PIX_BATCH_ENOUGH": "256"}
 """Batches of push are bounded by the concurrency of an instance. Those of a backlog are not, and the larger a batch,
 the less its fixed cost; below some 30,000 messages a second they start by the linger anyway."""
 _TOPICS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
