@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from shared.settings import Settings
 from shared.telemetry import logs
 from shared.wiring.common import batch_limits
 
+log = logging.getLogger(__name__)
+
 MIB = 2**20
 FAILED = 1
 _BATCHES = {"PIX_BATCH_MAX": "512", "PIX_BATCH_ENOUGH": "256"}
@@ -40,6 +43,9 @@ def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequ
         uvloop.run(_run(wire, settings, options, _TOPICS[function]))
     except PixError as error:
         sys.stderr.write(f"{function}: {error}\n")
+        return FAILED
+    except Exception as error:
+        log.critical("failed", exc_info=error)
         return FAILED
     return 0
 
