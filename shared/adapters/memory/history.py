@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class MemoryHistoryAdapter:
     def __init__(self, history: MemoryHistory | None = None, lives: int = LIVES) -> None:
         self.history = history or MemoryHistory()
         self._capacity = lives
-        self._lives: dict[str, bytes] = {}
+        self._lives: OrderedDict[str, bytes] = OrderedDict()
         self._states: dict[str, bytes] = {}
 
     @classmethod
@@ -124,7 +125,7 @@ class MemoryHistoryAdapter:
     def _forget(self) -> None:
         """Forget the oldest lives above the capacity."""
         while len(self._lives) > self._capacity:
-            del self._lives[next(iter(self._lives))]
+            self._lives.popitem(last=False)  # the first of a plain dict is found behind all that were deleted
 
 
 def side_claims(events: Events, claim: Claim) -> list[SideClaim]:
