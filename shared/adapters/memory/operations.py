@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS
+from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.state import State
 from shared.features.verdicts import pix_key
 from shared.ports import REDRIVEN, DeadLetter
@@ -49,8 +49,13 @@ class MemoryHistoryStore:
             raise Unavailable("the store of history is away")
         self.claims |= dict.fromkeys(rows, life_seconds)
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records and the reports of Pix; return the number erased. Raises Unavailable while away."""
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
+        """Erase records and the reports of Pix; return the number erased.
+
+        Raises Unavailable while away, Misconfigured for contacts without payers.
+        """
+        if len(payers) != len(records.get(CONTACT.kind, ())):
+            raise Misconfigured("each contact to erase has a payer")
         if self.away:
             raise Unavailable("the store of history is away")
         erased = 0

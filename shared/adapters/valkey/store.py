@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self, TypeVar
 
+import numpy as np
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError
 
@@ -16,13 +17,14 @@ from shared.adapters.valkey.wire import (
     SEQUENCE_KEY,
     Argument,
     fill_arguments,
+    forget_arguments,
     name_of,
     put_arguments,
     stored_life,
 )
 from shared.errors import Misconfigured, Unavailable
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS
+from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.state import State
 from shared.features.verdicts import VERDICT_KEY
 from shared.ports import LIFE_KEY
@@ -31,6 +33,7 @@ T = TypeVar("T")
 PREFIX = SEQUENCE_KEY.encode()[:-1]
 """The prefix of all keys, as in history.lua; a letter follows, then a record's key or the id of a value."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
+_NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 _OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
@@ -62,11 +65,12 @@ class ValkeyStore:
         repeated. Raises Misconfigured, Unavailable.
         """
         self.require_empty()
+        by_payer = np.argsort(state.payers, kind="stable")
         for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
             for start in range(0, len(keys), _RECORDS):
-                part = slice(start, start + _RECORDS)
-                letter = LETTERS[layout.kind]
-                advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
+                part = slice(start, start + _RECORDS) if layout is not CONTACT else by_payer[start : start + _RECORDS]
+                payers = state.payers[part] if layout is CONTACT else _NO_KEYS
+                advance(self._call(fill_arguments(layout, keys[part], payers, records[part], self._record_seconds)))
         for some in _batched(values.items()):
             advance(self._call(put_arguments(some, self._record_seconds)))
         if not self._call(["resume", state.sequence]):
@@ -88,17 +92,20 @@ class ValkeyStore:
             lives = [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some]
             self._call(put_arguments(lives, life_seconds))
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
-        Raises Unavailable.
+        `payers` are those of the contacts. Raises Unavailable.
         """
+        contacts, records = records.get(CONTACT.kind, _NO_KEYS), {**records, CONTACT.kind: _NO_KEYS}
         names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
         names += [PREFIX + name_of(letter + id_).encode() for id_ in end_to_end_ids for letter in _OF_A_PIX]
         try:
-            return sum(int(self._redis.unlink(*some)) for some in _batched(names))
+            erased = sum(int(self._redis.unlink(*some)) for some in _batched(names))
         except RedisError as error:
             raise _unavailable(error) from error
+        parts = (slice(start, start + _RECORDS) for start in range(0, len(contacts), _RECORDS))
+        return erased + sum(int(self._call(forget_arguments(contacts[part], payers[part]))) for part in parts)
 
     def close(self) -> None:
         """Close the connection."""
