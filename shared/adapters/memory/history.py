@@ -14,7 +14,7 @@ from shared.features.facts import asks
 from shared.features.history import MemoryHistory
 from shared.features.keys import Keys
 from shared.features.layout import READ_WIDTH
-from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer
+from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer, with_stored
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changes, Claim, Observations
 
 LIVES = 20_000
@@ -54,9 +54,8 @@ class MemoryHistoryAdapter:
     def stored(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note that rows, by EndToEndId and side, are stored."""
         for id_, side in rows:
-            known = claims_of(self._lives[id_]) if id_ in self._lives else {}
-            if side in known:
-                self._claim(id_, known | {side: known[side]._replace(stored=True)})
+            if id_ in self._lives:
+                self._lives[id_] = with_stored(self._lives[id_], side)
 
     async def answer(self, answers: Sequence[Answer]) -> None:
         """Keep the first decisions of transactions whose rows could not be stored."""
