@@ -73,23 +73,22 @@ class MemoryHistoryAdapter:
 
     async def change(self, changes: Changes) -> NDArray[np.int64]:
         """Make each change whose stored value has the expected version; return the place of each."""
-        places = np.full(len(changes.keys), UNPLACED, dtype=np.int64)
-        counted = np.zeros(len(changes.facts), dtype=bool)
-        bounds = np.searchsorted(changes.of, np.arange(len(places) + 1))
+        places = [UNPLACED] * len(changes.keys)
+        bounds = np.searchsorted(changes.of, np.arange(len(places) + 1)).tolist()
         for i, (key, expected) in enumerate(zip(changes.keys, changes.expected, strict=True)):
             stored = self._read(key)
             if (int.from_bytes(stored[:4], "little") if stored else 0) != expected:
                 places[i] = CONFLICT
                 continue
-            start, stop = int(bounds[i]), int(bounds[i + 1])
-            if stop > start:
+            if bounds[i + 1] > bounds[i]:
                 self.history.sequence += 1
                 places[i] = self.history.sequence
-                counted[start:stop] = True
-            self._write(key, _placed(changes.values[i], changes.place_at[i], int(places[i])), stored)
-        self.history.count(changes.facts if counted.all() else changes.facts[counted])
+            self._write(key, _placed(changes.values[i], changes.place_at[i], places[i]), stored)
+        found = np.array(places, dtype=np.int64)
+        conflicts = CONFLICT in places
+        self.history.count(changes.facts[found[changes.of] != CONFLICT] if conflicts else changes.facts)
         self._forget()
-        return places
+        return found
 
     def restore(self, states: Mapping[str, bytes]) -> None:
         """Store the values of a replay by key."""
