@@ -87,12 +87,12 @@ class CountedPlaces:
     def _sql(self) -> str:
         data = self._tables
         return (
-            "SELECT history_sequence AS place, COALESCE(filled_at, scored_at) AS counted_at, 1 AS ask "  # noqa: S608 (names of our own)
-            f"FROM {data.score_events} AS asks UNION ALL "
-            "SELECT decided_sequence, COALESCE(filled_at, scored_at), 0 "
-            f"FROM {data.score_events} AS decisions UNION ALL "
-            f"SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes UNION ALL "
-            f"SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
+            "WITH scored AS (SELECT history_sequence, decided_sequence, "  # noqa: S608 (names of our own)
+            f"COALESCE(filled_at, scored_at) AS counted_at FROM {data.score_events} AS counted) "
+            "SELECT history_sequence AS place, counted_at, 1 AS ask FROM scored "
+            "UNION ALL SELECT decided_sequence, counted_at, 0 FROM scored "
+            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes "
+            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
         )
 
 

@@ -201,13 +201,12 @@ class StoredTables:
 
     def _counts(self) -> str:
         return (
-            "SELECT COUNT(DISTINCT end_to_end_id) AS row_count, "  # noqa: S608 (names of our own)
-            "COUNTIF(history_sequence IS NOT NULL) AS placed, (SELECT MAX(place) FROM ("
-            f"SELECT MAX(history_sequence) AS place FROM {self.score_events} "
-            f"UNION ALL SELECT MAX(decided_sequence) FROM {self.score_events} "
-            f"UNION ALL SELECT MAX(history_sequence) FROM {self.outcomes} "
-            f"UNION ALL SELECT MAX(history_sequence) FROM {self.feedback}) AS places) AS last_place "
-            f"FROM {self.score_events}"
+            "SELECT row_count, placed, GREATEST(asked, decided, "  # noqa: S608 (names of our own)
+            f"COALESCE((SELECT MAX(history_sequence) FROM {self.outcomes} AS outcomes), 0), "
+            f"COALESCE((SELECT MAX(history_sequence) FROM {self.feedback} AS reports), 0)) AS last_place "
+            "FROM (SELECT COUNT(DISTINCT end_to_end_id) AS row_count, COUNT(history_sequence) AS placed, "
+            "COALESCE(MAX(history_sequence), 0) AS asked, COALESCE(MAX(decided_sequence), 0) AS decided "
+            f"FROM {self.score_events} AS counted) AS scored"
         )
 
 
