@@ -172,7 +172,7 @@ class Table(Protocol):
     """Rows that are appended and never changed."""
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows; return, once they are visible, the indexes of those that the table will never take.
+        """Append rows; return, once they are visible, the indexes of those that the table refuses.
 
         Raises Unavailable unless all other rows are known to be stored.
         """
@@ -341,10 +341,10 @@ class HistoryStore(Protocol):
         """
         ...
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
-        Raises Unavailable.
+        `payers` are those of the contacts, in the same order. Raises Unavailable.
         """
         ...
 

@@ -16,7 +16,7 @@ from shared.contract.fields import Side
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
 from shared.features.history import READ_WIDTH
-from shared.features.places import LAST_NUMBER
+from shared.features.places import Place
 from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
@@ -84,7 +84,6 @@ class Sequence:
         steps = np.diff(places, prepend=places[0] if carried else self.last)
         if np.any(steps < 0):
             raise Misconfigured("the rows are not in the order of history_sequence")
-        steps = np.minimum(steps, places & LAST_NUMBER)  # an epoch begins with number 1, whatever the last place was
         new = steps > 0
         index = np.arange(len(places))
         at = np.maximum.accumulate(np.where(new, index, 0))
@@ -96,10 +95,11 @@ class Sequence:
         self.conflicts += places[stranger].tolist()
         self._compare(rows, np.flatnonzero((first < index) & ~stranger), first)
         for place, step in zip(places[steps > 1].tolist(), steps[steps > 1].tolist(), strict=True):
-            low, high = np.searchsorted(others, [place - step + 1, place])
-            if missing := step - 1 - int(high - low):
+            before = max(place - step, place - Place.of(place).number)  # an epoch begins with number 1
+            low, high = np.searchsorted(others, [before + 1, place])
+            if missing := place - before - 1 - int(high - low):
                 self.missing += missing
-                self.gaps.append([place - step + 1, place - 1])
+                self.gaps.append([before + 1, place - 1])
         opening = (first == index) & ~stranger
         self._previous, self.last = rows.filter(pa.array(opening & (at == at[-1]))), int(places[-1])
         sides = np.flatnonzero(opening & (index >= carried))

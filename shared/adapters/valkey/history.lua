@@ -3,6 +3,7 @@
 -- KEYS[1] holds the sequence: the epoch, the number of changes counted in it, and the process that counts. All keys
 -- carry its hash tag, so they are on its node. KEYS[2], if given, is the name of a job that fills the store.
 -- Everything is computed before the first write: a server that refuses writes refuses the call as a whole.
+-- Rows that are stored are noted first, so that a redelivery is answered by them; that can be repeated.
 
 local EPOCHS, HOLDER = PREFIX .. 'e', PREFIX .. 'h'
 local running, former -- the process of this server; the epoch that another process counted in, and its last number
@@ -122,8 +123,10 @@ end
 local function observe()
   local message_seconds, life_seconds, record_seconds, version, claims, heads = unpack(ARGV, 2, 7)
   local keys, weights, marks, numbers, rows = unpack(ARGV, 8, 12)
+  local first = 12 + rows
+  for i = 13, first do settle(ARGV[i], life_seconds) end
   local epoch, before = sequence()
-  local counted, lives, replies, first = before, {}, {0}, 12 + rows
+  local counted, lives, replies = before, {}, {0}
   local plan, facts = before and plans(weights, marks), facts_of(keys, weights, marks, numbers)
   for i = 1, #ARGV - first do
     local name = ARGV[first + i]
@@ -143,7 +146,6 @@ local function observe()
   store(record_seconds)
   keep(lives, message_seconds, life_seconds, record_seconds)
   if before and counted > before then count_to(epoch, counted) end
-  for i = 13, first do settle(ARGV[i], life_seconds) end
   replies[1] = damaged
   return replies
 end
@@ -217,15 +219,15 @@ local function find()
   return replies
 end
 
--- seconds, letter of the layout, keys, records: store records that a replay has computed.
+-- seconds, kind, keys, payers of contacts, records: store records that a replay has computed.
 local function fill()
-  local seconds, letter, keys, filled = unpack(ARGV, 2, 5)
-  local rows = #keys / 8
-  local width = #filled / rows
-  for i = 1, rows do
-    call('SET', PREFIX .. letter .. key_of(keys, i), sub(filled, (i - 1) * width + 1, i * width), 'EX', seconds)
-  end
-  return rows
+  local seconds, kind, keys, payers, filled = unpack(ARGV, 2, 6)
+  return fill_records(LAYOUTS[kind], keys, payers, filled, seconds)
+end
+
+-- keys, payers: erase contacts. Return the number erased.
+local function forget()
+  return forget_contacts(ARGV[2], ARGV[3])
 end
 
 -- seconds, then name and value of each: store values as they are.
@@ -273,8 +275,8 @@ local function epochs()
 end
 
 local commands = {
-  observe = observe, change = change, find = find, fill = fill, put = put, counted = counted, resume = resume,
-  stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
+  observe = observe, change = change, find = find, fill = fill, forget = forget, put = put, counted = counted,
+  resume = resume, stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
 }
 if KEYS[2] and call('GET', HOLDER) ~= KEYS[2] then
   return redis.error_reply('HELD the job does not hold the store of history, or no longer')

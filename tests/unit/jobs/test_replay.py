@@ -22,7 +22,7 @@ from shared.features.history import MemoryHistory
 from shared.features.state import State
 from tests.unit.replays import records, table_of
 
-ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a-key"}
+ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a key of the tests that is long enough"}
 TRANSACTIONS = 25_000
 
 
