@@ -69,12 +69,15 @@ class CountedPlaces:
 
     def after(self, place: int) -> Iterator[Counted]:
         """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
-        sql = (
+        found = map(_counted, self._tables.batches(self.query(place)))
+        yield from _with_reports(found, _of_reports(self._tables.reports(), place))
+
+    def query(self, place: int) -> str:
+        """Return the query of the changes after a place, except those of reports at several places."""
+        return (
             f"SELECT place, MIN(counted_at) AS counted_at, MAX(ask) AS ask FROM ({self._sql()}) AS changes "  # noqa: S608 (names of our own)
             f"WHERE place > {place} GROUP BY place ORDER BY place"
         )
-        found = map(_counted, self._tables.batches(sql))
-        yield from _with_reports(found, _of_reports(self._tables.reports(), place))
 
     def tally(self, until: int) -> Tally:
         """Return the tally of the changes up to a place. Raises Unavailable, Misconfigured."""
