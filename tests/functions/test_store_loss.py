@@ -22,7 +22,7 @@ from tests.functions.world import ask, deliver, led_to, url
 from tests.waiting import until
 
 Result = dict[str, Any]
-SNAPSHOT = ["--lag", "0"]
+SNAPSHOT, REPAIR = ["--lag", "0"], ["--settle", "1", "--days", "3650"]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     assert deliver(label, [push_body(encoded(fraud))]) == [503]
 
     last = last_place(cloud)
-    assert repair.main(["--settle", "0"]) == 0
+    assert repair.main(REPAIR) == 0
     found = result(capsys)
     assert (found["outcome"], found["rebuilt"]["snapshot"]) == ("REBUILT", taken["snapshot"])
     assert 20 <= found["rebuilt"]["transactions"] < 41, "only the rows after the snapshot were read"
@@ -101,7 +101,7 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     assert sums.n == sums.ids == 81, "what had its row was not written again"
     assert again == {row.end_to_end_id: row.scored_at for row in scores(cloud, [*before, *late])}
 
-    assert repair.main(["--settle", "0"]) == 0
+    assert repair.main(REPAIR) == 0
     assert result(capsys)["outcome"] == "HEALTHY"
     assert skew.main(["--all"]) == 0
     audited = result(capsys)
@@ -127,7 +127,7 @@ def test_a_store_is_repaired_under_traffic_by_one_of_two_repairs(
         until(lambda: placed() >= 12)
         with Redis.from_url(cloud.settings.state) as store:
             store.flushall()
-        codes = [each.result() for each in [threads.submit(repair.main, ["--settle", "1"]) for _ in range(2)]]
+        codes = [each.result() for each in [threads.submit(repair.main, REPAIR) for _ in range(2)]]
         known = placed()
         until(lambda: placed() > known)
         ended.set()
@@ -135,7 +135,7 @@ def test_a_store_is_repaired_under_traffic_by_one_of_two_repairs(
     outcomes = {json.loads(line)["outcome"] for line in capsys.readouterr().out.splitlines() if line.startswith("{")}
     assert (sorted(codes), outcomes) == ([0, 0], {"REBUILT", "BUSY"})
     assert statuses == {204}, "no Pix was refused meanwhile"
-    assert repair.main(["--settle", "0"]) == 0
+    assert repair.main(REPAIR) == 0
     capsys.readouterr()
     assert skew.main(["--all"]) == 0
     audited = result(capsys)
