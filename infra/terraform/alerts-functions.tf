@@ -8,12 +8,12 @@
 
 locals {
   subscription = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id"
-  pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])})"
+  pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.functions : "\"${subscription.name}\""])})"
   deads        = "one_of(${join(", ", [for subscription in google_pubsub_subscription.dead : "\"${subscription.name}\""])})"
 
   oldest_unacked = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
   waiting = [
-    for topic, subscription in google_pubsub_subscription.push : "\"${subscription.name}\"" if topic != "pix-transactions"
+    for topic, subscription in google_pubsub_subscription.functions : "\"${subscription.name}\"" if topic != "pix-transactions"
   ]
 
   # Rules alone decide every Pix until the first model is trained, which must not wake anybody.
@@ -38,7 +38,7 @@ locals {
       title      = "Pix are decided without model or history"
       severity   = "CRITICAL"
       meaning    = "Rules alone decide, or the model scores without history."
-      first_step = "Search the logs of pix-score for `history unavailable` and `model refused`, then check Valkey and models/current.json."
+      first_step = "Search the logs of pix-score for `history unavailable`, `model refused` and `model failed`, then check Valkey and models/current.json."
       promql = {
         query    = "sum(rate({\"pix.scored\", step=~\"${local.degraded_steps}\"}[5m])) / sum(rate({\"pix.scored\"}[5m])) > ${var.alert_degraded_share}"
         duration = 300
@@ -50,6 +50,13 @@ locals {
       meaning    = "Alerts and charts on the metrics of the functions are blind."
       first_step = "Read the reason after `metrics not exported` in the logs, then check metrics_endpoint, its API, and the right to write there."
       threshold  = merge(local.logged_thresholds["metrics_not_exported"], { period = 300, duration = 600 })
+    }
+    model_failed = {
+      title      = "The model cannot score some Pix"
+      severity   = "CRITICAL"
+      meaning    = "The model that serves raises an error, or gives a score that is not a number. Rules alone decide those Pix, and their rows are degraded."
+      first_step = "Read the version and the reason after `model failed` in the logs, and roll back the model."
+      threshold  = merge(local.logged_thresholds["model_failed"], { period = 60, duration = 0 })
     }
     model_refused = {
       title      = "A function refuses the model"
@@ -64,7 +71,7 @@ locals {
       meaning    = "The functions answer 503 or 429, or there are too few instances."
       first_step = "Search the logs for `retry later` and its reason, then compare the number of instances with score_instances and the quotas."
       threshold = {
-        filter   = "${local.oldest_unacked} AND ${local.subscription}=\"${google_pubsub_subscription.push["pix-transactions"].name}\""
+        filter   = "${local.oldest_unacked} AND ${local.subscription}=\"${google_pubsub_subscription.functions["pix-transactions"].name}\""
         aligner  = "ALIGN_MAX"
         reducer  = "REDUCE_MAX"
         above    = var.alert_oldest_unacked_seconds
@@ -85,6 +92,13 @@ locals {
         period   = 60
         duration = 300
       }
+    }
+    rows_refused = {
+      title      = "A table refuses rows"
+      severity   = "CRITICAL"
+      meaning    = "A table does not take rows that a function made: its schema differs from the code, or the code lets in a value that BigQuery does not hold. Their messages are delivered again until they are dead letters; none is lost."
+      first_step = "Read the table after `rows refused` in the logs and compare its schema with shared/contract/bigquery. Fix schema or code before the dead letters expire, then redrive them."
+      threshold  = merge(local.logged_thresholds["rows_refused"], { period = 60, duration = 0 })
     }
     total_p99 = {
       title      = "Scoring is slow"

@@ -41,6 +41,7 @@ from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
+from shared.adapters.valkey.wire import Keeping
 from shared.contract.event import Event
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
@@ -164,7 +165,25 @@ async def sizes(bodies: list[bytes]) -> Sizes:
     seen = await MemoryHistoryAdapter().observe(events, CLAIM)
     features = feature_matrix(events.columns, seen.reads)
     rows = [
-        ScoreRow(event, 1, 0.01, "APPROVE", [], CLAIM.model_version, False, False, 1, i, None, None, 1, features[i])
+        ScoreRow(
+            event,
+            1,
+            0.01,
+            "APPROVE",
+            [],
+            CLAIM.model_version,
+            False,
+            False,
+            1,
+            i,
+            None,
+            None,
+            1,
+            1,
+            1,
+            False,
+            features[i],
+        )
         for i, event in enumerate(events)
     ]
     outcomes = [settlement(event, i) for i, event in enumerate(events)]
@@ -217,7 +236,7 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
 
 async def life_bytes(url: str, records: dict[str, float], count: int) -> float:
     """Return the memory of the life of a transaction, without the records that it touches."""
-    redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
+    redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, Keeping(9_000, 900, 86_400))
     await _opened(redis, url)
     before = redis.info("memory")["used_memory"]
     events = stream(count, 7)
@@ -236,7 +255,7 @@ async def processor_us(url: str, repeats: int) -> Processor:
     """Measure the processor time of transactions and of their outcomes at each batch size."""
     best = dict.fromkeys(SIZES, (np.inf, np.inf, np.inf))
     for size, repeat in itertools.product(SIZES, range(repeats)):
-        redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
+        redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, Keeping(9_000, 900, 86_400))
         await _opened(redis, url)
         events = stream(min(8_000, 1_000 * size), repeat)
         asked = (await cost(history, events, size, history)).server or np.inf

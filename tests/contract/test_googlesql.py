@@ -16,6 +16,7 @@ from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql ha
 from shared.adapters.bigquery.asked import outcomes_statement, scored_statement
 from shared.adapters.bigquery.lookup import far_statement, reports_statement, returns_statement, statement
 from shared.adapters.bigquery.query import export_statement
+from shared.adapters.bigquery.unplaced import UnplacedSql
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
@@ -23,7 +24,8 @@ from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.training_query import FACTS, TrainingQuery
 from shared.learning.lifecycle import drift, trigger
-from shared.replay.tables import StoredTables
+from shared.replay.mark import CountedPlaces
+from shared.replay.tables import StoredTables, Stretch
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -64,6 +66,7 @@ def recent(tables: Recorder) -> drift.DriftSource:
     return drift.DriftSource(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
 
 
+UNPLACED = UnplacedSql(PROJECT, DATASET)
 NOWHERE = ColumnProfile(0.0, [], [])
 TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
@@ -75,8 +78,14 @@ TEXTS: dict[str, list[str]] = {
         far_statement(f"{PROJECT}.{DATASET}.score_events"),
         returns_statement(f"{PROJECT}.{DATASET}.outcomes", ["D123456782026112000000000000000a"]),
         reports_statement(f"{PROJECT}.{DATASET}.feedback"),
-        scored_statement(f"{PROJECT}.{DATASET}", ["E123456782026112000000000000000a"]),
-        outcomes_statement(f"{PROJECT}.{DATASET}", AS_OF),
+        scored_statement(PROJECT, DATASET, ["E123456782026112000000000000000a"]),
+        outcomes_statement(PROJECT, DATASET, AS_OF),
+    ],
+    "unplaced rows": [
+        UNPLACED.lacking(),
+        UNPLACED.pending([AS_OF]),
+        *(UNPLACED.scores([AS_OF, AS_OF], 9, follow) for follow in (False, True)),
+        *(UNPLACED.reasons(), UNPLACED.outcomes(), UNPLACED.reports()),
     ],
     "trigger": sent_by(
         lambda tables: trigger.new_labels(
@@ -89,6 +98,13 @@ TEXTS: dict[str, list[str]] = {
     ],
     "replay": sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run")),
     "replay of what was counted": sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True)),
+    "replay after a snapshot": sent_by(
+        lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True, Stretch(5, 9))
+    ),
+    "places": [
+        CountedPlaces(StoredTables(Recorder(), PROJECT, DATASET)).query(5),  # type: ignore[arg-type]  # it sends nothing
+        *sent_by(lambda tables: CountedPlaces(StoredTables(tables, PROJECT, DATASET)).tally(5)),
+    ],
 }
 
 

@@ -28,7 +28,8 @@ from shared.features.layout import (
     Layout,
     Role,
 )
-from shared.features.life import LIFE, PLACE_AT, UNCOUNTED
+from shared.features.life import LIFE, PLACE_AT
+from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED
 
 _TEXTS = ("records.lua", "history.lua")
@@ -60,8 +61,8 @@ def _tables() -> dict[str, Any]:
         "LIFE": {"letter": LIFE_KEY, "bytes": LIFE.itemsize, "head": HEAD, "place_at": PLACE_AT, "reads": READ_WIDTH},
         "NEW": NEW,
         "CONFLICT": CONFLICT,
-        "UNCOUNTED": UNCOUNTED,
         "UNPLACED": UNPLACED,
+        "EPOCH": {"origin": EPOCH_ORIGIN, "numbers": LAST_NUMBER},
         "CLAIM": {"bytes": CLAIM.itemsize, "length_at": CLAIM.fields["length"][1] + 1},
     }
 

@@ -8,7 +8,6 @@ given up in time, the metrics are exported, and then the server stops.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -18,19 +17,20 @@ from types import FrameType
 from typing import Any, Generic
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shared.serving.group_commit import Item
 from shared.serving.intake import Intake
+from shared.serving.memory import settle_memory
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
 
-WARM, FAILED = 200, 500
-_YOUNG = 10_000  # objects between two collections
+WARM, UNREAD, NO_SUCH_METHOD, FAILED = 200, 400, 405, 500
+_METHODS = ("GET", "HEAD", "POST")
 
 
 class Endpoint(Generic[Item]):
@@ -42,9 +42,16 @@ class Endpoint(Generic[Item]):
         self._failed = Incident(log, "failed", time.monotonic)
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response to a request from the framework."""
-        body = await request.body() if request.method == "POST" else None
-        return Response(status_code=await self.deliver(body, request.headers.raw))
+        """Return the response to a request from the framework; nothing with a body is accepted unread."""
+        if request.method not in _METHODS:
+            return Response(status_code=NO_SUCH_METHOD)
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # nobody reads the status
+            return Response(status_code=UNREAD)
+        if request.method == "POST":
+            return Response(status_code=await self.deliver(body, request.headers.raw))
+        return Response(status_code=UNREAD if body else await self.deliver(None, request.headers.raw))
 
     async def deliver(self, body: bytes | None, headers: list[tuple[bytes, bytes]]) -> int:
         """Return the status of a delivery, or of a probe if there is no body.
@@ -64,18 +71,8 @@ class Endpoint(Generic[Item]):
         settings = Settings.from_env(os.environ)
         intake = self._wire(settings)
         _Draining(intake, settings.drain_seconds).begin_at_sigterm()
-        _settle_memory()
+        settle_memory()
         return intake
-
-
-def _settle_memory() -> None:
-    """Exempt the long-lived objects of the start from garbage collection, and collect less often.
-
-    Our records are arrays and structs without cycles; a request leaves few objects in cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG, 10, 100)
 
 
 class _Draining:
