@@ -82,8 +82,8 @@ def test_a_worker_killed_in_mid_stream_loses_nothing_and_counts_nothing_twice(cl
     worker = cloud.functions["score"]
     before = worker.restarts
     with publishing(cloud) as publish:
-        for part in range(4):
-            publish(TRANSACTIONS, *map(encoded, messages[100 * part : 100 * (part + 1)]))
+        for part in range(2):
+            publish(TRANSACTIONS, *map(encoded, messages[200 * part : 200 * (part + 1)]))
             worker.kill()
             until_equal(lambda: worker.restarts, before + part + 1)
     until_equal(lambda: scored(cloud, messages), len(messages))
