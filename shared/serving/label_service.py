@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shared.contract.envelope import PubsubMessage
-from shared.contract.feedback import decode_feedback, unknown_values
-from shared.contract.mapping import feedback_row
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.reading import Clock, read_report
 from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK
-from shared.errors import PixError, Unavailable
+from shared.errors import PixError
 from shared.ports import Table
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
@@ -58,13 +57,11 @@ class LabelPipeline:
 
     def decode(self, message: PubsubMessage) -> FeedbackRow:
         """Parse a report and replace its personal data by pseudonyms. Raises Malformed, Unavailable."""
-        report, unknown_fields = decode_feedback(message.data)
+        clock = Clock(self._now(), self._ahead_seconds)
+        row, unknown_fields, unknown_values = read_report(message.data, self._pseudonymiser, clock)
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        self._metrics.add_each(UNKNOWN_VALUES, unknown_values(report, message.data))
-        row = feedback_row(report, self._now(), self._pseudonymiser)
-        if row.reported_at - row.received_at > self._ahead_seconds * 1e6:
-            raise Unavailable("a report is dated ahead of the clock")
+        self._metrics.add_each(UNKNOWN_VALUES, unknown_values)
         return row
 
     async def store(self, rows: Sequence[FeedbackRow]) -> dict[int, PixError]:

@@ -1,29 +1,10 @@
-"""Reasons for quarantine that parsing cannot find: a time in the future, and a row that its table refuses."""
+"""The reason for quarantine that parsing cannot find: a row that its table refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.errors import Malformed, PixError, Unavailable
-
-
-def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
-    """Check that the time in `field` is at most `ahead_seconds` after `now` (both in microseconds).
-
-    A later time would move all records of the Pix to it, and every count before it would look old until then.
-    Raises Malformed.
-    """
-    if at - now > ahead_seconds * 1e6:
-        raise Malformed("in_the_future", field)
-
-
-def wait_for(at: int, now: int, ahead_seconds: float) -> None:
-    """Let a message whose time is more than `ahead_seconds` after `now` (both in microseconds) wait for it.
-
-    Raises Unavailable, so that it is delivered again, and becomes a dead letter if its time never comes.
-    """
-    if at - now > ahead_seconds * 1e6:
-        raise Unavailable("a message is dated ahead of the clock")
+from shared.errors import Malformed, PixError
 
 
 def refused_by_table(indexes: Iterable[int]) -> dict[int, PixError]:

@@ -8,10 +8,9 @@ import numpy as np
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import in_range, micros
-from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.reading import Clock, read_transaction
 from shared.contract.topics import TRANSACTIONS
-from shared.contract.transaction import decode_transaction
 from shared.errors import PixError
 from shared.features.columns import Events
 from shared.features.vector import feature_matrix
@@ -20,7 +19,7 @@ from shared.scoring.policy import decide
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import check_not_in_the_future, refused_by_table
+from shared.serving.quarantine import refused_by_table
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
 
@@ -54,12 +53,11 @@ class ScorePipeline:
 
     def decode(self, message: PubsubMessage) -> Delivery:
         """Parse a message and replace its personal data by pseudonyms. Raises Malformed."""
-        transaction, unknown_fields = decode_transaction(message.data)
+        clock = Clock(self._now(), self._ahead_seconds)
+        event, unknown_fields, unknown_values = read_transaction(message.data, self._pseudonymiser, clock)
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        self._metrics.add_each(UNKNOWN_VALUES, transaction.unknown_values())
-        event = event_of(transaction, self._pseudonymiser)
-        check_not_in_the_future("initiated_at", event.initiated_at, self._now(), self._ahead_seconds)
+        self._metrics.add_each(UNKNOWN_VALUES, unknown_values)
         published = message.publish_time
         return Delivery(event, micros(published) if published and in_range(published) else None)
 
