@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from tests.builders import encoded, med_report, transaction
 
-FRAUD = "E12345678202611201432a1b2c3d4e5f"
+FRAUD = "E12345678202611201432a1b2c3d4e00"
 
 
 def pix(at: str, **changes: object) -> bytes:
-    """Return the line of a transaction initiated at a time."""
-    return b'{"topic": "pix-transactions", "data": ' + encoded(transaction(initiated_at=at, **changes)) + b"}\n"
+    """Return the line of a transaction initiated at a time, whose minute makes its id."""
+    own = {"end_to_end_id": f"{FRAUD[:-2]}{at[14:16]}", **changes}
+    return b'{"topic": "pix-transactions", "data": ' + encoded(transaction(initiated_at=at, **own)) + b"}\n"
 
 
 def report(at: str) -> bytes:
