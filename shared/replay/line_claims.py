@@ -86,7 +86,9 @@ class _Day:
 
     @classmethod
     def of(cls, note: DayNote) -> _Day:
-        return cls(np.frombuffer(note.keys, dtype=np.uint64), np.frombuffer(note.fingerprints, dtype=np.uint64))
+        return cls(
+            np.frombuffer(note.keys, dtype=np.uint64), np.frombuffer(note.fingerprints, dtype=np.uint64).copy()
+        )
 
     def note(self) -> DayNote:
         known = self._fingerprints[: len(self._index)]
