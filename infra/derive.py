@@ -1,9 +1,9 @@
 """Regenerate the files that derive from code: `make schemas`.
 
 In `contract/bigquery/score_events.json` the columns of the event derive from `Event`, the feature columns from the
-feature catalogue, as does `features/FEATURES.md`; the JSON Schemas in `contract/jsonschema/` derive from the message
-types. They are files so that Terraform, Pub/Sub and people who do not read Python can use them; a test keeps them
-equal to the code.
+feature catalogue, as do those of `training_sample.json` and `features/FEATURES.md`; the JSON Schemas in
+`contract/jsonschema/` derive from the message types. They are files so that Terraform, Pub/Sub and people who do not
+read Python can use them; a test keeps them equal to the code.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _COLUMN_TYPES: dict[type[inspect.Type], str] = {
     inspect.FloatType: "FLOAT64",
 }
 _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
+_TRAINING_SAMPLE = _CONTRACT / "bigquery" / "training_sample.json"
 
 
 def derived_files() -> dict[Path, str]:
@@ -42,6 +43,7 @@ def derived_files() -> dict[Path, str]:
     return {
         _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
+        _TRAINING_SAMPLE: with_features(json.loads(_TRAINING_SAMPLE.read_text("utf-8"))),
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
         _CONTRACT / "jsonschema" / "pix-outcomes.json": json_schema(PixOutcome, "One outcome of a Pix"),
         _CONTRACT / "jsonschema" / "pix-feedback.json": json_schema(Feedback, "One report about a Pix"),
@@ -51,10 +53,22 @@ def derived_files() -> dict[Path, str]:
 def score_events(file: dict[str, Any]) -> str:
     """Return the table file with the columns of events in their present order, new ones next, and features last."""
     event = {column["name"]: column for column in event_columns()}
-    plain = [column for column in file["schema"] if not column["name"].startswith(FEATURE_PREFIX)]
-    columns = [event.pop(column["name"], column) for column in plain]
-    columns += event.values()
-    columns += [
+    columns = [event.pop(column["name"], column) for column in _plain(file)]
+    return with_features(file | {"schema": [*columns, *event.values()]})
+
+
+def with_features(file: dict[str, Any]) -> str:
+    """Return the table file with its columns other than features, and a column for each feature behind them."""
+    columns = [*_plain(file), *feature_columns()]
+    head = {name: value for name, value in file.items() if name != "schema"}
+    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
+    schema = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in columns)
+    return "\n".join(["{", *lines, '  "schema": [', schema, "  ]", "}", ""])
+
+
+def feature_columns() -> list[dict[str, str]]:
+    """Return the column of each feature."""
+    return [
         {
             "name": FEATURE_PREFIX + feature.name,
             "type": "FLOAT64",
@@ -63,10 +77,10 @@ def score_events(file: dict[str, Any]) -> str:
         }
         for feature in FEATURES
     ]
-    head = {name: value for name, value in file.items() if name != "schema"}
-    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
-    schema = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in columns)
-    return "\n".join(["{", *lines, '  "schema": [', schema, "  ]", "}", ""])
+
+
+def _plain(file: dict[str, Any]) -> list[dict[str, str]]:
+    return [column for column in file["schema"] if not column["name"].startswith(FEATURE_PREFIX)]
 
 
 def event_columns() -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger")
+TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger", "training_sample")
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
