@@ -77,10 +77,10 @@ class SampleSql(Struct, frozen=True):
         """Return the query of the ids of Pix about which reports have come since, and which may be in the sample."""
         feedback, after = self._table("feedback"), f"GREATEST(received_at, reported_at) > {timestamp(since)}"
         return (
-            f"WITH new AS (SELECT * FROM {feedback} WHERE {after}) "  # noqa: S608 (names of our own)
+            f"WITH recent AS (SELECT * FROM {feedback} WHERE {after}) "  # noqa: S608 (names of our own)
             "SELECT DISTINCT end_to_end_id FROM ("
-            "SELECT end_to_end_id FROM new UNION ALL "
-            f"SELECT end_to_end_id FROM {feedback} WHERE report_id IN (SELECT infraction_report_id FROM new)"
+            "SELECT end_to_end_id FROM recent UNION ALL "
+            f"SELECT end_to_end_id FROM {feedback} WHERE report_id IN (SELECT infraction_report_id FROM recent)"
             ") AS reported WHERE end_to_end_id IS NOT NULL AND ("
             f"SUBSTR(end_to_end_id, 10, 8) <= FORMAT_TIMESTAMP('%Y%m%d', TIMESTAMP_ADD({self._matured_at(since)}, "
             f"INTERVAL 1 DAY)) OR end_to_end_id IN (SELECT end_to_end_id FROM {self._table('training_sample')}))"
