@@ -1,9 +1,9 @@
 """Regenerate the files that derive from code: `make schemas`.
 
-In `contract/bigquery/score_events.json` the columns of the event derive from `Event`, the feature columns from the
-feature catalogue, as do those of `training_sample.json` and `features/FEATURES.md`; the JSON Schemas in
-`contract/jsonschema/` derive from the message types. They are files so that Terraform, Pub/Sub and people who do not
-read Python can use them; a test keeps them equal to the code.
+In `contract/bigquery/score_events.json` the columns of the event derive from `Event`; its feature columns, those of
+`fills.json` and `training_sample.json`, and `features/FEATURES.md` derive from the feature catalogue; the JSON
+Schemas in `contract/jsonschema/` derive from the message types. They are files so that Terraform, Pub/Sub and people
+who do not read Python can use them; a test keeps them equal to the code.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _COLUMN_TYPES: dict[type[inspect.Type], str] = {
 }
 _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
 _TRAINING_SAMPLE = _CONTRACT / "bigquery" / "training_sample.json"
+_FILLS = _CONTRACT / "bigquery" / "fills.json"
 
 
 def derived_files() -> dict[Path, str]:
@@ -44,6 +45,7 @@ def derived_files() -> dict[Path, str]:
         _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
         _TRAINING_SAMPLE: with_features(json.loads(_TRAINING_SAMPLE.read_text("utf-8"))),
+        _FILLS: with_features(json.loads(_FILLS.read_text("utf-8"))),
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
         _CONTRACT / "jsonschema" / "pix-outcomes.json": json_schema(PixOutcome, "One outcome of a Pix"),
         _CONTRACT / "jsonschema" / "pix-feedback.json": json_schema(Feedback, "One report about a Pix"),

@@ -13,11 +13,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.rows import Record
+from shared.contract.event import Event
+from shared.contract.rows import FeedbackRow, OutcomeRow, Record
 from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.places import Epoch
 from shared.features.rebuilding import Asked
 from shared.features.state import State
 from shared.telemetry.metrics import Series
@@ -44,9 +46,21 @@ class Observations(NamedTuple):
     claims: list[Claim]
     """The first claim of each transaction by its side: its own, unless that side observed it before."""
     taken: NDArray[np.bool_]
-    """[n], true where another message of the side claimed the id first: the fingerprint under one key differs."""
+    """[n], true where another message of the side claimed the id first, and no row answers both."""
     lives: Lives
     """[n], the life of each transaction."""
+    numbers: Sequence[int | None]
+    """Of the claims, 1 for the first, one more whenever the side asks again; None where history did not answer."""
+    answers: Sequence[bytes | None]
+    """The decision of each claim that could not be stored; None for any other."""
+
+
+class Answer(NamedTuple):
+    """The first decision of a side about a transaction, whose row could not be stored."""
+
+    end_to_end_id: str
+    side: str
+    decision: bytes
 
 
 class History(Protocol):
@@ -57,8 +71,25 @@ class History(Protocol):
 
         An event that was observed before, by whichever side, gets the reads, place and life of the first time and is
         not counted again; a side that observed it before gets its first claim. A history that was emptied and not
-        filled again claims events without counting them, as every account would look new. Raises Unavailable.
+        filled again claims events without counting them, as every account would look new; it counts them when they
+        are observed again. Raises Unavailable.
         """
+        ...
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note that the rows of some transactions, by EndToEndId and side, are stored.
+
+        Until then a claim is kept for as long as a message may come back. It need not be known at once, nor after a
+        crash.
+        """
+        ...
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        """Keep the first decisions of transactions whose rows could not be stored. Raises Unavailable."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until the rows that are stored are noted. Raises Unavailable."""
         ...
 
 
@@ -141,10 +172,48 @@ class Table(Protocol):
     """Rows that are appended and never changed."""
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows; return, once they are visible, the indexes of those that the table will never take.
+        """Append rows; return, once they are visible, the indexes of those that the table refuses.
 
         Raises Unavailable unless all other rows are known to be stored.
         """
+        ...
+
+
+class Unplaced(NamedTuple):
+    """A stored decision whose row has no place in history, or not all of its places."""
+
+    event: Event
+    decision: str
+    claim: Claim
+    """The claim by which it was decided."""
+
+
+class Window(NamedTuple):
+    """Pix initiated from `since` on and scored before `until`."""
+
+    since: dt.datetime
+    until: dt.datetime
+
+
+class UnplacedRows(Protocol):
+    """Stored rows whose places in history are still to be found."""
+
+    def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
+        """Return up to `limit` decisions, one of each Pix and side, in the order of scoring, those after `after`.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+    def outcomes(self, window: Window) -> list[OutcomeRow]:
+        """Return outcomes that history has lost, or that came before their Pix had a place, in their order.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+    def reports(self, window: Window) -> list[FeedbackRow]:
+        """Return reports that history has lost, in their order. Raises Unavailable, Misconfigured."""
         ...
 
 
@@ -239,30 +308,56 @@ class StagedExports(RowExports, Protocol):
 class HistoryStore(Protocol):
     """The shared store of history as a whole: filled, opened and erased from in bulk."""
 
-    def require_empty(self) -> None:
-        """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
+    def is_empty(self) -> bool:
+        """Return whether the store was never opened, or was emptied since. Raises Unavailable."""
+        ...
+
+    def hold(self) -> None:
+        """Reserve a store that has counted nothing, for some minutes, and close it until it is loaded.
+
+        Raises Misconfigured if it has counted, PreconditionFailed if another job holds it, Unavailable.
+        """
         ...
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
         """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
         `advance` receives the number of records and values of each part that is stored. An interrupted load can
-        be repeated. Raises Misconfigured, Unavailable.
+        be repeated. Raises as `hold`, which it does first, also if the store is emptied meanwhile.
         """
         ...
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
 
-        Raises Unavailable.
+        Raises as `hold`, which it does first.
         """
         ...
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+    def epochs(self) -> list[Epoch]:
+        """Return the former epochs, each with the last number that the store has of it, in their order.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
-        Raises Unavailable.
+        `payers` are those of the contacts, in the same order. Raises Unavailable.
         """
+        ...
+
+
+class LostPlaces(Protocol):
+    """The ends of epochs in which the store lost its last changes, in the tables."""
+
+    def noted(self) -> Mapping[int, int]:
+        """Return the number of the last kept change of each noted epoch. Raises Unavailable, Misconfigured."""
+        ...
+
+    def note(self, epochs: Sequence[Epoch]) -> None:
+        """Note epochs; later places of theirs count as missing. Raises Unavailable, Misconfigured."""
         ...
 
 

@@ -63,8 +63,12 @@ locals {
     )
   }
 
-  # Part of several views, and no view itself.
-  settled_template = replace(file("${local.contract}/parts/settled.sql"), "/\\{(\\w+)\\}/", "$$${$1}")
+  # Parts of several views, and no views themselves.
+  part_templates = {
+    for file in fileset("${local.contract}/parts", "*.sql") : trimsuffix(file, ".sql") => replace(
+      file("${local.contract}/parts/${file}"), "/\\{(\\w+)\\}/", "$$${$1}"
+    )
+  }
 
   view_values = {
     project         = var.project_id
@@ -75,14 +79,32 @@ locals {
     feature_columns = join(",\n  ", [for name in local.feature_columns : "scored.${name}"])
   }
 
-  labels_query  = templatestring(local.view_templates.labels, local.view_values)
-  settled_query = templatestring(local.settled_template, local.view_values)
+  first_query = templatestring(local.part_templates.first, local.view_values)
+
+  counted_rows = {
+    counted       = "SELECT * FROM `${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events` WHERE initiated_at <= CURRENT_TIMESTAMP()"
+    first_counted = local.first_query
+  }
+
+  lost_query = templatestring(local.part_templates.lost, local.view_values)
+
+  counted_queries = {
+    for name, rows in local.counted_rows : name => templatestring(local.part_templates.counted, merge(local.view_values, {
+      placed           = templatestring(local.part_templates.placed, { rows = rows, lost = local.lost_query })
+      lost             = local.lost_query
+      filled_where     = "initiated_at <= CURRENT_TIMESTAMP() AND filled_at <= CURRENT_TIMESTAMP()"
+      counted_features = join(", ", [for name in local.feature_columns : "IF(fill.end_to_end_id IS NULL, placed.${name}, fill.${name}) AS ${name}"])
+    }))
+  }
+
+  read_first = merge(local.view_values, local.counted_queries, { first = local.first_query })
 
   views = {
     for name in keys(local.view_templates) :
-    name => templatestring(local.view_templates[name], merge(
-      local.view_values, { labels = local.labels_query, settled = local.settled_query }
-    ))
+    name => templatestring(local.view_templates[name], merge(local.read_first, {
+      labels  = templatestring(local.view_templates.labels, local.read_first)
+      settled = templatestring(local.part_templates.settled, local.read_first)
+    }))
   }
 }
 
@@ -116,9 +138,16 @@ resource "google_bigquery_table_iam_member" "append" {
     drift_model_ledger   = { part = "drift", table = "model_ledger" }
     label_feedback       = { part = "label", table = "feedback" }
     label_quarantine     = { part = "label", table = "quarantine" }
+    operate_fills        = { part = "operate", table = "fills" }
+    operate_lost_places  = { part = "operate", table = "lost_places" }
     operate_model_ledger = { part = "operate", table = "model_ledger" }
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
     outcome_quarantine   = { part = "outcome", table = "quarantine" }
+    repair_feedback      = { part = "repair", table = "feedback" }
+    repair_fills         = { part = "repair", table = "fills" }
+    repair_lost_places   = { part = "repair", table = "lost_places" }
+    repair_outcomes      = { part = "repair", table = "outcomes" }
+    repair_quarantine    = { part = "repair", table = "quarantine" }
     retire_model_ledger  = { part = "retire", table = "model_ledger" }
     retrain_model_ledger = { part = "retrain", table = "model_ledger" }
     score_quarantine     = { part = "score", table = "quarantine" }
@@ -163,6 +192,8 @@ resource "google_bigquery_table_iam_member" "lookups" {
   for_each = {
     label_feedback       = { part = "label", table = "feedback" }
     label_outcomes       = { part = "label", table = "outcomes" }
+    outcome_fills        = { part = "outcome", table = "fills" }
+    outcome_lost_places  = { part = "outcome", table = "lost_places" }
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
     outcome_score_events = { part = "outcome", table = "score_events" }
   }
@@ -201,7 +232,7 @@ resource "google_bigquery_table_iam_member" "view_readers" {
 # Parts that read the whole dataset: rows and labels, for training, replay and drift.
 resource "google_bigquery_dataset_iam_member" "readers" {
   for_each = merge(
-    { for part in ["drift", "operate", "retrain"] : part => google_service_account.parts[part].member },
+    { for part in ["drift", "operate", "repair", "retrain", "snapshot"] : part => google_service_account.parts[part].member },
     { for member in var.analysts : member => member },
   )
 

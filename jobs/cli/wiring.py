@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import sqlite3
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,9 @@ from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.settings import Settings
-from shared.wiring.common import DAY_SECONDS, bigquery_client
+from shared.telemetry.metrics import Metrics
+from shared.wiring.common import DAY_SECONDS, MEMORY, append_table, bigquery_client, valkey_history
+from shared.wiring.common import now as current_micros
 
 if TYPE_CHECKING:
     from shared.adapters.bigquery.ledger import BigQueryLedger
@@ -29,10 +33,16 @@ if TYPE_CHECKING:
     from shared.learning.lifecycle.drift import DriftSource
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
+    from shared.operations.filling import Filled, Filling
+    from shared.ports import HistoryStore, Window
+    from shared.replay.repair import Repair
+    from shared.replay.snapshots import Snapshots
     from shared.replay.tables import StoredTables
 
-LEDGER = "model_ledger"
+LEDGER, LOST_PLACES = "model_ledger", "lost_places"
 SQLITE = "sqlite:///"
+STORE_SECONDS = 30.0
+"""Seconds that a job waits for a call of the store of history; nobody waits for the job."""
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
@@ -136,6 +146,73 @@ def stored_tables(settings: Settings) -> StoredTables:
     return StoredTables(exports(settings), settings.project, settings.dataset)
 
 
+def snapshots(settings: Settings) -> Snapshots:
+    """Return the snapshots of history."""
+    from shared.replay.snapshots import Snapshots
+
+    bucket = data(settings)
+    return Snapshots(bucket, bucket)
+
+
+def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) -> Repair:
+    """Return the repair of a store; `wait` until the rows on their way are stored."""
+    from shared.adapters.bigquery.lost import BigQueryLostPlaces
+    from shared.replay.repair import Repair
+
+    lost = BigQueryLostPlaces(
+        queries(settings), settings.project, settings.dataset, lambda: _table(settings, LOST_PLACES), now
+    )
+    tables, kept = stored_tables(settings), snapshots(settings)
+    return Repair(store, tables, kept, lost, now, wait, settings.state_claim_seconds)
+
+
+async def filled(settings: Settings, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
+    """Find the places that rows lack; see `shared.operations.filling.fill`. Raises Unavailable, Misconfigured."""
+    from shared.operations.filling import fill
+
+    if settings.state.startswith(f"{MEMORY}://"):
+        raise Misconfigured("PIX_STATE is memory://, which no job can ask: name a store of history")
+    async with _filling(settings) as filling:
+        return await fill(filling, window, limit, advance)
+
+
+@asynccontextmanager
+async def _filling(settings: Settings) -> AsyncIterator[Filling]:
+    """Open the services of a filling; it counts outcomes and reports as their functions do."""
+    from shared.adapters.bigquery.asked import BigQueryAsked
+    from shared.adapters.bigquery.lookup import BigQueryLookup
+    from shared.adapters.bigquery.unplaced import BigQueryUnplaced
+    from shared.contract.pseudonyms import Pseudonymiser
+    from shared.operations.filling import Filling
+    from shared.scoring.conclusions import Conclusions
+    from shared.serving.label_service import LabelPipeline
+    from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline
+    from shared.serving.verdict_history import VerdictHistory
+
+    place, client, metrics = (settings.project, settings.dataset), bigquery_client(settings), Metrics()
+    history = valkey_history(replace(settings, state_call_seconds=STORE_SECONDS))
+    service = WriteService.connect(settings.bigquery_storage_emulator_host)
+    fills, outcomes, feedback = (
+        append_table(service, settings, name, metrics) for name in ("fills", "outcomes", "feedback")
+    )
+    told = CountedOutcomes(history, BigQueryAsked(client, *place, settings.lookup_seconds))
+    stated = VerdictHistory(BigQueryLookup(client, *place, settings.lookup_seconds), history)
+    served = (current_micros, settings.ahead_seconds, metrics)
+    try:
+        yield Filling(
+            BigQueryUnplaced(queries(settings), *place),
+            history,
+            Conclusions(history, settings.outcomes),
+            fills,
+            OutcomePipeline(told, outcomes, *served).store,
+            LabelPipeline(stated, feedback, Pseudonymiser(settings.hmac_key.encode()), *served).store,
+            current_micros,
+        )
+    finally:
+        for each in (history, fills, outcomes, feedback):
+            await each.close()
+
+
 def operator_move(settings: Settings) -> OperatorMove:
     """Return the mover of the pointer by hand; MLflow is imported only after the pointer has moved."""
 
@@ -167,13 +244,14 @@ def ledger(settings: Settings) -> BigQueryLedger:
     """Return the ledger."""
     from shared.adapters.bigquery.ledger import BigQueryLedger
 
-    def open_table() -> BigQueryTable:
-        service = WriteService.connect(settings.bigquery_storage_emulator_host)
-        return BigQueryTable(
-            service, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
-        )
+    name = f"{settings.project}.{settings.dataset}.{LEDGER}"
+    return BigQueryLedger(queries(settings), name, lambda: _table(settings, LEDGER))
 
-    return BigQueryLedger(queries(settings), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table)
+
+def _table(settings: Settings, name: str) -> BigQueryTable:
+    """Connect to a table, within the event loop that appends to it."""
+    service = WriteService.connect(settings.bigquery_storage_emulator_host)
+    return BigQueryTable(service, settings.project, settings.dataset, table(name), settings.append_timeout_seconds)
 
 
 def tracking(settings: Settings) -> tuple[str, str | None]:

@@ -6,6 +6,8 @@ whose attributes are in the headers. One decoder serves both.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct, field
 
@@ -14,17 +16,19 @@ from shared.errors import Malformed
 
 
 class PubsubMessage(Struct, frozen=True, gc=False):
-    """A delivered message; `data` is decoded from base64."""
+    """A delivered message; `data` is decoded from base64, `delivery_attempt` stands beside it in the envelope."""
 
     data: bytes = b""
     message_id: str = field(default="", name="messageId")
     publish_time: Instant | None = field(default=None, name="publishTime")
+    delivery_attempt: int | None = None
 
 
 class Envelope(Struct, frozen=True, gc=False):
-    """The body of a delivery."""
+    """The body of a delivery; a subscription with dead letters counts its attempts."""
 
     message: PubsubMessage
+    delivery_attempt: Any = field(default=None, name="deliveryAttempt")
 
 
 class _Unread(Struct, frozen=True, gc=False):
@@ -43,14 +47,16 @@ _unread_decoder = msgspec.json.Decoder(_UnreadEnvelope)
 def decode_envelope(body: bytes) -> PubsubMessage:
     """Return the message in a push body. Raises Malformed: `not_an_envelope`, `not_base64` or `no_data`."""
     try:
-        message = _decoder.decode(body).message
+        envelope = _decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Malformed("not_base64" if str(error).endswith("`$.message.data`") else "not_an_envelope") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed("not_an_envelope") from None
+    message, attempt = envelope.message, envelope.delivery_attempt
     if not message.data:
         raise Malformed("no_data")
-    return message
+    counted = isinstance(attempt, int) and 0 < attempt < 1 << 31
+    return msgspec.structs.replace(message, delivery_attempt=attempt) if counted else message
 
 
 def published(body: bytes) -> tuple[bytes, str | None]:

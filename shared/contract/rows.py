@@ -20,7 +20,9 @@ class ScoreRow(Struct, frozen=True):
 
     `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
     `score` is None where no model served. `history_sequence` is None where history could not be read, and
-    `decided_sequence`, the place of the change that the decision made by itself, where it made none.
+    `decided_sequence`, the place of the change that the decision made by itself, where it made none; `place_pending`
+    where history may yet have a place that the row does not know. `claim_number` counts the times that history was
+    asked about the Pix by this side, `delivery_attempt` the deliveries of the message.
     """
 
     event: Event
@@ -36,6 +38,9 @@ class ScoreRow(Struct, frozen=True):
     decided_sequence: int | None
     hold_until: int | None
     published_at: int | None
+    delivery_attempt: int | None
+    claim_number: int | None
+    place_pending: bool
     features: NDArray[np.float32]
 
     def columns(self) -> dict[str, Any]:
@@ -46,6 +51,28 @@ class ScoreRow(Struct, frozen=True):
 
 _OWN = slice(1, -1)  # without the event, which comes first, and the features, which come last
 _NAMES = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
+
+
+class FillRow(Struct, frozen=True):
+    """The place in history of a stored decision whose row lacks it: a row of `pix.fills`.
+
+    `features` are those as of that place, as in ScoreRow; `own_facts` tells whether history counted the facts of this
+    side's message there, not those of the other side's.
+    """
+
+    end_to_end_id: str
+    side: str
+    initiated_at: int
+    filled_at: int
+    history_sequence: int
+    decided_sequence: int | None
+    own_facts: bool
+    features: NDArray[np.float32]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that have a value, without those of the features."""
+        values = msgspec.structs.asdict(self)
+        return {name: value for name, value in values.items() if value is not None and name != "features"}
 
 
 class _PlainRow(Struct, frozen=True):
@@ -108,15 +135,26 @@ class OutcomeRow(_PlainRow, frozen=True):
 
 
 class QuarantineRow(_PlainRow, frozen=True):
-    """A malformed message, without its content: a row of `pix.quarantine`."""
+    """A malformed message, without its content: a row of `pix.quarantine`.
+
+    `payload_hash` is keyed (`shared.contract.payload_hash`), as messages are short enough to be tried.
+    """
 
     quarantined_at: int
     topic: str
     reason: str
-    payload_sha256: str
+    payload_hash: str
     payload_bytes: int
     field: str | None = None
     message_id: str | None = None
+
+
+class LostRow(_PlainRow, frozen=True):
+    """The end of an epoch of which the store of history lost its last changes: a row of `pix.lost_places`."""
+
+    epoch: int
+    kept: int
+    noted_at: int
 
 
 class LedgerRow(_PlainRow, frozen=True):
@@ -139,4 +177,4 @@ class LedgerRow(_PlainRow, frozen=True):
     as_of: int | None = None
 
 
-Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow
+Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow | FillRow | LostRow

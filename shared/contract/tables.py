@@ -13,7 +13,16 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger", "training_sample")
+TABLES = (
+    "score_events",
+    "outcomes",
+    "feedback",
+    "quarantine",
+    "model_ledger",
+    "fills",
+    "lost_places",
+    "training_sample",
+)
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
@@ -81,9 +90,53 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
         "features": ", ".join(f"{name} AS {name.removeprefix(FEATURE_PREFIX)}" for name in feature_columns()),
         "feature_columns": ",\n  ".join(f"scored.{name}" for name in feature_columns()),
     }
+    values["first"] = _text("parts/first").format(**values)
+    known = f"initiated_at <= {as_of}"
+    every = f"SELECT * FROM `{project}.{dataset}.score_events` WHERE {known}"  # noqa: S608 (names of our own)
+    values["counted"] = counted(project, dataset, every, f"{known} AND filled_at <= {as_of}")
+    values["first_counted"] = counted(project, dataset, values["first"], f"{known} AND filled_at <= {as_of}")
     values["labels"] = _text("labels").format(**values)
     values["settled"] = _text("parts/settled").format(**values)
     return _text(name).format(**values)
+
+
+def counted(project: str, dataset: str, rows: str = "", filled_where: str = "TRUE") -> str:
+    """Return the GoogleSQL of rows of `score_events` with their places and features as history counted them.
+
+    `rows` is a query of all its columns, by default of all rows; `filled_where` limits the fills that are read.
+    """
+    counted_features = ", ".join(
+        f"IF(fill.end_to_end_id IS NULL, placed.{name}, fill.{name}) AS {name}" for name in feature_columns()
+    )
+    return _text("parts/counted").format(
+        project=project,
+        dataset=dataset,
+        placed=placed(project, dataset, rows),
+        lost=lost(project, dataset),
+        filled_where=filled_where,
+        counted_features=counted_features,
+    )
+
+
+def placed(project: str, dataset: str, rows: str = "") -> str:
+    """Return the GoogleSQL of rows of `score_events` without lost places; `rows` as for `counted`."""
+    every = f"SELECT * FROM `{project}.{dataset}.score_events`"  # noqa: S608 (names of our own)
+    return _text("parts/placed").format(rows=rows or every, lost=lost(project, dataset))
+
+
+def told(project: str, dataset: str, which: str = "TRUE") -> str:
+    """Return the GoogleSQL of outcomes as history counted them, each once; `which` is a condition on rows."""
+    return _text("parts/told").format(project=project, dataset=dataset, which=which, lost=lost(project, dataset))
+
+
+def reported(project: str, dataset: str) -> str:
+    """Return the GoogleSQL of the rows of reports that history has not lost."""
+    return _text("parts/reported").format(project=project, dataset=dataset, lost=lost(project, dataset))
+
+
+def lost(project: str, dataset: str) -> str:
+    """Return the GoogleSQL of the last number kept of each epoch of which changes were lost."""
+    return _text("parts/lost").format(project=project, dataset=dataset)
 
 
 def feature_columns() -> list[str]:

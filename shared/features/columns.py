@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import msgspec
@@ -31,6 +32,7 @@ _PERSON, _REFUND = KINDS.index("PERSON"), PURPOSES.index("IPRT")
 _MINUTE = 60.0
 
 _FIELDS = Event.__struct_fields__
+_encode = msgspec.msgpack.Encoder().encode
 _MICRO = 1e-6
 _CENTAVO = 0.01
 
@@ -112,9 +114,9 @@ class Columns:
         return Columns(*(getattr(self, field.name)[..., rows] for field in fields(self)))
 
     def fingerprints(self) -> Keys:
-        """Return a hash [n] of payer, payee, device, time and amount, by which messages under one id are compared.
+        """Return a hash [n] of payer, payee, device, time and amount, which identify a Pix.
 
-        The other fields may change when a publisher tries again, such as the payee's statistics in DICT.
+        Other facts may change when a publisher tries again, such as the payee's statistics in DICT.
         """
         words = (self.payer, self.payee, self.device, self.at.view(np.uint64), self.amount.view(np.uint64))
         return fingerprints_of(np.stack(words, axis=1))
@@ -267,6 +269,12 @@ class Events(tuple[Event, ...]):
     def columns(self) -> Columns:
         """Return the facts of the events."""
         return Columns.of(self)
+
+    @cached_property
+    def digests(self) -> Keys:
+        """Return a hash [n] of every field of each event."""
+        hashes = [blake2b(_encode(msgspec.structs.astuple(event)), digest_size=8).digest() for event in self]
+        return np.frombuffer(b"".join(hashes), dtype="<u8")
 
 
 class _Codes(dict[str | None, int]):

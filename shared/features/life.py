@@ -50,10 +50,12 @@ LIFE = np.dtype(
 Lives = NDArray[np.void]
 """Records of LIFE [n]."""
 VERSION_AT, PLACE_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
-_CLAIM = struct.Struct("<cqIQH")
+_CLAIM = struct.Struct("<cBHqIQQH")
+_ANSWER = struct.Struct("<cH")
 SIDE_LETTERS = {"PAYER": b"P", "PAYEE": b"R"}
-"""The letter of each side in a claim: who pays, and who receives."""
-LIFE_ID = hashlib.sha256(repr((LIFE.descr, _CLAIM.format)).encode()).hexdigest()[:4]
+"""The letter of each side in a claim: who pays, and who receives. An answer has the small letter."""
+_SIDES = {letter: side for side, letter in SIDE_LETTERS.items()}
+LIFE_ID = hashlib.sha256(repr((LIFE.descr, _CLAIM.format, _ANSWER.format)).encode()).hexdigest()[:4]
 """Identity of the format: stores put it into their keys, so that two revisions never misread each other's lives."""
 
 
@@ -64,45 +66,68 @@ class SideClaim(NamedTuple):
     scored_at: int
     """Microseconds since the epoch."""
     key_version: int
-    """Version of the HMAC key; 0: not compared with later messages."""
+    """Version of the HMAC key."""
     fingerprint: int
-    """Of the message, by `Columns.fingerprints`."""
+    """Of the message, by `Columns.fingerprints`: which Pix it names."""
+    digest: int
+    """Of every fact of the message, by `Events.digests`."""
     model_version: str | None
     """The champion at that time, None if there was no model."""
+    number: int = 1
+    """Times that the side has asked."""
+    stored: bool = False
+    """Whether the row of the side is stored, so that there is nothing to decide."""
+    answer: bytes | None = None
+    """The decision, where its row could not be stored."""
 
     def contradicts(self, other: SideClaim) -> bool:
-        """Return whether another message claims the same id, as far as one key version can tell."""
-        return self.fingerprint != other.fingerprint and self.key_version == other.key_version
+        """Return whether another message claims the same id, as far as one key version can tell.
+
+        A message that differs in other facts than those that identify a Pix is answered by a stored row.
+        """
+        if self.key_version != other.key_version:
+            return False
+        return self.fingerprint != other.fingerprint or (self.digest != other.digest and not self.stored)
 
     def encode(self) -> bytes:
-        """Return the bytes of the claim."""
-        version = (self.model_version or "").encode()
-        head = _CLAIM.pack(SIDE_LETTERS[self.side], self.scored_at, self.key_version, self.fingerprint, len(version))
-        return head + version
-
-
-NO_KEY = 0
-"""The key version of a claim by a row that is stored: it is compared with no later message."""
+        """Return the bytes of the claim, without its answer."""
+        version, letter = (self.model_version or "").encode(), SIDE_LETTERS[self.side]
+        return (
+            _CLAIM.pack(
+                *(letter, self.stored, self.number, self.scored_at, self.key_version, self.fingerprint, self.digest),
+                len(version),
+            )
+            + version
+        )
 
 
 def stored_claims(sides: Iterable[str]) -> bytes:
     """Return the claims of sides whose rows are stored, so that a redelivery is not decided again."""
-    return b"".join(SideClaim(side, 0, NO_KEY, 0, None).encode() for side in sides)
+    return b"".join(SideClaim(side, 0, NO_KEY, 0, 0, None, stored=True).encode() for side in sides)
 
 
-def answers(lives: Lives, key_versions: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the reads [n, READ_WIDTH] and places [n] that lives give to sides with claims of these key versions.
+def encoded_answer(side: str, answer: bytes) -> bytes:
+    """Return the bytes of an answer, as they stand behind the claims of a life."""
+    return _ANSWER.pack(SIDE_LETTERS[side].lower(), len(answer)) + answer
+
+
+NO_KEY = 0
+"""The key version of a claim whose message is not known: it is compared with no later message."""
+
+
+def answers(lives: Lives, stored: Sequence[bool]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the reads [n, READ_WIDTH] and places [n] that lives give to sides whose rows are `stored` or not.
 
     A side whose row is stored has the place STORED. The reads of a life that was lost and rebuilt are lost, so the
     other side is UNCOUNTED.
     """
-    stored = np.array(key_versions, dtype=np.int64) == NO_KEY
+    known = np.array(stored, dtype=bool)
     lost = (lives["flags"] & REBUILT) > 0
     reads, places = np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH), lives["place"].copy()
     if lost.any():
         reads = np.where(lost[:, None], np.float32(np.nan), reads)
-    places[(lost | (places == STORED)) & ~stored] = UNCOUNTED
-    places[stored] = STORED
+    places[(lost | (places == STORED)) & ~known] = UNCOUNTED
+    places[known] = STORED
     return reads, places
 
 
@@ -121,15 +146,24 @@ def asked(columns: Columns, scored_at: int | NDArray[np.int64]) -> Lives:
 
 
 def claims_of(value: bytes) -> dict[str, SideClaim]:
-    """Return the claims of a value by side."""
-    found, at = {}, LIFE.itemsize
-    names = {letter: side for side, letter in SIDE_LETTERS.items()}
+    """Return the claims of a value by side, with their answers."""
+    found: dict[str, SideClaim] = {}
+    at = LIFE.itemsize
     while at < len(value):
-        letter, scored_at, key_version, fingerprint, length = _CLAIM.unpack_from(value, at)
-        at += _CLAIM.size
-        version = value[at : at + length].decode() or None
+        letter = value[at : at + 1]
+        side = _SIDES[letter.upper()]
+        if letter in _SIDES:
+            _, stored, number, scored_at, key_version, fingerprint, digest, length = _CLAIM.unpack_from(value, at)
+            at += _CLAIM.size
+            version = value[at : at + length].decode() or None
+            found[side] = SideClaim(
+                *(side, scored_at, key_version, fingerprint, digest, version, number), stored=bool(stored)
+            )
+        else:
+            length = _ANSWER.unpack_from(value, at)[1]
+            at += _ANSWER.size
+            found[side] = found[side]._replace(answer=value[at : at + length])
         at += length
-        found[names[letter]] = SideClaim(names[letter], scored_at, key_version, fingerprint, version)
     return found
 
 

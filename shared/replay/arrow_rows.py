@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.contract.rows import FEATURE_PREFIX, Record, ScoreRow
+from shared.contract.rows import FEATURE_PREFIX, FillRow, Record, ScoreRow
 from shared.contract.tables import Column, TableSpec, feature_columns, table
 
 _TYPES = {
@@ -29,8 +29,8 @@ def arrow_table(table: TableSpec, rows: Sequence[Record]) -> pa.Table:
     values = [row.columns() for row in rows]
     plain = [column for column in table.schema if not column.name.startswith(FEATURE_PREFIX)]
     arrays = {column.name: _array(column, [row.get(column.name) for row in values]) for column in plain}
-    if rows and isinstance(rows[0], ScoreRow):
-        arrays.update(_feature_arrays(np.stack([row.features for row in rows])))  # type: ignore[union-attr] # only score rows have features
+    if rows and isinstance(rows[0], ScoreRow | FillRow):
+        arrays.update(_feature_arrays(np.stack([row.features for row in rows])))  # type: ignore[union-attr] # only rows of scores and fills have features
     return pa.table([arrays[column.name] for column in table.schema], [column.name for column in table.schema])
 
 

@@ -16,6 +16,7 @@ from shared.contract.fields import Side
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
 from shared.features.history import READ_WIDTH
+from shared.features.places import Place
 from shared.features.reports import UNPLACED
 from shared.features.state import State
 from shared.features.vector import feature_matrix
@@ -94,18 +95,25 @@ class Sequence:
         self.conflicts += places[stranger].tolist()
         self._compare(rows, np.flatnonzero((first < index) & ~stranger), first)
         for place, step in zip(places[steps > 1].tolist(), steps[steps > 1].tolist(), strict=True):
-            low, high = np.searchsorted(others, [place - step + 1, place])
-            if missing := step - 1 - int(high - low):
+            before = max(place - step, place - Place.of(place).number)  # an epoch begins with number 1
+            low, high = np.searchsorted(others, [before + 1, place])
+            if missing := place - before - 1 - int(high - low):
                 self.missing += missing
-                self.gaps.append([place - step + 1, place - 1])
+                self.gaps.append([before + 1, place - 1])
         opening = (first == index) & ~stranger
         self._previous, self.last = rows.filter(pa.array(opening & (at == at[-1]))), int(places[-1])
         sides = np.flatnonzero(opening & (index >= carried))
         return FirstRows(rows.filter(pa.array(new)), rows.take(pa.array(sides)), (np.cumsum(new) - 1)[at[sides]])
 
     def _compare(self, rows: pa.Table, again: NDArray[np.intp], first: NDArray[np.intp]) -> None:
-        """Compare the rows `again` with the first ones of their sides, `first` [n]."""
+        """Compare the rows `again` with the first ones of their sides, `first` [n].
+
+        A decision without history differs from a later one with it, and is not compared.
+        """
         self.duplicates += len(again)
+        if "filled" in rows.column_names:
+            filled = rows["filled"].to_numpy()
+            again = again[~filled[again] & ~filled[first[again]]]
         pairs = (rows.take(pa.array(indexes)).to_pylist() for indexes in (again, first[again]))
         self.unequal += [one["history_sequence"] for one, other in zip(*pairs, strict=True) if one != other]
 
@@ -194,7 +202,7 @@ def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     (found,) = data.rows(
         f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608 (names of our own)
         "MAX(history_sequence) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
-        f"FROM {data.score_events} WHERE {where}"
+        f"FROM {data.score_events} AS counted WHERE {where}"
     ).to_pylist()
     if found["first_place"] is None:
         raise Misconfigured(
@@ -208,9 +216,9 @@ def _batches(data: StoredTables, after: int, before: int, features: bool) -> Ite
     if before <= after + 1:
         return ()
     return data.batches(
-        f"SELECT {columns(features)} FROM {data.score_events} "  # noqa: S608 (names of our own)
+        f"SELECT {columns(features)} FROM {data.score_events} AS counted "  # noqa: S608 (names of our own)
         f"WHERE history_sequence > {after} AND history_sequence < {before} "
-        "ORDER BY history_sequence, scored_at, end_to_end_id, side DESC"
+        "ORDER BY history_sequence, turn, scored_at, end_to_end_id, side DESC"
     )
 
 
@@ -218,7 +226,7 @@ def _recounted(data: StoredTables, where: str) -> int:
     """Return the number of transactions with two places in history."""
     (found,) = data.rows(
         "SELECT COUNT(*) AS ids FROM (SELECT end_to_end_id "  # noqa: S608 (names of our own)
-        f"FROM {data.score_events} WHERE history_sequence IS NOT NULL AND {where} "
+        f"FROM {data.score_events} AS counted WHERE history_sequence IS NOT NULL AND {where} "
         "GROUP BY end_to_end_id HAVING COUNT(DISTINCT history_sequence) > 1) AS twice"
     ).to_pylist()
     return int(found["ids"])

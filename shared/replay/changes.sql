@@ -1,25 +1,26 @@
 -- Changes of history by decisions and outcomes, with the columns of each ask, in the order of history.
 WITH asks AS (
   SELECT {columns}
-  FROM {score_events}
+  FROM {score_events} AS counted
   WHERE history_sequence IS NOT NULL
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY scored_at, history_sequence) = 1
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id ORDER BY turn, scored_at, history_sequence) = 1
 ),
--- A redelivered row says the same again.
+-- A redelivered row says the same again, and the row by which the decision was counted knows best which it was.
 words AS (
   SELECT
     end_to_end_id AS id, decided_sequence AS own, '{decided}' AS status, COALESCE(side, 'PAYER') AS decided_side,
-    decision = 'APPROVE' AS approved, MIN(scored_at) AS `at`, CAST(NULL AS STRING) AS return_id,
-    CAST(NULL AS NUMERIC) AS returned, MIN(scored_at) AS received_at
-  FROM {score_events}
+    decision = 'APPROVE' AS approved, scored_at AS `at`, CAST(NULL AS STRING) AS return_id,
+    CAST(NULL AS NUMERIC) AS returned, COALESCE(filled_at, scored_at) AS received_at
+  FROM {score_events} AS counted
   WHERE decided_sequence IS NOT NULL
-  GROUP BY end_to_end_id, decided_sequence, COALESCE(side, 'PAYER'), decision
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY end_to_end_id, decided_sequence, COALESCE(side, 'PAYER') ORDER BY filled, scored_at
+  ) = 1
   UNION ALL
   SELECT
     end_to_end_id, history_sequence, status, CAST(NULL AS STRING), CAST(NULL AS BOOL), `at`, return_id, amount,
-    MIN(received_at)
-  FROM {outcomes}
-  GROUP BY end_to_end_id, history_sequence, status, `at`, return_id, amount
+    received_at
+  FROM {outcomes} AS told
 ),
 -- A change is counted in the order of places, and after all that were received before an earlier one.
 seen AS (

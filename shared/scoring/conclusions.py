@@ -35,7 +35,8 @@ class Conclusions:
     ) -> NDArray[np.int64]:
         """Return the place [n] of the change by each decision, UNPLACED for none.
 
-        A decision that was concluded before, by any delivery, keeps its place. Raises Unavailable.
+        A decision that was concluded before, by any delivery, keeps its place. One that is not concluded, as its life
+        changes too often, is UNDECIDED. Raises Unavailable.
         """
         names = np.array(decisions, dtype=object)
         settles = names == _APPROVE if self._assumed else np.zeros(len(names), dtype=bool)
@@ -57,7 +58,7 @@ class Conclusions:
                 ids = [end_to_end_ids[i] for i in conflicts.tolist()]
                 lives[conflicts] = await self._find(ids, lives[conflicts])
                 places[conflicts] = decided_at(lives[conflicts], [sides[i] for i in conflicts.tolist()])
-        return np.maximum(places, UNPLACED)
+        return np.where(places == UNDECIDED, places, np.maximum(places, UNPLACED))
 
     async def _find(self, ids: list[str], known: Lives) -> Lives:
         """Return the stored lives; one that is gone stays as it was `known`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.life import UNCOUNTED
-from shared.ports import Changes, ChangingHistory, Claim, History, Observations
+from shared.ports import Answer, Changes, ChangingHistory, Claim, History, Observations
 from shared.scoring.breaker import Breaker
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import HISTORY, Metrics
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+Returned = TypeVar("Returned")
 
 FAILURES = 4
 """Failures in a row, as many as there are batches in flight: one slow moment of the store fails them together."""
@@ -45,6 +45,18 @@ class GuardedHistory:
         self._note(int(np.count_nonzero(seen.sequence == UNCOUNTED)))
         return seen
 
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note that rows are stored."""
+        self._history.stored(rows)
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        """Keep first decisions. Raises Unavailable, without a call during a pause of the breaker."""
+        await self._guarded(self._history.answer(answers), len(answers))
+
+    async def settle(self) -> None:
+        """Wait until the rows that are stored are noted. Raises Unavailable."""
+        await self._history.settle()
+
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return stored values. Raises Unavailable, without a call during a pause of the breaker."""
         return await self._guarded(self._history.find(keys), len(keys))
@@ -53,7 +65,7 @@ class GuardedHistory:
         """Change stored values. Raises Unavailable, without a call during a pause of the breaker."""
         return await self._guarded(self._history.change(changes), len(changes.keys))
 
-    async def _guarded(self, call: Coroutine[Any, Any, Answer], transactions: int) -> Answer:
+    async def _guarded(self, call: Coroutine[Any, Any, Returned], transactions: int) -> Returned:
         if not self._breaker.allows():
             call.close()
             self._away("skipped", transactions, "the store was away a moment ago")
@@ -71,7 +83,7 @@ class GuardedHistory:
     def _note(self, uncounted: int) -> None:
         """Report a store that answers but is empty, until an operator fills it."""
         if uncounted:
-            self._emptied.trigger(uncounted, reason="fill it: python -m jobs.replay tables --state")
+            self._emptied.trigger(uncounted, reason="jobs.repair fills it")
         else:
             self._emptied.resolve()
         self._metrics.add(HISTORY, 1, "empty" if uncounted else "answered")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -16,10 +16,13 @@ from shared.errors import Malformed, PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE, STORED, UNCOUNTED
-from shared.ports import UNPLACED, Claim, History, Observations
+from shared.features.outcomes import UNDECIDED
+from shared.ports import UNPLACED, Answer, Claim, History, Observations
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
+from shared.scoring.first_decision import FirstDecision
+from shared.scoring.guarded_model import GuardedModel
 from shared.scoring.policy import Decisions, ModelScores
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
@@ -29,10 +32,11 @@ NO_MODEL = "NO_MODEL"
 
 
 class Delivery(NamedTuple):
-    """An event and the time at which Pub/Sub received its message (microseconds)."""
+    """An event, the time at which Pub/Sub received its message (microseconds), and the number of this delivery."""
 
     event: Event
     published_at: int | None
+    attempt: int | None = None
 
 
 class Scorer:
@@ -44,10 +48,14 @@ class Scorer:
     no history  reason NO_HISTORY: rules and model decide on the message alone. A model trained with history then
                 raises too few alerts rather than too many: in the simulated world a twentieth of its usual alerts,
                 86 % of them right against 50 %, among them frauds that no rule finds.
-    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL.
+    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL. There is
+                no model, or it cannot score this transaction.
 
-    Two kinds of deliveries have no row: another message under a taken id (Malformed), and one that was decided by a
-    model that is not available at the moment (Unavailable), as another model might decide differently.
+    The first decision stands: if its row could not be stored, history keeps it, and answers the redelivery.
+
+    Three kinds of deliveries have no row: one whose row is stored, another message under a taken id (Malformed), and
+    one of which history knows that a model decided it, which is not available at the moment (Unavailable), as another
+    model might decide differently.
     """
 
     def __init__(
@@ -62,6 +70,7 @@ class Scorer:
         metrics: Metrics,
     ) -> None:
         self.rules = rules
+        self._model = GuardedModel(metrics, lambda: now() / 1e6)
         self._history = history
         self._conclusions = conclusions
         self._champion = champion
@@ -70,10 +79,9 @@ class Scorer:
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
 
-    def begin(self) -> tuple[Bundle | None, Claim]:
+    async def begin(self) -> tuple[Bundle | None, Claim]:
         """Return the model that decides new transactions of a batch, and the claim it makes on them."""
-        self._champion.look_if_due()
-        champion = self._champion.current
+        champion = await self._champion.current_now()
         return champion, Claim(champion.version if champion else None, self._now(), self._hmac_key_version)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
@@ -85,19 +93,24 @@ class Scorer:
             reads = np.full((n, READ_WIDTH), np.nan, dtype=np.float32)
             lives = np.zeros(n, dtype=LIFE)
             lives["place"] = UNCOUNTED
-            return Observations(reads, lives["place"], [claim] * n, np.zeros(n, dtype=bool), lives)
+            none = [None] * n
+            return Observations(reads, lives["place"], [claim] * n, np.zeros(n, dtype=bool), lives, none, none)
 
     def score(
-        self, features: NDArray[np.float32], claims: Sequence[Claim], champion: Bundle | None, own: Claim
+        self, features: NDArray[np.float32], history: Observations, champion: Bundle | None, own: Claim
     ) -> tuple[list[ModelScores], dict[int, PixError]]:
         """Score each transaction by the model that claimed it first; `champion` is the model of the claim `own`.
 
-        A transaction has no score if no model claimed it, and an error if the model is not in memory.
+        A transaction has no score if no model claimed it or the model fails on it, and an error if the model is not
+        in memory and the decision is not known.
         """
-        versions = [claim.model_version for claim in claims]
+        versions = [
+            own.model_version if answer else claim.model_version
+            for claim, answer in zip(history.claims, history.answers, strict=True)
+        ]
         if all(version == own.model_version for version in versions):
             every = np.arange(len(versions))
-            return [ModelScores(champion, every, champion.score(features))] if champion else [], {}
+            return [self._model.score(champion, every, features)] if champion else [], {}
         scored: list[ModelScores] = []
         errors: dict[int, PixError] = {}
         for version in set(versions):
@@ -108,7 +121,7 @@ class Scorer:
                 errors |= dict.fromkeys(indexes.tolist(), error)
                 continue
             if model is not None:
-                scored.append(ModelScores(model, indexes, model.score(features[indexes])))
+                scored.append(self._model.score(model, indexes, features[indexes]))
         return scored, errors
 
     @staticmethod
@@ -121,8 +134,7 @@ class Scorer:
     ) -> NDArray[np.int64]:
         """Write decisions into history; return the place [n] of the change by each, UNPLACED for none.
 
-        If history is unavailable now, none has a place: their rows say that they were read and counted as asked, but
-        not that they settled.
+        If history is unavailable now, they are UNDECIDED: their rows say that a place is pending.
         """
         places = np.full(len(events), UNPLACED, dtype=np.int64)
         sound = [i for i in range(len(events)) if i not in errors]
@@ -130,6 +142,7 @@ class Scorer:
             ids, sides = [events[i].end_to_end_id for i in sound], [events[i].side for i in sound]
             names = [decisions.decisions[i] for i in sound]
             lives = history.lives if len(sound) == len(events) else history.lives[sound]
+            places[sound] = UNDECIDED
             with suppress(Unavailable):
                 places[sound] = await self._conclusions.conclude(ids, sides, lives, names)
         return places
@@ -145,8 +158,8 @@ class Scorer:
     ) -> dict[int, ScoreRow]:
         """Return the rows to store, by index: of all deliveries without an error whose row is not stored yet."""
         rows: dict[int, ScoreRow] = {}
-        places = history.sequence.tolist()
-        for i, (event, published_at) in enumerate(deliveries):
+        places, changes = history.sequence.tolist(), concluded.tolist()
+        for i, (event, published_at, attempt) in enumerate(deliveries):
             score, reasons, claim, place = decisions.scores[i], decisions.reasons[i], history.claims[i], places[i]
             if place == STORED or i in errors:
                 continue
@@ -155,7 +168,7 @@ class Scorer:
                 reasons.append(NO_HISTORY)
             if score is None:
                 reasons.append(NO_MODEL)
-            rows[i] = ScoreRow(
+            row = ScoreRow(
                 event=event,
                 scored_at=claim.scored_at,
                 score=score,
@@ -167,11 +180,26 @@ class Scorer:
                 hold_until=decisions.hold_until[i],
                 hmac_key_version=self._hmac_key_version,
                 history_sequence=sequence,
-                decided_sequence=int(concluded[i]) if concluded[i] != UNPLACED else None,
+                decided_sequence=changes[i] if changes[i] >= 0 else None,
                 published_at=published_at,
+                delivery_attempt=attempt,
+                claim_number=history.numbers[i],
+                place_pending=sequence is None or changes[i] == UNDECIDED,
                 features=features[i],
             )
+            known = history.answers[i]
+            rows[i] = FirstDecision.decode(known).applied(row) if known else row
         return rows
+
+    def stored(self, rows: Iterable[ScoreRow]) -> None:
+        """Note that rows are stored."""
+        self._history.stored((row.event.end_to_end_id, row.event.side) for row in rows)
+
+    async def answer(self, rows: Iterable[ScoreRow]) -> None:
+        """Keep the decisions of rows that could not be stored, if history answers."""
+        known = [Answer(row.event.end_to_end_id, row.event.side, FirstDecision.of(row).encode()) for row in rows]
+        with suppress(Unavailable):
+            await self._history.answer(known)
 
     def count(self, rows: Collection[ScoreRow]) -> None:
         """Count rows by step of the ladder and by decision, and those past their deadline."""

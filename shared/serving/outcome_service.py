@@ -19,14 +19,15 @@ from shared.contract.reading import Clock, read_outcome
 from shared.contract.rows import OutcomeRow
 from shared.contract.topics import OUTCOMES
 from shared.errors import PixError, Unavailable
-from shared.features.life import STORED, Lives, life_of
+from shared.features.life import STORED, UNCOUNTED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
 from shared.features.rebuilding import claims_of_rows, rebuilt
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, ChangingHistory, Table
 from shared.scoring.conclusions import changes_of
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import refused_by_table
+from shared.serving.quarantine import check_not_too_old, refused_by_table
+from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
 
@@ -51,7 +52,7 @@ class CountedOutcomes:
     async def count(self, rows: Sequence[OutcomeRow]) -> OutcomePlaces:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
-        An outcome that comes before its Pix is stored waits: its error is Unavailable.
+        An outcome that comes before its Pix is stored and counted waits: its error is Unavailable.
         """
         counted = OutcomePlaces({}, {})
         for turn in _turns(rows):
@@ -66,6 +67,7 @@ class CountedOutcomes:
     async def _count(self, rows: dict[int, OutcomeRow], counted: OutcomePlaces) -> list[int]:
         """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
         lives, claims = await self._lives(rows)
+        lives = {i: life for i, life in lives.items() if life["place"][0] != UNCOUNTED}
         for i in rows.keys() - lives.keys():
             counted.errors[i] = Unavailable("an outcome came before its Pix")
         if not lives:
@@ -121,11 +123,13 @@ class OutcomePipeline:
         now: Callable[[], int],
         ahead_seconds: float,
         metrics: Metrics,
+        behind_days: float = BEHIND_DAYS,
     ) -> None:
         self._history = history
         self._outcomes = outcomes
         self._now = now
         self._ahead_seconds = ahead_seconds
+        self._behind_days = behind_days
         self._metrics = metrics
 
     def decode(self, message: PubsubMessage) -> OutcomeRow:
@@ -133,6 +137,7 @@ class OutcomePipeline:
         row, unknown_fields, _ = read_outcome(message.data, Clock(self._now(), self._ahead_seconds))
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
+        check_not_too_old("at", row.at, row.received_at, self._behind_days)
         return row
 
     async def store(self, rows: Sequence[OutcomeRow]) -> dict[int, PixError]:
@@ -151,10 +156,15 @@ class OutcomePipeline:
 
 
 def outcome_intake(
-    pipeline: OutcomePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: OutcomePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
-    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
 
 
 def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:

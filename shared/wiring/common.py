@@ -30,13 +30,17 @@ DAY_SECONDS = 86_400
 def valkey_history(settings: Settings) -> ValkeyHistory:
     """Return the history in a Valkey or Redis server, which processes share. Raises Misconfigured."""
     from shared.adapters.valkey.history import ValkeyHistory
+    from shared.adapters.valkey.wire import Keeping
 
     return ValkeyHistory.connect(
         settings.state,
         settings.state_connect_seconds,
         settings.state_call_seconds,
-        settings.state_claim_seconds,
-        settings.state_record_days * DAY_SECONDS,
+        Keeping(
+            settings.state_message_days * DAY_SECONDS,
+            settings.state_claim_seconds,
+            settings.state_record_days * DAY_SECONDS,
+        ),
     )
 
 

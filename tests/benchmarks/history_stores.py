@@ -24,6 +24,7 @@ from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyServer, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.wire import Keeping
 from shared.contract.event import Event
 from shared.features.columns import Events
 from shared.ports import Claim
@@ -96,7 +97,7 @@ async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict
         events = stream(count, repeat)
         found = {"memory": await cost(MemoryHistoryAdapter(), events, size, settled=settled)}
         for server in servers:
-            history = ValkeyHistory.connect(server.url, 5, 60, 900, 86_400)
+            history = ValkeyHistory.connect(server.url, 5, 60, Keeping(9_000, 900, 86_400))
             # SYNC, so that nothing is freed while it is measured.
             await history.redis.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
             await asyncio.to_thread(opened, server)

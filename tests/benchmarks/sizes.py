@@ -41,6 +41,7 @@ from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
+from shared.adapters.valkey.wire import Keeping
 from shared.contract.event import Event
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
@@ -61,6 +62,8 @@ from tests.benchmarks.history_stores import cost, server_seconds, stream
 END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 SIZES = (1, 4, 16, 64, 256)
 RECORD_DAYS = (30, 90, 180)
+CONTACTS = 50
+"""Contacts of a payer, of whose memory their hash and its key are a share."""
 CLAIM = Claim("20250101T000000Z-0123456789ab", 1)
 _CHUNK = 4096
 _WIDTHS = {"INT64": 8, "FLOAT64": 8, "TIMESTAMP": 8, "DATE": 8, "NUMERIC": 16, "BOOL": 1}
@@ -162,7 +165,25 @@ async def sizes(bodies: list[bytes]) -> Sizes:
     seen = await MemoryHistoryAdapter().observe(events, CLAIM)
     features = feature_matrix(events.columns, seen.reads)
     rows = [
-        ScoreRow(event, 1, 0.01, "APPROVE", [], CLAIM.model_version, False, False, 1, i, None, None, 1, features[i])
+        ScoreRow(
+            event,
+            1,
+            0.01,
+            "APPROVE",
+            [],
+            CLAIM.model_version,
+            False,
+            False,
+            1,
+            i,
+            None,
+            None,
+            1,
+            1,
+            1,
+            False,
+            features[i],
+        )
         for i, event in enumerate(events)
     ]
     outcomes = [settlement(event, i) for i, event in enumerate(events)]
@@ -202,11 +223,12 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
     for kind, layout in enumerate(LAYOUTS):
         _emptied(redis)
         empty = list(State.empty().tables)
+        payers = np.repeat(chance.integers(1, 1 << 60, -(-count // CONTACTS), dtype=np.uint64), CONTACTS)[:count]
         keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
         empty[kind] = Records(keys, chance.random((count, layout.width)))
         before = redis.info("memory")["used_memory"]
         with closing(ValkeyStore.connect(url, 86_400)) as load:
-            load.load(State(tuple(empty), count), {}, lambda _: None)
+            load.load(State(tuple(empty), count, payers), {}, lambda _: None)
         found[layout.kind] = round((redis.info("memory")["used_memory"] - before) / count, 1)
     redis.close()
     return found
@@ -214,7 +236,7 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
 
 async def life_bytes(url: str, records: dict[str, float], count: int) -> float:
     """Return the memory of the life of a transaction, without the records that it touches."""
-    redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
+    redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, Keeping(9_000, 900, 86_400))
     await _opened(redis, url)
     before = redis.info("memory")["used_memory"]
     events = stream(count, 7)
@@ -233,7 +255,7 @@ async def processor_us(url: str, repeats: int) -> Processor:
     """Measure the processor time of transactions and of their outcomes at each batch size."""
     best = dict.fromkeys(SIZES, (np.inf, np.inf, np.inf))
     for size, repeat in itertools.product(SIZES, range(repeats)):
-        redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, 900, 86_400)
+        redis, history = Redis.from_url(url), ValkeyHistory.connect(url, 5, 60, Keeping(9_000, 900, 86_400))
         await _opened(redis, url)
         events = stream(min(8_000, 1_000 * size), repeat)
         asked = (await cost(history, events, size, history)).server or np.inf

@@ -15,7 +15,7 @@ from shared.features.outcomes import Outcome, advance
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
 from shared.ports import LIFE_KEY, Changes
 from shared.scoring.conclusions import changes_of
-from tests.contract.history_stores import SharedHistory
+from tests.contract.history_stores import SharedHistory, numbers
 from tests.unit.streams import MORNING
 
 Told = tuple[Event, Outcome]
@@ -34,9 +34,9 @@ def outcome_changes(values: Sequence[bytes | None], told: Sequence[Told]) -> Cha
 
 
 async def tell(history: SharedHistory, told: Sequence[Told]) -> list[int]:
-    """Change the lives of known Pix; return the place of each change."""
+    """Change the lives of known Pix; return the number of the place of each change."""
     values = await history.find([life_key(pix) for pix, _ in told])
-    return list(map(int, await history.change(outcome_changes(values, told))))
+    return numbers(await history.change(outcome_changes(values, told)))
 
 
 def state_change(key: str, expected: int, facts: Facts) -> Changes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -13,12 +13,19 @@ from infra.local.valkey.launch import KINDS, ValkeyKind, ValkeyServer, find_serv
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
+from shared.adapters.valkey.wire import Keeping
+from shared.features.places import Place
 from shared.ports import ChangingHistory, History
 
 Result = TypeVar("Result")
 SERVERS: tuple[ValkeyKind, ...] = tuple(kind for kind in KINDS if find_server(kind)) or ("packaged",)
 """The kinds of server on this machine. Without any, tests fail with the error that names the remedy; none skips."""
 PATIENT = 30.0  # seconds for a call, where no test is about time-outs
+
+
+def numbers(places: Iterable[int]) -> list[int]:
+    """Return the numbers of places within their epoch; any other value, which is negative, as it is."""
+    return [Place.of(int(place)).number if place > 0 else int(place) for place in places]
 
 
 class SharedHistory(History, ChangingHistory, Protocol):
@@ -42,10 +49,13 @@ class Store:
 
         return self._runner.run(wait())
 
-    def client(self, call_seconds: float = PATIENT, life_seconds: int = 900) -> ValkeyHistory:
+    def client(
+        self, call_seconds: float = PATIENT, life_seconds: int = 900, message_seconds: int = 9_000
+    ) -> ValkeyHistory:
         """Return another client of the same server."""
         assert self.server is not None
-        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, life_seconds, 86_400))
+        keeping = Keeping(message_seconds, life_seconds, 86_400)
+        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, keeping))
         return self._clients[-1]
 
     def fresh(self) -> SharedHistory:

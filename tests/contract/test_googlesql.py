@@ -16,6 +16,7 @@ from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql ha
 from shared.adapters.bigquery.asked import outcomes_statement, scored_statement
 from shared.adapters.bigquery.lookup import far_statement, reports_statement, returns_statement, statement
 from shared.adapters.bigquery.query import export_statement
+from shared.adapters.bigquery.unplaced import UnplacedSql
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
@@ -67,6 +68,7 @@ def recent(tables: Recorder) -> drift.DriftSource:
     return drift.DriftSource(tables, tables, PROJECT, DATASET, AS_OF - dt.timedelta(days=1), AS_OF)
 
 
+UNPLACED = UnplacedSql(PROJECT, DATASET)
 NOWHERE = ColumnProfile(0.0, [], [])
 TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
@@ -86,8 +88,14 @@ TEXTS: dict[str, list[str]] = {
         far_statement(f"{PROJECT}.{DATASET}.score_events"),
         returns_statement(f"{PROJECT}.{DATASET}.outcomes", ["D123456782026112000000000000000a"]),
         reports_statement(f"{PROJECT}.{DATASET}.feedback"),
-        scored_statement(f"{PROJECT}.{DATASET}", ["E123456782026112000000000000000a"]),
-        outcomes_statement(f"{PROJECT}.{DATASET}", AS_OF),
+        scored_statement(PROJECT, DATASET, ["E123456782026112000000000000000a"]),
+        outcomes_statement(PROJECT, DATASET, AS_OF),
+    ],
+    "unplaced rows": [
+        UNPLACED.lacking(),
+        UNPLACED.pending([AS_OF]),
+        *(UNPLACED.scores([AS_OF, AS_OF], 9, follow) for follow in (False, True)),
+        *(UNPLACED.reasons(), UNPLACED.outcomes(), UNPLACED.reports()),
     ],
     "trigger": sent_by(
         lambda tables: trigger.new_labels(

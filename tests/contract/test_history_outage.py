@@ -17,6 +17,8 @@ from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyServer
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.wire import Keeping
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
@@ -36,7 +38,7 @@ from shared.telemetry.metrics import HISTORY
 from shared.wiring.common import now
 from tests.builders import encoded, push_body, transaction
 from tests.contract.history_changes import life_key, outcome_changes
-from tests.contract.history_stores import SERVERS, opened, running
+from tests.contract.history_stores import SERVERS, numbers, opened, running
 from tests.telemetry import make_telemetry
 from tests.unit.streams import event
 from tests.waiting import PATIENCE
@@ -52,7 +54,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ValkeySer
 
 
 def history(server: ValkeyServer, call_seconds: float = PATIENCE) -> ValkeyHistory:
-    return ValkeyHistory.connect(server.url, PATIENCE, call_seconds, life_seconds=900, record_seconds=900)
+    return ValkeyHistory.connect(server.url, PATIENCE, call_seconds, Keeping(9_000, 900, 900))
 
 
 class Clock:
@@ -77,7 +79,7 @@ class Stream:
         conclusions = Conclusions(guarded, ASSUMED)
         scorer = Scorer(guarded, conclusions, champion, Rules.load(), now, 40.0, 1, self.metrics)
         pipeline = ScorePipeline(scorer, self.table, Pseudonymiser(b"test"), now, 86_400.0, self.metrics)
-        self.intake = score_intake(pipeline, MemoryTable(), now, BatchLimits(16, 4), telemetry)
+        self.intake = score_intake(pipeline, MemoryTable(), PayloadHash(b"test"), now, BatchLimits(16, 4), telemetry)
         self.sent: list[str] = []
 
     async def deliver(self, count: int) -> list[ScoreRow]:
@@ -136,7 +138,7 @@ def test_a_batch_counted_after_its_time_out_is_not_counted_again(server: ValkeyS
         patient = history(server)
         first, again = await patient.observe(Events(batch), CLAIM), await patient.observe(Events(batch), CLAIM)
         np.testing.assert_array_equal(first.reads, again.reads)
-        assert sorted(first.sequence.tolist()) == list(range(2, 12))
+        assert sorted(numbers(first.sequence)) == list(range(2, 12))
         assert (await patient.observe(Events([event()]), CLAIM)).sequence.tolist() == [12]
         await patient.close()
         await store.close()
@@ -157,7 +159,7 @@ def test_a_flushed_script_is_sent_again(server: ValkeyServer) -> None:
 
 def test_history_is_unavailable_without_a_server() -> None:
     async def scenario() -> None:
-        store = ValkeyHistory.connect("redis://127.0.0.1:1", 0.25, 0.5, 900, 900)
+        store = ValkeyHistory.connect("redis://127.0.0.1:1", 0.25, 0.5, Keeping(9_000, 900, 900))
         with pytest.raises(Unavailable, match="ConnectionError"):
             await store.observe(Events([event()]), CLAIM)
         await store.close()

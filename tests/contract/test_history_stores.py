@@ -16,11 +16,11 @@ from shared.errors import Misconfigured
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
-from shared.features.life import claims_of
+from shared.features.life import STORED, claims_of
 from shared.features.outcomes import Outcome
-from shared.ports import CONFLICT, UNPLACED, Changes, Claim, Observations
+from shared.ports import CONFLICT, UNPLACED, Answer, Changes, Claim, Observations
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
-from tests.contract.history_stores import SERVERS, SharedHistory, Store, store
+from tests.contract.history_stores import SERVERS, SharedHistory, Store, numbers, store
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
@@ -47,6 +47,17 @@ def assert_same(one: Observations, other: Observations) -> None:
     assert one.claims == other.claims
     np.testing.assert_array_equal(one.taken, other.taken)
     assert one.lives.tobytes() == other.lives.tobytes()
+    assert one.answers == other.answers
+
+
+def note(bench: Store, history: SharedHistory, *stored: Event) -> None:
+    """Tell history that rows are stored."""
+
+    async def tell_all() -> None:
+        history.stored((pix.end_to_end_id, pix.side) for pix in stored)
+        await history.settle()
+
+    bench.run(tell_all())
 
 
 def read(bench: Store, history: SharedHistory, pix: Event, *names: str) -> list[float]:
@@ -56,7 +67,7 @@ def read(bench: Store, history: SharedHistory, pix: Event, *names: str) -> list[
 
 
 def change(bench: Store, history: SharedHistory, changes: Changes) -> list[int]:
-    return list(map(int, bench.run(history.change(changes))))
+    return numbers(bench.run(history.change(changes)))
 
 
 def test_a_redelivery_after_a_crash_gets_the_first_answer(bench: Store) -> None:
@@ -66,14 +77,14 @@ def test_a_redelivery_after_a_crash_gets_the_first_answer(bench: Store) -> None:
     again = bench.run((bench.client() if bench.server else history).observe(Events(batch), LATER))
     assert_same(again, first)
     after = bench.run(history.observe(Events([event(0, 1, 40)]), LATER))
-    assert (after.sequence.tolist(), after.claims) == ([22], [LATER])
+    assert (numbers(after.sequence), after.claims) == ([22], [LATER])
 
 
 @pytest.mark.parametrize("apart", [1, 0], ids=["another batch", "one batch"])
 def test_another_message_with_a_taken_id_is_not_a_redelivery(bench: Store, apart: int) -> None:
     pix = event(0, 1, device_id=DEVICES[1])
-    again = msgspec.structs.replace(pix, payee_statistics='{"registered_accounts":2}')
     changes = (
+        {"payee_statistics": '{"registered_accounts":2}'},
         {"payee_id": ACCOUNTS[2]},
         {"amount": pix.amount + 1},
         {"initiated_at": pix.initiated_at + 1},
@@ -82,13 +93,46 @@ def test_another_message_with_a_taken_id_is_not_a_redelivery(bench: Store, apart
     others = [msgspec.structs.replace(pix, **change) for change in changes]
     history = bench.fresh()
     bench.run(history.observe(Events([pix][:apart]), FIRST))
-    batch = [pix, again, *others]
+    batch = [pix, pix, *others]
     seen = bench.run(history.observe(Events(batch), FIRST))
-    assert seen.taken.tolist() == [False] * 2 + [True] * 4
-    assert set(seen.sequence.tolist()) == {1}
+    assert seen.taken.tolist() == [False] * 2 + [True] * 5
+    assert set(numbers(seen.sequence)) == {1}
     rotated = bench.run(history.observe(Events(batch), FIRST._replace(key_version=2)))
     assert not rotated.taken.any(), "under another key the same message names other accounts"
     assert rotated.claims == [FIRST] * len(batch)
+
+
+def test_a_stored_row_answers_every_message_that_names_the_pix(bench: Store) -> None:
+    history, pix = bench.fresh(), event(0, 1)
+    retried = msgspec.structs.replace(pix, payee_statistics='{"registered_accounts":2}', purpose="OTHR")
+    bench.run(history.observe(Events([pix]), FIRST))
+    note(bench, history, pix)
+    seen = bench.run(history.observe(Events([pix, retried, msgspec.structs.replace(pix, amount=1)]), LATER))
+    assert seen.sequence.tolist() == [STORED] * 3
+    assert seen.taken.tolist() == [False, False, True]
+    other = bench.run(history.observe(Events([msgspec.structs.replace(pix, side="PAYEE")]), LATER))
+    assert numbers(other.sequence) == [1], "the row of the other side is still to be decided"
+
+
+def test_a_decision_without_a_row_answers_a_redelivery(bench: Store) -> None:
+    history, pix = bench.fresh(), event(0, 1)
+    payee = msgspec.structs.replace(pix, side="PAYEE")
+    bench.run(history.observe(Events([pix, payee]), FIRST))
+    for decision in (b"first", b"second"):
+        bench.run(history.answer([Answer(pix.end_to_end_id, "PAYER", decision)]))
+    bench.run(history.answer([Answer(event(3, 1).end_to_end_id, "PAYER", b"of an unknown Pix")]))
+    bench.run(history.answer([Answer(pix.end_to_end_id, "PAYEE", b"other side")]))
+    seen = bench.run(history.observe(Events([pix, payee]), LATER))
+    assert (seen.answers, numbers(seen.sequence)) == ([b"first", b"other side"], [1, 1])
+    note(bench, history, pix)
+    seen = bench.run(history.observe(Events([pix, payee]), LATER))
+    assert numbers(seen.sequence) == [STORED, 1]
+
+
+def test_claims_are_numbered_by_side(bench: Store) -> None:
+    history, pix = bench.fresh(), event(0, 1)
+    batch = Events([pix, msgspec.structs.replace(pix, side="PAYEE"), pix])
+    assert [list(bench.run(history.observe(batch, FIRST)).numbers) for _ in range(2)] == [[1, 1, 2], [3, 2, 4]]
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["two batches", "one batch"])
@@ -104,7 +148,7 @@ def test_both_sides_of_a_pix_share_its_life_and_claim_it_each(bench: Store, toge
         seen = bench.run(history.observe(Events([payer, payee]), Claim("v3", 3)))
         claims = [FIRST, LATER]
     assert seen.claims == claims
-    assert seen.sequence.tolist() == [1, 1]
+    assert numbers(seen.sequence) == [1, 1]
     assert not seen.taken.any(), "the messages of two sides may differ"
     np.testing.assert_array_equal(seen.reads[0], seen.reads[1])
     assert read(bench, history, event(0, 1, 1), "payer_asked_out_1h") == [pytest.approx(1, abs=0.01)]
@@ -149,7 +193,7 @@ def test_of_two_changes_of_one_version_the_second_is_a_conflict(bench: Store) ->
     assert change(bench, history, outcome_changes(values[:1], [(pix, refused)])) == [CONFLICT]
     counted = ("payer_sent_count_30d", "payer_limit_day")
     assert read(bench, history, event(0, 2, 1), *counted) == pytest.approx([1, 10_000], abs=1e-4)
-    assert bench.run(history.observe(Events([event()]), FIRST)).sequence.tolist() == [4], "a conflict has no place"
+    assert numbers(bench.run(history.observe(Events([event()]), FIRST)).sequence) == [4], "a conflict has no place"
 
 
 def test_a_verdict_counts_until_it_is_taken_back(bench: Store) -> None:
@@ -233,7 +277,7 @@ def test_concurrent_clients_count_each_pix_once(served: Store) -> None:
 
     found: dict[str, set[tuple[bytes, int, Claim]]] = {}
     for part, seen in itertools.chain(*(zip(parts, each, strict=True) for each in served.run(both()))):
-        for pix, reads, place, claim in zip(part, seen.reads, seen.sequence.tolist(), seen.claims, strict=True):
+        for pix, reads, place, claim in zip(part, seen.reads, numbers(seen.sequence), seen.claims, strict=True):
             found.setdefault(pix.end_to_end_id, set()).add((reads.tobytes(), place, claim))
     assert all(len(each) == 1 for each in found.values())
     assert sorted(place for each in found.values() for _, place, _ in each) == list(range(1, 61))

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
-from shared.contract.event import micros
+from shared.adapters.memory.unplaced import Counted, MemoryUnplaced, counted, told
+from shared.contract.event import EPOCH, micros
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import FeedbackRow, OutcomeRow, QuarantineRow, ScoreRow
+from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, QuarantineRow, ScoreRow
 from shared.contract.tables import table
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Events
 from shared.features.rebuilding import Asked
 from shared.features.state import State
-from shared.ports import Changes, Claim, Observations, Parties
+from shared.operations.filling import Filled, Filling, fill
+from shared.ports import Answer, Changes, Claim, Observations, Parties, Window
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
 from shared.replay.changes import ChangeQueue
@@ -45,21 +48,35 @@ from tests.unit.served import asked_table, changes_table
 
 COMPANY = "11222333000181"
 SECOND = 1_000_000
+LAST = 1 << 62
 AHEAD_SECONDS = 300.0
 _LIMITS = BatchLimits(64, 1)
 _ids = itertools.count()
 
 
 class Switch:
-    """A history that may be away."""
+    """A history that may be away, or `mute`: it does as it is told, but its answer comes too late."""
 
     def __init__(self, history: SharedHistory) -> None:
         self.history = history
-        self.away = False
+        self.away = self.mute = self.mute_to_changes = False
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         self._check()
-        return await self.history.observe(events, claim)
+        found = await self.history.observe(events, claim)
+        self._answer(self.mute)
+        return found
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        self.history.stored(rows)
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        self._check()
+        await self.history.answer(answers)
+
+    async def settle(self) -> None:
+        self._check()
+        await self.history.settle()
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         self._check()
@@ -67,7 +84,14 @@ class Switch:
 
     async def change(self, changes: Changes) -> NDArray[np.int64]:
         self._check()
-        return await self.history.change(changes)
+        found = await self.history.change(changes)
+        self._answer(self.mute or self.mute_to_changes)
+        return found
+
+    @staticmethod
+    def _answer(mute: bool) -> None:
+        if mute:
+            raise Unavailable("history answers too late")
 
     def _check(self) -> None:
         if self.away:
@@ -80,6 +104,30 @@ class Tables:
     def __init__(self) -> None:
         self.score_events, self.outcomes = MemoryTable(), MemoryTable()
         self.feedback, self.quarantine = MemoryTable(), MemoryTable()
+        self.fills, self.lost = MemoryTable(), MemoryTable()
+
+    @property
+    def counted(self) -> list[ScoreRow]:
+        """Decisions with their places, in the order of `places`."""
+        return [each.row for each in self.places]
+
+    @property
+    def places(self) -> list[Counted]:
+        """Decisions with their places, in the order of history; at one place, the one that it counted is first."""
+        fills = [row for row in self.fills.rows if isinstance(row, FillRow)]
+        rows = counted(self.scores, fills, self.epochs)
+        return sorted(rows, key=lambda each: (each.row.history_sequence or LAST, each.turn, each.row.scored_at))
+
+    @property
+    def epochs(self) -> list[LostRow]:
+        """Epochs of which history lost changes."""
+        return [row for row in self.lost.rows if isinstance(row, LostRow)]
+
+    @property
+    def unplaced(self) -> MemoryUnplaced:
+        """The rows whose places are to be found."""
+        rows = (table.rows for table in (self.score_events, self.outcomes, self.feedback, self.fills, self.lost))
+        return MemoryUnplaced(*rows)
 
     @property
     def scores(self) -> list[ScoreRow]:
@@ -102,13 +150,14 @@ class Tables:
         """Return each Pix that was scored, with its outcomes."""
         found = {}
         for id_ in end_to_end_ids:
-            sides = {each.event.side: each for each in reversed(self.scores) if each.event.end_to_end_id == id_}
-            outcomes = [each for each in self.told if each.end_to_end_id == id_]
+            sides: dict[str, ScoreRow] = {}
+            for row in self.counted:
+                if row.event.end_to_end_id == id_:
+                    sides.setdefault(row.event.side, row)
+            outcomes = [each for each in told(self.told, self.epochs) if each.end_to_end_id == id_]
             if sides:
-                rows = sorted(sides.values(), key=lambda each: each.scored_at)
-                columns = arrow_table(table("score_events"), rows).to_pylist()
-                told = arrow_table(table("outcomes"), outcomes).to_pylist()
-                found[id_] = asked_of(columns, told)
+                columns = arrow_table(table("score_events"), list(sides.values())).to_pylist()
+                found[id_] = asked_of(columns, arrow_table(table("outcomes"), outcomes).to_pylist())
         return found
 
     async def parties(self, end_to_end_ids: Collection[str]) -> Mapping[str, Parties]:
@@ -144,11 +193,15 @@ class Bank:
         conclusions = Conclusions(self.history, outcomes)
         scorer = Scorer(self.history, conclusions, champion, Rules.load(), self._now, 40.0, 1, metrics[0])
         score = ScorePipeline(scorer, self.tables.score_events, pseudonymiser, self._now, AHEAD_SECONDS, metrics[0])
-        counted = CountedOutcomes(self.history, self.tables)
-        outcome = OutcomePipeline(counted, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
+        outcomes_of = CountedOutcomes(self.history, self.tables)
+        outcome = OutcomePipeline(outcomes_of, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
         verdicts = VerdictHistory(self.tables, self.history)
         label = LabelPipeline(verdicts, self.tables.feedback, pseudonymiser, self._now, AHEAD_SECONDS, metrics[2])
-        rest = (self.tables.quarantine, self._now, _LIMITS)
+        self._filling = Filling(
+            *(self.tables.unplaced, self.history, conclusions, self.tables.fills),
+            *(outcome.store, label.store, self._now),
+        )
+        rest = (self.tables.quarantine, PayloadHash(b"test"), self._now, _LIMITS)
         self._score = score_intake(score, *rest, self._telemetry[0])
         self._outcome = outcome_intake(outcome, *rest, self._telemetry[1])
         self._label = label_intake(label, *rest, self._telemetry[2])
@@ -173,7 +226,12 @@ class Bank:
         due = micros(dt.datetime.fromisoformat(message["initiated_at"])) + SECOND
         self.clock = max(self.clock, due)
         assert self.push("score", message) == ACK
-        return self.tables.scores[-1]
+        return self.shown(message)
+
+    def shown(self, message: dict[str, Any]) -> ScoreRow:
+        """Return the first row of a transaction."""
+        named = (message["end_to_end_id"], message.get("side", "PAYER"))
+        return next(row for row in self.tables.scores if (row.event.end_to_end_id, row.event.side) == named)
 
     def tell(self, row: ScoreRow, status: str, seconds: float = 3, expected: int = ACK, **more: Any) -> None:
         """Push an outcome that came about `seconds` after its Pix was initiated."""
@@ -205,20 +263,29 @@ class Bank:
         status: int = self.store.run(intake.handle(push_body(encoded(message))))
         return status
 
+    def fill(self, limit: int = 1_000) -> Filled:
+        """Find the places that rows lack, an hour later."""
+        self.clock += 3_600 * SECOND
+        window = Window(EPOCH, EPOCH + dt.timedelta(microseconds=self.clock))
+        return self.store.run(fill(self._filling, window, limit, lambda _: None))
+
     def replay(self) -> None:
         """Replay the stored rows: each has the features with which it was decided, and no place is missing."""
-        rows = [row for row in self.tables.scores if row.history_sequence is not None]
-        if not rows:
+        places = [each for each in self.tables.places if each.row.history_sequence is not None]
+        if not places:
             return
-        outcomes = {msgspec.structs.replace(each, received_at=0): each for each in reversed(self.tables.told)}
-        told = sorted(outcomes.values(), key=lambda each: each.received_at)
+        rows, filled = [each.row for each in places], pa.array([each.filled for each in places])
+        outcomes, stated = told(self.tables.told, self.tables.epochs), told(self.tables.reports, self.tables.epochs)
         parties = {row.event.end_to_end_id: _parties(row) for row in rows}
-        reports = arrow_table(table("feedback"), self.tables.reports)
+        reports = arrow_table(table("feedback"), stated)
         queue = ReportQueue(reported(reports, self.store.run(self._all(parties)), placed=True))
-        work = Audit(State.empty(), queue, ChangeQueue([changes_table(rows, told)]))
-        work.add(asked_table(rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
+        work = Audit(State.empty(), queue, ChangeQueue([changes_table(rows, outcomes)]))
+        work.add(
+            asked_table(rows).append_column("filled", filled), lambda scored_at: np.ones(len(scored_at), dtype=bool)
+        )
         assert work.comparison.features == {}
-        assert (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts) == (0, [], [])
+        found = (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts)
+        assert found == (0, [], []), work.sequence
         assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})
 
     async def _all(self, parties: dict[str, Parties]) -> Mapping[str, Parties]:

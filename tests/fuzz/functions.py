@@ -14,6 +14,7 @@ from shared.adapters.bigquery.lookup import returns_statement, statement
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
 from shared.contract.event import Event
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
@@ -75,8 +76,8 @@ class ForgottenPix:
 
     async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
         """Return each Pix as one that was counted and left history; every id must fit into a query."""
-        scored_statement("project.dataset", end_to_end_ids)
-        outcomes_statement("project.dataset", dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC))
+        scored_statement("project", "dataset", end_to_end_ids)
+        outcomes_statement("project", "dataset", dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC))
         return {id_: Asked(_event(id_), NOW, place=1, implied=(None,) * len(IMPLIED)) for id_ in end_to_end_ids}
 
 
@@ -117,9 +118,9 @@ class Functions:
         counted = CountedOutcomes(history, ForgottenPix())
         outcome = OutcomePipeline(counted, told, now, NEVER_AHEAD, telemetry.metrics)
         self._intakes: list[Intake[Any]] = [
-            score_intake(score, quarantine, now, LIMITS, telemetry),
-            label_intake(label, quarantine, now, LIMITS, telemetry),
-            outcome_intake(outcome, quarantine, now, LIMITS, telemetry),
+            score_intake(score, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
+            label_intake(label, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
+            outcome_intake(outcome, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
         ]
 
     def check(self, bodies: Sequence[tuple[int, bytes]]) -> int:

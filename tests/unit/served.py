@@ -118,8 +118,8 @@ class Served:
 
 
 def asked_table(rows: Sequence[ScoreRow]) -> pa.Table:
-    """Return rows of `score_events` in the order of history."""
-    placed = sorted(rows, key=lambda each: (each.history_sequence or 0, each.scored_at))
+    """Return rows of `score_events` in the order of history; those at one place stay in their order."""
+    placed = sorted(rows, key=lambda each: each.history_sequence or 0)
     return arrow_table(table("score_events"), placed)
 
 
@@ -145,8 +145,11 @@ def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow]) ->
 
 
 def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:
+    given = set()
     for each in rows:
-        if each.decided_sequence is not None:
+        key = each.event.end_to_end_id, each.event.side, each.decided_sequence
+        if each.decided_sequence is not None and key not in given:
+            given.add(key)
             yield {
                 "id": each.event.end_to_end_id,
                 "place": each.decided_sequence,

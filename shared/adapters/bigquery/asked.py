@@ -13,7 +13,8 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from shared.adapters.bigquery.lookup import found_where
 from shared.adapters.google_failures import FAILURES
 from shared.contract.event import Event, micros
-from shared.contract.tables import timestamp
+from shared.contract.stored import stored
+from shared.contract.tables import counted, timestamp, told
 from shared.errors import Unavailable
 from shared.features.outcomes import Outcome
 from shared.features.rebuilding import IMPLIED_COLUMNS, Asked
@@ -22,6 +23,8 @@ _FACTS = (
     *("end_to_end_id", "initiated_at", "amount", "payer_id", "payer_person_id", "payee_id", "payee_person_id"),
     *("device_id", "device_registered", "payer_kind", "payee_kind", "night_from", "purpose"),
 )
+_BLANK = dict.fromkeys(("initiation_form", "purpose", "payer_person_id", "payer_ispb", "payee_ispb"), "")
+"""Required fields of Event that no life depends on, or of which rows of former revisions lack a value."""
 _EARLY = dt.timedelta(days=1)
 """How much earlier than its Pix an outcome may be dated, as clocks differ; the partitions before are not read."""
 _SCORED = (
@@ -37,7 +40,7 @@ class BigQueryAsked:
     def __init__(self, client: bigquery.Client, project: str, dataset: str, seconds: float) -> None:
         """Wait at most `seconds` for an answer."""
         self._client = client
-        self._dataset = f"{project}.{dataset}"
+        self._project, self._dataset = project, dataset
         self._seconds = seconds
 
     async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
@@ -52,13 +55,13 @@ class BigQueryAsked:
 
     def _asked(self, ids: list[str]) -> Mapping[str, Asked]:
         found: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows(scored_statement(self._dataset, ids), ids):
+        for row in self._rows(scored_statement(self._project, self._dataset, ids), ids):
             found.setdefault(row["end_to_end_id"], []).append(row)
         if not found:
             return {}
         since = min(rows[0]["initiated_at"] for rows in found.values()) - _EARLY
         outcomes: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows(outcomes_statement(self._dataset, since), list(found)):
+        for row in self._rows(outcomes_statement(self._project, self._dataset, since), list(found)):
             outcomes.setdefault(row["end_to_end_id"], []).append(row)
         return {id_: asked_of(rows, outcomes.get(id_, ())) for id_, rows in found.items()}
 
@@ -73,22 +76,24 @@ class BigQueryAsked:
             raise Unavailable(f"BigQuery, asked for scored transactions: {type(error).__name__}") from error
 
 
-def scored_statement(dataset: str, ids: Iterable[str]) -> str:
-    """Return the GoogleSQL that finds the first row of each side of the Pix @ids."""
+def scored_statement(project: str, dataset: str, ids: Iterable[str]) -> str:
+    """Return the GoogleSQL that finds a row of each side of the Pix @ids, the one that history counted first."""
+    which = found_where(ids)
+    rows = f"SELECT * FROM `{project}.{dataset}.score_events` WHERE {which}"  # noqa: S608 (names and dates of our own)
     return (
-        f"SELECT {', '.join(_SCORED)} FROM `{dataset}.score_events` "  # noqa: S608 (names and dates of our own)
-        f"WHERE {found_where(ids)} "
-        "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side ORDER BY scored_at, history_sequence) = 1 "
-        "ORDER BY end_to_end_id, scored_at"
+        f"SELECT {', '.join(_SCORED)} FROM ({counted(project, dataset, rows, which)}) AS counted WHERE TRUE "  # noqa: S608 (names and dates of our own)
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side "
+        "ORDER BY history_sequence IS NULL, filled, scored_at, history_sequence) = 1 "
+        "ORDER BY end_to_end_id, history_sequence IS NULL, turn, scored_at"
     )
 
 
-def outcomes_statement(dataset: str, since: dt.datetime) -> str:
+def outcomes_statement(project: str, dataset: str, since: dt.datetime) -> str:
     """Return the GoogleSQL that finds the outcomes of the Pix @ids since a moment, in the order of their arrival."""
+    which = f"end_to_end_id IN UNNEST(@ids) AND `at` >= {timestamp(since)}"
     return (
-        "SELECT end_to_end_id, status, `at`, return_id, amount, history_sequence "  # noqa: S608 (a name of our own)
-        f"FROM `{dataset}.outcomes` WHERE end_to_end_id IN UNNEST(@ids) AND `at` >= {timestamp(since)} "
-        "ORDER BY received_at, history_sequence"
+        "SELECT end_to_end_id, status, `at`, return_id, amount, history_sequence "  # noqa: S608 (names of our own)
+        f"FROM ({told(project, dataset, which)}) AS told ORDER BY received_at, history_sequence"
     )
 
 
@@ -106,12 +111,7 @@ def asked_of(rows: list[dict[str, Any]], outcomes: Iterable[dict[str, Any]]) -> 
 
 
 def _event(row: dict[str, Any]) -> Event:
-    values = {name: row[name] for name in _FACTS} | {
-        "initiated_at": micros(row["initiated_at"]),
-        "amount": round(row["amount"] * 100),
-    }
-    values["payer_kind"] = values["payer_kind"] or "PERSON"
-    return Event(**values, initiation_form="", payer_ispb="", payee_ispb="")
+    return stored(Event, "score_events", _BLANK | {name: value for name, value in row.items() if value is not None})
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:

@@ -6,14 +6,14 @@ NUMERIC: string).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
-from shared.contract.rows import FEATURE_PREFIX, Record, ScoreRow
+from shared.contract.rows import FEATURE_PREFIX, FillRow, Record, ScoreRow
 from shared.contract.tables import Column, TableSpec
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -27,6 +27,8 @@ _TYPES = {
     "NUMERIC": _Field.TYPE_STRING,
 }
 _WIRE_TYPE_DOUBLE = 1
+_LAST_OF_ONE_BYTE = 15
+"""The last field number whose tag takes one byte."""
 
 
 class RowEncoder:
@@ -45,7 +47,7 @@ class RowEncoder:
     def encode(self, rows: Sequence[Record]) -> list[bytes]:
         """Return each row serialised."""
         plain = [self._message(**_columns(row, self._amounts)).SerializeToString() for row in rows]
-        scored = [row.features for row in rows if isinstance(row, ScoreRow)]
+        scored = [row.features for row in rows if isinstance(row, ScoreRow | FillRow)]
         if not scored:
             return plain
         return [one + other for one, other in zip(plain, self._encode_features(scored), strict=True)]
@@ -86,15 +88,22 @@ def decimal(centavos: int) -> str:
 
 def _descriptor(table: TableSpec) -> descriptor_pb2.DescriptorProto:
     message = descriptor_pb2.DescriptorProto(name=table.name)
-    for number, column in enumerate(table.schema, start=1):
+    for number, column in _numbered(table.schema):
         label = _Field.LABEL_REPEATED if column.mode == "REPEATED" else _Field.LABEL_OPTIONAL
         message.field.add(name=column.name, number=number, type=_TYPES[column.type], label=label)
     return message
 
 
+def _numbered(schema: list[Column]) -> Iterator[tuple[int, Column]]:
+    """Yield columns with their field numbers; features come last, and each of their tags takes two bytes."""
+    plain = sum(not column.name.startswith(FEATURE_PREFIX) for column in schema)
+    for number, column in enumerate(schema, start=1):
+        yield (number if number <= plain else number - plain + max(plain, _LAST_OF_ONE_BYTE)), column
+
+
 def _feature_template(schema: list[Column]) -> NDArray[Any]:
     """Return [F] records of a two-byte tag and an empty double, in the order of the columns."""
-    numbers = [i for i, column in enumerate(schema, start=1) if column.name.startswith(FEATURE_PREFIX)]
+    numbers = [number for number, column in _numbered(schema) if column.name.startswith(FEATURE_PREFIX)]
     template = np.zeros(len(numbers), dtype=[("tag", "u1", 2), ("value", "<f8")])
     for k, number in enumerate(numbers):
         tag = number << 3 | _WIRE_TYPE_DOUBLE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from shared.features.columns import Columns, Events
 from shared.features.facts import asks
 from shared.features.history import MemoryHistory
-from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, Claim, Observations
+from shared.features.keys import Keys
+from shared.features.layout import READ_WIDTH
+from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changes, Claim, Observations
 
 LIVES = 20_000
 """Transactions whose lives are kept, in 1 kB each: at 30 a second, the eleven minutes between two deliveries (see
@@ -39,10 +41,31 @@ class MemoryHistoryAdapter:
         """Read history before each event, then count the ask, once for each EndToEndId."""
         ids = [event.end_to_end_id for event in events]
         if len(set(ids)) == len(ids) and self._lives.keys().isdisjoint(ids):
-            lives = self._count(events, events.columns, claim)
+            lives = self._count(events, events.columns, events.digests, claim)
             self._forget()
-            return self._observations(lives, [claim] * len(ids), np.zeros(len(ids), dtype=bool))
+            reads = np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH)
+            nothing = np.zeros(len(ids), dtype=bool)
+            return Observations(
+                reads, lives["place"], [claim] * len(ids), nothing, lives, [1] * len(ids), [None] * len(ids)
+            )
         return self._observe_again(events, claim)
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note that rows, by EndToEndId and side, are stored."""
+        for id_, side in rows:
+            known = claims_of(self._lives[id_]) if id_ in self._lives else {}
+            if side in known:
+                self._claim(id_, known | {side: known[side]._replace(stored=True)})
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        """Keep the first decisions of transactions whose rows could not be stored."""
+        for id_, side, decision in answers:
+            known = claims_of(self._lives[id_]) if id_ in self._lives else {}
+            if side in known and not known[side].stored and known[side].answer is None:
+                self._claim(id_, known | {side: known[side]._replace(answer=decision)})
+
+    async def settle(self) -> None:
+        """Do nothing: stored rows are noted at once."""
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the stored value of each key."""
@@ -74,43 +97,53 @@ class MemoryHistoryAdapter:
 
     def _observe_again(self, events: Events, claim: Claim) -> Observations:
         """Observe events of which some were observed before, or repeat in this batch."""
-        own = side_claims(events, claim)
+        own = side_claims(events, events.columns, events.digests, claim)
         fresh: dict[str, int] = {}
         for place, event in enumerate(events):
             if event.end_to_end_id not in self._lives:
                 fresh.setdefault(event.end_to_end_id, place)
         if fresh:
-            rows = list(fresh.values())
-            self._count(Events(events[i] for i in rows), events.columns[np.array(rows)], claim)
-        first = [self._claimed(event.end_to_end_id, side) for event, side in zip(events, own, strict=True)]
+            rows = np.array(list(fresh.values()))
+            self._count(Events(events[i] for i in rows), events.columns[rows], events.digests[rows], claim)
+        new = set(fresh.values())
+        first = [self._claimed(event.end_to_end_id, own[i], i in new) for i, event in enumerate(events)]
         data = b"".join([self._lives[event.end_to_end_id][:_SIZE] for event in events])
         self._forget()
+        lives = np.frombuffer(data, dtype=LIFE)
+        reads, places = answers(lives, [side.stored for side in first])
         taken = [side.contradicts(mine) for side, mine in zip(first, own, strict=True)]
         claims = [Claim(side.model_version, side.scored_at, side.key_version) for side in first]
-        return self._observations(np.frombuffer(data, dtype=LIFE), claims, np.array(taken, dtype=bool))
+        return Observations(
+            *(reads, places, claims, np.array(taken, dtype=bool), lives),
+            *([side.number for side in first], [side.answer for side in first]),
+        )
 
-    def _count(self, events: Events, columns: Columns, claim: Claim) -> Lives:
+    def _count(self, events: Events, columns: Columns, digests: Keys, claim: Claim) -> Lives:
         """Count asks, each of another Pix, and store their lives [n]."""
         lives = asked(columns, claim.scored_at)
         lives["reads"] = self.history.ask(asks(columns))
         lives["place"] = self.history.sequence + 1 + np.arange(len(events))
         self.history.sequence += len(events)
         data = lives.tobytes()
-        for i, side in enumerate(side_claims(events, claim)):
+        for i, side in enumerate(side_claims(events, columns, digests, claim)):
             self._lives[events[i].end_to_end_id] = data[i * _SIZE : (i + 1) * _SIZE] + side.encode()
         return lives
 
-    def _claimed(self, id_: str, own: SideClaim) -> SideClaim:
-        """Return the first claim of the side of `own`, which claims the Pix if nobody did."""
+    def _claimed(self, id_: str, own: SideClaim, new: bool) -> SideClaim:
+        """Return the first claim of the side of `own`, which claims the Pix if nobody did; count its askings."""
         known = claims_of(self._lives[id_])
-        if own.side not in known:
-            self._lives[id_] += own.encode()
-        return known.get(own.side, own)
+        if own.side in known and new:
+            return known[own.side]
+        first = known[own.side] if own.side in known else own._replace(number=0)
+        first = first._replace(number=first.number + 1)
+        self._claim(id_, known | {own.side: first})
+        return first
 
-    @staticmethod
-    def _observations(lives: Lives, claims: list[Claim], taken: NDArray[np.bool_]) -> Observations:
-        reads, places = answers(lives, [claim.key_version for claim in claims])
-        return Observations(reads, places, claims, taken, lives)
+    def _claim(self, id_: str, claims: Mapping[str, SideClaim]) -> None:
+        """Write claims and answers behind a life."""
+        tail = b"".join(side.encode() for side in claims.values())
+        tail += b"".join(encoded_answer(side, each.answer) for side, each in claims.items() if each.answer)
+        self._lives[id_] = self._lives[id_][:_SIZE] + tail
 
     def _read(self, key: str) -> bytes | None:
         return self._lives.get(key[1:]) if key[0] == LIFE_KEY else self._states.get(key)
@@ -127,12 +160,12 @@ class MemoryHistoryAdapter:
             del self._lives[next(iter(self._lives))]
 
 
-def side_claims(events: Events, claim: Claim) -> list[SideClaim]:
+def side_claims(events: Events, columns: Columns, digests: Keys, claim: Claim) -> list[SideClaim]:
     """Return the claim of each event's side."""
     scored_at, key_version, version = claim.scored_at, claim.key_version, claim.model_version
     return [
-        SideClaim(event.side, scored_at, key_version, fingerprint, version)
-        for event, fingerprint in zip(events, events.columns.fingerprints().tolist(), strict=True)
+        SideClaim(event.side, scored_at, key_version, fingerprint, digest, version)
+        for event, fingerprint, digest in zip(events, columns.fingerprints().tolist(), digests.tolist(), strict=True)
     ]
 
 

@@ -1,9 +1,12 @@
 """`shared.ports.History` and `shared.ports.ChangingHistory` in Valkey or Redis (7 or newer), shared by all instances.
 
-A micro-batch is one call of a script, so it is atomic. The life of each Pix is kept until `life_seconds` after it was
-last asked for or changed, which must be longer than the longest pause between two deliveries of a message: the ack
-deadline and the largest back-off, 60 + 600 s on Pub/Sub. A life takes 1.1 kB, so two hours of 100 transactions/s
-take 800 MB. Records, and values about verdicts, that nothing touches for `record_seconds` expire.
+A micro-batch is one call of a script, so it is atomic. The life of each Pix is kept for as long as its message may
+come back (`Keeping.message`) until its rows are stored, then until `Keeping.life` after it was last asked for or
+changed, which must be longer than the longest pause between two deliveries of a message: the ack deadline and the
+largest back-off, 60 + 600 s on Pub/Sub. A life takes 1.1 kB, so two hours of 100 transactions/s take 800 MB. Records,
+and values about verdicts, that nothing touches for `Keeping.record` expire.
+
+Stored rows are told with the next call, and after IDLE_SECONDS without one by a call of their own.
 
 A micro-batch touches many keys. They share one hash tag and so live on one primary, with or without cluster mode. To
 spread them over several, shard by account at the client; payer and payee may then be on two shards, and a Pix takes
@@ -18,7 +21,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -30,20 +34,25 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from shared.adapters.valkey.script import script
+from shared.adapters.valkey.stored_rows import StoredRows
 from shared.adapters.valkey.wire import (
     SEQUENCE_KEY,
     Argument,
     AskedBatch,
+    Keeping,
+    answer_arguments,
     change_arguments,
     name_of,
     observations,
     observe_arguments,
+    row_name,
 )
 from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE
-from shared.ports import Changes, Claim, Observations
+from shared.features.places import Place
+from shared.ports import Answer, Changes, Claim, Observations
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
@@ -54,10 +63,10 @@ SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 class ValkeyHistory:
     """History that many processes share; each EndToEndId counts once among them."""
 
-    def __init__(self, client: Redis, life_seconds: int, record_seconds: int) -> None:
+    def __init__(self, client: Redis, keeping: Keeping) -> None:
         self.redis = client
-        self._life_seconds = life_seconds
-        self._record_seconds = record_seconds
+        self._keeping = keeping
+        self._rows = StoredRows(self._tell)
         self._damaged = Incident(log, "history damaged", time.monotonic)
 
     @classmethod
@@ -66,8 +75,7 @@ class ValkeyHistory:
         url: str,
         connect_seconds: float,
         call_seconds: float,
-        life_seconds: int,
-        record_seconds: int,
+        keeping: Keeping,
     ) -> Self:
         """Return the history at `url` (see `server_url`); it connects at the first call.
 
@@ -81,16 +89,33 @@ class ValkeyHistory:
             retry=Retry(NoBackoff(), 1),
             retry_on_error=[ReadOnlyError],
         )
-        return cls(client, life_seconds, record_seconds)
+        return cls(client, keeping)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read history before each event, then count the ask, in order and once for each EndToEndId."""
         if not events:
             none, no_reads = np.empty(0, dtype=np.int64), np.empty((0, READ_WIDTH), dtype=np.float32)
-            return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE))
+            return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE), [], [])
         batch = AskedBatch.of(events, claim)
-        lives = await self._values(observe_arguments(batch, self._life_seconds, self._record_seconds))
+        with self._rows.telling(len(events)) as stored:
+            lives = await self._values(observe_arguments(batch, self._keeping, stored))
         return observations(lives, batch)
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Note that rows, by EndToEndId and side, are stored; the store is told with the next call."""
+        self._rows.add([row_name(id_, side) for id_, side in rows])
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        """Keep the first decisions of transactions whose rows could not be stored. Raises Unavailable."""
+        if answers:
+            await self._values(answer_arguments(answers))
+
+    async def settle(self) -> None:
+        """Tell the store of all stored rows now. Raises Unavailable."""
+        await self._rows.tell()
+
+    async def _tell(self, rows: Sequence[str]) -> None:
+        await self._values(["stored", self._keeping.life, *rows])
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the stored value of each key. Raises Unavailable, also while history is empty."""
@@ -100,11 +125,14 @@ class ValkeyHistory:
         """Make each change whose stored value has the expected version, in order; return the place of each."""
         if not changes.keys:
             return np.empty(0, dtype=np.int64)
-        places = await self._values(change_arguments(changes, self._life_seconds, self._record_seconds))
-        return np.array(places, dtype=np.int64)
+        epoch, *numbers = await self._values(change_arguments(changes, self._keeping))
+        places = np.array(numbers, dtype=np.int64)
+        return np.where(places > 0, int(Place(epoch, 0)) | places, places)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Tell the store of all stored rows, if it answers, and close the connections."""
+        with suppress(Unavailable):
+            await self._rows.tell()
         await self.redis.aclose()
 
     async def _values(self, arguments: Sequence[Argument]) -> list[Any]:

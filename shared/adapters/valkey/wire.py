@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.features.columns import SIDES, Events
 from shared.features.facts import Facts, asks
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS, READ_WIDTH
+from shared.features.layout import LAYOUTS, READ_WIDTH, Layout
 from shared.features.life import (
     LIFE,
     LIFE_ID,
@@ -22,25 +22,40 @@ from shared.features.life import (
     answers,
     asked,
     claims_of,
+    encoded_answer,
     stored_claims,
 )
+from shared.features.packing import packed
 from shared.features.state import LAYOUT_ID
-from shared.ports import LIFE_KEY, Changes, Claim, Observations
+from shared.ports import LIFE_KEY, Answer, Changes, Claim, Observations
 
 Argument = bytes | str | int
 
 SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
 """The key by which the script is called; its hash tag, which all keys share, changes with the layout of records."""
 LETTERS = {layout.kind: layout.kind[0] for layout in LAYOUTS}
-"""Prefix of the key of a record of each kind."""
+"""Prefix of the key of a record of each kind; of contacts it is that of the hash of a payer."""
 CLAIM = np.dtype(
-    [("side", "S1"), ("scored_at", "<i8"), ("key_version", "<u4"), ("fingerprint", "<u8"), ("length", "<u2")]
+    [
+        *(("side", "S1"), ("stored", "u1"), ("number", "<u2"), ("scored_at", "<i8"), ("key_version", "<u4")),
+        *(("fingerprint", "<u8"), ("digest", "<u8"), ("length", "<u2")),
+    ]
 )
 """A claim up to its model version, as `SideClaim.encode` writes it."""
 HEAD = READS_AT
 """Bytes of a life before its reads, which are its last field."""
 _SIDE_LETTERS = np.array([SIDE_LETTERS[side] for side in SIDES])
-"""The key version of the claim of a row that is stored, which is not compared with later messages."""
+
+
+class Keeping(NamedTuple):
+    """Seconds for which the store keeps values that nothing touches."""
+
+    message: int
+    """A life while the row of a claim is not stored: as long as its message may come back."""
+    life: int
+    """A life all of whose rows are stored."""
+    record: int
+    """Records, and values about verdicts."""
 
 
 class AskedBatch(NamedTuple):
@@ -56,18 +71,22 @@ class AskedBatch(NamedTuple):
     def of(cls, events: Events, claim: Claim) -> AskedBatch:
         """Return the micro-batch of events."""
         columns, version = events.columns, (claim.model_version or "").encode()
-        claims = np.empty(len(events), dtype=CLAIM)
-        claims["side"] = _SIDE_LETTERS[columns.side]
+        claims = np.zeros(len(events), dtype=CLAIM)
+        claims["side"], claims["number"] = _SIDE_LETTERS[columns.side], 1
         claims["scored_at"], claims["key_version"], claims["length"] = *claim[1:], len(version)
         fingerprints = claims["fingerprint"] = columns.fingerprints()
+        claims["digest"] = events.digests
         return cls(events, fingerprints, claim, claims.tobytes(), version)
 
-    def first(self, place: int, life: bytes) -> tuple[Claim, bool]:
+    def first(self, place: int, life: bytes) -> tuple[SideClaim, bool]:
         """Return the first claim of the event's side in its life, and whether it is of another message."""
         side, own = self.events[place].side, self.claim
-        mine = SideClaim(side, own.scored_at, own.key_version, int(self.fingerprints[place]), own.model_version)
+        digest = int(self.events.digests[place])
+        mine = SideClaim(
+            side, own.scored_at, own.key_version, int(self.fingerprints[place]), digest, own.model_version
+        )
         first = claims_of(life)[side]
-        return Claim(first.model_version, first.scored_at, first.key_version), first.contradicts(mine)
+        return first, first.contradicts(mine)
 
     def tail(self, place: int) -> bytes:
         """Return the bytes of the claim of an event."""
@@ -83,49 +102,77 @@ def name_of(key: str) -> str:
     return f"{LIFE_KEY}{LIFE_ID}{key[1:]}" if key[0] == LIFE_KEY else key
 
 
-def observe_arguments(batch: AskedBatch, life_seconds: int, record_seconds: int) -> list[Argument]:
-    """Return the arguments of `observe`."""
+def observe_arguments(batch: AskedBatch, keeping: Keeping, stored: Sequence[str]) -> list[Argument]:
+    """Return the arguments of `observe`; `stored` are the names of rows that are stored, by `row_name`."""
     columns = batch.events.columns
     lives = asked(columns, batch.claim.scored_at)
     heads = lives.view(np.uint8).reshape(len(lives), LIFE.itemsize)[:, :HEAD]
     return [
-        *("observe", life_seconds, record_seconds, batch.version, batch.claims, heads.tobytes()),
+        "observe",
+        *keeping,
+        *(batch.version, batch.claims, heads.tobytes()),
         *_facts(asks(columns)),
+        len(stored),
+        *stored,
         *(f"{LIFE_KEY}{LIFE_ID}{event.end_to_end_id}" for event in batch.events),
     ]
 
 
+def row_name(end_to_end_id: str, side: str) -> str:
+    """Return the name of the row of a side: the letter of the side, then the name of the life."""
+    return f"{SIDE_LETTERS[side].decode()}{LIFE_KEY}{LIFE_ID}{end_to_end_id}"
+
+
+def answer_arguments(answers: Sequence[Answer]) -> list[Argument]:
+    """Return the arguments of `answer`."""
+    pairs = ((name_of(LIFE_KEY + id_), encoded_answer(side, decision)) for id_, side, decision in answers)
+    return ["answer", *(argument for pair in pairs for argument in pair)]
+
+
 def observations(values: Sequence[bytes], batch: AskedBatch) -> Observations:
     """Decode the lives in the answer of `observe`."""
-    size = LIFE.itemsize
+    size, count = LIFE.itemsize, len(values)
     lives = np.frombuffer(b"".join([value[:size] for value in values]), dtype=LIFE)
-    claims = [batch.claim] * len(values)
-    taken = np.zeros(len(values), dtype=bool)
+    claims = [batch.claim] * count
+    numbers: list[int | None] = [1] * count
+    decisions: list[bytes | None] = [None] * count
+    taken, stored = np.zeros(count, dtype=bool), [False] * count
     for place, value in enumerate(values):
         if value[size:] != batch.tail(place):
-            claims[place], taken[place] = batch.first(place, value)
+            first, taken[place] = batch.first(place, value)
+            claims[place] = Claim(first.model_version, first.scored_at, first.key_version)
+            numbers[place], decisions[place], stored[place] = first.number, first.answer, first.stored
     # Each side by itself: the row of one may be stored, and that of the other still to be decided, without reads.
-    reads, places = answers(lives, [claim.key_version for claim in claims])
-    return Observations(reads, places, claims, taken, lives)
+    reads, places = answers(lives, stored)
+    return Observations(reads, places, claims, taken, lives, numbers, decisions)
 
 
-def change_arguments(changes: Changes, life_seconds: int, record_seconds: int) -> list[Argument]:
+def change_arguments(changes: Changes, keeping: Keeping) -> list[Argument]:
     """Return the arguments of `change`."""
     items = np.empty((len(changes.keys), 3), dtype="<i4")
     items[:, 0] = np.array(changes.expected, dtype=np.uint32).view(np.int32)
     items[:, 1], items[:, 2] = changes.place_at, np.bincount(changes.of, minlength=len(items))
     named = zip(map(name_of, changes.keys), changes.values, strict=True)
     return [
-        *("change", life_seconds, record_seconds, *_facts(changes.facts), items.tobytes()),
+        "change",
+        *keeping,
+        *_facts(changes.facts),
+        items.tobytes(),
         *(argument for each in named for argument in each),
     ]
 
 
 def fill_arguments(
-    letter: str, keys: NDArray[np.uint64], records: NDArray[np.float64], record_seconds: int
+    layout: Layout, keys: Keys, payers: Keys, records: NDArray[np.float64], record_seconds: int
 ) -> list[Argument]:
-    """Return the arguments of `fill`."""
-    return ["fill", record_seconds, letter, keys.astype("<u8").tobytes(), records.astype("<f8").tobytes()]
+    """Return the arguments of `fill`; `payers` are those of contacts."""
+    stored = packed(layout, records).tobytes()
+    return ["fill", record_seconds, layout.kind, *(each.astype("<u8").tobytes() for each in (keys, payers)), stored]
+
+
+def forget_arguments(keys: Keys, payers: Keys) -> list[Argument]:
+    """Return the arguments of `forget`, for contacts and their payers."""
+    return ["forget", keys.astype("<u8").tobytes(), payers.astype("<u8").tobytes()]
 
 
 def put_arguments(values: Iterable[tuple[str, bytes]], seconds: int) -> list[Argument]:

@@ -97,11 +97,7 @@ reported AS (
 ),
 scored AS (
   SELECT end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, decision
-  FROM `{project}.{dataset}.score_events`
-  WHERE initiated_at <= {as_of}
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
-  ) = 1
+  FROM ({first}) AS first
 ),
 approved AS (
   SELECT end_to_end_id

@@ -3,11 +3,7 @@ WITH decided AS (
   SELECT
     end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, scored_at, published_at, amount,
     payer_id, payee_id, payer_ispb, payee_ispb, score, decision, hold_until, history_sequence, decided_sequence
-  FROM `{project}.{dataset}.score_events`
-  WHERE initiated_at <= {as_of}
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
-  ) = 1
+  FROM ({first}) AS first
 ),
 outcomes AS (
   SELECT

@@ -20,8 +20,6 @@ SELECT
   history_sequence,
   decided_sequence,
   STRUCT({features}) AS features
-FROM `{project}.{dataset}.score_events`
-WHERE TRUE
 -- One row for an id whatever its messages say, so a filter on initiated_at cannot prune partitions below this view; a
 -- scan of a long table by day is cheaper on score_events itself.
-QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at) = 1
+FROM ({first}) AS decided

@@ -1,4 +1,4 @@
--- Features as served beside the verdict in force: frauds once confirmed, legitimate ones once matured.
+-- Features as served, or as of the place found later, beside the verdict in force: frauds once confirmed, legitimate ones once matured.
 SELECT
   scored.end_to_end_id,
   COALESCE(scored.side, 'PAYER') AS side,
@@ -19,20 +19,15 @@ SELECT
   labels.hop,
   settled.settled_at IS NOT NULL AS settled,
   {feature_columns}
-FROM (
-  SELECT *
-  FROM `{project}.{dataset}.score_events`
-  WHERE initiated_at <= {as_of}
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') ORDER BY scored_at, history_sequence, published_at
-  ) = 1
-) AS scored
+FROM ({first_counted}) AS scored
 JOIN ({labels}) AS labels
   ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
 LEFT JOIN ({settled}) AS settled ON settled.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
+-- A place that was found after the verdict may have reads that already count it.
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
 WHERE scored.history_sequence IS NOT NULL
+  AND (NOT scored.filled OR labels.labelled_at > scored.filled_at)
   AND scored.payer_ispb IS DISTINCT FROM '99999999'
   AND (
     labels.verdict = 'FRAUD'

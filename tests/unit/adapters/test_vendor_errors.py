@@ -15,6 +15,7 @@ import google.cloud.bigquery.exceptions
 import google.cloud.storage.exceptions
 import grpc
 import mlflow.exceptions
+import numpy as np
 import pytest
 import redis.exceptions
 import requests.exceptions
@@ -30,6 +31,7 @@ from shared.adapters.google_failures import credentials_needed
 from shared.adapters.mlflow import tracking
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
+from shared.adapters.valkey.wire import Keeping
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
@@ -212,16 +214,16 @@ def test_appending(error: Exception) -> None:
 def test_history_in_valkey(kind: type[Exception]) -> None:
     client: Any = RaisingAsync(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        asyncio.run(ValkeyHistory(client, 900, 900).observe(Events([event()]), Claim("v1", 1)))
+        asyncio.run(ValkeyHistory(client, Keeping(900, 900, 900)).observe(Events([event()]), Claim("v1", 1)))
 
 
 @pytest.mark.parametrize("kind", REDIS)
 def test_loading_history_into_valkey(kind: type[Exception]) -> None:
     client: Any = Raising(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyStore(client, 900).require_empty()
+        ValkeyStore(client, 900).hold()
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyStore(client, 900).erase({}, ["E1"])
+        ValkeyStore(client, 900).erase({}, np.empty(0, dtype=np.uint64), ["E1"])
 
 
 @pytest.mark.parametrize("kind", MLFLOW)

@@ -23,7 +23,8 @@ from shared.features.state import State
 from tests.unit.replays import records, table_of
 
 AHEAD = str(366 * 86_400)  # the simulator also writes the reports that come after its period
-ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a-key", "PIX_AHEAD_SECONDS": AHEAD}
+KEY = "a key of the tests that is long enough"
+ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": KEY, "PIX_AHEAD_SECONDS": AHEAD}
 TRANSACTIONS = 25_000
 
 
@@ -78,6 +79,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OPTIONS = [
     ["tables"],
+    ["tables", "--state", "redis://127.0.0.1:1"],
     ["x", "--resume"],
     ["x", "--out", "y", "--state-only"],
     ["tables", "--out", "y", "--lines", "1"],

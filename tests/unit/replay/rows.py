@@ -10,7 +10,9 @@ from shared.contract.rows import ScoreRow
 from shared.features.catalogue import FEATURE_NAMES
 
 
-def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | None = None, **more: Any) -> ScoreRow:
+def score_row(
+    event: Event, sequence: int | None = 1, features: NDArray[np.float32] | None = None, **more: Any
+) -> ScoreRow:
     values: dict[str, Any] = {
         "event": event,
         "scored_at": event.initiated_at,
@@ -25,6 +27,9 @@ def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | N
         "decided_sequence": None,
         "hold_until": None,
         "published_at": None,
+        "delivery_attempt": None,
+        "claim_number": 1,
+        "place_pending": False,
         "features": np.zeros(len(FEATURE_NAMES), dtype=np.float32) if features is None else features,
     }
     return ScoreRow(**values | more)

@@ -1,7 +1,7 @@
 """A breaker protects batches from an unavailable store."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.life import LIFE
-from shared.ports import Changes, Claim, Observations
+from shared.ports import Answer, Changes, Claim, Observations
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import HISTORY, Metrics
@@ -37,7 +37,18 @@ class Store:
             [claim] * len(events),
             np.zeros(len(events), bool),
             np.zeros(len(events), LIFE),
+            [1] * len(events),
+            [None] * len(events),
         )
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        del rows
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        del answers
+
+    async def settle(self) -> None:
+        pass
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         self.calls += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.facts import VerdictCount, verdict_facts
-from shared.ports import Claim, Observations
+from shared.ports import Answer, Claim, Observations
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.rules import Rules
@@ -51,6 +52,15 @@ class Desk:
         if self.away:
             raise Unavailable("history is away")
         return await self._history.observe(events, claim)
+
+    def stored(self, rows: Iterable[tuple[str, str]]) -> None:
+        self._history.stored(rows)
+
+    async def answer(self, answers: Sequence[Answer]) -> None:
+        await self._history.answer(answers)
+
+    async def settle(self) -> None:
+        """Do nothing: it is told at once."""
 
     def row(self, local: str, amount: str, payee: int = 1, **changes: Any) -> ScoreRow:
         """Return the row of a Pix at a local time of 2026, for example "11-20T23:00", to one of several accounts."""

@@ -1,82 +1,15 @@
 """Scoring a batch: the row of each Pix with history and model, and with either missing."""
 
-import asyncio
-from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 import pytest
 
-from shared.adapters.memory.history import MemoryHistoryAdapter
-from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
-from shared.contract.mapping import event_of
-from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
-from shared.features.columns import Events
-from shared.ports import Claim, Observations
-from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, SideThresholds, Thresholds, path
-from shared.scoring.champion import Champion
-from shared.scoring.conclusions import Conclusions
-from shared.scoring.rules import Rules
-from shared.scoring.scorer import Delivery, Scorer
-from shared.serving.score_service import ScorePipeline
-from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS, Metrics
-from tests.builders import encoded, transaction
-
-PSEUDONYMISER = Pseudonymiser(b"test")
-
-
-class Bench:
-    """A scorer over memory, with a clock and a history that can be taken away."""
-
-    def __init__(self, bundle: Mapping[str, bytes]) -> None:
-        self.blobs = MemoryBlobs()
-        self.time = 1_795_185_126_000_000
-        self.away = False
-        self.history = MemoryHistoryAdapter()
-        self.metrics = Metrics()
-        self.table = MemoryTable()
-        self.bundle = bundle
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget all models, as another instance knows none."""
-        self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
-        conclusions = Conclusions(self.history, "assumed")
-        scorer = Scorer(self, conclusions, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
-        self.pipeline = ScorePipeline(scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics)
-
-    async def observe(self, events: Events, claim: Claim) -> Observations:
-        if self.away:
-            raise Unavailable("history is away")
-        return await self.history.observe(events, claim)
-
-    def serve(self, version: str) -> None:
-        files = dict(self.bundle)
-        manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
-        files[MANIFEST] = msgspec.json.encode(msgspec.structs.replace(manifest, version=version))
-        for name, data in files.items():
-            self.blobs.write(path(version, name), data, 0)
-        self.point(version)
-
-    def point(self, version: str) -> None:
-        pointer = msgspec.json.encode(Pointer(version=version, swapped_at=""))
-        now = self.blobs.read(POINTER)
-        self.blobs.write(POINTER, pointer, now.generation if now else 0)
-        self.champion.look()
-
-    def score(self, *messages: dict[str, Any]) -> list[Any]:
-        events = [event_of(decode_transaction(encoded(message)).value, PSEUDONYMISER) for message in messages]
-        return asyncio.run(self.scored([Delivery(event, None) for event in events]))
-
-    async def scored(self, deliveries: list[Delivery]) -> list[Any]:
-        """Return the stored row or the error of each delivery, once every task beside the batch is done."""
-        before = len(self.table.rows)
-        errors = await self.pipeline.store(deliveries)
-        await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
-        rows = iter(self.table.rows[before:])
-        return [errors[i] if i in errors else next(rows) for i in range(len(deliveries))]
+from shared.scoring.bundle import MANIFEST, path
+from shared.scoring.thresholds import SideThresholds, Thresholds
+from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS
+from tests.builders import transaction
+from tests.unit.scoring.bench import Bench
 
 
 @pytest.fixture
@@ -152,14 +85,15 @@ def test_degradation_is_recorded_in_row_and_metric(bench: Bench) -> None:
     assert bench.metrics.distribution(STAGE, "model").count == 4
 
 
-def test_a_redelivery_is_decided_again_by_the_model_that_claimed_it(bench: Bench) -> None:
+def test_a_redelivery_after_a_crash_is_decided_again_by_the_model_that_claimed_it(bench: Bench) -> None:
+    bench.dies = True
     bench.serve("v1")
     message = transaction()
     (first,) = bench.score(message)
     bench.serve("v2")
     bench.time += 60_000_000
     again, other = bench.score(message, transaction())
-    assert again.columns() == first.columns()
+    assert again.columns() == first.columns() | {"claim_number": 2}
     assert (again.features.tobytes(), other.model_version) == (first.features.tobytes(), "v2")
 
 
@@ -170,12 +104,49 @@ def test_another_message_under_a_taken_id_has_no_row(bench: Bench) -> None:
     (first,) = bench.score(message)
     error, again = bench.score(other, message)
     assert (error.reason, error.field) == ("end_to_end_id_taken", "end_to_end_id")
-    assert again.columns() == first.columns()
-    assert bench.metrics.value(SCORED, "full") == 2
+    assert (first.decision, again) == ("APPROVE", None), "its row is stored"
+    assert bench.metrics.value(SCORED, "full") == 1
     assert bench.score(transaction())[0].history_sequence == 3  # after its ask and its settlement
 
 
+@pytest.mark.parametrize("changes", [{"payee_statistics": {"registered_accounts": 9}}, {"purpose": "OTHR"}])
+def test_a_publisher_that_tries_again_with_other_facts_has_the_first_decision(
+    bench: Bench, changes: dict[str, Any]
+) -> None:
+    bench.dies = True
+    first = transaction()
+    bench.score(first)
+    (error,) = bench.score(first | changes)
+    assert error.reason == "end_to_end_id_taken", "the first message has no row yet that answers"
+    bench.dies = False
+    bench.score(first)
+    assert bench.score(first | changes, first) == [None, None]
+    assert len(bench.table.rows) == 2
+
+
+def test_a_decision_whose_row_could_not_be_stored_stands(bench: Bench) -> None:
+    bench.serve("v1")
+    low = Thresholds(hold=1e-12, reject=2.0)
+    bench.champion.current.thresholds = SideThresholds(payer=low, payee=low)
+    message = transaction()
+    bench.table.away = True
+    with pytest.raises(Unavailable):
+        bench.score(message)
+    bench.table.away = False
+    bench.restart()
+    bench.serve("v2")
+    bench.blobs.delete("models/v1/")
+    bench.time += 8 * 3_600_000_000
+    (row,) = bench.score(message)
+    assert (row.decision, row.model_version, row.degraded, row.late) == ("HOLD", "v1", False, False)
+    assert row.score is not None
+    assert (row.claim_number, row.decided_sequence, row.place_pending) == (2, 2, False)
+    assert row.reasons[0].startswith("MODEL:")
+    assert bench.score(message) == [None]
+
+
 def test_a_redelivery_is_refused_until_its_model_is_in_memory(bench: Bench) -> None:
+    bench.dies = True
     bench.serve("v1")
     message = transaction()
     (first,) = bench.score(message)
@@ -188,10 +159,11 @@ def test_a_redelivery_is_refused_until_its_model_is_in_memory(bench: Bench) -> N
     bench.blobs.away = False
     assert isinstance(bench.score(message)[0], Unavailable), "it is fetched beside the batch"
     (again,) = bench.score(message)
-    assert again.columns() == first.columns()
+    assert again.columns() == first.columns() | {"claim_number": 4}
 
 
 def test_rules_decide_alone_if_the_claiming_model_is_gone(bench: Bench) -> None:
+    bench.dies = True
     bench.serve("v1")
     message = transaction()
     bench.score(message)

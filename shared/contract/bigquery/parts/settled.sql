@@ -17,8 +17,8 @@ FROM (
     UNION ALL
     -- One side that stops a Pix is enough; an approval counts where it settled the Pix by assumption.
     SELECT end_to_end_id, IF(decision = 'APPROVE', 'APPROVED', 'STOPPED') AS word, initiated_at AS moment
-    FROM `{project}.{dataset}.score_events`
-    WHERE initiated_at <= {as_of} AND (decision != 'APPROVE' OR decided_sequence IS NOT NULL)
+    FROM ({counted}) AS counted
+    WHERE decision != 'APPROVE' OR decided_sequence IS NOT NULL
   ) AS words
   GROUP BY end_to_end_id
 ) AS known

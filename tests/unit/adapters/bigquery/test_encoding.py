@@ -43,6 +43,9 @@ def score_row(features: list[float]) -> ScoreRow:
         decided_sequence=None,
         hold_until=1_700_000_600_000_000,
         published_at=None,
+        delivery_attempt=None,
+        claim_number=1,
+        place_pending=False,
         features=np.array(features, dtype=np.float32),
     )
 

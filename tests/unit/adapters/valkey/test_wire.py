@@ -10,6 +10,7 @@ from shared.adapters.valkey.wire import (
     HEAD,
     LETTERS,
     AskedBatch,
+    Keeping,
     change_arguments,
     name_of,
     observations,
@@ -25,21 +26,24 @@ from shared.ports import LIFE_KEY, Claim
 from tests.contract.history_changes import joined, verdict
 from tests.unit.streams import event
 
-CLAIM_OF = Claim("v1", 5, 3)
+CLAIM_OF, KEEPING = Claim("v1", 5, 3), Keeping(1, 2, 3)
 
 
 @pytest.mark.parametrize("version", ["v1", None])
 def test_claims_are_the_bytes_of_a_side_claim(version: str | None) -> None:
     batch = AskedBatch.of(Events([event(side=side) for side in SIDES]), Claim(version, 5, 3))
     prints = batch.fingerprints.tolist()
-    expected = [SideClaim(side, 5, 3, fingerprint, version) for side, fingerprint in zip(SIDES, prints, strict=True)]
+    expected = [
+        SideClaim(side, 5, 3, fingerprint, digest, version)
+        for side, fingerprint, digest in zip(SIDES, prints, batch.events.digests.tolist(), strict=True)
+    ]
     assert [batch.tail(place) for place in range(len(SIDES))] == [claim.encode() for claim in expected]
 
 
 def test_a_life_is_its_head_and_then_its_reads() -> None:
     assert LIFE.itemsize == HEAD + 4 * READ_WIDTH, "the script appends the reads to the head"
     batch = AskedBatch.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
-    heads = observe_arguments(batch, 1, 1)[5]
+    heads = observe_arguments(batch, KEEPING, [])[6]
     assert isinstance(heads, bytes)
     lives = asked(batch.events.columns, CLAIM_OF.scored_at)
     assert heads == b"".join(life.tobytes()[:HEAD] for life in lives)
@@ -47,7 +51,7 @@ def test_a_life_is_its_head_and_then_its_reads() -> None:
 
 def test_only_columns_in_use_are_sent() -> None:
     batch = AskedBatch.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
-    weights, marks, numbers = observe_arguments(batch, 1, 1)[7:10]
+    weights, marks, numbers = observe_arguments(batch, KEEPING, [])[8:11]
     assert isinstance(weights, bytes)
     assert isinstance(marks, bytes)
     assert isinstance(numbers, bytes)
@@ -62,11 +66,11 @@ def test_only_columns_in_use_are_sent() -> None:
 def test_changes_carry_versions_places_and_numbers_of_facts() -> None:
     one, other = verdict(event(), True, 1), verdict(event(), False, 2, expected=2**32 - 2)
     none = one._replace(facts=one.facts[:0], of=one.of[:0])
-    arguments = change_arguments(joined(one, none, other), 1, 2)
-    assert isinstance(arguments[7], bytes)
-    items = np.frombuffer(arguments[7], dtype="<u4").reshape(-1, 3)
+    arguments = change_arguments(joined(one, none, other), KEEPING)
+    assert isinstance(arguments[8], bytes)
+    items = np.frombuffer(arguments[8], dtype="<u4").reshape(-1, 3)
     assert items.tolist() == [[0, 4, 1], [0, 4, 0], [2**32 - 2, 4, 1]]
-    assert arguments[8::2] == [one.keys[0], one.keys[0], other.keys[0]]
+    assert arguments[9::2] == [one.keys[0], one.keys[0], other.keys[0]]
 
 
 def test_a_stored_life_has_a_claim_of_each_side() -> None:
@@ -89,4 +93,4 @@ def test_names_of_values_and_records_differ() -> None:
 
 
 def test_a_claim_has_no_gaps() -> None:
-    assert CLAIM.itemsize == len(SideClaim("PAYER", 0, 0, 0, None).encode())
+    assert CLAIM.itemsize == len(SideClaim("PAYER", 0, 0, 0, 0, None).encode())

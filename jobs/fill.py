@@ -1,0 +1,75 @@
+"""Find the places in history of decided Pix whose rows lack them.
+
+A row lacks a place if the store of history was away when the Pix was decided, answered too late, or has lost its
+last changes since (pix.lost_places). Each such Pix is asked for again under the claim of its row, so that it counts
+once; its place, and its features as of that place, are appended to pix.fills, which replays, jobs.skew, training and
+the outcome function read. Outcomes and reports that were lost are counted again too.
+
+May be interrupted and repeated, and may run beside traffic and beside itself. A decision whose id another message has
+stays without a place, as does one of which only the place is known; `left` counts them.
+
+Exit codes: 0 done, also where nothing lacks a place, 1 failed, for instance because the store is away or empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import os
+
+import msgspec
+from rich.console import Console
+
+from jobs.cli import arguments, console, interruption, wiring
+from shared.settings import Settings
+
+ROWS = 100_000
+
+
+@console.command
+def main(argv: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    options = _parser().parse_args(argv)
+    wiring.prepare(os.environ)
+    return console.run(lambda: _fill(options))
+
+
+def _fill(options: argparse.Namespace) -> tuple[int, object]:
+    from shared.ports import Window
+
+    now = wiring.now()
+    since = options.since or now - dt.timedelta(days=options.days)
+    window = Window(since, now - dt.timedelta(seconds=options.older_than))
+    with console.bar(Console(stderr=True)) as progress:
+        task = progress.add_task("fill", total=None)
+        work = wiring.filled(
+            Settings.from_env(os.environ), window, options.rows, lambda count: progress.advance(task, count)
+        )
+        found = asyncio.run(work)
+    outcome = "FILLED" if found.decisions or found.outcomes or found.reports else "NOTHING_TO_FILL"
+    return console.OK, {"outcome": outcome, **msgspec.structs.asdict(found)}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = arguments.parser("fill", __doc__)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--days", type=arguments.positive, default=2, help="fill Pix initiated within that many days (default: 2)"
+    )
+    which.add_argument("--since", type=arguments.instant, metavar="TIME", help="... or from then on (RFC 3339)")
+    parser.add_argument(
+        "--rows", type=arguments.positive, default=100_000, help="fill at most so many Pix (default: 100000)"
+    )
+    parser.add_argument(
+        "--older-than",
+        type=arguments.count,
+        default=60,
+        metavar="SECONDS",
+        help="leave alone what was decided within that time: its row may still be under way (default: 60)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    interruption.leave(main())

@@ -1,0 +1,154 @@
+"""`shared.ports.UnplacedRows` over rows in memory, and these rows as history counted them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from shared.contract.event import micros
+from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, ScoreRow
+from shared.features.places import Place
+from shared.ports import Claim, Unplaced, Window
+
+_MINUTE = 60_000_000
+Row = TypeVar("Row", OutcomeRow, FeedbackRow)
+
+
+class Counted(NamedTuple):
+    """A row of `score_events` with its places and features as history counted them, as `parts/counted.sql` has it."""
+
+    row: ScoreRow
+    filled: bool
+    turn: int
+
+
+def counted(scores: Iterable[ScoreRow], fills: Iterable[FillRow], lost: Iterable[LostRow]) -> list[Counted]:
+    """Return rows as history counted them, in their order."""
+    kept = _kept(lost)
+    latest: dict[tuple[str, str], FillRow] = {}
+    for each in sorted(fills, key=lambda fill: fill.filled_at):
+        if _is_kept(each.history_sequence, kept):
+            latest[each.end_to_end_id, each.side] = each
+    return [_counted(row, latest.get((row.event.end_to_end_id, row.event.side)), kept) for row in scores]
+
+
+def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Counted:
+    ask, decision = row.history_sequence, row.decided_sequence
+    if ask is not None and not row.place_pending and _is_kept(ask, kept) and _is_kept(decision, kept):
+        return Counted(row, filled=False, turn=1)
+    if fill is None:
+        ask, decision = (each if _is_kept(each, kept) else None for each in (ask, decision))
+        own = msgspec.structs.replace(row, history_sequence=ask, decided_sequence=decision, place_pending=True)
+        return Counted(own, filled=False, turn=1)
+    lost = not _is_kept(fill.decided_sequence, kept)
+    found = msgspec.structs.replace(
+        row,
+        history_sequence=fill.history_sequence,
+        decided_sequence=None if lost else fill.decided_sequence,
+        place_pending=lost,
+        features=fill.features,
+    )
+    return Counted(found, filled=True, turn=0 if fill.own_facts else 2)
+
+
+def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:
+    """Return outcomes or reports as history counted them: each once, with a place if it has one that is not lost."""
+    kept = _kept(lost)
+    found: dict[Row, Row] = {}
+    for row in sorted(rows, key=lambda each: (each.history_sequence is None, each.received_at)):
+        if _is_kept(row.history_sequence, kept):
+            found.setdefault(_statement(row), row)
+    return sorted(found.values(), key=lambda each: each.received_at)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUnplaced:
+    """Rows in lists that others append to."""
+
+    score_events: Sequence[object]
+    told: Sequence[object]
+    feedback: Sequence[object]
+    fills: Sequence[object]
+    lost: Sequence[object]
+
+    def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
+        """Return decisions without a place, in the order of scoring."""
+        rows = [each for each in self.score_events if isinstance(each, ScoreRow) and _within(each, window)]
+        first: dict[tuple[str, str], ScoreRow] = {}
+        for row in sorted(rows, key=lambda each: (each.published_at or 0, each.scored_at)):
+            (known,) = counted([row], self._fills, self._lost)
+            if known.row.place_pending:
+                first.setdefault((row.event.end_to_end_id, row.event.side), row)
+        found = sorted(map(_unplaced, first.values()), key=_order)
+        return [each for each in found if after is None or _order(each) > _order(after)][:limit]
+
+    def outcomes(self, window: Window) -> list[OutcomeRow]:
+        """Return outcomes that history has lost, or that came before their Pix had a place."""
+        filled_at = {
+            each.end_to_end_id: each.filled_at for each in sorted(self._fills, key=lambda each: each.filled_at)
+        }
+        rows = [each for each in self.told if isinstance(each, OutcomeRow) and each.at >= micros(window.since)]
+        return [
+            row
+            for row in self._without_place(rows)
+            if row.history_sequence is not None or filled_at.get(row.end_to_end_id, 0) >= row.received_at - _MINUTE
+        ]
+
+    def reports(self, window: Window) -> list[FeedbackRow]:
+        """Return reports that history has lost."""
+        since = micros(window.since)
+        rows = [each for each in self.feedback if isinstance(each, FeedbackRow) and each.received_at >= since]
+        return [row for row in self._without_place(rows) if row.history_sequence is not None]
+
+    def _without_place(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the last row of each statement without a place, in the order in which they were first received."""
+        kept = _kept(self._lost)
+        said: dict[Row, list[Row]] = {}
+        for row in sorted(rows, key=lambda each: each.received_at):
+            said.setdefault(_statement(row), []).append(row)
+        return [
+            same[-1]
+            for same in said.values()
+            if not any(row.history_sequence is not None and _is_kept(row.history_sequence, kept) for row in same)
+        ]
+
+    @property
+    def _fills(self) -> list[FillRow]:
+        return [each for each in self.fills if isinstance(each, FillRow)]
+
+    @property
+    def _lost(self) -> list[LostRow]:
+        return [each for each in self.lost if isinstance(each, LostRow)]
+
+
+def _statement(row: Row) -> Row:
+    return msgspec.structs.replace(row, received_at=0, history_sequence=None)
+
+
+def _kept(lost: Iterable[LostRow]) -> dict[int, int]:
+    kept: dict[int, int] = {}
+    for each in lost:
+        kept[each.epoch] = min(each.kept, kept.get(each.epoch, each.kept))
+    return kept
+
+
+def _is_kept(place: int | None, kept: Mapping[int, int]) -> bool:
+    if place is None:
+        return True
+    epoch, number = Place.of(place)
+    return number <= kept.get(epoch, number)
+
+
+def _within(row: ScoreRow, window: Window) -> bool:
+    return row.event.initiated_at >= micros(window.since) and row.scored_at < micros(window.until)
+
+
+def _unplaced(row: ScoreRow) -> Unplaced:
+    return Unplaced(row.event, row.decision, Claim(row.model_version, row.scored_at, row.hmac_key_version))
+
+
+def _order(each: Unplaced) -> tuple[int, str, str]:
+    return each.claim.scored_at, each.event.end_to_end_id, each.event.side

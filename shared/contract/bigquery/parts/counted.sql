@@ -1,0 +1,28 @@
+-- Rows of score_events with their places in history and features as counted. A place that the store has lost is none.
+-- `place_pending` says that a place is still to be found; `filled`, that a fill stands for what the row lacks. At one
+-- place the row with the least `turn` has the facts that history counted.
+SELECT
+  placed.* EXCEPT (lacking)
+    REPLACE (
+      COALESCE(fill.history_sequence, placed.history_sequence) AS history_sequence,
+      IF(fill.end_to_end_id IS NULL, placed.decided_sequence, fill.decided_sequence) AS decided_sequence,
+      placed.lacking AND COALESCE(fill.decision_lost, TRUE) AS place_pending,
+      {counted_features}
+    ),
+  fill.end_to_end_id IS NOT NULL AS filled,
+  fill.filled_at,
+  CASE WHEN fill.own_facts THEN 0 WHEN fill.end_to_end_id IS NULL THEN 1 ELSE 2 END AS turn
+FROM ({placed}) AS placed
+LEFT JOIN (
+  SELECT
+    fills.* REPLACE (
+      IF(MOD(fills.decided_sequence, 4294967296) > of_decision.kept, NULL, fills.decided_sequence) AS decided_sequence
+    ),
+    COALESCE(MOD(fills.decided_sequence, 4294967296) > of_decision.kept, FALSE) AS decision_lost
+  FROM `{project}.{dataset}.fills` AS fills
+  LEFT JOIN ({lost}) AS of_ask ON of_ask.epoch = DIV(fills.history_sequence, 4294967296)
+  LEFT JOIN ({lost}) AS of_decision ON of_decision.epoch = DIV(fills.decided_sequence, 4294967296)
+  WHERE {filled_where} AND NOT COALESCE(MOD(fills.history_sequence, 4294967296) > of_ask.kept, FALSE)
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY fills.end_to_end_id, fills.side ORDER BY fills.filled_at DESC) = 1
+) AS fill
+  ON placed.lacking AND fill.end_to_end_id = placed.end_to_end_id AND fill.side = COALESCE(placed.side, 'PAYER')

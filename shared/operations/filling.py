@@ -1,0 +1,172 @@
+"""Places in history for stored decisions whose rows lack them.
+
+A row lacks a place where history did not answer when the Pix was decided, or answered too late, or has lost the place
+since. History is asked for each such Pix again, under the claim of its row. If a call that timed out had counted it,
+that place is found; otherwise it is counted now. Its place, and its features as of that place, are appended to
+`pix.fills`. Outcomes and reports that history has not counted are counted then, and their rows appended again.
+
+Each step may be repeated: the life of a Pix remembers its place, and the place of each change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from shared.contract.rows import FeedbackRow, FillRow, OutcomeRow
+from shared.errors import Misconfigured, PixError, Unavailable
+from shared.features.columns import Columns, Events
+from shared.features.history import READ_WIDTH
+from shared.features.life import REBUILT, UNCOUNTED, Lives, asked
+from shared.features.outcomes import UNDECIDED
+from shared.features.vector import feature_matrix
+from shared.ports import UNPLACED, History, Table, Unplaced, UnplacedRows, Window
+from shared.scoring.conclusions import Conclusions
+
+BATCH = 256
+"""Decisions in one call of history, at most: as many as the score function sends."""
+PAGE = 20_000
+"""Decisions in memory, at most."""
+
+Errors = Awaitable[Mapping[int, PixError]]
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """The services of a filling."""
+
+    unplaced: UnplacedRows
+    history: History
+    conclusions: Conclusions
+    fills: Table
+    tell: Callable[[Sequence[OutcomeRow]], Errors]
+    """Count outcomes and append their rows, as the outcome function does; return the errors of the others."""
+    report: Callable[[Sequence[FeedbackRow]], Errors]
+    """The same of reports, as the label function does."""
+    now: Callable[[], int]
+    """The time in microseconds."""
+
+
+class Filled(Struct):
+    """The numbers of rows that found their places, and of those `left` without."""
+
+    decisions: int = 0
+    outcomes: int = 0
+    reports: int = 0
+    left: int = 0
+    """Decisions of which history cannot tell the place, because another message has the id or their reads are gone,
+    and outcomes and reports that have to wait."""
+
+
+async def fill(filling: Filling, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
+    """Find the places of at most `limit` decisions of a window, and of the outcomes and reports that need them.
+
+    `advance` receives the number of rows of each part that is done. Raises Unavailable, also while history is empty,
+    and Misconfigured; what was filled before stays.
+    """
+    filled = Filled()
+    last: Unplaced | None = None
+    while limit > 0 and (page := await _page(filling, window, last, min(limit, PAGE))):
+        for batch in _batches(page):
+            found = await _fill(filling, batch)
+            filled.decisions += found
+            filled.left += len(batch) - found
+            advance(len(batch))
+        last, limit = page[-1], limit - len(page)
+    await filling.history.settle()
+    outcomes = await asyncio.to_thread(filling.unplaced.outcomes, window)
+    filled.outcomes = await _again(filling, outcomes, filling.tell, filled, advance)
+    reports = await asyncio.to_thread(filling.unplaced.reports, window)
+    filled.reports = await _again(filling, reports, filling.report, filled, advance)
+    return filled
+
+
+async def _page(filling: Filling, window: Window, last: Unplaced | None, limit: int) -> list[Unplaced]:
+    return await asyncio.to_thread(filling.unplaced.scores, window, last, limit)
+
+
+def _batches(page: Sequence[Unplaced]) -> Iterator[list[Unplaced]]:
+    """Yield the decisions of one claim each, BATCH at most."""
+    for _, group in groupby(page, key=lambda each: each.claim):
+        same = list(group)
+        for start in range(0, len(same), BATCH):
+            yield same[start : start + BATCH]
+
+
+async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
+    """Append the fills of decisions under one claim; return their number."""
+    events, claim = Events(each.event for each in batch), batch[0].claim
+    seen = await filling.history.observe(events, claim)
+    if np.all(seen.lives["place"] == UNCOUNTED):
+        raise Unavailable("the store of history is empty")
+    known = (seen.lives["place"] >= 0) & ((seen.lives["flags"] & REBUILT) == 0) & ~seen.taken
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        return 0
+    chosen, columns, lives = [batch[i] for i in rows.tolist()], events.columns[rows], seen.lives[rows]
+    ids, sides = [each.event.end_to_end_id for each in chosen], [each.event.side for each in chosen]
+    decided = await filling.conclusions.conclude(ids, sides, lives, [each.decision for each in chosen])
+    fills = _rows(chosen, columns, lives, decided, filling.now())
+    if refused := await filling.fills.append(fills):
+        raise Misconfigured(f"the table of fills refuses {len(refused)} rows")
+    filling.history.stored((each.end_to_end_id, each.side) for each in fills)
+    return len(fills)
+
+
+def _rows(
+    chosen: Sequence[Unplaced], columns: Columns, lives: Lives, decided: NDArray[np.int64], now: int
+) -> list[FillRow]:
+    """Return the fills of decisions, without those whose life changed too often to be concluded now."""
+    features = feature_matrix(columns, np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH))
+    own = _own_facts(columns, lives, np.array([each.claim.scored_at for each in chosen], dtype=np.int64))
+    return [
+        FillRow(
+            end_to_end_id=each.event.end_to_end_id,
+            side=each.event.side,
+            initiated_at=each.event.initiated_at,
+            filled_at=now,
+            history_sequence=int(lives["place"][i]),
+            decided_sequence=int(decided[i]) if decided[i] != UNPLACED else None,
+            own_facts=bool(own[i]),
+            features=features[i],
+        )
+        for i, each in enumerate(chosen)
+        if decided[i] != UNDECIDED
+    ]
+
+
+def _own_facts(columns: Columns, lives: Lives, scored_at: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether lives [n] hold the facts of these messages: the other side may have been counted first."""
+    own = asked(columns, scored_at)
+    same: NDArray[np.bool_] = (lives["keys"] == own["keys"]).all(axis=1)
+    for name in ("at", "amount", "flags"):
+        same &= lives[name] == own[name]
+    return same
+
+
+async def _again(
+    filling: Filling,
+    rows: Sequence[OutcomeRow] | Sequence[FeedbackRow],
+    store: Callable[..., Errors],
+    filled: Filled,
+    advance: Callable[[int], None],
+) -> int:
+    """Store rows again with the places at which they are counted now; return their number."""
+    done = 0
+    for start in range(0, len(rows), BATCH):
+        some = [
+            msgspec.structs.replace(row, received_at=filling.now(), history_sequence=None)
+            for row in rows[start : start + BATCH]
+        ]
+        errors = await store(some)
+        filled.left += len(errors)
+        done += len(some) - len(errors)
+        advance(len(some))
+    return done
