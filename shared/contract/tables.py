@@ -14,7 +14,16 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger", "fills", "lost_places")
+TABLES = (
+    "score_events",
+    "outcomes",
+    "feedback",
+    "quarantine",
+    "model_ledger",
+    "fills",
+    "lost_places",
+    "training_sample",
+)
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 

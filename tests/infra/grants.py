@@ -41,6 +41,7 @@ ALLOWED = {
         "roles/bigquery.dataEditor on bigquery_table feedback",
         "roles/bigquery.dataEditor on bigquery_table outcomes",
         "roles/bigquery.dataEditor on bigquery_table score_events",
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.publisher on pubsub_topic topics",
@@ -71,6 +72,7 @@ ALLOWED = {
         f"{APPEND} on bigquery_table model_ledger",
     },
     "retrain": {
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/run.invoker on cloud_run_v2_service mlflow",
