@@ -1,4 +1,4 @@
-"""The store of history restarts empty: scoring continues without it, and a replay restores it."""
+"""The store of history restarts empty: scoring continues, a replay restores it, and a job fills what came between."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from infra.local.cloud import LocalCloud
-from jobs import replay, skew
+from jobs import fill, replay, skew
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import ask, deliver, led_to, url
 from tests.waiting import until
+
+ALL = ["--since", "2000-01-01", "--older-than", "0"]
 
 
 @pytest.fixture
@@ -30,6 +32,7 @@ def last_place(cloud: LocalCloud) -> int:
         cloud,
         "SELECT MAX(place) AS place FROM ("
         "SELECT GREATEST(history_sequence, IFNULL(decided_sequence, 0)) AS place FROM pix.score_events "
+        "UNION ALL SELECT GREATEST(history_sequence, IFNULL(decided_sequence, 0)) FROM pix.fills "
         "UNION ALL SELECT history_sequence FROM pix.feedback) AS places",
     )
     return int(row.place)
@@ -58,7 +61,12 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     assert {(row.history_sequence, row.degraded, "NO_HISTORY" in row.reasons) for row in rows} == {(None, True, True)}
     assert deliver(label, [push_body(encoded(fraud))]) == [503]
 
+    assert fill.main(ALL) == 1, "an empty store counts nothing"
     assert replay.main(["tables", "--state", cloud.settings.state]) == 0
+    capsys.readouterr()
+    assert fill.main(ALL) == 0
+    filled = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (filled["outcome"], filled["decisions"], filled["left"]) == ("FILLED", 20, 0)
     again = {row.end_to_end_id: row.scored_at for row in scored([*before, *blind])}
     assert deliver(label, [push_body(encoded(fraud))]) == [204]
     last = last_place(cloud)
@@ -71,4 +79,4 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     capsys.readouterr()
     assert skew.main(["--all"]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (found["outcome"], found["compared"], found["skipped"]["without_history"]) == ("EQUAL", 41, 20)
+    assert (found["outcome"], found["compared"], found["skipped"]["without_history"]) == ("EQUAL", 61, 0)
