@@ -6,7 +6,7 @@ locals {
     history = {
       title      = "The history store does not answer"
       severity   = "CRITICAL"
-      meaning    = "Pix are scored without history, and those Pix never enter history later."
+      meaning    = "Pix are scored without history, and those Pix enter history only when jobs.fill counts them."
       first_step = "Read the reason after `history unavailable` in the logs, then check Valkey and the network."
       promql = {
         query    = "sum by (job) (rate({\"pix.history.calls\", outcome!=\"answered\"}[5m])) / sum by (job) (rate({\"pix.history.calls\"}[5m])) > ${var.alert_degraded_share}"

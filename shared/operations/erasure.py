@@ -22,7 +22,7 @@ from shared.features.keys import Keys, keys_of, pair_of
 from shared.features.layout import ACCOUNT, CONTACT, DEVICE, HOLDER, PERSON
 from shared.ports import HistoryStore, Queries
 
-FEEDBACK, SCORE_EVENTS = "feedback", "score_events"
+FEEDBACK, FILLS, SCORE_EVENTS = "feedback", "fills", "score_events"
 _CPF_DIGITS = 11
 
 
@@ -71,7 +71,7 @@ class Erasure:
         if not dry_run:
             if self._store:
                 records = self._store.erase(*self._records())
-            for table in (FEEDBACK, SCORE_EVENTS):
+            for table in (FEEDBACK, FILLS, SCORE_EVENTS):
                 self._ask(f"DELETE {self._sql.rows_of(table)}")
         return Erased(rows, reports, accounts, shared, records, dry_run)
 
@@ -128,10 +128,8 @@ class ErasureSql:
         )
         if table == SCORE_EVENTS:
             return theirs
-        return (
-            f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs}) "
-            f"OR person_id = @person OR key_id IN {self._keys}"
-        )
+        of_pix = f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs})"
+        return of_pix if table == FILLS else f"{of_pix} OR person_id = @person OR key_id IN {self._keys}"
 
 
 def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:
