@@ -11,6 +11,8 @@ account may have other holders: `shared_accounts` counts those. Look at it with 
 Other users of such an account or device then look new there until the state is rebuilt. Without --state, records
 expire PIX_STATE_RECORD_DAYS after their last use; once the rows are gone, nothing identifies these records.
 
+Snapshots of history hold their records too, so all are removed; the next one is made from the rows that remain.
+
 BigQuery may refuse to delete rows of the last half hour; then run this again. Other places that hold personal data
 are listed in infra/README.md.
 
@@ -63,9 +65,13 @@ def _erase(tax_id: str, keys: Sequence[str], state: str | None, dry_run: bool) -
     person = person_of(tax_id, keys, Pseudonymiser(settings.hmac_key.encode()))
     queries, dataset = wiring.queries(settings), f"{settings.project}.{settings.dataset}"
     if state is None:
-        return console.OK, Erasure(queries, dataset, person).run(dry_run)
-    with closing(wiring.history_store(settings, state)) as store:
-        return console.OK, Erasure(queries, dataset, person, store).run(dry_run)
+        found = Erasure(queries, dataset, person).run(dry_run)
+    else:
+        with closing(wiring.history_store(settings, state)) as store:
+            found = Erasure(queries, dataset, person, store).run(dry_run)
+    if not dry_run:
+        wiring.snapshots(settings).clear()  # they hold the person's records; the next one is made from the rows
+    return console.OK, found
 
 
 if __name__ == "__main__":

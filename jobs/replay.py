@@ -3,10 +3,8 @@
 Bootstraps a new deployment from events, rebuilds the state of history after its loss, or recomputes features, for
 instance a new one for old rows. Rows without a decision are decided by rules alone.
 
-Scoring does not use an empty store: it continues without history until the store is filled. That holds for a new
-store too: replaying tables without rows opens it. Fill a lost store a minute after its loss, when the last rows from
-before are stored; traffic continues meanwhile. A state made from the tables lacks the transactions that were scored
-while the store was away.
+Scoring does not use an empty store: it continues without history until the store is filled, from a file of events by
+this job, or from the tables by jobs.repair.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -53,8 +51,6 @@ settlements:
 
 examples:
   python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history
-  python -m jobs.replay tables --state redis://10.0.0.3:6379             fill an empty store: a lost one, or a new
-                                                                         one, which counts from then on
   python -m jobs.replay tables --out features/                           features as the code computes them now
 
 Exit codes: 0 done, 1 failed, 2 wrong options.
@@ -80,12 +76,19 @@ def _replay(options: argparse.Namespace) -> tuple[int, object]:
 
 
 def _replayed(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
+    started = time.perf_counter()
+    with contextlib.ExitStack() as after:
+        store = after.enter_context(_empty_store(options, settings)) if options.state else None
+        return _replayed_into(store, options, settings, started)
+
+
+def _replayed_into(
+    store: HistoryStore | None, options: argparse.Namespace, settings: Settings, started: float
+) -> dict[str, object]:
     from shared.replay.checkpoints import Checkpoints
     from shared.replay.run import ReplayRun
     from shared.scoring.rules import Rules
 
-    started = time.perf_counter()
-    store = _empty_store(options, settings) if options.state else None
     checkpoints = Checkpoints(options.checkpoint, _identity(options)) if options.checkpoint else None
     run = checkpoints.run if checkpoints else uuid.uuid4().hex
     with console.bar() as progress, _source(options, settings, run, checkpoints, progress) as source:
@@ -111,15 +114,13 @@ def _replayed(options: argparse.Namespace, settings: Settings) -> dict[str, obje
     }
 
 
-def _empty_store(options: argparse.Namespace, settings: Settings) -> HistoryStore:
-    """Return the store to fill, checked before the work rather than after it."""
-    from shared.replay.run import mark_decided
+@contextmanager
+def _empty_store(options: argparse.Namespace, settings: Settings) -> Iterator[HistoryStore]:
+    """Return the store to fill, reserved before the work: no repair opens it meanwhile."""
+    from shared.replay.holding import held
 
-    store = wiring.history_store(settings, options.state)
-    store.require_empty()
-    if options.source == TABLES:
-        mark_decided(store, wiring.stored_tables(settings), wiring.now(), settings.state_claim_seconds)
-    return store
+    with closing(wiring.history_store(settings, options.state)) as store, held(store):
+        yield store
 
 
 def _fill(store: HistoryStore, replay: ReplayRun, source: ReplaySource, progress: Progress) -> int:
@@ -153,7 +154,7 @@ def _source(
                 yield EventLines(events, count, Pseudonymiser(settings.hmac_key.encode()))
         return
     tables = wiring.stored_tables(settings)
-    counted_only = bool(options.state or options.state_out)
+    counted_only = bool(options.state_out)
     with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
         if checkpoints is None:
             after.callback(tables.clear, run)
@@ -188,10 +189,12 @@ def _is_parquet(source: str) -> bool:
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     parquet = _is_parquet(options.source)
+    if options.source == TABLES and options.state:
+        parser.error("jobs.repair fills a store from the tables")
     if options.source == TABLES and not options.out:
         options.state_only = True
-        if not (options.state or options.state_out):
-            parser.error("name an output for the tables: --out, --state-out or --state")
+        if not options.state_out:
+            parser.error("name an output for the tables: --out or --state-out")
     if options.feedback and not parquet:
         parser.error("--feedback belongs to Parquet")
     if options.lines is not None and (parquet or options.source == TABLES):

@@ -6,6 +6,7 @@
     ├── Malformed            quarantine the message, then acknowledge it
     ├── Unavailable          answer 503, so that Pub/Sub delivers again
     │   └── Overloaded       answer 429: this instance has no room for more
+    ├── RowRefused           answer 500, so that the message becomes a dead letter in the end
     ├── PreconditionFailed   another writer was first: read again, or give way
     ├── BundleRefused        keep the model that serves, and log the reason
     └── Misconfigured        stop at start, and name the setting
@@ -35,6 +36,10 @@ class Unavailable(PixError):
 
 class Overloaded(Unavailable):
     """This instance is at its limit; the sender should slow down and try again."""
+
+
+class RowRefused(PixError):
+    """A row of our own making that its table does not take: a fault of code or schema, not of the message."""
 
 
 class PreconditionFailed(PixError):

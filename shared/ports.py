@@ -19,6 +19,7 @@ from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.keys import Keys
 from shared.features.life import Lives
+from shared.features.places import Epoch
 from shared.features.rebuilding import Asked
 from shared.features.state import State
 from shared.telemetry.metrics import Series
@@ -171,7 +172,7 @@ class Table(Protocol):
     """Rows that are appended and never changed."""
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows; return, once they are visible, the indexes of those that the table will never take.
+        """Append rows; return, once they are visible, the indexes of those that the table refuses.
 
         Raises Unavailable unless all other rows are known to be stored.
         """
@@ -307,22 +308,36 @@ class StagedExports(RowExports, Protocol):
 class HistoryStore(Protocol):
     """The shared store of history as a whole: filled, opened and erased from in bulk."""
 
-    def require_empty(self) -> None:
-        """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
+    def is_empty(self) -> bool:
+        """Return whether the store was never opened, or was emptied since. Raises Unavailable."""
+        ...
+
+    def hold(self) -> None:
+        """Reserve a store that has counted nothing, for some minutes, and close it until it is loaded.
+
+        Raises Misconfigured if it has counted, PreconditionFailed if another job holds it, Unavailable.
+        """
         ...
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
         """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
         `advance` receives the number of records and values of each part that is stored. An interrupted load can
-        be repeated. Raises Misconfigured, Unavailable.
+        be repeated. Raises as `hold`, which it does first, also if the store is emptied meanwhile.
         """
         ...
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
 
-        Raises Unavailable.
+        Raises as `hold`, which it does first.
+        """
+        ...
+
+    def epochs(self) -> list[Epoch]:
+        """Return the former epochs, each with the last number that the store has of it, in their order.
+
+        Raises Unavailable, Misconfigured.
         """
         ...
 
@@ -331,6 +346,18 @@ class HistoryStore(Protocol):
 
         Raises Unavailable.
         """
+        ...
+
+
+class LostPlaces(Protocol):
+    """The ends of epochs in which the store lost its last changes, in the tables."""
+
+    def noted(self) -> Mapping[int, int]:
+        """Return the number of the last kept change of each noted epoch. Raises Unavailable, Misconfigured."""
+        ...
+
+    def note(self, epochs: Sequence[Epoch]) -> None:
+        """Note epochs; later places of theirs count as missing. Raises Unavailable, Misconfigured."""
         ...
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from shared.errors import Misconfigured
+from shared.setting_limits import KEY_BYTES, LIMITS
 
 LOCAL_HMAC_KEY = "a-local-key-that-protects-nobody"
 """Key of the local cloud and of benchmarks; production has its own in Secret Manager."""
@@ -17,6 +18,8 @@ ASSUMED, PUBLISHED = OUTCOMES = ("assumed", "published")
 POINTER_TTL_SECONDS = 5.0
 BATCH_MAX = 256
 BATCHES_IN_FLIGHT = 4
+BEHIND_DAYS = 1_800.0
+"""BigQuery streams into the partitions of the last 1,825 days; a message and its dead letter may wait for 21."""
 CLAIM_SECONDS = 7_200
 """Longer than the longest pause between two deliveries of a message, 60 s to acknowledge and 600 s of back-off, and
 than the longest retention, an hour by night: most outcomes then find the life of their Pix without a query."""
@@ -26,13 +29,14 @@ than the longest retention, an hour by night: most outcomes then find the life o
 class Settings:
     """The differences between deployments; each field is read from an environment variable.
 
-    The variable is PIX_ and the name of the field in capitals, or a standard variable (`_OWN_NAMES`).
+    The variable is PIX_ and the name of the field in capitals, or a standard variable (`_OWN_NAMES`). The least value
+    of each number is in `shared.setting_limits`.
     """
 
     project: str
     """Google Cloud project of topics, tables and buckets (GOOGLE_CLOUD_PROJECT); required."""
-    hmac_key: str = ""
-    """Key of the pseudonyms, from Secret Manager; only programs that make pseudonyms need it."""
+    hmac_key: str = field(default="", repr=False)
+    """Key of the pseudonyms, from Secret Manager, of KEY_BYTES at least; empty where no pseudonyms are made."""
     hmac_key_version: int = 1
     """Version of `hmac_key`, stored in each row: pseudonyms of two versions do not match."""
     dataset: str = "pix"
@@ -51,7 +55,7 @@ class Settings:
     state_call_seconds: float = 0.5
     """Seconds for a call of the store; later, the batch is scored without history."""
     state_pause_seconds: float = 2.0
-    """Seconds without calls to a store that does not answer, before one call tries it again."""
+    """Seconds without calls to a store that does not answer, before one call tries it again; 0: no pause."""
     state_message_days: int = 21
     """Days that a claim is kept until its row is stored: 7 of retention in Pub/Sub, and 14 of the dead letters."""
     state_claim_seconds: int = CLAIM_SECONDS
@@ -67,6 +71,11 @@ class Settings:
     """Seconds that the time of a message may lie in the future: minutes, as clocks differ.
 
     A later time would make all history until then look old.
+    """
+    behind_days: float = BEHIND_DAYS
+    """Days that the time of a message may lie in the past; the default is BEHIND_DAYS.
+
+    No table would take the row of an earlier one.
     """
     outcomes: str = ASSUMED
     """Whether outcomes are ASSUMED or PUBLISHED."""
@@ -116,9 +125,14 @@ class Settings:
     """Milliseconds between exports (OTEL_METRIC_EXPORT_INTERVAL); the default is OpenTelemetry's."""
 
     def __post_init__(self) -> None:
-        """Raise Misconfigured for an unknown word."""
+        """Raise Misconfigured with the name of a variable, never with its value."""
         if self.outcomes not in OUTCOMES:
             raise Misconfigured(f"PIX_OUTCOMES is none of {', '.join(OUTCOMES)}")
+        if 0 < len(self.hmac_key.encode()) < KEY_BYTES:
+            raise Misconfigured(f"PIX_HMAC_KEY is shorter than {KEY_BYTES} bytes")
+        for name, variable, _ in _variables():
+            if name in LIMITS and not LIMITS[name].admits(getattr(self, name)):
+                raise Misconfigured(f"{variable} is not a finite number of {LIMITS[name]}")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Settings:
@@ -129,7 +143,13 @@ class Settings:
         missing = [variable for name, variable, _ in _variables() if name in _REQUIRED and name not in values]
         if missing:
             raise Misconfigured(f"set {' and '.join(missing)}")
-        return cls(**values)
+        settings = cls(**values)
+        if settings.hmac_key == LOCAL_HMAC_KEY and not settings._has_emulator():
+            raise Misconfigured("PIX_HMAC_KEY is the public key of the local cloud, and no emulator is set")
+        return settings
+
+    def _has_emulator(self) -> bool:
+        return bool(self.bigquery_emulator_host or self.bigquery_storage_emulator_host)
 
     def to_env(self) -> dict[str, str]:
         """Return the environment variables of these settings."""

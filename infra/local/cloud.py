@@ -40,7 +40,8 @@ STATE_CALL_SECONDS = 5.0
 """All processes share one machine here, so a call may have to wait for a processor."""
 
 AHEAD_SECONDS = 366 * 86_400.0
-"""Events of a file or a test have dates of their own."""
+BEHIND_DAYS = 36_500.0
+"""Events of a file or a test have dates of their own, and the emulator takes them all."""
 
 FUNCTIONS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
 """The functions and their topics; each is the name of its subscription, too."""
@@ -49,6 +50,7 @@ _EXPORTED = (
     "PIX_HMAC_KEY",
     "PIX_STATE",
     "PIX_AHEAD_SECONDS",
+    "PIX_BEHIND_DAYS",
     "PIX_MATURITY_DAYS",
     "PIX_OUTCOMES",
     "MLFLOW_TRACKING_URI",
@@ -253,7 +255,7 @@ class LocalCloud:
             dump.loaded()
         elif dump and (rows := self.scored()):
             self._on_step(f"history, rebuilt from {rows:,} rows because the last stop was not clean")
-            self.run_job("replay", "tables", "--state", self._valkey.url)
+            self.run_job("repair", "--settle", "0")
             self.rebuilt = rows
         else:
             with closing(
@@ -284,6 +286,7 @@ def _settings(state: str) -> Settings:
         state=state,
         state_call_seconds=STATE_CALL_SECONDS,
         ahead_seconds=AHEAD_SECONDS,
+        behind_days=BEHIND_DAYS,
     )
 
 

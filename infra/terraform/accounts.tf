@@ -10,10 +10,12 @@ resource "google_service_account" "parts" {
     operate  = "Job that a person starts: replay, redrive, promote, roll back"
     outcome  = "Function: stores what became of each Pix"
     push     = "Account of Pub/Sub in its calls to the functions"
+    repair   = "Job: fills a lost store of history, and rows without places"
     retire   = "Job: removes expired models"
     retrain  = "Job: trains, judges and swaps models"
     schedule = "Account of Cloud Scheduler when it starts jobs"
     score    = "Function: scores transactions"
+    snapshot = "Job: writes snapshots of history"
     watch    = "Runs the queries behind alerts"
   }
 
@@ -25,7 +27,7 @@ resource "google_service_account" "parts" {
 # Query jobs belong to the project, so this role cannot be granted on anything smaller. It gives no access to any
 # table.
 resource "google_project_iam_member" "query_jobs" {
-  for_each = toset(["drift", "label", "operate", "outcome", "retire", "retrain", "watch"])
+  for_each = toset(["drift", "label", "operate", "outcome", "repair", "retire", "retrain", "snapshot", "watch"])
 
   project = var.project_id
   role    = "roles/bigquery.jobUser"

@@ -38,7 +38,7 @@ locals {
       title      = "Pix are decided without model or history"
       severity   = "CRITICAL"
       meaning    = "Rules alone decide, or the model scores without history."
-      first_step = "Search the logs of pix-score for `history unavailable` and `model refused`, then check Valkey and models/current.json."
+      first_step = "Search the logs of pix-score for `history unavailable`, `model refused` and `model failed`, then check Valkey and models/current.json."
       promql = {
         query    = "sum(rate({\"pix.scored\", step=~\"${local.degraded_steps}\"}[5m])) / sum(rate({\"pix.scored\"}[5m])) > ${var.alert_degraded_share}"
         duration = 300
@@ -50,6 +50,13 @@ locals {
       meaning    = "Alerts and charts on the metrics of the functions are blind."
       first_step = "Read the reason after `metrics not exported` in the logs, then check metrics_endpoint, its API, and the right to write there."
       threshold  = merge(local.logged_thresholds["metrics_not_exported"], { period = 300, duration = 600 })
+    }
+    model_failed = {
+      title      = "The model cannot score some Pix"
+      severity   = "CRITICAL"
+      meaning    = "The model that serves raises an error, or gives a score that is not a number. Rules alone decide those Pix, and their rows are degraded."
+      first_step = "Read the version and the reason after `model failed` in the logs, and roll back the model."
+      threshold  = merge(local.logged_thresholds["model_failed"], { period = 60, duration = 0 })
     }
     model_refused = {
       title      = "A function refuses the model"
@@ -85,6 +92,13 @@ locals {
         period   = 60
         duration = 300
       }
+    }
+    rows_refused = {
+      title      = "A table refuses rows"
+      severity   = "CRITICAL"
+      meaning    = "A table does not take rows that a function made: its schema differs from the code, or the code lets in a value that BigQuery does not hold. Their messages are delivered again until they are dead letters; none is lost."
+      first_step = "Read the table after `rows refused` in the logs and compare its schema with shared/contract/bigquery. Fix schema or code before the dead letters expire, then redrive them."
+      threshold  = merge(local.logged_thresholds["rows_refused"], { period = 60, duration = 0 })
     }
     total_p99 = {
       title      = "Scoring is slow"

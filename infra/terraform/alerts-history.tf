@@ -6,7 +6,7 @@ locals {
     history = {
       title      = "The history store does not answer"
       severity   = "CRITICAL"
-      meaning    = "Pix are scored without history, and those Pix enter history only when jobs.fill counts them."
+      meaning    = "Pix are scored without history. pix-repair counts them once the store answers."
       first_step = "Read the reason after `history unavailable` in the logs, then check Valkey and the network."
       promql = {
         query    = "sum by (job) (rate({\"pix.history.calls\", outcome!=\"answered\"}[5m])) / sum by (job) (rate({\"pix.history.calls\"}[5m])) > ${var.alert_degraded_share}"
@@ -16,8 +16,8 @@ locals {
     history_empty = {
       title      = "The history store was emptied"
       severity   = "CRITICAL"
-      meaning    = "Valkey was replaced. It counts nothing until jobs.replay has filled it again from the tables."
-      first_step = "Rebuild history (job pix-operate)."
+      meaning    = "Valkey was replaced. It counts nothing until pix-repair has filled it again, from the last snapshot and the tables."
+      first_step = "Watch the executions of pix-repair, which starts every five minutes; if it fails, read its log and run it by hand."
       threshold  = merge(local.logged_thresholds["history_empty"], { period = 60, duration = 0 })
     }
     history_memory = {

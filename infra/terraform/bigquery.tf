@@ -143,6 +143,11 @@ resource "google_bigquery_table_iam_member" "append" {
     operate_model_ledger = { part = "operate", table = "model_ledger" }
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
     outcome_quarantine   = { part = "outcome", table = "quarantine" }
+    repair_feedback      = { part = "repair", table = "feedback" }
+    repair_fills         = { part = "repair", table = "fills" }
+    repair_lost_places   = { part = "repair", table = "lost_places" }
+    repair_outcomes      = { part = "repair", table = "outcomes" }
+    repair_quarantine    = { part = "repair", table = "quarantine" }
     retire_model_ledger  = { part = "retire", table = "model_ledger" }
     retrain_model_ledger = { part = "retrain", table = "model_ledger" }
     score_quarantine     = { part = "score", table = "quarantine" }
@@ -219,7 +224,7 @@ resource "google_bigquery_table_iam_member" "view_readers" {
 # Parts that read the whole dataset: rows and labels, for training, replay and drift.
 resource "google_bigquery_dataset_iam_member" "readers" {
   for_each = merge(
-    { for part in ["drift", "operate", "retrain"] : part => google_service_account.parts[part].member },
+    { for part in ["drift", "operate", "repair", "retrain", "snapshot"] : part => google_service_account.parts[part].member },
     { for member in var.analysts : member => member },
   )
 

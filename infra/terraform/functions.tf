@@ -21,7 +21,7 @@ locals {
       memory      = var.outcome_memory
       concurrency = var.outcome_concurrency
       instances   = var.outcome_instances
-      secret_env  = {} # outcomes name Pix, not people, so it makes no pseudonyms
+      secret_env  = { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } # for the hashes of what it quarantines
     }
     score = {
       cpu         = var.score_cpu

@@ -19,6 +19,14 @@ locals {
       timeout   = "86400s"
       tracking  = true
     }
+    # One execution at a time fills the store; another one that starts meanwhile ends at once.
+    repair = {
+      arguments = ["-m", "jobs.repair"]
+      schedule  = var.repair_schedule
+      resources = var.operate_resources
+      timeout   = "86400s"
+      tracking  = false
+    }
     retire = {
       arguments = ["-m", "jobs.retire"]
       schedule  = var.retire_schedule
@@ -33,8 +41,16 @@ locals {
       timeout   = "${var.retrain_timeout_seconds}s"
       tracking  = true
     }
+    snapshot = {
+      arguments = ["-m", "jobs.snapshot"]
+      schedule  = var.snapshot_schedule
+      resources = var.operate_resources
+      timeout   = "86400s"
+      tracking  = false
+    }
   }
 
+  valkey_jobs  = ["operate", "repair"]
   job_settings = merge(local.settings, { OMP_WAIT_POLICY = "passive" }, var.settings)
 }
 
@@ -90,7 +106,7 @@ resource "google_cloud_run_v2_job" "jobs" {
           }
         }
 
-        # Only the job that people run makes pseudonyms (jobs.replay of events) or opens the history store.
+        # Only the job that people run makes pseudonyms (jobs.replay of events).
         dynamic "env" {
           for_each = each.key == "operate" ? { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } : {}
           content {
@@ -106,7 +122,7 @@ resource "google_cloud_run_v2_job" "jobs" {
         }
 
         dynamic "volume_mounts" {
-          for_each = each.key == "operate" ? [local.valkey_ca_folder] : []
+          for_each = contains(local.valkey_jobs, each.key) ? [local.valkey_ca_folder] : []
           content {
             name       = "valkey-ca"
             mount_path = volume_mounts.value
@@ -115,7 +131,7 @@ resource "google_cloud_run_v2_job" "jobs" {
       }
 
       dynamic "volumes" {
-        for_each = each.key == "operate" ? [google_secret_manager_secret_version.valkey_ca] : []
+        for_each = contains(local.valkey_jobs, each.key) ? [google_secret_manager_secret_version.valkey_ca] : []
         content {
           name = "valkey-ca"
 

@@ -7,7 +7,9 @@ locals {
     failed               = ["failed"]
     history_empty        = ["history empty"]
     metrics_not_exported = ["metrics not exported"]
+    model_failed         = ["model failed"]
     model_refused        = ["model refused", "pointer refused"]
+    rows_refused         = ["rows refused"]
   }
   logs_of_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^pix-\""
   logs_of_jobs      = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=~\"^pix-\""

@@ -5,7 +5,7 @@
 
 resource "google_secret_manager_secret" "secrets" {
   for_each = {
-    hmac_key        = "pix-hmac-key"        # key of every pseudonym
+    hmac_key        = "pix-hmac-key"        # key of every pseudonym, and of the hashes of quarantined messages
     mlflow_password = "pix-mlflow-password" # of MLflow's database user
     valkey_ca       = "pix-valkey-ca"       # a public certificate; functions and jobs mount it for the client of Valkey
   }
@@ -34,10 +34,12 @@ resource "google_secret_manager_secret_iam_member" "readers" {
   for_each = {
     hmac_key_label         = { secret = "hmac_key", part = "label" }
     hmac_key_operate       = { secret = "hmac_key", part = "operate" }
+    hmac_key_outcome       = { secret = "hmac_key", part = "outcome" }
     hmac_key_score         = { secret = "hmac_key", part = "score" }
     mlflow_password_mlflow = { secret = "mlflow_password", part = "mlflow" }
     valkey_ca_label        = { secret = "valkey_ca", part = "label" }
     valkey_ca_operate      = { secret = "valkey_ca", part = "operate" }
+    valkey_ca_repair       = { secret = "valkey_ca", part = "repair" }
     valkey_ca_outcome      = { secret = "valkey_ca", part = "outcome" }
     valkey_ca_score        = { secret = "valkey_ca", part = "score" }
   }

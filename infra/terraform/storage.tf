@@ -4,7 +4,8 @@
 
 locals {
   buckets = {
-    data   = { restores = false, deletes = { "datasets/" = var.snapshot_retention_days, "exports/" = 2, "loads/" = 2 } }
+    # Snapshots of history are named by their time; the pointer beside them stays.
+    data   = { restores = false, deletes = { "datasets/" = var.snapshot_retention_days, "exports/" = 2, "history/2" = 30, "loads/" = 2 } }
     mlflow = { restores = true, deletes = {} }
     models = { restores = true, deletes = {} }
   }
@@ -78,10 +79,14 @@ resource "google_storage_bucket" "buckets" {
 # of 404 for a missing object, which looks like an outage.
 resource "google_storage_bucket_iam_member" "folders" {
   for_each = {
-    drift_exports = { part = "drift", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
-    drift_models  = { part = "drift", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
-    retire_models = { part = "retire", bucket = "models", folder = "models", role = "roles/storage.objectUser" }
-    score_models  = { part = "score", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    drift_exports    = { part = "drift", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
+    drift_models     = { part = "drift", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    repair_exports   = { part = "repair", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
+    repair_history   = { part = "repair", bucket = "data", folder = "history", role = "roles/storage.objectViewer" }
+    retire_models    = { part = "retire", bucket = "models", folder = "models", role = "roles/storage.objectUser" }
+    score_models     = { part = "score", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    snapshot_exports = { part = "snapshot", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
+    snapshot_history = { part = "snapshot", bucket = "data", folder = "history", role = "roles/storage.objectUser" }
   }
 
   bucket = google_storage_bucket.buckets[each.value.bucket].name

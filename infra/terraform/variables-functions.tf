@@ -116,6 +116,7 @@ variable "settings" {
       "PIX_BATCH_ENOUGH",
       "PIX_BATCH_LINGER_SECONDS",
       "PIX_BATCH_MAX",
+      "PIX_BEHIND_DAYS",
       "PIX_DEADLINE_SECONDS",
       "PIX_DRAIN_SECONDS",
       "PIX_LOG_SECONDS",

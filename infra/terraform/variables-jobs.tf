@@ -26,6 +26,12 @@ variable "operate_resources" {
   default     = { cpu = "4", memory = "16Gi" }
 }
 
+variable "repair_schedule" {
+  description = "Schedule of the job that fills a lost store of history, and rows without places (cron, UTC)."
+  type        = string
+  default     = "*/5 * * * *"
+}
+
 variable "retire_schedule" {
   description = "Schedule of the job that removes expired models (cron, UTC). The bucket itself deletes snapshots (snapshot_retention_days)."
   type        = string
@@ -54,4 +60,10 @@ variable "schedules_paused" {
   description = "Start no scheduled job, and pause the alerts on their results (drift, learning, swaps); for the time before labels have matured. Alerts on serving stay active."
   type        = bool
   default     = false
+}
+
+variable "snapshot_schedule" {
+  description = "Schedule of the snapshots of history (cron, UTC)."
+  type        = string
+  default     = "5 * * * *"
 }

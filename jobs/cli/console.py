@@ -17,6 +17,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -78,6 +79,18 @@ def bar(console: Console | None = None) -> Progress:
         TimeRemainingColumn(),
         console=console or Console(stderr=True),
     )
+
+
+def steps(progress: Progress) -> Callable[[str, int], None]:
+    """Return the function that shows how much of a step is done, as a task of its own."""
+    tasks: dict[str, TaskID] = {}
+
+    def advance(step: str, done: int) -> None:
+        if step not in tasks:
+            tasks[step] = progress.add_task(step, total=None)
+        progress.update(tasks[step], completed=done)
+
+    return advance
 
 
 def command(main: Callable[P, int]) -> Callable[P, int]:

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
     from shared.operations.filling import Filled, Filling
-    from shared.ports import Window
+    from shared.ports import HistoryStore, Window
+    from shared.replay.repair import Repair
+    from shared.replay.snapshots import Snapshots
     from shared.replay.tables import StoredTables
 
-LEDGER = "model_ledger"
+LEDGER, LOST_PLACES = "model_ledger", "lost_places"
 SQLITE = "sqlite:///"
 STORE_SECONDS = 30.0
 """Seconds that a job waits for a call of the store of history; nobody waits for the job."""
@@ -144,6 +146,26 @@ def stored_tables(settings: Settings) -> StoredTables:
     return StoredTables(exports(settings), settings.project, settings.dataset)
 
 
+def snapshots(settings: Settings) -> Snapshots:
+    """Return the snapshots of history."""
+    from shared.replay.snapshots import Snapshots
+
+    bucket = data(settings)
+    return Snapshots(bucket, bucket)
+
+
+def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) -> Repair:
+    """Return the repair of a store; `wait` until the rows on their way are stored."""
+    from shared.adapters.bigquery.lost import BigQueryLostPlaces
+    from shared.replay.repair import Repair
+
+    lost = BigQueryLostPlaces(
+        queries(settings), settings.project, settings.dataset, lambda: _table(settings, LOST_PLACES), now
+    )
+    tables, kept = stored_tables(settings), snapshots(settings)
+    return Repair(store, tables, kept, lost, now, wait, settings.state_claim_seconds)
+
+
 async def filled(settings: Settings, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
     """Find the places that rows lack; see `shared.operations.filling.fill`. Raises Unavailable, Misconfigured."""
     from shared.operations.filling import fill
@@ -222,13 +244,14 @@ def ledger(settings: Settings) -> BigQueryLedger:
     """Return the ledger."""
     from shared.adapters.bigquery.ledger import BigQueryLedger
 
-    def open_table() -> BigQueryTable:
-        service = WriteService.connect(settings.bigquery_storage_emulator_host)
-        return BigQueryTable(
-            service, settings.project, settings.dataset, table(LEDGER), settings.append_timeout_seconds
-        )
+    name = f"{settings.project}.{settings.dataset}.{LEDGER}"
+    return BigQueryLedger(queries(settings), name, lambda: _table(settings, LEDGER))
 
-    return BigQueryLedger(queries(settings), f"{settings.project}.{settings.dataset}.{LEDGER}", open_table)
+
+def _table(settings: Settings, name: str) -> BigQueryTable:
+    """Connect to a table, within the event loop that appends to it."""
+    service = WriteService.connect(settings.bigquery_storage_emulator_host)
+    return BigQueryTable(service, settings.project, settings.dataset, table(name), settings.append_timeout_seconds)
 
 
 def tracking(settings: Settings) -> tuple[str, str | None]:

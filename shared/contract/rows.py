@@ -135,12 +135,15 @@ class OutcomeRow(_PlainRow, frozen=True):
 
 
 class QuarantineRow(_PlainRow, frozen=True):
-    """A malformed message, without its content: a row of `pix.quarantine`."""
+    """A malformed message, without its content: a row of `pix.quarantine`.
+
+    `payload_hash` is keyed (`shared.contract.payload_hash`), as messages are short enough to be tried.
+    """
 
     quarantined_at: int
     topic: str
     reason: str
-    payload_sha256: str
+    payload_hash: str
     payload_bytes: int
     field: str | None = None
     message_id: str | None = None

@@ -35,6 +35,13 @@ class Reported(NamedTuple):
         """Return the place at which history counted the report, or UNPLACED."""
         return UNPLACED if self.row.history_sequence is None else self.row.history_sequence
 
+    @property
+    def places(self) -> list[int]:
+        """Return the places of all values that it changed, of which its own is the last; none if it has none."""
+        if self.place == UNPLACED:
+            return []
+        return [self.place - step for step in range(max(1, len(subjects(self.row, self.parties))))]
+
 
 class _Queued(NamedTuple):
     reported: Reported
@@ -47,15 +54,16 @@ class ReportQueue:
 
     If some reports have a place, history counted exactly these. Each of the others changed nothing when it came, but
     it may weigh on a later verdict, so it is given out before the next placed report that was received after it.
-    `counted_only` assumes so even if none has a place.
+    `counted_only` assumes so even if none has a place. Reports whose turn is after place `until` are left out.
     """
 
-    def __init__(self, reports: Iterable[Reported], counted_only: bool = False) -> None:
+    def __init__(self, reports: Iterable[Reported], counted_only: bool = False, until: int = _LAST) -> None:
         every = _first_received(reports)
         placed = sorted((each for each in every if each.place != UNPLACED), key=lambda each: each.place)
         unplaced = [each for each in every if each.place == UNPLACED]
         self._timed = unplaced if not placed and not counted_only else []
-        self._placed = [] if self._timed else _merged(placed, unplaced)
+        queued = [] if self._timed else _merged(placed, unplaced)
+        self._placed = [each for each in queued if each.place <= until]
         self._places = np.array([each.place for each in self._placed], dtype=np.int64)
         self._times = np.array([each.row.received_at for each in self._timed], dtype=np.int64)
         self.verdicts = VerdictLog()
@@ -64,8 +72,8 @@ class ReportQueue:
         self._reached = [0, np.iinfo(np.int64).min]
 
     def skip(self, sequence: int) -> None:
-        """Treat the reports before place `sequence` as counted."""
-        self._apply([(0, each.place, each.reported) for each in self._due_by_place(sequence)])
+        """Treat the reports up to place `sequence` as counted."""
+        self._apply([(0, each.place, each.reported) for each in self._due_by_place(sequence, "right")])
 
     def before(self, sequence: Sequences, seen_at: Sequences) -> tuple[list[Correction], list[int]]:
         """Return the corrections to count before the last of n transactions, and each one's index among these.
@@ -86,16 +94,9 @@ class ReportQueue:
         return self._apply(sorted(together, key=lambda one: one[0]))
 
     def places(self, after: int, before: int) -> Sequences:
-        """Return the places of reports between two places, ascending.
-
-        A report may change several values at once; its own place is the last of theirs.
-        """
+        """Return the places of reports between two places, ascending."""
         low, high = np.searchsorted(self._places, after, side="right"), np.searchsorted(self._places, before)
-        places = [
-            each.place - step
-            for each in self._placed[low:high]
-            for step in range(max(1, len(subjects(each.reported.row, each.reported.parties))))
-        ]
+        places = [place for each in self._placed[low:high] for place in each.reported.places]
         return np.unique(np.array(places, dtype=np.int64))
 
     def rest(self, place: int) -> tuple[list[Correction], list[int]]:

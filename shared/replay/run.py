@@ -1,8 +1,7 @@
-"""The loop of a replay: history, features, rows and checkpoints; then its state into a store of history."""
+"""The loop of a replay: history, features, rows and checkpoints."""
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,12 @@ from numpy.typing import NDArray
 from shared.contract.tables import table
 from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.ports import HistoryStore
 from shared.replay.arrow_columns import whole
 from shared.replay.arrow_rows import arrow_table, plain_table, score_table
 from shared.replay.checkpoints import Checkpoint, Checkpoints
 from shared.replay.recurrence import Replay
 from shared.replay.sinks import ParquetParts
 from shared.replay.sources import ReplayBatch, ReplaySource
-from shared.replay.tables import StoredTables
 from shared.scoring.policy import decide
 from shared.scoring.rules import Rules
 
@@ -46,12 +43,15 @@ class Sinks:
 class ReplayRun:
     """A replay from a source into sinks. Memory is bounded by the number of keys and of reported transactions."""
 
-    def __init__(self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int) -> None:
+    def __init__(
+        self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int, start: State | None = None
+    ) -> None:
+        """Continue from `start`, which history was in before the source's first change; None: before any."""
         self._source = source
         self._sinks = sinks
         self._rules = rules
         self._key_version = key_version
-        self._replay = Replay()
+        self._replay = Replay(start)
         self.transactions = 0
 
     def run(
@@ -131,12 +131,3 @@ def _due(rows: pa.Table) -> NDArray[np.int64]:
 
 def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
     return list(zip(rows.column_names, rows.columns, strict=True))
-
-
-def mark_decided(store: HistoryStore, tables: StoredTables, now: dt.datetime, life_seconds: int) -> None:
-    """Claim the transactions that were decided before the store was lost, so that no redelivery decides them again.
-
-    Raises Unavailable, Misconfigured.
-    """
-    decided = tables.scored_since(now - dt.timedelta(seconds=life_seconds))
-    store.mark_stored(decided, life_seconds)

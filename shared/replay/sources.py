@@ -11,11 +11,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.contract.rows import FeedbackRow, OutcomeRow
+from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
 from shared.features.columns import Columns
 from shared.features.reports import UNPLACED
 from shared.features.verdicts import VerdictLog
 from shared.replay.arrow_columns import columns_of, whole
+from shared.replay.arrow_rows import plain_table
 from shared.replay.changes import ChangeQueue
 from shared.replay.recurrence import Chunk
 from shared.replay.reports import ReportQueue, chunk_of
@@ -110,18 +112,16 @@ class StoredRows:
     def batches(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield the remaining rows, then the reports after the last row. Raises PixError."""
         self._place = max(self._place, sequence)
-        empty = None
         for batch in self._open(self._position):
             self._position = self._position + batch.num_rows
             rows = self._fresh(batch)
-            empty = rows.slice(0, 0)
             if rows.num_rows:
                 yield self._batch(rows)
-        if empty is not None:
-            corrections, before = self._reports.rest(0)
-            chunk = chunk_of(columns_of(empty), corrections, before, self._changes.rest())
-            last = self._last_place if self._placed else self._place + len(before)
-            yield ReplayBatch(empty, chunk, [], [], self._position, last)
+        none = plain_table({name: [] for name in plain_columns()})
+        corrections, before = self._reports.rest(0)
+        chunk = chunk_of(columns_of(none), corrections, before, self._changes.rest())
+        last = self._last_place if self._placed else self._place + len(before)
+        yield ReplayBatch(none, chunk, [], [], self._position, last)
 
     @property
     def reports(self) -> int:

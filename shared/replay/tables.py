@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,17 @@ _IN_ORDER = "ORDER BY place, counted, received_at, `at`"
 _OF_A_DELIVERY = ("published_at", "delivery_attempt", "claim_number", "place_pending")
 """Columns that differ between the rows of two deliveries."""
 _CHANGES = Path(__file__).with_name("changes.sql")
+
+
+class Stretch(NamedTuple):
+    """The places of history after `after`, up to and with `until`."""
+
+    after: int = 0
+    until: int = _LAST
+
+
+WHOLE = Stretch()
+"""All of history."""
 
 
 class StoredTables:
@@ -67,37 +79,46 @@ class StoredTables:
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
-    def stage(self, run: str, counted_only: bool = False) -> None:
+    def stage(self, run: str, counted_only: bool = False, stretch: Stretch = WHOLE) -> None:
         """Stage the rows and reports of a replay for `source`. Raises Unavailable, Misconfigured.
 
-        `counted_only` leaves out transactions scored without history, which never counted them.
+        `counted_only` leaves out transactions scored without history, which never counted them. Of changes, those of
+        Pix that changed within the stretch are staged, for their earlier ones may weigh on the later ones.
         """
         self.clear(run)
         queries = {
-            "rows": self._ordered(counted_only),
+            "rows": self._ordered(_counted_where(stretch) if counted_only else "TRUE"),
             "reports": self._reports(),
             "parties": self._reported_parties(),
-            "changes": self._changes(),
+            "changes": f"{self._changed_within(stretch)} {_IN_ORDER}",
             "counts": self._counts(),
         }
         for name, sql in queries.items():
             self._exports.stage(sql, _name(run, name))
 
-    def source(self, run: str, folder: Path, counted_only: bool = False) -> StoredRows:
-        """Return the staged rows; `folder` holds one file at a time. Raises Unavailable, Misconfigured."""
+    def source(self, run: str, folder: Path, counted_only: bool = False, stretch: Stretch = WHOLE) -> StoredRows:
+        """Return the staged rows; `folder` holds one file at a time. Raises Unavailable, Misconfigured.
+
+        Changes and reports before the stretch count as counted: a replay begins in the state after them.
+        """
         (counts,) = pa.concat_tables(self._few(run, "counts", folder)).to_pylist()
         placed = counts["placed"] > 0
         parties = {id_: each for rows in self._few(run, "parties", folder) for id_, each in parties_of(rows).items()}
         rows = self._few(run, "reports", folder)
         (changes := folder / "changes").mkdir()  # the files of both are numbered alike
         reports = reported(pa.concat_tables(rows), parties, placed) if rows else []
+        queue = ReportQueue(reports, counted_only, stretch.until)
+        told = ChangeQueue(batches(self._exports.staged(_name(run, "changes"), changes)))
+        if stretch.after:
+            queue.skip(stretch.after)
+            told.skip(stretch.after)
         return StoredRows(
             lambda done: batches(self._exports.staged(_name(run, "rows"), folder), done),
-            ReportQueue(reports, counted_only),
+            queue,
             placed,
-            counts["row_count"],
-            ChangeQueue(batches(self._exports.staged(_name(run, "changes"), changes))),
-            counts["last_place"] or 0,
+            counts["row_count"] if stretch == WHOLE else None,
+            told,
+            min(counts["last_place"] or 0, stretch.until),
         )
 
     def clear(self, run: str) -> None:
@@ -131,14 +152,13 @@ class StoredTables:
             "WHERE end_to_end_id NOT IN (SELECT end_to_end_id FROM scored)"
         )
 
-    def _ordered(self, counted_only: bool) -> str:
-        """Return the query of all transactions, each once, in the order of history.
+    def _ordered(self, which: str) -> str:
+        """Return the query of transactions `which` apply, each once, in the order of history.
 
         A transaction that history did not count stands before the first counted one of a later hour, so that its
         features know nothing of later events.
         """
         names = ", ".join(f"scored.{name}" for name in plain_columns())
-        which = "history_sequence IS NOT NULL" if counted_only else "TRUE"
         return (
             f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
@@ -159,6 +179,15 @@ class StoredTables:
         """
         sql = f"SELECT * FROM ({self._changes()}) AS changes "  # noqa: S608 (names of our own)
         return self.batches(f"{sql}WHERE place < {before} {_IN_ORDER}")
+
+    def _changed_within(self, stretch: Stretch) -> str:
+        """Return the query of the changes up to the end of a stretch of the Pix that changed within it."""
+        if stretch == WHOLE:
+            return f"SELECT * FROM ({self._changes()}) AS changes"  # noqa: S608 (names of our own)
+        return (
+            f"SELECT * FROM ({self._changes()}) AS changes WHERE place <= {stretch.until} "  # noqa: S608 (names of our own)
+            f"QUALIFY MAX(place) OVER (PARTITION BY end_to_end_id) > {stretch.after}"
+        )
 
     def _changes(self) -> str:
         """Return the query of the changes of history by decisions and outcomes, with the columns of each ask."""
@@ -188,6 +217,12 @@ def columns(features: bool) -> str:
         return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence"))
     names = (column.name for column in table("score_events").schema if column.name not in _OF_A_DELIVERY)
     return ", ".join((*names, "filled"))
+
+
+def _counted_where(stretch: Stretch) -> str:
+    if stretch == WHOLE:
+        return "history_sequence IS NOT NULL"
+    return f"history_sequence > {stretch.after} AND history_sequence <= {stretch.until}"
 
 
 def _name(run: str, name: str = "") -> str:

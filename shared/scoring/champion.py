@@ -16,6 +16,10 @@ from shared.telemetry.metrics import MODEL, REFUSED, SWAPS, Metrics
 
 log = logging.getLogger(__name__)
 
+STALE_TTLS = 3
+"""Age of the last look at the pointer, in `ttl`, at which a batch waits for the next one: the instance was idle."""
+LOOK_SECONDS = 1.0
+"""Time that a batch waits for a look at the pointer; a swap takes a tenth of it, and Pub/Sub waits for 60 s."""
 KEPT = 3  # versions in memory: the champion, and earlier ones that may have decided a redelivered Pix
 
 
@@ -33,7 +37,7 @@ class Champion:
         self._metrics = metrics
         self._away = Incident(log, "bucket unavailable", clock)
         self._missing = Incident(log, "version not to be had", clock)
-        self._looked_at = -float("inf")
+        self._looked_at = self._gave_up_at = -float("inf")
         self._generation: int | None = None
         self._bundles: dict[str, Bundle] = {}
         self._gone: set[str] = set()
@@ -41,14 +45,40 @@ class Champion:
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self.current: Bundle | None = None
 
-    def look_if_due(self) -> None:
-        """Start reading the pointer in a thread, beside the requests in flight, if the last look is too old."""
+    async def current_now(self) -> Bundle | None:
+        """Return the model that serves, and start a look at the pointer in a thread if the last one is too old.
+
+        After a pause of STALE_TTLS the model may have been rolled back meanwhile, so the look is awaited, for
+        LOOK_SECONDS at most. Without an answer by then, the model in memory decides, and one line in the log says so.
+        """
+        end = asyncio.get_running_loop().time() + LOOK_SECONDS
+        self._look_if_due()
+        while self._looking is not None and self._is_stale():
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                self._gave_up_at = self._clock()
+                self._away.trigger(reason="no answer in time for a batch", serving=self._serving())
+                break
+            await asyncio.wait({self._looking}, timeout=left)
+            self._look_if_due()  # again, if this look began before the pause and was frozen with it
+        return self.current
+
+    def _is_stale(self) -> bool:
+        return self._clock() - max(self._looked_at, self._gave_up_at) >= STALE_TTLS * self._ttl
+
+    def _look_if_due(self) -> None:
         if self._looking is None and self._clock() - self._looked_at >= self._ttl:
             self._looking = asyncio.create_task(self._look_aside())
 
     def look(self) -> None:
         """Read the pointer, and the bundle if the pointer has moved; never raises for the contents of the bucket."""
-        self._looked_at = self._clock()
+        began = self._clock()
+        try:
+            self._look()
+        finally:
+            self._looked_at = began
+
+    def _look(self) -> None:
         try:
             pointer = self._blobs.read(POINTER)
         except Unavailable as error:
@@ -64,13 +94,13 @@ class Champion:
         try:
             version = msgspec.json.decode(pointer.data, type=Pointer).version
             self._swap_to(version)
-        except msgspec.MsgspecError as error:
-            self._refuse("pointer refused", type(error).__name__)
-        except BundleRefused as error:
-            self._refuse("model refused", str(error), version)
         except Unavailable as error:
             self._away.trigger(reason=str(error), version=version, serving=self._serving())
             return
+        except BundleRefused as error:
+            self._refuse("model refused", str(error), version)
+        except Exception as error:  # noqa: BLE001 (no content of the pointer may stop a function)
+            self._refuse("pointer refused", type(error).__name__)
         self._generation = pointer.generation
 
     def _refuse(self, message: str, reason: str, version: str | None = None) -> None:

@@ -83,7 +83,7 @@ class GuardedHistory:
     def _note(self, uncounted: int) -> None:
         """Report a store that answers but is empty, until an operator fills it."""
         if uncounted:
-            self._emptied.trigger(uncounted, reason="fill it: python -m jobs.replay tables --state")
+            self._emptied.trigger(uncounted, reason="jobs.repair fills it")
         else:
             self._emptied.resolve()
         self._metrics.add(HISTORY, 1, "empty" if uncounted else "answered")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +17,22 @@ MODEL_PREFIX = "MODEL:"
 _NAMES = [[each.name_of("PAYER"), each.name_of("PAYEE")] for each in Decision]  # by severity and side
 
 
+def model_reasons(bundle: Bundle, vector: NDArray[np.float32]) -> list[str]:
+    """Return codes of the inputs that raise this score most (LGPD art. 20: a right to an explanation)."""
+    strongest = bundle.occlusion(vector)[:MODEL_REASONS]
+    return [MODEL_PREFIX + name.upper() for name, fall in strongest if fall > 0]
+
+
 class ModelScores(NamedTuple):
-    """The transactions of a batch that one model scores: their indexes int64 [k] and scores float64 [k]."""
+    """The transactions of a batch that one model scores: their indexes int64 [k] and scores float64 [k].
+
+    `explain` returns the reasons of the model for its score of a vector [F].
+    """
 
     bundle: Bundle
     indexes: NDArray[np.int64]
     values: NDArray[np.float64]
+    explain: Callable[[Bundle, NDArray[np.float32]], list[str]] = model_reasons
 
 
 class Decisions(NamedTuple):
@@ -39,7 +49,10 @@ class Decisions(NamedTuple):
 
 
 def decide(
-    features: NDArray[np.float32], scored: Sequence[ModelScores], fired: FiredRules, due: NDArray[np.int64]
+    features: NDArray[np.float32],
+    scored: Sequence[ModelScores],
+    fired: FiredRules,
+    due: NDArray[np.int64],
 ) -> Decisions:
     """Return the severer of the decisions of rules and model; transactions without a score are left to the rules.
 
@@ -50,11 +63,11 @@ def decide(
     payees = by_payee(features)
     severity, reasons = fired.severity.copy(), [list(codes) for codes in fired.codes]
     scores: list[float | None] = [None] * len(features)
-    for bundle, indexes, values in scored:
+    for bundle, indexes, values, explain in scored:
         by_model = bundle.thresholds.reached(values, payees[indexes])
         severity[indexes] = np.maximum(severity[indexes], by_model)
         for i in indexes[np.flatnonzero(by_model)]:
-            reasons[i] += model_reasons(bundle, features[i])
+            reasons[i] += explain(bundle, features[i])
         for i, value in zip(indexes.tolist(), values.tolist(), strict=True):
             scores[i] = value
     names = [_NAMES[each][side] for each, side in zip(severity.tolist(), payees.tolist(), strict=True)]
@@ -68,9 +81,3 @@ def _hold_until(severity: NDArray[np.int8], payees: NDArray[np.bool_], due: NDAr
     for i, end in zip(held.tolist(), ends.tolist(), strict=True):
         until[i] = end
     return until
-
-
-def model_reasons(bundle: Bundle, vector: NDArray[np.float32]) -> list[str]:
-    """Return codes of the inputs that raise this score most (LGPD art. 20: a right to an explanation)."""
-    strongest = bundle.occlusion(vector)[:MODEL_REASONS]
-    return [MODEL_PREFIX + name.upper() for name, fall in strongest if fall > 0]

@@ -22,6 +22,7 @@ from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.first_decision import FirstDecision
+from shared.scoring.guarded_model import GuardedModel
 from shared.scoring.policy import Decisions, ModelScores
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
@@ -47,7 +48,8 @@ class Scorer:
     no history  reason NO_HISTORY: rules and model decide on the message alone. A model trained with history then
                 raises too few alerts rather than too many: in the simulated world a twentieth of its usual alerts,
                 86 % of them right against 50 %, among them frauds that no rule finds.
-    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL.
+    rules only  reason NO_MODEL, with NO_HISTORY if that is missing too: score and model_version are NULL. There is
+                no model, or it cannot score this transaction.
 
     The first decision stands: if its row could not be stored, history keeps it, and answers the redelivery.
 
@@ -68,6 +70,7 @@ class Scorer:
         metrics: Metrics,
     ) -> None:
         self.rules = rules
+        self._model = GuardedModel(metrics, lambda: now() / 1e6)
         self._history = history
         self._conclusions = conclusions
         self._champion = champion
@@ -76,10 +79,9 @@ class Scorer:
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
 
-    def begin(self) -> tuple[Bundle | None, Claim]:
+    async def begin(self) -> tuple[Bundle | None, Claim]:
         """Return the model that decides new transactions of a batch, and the claim it makes on them."""
-        self._champion.look_if_due()
-        champion = self._champion.current
+        champion = await self._champion.current_now()
         return champion, Claim(champion.version if champion else None, self._now(), self._hmac_key_version)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
@@ -99,8 +101,8 @@ class Scorer:
     ) -> tuple[list[ModelScores], dict[int, PixError]]:
         """Score each transaction by the model that claimed it first; `champion` is the model of the claim `own`.
 
-        A transaction has no score if no model claimed it, and an error if the model is not in memory and the decision
-        is not known.
+        A transaction has no score if no model claimed it or the model fails on it, and an error if the model is not
+        in memory and the decision is not known.
         """
         versions = [
             own.model_version if answer else claim.model_version
@@ -108,7 +110,7 @@ class Scorer:
         ]
         if all(version == own.model_version for version in versions):
             every = np.arange(len(versions))
-            return [ModelScores(champion, every, champion.score(features))] if champion else [], {}
+            return [self._model.score(champion, every, features)] if champion else [], {}
         scored: list[ModelScores] = []
         errors: dict[int, PixError] = {}
         for version in set(versions):
@@ -119,7 +121,7 @@ class Scorer:
                 errors |= dict.fromkeys(indexes.tolist(), error)
                 continue
             if model is not None:
-                scored.append(ModelScores(model, indexes, model.score(features[indexes])))
+                scored.append(self._model.score(model, indexes, features[indexes]))
         return scored, errors
 
     @staticmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Generic
 
 from shared.contract.envelope import PubsubMessage, decode_envelope, published
 from shared.contract.rows import QuarantineRow
-from shared.errors import Malformed, Overloaded, PixError, Unavailable
+from shared.errors import Malformed, Overloaded, PixError, RowRefused, Unavailable
 from shared.ports import Table
 from shared.serving.group_commit import BatchLimits, GroupCommit, Item
 from shared.telemetry.batches import Telemetry
@@ -23,6 +22,7 @@ log = logging.getLogger(__name__)
 ACK = 204
 SLOW_DOWN = 429
 RETRY_LATER = 503
+REFUSED = 500
 FLUSH_SECONDS = 1.0
 
 
@@ -30,8 +30,9 @@ class Intake(Generic[Item]):
     """Decode each delivery, store it, and return the HTTP status by which Pub/Sub acknowledges or retries.
 
     `store` returns the error of each item it failed to store, by index. The status is ACK once the row is stored, or
-    its row in quarantine; RETRY_LATER if neither is; SLOW_DOWN, before any work, while the queue is full. Pub/Sub
-    takes both for a nack, and pushes less for a while.
+    its row in quarantine; RETRY_LATER if neither is; REFUSED if the table does not take its row, which is no fault of
+    the message; SLOW_DOWN, before any work, while the queue is full. Pub/Sub takes the last three for a nack, and
+    pushes less for a while.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Intake(Generic[Item]):
         decode: Callable[[PubsubMessage], Item],
         store: Callable[[Sequence[Item]], Awaitable[Mapping[int, PixError]]],
         quarantine: Table,
+        payload_hash: Callable[[bytes], str],
         now: Callable[[], int],
         limits: BatchLimits,
         telemetry: Telemetry,
@@ -48,6 +50,7 @@ class Intake(Generic[Item]):
         self._decode = decode
         self._store = store
         self._quarantine = quarantine
+        self._payload_hash = payload_hash
         self._now = now
         self._telemetry = telemetry
         self._metrics = telemetry.metrics
@@ -73,6 +76,9 @@ class Intake(Generic[Item]):
             return SLOW_DOWN
         except Unavailable as error:
             return self._retry_later(error)
+        except RowRefused:  # the table's adapter has logged it
+            self._metrics.add(MESSAGES, 1, "refused")
+            return REFUSED
         except Exception:
             self._metrics.add(MESSAGES, 1, "failed")
             raise
@@ -146,7 +152,7 @@ class Intake(Generic[Item]):
             quarantined_at=self._now(),
             topic=self._topic,
             reason=error.reason,
-            payload_sha256=hashlib.sha256(payload).hexdigest(),
+            payload_hash=self._payload_hash(payload),
             payload_bytes=len(payload),
             field=error.field,
             message_id=message_id,

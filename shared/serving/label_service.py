@@ -19,12 +19,13 @@ from shared.contract.mapping import feedback_row
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK
-from shared.errors import PixError, Unavailable
+from shared.errors import PixError
 from shared.ports import Table
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import refused_by_table
+from shared.serving.quarantine import check_not_too_old, refused_by_table, wait_for
 from shared.serving.verdict_history import CountedReports, VerdictHistory
+from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
 
@@ -48,12 +49,14 @@ class LabelPipeline:
         now: Callable[[], int],
         ahead_seconds: float,
         metrics: Metrics,
+        behind_days: float = BEHIND_DAYS,
     ) -> None:
         self._history = history
         self._feedback = feedback
         self._pseudonymiser = pseudonymiser
         self._now = now
         self._ahead_seconds = ahead_seconds
+        self._behind_days = behind_days
         self._metrics = metrics
 
     def decode(self, message: PubsubMessage) -> FeedbackRow:
@@ -63,8 +66,8 @@ class LabelPipeline:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
         self._metrics.add_each(UNKNOWN_VALUES, unknown_values(report, message.data))
         row = feedback_row(report, self._now(), self._pseudonymiser)
-        if row.reported_at - row.received_at > self._ahead_seconds * 1e6:
-            raise Unavailable("a report is dated ahead of the clock")
+        check_not_too_old("reported_at", row.reported_at, row.received_at, self._behind_days)
+        wait_for(row.reported_at, row.received_at, self._ahead_seconds)
         return row
 
     async def store(self, rows: Sequence[FeedbackRow]) -> dict[int, PixError]:
@@ -81,7 +84,12 @@ class LabelPipeline:
 
 
 def label_intake(
-    pipeline: LabelPipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: LabelPipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[FeedbackRow]:
     """Return the intake of `pix-feedback`."""
-    return Intake(FEEDBACK, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(FEEDBACK, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)

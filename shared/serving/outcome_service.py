@@ -27,7 +27,8 @@ from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, ChangingHist
 from shared.scoring.conclusions import changes_of
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import refused_by_table, wait_for
+from shared.serving.quarantine import check_not_too_old, refused_by_table, wait_for
+from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
 
@@ -123,11 +124,13 @@ class OutcomePipeline:
         now: Callable[[], int],
         ahead_seconds: float,
         metrics: Metrics,
+        behind_days: float = BEHIND_DAYS,
     ) -> None:
         self._history = history
         self._outcomes = outcomes
         self._now = now
         self._ahead_seconds = ahead_seconds
+        self._behind_days = behind_days
         self._metrics = metrics
 
     def decode(self, message: PubsubMessage) -> OutcomeRow:
@@ -136,6 +139,7 @@ class OutcomePipeline:
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
         row = outcome_row(outcome, self._now())
+        check_not_too_old("at", row.at, row.received_at, self._behind_days)
         wait_for(row.at, row.received_at, self._ahead_seconds)
         return row
 
@@ -155,10 +159,15 @@ class OutcomePipeline:
 
 
 def outcome_intake(
-    pipeline: OutcomePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: OutcomePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
-    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
 
 
 def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:

@@ -22,7 +22,8 @@ from shared.scoring.policy import decide
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import check_not_in_the_future, refused_by_table
+from shared.serving.quarantine import check_not_in_the_future, check_not_too_old, refused_by_table
+from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
 
@@ -46,12 +47,14 @@ class ScorePipeline:
         now: Callable[[], int],
         ahead_seconds: float,
         metrics: Metrics,
+        behind_days: float = BEHIND_DAYS,
     ) -> None:
         self._scorer = scorer
         self._score_events = score_events
         self._pseudonymiser = pseudonymiser
         self._now = now
         self._ahead_seconds = ahead_seconds
+        self._behind_days = behind_days
         self._metrics = metrics
 
     def decode(self, message: PubsubMessage) -> Delivery:
@@ -61,7 +64,9 @@ class ScorePipeline:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
         self._metrics.add_each(UNKNOWN_VALUES, transaction.unknown_values())
         event = event_of(transaction, self._pseudonymiser)
-        check_not_in_the_future("initiated_at", event.initiated_at, self._now(), self._ahead_seconds)
+        now = self._now()
+        check_not_in_the_future("initiated_at", event.initiated_at, now, self._ahead_seconds)
+        check_not_too_old("initiated_at", event.initiated_at, now, self._behind_days)
         published = message.publish_time
         return Delivery(
             event, micros(published) if published and in_range(published) else None, message.delivery_attempt
@@ -74,7 +79,7 @@ class ScorePipeline:
         """
         scorer, timed = self._scorer, self._metrics.timed
         events = Events(delivery.event for delivery in deliveries)
-        champion, claim = scorer.begin()
+        champion, claim = await scorer.begin()
         with timed(STAGE, "state"):
             history = await scorer.observe(events, claim)
         with timed(STAGE, "features"):
@@ -108,7 +113,12 @@ class ScorePipeline:
 
 
 def score_intake(
-    pipeline: ScorePipeline, quarantine: Table, now: Callable[[], int], limits: BatchLimits, telemetry: Telemetry
+    pipeline: ScorePipeline,
+    quarantine: Table,
+    payload_hash: Callable[[bytes], str],
+    now: Callable[[], int],
+    limits: BatchLimits,
+    telemetry: Telemetry,
 ) -> Intake[Delivery]:
     """Return the intake of `pix-transactions`."""
-    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, now, limits, telemetry)
+    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)

@@ -60,11 +60,19 @@ DECISIONS = Metric("pix.decisions", "counter", "{transaction}", "Transactions by
 LATE = Metric("pix.late", "counter", "{transaction}", "Transactions scored after their deadline")
 MODEL = Metric("pix.model.serving", "gauge", "1", "1 for the version that serves, 0 for one that did", "version")
 SWAPS = Metric("pix.model.swaps", "counter", "{swap}", "Times that another model began to serve")
+MODEL_FAILURES = Metric(
+    "pix.model.failures",
+    "counter",
+    "{transaction}",
+    "Transactions that a model could not score (`score`), or not explain (`reasons`)",
+    "part",
+)
 REFUSED = Metric("pix.model.refused", "counter", "{bundle}", "Bundles and pointers that were refused")
 HISTORY = Metric("pix.history.calls", "counter", "{call}", "Calls of the store of history, by outcome", "outcome")
 APPENDED = Metric("pix.append.rows", "counter", "{row}", "Rows stored, by table", "table")
 RETRIES = Metric("pix.append.retries", "counter", "{request}", "Requests that took a new stream, by table", "table")
 FAILED_APPENDS = Metric("pix.append.failures", "counter", "{request}", "Appends that were not answered", "table")
+REFUSED_ROWS = Metric("pix.append.refused", "counter", "{row}", "Rows that their table refused, by table", "table")
 
 METRICS = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 """Every metric of this module."""

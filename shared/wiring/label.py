@@ -6,6 +6,7 @@ import logging
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.lookup import BigQueryLookup
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
 from shared.serving.intake import Intake
@@ -24,8 +25,17 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
     feedback = append_table(service, settings, "feedback", metrics)
     quarantine = append_table(service, settings, "quarantine", metrics)
     pseudonymiser = Pseudonymiser(settings.hmac_key.encode())
-    pipeline = LabelPipeline(_shared_history(settings), feedback, pseudonymiser, now, settings.ahead_seconds, metrics)
-    return label_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
+    pipeline = LabelPipeline(
+        _shared_history(settings),
+        feedback,
+        pseudonymiser,
+        now,
+        settings.ahead_seconds,
+        metrics,
+        settings.behind_days,
+    )
+    hashed = PayloadHash(settings.hmac_key.encode())
+    return label_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def _shared_history(settings: Settings) -> VerdictHistory | None:

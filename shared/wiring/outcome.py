@@ -6,6 +6,7 @@ import logging
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.asked import BigQueryAsked
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.rows import OutcomeRow
 from shared.serving.intake import Intake
 from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline, outcome_intake
@@ -21,8 +22,11 @@ def outcome_function(settings: Settings) -> Intake[OutcomeRow]:
     service, metrics = WriteService.connect(settings.bigquery_storage_emulator_host), Metrics()
     outcomes = append_table(service, settings, "outcomes", metrics)
     quarantine = append_table(service, settings, "quarantine", metrics)
-    pipeline = OutcomePipeline(_counted(settings), outcomes, now, settings.ahead_seconds, metrics)
-    return outcome_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
+    pipeline = OutcomePipeline(
+        _counted(settings), outcomes, now, settings.ahead_seconds, metrics, settings.behind_days
+    )
+    hashed = PayloadHash(settings.hmac_key.encode())
+    return outcome_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def _counted(settings: Settings) -> CountedOutcomes | None:

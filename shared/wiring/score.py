@@ -7,6 +7,7 @@ import time
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.features.limits import limits_in_force
 from shared.scoring.champion import Champion
@@ -50,9 +51,11 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         now,
         settings.ahead_seconds,
         metrics,
+        settings.behind_days,
     )
     quarantine = append_table(service, settings, "quarantine", metrics)
-    return score_intake(pipeline, quarantine, now, batch_limits(settings), telemetry(settings, metrics))
+    hashed = PayloadHash(settings.hmac_key.encode())
+    return score_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 def history(settings: Settings) -> ScoringHistory:

@@ -30,7 +30,8 @@ from tests.contract.test_views import REPORTED, SCORED, World, reported, scored,
 from tests.unit.streams import DEVICES, event
 
 __all__ = ["world"]
-SECRET, TAX_ID, OTHER_TAX_ID, PHONE = "a key of the tests", "12345678909", "98765432100", "+5511999999999"
+SECRET = "a key of the tests that is long enough"
+TAX_ID, OTHER_TAX_ID, PHONE = "12345678909", "98765432100", "+5511999999999"
 NAMES = ("payer_person_id", "payee_person_id", "payer_id", "payee_id", "payee_key_id", "device_id")
 PARTIES = dict.fromkeys(NAMES, (Field.TYPE_STRING, False))
 PLACE = f"{PROJECT}.pix"

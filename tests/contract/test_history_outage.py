@@ -18,6 +18,7 @@ from infra.local.valkey.launch import ValkeyServer
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.wire import Keeping
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import ScoreRow
 from shared.errors import Unavailable
@@ -78,7 +79,7 @@ class Stream:
         conclusions = Conclusions(guarded, ASSUMED)
         scorer = Scorer(guarded, conclusions, champion, Rules.load(), now, 40.0, 1, self.metrics)
         pipeline = ScorePipeline(scorer, self.table, Pseudonymiser(b"test"), now, 86_400.0, self.metrics)
-        self.intake = score_intake(pipeline, MemoryTable(), now, BatchLimits(16, 4), telemetry)
+        self.intake = score_intake(pipeline, MemoryTable(), PayloadHash(b"test"), now, BatchLimits(16, 4), telemetry)
         self.sent: list[str] = []
 
     async def deliver(self, count: int) -> list[ScoreRow]:

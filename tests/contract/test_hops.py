@@ -91,7 +91,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             writer.close()
         yield {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
-            "PIX_HMAC_KEY": "a key",
+            "PIX_HMAC_KEY": "a key of the tests that is long enough",
             "STORAGE_EMULATOR_HOST": storage.api_endpoint,
             **server.addresses,
         }

@@ -84,7 +84,8 @@ def run(
     tables: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, Any]]:
     """Run the job; return its exit code, its text and its result."""
-    environment = {"GOOGLE_CLOUD_PROJECT": PROJECT, "PIX_HMAC_KEY": "a key", **tables.server.addresses}
+    key = "a key of the tests that is long enough"
+    environment = {"GOOGLE_CLOUD_PROJECT": PROJECT, "PIX_HMAC_KEY": key, **tables.server.addresses}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 

@@ -53,7 +53,7 @@ SET_ASIDE = {
     "quarantined_at": (Field.TYPE_INT64, False),
     "topic": (Field.TYPE_STRING, False),
     "reason": (Field.TYPE_STRING, False),
-    "payload_sha256": (Field.TYPE_STRING, False),
+    "payload_hash": (Field.TYPE_STRING, False),
     "payload_bytes": (Field.TYPE_INT64, False),
     "message_id": (Field.TYPE_STRING, False),
 }
@@ -254,12 +254,12 @@ def test_the_training_set_names_sides_and_hops(world: World) -> None:
 def test_a_message_quarantined_at_each_delivery_counts_once(world: World) -> None:
     def aside(message_id: str | None, digest: str, after: int) -> dict[str, Any]:
         own = {} if message_id is None else {"message_id": message_id}
-        row = {"quarantined_at": days_ago(1) + after, "topic": "t", "reason": "not_json", "payload_sha256": digest}
+        row = {"quarantined_at": days_ago(1) + after, "topic": "t", "reason": "not_json", "payload_hash": digest}
         return {**row, "payload_bytes": 1, **own}
 
     rows = [("1", "a", 0), ("1", "a", 5), ("2", "a", 1), (None, "c", 2), (None, "c", 3), (None, "d", 0)]
     world.append("quarantine", SET_ASIDE, [aside(*row) for row in rows])
-    found = [(row["message_id"], row["payload_sha256"], row["quarantined_at"]) for row in world.rows("quarantined")]
+    found = [(row["message_id"], row["payload_hash"], row["quarantined_at"]) for row in world.rows("quarantined")]
     assert sorted((digest, id_ or "") for id_, digest, _ in found) == [
         ("a", "1"),
         ("a", "2"),

@@ -15,6 +15,7 @@ from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.adapters.memory.unplaced import Counted, MemoryUnplaced, counted, told
 from shared.contract.event import EPOCH, micros
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, QuarantineRow, ScoreRow
 from shared.contract.tables import table
@@ -200,7 +201,7 @@ class Bank:
             *(self.tables.unplaced, self.history, conclusions, self.tables.fills),
             *(outcome.store, label.store, self._now),
         )
-        rest = (self.tables.quarantine, self._now, _LIMITS)
+        rest = (self.tables.quarantine, PayloadHash(b"test"), self._now, _LIMITS)
         self._score = score_intake(score, *rest, self._telemetry[0])
         self._outcome = outcome_intake(outcome, *rest, self._telemetry[1])
         self._label = label_intake(label, *rest, self._telemetry[2])
@@ -283,7 +284,8 @@ class Bank:
             asked_table(rows).append_column("filled", filled), lambda scored_at: np.ones(len(scored_at), dtype=bool)
         )
         assert work.comparison.features == {}
-        assert (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts) == (0, [], [])
+        found = (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts)
+        assert found == (0, [], []), work.sequence
         assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})
 
     async def _all(self, parties: dict[str, Parties]) -> Mapping[str, Parties]:

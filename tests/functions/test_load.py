@@ -23,5 +23,5 @@ def test_a_repeated_load_adds_no_row_twice(cloud: LocalCloud) -> None:
         load.put(0, b"left by an interrupted replay")
         load.put(0, file.getvalue())
         load.finish(1)
-    found = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine WHERE payload_sha256 = @run", run=run)
+    found = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine WHERE payload_hash = @run", run=run)
     assert found[0].n == 3

@@ -1,7 +1,6 @@
 """The score function under functions-framework: the rows and the answer of each delivery."""
 
 import base64
-import hashlib
 import json
 import random
 from typing import Any
@@ -10,11 +9,15 @@ import pytest
 from google.cloud import bigquery
 
 from infra.local.cloud import LocalCloud
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
+from shared.settings import LOCAL_HMAC_KEY
 from tests.builders import encoded, push_body, transaction
 from tests.functions.world import ask, deliver, url
 from tests.waiting import PATIENCE, until, until_equal
+
+PAYLOAD_HASH = PayloadHash(LOCAL_HMAC_KEY.encode())
 
 SCORES = "SELECT * FROM pix.scores WHERE end_to_end_id IN UNNEST(@ids)"
 
@@ -74,8 +77,8 @@ def test_a_different_message_under_a_taken_id_is_quarantined(cloud: LocalCloud) 
     assert deliver(url(cloud, "score"), [push_body(other)]) == [204]
     [row] = scores(cloud, [message])
     assert row.features["amount"] == pytest.approx(10)
-    sql = "SELECT reason, field FROM pix.quarantined WHERE payload_sha256 = @hash"
-    [aside] = ask(cloud, sql, hash=hashlib.sha256(other).hexdigest())
+    sql = "SELECT reason, field FROM pix.quarantined WHERE payload_hash = @hash"
+    [aside] = ask(cloud, sql, hash=PAYLOAD_HASH(other))
     assert tuple(aside.values()) == ("end_to_end_id_taken", "end_to_end_id")
 
 
@@ -125,7 +128,7 @@ def is_malformed(body: bytes) -> bool:
 
 def test_each_malformed_delivery_is_acknowledged_with_one_row(cloud: LocalCloud) -> None:
     chance = random.Random(7)
-    bodies = [body for _ in range(2000) if is_malformed(body := spoilt(chance))] + [push_body(b"x" * 10_000_000)]
+    bodies = [body for _ in range(2000) if is_malformed(body := spoilt(chance))] + [push_body(b"x" * 90_000)]
     before = ask(cloud, "SELECT COUNT(*) AS n FROM pix.quarantine")[0].n
     assert set(deliver(url(cloud, "score"), bodies)) == {204}
     rows = ask(cloud, "SELECT * FROM pix.quarantine")
@@ -133,10 +136,8 @@ def test_each_malformed_delivery_is_acknowledged_with_one_row(cloud: LocalCloud)
     assert {"not_json", "not_base64", "no_data", "not_an_envelope", "too_deep", "wrong_type", "too_large"} <= {
         row.reason for row in rows
     }
-    blob = hashlib.sha256(b"x" * 10_000_000).hexdigest()
-    assert {(row.reason, row.payload_bytes) for row in rows if row.payload_sha256 == blob} == {
-        ("too_large", 10_000_000)
-    }
+    blob = PAYLOAD_HASH(b"x" * 90_000)
+    assert {(row.reason, row.payload_bytes) for row in rows if row.payload_hash == blob} == {("too_large", 90_000)}
 
 
 def test_a_killed_function_loses_nothing(cloud: LocalCloud) -> None:

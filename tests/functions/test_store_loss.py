@@ -1,22 +1,30 @@
-"""The store of history restarts empty: scoring continues, a replay restores it, and a job fills what came between."""
+"""The store of history restarts empty: scoring continues without it, and a repair restores it from a snapshot."""
 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from infra.local.cloud import LocalCloud
-from jobs import fill, replay, skew
+from jobs import repair, skew, snapshot
+from shared.features.places import Place
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import ask, deliver, led_to, url
 from tests.waiting import until
 
-ALL = ["--since", "2000-01-01", "--older-than", "0"]
+Result = dict[str, Any]
+SNAPSHOT = ["--lag", "0"]
+REPAIR = ["--settle", "0", "--days", "4000"]
+"""Also of the Pix of the tests, which are dated long ago."""
 
 
 @pytest.fixture
@@ -38,6 +46,21 @@ def last_place(cloud: LocalCloud) -> int:
     return int(row.place)
 
 
+@contextmanager
+def stopping(event: threading.Event) -> Iterator[None]:
+    """Set an event at the end of the block, whatever happens."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
+def result(capsys: pytest.CaptureFixture[str]) -> Result:
+    """Return the result of the job that ended last."""
+    found: Result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
 def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -48,11 +71,15 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
         return scores(cloud, messages)
 
     unknown = transaction()
-    before, blind, after = ([transaction(payer__account="4242") for _ in range(20)] for _ in range(3))
+    before, late, blind, after = ([transaction(payer__account="4242") for _ in range(20)] for _ in range(4))
     early, fraud = med_report(unknown["end_to_end_id"]), med_report(before[0]["end_to_end_id"])
     assert deliver(label, [push_body(encoded(early))]) == [503]  # about a Pix that is not known yet
     assert all(row.history_sequence for row in scored([*before, unknown]))
     assert deliver(label, [push_body(encoded(early))]) == [204]
+    assert snapshot.main(SNAPSHOT) == 0
+    taken = result(capsys)
+    assert taken["outcome"] == "WRITTEN"
+    scored(late)
 
     cloud.state_server.stop(grace=0)
     cloud.state_server.start()
@@ -61,22 +88,58 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     assert {(row.history_sequence, row.degraded, "NO_HISTORY" in row.reasons) for row in rows} == {(None, True, True)}
     assert deliver(label, [push_body(encoded(fraud))]) == [503]
 
-    assert fill.main(ALL) == 1, "an empty store counts nothing"
-    assert replay.main(["tables", "--state", cloud.settings.state]) == 0
-    capsys.readouterr()
-    assert fill.main(ALL) == 0
-    filled = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (filled["outcome"], filled["decisions"], filled["left"]) == ("FILLED", 20, 0)
-    again = {row.end_to_end_id: row.scored_at for row in scored([*before, *blind])}
-    assert deliver(label, [push_body(encoded(fraud))]) == [204]
     last = last_place(cloud)
+    assert repair.main(REPAIR) == 0
+    found = result(capsys)
+    assert (found["outcome"], found["rebuilt"]["snapshot"]) == ("REBUILT", taken["snapshot"])
+    assert 20 <= found["rebuilt"]["transactions"] < 41, "only the rows after the snapshot were read"
+    assert found["epochs_noted"] == 1
+    assert (found["filled"]["decisions"], found["filled"]["left"]) == (20, 0)
+    again = {row.end_to_end_id: row.scored_at for row in scored([*before, *late, *blind])}
+    assert deliver(label, [push_body(encoded(fraud))]) == [204]
     places = sorted(row.history_sequence for row in scored(after))
-    assert (len(set(places)), places[0]) == (len(after), last + 1)
+    assert len(set(places)) == len(after)
+    assert Place.of(places[0]).epoch > Place.of(last).epoch, "no place is given twice"
     (sums,) = ask(cloud, "SELECT COUNT(*) AS n, COUNT(DISTINCT end_to_end_id) AS ids FROM pix.score_events")
-    assert sums.n == sums.ids == 61, "what had its row was not written again"
-    assert again == {row.end_to_end_id: row.scored_at for row in scores(cloud, [*before, *blind])}
+    assert sums.n == sums.ids == 81, "what had its row was not written again"
+    assert again == {row.end_to_end_id: row.scored_at for row in scores(cloud, [*before, *late, *blind])}
 
-    capsys.readouterr()
+    assert repair.main(REPAIR) == 0
+    assert result(capsys)["outcome"] == "HEALTHY"
     assert skew.main(["--all"]) == 0
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (found["outcome"], found["compared"], found["skipped"]["without_history"]) == ("EQUAL", 61, 0)
+    audited = result(capsys)
+    assert (audited["outcome"], audited["compared"], audited["skipped"]["without_history"]) == ("EQUAL", 81, 0)
+
+
+def test_a_store_is_repaired_under_traffic_by_one_of_two_repairs(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    score, ended = url(cloud, "score"), threading.Event()
+    statuses: set[int] = set()
+
+    def publish() -> None:
+        while not ended.is_set():
+            statuses.update(deliver(score, [push_body(encoded(transaction(payer__account="77"))) for _ in range(4)]))
+
+    def placed() -> int:
+        (row,) = ask(cloud, "SELECT COUNT(history_sequence) AS n FROM pix.score_events")
+        return int(row.n)
+
+    with ThreadPoolExecutor() as threads, stopping(ended):
+        traffic = threads.submit(publish)
+        until(lambda: placed() >= 12)
+        with Redis.from_url(cloud.settings.state) as store:
+            store.flushall()
+        codes = [each.result() for each in [threads.submit(repair.main, ["--settle", "1"]) for _ in range(2)]]
+        known = placed()
+        until(lambda: placed() > known)
+        ended.set()
+        traffic.result()
+    outcomes = {json.loads(line)["outcome"] for line in capsys.readouterr().out.splitlines() if line.startswith("{")}
+    assert (sorted(codes), outcomes) == ([0, 3], {"REBUILT", "BUSY"})
+    assert statuses == {204}, "no Pix was refused meanwhile"
+    assert repair.main(REPAIR) == 0, "what was decided meanwhile gets its places"
+    assert skew.main(["--all"]) == 0
+    audited = result(capsys)
+    assert (audited["outcome"], audited["counted_twice"]) == ("EQUAL", 0)
+    assert audited["skipped"]["without_history"] == 0

@@ -14,6 +14,7 @@ from shared.adapters.bigquery.lookup import returns_statement, statement
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
 from shared.contract.event import Event
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
@@ -117,9 +118,9 @@ class Functions:
         counted = CountedOutcomes(history, ForgottenPix())
         outcome = OutcomePipeline(counted, told, now, NEVER_AHEAD, telemetry.metrics)
         self._intakes: list[Intake[Any]] = [
-            score_intake(score, quarantine, now, LIMITS, telemetry),
-            label_intake(label, quarantine, now, LIMITS, telemetry),
-            outcome_intake(outcome, quarantine, now, LIMITS, telemetry),
+            score_intake(score, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
+            label_intake(label, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
+            outcome_intake(outcome, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
         ]
 
     def check(self, bodies: Sequence[tuple[int, bytes]]) -> int:

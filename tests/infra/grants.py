@@ -55,6 +55,7 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/telemetry.metricsWriter on project",
         f"{APPEND} on bigquery_table outcomes",

@@ -47,7 +47,7 @@ def test_command_exists_and_accepts_its_options(module: str, arguments: str) -> 
 
 
 def test_readme_covers_every_job_that_a_person_starts() -> None:
-    assert {"jobs.promote", "jobs.redrive", "jobs.replay", "jobs.rollback", "jobs.skew"} <= OPERATED
+    assert {"jobs.promote", "jobs.redrive", "jobs.repair", "jobs.rollback", "jobs.skew"} <= OPERATED
     assert len(COMMANDS) >= 12
 
 

@@ -13,13 +13,16 @@ import grpc
 
 from shared.adapters.bigquery.append import AppendRowsRequest, WriteService
 from shared.adapters.bigquery.encoding import RowEncoder
+from shared.adapters.bigquery.isolation import STORED, Isolation
 from shared.contract.rows import Record
 from shared.contract.tables import TableSpec
 from shared.errors import Unavailable
 from shared.telemetry.incidents import Incident
-from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
+from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, REFUSED_ROWS, RETRIES, Metrics
 
 log = logging.getLogger(__name__)
+
+_INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT.value[0]
 
 
 class BigQueryTable:
@@ -27,6 +30,7 @@ class BigQueryTable:
 
     Appends of several callers are in flight together on one stream; answers come in the order of the requests. A
     broken stream is reopened once for callers that waited; a row may then be stored twice, which the views remove.
+    A row that BigQuery refuses is a fault of ours, as decoding admits only what a table takes: it is an incident.
     """
 
     def __init__(
@@ -45,40 +49,51 @@ class BigQueryTable:
         self._table = table.name
         self._metrics = metrics or Metrics()
         self._broken = Incident(log, "append stream broken", time.monotonic)
+        self._refused = Incident(log, "rows refused", time.monotonic)
         self._connection: _Connection | None = None
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
         """Append rows; return the indexes of those refused. Raises Unavailable."""
         encoded = self._encoder.encode(rows)
-        kept = list(range(len(rows)))
-        refused: list[int] = []
-        while kept:
-            bad = await self._counted([encoded[i] for i in kept])
-            if not bad:
-                break
-            refused += [kept[k] for k in bad]
-            kept = [i for k, i in enumerate(kept) if k not in bad]
-        return refused
+        if not encoded:
+            return []
 
-    async def _counted(self, encoded: list[bytes]) -> set[int]:
+        async def send(kept: Sequence[int]) -> frozenset[int] | None:
+            return await self._counted([encoded[i] for i in kept])
+
+        faulty = await self._counted(encoded)
+        if faulty == STORED:
+            return []
+        isolation = Isolation(send)
+        await isolation.proceed(range(len(encoded)), faulty)
+        self._metrics.add(REFUSED_ROWS, len(isolation.refused), self._table)
+        self._refused.trigger(table=self._table, rows=len(isolation.refused))
+        return isolation.refused
+
+    async def _counted(self, encoded: list[bytes]) -> frozenset[int] | None:
         try:
-            bad = await self._request(encoded)
+            faulty = await self._request(encoded)
         except Unavailable:
             self._metrics.add(FAILED_APPENDS, 1, self._table)
             raise
-        if not bad:
+        if faulty == STORED:
             self._metrics.add(APPENDED, len(encoded), self._table)
             self._broken.resolve()
-        return bad
+        return faulty
 
-    async def _request(self, encoded: list[bytes]) -> set[int]:
-        """Send one AppendRows and return the indexes of faulty rows; if there are any, none has been stored."""
-        response = await self._answer(encoded)
-        if response.row_errors:
-            return {error.index for error in response.row_errors}
-        if response.error.code:  # of no row in particular, such as a schema not deployed yet: the rows are kept
-            raise Unavailable(f"BigQuery: {grpc_code(response.error.code)}")
-        return set()
+    async def _request(self, encoded: list[bytes]) -> frozenset[int] | None:
+        """Send one AppendRows; see `shared.adapters.bigquery.isolation.Send`."""
+        try:
+            response = await self._answer(encoded)
+        except _Refused:
+            return None
+        code = response.error.code
+        if response.row_errors or code == _INVALID_ARGUMENT:
+            named = frozenset(error.index for error in response.row_errors if 0 <= error.index < len(encoded))
+            return named or None
+        if code:  # of no row, such as a table that does not exist yet: the rows are kept
+            raise Unavailable(f"BigQuery: {grpc_code(code)}")
+        return STORED
 
     async def _answer(self, encoded: list[bytes]) -> Any:
         """Return the answer; an open stream may have been closed while idle, so a new one is tried once."""
@@ -124,6 +139,10 @@ class _StreamBroken(Unavailable):
     """The stream ended before the answer came."""
 
 
+class _Refused(Exception):
+    """The stream ended because of this request, the first that was not answered."""
+
+
 class _Connection:
     """One bidirectional AppendRows stream; the n-th answer belongs to the n-th request."""
 
@@ -159,11 +178,12 @@ class _Connection:
         except (grpc.RpcError, grpc.aio.BaseError) as error:
             reason = error.code().name if isinstance(error, grpc.RpcError) else type(error).__name__
             self._incident.trigger(reason=reason)
+            if reason == grpc.StatusCode.INVALID_ARGUMENT.name and self._waiting:
+                _fail(self._waiting.popleft(), _Refused())
         finally:
             self.broken = True
             for future in self._waiting:
-                if not future.done():
-                    future.set_exception(_StreamBroken(f"BigQuery: {reason}"))
+                _fail(future, _StreamBroken(f"BigQuery: {reason}"))
             self._waiting.clear()
 
     async def _sent(self) -> AsyncIterator[Any]:
@@ -173,3 +193,9 @@ class _Connection:
             rows = {"serialized_rows": await self._requests.get()}
             yield AppendRowsRequest(write_stream=self._stream, proto_rows={"writer_schema": schema, "rows": rows})
             schema = None
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    """Give a caller an error, unless it has given up."""
+    if not future.done():
+        future.set_exception(error)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
+from shared.features.places import Epoch, Place
 from shared.features.state import State
 from shared.features.verdicts import pix_key
 from shared.ports import REDRIVEN, DeadLetter
@@ -16,7 +17,8 @@ class MemoryHistoryStore:
     """`shared.ports.HistoryStore` over dicts; `away` makes it unavailable.
 
     `records` are keys by kind, `reports` the values of Pix and fraud markers by their keys, `claims` the seconds of
-    each claim by EndToEndId and side. `sequence` is None until the store is loaded.
+    each claim by EndToEndId and side. `sequence` is None until the store is loaded; `held_elsewhere` says that
+    another job fills it.
     """
 
     def __init__(self) -> None:
@@ -24,30 +26,45 @@ class MemoryHistoryStore:
         self.reports: dict[str, bytes] = {}
         self.claims: dict[tuple[str, str], int] = {}
         self.sequence: int | None = None
+        self.former: list[Epoch] = []
+        self.held_elsewhere = False
         self.away = False
 
-    def require_empty(self) -> None:
-        """Raise Misconfigured if the store has counted transactions, Unavailable while away."""
+    def is_empty(self) -> bool:
+        """Return whether the store was never loaded. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the store of history is away")
-        if self.sequence is not None:
+        return self.sequence is None
+
+    def hold(self) -> None:
+        """Raise Misconfigured if the store was loaded, PreconditionFailed if `held_elsewhere`, Unavailable."""
+        if not self.is_empty():
             raise Misconfigured("the store of history has counted transactions already")
+        if self.held_elsewhere:
+            raise PreconditionFailed("another job fills the store of history")
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
-        """Keep the keys of all records, and the reports. Raises Misconfigured, Unavailable while away."""
-        self.require_empty()
+        """Keep the keys of all records, and the reports. Raises as `hold`."""
+        self.hold()
         for layout, table in zip(LAYOUTS, state.tables, strict=True):
             self.records[layout.kind] |= {int(key) for key in table.keys}
             advance(len(table.keys))
         self.reports |= values
         advance(len(values))
         self.sequence = state.sequence
+        if state.sequence:
+            self.former.append(Epoch(*Place.of(state.sequence)))
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
-        """Claim Pix whose rows are stored. Raises Unavailable while away."""
+        """Claim Pix whose rows are stored. Raises as `hold`."""
+        self.hold()
+        self.claims |= dict.fromkeys(rows, life_seconds)
+
+    def epochs(self) -> list[Epoch]:
+        """Return the former epochs. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the store of history is away")
-        self.claims |= dict.fromkeys(rows, life_seconds)
+        return list(self.former)
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
         """Erase records and the reports of Pix; return the number erased. Raises Unavailable while away."""
@@ -59,6 +76,22 @@ class MemoryHistoryStore:
             self.records[kind] -= found
             erased += len(found)
         return erased + sum(self.reports.pop(pix_key(id_), None) is not None for id_ in end_to_end_ids)
+
+
+class MemoryLostPlaces:
+    """`shared.ports.LostPlaces` over a dict."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, int] = {}
+
+    def noted(self) -> Mapping[int, int]:
+        """Return the number of the last kept change of each noted epoch."""
+        return dict(self.kept)
+
+    def note(self, epochs: Sequence[Epoch]) -> None:
+        """Note epochs."""
+        for epoch, kept in epochs:
+            self.kept[epoch] = min(kept, self.kept.get(epoch, kept))
 
 
 class MemoryDeadLetters:

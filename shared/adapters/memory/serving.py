@@ -13,18 +13,18 @@ from shared.telemetry.metrics import Series
 
 
 class MemoryTable:
-    """`shared.ports.Table` over a list; `away` makes it unavailable, `refuses` names rows it will never take."""
+    """`shared.ports.Table` over a list; `away` makes it unavailable, and it refuses the rows that meet `refuses`."""
 
     def __init__(self) -> None:
         self.rows: list[Record] = []
         self.away = False
-        self.refused_ids: set[str] = set()
+        self.refuses: Callable[[Record], bool] = lambda _: False
 
     async def append(self, rows: Sequence[Record]) -> list[int]:
-        """Append rows, except those of `refused_ids`. Raises Unavailable while away."""
+        """Append rows, except those that it refuses. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the table is away")
-        refused = [i for i, row in enumerate(rows) if row.columns().get("end_to_end_id") in self.refused_ids]
+        refused = [i for i, row in enumerate(rows) if self.refuses(row)]
         self.rows += [row for i, row in enumerate(rows) if i not in refused]
         return refused
 

@@ -1,9 +1,11 @@
 -- History in Valkey or Redis: its commands, one call for each micro-batch, over the records of records.lua.
 --
--- KEYS[1] holds the sequence: the epoch, the number of changes counted in it, and the process that counts. All keys carry its hash tag, so they are on its node.
+-- KEYS[1] holds the sequence: the epoch, the number of changes counted in it, and the process that counts. All keys
+-- carry its hash tag, so they are on its node. KEYS[2], if given, is the name of a job that fills the store.
 -- Everything is computed before the first write: a server that refuses writes refuses the call as a whole.
+-- Rows that are stored are noted first, so that a redelivery is answered by them; that can be repeated.
 
-local EPOCHS = PREFIX .. 'e'
+local EPOCHS, HOLDER = PREFIX .. 'e', PREFIX .. 'h'
 local running, former -- the process of this server; the epoch that another process counted in, and its last number
 
 -- Return the text of the sequence as epoch, number and process; nil in a store that was never filled, or was emptied.
@@ -121,8 +123,10 @@ end
 local function observe()
   local message_seconds, life_seconds, record_seconds, version, claims, heads = unpack(ARGV, 2, 7)
   local keys, weights, marks, numbers, rows = unpack(ARGV, 8, 12)
+  local first = 12 + rows
+  for i = 13, first do settle(ARGV[i], life_seconds) end
   local epoch, before = sequence()
-  local counted, lives, replies, first = before, {}, {0}, 12 + rows
+  local counted, lives, replies = before, {}, {0}
   local plan, facts = before and plans(weights, marks), facts_of(keys, weights, marks, numbers)
   for i = 1, #ARGV - first do
     local name = ARGV[first + i]
@@ -142,7 +146,6 @@ local function observe()
   store(record_seconds)
   keep(lives, message_seconds, life_seconds, record_seconds)
   if before and counted > before then count_to(epoch, counted) end
-  for i = 13, first do settle(ARGV[i], life_seconds) end
   replies[1] = damaged
   return replies
 end
@@ -233,16 +236,32 @@ local function put()
   return (#ARGV - 2) / 2
 end
 
--- Return 1 if this history has counted a change, else 0.
+-- Return 1 if this history has counted a change, or was filled with changes, else 0.
 local function counted()
-  local _, number = stored_sequence()
-  return (number or 0) > 0 and 1 or 0
+  local epoch, number = stored_sequence()
+  return epoch and (number > 0 or call('EXISTS', EPOCHS) == 1) and 1 or 0
+end
+
+-- Return 1 if this history was never opened, or was emptied since, else 0.
+local function is_empty()
+  return stored_sequence() and 0 or 1
+end
+
+-- seconds, name of a job: reserve a store that has counted nothing, and close it. Return 1, or 0 if it has counted, or
+-- another job has reserved it.
+local function hold()
+  local holder = call('GET', HOLDER)
+  if counted() == 1 or (holder and holder ~= ARGV[3]) then return 0 end
+  call('SET', HOLDER, ARGV[3], 'EX', ARGV[2])
+  call('DEL', KEYS[1])
+  return 1
 end
 
 -- Epoch and number of the last change that the records hold: count on in a new epoch. Return 1, or 0 if this history
 -- has counted already.
 local function resume()
   if counted() == 1 then return 0 end
+  call('DEL', HOLDER)
   local epoch, number = tonumber(ARGV[2]), tonumber(ARGV[3])
   running = string.match(call('INFO', 'server'), 'run_id:(%x+)')
   if number > 0 then former = string.format('%.0f %.0f', epoch, number) end
@@ -257,6 +276,9 @@ end
 
 local commands = {
   observe = observe, change = change, find = find, fill = fill, put = put, counted = counted, resume = resume,
-  stored = stored, answer = answer, epochs = epochs,
+  stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
 }
+if KEYS[2] and call('GET', HOLDER) ~= KEYS[2] then
+  return redis.error_reply('HELD the job does not hold the store of history, or no longer')
+end
 return commands[ARGV[1]]()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self, TypeVar
 
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.adapters.valkey.history import server_url
 from shared.adapters.valkey.script import script
@@ -20,7 +21,7 @@ from shared.adapters.valkey.wire import (
     put_arguments,
     stored_life,
 )
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import LAYOUTS
 from shared.features.places import Epoch, Place
@@ -29,9 +30,13 @@ from shared.features.verdicts import VERDICT_KEY
 from shared.ports import LIFE_KEY
 
 T = TypeVar("T")
+HOLD_SECONDS = 300
+"""Seconds for which a job that fills the store has it for itself after its last call."""
 PREFIX = SEQUENCE_KEY.encode()[:-1]
 """The prefix of all keys, as in history.lua; a letter follows, then a record's key or the id of a value."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
+_CALLS = 8  # on their way at once, so that neither side waits for the other
+_HELD = "HELD"
 _OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
@@ -42,6 +47,7 @@ class ValkeyStore:
     def __init__(self, client: Redis, record_seconds: int) -> None:
         self._redis = client
         self._record_seconds = record_seconds
+        self._holder = f"{SEQUENCE_KEY}-{uuid.uuid4().hex}"  # as a key, on the node of the others
 
     @classmethod
     def connect(cls, url: str, record_seconds: int) -> Self:
@@ -51,26 +57,30 @@ class ValkeyStore:
         )
         return cls(client, record_seconds)
 
-    def require_empty(self) -> None:
-        """Raise Misconfigured if the store has counted transactions, Unavailable if it does not answer."""
+    def is_empty(self) -> bool:
+        """Return whether the store was never opened, or was emptied since. Raises Unavailable."""
+        return bool(self._call(["is_empty"]))
+
+    def hold(self) -> None:
+        """Reserve a store that has counted nothing for HOLD_SECONDS, and close it; every call of `load` extends that.
+
+        Raises Misconfigured if it has counted, PreconditionFailed if another job holds it, Unavailable.
+        """
         if self._call(["counted"]):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
+        if not self._call(["hold", HOLD_SECONDS, self._holder]):
+            raise PreconditionFailed("another job fills the store of history")
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
         """Store all records, then the values by their keys, then the sequence, which opens the store.
 
         `advance` receives the number of records and values of each part that is stored. An interrupted load can be
-        repeated. Raises Misconfigured, Unavailable.
+        repeated. Raises as `hold`; a store that was emptied meanwhile is no longer held.
         """
-        self.require_empty()
-        for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
-            for start in range(0, len(keys), _RECORDS):
-                part = slice(start, start + _RECORDS)
-                letter = LETTERS[layout.kind]
-                advance(self._call(fill_arguments(letter, keys[part], records[part], self._record_seconds)))
-        for some in _batched(values.items()):
-            advance(self._call(put_arguments(some, self._record_seconds)))
-        if not self._call(["resume", *Place.of(state.sequence)]):
+        self.hold()
+        for count in self._fill(self._fills(state, values)):
+            advance(count)
+        if not self._held([["resume", *Place.of(state.sequence)]])[0]:
             raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
 
     def open(self) -> None:
@@ -87,14 +97,17 @@ class ValkeyStore:
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
 
-        Raises Unavailable.
+        Raises as `hold`.
         """
         sides: dict[str, list[str]] = {}
         for id_, side in rows:
             sides.setdefault(id_, []).append(side)
-        for some in _batched(sides.items()):
-            lives = [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some]
-            self._call(put_arguments(lives, life_seconds))
+        self.hold()
+        lives = (
+            [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some] for some in _batched(sides.items())
+        )
+        for _ in self._fill(put_arguments(each, life_seconds) for each in lives):
+            pass
 
     def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
@@ -112,6 +125,37 @@ class ValkeyStore:
         """Close the connection."""
         self._redis.close()
 
+    def _fills(self, state: State, values: Mapping[str, bytes]) -> Iterator[list[Argument]]:
+        """Yield the calls that store a state and values."""
+        for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
+            for start in range(0, len(keys), _RECORDS):
+                part = slice(start, start + _RECORDS)
+                yield fill_arguments(LETTERS[layout.kind], keys[part], records[part], self._record_seconds)
+        for some in _batched(values.items()):
+            yield put_arguments(some, self._record_seconds)
+
+    def _fill(self, calls: Iterable[list[Argument]]) -> Iterator[int]:
+        """Make calls, several at a time, while the store is held; yield the answer of each."""
+        for some in _batched(calls, _CALLS):
+            _, *counts = self._held([["hold", HOLD_SECONDS, self._holder], *some])
+            yield from counts
+
+    def _held(self, calls: Sequence[Sequence[Argument]]) -> list[Any]:
+        """Return the answers of calls, each of which is refused unless the store is held. Raises as `hold`."""
+        text, sha = script()
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.script_load(text)
+        for arguments in calls:
+            pipeline.evalsha(sha, 2, SEQUENCE_KEY, self._holder, *arguments)
+        try:
+            return pipeline.execute()[1:]
+        except ResponseError as error:
+            if _HELD in str(error):
+                raise PreconditionFailed("the store of history was emptied, or another job fills it") from error
+            raise _unavailable(error) from error
+        except RedisError as error:
+            raise _unavailable(error) from error
+
     def _call(self, arguments: Sequence[Argument]) -> Any:
         text, sha = script()
         try:
@@ -123,10 +167,10 @@ class ValkeyStore:
             raise _unavailable(error) from error
 
 
-def _batched(items: Iterable[T]) -> Iterator[list[T]]:
-    """Yield items in lists of at most _RECORDS."""
+def _batched(items: Iterable[T], size: int = _RECORDS) -> Iterator[list[T]]:
+    """Yield items in lists of at most `size`."""
     iterator = iter(items)
-    while some := list(islice(iterator, _RECORDS)):
+    while some := list(islice(iterator, size)):
         yield some
 
 

@@ -17,7 +17,7 @@ from shared.learning.judging.bootstrap import Interval
 from shared.learning.judging.comparison import Contender
 from shared.learning.judging.review import Review
 from shared.learning.ports import Trial
-from shared.scoring.bundle import SideThresholds
+from shared.scoring.thresholds import SideThresholds
 
 TEMPLATE = Path(__file__).with_suffix(".html.j2")
 TRIALS = 20  # shown of the leaderboard

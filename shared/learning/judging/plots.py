@@ -19,7 +19,8 @@ from shared.learning.judging.review import Review, importance
 from shared.learning.judging.segments import Segment
 from shared.learning.ports import Trial
 from shared.learning.training.costs import with_rules
-from shared.scoring.bundle import Bundle, SideThresholds
+from shared.scoring.bundle import Bundle
+from shared.scoring.thresholds import SideThresholds
 
 _COLOURS = ("#1f5fa8", "#c8791e", "#6b7280")  # challenger, incumbent, rules
 _LEAST = 1e-6  # smallest share drawn on a logarithmic axis

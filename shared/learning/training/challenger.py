@@ -24,8 +24,8 @@ from shared.learning.training.packing import BundleParts, pack
 from shared.learning.training.search import search, training_rows
 from shared.learning.training.thresholds import ThresholdRows, thresholds_by_side
 from shared.learning.training.train import LabelledRows, fit, informative_columns, raw_scores
-from shared.scoring.bundle import SideThresholds
 from shared.scoring.rules import Rules, by_payee
+from shared.scoring.thresholds import SideThresholds
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from shared.features.catalogue import feature_set
 from shared.learning.data.profile import reference_profile
 from shared.learning.training import calibrate
 from shared.learning.training.export import joblib_bytes, onnx_scores
-from shared.scoring.bundle import MANIFEST, Calibration, Manifest, SideThresholds, digest
+from shared.scoring.bundle import MANIFEST, Calibration, Manifest, digest
+from shared.scoring.thresholds import SideThresholds
 
 TRAINED_UNTIL = "trained_until"
 """Metric of a manifest: time of the last training example, in seconds since the epoch."""

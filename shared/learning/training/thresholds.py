@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from shared.learning.config import CostSpec, SideCosts
 from shared.learning.data.split import DAY
 from shared.learning.training.costs import decision_costs, with_rules
-from shared.scoring.bundle import SideThresholds, Thresholds
 from shared.scoring.rules import Decision
+from shared.scoring.thresholds import OFF, SideThresholds, Thresholds
 
-NEVER = 2.0
-"""A threshold that no score reaches."""
 _STEPS = 400  # most candidates for either threshold
 _THRESHOLD_MIN = 1e-9  # a threshold of 0 would stop every Pix
 
@@ -108,7 +106,7 @@ def choose_thresholds(
     held = with_rules(np.tile([0.0, 1.0, 0.0], (len(scores), 1)), by_rule)
     cost = _totals(with_rules(losses, by_rule)[order], weight[order], counts)
     number = _totals(held[order], weight[order], counts)
-    # [0, 0] is NEVER for both: the holds by rules. 1e-12, since sums in another order differ in the last digits.
+    # [0, 0] is OFF for both: the holds by rules. 1e-12, since sums in another order differ in the last digits.
     most = max(holds, number[0, 0]) * (1 + 1e-12)
     cost[(number > most) | (counts[:, None] < counts[None, :])] = np.inf
     hold, reject = np.unravel_index(np.argmin(cost), cost.shape)
@@ -145,5 +143,5 @@ def _candidates(descending: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     """Return candidate thresholds, densest at high scores, and the number of scores that reach each."""
     ranks = np.unique(np.geomspace(1, len(descending), _STEPS).astype(np.intp)) - 1
     grid = np.unique(descending[ranks])[::-1]
-    grid = np.concatenate([[NEVER], grid[grid > _THRESHOLD_MIN]])
+    grid = np.concatenate([[OFF], grid[grid > _THRESHOLD_MIN]])
     return grid, np.searchsorted(-descending, -grid, side="right")

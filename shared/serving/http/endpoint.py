@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, Generic
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shared.serving.group_commit import Item
@@ -29,7 +29,8 @@ from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
 
-WARM, FAILED = 200, 500
+WARM, UNREAD, NO_SUCH_METHOD, FAILED = 200, 400, 405, 500
+_METHODS = ("GET", "HEAD", "POST")
 _YOUNG = 10_000  # objects between two collections
 
 
@@ -42,9 +43,16 @@ class Endpoint(Generic[Item]):
         self._failed = Incident(log, "failed", time.monotonic)
 
     async def __call__(self, request: Request) -> Response:
-        """Return the response to a request from the framework."""
-        body = await request.body() if request.method == "POST" else None
-        return Response(status_code=await self.deliver(body, request.headers.raw))
+        """Return the response to a request from the framework; nothing with a body is accepted unread."""
+        if request.method not in _METHODS:
+            return Response(status_code=NO_SUCH_METHOD)
+        try:
+            body = await request.body()
+        except ClientDisconnect:  # nobody reads the status
+            return Response(status_code=UNREAD)
+        if request.method == "POST":
+            return Response(status_code=await self.deliver(body, request.headers.raw))
+        return Response(status_code=UNREAD if body else await self.deliver(None, request.headers.raw))
 
     async def deliver(self, body: bytes | None, headers: list[tuple[bytes, bytes]]) -> int:
         """Return the status of a delivery, or of a probe if there is no body.

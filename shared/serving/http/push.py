@@ -2,22 +2,23 @@
 
 functions-framework serves by gunicorn and uvicorn. An empty request takes 72 us through the framework, 27 us in a
 bare ASGI application, and 12 us here, where uvicorn's protocol skips one step: the body of a POST is passed on as
-bytes instead of as a scope, an event and a chain of applications. Other requests, such as a probe, an upgrade or a
-request that comes before its predecessor is answered, take uvicorn's usual way.
+bytes instead of as a scope, an event and a chain of applications. Other requests, such as a probe or a request that
+comes before its predecessor is answered, take uvicorn's usual way.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
-from functools import cache, partial
-from http import HTTPStatus
+from functools import partial
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-Headers = list[tuple[bytes, bytes]]
+from shared.serving.http.limited import LimitedProtocol
+from shared.serving.http.limits import DEFAULT, Headers, RequestLimits, answer
+
 Deliver = Callable[[bytes, Headers], Awaitable[int]]
 """Return the status to answer with, given the body and the headers, names in lower case; never raises."""
 
@@ -31,63 +32,46 @@ def serve_directly(deliver: Deliver) -> None:
     UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "http": partial(PushProtocol, deliver)}
 
 
-@cache
-def answer(status: int, keep_alive: bool) -> bytes:
-    """Return an answer without a body.
+class PushProtocol(LimitedProtocol):
+    """uvicorn's protocol within limits, which passes deliveries on without ASGI."""
 
-    >>> answer(204, True)
-    b'HTTP/1.1 204 No Content\\r\\n\\r\\n'
-    """
-    length = "" if status == HTTPStatus.NO_CONTENT else "content-length: 0\r\n"
-    close = "" if keep_alive else "connection: close\r\n"
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{length}{close}\r\n".encode()
-
-
-class PushProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which passes deliveries on without ASGI."""
-
-    def __init__(self, deliver: Deliver, **server: Any) -> None:
-        super().__init__(**server)
+    def __init__(self, deliver: Deliver, limits: RequestLimits = DEFAULT, **server: Any) -> None:
+        super().__init__(limits, **server)
         self._deliver = deliver
 
-    def on_message_begin(self) -> None:
-        """Begin a request; its scope is made later, if it is needed."""
-        self.url, self.headers, self.expect_100_continue = b"", [], False
-
-    def on_headers_complete(self) -> None:
+    def take_headers(self) -> None:
         """Choose between a delivery and uvicorn's usual way."""
         if self._is_delivery():
             self.cycle = _Delivery(self.parser.should_keep_alive(), self.headers)  # type: ignore[assignment]  # has the attributes that the base class reads
             return
         url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
+        HttpToolsProtocol.on_message_begin(self)
         self.headers += headers
         self.url, self.expect_100_continue = url, expects
-        super().on_headers_complete()
+        HttpToolsProtocol.on_headers_complete(self)
 
-    def on_body(self, body: bytes) -> None:
+    def take_body(self, body: bytes) -> None:
         """Add a part of the body."""
         if isinstance(self.cycle, _Delivery):
             self.cycle.parts.append(body)
         else:
-            super().on_body(body)
+            HttpToolsProtocol.on_body(self, body)
 
-    def on_message_complete(self) -> None:
+    def take_end(self) -> None:
         """Answer a delivery whose body is complete."""
         if isinstance(self.cycle, _Delivery):
             task = self.loop.create_task(self._answer(self.cycle))
             self.tasks.add(task)  # the server waits for these when it stops
             task.add_done_callback(self.tasks.discard)
         else:
-            super().on_message_complete()
+            HttpToolsProtocol.on_message_complete(self)
 
     def _is_delivery(self) -> bool:
-        parser, before = self.parser, self.cycle
+        before = self.cycle
         return (
-            parser.get_method() == b"POST"
+            self.parser.get_method() == b"POST"
             and (before is None or before.response_complete)
             and not self.expect_100_continue
-            and not parser.should_upgrade()
             and self.limit_concurrency is None
         )
 
@@ -107,6 +91,7 @@ class _Delivery:
     """A delivery in progress, with the attributes that uvicorn's protocol reads from a request cycle."""
 
     __slots__ = ("disconnected", "headers", "keep_alive", "message_event", "parts", "response_complete")
+    response_started = False  # status and headers are one write
 
     def __init__(self, keep_alive: bool, headers: Headers) -> None:
         self.keep_alive = keep_alive

@@ -22,7 +22,8 @@ from shared.features.vector import feature_matrix
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.scoring.bundle import MANIFEST, Calibration, Manifest, SideThresholds, Thresholds, digest
+from shared.scoring.bundle import MANIFEST, Calibration, Manifest, digest
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.benchmarks.faults.stream import END, Message
 
 Files = dict[str, bytes]

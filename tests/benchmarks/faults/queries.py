@@ -100,7 +100,7 @@ class Queries:
             "AS told, "
             "(SELECT COUNT(*) FROM (SELECT DISTINCT report_id, reported_at, status, verdict FROM pix.feedback) AS r) "
             "AS reports, "
-            "(SELECT COUNT(DISTINCT payload_sha256) FROM pix.quarantine) AS malformed"
+            "(SELECT COUNT(DISTINCT payload_hash) FROM pix.quarantine) AS malformed"
         )
         row = next(iter(self._client.query(sql).result(timeout=120)))
         return row.scored, row.told, row.reports, row.malformed
@@ -135,8 +135,8 @@ class Queries:
 
     def _quarantine(self, found: Findings, sent: Stream) -> None:
         """Check that every malformed message has exactly one row, and no other message has one."""
-        sql = "SELECT payload_sha256, COUNT(*) AS n FROM pix.quarantined GROUP BY payload_sha256"
-        rows = {row.payload_sha256: row.n for row in self._client.query(sql).result(timeout=120)}
+        sql = "SELECT payload_hash, COUNT(*) AS n FROM pix.quarantined GROUP BY payload_hash"
+        rows = {row.payload_hash: row.n for row in self._client.query(sql).result(timeout=120)}
         found.result.quarantined = sum(rows.values())
         if missing := set(sent.malformed) - set(rows):
             found.problems.append(f"{len(missing)} malformed messages are not in quarantine")

@@ -173,7 +173,7 @@ class Script:
         with self._fault("history is empty", self._scale.blind):
             pass
         self._look()
-        self._job("replay", "tables", "--state", self._cloud.settings.state)
+        self._job("repair", "--settle", "0")
         self._log("history is rebuilt")
 
     def retrain_on_a_full_disk(self) -> None:

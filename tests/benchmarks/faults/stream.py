@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -13,9 +12,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from infra.local.simulator import SimulationConfig, simulate
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import EXAMPLE, decode_transaction
 from shared.errors import Malformed
+from shared.settings import LOCAL_HMAC_KEY
 
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 LABELLED = END + dt.timedelta(days=14)
@@ -96,7 +97,7 @@ def stream(transactions: int, seed: int) -> Stream:
     placed += [(chance.uniform(first, last), Message(TRANSACTIONS, data)) for data in malformed]
     placed.sort(key=lambda each: each[0])
     live = sum(at <= last for at, _ in placed)
-    digests = [hashlib.sha256(data).hexdigest() for data in malformed]
+    digests = list(map(PayloadHash(LOCAL_HMAC_KEY.encode()), malformed))
     messages = [message for _, message in placed]
     middle = placed[live // 2][0]
     return Stream(

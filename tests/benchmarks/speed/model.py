@@ -27,7 +27,8 @@ from shared.learning import config
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
-from shared.scoring.bundle import Calibration, Manifest, SideThresholds, Thresholds
+from shared.scoring.bundle import Calibration, Manifest
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from shared.settings import LOCAL_HMAC_KEY
 from tests.benchmarks.speed.events import lines
 from tests.unit.lives import settle

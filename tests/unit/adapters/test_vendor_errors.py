@@ -220,7 +220,7 @@ def test_history_in_valkey(kind: type[Exception]) -> None:
 def test_loading_history_into_valkey(kind: type[Exception]) -> None:
     client: Any = Raising(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyStore(client, 900).require_empty()
+        ValkeyStore(client, 900).hold()
     with pytest.raises(Unavailable, match=kind.__name__):
         ValkeyStore(client, 900).erase({}, ["E1"])
 

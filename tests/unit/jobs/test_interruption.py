@@ -29,6 +29,7 @@ JOBS = {
     "retrain": [],
     "rollback": [],
     "skew": ["--all"],
+    "snapshot": [],
 }
 MOMENTS = random.Random(7)
 

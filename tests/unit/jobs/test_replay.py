@@ -22,7 +22,7 @@ from shared.features.history import MemoryHistory
 from shared.features.state import State
 from tests.unit.replays import records, table_of
 
-ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a-key"}
+ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a key of the tests that is long enough"}
 TRANSACTIONS = 25_000
 
 
@@ -77,6 +77,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 OPTIONS = [
     ["tables"],
+    ["tables", "--state", "redis://127.0.0.1:1"],
     ["x", "--resume"],
     ["x", "--out", "y", "--state-only"],
     ["tables", "--out", "y", "--lines", "1"],

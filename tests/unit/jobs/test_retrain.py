@@ -27,7 +27,7 @@ def blobs(monkeypatch: pytest.MonkeyPatch) -> MemoryBlobs:
     """The bucket of models, while a retraining only records its configuration."""
     bucket = MemoryBlobs()
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
-    monkeypatch.setenv("PIX_HMAC_KEY", "a-key")
+    monkeypatch.setenv("PIX_HMAC_KEY", "a key of the tests that is long enough")
     monkeypatch.setattr(wiring, "services", lambda _settings: SimpleNamespace(blobs=bucket))
     monkeypatch.setattr(wiring, "now", lambda: NOW)
 

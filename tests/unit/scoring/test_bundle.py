@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from typing import Any
+
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import BundleRefused
 from shared.scoring.bundle import MANIFEST, SERVED, Bundle, Manifest
+from shared.scoring.bundle_files import GOLDEN_BYTES
+from tests.unit.learning.bundles import INFINITE, NAMES, NOT_A_NUMBER, RAISES, faulty, small_bundle
 
 
 @pytest.mark.parametrize("name", [*SERVED, MANIFEST])
@@ -64,3 +74,104 @@ def test_a_bundle_with_valid_hashes_and_wrong_scores_is_refused(trained_bundle: 
         with pytest.raises(BundleRefused):
             Bundle(_resealed(files, **changed))
     assert Bundle(_resealed(files, features__json=shifted))  # the golden vectors speak of inputs, not of names
+
+
+SMALL = small_bundle("v1")
+
+
+def _npz(**arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _truncated_member() -> bytes:
+    """Return an archive with a member that ends in the middle of its header: NumPy raises EOFError or ValueError."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as files:
+        files.writestr("features.npy", b"\x93NUMPY")
+        files.writestr("scores.npy", b"")
+    return buffer.getvalue()
+
+
+def _enormous() -> bytes:
+    """Return an archive whose vectors would take 8 exabytes."""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2147483647, 1073741824)}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as files:
+        head = header.ljust(117) + b"\n"
+        files.writestr("features.npy", b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+    return buffer.getvalue()
+
+
+VECTORS, SCORES = np.zeros((2, len(NAMES)), np.float32), np.full(2, 0.5)
+GOLDEN = {
+    "empty": b"",
+    "no archive": b"text",
+    "empty archive": _npz(),
+    "truncated": _truncated_member(),
+    "too large to allocate": _enormous(),
+    "too large unpacked": _npz(features=np.zeros((GOLDEN_BYTES // 8 + 1, 2), np.float32), scores=SCORES),
+    "no scores": _npz(features=VECTORS),
+    "no rows": _npz(features=VECTORS[:0], scores=SCORES[:0]),
+    "objects": _npz(features=np.array([{}, []], dtype=object), scores=SCORES),
+    "one score for all": _npz(features=VECTORS, scores=SCORES[:1]),
+    "a score that is NaN": _npz(features=VECTORS, scores=np.array([0.5, np.nan])),
+    "an infinite input": _npz(features=np.full_like(VECTORS, np.inf), scores=SCORES),
+    "too few inputs": _npz(features=VECTORS[:, :1], scores=SCORES),
+    "doubles": _npz(features=VECTORS.astype(np.float64), scores=SCORES),
+    "text": _npz(features=VECTORS.astype(str), scores=SCORES),
+}
+
+
+def test_the_vectors_of_these_tests_are_valid() -> None:
+    assert Bundle(_resealed(SMALL, golden__npz=_npz(features=VECTORS, scores=SCORES)))
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_golden_vectors_of_any_other_shape_or_content_are_refused(kind: str) -> None:
+    with pytest.raises(BundleRefused):
+        Bundle(_resealed(SMALL, golden__npz=GOLDEN[kind]))
+
+
+@pytest.mark.parametrize("median", [[1.0], {}, "1", True, 1e39, -1e39])
+def test_medians_that_are_not_numbers_are_refused(median: Any) -> None:
+    features = {name: {"median": 0.0} for name in NAMES}
+    assert Bundle(_resealed(SMALL, profile__json=json.dumps({"features": features}).encode()))
+    features[NAMES[1]] = {"median": median}
+    for profile in ({"features": features}, {"features": [features]}, [features], {"features": {NAMES[0]: 1.0}}):
+        with pytest.raises(BundleRefused, match="profile"):
+            Bundle(_resealed(SMALL, profile__json=json.dumps(profile).encode()))
+
+
+@pytest.mark.parametrize("wrong", [1e300, 1.0000001, 1.5, 2.5, -0.5, 0.0, None, "off", [0.5]])
+@pytest.mark.parametrize("part", ["hold", "reject"])
+def test_thresholds_are_probabilities_or_off(part: str, wrong: Any) -> None:
+    sound = {"hold": 0.5, "reject": 0.9}
+    for good in (sound, sound | {"reject": 1.0}, sound | {"reject": 2.0}, {"hold": 2.0, "reject": 2.0}):
+        assert Bundle(_resealed(SMALL, policy__json=json.dumps({"payer": sound, "payee": good}).encode()))
+    with pytest.raises(BundleRefused, match="policy"):
+        Bundle(_resealed(SMALL, policy__json=json.dumps({"payer": sound, "payee": sound | {part: wrong}}).encode()))
+
+
+@pytest.mark.parametrize("table", [RAISES, NOT_A_NUMBER, INFINITE], ids=["raises", "NaN", "infinity"])
+def test_a_model_that_cannot_explain_a_golden_score_is_refused(table: Any) -> None:
+    files = small_bundle("v1", onnx=faulty(table))
+    medians = {name: {"median": 1e6} for name in NAMES}
+    with pytest.raises(BundleRefused, match="golden"):
+        Bundle(_resealed(files, profile__json=json.dumps({"features": medians}).encode()))
+
+
+@given(st.sampled_from([*sorted(set(SERVED) - {"model.onnx"}), MANIFEST]), st.data())
+def test_no_content_of_a_file_raises_anything_else(name: str, data: st.DataObject) -> None:
+    good = SMALL[name]
+    at = data.draw(st.integers(0, len(good)))
+    written = data.draw(st.binary(max_size=20) | st.sampled_from([b"[", b"null", b"1e999", b"\xff", b"[" * 2_000]))
+    spoilt = good[:at] + written + good[data.draw(st.integers(at, len(good))) :]
+    files = {**SMALL, MANIFEST: spoilt} if name == MANIFEST else None
+    try:
+        Bundle(files or _resealed(SMALL, **{name.replace(".", "__"): spoilt}))
+    except BundleRefused:
+        pass
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        assert name == "features.json", "sealing a bundle reads its features"

@@ -13,9 +13,10 @@ from shared.errors import BundleRefused
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.limits import limits_in_force
 from shared.learning.training.packing import BundleParts, pack, sealed
-from shared.scoring.bundle import Bundle, Calibration, Manifest, SideThresholds, Thresholds
+from shared.scoring.bundle import Bundle, Calibration, Manifest
 from shared.scoring.policy import Decisions, ModelScores, decide
 from shared.scoring.rules import Decision, FiredRules, Rules
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.bundles import logistic
 from tests.unit.scoring.vectors import PLAIN, vectors
 

@@ -12,12 +12,13 @@ import pytest
 from shared.adapters.memory.serving import MemoryExporter, MemoryTable
 from shared.contract.envelope import PubsubMessage
 from shared.contract.feedback import decode_feedback
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.transaction import Transaction, decode_transaction
-from shared.errors import PixError, Unavailable
+from shared.errors import PixError, RowRefused, Unavailable
 from shared.ports import MetricsExporter
 from shared.serving.group_commit import BatchLimits
-from shared.serving.intake import ACK, RETRY_LATER, SLOW_DOWN, Intake
+from shared.serving.intake import ACK, REFUSED, RETRY_LATER, SLOW_DOWN, Intake
 from shared.serving.label_service import LabelPipeline, label_intake
 from shared.telemetry.logs import JsonFormatter
 from shared.telemetry.metrics import BATCH, MESSAGES, QUARANTINED, QUEUE, STAGE, UNKNOWN_FIELDS, Metrics, Series
@@ -41,7 +42,14 @@ class IntakeBench:
         self.gate = asyncio.Event()
         self.gate.set()
         self.intake = Intake(
-            "pix-transactions", self.decode, self.store, self.quarantine, lambda: NOW, limits, self.telemetry
+            "pix-transactions",
+            self.decode,
+            self.store,
+            self.quarantine,
+            PayloadHash(b"test"),
+            lambda: NOW,
+            limits,
+            self.telemetry,
         )
 
     def decode(self, message: PubsubMessage) -> Transaction:
@@ -56,8 +64,9 @@ class IntakeBench:
             raise self.error
         if any(item.amount == "666.00" for item in items):
             raise ZeroDivisionError
-        self.stored += items
-        return {}
+        refused = {i: RowRefused("a table refused the row") for i, item in enumerate(items) if item.amount == "0.66"}
+        self.stored += [item for i, item in enumerate(items) if i not in refused]
+        return refused
 
     async def deliver(self, *messages: dict[str, Any] | bytes) -> Answers:
         bodies = [message if isinstance(message, bytes) else push_body(encoded(message)) for message in messages]
@@ -105,6 +114,17 @@ def test_a_message_that_breaks_its_batch_fails_alone() -> None:
     assert answers == [ACK] * 11
     assert len({item.end_to_end_id for item in bench.stored}) == len(bench.stored) == 11
     assert bench.telemetry.metrics.value(MESSAGES, "failed") == 1
+
+
+def test_a_row_that_its_table_refuses_is_delivered_again_and_not_quarantined() -> None:
+    async def scenario() -> tuple[IntakeBench, Answers]:
+        bench = IntakeBench()
+        return bench, await bench.deliver(transaction(), transaction(amount="0.66"), transaction())
+
+    bench, answers = run(scenario)
+    assert answers == [ACK, REFUSED, ACK]
+    assert (len(bench.stored), bench.quarantine.rows) == (2, [])
+    assert bench.telemetry.metrics.value(MESSAGES, "refused") == 1
 
 
 def test_malformed_messages_are_quarantined_during_an_outage() -> None:
@@ -228,7 +248,9 @@ def test_fields_that_the_contract_does_not_know_are_counted() -> None:
     async def scenario() -> tuple[list[int], Metrics]:
         telemetry = make_telemetry()
         pipeline = LabelPipeline(None, MemoryTable(), Pseudonymiser(b"secret"), lambda: NOW, 1e9, telemetry.metrics)
-        intake = label_intake(pipeline, MemoryTable(), lambda: NOW, BatchLimits(4, 1), telemetry)
+        intake = label_intake(
+            pipeline, MemoryTable(), PayloadHash(b"test"), lambda: NOW, BatchLimits(4, 1), telemetry
+        )
         report = med_report(transaction()["end_to_end_id"]) | {"new": 1, "newer": 2}
         assert decode_feedback(encoded(report)).unknown_fields == 2
         return [await intake.handle(push_body(encoded(report))) for _ in range(2)], telemetry.metrics

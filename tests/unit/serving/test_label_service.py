@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryLookup, MemoryTable
 from shared.contract.event import Event, micros
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow, QuarantineRow, Record
 from shared.errors import Unavailable
@@ -94,7 +95,9 @@ class LabelBench:
         self.history = history or DisturbedHistory()
         counted, telemetry = VerdictHistory(self.lookup, self.history) if shared else None, make_telemetry()
         pipeline = LabelPipeline(counted, self.feedback, PSEUDONYMS, lambda: NOW, AHEAD_SECONDS, telemetry.metrics)
-        self.intake = label_intake(pipeline, self.quarantine, lambda: NOW, BatchLimits(16, 1), telemetry)
+        self.intake = label_intake(
+            pipeline, self.quarantine, PayloadHash(b"test"), lambda: NOW, BatchLimits(16, 1), telemetry
+        )
 
     def scored(self, **more: Any) -> Event:
         pix = event(0, 1, **{"end_to_end_id": transaction()["end_to_end_id"]} | more)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +11,7 @@ import pytest
 
 from shared.adapters.memory.serving import MemoryTable
 from shared.contract.envelope import PubsubMessage
+from shared.contract.payload_hash import PayloadHash
 from shared.contract.rows import QuarantineRow
 from shared.contract.transaction import Transaction, decode_transaction
 from shared.errors import PixError
@@ -19,6 +19,8 @@ from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, Intake
 from tests.telemetry import make_telemetry
 from tests.waiting import PATIENCE
+
+PAYLOAD_HASH = PayloadHash(b"test")
 
 
 def body(**message: object) -> bytes:
@@ -39,7 +41,7 @@ def quarantined(delivery: bytes) -> MemoryTable:
 
     table = MemoryTable()
     telemetry = make_telemetry()
-    intake = Intake("pix-transactions", decode, store, table, lambda: 0, BatchLimits(16, 4), telemetry)
+    intake = Intake("pix-transactions", decode, store, table, PAYLOAD_HASH, lambda: 0, BatchLimits(16, 4), telemetry)
     assert asyncio.run(deliver()) == ACK
     return table
 
@@ -62,4 +64,4 @@ def test_a_row_names_its_message(delivery: bytes, reason: str, message_id: str |
     (row,) = quarantined(delivery).rows
     assert isinstance(row, QuarantineRow)
     assert (row.reason, row.message_id) == (reason, message_id)
-    assert (row.payload_bytes, row.payload_sha256) == (len(payload), hashlib.sha256(payload).hexdigest())
+    assert (row.payload_bytes, row.payload_hash) == (len(payload), PAYLOAD_HASH(payload))

@@ -9,6 +9,7 @@ import pytest
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.errors import Malformed
 from shared.ports import Table
 from shared.scoring.scorer import Scorer
 from shared.serving.score_service import ScorePipeline
@@ -49,6 +50,23 @@ def test_unknown_fields_are_counted_exactly_in_any_mixture(decode: Decoding) -> 
     for message in ({"x": 1}, {}, {"x": 1, "payer__y": 2}, {}, {}, {"device__z": {"x": 1}}):
         decode(**message)
     assert decode.metrics.value(UNKNOWN_FIELDS) == 4
+
+
+@pytest.mark.parametrize(("days", "accepted"), [(0, True), (1_799, True), (1_801, False), (5_000, False)])
+def test_a_pix_older_than_a_stream_takes_is_malformed(decode: Decoding, days: int, accepted: bool) -> None:
+    at = dt.datetime(2026, 11, 20, 14, 32, tzinfo=dt.UTC) - dt.timedelta(days)
+    dated = {"end_to_end_id": f"E12345678{at:%Y%m%d%H%M}{7:011d}", "initiated_at": at.isoformat()}
+    if accepted:
+        assert decode(**dated).event.initiated_at == micros(at)
+        return
+    with pytest.raises(Malformed) as refused:
+        decode(**dated)
+    assert (refused.value.reason, refused.value.field) == ("too_old", "initiated_at")
+
+
+def test_a_schedule_does_not_let_an_old_pix_in(decode: Decoding) -> None:
+    with pytest.raises(Malformed):
+        decode(initiated_at="2012-11-20T14:32:05Z", scheduled_for="2026-11-20T14:32:00Z")
 
 
 @pytest.mark.parametrize(("year", "kept"), [(2026, True), (1, False), (9999, False)])

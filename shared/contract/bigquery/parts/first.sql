@@ -4,9 +4,9 @@ SELECT * EXCEPT (unnumbered)
 FROM (
   SELECT
     *,
-    COUNT(IF(claim_number IS NULL OR history_sequence IS NULL, 1, NULL)) OVER (
+    MAX(IF(claim_number IS NULL OR history_sequence IS NULL, 1, 0)) OVER (
       PARTITION BY end_to_end_id, COALESCE(side, 'PAYER')
-    ) > 0 AS unnumbered
+    ) = 1 AS unnumbered
   FROM `{project}.{dataset}.score_events`
   WHERE initiated_at <= {as_of}
 ) AS numbered

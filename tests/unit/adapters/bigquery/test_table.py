@@ -12,7 +12,7 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.rows import QuarantineRow
 from shared.contract.tables import table
 from shared.errors import Unavailable
-from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, RETRIES, Metrics
+from shared.telemetry.metrics import APPENDED, FAILED_APPENDS, REFUSED_ROWS, RETRIES, Metrics
 from tests.waiting import settled
 
 Answer = Callable[[types.AppendRowsRequest], types.AppendRowsResponse | None]
@@ -51,6 +51,22 @@ def refuses_faulty(request: types.AppendRowsRequest) -> types.AppendRowsResponse
     return types.AppendRowsResponse(row_errors=errors[:1])  # real answers may be incomplete too
 
 
+def names_no_row(request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    faulty = any(FAULTY in row for row in request.proto_rows.rows.serialized_rows)
+    return types.AppendRowsResponse(error={"code": 3}) if faulty else types.AppendRowsResponse()
+
+
+def names_a_row_too_many(request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    answer = names_no_row(request)
+    return types.AppendRowsResponse(row_errors=[types.RowError(index=999)]) if answer.error.code else answer
+
+
+def hangs_up(request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+    if names_no_row(request).error.code:
+        raise grpc.aio.AioRpcError(grpc.StatusCode.INVALID_ARGUMENT, grpc.aio.Metadata(), grpc.aio.Metadata(), "bad")
+    return types.AppendRowsResponse()
+
+
 def unavailable(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
     return types.AppendRowsResponse(error={"code": 14})
 
@@ -82,6 +98,82 @@ def test_refused_rows_are_reported_and_all_others_stored() -> None:
     assert asyncio.run(scenario()) == [1, 3]
     assert len(server.stored) == 3
     assert not any(FAULTY in stored for stored in server.stored)
+
+
+@pytest.mark.parametrize("way", [refuses_faulty, names_no_row, names_a_row_too_many, hangs_up])
+@pytest.mark.parametrize("faulty", [[], [0], [255], [3, 4], [0, 100, 200, 254], list(range(8))])
+def test_faulty_rows_are_isolated_however_the_request_is_refused(way: Answer, faulty: list[int]) -> None:
+    async def scenario() -> list[int]:
+        target = over(server, metrics=metrics)
+        refused = await target.append([row("faulty" if i in faulty else "fine") for i in range(256)])
+        await target.close()
+        return sorted(refused)
+
+    server, metrics = Server(*[way] * 100), Metrics()
+    assert asyncio.run(scenario()) == faulty
+    assert len(server.stored) == 256 - len(faulty)
+    counted = [metrics.value(metric, "quarantine") for metric in (APPENDED, REFUSED_ROWS, FAILED_APPENDS)]
+    assert counted == [256 - len(faulty), len(faulty), 0]
+
+
+def test_one_faulty_row_is_found_in_as_many_rounds_as_halves() -> None:
+    sizes: list[int] = []
+
+    def counts(request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+        sizes.append(len(request.proto_rows.rows.serialized_rows))
+        return names_no_row(request)
+
+    async def scenario() -> list[int]:
+        target = over(Server(counts))
+        refused = await target.append([row("faulty" if i == 77 else "fine") for i in range(256)])
+        await target.close()
+        return refused
+
+    assert asyncio.run(scenario()) == [77]
+    assert len(sizes) == 1 + 2 * 8
+
+
+def test_a_table_that_refuses_every_row_takes_few_requests_and_stores_none() -> None:
+    requests = 0
+
+    def refuses(_request: types.AppendRowsRequest) -> types.AppendRowsResponse:
+        nonlocal requests
+        requests += 1
+        return types.AppendRowsResponse(error={"code": 3})
+
+    async def scenario() -> list[int]:
+        target = over(server)
+        refused = await target.append([row("fine")] * 256)
+        await target.close()
+        return refused
+
+    server = Server(refuses)
+    assert sorted(asyncio.run(scenario())) == list(range(256))
+    assert (requests < 32, server.stored) == (True, [])
+
+
+def test_a_refused_row_is_an_incident_without_its_content(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        target = over(Server(names_no_row))
+        await target.append([row("faulty"), row("fine")])
+        await target.close()
+
+    asyncio.run(scenario())
+    [record] = caplog.records
+    assert (record.getMessage(), record.__dict__["fields"]) == ("rows refused", {"table": "quarantine", "rows": 1})
+
+
+def test_neighbours_on_a_stream_that_a_faulty_row_ended_are_stored() -> None:
+    async def scenario() -> tuple[list[int], list[int]]:
+        target = over(server)
+        await target.append([row("first")])
+        one, other = await asyncio.gather(target.append([row("faulty")]), target.append([row("fine")]))
+        await target.close()
+        return one, other
+
+    server = Server(hangs_up, hangs_up)
+    assert asyncio.run(scenario()) == ([0], [])
+    assert len(server.stored) == 2
 
 
 @pytest.mark.parametrize("fault", [unavailable, breaks])

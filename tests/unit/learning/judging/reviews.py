@@ -15,8 +15,9 @@ from shared.learning.training import packing
 from shared.learning.training.export import onnx_bytes, onnx_scores
 from shared.learning.training.packing import SEEN_UNTIL
 from shared.learning.training.train import LabelledRows, fit
-from shared.scoring.bundle import Bundle, Calibration, Manifest, SideThresholds, Thresholds
+from shared.scoring.bundle import Bundle, Calibration, Manifest
 from shared.scoring.rules import Rules
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK
 

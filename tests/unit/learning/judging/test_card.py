@@ -11,7 +11,7 @@ import msgspec
 
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.review import Review
-from shared.scoring.bundle import SideThresholds, Thresholds
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
 
 

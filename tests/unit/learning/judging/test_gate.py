@@ -20,7 +20,7 @@ from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
 from shared.learning.judging.segments import Dimension
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
-from shared.scoring.bundle import SideThresholds, Thresholds
+from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.synthetic import QUICK
 
 ROWS = 4_000

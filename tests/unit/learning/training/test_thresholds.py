@@ -14,7 +14,6 @@ from shared.learning.config import SideCosts
 from shared.learning.data.split import DAY
 from shared.learning.training.costs import decision_costs, decision_costs_by_side
 from shared.learning.training.thresholds import (
-    NEVER,
     ThresholdRows,
     choose_thresholds,
     decisions,
@@ -22,7 +21,7 @@ from shared.learning.training.thresholds import (
     review_budget,
     thresholds_by_side,
 )
-from shared.scoring.bundle import SideThresholds, Thresholds
+from shared.scoring.thresholds import OFF, SideThresholds, Thresholds
 from tests.unit.learning.training.costs import COSTS
 
 ruled = st.lists(
@@ -52,7 +51,7 @@ def test_thresholds_are_the_cheapest_within_the_review_budget(
         return total if weight[taken == 1].sum() <= most + 1e-9 else np.inf
 
     chosen = choose_thresholds(scores, table, by_rule, weight.astype(float), budget * weight.sum())
-    grid = [s for s in np.unique(scores) if s > 1e-9] + [NEVER]
+    grid = [s for s in np.unique(scores) if s > 1e-9] + [OFF]
     best = min(cost(hold, reject) for hold, reject in itertools.product(grid, grid) if hold <= reject)
     assert 0 < chosen.hold <= chosen.reject
     assert cost(chosen.hold, chosen.reject) == pytest.approx(best, rel=1e-9, abs=1e-3)

@@ -77,6 +77,11 @@ def test_a_probe_warms_and_delivers_nothing(endpoint: Endpoint[Any], intake: Tak
     assert intake.bodies == []
 
 
+def test_nothing_with_a_body_is_accepted_unread(endpoint: Endpoint[Any], intake: TakingIntake) -> None:
+    assert [ask(endpoint, method, b"one") for method in ("GET", "HEAD", "PUT", "DELETE")] == [400, 400, 405, 405]
+    assert intake.bodies == []
+
+
 def test_a_failure_is_500_and_logs_no_text(endpoint: Endpoint[Any], capsys: pytest.CaptureFixture[str]) -> None:
     trace = [(b"traceparent", f"00-{'a' * 32}-{'b' * 16}-01".encode())]
     assert asyncio.run(endpoint.deliver(b"bad", trace)) == 500

@@ -6,7 +6,8 @@ from typing import Any
 
 import uvicorn
 
-from shared.serving.http.push import Headers, PushProtocol, answer
+from shared.serving.http.limits import DEFAULT, Headers, RequestLimits, answer
+from shared.serving.http.push import PushProtocol
 from tests.waiting import PATIENCE
 
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n%s\r\n%s"
@@ -46,14 +47,14 @@ class Counting(PushProtocol):
         super().data_received(data)
 
 
-def talk(receiver: Receiver, *pieces: bytes, answers: int) -> tuple[bytes, bool]:
+def talk(receiver: Receiver, *pieces: bytes, answers: int, limits: RequestLimits = DEFAULT) -> tuple[bytes, bool]:
     """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed."""
 
     async def run() -> tuple[bytes, bool]:
         config = uvicorn.Config(
             receiver.app,
             port=0,
-            http=partial(Counting, receiver),  # type: ignore[arg-type]  # it is only called, as a class would be
+            http=partial(Counting, receiver, limits=limits),  # type: ignore[arg-type]  # it is only called, as a class would be
             interface="asgi3",
             log_config=None,
             lifespan="off",
@@ -74,7 +75,9 @@ def talk(receiver: Receiver, *pieces: bytes, answers: int) -> tuple[bytes, bool]
                     received += await reader.read(65_536)
             while received.count(b"\r\n\r\n") < answers:
                 received += await reader.read(65_536)
-            closed = reader.at_eof() or (b"connection: close" in received and not await reader.read())
+            closed = reader.at_eof() or (
+                (not answers or b"connection: close" in received) and not await reader.read()
+            )
         writer.close()
         server.should_exit = True
         await serving
@@ -99,7 +102,7 @@ def test_deliveries_over_one_connection_are_answered_in_order() -> None:
 
 
 def test_a_body_in_pieces_is_joined() -> None:
-    receiver, body = Receiver(), b"x" * 200_000
+    receiver, body = Receiver(), b"x" * 100_000
     request = post(body)
     talk(receiver, request[:30], request[30:70_000], request[70_000:], answers=1)
     chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"

@@ -1,0 +1,105 @@
+"""Repair the store of history by itself; Cloud Scheduler runs it every five minutes.
+
+1. A store that is empty, as a new one or one that was lost, is filled and opened: from the newest snapshot of
+   jobs.snapshot and the rows of the tables after it, else from all rows. Traffic goes on meanwhile, degraded.
+2. The places that a store has lost, as after a failover, are noted in pix.lost_places, so that their rows count as
+   rows without a place.
+3. Rows without a place get one, as by jobs.fill.
+
+Two repairs at once do no harm: one of them fills the store, the other one says BUSY. A repair that is killed is
+repeated by the next one.
+
+Exit codes: 0 repaired, or nothing to repair, 1 failed, 3 another job fills the store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime as dt
+import os
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from jobs.cli import arguments, console, interruption, wiring
+from shared.errors import PreconditionFailed
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.operations.filling import Filled
+
+
+@console.command
+def main(argv: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    options = _parser().parse_args(argv)
+    wiring.prepare(os.environ)
+    return console.run(lambda: _repair(options))
+
+
+def _repair(options: argparse.Namespace) -> tuple[int, object]:
+    settings, started = Settings.from_env(os.environ), time.perf_counter()
+    with closing(wiring.history_store(settings, settings.state)) as store:
+        repair = wiring.repair(settings, store, lambda: time.sleep(options.settle))
+        try:
+            with console.bar() as progress:
+                rebuilt = repair.rebuild(console.steps(progress))
+        except PreconditionFailed as error:
+            return console.LOST, {"outcome": "BUSY", "reasons": [str(error)]}
+        noted = repair.note_lost()
+    filled = _filled(settings, options)
+    return console.OK, {
+        "outcome": "REBUILT" if rebuilt else "REPAIRED" if noted or _any(filled) else "HEALTHY",
+        "rebuilt": rebuilt,
+        "epochs_noted": len(noted),
+        "filled": filled,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def _filled(settings: Settings, options: argparse.Namespace) -> Filled:
+    """Find the places of rows that lack them, but for those whose row may still be on its way."""
+    from shared.ports import Window
+
+    now = wiring.now()
+    window = Window(now - dt.timedelta(days=options.days), now - dt.timedelta(seconds=options.settle))
+    with console.bar() as progress:
+        task = progress.add_task("fill", total=None)
+        work = wiring.filled(settings, window, options.rows, lambda count: progress.advance(task, count))
+        return asyncio.run(work)
+
+
+def _any(filled: Filled) -> bool:
+    return bool(filled.decisions or filled.outcomes or filled.reports)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = arguments.parser("repair", __doc__)
+    parser.add_argument(
+        "--settle",
+        type=arguments.count,
+        default=60,
+        metavar="SECONDS",
+        help="time for rows on their way: before a lost store is filled, and before a row gets a place "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--days",
+        type=arguments.positive,
+        default=2,
+        metavar="N",
+        help="give places to Pix initiated within N days (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rows",
+        type=arguments.positive,
+        default=100_000,
+        metavar="N",
+        help="give places to at most N Pix (default: %(default)s)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    interruption.leave(main())

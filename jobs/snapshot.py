@@ -1,0 +1,86 @@
+"""Write a snapshot of the history of Pix to the data bucket, from which jobs.repair fills a lost store.
+
+It continues from the snapshot before it with the rows of the tables after that; the store itself is not read. A
+snapshot ends before the first change whose row is still missing, such as one that waits to be delivered again. After
+--missing hours such a place is passed over; if its row comes after all, the snapshots after it are no longer used.
+The pointer history/current.json lists the snapshots that are kept, and is replaced last, by compare-and-swap.
+
+Exit codes: 0 written, or nothing to write, 1 failed, 3 another job wrote one meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import time
+
+from jobs.cli import arguments, console, interruption, wiring
+from shared.errors import PreconditionFailed
+from shared.settings import Settings
+
+
+@console.command
+def main(argv: list[str] | None = None) -> int:
+    """Run the job and return its exit code."""
+    options = _parser().parse_args(argv)
+    wiring.prepare(os.environ)
+    return console.run(lambda: _snapshot(options))
+
+
+def _snapshot(options: argparse.Namespace) -> tuple[int, object]:
+    from shared.replay.continuation import take
+    from shared.replay.mark import Patience
+    from shared.replay.snapshots import Retention
+
+    settings, started = Settings.from_env(os.environ), time.perf_counter()
+    patience = Patience(dt.timedelta(minutes=options.lag), options.missing)
+    retention = Retention(options.keep, options.days)
+    snapshots, tables = wiring.snapshots(settings), wiring.stored_tables(settings)
+    try:
+        with console.bar() as progress:
+            taken = take(snapshots, tables, patience, retention, wiring.now(), console.steps(progress))
+    except PreconditionFailed as error:
+        return console.LOST, {"outcome": "OVERTAKEN", "reasons": [str(error)]}
+    return console.OK, {
+        "outcome": "WRITTEN" if taken.snapshot else "UNCHANGED",
+        "snapshot": taken.snapshot.name if taken.snapshot else None,
+        "start": taken.start,
+        "place": taken.snapshot.place if taken.snapshot else None,
+        "changes": taken.snapshot.tally.changes if taken.snapshot else None,
+        "transactions": taken.transactions,
+        "missing": taken.missing,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = arguments.parser("snapshot", __doc__)
+    add = parser.add_argument
+    add("--keep", type=arguments.positive, default=24, metavar="N", help="keep the last N (default: %(default)s)")
+    add(
+        "--days",
+        type=arguments.count,
+        default=22,
+        metavar="N",
+        help="keep the last one of each of N days: a row may come 21 days late (default: %(default)s)",
+    )
+    add(
+        "--lag",
+        type=arguments.count,
+        default=10,
+        metavar="MINUTES",
+        help="leave out changes of the last minutes, whose rows are on their way (default: %(default)s)",
+    )
+    add(
+        "--missing",
+        type=arguments.span,
+        default=arguments.span("6"),
+        metavar="HOURS",
+        help="wait that long for a row that is missing (default: 6)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    interruption.leave(main())

@@ -1,0 +1,224 @@
+"""Snapshots of history in a bucket: immutable objects, and one pointer that lists the snapshots that are kept.
+
+history/<name>/accounts-000000   keys, then records, of one part of a table
+history/<name>/manifest.json     the parts
+history/current.json             the kept snapshots, the newest first; replaced by compare-and-swap
+
+The pointer is written last, so a job that is killed leaves the snapshots of before.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from shared.errors import Misconfigured
+from shared.features.layout import LAYOUTS
+from shared.features.state import LAYOUT_ID, Records, State
+from shared.ports import Blob, Blobs, Shelf
+from shared.replay.mark import Tally
+
+FOLDER = "history/"
+POINTER = FOLDER + "current.json"
+PART_BYTES = 16 * 1024 * 1024
+"""Of an object: few enough that a slow connection sends it in time."""
+_THREADS = 4
+_UNFINISHED_FOR = dt.timedelta(days=1)
+"""Objects of a snapshot that is not in the pointer are kept for that long: it may still be written, or be read."""
+
+
+class Snapshot(Struct, frozen=True):
+    """A snapshot in the bucket: its last place, the changes up to there, and the layout of its records."""
+
+    name: str
+    place: int
+    tally: Tally
+    layout: str
+    made_at: dt.datetime
+
+
+class Retention(NamedTuple):
+    """The snapshots to keep: the last ones, and the last one of each of the last days on which there was one."""
+
+    last: int = 24
+    days: int = 22
+    """A row may come as late as a message lives, 21 days; then an older snapshot is needed, made before its place."""
+
+    def kept(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+        """Return the snapshots to keep, the newest first."""
+        found = sorted(snapshots, key=lambda each: (each.place, each.made_at), reverse=True)
+        daily: dict[dt.date, Snapshot] = {}
+        for each in found:
+            daily.setdefault(each.made_at.date(), each)
+        names = {each.name for each in [*found[: self.last], *list(daily.values())[: self.days]]}
+        return [each for each in found if each.name in names]
+
+
+class _Pointer(Struct):
+    snapshots: list[Snapshot] = []
+
+
+class Listing(NamedTuple):
+    """The snapshots in the pointer, the newest first, and the generation at which it was read."""
+
+    snapshots: list[Snapshot]
+    generation: int
+
+
+class _Part(Struct, frozen=True):
+    kind: str
+    number: int
+    rows: int
+    crc: int
+
+
+class Snapshots:
+    """The snapshots of history in one bucket."""
+
+    def __init__(self, blobs: Blobs, shelf: Shelf, part_bytes: int = PART_BYTES) -> None:
+        """`blobs` and `shelf` are the same bucket."""
+        self._blobs = blobs
+        self._shelf = shelf
+        self._part_bytes = part_bytes
+
+    def listing(self) -> Listing:
+        """Return the snapshots in the pointer. Raises Unavailable, Misconfigured."""
+        found = self._blobs.read(POINTER)
+        return Listing(_decoded(found).snapshots, found.generation) if found else Listing([], 0)
+
+    def save(self, state: State, tally: Tally, now: dt.datetime, advance: Callable[[int], None]) -> Snapshot:
+        """Write the objects of a state, without the pointer. `advance` receives the records of each part.
+
+        Raises Unavailable, Misconfigured.
+        """
+        name = f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
+        parts = []
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for part in threads.map(lambda piece: self._write(name, *piece), self._pieces(state)):
+                parts.append(part)
+                advance(part.rows)
+        self._blobs.write(_manifest(name), msgspec.json.encode(parts), 0)
+        return Snapshot(name, state.sequence, tally, LAYOUT_ID, now)
+
+    def publish(self, snapshot: Snapshot, before: Listing, retention: Retention) -> None:
+        """List a saved snapshot in the pointer that was read as `before`, and remove those that are kept no longer.
+
+        Raises PreconditionFailed if another job was first, Unavailable, Misconfigured.
+        """
+        kept = retention.kept([snapshot, *before.snapshots])
+        self._blobs.write(POINTER, msgspec.json.encode(_Pointer(kept)), before.generation)
+        listed = {each.name for each in before.snapshots}
+        self._remove({each.name for each in kept}, listed, snapshot.made_at)
+
+    def load(self, snapshot: Snapshot) -> State:
+        """Return the state of a snapshot. Raises Misconfigured if it is damaged or of another layout, Unavailable."""
+        if snapshot.layout != LAYOUT_ID:
+            raise Misconfigured(f"the snapshot {snapshot.name} is of another layout of history")
+        manifest = self._blobs.read(_manifest(snapshot.name))
+        if manifest is None:
+            raise _damaged(snapshot.name)
+        parts = _decoded_parts(manifest, snapshot.name)
+        sizes = {each.kind: sum(part.rows for part in parts if part.kind == each.kind) for each in LAYOUTS}
+        tables = {
+            layout.kind: Records(
+                np.empty(sizes[layout.kind], np.uint64), np.empty((sizes[layout.kind], layout.width))
+            )
+            for layout in LAYOUTS
+        }
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(threads.map(lambda placed: self._read(snapshot.name, tables, *placed), _placed(parts)))
+        return State(tuple(tables.values()), snapshot.place)
+
+    def clear(self) -> None:
+        """Remove every snapshot; no job lists one that it has begun. Raises PreconditionFailed, Unavailable."""
+        self._blobs.write(POINTER, msgspec.json.encode(_Pointer()), self.listing().generation)
+        for name in sorted({_name_in(each.name) for each in self._shelf.listed(FOLDER)} - {""}):
+            self._shelf.delete(f"{FOLDER}{name}/")
+
+    def _pieces(self, state: State) -> Iterator[tuple[str, int, Records]]:
+        """Yield the kind and number of each part, and its records, which are views."""
+        for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
+            rows = max(1, self._part_bytes // (8 + 8 * layout.width))
+            for number, start in enumerate(range(0, len(keys), rows)):
+                part = slice(start, start + rows)
+                yield layout.kind, number, Records(keys[part], records[part])
+
+    def _write(self, name: str, kind: str, number: int, records: Records) -> _Part:
+        data = records.keys.astype("<u8").tobytes() + records.records.astype("<f8").tobytes()
+        self._blobs.write(_object(name, kind, number), data, 0)
+        return _Part(kind, number, len(records.keys), zlib.crc32(data))
+
+    def _read(self, name: str, tables: dict[str, Records], part: _Part, start: int) -> None:
+        """Read a part into its place in the tables. Raises Misconfigured, Unavailable."""
+        keys, records = tables[part.kind]
+        found = self._blobs.read(_object(name, part.kind, part.number))
+        width = records.shape[1]
+        if found is None or zlib.crc32(found.data) != part.crc or len(found.data) != part.rows * 8 * (1 + width):
+            raise _damaged(name)
+        where = slice(start, start + part.rows)
+        keys[where] = np.frombuffer(found.data, "<u8", part.rows)
+        records[where] = np.frombuffer(found.data, "<f8", offset=8 * part.rows).reshape(part.rows, width)
+
+    def _remove(self, kept: set[str], listed: set[str], now: dt.datetime) -> None:
+        """Remove the objects of snapshots that are kept no longer, or that a job left unfinished."""
+        removed = listed.copy()
+        for each in self._shelf.listed(FOLDER):
+            if each.updated_at < now - _UNFINISHED_FOR:
+                removed.add(_name_in(each.name))
+        for name in sorted(removed - kept - {""}):
+            self._shelf.delete(f"{FOLDER}{name}/")
+
+
+def _name_in(name: str) -> str:
+    """Return the name of the snapshot that an object belongs to, none for the pointer."""
+    found, slash, _ = name.removeprefix(FOLDER).partition("/")
+    return found if slash else ""
+
+
+def _room(rows: int, width: int) -> Records:
+    return Records(np.empty(rows, np.uint64), np.empty((rows, width)))
+
+
+def _placed(parts: Iterable[_Part]) -> Iterator[tuple[_Part, int]]:
+    """Yield each part and the row at which it begins in its table."""
+    used: dict[str, int] = {}
+    for part in parts:
+        start = used.get(part.kind, 0)
+        used[part.kind] = start + part.rows
+        yield part, start
+
+
+def _decoded(pointer: Blob | None) -> _Pointer:
+    if pointer is None:
+        return _Pointer()
+    try:
+        return msgspec.json.decode(pointer.data, type=_Pointer)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise Misconfigured(f"{POINTER} lists no snapshots ({type(error).__name__})") from error
+
+
+def _decoded_parts(manifest: Blob, name: str) -> list[_Part]:
+    try:
+        return msgspec.json.decode(manifest.data, type=list[_Part])
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise _damaged(name) from error
+
+
+def _object(name: str, kind: str, number: int) -> str:
+    return f"{FOLDER}{name}/{kind}-{number:06d}"
+
+
+def _manifest(name: str) -> str:
+    return f"{FOLDER}{name}/manifest.json"
+
+
+def _damaged(name: str) -> Misconfigured:
+    return Misconfigured(f"the snapshot {name} is damaged or incomplete")
