@@ -341,10 +341,10 @@ class HistoryStore(Protocol):
         """
         ...
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
-        Raises Unavailable.
+        `payers` are those of the contacts, in the same order. Raises Unavailable.
         """
         ...
 

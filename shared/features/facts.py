@@ -17,7 +17,7 @@ from shared.features.arrays import Floats
 from shared.features.clock import angles
 from shared.features.columns import Columns
 from shared.features.keys import Keys, keys_of, pair_of
-from shared.features.layout import HOP, MARKS, READS, ROLES, WEIGHTS
+from shared.features.layout import HOP, MARKS, NEW, READS, ROLES, WEIGHTS
 
 PLACES = {role.name: place for place, role in enumerate(ROLES)}
 """Column of each role in `Facts.keys`."""
@@ -30,11 +30,14 @@ IMPLIED = (
     *("payer_taint_7d", "payer_taint_30d", "new_pair", "new_device"),
 )
 """The features from which EXTRAS follow."""
-FEW = 1e-6
-"""A decayed count or amount up to this is float32 rounding, and yields no mean."""
-NEW = 1e-9
-"""A settled count up to this is none: a count of one after thirty half-lives, or the rounding of one taken back."""
+FEW = 1e-5
+"""A decayed count up to this yields no mean: float32 leaves this much of up to 170 Pix that are taken back."""
+CENTAVO = 0.01
+"""A decayed amount up to this, in BRL, yields no mean, for the same reason: up to 167,000 BRL are taken back."""
+LATEST = 2.0**32 - 1
+"""The latest time that a record holds, in February 2106; a later fact counts then."""
 
+_HALF_MICRO = 0.5e-6  # a time of whole microseconds as a double may lie just below its second
 _W = {name: column for column, name in enumerate(WEIGHTS)}
 _M = {name: column for column, name in enumerate(MARKS)}
 _EXTRAS = slice(_W["new_payee"], _W["taint_30d"] + 1)
@@ -66,8 +69,8 @@ class VerdictCount(Struct, frozen=True, gc=False):
 class Facts:
     """n facts in their order.
 
-    `keys` [n, len(ROLES)] name the records, 0 for none; `at` [n] is in seconds, `weights` is [n, len(WEIGHTS)],
-    `marks` [n, len(MARKS)].
+    `keys` [n, len(ROLES)] name the records, 0 for none; `at` [n] is in whole seconds, `weights` is
+    [n, len(WEIGHTS)], `marks` [n, len(MARKS)].
     """
 
     keys: Keys
@@ -84,8 +87,8 @@ class Facts:
 
     @classmethod
     def blank(cls, at: Floats) -> Facts:
-        """Return facts at `at` [n] that name no record and add nothing."""
-        count = len(at)
+        """Return facts that name no record and add nothing, at the seconds in which the times `at` [n] lie."""
+        at, count = np.minimum(np.floor(at + _HALF_MICRO), LATEST), len(at)
         marks = np.full((count, len(MARKS)), -np.inf)
         marks[:, _M["reached"]] = at
         return cls(np.zeros((count, len(ROLES)), dtype=np.uint64), at, np.zeros((count, len(WEIGHTS))), marks)
@@ -139,7 +142,7 @@ def implied_features(reads: NDArray[np.float32], amount: Floats) -> NDArray[np.f
     found = np.empty((len(reads), len(IMPLIED)), dtype=np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         came_in = known[:, _CAME_IN]
-        found[:, :3] = amount[:, None] / np.where(came_in > FEW, came_in, np.nan)
+        found[:, :3] = amount[:, None] / np.where(came_in > CENTAVO, came_in, np.nan)
         found[:, 3:5] = known[:, _TAINT]
         found[:, 5:] = known[:, [_PAIRED, _HANDLED]] <= NEW
     return found
@@ -175,9 +178,9 @@ class Settlements:
         """Return the facts of the settlements."""
         facts = self.changed(np.zeros(len(self.at)), self.amount)
         marks = facts.marks
-        marks[:, _M["at"]], marks[:, _M["amount"]] = self.at, self.amount
-        marks[:, _M["minus_at"]] = np.where(self.first, -self.at, -np.inf)
-        marks[:, _M["at_if_new"]] = np.where(self.extras[:, 0] > 0, self.at, -np.inf)
+        marks[:, _M["at"]], marks[:, _M["amount"]] = facts.at, self.amount
+        marks[:, _M["minus_at"]] = np.where(self.first, -facts.at, -np.inf)
+        marks[:, _M["at_if_new"]] = np.where(self.extras[:, 0] > 0, facts.at, -np.inf)
         return facts
 
     def changed(self, before: Floats, after: Floats, returned: bool = True) -> Facts:
@@ -190,14 +193,14 @@ class Settlements:
         payer, payee, device = self.keys[:, 0], self.keys[:, 1], self.keys[:, 2]
         keys[:, PLACES["payer"]], keys[:, PLACES["payee"]], keys[:, PLACES["device"]] = payer, payee, device
         keys[:, PLACES["pair"]], keys[:, PLACES["handset"]] = pair_of(payer, payee), handsets(device, payer)
-        facts.weights[:, _SETTLED] = self._weights(after) - self._weights(before)
+        facts.weights[:, _SETTLED] = self._weights(facts.at, after) - self._weights(facts.at, before)
         if returned:
             facts.weights[:, _W["returned"]] = np.maximum(before - after, 0.0)
         return facts
 
-    def _weights(self, net: Floats) -> Floats:
-        """Return the weights of settlements of net amounts [n], in the order of WEIGHTS."""
-        day, week = angles(self.at)
+    def _weights(self, at: Floats, net: Floats) -> Floats:
+        """Return the weights of settlements at `at` [n] of net amounts [n], in the order of WEIGHTS."""
+        day, week = angles(at)
         log, some, share = np.log1p(net), (net > 0).astype(np.float64), net / self.amount
         own = np.stack(
             (

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
+from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import ASKED_OF, Facts, asks
-from shared.features.layout import LAYOUTS, OFFSETS, READ_NAMES, READ_WIDTH, ROLES
+from shared.features.facts import ASKED_OF, PLACES, Facts, asks
+from shared.features.index import Rows
+from shared.features.layout import CONTACT, LAYOUTS, OFFSETS, READ_NAMES, READ_WIDTH, ROLES
 from shared.features.state import Records, State
 from shared.features.table import RecordTable, Touch, peek
 
@@ -19,7 +21,7 @@ __all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory"]
 
 Reads = NDArray[np.float32]
 
-_LONGEST_RUN = 128  # a run compares its slots in pairs, so its cost grows with the square
+_LONGEST_RUN = 512  # its slots and their weights stay in the processor's cache
 _WEIGHTS = [role.layout.weight_columns(role.counts_as) for role in ROLES]
 _MARKS = [role.layout.mark_columns(role.counts_as) for role in ROLES]
 _EVERY = tuple(range(len(ROLES)))
@@ -37,7 +39,7 @@ class MemoryHistory:
         if state is not None:
             self.sequence = state.sequence
             for table, records in zip(self._tables.values(), state.tables, strict=True):
-                table.fill(*records)
+                table.fill(*records, state.payers)
 
     def observe(self, events: Sequence[Event] | Columns) -> tuple[Reads, NDArray[np.int64]]:
         """Read history before each ask, then count it.
@@ -67,7 +69,8 @@ class MemoryHistory:
     def state(self) -> State:
         """Return all records: views, which change with this history; copy or dump them."""
         tables = tuple(Records(table.keys(), table.records[: len(table)]) for table in self._tables.values())
-        return State(tables, self.sequence)
+        contacts = self._tables[CONTACT.kind]
+        return State(tables, self.sequence, contacts.payers[: len(contacts)])
 
     def dump(self, path: str | Path) -> None:
         """Write all records to a file."""
@@ -97,15 +100,30 @@ class MemoryHistory:
         if not len(slots):
             return
         event, role = slots // len(roles), slots % len(roles)
-        weights = np.stack([facts.weights.take(_WEIGHTS[place], axis=1) for place in roles], axis=1)
-        raised = np.stack([facts.marks.take(_MARKS[place], axis=1) for place in roles], axis=1)
-        rows = table.rows(keys[slots])[0]
-        touch = Touch(table, rows, event, facts.at[event], raised[event, role])
-        touch.add(weights[event, role])
+        weights = np.stack([facts.weights.take(_WEIGHTS[place], axis=1) for place in roles], axis=1)[event, role]
+        raised = np.stack([facts.marks.take(_MARKS[place], axis=1) for place in roles], axis=1)[event, role]
+        rows, new = table.rows(keys[slots])
+        if new and table.layout is CONTACT:
+            table.name_payers(rows[new], facts.keys[event[new], PLACES["payer"]])
+        twin = _joined(rows, event, weights, raised)
+        own = ~twin
+        touch = Touch(table, rows[own], facts.at[event[own]], raised[own], weights[own])
         if reads is not None:
-            found = touch.reads()
+            found = touch.reads()[own.cumsum() - 1]
             for j, place in enumerate(roles):
                 _put(reads, place, event[role == j], found[role == j])
+
+
+def _joined(rows: Rows, event: Rows, weights: Floats, raised: Floats) -> NDArray[np.bool_]:
+    """Return which slots [m] name the record of the slot before in the same fact, once they are added to that.
+
+    An account that pays itself has two slots: the fact counts in both roles, and then the record is rounded.
+    """
+    twin = np.append(False, (rows[1:] == rows[:-1]) & (event[1:] == event[:-1]))[: len(rows)]
+    second = np.flatnonzero(twin)
+    weights[second - 1] += weights[second]
+    raised[second - 1] = np.maximum(raised[second - 1], raised[second])
+    return twin
 
 
 def _put(reads: Reads, place: int, event: NDArray[np.int64], found: NDArray[np.float64]) -> None:

@@ -1,16 +1,23 @@
-"""Layout of the records of history: the doubles of accounts, contacts, devices and persons, in order.
+"""Layout of the records of history: the values of accounts, contacts, devices and persons, in order.
 
-A record is `marks` followed by `counters`, all float64. A mark only ever grows (the latest time, the largest amount;
-of a first time its negative), -inf while nothing happened. Mark 0, `touched`, is T: the time to which the record's
-counters are decayed. A counter is a measure decayed over one span. A fact at t of weight w moves a record to
-R = max(T, t):
+A record is `marks` followed by `counters`. A mark only ever grows (the latest time, the largest amount; of a first
+time its negative), -inf while nothing happened. Mark 0, `touched`, is T: the time to which the record's counters are
+decayed. A counter is a measure decayed over one span. A fact at t of weight w moves a record to R = max(T, t):
 
     counter = counter * decay(T, R) + w * decay(t, R)
 
-so that the order of arrival does not matter, and a fact is taken back by its negative. A read at t is decayed to R
-too. The decay of a half-life h is 2^(-(R - t) / h); that of a period is 1 within the period and 0 across its end, by
-which a counter is an exact sum; that of `ever` is 1. Times are seconds, amounts BRL, but sums of limits centavos.
+so that the order of arrival matters no more than rounding, and a fact is taken back by its negative. A read at t is
+decayed to R too. The decay of a half-life h is 2^(-(R - t) / h); that of a period is 1 within the period and 0 across
+its end, by which a counter is an exact sum; that of `ever` is 1. Times are whole seconds, as a record holds them in
+four bytes and no feature is finer; amounts are BRL, but sums of limits centavos.
 Source: forward decay, Cormode et al., Forward Decay: A Practical Time Decay Model for Streaming Systems, 2009.
+
+A record is computed in float64, and after each fact rounded to what its stored form holds: float32, but sums of
+limits float64, as float32 is exact to 167,772.16 BRL only. So every recurrence has the same values, in whichever
+batches the facts come. A float32 counts to 16,777,216, where it stays: only the largest merchants pass that.
+
+A contact that nothing touched for CONTACT_SECONDS is forgotten, but for having been there: it reads as SEEN, and
+starts again with its next Pix. A fact that comes that much after its time changes no contact.
 
 A Pix is *asked* for, and may be *settled*. An ask counts in the measures `asked_*` and in the sums of limits; all
 else counts once it settled, with weights that are known when it was asked (`shared.features.facts`).
@@ -31,6 +38,13 @@ HALF_LIVES: Mapping[str, float] = {"1h": HOUR, "1d": DAY, "7d": 7 * DAY, "30d": 
 """Half-lives in seconds, by their name in reads and features."""
 PERIODS: Mapping[str, float] = {"day": BEHIND_UTC, "night": BEHIND_UTC + DAY / 2}
 """Periods of one day by name, and when they start, in seconds after midnight UTC: local midnight, and local noon."""
+
+CONTACT_SECONDS = 90 * DAY
+"""Time since its last Pix after which a contact is forgotten: of a single Pix, its longest counter has 1/8 left."""
+SEEN = 0.125
+"""The count over 30 days at which a forgotten contact reads."""
+NEW = 1e-3
+"""A settled count up to this is none, but the rounding of Pix taken back: a contact that is not forgotten has 1/8."""
 
 SPANS = tuple(HALF_LIVES)
 ALL_SPANS = (*HALF_LIVES, *PERIODS, "ever")
@@ -91,10 +105,14 @@ class Mark(NamedTuple):
 class Layout:
     """The position of each mark and counter in one kind of record."""
 
-    def __init__(self, kind: str, marks: tuple[Mark, ...], measures: tuple[Measure, ...]) -> None:
+    def __init__(
+        self, kind: str, marks: tuple[Mark, ...], measures: tuple[Measure, ...], lasts: float = np.inf
+    ) -> None:
         self.kind = kind
         self.marks = marks
         self.measures = measures
+        self.lasts = lasts
+        """Seconds since its last fact after which a record is forgotten."""
         spans = [ALL_SPANS.index(span) for measure in measures for span in measure.spans]
         self.span = np.array(spans, dtype=np.int64)
         """Index into ALL_SPANS of each counter."""
@@ -107,6 +125,28 @@ class Layout:
         first, last = len(RATES), len(ALL_SPANS) - 1
         self.period = np.array([span - first if first <= span < last else -1 for span in spans], dtype=np.int64)
         """Index into PERIODS of each counter, -1 for any other span."""
+        self.types = (*(_TYPES[m.reads] for m in marks), *("f8" if period >= 0 else "f4" for period in self.period))
+        """The stored type of each value: u4 a time in seconds, f4 or f8 a number."""
+        self.packed = np.dtype(list(zip(self.names, self.types, strict=True)))
+        """The stored form, without gaps: times without their sign, and 0 while nothing happened."""
+        self.signs = np.array([{"last": 1.0, "first": -1.0}[m.reads] for m in marks if m.reads != "largest"])
+        """The sign of each time; times come before other marks."""
+        single = np.diff([0, *(kind == "f4" for kind in self.types), 0])
+        starts, ends = (np.flatnonzero(single == way).tolist() for way in (1, -1))
+        self._single = [slice(*run) for run in zip(starts, ends, strict=True)]
+        self.blank = np.concatenate((np.full(len(marks), -np.inf), np.zeros(len(spans))))
+        """A record before its first fact."""
+
+    def round(self, records: NDArray[np.float64]) -> None:
+        """Round records [n, width], in place, to what their stored form holds.
+
+        >>> record = np.array([[1e9 + 1, -1e9, 0.1, 0.1, 0.1, 0.1]])
+        >>> CONTACT.round(record)
+        >>> record[0, :3].tolist()
+        [1000000001.0, -1000000000.0, 0.10000000149011612]
+        """
+        for run in self._single:
+            records[:, run] = records[:, run].astype(np.float32)
 
     def counters(self, name: str) -> slice:
         """Return the slice of a measure in the counters.
@@ -129,6 +169,9 @@ class Layout:
     def mark_columns(self, role: str) -> NDArray[np.int64]:
         """Return the column of `Facts.marks` that each mark is raised to in this role."""
         return np.array([MARKS.index(m.raised_to.get(role, "never")) for m in self.marks], dtype=np.int64)
+
+
+_TYPES = {"last": "u4", "first": "u4", "largest": "f4"}
 
 
 def _column(weight: str, span: str) -> int:
@@ -204,8 +247,13 @@ CONTACT = Layout(
         Measure("count", ("1d", "30d"), {"contact": "one"}),
         Measure("amount", ("1d", "30d"), {"contact": "amount"}),
     ),
+    CONTACT_SECONDS,
 )
 """A pair of payer and payee, or of payer and device, between which a Pix settled."""
+SEEN_BY = CONTACT.names.index("count_30d")
+"""The value of a contact by which it was there, if above NEW."""
+SEEN_READS = np.array([{"count_1d": 0.0, "count_30d": SEEN}.get(name, np.nan) for name in CONTACT.names])
+"""The reads of a forgotten contact: no ages and no amounts."""
 DEVICE = Layout(
     "device",
     (

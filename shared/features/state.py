@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from shared.errors import Misconfigured
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS
+from shared.features.layout import CONTACT, LAYOUTS
+from shared.features.packing import packed, unpacked
 
 
 class Records(NamedTuple):
@@ -23,10 +24,11 @@ class Records(NamedTuple):
 
 
 class State(NamedTuple):
-    """Records of each of LAYOUTS, and the number of transactions counted."""
+    """Records of each of LAYOUTS, the number of transactions counted, and the payer [contacts] of each contact."""
 
     tables: tuple[Records, ...]
     sequence: int
+    payers: Keys
 
     @classmethod
     def empty(cls) -> State:
@@ -35,16 +37,23 @@ class State(NamedTuple):
         >>> State.empty().sequence
         0
         """
-        return cls(tuple(Records(np.empty(0, np.uint64), np.empty((0, layout.width))) for layout in LAYOUTS), 0)
+        none = np.empty(0, np.uint64)
+        return cls(tuple(Records(none, np.empty((0, layout.width))) for layout in LAYOUTS), 0, none)
+
+    @property
+    def contacts(self) -> Records:
+        """Return the records of contacts."""
+        return self.tables[LAYOUTS.index(CONTACT)]
 
     def dump(self, path: str | Path) -> None:
         """Write to a file."""
         arrays: dict[str, NDArray[np.generic]] = {
             "layout": np.array(LAYOUT_ID),
             "sequence": np.array(self.sequence, dtype=np.int64),
+            "payers": self.payers,
         }
         for layout, (keys, records) in zip(LAYOUTS, self.tables, strict=True):
-            arrays[f"{layout.kind}_keys"], arrays[f"{layout.kind}_records"] = keys, records
+            arrays[f"{layout.kind}_keys"], arrays[f"{layout.kind}_records"] = keys, packed(layout, records)
         with Path(path).open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
@@ -57,16 +66,20 @@ class State(NamedTuple):
                     raise Misconfigured(
                         f"{path} was written for another layout of history; replay it from the events"
                     )
-                tables = tuple(Records(file[f"{x.kind}_keys"], file[f"{x.kind}_records"]) for x in LAYOUTS)
-                return cls(tables, int(file["sequence"]))
+                tables = tuple(
+                    Records(file[f"{x.kind}_keys"], unpacked(x, file[f"{x.kind}_records"])) for x in LAYOUTS
+                )
+                return cls(tables, int(file["sequence"]), file["payers"])
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise Misconfigured(f"{path} holds no state of history ({type(error).__name__})") from error
 
 
 def _layout_id() -> str:
-    text = repr([(x.kind, x.names, [m[1:] for m in x.marks], [m[1:] for m in x.measures]) for x in LAYOUTS])
+    text = repr(
+        [(x.kind, x.names, x.types, x.lasts, [m[1:] for m in x.marks], [m[1:] for m in x.measures]) for x in LAYOUTS]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 LAYOUT_ID = _layout_id()
-"""Identity of the layouts: it changes with the meaning of any double of a record."""
+"""Identity of the layouts: it changes with the meaning or the stored form of any value of a record."""

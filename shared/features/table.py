@@ -7,7 +7,7 @@ import numpy as np
 from shared.features.arrays import Floats
 from shared.features.index import Index, Rows
 from shared.features.keys import Keys
-from shared.features.layout import Layout, decay, periods
+from shared.features.layout import CONTACT, NEW, SEEN_BY, SEEN_READS, Layout, decay, periods
 
 _FIRST_CAPACITY = 1024
 _GROWTH = 1.5
@@ -25,20 +25,23 @@ class RecordTable:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self._index = Index()
-        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.span))))
         self.records: Floats = np.empty((_FIRST_CAPACITY, layout.width))
+        self.payers: Keys = np.zeros(_FIRST_CAPACITY if layout is CONTACT else 0, dtype=np.uint64)
+        """The payer of each contact, by row; empty for other layouts."""
         self._larger: Floats | None = None
         self._moved = 0
 
     def __len__(self) -> int:
         return len(self._index)
 
-    def fill(self, keys: Keys, records: Floats) -> None:
-        """Replace all records with a copy of these."""
+    def fill(self, keys: Keys, records: Floats, payers: Keys) -> None:
+        """Replace all records with a copy of these, of which contacts have payers."""
         self._index = Index(keys)
         self.records = np.empty((max(_FIRST_CAPACITY, int(len(records) * _GROWTH)), self.layout.width))
         self.records[: len(records)] = records
         self._larger = None
+        if self.layout is CONTACT:
+            self.payers = payers.copy()
 
     def keys(self) -> Keys:
         """Return the keys in the order of their rows."""
@@ -52,11 +55,17 @@ class RecordTable:
             self._make_room(used)
         return rows, new
 
+    def name_payers(self, rows: Rows, payers: Keys) -> None:
+        """Note the payers [n] of contacts."""
+        if len(self._index) > len(self.payers):
+            self.payers = np.resize(self.payers, int(len(self._index) * _GROWTH))
+        self.payers[rows] = payers
+
     def find(self, keys: Keys) -> Floats:
         """Return a copy of the record [n, layout.width] of each key, a blank one where there is none."""
         rows = self._index.find(keys)
         found = self.records.take(rows, axis=0)
-        found[rows < 0] = self._blank
+        found[rows < 0] = self.layout.blank
         return found
 
     def put(self, rows: Rows, records: Floats) -> None:
@@ -77,58 +86,80 @@ class RecordTable:
             self._moved = until
             if until == used:
                 self.records, self._larger = self._larger, None
-        self.records[used:size] = self._blank
+        self.records[used:size] = self.layout.blank
 
 
 class Touch:
-    """The records of one table that a run of facts changes, each as of just before its fact.
+    """Facts one after the other on the records of a table that they change.
 
-    There are m slots, one for each record that a fact changes: `rows` [m] is its record, `event` [m] the index of
-    its fact (ascending), `at` [m] the time, `raised` [m, marks] the marks to raise to and `weights` [m, counters] the
-    weights to add.
+    There are m slots, one for each record that a fact changes, in the order of the facts: `rows` [m] is its record,
+    `at` [m] the time, `raised` [m, marks] the marks to raise to and `weights` [m, counters] the weights to add. All
+    slots are computed at once, as if each record had one; then the second of each record, from the first, and so on.
     """
 
-    def __init__(self, table: RecordTable, rows: Rows, event: Rows, at: Floats, raised: Floats) -> None:
-        self._table, self._rows, self._event, self._at, self._raised = table, rows, event, at, raised
+    def __init__(self, table: RecordTable, rows: Rows, at: Floats, raised: Floats, weights: Floats) -> None:
+        layout = table.layout
+        self._layout, self._order, self._at = layout, rows.argsort(kind="stable"), at
+        rows, at = rows[self._order], at[self._order]
         self._found = table.records.take(rows, axis=0)
-        count = table.layout.mark_count
-        self._marks, self._counters = self._found[:, :count], self._found[:, count:]
-        before = self._marks[:, 0].copy()
-        self._shared = len(set(rows.tolist())) < len(rows)
-        if self._shared:
-            self._later, self._earlier = _repeats(rows, event)
-            np.maximum.at(self._marks, self._later, raised[self._earlier])
-        self._reached = np.maximum(self._marks[:, 0], at)
-        self._counters *= self._decay(before, self._reached)
-
-    def add(self, weights: Floats) -> None:
-        """Add the weights [m, counters] of each fact to the table, and to what later facts read."""
-        if self._shared:
-            left = self._decay(self._at[self._earlier], self._reached[self._later])
-            np.add.at(self._counters, self._later, weights[self._earlier] * left)
-        # Where slots share a record the last one is written, and it includes the others.
-        self._table.put(self._rows, self._counted(weights))
+        self._marks, self._counters = self._found[:, : layout.mark_count], self._found[:, layout.mark_count :]
+        ordinal = _ordinals(rows)
+        turns = [np.flatnonzero(ordinal == turn) for turn in range(1, int(ordinal.max(initial=0)) + 1)]
+        self._times(turns, at)
+        self._left = decay(self._before, self._reached).take(layout.span, axis=1)
+        self._own = weights[self._order] * decay(at, self._reached).take(layout.span, axis=1)
+        self._raised = raised[self._order]
+        self._forget(at)
+        self._after = np.empty_like(self._found)
+        self._count(slice(None))
+        for turn in turns:
+            self._found[turn] = self._after[turn - 1]
+            self._count(turn)
+        last = np.append(rows[1:] != rows[:-1], True)
+        table.put(rows[last], self._after[last])
 
     def reads(self) -> Floats:
-        """Return the reads [m, layout.width] before each fact, once its weights were added; this ends its use."""
-        return reads_of(self._table.layout, self._found, self._reached, self._at)
+        """Return the reads [m, layout.width] before each fact; this ends its use."""
+        found, reached = np.empty_like(self._found), np.empty_like(self._reached)
+        found[self._order], reached[self._order] = self._found, self._reached
+        return reads_of(self._layout, found, reached, self._at)
 
-    def _counted(self, weights: Floats) -> Floats:
-        """Return the records [m, layout.width] after each fact."""
-        own = weights * self._decay(self._at, self._reached)
-        records = np.empty_like(self._found)
-        marks, counters = records[:, : self._marks.shape[1]], records[:, self._marks.shape[1] :]
-        np.maximum(self._marks, self._raised, out=marks)
-        np.add(self._counters, own, out=counters)
-        if self._shared:
-            # An account that pays itself has two slots in one fact: the second also takes the first's weights.
-            twin = np.flatnonzero((self._rows[1:] == self._rows[:-1]) & (self._event[1:] == self._event[:-1])) + 1
-            counters[twin] += own[twin - 1]
-            marks[twin] = np.maximum(marks[twin], self._raised[twin - 1])
-        return records
+    def _times(self, turns: list[Rows], at: Floats) -> None:
+        """Compute T before and R after each fact."""
+        self._before = self._found[:, 0].copy()
+        self._reached = np.maximum(self._before, at)
+        for turn in turns:
+            self._before[turn] = self._reached[turn - 1]
+            self._reached[turn] = np.maximum(self._before[turn], at[turn])
 
-    def _decay(self, since: Floats, until: Floats) -> Floats:
-        return decay(since, until).take(self._table.layout.span, axis=1)
+    def _forget(self, at: Floats) -> None:
+        """Let records start again that are forgotten by then, and leave out facts that come as late."""
+        lasts = self._layout.lasts
+        self._forgotten = self._reached - self._before > lasts
+        late = self._reached - at > lasts
+        self._left[self._forgotten], self._own[late], self._raised[late] = 0.0, 0.0, -np.inf
+
+    def _count(self, turn: Rows | slice) -> None:
+        """Compute the records after some slots from those before, each record in one slot."""
+        marks = np.where(self._forgotten[turn, None], -np.inf, self._marks[turn])
+        self._marks[turn] = marks
+        self._counters[turn] *= self._left[turn]
+        after = np.concatenate(
+            (np.maximum(marks, self._raised[turn]), self._counters[turn] + self._own[turn]), axis=1
+        )
+        self._layout.round(after)
+        self._after[turn] = after
+
+
+def _ordinals(rows: Rows) -> Rows:
+    """Return how many slots with the same row precede each, for ascending rows.
+
+    >>> _ordinals(np.array([3, 5, 5, 5, 9])).tolist()
+    [0, 0, 1, 2, 0]
+    """
+    place = np.arange(len(rows))
+    first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
+    return place - np.maximum.accumulate(np.where(first, place, 0))
 
 
 def peek(table: RecordTable, keys: Keys, at: Floats) -> Floats:
@@ -136,8 +167,14 @@ def peek(table: RecordTable, keys: Keys, at: Floats) -> Floats:
     found, layout = table.find(keys), table.layout
     before = found[:, 0]
     reached = np.maximum(before, at)
+    forgotten = reached - before > layout.lasts
+    seen = np.flatnonzero(forgotten & (found[:, SEEN_BY] > NEW)) if layout is CONTACT else ()
     found[:, layout.mark_count :] *= decay(before, reached).take(layout.span, axis=1)
-    return reads_of(layout, found, reached, at)
+    found[forgotten] = layout.blank
+    reads = reads_of(layout, found, reached, at)
+    if len(seen):
+        reads[seen] = SEEN_READS
+    return reads
 
 
 def reads_of(layout: Layout, found: Floats, reached: Floats, at: Floats) -> Floats:
@@ -154,12 +191,3 @@ def reads_of(layout: Layout, found: Floats, reached: Floats, at: Floats) -> Floa
         for counter in np.flatnonzero(layout.period >= 0):
             found[late[over[:, layout.period[counter]]], layout.mark_count + counter] = np.nan
     return found
-
-
-def _repeats(rows: Rows, event: Rows) -> tuple[Rows, Rows]:
-    """Return the pairs of slots (later, earlier) with the same record and different facts."""
-    order = rows.argsort(kind="stable")
-    twice = np.flatnonzero(rows[order[1:]] == rows[order[:-1]])
-    among = np.unique(order[np.concatenate((twice, twice + 1))])  # usually few, so all pairs are compared
-    later, earlier = np.nonzero((rows[among, None] == rows[among]) & (event[among, None] > event[among]))
-    return among[later], among[earlier]

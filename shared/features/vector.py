@@ -11,14 +11,14 @@ from shared.features.arrays import Floats
 from shared.features.catalogue import FEATURE_NAMES, SLICES
 from shared.features.clock import angles, second_of_day, second_of_week
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, KINDS, PURPOSES, Codes, Columns
-from shared.features.facts import FEW, NEW
-from shared.features.layout import DAY, HALF_LIVES, HOUR, OFFSETS, READ_WIDTH, ROLES
+from shared.features.facts import CENTAVO, FEW
+from shared.features.layout import DAY, HALF_LIVES, HOUR, NEW, OFFSETS, READ_WIDTH, ROLES
 from shared.features.limits import limits_in_force
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
 
-_LONG_AGO = 1e-9  # a count of one after thirty half-lives; less may be the rounding of a verdict taken back
+_LONG_AGO = 1e-6  # a count of one after twenty half-lives; less may be the rounding of a verdict taken back
 _LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same amount has a finite deviation
 _COMPANY = KINDS.index("COMPANY")
 _TRAN = ACCOUNT_TYPES.index("TRAN")
@@ -131,7 +131,7 @@ def payer(m: Columns, r: Reads) -> Values:
         "payer_new_payees": r["payer_sent_new"],
         "payer_new_share": _mean(r["payer_sent_new"][3], count[3]),
         "payer_burst": _burst(count, "1h"),
-        "payer_amount_burst": _burst(amount, "1d"),
+        "payer_amount_burst": _burst(amount, "1d", CENTAVO),
         "payer_since_first": r["payer_first_sent"] / DAY,
         "payer_since_last": r["payer_last_sent"] / HOUR,
         "payer_since_new_payee": r["payer_last_new_payee"] / HOUR,
@@ -139,8 +139,8 @@ def payer(m: Columns, r: Reads) -> Values:
         "hour_habit": _habit(day, r["payer_sent_hour_cos"], r["payer_sent_hour_sin"], count[3:]),
         "week_habit": _habit(week, r["payer_sent_week_cos"], r["payer_sent_week_sin"], count[3:]),
         "payer_received": came_in[1],
-        "amount_to_received": _mean(m.amount, came_in),
-        "payer_passed": _mean(r["payer_passed"], came_in),
+        "amount_to_received": _mean(m.amount, came_in, CENTAVO),
+        "payer_passed": _mean(r["payer_passed"], came_in, CENTAVO),
         "payer_taint": r["payer_taint"],
         "payer_victim": r["payer_frauds_sent"],
         "payer_victim_share": _share(r["payer_frauds_sent"], r["payer_cleared_sent"])[1],
@@ -171,7 +171,7 @@ def payee(m: Columns, r: Reads) -> Values:
         "payee_since_last": r["payee_last_received"] / HOUR,
         "payee_since_sent": r["payee_last_sent"] / HOUR,
         "payee_sent": r["payee_sent_count"][1::2],
-        "payee_passed": _mean(r["payee_passed"], amount[:3]),
+        "payee_passed": _mean(r["payee_passed"], amount[:3], CENTAVO),
         "payee_taint": r["payee_taint"],
         "payee_frauds": frauds,
         "payee_judged": frauds[1:] + cleared[1:],
@@ -182,8 +182,8 @@ def payee(m: Columns, r: Reads) -> Values:
         "payee_since_cleared": since_cleared,
         "payee_cleared_before_frauds": since_cleared - fraud_age,
         "payee_cleared_before_last_fraud": since_cleared - since_fraud,
-        "payee_returned_share": _share(r["payee_returned"][0], received),
-        "payee_blocked_share": _mean(r["payee_blocked"][0], received),
+        "payee_returned_share": _share(r["payee_returned"][0], received, CENTAVO),
+        "payee_blocked_share": _mean(r["payee_blocked"][0], received, CENTAVO),
         "payee_hops": hops,
         "payee_usual_hop": _mean(r["payee_hop_depth"][0], hops[1]),
         "payee_recoveries": r["payee_recoveries"][0],
@@ -266,12 +266,12 @@ def _one_hot(codes: Codes, known: tuple[str, ...]) -> Floats:
     return np.where(codes < 0, np.nan, codes == np.arange(len(known), dtype=np.int8)[:, None])
 
 
-def _mean(total: Floats, count: Floats) -> Floats:
-    return total / np.where(count > FEW, count, np.nan)
+def _mean(total: Floats, count: Floats, few: float = FEW) -> Floats:
+    return total / np.where(count > few, count, np.nan)
 
 
-def _share(frauds: Floats, cleared: Floats) -> Floats:
-    return _mean(frauds, frauds + cleared)
+def _share(part: Floats, rest: Floats, few: float = FEW) -> Floats:
+    return _mean(part, part + rest, few)
 
 
 def _least_age(counters: Floats) -> Floats:
@@ -297,10 +297,10 @@ def _deviations(value: Floats, mean: Floats, mean_square: Floats) -> Floats:
     return (value - mean) / np.sqrt(variance)
 
 
-def _burst(counters: Floats, span: str) -> Floats:
+def _burst(counters: Floats, span: str, few: float = FEW) -> Floats:
     """Return the rate over a short half-life divided by that over the longest; a steady rate gives 1."""
     short, long = list(HALF_LIVES).index(span), len(HALF_LIVES) - 1
-    return _mean(counters[short], counters[long]) * (HALF_LIVES["30d"] / HALF_LIVES[span])
+    return _mean(counters[short], counters[long], few) * (HALF_LIVES["30d"] / HALF_LIVES[span])
 
 
 def _habit(angle: Floats, cosines: Floats, sines: Floats, count: Floats) -> Floats:

@@ -75,11 +75,11 @@ class Erasure:
                 self._ask(f"DELETE {self._sql.rows_of(table)}")
         return Erased(rows, reports, accounts, shared, records, dry_run)
 
-    def _records(self) -> tuple[Mapping[str, Keys], list[str]]:
-        """Return the keys of their records, by kind, and the ids of their Pix."""
+    def _records(self) -> tuple[Mapping[str, Keys], Keys, list[str]]:
+        """Return the keys of their records, by kind, the payers of the contacts, and the ids of their Pix."""
         rows = self._ask(f"SELECT {_PARTIES} {self._sql.rows_of(SCORE_EVENTS)}")
         accounts = [row["account"] for row in self._ask(self._sql.accounts)]
-        return records_of(self._person, accounts, rows), sorted({row["end_to_end_id"] for row in rows})
+        return *records_of(self._person, accounts, rows), sorted({row["end_to_end_id"] for row in rows})
 
     def _count(self, rows: str) -> int:
         [counted] = self._ask(f"SELECT COUNT(*) AS n {rows}")
@@ -132,8 +132,10 @@ class ErasureSql:
         return of_pix if table == FILLS else f"{of_pix} OR person_id = @person OR key_id IN {self._keys}"
 
 
-def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]) -> dict[str, Keys]:
-    """Return the keys of a person's records in history, by kind of record.
+def records_of(
+    person: Person, accounts: Sequence[str], rows: Sequence[Mapping[str, str | None]]
+) -> tuple[dict[str, Keys], Keys]:
+    """Return the keys of a person's records in history, by kind of record, and the payers of the contacts.
 
     They are their accounts, the pairs of payer and payee of all their Pix, the devices they paid from, their own
     sums of limits, and the fraud markers about them and their keys.
@@ -143,17 +145,19 @@ def records_of(person: Person, accounts: Sequence[str], rows: Sequence[Mapping[s
         return keys_of([row[name] or "" for row in of])
 
     paid = [row for row in rows if row["payer_person_id"] == person.id]
-    devices = keys(paid, "device_id")
-    pairs = pair_of(keys(rows, "payer_id"), keys(rows, "payee_id"))
-    contacts = np.concatenate((pairs, handsets(devices, keys(paid, "payer_id"))))
+    devices, payers, owners = keys(paid, "device_id"), keys(rows, "payer_id"), keys(paid, "payer_id")
+    contacts, first = np.unique(
+        np.concatenate((pair_of(payers, keys(rows, "payee_id")), handsets(devices, owners))), return_index=True
+    )
+    there = contacts > 0
     found = {
         ACCOUNT.kind: keys_of(accounts),
-        CONTACT.kind: contacts,
         DEVICE.kind: devices,
         PERSON.kind: keys_of([person.id]),
         HOLDER.kind: keys_of([person.id, *person.keys]),
     }
-    return {kind: np.unique(own[own > 0]) for kind, own in found.items()}
+    records = {kind: np.unique(own[own > 0]) for kind, own in found.items()}
+    return records | {CONTACT.kind: contacts[there]}, np.concatenate((payers, owners))[first[there]]
 
 
 def person_of(tax_id: str, keys: Sequence[str], pseudonymiser: Pseudonymiser) -> Person:

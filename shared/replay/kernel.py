@@ -29,8 +29,9 @@ def index_all(keys, used, index):
 
 
 @njit(cache=True)
-def _row(index, keys, records, used, blank, key):
+def _row(table, key, payer):
     """Return the key's row, which is made if there is none."""
+    index, keys, records, used, blank, payers = table
     slot = _slot(index, keys, key)
     if index[slot] >= 0:
         return index[slot]
@@ -38,6 +39,7 @@ def _row(index, keys, records, used, blank, key):
     used[0] += 1
     index[slot] = row
     keys[row] = key
+    payers[row] = payer
     for i in range(len(blank)):
         records[row, i] = blank[i]
     return row
@@ -62,11 +64,16 @@ def _decay(since, until, p, decay):
 
 
 @njit(cache=True, inline="always")
-def _advance(record, at, plan, p, decay):
-    """Decay a record to R = max(T, at), and return R."""
+def _advance(record, blank, at, plan, p, decay):
+    """Decay a record to R = max(T, at), and return R; one that is forgotten by then starts again."""
     touched = record[0]
     if at <= touched:
         return touched
+    if at - touched > plan.lasts:
+        for i in range(len(blank)):
+            record[i] = blank[i]
+        record[0] = at
+        return at
     _decay(touched, at, p, decay)
     span, marks = plan.span, len(plan.from_now)
     for i in range(len(span)):
@@ -97,13 +104,18 @@ def _read(record, touched, reached, at, plan, p, reads):
 @njit(cache=True, inline="always")
 def _peek(table, key, at, plan, p, decay, spare, reads):
     """Read a record without changing it; one that does not exist is blank."""
-    index, keys, records, _, blank = table
+    index, keys, records, _, blank, _ = table
     row = _find(index, keys, key)
     for i in range(len(blank)):
         spare[i] = records[row, i] if row >= 0 else blank[i]
     touched = spare[0]
-    reached = _advance(spare[: len(blank)], at, plan, p, decay)
-    _read(spare[: len(blank)], touched, reached, at, plan, p, reads)
+    forgotten = at - touched > plan.lasts
+    seen = forgotten and spare[p.seen_by] > p.new
+    reached = _advance(spare[: len(blank)], blank, at, plan, p, decay)
+    _read(spare[: len(blank)], -np.inf if forgotten else touched, reached, at, plan, p, reads)
+    if seen:
+        for i in range(len(p.seen_reads)):
+            reads[plan.offset + i] = p.seen_reads[i]
 
 
 @njit(cache=True, inline="always")
@@ -118,11 +130,24 @@ def _add(record, at, reached, weights, marks, plan, p, decay):
 
 
 @njit(cache=True, inline="always")
-def _count(table, key, at, weights, marks, plan, p, decay):
-    """Count a fact in a record."""
-    index, keys, records, used, blank = table
-    record = records[_row(index, keys, records, used, blank, key)]
-    _add(record, at, _advance(record, at, plan, p, decay), weights, marks, plan, p, decay)
+def _count(table, key, payer, at, weights, marks, plan, p, decay, rounds):
+    """Count a fact in a record, and round it to what is stored if `rounds`."""
+    record = table[2][_row(table, key, payer)]
+    reached = _advance(record, table[4], at, plan, p, decay)
+    if not reached - at > plan.lasts:
+        _add(record, at, reached, weights, marks, plan, p, decay)
+    if rounds:
+        for i in plan.single:
+            record[i] = np.float64(np.float32(record[i]))
+
+
+@njit(cache=True, inline="always")
+def _last_of_record(keys, role, plans):
+    """Return whether no later role of a fact names the same record: a fact rounds each record once."""
+    for later in range(role + 1, len(plans)):
+        if keys[later] == keys[role] and plans[later].table == plans[role].table:
+            return False
+    return True
 
 
 @njit(cache=True, inline="always")
@@ -133,7 +158,7 @@ def _remember(reads, amount, p, memo):
     memo[1] = 1.0 if np.float64(reads[p.handled]) <= p.new else 0.0
     for i in range(3):
         came_in = np.float64(reads[p.came_in[i]])
-        ratio = np.float64(np.float32(amount / came_in)) if came_in > p.few else np.nan
+        ratio = np.float64(np.float32(amount / came_in)) if came_in > p.centavo else np.nan
         memo[2 + i] = max(min(amount, amount / ratio), 0.0) if ratio > 0.0 else 0.0
     for i in range(2):
         memo[5 + i] = p.hop * min(max(np.float64(reads[p.taint[i]]), 0.0), 1.0)
@@ -162,4 +187,5 @@ def replay_facts(keys, at, weights, marks, place, slot, reads, memo, tables, pla
                 marks[i, p.at_if_new] = -np.inf
         for role in range(len(plans)):
             if keys[i, role] and (to < 0 or plans[role].asked):
-                _count(tables[plans[role].table], keys[i, role], t, weights[i], marks[i], plans[role], p, decay)
+                table, rounds = tables[plans[role].table], _last_of_record(keys[i], role, plans)
+                _count(table, keys[i, role], keys[i, p.payer], t, weights[i], marks[i], plans[role], p, decay, rounds)

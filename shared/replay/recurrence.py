@@ -14,20 +14,24 @@ from numpy.typing import NDArray
 
 from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import ASKED_OF, EXTRAS, FEW, NEW, Facts, Settlements, asks
+from shared.features.facts import ASKED_OF, CENTAVO, EXTRAS, PLACES, Facts, Settlements, asks
 from shared.features.history import READ_WIDTH
 from shared.features.keys import Keys
 from shared.features.layout import (
     ACCOUNT,
     ALL_SPANS,
+    CONTACT,
     DAY,
     HOP,
     LAYOUTS,
     MARKS,
+    NEW,
     OFFSETS,
     RATES,
     READS,
     ROLES,
+    SEEN_BY,
+    SEEN_READS,
     STARTS,
     WEIGHTS,
     Layout,
@@ -97,6 +101,8 @@ class Replay:
         state = state or State.empty()
         self.sequence = state.sequence
         self._tables = [_HashTable(layout, *records) for layout, records in zip(LAYOUTS, state.tables, strict=True)]
+        self._contacts = self._tables[LAYOUTS.index(CONTACT)]
+        self._contacts.name_payers(state.payers)
         self._memo = np.zeros((_FIRST_CAPACITY, len(EXTRAS)))
 
     def run(self, chunk: Chunk) -> NDArray[np.float32]:
@@ -116,7 +122,7 @@ class Replay:
 
     def state(self) -> State:
         """Return the current history, not a copy: later chunks change it."""
-        return State(tuple(table.stored() for table in self._tables), self.sequence)
+        return State(tuple(table.stored() for table in self._tables), self.sequence, self._contacts.payers())
 
 
 def replay_columns(chunks: Iterable[Columns], replay: Replay) -> Iterator[tuple[Columns, NDArray[np.float32]]]:
@@ -142,7 +148,8 @@ class _HashTable:
 
     def __init__(self, layout: Layout, keys: Keys, records: Floats) -> None:
         self._keys, self._records = keys.copy(), records.copy()
-        self._blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(len(layout.span))))
+        self._payers = np.zeros_like(keys)
+        self._blank = layout.blank
         self._used = np.array([len(keys)], dtype=np.int64)
         self._index = np.empty(0, dtype=np.int64)
 
@@ -152,13 +159,22 @@ class _HashTable:
         if used + more > len(self._keys):
             capacity = max(used + more, len(self._keys) * 3 // 2, _FIRST_CAPACITY)
             self._keys, self._records = _grown(self._keys, used, capacity), _grown(self._records, used, capacity)
+            self._payers = _grown(self._payers, used, capacity)
         if 2 * len(self._keys) > len(self._index):
             self._index = np.full(1 << (2 * len(self._keys) - 1).bit_length(), -1, dtype=np.int64)
             index_all(self._keys, used, self._index)
 
     def arrays(self) -> tuple[Any, ...]:
         """Return the arrays that the compiled code works on."""
-        return self._index, self._keys, self._records, self._used, self._blank
+        return self._index, self._keys, self._records, self._used, self._blank, self._payers
+
+    def name_payers(self, payers: Keys) -> None:
+        """Note the payer of each record."""
+        self._payers[:] = payers
+
+    def payers(self) -> Keys:
+        """Return the payer of the fact that made each record."""
+        return self._payers[: int(self._used[0])]
 
     def stored(self) -> Records:
         """Return the records in use."""
@@ -185,6 +201,9 @@ class _Plan(NamedTuple):
     period: NDArray[np.int64]
     from_now: Floats
     of_mark: Floats
+    single: NDArray[np.int64]
+    """The values that are stored as float32."""
+    lasts: float
     raised: NDArray[np.int64]
     """The column of marks that raises each mark."""
     moved: NDArray[np.int64]
@@ -208,6 +227,8 @@ def _plan(place: int, role: Role) -> _Plan:
         period=layout.period,
         from_now=layout.from_now,
         of_mark=layout.of_mark,
+        single=np.flatnonzero(np.array(layout.types) == "f4"),
+        lasts=layout.lasts,
         raised=layout.mark_columns(role.counts_as),
         moved=layout.mark_count + moved,
         moved_span=layout.span[moved],
@@ -225,6 +246,7 @@ class _Constants(NamedTuple):
     rates: Floats = RATES
     starts: Floats = STARTS
     day: float = DAY
+    payer: int = PLACES["payer"]
     spans: int = len(ALL_SPANS)
     widest: int = ACCOUNT.width
     asked_amount: int = WEIGHTS.index("asked_amount")
@@ -239,5 +261,7 @@ class _Constants(NamedTuple):
     )
     taint: tuple[int, int] = (READS["payer_taint_7d"], READS["payer_taint_30d"])
     new: float = NEW
-    few: float = FEW
+    centavo: float = CENTAVO
+    seen_by: int = SEEN_BY
+    seen_reads: Floats = SEEN_READS
     hop: float = HOP

@@ -21,7 +21,9 @@ import numpy as np
 from msgspec import Struct
 
 from shared.errors import Misconfigured
-from shared.features.layout import LAYOUTS
+from shared.features.keys import Keys
+from shared.features.layout import CONTACT, LAYOUTS, Layout
+from shared.features.packing import packed, unpacked
 from shared.features.state import LAYOUT_ID, Records, State
 from shared.ports import Blob, Blobs, Shelf
 from shared.replay.mark import Tally
@@ -32,6 +34,8 @@ PART_BYTES = 16 * 1024 * 1024
 """Of an object: few enough that a slow connection sends it in time."""
 _THREADS = 4
 _UNFINISHED_FOR = dt.timedelta(days=1)
+_LAYOUTS = {layout.kind: layout for layout in LAYOUTS}
+_NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 """Objects of a snapshot that is not in the pointer are kept for that long: it may still be written, or be read."""
 
 
@@ -127,15 +131,11 @@ class Snapshots:
             raise _damaged(snapshot.name)
         parts = _decoded_parts(manifest, snapshot.name)
         sizes = {each.kind: sum(part.rows for part in parts if part.kind == each.kind) for each in LAYOUTS}
-        tables = {
-            layout.kind: Records(
-                np.empty(sizes[layout.kind], np.uint64), np.empty((sizes[layout.kind], layout.width))
-            )
-            for layout in LAYOUTS
-        }
+        tables = {layout.kind: _room(sizes[layout.kind], layout) for layout in LAYOUTS}
+        payers = np.empty(sizes[CONTACT.kind], np.uint64)
         with ThreadPoolExecutor(_THREADS) as threads:
-            list(threads.map(lambda placed: self._read(snapshot.name, tables, *placed), _placed(parts)))
-        return State(tuple(tables.values()), snapshot.place)
+            list(threads.map(lambda placed: self._read(snapshot.name, tables, payers, *placed), _placed(parts)))
+        return State(tuple(tables.values()), snapshot.place, payers)
 
     def clear(self) -> None:
         """Remove every snapshot; no job lists one that it has begun. Raises PreconditionFailed, Unavailable."""
@@ -143,29 +143,35 @@ class Snapshots:
         for name in sorted({_name_in(each.name) for each in self._shelf.listed(FOLDER)} - {""}):
             self._shelf.delete(f"{FOLDER}{name}/")
 
-    def _pieces(self, state: State) -> Iterator[tuple[str, int, Records]]:
-        """Yield the kind and number of each part, and its records, which are views."""
+    def _pieces(self, state: State) -> Iterator[tuple[Layout, int, Records, Keys]]:
+        """Yield the layout and number of each part, its records, and the payers of contacts; all are views."""
         for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
-            rows = max(1, self._part_bytes // (8 + 8 * layout.width))
+            rows = max(1, self._part_bytes // _row_bytes(layout))
             for number, start in enumerate(range(0, len(keys), rows)):
                 part = slice(start, start + rows)
-                yield layout.kind, number, Records(keys[part], records[part])
+                payers = state.payers[part] if layout is CONTACT else _NO_KEYS
+                yield layout, number, Records(keys[part], records[part]), payers
 
-    def _write(self, name: str, kind: str, number: int, records: Records) -> _Part:
-        data = records.keys.astype("<u8").tobytes() + records.records.astype("<f8").tobytes()
-        self._blobs.write(_object(name, kind, number), data, 0)
-        return _Part(kind, number, len(records.keys), zlib.crc32(data))
+    def _write(self, name: str, layout: Layout, number: int, records: Records, payers: Keys) -> _Part:
+        keys = (each.astype("<u8").tobytes() for each in (records.keys, payers))
+        data = b"".join((*keys, packed(layout, records.records).tobytes()))
+        self._blobs.write(_object(name, layout.kind, number), data, 0)
+        return _Part(layout.kind, number, len(records.keys), zlib.crc32(data))
 
-    def _read(self, name: str, tables: dict[str, Records], part: _Part, start: int) -> None:
+    def _read(self, name: str, tables: dict[str, Records], payers: Keys, part: _Part, start: int) -> None:
         """Read a part into its place in the tables. Raises Misconfigured, Unavailable."""
         keys, records = tables[part.kind]
+        layout = _LAYOUTS[part.kind]
         found = self._blobs.read(_object(name, part.kind, part.number))
-        width = records.shape[1]
-        if found is None or zlib.crc32(found.data) != part.crc or len(found.data) != part.rows * 8 * (1 + width):
+        size = part.rows * _row_bytes(layout)
+        if found is None or zlib.crc32(found.data) != part.crc or len(found.data) != size:
             raise _damaged(name)
         where = slice(start, start + part.rows)
         keys[where] = np.frombuffer(found.data, "<u8", part.rows)
-        records[where] = np.frombuffer(found.data, "<f8", offset=8 * part.rows).reshape(part.rows, width)
+        if layout is CONTACT:
+            payers[where] = np.frombuffer(found.data, "<u8", part.rows, offset=8 * part.rows)
+        rows = np.frombuffer(found.data, layout.packed, offset=size - part.rows * layout.packed.itemsize)
+        records[where] = unpacked(layout, rows)
 
     def _remove(self, kept: set[str], listed: set[str], now: dt.datetime) -> None:
         """Remove the objects of snapshots that are kept no longer, or that a job left unfinished."""
@@ -183,8 +189,13 @@ def _name_in(name: str) -> str:
     return found if slash else ""
 
 
-def _room(rows: int, width: int) -> Records:
-    return Records(np.empty(rows, np.uint64), np.empty((rows, width)))
+def _room(rows: int, layout: Layout) -> Records:
+    return Records(np.empty(rows, np.uint64), np.empty((rows, layout.width)))
+
+
+def _row_bytes(layout: Layout) -> int:
+    """Return the bytes of a record in a part: its key, the payer of a contact, and its stored form."""
+    return (16 if layout is CONTACT else 8) + layout.packed.itemsize
 
 
 def _placed(parts: Iterable[_Part]) -> Iterator[tuple[_Part, int]]:

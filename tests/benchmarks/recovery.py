@@ -33,7 +33,7 @@ from infra.local.valkey.launch import ValkeyServer, valkey_server
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.valkey.store import ValkeyStore
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS, Layout
+from shared.features.layout import ACCOUNT, CONTACT, LAYOUTS, Layout
 from shared.features.state import Records, State
 from shared.replay.mark import Tally
 from shared.replay.snapshots import Retention, Snapshots
@@ -82,7 +82,9 @@ def synthetic(records: int) -> State:
     counts = [round(records * share / sum(shares)) for share in shares]
     counts[-1] += records - sum(counts)
     tables = [_records(layout, count, chance) for layout, count in zip(LAYOUTS, counts, strict=True)]
-    return State(tuple(tables), 1)
+    contacts = len(tables[LAYOUTS.index(CONTACT)].keys)
+    payers = chance.choice(tables[LAYOUTS.index(ACCOUNT)].keys, contacts)
+    return State(tuple(tables), 1, payers)
 
 
 def _records(layout: Layout, count: int, chance: np.random.Generator) -> Records:

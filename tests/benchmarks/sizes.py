@@ -62,6 +62,8 @@ from tests.benchmarks.history_stores import cost, server_seconds, stream
 END = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 SIZES = (1, 4, 16, 64, 256)
 RECORD_DAYS = (30, 90, 180)
+CONTACTS = 50
+"""Contacts of a payer, of whose memory their hash and its key are a share."""
 CLAIM = Claim("20250101T000000Z-0123456789ab", 1)
 _CHUNK = 4096
 _WIDTHS = {"INT64": 8, "FLOAT64": 8, "TIMESTAMP": 8, "DATE": 8, "NUMERIC": 16, "BOOL": 1}
@@ -221,11 +223,12 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
     for kind, layout in enumerate(LAYOUTS):
         _emptied(redis)
         empty = list(State.empty().tables)
+        payers = np.repeat(chance.integers(1, 1 << 60, -(-count // CONTACTS), dtype=np.uint64), CONTACTS)[:count]
         keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
         empty[kind] = Records(keys, chance.random((count, layout.width)))
         before = redis.info("memory")["used_memory"]
         with closing(ValkeyStore.connect(url, 86_400)) as load:
-            load.load(State(tuple(empty), count), {}, lambda _: None)
+            load.load(State(tuple(empty), count, payers), {}, lambda _: None)
         found[layout.kind] = round((redis.info("memory")["used_memory"] - before) / count, 1)
     redis.close()
     return found

@@ -33,6 +33,7 @@ from shared.serving.score_service import ScorePipeline
 from shared.telemetry.metrics import Metrics
 from tests.builders import encoded, med_report, transaction
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
+from tests.unit.replay import rows
 from tests.waiting import PATIENCE
 
 NOW = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
@@ -89,7 +90,8 @@ def score_row(message: PubsubMessage) -> ScoreRow:
     unread = np.full((1, READ_WIDTH), np.nan, dtype=np.float32)
     features = feature_matrix(Events([event]).columns, unread)[0]
     scored_at, hold_until = micros(NOW), event.scheduled_for
-    return ScoreRow(event, scored_at, None, "HOLD", [], None, True, True, 1, None, None, hold_until, None, features)
+    plain: dict[str, Any] = {"scored_at": scored_at, "decision": "HOLD", "hold_until": hold_until}
+    return rows.score_row(event, None, features, place_pending=True, claim_number=None, **plain)
 
 
 def outcome_row(message: PubsubMessage) -> Record:

@@ -44,7 +44,8 @@ def jobs(served: Store) -> Iterator[tuple[ValkeyStore, ValkeyStore]]:
 def state() -> State:
     chance = np.random.default_rng(7)
     first = Records(chance.integers(1, 1 << 62, COUNT, dtype=np.uint64), chance.random((COUNT, LAYOUTS[0].width)))
-    return State((first, *State.empty().tables[1:]), int(Place(3, 70)))
+    empty = State.empty()
+    return State((first, *empty.tables[1:]), int(Place(3, 70)), empty.payers)
 
 
 def test_a_store_is_reserved_for_one_job(jobs: tuple[ValkeyStore, ValkeyStore]) -> None:

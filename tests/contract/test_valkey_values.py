@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -18,8 +19,10 @@ from shared.adapters.valkey.wire import LETTERS, SEQUENCE_KEY, name_of
 from shared.contract.event import Event
 from shared.errors import Misconfigured, Unavailable
 from shared.features.columns import Events
+from shared.features.facts import handsets
 from shared.features.history import READ_NAMES
 from shared.features.keys import keys_of, pair_of
+from shared.features.layout import CONTACT
 from shared.features.life import STORED, UNCOUNTED, asked, life_of
 from shared.features.outcomes import Outcome
 from shared.features.places import Epoch, Place
@@ -54,8 +57,12 @@ def record_name(kind: str, key: str) -> bytes:
     return PREFIX + LETTERS[kind].encode() + keys_of([key]).tobytes()
 
 
-def pair_name(pix: Event) -> bytes:
-    return PREFIX + LETTERS["contact"].encode() + pair_of(keys_of([pix.payer_id]), keys_of([pix.payee_id])).tobytes()
+def contacts_name(pix: Event) -> bytes:
+    return record_name("contact", pix.payer_id)
+
+
+def pair_field(pix: Event) -> bytes:
+    return pair_of(keys_of([pix.payer_id]), keys_of([pix.payee_id])).tobytes()[1:6]
 
 
 def life_name(pix: Event) -> bytes:
@@ -122,8 +129,9 @@ def test_another_process_counts_in_an_epoch_of_its_own(served: Store, loader: Va
     before = served.run(served.client().redis.get(SEQUENCE_KEY))
     served.run(history.observe(Events([event(0, 1, 1)]), FIRST))
     # A replica that takes over without the last change.
+    assert isinstance(before, bytes)
     epoch, number, process = before.split()
-    served.run(served.client().redis.set(SEQUENCE_KEY, b"%s %s %s" % (epoch, number, process[::-1])))
+    served.run(served.client().redis.set(SEQUENCE_KEY, b" ".join((epoch, number, process[::-1]))))
     assert loader.epochs() == []
     places = [int(served.run(history.observe(Events([event(0, 1, 2 + i)]), FIRST)).sequence[0]) for i in range(2)]
     assert numbers(places) == [1, 2]
@@ -143,7 +151,10 @@ def test_records_and_reports_are_kept_longer_than_lives(served: Store) -> None:
     assert 8_900 < names.pop(life_name(pix)) <= 9_000
     assert all(DAY - 90 < seconds <= DAY for seconds in names.values())
     letters = sorted(name[len(PREFIX) :][:1] for name in names)
-    assert letters == sorted([b"a", b"a", b"c", b"c", b"d", b"p", b"h", b"s", b"m"])
+    assert letters == sorted([b"a", b"a", b"c", b"d", b"p", b"h", b"s", b"m"])
+    fields = served.run(served.client().redis.hgetall(contacts_name(pix)))
+    assert sorted(map(len, fields)) == [5, 5], "the payee and the device"
+    assert {len(value) for value in fields.values()} == {CONTACT.packed.itemsize}
 
 
 def test_an_ask_reads_contacts_and_holders_and_creates_none(served: Store) -> None:
@@ -164,7 +175,7 @@ def test_a_damaged_record_counts_as_missing_and_is_reported(
     history, batch = served.client(), [event(0, 1, i) for i in range(3)]
     served.run(history.observe(Events(batch[:1]), FIRST))
     served.run(served.client().redis.set(record_name("account", ACCOUNTS[0]), b"x" * left))
-    served.run(served.client().redis.set(pair_name(batch[1]), b"x" * left))
+    served.run(served.client().redis.hset(contacts_name(batch[1]), pair_field(batch[1]), b"x" * left))
     with caplog.at_level(logging.ERROR):
         reads = served.run(history.observe(Events(batch[1:]), FIRST)).reads
     asked = reads[:, READ_NAMES.index("payer_asked_out_1h")]
@@ -262,10 +273,16 @@ def test_a_loaded_history_equals_its_original(served: Store, loader: ValkeyStore
 def test_an_erasure_takes_records_lives_and_verdicts(served: Store, loader: ValkeyStore) -> None:
     history, theirs, other = served.fresh(), event(0, 1, device_registered=False, device_id=DEVICES[1]), event(2, 3)
     served.run(history.observe(Events([theirs, other]), FIRST))
+    served.run(tell(history, [(theirs, SETTLED), (other, SETTLED)]))
     served.run(history.change(verdict(theirs, True, 1)))
-    records = {"account": keys_of([theirs.payer_id]), "person": keys_of([theirs.payer_person_id])}
-    assert loader.erase(records, [theirs.end_to_end_id]) == len(("account", "person", "life", "verdict"))
-    assert loader.erase(records, [theirs.end_to_end_id]) == 0
+    payer, payee, device = (keys_of([id_ or ""]) for id_ in (theirs.payer_id, theirs.payee_id, DEVICES[1]))
+    contacts = np.concatenate((pair_of(payer, payee), handsets(device, payer)))
+    records = {"account": payer, "person": keys_of([theirs.payer_person_id]), "contact": contacts}
+    erase = partial(loader.erase, records, np.repeat(payer, 2), [theirs.end_to_end_id])
+    assert erase() == len(("account", "person", "pair", "handset", "life", "verdict"))
+    assert erase() == 0
+    assert contacts_name(theirs) not in stored_names(served)
+    assert contacts_name(other) in stored_names(served)
     lives = served.run(history.find([life_key(theirs), life_key(other)]))
     assert lives[0] is None
     assert lives[1] is not None

@@ -145,7 +145,7 @@ def test_a_full_run_leaves_no_personal_data(
         assert printed.out + printed.err
         search(secrets, job.__name__, printed.out + printed.err)
     assert len(ask(cloud, "SELECT DISTINCT reason FROM pix.quarantine")) > 3
-    assert len(collector.requests) == len(instances)
+    assert len(collector.requests) >= len(instances), "one at the end of each, and one a minute"
 
 
 def test_the_search_finds_what_it_should() -> None:

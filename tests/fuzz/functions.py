@@ -76,8 +76,8 @@ class ForgottenPix:
 
     async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
         """Return each Pix as one that was counted and left history; every id must fit into a query."""
-        scored_statement("project.dataset", end_to_end_ids)
-        outcomes_statement("project.dataset", dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC))
+        scored_statement("project", "dataset", end_to_end_ids)
+        outcomes_statement("project", "dataset", dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC))
         return {id_: Asked(_event(id_), NOW, place=1, implied=(None,) * len(IMPLIED)) for id_ in end_to_end_ids}
 
 

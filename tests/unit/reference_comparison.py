@@ -36,7 +36,7 @@ def assert_same_reads(computed: NDArray[np.float32], expected: NDArray[np.float3
 
 
 def assert_same_records(state: State, history: ReferenceHistory) -> None:
-    """Agree to 1e-9 in float64."""
+    """Agree to the rounding of the stored form."""
     for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
         rows = dict(zip(keys.tolist(), records, strict=True))
         assert len(rows) == len(history.records[layout.kind])
@@ -44,7 +44,7 @@ def assert_same_records(state: State, history: ReferenceHistory) -> None:
             expected = history.named(layout.kind, key)
             found = dict(zip(layout.names, rows[key_of(key)], strict=True))
             for name, value in expected.items():
-                assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-9), (layout.kind, name)
+                assert found[name] == pytest.approx(value, rel=1.2e-7, abs=1e-7), (layout.kind, name)
 
 
 def key_of(name: str | tuple[str, str]) -> int:

@@ -31,10 +31,20 @@ def period(span: str, at: float) -> int:
     return math.floor((at - {"day": 3, "night": 15}[span] * 3600) / DAY)
 
 
+def single(value: float) -> float:
+    """Return a value as it is stored in four bytes."""
+    return float(np.float32(value))
+
+
 class Counters:
     """One record: sums by (measure, span) that stand at `at`, and times and amounts that only grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, lasts: float = math.inf) -> None:
+        self.lasts = lasts
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
         self.at = -math.inf
         self.sums: dict[tuple[str, str], float] = defaultdict(float)
         self.first: dict[str, float] = {}
@@ -48,8 +58,16 @@ class Counters:
             return math.nan
         return self.sums[measure, span] * left(span, self.at, reached)
 
+    def forgotten(self, now: float) -> bool:
+        """Return whether nothing touched the record for as long as it lasts."""
+        return now - self.at > self.lasts
+
     def add(self, now: float, layout: Layout, weights: Weights) -> None:
         """Add the weight of each measure, or of each `measure_span`."""
+        if self.forgotten(now):
+            self.clear()
+        if self.at - now > self.lasts:
+            return
         reached = max(self.at, now)
         for measure in layout.measures:
             for span in measure.spans:
@@ -60,8 +78,15 @@ class Counters:
 
     def see(self, name: str, now: float) -> None:
         """Note that something happened."""
+        if self.at - now > self.lasts:
+            return
         self.first[name] = min(now, self.first.get(name, math.inf))
         self.last[name] = max(now, self.last.get(name, -math.inf))
+
+    def round(self) -> None:
+        """Round to the stored form, in which sums of limits stay exact."""
+        self.sums.update({key: single(value) for key, value in self.sums.items() if key[1] not in ("day", "night")})
+        self.largest = {name: single(value) for name, value in self.largest.items()}
 
 
 class ReferenceHistory:
@@ -69,10 +94,11 @@ class ReferenceHistory:
 
     def __init__(self) -> None:
         self.records: dict[str, dict[Any, Counters]] = {layout.kind: {} for layout in LAYOUTS}
+        self._touched: list[Counters] = []
 
     def ask(self, event: Event) -> list[float]:
         """Return the reads before a Pix, then count that it was asked for."""
-        now, keys = event.initiated_at * 1e-6, _keys(event)
+        now, keys = float(event.initiated_at // 1_000_000), _keys(event)
         reads: list[float] = []
         for role in ROLES:
             known = self.records[role.layout.kind].get(keys[role.name], Counters()) if keys[role.name] else None
@@ -86,14 +112,15 @@ class ReferenceHistory:
         else:
             for name in ("payer", "payee", "device", "customer"):
                 self._add(name, event, now, {})
+        self._round()
         return reads
 
     def settle(self, event: Event, reads: list[float]) -> None:
         """Count that a Pix settled when it was asked for, given the reads of its ask."""
         known = dict(zip(_READ_NAMES, np.array(reads, dtype=np.float32).astype(float).tolist(), strict=True))
-        now, amount = event.initiated_at * 1e-6, event.amount * 0.01
-        new_payee = known["pair_count_30d"] <= 1e-9
-        new_device = known["handset_count_30d"] <= 1e-9
+        now, amount = float(event.initiated_at // 1_000_000), event.amount * 0.01
+        new_payee = known["pair_count_30d"] <= 1e-3
+        new_device = known["handset_count_30d"] <= 1e-3
         passed = {f"passed_{s}": _passed(amount, known[f"payer_received_amount_{s}"]) for s in ("1h", "1d", "7d")}
         taint = {f"taint_{s}": HOP * min(max(known[f"payer_taint_{s}"], 0), 1) for s in ("7d", "30d")}
         self._add("payer", event, now, _sent(now, amount, new_payee) | passed, "sent")
@@ -106,10 +133,12 @@ class ReferenceHistory:
         for role in ("pair", "handset"):
             self._add(role, event, now, {"count": 1, "amount": amount}, "")
         self._add("device", event, now, {"count": 1, "amount": amount, "payers": float(new_device)}, "")
+        self._round()
 
     def report(self, report: VerdictCount) -> None:
         """Count a verdict."""
-        now, fraud, cleared = report.reported_at * 1e-6, report.sign * report.fraud, report.sign * (not report.fraud)
+        now = float(report.reported_at // 1_000_000)
+        fraud, cleared = report.sign * report.fraud, report.sign * (not report.fraud)
         later = fraud * (report.hop > 1)
         account, device = LAYOUTS[0], LAYOUTS[2]
         self._record("account", report.payer_id).add(
@@ -119,6 +148,7 @@ class ReferenceHistory:
         self._record("account", report.payee_id).add(now, account, received | {"hop_depth": later * report.hop})
         if report.device_id is not None:
             self._record("device", report.device_id).add(now, device, {"frauds": fraud, "cleared": cleared})
+        self._round()
 
     def named(self, kind: str, key: Any) -> dict[str, float]:
         """Return a record's counters as they stand, by the names of the layout."""
@@ -135,7 +165,16 @@ class ReferenceHistory:
                 record.see(seen, now)
 
     def _record(self, kind: str, key: Any) -> Counters:
-        return self.records[kind].setdefault(key, Counters())
+        lasts = 90.0 * DAY if kind == "contact" else math.inf
+        found = self.records[kind].setdefault(key, Counters(lasts))
+        self._touched.append(found)
+        return found
+
+    def _round(self) -> None:
+        """Round the records of a fact, once it counted in all roles."""
+        for record in self._touched:
+            record.round()
+        self._touched.clear()
 
 
 _READ_NAMES = [f"{role.name}_{name}" for role in ROLES for name in role.layout.names]
@@ -157,7 +196,7 @@ def _keys(event: Event) -> dict[str, Any]:
 
 def _passed(amount: float, came_in: float) -> float:
     """Return the part of an amount that came in, by the feature that is stored with a Pix: a ratio in float32."""
-    if came_in <= 1e-6:
+    if came_in <= 0.01:
         return 0.0
     return max(min(amount, amount / float(np.float32(amount / came_in))), 0.0)
 
@@ -179,6 +218,8 @@ def _sent_only(weights: Weights, event: Event) -> Weights:
 def _reads(record: Counters | None, layout: Layout, now: float) -> list[float]:
     if record is None:
         return [math.nan] * layout.width
+    if record.forgotten(now):
+        return _reads_of_forgotten(record, layout, now)
     reached = max(record.at, now)
     marks = []
     for mark in layout.marks:
@@ -191,6 +232,12 @@ def _reads(record: Counters | None, layout: Layout, now: float) -> list[float]:
         }[order]
         marks.append(value if order == "largest" else math.nan if math.isinf(value) else reached - value)
     return marks + [record.value(m.name, span, now) for m in layout.measures for span in m.spans]
+
+
+def _reads_of_forgotten(record: Counters, layout: Layout, now: float) -> list[float]:
+    if record.sums["count", "30d"] <= 1e-3:
+        return _reads(Counters(), layout, now)
+    return [math.nan, math.nan, 0.0, 0.125, math.nan, math.nan]
 
 
 def _sent(now: float, amount: float, new: bool) -> dict[str, float]:

@@ -152,6 +152,7 @@ class _Connection:
         self._service = service
         self._stream = stream
         self._descriptor = descriptor
+        self._knows_schema = False
         self._requests: asyncio.Queue[list[bytes]] = asyncio.Queue()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._task = asyncio.create_task(self._run())
@@ -172,6 +173,7 @@ class _Connection:
         reason = "the stream was closed"
         try:
             async for response in self._service.append_rows(self._sent(), self._stream):
+                self._knows_schema |= not (response.error.code or response.row_errors)
                 future = self._waiting.popleft()
                 if not future.done():  # its caller may have given up
                     future.set_result(response)
@@ -187,12 +189,12 @@ class _Connection:
             self._waiting.clear()
 
     async def _sent(self) -> AsyncIterator[Any]:
-        """Yield requests; the schema is sent once, as it is several times as long as a row."""
-        schema: dict[str, Any] | None = {"proto_descriptor": self._descriptor}
+        """Yield requests; the schema is several times as long as a row, so it is sent until one has been taken."""
+        schema: dict[str, Any] = {"proto_descriptor": self._descriptor}
         while True:
             rows = {"serialized_rows": await self._requests.get()}
-            yield AppendRowsRequest(write_stream=self._stream, proto_rows={"writer_schema": schema, "rows": rows})
-            schema = None
+            data = {"rows": rows} if self._knows_schema else {"writer_schema": schema, "rows": rows}
+            yield AppendRowsRequest(write_stream=self._stream, proto_rows=data)
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS
+from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.places import Epoch, Place
 from shared.features.state import State
 from shared.features.verdicts import pix_key
@@ -66,8 +66,13 @@ class MemoryHistoryStore:
             raise Unavailable("the store of history is away")
         return list(self.former)
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
-        """Erase records and the reports of Pix; return the number erased. Raises Unavailable while away."""
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
+        """Erase records and the reports of Pix; return the number erased.
+
+        Raises Unavailable while away, Misconfigured for contacts without payers.
+        """
+        if len(payers) != len(records.get(CONTACT.kind, ())):
+            raise Misconfigured("each contact to erase has a payer")
         if self.away:
             raise Unavailable("the store of history is away")
         erased = 0

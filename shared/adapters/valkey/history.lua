@@ -219,15 +219,15 @@ local function find()
   return replies
 end
 
--- seconds, letter of the layout, keys, records: store records that a replay has computed.
+-- seconds, kind, keys, payers of contacts, records: store records that a replay has computed.
 local function fill()
-  local seconds, letter, keys, filled = unpack(ARGV, 2, 5)
-  local rows = #keys / 8
-  local width = #filled / rows
-  for i = 1, rows do
-    call('SET', PREFIX .. letter .. key_of(keys, i), sub(filled, (i - 1) * width + 1, i * width), 'EX', seconds)
-  end
-  return rows
+  local seconds, kind, keys, payers, filled = unpack(ARGV, 2, 6)
+  return fill_records(LAYOUTS[kind], keys, payers, filled, seconds)
+end
+
+-- keys, payers: erase contacts. Return the number erased.
+local function forget()
+  return forget_contacts(ARGV[2], ARGV[3])
 end
 
 -- seconds, then name and value of each: store values as they are.
@@ -275,8 +275,8 @@ local function epochs()
 end
 
 local commands = {
-  observe = observe, change = change, find = find, fill = fill, put = put, counted = counted, resume = resume,
-  stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
+  observe = observe, change = change, find = find, fill = fill, forget = forget, put = put, counted = counted,
+  resume = resume, stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
 }
 if KEYS[2] and call('GET', HOLDER) ~= KEYS[2] then
   return redis.error_reply('HELD the job does not hold the store of history, or no longer')

@@ -12,12 +12,29 @@ import numpy as np
 
 from shared.adapters.valkey.wire import CLAIM, HEAD, LETTERS
 from shared.features.facts import ASKED_OF
-from shared.features.layout import DAY, LAYOUTS, MARKS, RATES, READ_WIDTH, ROLES, STARTS, WEIGHTS, Layout, Role
+from shared.features.layout import (
+    CONTACT,
+    DAY,
+    LAYOUTS,
+    MARKS,
+    NEW,
+    RATES,
+    READ_WIDTH,
+    ROLES,
+    SEEN_BY,
+    SEEN_READS,
+    STARTS,
+    WEIGHTS,
+    Layout,
+    Role,
+)
 from shared.features.life import LIFE, PLACE_AT
 from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED
 
 _TEXTS = ("records.lua", "history.lua")
+_FORMATS = {"u4": "I4", "f4": "f", "f8": "d"}
+"""Stored types in the format of struct.pack."""
 
 
 class Script(NamedTuple):
@@ -42,6 +59,7 @@ def _tables() -> dict[str, Any]:
         "ROLES": [_role(role, place in ASKED_OF) for place, role in enumerate(ROLES)],
         "SPANS": {"rates": RATES.tolist(), "starts": STARTS.tolist(), "period": DAY},
         "LIFE": {"letter": LIFE_KEY, "bytes": LIFE.itemsize, "head": HEAD, "place_at": PLACE_AT, "reads": READ_WIDTH},
+        "NEW": NEW,
         "CONFLICT": CONFLICT,
         "UNPLACED": UNPLACED,
         "EPOCH": {"origin": EPOCH_ORIGIN, "numbers": LAST_NUMBER},
@@ -51,20 +69,21 @@ def _tables() -> dict[str, Any]:
 
 def _layout(layout: Layout) -> dict[str, Any]:
     counters = layout.width - layout.mark_count
-    blank = np.concatenate((np.full(layout.mark_count, -np.inf), np.zeros(counters)))
+    lasting = {"lasts": layout.lasts, "seen_by": SEEN_BY + 1, "reads_if_seen": SEEN_READS.astype("<f4").tobytes()}
     return {
         "letter": LETTERS[layout.kind],
         "width": layout.width,
         "marks": layout.mark_count,
-        "format": "<" + "d" * layout.width,
-        "bytes": 8 * layout.width,
-        "blank": blank.astype("<f8").tobytes(),
+        "format": "<" + "".join(_FORMATS[kind] for kind in layout.types),
+        "bytes": layout.packed.itemsize,
+        "signs": layout.signs.tolist(),
         "reads": "<" + "f" * layout.width,
         "reads_marks": "<" + "f" * layout.mark_count,
         "reads_counters": "<" + "f" * counters,
         "from_now": layout.from_now.tolist(),
         "of_mark": layout.of_mark.tolist(),
         "spans": [0] * layout.mark_count + (layout.span + 1).tolist(),
+        **(lasting if layout is CONTACT else {}),
     }
 
 

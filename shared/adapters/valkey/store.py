@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Self, TypeVar
 
+import numpy as np
 from redis import Redis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
@@ -17,13 +18,14 @@ from shared.adapters.valkey.wire import (
     SEQUENCE_KEY,
     Argument,
     fill_arguments,
+    forget_arguments,
     name_of,
     put_arguments,
     stored_life,
 )
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS
+from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.places import Epoch, Place
 from shared.features.state import State
 from shared.features.verdicts import VERDICT_KEY
@@ -37,6 +39,7 @@ PREFIX = SEQUENCE_KEY.encode()[:-1]
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
 _CALLS = 8  # on their way at once, so that neither side waits for the other
 _HELD = "HELD"
+_NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 _OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
@@ -109,17 +112,20 @@ class ValkeyStore:
         for _ in self._fill(put_arguments(each, life_seconds) for each in lives):
             pass
 
-    def erase(self, records: Mapping[str, Keys], end_to_end_ids: Iterable[str]) -> int:
+    def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
 
-        Raises Unavailable.
+        `payers` are those of the contacts. Raises Unavailable.
         """
+        contacts, records = records.get(CONTACT.kind, _NO_KEYS), {**records, CONTACT.kind: _NO_KEYS}
         names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
         names += [PREFIX + name_of(letter + id_).encode() for id_ in end_to_end_ids for letter in _OF_A_PIX]
         try:
-            return sum(int(self._redis.unlink(*some)) for some in _batched(names))
+            erased = sum(int(self._redis.unlink(*some)) for some in _batched(names))
         except RedisError as error:
             raise _unavailable(error) from error
+        parts = (slice(start, start + _RECORDS) for start in range(0, len(contacts), _RECORDS))
+        return erased + sum(int(self._call(forget_arguments(contacts[part], payers[part]))) for part in parts)
 
     def close(self) -> None:
         """Close the connection."""
@@ -127,10 +133,12 @@ class ValkeyStore:
 
     def _fills(self, state: State, values: Mapping[str, bytes]) -> Iterator[list[Argument]]:
         """Yield the calls that store a state and values."""
+        by_payer = np.argsort(state.payers, kind="stable")
         for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
             for start in range(0, len(keys), _RECORDS):
-                part = slice(start, start + _RECORDS)
-                yield fill_arguments(LETTERS[layout.kind], keys[part], records[part], self._record_seconds)
+                part = slice(start, start + _RECORDS) if layout is not CONTACT else by_payer[start : start + _RECORDS]
+                payers = state.payers[part] if layout is CONTACT else _NO_KEYS
+                yield fill_arguments(layout, keys[part], payers, records[part], self._record_seconds)
         for some in _batched(values.items()):
             yield put_arguments(some, self._record_seconds)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.features.columns import SIDES, Events
 from shared.features.facts import Facts, asks
 from shared.features.keys import Keys
-from shared.features.layout import LAYOUTS, READ_WIDTH
+from shared.features.layout import LAYOUTS, READ_WIDTH, Layout
 from shared.features.life import (
     LIFE,
     LIFE_ID,
@@ -25,6 +25,7 @@ from shared.features.life import (
     encoded_answer,
     stored_claims,
 )
+from shared.features.packing import packed
 from shared.features.state import LAYOUT_ID
 from shared.ports import LIFE_KEY, Answer, Changes, Claim, Observations
 
@@ -33,7 +34,7 @@ Argument = bytes | str | int
 SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
 """The key by which the script is called; its hash tag, which all keys share, changes with the layout of records."""
 LETTERS = {layout.kind: layout.kind[0] for layout in LAYOUTS}
-"""Prefix of the key of a record of each kind."""
+"""Prefix of the key of a record of each kind; of contacts it is that of the hash of a payer."""
 CLAIM = np.dtype(
     [
         *(("side", "S1"), ("stored", "u1"), ("number", "<u2"), ("scored_at", "<i8"), ("key_version", "<u4")),
@@ -162,10 +163,16 @@ def change_arguments(changes: Changes, keeping: Keeping) -> list[Argument]:
 
 
 def fill_arguments(
-    letter: str, keys: NDArray[np.uint64], records: NDArray[np.float64], record_seconds: int
+    layout: Layout, keys: Keys, payers: Keys, records: NDArray[np.float64], record_seconds: int
 ) -> list[Argument]:
-    """Return the arguments of `fill`."""
-    return ["fill", record_seconds, letter, keys.astype("<u8").tobytes(), records.astype("<f8").tobytes()]
+    """Return the arguments of `fill`; `payers` are those of contacts."""
+    stored = packed(layout, records).tobytes()
+    return ["fill", record_seconds, layout.kind, *(each.astype("<u8").tobytes() for each in (keys, payers)), stored]
+
+
+def forget_arguments(keys: Keys, payers: Keys) -> list[Argument]:
+    """Return the arguments of `forget`, for contacts and their payers."""
+    return ["forget", keys.astype("<u8").tobytes(), payers.astype("<u8").tobytes()]
 
 
 def put_arguments(values: Iterable[tuple[str, bytes]], seconds: int) -> list[Argument]:

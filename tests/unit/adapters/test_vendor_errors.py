@@ -15,6 +15,7 @@ import google.cloud.bigquery.exceptions
 import google.cloud.storage.exceptions
 import grpc
 import mlflow.exceptions
+import numpy as np
 import pytest
 import redis.exceptions
 import requests.exceptions
@@ -222,7 +223,7 @@ def test_loading_history_into_valkey(kind: type[Exception]) -> None:
     with pytest.raises(Unavailable, match=kind.__name__):
         ValkeyStore(client, 900).hold()
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyStore(client, 900).erase({}, ["E1"])
+        ValkeyStore(client, 900).erase({}, np.empty(0, dtype=np.uint64), ["E1"])
 
 
 @pytest.mark.parametrize("kind", MLFLOW)

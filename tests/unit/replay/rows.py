@@ -10,7 +10,9 @@ from shared.contract.rows import ScoreRow
 from shared.features.catalogue import FEATURE_NAMES
 
 
-def score_row(event: Event, sequence: int = 1, features: NDArray[np.float32] | None = None, **more: Any) -> ScoreRow:
+def score_row(
+    event: Event, sequence: int | None = 1, features: NDArray[np.float32] | None = None, **more: Any
+) -> ScoreRow:
     values: dict[str, Any] = {
         "event": event,
         "scored_at": event.initiated_at,

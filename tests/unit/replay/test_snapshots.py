@@ -11,6 +11,7 @@ import pytest
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import Misconfigured, PreconditionFailed
 from shared.features.layout import LAYOUTS
+from shared.features.packing import packed, unpacked
 from shared.features.state import Records, State
 from shared.replay.mark import Tally
 from shared.replay.snapshots import FOLDER, POINTER, Listing, Retention, Snapshot, Snapshots
@@ -23,9 +24,8 @@ TALLY, KEPT = Tally(9, 7), Retention()
 def state(place: int, count: int = 40) -> State:
     chance = np.random.default_rng(place)
     keys = [chance.integers(1, 1 << 62, count, dtype=np.uint64) for _ in LAYOUTS]
-    return State(
-        tuple(Records(k, chance.random((count, x.width))) for k, x in zip(keys, LAYOUTS, strict=True)), place
-    )
+    rows = [unpacked(x, packed(x, chance.random((count, x.width)) * 1e9)) for x in LAYOUTS]
+    return State(tuple(map(Records, keys, rows)), place, chance.integers(1, 1 << 62, count, dtype=np.uint64))
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_unknown_fields_are_counted_exactly_in_any_mixture(decode: Decoding) -> 
 @pytest.mark.parametrize(("days", "accepted"), [(0, True), (1_799, True), (1_801, False), (5_000, False)])
 def test_a_pix_older_than_a_stream_takes_is_malformed(decode: Decoding, days: int, accepted: bool) -> None:
     at = dt.datetime(2026, 11, 20, 14, 32, tzinfo=dt.UTC) - dt.timedelta(days)
-    dated = {"end_to_end_id": f"E12345678{at:%Y%m%d%H%M}{7:011d}", "initiated_at": at.isoformat()}
+    dated: dict[str, Any] = {"end_to_end_id": f"E12345678{at:%Y%m%d%H%M}{7:011d}", "initiated_at": at.isoformat()}
     if accepted:
         assert decode(**dated).event.initiated_at == micros(at)
         return
