@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from shared.contract.tables import counted, plain_columns, table, timestamp, told
 from shared.contract.tables import reported as kept_reports
+from shared.features.rebuilding import IMPLIED_COLUMNS
 from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.changes import ASK_COLUMNS, DECIDED, ChangeQueue
@@ -46,8 +47,10 @@ class StoredTables:
 
     def __init__(self, exports: StagedExports, project: str, dataset: str) -> None:
         self._exports = exports
-        self.score_events = f"({counted(project, dataset)})"
+        self.score_events = f"({counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS))})"
         """Decisions as history counted them, in GoogleSQL, as are the others."""
+        self.served = f"({counted(project, dataset)})"
+        """Decisions with all features."""
         self.feedback = f"({kept_reports(project, dataset)})"
         self.outcomes = f"({told(project, dataset)})"
 
