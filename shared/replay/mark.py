@@ -88,9 +88,9 @@ class CountedPlaces:
         data = self._tables
         return (
             "SELECT history_sequence AS place, COALESCE(filled_at, scored_at) AS counted_at, 1 AS ask "  # noqa: S608 (names of our own)
-            f"FROM {data.score_events} AS asks UNION ALL "
+            f"FROM {data.places} AS asks UNION ALL "
             "SELECT decided_sequence, COALESCE(filled_at, scored_at), 0 "
-            f"FROM {data.score_events} AS decisions UNION ALL "
+            f"FROM {data.places} AS decisions UNION ALL "
             f"SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes UNION ALL "
             f"SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
         )

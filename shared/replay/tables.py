@@ -51,6 +51,8 @@ class StoredTables:
         """Decisions as history counted them, in GoogleSQL, as are the others."""
         self.served = f"({counted(project, dataset)})"
         """Decisions with all features."""
+        self.places = f"({counted(project, dataset, ('initiated_at', 'scored_at'))})"
+        """Decisions with little beside their places."""
         self.feedback = f"({kept_reports(project, dataset)})"
         self.outcomes = f"({told(project, dataset)})"
 
@@ -206,11 +208,11 @@ class StoredTables:
         return (
             "SELECT COUNT(DISTINCT end_to_end_id) AS row_count, "  # noqa: S608 (names of our own)
             "COUNTIF(history_sequence IS NOT NULL) AS placed, (SELECT MAX(place) FROM ("
-            f"SELECT MAX(history_sequence) AS place FROM {self.score_events} "
-            f"UNION ALL SELECT MAX(decided_sequence) FROM {self.score_events} "
+            f"SELECT MAX(history_sequence) AS place FROM {self.places} "
+            f"UNION ALL SELECT MAX(decided_sequence) FROM {self.places} "
             f"UNION ALL SELECT MAX(history_sequence) FROM {self.outcomes} "
             f"UNION ALL SELECT MAX(history_sequence) FROM {self.feedback}) AS places) AS last_place "
-            f"FROM {self.score_events}"
+            f"FROM {self.places}"
         )
 
 

@@ -25,7 +25,7 @@ ALL = ["--since", "2000-01-01", "--older-than", "0"]
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[LocalCloud]:
-    with LocalCloud(tmp_path, pubsub="embedded", maturity_days=0.0) as running, led_to(running):
+    with LocalCloud(tmp_path, pubsub="embedded", maturity_days=0.001) as running, led_to(running):
         running.start_functions(state_call_seconds=0.3, state_pause_seconds=0.1)
         yield running
 
@@ -71,7 +71,7 @@ def test_after_a_store_that_was_frozen_every_row_has_its_place(
     assert found["gaps"]["transactions"] == 0
     assert len(after) == 10
     project, dataset = cloud.settings.project, cloud.settings.dataset
-    examples = query("training_examples", project, dataset, 0.0, "CURRENT_TIMESTAMP()")
+    examples = query("training_examples", project, dataset, 0.001, "CURRENT_TIMESTAMP()")
     (taught,) = ask(cloud, f"SELECT COUNT(*) AS n, COUNT(f_payer_asked_7d) AS counted FROM ({examples}) AS examples")
     (approved,) = ask(cloud, "SELECT COUNT(*) AS n FROM pix.scores WHERE decision = 'APPROVE'")
     assert taught.n == taught.counted
