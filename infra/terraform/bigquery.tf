@@ -138,7 +138,6 @@ resource "google_bigquery_table_iam_member" "append" {
     drift_model_ledger   = { part = "drift", table = "model_ledger" }
     label_feedback       = { part = "label", table = "feedback" }
     label_quarantine     = { part = "label", table = "quarantine" }
-    operate_fills        = { part = "operate", table = "fills" }
     operate_lost_places  = { part = "operate", table = "lost_places" }
     operate_model_ledger = { part = "operate", table = "model_ledger" }
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
@@ -160,9 +159,9 @@ resource "google_bigquery_table_iam_member" "append" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# jobs.replay loads files into the tables, which needs more than the right to append.
+# jobs.replay loads files into the tables, and jobs.erase deletes rows, which needs more than the right to append.
 resource "google_bigquery_table_iam_member" "load" {
-  for_each = toset(["feedback", "outcomes", "score_events"])
+  for_each = toset(["feedback", "fills", "outcomes", "score_events"])
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.key].table_id

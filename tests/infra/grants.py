@@ -38,6 +38,7 @@ ALLOWED = {
     },
     "operate": {
         "roles/bigquery.dataEditor on bigquery_table feedback",
+        "roles/bigquery.dataEditor on bigquery_table fills",
         "roles/bigquery.dataEditor on bigquery_table outcomes",
         "roles/bigquery.dataEditor on bigquery_table score_events",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
@@ -49,9 +50,12 @@ ALLOWED = {
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table lost_places",
         f"{APPEND} on bigquery_table model_ledger",
     },
     "outcome": {
+        "roles/bigquery.dataViewer on bigquery_table fills",
+        "roles/bigquery.dataViewer on bigquery_table lost_places",
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
