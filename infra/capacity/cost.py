@@ -25,7 +25,7 @@ FILLS_A_DAY, FILLED_DAYS = 288, 2.5
 """Rows without a place are searched every 5 minutes over the partitions of the last two days: two or three."""
 DRIFTS_A_DAY = 4
 EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
-SCHEDULES = 3
+SCHEDULES = 5
 _WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
 _MISSED_BYTES = 34 + 8 + 8 + 9 + 10 + 8  # end_to_end_id, two times, decision, payer_ispb, scheduled_for
 _OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing outcomes

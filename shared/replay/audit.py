@@ -216,7 +216,7 @@ def _batches(data: StoredTables, after: int, before: int, features: bool) -> Ite
     if before <= after + 1:
         return ()
     return data.batches(
-        f"SELECT {columns(features)} FROM {data.served if features else data.score_events} AS counted "  # noqa: S608 (names of our own)
+        f"SELECT {columns(features)} FROM {data.score_events if features else data.asks} AS counted "  # noqa: S608 (names of our own)
         f"WHERE history_sequence > {after} AND history_sequence < {before} "
         "ORDER BY history_sequence, turn, scored_at, end_to_end_id, side DESC"
     )

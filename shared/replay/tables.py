@@ -47,10 +47,10 @@ class StoredTables:
 
     def __init__(self, exports: StagedExports, project: str, dataset: str) -> None:
         self._exports = exports
-        self.score_events = f"({counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS))})"
+        self.score_events = f"({counted(project, dataset)})"
         """Decisions as history counted them, in GoogleSQL, as are the others."""
-        self.served = f"({counted(project, dataset)})"
-        """Decisions with all features."""
+        self.asks = f"({counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS))})"
+        """Decisions with no other features than those by which settlements are counted."""
         self.places = f"({counted(project, dataset, ('initiated_at', 'scored_at'))})"
         """Decisions with little beside their places."""
         self.feedback = f"({kept_reports(project, dataset)})"
@@ -80,7 +80,7 @@ class StoredTables:
         """
         columns = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
         which = f"history_sequence IS NOT NULL AND scored_at >= {timestamp(moment)}"
-        sql = f"SELECT DISTINCT {columns} FROM {self.score_events} AS counted WHERE {which}"  # noqa: S608 (names of our own)
+        sql = f"SELECT DISTINCT {columns} FROM {self.asks} AS counted WHERE {which}"  # noqa: S608 (names of our own)
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
@@ -148,7 +148,7 @@ class StoredTables:
         back = "ANY_VALUE(payee_id) AS payer_id, ANY_VALUE(payer_id) AS payee_id, ANY_VALUE(device_id) AS device_id"
         return (
             f"WITH ids AS (SELECT DISTINCT end_to_end_id FROM {self.feedback}), "  # noqa: S608 (names of our own)
-            f"scored AS (SELECT end_to_end_id, {parties} FROM {self.score_events} GROUP BY end_to_end_id), "
+            f"scored AS (SELECT end_to_end_id, {parties} FROM {self.asks} GROUP BY end_to_end_id), "
             f"returned AS (SELECT return_id AS end_to_end_id, {back} FROM {self.outcomes} AS outcomes "
             "JOIN scored ON scored.end_to_end_id = outcomes.end_to_end_id WHERE return_id IS NOT NULL "
             "GROUP BY return_id) "
@@ -165,13 +165,13 @@ class StoredTables:
         """
         names = ", ".join(f"scored.{name}" for name in plain_columns())
         return (
-            f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE {which} "  # noqa: S608 (names of our own)
+            f"SELECT {names} FROM (SELECT * FROM {self.asks} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
             "ORDER BY IF(history_sequence IS NULL, 1, 0), turn, scored_at, history_sequence) = 1) AS scored "
             "LEFT JOIN (SELECT hour, MIN(first_place) OVER (ORDER BY hour "
             "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS place "
             "FROM (SELECT TIMESTAMP_TRUNC(initiated_at, HOUR) AS hour, MIN(history_sequence) AS first_place "
-            f"FROM {self.score_events} GROUP BY hour) AS hours) AS later "
+            f"FROM {self.asks} GROUP BY hour) AS hours) AS later "
             "ON later.hour = TIMESTAMP_TRUNC(scored.initiated_at, HOUR) "
             f"ORDER BY COALESCE(scored.history_sequence, later.place, {_LAST}), "
             "IF(scored.history_sequence IS NULL, 0, 1), scored.initiated_at, scored.end_to_end_id"
@@ -200,19 +200,18 @@ class StoredTables:
             columns=", ".join(ASK_COLUMNS),
             asks=", ".join(f"asks.{name}" for name in ASK_COLUMNS),
             decided=DECIDED,
-            score_events=self.score_events,
+            score_events=self.asks,
             outcomes=self.outcomes,
         )
 
     def _counts(self) -> str:
         return (
-            "SELECT COUNT(DISTINCT end_to_end_id) AS row_count, "  # noqa: S608 (names of our own)
-            "COUNTIF(history_sequence IS NOT NULL) AS placed, (SELECT MAX(place) FROM ("
-            f"SELECT MAX(history_sequence) AS place FROM {self.places} "
-            f"UNION ALL SELECT MAX(decided_sequence) FROM {self.places} "
-            f"UNION ALL SELECT MAX(history_sequence) FROM {self.outcomes} "
-            f"UNION ALL SELECT MAX(history_sequence) FROM {self.feedback}) AS places) AS last_place "
-            f"FROM {self.places}"
+            "SELECT row_count, placed, GREATEST(asked, decided, "  # noqa: S608 (names of our own)
+            f"COALESCE((SELECT MAX(history_sequence) FROM {self.outcomes} AS outcomes), 0), "
+            f"COALESCE((SELECT MAX(history_sequence) FROM {self.feedback} AS reports), 0)) AS last_place "
+            "FROM (SELECT COUNT(DISTINCT end_to_end_id) AS row_count, COUNT(history_sequence) AS placed, "
+            "COALESCE(MAX(history_sequence), 0) AS asked, COALESCE(MAX(decided_sequence), 0) AS decided "
+            f"FROM {self.places} AS counted) AS scored"
         )
 
 
