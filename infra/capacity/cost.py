@@ -24,6 +24,8 @@ WATCHES_A_DAY, WATCHED_DAYS = 96, 1.5
 """Late transactions are queried every 15 minutes over the partitions of the last day: one or two."""
 OUTCOME_WATCHES_A_DAY = 24
 """Pix without an outcome are queried hourly over the same partitions, and those of their outcomes."""
+FILLS_A_DAY, FILLED_DAYS = 288, 2.5
+"""Rows without a place are searched every 5 minutes over the partitions of the last two days: two or three."""
 DRIFTS_A_DAY = 4
 EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
 SCHEDULES = 5
@@ -38,11 +40,14 @@ _SCANS_OF_OUTCOMES, _SCANS_OF_REPORTS, _SCANS_OF_VERSIONS = 4, 6, 3
 """Times that the statements of shared/learning/data/training_sample.py read these for a training: when counting the
 examples, appending them, and looking up those that changed."""
 _REPORTS_PER_FRAUD = 4  # see reports_per_pix
+_PLACED_BYTES = 4 * 8 + 1  # initiated_at, scored_at, the places of the ask and of the decision, place_pending
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _LOOKED_UP_DAYS = 3
 _ASKED_BYTES = 7 * 34 + 16 + 15 * 8  # ids, amount, and times and numbers of a Pix from which its life is made again
 _TOLD_BYTES = 34 + 9 + 8 + 16 + 8  # end_to_end_id, status, at, amount, history_sequence; few have a return_id
 _QUERY_BYTES_MIN = 10e6
+_FEW_ROWS_READ = 3
+"""Tables with few rows in the queries of a late outcome: fills, and lost places twice."""
 _MILLION = 1e6
 _FEATURE_BYTES = 8
 
@@ -138,7 +143,8 @@ def outcome_lookup_bytes(pix_a_day: float, known: Known) -> float:
     outcomes = pix_a_day * assumed.outcomes_per_pix.value
     told = min(outcomes, assumed.block_bytes.value / known.measured.outcome_stored_row_bytes.value) * _TOLD_BYTES
     asked = _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _ASKED_BYTES
-    return max(_QUERY_BYTES_MIN, asked) + max(_QUERY_BYTES_MIN, assumed.outcome_lookup_days.value * told)
+    told *= assumed.outcome_lookup_days.value
+    return max(_QUERY_BYTES_MIN, asked) + max(_QUERY_BYTES_MIN, told) + _FEW_ROWS_READ * _QUERY_BYTES_MIN
 
 
 def _block_rows(pix_a_day: float, known: Known) -> float:
@@ -199,6 +205,8 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     training = assumed.trainings_a_month.value * training_bytes(plan.pix_a_day, known)
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     watches += DAYS * OUTCOME_WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * (_MISSED_BYTES + outcomes)
+    placed = max(_QUERY_BYTES_MIN, plan.pix_a_day * FILLED_DAYS * _PLACED_BYTES) + _QUERY_BYTES_MIN
+    watches += DAYS * FILLS_A_DAY * placed
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
     lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
     late = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)

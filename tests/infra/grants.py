@@ -39,6 +39,7 @@ ALLOWED = {
     },
     "operate": {
         "roles/bigquery.dataEditor on bigquery_table feedback",
+        "roles/bigquery.dataEditor on bigquery_table fills",
         "roles/bigquery.dataEditor on bigquery_table outcomes",
         "roles/bigquery.dataEditor on bigquery_table score_events",
         "roles/bigquery.dataEditor on bigquery_table training_sample",
@@ -51,9 +52,12 @@ ALLOWED = {
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table lost_places",
         f"{APPEND} on bigquery_table model_ledger",
     },
     "outcome": {
+        "roles/bigquery.dataViewer on bigquery_table fills",
+        "roles/bigquery.dataViewer on bigquery_table lost_places",
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
