@@ -9,7 +9,7 @@ from typing import Any
 from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
-from shared.contract.tables import counted, lost, placed
+from shared.contract.tables import counted, feature_columns, lost, placed
 from shared.ports import Claim, Parameter, Queries, Unplaced, Window
 
 _DAY = dt.timedelta(days=1)
@@ -146,7 +146,8 @@ class UnplacedSql:
 
     def _counted(self, days: Sequence[dt.datetime]) -> str:
         within = " OR ".join(f"(initiated_at >= {each} AND initiated_at < {until})" for each, until in _bounds(days))
-        return counted(self._project, self._dataset, self._scored(f"{_WINDOW} AND ({within})"), within)
+        rows = self._scored(f"{_WINDOW} AND ({within})")
+        return counted(self._project, self._dataset, rows, within, feature_columns()[:1])  # none of them is read
 
     def _scored(self, where: str) -> str:
         return f"SELECT * FROM `{self._place}.score_events` WHERE {where}"  # noqa: S608 (names of our own)
