@@ -82,8 +82,8 @@ locals {
   first_query = templatestring(local.part_templates.first, local.view_values)
 
   counted_rows = {
-    counted       = "SELECT * FROM `${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events` WHERE initiated_at <= CURRENT_TIMESTAMP()"
-    first_counted = local.first_query
+    counted       = "SELECT end_to_end_id, side, history_sequence, decided_sequence, place_pending, initiated_at, decision FROM `${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events` WHERE initiated_at <= CURRENT_TIMESTAMP()"
+    first_counted = "SELECT * FROM (${local.first_query}) AS first"
   }
 
   lost_query = templatestring(local.part_templates.lost, local.view_values)
@@ -93,7 +93,7 @@ locals {
       placed           = templatestring(local.part_templates.placed, { rows = rows, lost = local.lost_query })
       lost             = local.lost_query
       filled_where     = "initiated_at <= CURRENT_TIMESTAMP() AND filled_at <= CURRENT_TIMESTAMP()"
-      counted_features = join(", ", [for name in local.feature_columns : "IF(fill.end_to_end_id IS NULL, placed.${name}, fill.${name}) AS ${name}"])
+      counted_features = name == "counted" ? "" : join("", [for each in local.feature_columns : ",\n      IF(fill.end_to_end_id IS NULL, placed.${each}, fill.${each}) AS ${each}"])
     }))
   }
 
@@ -138,7 +138,6 @@ resource "google_bigquery_table_iam_member" "append" {
     drift_model_ledger   = { part = "drift", table = "model_ledger" }
     label_feedback       = { part = "label", table = "feedback" }
     label_quarantine     = { part = "label", table = "quarantine" }
-    operate_fills        = { part = "operate", table = "fills" }
     operate_lost_places  = { part = "operate", table = "lost_places" }
     operate_model_ledger = { part = "operate", table = "model_ledger" }
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
@@ -160,14 +159,22 @@ resource "google_bigquery_table_iam_member" "append" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# jobs.replay loads files into the tables, which needs more than the right to append.
+# jobs.replay loads files into the tables, which needs more than the right to append; jobs.erase deletes rows.
 resource "google_bigquery_table_iam_member" "load" {
-  for_each = toset(["feedback", "outcomes", "score_events"])
+  for_each = toset(["feedback", "fills", "outcomes", "score_events", "training_sample"])
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.key].table_id
   role       = "roles/bigquery.dataEditor"
   member     = google_service_account.parts["operate"].member
+}
+
+# A retraining extends the training sample by a query that reads and inserts.
+resource "google_bigquery_table_iam_member" "sample" {
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables["training_sample"].table_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.parts["retrain"].member
 }
 
 # The label function looks up the Pix of a report.

@@ -14,7 +14,18 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger", "fills", "lost_places")
+TABLES = (
+    "score_events",
+    "outcomes",
+    "feedback",
+    "quarantine",
+    "model_ledger",
+    "fills",
+    "lost_places",
+    "training_sample",
+)
+PLACES = ("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending")
+"""The columns of `score_events` by which rows find their places."""
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
@@ -84,40 +95,46 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
     }
     values["first"] = _text("parts/first").format(**values)
     known = f"initiated_at <= {as_of}"
-    every = f"SELECT * FROM `{project}.{dataset}.score_events` WHERE {known}"  # noqa: S608 (names of our own)
-    values["counted"] = counted(project, dataset, every, f"{known} AND filled_at <= {as_of}")
-    values["first_counted"] = counted(project, dataset, values["first"], f"{known} AND filled_at <= {as_of}")
+    every, by_then = f"`{project}.{dataset}.score_events` WHERE {known}", f"{known} AND filled_at <= {as_of}"
+    values["counted"] = counted(project, dataset, ("initiated_at", "decision"), every, by_then)
+    values["first_counted"] = counted(project, dataset, None, f"({values['first']}) AS first", by_then)
     values["labels"] = _text("labels").format(**values)
     values["settled"] = _text("parts/settled").format(**values)
     return _text(name).format(**values)
 
 
 def counted(
-    project: str, dataset: str, rows: str = "", filled_where: str = "TRUE", features: Sequence[str] | None = None
+    project: str,
+    dataset: str,
+    columns: Sequence[str] | None = None,
+    source: str = "",
+    filled_where: str = "TRUE",
 ) -> str:
     """Return the GoogleSQL of rows of `score_events` with their places and features as history counted them.
 
-    `rows` is a query of all its columns, by default of all rows; `filled_where` limits the fills that are read.
-    Without `features`, at least one, all columns of features are as counted; the text of few is quickly planned.
+    `columns` are those of the rows beside PLACES, by default all; few make a query that is planned sooner. `source`
+    names the rows, by default all of the table; `filled_where` limits the fills that are read.
     """
-    counted_features = ", ".join(
-        f"IF(fill.end_to_end_id IS NULL, placed.{name}, fill.{name}) AS {name}"
-        for name in features or feature_columns()
+    rows = placed(project, dataset, columns, source)
+    chosen = feature_columns() if columns is None else [name for name in columns if name.startswith(FEATURE_PREFIX)]
+    counted_features = "".join(
+        f",\n      IF(fill.end_to_end_id IS NULL, placed.{name}, fill.{name}) AS {name}" for name in chosen
     )
     return _text("parts/counted").format(
         project=project,
         dataset=dataset,
-        placed=placed(project, dataset, rows),
+        placed=rows,
         lost=lost(project, dataset),
         filled_where=filled_where,
         counted_features=counted_features,
     )
 
 
-def placed(project: str, dataset: str, rows: str = "") -> str:
-    """Return the GoogleSQL of rows of `score_events` without lost places; `rows` as for `counted`."""
-    every = f"SELECT * FROM `{project}.{dataset}.score_events`"  # noqa: S608 (names of our own)
-    return _text("parts/placed").format(rows=rows or every, lost=lost(project, dataset))
+def placed(project: str, dataset: str, columns: Sequence[str] | None = None, source: str = "") -> str:
+    """Return the GoogleSQL of rows of `score_events` without lost places; the parameters are those of `counted`."""
+    chosen = "*" if columns is None else ", ".join((*PLACES, *(name for name in columns if name not in PLACES)))
+    rows = f"SELECT {chosen} FROM {source or f'`{project}.{dataset}.score_events`'}"  # noqa: S608 (names of our own)
+    return _text("parts/placed").format(rows=rows, lost=lost(project, dataset))
 
 
 def told(project: str, dataset: str, which: str = "TRUE") -> str:

@@ -91,7 +91,7 @@ class CountedPlaces:
         data = self._tables
         return (
             "WITH scored AS (SELECT history_sequence, decided_sequence, "  # noqa: S608 (names of our own)
-            f"COALESCE(filled_at, scored_at) AS counted_at FROM {data.asks} AS counted) "
+            f"COALESCE(filled_at, scored_at) AS counted_at FROM {data.places} AS counted) "
             "SELECT history_sequence AS place, counted_at, 1 AS ask FROM scored "
             "UNION ALL SELECT decided_sequence, counted_at, 0 FROM scored "
             f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes "

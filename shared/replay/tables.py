@@ -49,8 +49,10 @@ class StoredTables:
         self._exports = exports
         self.score_events = f"({counted(project, dataset)})"
         """Decisions as history counted them, in GoogleSQL, as are the others."""
-        self.asks = f"({counted(project, dataset, features=IMPLIED_COLUMNS)})"
-        """The same with no other features than those by which settlements are counted."""
+        self.asks = f"({counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS))})"
+        """Decisions with no other features than those by which settlements are counted."""
+        self.places = f"({counted(project, dataset, ('initiated_at', 'scored_at'))})"
+        """Decisions with little beside their places."""
         self.feedback = f"({kept_reports(project, dataset)})"
         self.outcomes = f"({told(project, dataset)})"
 
@@ -209,7 +211,7 @@ class StoredTables:
             f"COALESCE((SELECT MAX(history_sequence) FROM {self.feedback} AS reports), 0)) AS last_place "
             "FROM (SELECT COUNT(DISTINCT end_to_end_id) AS row_count, COUNT(history_sequence) AS placed, "
             "COALESCE(MAX(history_sequence), 0) AS asked, COALESCE(MAX(decided_sequence), 0) AS decided "
-            f"FROM {self.asks} AS counted) AS scored"
+            f"FROM {self.places} AS counted) AS scored"
         )
 
 

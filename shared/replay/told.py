@@ -81,10 +81,15 @@ def _decisions(scores: pa.Table) -> pa.Table:
 
 
 def _outcomes(rows: pa.Table) -> pa.Table:
+    """Return outcomes, each once: as the first row with a place has it, else as the first one without."""
     names = {"history_sequence": "own", "amount": "returned"}
     used = ("end_to_end_id", "history_sequence", "status", "at", "return_id", "amount", "received_at")
     said = rows.select(used).rename_columns([names.get(name, name) for name in used])
-    found = _first(said)
+    said = said.append_column("missing", pc.is_null(said["own"]))
+    said = said.sort_by([("missing", "ascending"), ("received_at", "ascending")])
+    keys = [name for name in said.column_names if name not in ("own", "received_at", "missing")]
+    found = said.group_by(keys, use_threads=False).aggregate([("own", "first"), ("received_at", "first")])
+    found = found.rename_columns([name.removesuffix("_first") for name in found.column_names])
     for name in ("decided_side", "approved"):
         found = found.append_column(name, pa.nulls(found.num_rows))
     return _words(found)

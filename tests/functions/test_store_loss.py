@@ -38,6 +38,7 @@ def last_place(cloud: LocalCloud) -> int:
         cloud,
         "SELECT MAX(place) AS place FROM ("
         "SELECT GREATEST(history_sequence, IFNULL(decided_sequence, 0)) AS place FROM pix.score_events "
+        "UNION ALL SELECT GREATEST(history_sequence, IFNULL(decided_sequence, 0)) FROM pix.fills "
         "UNION ALL SELECT history_sequence FROM pix.feedback) AS places",
     )
     return int(row.place)
@@ -92,14 +93,14 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     assert 20 <= found["rebuilt"]["transactions"] < 41, "only the rows after the snapshot were read"
     assert found["epochs_noted"] == 1
     assert found["filled"] == {"decisions": 20, "outcomes": 0, "reports": 0, "left": 0}
-    again = {row.end_to_end_id: row.scored_at for row in scored([*before, *late])}
+    again = {row.end_to_end_id: row.scored_at for row in scored([*before, *late, *blind])}
     assert deliver(label, [push_body(encoded(fraud))]) == [204]
     places = sorted(row.history_sequence for row in scored(after))
     assert len(set(places)) == len(after)
     assert Place.of(places[0]).epoch > Place.of(last).epoch, "no place is given twice"
     (sums,) = ask(cloud, "SELECT COUNT(*) AS n, COUNT(DISTINCT end_to_end_id) AS ids FROM pix.score_events")
     assert sums.n == sums.ids == 81, "what had its row was not written again"
-    assert again == {row.end_to_end_id: row.scored_at for row in scores(cloud, [*before, *late])}
+    assert again == {row.end_to_end_id: row.scored_at for row in scores(cloud, [*before, *late, *blind])}
 
     assert repair.main(REPAIR) == 0
     assert result(capsys)["outcome"] == "HEALTHY"

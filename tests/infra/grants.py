@@ -39,8 +39,10 @@ ALLOWED = {
     },
     "operate": {
         "roles/bigquery.dataEditor on bigquery_table feedback",
+        "roles/bigquery.dataEditor on bigquery_table fills",
         "roles/bigquery.dataEditor on bigquery_table outcomes",
         "roles/bigquery.dataEditor on bigquery_table score_events",
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.publisher on pubsub_topic topics",
@@ -50,9 +52,12 @@ ALLOWED = {
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table lost_places",
         f"{APPEND} on bigquery_table model_ledger",
     },
     "outcome": {
+        "roles/bigquery.dataViewer on bigquery_table fills",
+        "roles/bigquery.dataViewer on bigquery_table lost_places",
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
@@ -71,6 +76,7 @@ ALLOWED = {
         f"{APPEND} on bigquery_table model_ledger",
     },
     "retrain": {
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/run.invoker on cloud_run_v2_service mlflow",

@@ -79,9 +79,9 @@ class BigQueryAsked:
 def scored_statement(project: str, dataset: str, ids: Iterable[str]) -> str:
     """Return the GoogleSQL that finds a row of each side of the Pix @ids, the one that history counted first."""
     which = found_where(ids)
-    rows = f"SELECT * FROM `{project}.{dataset}.score_events` WHERE {which}"  # noqa: S608 (names and dates of our own)
+    rows = counted(project, dataset, _SCORED, f"`{project}.{dataset}.score_events` WHERE {which}", which)
     return (
-        f"SELECT {', '.join(_SCORED)} FROM ({counted(project, dataset, rows, which)}) AS counted WHERE TRUE "  # noqa: S608 (names and dates of our own)
+        f"SELECT {', '.join(_SCORED)} FROM ({rows}) AS counted WHERE TRUE "  # noqa: S608 (names and dates of our own)
         "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side "
         "ORDER BY history_sequence IS NULL, filled, scored_at, history_sequence) = 1 "
         "ORDER BY end_to_end_id, history_sequence IS NULL, turn, scored_at"

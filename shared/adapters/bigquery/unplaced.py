@@ -9,11 +9,12 @@ from typing import Any
 from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
-from shared.contract.tables import counted, lost, placed
+from shared.contract.tables import counted, feature_columns, lost, placed
 from shared.ports import Claim, Parameter, Queries, Unplaced, Window
 
 _DAY = dt.timedelta(days=1)
 _CLAIM = ("scored_at", "model_version", "hmac_key_version", "decision")
+_DATED = ("initiated_at", "scored_at")
 _ORDER = "scored_at, end_to_end_id, side"
 _WINDOW = "initiated_at >= @since AND scored_at < @until"
 
@@ -73,26 +74,27 @@ class UnplacedSql:
         """Return the query of the days of rows that lack a place, filled or not."""
         return (
             "SELECT DISTINCT TIMESTAMP_TRUNC(initiated_at, DAY) AS day "  # noqa: S608 (names of our own)
-            f"FROM ({placed(self._project, self._dataset, self._scored(_WINDOW))}) AS placed WHERE lacking"
+            f"FROM ({placed(self._project, self._dataset, _DATED, self._scored(_WINDOW))}) AS placed WHERE lacking"
         )
 
     def pending(self, days: Sequence[dt.datetime]) -> str:
         """Return the query of those of some days of which rows lack a place and are not filled."""
         return (
             "SELECT DISTINCT TIMESTAMP_TRUNC(initiated_at, DAY) AS day "  # noqa: S608 (names of our own)
-            f"FROM ({self._counted(days)}) AS counted WHERE place_pending ORDER BY day"
+            f"FROM ({self._counted(days, _DATED)}) AS counted WHERE place_pending ORDER BY day"
         )
 
     def scores(self, days: Sequence[dt.datetime], limit: int, follow: bool = False) -> str:
         """Return the query of rows of some days, the first one of each Pix and side, by default from the start."""
-        names = (*Event.__struct_fields__, *_CLAIM)
+        names, deliveries = (*Event.__struct_fields__, *_CLAIM), ("published_at", "delivery_attempt", "claim_number")
         columns = ", ".join("COALESCE(side, 'PAYER') AS side" if name == "side" else name for name in names)
         after = (
             "WHERE scored_at > @scored_at OR (scored_at = @scored_at AND "
             "(end_to_end_id > @id OR (end_to_end_id = @id AND side > @side)))"
         )
         return (
-            f"SELECT * FROM (SELECT {columns} FROM ({self._counted(days)}) AS counted WHERE place_pending "  # noqa: S608 (names of our own)
+            f"SELECT * FROM (SELECT {columns} FROM ({self._counted(days, (*names, *deliveries))}) AS counted "  # noqa: S608 (names of our own)
+            "WHERE place_pending "
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') "
             "ORDER BY published_at, delivery_attempt, claim_number, scored_at) = 1) AS first "
             f"{after if follow else ''} ORDER BY {_ORDER} LIMIT {limit}"
@@ -144,12 +146,13 @@ class UnplacedSql:
             f"AND ROW_NUMBER() OVER (PARTITION BY {same} ORDER BY received_at DESC) = 1"
         )
 
-    def _counted(self, days: Sequence[dt.datetime]) -> str:
+    def _counted(self, days: Sequence[dt.datetime], columns: Sequence[str]) -> str:
         within = " OR ".join(f"(initiated_at >= {each} AND initiated_at < {until})" for each, until in _bounds(days))
-        return counted(self._project, self._dataset, self._scored(f"{_WINDOW} AND ({within})"), within)
+        source = self._scored(f"{_WINDOW} AND ({within})")
+        return counted(self._project, self._dataset, columns, source, within)
 
     def _scored(self, where: str) -> str:
-        return f"SELECT * FROM `{self._place}.score_events` WHERE {where}"  # noqa: S608 (names of our own)
+        return f"`{self._place}.score_events` WHERE {where}"
 
 
 def _bounds(days: Sequence[dt.datetime]) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,7 @@ SELECT
     REPLACE (
       COALESCE(fill.history_sequence, placed.history_sequence) AS history_sequence,
       IF(fill.end_to_end_id IS NULL, placed.decided_sequence, fill.decided_sequence) AS decided_sequence,
-      placed.lacking AND COALESCE(fill.decision_lost, TRUE) AS place_pending,
-      {counted_features}
+      placed.lacking AND COALESCE(fill.decision_lost, TRUE) AS place_pending{counted_features}
     ),
   fill.end_to_end_id IS NOT NULL AS filled,
   fill.filled_at,
@@ -22,7 +21,7 @@ LEFT JOIN (
   FROM `{project}.{dataset}.fills` AS fills
   LEFT JOIN ({lost}) AS of_ask ON of_ask.epoch = DIV(fills.history_sequence, 4294967296)
   LEFT JOIN ({lost}) AS of_decision ON of_decision.epoch = DIV(fills.decided_sequence, 4294967296)
-  WHERE {filled_where} AND NOT COALESCE(MOD(fills.history_sequence, 4294967296) > of_ask.kept, FALSE)
+  WHERE ({filled_where}) AND NOT COALESCE(MOD(fills.history_sequence, 4294967296) > of_ask.kept, FALSE)
   QUALIFY ROW_NUMBER() OVER (PARTITION BY fills.end_to_end_id, fills.side ORDER BY fills.filled_at DESC) = 1
 ) AS fill
   ON placed.lacking AND fill.end_to_end_id = placed.end_to_end_id AND fill.side = COALESCE(placed.side, 'PAYER')

@@ -2,7 +2,7 @@
 SELECT said.*
 FROM `{project}.{dataset}.outcomes` AS said
 LEFT JOIN ({lost}) AS lost ON lost.epoch = DIV(said.history_sequence, 4294967296)
-WHERE {which} AND NOT COALESCE(MOD(said.history_sequence, 4294967296) > lost.kept, FALSE)
+WHERE ({which}) AND NOT COALESCE(MOD(said.history_sequence, 4294967296) > lost.kept, FALSE)
 QUALIFY ROW_NUMBER() OVER (
   PARTITION BY said.end_to_end_id, said.status, said.`at`, said.return_id, said.amount
   ORDER BY said.history_sequence IS NULL, said.received_at
