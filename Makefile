@@ -2,7 +2,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
-PARTS := functions/score functions/outcome functions/label jobs
+PARTS := functions/score functions/outcome functions/label jobs shared/adapters/kafka
 export PYTHONDONTWRITEBYTECODE :=
 TRANSACTIONS ?=
 SEED ?=
@@ -117,6 +117,10 @@ bench-retraining: install ## A whole retraining on the simulator's world, and ag
 .PHONY: bench-speed
 bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)
+
+.PHONY: bench-pull
+bench-pull: install ## The score function by pull beside push, in turns on one core: ARGS="--only valkey --seconds 4"
+	@$(BIN)/python -m tests.benchmarks.pull $(ARGS)
 
 .PHONY: bench-faults
 bench-faults: install ## 100,000 Pix while nearly everything fails, checked in BigQuery: TRANSACTIONS=n

@@ -9,7 +9,7 @@
 Two repairs at once do no harm: one of them fills the store, the other one says BUSY. A repair that is killed is
 repeated by the next one.
 
-Exit codes: 0 repaired, or nothing to repair, 1 failed, 3 another job fills the store.
+Exit codes: 0 repaired, nothing to repair, or BUSY, 1 failed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _repair(options: argparse.Namespace) -> tuple[int, object]:
             with console.bar() as progress:
                 rebuilt = repair.rebuild(console.steps(progress))
         except PreconditionFailed as error:
-            return console.LOST, {"outcome": "BUSY", "reasons": [str(error)]}
+            return console.OK, {"outcome": "BUSY", "reasons": [str(error)]}
         noted = repair.note_lost()
     filled = _filled(settings, options)
     return console.OK, {

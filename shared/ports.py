@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.envelope import PubsubMessage
 from shared.contract.event import Event
 from shared.contract.rows import FeedbackRow, OutcomeRow, Record
 from shared.features.columns import Events
@@ -346,6 +347,47 @@ class HistoryStore(Protocol):
 
         `payers` are those of the contacts, in the same order. Raises Unavailable.
         """
+        ...
+
+
+class Received(NamedTuple):
+    """A message that a source has handed out, until it is settled."""
+
+    message: PubsubMessage
+    receipt: Any
+    """The source's own name of this delivery."""
+    at: float
+    """The time of its arrival (`perf_counter`)."""
+
+
+class MessageSource(Protocol):
+    """A subscription whose messages are taken in batches, each settled once its row is stored, or else given back."""
+
+    @property
+    def waiting(self) -> int:
+        """The number of messages that have come and are not received yet."""
+        ...
+
+    async def receive(self, largest: int, enough: int, patience: float) -> list[Received]:
+        """Return 1 to `largest` messages: once `enough` have come, or `patience` seconds have passed with fewer.
+
+        Return none once the source is stopped. Raises Misconfigured if there is no such subscription.
+        """
+        ...
+
+    async def settle(self, received: Sequence[Received], errors: Sequence[Exception | None]) -> None:
+        """Acknowledge the messages without an error, and have the others delivered again, later.
+
+        It never raises: the message of a settlement that is lost is delivered again.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Receive nothing more, and give back what nobody has taken; messages in work can still be settled."""
+        ...
+
+    async def close(self) -> None:
+        """End the connections."""
         ...
 
 

@@ -26,6 +26,7 @@ from infra.capacity.cost import cost
 from infra.capacity.figures import Known, Prices, known, prices, quotas
 from infra.capacity.plan import RECORD_DAYS, YEAR, plan
 from infra.capacity.report import VolumeReport, table
+from infra.capacity.workers import workers
 
 VOLUMES = (1e6, 10e6, 100e6, 313e6)
 MILLION = 1e6
@@ -64,6 +65,7 @@ def volume(
         usd_a_million=costs.total / (pix_a_day * 30 / MILLION),
         days={name: summarize(day) for name, day in simulated.items()},
         bounds=bounds(planned, quotas(), lambda pix: plan(pix, figures, listed, record_days)),
+        workers=workers(planned, figures, listed),
     )
 
 

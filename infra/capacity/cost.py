@@ -26,7 +26,7 @@ OUTCOME_WATCHES_A_DAY = 24
 """Pix without an outcome are queried hourly over the same partitions, and those of their outcomes."""
 DRIFTS_A_DAY = 4
 EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
-SCHEDULES = 3
+SCHEDULES = 5
 _WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
 _MISSED_BYTES = 34 + 8 + 8 + 9 + 10 + 8  # end_to_end_id, two times, decision, payer_ispb, scheduled_for
 _OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing ones

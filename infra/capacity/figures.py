@@ -71,6 +71,7 @@ class Measurements(Struct, frozen=True, forbid_unknown_fields=True):
     row_bytes: Measured
     stored_row_bytes: Measured
     score_cpu_s: Measured
+    pull_cpu_s: Measured
     cold_start_s: Measured
     account_record_bytes: Measured
     contact_record_bytes: Measured
@@ -126,6 +127,8 @@ class CloudRunPrices(Struct, frozen=True):
     idle_gib_second: float
     job_vcpu_second: float
     job_gib_second: float
+    worker_vcpu_second: float
+    worker_gib_second: float
     million_requests: float
     region_factor: float
 

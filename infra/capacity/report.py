@@ -10,6 +10,7 @@ from infra.capacity.autoscaling import DaySummary
 from infra.capacity.binding import Bound
 from infra.capacity.cost import Cost
 from infra.capacity.plan import Plan
+from infra.capacity.workers import Workers
 
 BINDING = 5
 """Number of quotas in the table."""
@@ -24,6 +25,8 @@ class VolumeReport(Struct, frozen=True):
     usd_a_million: float
     days: Mapping[str, DaySummary]
     bounds: Sequence[Bound]
+    workers: Workers
+    """In place of the functions, if messages are pulled."""
 
 
 def table(volumes: Sequence[VolumeReport]) -> str:
@@ -84,4 +87,6 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
     ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
     ("USD per million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
+    ("by pull: workers, score and outcome", lambda v: f"{v.workers.score:,} + {v.workers.outcome:,}"),
+    ("  USD a month in place of Cloud Run", lambda v: f"{v.workers.usd_a_month:,.0f}"),
 )

@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "functions/outcome": _FUNCTION,
     "functions/score": _FUNCTION,
     "jobs": _FUNCTION | {"LGPL"},
+    "shared/adapters/kafka": _FUNCTION,
 }
 
 # Licence names in the classifiers or the License field of packages without an SPDX expression.

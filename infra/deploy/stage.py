@@ -1,4 +1,4 @@
-"""Stage the source of a function: main.py, requirements.txt and shared/ in one folder, the layout of Cloud Functions.
+"""Stage the source of a function: its modules, requirements.txt and shared/ in one folder, as Cloud Functions wants.
 
 Cloud Build and the tests use the same script, so tests run the deployed layout. Deploying from the root of the
 repository does not work: with GOOGLE_FUNCTION_SOURCE the root is not on sys.path, and `import shared` fails.
@@ -16,13 +16,19 @@ FUNCTIONS = ("score", "outcome", "label")
 _TRAINING = ("learning",)  # folders of shared/ that no function imports
 
 
-def stage(function: str, target: Path) -> Path:
-    """Write the source folder of `function` to `target` and return it. Replaces an existing folder."""
+def stage(function: str, target: Path, kafka: bool = False) -> Path:
+    """Write the source folder of `function` to `target` and return it. Replaces an existing folder.
+
+    With `kafka` its worker has the client to pull from Kafka.
+    """
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "shared", target / "shared", ignore=shutil.ignore_patterns("__pycache__", *_TRAINING))
-    for name in ("main.py", "requirements.txt"):
+    for name in ("main.py", "pull.py", "requirements.txt"):
         shutil.copy2(ROOT / "functions" / function / name, target / name)
+    if kafka:
+        with (target / "requirements.txt").open("a", encoding="utf-8") as requirements:
+            requirements.write((ROOT / "shared" / "adapters" / "kafka" / "requirements.txt").read_text("utf-8"))
     return target
 
 
@@ -31,8 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy.stage", description=__doc__.partition("\n")[0])
     parser.add_argument("function", choices=FUNCTIONS)
     parser.add_argument("target", type=Path, help="folder to write; replaced if it exists")
+    parser.add_argument("--kafka", action="store_true", help="add the client of Kafka, for a worker")
     options = parser.parse_args(arguments)
-    sys.stdout.write(f"{stage(options.function, options.target)}\n")
+    sys.stdout.write(f"{stage(options.function, options.target, options.kafka)}\n")
     return 0
 
 

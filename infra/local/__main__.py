@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
         ) as cloud,
     ):
         console.print(beginning, soft_wrap=True)
-        cloud.start_functions()
+        cloud.start_functions(pull=options.pull)
         greeting = _greeting(cloud)
         home.publish(cloud.exports)
         status.stop()
@@ -113,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=(ASSUMED, PUBLISHED),
         default=ASSUMED,
         help="whether an approved Pix has settled, or has once pix-outcomes says so (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pull", action="store_true", help="workers pull their messages, in place of functions that get them pushed"
     )
     add_home(parser)
     parser.add_argument(

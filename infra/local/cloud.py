@@ -22,7 +22,7 @@ from infra.local.environment import bypass
 from infra.local.experiments import database, tracking_uri
 from infra.local.loopback import LOOPBACK, claim_port
 from infra.local.processes import ChildProcess, Supervisor, answers_http
-from infra.local.provision import create_buckets, create_push_subscription, create_topics
+from infra.local.provision import create_buckets, create_subscription, create_topics
 from infra.local.pubsub.launch import PubSubKind, pubsub_server
 from infra.local.storage.launch import storage_server
 from infra.local.valkey.launch import valkey_server
@@ -216,16 +216,22 @@ class LocalCloud:
         """Run a job and return its result as JSON. Raises JobFailed."""
         return jobs.run(name, *arguments, environment=self.environment)
 
-    def start_functions(self, **settings: float | str) -> None:
-        """Start the functions under functions-framework, and subscribe them to their topics."""
+    def start_functions(self, *, pull: bool = False, **settings: float | str) -> None:
+        """Start the functions under functions-framework, and subscribe them to their topics.
+
+        With `pull` they are workers, which pull; the port of each then answers probes alone.
+        """
         self._override(settings)
         for name, topic in FUNCTIONS.items():
-            self._on_step(f"function {name}")
+            self._on_step(f"{'worker' if pull else 'function'} {name}")
             port = getattr(self.ports, name)
-            self.functions[name] = self._function(name, port)
-            self._supervisor.start(self.functions[name])
             url = f"http://{LOOPBACK}:{port}/"
-            create_push_subscription(self.settings.project, name, topic, url, self.pubsub_kind)
+            self.functions[name] = self._child(name, url, _worker(name, port) if pull else _function(name, port))
+            if pull:  # a worker ends if there is no subscription
+                create_subscription(self.settings.project, name, topic, "", self.pubsub_kind)
+            self._supervisor.start(self.functions[name])
+            if not pull:  # a push to a function that does not listen yet would wait for its back-off
+                create_subscription(self.settings.project, name, topic, url, self.pubsub_kind)
 
     def wait(self) -> None:
         """Wait until a signal arrives. Raises ChildDied if a server ends by itself."""
@@ -264,19 +270,27 @@ class LocalCloud:
                 store.open()
         self._counts = True
 
-    def _function(self, name: str, port: int) -> ChildProcess:
+    def _child(self, name: str, url: str, command: list[str]) -> ChildProcess:
         return ChildProcess(
             name,
-            [
-                *(sys.executable, "-m", "functions_framework"),  # its script keeps the path of a moved checkout
-                *("--source", str(ROOT / "functions" / name / "main.py")),
-                *("--target", name, "--host", LOOPBACK, "--port", str(port)),
-            ],
+            [sys.executable, "-m", *command],
             log_path=self.home / f"{name}.log",
-            ready=answers_http(f"http://{LOOPBACK}:{port}/"),
+            ready=answers_http(url),
             env={**self.environment, "PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
             restart=True,
         )
+
+
+def _function(name: str, port: int) -> list[str]:
+    """Return the module and arguments of a function; the script functions-framework keeps a moved checkout's path."""
+    source = str(ROOT / "functions" / name / "main.py")
+    return ["functions_framework", "--source", source, "--target", name, "--host", LOOPBACK, "--port", str(port)]
+
+
+def _worker(name: str, port: int) -> list[str]:
+    """Return the module and arguments of a worker."""
+    return [f"functions.{name}.pull", "--health-port", str(port)]
 
 
 def _settings(state: str) -> Settings:

@@ -45,8 +45,8 @@ def create_topics(project: str) -> None:
             _once(subscriber.create_subscription, request)
 
 
-def create_push_subscription(project: str, name: str, topic: str, url: str, kind: PubSubKind) -> None:
-    """Create the push subscription of a function at `url`."""
+def create_subscription(project: str, name: str, topic: str, url: str, kind: PubSubKind) -> None:
+    """Create the subscription of a function: push to `url`, or pull if it is empty."""
     with SubscriberClient() as subscriber:
         request = {
             "name": subscriber.subscription_path(project, name),
@@ -59,7 +59,7 @@ def create_push_subscription(project: str, name: str, topic: str, url: str, kind
 
 
 def _policies(project: str, topic: str, kind: PubSubKind) -> dict[str, Any]:
-    """Return the policies of a push subscription, as in production: retry with back-off, then dead letters.
+    """Return the policies of a subscription, as in production: retry with back-off, then dead letters.
 
     Google's emulator gets neither. With a retry policy it never again pushes messages that have failed together, and
     without one the attempts are used up before a killed function is back.

@@ -8,12 +8,12 @@
 
 locals {
   subscription = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id"
-  pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.push : "\"${subscription.name}\""])})"
+  pushes       = "one_of(${join(", ", [for subscription in google_pubsub_subscription.functions : "\"${subscription.name}\""])})"
   deads        = "one_of(${join(", ", [for subscription in google_pubsub_subscription.dead : "\"${subscription.name}\""])})"
 
   oldest_unacked = "metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
   waiting = [
-    for topic, subscription in google_pubsub_subscription.push : "\"${subscription.name}\"" if topic != "pix-transactions"
+    for topic, subscription in google_pubsub_subscription.functions : "\"${subscription.name}\"" if topic != "pix-transactions"
   ]
 
   # Rules alone decide every Pix until the first model is trained, which must not wake anybody.
@@ -71,7 +71,7 @@ locals {
       meaning    = "The functions answer 503 or 429, or there are too few instances."
       first_step = "Search the logs for `retry later` and its reason, then compare the number of instances with score_instances and the quotas."
       threshold = {
-        filter   = "${local.oldest_unacked} AND ${local.subscription}=\"${google_pubsub_subscription.push["pix-transactions"].name}\""
+        filter   = "${local.oldest_unacked} AND ${local.subscription}=\"${google_pubsub_subscription.functions["pix-transactions"].name}\""
         aligner  = "ALIGN_MAX"
         reducer  = "REDUCE_MAX"
         above    = var.alert_oldest_unacked_seconds

@@ -1,4 +1,5 @@
-# Topics, dead-letter topics and push subscriptions. We own the subscriptions, not Eventarc, so that we set their
+# Topics, dead-letter topics and the subscriptions of the functions: push to their services, or pull by their workers
+# (var.feed). A change of it keeps the subscription and its messages. We own the subscriptions, not Eventarc, so that we set their
 # policies.
 #
 # The topics have no Pub/Sub schema; the functions enforce the contract (shared/contract/jsonschema) instead. Pub/Sub
@@ -33,6 +34,9 @@ locals {
   # Topics whose function the smoke test of a deployment covers.
   tried_topics = { for topic, each in local.topics : topic => each if each.tried }
 
+  # Topics whose messages a worker pulls.
+  pulled = { for topic, each in local.topics : topic => each if var.feed == "pull" }
+
   publishers = merge([
     for topic, members in var.publishers : { for member in members : "${topic} ${member}" => { topic = topic, member = member } }
   ]...)
@@ -59,7 +63,7 @@ resource "google_pubsub_topic_iam_member" "publishers" {
   member = each.value.member
 }
 
-resource "google_pubsub_subscription" "push" {
+resource "google_pubsub_subscription" "functions" {
   for_each = local.topics
 
   name                       = each.value.function
@@ -71,12 +75,15 @@ resource "google_pubsub_subscription" "push" {
     ttl = "" # never, even if nothing is published for months
   }
 
-  push_config {
-    push_endpoint = google_cloud_run_v2_service.functions[each.value.function].uri
+  dynamic "push_config" {
+    for_each = var.feed == "push" ? [google_cloud_run_v2_service.functions[each.value.function].uri] : []
+    content {
+      push_endpoint = push_config.value
 
-    oidc_token {
-      service_account_email = google_service_account.parts["push"].email
-      audience              = google_cloud_run_v2_service.functions[each.value.function].uri
+      oidc_token {
+        service_account_email = google_service_account.parts["push"].email
+        audience              = push_config.value
+      }
     }
   }
 
@@ -91,6 +98,14 @@ resource "google_pubsub_subscription" "push" {
   }
 
   depends_on = [google_cloud_run_v2_service_iam_member.push]
+}
+
+resource "google_pubsub_subscription_iam_member" "pull" {
+  for_each = local.pulled
+
+  subscription = google_pubsub_subscription.functions[each.key].id
+  role         = "roles/pubsub.subscriber"
+  member       = google_service_account.parts[each.value.function].member
 }
 
 # Dead letters wait for a person, in a subscription without a consumer.
@@ -151,7 +166,7 @@ resource "google_pubsub_topic_iam_member" "dead_letters_in" {
 resource "google_pubsub_subscription_iam_member" "dead_letters_out" {
   for_each = local.topics
 
-  subscription = google_pubsub_subscription.push[each.key].id
+  subscription = google_pubsub_subscription.functions[each.key].id
   role         = "roles/pubsub.subscriber"
   member       = local.agents.pubsub
 }

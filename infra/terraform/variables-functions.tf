@@ -1,3 +1,14 @@
+variable "feed" {
+  description = "The way of messages to the functions: push, to services that Cloud Run scales; or pull, by workers in worker pools of a fixed size, for less cost a message and no limit of requests."
+  type        = string
+  default     = "push"
+
+  validation {
+    condition     = contains(["push", "pull"], var.feed)
+    error_message = "feed must be push or pull."
+  }
+}
+
 variable "function_images" {
   description = "Images of the functions by digest, REGION-docker.pkg.dev/PROJECT/pix/score@sha256:..., built from the staged sources with the function's name as GOOGLE_FUNCTION_TARGET."
   type        = object({ label = string, outcome = string, score = string })
@@ -132,4 +143,10 @@ variable "settings" {
     ])) == 0
     error_message = "Only the settings listed in variables-functions.tf can be overridden; the others follow from resources."
   }
+}
+
+variable "worker_instances" {
+  description = "Workers of each function with feed = pull. Cloud Run does not scale a pool by its backlog; python -m infra.capacity has the number for a volume."
+  type        = object({ label = number, outcome = number, score = number })
+  default     = { label = 1, outcome = 1, score = 2 }
 }

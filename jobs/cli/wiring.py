@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shared.adapters.bigquery.load import BulkLoad
     from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow.tracking import MlflowRegistry
-    from shared.adapters.pubsub import PubsubDeadLetters
+    from shared.adapters.pubsub.dead_letters import PubsubDeadLetters
     from shared.adapters.valkey.store import ValkeyStore
     from shared.learning.lifecycle.drift import DriftSource
     from shared.learning.lifecycle.retire import Retiring
@@ -134,7 +134,7 @@ def history_store(settings: Settings, url: str) -> ValkeyStore:
 
 def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
     """Return the dead letters of a topic."""
-    from shared.adapters.pubsub import PubsubDeadLetters
+    from shared.adapters.pubsub.dead_letters import PubsubDeadLetters
 
     return PubsubDeadLetters.connect(settings.project, topic)
 

@@ -16,7 +16,7 @@ from shared.errors import Malformed
 
 
 class PubsubMessage(Struct, frozen=True, gc=False):
-    """A delivered message; `data` is decoded from base64, `delivery_attempt` stands beside it in the envelope."""
+    """A delivered message; `data` is as published, `delivery_attempt` stands beside it on the wire."""
 
     data: bytes = b""
     message_id: str = field(default="", name="messageId")
@@ -52,11 +52,16 @@ def decode_envelope(body: bytes) -> PubsubMessage:
         raise Malformed("not_base64" if str(error).endswith("`$.message.data`") else "not_an_envelope") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Malformed("not_an_envelope") from None
-    message, attempt = envelope.message, envelope.delivery_attempt
-    if not message.data:
-        raise Malformed("no_data")
+    message, attempt = with_data(envelope.message), envelope.delivery_attempt
     counted = isinstance(attempt, int) and 0 < attempt < 1 << 31
     return msgspec.structs.replace(message, delivery_attempt=attempt) if counted else message
+
+
+def with_data(message: PubsubMessage) -> PubsubMessage:
+    """Return a message, unless it has no data. Raises Malformed: `no_data`."""
+    if not message.data:
+        raise Malformed("no_data")
+    return message
 
 
 def published(body: bytes) -> tuple[bytes, str | None]:

@@ -23,10 +23,11 @@ from shared.contract.fields import centavos_of
 from shared.contract.outcome import PixOutcome
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow, OutcomeRow
-from shared.contract.transaction import CustomerLimits, Device, Payer, Spent, Statistics, Transaction
+from shared.contract.transaction import CustomerLimits, Device, Spent, Statistics, Transaction
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _ZEROS = days(dt.date(1900, 1, 1)), 0  # zero dates of systems; both are bank holidays, on which no account was opened
+_NO_LIMITS, _NOT_SPENT = CustomerLimits(), Spent()
 _DAY = 86_400_000_000  # microseconds
 _AHEAD = dt.timedelta(days=1)  # statistics may be read after the Pix was initiated
 
@@ -38,36 +39,43 @@ def event_of(transaction: Transaction, pseudonymiser: Pseudonymiser) -> Event:
     initiated_at = micros(at)
     today = initiated_at // _DAY
     registered, registered_at = _registration(device, at)
+    limits, spent = payer.limits or _NO_LIMITS, payer.spent or _NOT_SPENT
+    # By position, in the order of Event: msgspec compares each name of a call with each name of the struct.
     return Event(
-        end_to_end_id=transaction.end_to_end_id,
-        initiated_at=initiated_at,
-        amount=transaction.centavos,
-        initiation_form=transaction.initiation_form.value,
-        purpose=transaction.purpose.value,
-        payer_id=pseudonymiser.account(payer),
-        payer_person_id=pseudonymiser.person(payer.tax_id),
-        payer_ispb=payer.ispb,
-        payer_account_type=payer.account_type.value if payer.account_type else None,
-        payer_opened_at=_past_day(payer.opened_at, today),
-        payee_id=pseudonymiser.account(payee),
-        payee_person_id=pseudonymiser.person(payee.tax_id) if payee.tax_id else None,
-        payee_ispb=payee.ispb,
-        payee_account_type=payee.account_type.value if payee.account_type else None,
-        payee_opened_at=_past_day(payee.opened_at, today),
-        payee_key_id=pseudonymiser.key(payee.key, payee.key_type) if payee.key else None,
-        payee_key_type=payee.key_type.value if payee.key_type else None,
-        payee_key_owned_since=_past_day(payee.key_owned_since, today),
-        device_id=pseudonymiser.device(device) if device else None,
-        device_registered=registered,
-        device_registered_at=registered_at,
-        payee_statistics=_statistics(transaction.payee_statistics, at),
-        side=transaction.side.value,
-        payer_kind="ENTREPRENEUR" if payer.entrepreneur else _kind(payer.tax_id),
-        payee_kind=_kind(payee.tax_id) if payee.tax_id else None,
-        scheduled_for=_instant(transaction.scheduled_for),
-        service_level=transaction.service_level.value if transaction.service_level else None,
-        payee_registered=payee.registered_by_payer,
-        **_limits(payer),
+        transaction.end_to_end_id,  # end_to_end_id
+        initiated_at,  # initiated_at
+        transaction.centavos,  # amount
+        transaction.initiation_form.value,  # initiation_form
+        transaction.purpose.value,  # purpose
+        pseudonymiser.account(payer),  # payer_id
+        pseudonymiser.person(payer.tax_id),  # payer_person_id
+        payer.ispb,  # payer_ispb
+        pseudonymiser.account(payee),  # payee_id
+        payee.ispb,  # payee_ispb
+        payer.account_type.value if payer.account_type else None,  # payer_account_type
+        _past_day(payer.opened_at, today),  # payer_opened_at
+        pseudonymiser.person(payee.tax_id) if payee.tax_id else None,  # payee_person_id
+        payee.account_type.value if payee.account_type else None,  # payee_account_type
+        _past_day(payee.opened_at, today),  # payee_opened_at
+        pseudonymiser.key(payee.key, payee.key_type) if payee.key else None,  # payee_key_id
+        payee.key_type.value if payee.key_type else None,  # payee_key_type
+        _past_day(payee.key_owned_since, today),  # payee_key_owned_since
+        pseudonymiser.device(device) if device else None,  # device_id
+        registered,  # device_registered
+        registered_at,  # device_registered_at
+        _statistics(transaction.payee_statistics, at),  # payee_statistics
+        transaction.side.value,  # side
+        "ENTREPRENEUR" if payer.entrepreneur else _kind(payer.tax_id),  # payer_kind
+        _kind(payee.tax_id) if payee.tax_id else None,  # payee_kind
+        _instant(transaction.scheduled_for),  # scheduled_for
+        transaction.service_level.value if transaction.service_level else None,  # service_level
+        _centavos(limits.night),  # night_limit
+        _minutes(limits.night_from),  # night_from
+        _centavos(limits.day),  # day_limit
+        _centavos(spent.night),  # night_spent
+        _centavos(spent.day),  # day_spent
+        _centavos(spent.unregistered_devices_today),  # unregistered_spent
+        payee.registered_by_payer,  # payee_registered
     )
 
 
@@ -80,22 +88,9 @@ def _instant(instant: dt.datetime | None) -> int | None:
     return micros(instant) if instant and in_range(instant) else None
 
 
-def _limits(payer: Payer) -> dict[str, int | None]:
-    """Return the payer's own limits and the institution's sums: amounts in centavos, a time in minutes."""
-    if payer.limits is None and payer.spent is None:
-        return {}
-    limits, spent = payer.limits or CustomerLimits(), payer.spent or Spent()
-    amounts = {
-        "night_limit": limits.night,
-        "day_limit": limits.day,
-        "night_spent": spent.night,
-        "day_spent": spent.day,
-        "unregistered_spent": spent.unregistered_devices_today,
-    }
-    start = limits.night_from
-    return {name: centavos_of(amount) if amount else None for name, amount in amounts.items()} | {
-        "night_from": int(start[:2]) * 60 + int(start[3:]) if start else None
-    }
+def _minutes(time: str | None) -> int | None:
+    """Return a time of the day, hh:mm, in minutes."""
+    return None if time is None else int(time[:2]) * 60 + int(time[3:])
 
 
 def _past_day(date: dt.date | None, today: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache, partial
 
 from shared.contract.fields import KeyType
 from shared.contract.spelling import account_spelling, branch_spelling, key_spelling
@@ -11,6 +12,9 @@ from shared.errors import Misconfigured
 
 PERSON, ACCOUNT, KEY, DEVICE = b"person", b"account", b"key", b"device"
 """Kinds of pseudonyms."""
+
+REMEMBERED = 65_536
+"""Texts of a kind whose pseudonyms are kept in memory, the latest used: a payer pays again, a shop is paid often."""
 
 _BLOCK = 64  # bytes of a block of SHA-256
 _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # of RFC 2104
@@ -31,6 +35,11 @@ class Pseudonymiser:
         inner = hashlib.sha256(padded.translate(_INNER))
         self._outer = hashlib.sha256(padded.translate(_OUTER))
         self._inner = {kind: _after(inner, kind + b"\0") for kind in (PERSON, ACCOUNT, KEY, DEVICE)}
+        # By the text as it was sent, as its spelling takes as long as its hash.
+        self._people = lru_cache(REMEMBERED)(partial(self.pseudonym, PERSON))
+        self._accounts = lru_cache(REMEMBERED)(self._account)
+        self._keys = lru_cache(REMEMBERED)(self._key)
+        self._devices = lru_cache(REMEMBERED)(partial(self.pseudonym, DEVICE))
 
     def pseudonym(self, kind: bytes, text: str) -> str:
         """Return 128 bits of the HMAC, in hexadecimal; `kind` keeps equal values of two kinds apart.
@@ -45,7 +54,7 @@ class Pseudonymiser:
 
     def person(self, tax_id: str) -> str:
         """Return the pseudonym of an account's holder."""
-        return self.pseudonym(PERSON, tax_id)
+        return self._people(tax_id)
 
     def account(self, party: Payer | Payee) -> str:
         """Return the pseudonym of an account: institution, branch and number, in one spelling.
@@ -54,16 +63,21 @@ class Pseudonymiser:
         >>> len({Pseudonymiser(b"secret").account(each) for each in accounts})
         1
         """
-        branch, account = branch_spelling(party.branch), account_spelling(party.account)
-        return self.pseudonym(ACCOUNT, f"{party.ispb}\0{branch}\0{account}")
+        return self._accounts(party.ispb, party.branch, party.account)
 
     def key(self, key: str, kind: KeyType | None = None) -> str:
         """Return the pseudonym of a key (chave), in the spelling of DICT."""
-        return self.pseudonym(KEY, key_spelling(key, kind))
+        return self._keys(key, kind)
 
     def device(self, device: Device) -> str:
         """Return the pseudonym of a device."""
-        return self.pseudonym(DEVICE, device.id)
+        return self._devices(device.id)
+
+    def _account(self, ispb: str, branch: str | None, account: str) -> str:
+        return self.pseudonym(ACCOUNT, f"{ispb}\0{branch_spelling(branch)}\0{account_spelling(account)}")
+
+    def _key(self, key: str, kind: KeyType | None) -> str:
+        return self.pseudonym(KEY, key_spelling(key, kind))
 
 
 def _after(state: hashlib._Hash, data: bytes) -> hashlib._Hash:

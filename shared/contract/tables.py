@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -100,13 +101,17 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
     return _text(name).format(**values)
 
 
-def counted(project: str, dataset: str, rows: str = "", filled_where: str = "TRUE") -> str:
+def counted(
+    project: str, dataset: str, rows: str = "", filled_where: str = "TRUE", features: Sequence[str] | None = None
+) -> str:
     """Return the GoogleSQL of rows of `score_events` with their places and features as history counted them.
 
     `rows` is a query of all its columns, by default of all rows; `filled_where` limits the fills that are read.
+    Without `features`, at least one, all columns of features are as counted; the text of few is quickly planned.
     """
     counted_features = ", ".join(
-        f"IF(fill.end_to_end_id IS NULL, placed.{name}, fill.{name}) AS {name}" for name in feature_columns()
+        f"IF(fill.end_to_end_id IS NULL, placed.{name}, fill.{name}) AS {name}"
+        for name in features or feature_columns()
     )
     return _text("parts/counted").format(
         project=project,

@@ -43,9 +43,11 @@ _M = {name: column for column, name in enumerate(MARKS)}
 _EXTRAS = slice(_W["new_payee"], _W["taint_30d"] + 1)
 _SETTLED = slice(_W["one"], _W["taint_30d"] + 1)
 _HANDSET = np.uint64(0x2545F4914F6CDD1D)  # pairs and handsets share a table: keeps their keys apart
-_CAME_IN = [READS[f"payer_received_amount_{span}"] for span in ("1h", "1d", "7d")]
-_TAINT = [READS["payer_taint_7d"], READS["payer_taint_30d"]]
-_PAIRED, _HANDLED = READS["pair_count_30d"], READS["handset_count_30d"]
+_IMPLYING = [
+    *(READS[f"payer_received_amount_{span}"] for span in ("1h", "1d", "7d")),
+    *(READS[name] for name in ("payer_taint_7d", "payer_taint_30d", "pair_count_30d", "handset_count_30d")),
+]
+"""Columns of reads from which IMPLIED follow."""
 
 
 class VerdictCount(Struct, frozen=True, gc=False):
@@ -138,13 +140,12 @@ def blocks(keys: Keys, at: Floats, amount: Floats) -> Facts:
 
 def implied_features(reads: NDArray[np.float32], amount: Floats) -> NDArray[np.float32]:
     """Return the features [n, len(IMPLIED)] that asks with these reads [n, READ_WIDTH] and amounts [n] have."""
-    known = reads.astype(np.float64)
-    found = np.empty((len(reads), len(IMPLIED)), dtype=np.float32)
+    known = reads.take(_IMPLYING, axis=1).astype(np.float64)
+    found = known.astype(np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        came_in = known[:, _CAME_IN]
+        came_in = known[:, :3]
         found[:, :3] = amount[:, None] / np.where(came_in > CENTAVO, came_in, np.nan)
-        found[:, 3:5] = known[:, _TAINT]
-        found[:, 5:] = known[:, [_PAIRED, _HANDLED]] <= NEW
+        found[:, 5:] = known[:, 5:] <= NEW
     return found
 
 
@@ -176,7 +177,7 @@ class Settlements:
 
     def counted(self) -> Facts:
         """Return the facts of the settlements."""
-        facts = self.changed(np.zeros(len(self.at)), self.amount)
+        facts = self._facts(None, self.amount)
         marks = facts.marks
         marks[:, _M["at"]], marks[:, _M["amount"]] = facts.at, self.amount
         marks[:, _M["minus_at"]] = np.where(self.first, -facts.at, -np.inf)
@@ -188,29 +189,31 @@ class Settlements:
 
         A fall is money returned unless the settlement itself is taken back.
         """
+        facts = self._facts(before, after)
+        if returned:
+            facts.weights[:, _W["returned"]] = np.maximum(before - after, 0.0)
+        return facts
+
+    def _facts(self, before: Floats | None, after: Floats) -> Facts:
         facts = Facts.blank(self.at)
         keys = facts.keys
         payer, payee, device = self.keys[:, 0], self.keys[:, 1], self.keys[:, 2]
         keys[:, PLACES["payer"]], keys[:, PLACES["payee"]], keys[:, PLACES["device"]] = payer, payee, device
         keys[:, PLACES["pair"]], keys[:, PLACES["handset"]] = pair_of(payer, payee), handsets(device, payer)
-        facts.weights[:, _SETTLED] = self._weights(facts.at, after) - self._weights(facts.at, before)
-        if returned:
-            facts.weights[:, _W["returned"]] = np.maximum(before - after, 0.0)
+        facts.weights[:, _SETTLED] = self._weights(facts.at, after)
+        if before is not None:
+            facts.weights[:, _SETTLED] -= self._weights(facts.at, before)
         return facts
 
     def _weights(self, at: Floats, net: Floats) -> Floats:
         """Return the weights of settlements at `at` [n] of net amounts [n], in the order of WEIGHTS."""
-        day, week = angles(at)
+        turns = np.array(angles(at))
         log, some, share = np.log1p(net), (net > 0).astype(np.float64), net / self.amount
-        own = np.stack(
-            (
-                *(some, net, net * net, log, log * log),
-                *(some * np.cos(day), some * np.sin(day), some * np.cos(week), some * np.sin(week)),
-            ),
-            axis=1,
-        )
-        scaled = np.stack((some, some, *(share,) * 5), axis=1)
-        return np.concatenate((own, self.extras * scaled), axis=1)
+        weights = np.empty((len(net), _SETTLED.stop - _SETTLED.start))
+        weights[:, :5] = np.array((some, net, net * net, log, log * log)).T
+        weights[:, 5:9:2], weights[:, 6:9:2] = (some * np.cos(turns)).T, (some * np.sin(turns)).T
+        weights[:, 9:11], weights[:, 11:] = self.extras[:, :2] * some[:, None], self.extras[:, 2:] * share[:, None]
+        return weights
 
 
 def verdict_facts(verdicts: Sequence[VerdictCount]) -> Facts:

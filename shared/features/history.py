@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from shared.features.arrays import Floats
 from shared.features.columns import Columns
 from shared.features.facts import ASKED_OF, PLACES, Facts, asks
 from shared.features.index import Rows
+from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS, OFFSETS, READ_NAMES, READ_WIDTH, ROLES
 from shared.features.state import Records, State
 from shared.features.table import RecordTable, Touch, peek
@@ -24,7 +25,20 @@ Reads = NDArray[np.float32]
 _LONGEST_RUN = 512  # its slots and their weights stay in the processor's cache
 _WEIGHTS = [role.layout.weight_columns(role.counts_as) for role in ROLES]
 _MARKS = [role.layout.mark_columns(role.counts_as) for role in ROLES]
-_EVERY = tuple(range(len(ROLES)))
+
+
+def _by_table(places: Iterable[int]) -> dict[str, list[int]]:
+    """Return places of roles by the kind of their records."""
+    found: dict[str, list[int]] = {}
+    for place in places:
+        found.setdefault(ROLES[place].layout.kind, []).append(place)
+    return found
+
+
+_EVERY = _by_table(range(len(ROLES)))
+_ASKED = _by_table(ASKED_OF)
+_READ_ONLY = _by_table(sorted({*range(len(ROLES))} - {*ASKED_OF}))
+"""The roles whose records an ask reads without counting in them."""
 
 
 class MemoryHistory:
@@ -55,10 +69,10 @@ class MemoryHistory:
     def ask(self, facts: Facts) -> Reads:
         """Count asks; return the reads [n, READ_WIDTH] before each. `sequence` does not change."""
         reads = np.full((len(facts), READ_WIDTH), np.nan, dtype=np.float32)
-        for place in set(_EVERY).difference(ASKED_OF):
-            self._peek(facts, place, reads)
+        for kind, places in _READ_ONLY.items():
+            self._peek(self._tables[kind], facts, places, reads)
         for run in _runs(len(facts)):
-            self._count(facts[run], ASKED_OF, reads[run])
+            self._count(facts[run], _ASKED, reads[run])
         return reads
 
     def count(self, facts: Facts) -> None:
@@ -81,37 +95,64 @@ class MemoryHistory:
         """Return the history in a dumped file. Raises Misconfigured."""
         return cls(State.load(path))
 
-    def _peek(self, facts: Facts, place: int, reads: Reads) -> None:
-        named = np.flatnonzero(facts.keys[:, place])
-        if len(named):
-            table = self._tables[ROLES[place].layout.kind]
-            _put(reads, place, named, peek(table, facts.keys[named, place], facts.at[named]))
+    def _peek(self, table: RecordTable, facts: Facts, roles: list[int], reads: Reads) -> None:
+        slots = _Slots(facts, roles)
+        if len(slots.keys):
+            slots.put(reads, roles, peek(table, slots.keys, facts.at[slots.event]))
 
-    def _count(self, facts: Facts, places: tuple[int, ...], reads: Reads | None) -> None:
+    def _count(self, facts: Facts, roles_of: Mapping[str, list[int]], reads: Reads | None) -> None:
         """Count facts in some roles, table by table, as one record may have several roles in a fact."""
-        for kind, table in self._tables.items():
-            roles = [place for place in places if ROLES[place].layout.kind == kind]
-            if roles:
-                self._count_table(table, facts, roles, reads)
+        for kind, roles in roles_of.items():
+            self._count_table(self._tables[kind], facts, roles, reads)
 
     def _count_table(self, table: RecordTable, facts: Facts, roles: list[int], reads: Reads | None) -> None:
-        keys = facts.keys[:, roles].ravel()  # slot i * len(roles) + j is role j of fact i
-        slots = np.flatnonzero(keys)
-        if not len(slots):
+        slots = _Slots(facts, roles)
+        if not len(slots.keys):
             return
-        event, role = slots // len(roles), slots % len(roles)
-        weights = np.stack([facts.weights.take(_WEIGHTS[place], axis=1) for place in roles], axis=1)[event, role]
-        raised = np.stack([facts.marks.take(_MARKS[place], axis=1) for place in roles], axis=1)[event, role]
-        rows, new = table.rows(keys[slots])
+        event, at = slots.event, facts.at[slots.event]
+        weights, raised = slots.columns(facts.weights, _WEIGHTS, roles), slots.columns(facts.marks, _MARKS, roles)
+        rows, new = table.rows(slots.keys)
         if new and table.layout is CONTACT:
             table.name_payers(rows[new], facts.keys[event[new], PLACES["payer"]])
-        twin = _joined(rows, event, weights, raised)
-        own = ~twin
-        touch = Touch(table, rows[own], facts.at[event[own]], raised[own], weights[own])
+        own = ~_joined(rows, event, weights, raised)
+        if own.all():
+            touch = Touch(table, rows, at, raised, weights)
+        else:
+            touch = Touch(table, rows[own], at[own], raised[own], weights[own])
         if reads is not None:
-            found = touch.reads()[own.cumsum() - 1]
-            for j, place in enumerate(roles):
-                _put(reads, place, event[role == j], found[role == j])
+            found = touch.reads()
+            slots.put(reads, roles, found if own.all() else found[own.cumsum() - 1])
+
+
+class _Slots:
+    """The records that n facts name in some roles: `keys` [m], and the index of the fact of each, `event` [m].
+
+    Slot i * len(roles) + j is role j of fact i, if it names a record. Mostly all do, so that no slot is left out.
+    """
+
+    def __init__(self, facts: Facts, roles: list[int]) -> None:
+        every = facts.keys.take(roles, axis=1).ravel()
+        self._named = np.flatnonzero(every)
+        self._complete = len(self._named) == len(every)
+        self.keys: Keys = every if self._complete else every[self._named]
+        self.event: Rows = self._named // len(roles)
+
+    def columns(self, values: Floats, columns: Sequence[NDArray[np.int64]], roles: list[int]) -> Floats:
+        """Return the values [m, k] that the facts have in the columns of each slot's role."""
+        found = np.stack([values.take(columns[place], axis=1) for place in roles], axis=1)
+        flat = found.reshape(len(values) * len(roles), -1)
+        return flat if self._complete else flat.take(self._named, axis=0)
+
+    def put(self, reads: Reads, roles: list[int], found: Floats) -> None:
+        """Write the values [m, width] of the slots into the columns of their roles."""
+        for j, place in enumerate(roles):
+            start = OFFSETS[ROLES[place].name]
+            columns = slice(start, start + found.shape[1])
+            if self._complete:
+                reads[:, columns] = found[j :: len(roles)]
+            else:
+                own = np.flatnonzero(self._named % len(roles) == j)
+                reads[self.event[own], columns] = found[own]
 
 
 def _joined(rows: Rows, event: Rows, weights: Floats, raised: Floats) -> NDArray[np.bool_]:
@@ -124,11 +165,6 @@ def _joined(rows: Rows, event: Rows, weights: Floats, raised: Floats) -> NDArray
     weights[second - 1] += weights[second]
     raised[second - 1] = np.maximum(raised[second - 1], raised[second])
     return twin
-
-
-def _put(reads: Reads, place: int, event: NDArray[np.int64], found: NDArray[np.float64]) -> None:
-    start = OFFSETS[ROLES[place].name]
-    reads[event, start : start + found.shape[1]] = found
 
 
 def _runs(count: int) -> list[slice]:

@@ -125,6 +125,10 @@ class Layout:
         first, last = len(RATES), len(ALL_SPANS) - 1
         self.period = np.array([span - first if first <= span < last else -1 for span in spans], dtype=np.int64)
         """Index into PERIODS of each counter, -1 for any other span."""
+        used, self._places = np.unique(self.span, return_inverse=True)
+        self._halved = bool((used < first).all())
+        """Whether all counters have half-lives."""
+        self._rates = RATES[used[used < first]]
         self.types = (*(_TYPES[m.reads] for m in marks), *("f8" if period >= 0 else "f4" for period in self.period))
         """The stored type of each value: u4 a time in seconds, f4 or f8 a number."""
         self.packed = np.dtype(list(zip(self.names, self.types, strict=True)))
@@ -136,6 +140,16 @@ class Layout:
         self._single = [slice(*run) for run in zip(starts, ends, strict=True)]
         self.blank = np.concatenate((np.full(len(marks), -np.inf), np.zeros(len(spans))))
         """A record before its first fact."""
+
+    def decay(self, since: NDArray[np.float64], until: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the share [n, counters] that is left at `until` [n] of each counter at `since` [n].
+
+        >>> CONTACT.decay(np.array([0.0]), np.array([DAY])).round(3).tolist()
+        [[0.5, 0.977, 0.5, 0.977]]
+        """
+        if self._halved:
+            return np.exp2((since - until)[:, None] * self._rates).take(self._places, axis=1)
+        return decay(since, until).take(self.span, axis=1)
 
     def round(self, records: NDArray[np.float64]) -> None:
         """Round records [n, width], in place, to what their stored form holds.

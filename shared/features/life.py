@@ -167,6 +167,20 @@ def claims_of(value: bytes) -> dict[str, SideClaim]:
     return found
 
 
+def with_stored(value: bytes, side: str) -> bytes:
+    """Return a value in which the row of a side is stored; without a claim of that side it stays as it is.
+
+    It is told of each Pix, so the claims are passed over and not read.
+    """
+    letter, at = SIDE_LETTERS[side], LIFE.itemsize
+    while at < len(value):
+        if value[at : at + 1] == letter:
+            return value[: at + 1] + b"\1" + value[at + 2 :]
+        head = _CLAIM if value[at : at + 1] in _SIDES else _ANSWER
+        at += head.size + head.unpack_from(value, at)[-1]
+    return value
+
+
 def life_of(value: bytes) -> Lives:
     """Return the life [1] of a value, a copy."""
     return np.frombuffer(value[: LIFE.itemsize], dtype=LIFE).copy()

@@ -187,6 +187,8 @@ def _facts(
     lives: Lives, effects: NDArray[np.int8], returned: NDArray[np.int64], extra: Floats | None = None
 ) -> tuple[Facts, NDArray[np.int64]]:
     """Return the facts of effects on lives [n], whose returned centavos were `returned` [n] before."""
+    if (effects == Effect.SETTLED).all() and not returned.any():  # of most batches of decisions
+        return settlements_of(lives, extra).counted(), np.arange(len(lives))
     parts, of = [Facts.blank(np.empty(0))], [np.empty(0, dtype=np.int64)]
 
     def add(rows: NDArray[np.int64], facts: Facts) -> None:

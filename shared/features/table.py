@@ -7,7 +7,7 @@ import numpy as np
 from shared.features.arrays import Floats
 from shared.features.index import Index, Rows
 from shared.features.keys import Keys
-from shared.features.layout import CONTACT, NEW, SEEN_BY, SEEN_READS, Layout, decay, periods
+from shared.features.layout import CONTACT, NEW, SEEN_BY, SEEN_READS, Layout, periods
 
 _FIRST_CAPACITY = 1024
 _GROWTH = 1.5
@@ -95,60 +95,77 @@ class Touch:
     There are m slots, one for each record that a fact changes, in the order of the facts: `rows` [m] is its record,
     `at` [m] the time, `raised` [m, marks] the marks to raise to and `weights` [m, counters] the weights to add. All
     slots are computed at once, as if each record had one; then the second of each record, from the first, and so on.
+    `raised` and `weights` are changed in place.
     """
 
     def __init__(self, table: RecordTable, rows: Rows, at: Floats, raised: Floats, weights: Floats) -> None:
         layout = table.layout
-        self._layout, self._order, self._at = layout, rows.argsort(kind="stable"), at
-        rows, at = rows[self._order], at[self._order]
+        self._layout, self._at, self._raised, self._own = layout, at, raised, weights
         self._found = table.records.take(rows, axis=0)
-        self._marks, self._counters = self._found[:, : layout.mark_count], self._found[:, layout.mark_count :]
-        ordinal = _ordinals(rows)
-        turns = [np.flatnonzero(ordinal == turn) for turn in range(1, int(ordinal.max(initial=0)) + 1)]
-        self._times(turns, at)
-        self._left = decay(self._before, self._reached).take(layout.span, axis=1)
-        self._own = weights[self._order] * decay(at, self._reached).take(layout.span, axis=1)
-        self._raised = raised[self._order]
-        self._forget(at)
+        last, turns = _turns(rows)
+        self._times(turns)
+        self._left = layout.decay(self._before, self._reached)
+        late = np.flatnonzero(self._reached > at)
+        if len(late):  # a fact in time has all of its weight
+            weights[late] *= layout.decay(at[late], self._reached[late])
+        if np.isfinite(layout.lasts):
+            self._forget()
         self._after = np.empty_like(self._found)
-        self._count(slice(None))
-        for turn in turns:
-            self._found[turn] = self._after[turn - 1]
-            self._count(turn)
-        last = np.append(rows[1:] != rows[:-1], True)
+        self._add(self._found, slice(None), self._after)
+        for slots, earlier in turns:
+            before, after = self._after[earlier], np.empty((len(slots), layout.width))
+            self._add(before, slots, after)
+            self._found[slots], self._after[slots] = before, after
         table.put(rows[last], self._after[last])
 
     def reads(self) -> Floats:
         """Return the reads [m, layout.width] before each fact; this ends its use."""
-        found, reached = np.empty_like(self._found), np.empty_like(self._reached)
-        found[self._order], reached[self._order] = self._found, self._reached
-        return reads_of(self._layout, found, reached, self._at)
+        return reads_of(self._layout, self._found, self._reached, self._at)
 
-    def _times(self, turns: list[Rows], at: Floats) -> None:
+    def _times(self, turns: list[tuple[Rows, Rows]]) -> None:
         """Compute T before and R after each fact."""
         self._before = self._found[:, 0].copy()
-        self._reached = np.maximum(self._before, at)
-        for turn in turns:
-            self._before[turn] = self._reached[turn - 1]
-            self._reached[turn] = np.maximum(self._before[turn], at[turn])
+        self._reached = np.maximum(self._before, self._at)
+        for slots, earlier in turns:
+            self._before[slots] = self._reached[earlier]
+            self._reached[slots] = np.maximum(self._before[slots], self._at[slots])
 
-    def _forget(self, at: Floats) -> None:
+    def _forget(self) -> None:
         """Let records start again that are forgotten by then, and leave out facts that come as late."""
-        lasts = self._layout.lasts
-        self._forgotten = self._reached - self._before > lasts
-        late = self._reached - at > lasts
-        self._left[self._forgotten], self._own[late], self._raised[late] = 0.0, 0.0, -np.inf
+        forgotten = self._reached - self._before > self._layout.lasts
+        late = self._reached - self._at > self._layout.lasts
+        self._left[forgotten], self._own[late], self._raised[late] = 0.0, 0.0, -np.inf
+        self._start = np.where(forgotten[:, None], -np.inf, np.inf)
+        """The greatest value of the marks of each slot before its fact."""
 
-    def _count(self, turn: Rows | slice) -> None:
-        """Compute the records after some slots from those before, each record in one slot."""
-        marks = np.where(self._forgotten[turn, None], -np.inf, self._marks[turn])
-        self._marks[turn] = marks
-        self._counters[turn] *= self._left[turn]
-        after = np.concatenate(
-            (np.maximum(marks, self._raised[turn]), self._counters[turn] + self._own[turn]), axis=1
-        )
+    def _add(self, before: Floats, slots: Rows | slice, after: Floats) -> None:
+        """Decay the records `before` the facts of some slots, in place, and write those `after` them."""
+        count = self._layout.mark_count
+        marks, counters = before[:, :count], before[:, count:]
+        if np.isfinite(self._layout.lasts):
+            np.minimum(marks, self._start[slots], out=marks)
+        counters *= self._left[slots]
+        np.maximum(marks, self._raised[slots], out=after[:, :count])
+        np.add(counters, self._own[slots], out=after[:, count:])
         self._layout.round(after)
-        self._after[turn] = after
+
+
+def _turns(rows: Rows) -> tuple[Rows | slice, list[tuple[Rows, Rows]]]:
+    """Return the last slot of each row, and the slots of its second, third, ... turn, each with the slot before.
+
+    >>> _turns(np.array([5, 3, 5, 9]))
+    (array([1, 2, 3]), [(array([2]), array([0]))])
+    >>> _turns(np.array([5, 3]))
+    (slice(None, None, None), [])
+    """
+    order = rows.argsort(kind="stable")
+    ascending = rows[order]
+    other = ascending[1:] != ascending[:-1]
+    if other.all():
+        return slice(None), []
+    ordinal = _ordinals(ascending)
+    turns = [np.flatnonzero(ordinal == turn) for turn in range(1, int(ordinal.max()) + 1)]
+    return order[np.append(other, True)], [(order[turn], order[turn - 1]) for turn in turns]
 
 
 def _ordinals(rows: Rows) -> Rows:
@@ -167,9 +184,9 @@ def peek(table: RecordTable, keys: Keys, at: Floats) -> Floats:
     found, layout = table.find(keys), table.layout
     before = found[:, 0]
     reached = np.maximum(before, at)
-    forgotten = reached - before > layout.lasts
-    seen = np.flatnonzero(forgotten & (found[:, SEEN_BY] > NEW)) if layout is CONTACT else ()
-    found[:, layout.mark_count :] *= decay(before, reached).take(layout.span, axis=1)
+    forgotten = np.flatnonzero(reached - before > layout.lasts)
+    seen = forgotten[found[forgotten, SEEN_BY] > NEW] if layout is CONTACT else forgotten[:0]
+    found[:, layout.mark_count :] *= layout.decay(before, reached)
     found[forgotten] = layout.blank
     reads = reads_of(layout, found, reached, at)
     if len(seen):

@@ -202,7 +202,7 @@ def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     (found,) = data.rows(
         f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608 (names of our own)
         "MAX(history_sequence) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
-        f"FROM {data.score_events} AS counted WHERE {where}"
+        f"FROM {data.asks} AS counted WHERE {where}"
     ).to_pylist()
     if found["first_place"] is None:
         raise Misconfigured(
@@ -226,7 +226,7 @@ def _recounted(data: StoredTables, where: str) -> int:
     """Return the number of transactions with two places in history."""
     (found,) = data.rows(
         "SELECT COUNT(*) AS ids FROM (SELECT end_to_end_id "  # noqa: S608 (names of our own)
-        f"FROM {data.score_events} AS counted WHERE history_sequence IS NOT NULL AND {where} "
+        f"FROM {data.asks} AS counted WHERE history_sequence IS NOT NULL AND {where} "
         "GROUP BY end_to_end_id HAVING COUNT(DISTINCT history_sequence) > 1) AS twice"
     ).to_pylist()
     return int(found["ids"])

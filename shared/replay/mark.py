@@ -69,12 +69,15 @@ class CountedPlaces:
 
     def after(self, place: int) -> Iterator[Counted]:
         """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
-        sql = (
+        found = map(_counted, self._tables.batches(self.query(place)))
+        yield from _with_reports(found, _of_reports(self._tables.reports(), place))
+
+    def query(self, place: int) -> str:
+        """Return the query of the changes after a place, except those of reports at several places."""
+        return (
             f"SELECT place, MIN(counted_at) AS counted_at, MAX(ask) AS ask FROM ({self._sql()}) AS changes "  # noqa: S608 (names of our own)
             f"WHERE place > {place} GROUP BY place ORDER BY place"
         )
-        found = map(_counted, self._tables.batches(sql))
-        yield from _with_reports(found, _of_reports(self._tables.reports(), place))
 
     def tally(self, until: int) -> Tally:
         """Return the tally of the changes up to a place. Raises Unavailable, Misconfigured."""
@@ -87,12 +90,12 @@ class CountedPlaces:
     def _sql(self) -> str:
         data = self._tables
         return (
-            "SELECT history_sequence AS place, COALESCE(filled_at, scored_at) AS counted_at, 1 AS ask "  # noqa: S608 (names of our own)
-            f"FROM {data.score_events} AS asks UNION ALL "
-            "SELECT decided_sequence, COALESCE(filled_at, scored_at), 0 "
-            f"FROM {data.score_events} AS decisions UNION ALL "
-            f"SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes UNION ALL "
-            f"SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
+            "WITH scored AS (SELECT history_sequence, decided_sequence, "  # noqa: S608 (names of our own)
+            f"COALESCE(filled_at, scored_at) AS counted_at FROM {data.asks} AS counted) "
+            "SELECT history_sequence AS place, counted_at, 1 AS ask FROM scored "
+            "UNION ALL SELECT decided_sequence, counted_at, 0 FROM scored "
+            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes "
+            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
         )
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from shared.contract.tables import counted, plain_columns, table, timestamp, told
 from shared.contract.tables import reported as kept_reports
+from shared.features.rebuilding import IMPLIED_COLUMNS
 from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.changes import ASK_COLUMNS, DECIDED, ChangeQueue
@@ -48,6 +49,8 @@ class StoredTables:
         self._exports = exports
         self.score_events = f"({counted(project, dataset)})"
         """Decisions as history counted them, in GoogleSQL, as are the others."""
+        self.asks = f"({counted(project, dataset, features=IMPLIED_COLUMNS)})"
+        """The same with no other features than those by which settlements are counted."""
         self.feedback = f"({kept_reports(project, dataset)})"
         self.outcomes = f"({told(project, dataset)})"
 
@@ -75,7 +78,7 @@ class StoredTables:
         """
         columns = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
         which = f"history_sequence IS NOT NULL AND scored_at >= {timestamp(moment)}"
-        sql = f"SELECT DISTINCT {columns} FROM {self.score_events} AS counted WHERE {which}"  # noqa: S608 (names of our own)
+        sql = f"SELECT DISTINCT {columns} FROM {self.asks} AS counted WHERE {which}"  # noqa: S608 (names of our own)
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
@@ -143,7 +146,7 @@ class StoredTables:
         back = "ANY_VALUE(payee_id) AS payer_id, ANY_VALUE(payer_id) AS payee_id, ANY_VALUE(device_id) AS device_id"
         return (
             f"WITH ids AS (SELECT DISTINCT end_to_end_id FROM {self.feedback}), "  # noqa: S608 (names of our own)
-            f"scored AS (SELECT end_to_end_id, {parties} FROM {self.score_events} GROUP BY end_to_end_id), "
+            f"scored AS (SELECT end_to_end_id, {parties} FROM {self.asks} GROUP BY end_to_end_id), "
             f"returned AS (SELECT return_id AS end_to_end_id, {back} FROM {self.outcomes} AS outcomes "
             "JOIN scored ON scored.end_to_end_id = outcomes.end_to_end_id WHERE return_id IS NOT NULL "
             "GROUP BY return_id) "
@@ -160,13 +163,13 @@ class StoredTables:
         """
         names = ", ".join(f"scored.{name}" for name in plain_columns())
         return (
-            f"SELECT {names} FROM (SELECT * FROM {self.score_events} WHERE {which} "  # noqa: S608 (names of our own)
+            f"SELECT {names} FROM (SELECT * FROM {self.asks} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
             "ORDER BY IF(history_sequence IS NULL, 1, 0), turn, scored_at, history_sequence) = 1) AS scored "
             "LEFT JOIN (SELECT hour, MIN(first_place) OVER (ORDER BY hour "
             "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS place "
             "FROM (SELECT TIMESTAMP_TRUNC(initiated_at, HOUR) AS hour, MIN(history_sequence) AS first_place "
-            f"FROM {self.score_events} GROUP BY hour) AS hours) AS later "
+            f"FROM {self.asks} GROUP BY hour) AS hours) AS later "
             "ON later.hour = TIMESTAMP_TRUNC(scored.initiated_at, HOUR) "
             f"ORDER BY COALESCE(scored.history_sequence, later.place, {_LAST}), "
             "IF(scored.history_sequence IS NULL, 0, 1), scored.initiated_at, scored.end_to_end_id"
@@ -195,19 +198,18 @@ class StoredTables:
             columns=", ".join(ASK_COLUMNS),
             asks=", ".join(f"asks.{name}" for name in ASK_COLUMNS),
             decided=DECIDED,
-            score_events=self.score_events,
+            score_events=self.asks,
             outcomes=self.outcomes,
         )
 
     def _counts(self) -> str:
         return (
-            "SELECT COUNT(DISTINCT end_to_end_id) AS row_count, "  # noqa: S608 (names of our own)
-            "COUNTIF(history_sequence IS NOT NULL) AS placed, (SELECT MAX(place) FROM ("
-            f"SELECT MAX(history_sequence) AS place FROM {self.score_events} "
-            f"UNION ALL SELECT MAX(decided_sequence) FROM {self.score_events} "
-            f"UNION ALL SELECT MAX(history_sequence) FROM {self.outcomes} "
-            f"UNION ALL SELECT MAX(history_sequence) FROM {self.feedback}) AS places) AS last_place "
-            f"FROM {self.score_events}"
+            "SELECT row_count, placed, GREATEST(asked, decided, "  # noqa: S608 (names of our own)
+            f"COALESCE((SELECT MAX(history_sequence) FROM {self.outcomes} AS outcomes), 0), "
+            f"COALESCE((SELECT MAX(history_sequence) FROM {self.feedback} AS reports), 0)) AS last_place "
+            "FROM (SELECT COUNT(DISTINCT end_to_end_id) AS row_count, COUNT(history_sequence) AS placed, "
+            "COALESCE(MAX(history_sequence), 0) AS asked, COALESCE(MAX(decided_sequence), 0) AS decided "
+            f"FROM {self.asks} AS counted) AS scored"
         )
 
 

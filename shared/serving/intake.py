@@ -6,14 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Generic
+from typing import Generic, TypeVar
 
-from shared.contract.envelope import PubsubMessage, decode_envelope, published
+from shared.contract.envelope import PubsubMessage, decode_envelope, published, with_data
 from shared.contract.rows import QuarantineRow
 from shared.errors import Malformed, Overloaded, PixError, RowRefused, Unavailable
-from shared.ports import Table
+from shared.ports import Received, Table
 from shared.serving.group_commit import BatchLimits, GroupCommit, Item
-from shared.telemetry.batches import Telemetry
+from shared.telemetry.batches import CompletedBatch, Telemetry
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import MESSAGES, QUARANTINED, STAGE
 
@@ -24,6 +24,8 @@ SLOW_DOWN = 429
 RETRY_LATER = 503
 REFUSED = 500
 FLUSH_SECONDS = 1.0
+
+Delivered = TypeVar("Delivered")
 
 
 class Intake(Generic[Item]):
@@ -55,11 +57,12 @@ class Intake(Generic[Item]):
         self._telemetry = telemetry
         self._metrics = telemetry.metrics
         self._draining = False
-        self._bodies: GroupCommit[bytes, None] = GroupCommit(self._commit, limits, telemetry.record)
+        self._bodies: GroupCommit[bytes, None] = GroupCommit(self._commit_bodies, limits, telemetry.record)
         one_batch = limits._replace(in_flight=1)
         self._malformed: GroupCommit[QuarantineRow, None] = GroupCommit(self._quarantine_all, one_batch)
         self._unavailable = Incident(log, "retry later", time.monotonic)
         self._overloaded = Incident(log, "overloaded", time.monotonic)
+        self._failed = Incident(log, "failed", time.monotonic)
 
     async def handle(self, body: bytes) -> int:
         """Return the status of a delivery, once its row is stored. Raises the error of a fault in our own code."""
@@ -69,7 +72,7 @@ class Intake(Generic[Item]):
             try:
                 await self._bodies.submit(body)
             except Malformed as error:
-                await self._malformed.submit(self._quarantine_row(error, body))
+                await self._malformed.submit(self._quarantine_row(error, *published(body)))
         except Overloaded as error:
             self._metrics.add(MESSAGES, 1, "overloaded")
             self._overloaded.trigger(topic=self._topic, reason=str(error))
@@ -83,6 +86,26 @@ class Intake(Generic[Item]):
             self._metrics.add(MESSAGES, 1, "failed")
             raise
         return ACK
+
+    async def take(self, received: Sequence[Received], waiting: int) -> list[Exception | None]:
+        """Store a batch from a source, while `waiting` messages wait there; return the error of each without a row.
+
+        It is `handle` for many messages: a message without an error has its row, in its table or in quarantine. It
+        never raises.
+        """
+        messages = [each.message for each in received]
+        errors = await self._commit(messages, self._decode_message)
+        malformed = {i: error for i, error in enumerate(errors) if isinstance(error, Malformed)}
+        if malformed:
+            rows = (self._quarantine_row(e, messages[i].data, messages[i].message_id) for i, e in malformed.items())
+            stored = await asyncio.gather(*map(self._malformed.submit, rows), return_exceptions=True)
+            for i, result in zip(malformed, stored, strict=True):
+                errors[i] = result if isinstance(result, Exception) else None
+        for error in filter(None, errors):
+            self._not_stored(error)
+        now = time.perf_counter()
+        self._telemetry.record(CompletedBatch(waiting, [now - each.at for each in received]))
+        return errors
 
     async def drain(self, seconds: float) -> None:
         """Refuse new deliveries, finish those in flight, and after `seconds` answer the rest RETRY_LATER."""
@@ -106,10 +129,25 @@ class Intake(Generic[Item]):
         self._unavailable.trigger(topic=self._topic, reason=str(error))
         return RETRY_LATER
 
-    async def _commit(self, bodies: Sequence[bytes]) -> list[Exception | None]:
-        """Store the bodies that can be decoded; return the error of each body, None if it is stored."""
+    def _not_stored(self, error: Exception) -> None:
+        """Count and log the error of a message that will be delivered again."""
+        if isinstance(error, Unavailable):
+            self._retry_later(error)
+        elif isinstance(error, RowRefused):  # the table's adapter has logged it
+            self._metrics.add(MESSAGES, 1, "refused")
+        else:
+            self._metrics.add(MESSAGES, 1, "failed")
+            self._failed.trigger(error=error)
+
+    async def _commit_bodies(self, bodies: Sequence[bytes]) -> list[Exception | None]:
+        return await self._commit(bodies, self._decode_body)
+
+    async def _commit(
+        self, deliveries: Sequence[Delivered], decode: Callable[[Delivered], Item]
+    ) -> list[Exception | None]:
+        """Store the deliveries that can be decoded; return the error of each, None if it is stored."""
         began = time.perf_counter()
-        decoded = [self._decoded(body) for body in bodies]
+        decoded = [_tried(decode, delivery) for delivery in deliveries]
         self._metrics.record(STAGE, time.perf_counter() - began, "decode")
         results = [each if isinstance(each, Exception) else None for each in decoded]
         items = [each for each in decoded if not isinstance(each, Exception)]
@@ -118,11 +156,11 @@ class Intake(Generic[Item]):
             results = [each or next(stored) for each in results]
         return results
 
-    def _decoded(self, body: bytes) -> Item | Exception:
-        try:
-            return self._decode(decode_envelope(body))
-        except Exception as error:  # noqa: BLE001 (no fault of one message may fail the rest of its batch)
-            return error
+    def _decode_body(self, body: bytes) -> Item:
+        return self._decode(decode_envelope(body))
+
+    def _decode_message(self, message: PubsubMessage) -> Item:
+        return self._decode(with_data(message))
 
     async def _stored(self, items: Sequence[Item]) -> list[Exception | None]:
         """Store items and return the error of each; halve a batch with an unforeseen fault until it is isolated."""
@@ -146,8 +184,7 @@ class Intake(Generic[Item]):
         log.warning("quarantined", extra={"fields": {"topic": self._topic, "messages": len(rows)}})
         return [Unavailable("quarantine refused the row") if i in refused else None for i in range(len(rows))]
 
-    def _quarantine_row(self, error: Malformed, body: bytes) -> QuarantineRow:
-        payload, message_id = published(body)
+    def _quarantine_row(self, error: Malformed, payload: bytes, message_id: str | None) -> QuarantineRow:
         return QuarantineRow(
             quarantined_at=self._now(),
             topic=self._topic,
@@ -157,3 +194,10 @@ class Intake(Generic[Item]):
             field=error.field,
             message_id=message_id,
         )
+
+
+def _tried(decode: Callable[[Delivered], Item], delivery: Delivered) -> Item | Exception:
+    try:
+        return decode(delivery)
+    except Exception as error:  # noqa: BLE001 (no fault of one message may fail the rest of its batch)
+        return error

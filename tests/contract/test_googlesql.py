@@ -25,7 +25,8 @@ from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery
 from shared.learning.data.training_sample import CHANGED, MATURED, SampleSql
 from shared.learning.lifecycle import drift, trigger
-from shared.replay.tables import StoredTables
+from shared.replay.mark import CountedPlaces
+from shared.replay.tables import StoredTables, Stretch
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -108,6 +109,13 @@ TEXTS: dict[str, list[str]] = {
     ],
     "replay": sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run")),
     "replay of what was counted": sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True)),
+    "replay after a snapshot": sent_by(
+        lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True, Stretch(5, 9))
+    ),
+    "places": [
+        CountedPlaces(StoredTables(Recorder(), PROJECT, DATASET)).query(5),  # type: ignore[arg-type]  # it sends nothing
+        *sent_by(lambda tables: CountedPlaces(StoredTables(tables, PROJECT, DATASET)).tally(5)),
+    ],
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobs import redrive
 from jobs.cli import wiring
-from shared.adapters.pubsub import DEAD, PubsubDeadLetters
+from shared.adapters.pubsub.dead_letters import DEAD, PubsubDeadLetters
 from shared.contract.topics import TRANSACTIONS
 from shared.operations.redrive import Redrive, Redriven
 from shared.settings import Settings

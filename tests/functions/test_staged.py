@@ -30,7 +30,7 @@ import sys
 for name in {TRAINING!r}:
     sys.modules[name] = None
 sys.path.insert(0, {str(folder)!r})
-import main, shared
+import main, pull, shared
 assert shared.__file__.startswith({str(folder)!r})
 assert callable(main.{function})
 import shared.adapters.otel

@@ -26,6 +26,7 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
+        "roles/pubsub.subscriber on pubsub_subscription functions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/telemetry.metricsWriter on project",
@@ -56,6 +57,7 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
+        "roles/pubsub.subscriber on pubsub_subscription functions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/telemetry.metricsWriter on project",
@@ -81,6 +83,7 @@ ALLOWED = {
     },
     "schedule": {"roles/run.invoker on cloud_run_v2_job jobs"},
     "score": {
+        "roles/pubsub.subscriber on pubsub_subscription functions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/storage.objectViewer on storage_bucket models",
@@ -99,7 +102,7 @@ ALLOWED = {
     PUBSUB: {
         "roles/iam.serviceAccountTokenCreator on service_account push",
         "roles/pubsub.publisher on pubsub_topic dead",
-        "roles/pubsub.subscriber on pubsub_subscription push",
+        "roles/pubsub.subscriber on pubsub_subscription functions",
     },
     TRANSFERS: {"roles/iam.serviceAccountTokenCreator on service_account watch"},
     GIVEN: {
@@ -151,6 +154,8 @@ def _instances(for_each: Any) -> list[tuple[str, Any]]:
     """Return (key, value) of each instance; instances from a variable have the key GIVEN."""
     if for_each is None:
         return [("", None)]
+    if for_each == "${local.pulled}":
+        return list(arguments(TERRAFORM.local("topics")).items())
     if isinstance(for_each, dict):
         return [(name, each) for name, each in arguments(for_each).items()]
     keys = re.findall(r'"([\w.-]+)"', "".join(re.findall(r"(?:toset\(|for part in )(\[[^\]]*\])", for_each)))
@@ -174,6 +179,9 @@ def _member(member: str, key: str, value: Any) -> str:
     if member == "${google_service_account.parts[each.value.part].member}":
         part: str = plain(value["part"])
         return part
+    if member == "${google_service_account.parts[each.value.function].member}":
+        function: str = plain(value["function"])
+        return function
     assert member in (
         "${google_service_account.parts[each.key].member}",
         "${each.key}",

@@ -95,7 +95,7 @@ def test_topics_and_subscriptions_match_the_local_cloud() -> None:
     functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
     assert functions == set(FUNCTIONS)
     assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + provision.DEAD_LETTERS
-    assert plain(TERRAFORM.resource("google_pubsub_subscription", "push")["name"]) == "${each.value.function}"
+    assert plain(TERRAFORM.resource("google_pubsub_subscription", "functions")["name"]) == "${each.value.function}"
     assert _default("ack_deadline_seconds") == provision.ACK_DEADLINE_SECONDS
 
 

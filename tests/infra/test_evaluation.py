@@ -69,7 +69,7 @@ def test_settings_reach_functions_and_jobs(deployed_otherwise: dict[str, Any]) -
 def test_topic_pushes_to_its_function_and_keeps_dead_letters(
     deployed: dict[str, Any], topic: str, function: str
 ) -> None:
-    push = deployed["google_pubsub_subscription.push"][topic]
+    push = deployed["google_pubsub_subscription.functions"][topic]
     uri = deployed["google_cloud_run_v2_service.functions"][function]["uri"]
     (config,) = push["push_config"]
     assert (config["push_endpoint"], config["oidc_token"][0]["audience"]) == (uri, uri)
@@ -78,6 +78,22 @@ def test_topic_pushes_to_its_function_and_keeps_dead_letters(
     kept = deployed["google_pubsub_subscription.dead"][topic]
     assert kept["topic"] == dead
     assert [each["expiration_policy"] for each in (push, kept)] == [[{"ttl": ""}]] * 2
+
+
+@pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (OUTCOMES, "outcome"), (FEEDBACK, "label")])
+def test_a_worker_pulls_in_place_of_pushes(
+    deployed: dict[str, Any], deployed_otherwise: dict[str, Any], topic: str, function: str
+) -> None:
+    subscription = deployed_otherwise["google_pubsub_subscription.functions"][topic]
+    before = deployed["google_pubsub_subscription.functions"][topic]
+    assert (subscription["name"], subscription["push_config"]) == (before["name"], [])
+    assert subscription["retry_policy"] == before["retry_policy"]
+    (template,) = deployed_otherwise["google_cloud_run_v2_worker_pool.workers"][function]["template"]
+    (container,), served = template["containers"], _container(deployed_otherwise, function)
+    assert container["image"] == served["image"]
+    assert _environment(container) == _environment(served)
+    assert container["args"][-1] == "pull.py"
+    assert not deployed.get("google_cloud_run_v2_worker_pool.workers")
 
 
 @pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (OUTCOMES, "outcome")])
@@ -223,6 +239,7 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "builder": "gcr.io/buildpacks/builder:latest",
         "publishers": {"pix-transactions": ["allUsers"]},
         "settings": {"PIX_HMAC_KEY": "x"},
+        "feed": "both",
     }
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, unsafe)
@@ -234,6 +251,7 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "the builder by its digest",
         "No topic may be public",
         "Only the settings listed",
+        "feed must be push or pull",
     ):
         assert reason in message
 

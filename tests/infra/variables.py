@@ -18,6 +18,7 @@ OTHERWISE = {
     **CONNECTED,
     "base_digest": DIGEST,
     "billing_account": None,
+    "feed": "pull",
     "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
     "kms_key": KEY,
     "outcomes": "assumed",

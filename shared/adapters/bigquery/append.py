@@ -12,47 +12,25 @@ from typing import Any
 from urllib.parse import quote
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from shared.adapters.google_grpc import BYTES, INT32, INT64, STRING, channel, message_classes
 
 ADDRESS = "bigquerystorage.googleapis.com:443"
 SCOPE = "https://www.googleapis.com/auth/bigquery.insertdata"
 METHOD = "/google.cloud.bigquery.storage.v1.BigQueryWrite/AppendRows"
-_OPTIONS = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
-_Field = descriptor_pb2.FieldDescriptorProto
-_STRING, _BYTES, _INT32, _INT64 = _Field.TYPE_STRING, _Field.TYPE_BYTES, _Field.TYPE_INT32, _Field.TYPE_INT64
-# Name of a message -> name of a field -> its number and type; a str names a message type, a list is a repeated field.
-_MESSAGES: dict[str, dict[str, tuple[int, Any]]] = {
-    "ProtoSchema": {"proto_descriptor": (1, ".google.protobuf.DescriptorProto")},
-    "ProtoRows": {"serialized_rows": (1, [_BYTES])},
-    "ProtoData": {"writer_schema": (1, ".pix.ProtoSchema"), "rows": (2, ".pix.ProtoRows")},
-    "AppendRowsRequest": {"write_stream": (1, _STRING), "proto_rows": (4, ".pix.ProtoData")},
-    "Status": {"code": (1, _INT32), "message": (2, _STRING)},
-    "RowError": {"index": (1, _INT64), "code": (2, _INT32), "message": (3, _STRING)},
-    "AppendRowsResponse": {"error": (2, ".pix.Status"), "row_errors": (4, [".pix.RowError"])},
-}
-
-
-def _classes() -> dict[str, Any]:
-    file = descriptor_pb2.FileDescriptorProto(name="pix/append_rows.proto", package="pix", syntax="proto3")
-    file.dependency.append(descriptor_pb2.DESCRIPTOR.name)
-    for name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field, (number, kind) in fields.items():
-            _add(message, field, number, kind)
-    pool = descriptor_pool.Default()  # where DescriptorProto is
-    pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"pix.{name}")) for name in _MESSAGES}
-
-
-def _add(message: Any, name: str, number: int, kind: Any) -> None:
-    label = _Field.LABEL_REPEATED if isinstance(kind, list) else _Field.LABEL_OPTIONAL
-    each = kind[0] if isinstance(kind, list) else kind
-    typed = {"type": _Field.TYPE_MESSAGE, "type_name": each} if isinstance(each, str) else {"type": each}
-    message.field.add(name=name, number=number, label=label, **typed)
-
-
-_CLASSES = _classes()
+_CLASSES = message_classes(
+    "pix.append",
+    {
+        "ProtoSchema": {"proto_descriptor": (1, ".google.protobuf.DescriptorProto")},
+        "ProtoRows": {"serialized_rows": (1, [BYTES])},
+        "ProtoData": {"writer_schema": (1, ".pix.append.ProtoSchema"), "rows": (2, ".pix.append.ProtoRows")},
+        "AppendRowsRequest": {"write_stream": (1, STRING), "proto_rows": (4, ".pix.append.ProtoData")},
+        "Status": {"code": (1, INT32), "message": (2, STRING)},
+        "RowError": {"index": (1, INT64), "code": (2, INT32), "message": (3, STRING)},
+        "AppendRowsResponse": {"error": (2, ".pix.append.Status"), "row_errors": (4, [".pix.append.RowError"])},
+    },
+)
 AppendRowsRequest, AppendRowsResponse = _CLASSES["AppendRowsRequest"], _CLASSES["AppendRowsResponse"]
 
 
@@ -72,9 +50,7 @@ class WriteService:
 
         Raises Misconfigured, Unavailable for credentials.
         """
-        if emulator:
-            return cls(grpc.aio.insecure_channel(emulator, _OPTIONS))
-        return cls(grpc.aio.secure_channel(ADDRESS, _credentials(), _OPTIONS))
+        return cls(channel(emulator, ADDRESS, SCOPE))
 
     def append_rows(self, requests: AsyncIterator[Any], stream: str) -> AsyncIterator[Any]:
         """Return the answers to the requests to one stream, in their order. Iterating raises grpc.RpcError."""
@@ -82,17 +58,3 @@ class WriteService:
             requests, metadata=(("x-goog-request-params", f"write_stream={quote(stream, safe='')}"),)
         )
         return answers
-
-
-def _credentials() -> grpc.ChannelCredentials:
-    """Return credentials for TLS and a token of the service account in each call."""
-    import google.auth
-    from google.auth.transport.grpc import AuthMetadataPlugin
-    from google.auth.transport.requests import Request
-
-    from shared.adapters.google_failures import credentials_needed
-
-    with credentials_needed():
-        default, _ = google.auth.default(scopes=(SCOPE,))
-    calls = grpc.metadata_call_credentials(AuthMetadataPlugin(default, Request()))
-    return grpc.composite_channel_credentials(grpc.ssl_channel_credentials(), calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from shared.features.facts import asks
 from shared.features.history import MemoryHistory
 from shared.features.keys import Keys
 from shared.features.layout import READ_WIDTH
-from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer
+from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer, with_stored
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changes, Claim, Observations
 
 LIVES = 20_000
@@ -29,7 +30,7 @@ class MemoryHistoryAdapter:
     def __init__(self, history: MemoryHistory | None = None, lives: int = LIVES) -> None:
         self.history = history or MemoryHistory()
         self._capacity = lives
-        self._lives: dict[str, bytes] = {}
+        self._lives: OrderedDict[str, bytes] = OrderedDict()
         self._states: dict[str, bytes] = {}
 
     @classmethod
@@ -53,9 +54,8 @@ class MemoryHistoryAdapter:
     def stored(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note that rows, by EndToEndId and side, are stored."""
         for id_, side in rows:
-            known = claims_of(self._lives[id_]) if id_ in self._lives else {}
-            if side in known:
-                self._claim(id_, known | {side: known[side]._replace(stored=True)})
+            if id_ in self._lives:
+                self._lives[id_] = with_stored(self._lives[id_], side)
 
     async def answer(self, answers: Sequence[Answer]) -> None:
         """Keep the first decisions of transactions whose rows could not be stored."""
@@ -73,23 +73,22 @@ class MemoryHistoryAdapter:
 
     async def change(self, changes: Changes) -> NDArray[np.int64]:
         """Make each change whose stored value has the expected version; return the place of each."""
-        places = np.full(len(changes.keys), UNPLACED, dtype=np.int64)
-        counted = np.zeros(len(changes.facts), dtype=bool)
-        bounds = np.searchsorted(changes.of, np.arange(len(places) + 1))
+        places = [UNPLACED] * len(changes.keys)
+        bounds = np.searchsorted(changes.of, np.arange(len(places) + 1)).tolist()
         for i, (key, expected) in enumerate(zip(changes.keys, changes.expected, strict=True)):
             stored = self._read(key)
             if (int.from_bytes(stored[:4], "little") if stored else 0) != expected:
                 places[i] = CONFLICT
                 continue
-            start, stop = int(bounds[i]), int(bounds[i + 1])
-            if stop > start:
+            if bounds[i + 1] > bounds[i]:
                 self.history.sequence += 1
                 places[i] = self.history.sequence
-                counted[start:stop] = True
-            self._write(key, _placed(changes.values[i], changes.place_at[i], int(places[i])), stored)
-        self.history.count(changes.facts if counted.all() else changes.facts[counted])
+            self._write(key, _placed(changes.values[i], changes.place_at[i], places[i]), stored)
+        found = np.array(places, dtype=np.int64)
+        conflicts = CONFLICT in places
+        self.history.count(changes.facts[found[changes.of] != CONFLICT] if conflicts else changes.facts)
         self._forget()
-        return places
+        return found
 
     def restore(self, states: Mapping[str, bytes]) -> None:
         """Store the values of a replay by key."""
@@ -157,7 +156,7 @@ class MemoryHistoryAdapter:
     def _forget(self) -> None:
         """Forget the oldest lives above the capacity."""
         while len(self._lives) > self._capacity:
-            del self._lives[next(iter(self._lives))]
+            self._lives.popitem(last=False)  # the first of a plain dict is found behind all that were deleted
 
 
 def side_claims(events: Events, columns: Columns, digests: Keys, claim: Claim) -> list[SideClaim]:

@@ -8,7 +8,6 @@ given up in time, the metrics are exported, and then the server stops.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -23,6 +22,7 @@ from starlette.responses import Response
 
 from shared.serving.group_commit import Item
 from shared.serving.intake import Intake
+from shared.serving.memory import settle_memory
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.telemetry.incidents import Incident
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 WARM, UNREAD, NO_SUCH_METHOD, FAILED = 200, 400, 405, 500
 _METHODS = ("GET", "HEAD", "POST")
-_YOUNG = 10_000  # objects between two collections
 
 
 class Endpoint(Generic[Item]):
@@ -72,18 +71,8 @@ class Endpoint(Generic[Item]):
         settings = Settings.from_env(os.environ)
         intake = self._wire(settings)
         _Draining(intake, settings.drain_seconds).begin_at_sigterm()
-        _settle_memory()
+        settle_memory()
         return intake
-
-
-def _settle_memory() -> None:
-    """Exempt the long-lived objects of the start from garbage collection, and collect less often.
-
-    Our records are arrays and structs without cycles; a request leaves few objects in cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG, 10, 100)
 
 
 class _Draining:

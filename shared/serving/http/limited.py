@@ -77,7 +77,8 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         self._unset_keepalive_if_required()
         self._begun_here, self._data_bytes = False, len(data)
         try:
-            self._read(data)
+            if (at := self._parse(data)) is not None:
+                self._ignore_upgrades(memoryview(data)[at:])
         except (httptools.HttpParserError, _Stopped):
             self._refuse(self._fault)
         else:
@@ -107,21 +108,26 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         self.take_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request; one that offered an upgrade begins again."""
+        """End a request; one that offered an upgrade has no cycle, as it begins again."""
+        taken = self._has_cycle
         self._reading = self._has_cycle = False
         if self._deadline:
             self._unset_deadline()
-        if not self.parser.should_upgrade():
+        if taken:
             self.take_end()
 
-    def _read(self, data: bytes) -> None:
-        """Parse data; a request that offers an upgrade is parsed again without it. Raises HttpParserError."""
-        rest: bytes | memoryview = data
-        while (at := self._parse(rest)) is not None:
+    def _ignore_upgrades(self, rest: memoryview) -> None:
+        """Parse the request at hand again without the upgrade it offers, and what follows it.
+
+        Raises HttpParserError.
+        """
+        at: int | None = 0
+        while at is not None:
             if self.parser.get_method() == b"CONNECT":
                 self._stop(HTTPStatus.NOT_IMPLEMENTED)
             self._begin_again()
-            rest = memoryview(rest)[at:]
+            rest = rest[at:]
+            at = self._parse(rest)
 
     def _begin_again(self) -> None:
         """Parse the headers at hand without their upgrade, by a parser that expects their body."""

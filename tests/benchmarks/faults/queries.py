@@ -40,6 +40,7 @@ class Result(Struct):
     duplicated: int
     decisions_changed: int
     history_mismatches: int
+    without_place: int
     quarantined: int
     swaps: int
     bad_bundles_refused: int
@@ -116,6 +117,7 @@ class Queries:
             duplicated=len(ids) - len(set(ids)),
             decisions_changed=0,
             history_mismatches=0,
+            without_place=self._without_place(),
             quarantined=0,
             swaps=report.swaps,
             bad_bundles_refused=len(report.refused),
@@ -128,10 +130,18 @@ class Queries:
         self._models(found, run.good)
         if len(report.refused) != run.bad:
             found.problems.append(f"{run.bad} bundles were broken, {len(report.refused)} refused")
-        for name in ("lost", "duplicated", "decisions_changed", "history_mismatches"):
+        for name in ("lost", "duplicated", "decisions_changed", "history_mismatches", "without_place"):
             if value := getattr(result, name):
                 found.problems.append(f"{name}: {value}")
         return found
+
+    def _without_place(self) -> int:
+        """Return the number of transactions that history has never counted."""
+        sql = (
+            "SELECT COUNT(*) AS n FROM (SELECT end_to_end_id FROM "
+            f"{self._data.score_events} AS counted GROUP BY end_to_end_id HAVING COUNT(history_sequence) = 0) AS rest"
+        )
+        return int(next(iter(self._client.query(sql).result(timeout=300))).n)
 
     def _quarantine(self, found: Findings, sent: Stream) -> None:
         """Check that every malformed message has exactly one row, and no other message has one."""
@@ -156,10 +166,10 @@ class Queries:
         }
 
     def _decisions(self, found: Findings, watch: Watch) -> None:
-        """Check that no decision in pix.scores changed, and that all rows of a claimed transaction agree.
+        """Check that no decision in pix.scores changed, and that all rows of a claim agree.
 
-        A transaction scored without history has no claim, so a redelivery is scored again. These are counted in a
-        note; the first decision remains in effect.
+        A transaction scored without history has no claim, and one whose claim a failover has lost gets another, so a
+        redelivery is scored again. These are counted in a note; the first decision remains in effect.
         """
         claimed, scored = collections.defaultdict(set), collections.defaultdict(set)
         names = "end_to_end_id, history_sequence, scored_at, decision, score, model_version"
@@ -169,19 +179,19 @@ class Queries:
                 stored += 1
                 scored[id_].add(tuple(row))
                 if row[0] is not None:
-                    claimed[id_].add(tuple(row))
-        unlike = {id_ for id_, rows in claimed.items() if len(rows) > 1}
+                    claimed[id_, row[0]].add(tuple(row))
+        unlike = {id_ for (id_, _), rows in claimed.items() if len(rows) > 1}
         found.result.decisions_changed = len(unlike | set(watch.changes))
         again = [{row[2:] for row in rows} for id_, rows in scored.items() if len(rows) > 1 and id_ not in unlike]
         otherwise = sum(len(rows) > 1 for rows in again)
         found.notes += [
             f"{stored:,} rows of {len(scored):,} transactions in pix.score_events",
-            f"{len(again)} transactions were scored again without history, {otherwise} of them differently; "
+            f"{len(again)} transactions were scored again without a claim, {otherwise} of them differently; "
             "pix.scores shows the first decision",
             f"{watch.looks} reads of pix.scores during the run and at its end: {watch.rows:,} rows compared with "
             f"their first state, {len(watch.changes)} changed",
             *(f"changed: {n} x {kind}" for kind, n in watch.kinds().most_common()),
-            *(f"rows of one claim differ: {sorted(map(str, claimed[id_]))}" for id_ in sorted(unlike)[:_LISTED]),
+            *(f"rows of one claim differ: {sorted(map(str, scored[id_]))}" for id_ in sorted(unlike)[:_LISTED]),
         ]
 
     def _history(self, found: Findings) -> None:

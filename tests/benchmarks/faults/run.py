@@ -60,6 +60,7 @@ def run(transactions: int, seed: int, scale: Scale, home: Path, log: Log) -> Fin
             with watch:
                 PacedPublisher(cloud.settings.project, sent, queries, log).beside(script)
                 _drain(queries, sent, script, log)
+                script.mend()
             log("querying BigQuery, and replaying")
             watch.look()
             return queries.findings(Run(sent, script.report, watch, deadline, good, len(bad)))

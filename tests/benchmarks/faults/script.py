@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,16 +29,23 @@ from shared.scoring.bundle import POINTER, Pointer
 from tests.benchmarks.faults.disk import FaultFailed, full_disk
 from tests.benchmarks.faults.models import Files
 from tests.benchmarks.faults.relay import Relay
+from tests.benchmarks.faults.replica import Replica
 from tests.benchmarks.faults.stream import LABELLED
 
 PATIENCE = 300.0
-_PLACES = (
-    "(SELECT history_sequence AS place FROM pix.score_events "
+_EPOCHS = (
+    "(SELECT MAX(MOD(place, 4294967296)) AS largest, COUNT(DISTINCT place) AS places FROM ("
+    "SELECT history_sequence AS place FROM pix.score_events "
     "UNION ALL SELECT decided_sequence FROM pix.score_events "
+    "UNION ALL SELECT history_sequence FROM pix.fills "
+    "UNION ALL SELECT decided_sequence FROM pix.fills "
     "UNION ALL SELECT history_sequence FROM pix.outcomes "
-    "UNION ALL SELECT history_sequence FROM pix.feedback) AS counted"
+    "UNION ALL SELECT history_sequence FROM pix.feedback) AS counted "
+    "WHERE place IS NOT NULL GROUP BY DIV(place, 4294967296)) AS epochs"
 )
-"""Every change of history has a place in one order over the three tables."""
+"""Every change of history has a place in one order over the tables, numbered from 1 in each epoch."""
+DAYS = 3_650
+"""Days within which rows get places: the stream is older than those of a bank."""
 CAUSE = MoveCause(dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "bench", "to see")
 Log = Callable[[str], None]
 
@@ -51,6 +59,9 @@ class Scale(NamedTuple):
     slow: float = 20.0
     away: float = 45.0  # a starting function looks for its model for up to 30 s
     blind: float = 8.0
+    frozen: float = 3.0  # some calls of the store: they time out, and are counted when it wakes
+    gone: float = 30.0
+    behind: float = 1.0  # the last changes before a failover, which the replica lacks
     retraining: bool = True
 
 
@@ -97,6 +108,7 @@ class Script:
         found += [Step((n + 0.7) / self._scale.kills, self.kill) for n in range(self._scale.kills)]
         found += [Step((n + 0.9) / len(self._bad), partial(self.corrupt, v)) for n, v in enumerate(self._bad)]
         found += [Step(0.2, self.disturb_bigquery), Step(0.45, self.stop_storage), Step(0.58, self.lose_history)]
+        found += [Step(0.3, self.freeze_history), Step(0.68, self.stop_history), Step(0.77, self.fail_over)]
         if self._scale.retraining:
             found.append(Step(math.inf, self.retrain_on_a_full_disk))
         return sorted(found, key=lambda step: step.share)
@@ -161,11 +173,12 @@ class Script:
     def lose_history(self) -> None:
         """Restart the history store empty, score without it for a while, then rebuild it like an operator.
 
-        Before the restart, wait until every sequence number has its row, apart from those in flight. If the function
-        had been killed just before, the transactions it had counted without a row would be gaps in jobs.skew.
+        Before the restart, wait until every place has its row, apart from those in flight. If the function had been
+        killed just before, the transactions it had counted without a row would be gaps in jobs.skew.
         """
         store = self._cloud.state_server
-        self._wait(self._every_sequence_number_has_its_row, "a row for every sequence number of history")
+        self.mend()
+        self._wait(self._every_sequence_number_has_its_row, "a row for every place in history")
         store.stop(grace=0)
         time.sleep(1.0)
         store.start()
@@ -173,8 +186,41 @@ class Script:
         with self._fault("history is empty", self._scale.blind):
             pass
         self._look()
-        self._job("repair", "--settle", "0")
-        self._log("history is rebuilt")
+        self.mend()
+
+    def freeze_history(self) -> None:
+        """Freeze the store for a moment: calls time out, and are counted all the same when it wakes."""
+        for _ in range(2):
+            with self._stopped("history is frozen", self._scale.frozen):
+                pass
+            time.sleep(self._scale.frozen)
+
+    def stop_history(self) -> None:
+        """Take the store away for longer than the functions wait for it; then find the places of what it missed."""
+        with self._stopped("history is away", self._scale.gone):
+            pass
+        self._look()
+        self.mend()
+
+    def fail_over(self) -> None:
+        """Kill the store and go on from a replica that lacks its last changes."""
+        store = self._cloud.state_server
+        with Replica(self._cloud.settings.state, self._cloud.home / "replica") as replica:
+            replica.follow()
+            replica.leave()
+            time.sleep(self._scale.behind)
+            store.stop(grace=0)
+            replica.take_over()
+        store.start()
+        store.wait_ready()
+        self._log("history has failed over")
+        self._look()
+        self.mend()
+
+    def mend(self) -> None:
+        """Find the places that rows lack, as the job does every five minutes."""
+        outcome = self._job("repair", "--settle", "0", "--days", str(DAYS))
+        self._log(f"repair: {outcome['outcome']}, {outcome['filled']}")
 
     def retrain_on_a_full_disk(self) -> None:
         """Retrain while MLflow cannot store anything: the run must fail without moving the pointer."""
@@ -206,6 +252,17 @@ class Script:
                 self._log(f"{outcome['redriven']} dead letters of {topic} redriven")
 
     @contextmanager
+    def _stopped(self, name: str, seconds: float) -> Iterator[None]:
+        """Stop the process of the store for a while, and let it continue as it was."""
+        store = self._cloud.state_server
+        os.kill(store.pid, signal.SIGSTOP)
+        try:
+            with self._fault(name, seconds):
+                yield
+        finally:
+            os.kill(store.pid, signal.SIGCONT)
+
+    @contextmanager
     def _fault(self, name: str, seconds: float) -> Iterator[None]:
         self._log(f"{name} for {seconds:g} s")
         yield
@@ -221,7 +278,7 @@ class Script:
         return any(f'"{message}"' in line and f'"{name}":"{value}"' in line for line in lines)
 
     def _every_sequence_number_has_its_row(self) -> bool:
-        return bool(self._query("MAX(place) = COUNT(DISTINCT place)", _PLACES))
+        return bool(self._query("COALESCE(LOGICAL_AND(largest = places), TRUE)", _EPOCHS))
 
     def _decided_by_rules(self) -> int:
         return int(self._query("COUNTIF(model_version IS NULL)"))

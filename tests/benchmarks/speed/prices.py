@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import Struct
 
 from infra.capacity.figures import Prices
@@ -56,3 +57,17 @@ def cost(use: Use, prices: Prices) -> Cost:
         prices.pubsub.traffic_cost(MILLION, use.message_bytes),
         prices.bigquery.append_cost(use.row_bytes * MILLION),
     )
+
+
+def worker_cost(use: Use, prices: Prices) -> Cost:
+    """Return the minimum cost of a million Pix on workers that pull, as `cost`: there is no request to pay for.
+
+    >>> from infra.capacity.figures import prices
+    >>> listed, use = prices(), Use(seconds=100, memory_gib=0, message_bytes=900, row_bytes=1_000)
+    >>> run = listed.cloud_run
+    >>> worker_cost(use, listed).cloud_run == 100 * run.worker_vcpu_second * run.region_factor
+    True
+    """
+    run = prices.cloud_run
+    compute = use.seconds * (run.worker_vcpu_second + use.memory_gib * run.worker_gib_second) * run.region_factor
+    return msgspec.structs.replace(cost(use, prices), cloud_run=compute)

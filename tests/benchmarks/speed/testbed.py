@@ -165,15 +165,19 @@ class Testbed:
         That is: a staged folder, compiled byte code, and `functions-framework` with its options in the environment.
         `settings` replace the defaults of the revision.
         """
-        folder = self._folder(revision, name)
-        own = Settings(PROJECT, LOCAL_HMAC_KEY, bucket=_bucket(revision), bigquery_storage_emulator_host=self.stub)
-        variables, defaults = replace(own, **settings).to_env(), Settings("").to_env()  # type: ignore[arg-type]  # replace() takes fields of all types
-        env = {variable: value for variable, value in variables.items() if value != defaults[variable]}
-        env |= {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}", "FUNCTION_TARGET": name}
+        env = self.environment(settings, revision) | {"FUNCTION_TARGET": name}
+        folder = self.folder(revision, name)
         with self.server(name, ["functions-framework"], env, folder, first, revision.bin, core) as server:
             yield server
 
-    def _folder(self, revision: Revision, name: str) -> Path:
+    def environment(self, settings: Mapping[str, str | int], revision: Revision = OURS) -> dict[str, str]:
+        """Return the variables of a function whose `settings` replace the defaults of the revision."""
+        own = Settings(PROJECT, LOCAL_HMAC_KEY, bucket=_bucket(revision), bigquery_storage_emulator_host=self.stub)
+        variables, defaults = replace(own, **settings).to_env(), Settings("").to_env()  # type: ignore[arg-type]  # replace() takes fields of all types
+        env = {variable: value for variable, value in variables.items() if value != defaults[variable]}
+        return env | {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}"}
+
+    def folder(self, revision: Revision, name: str) -> Path:
         """Return the staged folder of a function."""
         if (revision, name) not in self._staged:
             self._staged[revision, name] = revision.stage(name, self.home / f"source-{name}{revision.suffix}")

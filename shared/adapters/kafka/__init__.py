@@ -1,0 +1,1 @@
+"""Adapter of Kafka: messages of a topic, by a consumer group."""

@@ -1,0 +1,1 @@
+"""Adapters of Pub/Sub: messages by StreamingPull, and dead letters."""

@@ -1,0 +1,39 @@
+"""A worker: one process that pulls until SIGTERM or Ctrl-C, finishes the batches in work, and ends with status 0."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from typing import Any
+
+from shared.ports import MessageSource
+from shared.serving.group_commit import BatchLimits
+from shared.serving.http.health import serve_health
+from shared.serving.intake import Intake
+from shared.serving.pull import Puller
+
+log = logging.getLogger(__name__)
+
+
+async def work(
+    intake: Intake[Any], source: MessageSource, limits: BatchLimits, drain_seconds: float, health_port: int | None
+) -> None:
+    """Pull until a signal comes, then stop within `drain_seconds` and a little more. Raises Misconfigured."""
+    puller = Puller(intake, source, limits)
+    loop, signalled = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled.set)
+    async with AsyncExitStack() as stack:
+        if health_port is not None:
+            server = await serve_health(health_port, lambda: not puller.stopping)
+            stack.callback(server.close)
+        pulling, stopping = asyncio.create_task(puller.run()), asyncio.create_task(signalled.wait())
+        log.info("pulling")
+        await asyncio.wait((pulling, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        log.info("draining")
+        await puller.stop(drain_seconds)
+        log.info("drained")
+        await pulling

@@ -1,0 +1,118 @@
+"""The composition root of a worker: a function's intake, fed by a subscription in place of HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from shared.adapters.pubsub.pull import Outstanding, PubsubSource
+from shared.adapters.pubsub.wire import SubscriberService
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
+from shared.errors import Misconfigured, PixError
+from shared.ports import MessageSource
+from shared.serving.intake import Intake
+from shared.serving.memory import settle_memory
+from shared.serving.worker import work
+from shared.settings import Settings
+from shared.telemetry import logs
+from shared.wiring.common import batch_limits
+
+log = logging.getLogger(__name__)
+
+MIB = 2**20
+FAILED = 1
+_BATCHES = {"PIX_BATCH_MAX": "512", "PIX_BATCH_ENOUGH": "256"}
+"""Batches of push are bounded by the concurrency of an instance. Those of a backlog are not, and the larger a batch,
+the less its fixed cost; below some 30,000 messages a second they start by the linger anyway."""
+_TOPICS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
+
+
+def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequence[str] | None = None) -> int:
+    """Run the worker of a function until SIGTERM and return the exit status."""
+    options = _parser(function).parse_args(arguments)
+    logs.configure()
+    try:
+        settings = Settings.from_env({**_BATCHES, "K_SERVICE": f"pix-{function}", **os.environ})
+        uvloop.run(_run(wire, settings, options, _TOPICS[function]))
+    except PixError as error:
+        sys.stderr.write(f"{function}: {error}\n")
+        return FAILED
+    except Exception as error:
+        log.critical("failed", exc_info=error)
+        return FAILED
+    return 0
+
+
+async def _run(
+    wire: Callable[[Settings], Intake[Any]], settings: Settings, options: argparse.Namespace, topic: str
+) -> None:
+    intake = wire(settings)
+    settle_memory()
+    source = _source(settings, options, topic)
+    await work(intake, source, batch_limits(settings), settings.drain_seconds, options.health_port)
+
+
+def _source(settings: Settings, options: argparse.Namespace, topic: str) -> MessageSource:
+    if options.kafka:
+        from shared.adapters.kafka.source import KafkaSource
+
+        return KafkaSource(_properties(options.kafka), options.subscription, topic)
+    outstanding = Outstanding(options.messages, options.mib * MIB)
+    service = SubscriberService.connect(os.environ.get("PUBSUB_EMULATOR_HOST", ""))
+    name = f"projects/{settings.project}/subscriptions/{options.subscription}"
+    return PubsubSource(service, name, outstanding)
+
+
+def _properties(file: Path) -> dict[str, str]:
+    """Return the `name=value` lines of a file. Raises Misconfigured."""
+    try:
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise Misconfigured(f"{file}: {error.strerror}") from error
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _parser(function: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m functions.{function}.pull",
+        description=f"Pull the messages of {_TOPICS[function]} and do with each what the function {function} does"
+        " with a push: no acknowledgement before its row. The environment has the settings of the function.",
+    )
+    add = parser.add_argument
+    add("--subscription", default=function, metavar="NAME", help="pull subscription (default: %(default)s)")
+    add(
+        "--messages",
+        type=int,
+        default=Outstanding().messages,
+        metavar="N",
+        help="messages that may be sent ahead of their acknowledgement (default: %(default)s)",
+    )
+    add(
+        "--mib",
+        type=int,
+        default=Outstanding().bytes // MIB,
+        metavar="N",
+        help="the same limit in MiB (default: %(default)s)",
+    )
+    add(
+        "--kafka",
+        type=Path,
+        metavar="FILE",
+        help="pull from a topic of Kafka of the same name, with the properties of librdkafka in FILE, such as"
+        " bootstrap.servers=...; --subscription names the consumer group, and the dead letters' topic ends in -dead",
+    )
+    add(
+        "--health-port",
+        type=int,
+        metavar="PORT",
+        help="answer probes of HTTP there: 200, or 503 once it drains (default: none)",
+    )
+    return parser
