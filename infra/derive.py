@@ -1,9 +1,9 @@
 """Regenerate the files that derive from code: `make schemas`.
 
 In `contract/bigquery/score_events.json` the columns of the event derive from `Event`; its feature columns, those of
-`fills.json`, and `features/FEATURES.md` derive from the feature catalogue; the JSON Schemas in `contract/jsonschema/`
-derive from the message types. They are files so that Terraform, Pub/Sub and people who do not read Python can use
-them; a test keeps them equal to the code.
+`fills.json` and `training_sample.json`, and `features/FEATURES.md` derive from the feature catalogue; the JSON
+Schemas in `contract/jsonschema/` derive from the message types. They are files so that Terraform, Pub/Sub and people
+who do not read Python can use them; a test keeps them equal to the code.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _COLUMN_TYPES: dict[type[inspect.Type], str] = {
     inspect.FloatType: "FLOAT64",
 }
 _SCORE_EVENTS = _CONTRACT / "bigquery" / "score_events.json"
+_TRAINING_SAMPLE = _CONTRACT / "bigquery" / "training_sample.json"
 _FILLS = _CONTRACT / "bigquery" / "fills.json"
 
 
@@ -43,6 +44,7 @@ def derived_files() -> dict[Path, str]:
     return {
         _FEATURES: markdown() + "\n",
         _SCORE_EVENTS: score_events(json.loads(_SCORE_EVENTS.read_text("utf-8"))),
+        _TRAINING_SAMPLE: with_features(json.loads(_TRAINING_SAMPLE.read_text("utf-8"))),
         _FILLS: with_features(json.loads(_FILLS.read_text("utf-8"))),
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
         _CONTRACT / "jsonschema" / "pix-outcomes.json": json_schema(PixOutcome, "One outcome of a Pix"),
@@ -58,9 +60,17 @@ def score_events(file: dict[str, Any]) -> str:
 
 
 def with_features(file: dict[str, Any]) -> str:
-    """Return the table file with the columns of features last."""
-    columns = _plain(file)
-    columns += [
+    """Return the table file with its columns other than features, and a column for each feature behind them."""
+    columns = [*_plain(file), *feature_columns()]
+    head = {name: value for name, value in file.items() if name != "schema"}
+    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
+    schema = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in columns)
+    return "\n".join(["{", *lines, '  "schema": [', schema, "  ]", "}", ""])
+
+
+def feature_columns() -> list[dict[str, str]]:
+    """Return the column of each feature."""
+    return [
         {
             "name": FEATURE_PREFIX + feature.name,
             "type": "FLOAT64",
@@ -69,10 +79,6 @@ def with_features(file: dict[str, Any]) -> str:
         }
         for feature in FEATURES
     ]
-    head = {name: value for name, value in file.items() if name != "schema"}
-    lines = [f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}," for name, value in head.items()]
-    schema = ",\n".join(f"    {json.dumps(column, ensure_ascii=False)}" for column in columns)
-    return "\n".join(["{", *lines, '  "schema": [', schema, "  ]", "}", ""])
 
 
 def _plain(file: dict[str, Any]) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from shared.contract.reading import Clock
     from shared.ports import HistoryStore
     from shared.replay.checkpoints import Checkpoints
     from shared.replay.run import ReplayRun, Sinks
@@ -43,6 +44,12 @@ _EXAMPLES = """sources:
   rows.parquet, DIR   rows like those of pix.score_events, ordered by history_sequence or else by initiated_at;
                       DIR may also hold feedback-*.parquet and outcomes-*.parquet, as --out writes them
   tables              pix.score_events, pix.outcomes and pix.feedback
+
+messages of a file of events:
+  They are read and refused as live ones are. A message that the file repeats counts once. The result counts those
+  without a row: malformed; duplicates; taken, another message under an EndToEndId of the same side; ahead, dated more
+  than PIX_AHEAD_SECONDS after the clock of this job, as a line of 2099 would outdate every count of its accounts;
+  other_sides, a Pix that the other side had asked about. A simulated future needs --until, the end of its time.
 
 settlements:
   rows with history_sequence settle by the outcomes and by decided_sequence; where there are neither, an approved
@@ -85,6 +92,8 @@ def _replayed(options: argparse.Namespace, settings: Settings) -> dict[str, obje
 def _replayed_into(
     store: HistoryStore | None, options: argparse.Namespace, settings: Settings, started: float
 ) -> dict[str, object]:
+    import msgspec
+
     from shared.replay.checkpoints import Checkpoints
     from shared.replay.run import ReplayRun
     from shared.scoring.rules import Rules
@@ -107,8 +116,7 @@ def _replayed_into(
         "outcome": "DONE",
         "transactions": replay.transactions,
         "reports": source.reports,
-        "malformed": source.malformed,
-        "other_sides": source.other_sides,
+        **msgspec.structs.asdict(source.left_out),
         "records_loaded": loaded,
         "seconds": round(time.perf_counter() - started, 1),
     }
@@ -151,7 +159,7 @@ def _source(
             with TemporaryDirectory(prefix="replay-") as folder:
                 events, order = prepared(path, Path(folder), progress)
                 count = order.lines if options.lines is None else min(options.lines, order.lines)
-                yield EventLines(events, count, Pseudonymiser(settings.hmac_key.encode()))
+                yield EventLines(events, count, Pseudonymiser(settings.hmac_key.encode()), _clock(options, settings))
         return
     tables = wiring.stored_tables(settings)
     counted_only = bool(options.state_out)
@@ -164,6 +172,14 @@ def _source(
             progress.advance(task)
         yield tables.source(run, Path(folder), counted_only)
         tables.clear(run)
+
+
+def _clock(options: argparse.Namespace, settings: Settings) -> Clock:
+    """Return the clock by which the times of lines are judged."""
+    from shared.contract.event import micros
+    from shared.contract.reading import Clock
+
+    return Clock(micros(options.until), 0.0) if options.until else Clock(micros(wiring.now()), settings.ahead_seconds)
 
 
 def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
@@ -179,7 +195,10 @@ def _sinks(options: argparse.Namespace, settings: Settings, run: str) -> Sinks:
 
 def _identity(options: argparse.Namespace) -> list[str]:
     """Return the options that identify a replay, so that no other one resumes from its checkpoint."""
-    return [str(each) for each in (options.source, options.feedback, options.lines, options.out, options.state_only)]
+    return [
+        str(each)
+        for each in (options.source, options.feedback, options.lines, options.until, options.out, options.state_only)
+    ]
 
 
 def _is_parquet(source: str) -> bool:
@@ -199,6 +218,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--feedback belongs to Parquet")
     if options.lines is not None and (parquet or options.source == TABLES):
         parser.error("--lines belongs to a file of events")
+    if options.until and (parquet or options.source == TABLES):
+        parser.error("--until belongs to a file of events")
     if options.resume and not options.checkpoint:
         parser.error("--resume needs --checkpoint")
     if options.checkpoint and options.source != TABLES and not is_rereadable(Path(options.source)):
@@ -214,6 +235,12 @@ def _parser() -> argparse.ArgumentParser:
         type=arguments.count,
         metavar="N",
         help="only the first N lines of a file of events, in time order (default: all)",
+    )
+    add(
+        "--until",
+        type=arguments.moment,
+        metavar="TIME",
+        help="leave out lines of a file of events with a later time (RFC 3339; default: PIX_AHEAD_SECONDS from now)",
     )
     add("--feedback", type=Path, metavar="PATH", help="Parquet of reports (default: feedback-*.parquet in DIR)")
     rows = parser.add_mutually_exclusive_group()

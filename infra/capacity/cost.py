@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from pathlib import Path
 
 from msgspec import Struct
 
 from infra.capacity.figures import GIB, TIB, Known, Prices
 from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan, bytes_of_pix
-from shared.contract.tables import table
-from shared.settings import Settings
+from shared.contract.tables import feature_columns
+from shared.learning import config
+from shared.settings import MATURITY_DAYS, Settings
 
 DAYS, HOURS, SECONDS = 30, 730, 30 * 86_400
 MEMORY_GIB, OUTCOME_MEMORY_GIB = 1.0, 0.5
@@ -28,9 +31,16 @@ EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
 SCHEDULES = 5
 _WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
 _MISSED_BYTES = 34 + 8 + 8 + 9 + 10 + 8  # end_to_end_id, two times, decision, payer_ispb, scheduled_for
-_OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing outcomes
+_OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing ones
+_LABELLED_BYTES = 34 + 7 + 3 * 8 + 8 + 10 + 8  # end_to_end_id, side, times, decision, payer_ispb, history_sequence
+_REPORT_BYTES = 4 * 34 + 4 * 10 + 3 * 8  # ids, states and times of a report
+_VERSION_BYTES = 34 + 7 + 2 * 8 + 4 * 10  # end_to_end_id, side, times and verdict of an example in the sample
+_EXAMPLE_BYTES = 2 * _VERSION_BYTES  # of an example in a training, beside its features
+_SCANS_OF_OUTCOMES, _SCANS_OF_REPORTS, _SCANS_OF_VERSIONS = 4, 6, 3
+"""Times that the statements of shared/learning/data/training_sample.py read these for a training: when counting the
+examples, appending them, and looking up those that changed."""
+_REPORTS_PER_FRAUD = 4  # see reports_per_pix
 _PLACED_BYTES = 4 * 8 + 1  # initiated_at, scored_at, the places of the ask and of the decision, place_pending
-_COUNTED_BYTES = 34 + 8  # end_to_end_id, initiated_at: training counts the rows before it reads them
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
 _LOOKED_UP_DAYS = 3
 _ASKED_BYTES = 7 * 34 + 16 + 15 * 8  # ids, amount, and times and numbers of a Pix from which its life is made again
@@ -106,6 +116,27 @@ def lookup_bytes(pix_a_day: float, known: Known) -> float:
     return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _LOOKED_UP_BYTES)
 
 
+def training_bytes(pix_a_day: float, known: Known) -> float:
+    """Return the bytes that one training reads.
+
+    It extends the training sample by the Pix that have matured since the last one: their rows, outcomes from then on,
+    and all reports. Then it reads the sample, which holds every fraud and `dataset.sampled_a_day` other Pix a day.
+    """
+    assumed, features = known.assumed, _FEATURE_BYTES * len(feature_columns())
+    days, kept = DAYS / assumed.trainings_a_month.value, DAYS * assumed.months_kept.value
+    matured = days * pix_a_day * (features + 2 * _LABELLED_BYTES)
+    told = (MATURITY_DAYS + 1 + days) * pix_a_day * assumed.outcomes_per_pix.value * _OUTCOME_BYTES
+    reports = kept * pix_a_day * assumed.reports_per_pix.value
+    sample = reports / _REPORTS_PER_FRAUD + kept * min(pix_a_day, _sampled_a_day())
+    read = sample * (features + _EXAMPLE_BYTES + _SCANS_OF_VERSIONS * _VERSION_BYTES)
+    return matured + _SCANS_OF_OUTCOMES * told + _SCANS_OF_REPORTS * reports * _REPORT_BYTES + read
+
+
+@cache
+def _sampled_a_day() -> int:
+    return config.load(Path(__file__).parents[2] / "jobs" / "config.yaml").dataset.sampled_a_day
+
+
 def outcome_lookup_bytes(pix_a_day: float, known: Known) -> float:
     """Return the bytes read to make the life of a Pix again: its rows, as for a report, and its earlier outcomes."""
     assumed = known.assumed
@@ -170,9 +201,8 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     of_month = plan.pix_a_day * DAYS * row / GIB
     old = max(0.0, months - ACTIVE_MONTHS)
     storage = of_month * ((months - old) * price.active_gib_month + old * price.long_term_gib_month)
-    rows = plan.pix_a_day * DAYS * months
-    features = _FEATURE_BYTES * sum(column.name.startswith("f_") for column in table("score_events").schema)
-    training = assumed.trainings_a_month.value * rows * (features + 2 * _COUNTED_BYTES + outcomes)
+    features = _FEATURE_BYTES * len(feature_columns())
+    training = assumed.trainings_a_month.value * training_bytes(plan.pix_a_day, known)
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     watches += DAYS * OUTCOME_WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * (_MISSED_BYTES + outcomes)
     placed = max(_QUERY_BYTES_MIN, plan.pix_a_day * FILLED_DAYS * _PLACED_BYTES) + _QUERY_BYTES_MIN

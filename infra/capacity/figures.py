@@ -107,6 +107,7 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     outcome_work: Assumed
     outcome_lookups_per_pix: Assumed
     outcome_lookup_days: Assumed
+    forgotten_kept: Assumed
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):

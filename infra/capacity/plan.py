@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from infra.capacity import profile
 from infra.capacity.figures import Known, Prices, RecordCounts
-from shared.features.layout import ACCOUNT, CONTACT, DEVICE, PERSON
+from shared.features.layout import ACCOUNT, CONTACT, CONTACT_SECONDS, DAY, DEVICE, PERSON
 from shared.settings import CLAIM_SECONDS, POINTER_TTL_SECONDS, Settings
 
 UTILISATION = 0.6
@@ -21,10 +21,15 @@ FILLED = 0.8
 """Planned share of Valkey's memory; above it an alert is raised."""
 VALKEY_BUSY = 0.7
 """Planned share of busy time of Valkey's script thread; above it calls queue."""
+CONTACT_DAYS = round(CONTACT_SECONDS / DAY)
+"""Days without a Pix after which a contact is forgotten."""
+FINGERPRINT_BYTES = 4
+"""Memory of a contact that is forgotten, as in records.lua."""
 RECORD_DAYS = Settings("").state_record_days
 YEAR = 2026
 _MEGA, _GIGA = 1e6, 1e9
-_KEY_BYTES = 8
+_KEY_BYTES = 16
+"""Of a replay, for each record: its key, and the payer of a contact."""
 _COUNTED = (ACCOUNT, CONTACT, DEVICE, PERSON)
 """Kinds of records, in the order of RecordCounts. Fraud markers make the others: too few to plan for."""
 _INDEX_BYTES = 48
@@ -132,11 +137,19 @@ def valkey_bytes(pix_a_day: float, peak_pix_s: float, keys: RecordCounts, known:
     measured = known.measured
     records = (
         keys.accounts * measured.account_record_bytes.value
-        + keys.contacts * measured.contact_record_bytes.value
+        + _contact_bytes(keys.contacts, known)
         + keys.devices * measured.device_record_bytes.value
         + keys.persons * measured.person_record_bytes.value
     )
     return pix_a_day * records + peak_pix_s * CLAIM_SECONDS * measured.life_bytes.value
+
+
+def _contact_bytes(contacts: float, known: Known) -> float:
+    """Return the memory of contacts, of which some are forgotten, and of these some not removed yet."""
+    recent = min(contacts, known.measured.keys_per_daily_pix.values[CONTACT_DAYS].contacts)
+    forgotten, kept = contacts - recent, known.assumed.forgotten_kept.value
+    whole = recent + forgotten * kept
+    return whole * known.measured.contact_record_bytes.value + forgotten * (1 - kept) * FINGERPRINT_BYTES
 
 
 def valkey_cores(pix_s: float, instances: int, outcomes_s: float, outcome_instances: int, known: Known) -> float:
@@ -178,7 +191,7 @@ def valkey_nodes(gigabytes: float, cores: float, prices: Prices) -> tuple[str, i
 
 
 def _replayed_bytes(keys: RecordCounts) -> float:
-    """Return the memory of a replay for each Pix a day, in bytes: doubles, key and index of every record.
+    """Return the memory of a replay for each Pix a day, in bytes: doubles, keys and index of every record.
 
     Records of the largest kind count twice, as they are copied when their array grows.
     """

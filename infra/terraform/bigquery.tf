@@ -159,14 +159,22 @@ resource "google_bigquery_table_iam_member" "append" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# jobs.replay loads files into the tables, and jobs.erase deletes rows, which needs more than the right to append.
+# jobs.replay loads files into the tables, which needs more than the right to append; jobs.erase deletes rows.
 resource "google_bigquery_table_iam_member" "load" {
-  for_each = toset(["feedback", "fills", "outcomes", "score_events"])
+  for_each = toset(["feedback", "fills", "outcomes", "score_events", "training_sample"])
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.key].table_id
   role       = "roles/bigquery.dataEditor"
   member     = google_service_account.parts["operate"].member
+}
+
+# A retraining extends the training sample by a query that reads and inserts.
+resource "google_bigquery_table_iam_member" "sample" {
+  dataset_id = google_bigquery_dataset.pix.dataset_id
+  table_id   = google_bigquery_table.tables["training_sample"].table_id
+  role       = "roles/bigquery.dataEditor"
+  member     = google_service_account.parts["retrain"].member
 }
 
 # The label function looks up the Pix of a report.

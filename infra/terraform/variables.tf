@@ -143,7 +143,14 @@ variable "outcomes_delivery_attempts" {
 variable "partition_expiry_days" {
   description = "Days before the rows of a table expire, by table; the rows of other tables never expire."
   type        = map(number)
-  default     = { feedback = 1825, fills = 1825, outcomes = 1825, quarantine = 180, score_events = 1825 }
+  default = {
+    feedback        = 1825
+    fills           = 1825
+    outcomes        = 1825
+    quarantine      = 180
+    score_events    = 1825
+    training_sample = 1825
+  }
 
   validation {
     condition     = alltrue([for table, days in var.partition_expiry_days : days > 180 if table != "quarantine"])

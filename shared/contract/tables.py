@@ -14,7 +14,16 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 
 FOLDER = Path(__file__).parent / "bigquery"
-TABLES = ("score_events", "outcomes", "feedback", "quarantine", "model_ledger", "fills", "lost_places")
+TABLES = (
+    "score_events",
+    "outcomes",
+    "feedback",
+    "quarantine",
+    "model_ledger",
+    "fills",
+    "lost_places",
+    "training_sample",
+)
 PLACES = ("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending")
 """The columns of `score_events` by which rows find their places."""
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")

@@ -37,7 +37,7 @@ _MICRO = 1e-6
 _CENTAVO = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Columns:
     """Facts of n messages. Arrays are [n]; times are seconds since the epoch, dates days, amounts BRL.
 
@@ -79,12 +79,12 @@ class Columns:
     day_spent: Floats
     unregistered_spent: Floats
 
-    @property
+    @cached_property
     def customer(self) -> Keys:
         """Return the payer's person [n] where the device is not registered, 0 elsewhere."""
         return np.where(self.device_registered == 0, self.payer_person, np.uint64(0))
 
-    @property
+    @cached_property
     def night(self) -> Flags:
         """Return whether each Pix [n] was initiated in the payer's hours of the night limit."""
         night = limits_in_force().night
@@ -93,14 +93,14 @@ class Columns:
         hours: Flags = (clock >= start) | (clock < night.until_hour * HOUR)
         return hours
 
-    @property
+    @cached_property
     def person_to_person(self) -> Floats:
         """Return 1 for Pix [n] between two natural persons, no entrepreneurs, 0 for others, NaN if not known."""
         company = (self.payer_kind != _PERSON) | ((self.payee_kind >= 0) & (self.payee_kind != _PERSON))
         unknown = np.where((self.payee_kind < 0) | np.isnan(self.same_person), np.nan, 1.0)
         return np.where(company | (self.same_person == 1), 0.0, unknown)
 
-    @property
+    @cached_property
     def counts_at_night(self) -> Flags:
         """Return whether each Pix [n] counts in the total of the night: between persons, or possibly so."""
         counted: Flags = self.night & (self.person_to_person != 0)

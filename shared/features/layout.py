@@ -137,7 +137,8 @@ class Layout:
         """The sign of each time; times come before other marks."""
         single = np.diff([0, *(kind == "f4" for kind in self.types), 0])
         starts, ends = (np.flatnonzero(single == way).tolist() for way in (1, -1))
-        self._single = [slice(*run) for run in zip(starts, ends, strict=True)]
+        self.single: tuple[tuple[int, int], ...] = tuple(zip(starts, ends, strict=True))
+        """Start and end of each run of values that are stored as float32."""
         self.blank = np.concatenate((np.full(len(marks), -np.inf), np.zeros(len(spans))))
         """A record before its first fact."""
 
@@ -159,8 +160,8 @@ class Layout:
         >>> record[0, :3].tolist()
         [1000000001.0, -1000000000.0, 0.10000000149011612]
         """
-        for run in self._single:
-            records[:, run] = records[:, run].astype(np.float32)
+        for start, end in self.single:
+            records[:, start:end] = records[:, start:end].astype(np.float32)
 
     def counters(self, name: str) -> slice:
         """Return the slice of a measure in the counters.

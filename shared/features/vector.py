@@ -114,7 +114,7 @@ def payer(m: Columns, r: Reads) -> Values:
     count, amount = r["payer_sent_count"], r["payer_sent_amount"]
     mean, came_in = _mean(amount, count), r["payer_received_amount"][:3]
     day, week = angles(m.at)
-    log_mean = _mean(r["payer_sent_log"], count[3:])
+    log_mean, mean_square = _mean(r["payer_sent_log"], count[3:]), _mean(r["payer_sent_square"], count)
     return {
         "payer_asked": r["payer_asked_out"],
         "payer_asked_amount": r["payer_asked_out_amount"][0],
@@ -122,12 +122,12 @@ def payer(m: Columns, r: Reads) -> Values:
         "payer_sent_count": count,
         "payer_sent_amount": amount[1::2],
         "amount_to_payer_mean": m.amount / mean,
-        "amount_z": _deviations(m.amount, mean, _mean(r["payer_sent_square"], count)),
+        "amount_z": _deviations(m.amount, mean, mean_square),
         "amount_log_z": _deviations(np.log1p(m.amount), log_mean, _mean(r["payer_sent_log_square"], count[3:])),
         "amount_to_largest": m.amount / r["payer_largest_sent"],
         "payer_mean": mean[2:],
         "payer_mean_rise": mean[1:3] / mean[3],
-        "payer_square_rise": _mean(r["payer_sent_square"], count)[1:3] / mean[3] ** 2,
+        "payer_square_rise": mean_square[1:3] / mean[3] ** 2,
         "payer_new_payees": r["payer_sent_new"],
         "payer_new_share": _mean(r["payer_sent_new"][3], count[3]),
         "payer_burst": _burst(count, "1h"),

@@ -54,7 +54,9 @@ class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """The size of a training set, and the limits beyond which it is refused."""
 
     rows_max: Positive
-    """Rows held in memory. Of a larger table all frauds are read and a weighted sample of the legitimate Pix."""
+    """Rows held in memory. Of a larger sample all frauds are read and a weighted part of the legitimate Pix."""
+    sampled_a_day: Positive
+    """Legitimate rows that the training sample takes of a day, on the mean. A hundred such days fill rows_max."""
     missing_rise_max: Share
     """Rise of a feature's missing share above the champion's profile that stops the run.
 

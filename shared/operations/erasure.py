@@ -1,4 +1,4 @@
-"""Erase a person (LGPD art. 18): their rows, the reports about these, and their records of history.
+"""Erase a person (LGPD art. 18): their rows, the reports and examples of these, and their records of history.
 
 A row names its payer, but not always its payee. Where it does not, it belongs to the person if its key is theirs (a
 CPF as key is the tax id), or if the receiving account stands beside them or one of their keys in another row. An
@@ -22,7 +22,7 @@ from shared.features.keys import Keys, keys_of, pair_of
 from shared.features.layout import ACCOUNT, CONTACT, DEVICE, HOLDER, PERSON
 from shared.ports import HistoryStore, Queries
 
-FEEDBACK, FILLS, SCORE_EVENTS = "feedback", "fills", "score_events"
+FEEDBACK, FILLS, SCORE_EVENTS, TRAINING_SAMPLE = "feedback", "fills", "score_events", "training_sample"
 _CPF_DIGITS = 11
 
 
@@ -71,7 +71,7 @@ class Erasure:
         if not dry_run:
             if self._store:
                 records = self._store.erase(*self._records())
-            for table in (FEEDBACK, FILLS, SCORE_EVENTS):
+            for table in (TRAINING_SAMPLE, FEEDBACK, FILLS, SCORE_EVENTS):
                 self._ask(f"DELETE {self._sql.rows_of(table)}")
         return Erased(rows, reports, accounts, shared, records, dry_run)
 
@@ -129,7 +129,9 @@ class ErasureSql:
         if table == SCORE_EVENTS:
             return theirs
         of_pix = f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs})"
-        return of_pix if table == FILLS else f"{of_pix} OR person_id = @person OR key_id IN {self._keys}"
+        if table in (FILLS, TRAINING_SAMPLE):
+            return of_pix
+        return f"{of_pix} OR person_id = @person OR key_id IN {self._keys}"
 
 
 def records_of(

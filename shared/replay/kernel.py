@@ -137,17 +137,9 @@ def _count(table, key, payer, at, weights, marks, plan, p, decay, rounds):
     if not reached - at > plan.lasts:
         _add(record, at, reached, weights, marks, plan, p, decay)
     if rounds:
-        for i in plan.single:
-            record[i] = np.float64(np.float32(record[i]))
-
-
-@njit(cache=True, inline="always")
-def _last_of_record(keys, role, plans):
-    """Return whether no later role of a fact names the same record: a fact rounds each record once."""
-    for later in range(role + 1, len(plans)):
-        if keys[later] == keys[role] and plans[later].table == plans[role].table:
-            return False
-    return True
+        for run in range(len(plan.single)):
+            for i in range(plan.single[run, 0], plan.single[run, 1]):
+                record[i] = np.float64(np.float32(record[i]))
 
 
 @njit(cache=True, inline="always")
@@ -187,5 +179,17 @@ def replay_facts(keys, at, weights, marks, place, slot, reads, memo, tables, pla
                 marks[i, p.at_if_new] = -np.inf
         for role in range(len(plans)):
             if keys[i, role] and (to < 0 or plans[role].asked):
-                table, rounds = tables[plans[role].table], _last_of_record(keys[i], role, plans)
-                _count(table, keys[i, role], keys[i, p.payer], t, weights[i], marks[i], plans[role], p, decay, rounds)
+                # An account that pays itself has two roles, after which it is rounded once.
+                rounds = role != p.payer or keys[i, p.payer] != keys[i, p.payee]
+                _count(
+                    tables[plans[role].table],
+                    keys[i, role],
+                    keys[i, p.payer],
+                    t,
+                    weights[i],
+                    marks[i],
+                    plans[role],
+                    p,
+                    decay,
+                    rounds,
+                )

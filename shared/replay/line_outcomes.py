@@ -41,6 +41,13 @@ class OpenLives:
         """Note that an outcome of a Pix is to come."""
         self._to_come[end_to_end_id] = self._to_come.get(end_to_end_id, 0) + 1
 
+    def forgo(self, end_to_end_id: str) -> None:
+        """Note that an outcome of a Pix that was to come will not count."""
+        self._to_come[end_to_end_id] -= 1
+        if not self._to_come[end_to_end_id]:
+            del self._to_come[end_to_end_id]
+            self._lives.pop(end_to_end_id, None)
+
     @property
     def expected(self) -> bool:
         """Return whether any outcome is to come."""

@@ -202,7 +202,7 @@ class _Plan(NamedTuple):
     from_now: Floats
     of_mark: Floats
     single: NDArray[np.int64]
-    """The values that are stored as float32."""
+    """[k, 2], the first and the last but one of the values of each run that is stored as float32."""
     lasts: float
     raised: NDArray[np.int64]
     """The column of marks that raises each mark."""
@@ -227,7 +227,7 @@ def _plan(place: int, role: Role) -> _Plan:
         period=layout.period,
         from_now=layout.from_now,
         of_mark=layout.of_mark,
-        single=np.flatnonzero(np.array(layout.types) == "f4"),
+        single=np.array(layout.single, dtype=np.int64).reshape(-1, 2),
         lasts=layout.lasts,
         raised=layout.mark_columns(role.counts_as),
         moved=layout.mark_count + moved,
@@ -247,6 +247,7 @@ class _Constants(NamedTuple):
     starts: Floats = STARTS
     day: float = DAY
     payer: int = PLACES["payer"]
+    payee: int = PLACES["payee"]
     spans: int = len(ALL_SPANS)
     widest: int = ACCOUNT.width
     asked_amount: int = WEIGHTS.index("asked_amount")

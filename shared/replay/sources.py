@@ -36,13 +36,29 @@ class ReplayBatch(NamedTuple):
     """The last place of a change in this batch or before, 0 where a source does not know it."""
 
 
+class LeftOut(msgspec.Struct):
+    """Messages or rows of a source that change nothing, by reason."""
+
+    malformed: int = 0
+    duplicates: int = 0
+    """Those that repeat an earlier one."""
+    taken: int = 0
+    """Those that differ from an earlier one of the same EndToEndId and side."""
+    ahead: int = 0
+    """Those that are dated ahead of the clock."""
+    other_sides: int = 0
+    """Those about a Pix that the other side had asked about."""
+
+
 class ReplaySource(Protocol):
     """Transactions and reports in the order in which history counts them."""
 
-    malformed: int
-    other_sides: int
-    """Messages about a Pix that the other side had asked about, which have no row."""
     total: int | None
+
+    @property
+    def left_out(self) -> LeftOut:
+        """The messages so far that have no row."""
+        ...
 
     @property
     def verdicts(self) -> VerdictLog:
@@ -73,6 +89,7 @@ class ReplaySource(Protocol):
 
 class _StoredNote(msgspec.Struct):
     position: int
+    left_out: LeftOut
     last: list[str | int | None]
     queue: Any
     changes: Any
@@ -106,7 +123,7 @@ class StoredRows:
         self._position = self._place = 0
         self._last: tuple[str | None, int] = (None, np.iinfo(np.int64).min)
         self.verdicts = reports.verdicts
-        self.malformed = self.other_sides = 0
+        self.left_out = LeftOut()
         self.total = total
 
     def batches(self, sequence: int) -> Iterator[ReplayBatch]:
@@ -134,13 +151,13 @@ class StoredRows:
     def note(self) -> bytes:
         """Return the numbers of rows read and of reports given out."""
         return msgspec.json.encode(
-            _StoredNote(self._position, list(self._last), self._reports.note(), self._changes.note())
+            _StoredNote(self._position, self.left_out, list(self._last), self._reports.note(), self._changes.note())
         )
 
     def resume(self, note: bytes) -> None:
         """Continue after the rows already read."""
         before = msgspec.json.decode(note, type=_StoredNote)
-        self._position = before.position
+        self._position, self.left_out = before.position, before.left_out
         self._last = (before.last[0], before.last[1])  # type: ignore[assignment] # JSON has no tuples
         self._reports.resume(before.queue)
         self._changes.resume(before.changes)
@@ -188,7 +205,9 @@ class StoredRows:
                 "write them with ORDER BY"
             )
         self._last = (ids[-1], int(order[-1]) if len(order) else self._last[1])
-        return rows.filter(pa.array(ids != before))
+        fresh = ids != before
+        self.left_out.duplicates += len(ids) - int(fresh.sum())
+        return rows.filter(pa.array(fresh))
 
 
 def _approved(rows: pa.Table) -> NDArray[np.bool_]:

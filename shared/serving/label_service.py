@@ -14,16 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from shared.contract.envelope import PubsubMessage
-from shared.contract.feedback import decode_feedback, unknown_values
-from shared.contract.mapping import feedback_row
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.reading import Clock, read_report
 from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK
 from shared.errors import PixError
 from shared.ports import Table
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import check_not_too_old, refused_by_table, wait_for
+from shared.serving.quarantine import check_not_too_old, refused_by_table
 from shared.serving.verdict_history import CountedReports, VerdictHistory
 from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
@@ -61,13 +60,12 @@ class LabelPipeline:
 
     def decode(self, message: PubsubMessage) -> FeedbackRow:
         """Parse a report and replace its personal data by pseudonyms. Raises Malformed, Unavailable."""
-        report, unknown_fields = decode_feedback(message.data)
+        clock = Clock(self._now(), self._ahead_seconds)
+        row, unknown_fields, unknown_values = read_report(message.data, self._pseudonymiser, clock)
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        self._metrics.add_each(UNKNOWN_VALUES, unknown_values(report, message.data))
-        row = feedback_row(report, self._now(), self._pseudonymiser)
+        self._metrics.add_each(UNKNOWN_VALUES, unknown_values)
         check_not_too_old("reported_at", row.reported_at, row.received_at, self._behind_days)
-        wait_for(row.reported_at, row.received_at, self._ahead_seconds)
         return row
 
     async def store(self, rows: Sequence[FeedbackRow]) -> dict[int, PixError]:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.envelope import PubsubMessage
-from shared.contract.mapping import outcome_row
-from shared.contract.outcome import decode_outcome
+from shared.contract.reading import Clock, read_outcome
 from shared.contract.rows import OutcomeRow
 from shared.contract.topics import OUTCOMES
 from shared.errors import PixError, Unavailable
@@ -27,7 +26,7 @@ from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, ChangingHist
 from shared.scoring.conclusions import changes_of
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import check_not_too_old, refused_by_table, wait_for
+from shared.serving.quarantine import check_not_too_old, refused_by_table
 from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
@@ -135,12 +134,10 @@ class OutcomePipeline:
 
     def decode(self, message: PubsubMessage) -> OutcomeRow:
         """Parse an outcome. Raises Malformed, and Unavailable for one that is dated ahead of the clock."""
-        outcome, unknown_fields = decode_outcome(message.data)
+        row, unknown_fields, _ = read_outcome(message.data, Clock(self._now(), self._ahead_seconds))
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        row = outcome_row(outcome, self._now())
         check_not_too_old("at", row.at, row.received_at, self._behind_days)
-        wait_for(row.at, row.received_at, self._ahead_seconds)
         return row
 
     async def store(self, rows: Sequence[OutcomeRow]) -> dict[int, PixError]:

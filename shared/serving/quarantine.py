@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shared.errors import Malformed, PixError, RowRefused, Unavailable
+from shared.errors import Malformed, PixError, RowRefused
 
-SECOND, DAY = 1e6, 86_400e6  # in microseconds
-
-
-def check_not_in_the_future(field: str, at: int, now: int, ahead_seconds: float) -> None:
-    """Check that the time in `field` is at most `ahead_seconds` after `now` (both in microseconds).
-
-    A later time would move all records of the Pix to it, and every count before it would look old until then.
-    Raises Malformed.
-    """
-    if at - now > ahead_seconds * SECOND:
-        raise Malformed("in_the_future", field)
+DAY = 86_400e6  # in microseconds
 
 
 def check_not_too_old(field: str, at: int, now: int, behind_days: float) -> None:
@@ -27,15 +17,6 @@ def check_not_too_old(field: str, at: int, now: int, behind_days: float) -> None
     """
     if now - at > behind_days * DAY:
         raise Malformed("too_old", field)
-
-
-def wait_for(at: int, now: int, ahead_seconds: float) -> None:
-    """Let a message whose time is more than `ahead_seconds` after `now` (both in microseconds) wait for it.
-
-    Raises Unavailable, so that it is delivered again, and becomes a dead letter if its time never comes.
-    """
-    if at - now > ahead_seconds * SECOND:
-        raise Unavailable("a message is dated ahead of the clock")
 
 
 def refused_by_table(indexes: Iterable[int]) -> dict[int, PixError]:

@@ -8,11 +8,10 @@ import numpy as np
 
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import in_range, micros
-from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.reading import Clock, read_transaction
 from shared.contract.rows import ScoreRow
 from shared.contract.topics import TRANSACTIONS
-from shared.contract.transaction import decode_transaction
 from shared.errors import PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.vector import feature_matrix
@@ -22,7 +21,7 @@ from shared.scoring.policy import decide
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
-from shared.serving.quarantine import check_not_in_the_future, check_not_too_old, refused_by_table
+from shared.serving.quarantine import check_not_too_old, refused_by_table
 from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
@@ -59,14 +58,12 @@ class ScorePipeline:
 
     def decode(self, message: PubsubMessage) -> Delivery:
         """Parse a message and replace its personal data by pseudonyms. Raises Malformed."""
-        transaction, unknown_fields = decode_transaction(message.data)
+        clock = Clock(self._now(), self._ahead_seconds)
+        event, unknown_fields, unknown_values = read_transaction(message.data, self._pseudonymiser, clock)
         if unknown_fields:
             self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        self._metrics.add_each(UNKNOWN_VALUES, transaction.unknown_values())
-        event = event_of(transaction, self._pseudonymiser)
-        now = self._now()
-        check_not_in_the_future("initiated_at", event.initiated_at, now, self._ahead_seconds)
-        check_not_too_old("initiated_at", event.initiated_at, now, self._behind_days)
+        self._metrics.add_each(UNKNOWN_VALUES, unknown_values)
+        check_not_too_old("initiated_at", event.initiated_at, clock.now, self._behind_days)
         published = message.publish_time
         return Delivery(
             event, micros(published) if published and in_range(published) else None, message.delivery_attempt

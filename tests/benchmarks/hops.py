@@ -35,6 +35,8 @@ from shared.learning.judging.ranking import ranking_figures
 from shared.learning.training.train import raw_scores
 
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+REPORTED = "2027-11-20"
+"""After the last report about a Pix before END."""
 CONFIG = Path(__file__).resolve().parents[2] / "jobs" / "config.yaml"
 CANDIDATE = "boosting"
 TREES = 200
@@ -84,7 +86,7 @@ def replayed(options: argparse.Namespace, folder: Path, *, hop_reports: bool) ->
         file.writelines(simulate(simulated))
     key = "a benchmark's key, which protects nobody"
     environment = {"GOOGLE_CLOUD_PROJECT": "benchmark", "PIX_HMAC_KEY": key, "PIX_OUTCOMES": "published"}
-    command = [sys.executable, "-m", "jobs.replay", str(events), "--out", str(rows)]
+    command = [sys.executable, "-m", "jobs.replay", str(events), "--until", REPORTED, "--out", str(rows)]
     subprocess.run(command, env=os.environ | environment, check=True, stdout=subprocess.DEVNULL)
     events.unlink()
     names = ["end_to_end_id", "initiated_at", *(FEATURE_PREFIX + name for name in FEATURE_NAMES)]

@@ -40,7 +40,7 @@ from shared.learning.data.split import DAY
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file, as in a BigQuery export of a large table
-SPEC = DatasetSpec(rows_max=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2)
+SPEC = DatasetSpec(rows_max=100_000_000, sampled_a_day=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2)
 START = 1_700_000_000_000_000
 DAYS = 180
 MEGA = 1024 * 1024
@@ -93,6 +93,7 @@ def examples(rng: np.random.Generator, start: int, n: int) -> pa.Table:
             "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
             "amount": rng.lognormal(5, 1, n).round(2) + 0.01,
             "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            "sampling_rate": np.ones(n),
             "side": np.where(np.arange(start, start + n) % 2, "PAYEE", "PAYER"),
             "payer_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
             "payee_ispb": rng.choice([f"{i:08d}" for i in range(300)], n),
@@ -142,7 +143,7 @@ def ours(folder: Path) -> dict[str, float]:
 
     until = START + DAYS * DAY
     with mock.patch.object(dataset, "inspect", measured), timed(figures, "read_s"):
-        data = dataset.read_parquet(files(folder), FEATURE_NAMES, until, 1.0, SPEC, None)
+        data = dataset.read_parquet(files(folder), FEATURE_NAMES, until, SPEC, None)
     figures |= {"rows": len(data), "peak_rss_mb": peak_mb(), "matrix_mb": data.features.nbytes / MEGA}
     archive = FolderArchive(folder / "bucket")
     with timed(figures, "snapshot_save_s"):
@@ -191,6 +192,8 @@ def exported(rows: int) -> dict[str, float]:
             exports = BigQueryExports(local.client, bucket.name, GcsBlobs(bucket))
             source = dataset.TrainingSource(exports, BigQueryQueries(local.client), PROJECT, "pix", maturity_days=0)
             as_of = dt.datetime.fromtimestamp(START / 1e6, dt.UTC) + dt.timedelta(days=DAYS)
+            with timed(figures, "extend_s"):
+                source.extend_sample(as_of, SPEC)
             with timed(figures, "read_s"):
                 data = dataset.read(source, as_of, FEATURE_NAMES, SPEC, None)
     return figures | {"rows": len(data), "peak_rss_mb": peak_mb()}

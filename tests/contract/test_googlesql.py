@@ -22,7 +22,8 @@ from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.profile import ColumnProfile, Profile
-from shared.learning.data.training_query import FACTS, TrainingQuery
+from shared.learning.data.training_query import FACTS, RATE, TrainingQuery
+from shared.learning.data.training_sample import CHANGED, MATURED, SampleSql
 from shared.learning.lifecycle import drift, trigger
 from shared.replay.mark import CountedPlaces
 from shared.replay.tables import StoredTables, Stretch
@@ -30,6 +31,8 @@ from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 EXAMPLES = TrainingQuery(PROJECT, DATASET, 87, AS_OF)
+SAMPLE = SampleSql(PROJECT, DATASET, 87, AS_OF)
+BEFORE = AS_OF - dt.timedelta(days=1)
 README = (Path(contract.__file__).parents[2] / "README.md").read_text("utf-8")
 
 
@@ -72,6 +75,14 @@ TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
     "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),
     "training set": [EXAMPLES.count(), EXAMPLES.rows(FEATURE_NAMES), EXAMPLES.rows(FEATURE_NAMES, 50_000)],
+    "training sample": [
+        SAMPLE.known(),
+        SAMPLE.changed(BEFORE),
+        *(SAMPLE.count(SAMPLE.matured(since)) for since in (None, BEFORE)),
+        SAMPLE.append(SAMPLE.matured(BEFORE), MATURED, 50_000),
+        SAMPLE.append(SAMPLE.named(["E123456782026112000000000000000a"], BEFORE), CHANGED, 1_000_000),
+        SAMPLE.withdraw(SAMPLE.named(["E123456782026112000000000000000a"], BEFORE)),
+    ],
     "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
     "lookup": [
         statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"]),
@@ -127,6 +138,7 @@ def test_the_training_set_has_its_columns_and_types() -> None:
         "initiated_at": TypeKind.TYPE_TIMESTAMP,
         "amount": TypeKind.TYPE_DOUBLE,
         "verdict": TypeKind.TYPE_STRING,
+        RATE: TypeKind.TYPE_DOUBLE,
         **dict.fromkeys(FACTS, TypeKind.TYPE_STRING),
         **{f"f_{name}": TypeKind.TYPE_DOUBLE for name in FEATURE_NAMES},
     }

@@ -9,6 +9,7 @@ import pytest
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.adapters.memory.learning import MemoryExports
 from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.training_sample import SampleSql, extend
 from shared.learning.lifecycle.trigger import new_labels
 from tests.contract.local_servers import PROJECT
 from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, SCORED, World, reported, scored, world
@@ -22,7 +23,9 @@ def known(world: World) -> Callable[[float], tuple[int, int]]:
     for id_, confirmed in (("fraud-a", 30), ("fraud-b", 5)):
         world.append("score_events", SCORED, [scored(id_, 100)])
         world.append("feedback", REPORTED, [reported(id_, confirmed, "FRAUD")])
-    source = TrainingSource(MemoryExports(pa.table({})), BigQueryQueries(world.client), PROJECT, "pix", MATURITY_DAYS)
+    queries = BigQueryQueries(world.client)
+    source = TrainingSource(MemoryExports(pa.table({})), queries, PROJECT, "pix", MATURITY_DAYS)
+    extend(queries, SampleSql(PROJECT, "pix", MATURITY_DAYS, AS_OF), rows_a_day=1_000)
     return lambda days: new_labels(source, AS_OF - dt.timedelta(days=days), AS_OF)
 
 

@@ -9,7 +9,6 @@ import pytest
 from infra.deploy.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from shared.contract.fields import NOBODY
-from shared.learning.data.training_query import TrainingQuery
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 
@@ -240,17 +239,6 @@ def test_both_sides_of_a_pix_are_examples_and_settle_alike(world: World) -> None
     ]
 
 
-def test_the_training_set_names_sides_and_hops(world: World) -> None:
-    asked = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))
-    rows = world.ask(asked.rows(["amount"]))
-    found = {(row["end_to_end_id"], row["side"]): row["hop"] for row in rows}
-    assert len(found) == len(rows)
-    assert found["both-sides", "PAYER"] == found["both-sides", "PAYEE"] == "later hop"
-    assert (found["defrauded", "PAYER"], found["old", "PAYER"]) == ("root", None)
-    sampled = [(row["end_to_end_id"], row["side"]) for row in world.ask(asked.rows(["amount"], 500_000))]
-    assert (("both-approved", "PAYER") in sampled) == (("both-approved", "PAYEE") in sampled)
-
-
 def test_a_message_quarantined_at_each_delivery_counts_once(world: World) -> None:
     def aside(message_id: str | None, digest: str, after: int) -> dict[str, Any]:
         own = {} if message_id is None else {"message_id": message_id}
@@ -274,17 +262,3 @@ def test_an_example_has_the_kind_of_its_report_in_force(world: World) -> None:
     }
     assert kinds["defrauded"] == ("SCAM", "MULE_ACCOUNT")
     assert kinds["old"] == (None, None)
-
-
-def test_the_training_set_is_matured_and_a_sample_keeps_every_fraud(world: World) -> None:
-    long_ago = TrainingQuery(PROJECT, "pix", 10, AS_OF - dt.timedelta(days=30))  # the young fraud has matured then
-    assert world.ask(long_ago.count()) == [{"labels": 14, "frauds": 3}]
-    complete = {row["end_to_end_id"]: row["verdict"] for row in world.ask(long_ago.rows(["amount"]))}
-    assert len(complete) == 12
-    halves = [{row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 500_000))} for _ in range(2)]
-    assert halves[0] == halves[1]
-    assert "defrauded" in halves[0]
-    assert 2 < len(halves[0]) < 12
-    frauds = [row["end_to_end_id"] for row in world.ask(long_ago.rows(["amount"], 0))]
-    assert sorted(frauds) == ["both-sides", "both-sides", "defrauded"]
-    assert world.ask(TrainingQuery(PROJECT, "pix", MATURITY_DAYS, AS_OF).count()) == [{"labels": 9, "frauds": 0}]

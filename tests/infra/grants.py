@@ -42,6 +42,7 @@ ALLOWED = {
         "roles/bigquery.dataEditor on bigquery_table fills",
         "roles/bigquery.dataEditor on bigquery_table outcomes",
         "roles/bigquery.dataEditor on bigquery_table score_events",
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.publisher on pubsub_topic topics",
@@ -75,6 +76,7 @@ ALLOWED = {
         f"{APPEND} on bigquery_table model_ledger",
     },
     "retrain": {
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/run.invoker on cloud_run_v2_service mlflow",

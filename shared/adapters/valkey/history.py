@@ -13,7 +13,11 @@ spread them over several, shard by account at the client; payer and payee may th
 two calls. The server must not evict (maxmemory-policy noeviction): when it is full it refuses writes, and scoring is
 degraded.
 
-Counters are float64 as in memory. Reads equal memory's to one unit in the last place of float32. A stored value of a
+The contacts of a payer are the fields of one hash, which expires as a whole. Servers keep up to 512 of them as one
+list, and more as a table (hash-max-listpack-entries, at its default), which takes more memory. Of contacts that are
+forgotten (`shared.features.layout`) four bytes stay; new contacts of the payer make the script look for them.
+
+Records are rounded as in memory. Reads equal memory's to one unit in the last place of float32. A stored value of a
 wrong length counts as missing and is reported; its next change replaces it.
 """
 

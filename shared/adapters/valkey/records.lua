@@ -106,10 +106,10 @@ local function fetch_contacts(keys)
   end
   if #names == 0 then return end
   local hash = PREFIX .. CONTACT.letter .. owner
-  local stored = call('HMGET', hash, unpack(fields))
+  local stored = call('HMGET', hash, SEEN, unpack(fields))
   for i = 1, #names do
-    local found = record_of(hash, CONTACT, stored[i])
-    found.field, found.new = fields[i], not stored[i]
+    local found = record_of(hash, CONTACT, stored[i + 1])
+    found.field, found.seen, found.new = fields[i], stored[1], not stored[i + 1]
     records[names[i]] = found
   end
 end
@@ -131,8 +131,7 @@ end
 
 -- Return whether a contact that has no record was seen before.
 local function was_seen(found)
-  local seen = call('HGET', found.name, SEEN)
-  return seen and place_of(sub(found.field, 1, FINGERPRINT), seen)
+  return found.seen and place_of(sub(found.field, 1, FINGERPRINT), found.seen)
 end
 
 -- Return whether a record is forgotten by a time.

@@ -21,10 +21,11 @@ from shared.learning.config import DatasetSpec
 from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import QualityInputs, QualityReport, inspect, require_columns
-from shared.learning.data.training_query import FACTS, MILLION, TrainingQuery, legitimate_per_million
+from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
+from shared.learning.data.training_sample import MILLION, SampleSql, extend
 from shared.ports import Queries, RowExports
 
-_KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text"}
+_KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text", RATE: "number"}
 
 
 class Categories(NamedTuple):
@@ -77,6 +78,10 @@ class TrainingSource:
     dataset: str
     maturity_days: float
 
+    def extend_sample(self, as_of: dt.datetime, spec: DatasetSpec) -> None:
+        """Append to the training sample all that is missing until `as_of`. Raises Unavailable, Misconfigured."""
+        extend(self.queries, SampleSql(self.project, self.dataset, self.maturity_days, as_of), spec.sampled_a_day)
+
 
 def read(
     source: TrainingSource, as_of: dt.datetime, names: Sequence[str], spec: DatasetSpec, profile: Profile | None
@@ -88,23 +93,23 @@ def read(
     """
     examples = TrainingQuery(source.project, source.dataset, source.maturity_days, as_of)
     [counted] = source.queries.rows(examples.count(), {})
-    legitimate = legitimate_per_million(counted["labels"], counted["frauds"], spec.rows_max)
+    fits = counted["rows"] <= spec.rows_max
+    legitimate = MILLION if fits else legitimate_per_million(counted["labels"], counted["frauds"], spec.rows_max)
     with TemporaryDirectory(prefix="training-set-") as folder:
         files = source.exports.export(examples.rows(names, legitimate), Path(folder))
-        return read_parquet(files, names, examples.until, legitimate / MILLION, spec, profile)
+        return read_parquet(files, names, examples.until, spec, profile)
 
 
 def read_parquet(
     files: Sequence[Path],
     names: Sequence[str],
     until: int,
-    sampled: float,
     spec: DatasetSpec,
     profile: Profile | None,
 ) -> Dataset:
     """Return the examples in Parquet files. Raises BadDataset.
 
-    No row may be later than `until`, in microseconds. `sampled` is the share of legitimate Pix in the files.
+    No row may be later than `until`, in microseconds.
     """
     columns = [FEATURE_PREFIX + name for name in names]
     with ParquetColumns(files) as source:
@@ -116,7 +121,7 @@ def read_parquet(
         initiated_at=keys.initiated_at,
         amount=keys.amount,
         summaries=dict(zip(names, matrix.summaries, strict=True)),
-        sampled=sampled,
+        weight=keys.weight,
         duplicates=keys.duplicates,
         payees=keys.payees,
         unlabelled=keys.unlabelled,
@@ -124,9 +129,8 @@ def read_parquet(
         until=until,
     )
     quality = inspect(inputs, spec, profile)
-    weight = np.where(keys.fraud, 1.0, 1.0 / sampled)
     return with_content_hash(
-        names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount, weight, keys.facts, quality
+        names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount, keys.weight, keys.facts, quality
     )
 
 
@@ -138,6 +142,7 @@ class _KeyColumns(NamedTuple):
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
+    weight: NDArray[np.float64]
     facts: dict[str, Categories]
     payees: int
     duplicates: int
@@ -161,6 +166,7 @@ def _key_columns(source: ParquetColumns) -> _KeyColumns:
         np.array([verdict == "FRAUD" for verdict in verdicts], dtype=bool)[codes][order],
         initiated_at[order],
         source.numbers("amount", pa.float64())[order],
+        1.0 / source.numbers(RATE, pa.float64())[order],
         {name: Categories(values, codes[order]) for name, (values, codes) in facts.items()},
         payees=int(np.array([name == Side.PAYEE for name in sides], dtype=bool)[side].sum()),
         duplicates=int(again.sum()),

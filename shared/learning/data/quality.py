@@ -63,16 +63,16 @@ class QualityReport(Struct, frozen=True):
 class QualityInputs(NamedTuple):
     """Columns [n] in order of time, summaries of the features, and counts of defective rows.
 
-    `payees` is the number of rows of the payee's side, `duplicates` of rows that repeat a side of a Pix, `unlabelled`
-    of rows whose verdict is neither FRAUD nor LEGITIMATE, `incomplete` of missing ids and times. `until` is the
-    latest time allowed, in microseconds.
+    `weight` is the number of examples that a row stands for, `payees` the number of rows of the payee's side,
+    `duplicates` of rows that repeat a side of a Pix, `unlabelled` of rows whose verdict is neither FRAUD nor
+    LEGITIMATE, `incomplete` of missing ids and times. `until` is the latest time allowed, in microseconds.
     """
 
     fraud: NDArray[np.bool_]
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
     summaries: Mapping[str, ColumnSummary]
-    sampled: float
+    weight: NDArray[np.float64]
     payees: int
     duplicates: int
     unlabelled: int
@@ -100,14 +100,15 @@ def inspect(inputs: QualityInputs, spec: DatasetSpec, profile: Profile | None) -
     `profile` is the champion's, the reference for missing values.
     """
     n, frauds = len(inputs.fraud), int(inputs.fraud.sum())
-    pix = frauds + (n - frauds) / inputs.sampled
+    legitimate = float(inputs.weight[~inputs.fraud].sum())
+    pix = frauds + legitimate
     missing = {name: summary.missing / n if n else 0.0 for name, summary in inputs.summaries.items()}
     quality = QualityReport(
         rows=n,
         payees=inputs.payees,
         frauds=frauds,
         fraud_share=frauds / pix if n else 0.0,
-        sampled=inputs.sampled,
+        sampled=(n - frauds) / legitimate if legitimate else 1.0,
         first_at=int(inputs.initiated_at[0]) if n else None,
         last_at=int(inputs.initiated_at[-1]) if n else None,
         missing=missing,

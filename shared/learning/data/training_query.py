@@ -1,8 +1,8 @@
 """The GoogleSQL of the training set: an example for each side on which a Pix was scored.
 
-The view `training_examples` joins features as served with the verdict in force at the cut-off. The query takes only
-matured Pix, as the legitimate ones among younger Pix are not known yet: their frauds alone would fill the latest
-periods, where calibration and test need both classes in their true proportion.
+The table `training_sample` has features as served with the verdict in force, as of the last append before the
+cut-off. The query takes only matured Pix, as the legitimate ones among younger Pix are not known yet: their frauds
+alone would fill the latest periods, where calibration and test need both classes in their true proportion.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from msgspec import Struct
 
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
-from shared.contract.tables import query, timestamp
+from shared.contract.tables import timestamp
 from shared.errors import Misconfigured
 from shared.learning.data.split import HOUR
+from shared.learning.data.training_sample import MILLION, NO_VERDICT, latest, sample_hash
 
 FACTS = ("side", "payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type", "hop")
 """Columns that form segments; the last three are those of the report in force, NULL without one."""
 ROOT, LATER = "root", "later hop"
 _HOP = f"CASE WHEN hop >= 2 THEN '{LATER}' WHEN hop = 1 THEN '{ROOT}' END AS hop"
+RATE = "sampling_rate"
 KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
-MILLION = 1_000_000
 
 
 class TrainingQuery(Struct, frozen=True):
@@ -41,24 +42,38 @@ class TrainingQuery(Struct, frozen=True):
         return micros(self.as_of) - round(24 * self.maturity_days) * HOUR
 
     def count(self) -> str:
-        """Return the SQL of the number of examples, `labels`, and of frauds among them, `frauds`."""
-        return f"SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds {self._matured()}"
+        """Return the SQL of the numbers of examples in the sample, `rows`, of those they stand for, and of frauds."""
+        return (
+            "SELECT COUNT(*) AS `rows`, CAST(ROUND(COALESCE(SUM(1 / sampling_rate), 0)) AS INT64) AS labels, "
+            f"COUNTIF(verdict = 'FRAUD') AS frauds {self._matured()}"
+        )
+
+    def new_labels(self) -> str:
+        """Return the SQL of the numbers of examples, and of frauds among them, that entered after `@since`.
+
+        An example enters once its verdict is known and the Pix has matured, whichever is later.
+        """
+        matured = f"TIMESTAMP_ADD(initiated_at, INTERVAL {round(24 * self.maturity_days)} HOUR)"
+        return f"{self.count()} AND GREATEST(labelled_at, {matured}) > @since"
 
     def rows(self, names: Sequence[str], legitimate: int = MILLION) -> str:
         """Return the SQL of the examples with features `names`: all frauds, and a sample of legitimate Pix.
 
-        `legitimate` is the sampling rate per million. The sample depends on the ids only, so it is repeatable and has
-        both sides of a Pix or neither.
+        `legitimate` is the sampling rate per million; that of the table counts where it is smaller. The sample
+        depends on the ids only, so it is repeatable and has both sides of a Pix or neither.
         """
         facts = (_HOP if name == "hop" else name for name in FACTS)
+        rate = f"LEAST(sampling_rate, {legitimate / MILLION!r})"
         columns = ", ".join((*KEYS, *facts, *(FEATURE_PREFIX + name for name in names)))
-        sampled = f" AND (verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), {MILLION})) < {legitimate})"
-        return f"SELECT {columns} {self._matured()}{'' if legitimate == MILLION else sampled}"
+        return (
+            f"SELECT {columns}, IF(verdict = 'FRAUD', 1.0, {rate}) AS {RATE} {self._matured()} "
+            f"AND (verdict = 'FRAUD' OR {sample_hash()} < ROUND({rate} * {MILLION}))"
+        )
 
     def _matured(self) -> str:
         until = f"TIMESTAMP_SUB({timestamp(self.as_of)}, INTERVAL {round(24 * self.maturity_days)} HOUR)"
-        known = query("training_examples", self.project, self.dataset, self.maturity_days, timestamp(self.as_of))
-        return f"FROM (\n{known}\n) AS examples WHERE initiated_at <= {until}"
+        versions = latest(f"`{self.project}.{self.dataset}.training_sample`", self.as_of)
+        return f"FROM (\n{versions}\n) AS examples WHERE verdict != '{NO_VERDICT}' AND initiated_at <= {until}"
 
 
 def legitimate_per_million(labels: int, frauds: int, rows_max: int) -> int:

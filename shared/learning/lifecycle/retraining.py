@@ -79,6 +79,9 @@ def retrain(services: Services, config: Config, request: Request, step: StepProg
     with step("finish what was cut off"):
         _reconcile(services, state)
     try:
+        if not request.snapshot:
+            with step("extend the training sample"):
+                services.source.extend_sample(request.as_of, config.dataset)
         decision = _trigger(services, config, request)
         decided = msgspec.structs.replace(request, trigger=decision.trigger)
         return _retrain(services, config, decided, decision, state, step)

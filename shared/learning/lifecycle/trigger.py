@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 
 from shared.contract.event import EPOCH, micros
 from shared.contract.rows import LedgerRow
-from shared.contract.tables import query
 from shared.learning.config import TriggerSpec
 from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.training_query import TrainingQuery
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Ledger
 
@@ -87,13 +87,8 @@ def last_training_as_of(rows: list[LedgerRow]) -> int | None:
 def new_labels(source: TrainingSource, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:
     """Return the number of examples that entered the training set after `since` and by `as_of`, and of their frauds.
 
-    An example enters once its verdict is known and the Pix has matured, whichever is later. Raises Unavailable.
+    Raises Unavailable.
     """
-    examples = query("training_examples", source.project, source.dataset, source.maturity_days, "@as_of")
-    matured = f"TIMESTAMP_ADD(initiated_at, INTERVAL {round(24 * source.maturity_days)} HOUR)"
-    sql = (
-        "SELECT COUNT(*) AS labels, COUNTIF(verdict = 'FRAUD') AS frauds "  # noqa: S608 (SQL of the contract)
-        f"FROM ({examples}) AS examples WHERE {matured} <= @as_of AND GREATEST(labelled_at, {matured}) > @since"
-    )
-    [found] = source.queries.rows(sql, {"as_of": as_of, "since": since})
+    examples = TrainingQuery(source.project, source.dataset, source.maturity_days, as_of)
+    [found] = source.queries.rows(examples.new_labels(), {"since": since})
     return found["labels"], found["frauds"]

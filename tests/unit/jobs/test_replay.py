@@ -22,7 +22,9 @@ from shared.features.history import MemoryHistory
 from shared.features.state import State
 from tests.unit.replays import records, table_of
 
-ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a key of the tests that is long enough"}
+AHEAD = str(366 * 86_400)  # the simulator also writes the reports that come after its period
+KEY = "a key of the tests that is long enough"
+ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": KEY, "PIX_AHEAD_SECONDS": AHEAD}
 TRANSACTIONS = 25_000
 
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,7 @@ from shared.scoring.rules import Rules
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAYS = 60
 AS_OF = START + dt.timedelta(days=DAYS)
+ALWAYS = dt.timedelta(days=3650)
 CONFIG = config.load(Path(config.__file__).parents[2] / "jobs" / "config.yaml")
 QUICK = config.load(Path(__file__).with_name("quick.yaml"))
 
@@ -58,6 +60,7 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
             "initiated_at": pa.array(at, pa.timestamp("us", tz="UTC")),
             "amount": rng.lognormal(5, 1, rows).round(2) + 0.01,
             "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
+            "sampling_rate": np.ones(rows),
             "side": rng.choice(["PAYER", "PAYEE"], rows, p=[0.8, 0.2]),
             "payer_ispb": rng.choice(["00000000", "12345678", "60701190"], rows),
             "payee_ispb": rng.choice(["00000000", "12345678"], rows),
@@ -117,9 +120,11 @@ class Bench:
             clock=self.now,
         )
 
-    def counted(self, *_: object) -> list[dict[str, int]]:
+    def counted(self, *_: object) -> list[dict[str, Any]]:
+        """Answer each query: the sample is complete, and holds the table."""
         frauds = pc.sum(pc.equal(self.exports.table["verdict"], "FRAUD")).as_py() or 0
-        return [{"labels": len(self.exports.table), "frauds": frauds}]
+        rows = len(self.exports.table)
+        return [{"rows": rows, "labels": rows, "frauds": frauds, "first": START, "last": AS_OF + ALWAYS}]
 
     def now(self) -> dt.datetime:
         self._seconds += 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.reading import Clock
 from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.features.keys import keys_of
@@ -16,6 +19,7 @@ from shared.features.layout import WEIGHTS
 from shared.replay.event_lines import EventLines
 from tests.builders import med_report, transaction
 
+CLOCK = Clock(micros(dt.datetime(2026, 12, 31, tzinfo=dt.UTC)), 300.0)
 PIX = transaction()
 REPORT = med_report(PIX["end_to_end_id"])
 RETURN = "D" + PIX["end_to_end_id"][1:]
@@ -41,7 +45,7 @@ MARKER = {
 def read(path: Path, *lines: tuple[str, dict[str, Any]]) -> tuple[EventLines, list[FeedbackRow], list[float]]:
     """Return the file as a source, the rows of its reports, and the frauds that count for the payee's account."""
     path.write_text("".join(json.dumps({"topic": topic, "data": data}) + "\n" for topic, data in lines), "utf-8")
-    source = EventLines(path, None, Pseudonymiser(b"secret"))
+    source = EventLines(path, None, Pseudonymiser(b"secret"), CLOCK)
     rows: list[FeedbackRow] = []
     frauds: list[float] = []
     for batch in source.batches(0):
@@ -56,7 +60,7 @@ def test_a_report_before_its_pix_counts_after_it(tmp_path: Path, first: str) -> 
     source, (row,), frauds = read(tmp_path / "events", *(lines if first == TRANSACTIONS else lines[::-1]))
     assert frauds == [1.0]
     assert row.history_sequence is not None
-    assert (source.reports, source.malformed) == (1, 0)
+    assert (source.reports, source.left_out.malformed) == (1, 0)
 
 
 def test_a_report_without_its_pix_is_no_row(tmp_path: Path) -> None:
@@ -75,7 +79,7 @@ def test_a_marker_waits_for_its_report(tmp_path: Path) -> None:
 def test_a_report_on_a_return_is_about_the_payer_of_its_pix(tmp_path: Path, early: bool) -> None:
     report = med_report(RETURN, reason="REFUND_CANCELLED", situation_type="OTHER")
     lines = [(TRANSACTIONS, PIX), (OUTCOMES, RETURNED), (FEEDBACK, report)]
-    source = EventLines(tmp_path / "events", None, Pseudonymiser(b"secret"))
+    source = EventLines(tmp_path / "events", None, Pseudonymiser(b"secret"), CLOCK)
     read(tmp_path / "events", *(lines[::-1] if early else lines))
     (chunk,) = [batch.chunk for batch in source.batches(0)]
     (fraud,) = chunk.facts.weights[:, WEIGHTS.index("fraud")].nonzero()[0].tolist()

@@ -58,7 +58,7 @@ def test_measured_record_sizes_fit_the_current_layouts() -> None:
         PERSON: measured.person_record_bytes,
     }
     for layout, figure in records.items():
-        assert 8 * layout.width < figure.value < 8 * layout.width + 256, layout.kind
+        assert layout.packed.itemsize < figure.value < layout.packed.itemsize + 256, layout.kind
 
 
 def test_measured_life_fits_its_format() -> None:

@@ -23,12 +23,11 @@ def read(
     folder: Path,
     parts: int = 1,
     until: int = LATEST,
-    sampled: float = 1.0,
     profile: Profile | None = None,
 ) -> Dataset:
     folder.mkdir(exist_ok=True)
     files = MemoryExports(table, parts).export("", folder)
-    return read_parquet(files, FEATURE_NAMES, until, sampled, SPEC, profile)
+    return read_parquet(files, FEATURE_NAMES, until, SPEC, profile)
 
 
 def on_both_sides(table: pa.Table, later: int = 0) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,11 +104,13 @@ def test_hash_is_the_same_for_null_and_nan(tmp_path: Path) -> None:
 
 def test_no_rows_give_an_empty_dataset(tmp_path: Path) -> None:
     assert len(read(examples(50).slice(0, 0), tmp_path)) == 0
-    assert len(read_parquet([], FEATURE_NAMES, LATEST, 1.0, SPEC, None)) == 0
+    assert len(read_parquet([], FEATURE_NAMES, LATEST, SPEC, None)) == 0
 
 
 def test_sampled_legitimate_rows_weigh_for_those_left_out(tmp_path: Path) -> None:
-    data = read(examples(2_000), tmp_path, sampled=0.25)
+    table = examples(2_000)
+    rate = pc.if_else(pc.equal(table["verdict"], "FRAUD"), 1.0, 0.25)
+    data = read(put(table, "sampling_rate", rate.combine_chunks()), tmp_path)
     np.testing.assert_array_equal(data.weight, np.where(data.fraud, 1.0, 4.0))
     pix = data.weight.sum()
     assert data.quality.fraud_share == pytest.approx(data.fraud.sum() / pix)
@@ -120,7 +123,7 @@ class RecordedSource:
     def __init__(self, labels: int, frauds: int, folder: Path) -> None:
         self.sql = ""
         self.exports = MemoryExports(examples(200))
-        self.counted = {"labels": labels, "frauds": frauds}
+        self.counted = {"rows": labels, "labels": labels, "frauds": frauds}
         self.folder = folder
 
     def read(self, maturity_days: float = 0) -> Dataset:
@@ -135,10 +138,12 @@ class RecordedSource:
 def test_only_a_table_above_rows_max_is_sampled(tmp_path: Path) -> None:
     fits = RecordedSource(SPEC.rows_max, 100, tmp_path)
     assert set(fits.read().weight) == {1.0}
-    assert "FARM_FINGERPRINT" not in fits.sql
+    assert "LEAST(sampling_rate, 1.0)" in fits.sql
     larger = RecordedSource(10 * SPEC.rows_max, SPEC.rows_max // 2, tmp_path)
-    assert larger.read().quality.sampled == pytest.approx(0.5 / 9.5, rel=0.01)
-    assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < 52" in larger.sql
+    larger.read()
+    (rate,) = set(re.findall(r"LEAST\(sampling_rate, ([0-9.]+)\)", larger.sql))
+    assert float(rate) == pytest.approx(0.5 / 9.5, rel=0.01)
+    assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < ROUND" in larger.sql
 
 
 def test_more_frauds_than_rows_max_are_misconfigured(tmp_path: Path) -> None:

@@ -9,21 +9,20 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from shared.adapters.memory.learning import MemoryArchive, MemoryExports
-from shared.contract.event import micros
+from shared.adapters.memory.learning import MemoryArchive
 from shared.errors import Misconfigured, Unavailable
 from shared.features import catalogue
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data import snapshot
 from shared.learning.data.dataset import Dataset, read_parquet
 from shared.learning.errors import BadDataset
-from tests.unit.learning.synthetic import AS_OF, CONFIG, examples
+from tests.unit.learning.data.tables import LATEST, SPEC, put, read
+from tests.unit.learning.synthetic import examples
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Dataset:
-    files = MemoryExports(examples(700), parts=2).export("", tmp_path)
-    return read_parquet(files, FEATURE_NAMES, micros(AS_OF), 0.5, CONFIG.dataset, None)
+    return read(put(examples(700), "sampling_rate", np.full(700, 0.5)), tmp_path, parts=2)
 
 
 def assert_same(one: Dataset, other: Dataset) -> None:
@@ -47,7 +46,7 @@ def test_saved_dataset_is_loaded_bit_for_bit(data: Dataset, group: int, monkeypa
 
 
 def test_empty_dataset_is_saved_and_loaded() -> None:
-    empty = read_parquet([], FEATURE_NAMES, micros(AS_OF), 1.0, CONFIG.dataset, None)
+    empty = read_parquet([], FEATURE_NAMES, LATEST, SPEC, None)
     archive = MemoryArchive()
     snapshot.save(archive, empty)
     assert_same(snapshot.load(archive, empty.content_hash, FEATURE_NAMES), empty)

@@ -12,6 +12,7 @@ from shared.learning.data.training_query import TrainingQuery
 def test_query_takes_matured_pix_by_a_cut_off_in_utc() -> None:
     moment = dt.datetime(2026, 3, 1, 21, tzinfo=dt.timezone(dt.timedelta(hours=-3)))
     asked = TrainingQuery("p", "pix", 87, moment)
+    assert asked.rows(FEATURE_NAMES).count(" f_") == len(FEATURE_NAMES)
     cut = "initiated_at <= TIMESTAMP_SUB(TIMESTAMP '2026-03-02 00:00:00.000000+00', INTERVAL 2088 HOUR)"
     assert cut in asked.rows(FEATURE_NAMES)
     assert cut in asked.count()
