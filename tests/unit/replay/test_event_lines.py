@@ -165,7 +165,7 @@ def told_of(rows: Sequence[OutcomeRow]) -> list[tuple[Any, ...]]:
 
 
 def assert_same_state(found: State, expected: State) -> None:
-    """Agree to the float32 of stored records: a resumption rounds, and facts at one moment are added in another order."""
+    """Agree to float32, in which records are stored: the order of sums and a resumption round differently."""
     for (keys, values), (others, known) in zip(found.tables, expected.tables, strict=True):
         order, other_order = np.argsort(keys), np.argsort(others)
         np.testing.assert_array_equal(keys[order], others[other_order])
