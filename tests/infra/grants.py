@@ -69,6 +69,18 @@ ALLOWED = {
         f"{APPEND} on bigquery_table quarantine",
     },
     "push": {"roles/run.invoker on cloud_run_v2_service functions"},
+    "repair": {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectViewer on storage_bucket data",
+        f"{APPEND} on bigquery_table feedback",
+        f"{APPEND} on bigquery_table fills",
+        f"{APPEND} on bigquery_table lost_places",
+        f"{APPEND} on bigquery_table outcomes",
+        f"{APPEND} on bigquery_table quarantine",
+    },
     "retire": {
         "roles/bigquery.dataViewer on bigquery_table model_ledger",
         "roles/bigquery.jobUser on project",
@@ -94,6 +106,11 @@ ALLOWED = {
         "roles/telemetry.metricsWriter on project",
         f"{APPEND} on bigquery_table quarantine",
         f"{APPEND} on bigquery_table score_events",
+    },
+    "snapshot": {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/storage.objectUser on storage_bucket data",
     },
     "watch": {
         "roles/bigquery.dataViewer on bigquery_table model_ledger",
