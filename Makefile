@@ -122,6 +122,10 @@ bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost
 bench-pull: install ## The score function by pull beside push, in turns on one core: ARGS="--only valkey --seconds 4"
 	@$(BIN)/python -m tests.benchmarks.pull $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: install ## Memory, recovery and cost of history, and pull beside push: ARGS="--recovered 1000000"
+	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
+
 .PHONY: bench-faults
 bench-faults: install ## 100,000 Pix while nearly everything fails, checked in BigQuery: TRANSACTIONS=n
 	@$(BIN)/python -m tests.benchmarks.faults $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED))

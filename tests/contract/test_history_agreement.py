@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.event import Event
 from shared.features.columns import SIDES, Events
 from shared.features.life import LIFE
 from shared.features.outcomes import Outcome
+from shared.features.places import Place
 from shared.features.verdicts import MARKER_KEY, VERDICT_KEY
 from shared.ports import Changes, Claim, Observations
 from shared.scoring.conclusions import Conclusions
@@ -115,6 +117,7 @@ class Both:
 
     def observe(self, batch: list[Event], claim: Claim) -> tuple[Observations, Observations]:
         found = self.served.run(self.history.observe(Events(batch), claim))
+        self._join_epoch(found.sequence)
         expected = self.served.run(self.memory.observe(Events(batch), claim))
         assert_close(found, expected)
         return found, expected
@@ -146,8 +149,14 @@ class Both:
         sign = 1 if version % 2 == 0 else -1
         self._change(change(version, sign), change(version, sign))
 
+    def _join_epoch(self, places: NDArray[np.int64]) -> None:
+        """Count in memory as in the first epoch of the server, of which it gave `places`."""
+        if self.memory.history.sequence == 0:
+            self.memory.history.sequence = int(Place.of(max(0, int(places.max())))._replace(number=0))
+
     def _change(self, one: Changes, other: Changes) -> None:
         found = self.served.run(self.history.change(one))
+        self._join_epoch(found)
         np.testing.assert_array_equal(found, self.served.run(self.memory.change(other)))
 
 

@@ -79,9 +79,7 @@ def test_a_pix_its_outcome_and_its_report_have_rows(cloud: LocalCloud) -> None:
 
 def test_a_worker_killed_in_mid_stream_loses_nothing_and_counts_nothing_twice(cloud: LocalCloud) -> None:
     if cloud.pubsub_kind == "google":
-        pytest.skip(
-            "after the death of a stream, Google's emulator may hold messages back until something else happens"
-        )
+        pytest.skip("after the death of a stream, Google's emulator holds messages back until another client pulls")
     messages = [transaction(payer__account=f"77{i}", payee__account="7700") for i in range(200)]
     worker = cloud.functions["score"]
     before = worker.restarts

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -81,11 +80,20 @@ def test_part_may_append_only_to_the_tables_that_it_writes(part: str, wire: Call
     assert written == granted
 
 
-@pytest.mark.parametrize(("part", "adapter"), [("label", lookup), ("outcome", asked)])
-def test_function_may_read_only_the_tables_that_it_looks_up(part: str, adapter: ModuleType) -> None:
+ASKED = asked.scored_statement("p", "d", []) + asked.outcomes_statement("p", "d", dt.datetime.now(dt.UTC))
+
+
+@pytest.mark.parametrize(
+    ("part", "read"),
+    [
+        ("label", re.findall(r"dataset\}\.(\w+)", inspect.getsource(lookup))),
+        ("outcome", re.findall(r"`p\.d\.(\w+)`", ASKED)),
+    ],
+)
+def test_function_may_read_only_the_tables_that_it_looks_up(part: str, read: list[str]) -> None:
     viewer = "roles/bigquery.dataViewer on bigquery_table "
     granted = {role.removeprefix(viewer) for role in ALLOWED[part] if role.startswith(viewer)}
-    assert granted == set(re.findall(r"dataset\}\.(\w+)", inspect.getsource(adapter)))
+    assert granted == set(read)
 
 
 def test_topics_and_subscriptions_match_the_local_cloud() -> None:

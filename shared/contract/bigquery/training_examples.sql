@@ -24,10 +24,10 @@ JOIN ({labels}) AS labels
   ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
 LEFT JOIN ({settled}) AS settled ON settled.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
--- A place that was found after the verdict may have reads that already count it.
+-- A place that was found after a report was counted may have reads that tell the verdict.
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.
 WHERE scored.history_sequence IS NOT NULL
-  AND (NOT scored.filled OR labels.labelled_at > scored.filled_at)
+  AND (NOT scored.filled OR labels.verdict_source = 'SILENCE' OR labels.labelled_at > scored.filled_at)
   AND scored.payer_ispb IS DISTINCT FROM '99999999'
   AND (
     labels.verdict = 'FRAUD'

@@ -1,6 +1,7 @@
 """Facts from Arrow are the facts from events, to the bit."""
 
 import io
+from dataclasses import fields
 
 import numpy as np
 import pyarrow as pa
@@ -56,7 +57,7 @@ def stored(events: list[Event]) -> pa.Table:
 
 
 def assert_equal(found: Columns, expected: Columns) -> None:
-    for name in Columns.__slots__:
+    for name in (each.name for each in fields(Columns)):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
         assert getattr(found, name).dtype == getattr(expected, name).dtype
 

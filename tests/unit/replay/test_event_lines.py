@@ -165,11 +165,11 @@ def told_of(rows: Sequence[OutcomeRow]) -> list[tuple[Any, ...]]:
 
 
 def assert_same_state(found: State, expected: State) -> None:
-    """Agree to 1e-9: facts at one moment are added in another order."""
+    """Agree to float32, in which records are stored: the order of sums and a resumption round differently."""
     for (keys, values), (others, known) in zip(found.tables, expected.tables, strict=True):
         order, other_order = np.argsort(keys), np.argsort(others)
         np.testing.assert_array_equal(keys[order], others[other_order])
-        np.testing.assert_allclose(values[order], known[other_order], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(values[order], known[other_order], rtol=1e-6, atol=1e-6)
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
