@@ -9,7 +9,7 @@ from typing import Any
 from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
-from shared.contract.tables import counted, feature_columns, lost, placed
+from shared.contract.tables import counted, lost, placed
 from shared.ports import Claim, Parameter, Queries, Unplaced, Window
 
 _DAY = dt.timedelta(days=1)
