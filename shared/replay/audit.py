@@ -154,7 +154,8 @@ class Audit:
         known, scored_at = columns_of(rows), whole(rows["scored_at"], 0)
         places = whole(rows["history_sequence"], UNPLACED)
         due = due._replace(before=np.searchsorted(places, due.at, side="right"))
-        return self._replay.run(chunk_of(known, *self._reports.before(places, scored_at), due))
+        reports = self._reports.before(places, scored_at)
+        return self._replay.run(chunk_of(known, *reports[:2], due, places=reports.at))
 
     def state(self) -> State:
         """Return history after the last row."""

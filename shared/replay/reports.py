@@ -43,6 +43,14 @@ class Reported(NamedTuple):
         return [self.place - step for step in range(max(1, len(subjects(self.row, self.parties))))]
 
 
+class DueReports(NamedTuple):
+    """Corrections to count before the transactions at the indexes `before`, and the places `at` of their reports."""
+
+    corrections: list[Correction]
+    before: list[int]
+    at: list[int]
+
+
 class _Queued(NamedTuple):
     reported: Reported
     place: int
@@ -75,8 +83,8 @@ class ReportQueue:
         """Treat the reports up to place `sequence` as counted."""
         self._apply([(0, each.place, each.reported) for each in self._due_by_place(sequence, "right")])
 
-    def before(self, sequence: Sequences, seen_at: Sequences) -> tuple[list[Correction], list[int]]:
-        """Return the corrections to count before the last of n transactions, and each one's index among these.
+    def before(self, sequence: Sequences, seen_at: Sequences) -> DueReports:
+        """Return the corrections to count before the last of n transactions.
 
         `sequence` [n] are the transactions' places in history (or UNPLACED), `seen_at` [n] when they
         were counted (microseconds).
@@ -99,7 +107,7 @@ class ReportQueue:
         places = [place for each in self._placed[low:high] for place in each.reported.places]
         return np.unique(np.array(places, dtype=np.int64))
 
-    def rest(self, place: int) -> tuple[list[Correction], list[int]]:
+    def rest(self, place: int) -> DueReports:
         """Return the remaining corrections, to count at index `place`, after all transactions."""
         placed, timed = self._due_by_place(_LAST, "right"), self._due_by_time(_LAST)
         left = [(place, each.place, each.reported) for each in placed]
@@ -124,15 +132,15 @@ class ReportQueue:
         self.given[1] = max(start, stop)
         return self._timed[start:stop]
 
-    def _apply(self, due: Sequence[tuple[int, int, Reported]]) -> tuple[list[Correction], list[int]]:
-        """Tell the verdict log, given the index and place of each; return the corrections and their indexes."""
-        counts: list[Correction] = []
-        indexes: list[int] = []
+    def _apply(self, due: Sequence[tuple[int, int, Reported]]) -> DueReports:
+        """Tell the verdict log, given the index and place of each; return the corrections."""
+        counts = DueReports([], [], [])
         for index, place, (row, parties) in due:
             found = self.verdicts.tell(row, parties, place)
-            counts += found
-            indexes += [index] * len(found)
-        return counts, indexes
+            counts.corrections.extend(found)
+            counts.before.extend([index] * len(found))
+            counts.at.extend([place] * len(found))
+        return counts
 
 
 def chunk_of(
@@ -141,24 +149,29 @@ def chunk_of(
     before: Sequence[int],
     changes: Due | None = None,
     settles: NDArray[np.bool_] | None = None,
+    places: Sequence[int] = (),
 ) -> Chunk:
     """Return events that are asked for, with the corrections to count before those at the indexes `before`.
 
-    `changes` count between them too; events that `settles` [n] names settle at once.
+    `changes` count between them too; events that `settles` [n] names settle at once. Between two events, corrections
+    with `places` and changes count in the order of their places: a record is rounded after each.
     """
     parts, at = [facts_of(corrections)], [np.array(before, dtype=np.int64)]
+    order_of = [np.array(places or [0] * len(corrections), dtype=np.int64)]
     slots = [np.full(len(corrections), NO_SLOT)]
     if changes is not None:
         parts.append(changes.facts)
         at.append(changes.before)
+        order_of.append(changes.at if places else np.zeros_like(changes.at))
         slots.append(changes.slots)
     if settles is not None:
         sold = np.flatnonzero(settles & ~events.is_return)
         parts.append(immediate(events[sold]).counted())
         at.append(sold + 1)
+        order_of.append(np.zeros_like(sold))
         slots.append(sold)
     every = np.concatenate(at)
-    order = np.argsort(every, kind="stable")
+    order = np.lexsort((np.concatenate(order_of), every))
     return Chunk(
         events, np.arange(len(events)), Facts.joined(parts, order), every[order], np.concatenate(slots)[order]
     )

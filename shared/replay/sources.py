@@ -135,9 +135,9 @@ class StoredRows:
             if rows.num_rows:
                 yield self._batch(rows)
         none = plain_table({name: [] for name in plain_columns()})
-        corrections, before = self._reports.rest(0)
-        chunk = chunk_of(columns_of(none), corrections, before, self._changes.rest())
-        last = self._last_place if self._placed else self._place + len(before)
+        due = self._reports.rest(0)
+        chunk = chunk_of(columns_of(none), *due[:2], self._changes.rest(), places=due.at)
+        last = self._last_place if self._placed else self._place + len(due.before)
         yield ReplayBatch(none, chunk, [], [], self._position, last)
 
     @property
@@ -174,13 +174,13 @@ class StoredRows:
         places = whole(rows["history_sequence"], UNPLACED)
         corrections = self._reports.before(places, whole(rows["scored_at"], 0))
         settles = _approved(rows) & ((places == UNPLACED) | (not self._told))
-        chunk = chunk_of(columns, *corrections, self._changes.before(places), settles)
+        chunk = chunk_of(columns, *corrections[:2], self._changes.before(places), settles, corrections.at)
         return ReplayBatch(rows, chunk, [], [], self._position, 0)
 
     def _by_time(self, rows: pa.Table, columns: Columns) -> ReplayBatch:
         """Return rows with places of their own: each ask, settlement and correction takes the next one."""
         nowhere = np.full(len(columns), UNPLACED)
-        corrections, before = self._reports.before(nowhere, whole(rows["initiated_at"], 0))
+        corrections, before, _ = self._reports.before(nowhere, whole(rows["initiated_at"], 0))
         taken = np.cumsum(1 + ~columns.is_return)
         earlier = np.searchsorted(before, np.arange(len(columns)), side="right")
         places = self._place + 1 + np.concatenate(([0], taken[:-1])) + earlier

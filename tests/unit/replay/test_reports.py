@@ -49,13 +49,13 @@ def served(reports: Sequence[dict[str, Any]]) -> tuple[MemoryHistoryAdapter, lis
 def test_reports_without_a_place_count_by_time_of_receipt() -> None:
     queue = ReportQueue(Reported(reported(med("AGREED", i), i * 10).row, {f"E{i}": PARTIES}) for i in (3, 1, 2))
     unplaced = np.full(3, -1)
-    (first,), places = queue.before(unplaced, np.array([5, 15, 12]))
+    (first,), places, _ = queue.before(unplaced, np.array([5, 15, 12]))
     assert isinstance(first, VerdictCount)
     assert (first.reported_at, first.fraud, first.sign, places) == (row(med("AGREED", 1)).reported_at, True, 1, [1])
-    due, places = queue.before(unplaced, np.array([14, 25, 31]))
+    due, places, _ = queue.before(unplaced, np.array([14, 25, 31]))
     assert [each.reported_at for each in due] == [row(med("AGREED", i)).reported_at for i in (2, 3)]
     assert places == [1, 2]
-    assert queue.rest(0) == ([], [])
+    assert queue.rest(0) == ([], [], [])
 
 
 def test_a_report_that_changed_nothing_weighs_on_the_next_one() -> None:
@@ -66,7 +66,7 @@ def test_a_report_that_changed_nothing_weighs_on_the_next_one() -> None:
         reported(med("CANCELLED", 2), 2, 3),
     ]
     queue = ReportQueue(reports)
-    counted, indexes = queue.before(np.array([2, 4]), np.zeros(2, dtype=np.int64))
+    counted, indexes, _ = queue.before(np.array([2, 4]), np.zeros(2, dtype=np.int64))
     assert ([each.sign for each in counted], indexes) == ([1, -1], [0, 1])
 
 
@@ -92,7 +92,7 @@ def test_a_replay_of_the_rows_repeats_what_history_counted(reports: list[dict[st
 def test_reports_that_were_counted_before_are_skipped() -> None:
     queue = ReportQueue([reported(med("AGREED", 0), 0, 1), reported(med("CANCELLED", 2), 2, 5)])
     queue.skip(3)
-    counted, _ = queue.rest(0)
+    counted = queue.rest(0).corrections
     assert [each.sign for each in counted] == [-1, 1]
 
 
