@@ -138,6 +138,7 @@ variable "settings" {
       "PIX_STATE_CALL_SECONDS",
       "PIX_STATE_CLAIM_SECONDS",
       "PIX_STATE_CONNECT_SECONDS",
+      "PIX_STATE_MESSAGE_DAYS",
       "PIX_STATE_PAUSE_SECONDS",
       "PIX_STATE_RECORD_DAYS",
     ])) == 0

@@ -28,6 +28,7 @@ from shared.contract.fields import NOBODY
 from shared.contract.topics import TOPICS
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
+from shared.replay import snapshots
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from shared.wiring.label import label_function
 from shared.wiring.outcome import outcome_function
@@ -201,7 +202,8 @@ def test_job_results_hold_the_extracted_fields(capsys: pytest.CaptureFixture[str
 def test_deletion_of_rows_is_final_and_models_are_kept() -> None:
     buckets = TERRAFORM.local("buckets")
     deleted = {plain(name) for name in buckets["data"]["deletes"]}
-    assert deleted == {f"{STAGING}/", FOLDER, f"{snapshot.FOLDER}/"}
+    # A snapshot of history is named by its time, and the pointer beside it is not.
+    assert deleted == {f"{STAGING}/", FOLDER, f"{snapshot.FOLDER}/", f"{snapshots.FOLDER}2"}
     assert buckets["data"]["restores"] is False
     for bucket in ("models", "mlflow"):
         assert not buckets[bucket]["deletes"]
