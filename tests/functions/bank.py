@@ -283,7 +283,7 @@ class Bank:
         work.add(
             asked_table(rows).append_column("filled", filled), lambda scored_at: np.ones(len(scored_at), dtype=bool)
         )
-        assert work.comparison.features == {}
+        assert work.comparison.features == {}, work.comparison.features
         found = (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts)
         assert found == (0, [], []), work.sequence
         assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})

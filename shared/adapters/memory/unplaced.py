@@ -55,13 +55,19 @@ def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Co
 
 
 def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:
-    """Return outcomes or reports as history counted them: each once, with a place if it has one that is not lost."""
+    """Return outcomes or reports as history counted them: each once, with a place if it has one that is not lost.
+
+    They are in the order in which they were received, and first stood among `rows`.
+    """
     kept = _kept(lost)
+    turns: dict[Row, int] = {}
     found: dict[Row, Row] = {}
+    for turn, row in enumerate(rows):
+        turns.setdefault(_statement(row), turn)
     for row in sorted(rows, key=lambda each: (each.history_sequence is None, each.received_at)):
         if _is_kept(row.history_sequence, kept):
             found.setdefault(_statement(row), row)
-    return sorted(found.values(), key=lambda each: each.received_at)
+    return sorted(found.values(), key=lambda each: (each.received_at, turns[_statement(each)]))
 
 
 @dataclass(frozen=True, slots=True)
