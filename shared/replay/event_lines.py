@@ -50,6 +50,8 @@ class _Numbered:
         self.corrections: list[Correction] = []
         self.before: list[int] = []
         """The index of the event before which each correction counts."""
+        self.at: list[int] = []
+        """The place of the report of each correction."""
 
 
 class EventLines:
@@ -131,12 +133,14 @@ class EventLines:
         items = self._items(messages)
         told, before = _told(items)
         if self._settles:
-            due, changed = None, set(range(len(told)))
+            due, changed = None, np.arange(len(told))
         else:
             due, changed = self._lives.advance(asked.columns, told, before)
-        found = self._numbered(items, changed)
+        found = self._numbered(items, set(changed.tolist()))
+        if due is not None:
+            due = due._replace(at=np.array([found.outcomes[i].history_sequence for i in changed], dtype=np.int64))
         settles = np.full(len(asked.columns), self._settles)
-        chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles)
+        chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles, found.at)
         rows = plain_table(asked.values | {"history_sequence": found.places})
         return ReplayBatch(rows, chunk, found.feedback, found.outcomes, self._done, self._place)
 
@@ -193,6 +197,7 @@ class EventLines:
         found.feedback.append(row)
         found.corrections += corrections
         found.before += [len(found.places)] * len(corrections)
+        found.at += [self._place] * len(corrections)
 
 
 def _told(items: list[Event | OutcomeRow | Reported]) -> tuple[list[OutcomeRow], list[int]]:
