@@ -46,10 +46,14 @@ class _Numbered:
     def __init__(self) -> None:
         self.places: list[int] = []
         self.outcomes: list[OutcomeRow] = []
+        self.told_at: list[int] = []
+        """The place of each outcome, or of the last change before it."""
         self.feedback: list[FeedbackRow] = []
         self.corrections: list[Correction] = []
         self.before: list[int] = []
         """The index of the event before which each correction counts."""
+        self.at: list[int] = []
+        """The place of each correction."""
 
 
 class EventLines:
@@ -135,8 +139,10 @@ class EventLines:
         else:
             due, changed = self._lives.advance(asked.columns, told, before)
         found = self._numbered(items, changed)
+        if due is not None:
+            due = due._replace(at=np.array(found.told_at, dtype=np.int64)[due.at])
         settles = np.full(len(asked.columns), self._settles)
-        chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles)
+        chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles, found.at)
         rows = plain_table(asked.values | {"history_sequence": found.places})
         return ReplayBatch(rows, chunk, found.feedback, found.outcomes, self._done, self._place)
 
@@ -179,6 +185,7 @@ class EventLines:
                 counts = len(found.outcomes) in changed
                 self._place += counts
                 found.outcomes.append(self._lives.placed(item, self._place if counts else None))
+                found.told_at.append(self._place)
             else:
                 self._tell(item, found)
         return found
@@ -193,6 +200,7 @@ class EventLines:
         found.feedback.append(row)
         found.corrections += corrections
         found.before += [len(found.places)] * len(corrections)
+        found.at += [self._place] * len(corrections)
 
 
 def _told(items: list[Event | OutcomeRow | Reported]) -> tuple[list[OutcomeRow], list[int]]:

@@ -74,7 +74,7 @@ class OpenLives:
     def advance(self, columns: Columns, told: list[OutcomeRow], before: list[int]) -> tuple[Due, set[int]]:
         """Count outcomes in their order, given the events of the batch and the index of the event after each.
 
-        Return their facts, and the indexes of those that have any.
+        Return their facts, `at` the indexes of outcomes instead of places, and the indexes of those that have any.
         """
         self._remember(columns)
         nothing = np.empty(0, dtype=np.int64)
@@ -93,7 +93,7 @@ class OpenLives:
         every = np.concatenate(of)
         order = np.argsort(every, kind="stable")
         at = np.array(before, dtype=np.int64)[every[order]]
-        due = Due(Facts.joined(facts, order), at, nothing, nothing, np.concatenate(slots)[order])
+        due = Due(Facts.joined(facts, order), at, every[order], nothing, np.concatenate(slots)[order])
         return due, set(every.tolist())
 
     def placed(self, row: OutcomeRow, place: int | None) -> OutcomeRow:
