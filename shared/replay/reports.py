@@ -153,8 +153,8 @@ def chunk_of(
 ) -> Chunk:
     """Return events that are asked for, with the corrections to count before those at the indexes `before`.
 
-    `changes` count between them too; events that `settles` [n] names settle at once. Between two events, corrections
-    with `places` and changes count in the order of their places: a record is rounded after each.
+    `changes` count between them too; events that `settles` [n] names settle at once, before anything else. Between
+    two events, corrections with `places` and changes count in the order of places: a record is rounded after each.
     """
     parts, at = [facts_of(corrections)], [np.array(before, dtype=np.int64)]
     order_of = [np.array(places or [0] * len(corrections), dtype=np.int64)]
@@ -162,13 +162,13 @@ def chunk_of(
     if changes is not None:
         parts.append(changes.facts)
         at.append(changes.before)
-        order_of.append(changes.at if places else np.zeros_like(changes.at))
+        order_of.append(changes.at)
         slots.append(changes.slots)
     if settles is not None:
         sold = np.flatnonzero(settles & ~events.is_return)
         parts.append(immediate(events[sold]).counted())
         at.append(sold + 1)
-        order_of.append(np.zeros_like(sold))
+        order_of.append(np.full_like(sold, -1))
         slots.append(sold)
     every = np.concatenate(at)
     order = np.lexsort((np.concatenate(order_of), every))

@@ -146,5 +146,5 @@ def test_the_statements_are_valid_googlesql(count: int) -> None:
     assert list(columns(sql.verdicts(count))) == ["end_to_end_id", "verdict"]
     assert "feedback" not in sql.sent(count), "verdicts are read once, at the end"
     for statement in (sql.root(bounded=True), sql.sent(count), sql.verdicts(count)):
-        tables = re.findall(r"`bank\.pix\.\w+`(?! WHERE )", statement)
+        tables = re.findall(r"`bank\.pix\.(?!lost_places`)\w+`(?! WHERE )", statement)  # it has a row for each loss
         assert tables == [], "a table is read without a filter"

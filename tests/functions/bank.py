@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
-from shared.adapters.memory.unplaced import Counted, MemoryUnplaced, counted, told
+from shared.adapters.memory.unplaced import CountedRow, MemoryUnplaced, counted, told
 from shared.contract.event import EPOCH, micros
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
@@ -112,7 +112,7 @@ class Tables:
         return [each.row for each in self.places]
 
     @property
-    def places(self) -> list[Counted]:
+    def places(self) -> list[CountedRow]:
         """Decisions with their places, in the order of history; at one place, the one that it counted is first."""
         fills = [row for row in self.fills.rows if isinstance(row, FillRow)]
         rows = counted(self.scores, fills, self.epochs)

@@ -121,7 +121,8 @@ class TraceSql:
     def root(self, bounded: bool) -> str:
         """Return the query of a Pix, limited to Pix from @since to @until if `bounded`."""
         only = "end_to_end_id = @end_to_end_id"
-        life = self._of(self._life, f"{only} AND {_DAYS}" if bounded else only, only)
+        pix = f"{only} AND {_DAYS}" if bounded else only
+        life = self._of(self._life, pix, pix, only)
         return f"SELECT {_COLUMNS} FROM ({life}) AS life"  # noqa: S608 (names of our own)
 
     def sent(self, accounts: int) -> str:
@@ -130,7 +131,7 @@ class TraceSql:
             f"payer_id IN ({_parameters('account', accounts)}) AND {_DAYS} AND amount >= CAST(@amount_min AS NUMERIC)"
         )
         theirs = f"end_to_end_id IN (SELECT end_to_end_id FROM `{self._place}.score_events` WHERE {pix})"  # noqa: S608 (names of our own)
-        life = self._of(self._life, pix, f"`at` >= @money_since AND {theirs}")
+        life = self._of(self._life, pix, f"{_DAYS} AND {theirs}", f"`at` >= @money_since AND {theirs}")
         return (
             f"SELECT {_COLUMNS} FROM ({life}) AS life WHERE settled_at IS NOT NULL "  # noqa: S608 (names of our own)
             f"ORDER BY amount DESC LIMIT {ROWS_MAX}"
@@ -139,14 +140,15 @@ class TraceSql:
     def verdicts(self, ids: int) -> str:
         """Return the query of the verdicts about @id_0, @id_1 and so on, from @since to @until."""
         only = f"end_to_end_id IN ({_parameters('id', ids)})"
-        labels = self._of(self._labels, f"{only} AND {_DAYS}", only)
+        labels = self._of(self._labels, f"{only} AND {_DAYS}", f"{only} AND {_DAYS}", only)
         labels = _through(labels, f"`{self._place}.feedback`", f"{only} OR source = 'FRAUD_MARKER'")
         return f"SELECT end_to_end_id, verdict FROM ({labels}) AS labels"  # noqa: S608 (names of our own)
 
-    def _of(self, sql: str, pix: str, outcomes: str) -> str:
-        """Return a query over the Pix, and over the outcomes, that fulfil a condition."""
-        sql = _through(sql, f"`{self._place}.score_events`", pix)
-        return _through(sql, f"`{self._place}.outcomes`", outcomes)
+    def _of(self, sql: str, pix: str, fills: str, outcomes: str) -> str:
+        """Return a query over the Pix, their fills and the outcomes that fulfil a condition each."""
+        for table, condition in (("score_events", pix), ("fills", fills), ("outcomes", outcomes)):
+            sql = _through(sql, f"`{self._place}.{table}`", condition)
+        return sql
 
 
 _DAYS = "initiated_at BETWEEN @since AND @until"

@@ -30,7 +30,7 @@ LAST = int(Place(3, 70))
 class QuietTables:
     """Tables without a row after the snapshot; `changes` is the number of changes at each look."""
 
-    asks = outcomes = feedback = "rows"
+    places = outcomes = feedback = "rows"
 
     def __init__(self, changes: Iterator[int]) -> None:
         self._changes = changes
