@@ -13,7 +13,7 @@ import pytest
 from zetasql.core.exceptions import ServerError  # type: ignore[import-untyped]  # zetasql has no type information
 from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql has no type information
 
-from shared.adapters.bigquery.asked import outcomes_statement, scored_statement
+from shared.adapters.bigquery.asked import known_statement, outcomes_statement, scored_statement
 from shared.adapters.bigquery.lookup import far_statement, reports_statement, returns_statement, statement
 from shared.adapters.bigquery.query import export_statement
 from shared.adapters.bigquery.unplaced import UnplacedSql
@@ -89,6 +89,7 @@ TEXTS: dict[str, list[str]] = {
         far_statement(f"{PROJECT}.{DATASET}.score_events"),
         returns_statement(f"{PROJECT}.{DATASET}.outcomes", ["D123456782026112000000000000000a"]),
         reports_statement(f"{PROJECT}.{DATASET}.feedback"),
+        known_statement(PROJECT, DATASET, ["E123456782026112000000000000000a"]),
         scored_statement(PROJECT, DATASET, ["E123456782026112000000000000000a"]),
         outcomes_statement(PROJECT, DATASET, AS_OF),
     ],

@@ -44,14 +44,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
 
 
 def delivered(cloud: LocalCloud, messages: dict[str, list[bytes]]) -> dict[str, list[bytes]]:
-    """Deliver messages by topic, and return those that come before their Pix, to be redelivered."""
+    """Deliver messages by topic; return those to be redelivered: before their Pix, or while BigQuery is too slow."""
     with concurrent.futures.ThreadPoolExecutor() as all_topics:
         sent = {
             topic: all_topics.submit(deliver, url(cloud, name), [push_body(data) for data in messages[topic]], 64)
             for topic, name in TOPICS.items()
         }
     assert {status for each in sent.values() for status in each.result()} <= {204, 503}
-    assert set(sent[TRANSACTIONS].result()) <= {204}
     return {
         topic: [data for data, status in zip(messages[topic], each.result(), strict=True) if status == 503]
         for topic, each in sent.items()
