@@ -46,14 +46,12 @@ class _Numbered:
     def __init__(self) -> None:
         self.places: list[int] = []
         self.outcomes: list[OutcomeRow] = []
-        self.told_at: list[int] = []
-        """The place of each outcome, or of the last change before it."""
         self.feedback: list[FeedbackRow] = []
         self.corrections: list[Correction] = []
         self.before: list[int] = []
         """The index of the event before which each correction counts."""
         self.at: list[int] = []
-        """The place of each correction."""
+        """The place of the report of each correction."""
 
 
 class EventLines:
@@ -135,12 +133,12 @@ class EventLines:
         items = self._items(messages)
         told, before = _told(items)
         if self._settles:
-            due, changed = None, set(range(len(told)))
+            due, changed = None, np.arange(len(told))
         else:
             due, changed = self._lives.advance(asked.columns, told, before)
-        found = self._numbered(items, changed)
+        found = self._numbered(items, set(changed.tolist()))
         if due is not None:
-            due = due._replace(at=np.array(found.told_at, dtype=np.int64)[due.at])
+            due = due._replace(at=np.array([found.outcomes[i].history_sequence for i in changed], dtype=np.int64))
         settles = np.full(len(asked.columns), self._settles)
         chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles, found.at)
         rows = plain_table(asked.values | {"history_sequence": found.places})
@@ -185,7 +183,6 @@ class EventLines:
                 counts = len(found.outcomes) in changed
                 self._place += counts
                 found.outcomes.append(self._lives.placed(item, self._place if counts else None))
-                found.told_at.append(self._place)
             else:
                 self._tell(item, found)
         return found

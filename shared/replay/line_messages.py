@@ -29,7 +29,7 @@ _DAY = 86_400_000_000  # microseconds
 _encode = msgspec.json.Encoder().encode
 
 
-class Asked(NamedTuple):
+class AskedLines(NamedTuple):
     """The transactions of a batch: the values of each field, and the facts that history counts."""
 
     values: dict[str, Any]
@@ -59,14 +59,14 @@ class LineMessages:
         report = read_report(bytes(line.data), self._pseudonymiser, self._clock).record
         return msgspec.structs.replace(report, received_at=report.reported_at)
 
-    def read(self, lines: Sequence[Line], forgo: Callable[[str], None]) -> tuple[list[Message], Asked]:
+    def read(self, lines: Sequence[Line], forgo: Callable[[str], None]) -> tuple[list[Message], AskedLines]:
         """Return the messages of lines that count, and the transactions among them.
 
         `forgo` receives the EndToEndId of each outcome that is left out.
         """
         messages = [message for line in lines if (message := self._parsed(line)) is not None]
         events = [message for message in messages if isinstance(message, Event)]
-        asked = Asked(values := _columnwise(events), Columns.of_fields(values))
+        asked = AskedLines(values := _columnwise(events), Columns.of_fields(values))
         fates = self._fates(messages, events, asked.columns)
         self._count(fates)
         if (fates == FIRST).all():
@@ -76,7 +76,7 @@ class LineMessages:
                 forgo(message.end_to_end_id)
         first = [message for message, fate in zip(messages, fates.tolist(), strict=True) if fate == FIRST]
         values = _columnwise([message for message in first if isinstance(message, Event)])
-        return first, Asked(values, Columns.of_fields(values))
+        return first, AskedLines(values, Columns.of_fields(values))
 
     def note(self) -> ClaimsNote:
         """Return the claims, for JSON."""

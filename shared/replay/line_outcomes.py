@@ -71,10 +71,10 @@ class OpenLives:
             self._early.setdefault(row.end_to_end_id, []).append(row)
         return not known
 
-    def advance(self, columns: Columns, told: list[OutcomeRow], before: list[int]) -> tuple[Due, set[int]]:
+    def advance(self, columns: Columns, told: list[OutcomeRow], before: list[int]) -> tuple[Due, NDArray[np.int64]]:
         """Count outcomes in their order, given the events of the batch and the index of the event after each.
 
-        Return their facts, `at` the indexes of outcomes instead of places, and the indexes of those that have any.
+        Return their facts [m], without places, and the index of the outcome of each.
         """
         self._remember(columns)
         nothing = np.empty(0, dtype=np.int64)
@@ -92,9 +92,9 @@ class OpenLives:
             slots.append(asked_at[after.of])
         every = np.concatenate(of)
         order = np.argsort(every, kind="stable")
-        at = np.array(before, dtype=np.int64)[every[order]]
-        due = Due(Facts.joined(facts, order), at, every[order], nothing, np.concatenate(slots)[order])
-        return due, set(every.tolist())
+        own = every[order]
+        at = np.array(before, dtype=np.int64)[own]
+        return Due(Facts.joined(facts, order), at, nothing, nothing, np.concatenate(slots)[order]), own
 
     def placed(self, row: OutcomeRow, place: int | None) -> OutcomeRow:
         """Return an outcome with its place, None if it changed nothing; a repeated one keeps that of the first."""

@@ -26,7 +26,7 @@ _MODULUS = 1_000_003
 """A prime, by which sums of places stay within INT64."""
 
 
-class Counted(NamedTuple):
+class PlacedChanges(NamedTuple):
     """Places [n] of changes, ascending, when their rows say that they were counted, and which of them are asks."""
 
     places: NDArray[np.int64]
@@ -35,9 +35,9 @@ class Counted(NamedTuple):
     asks: NDArray[np.bool_]
     """[n]."""
 
-    def part(self, start: int, stop: int | None = None) -> Counted:
+    def part(self, start: int, stop: int | None = None) -> PlacedChanges:
         """Return the changes from one index to another."""
-        return Counted(self.places[start:stop], self.at[start:stop], self.asks[start:stop])
+        return PlacedChanges(self.places[start:stop], self.at[start:stop], self.asks[start:stop])
 
 
 class Tally(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Patience(NamedTuple):
     after_missing: dt.timedelta
 
 
-class Mark(NamedTuple):
+class Cut(NamedTuple):
     """A place, and the number of stretches of missing places that were passed over since the start."""
 
     place: int
@@ -67,7 +67,7 @@ class CountedPlaces:
     def __init__(self, tables: StoredTables) -> None:
         self._tables = tables
 
-    def after(self, place: int) -> Iterator[Counted]:
+    def after(self, place: int) -> Iterator[PlacedChanges]:
         """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
         found = map(_counted, self._tables.batches(self.query(place)))
         yield from _with_reports(found, _of_reports(self._tables.reports(), place))
@@ -99,14 +99,14 @@ class CountedPlaces:
         )
 
 
-def mark_of(counted: Iterable[Counted], start: int, patience: Patience, now: dt.datetime) -> Mark:
+def mark_of(counted: Iterable[PlacedChanges], start: int, patience: Patience, now: dt.datetime) -> Cut:
     """Return the last place after `start` at which history may be cut at `now`; `start` if there is none.
 
     It is cut just before an ask: a replay counts all other changes between two asks together. The end of an epoch
     counts as a missing place: only the next epoch says that nothing more comes.
     """
     young, settled = micros(now - patience.any), micros(now - patience.after_missing)
-    mark, last, missing = Mark(start, 0), start, 0
+    mark, last, missing = Cut(start, 0), start, 0
     for part in counted:
         before = np.concatenate(([last], part.places[:-1]))
         gaps = _gaps(before, part.places)
@@ -114,7 +114,7 @@ def mark_of(counted: Iterable[Counted], start: int, patience: Patience, now: dt.
         taken = int(stops[0]) if len(stops) else len(before)
         asks = np.flatnonzero(part.asks[:taken])
         if len(asks):
-            mark = Mark(int(before[asks[-1]]), missing + int(gaps[: asks[-1] + 1].sum()))
+            mark = Cut(int(before[asks[-1]]), missing + int(gaps[: asks[-1] + 1].sum()))
         if len(stops):
             break
         last, missing = int(part.places[-1]), missing + int(gaps.sum())
@@ -129,17 +129,17 @@ def _gaps(before: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[np.bo
     return gaps
 
 
-def _counted(rows: pa.Table) -> Counted:
-    return Counted(whole(rows["place"], 0), whole(rows["counted_at"], 0), whole(rows["ask"], 0) > 0)
+def _counted(rows: pa.Table) -> PlacedChanges:
+    return PlacedChanges(whole(rows["place"], 0), whole(rows["counted_at"], 0), whole(rows["ask"], 0) > 0)
 
 
-def _of_reports(reports: Iterable[Reported], after: int) -> Counted:
+def _of_reports(reports: Iterable[Reported], after: int) -> PlacedChanges:
     found = [(place, each.row.received_at) for each in reports for place in each.places if place > after]
     pairs = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
-    return Counted(pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), dtype=bool))
+    return PlacedChanges(pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), dtype=bool))
 
 
-def _with_reports(parts: Iterable[Counted], reports: Counted) -> Iterator[Counted]:
+def _with_reports(parts: Iterable[PlacedChanges], reports: PlacedChanges) -> Iterator[PlacedChanges]:
     """Yield ascending parts merged with reports."""
     given = 0
     for part in parts:
@@ -150,7 +150,7 @@ def _with_reports(parts: Iterable[Counted], reports: Counted) -> Iterator[Counte
         yield reports.part(given)
 
 
-def _merged(one: Counted, other: Counted) -> Counted:
+def _merged(one: PlacedChanges, other: PlacedChanges) -> PlacedChanges:
     places, at, asks = (np.concatenate(each) for each in zip(one, other, strict=True))
     _, first = np.unique(places, return_index=True)
-    return Counted(places[first], at[first], asks[first])
+    return PlacedChanges(places[first], at[first], asks[first])

@@ -209,7 +209,7 @@ def test_a_verdict_counts_until_it_is_taken_back(bench: Store) -> None:
     assert counted() == pytest.approx([1, 1, 0], abs=0.01)
     assert change(bench, history, verdict(pix, True, 1, expected=1, sign=-1)) == [4]
     assert change(bench, history, verdict(pix, False, 2, expected=2)) == [5]
-    assert counted() == pytest.approx([0, 0, 1], abs=1e-9)
+    assert counted() == pytest.approx([0, 0, 1], abs=1e-6)
 
 
 def test_a_change_without_facts_is_stored_without_a_place(bench: Store) -> None:

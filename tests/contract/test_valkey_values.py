@@ -241,6 +241,7 @@ def test_a_row_of_one_side_is_stored_and_the_other_side_is_to_be_decided(served:
 def test_a_stored_row_stays_one_when_an_outcome_rebuilds_its_life(served: Store, loader: ValkeyStore) -> None:
     history, pix = served.fresh(), event(0, 1)
     loader.mark_stored([(pix.end_to_end_id, "PAYER")], 900)
+    loader.open()
     life = asked(Events([pix]).columns, MORNING)
     life["place"], life["version"] = 1, 1
     changes = outcome_changes([life.tobytes()], [(pix, SETTLED)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
-from shared.adapters.memory.unplaced import Counted, MemoryUnplaced, counted, told
+from shared.adapters.memory.unplaced import CountedRow, MemoryUnplaced, counted, told
 from shared.contract.event import EPOCH, micros
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
@@ -112,7 +112,7 @@ class Tables:
         return [each.row for each in self.places]
 
     @property
-    def places(self) -> list[Counted]:
+    def places(self) -> list[CountedRow]:
         """Decisions with their places, in the order of history; at one place, the one that it counted is first."""
         fills = [row for row in self.fills.rows if isinstance(row, FillRow)]
         rows = counted(self.scores, fills, self.epochs)
@@ -283,7 +283,7 @@ class Bank:
         work.add(
             asked_table(rows).append_column("filled", filled), lambda scored_at: np.ones(len(scored_at), dtype=bool)
         )
-        assert work.comparison.features == {}
+        assert work.comparison.features == {}, work.comparison.features
         found = (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts)
         assert found == (0, [], []), work.sequence
         assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})

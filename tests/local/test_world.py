@@ -6,12 +6,12 @@ import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from infra.local.cloud import LocalCloud
 from shared.adapters.gcs import GcsBlobs
+from shared.features.places import Place
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import MANIFEST, Manifest
 from tests.builders import encoded, push_body, transaction
@@ -39,8 +39,13 @@ def score(cloud: LocalCloud) -> str:
     return str(message["end_to_end_id"])
 
 
-def rows(cloud: LocalCloud) -> list[tuple[Any, ...]]:
-    return [tuple(row.values()) for row in ask(cloud, ROWS)]
+def check_rows(cloud: LocalCloud, ids: list[str], version: str) -> None:
+    """Check the scores in the order of their places: each has the first two of the epoch of its start."""
+    rows = [tuple(row.values()) for row in ask(cloud, ROWS)]
+    assert [row[:2] for row in rows] == [(each, version) for each in ids]
+    places = [(Place.of(counted), Place.of(decided)) for *_, counted, decided in rows]
+    assert places == [(Place(counted.epoch, 1), Place(counted.epoch, 2)) for counted, _ in places]
+    assert len({counted.epoch for counted, _ in places}) == len(ids)
 
 
 def test_a_world_continues_after_a_stop_and_after_a_kill(tmp_path: Path, trained_bundle: dict[str, bytes]) -> None:
@@ -58,11 +63,11 @@ def test_a_world_continues_after_a_stop_and_after_a_kill(tmp_path: Path, trained
         assert cloud.champion() == version
         assert cloud.scored() == 1
         second = score(cloud)
-        assert rows(cloud) == [(first, version, 1, 2), (second, version, 3, 4)]
+        check_rows(cloud, [first, second], version)
         assert not any("rebuilt" in step for step in steps)
         cloud.state_server.kill()
 
     with running(home, steps) as cloud:
         assert any(step.startswith("history, rebuilt from 2 rows") for step in steps)
         third = score(cloud)
-        assert rows(cloud) == [(first, version, 1, 2), (second, version, 3, 4), (third, version, 5, 6)]
+        check_rows(cloud, [first, second, third], version)

@@ -34,6 +34,7 @@ RESERVE = 0.25  # share of the last part that is kept for the swap: half beside 
 SWAP_TTLS = 1.5  # each half lasts this many looks at the pointer
 SPANS_OF_MATURITY = 1.5  # shorter histories have too few matured labels
 DRAIN_SECONDS = 60.0  # without a new row
+CENTURY = 36_525 * 86_400.0  # in seconds
 
 Publish = Callable[..., None]
 """Publishes lines: at a pace in transactions a second (None: as fast as possible), until a condition holds."""
@@ -58,7 +59,7 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> bool:
         persistent=True,
         maturity_days=days,
         outcomes=PUBLISHED if where.outcomes else ASSUMED,
-        deadline_seconds=float("inf"),  # the events happened before they are streamed
+        deadline_seconds=CENTURY,  # the events happened before they are streamed
     ) as cloud:
         models = Models(cloud, console)
         result = _streamed(cloud, events, where, models, console)

@@ -17,7 +17,7 @@ _MINUTE = 60_000_000
 Row = TypeVar("Row", OutcomeRow, FeedbackRow)
 
 
-class Counted(NamedTuple):
+class CountedRow(NamedTuple):
     """A row of `score_events` with its places and features as history counted them, as `parts/counted.sql` has it."""
 
     row: ScoreRow
@@ -25,7 +25,7 @@ class Counted(NamedTuple):
     turn: int
 
 
-def counted(scores: Iterable[ScoreRow], fills: Iterable[FillRow], lost: Iterable[LostRow]) -> list[Counted]:
+def counted(scores: Iterable[ScoreRow], fills: Iterable[FillRow], lost: Iterable[LostRow]) -> list[CountedRow]:
     """Return rows as history counted them, in their order."""
     kept = _kept(lost)
     latest: dict[tuple[str, str], FillRow] = {}
@@ -35,14 +35,14 @@ def counted(scores: Iterable[ScoreRow], fills: Iterable[FillRow], lost: Iterable
     return [_counted(row, latest.get((row.event.end_to_end_id, row.event.side)), kept) for row in scores]
 
 
-def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Counted:
+def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> CountedRow:
     ask, decision = row.history_sequence, row.decided_sequence
     if ask is not None and not row.place_pending and _is_kept(ask, kept) and _is_kept(decision, kept):
-        return Counted(row, filled=False, turn=1)
+        return CountedRow(row, filled=False, turn=1)
     if fill is None:
         ask, decision = (each if _is_kept(each, kept) else None for each in (ask, decision))
         own = msgspec.structs.replace(row, history_sequence=ask, decided_sequence=decision, place_pending=True)
-        return Counted(own, filled=False, turn=1)
+        return CountedRow(own, filled=False, turn=1)
     lost = not _is_kept(fill.decided_sequence, kept)
     found = msgspec.structs.replace(
         row,
@@ -51,17 +51,23 @@ def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Co
         place_pending=lost,
         features=fill.features,
     )
-    return Counted(found, filled=True, turn=0 if fill.own_facts else 2)
+    return CountedRow(found, filled=True, turn=0 if fill.own_facts else 2)
 
 
 def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:
-    """Return outcomes or reports as history counted them: each once, with a place if it has one that is not lost."""
+    """Return outcomes or reports as history counted them: each once, with a place if it has one that is not lost.
+
+    They are in the order in which they were received, and first stood among `rows`.
+    """
     kept = _kept(lost)
+    turns: dict[Row, int] = {}
     found: dict[Row, Row] = {}
+    for turn, row in enumerate(rows):
+        turns.setdefault(_statement(row), turn)
     for row in sorted(rows, key=lambda each: (each.history_sequence is None, each.received_at)):
         if _is_kept(row.history_sequence, kept):
             found.setdefault(_statement(row), row)
-    return sorted(found.values(), key=lambda each: each.received_at)
+    return sorted(found.values(), key=lambda each: (each.received_at, turns[_statement(each)]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from shared.adapters.valkey.script import script
-from shared.adapters.valkey.stored_rows import StoredRows
+from shared.adapters.valkey.untold_rows import UntoldRows
 from shared.adapters.valkey.wire import (
     SEQUENCE_KEY,
     Argument,
@@ -70,7 +70,7 @@ class ValkeyHistory:
     def __init__(self, client: Redis, keeping: Keeping) -> None:
         self.redis = client
         self._keeping = keeping
-        self._rows = StoredRows(self._tell)
+        self._rows = UntoldRows(self._tell)
         self._damaged = Incident(log, "history damaged", time.monotonic)
 
     @classmethod

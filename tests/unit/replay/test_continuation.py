@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from shared.contract.event import micros
 from shared.features.state import State
 from shared.replay.changes import ChangeQueue
-from shared.replay.mark import Counted, Mark, Patience, mark_of
+from shared.replay.mark import Cut, Patience, PlacedChanges, mark_of
 from shared.replay.reports import ReportQueue
 from shared.replay.run import ReplayRun, Sinks
 from shared.replay.sources import StoredRows
@@ -91,14 +91,14 @@ def test_a_continued_replay_equals_a_full_one(
     assert found.state.sequence == expected.state.sequence
 
 
-def counted(*changes: tuple[int, float, bool]) -> list[Counted]:
+def counted(*changes: tuple[int, float, bool]) -> list[PlacedChanges]:
     """Return changes by place, hours before NOW, and whether it is an ask, in parts of two."""
     found = [
-        Counted(np.array([place]), np.array([micros(NOW) + round(-hours * 3600) * SECOND]), np.array([ask]))
+        PlacedChanges(np.array([place]), np.array([micros(NOW) + round(-hours * 3600) * SECOND]), np.array([ask]))
         for place, hours, ask in changes
     ]
     return [
-        Counted(*(np.concatenate(each) for each in zip(*found[at : at + 2], strict=True)))
+        PlacedChanges(*(np.concatenate(each) for each in zip(*found[at : at + 2], strict=True)))
         for at in range(0, len(found), 2)
     ]
 
@@ -109,15 +109,15 @@ E1, E2 = 5 << 32, 9 << 32
 @pytest.mark.parametrize(
     ("changes", "start", "expected"),
     [
-        ([], 0, Mark(0, 0)),
-        ([(1, 9, True), (2, 9, False), (3, 9, True), (4, 9, False)], 0, Mark(2, 0)),
-        ([(1, 9, True), (2, 9, False), (3, 9, True), (4, 0.1, True)], 0, Mark(2, 0)),
-        ([(1, 9, True), (2, 9, True), (4, 3, True), (5, 3, True)], 0, Mark(1, 0)),
-        ([(1, 9, True), (2, 9, True), (4, 7, True), (5, 3, True)], 0, Mark(4, 1)),
-        ([(2, 9, True), (3, 3, True)], 0, Mark(2, 1)),
-        ([(E1 + 1, 9, True), (E1 + 2, 9, True), (E1 + 3, 9, True)], 0, Mark(E1 + 2, 0)),
-        ([(E1 + 8, 9, True), (E1 + 9, 9, True), (E2 + 1, 3, True), (E2 + 2, 3, True)], E1 + 7, Mark(E1 + 8, 0)),
-        ([(E1 + 8, 9, True), (E1 + 9, 9, True), (E2 + 1, 7, True), (E2 + 2, 3, True)], E1 + 7, Mark(E2 + 1, 1)),
+        ([], 0, Cut(0, 0)),
+        ([(1, 9, True), (2, 9, False), (3, 9, True), (4, 9, False)], 0, Cut(2, 0)),
+        ([(1, 9, True), (2, 9, False), (3, 9, True), (4, 0.1, True)], 0, Cut(2, 0)),
+        ([(1, 9, True), (2, 9, True), (4, 3, True), (5, 3, True)], 0, Cut(1, 0)),
+        ([(1, 9, True), (2, 9, True), (4, 7, True), (5, 3, True)], 0, Cut(4, 1)),
+        ([(2, 9, True), (3, 3, True)], 0, Cut(2, 1)),
+        ([(E1 + 1, 9, True), (E1 + 2, 9, True), (E1 + 3, 9, True)], 0, Cut(E1 + 2, 0)),
+        ([(E1 + 8, 9, True), (E1 + 9, 9, True), (E2 + 1, 3, True), (E2 + 2, 3, True)], E1 + 7, Cut(E1 + 8, 0)),
+        ([(E1 + 8, 9, True), (E1 + 9, 9, True), (E2 + 1, 7, True), (E2 + 2, 3, True)], E1 + 7, Cut(E2 + 1, 1)),
     ],
     ids=[
         "none",
@@ -132,6 +132,6 @@ E1, E2 = 5 << 32, 9 << 32
     ],
 )
 def test_history_is_cut_before_the_first_missing_place(
-    changes: list[tuple[int, float, bool]], start: int, expected: Mark
+    changes: list[tuple[int, float, bool]], start: int, expected: Cut
 ) -> None:
     assert mark_of(counted(*changes), start, PATIENCE, NOW) == expected

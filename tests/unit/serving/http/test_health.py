@@ -1,6 +1,7 @@
 """The port of a worker for probes."""
 
 import asyncio
+import socket
 
 from shared.serving.http.health import serve_health
 from tests.unit.serving.test_intake import run
@@ -10,7 +11,7 @@ def test_it_answers_200_until_the_worker_drains() -> None:
     async def scenario() -> list[bytes]:
         healthy = True
         server = await serve_health(0, lambda: healthy)
-        port = server.sockets[0].getsockname()[1]
+        port = next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
 
         async def asked(request: bytes) -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

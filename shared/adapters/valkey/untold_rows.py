@@ -17,7 +17,7 @@ MOST = 100_000
 """Rows that wait while the store is away; the oldest ones above are forgotten, so their lives are kept for longer."""
 
 
-class StoredRows:
+class UntoldRows:
     """Names of stored rows that `tell` has still to tell."""
 
     def __init__(self, tell: Callable[[Sequence[str]], Awaitable[None]]) -> None:
