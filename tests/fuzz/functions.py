@@ -1,10 +1,14 @@
-"""All functions over in-memory adapters, and the invariant of every body: answered 204, exactly one row."""
+"""All functions over in-memory adapters, and the invariant of every body: answered 204, exactly one row.
+
+A Pix whose row is stored needs no other one: only then may a body leave none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
 import logging
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,11 +17,14 @@ from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.bigquery.lookup import returns_statement, statement
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
+from shared.contract.envelope import decode_envelope
 from shared.contract.event import Event
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.contract.tables import table
+from shared.contract.transaction import decode_transaction
+from shared.errors import Malformed
 from shared.features.facts import IMPLIED
 from shared.features.rebuilding import Asked
 from shared.ports import Parties
@@ -45,7 +52,7 @@ KNOWN = 20_000
 
 
 class WrongAnswer(AssertionError):
-    """A body was not answered with 204, or did not leave exactly one row."""
+    """A body was not answered with 204, or did not leave exactly one row though its Pix had none."""
 
 
 STRANGERS = Parties("payer", "payee", None)
@@ -85,6 +92,15 @@ def _event(end_to_end_id: str) -> Event:
     return Event(end_to_end_id, NOW, 15_000, "DICT", "IPAY", "payer", "person", "12345678", "payee", "87654321")
 
 
+def _asked(body: bytes) -> tuple[str, str] | None:
+    """Return the Pix and side that a body asks about, None if it is no transaction."""
+    try:
+        pix = decode_transaction(decode_envelope(body).data)[0]
+    except Malformed:
+        return None
+    return pix.end_to_end_id, pix.side
+
+
 class EncodingTable(MemoryTable):
     """A table in memory that also encodes its rows for BigQuery."""
 
@@ -106,6 +122,7 @@ class Functions:
         telemetry, metrics = make_telemetry(), Metrics()
         self._loop = asyncio.new_event_loop()
         self._tables = {name: EncodingTable(name) for name in ("score_events", "feedback", "outcomes", "quarantine")}
+        self._stored: set[tuple[str, str]] = set()
         self._lookup, history = ScoredLookup(), MemoryHistoryAdapter()
         champion = Champion(MemoryBlobs(), 1e9, lambda: 0.0, metrics)
         conclusions = Conclusions(history, ASSUMED)
@@ -149,18 +166,26 @@ class Functions:
             return f"answered {sorted(set(map(str, statuses)))}"
         rows = sum(len(each.rows) for each in self._tables.values())
         self._quarantined = len(self._tables["quarantine"].rows)
+        before = set(self._stored)
         self._learn()
-        return None if rows == len(bodies) else f"{rows} rows of {len(bodies)} bodies"
+        least = len(bodies) - self._repeats(bodies, before)
+        return None if least <= rows <= len(bodies) else f"{rows} rows of {len(bodies)} bodies"
+
+    def _repeats(self, bodies: Sequence[tuple[int, bytes]], before: set[tuple[str, str]]) -> int:
+        """Return the number of bodies that may leave no row, as that of their Pix and side is stored by another."""
+        asked = Counter(_asked(body) for to, body in bodies if to == 0)
+        return sum(count - (side not in before) for side, count in asked.items() if side in self._stored)
 
     async def _delivered(self, bodies: Sequence[tuple[int, bytes]]) -> list[Any]:
         work = [self._intakes[function].handle(body) for function, body in bodies]
         return list(await asyncio.gather(*work, return_exceptions=True))
 
     def _learn(self) -> None:
-        """Add the scored transactions to the lookup, for reports about them."""
+        """Add the scored transactions to the lookup, for reports about them, and note their sides as stored."""
         if len(self._lookup.known) > KNOWN:
             self._lookup.known.clear()
         for row in self._tables["score_events"].rows:
             if isinstance(row, ScoreRow):
                 event = row.event
+                self._stored.add((event.end_to_end_id, event.side))
                 self._lookup.known[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
