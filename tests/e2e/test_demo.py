@@ -19,7 +19,7 @@ END = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 @pytest.mark.timeout(1200)
 def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     home = tmp_path / "world"
-    config = SimulationConfig(end=END, transactions=20_000, days=120, seed=5, fraud_rate=0.03, labels_until=END)
+    config = SimulationConfig(end=END, transactions=40_000, days=120, seed=5, fraud_rate=0.04, labels_until=END)
     lines = list(simulate(config))
     spoilt = transaction() | {"amount": "-1.00"}
     lines.append(json.dumps({"topic": "pix-transactions", "data": spoilt}).encode() + b"\n")
