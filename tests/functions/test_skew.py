@@ -106,7 +106,7 @@ def test_served_features_equal_replayed_ones(served: LocalCloud, checked: Check)
     code, found = checked("--all")
     assert (code, found["outcome"], found["features"]) == (0, "EQUAL", {})
     assert found["compared"] == TRANSACTIONS_SERVED
-    assert found["duplicates"] > 300
+    assert found["duplicates"] > 0, "a Pix that comes again before its row is stored"
     assert found["unequal_duplicates"]["count"] == found["counted_twice"] == 0
     # The row of a report has its last place only: if two batches change one recovery at once, another one is apart.
     assert found["gaps"]["transactions"] <= 5
