@@ -110,7 +110,7 @@ def main() -> int:
     add = parser.add_argument
     add("--records", type=int, default=100_000, metavar="N", help="records of each kind (default: %(default)s)")
     add("--recovered", type=int, default=10_000_000, metavar="N", help="records to recover (default: %(default)s)")
-    add("--transactions", type=int, default=40_000, metavar="N", help="by push and by pull (default: %(default)s)")
+    add("--transactions", type=int, default=150_000, metavar="N", help="by push and by pull (default: %(default)s)")
     add("--seconds", type=float, default=4.0, metavar="S", help="of a turn of push or pull (default: %(default)s)")
     options = parser.parse_args()
     wiring.prepare(os.environ)  # before scikit-learn is imported
