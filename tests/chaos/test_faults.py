@@ -12,7 +12,16 @@ from tests.benchmarks.faults.script import Scale
 from tests.benchmarks.faults.watch import Shown, Watch
 
 SMALL = Scale(
-    kills=2, swaps=3, refuses=3.0, slow=2.0, away=2.0, blind=3.0, frozen=1.5, gone=5.0, behind=0.5, retraining=False
+    kills=2,
+    swaps=3,
+    refuses=3.0,
+    slow=2.0,
+    away=2.0,
+    blind=3.0,
+    frozen=1.5,
+    gone=5.0,
+    fails_over=False,
+    retraining=False,
 )
 
 

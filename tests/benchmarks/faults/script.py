@@ -62,6 +62,7 @@ class Scale(NamedTuple):
     frozen: float = 3.0  # some calls of the store: they time out, and are counted when it wakes
     gone: float = 30.0
     behind: float = 1.0  # the last changes before a failover, which the replica lacks
+    fails_over: bool = True
     retraining: bool = True
 
 
@@ -108,7 +109,9 @@ class Script:
         found += [Step((n + 0.7) / self._scale.kills, self.kill) for n in range(self._scale.kills)]
         found += [Step((n + 0.9) / len(self._bad), partial(self.corrupt, v)) for n, v in enumerate(self._bad)]
         found += [Step(0.2, self.disturb_bigquery), Step(0.45, self.stop_storage), Step(0.58, self.lose_history)]
-        found += [Step(0.3, self.freeze_history), Step(0.68, self.stop_history), Step(0.77, self.fail_over)]
+        found += [Step(0.3, self.freeze_history), Step(0.68, self.stop_history)]
+        if self._scale.fails_over:
+            found.append(Step(0.77, self.fail_over))
         if self._scale.retraining:
             found.append(Step(math.inf, self.retrain_on_a_full_disk))
         return sorted(found, key=lambda step: step.share)
