@@ -14,14 +14,12 @@ Exit codes: 0 done, also where nothing lacks a place, 1 failed, for instance bec
 from __future__ import annotations
 
 import argparse
-import asyncio
 import datetime as dt
 import os
 
 import msgspec
-from rich.console import Console
 
-from jobs.cli import arguments, console, interruption, wiring
+from jobs.cli import arguments, console, filling, interruption, wiring
 from shared.settings import Settings
 
 ROWS = 100_000
@@ -36,19 +34,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _fill(options: argparse.Namespace) -> tuple[int, object]:
-    from shared.ports import Window
-
     now = wiring.now()
     since = options.since or now - dt.timedelta(days=options.days)
-    window = Window(since, now - dt.timedelta(seconds=options.older_than))
-    with console.bar(Console(stderr=True)) as progress:
-        task = progress.add_task("fill", total=None)
-        work = wiring.filled(
-            Settings.from_env(os.environ), window, options.rows, lambda count: progress.advance(task, count)
-        )
-        found = asyncio.run(work)
-    outcome = "FILLED" if found.decisions or found.outcomes or found.reports else "NOTHING_TO_FILL"
-    return console.OK, {"outcome": outcome, **msgspec.structs.asdict(found)}
+    until = now - dt.timedelta(seconds=options.older_than)
+    found = filling.filled(Settings.from_env(os.environ), since, until, options.rows)
+    return console.OK, {"outcome": "FILLED" if found.any else "NOTHING_TO_FILL", **msgspec.structs.asdict(found)}
 
 
 def _parser() -> argparse.ArgumentParser:

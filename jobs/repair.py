@@ -15,19 +15,14 @@ Exit codes: 0 repaired, nothing to repair, or BUSY, 1 failed.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import datetime as dt
 import os
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
 
-from jobs.cli import arguments, console, interruption, wiring
+from jobs.cli import arguments, console, filling, interruption, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
-
-if TYPE_CHECKING:
-    from shared.operations.filling import Filled
 
 
 @console.command
@@ -48,30 +43,16 @@ def _repair(options: argparse.Namespace) -> tuple[int, object]:
         except PreconditionFailed as error:
             return console.OK, {"outcome": "BUSY", "reasons": [str(error)]}
         noted = repair.note_lost()
-    filled = _filled(settings, options)
+    now = wiring.now()
+    until = now - dt.timedelta(seconds=options.settle)  # a later row may still be on its way
+    filled = filling.filled(settings, now - dt.timedelta(days=options.days), until, options.rows)
     return console.OK, {
-        "outcome": "REBUILT" if rebuilt else "REPAIRED" if noted or _any(filled) else "HEALTHY",
+        "outcome": "REBUILT" if rebuilt else "REPAIRED" if noted or filled.any else "HEALTHY",
         "rebuilt": rebuilt,
         "epochs_noted": len(noted),
         "filled": filled,
         "seconds": round(time.perf_counter() - started, 1),
     }
-
-
-def _filled(settings: Settings, options: argparse.Namespace) -> Filled:
-    """Find the places of rows that lack them, but for those whose row may still be on its way."""
-    from shared.ports import Window
-
-    now = wiring.now()
-    window = Window(now - dt.timedelta(days=options.days), now - dt.timedelta(seconds=options.settle))
-    with console.bar() as progress:
-        task = progress.add_task("fill", total=None)
-        work = wiring.filled(settings, window, options.rows, lambda count: progress.advance(task, count))
-        return asyncio.run(work)
-
-
-def _any(filled: Filled) -> bool:
-    return bool(filled.decisions or filled.outcomes or filled.reports)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -64,6 +64,11 @@ class Filled(Struct):
     """Decisions of which history cannot tell the place, because another message has the id or their reads are gone,
     and outcomes and reports that have to wait."""
 
+    @property
+    def any(self) -> bool:
+        """Return whether a row found its place."""
+        return bool(self.decisions or self.outcomes or self.reports)
+
 
 async def fill(filling: Filling, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
     """Find the places of at most `limit` decisions of a window, and of the outcomes and reports that need them.
