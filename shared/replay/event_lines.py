@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.batched import batched
 from shared.contract.event import Event
 from shared.contract.events_file import Line, read
 from shared.contract.pseudonyms import Pseudonymiser
@@ -91,7 +92,7 @@ class EventLines:
             self._settles = not self._lives.expected
         self._place = max(self._place, sequence)
         lines = itertools.islice(read(self._path), self._done, self._count)
-        while batch := list(itertools.islice(lines, CHUNK)):
+        for batch in batched(lines, CHUNK):
             self._done += len(batch)
             yield self._batch(batch)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from shared.adapters.valkey.wire import (
     put_arguments,
     stored_life,
 )
+from shared.batched import batched
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS
@@ -107,7 +107,8 @@ class ValkeyStore:
             sides.setdefault(id_, []).append(side)
         self.hold()
         lives = (
-            [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some] for some in _batched(sides.items())
+            [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some]
+            for some in batched(sides.items(), _RECORDS)
         )
         for _ in self._fill(put_arguments(each, life_seconds) for each in lives):
             pass
@@ -121,7 +122,7 @@ class ValkeyStore:
         names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
         names += [PREFIX + name_of(letter + id_).encode() for id_ in end_to_end_ids for letter in _OF_A_PIX]
         try:
-            erased = sum(int(self._redis.unlink(*some)) for some in _batched(names))
+            erased = sum(int(self._redis.unlink(*some)) for some in batched(names, _RECORDS))
         except RedisError as error:
             raise _unavailable(error) from error
         parts = (slice(start, start + _RECORDS) for start in range(0, len(contacts), _RECORDS))
@@ -139,12 +140,12 @@ class ValkeyStore:
                 part = slice(start, start + _RECORDS) if layout is not CONTACT else by_payer[start : start + _RECORDS]
                 payers = state.payers[part] if layout is CONTACT else _NO_KEYS
                 yield fill_arguments(layout, keys[part], payers, records[part], self._record_seconds)
-        for some in _batched(values.items()):
+        for some in batched(values.items(), _RECORDS):
             yield put_arguments(some, self._record_seconds)
 
     def _fill(self, calls: Iterable[list[Argument]]) -> Iterator[int]:
         """Make calls, several at a time, while the store is held; yield the answer of each."""
-        for some in _batched(calls, _CALLS):
+        for some in batched(calls, _CALLS):
             _, *counts = self._held([["hold", HOLD_SECONDS, self._holder], *some])
             yield from counts
 
@@ -173,13 +174,6 @@ class ValkeyStore:
                 return self._redis.eval(text, 1, SEQUENCE_KEY, *arguments)
         except RedisError as error:
             raise _unavailable(error) from error
-
-
-def _batched(items: Iterable[T], size: int = _RECORDS) -> Iterator[list[T]]:
-    """Yield items in lists of at most `size`."""
-    iterator = iter(items)
-    while some := list(islice(iterator, size)):
-        yield some
 
 
 def _packed(keys: Keys) -> list[bytes]:

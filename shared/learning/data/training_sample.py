@@ -9,12 +9,12 @@ Rows are never updated: of a Pix and side, the latest version counts. Appending 
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from shared.batched import batched
 from shared.contract.tables import feature_columns, query, timestamp
 from shared.errors import Misconfigured
 from shared.ports import Queries
@@ -171,7 +171,7 @@ def extend(queries: Queries, sql: SampleSql, rows_a_day: int) -> None:
     [counted] = queries.rows(sql.count(matured), {})
     legitimate = sampling_rate(counted, rows_a_day)
     if since is not None:
-        for ids in _batched(row["end_to_end_id"] for row in queries.rows(sql.changed(since), {})):
+        for ids in batched((row["end_to_end_id"] for row in queries.rows(sql.changed(since), {})), IDS):
             among = sql.named(ids, since)
             queries.rows(sql.append(among, CHANGED, legitimate), {})
             queries.rows(sql.withdraw(among), {})
@@ -186,9 +186,3 @@ def sampling_rate(counted: Mapping[str, int], rows_a_day: int) -> int:
     """
     room = rows_a_day * counted["days"]
     return MILLION if counted["legitimate"] <= room else max(1, math.floor(MILLION * room / counted["legitimate"]))
-
-
-def _batched(ids: Iterable[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while batch := list(itertools.islice(rest, IDS)):
-        yield batch
