@@ -80,7 +80,7 @@ class StoredTables:
         """
         columns = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
         which = f"history_sequence IS NOT NULL AND scored_at >= {timestamp(moment)}"
-        sql = f"SELECT DISTINCT {columns} FROM {self.asks} AS counted WHERE {which}"  # noqa: S608 (names of our own)
+        sql = f"SELECT DISTINCT {columns} FROM {self.places} AS counted WHERE {which}"  # noqa: S608 (names of our own)
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
