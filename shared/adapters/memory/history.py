@@ -131,10 +131,11 @@ class MemoryHistoryAdapter:
     def _claimed(self, id_: str, own: SideClaim, new: bool) -> SideClaim:
         """Return the first claim of the side of `own`, which claims the Pix if nobody did; count its askings."""
         known = claims_of(self._lives[id_])
-        if own.side in known and new:
-            return known[own.side]
-        first = known[own.side] if own.side in known else own._replace(number=0)
-        first = first._replace(number=first.number + 1)
+        first = known.get(own.side, own)
+        if own.side in known:
+            if new:
+                return first
+            first = first._replace(number=first.number + 1)
         self._claim(id_, known | {own.side: first})
         return first
 

@@ -14,6 +14,11 @@ local function stored_sequence()
   return tonumber(epoch), tonumber(number), process
 end
 
+-- Return the name of this server's process: another one at each start and after each failover.
+local function this_process()
+  return string.match(call('INFO', 'server'), 'run_id:(%x+)')
+end
+
 local function next_epoch(epoch)
   return math.max(epoch + 1, tonumber(call('TIME')[1]) - EPOCH.origin)
 end
@@ -23,7 +28,7 @@ end
 local function sequence()
   local epoch, number, process = stored_sequence()
   if not epoch then return nil end
-  running = string.match(call('INFO', 'server'), 'run_id:(%x+)')
+  running = this_process()
   if process ~= running or number >= EPOCH.numbers then
     former = string.format('%.0f %.0f', epoch, number)
     epoch, number = next_epoch(epoch), 0
@@ -263,7 +268,7 @@ local function resume()
   if counted() == 1 then return 0 end
   call('DEL', HOLDER)
   local epoch, number = tonumber(ARGV[2]), tonumber(ARGV[3])
-  running = string.match(call('INFO', 'server'), 'run_id:(%x+)')
+  running = this_process()
   if number > 0 then former = string.format('%.0f %.0f', epoch, number) end
   count_to(next_epoch(epoch), 0)
   return 1
