@@ -6,10 +6,7 @@ import asyncio
 import datetime as dt
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from infra.deploy.migrate import make
@@ -25,6 +22,7 @@ from shared.replay.snapshots import Retention, Snapshots
 from shared.replay.tables import StoredTables
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
+from tests.contract.query_results import QueryResults
 from tests.unit.replays import records
 from tests.unit.report_states import med
 from tests.unit.served import Served, Told
@@ -37,36 +35,13 @@ WAITING = Patience(dt.timedelta(0), dt.timedelta(days=365 * 200))
 NUMBERS = itertools.count()
 
 
-class Exports:
-    """Results of queries by name, as Parquet files."""
-
-    def __init__(self, local: LocalBigQuery) -> None:
-        self._client = local.client
-        self._rows: dict[str, pa.Table] = {}
-
-    def export(self, sql: str, folder: Path) -> list[Path]:
-        self.stage(sql, "once")
-        return list(self.staged("once", folder))
-
-    def stage(self, sql: str, name: str) -> None:
-        self._rows[name] = self._client.query(sql).result().to_arrow(create_bqstorage_client=False)
-
-    def staged(self, name: str, folder: Path) -> Iterator[Path]:
-        file = folder / "rows.parquet"
-        pq.write_table(self._rows[name], file)
-        yield file
-
-    def clear(self, name: str) -> None:
-        self._rows = {each: rows for each, rows in self._rows.items() if not each.startswith(name)}
-
-
 class World:
     """A dataset to which rows are appended as they come, and the snapshots of its history."""
 
     def __init__(self, local: LocalBigQuery) -> None:
         self._local, self._name = local, f"world_{next(NUMBERS)}"
         make(local.client, self._name, contract.tables(), contract.views(PROJECT, self._name, 87))
-        self.tables = StoredTables(Exports(local), PROJECT, self._name)
+        self.tables = StoredTables(QueryResults(local), PROJECT, self._name)
         self.blobs = MemoryBlobs()
         self.snapshots = Snapshots(self.blobs, self.blobs, part_bytes=2_000)
 

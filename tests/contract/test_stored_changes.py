@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from infra.deploy.migrate import make
@@ -23,6 +21,7 @@ from shared.replay.changes import ASK_COLUMNS, CHANGE_COLUMNS, ChangeQueue
 from shared.replay.tables import StoredTables
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
+from tests.contract.query_results import QueryResults
 from tests.unit.served import Served, Told
 from tests.unit.streams import DEVICES, event
 
@@ -36,25 +35,6 @@ EVENTS = [
     for i in range(12)
 ]
 BACK = [f"D123456782026112114320000000000{i}" for i in range(2)]
-
-
-class Exports:
-    """Results of queries by name, as Parquet files."""
-
-    def __init__(self, local: LocalBigQuery) -> None:
-        self._client = local.client
-        self._rows: dict[str, pa.Table] = {}
-
-    def stage(self, sql: str, name: str) -> None:
-        self._rows[name] = self._client.query(sql).result().to_arrow(create_bqstorage_client=False)
-
-    def staged(self, name: str, folder: Path) -> Iterator[Path]:
-        file = folder / "rows.parquet"
-        pq.write_table(self._rows[name], file)
-        yield file
-
-    def clear(self, name: str) -> None:
-        self._rows.pop(name, None)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +81,7 @@ def store(local: LocalBigQuery, dataset: str, served: Served) -> StoredTables:
             assert await table.append(several) == []
 
     asyncio.run(append())
-    return StoredTables(Exports(local), PROJECT, dataset)  # type: ignore[arg-type]  # it exports no small rows
+    return StoredTables(QueryResults(local), PROJECT, dataset)
 
 
 def plain(rows: pa.Table) -> list[dict[str, Any]]:
@@ -130,7 +110,7 @@ def test_stored_changes_are_those_that_happened(setting: str, local: LocalBigQue
 
 def test_changes_before_a_place_are_the_first_ones(local: LocalBigQuery) -> None:
     served = serve("published")
-    stored = StoredTables(Exports(local), PROJECT, "published")  # type: ignore[arg-type]  # it exports no small rows
+    stored = StoredTables(QueryResults(local), PROJECT, "published")
     places = served.changes()["place"].to_pylist()
     found = pa.concat_tables(stored.changes(places[4]))
     assert found["place"].to_pylist() == [place for place in places if place < places[4]]
