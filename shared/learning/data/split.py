@@ -16,45 +16,88 @@ from shared.learning.errors import NothingToDo
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+
+_STRAYS = 1000
+"""Of as many rows the oldest one is not believed: one Pix of 2010 among thousands must not stretch their span."""
 
 
 class Split(NamedTuple):
-    """Slices of rows in order of time, at least the embargo apart."""
+    """Slices of rows in order of time, at least the embargo apart; older rows than the training's are left out."""
 
     train: slice
     calibration: slice
     test: slice
 
 
+class Lengths(NamedTuple):
+    """Lengths of the periods in microseconds."""
+
+    train: int
+    calibration: int
+    test: int
+    embargo: int
+
+
 def split_in_time(initiated_at: NDArray[np.int64], spec: SplitSpec) -> Split:
     """Return the periods of rows at ascending times [n], in microseconds. Raises NothingToDo.
 
-    >>> spec = SplitSpec(0.2, 0.2, embargo=0, embargo_hours_min=0, span_days_min=1, frauds_min=2)
-    >>> split_in_time(np.arange(10) * DAY, spec)
-    Split(train=slice(0, 6, None), calibration=slice(6, 8, None), test=slice(8, 10, None))
+    The test period ends with the newest row, and the others lie before it.
+
+    >>> spec = SplitSpec(2, 1, 30, 0, embargo_hours_min=0, whole_days=60, span_days_min=1, frauds_min=2)
+    >>> split_in_time(np.arange(100) * DAY, spec)
+    Split(train=slice(48, 78, None), calibration=slice(78, 85, None), test=slice(85, 100, None))
+    >>> split_in_time(np.arange(31) * DAY, spec)
+    Split(train=slice(0, 20, None), calibration=slice(20, 23, None), test=slice(23, 31, None))
     """
-    n = len(initiated_at)
-    if n == 0:
+    if len(initiated_at) == 0:
         raise NothingToDo("there are no labelled examples")
-    span = int(initiated_at[-1] - initiated_at[0])
+    span = span_of(initiated_at)
     if span < spec.span_days_min * DAY:
         raise NothingToDo(f"the examples span {span / DAY:.1f} days, fewer than {spec.span_days_min:g}")
-    embargo = embargo_of(initiated_at, spec)
-    # 1e-9, as 1 - 0.9 is just below 0.1 in floating point, which would cut one row too early.
-    first = int(initiated_at[int(n * (1 - spec.calibration - spec.test) + 1e-9)])
-    second = int(initiated_at[int(n * (1 - spec.test) + 1e-9)])
-    cuts = np.searchsorted(initiated_at, [first, first + embargo, second, second + embargo]).tolist()
-    split = Split(slice(0, cuts[0]), slice(cuts[1], cuts[2]), slice(cuts[3], n))
+    length = lengths(initiated_at, spec)
+    test = int(initiated_at[-1]) - length.test
+    calibrated = test - length.embargo
+    calibration = calibrated - length.calibration
+    trained = calibration - length.embargo
+    ends = [trained - length.train, trained, calibration, calibrated, test]
+    cuts = [*np.searchsorted(initiated_at, ends).tolist(), len(initiated_at)]
+    split = Split(*(slice(start, stop) for start, stop in zip(cuts[::2], cuts[1::2], strict=True)))
     for name, period in zip(Split._fields, split, strict=True):
         if period.start >= period.stop:
             raise NothingToDo(f"no example is left for the {name} period")
     return split
 
 
-def embargo_of(initiated_at: NDArray[np.int64], spec: SplitSpec) -> int:
-    """Return the embargo between periods of rows at ascending times [n], all in microseconds."""
-    span = int(initiated_at[-1] - initiated_at[0])
-    return max(round(spec.embargo * span), round(spec.embargo_hours_min * HOUR))
+def lengths(initiated_at: NDArray[np.int64], spec: SplitSpec) -> Lengths:
+    """Return the lengths of the periods of rows at ascending times [n], in microseconds.
+
+    They are those of the specification if the rows span `whole_days`, else all but the training's are shorter in
+    proportion.
+
+    >>> spec = SplitSpec(2, 1, 30, 1, embargo_hours_min=6, whole_days=60, span_days_min=1, frauds_min=2)
+    >>> [length / DAY for length in lengths(np.array([0, 60 * DAY]), spec)]
+    [30.0, 7.0, 14.0, 1.0]
+    >>> [length / DAY for length in lengths(np.array([0, 6 * DAY]), spec)]
+    [30.0, 0.7, 1.4, 0.25]
+    """
+    share = min(1.0, span_of(initiated_at) / (spec.whole_days * DAY))
+    return Lengths(
+        round(spec.training_days * DAY),
+        round(share * spec.calibration_weeks * WEEK),
+        round(share * spec.test_weeks * WEEK),
+        max(round(share * spec.embargo_days * DAY), round(spec.embargo_hours_min * HOUR)),
+    )
+
+
+def span_of(initiated_at: NDArray[np.int64]) -> int:
+    """Return the time from the first row to the last, without the oldest of each thousand, in microseconds.
+
+    >>> span_of(np.array([-6000 * DAY, *range(1500)])) < DAY
+    True
+    """
+    return int(initiated_at[-1] - initiated_at[len(initiated_at) // _STRAYS])
 
 
 class Fold(NamedTuple):

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 from shared.errors import Misconfigured
 from shared.learning.config import CandidateSpec, Config
 from shared.learning.data.dataset import Dataset
-from shared.learning.data.split import Fold, embargo_of, folds
+from shared.learning.data.split import Fold, folds, lengths
 from shared.learning.errors import FitFailed, NothingToDo
 from shared.learning.ports import ReportProgress, Trial
 from shared.learning.training.space import first_point, grid_points, suggest
@@ -78,7 +78,7 @@ def leaderboard(trials: Sequence[Trial]) -> list[Trial]:
 def fold_data(data: Dataset, period: slice, config: Config) -> list[FoldData]:
     """Return the folds of a period that have both classes on both sides. Raises NothingToDo if there are none."""
     at = data.initiated_at[period]
-    chain = folds(at, config.search.folds, embargo_of(data.initiated_at, config.split))
+    chain = folds(at, config.search.folds, lengths(data.initiated_at, config.split).embargo)
     usable = [fold for fold in chain if _both_classes(data.fraud[period], fold)]
     if not usable:
         raise NothingToDo("no fold of the training period has frauds both to train on and to validate on")

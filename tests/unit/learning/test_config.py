@@ -34,7 +34,7 @@ def test_shipped_configuration_is_valid() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("split.test", 0.9, "no rows to train on"),
+        ("split.test_weeks", 25, "no days to train on"),
         ("gate.resamples", 1, "resamples"),
         ("gate.confidence", 95, "confidence"),
         ("gate.unknown", 1, "unknown"),

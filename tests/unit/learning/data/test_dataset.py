@@ -60,7 +60,7 @@ def test_both_sides_of_a_pix_are_adjacent_and_have_its_number_and_time(tmp_path:
 @pytest.mark.parametrize("seed", range(5))
 def test_no_division_in_time_separates_the_sides_of_a_pix(tmp_path: Path, seed: int) -> None:
     data = read(on_both_sides(examples(999, seed=seed), later=DAY), tmp_path, until=LATEST + DAY)
-    spec = SplitSpec(0.2, 0.3, embargo=0, embargo_hours_min=0, span_days_min=1, frauds_min=2)
+    spec = SplitSpec(2, 3, 90, 0, embargo_hours_min=0, whole_days=40, span_days_min=1, frauds_min=2)
     periods = [*split_in_time(data.initiated_at, spec)]
     for fold in folds(data.initiated_at, 4, embargo=0):
         periods += [fold.train, fold.validation]

@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shared.learning.config import SplitSpec
-from shared.learning.data.split import DAY, HOUR, Split, folds, require_both_classes, split_in_time
+from shared.learning.data.split import DAY, HOUR, Split, folds, lengths, require_both_classes, split_in_time
 from shared.learning.errors import NothingToDo
 
 specs = st.builds(
     SplitSpec,
-    calibration=st.floats(0.05, 0.4),
-    test=st.floats(0.05, 0.4),
-    embargo=st.floats(0, 0.1),
+    test_weeks=st.floats(0.5, 6),
+    calibration_weeks=st.floats(0.5, 6),
+    training_days=st.floats(2, 500),
+    embargo_days=st.floats(0, 10),
     embargo_hours_min=st.floats(0, 24),
+    whole_days=st.floats(110, 400),
     span_days_min=st.just(2.0),
     frauds_min=st.just(2),
 )
@@ -32,13 +34,15 @@ def test_periods_are_in_order_with_an_embargo_between(at: NDArray[np.int64], shi
         split = split_in_time(at + shift, spec)
     except NothingToDo:
         return
-    embargo = max(spec.embargo * (at[-1] - at[0]), spec.embargo_hours_min * HOUR) - 1
+    length = lengths(at, spec)
+    assert length.embargo >= spec.embargo_hours_min * HOUR - 1
     for earlier, later in itertools.pairwise(split):
         assert earlier.stop <= later.start
-        assert at[later.start] - at[earlier.stop - 1] >= embargo
-    assert split.train.start == 0
+        assert at[later.start] - at[earlier.stop - 1] >= length.embargo
     assert split.test.stop == len(at)
-    assert all(period.start < period.stop for period in split)
+    for period, longest in zip(split, length, strict=False):
+        assert period.start < period.stop
+        assert at[period.stop - 1] - at[period.start] <= longest
 
 
 @given(times, st.integers(-(10**15), 10**15), specs)
@@ -77,7 +81,34 @@ def test_folds_of_evenly_spread_rows_are_equal_blocks_less_the_embargo() -> None
     ]
 
 
-SPEC = SplitSpec(0.2, 0.2, 0.01, 1, span_days_min=3, frauds_min=3)
+SPEC = SplitSpec(5, 4, 730, 3.5, 6, whole_days=180, span_days_min=3, frauds_min=3)
+
+
+def days(at: NDArray[np.int64], split: Split) -> list[float]:
+    """Return the lengths of the periods in days, then the age of the newest training row."""
+    ages = [(at[period.stop - 1] - at[period.start]) / DAY for period in split]
+    return [*ages, (at[-1] - at[split.train.stop - 1]) / DAY]
+
+
+@pytest.mark.parametrize("years", [0.5, 1, 2, 5])
+def test_the_newest_training_row_is_ten_weeks_old_however_long_the_history(years: float) -> None:
+    at = np.arange(round(years * 365 * 24)) * HOUR
+    train, *others, age = days(at, split_in_time(at, SPEC))
+    assert train == pytest.approx(min(years * 365 - 70, 730), abs=0.2)
+    assert [*others, age] == pytest.approx([28, 35, 70], abs=0.2)
+
+
+def test_few_days_are_shared_in_proportion() -> None:
+    at = np.arange(93 * 24) * HOUR
+    assert days(at, split_in_time(at, SPEC)) == pytest.approx([56.8, 14.5, 18.1, 36.2], abs=0.2)
+
+
+def test_a_stray_pix_of_2010_changes_no_period() -> None:
+    at = np.arange(93 * 24) * HOUR + 16 * 365 * DAY
+    moved = split_in_time(np.concatenate([[0], at]), SPEC)
+    assert days(at, Split(*(slice(part.start - 1, part.stop - 1) for part in moved))) == pytest.approx(
+        days(at, split_in_time(at, SPEC)), abs=0.1
+    )
 
 
 @pytest.mark.parametrize("at", [np.empty(0, np.int64), np.arange(1000) * HOUR // 20])
