@@ -100,15 +100,15 @@ def serving_decision(judged: JudgedRun) -> str:
 
 
 def _names(trained: TrainedChallengers) -> list[str]:
-    return [f"{challenger.mode} {challenger.candidate}" for challenger in trained.challengers]
+    return [f"{challenger.recipe.mode} {challenger.recipe.candidate}" for challenger in trained.challengers]
 
 
 def _tags(judged: JudgedRun) -> dict[str, str]:
     verdict, challenger = judged.review.verdict, judged.challenger
     return {
-        "candidate": challenger.candidate,
-        "family": challenger.family,
-        "mode": challenger.mode,
+        "candidate": challenger.recipe.candidate,
+        "family": challenger.recipe.family,
+        "mode": challenger.recipe.mode,
         "incumbent": judged.review.incumbent.name,
         "promote": str(verdict.promote).lower(),
         "reasons": "; ".join(verdict.reasons),
@@ -129,9 +129,9 @@ def _card(judged: JudgedRun) -> CardFacts:
         trigger=f"{run.decision.trigger}: {run.decision.reason}",
         actor=run.request.actor,
         outcome=serving_decision(judged),
-        candidate=challenger.candidate,
-        family=challenger.family,
-        mode=challenger.mode,
+        candidate=challenger.recipe.candidate,
+        family=challenger.recipe.family,
+        mode=challenger.recipe.mode,
         inputs=len(challenger.parts.names),
         thresholds=challenger.parts.thresholds,
         run_id=run.run_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import time
@@ -21,28 +22,54 @@ from shared.learning.training import calibrate
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
 from shared.learning.training.incremental import ChampionModel, continue_training
 from shared.learning.training.packing import BundleParts, pack
-from shared.learning.training.search import search, training_rows
+from shared.learning.training.search import search
 from shared.learning.training.thresholds import ThresholdRows, thresholds_by_side
-from shared.learning.training.train import LabelledRows, fit, informative_columns, raw_scores
+from shared.learning.training.train import (
+    LabelledRows,
+    drawn_rows,
+    fit,
+    informative_columns,
+    per_fraud,
+    raw_scores,
+)
 from shared.scoring.rules import Rules, by_payee
 from shared.scoring.thresholds import SideThresholds
 
 log = logging.getLogger(__name__)
 
 
-class Challenger(NamedTuple):
-    """A trained model and its bundle's files, without the manifest.
+class Fitted(NamedTuple):
+    """A fitted model, and the indexes of the columns that it reads."""
 
-    `candidate` is the name in the configuration, or the champion's version if it was continued. `parity` is the
-    largest difference between trained and served scores, `average_precision` is on the calibration period, and
-    `microseconds` is the time of ONNX for one row of a large batch on this machine.
+    model: Any
+    columns: NDArray[np.intp]
+
+
+class Recipe(NamedTuple):
+    """How a model was fitted: the name of its candidate, family, mode, and the fit on any period of the data.
+
+    `candidate` is the name in the configuration, or the champion's version if it was continued. `fit` returns the
+    model and the indexes of its columns; it raises FitFailed, CannotContinue.
     """
 
     candidate: str
     family: ModelFamily
     mode: TrainingMode
+    fit: Callable[[slice], Fitted]
+
+
+class Challenger(NamedTuple):
+    """A trained model and its bundle's files, without the manifest.
+
+    `raw` [n] are the uncalibrated scores of the rows from the calibration period on. `parity` is the largest
+    difference between trained and served scores, `average_precision` is on the calibration period, and
+    `microseconds` is the time of ONNX for one row of a large batch on this machine.
+    """
+
+    recipe: Recipe
     parts: BundleParts
     files: dict[str, bytes]
+    raw: NDArray[np.float64]
     parity: float
     average_precision: float
     microseconds: float
@@ -56,11 +83,8 @@ class TrainedChallengers(NamedTuple):
 
 
 class _FittedModel(NamedTuple):
-    candidate: str
-    family: ModelFamily
-    mode: TrainingMode
-    model: Any
-    columns: NDArray[np.intp]
+    recipe: Recipe
+    fitted: Fitted
     average_precision: float
 
 
@@ -99,16 +123,21 @@ def _full(
     """Return the finalist that is best on the calibration period, which no trial has seen, and the leaderboard."""
     with step("search") as report_progress:
         leaderboard = search(data, split.train, config, on_trial, report_progress)
-    rows = split.train.start + training_rows(data, split.train, config)
+    finals = []
+    for trial in finalists(leaderboard):
+        recipe = Recipe(trial.candidate, trial.family, "full", functools.partial(_fit_trial, data, config, trial))
+        with step(f"fit {trial.candidate}"):
+            finals.append(_fitted(recipe, data, split))
+    return max(finals, key=lambda one: one.average_precision), leaderboard
+
+
+def _fit_trial(data: Dataset, config: Config, trial: Trial, period: slice) -> Fitted:
+    """Return a trial's model, fitted to a period."""
+    share = per_fraud(trial.params)
+    rows = period.start + drawn_rows(data.initiated_at[period], data.fraud[period], share, config.seed)
     columns = informative_columns(data.features, rows)
     train = LabelledRows(data.take(rows, columns), data.fraud[rows])
-    fitted = []
-    for trial in finalists(leaderboard):
-        with step(f"fit {trial.candidate}"):
-            model = fit(trial.family, trial.params, train, config.seed)
-            reached = _average_precision(model, data, split.calibration, columns)
-        fitted.append(_FittedModel(trial.candidate, trial.family, "full", model, columns, reached))
-    return max(fitted, key=lambda one: one.average_precision), leaderboard
+    return Fitted(fit(trial.family, trial.params, train, config.seed), columns)
 
 
 def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
@@ -134,42 +163,46 @@ def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
 
 
 def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _FittedModel:
-    model, columns = continue_training(champion, data, split.train, config)
-    reached = _average_precision(model, data, split.calibration, columns)
-    return _FittedModel(champion.version, champion.family, "incremental", model, columns, reached)
+    def continued(period: slice) -> Fitted:
+        return Fitted(*continue_training(champion, data, period, config))
+
+    return _fitted(Recipe(champion.version, champion.family, "incremental", continued), data, split)
 
 
-def _average_precision(model: Any, data: Dataset, period: slice, columns: NDArray[np.intp]) -> float:
+def _fitted(recipe: Recipe, data: Dataset, split: Split) -> _FittedModel:
+    fitted = recipe.fit(split.train)
+    return _FittedModel(recipe, fitted, _average_precision(*fitted, data, split.calibration))
+
+
+def _average_precision(model: Any, columns: NDArray[np.intp], data: Dataset, period: slice) -> float:
     scores = raw_scores(model, data.features[period, columns])
     return float(average_precision_score(data.fraud[period], scores, sample_weight=data.weight[period]))
 
 
 def _challenger(
-    fitted: _FittedModel, data: Dataset, split: Split, rules: Rules, config: Config, step: StepProgress
+    final: _FittedModel, data: Dataset, split: Split, rules: Rules, config: Config, step: StepProgress
 ) -> Challenger:
     """Export and calibrate a model, set its thresholds, and assemble its files."""
-    names = [data.names[j] for j in fitted.columns]
-    recent = np.ascontiguousarray(data.features[split.calibration.start :, fitted.columns])
+    (model, columns), mode = final.fitted, final.recipe.mode
+    names = [data.names[j] for j in columns]
+    recent = np.ascontiguousarray(data.features[split.calibration.start :, columns])
     calibration_rows = slice(0, split.calibration.stop - split.calibration.start)  # of `recent`
-    with step(f"export and parity, {fitted.mode}"):
-        exported = onnx_bytes(fitted.model, len(names))
+    with step(f"export and parity, {mode}"):
+        exported = onnx_bytes(model, len(names))
         start = time.perf_counter()
         raw = onnx_scores(exported, recent)
         microseconds = (time.perf_counter() - start) / len(recent) * 1e6
-        parity = require_parity(fitted.model, recent, raw)
-    with step(f"calibrate and set thresholds, {fitted.mode}"):
+        parity = require_parity(model, recent, raw)
+    with step(f"calibrate and set thresholds, {mode}"):
         own = split.calibration
         calibration = calibrate.fit_calibration(
             raw[calibration_rows], data.fraud[own], data.weight[own], data.pix[own], config.calibrations
         )
         scores = calibrate.apply(calibration, raw[calibration_rows])
-        parts = BundleParts(
-            fitted.model, exported, names, calibration, _thresholds(data, split, scores, rules, config)
-        )
-    with step(f"assemble the bundle, {fitted.mode}"):
+        parts = BundleParts(model, exported, names, calibration, _thresholds(data, split, scores, rules, config))
+    with step(f"assemble the bundle, {mode}"):
         files = pack(parts, recent, config.seed)
-    identity = (fitted.candidate, fitted.family, fitted.mode)
-    return Challenger(*identity, parts, files, parity, fitted.average_precision, microseconds)
+    return Challenger(final.recipe, parts, files, raw, parity, final.average_precision, microseconds)
 
 
 def _thresholds(

@@ -21,8 +21,7 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.search import training_rows
-from shared.learning.training.train import LabelledRows, deterministic_fit, undersample
+from shared.learning.training.train import LabelledRows, deterministic_fit, drawn_rows
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 
@@ -68,10 +67,8 @@ def continue_training(
     if trainer.size(champion.model) + config.incremental_rounds > max(trainer.size_max, config.incremental_rounds):
         raise CannotContinue(f"it has grown to {trainer.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
-    rows = period.start + rows_to_continue_on(data, period, champion.trained_until, config)
-    chosen = LabelledRows(data.take(rows, columns), data.fraud[rows])
-    # Rows of another share of frauds than in the champion's training would shift all its scores.
-    train = undersample(chosen, getattr(champion.model, LEGITIMATE_PER_FRAUD, math.inf), config.seed)
+    rows = period.start + rows_to_continue_on(data, period, champion, config)
+    train = LabelledRows(data.take(rows, columns), data.fraud[rows])
     try:
         with deterministic_fit():
             return trainer.continue_training(
@@ -81,16 +78,17 @@ def continue_training(
         raise CannotContinue(str(error)) from error
 
 
-def rows_to_continue_on(data: Dataset, period: slice, trained_until: int, config: Config) -> NDArray[np.intp]:
+def rows_to_continue_on(data: Dataset, period: slice, champion: ChampionModel, config: Config) -> NDArray[np.intp]:
     """Return the indexes, from the start of a period, of its new rows and of as many older ones.
 
-    Both are sampled as for a full training, whose share of frauds the champion has learnt. The older rows are
-    rehearsal: they keep the model from forgetting frauds that are absent from the new ones.
+    Both are drawn as for the champion's full training: another share of frauds would shift all its scores. The older
+    rows are rehearsal: they keep the model from forgetting frauds that are absent from the new ones.
     Source: Robins, Catastrophic Forgetting, Rehearsal and Pseudorehearsal, Connection Science, 1995.
     Raises CannotContinue if fewer than `split.frauds_min` of the new rows are frauds.
     """
-    rows = training_rows(data, period, config)
-    new = data.initiated_at[period][rows] > trained_until
+    share = getattr(champion.model, LEGITIMATE_PER_FRAUD, math.inf)
+    rows = drawn_rows(data.initiated_at[period], data.fraud[period], share, config.seed)
+    new = data.initiated_at[period][rows] > champion.trained_until
     frauds = int(data.fraud[period][rows[new]].sum())
     if frauds < config.split.frauds_min:
         raise CannotContinue(f"{frauds} frauds are new, fewer than {config.split.frauds_min}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +19,15 @@ from shared.learning.data.split import Fold, folds, lengths
 from shared.learning.errors import FitFailed, NothingToDo
 from shared.learning.ports import ReportProgress, Trial
 from shared.learning.training.space import first_point, grid_points, suggest
-from shared.learning.training.train import LabelledRows, build, fit, informative_columns, raw_scores, recent_rows
+from shared.learning.training.train import (
+    LabelledRows,
+    build,
+    drawn_rows,
+    fit,
+    informative_columns,
+    per_fraud,
+    raw_scores,
+)
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +41,14 @@ _STATES = {
 
 
 class FoldData(NamedTuple):
-    """Examples of a fold, shared by all trials; `weight` [n] is the number of Pix a validation row stands for."""
+    """Examples of a fold, shared by all trials.
+
+    `at` [m] are the times of the training rows in microseconds, `weight` [n] the number of Pix that a validation row
+    stands for.
+    """
 
     train: LabelledRows
+    at: NDArray[np.int64]
     validation: LabelledRows
     weight: NDArray[np.float64]
 
@@ -137,39 +149,48 @@ def _run_trial(
 
 
 def _average_precision(candidate: CandidateSpec, params: Mapping[str, Any], fold: FoldData, seed: int) -> float:
-    model = fit(candidate.family, params, fold.train, seed)
-    scores = raw_scores(model, fold.validation.features)
+    rows = drawn_rows(fold.at, fold.train.fraud, per_fraud(params), seed)
+    columns = informative_columns(fold.train.features, rows)
+    drawn = LabelledRows(np.asfortranarray(fold.train.features[np.ix_(rows, columns)]), fold.train.fraud[rows])
+    model = fit(candidate.family, params, drawn, seed)
+    scores = raw_scores(model, np.ascontiguousarray(fold.validation.features[:, columns]))
     return float(average_precision_score(fold.validation.fraud, scores, sample_weight=fold.weight))
 
 
 def _fold_data(data: Dataset, start: int, fold: Fold, config: Config) -> FoldData:
     """Return a fold's examples, sampled on both sides; weights of validation rows make up for those left out."""
-    train = start + training_rows(data, slice(start, start + fold.train.stop), config, config.search.rows_max)
-    period = slice(start + fold.validation.start, start + fold.validation.stop)
-    validated, weight = _validation_rows(data, period, config)
+    train = start + _folded_rows(data, slice(start, start + fold.train.stop), config)
+    validated, weight = _validation_rows(
+        data, slice(start + fold.validation.start, start + fold.validation.stop), config
+    )
     columns = informative_columns(data.features, train)
     return FoldData(
         LabelledRows(data.take(train, columns), data.fraud[train]),
+        data.initiated_at[train],
         LabelledRows(np.ascontiguousarray(data.take(validated, columns)), data.fraud[validated]),
         weight,
     )
 
 
-def training_rows(data: Dataset, period: slice, config: Config, rows_max: int | None = None) -> NDArray[np.intp]:
-    """Return the indexes, from the start of a period, of the rows to train on."""
-    at, fraud = data.initiated_at[period], data.fraud[period]
-    return recent_rows(at, fraud, config.half_life_days, config.seed, rows_max)
+def _folded_rows(data: Dataset, period: slice, config: Config) -> NDArray[np.intp]:
+    """Return the indexes, from the start of a period, of about `search.rows_max` rows to train on."""
+    fraud = data.fraud[period]
+    spare = config.search.rows_max / max(int(fraud.sum()), 1) - 1
+    return drawn_rows(data.initiated_at[period], fraud, max(spare, 1.0), config.seed)
 
 
 def _validation_rows(data: Dataset, period: slice, config: Config) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the indexes of the validation rows, all frauds among them, and the number of Pix each stands for.
 
-    Without decay (an infinite half-life), as validation must weigh all of the period alike.
+    Legitimate rows are drawn from all of the period alike, not from the frauds' weeks: validation weighs every week.
     """
     fraud = data.fraud[period]
-    kept = recent_rows(data.initiated_at[period], fraud, math.inf, config.seed, config.search.rows_max)
+    frauds, legitimate = np.flatnonzero(fraud), np.flatnonzero(~fraud)
+    number = min(max(config.search.rows_max - len(frauds), len(frauds)), len(legitimate))
+    drawn = np.random.default_rng(config.seed).choice(legitimate, number, replace=False)
+    kept = np.sort(np.concatenate([frauds, drawn]))
     weight = data.weight[period][kept]
-    weight[~fraud[kept]] *= (~fraud).sum() / (~fraud[kept]).sum()
+    weight[~fraud[kept]] *= len(legitimate) / number
     return period.start + kept, weight
 
 

@@ -1,4 +1,4 @@
-"""Sample training rows, and fit models."""
+"""Draw training rows, and fit models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from shared.errors import Misconfigured
 from shared.learning.config import LEGITIMATE_PER_FRAUD, ModelFamily
-from shared.learning.data.split import DAY
+from shared.learning.data.split import WEEK
 from shared.learning.errors import FitFailed
 from shared.learning.training.families import FAMILIES
 
@@ -28,34 +28,33 @@ class LabelledRows(NamedTuple):
     fraud: NDArray[np.bool_]
 
 
-def recent_rows(
-    initiated_at: NDArray[np.int64],
-    fraud: NDArray[np.bool_],
-    half_life_days: float,
-    seed: int,
-    rows_max: int | None = None,
+def drawn_rows(
+    initiated_at: NDArray[np.int64], fraud: NDArray[np.bool_], share: float, seed: int
 ) -> NDArray[np.intp]:
-    """Return ascending indexes of a sample: all frauds, and legitimate rows with a chance that halves by half-life.
+    """Return ascending indexes of all frauds, and of at most `share` legitimate rows for each, of its own week.
 
-    At most `rows_max` rows, but at least as many legitimate rows as frauds where there are enough.
+    Times [n] ascend. Undersampling makes every family faster, and a network needs it: with one fraud in hundreds of
+    rows it hardly learns. The calibration, on a later period that is not sampled, corrects the share of frauds.
+    Source: Dal Pozzolo et al., Calibrating Probability with Undersampling for Unbalanced Classification, SSCI 2015.
 
-    Sampling favours recent rows as weights would, but with weights HistGradientBoosting computes weighted quantiles
-    for its bins: 72 s instead of 4 s on 195,000 rows of 147 columns. The calibration, on a later period that is not
-    sampled, corrects the higher share of frauds.
+    The share of frauds is that of every week alike. Where legitimate rows fade with age and frauds do not, or fewer
+    of a day's are stored, a model learns the time instead: old counters, young accounts or a missing new feature
+    would tell a fraud. `tests.benchmarks.sampling` compares.
 
-    >>> recent_rows(np.array([0, DAY, 2 * DAY]), np.array([True, False, False]), half_life_days=0.01, seed=0)
-    array([0, 2])
+    >>> fraud = np.array([True, False, False, False, False, True])
+    >>> drawn_rows(np.array([0, 1, 2, 9, 9, 9]) * DAY, fraud, share=1, seed=0).tolist()
+    [0, 2, 4, 5]
     """
-    ages = (initiated_at[-1] - initiated_at) / (half_life_days * DAY)
-    growth = np.exp2(np.minimum(ages, 1000.0))  # float64 overflows at 2^1024
-    # A row is drawn if its lot is below 1, with probability 1 / growth. Under a limit the lowest lots are kept, which
-    # thins all ages by the same factor.
-    lots = np.random.default_rng(seed).random(len(ages)) * growth
-    drawn = np.flatnonzero((lots < 1) & ~fraud)
-    frauds = np.flatnonzero(fraud)
-    if rows_max is not None:
-        drawn = drawn[np.argsort(lots[drawn], kind="stable")[: max(rows_max - len(frauds), len(frauds))]]
-    return np.sort(np.concatenate([frauds, drawn]))
+    if math.isinf(share):
+        return np.arange(len(fraud))
+    weeks = (initiated_at - initiated_at[:1]) // WEEK
+    frauds, legitimate = np.flatnonzero(fraud), np.flatnonzero(~fraud)
+    wanted = np.ceil(share * np.bincount(weeks[frauds], minlength=int(weeks.max(initial=0)) + 1))
+    lots = np.random.default_rng(seed).random(len(legitimate))
+    shuffled = legitimate[np.lexsort((lots, weeks[legitimate]))]
+    of_week = weeks[shuffled]
+    turn = np.arange(len(shuffled)) - np.searchsorted(of_week, of_week)
+    return np.sort(np.concatenate([frauds, shuffled[turn < wanted[of_week]]]))
 
 
 def informative_columns(features: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -76,20 +75,21 @@ def build(family: ModelFamily, params: Mapping[str, Any], seed: int) -> Any:
         raise Misconfigured(f"{family}: {error}") from error
 
 
-def fit(family: ModelFamily, params: Mapping[str, Any], train: LabelledRows, seed: int) -> Any:
-    """Return a fitted classifier. Raises Misconfigured, FitFailed.
+def per_fraud(params: Mapping[str, Any]) -> float:
+    """Return `legitimate_per_fraud` of some parameters; without it, all rows are drawn."""
+    return float(params.get(LEGITIMATE_PER_FRAUD, math.inf))
 
-    `params` are scikit-learn's, and `legitimate_per_fraud`, the most legitimate rows drawn for each fraud.
-    Undersampling makes every family faster, and a network needs it: with one fraud in hundreds of rows it hardly
-    learns. The calibration, on a period that is not sampled, corrects the share of frauds. The model keeps
-    `legitimate_per_fraud` as an attribute, so that an incremental update draws the same share.
-    Source: Dal Pozzolo et al., Calibrating Probability with Undersampling for Unbalanced Classification, SSCI 2015.
+
+def fit(family: ModelFamily, params: Mapping[str, Any], train: LabelledRows, seed: int) -> Any:
+    """Return a classifier fitted to all of `train`. Raises Misconfigured, FitFailed.
+
+    `params` are scikit-learn's, and `legitimate_per_fraud`, by which the rows were drawn: the model keeps it as an
+    attribute, so that an incremental update draws the same share.
     """
     model = build(family, params, seed)
-    drawn = undersample(train, params.get(LEGITIMATE_PER_FRAUD, math.inf), seed)
     with deterministic_fit():
-        model.fit(drawn.features, drawn.fraud)
-    setattr(model, LEGITIMATE_PER_FRAUD, params.get(LEGITIMATE_PER_FRAUD, math.inf))
+        model.fit(train.features, train.fraud)
+    setattr(model, LEGITIMATE_PER_FRAUD, per_fraud(params))
     return model
 
 
@@ -115,22 +115,6 @@ def deterministic_fit() -> Iterator[None]:
 def raw_scores(model: Any, features: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the uncalibrated probability of fraud [n]."""
     return np.asarray(model.predict_proba(features)[:, 1], dtype=np.float64)
-
-
-def undersample(train: LabelledRows, per_fraud: float, seed: int) -> LabelledRows:
-    """Return all frauds and at most `per_fraud` times as many legitimate rows, in order of time.
-
-    Each column keeps at least one value if it has any, as HistGradientBoosting cannot bin a column without values.
-    """
-    frauds, legitimate = np.flatnonzero(train.fraud), np.flatnonzero(~train.fraud)
-    if per_fraud * len(frauds) >= len(legitimate):
-        return train
-    drawn = np.random.default_rng(seed).choice(legitimate, max(round(per_fraud * len(frauds)), 1), replace=False)
-    rows = np.sort(np.concatenate([frauds, drawn]))
-    emptied = np.isnan(train.features[rows]).all(axis=0)
-    last_known = [np.flatnonzero(~np.isnan(column))[-1:] for column in train.features[:, emptied].T]
-    rows = np.union1d(rows, np.concatenate([rows[:0], *last_known]))  # rows[:0] sets the type if there are none
-    return LabelledRows(np.asfortranarray(train.features[rows]), train.fraud[rows])
 
 
 def _varies(column: NDArray[np.float32]) -> bool:

@@ -41,7 +41,7 @@ def test_shipped_configuration_is_valid() -> None:
         ("costs.payer.review", -1, "review"),
         ("costs.payee.review", float("inf"), "infinite"),
         ("trigger.psi_max", float("inf"), "infinite"),
-        ("half_life_days", float("nan"), "half_life_days"),
+        ("split.training_days", float("nan"), "training_days"),
         ("seed", -1, "seed"),
         ("modes", ["full", "full"], "twice"),
         ("candidates", [], "candidates"),

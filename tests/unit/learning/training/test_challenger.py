@@ -49,7 +49,7 @@ def champion_of(trained: TrainedChallengers) -> ChampionModel | None:
 def test_without_a_champion_there_is_one_challenger_with_a_valid_bundle() -> None:
     trained = train(BOTH)
     (one,) = trained.challengers
-    assert (one.candidate, one.family, one.mode) == ("linear", "logistic_regression", "full")
+    assert (one.recipe.candidate, one.recipe.family, one.recipe.mode) == ("linear", "logistic_regression", "full")
     assert one.parity <= PARITY
     assert one.average_precision > 0.3
     assert one.microseconds > 0
@@ -66,9 +66,9 @@ def test_two_runs_give_the_same_bytes() -> None:
 
 def test_with_a_champion_both_modes_give_a_valid_bundle() -> None:
     trained = train(BOTH, SECOND, champion_of(train(BOTH)))
-    assert [one.mode for one in trained.challengers] == ["full", "incremental"]
+    assert [one.recipe.mode for one in trained.challengers] == ["full", "incremental"]
     full, grown = trained.challengers
-    assert grown.candidate == "v1"
+    assert grown.recipe.candidate == "v1"
     assert grown.files["model.onnx"] != full.files["model.onnx"]
     for one in trained.challengers:
         Bundle(sealed(one.files, Manifest("v2", "2026", {})))
@@ -78,10 +78,10 @@ def test_with_a_champion_both_modes_give_a_valid_bundle() -> None:
 def test_only_configured_modes_are_trained() -> None:
     champion = champion_of(train(BOTH))
     only = train(msgspec.structs.replace(BOTH, modes=["incremental"]), SECOND, champion)
-    assert [one.mode for one in only.challengers] == ["incremental"]
+    assert [one.recipe.mode for one in only.challengers] == ["incremental"]
     assert only.leaderboard == []
     full = train(msgspec.structs.replace(BOTH, modes=["full"]), SECOND, champion)
-    assert [one.mode for one in full.challengers] == ["full"]
+    assert [one.recipe.mode for one in full.challengers] == ["full"]
 
 
 def test_incremental_mode_without_a_champion_is_nothing_to_do() -> None:

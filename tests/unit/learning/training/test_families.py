@@ -31,13 +31,3 @@ def test_training_is_reproducible_to_the_byte(family: ModelFamily) -> None:
     first, second = (onnx_bytes(fit(family, SMALL[family], labelled(2_000, 0), seed=0), 8) for _ in range(2))
     assert first == second
     assert onnx.load_from_string(first).graph.name == "pix-fraud"
-
-
-@families
-def test_undersampling_leaves_no_column_without_values(family: ModelFamily) -> None:
-    train = labelled(3_000, 0)
-    features = train.features.copy()
-    features[:, 0] = np.nan
-    features[np.flatnonzero(~train.fraud)[7], 0] = 1.0
-    model = fit(family, {**SMALL[family], "legitimate_per_fraud": 2}, LabelledRows(features, train.fraud), seed=0)
-    assert 0.25 < raw_scores(model, features).mean() < 0.45  # a third of its training rows were frauds

@@ -27,7 +27,7 @@ from shared.learning.training.incremental import (
     rows_to_continue_on,
 )
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.train import LabelledRows, fit, raw_scores
+from shared.learning.training.train import LabelledRows, drawn_rows, fit, raw_scores
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 from tests.unit.learning.rows import training_set
 from tests.unit.learning.synthetic import QUICK
@@ -121,7 +121,8 @@ def test_a_forest_keeps_its_trees() -> None:
 
 def test_update_uses_all_new_rows_and_as_many_old_ones() -> None:
     until = int(DATA.initiated_at[2_999])
-    rows = rows_to_continue_on(DATA, PERIOD, until, msgspec.structs.replace(CONFIG, half_life_days=1e9))
+    before = champion("logistic_regression")._replace(trained_until=until)
+    rows = rows_to_continue_on(DATA, PERIOD, before, CONFIG)
     new = DATA.initiated_at[rows] > until
     assert new.sum() == (DATA.initiated_at[PERIOD] > until).sum()
     assert new.sum() == (~new).sum()
@@ -130,7 +131,8 @@ def test_update_uses_all_new_rows_and_as_many_old_ones() -> None:
 
 
 def test_update_undersamples_at_the_rate_of_the_champion() -> None:
-    train = LabelledRows(np.asfortranarray(DATA.features[OLD, INPUTS]), DATA.fraud[OLD])
+    drawn = drawn_rows(DATA.initiated_at[OLD], DATA.fraud[OLD], 4, seed=0)
+    train = LabelledRows(np.asfortranarray(DATA.features[np.ix_(drawn, INPUTS)]), DATA.fraud[drawn])
     params = {"n_estimators": 10, "max_depth": 3, "bootstrap": False, "legitimate_per_fraud": 4}
     before = champion("random_forest")._replace(model=fit("random_forest", params, train, seed=0))
     opened = joblib.load(io.BytesIO(joblib_bytes(before.model)))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.errors import Misconfigured
-from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.data.split import DAY
-from shared.learning.training.train import fit, informative_columns, recent_rows
+from shared.learning.data.split import DAY, WEEK
+from shared.learning.training.train import drawn_rows, fit, informative_columns
 from tests.unit.learning.training.samples import labelled
 
 
@@ -22,23 +22,37 @@ def test_unknown_parameter_is_misconfigured() -> None:
         fit("decision_tree", {"max_depht": 3}, labelled(50, 0), seed=0)
 
 
-def test_old_legitimate_rows_are_sampled_by_half_life() -> None:
-    at = np.linspace(0, 100 * DAY, 100_000).astype(np.int64)
-    fraud = np.arange(len(at)) % 100 == 0
-    rows = recent_rows(at, fraud, half_life_days=50, seed=0)
-    kept = np.zeros(len(at), bool)
-    kept[rows] = True
-    assert kept[fraud].all()
-    assert kept[~fraud][:1000].mean() == pytest.approx(0.25, abs=0.05)
-    assert kept[~fraud][-1000:].mean() > 0.98
-    assert len(FEATURE_NAMES) > 8
+AT = np.linspace(0, 700 * DAY, 70_000, endpoint=False).astype(np.int64)
 
 
-def test_rows_max_drops_old_legitimate_rows_first_and_no_frauds() -> None:
-    at = np.linspace(0, 100 * DAY, 20_000).astype(np.int64)
-    fraud = np.arange(len(at)) % 100 == 0
-    rows = recent_rows(at, fraud, half_life_days=20, seed=0, rows_max=3_000)
-    assert len(rows) == 3_000
+def shares(rows: NDArray[np.intp], fraud: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the share of frauds among the drawn rows of each week that has frauds."""
+    weeks = AT[rows] // WEEK
+    frauds = np.bincount(weeks, weights=fraud[rows])
+    return frauds[frauds > 0] / np.bincount(weeks)[frauds > 0]
+
+
+@pytest.mark.parametrize("share", [1.0, 5.0, 20.0])
+def test_every_week_has_the_same_share_of_frauds(share: float) -> None:
+    rng = np.random.default_rng(0)
+    fraud = rng.random(len(AT)) < np.where(AT < 350 * DAY, 0.001, 0.02)
+    rows = drawn_rows(AT, fraud, share, seed=0)
     assert fraud[rows].sum() == fraud.sum()
-    assert np.mean(at[rows][~fraud[rows]] > 50 * DAY) > 0.8
-    assert len(recent_rows(at, fraud, 20, 0, rows_max=10)) == 2 * fraud.sum()
+    assert len(np.unique(rows)) == len(rows)
+    assert shares(rows, fraud) == pytest.approx(1 / (1 + share))
+
+
+def test_weeks_that_are_stored_thinly_do_not_look_like_fraud() -> None:
+    rng = np.random.default_rng(0)
+    fraud = rng.random(len(AT)) < 0.002
+    stored = np.flatnonzero(fraud | (AT == 0) | (AT > 350 * DAY) | (rng.random(len(AT)) < 0.3))
+    kept = stored[drawn_rows(AT[stored], fraud[stored], 20, seed=0)]
+    assert shares(kept, fraud) == pytest.approx(1 / 21)
+
+
+def test_more_legitimate_rows_than_there_are_or_no_frauds_at_all() -> None:
+    fraud = np.arange(len(AT)) % 100 == 0
+    np.testing.assert_array_equal(drawn_rows(AT, fraud, np.inf, seed=0), np.arange(len(AT)))
+    np.testing.assert_array_equal(drawn_rows(AT, fraud, 1e9, seed=0), np.arange(len(AT)))
+    assert len(drawn_rows(AT, np.zeros(len(AT), bool), 20, seed=0)) == 0
+    assert len(drawn_rows(AT[:0], fraud[:0], 20, seed=0)) == 0
