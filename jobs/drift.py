@@ -1,7 +1,8 @@
-"""Compare recent traffic with the champion's training data, by the population stability index.
+"""Compare recent traffic with that of the days before, and its score with the champion's first days.
 
-If the index of the score or of a feature is above psi_max in the configuration, a row DRIFT is appended to the
-ledger, and the next `jobs.retrain --trigger auto` trains.
+If the score is too far from the days after the swap, a row DRIFT is appended to the ledger, and the next
+`jobs.retrain --trigger auto` trains. If a feature has moved further than its own habit, the row is FEATURE_DRIFT: an
+alert for a person. Each period is remembered in the bucket of rows; until some weeks are, little is compared.
 
 Exit codes: 0 done (drift or not, or too few rows to measure it), 1 failed.
 """
@@ -22,7 +23,6 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.learning.lifecycle.drift import Drift
 
-STABLE = 0.1
 LISTED = 15
 
 
@@ -41,30 +41,31 @@ def _drift(options: argparse.Namespace) -> tuple[int, object]:
     from shared.learning.errors import NothingToDo
     from shared.learning.lifecycle.drift import champion_drift, record_drift
 
-    limit = config.load(options.config).trigger.psi_max
+    spec = config.load(options.config).drift
     settings = Settings.from_env(os.environ)
     until = options.as_of or wiring.now()
     source = wiring.drift_source(settings, until - options.hours, until)
     try:
-        found = champion_drift(source, wiring.blobs(settings), options.rows_min)
+        found = champion_drift(source, wiring.blobs(settings), wiring.data(settings), spec, options.rows_min)
     except NothingToDo as reason:
         return console.OK, {"outcome": "NOTHING_TO_DO", "reasons": [str(reason)]}
-    Console(stderr=True).print(_table(found, limit))
-    ledger, actor = wiring.ledger(settings), wiring.actor(settings)
-    alert = record_drift(found, limit, ledger, wiring.now, actor)
-    result = {"outcome": "DRIFT" if alert else "STEADY", "reasons": [alert] if alert else [], "psi_max": limit}
+    Console(stderr=True).print(_table(found))
+    alerts = record_drift(found, wiring.ledger(settings), wiring.now, wiring.actor(settings))
+    result = {"outcome": "DRIFT" if alerts else "STEADY", "reasons": alerts}
     return console.OK, result | msgspec.structs.asdict(found)
 
 
-def _table(found: Drift, limit: float) -> Table:
+def _table(found: Drift) -> Table:
     traffic = found.traffic
     title = (
         f"{found.version}: {traffic.rows:,} Pix, {traffic.degraded:.2%} degraded, {traffic.late:.2%} late, "
         f"{traffic.alerts:.2%} alerts"
     )
-    table = Table("", "stability index", "", title=title)
+    table, drifted = Table("", "stability index", "limit", "", title=title), found.drifted()
     for name, value in list(found.psi.items())[:LISTED]:
-        table.add_row(name, f"{value:.4f}", "drifted" if value > limit else "moved" if value > STABLE else "stable")
+        limit = found.limits.get(name)
+        known = ("unknown", "habit not known yet") if limit is None else (f"{limit:.4f}", "stable")
+        table.add_row(name, f"{value:.4f}", known[0], "drifted" if name in drifted else known[1])
     return table
 
 
@@ -88,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path(__file__).with_name("config.yaml"),
         metavar="FILE",
-        help="file that sets psi_max (default: jobs/config.yaml)",
+        help="file with the limits of drift (default: jobs/config.yaml)",
     )
     return parser
 

@@ -51,14 +51,14 @@ locals {
       learning   = true
       schedule   = "every 6 hours"
       severity   = "WARNING"
-      meaning    = "The distribution of a feature, or of the score, has moved away from the training data. The next run of pix-retrain trains because of it."
-      first_step = "Read in pix.model_ledger which ones drifted and how far. If the next pix-retrain promotes a model, do nothing; otherwise ask the publisher of the feature."
+      meaning    = "The score is far from the first days of the model, and the next run of pix-retrain trains because of it; or a feature has moved overnight further than it ever does."
+      first_step = "Read the action in pix.model_ledger. DRIFT: if the next pix-retrain promotes a model, do nothing. FEATURE_DRIFT: ask the publisher of the feature; training would learn the fault."
       query      = <<-SQL
         ASSERT NOT EXISTS (
           SELECT 1
           FROM `${local.dataset}.model_ledger`
-          WHERE action = 'DRIFT' AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 6 HOUR)
-        ) AS 'the score or a feature has drifted from the training data of the model'
+          WHERE action IN ('DRIFT', 'FEATURE_DRIFT') AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 6 HOUR)
+        ) AS 'the score or a feature has drifted'
       SQL
     }
     late = {

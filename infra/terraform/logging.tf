@@ -52,7 +52,7 @@ resource "google_logging_metric" "job_outcomes" {
 
 resource "google_logging_metric" "drift_of_score" {
   name            = "pix/drift_of_score"
-  description     = "Population stability index of the score against the champion's training data"
+  description     = "Population stability index of the score against the champion's first days"
   filter          = "${local.logs_of_jobs} AND jsonPayload.psi.score>=0"
   value_extractor = "EXTRACT(jsonPayload.psi.score)"
 

@@ -80,6 +80,7 @@ resource "google_storage_bucket" "buckets" {
 resource "google_storage_bucket_iam_member" "folders" {
   for_each = {
     drift_exports    = { part = "drift", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
+    drift_memory     = { part = "drift", bucket = "data", folder = "drift", role = "roles/storage.objectUser" }
     drift_models     = { part = "drift", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
     repair_exports   = { part = "repair", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
     repair_history   = { part = "repair", bucket = "data", folder = "history", role = "roles/storage.objectViewer" }

@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 
 from shared import yaml_file
 from shared.errors import Misconfigured
+from shared.learning.drift_spec import DriftSpec
 
 LEGITIMATE_PER_FRAUD = "legitimate_per_fraud"
 """Candidate parameter of every family: legitimate rows drawn for each fraud, of its week. Not scikit-learn's."""
@@ -41,11 +42,6 @@ class TriggerSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Labels known only since the last training, by Pix and side; they count once `frauds_min` is reached too."""
     frauds_min: Positive
     """Frauds among those labels: legitimate labels alone, which arrive daily, teach little."""
-    psi_max: AboveZero
-    """Population stability index of the score or of a feature above which it has drifted.
-
-    0.25 is the usual limit of a shift. Source: Siddiqi, Credit Risk Scorecards, Wiley, 2006.
-    """
     drift_days_min: NonNegative
     """Days since the last training before drift counts: drift that training does not cure would train every night."""
 
@@ -225,6 +221,17 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Average precision of one feature alone that is refused: such a feature contains the label."""
 
 
+class RefitSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a refit on the newest rows may differ from the fit that the gate approved."""
+
+    psi_max: AboveZero
+    """Largest stability index between the scores of both on rows that neither was trained on."""
+    ratio_max: Annotated[float, Meta(gt=1.0)]
+    """Largest ratio, either way, of the frauds expected by both, and of the Pix stopped by both."""
+    rank_correlation_min: Share
+    """Least rank correlation of both on the golden vectors, half of which have values taken out."""
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """All settings of a retraining."""
 
@@ -250,6 +257,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Share of all Pix, highest scores first, at which reported precision and recall are taken."""
     gate: GateSpec
     """Conditions of a promotion."""
+    drift: DriftSpec
+    """When the score or a feature has drifted, for `jobs.drift`."""
+    refit: RefitSpec
+    """Conditions for the refit of an approved challenger to serve in its place."""
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     """Seed of every random choice, so that a run can be repeated; scikit-learn takes 32 bits."""
 

@@ -77,6 +77,8 @@ class Manifest(Struct, frozen=True):
     actor: str = "unknown"
     trigger: str | None = None
     as_of: str | None = None
+    refit_of: str | None = None
+    """The version whose recipe, figures and thresholds these are, if this one was fitted again to newer rows."""
     feature_set: str | None = None
     """`shared.features.catalogue.feature_set` of the inputs, as of the training; a bundle without it is refused."""
 

@@ -117,7 +117,7 @@ def _onnx_digest(cloud: LocalCloud, version: str) -> str:
 
 def report(cloud: LocalCloud, first: Measured, again: Measured) -> None:
     """Print the figures as a table and as one line of JSON."""
-    models = [_onnx_digest(cloud, job.result["version"]) for job in (first, again)]
+    models = [_onnx_digest(cloud, job.result["approved"]) for job in (first, again)]
     metrics = first.result["metrics"]
     figures = {
         "rows": first.result["rows"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +18,7 @@ _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DECIMALS = 3
 """Decimals of feature values in histograms: decayed counters never reach zero, but 1e-30 and 1e-20 are equal."""
 _DECILES = np.linspace(0.1, 0.9, 9)
+_FLOOR = 1e-3  # least share of a bin: the logarithm of an empty one is infinite, that of a rare one is noise
 
 
 class ColumnProfile(Struct, frozen=True):
@@ -79,3 +80,50 @@ def describe(column: NDArray[Any], decimals: int | None = None) -> dict[str, Any
         "edges": edges.tolist(),
         "counts": np.diff([0, *below.tolist(), len(present)]).tolist(),
     }
+
+
+def column_profile(column: NDArray[Any], decimals: int | None = None) -> ColumnProfile:
+    """Return the part of `describe` that is compared."""
+    return msgspec.convert(describe(column, decimals), ColumnProfile, strict=False)
+
+
+class OrderedColumn(NamedTuple):
+    """The values of a column that are not missing, ascending, and the number of all rows."""
+
+    present: NDArray[np.float64]
+    rows: int
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> OrderedColumn:
+        """Return values [n], NaN where missing, in order."""
+        return cls(np.sort(values[~np.isnan(values)]), len(values))
+
+
+def stability_index(reference: ColumnProfile, column: OrderedColumn) -> float:
+    """Return the population stability index of a column against a reference.
+
+    It is the sum over bins of (a - e) ln(a / e), with the shares a of the column and e of the reference. The bins are
+    those between the reference's deciles; missing values have a bin of their own.
+
+    >>> halves = ColumnProfile(missing=0.0, edges=[0.0], counts=[5, 5])
+    >>> stability_index(halves, OrderedColumn.of(np.array([-1.0, 1.0])))
+    0.0
+    >>> round(stability_index(halves, OrderedColumn.of(np.array([1.0, 1.0, 1.0, -1.0]))), 3)
+    0.275
+    """
+    expected = np.maximum(_shares(reference), _FLOOR)
+    actual = np.maximum(_observed(reference, column), _FLOOR)
+    return float(np.sum((actual - expected) * np.log(actual / expected)))
+
+
+def _shares(reference: ColumnProfile) -> NDArray[np.float64]:
+    """Return the share of missing values, then of each bin."""
+    counts = np.array(reference.counts or [0], dtype=np.float64)
+    return np.concatenate([[reference.missing], counts / max(counts.sum(), 1) * (1 - reference.missing)])
+
+
+def _observed(reference: ColumnProfile, column: OrderedColumn) -> NDArray[np.float64]:
+    """Return the share of missing values, then of those in each bin of the reference; an edge belongs below it."""
+    below = np.searchsorted(column.present, reference.edges, side="right")
+    counts = np.diff(below, prepend=0, append=len(column.present))
+    return np.concatenate([[column.rows - len(column.present)], counts]) / max(column.rows, 1)

@@ -39,8 +39,9 @@ class CardFacts:
     """The facts on a card.
 
     `outcome` is a sentence on who decides whether the model serves, `findings` are sentences on the quality of the
-    data. `maturity_days` is the age in days from which a Pix without a confirmed fraud is legitimate. `images` are
-    plots as PNG by file name.
+    data. `maturity_days` is the age in days from which a Pix without a confirmed fraud is legitimate.
+    `trained_age_days` is the age at `as_of` of the newest row that the model to serve has learnt from.
+    `refit` is a sentence on the refit, empty without one. `images` are plots as PNG by file name.
     """
 
     version: str
@@ -57,6 +58,8 @@ class CardFacts:
     dataset_hash: str
     as_of: dt.datetime
     maturity_days: float
+    trained_age_days: float
+    refit: str
     findings: Sequence[str]
     periods: Sequence[PeriodFacts]
     review: Review

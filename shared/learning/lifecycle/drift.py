@@ -1,13 +1,15 @@
-"""Measure whether recent traffic still has the distributions that the champion was trained on.
+"""Measure whether recent traffic still looks like that of the days before, and the score like after the swap.
 
-Distributions are compared by the population stability index (PSI): the sum over bins of (a - e) ln(a / e), with the
-shares a of the recent rows and e of the reference. Below 0.1 is usually read as stable, above 0.25 as a shift.
-Source: Siddiqi, Credit Risk Scorecards, Wiley, 2006. The bins are those of the champion's profile, between its
-deciles, and missing values have a bin of their own.
+Distributions are compared by the population stability index (PSI, `shared.learning.data.profile.stability_index`).
 
-Features of the clock are left out, since a day has one weekday and the reference has all. So is the time since
-something was first seen, which grows with the age of the history: the reference is older than the labels take to
-mature, so each new champion would appear to have drifted at once, and training could not correct it.
+A feature has drifted if it moves further than its own habit from every day remembered (`windows`): its input is
+broken, or the world has changed overnight. Slow changes do not alert; if they matter, they move the score. A drift of
+features alerts a person, as a training on them could only learn the fault.
+
+The score has drifted if it is far from each of the champion's first days: the model is used on another traffic than
+the one after its swap, and the next automatic run trains.
+
+Features of the clock are left out, since a day has one weekday.
 
 A sample is read instead of counting in SQL, so that the bins have one definition. The sampling error is small: by
 chance alone the index is about (bins - 1) (1/n + 1/m) for n recent and m reference rows (Yurdakul and Naranjo,
@@ -24,7 +26,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,10 +35,13 @@ from numpy.typing import NDArray
 from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
-from shared.learning.data.profile import DECIMALS, ColumnProfile, Profile, read_profile
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.data.profile import DECIMALS, OrderedColumn, column_profile
+from shared.learning.drift_spec import DriftSpec
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.ledger import drift_row
 from shared.learning.lifecycle.pointer import read_pointer
+from shared.learning.lifecycle.windows import Memory, Window, object_name, read_memory, write_memory
 from shared.learning.ports import Ledger
 from shared.ports import Blobs, Queries, RowExports
 
@@ -46,11 +50,9 @@ log = logging.getLogger(__name__)
 SCORE = "score"
 SAMPLE = 100_000
 ROWS_MIN = 1_000
+CLOCK = frozenset({"hour", "weekday", "night"})
+COMPARED = tuple(name for name in FEATURE_NAMES if name not in CLOCK)
 _LISTED = 5  # features named in an alert and stored in the ledger
-_FLOOR = 1e-4  # share of an empty bin, whose logarithm would be infinite
-_CLOCK = frozenset({"hour", "weekday", "night"})
-_SINCE_FIRST = "_since_first"
-_ROUNDING = 1e-5  # relative, of an edge; equal scores that differ by rounding belong in one bin
 
 
 class Traffic(Struct, frozen=True):
@@ -64,9 +66,10 @@ class Traffic(Struct, frozen=True):
 
 
 class Drift(Struct, frozen=True):
-    """Distance of recent rows from the reference; `psi` has the score and each compared feature, largest first.
+    """How far the score and each feature have moved, and their limits, the largest share of its limit first.
 
-    The score is left out if the champion has not scored enough rows yet.
+    The score is left out of `psi` as long as there are no first days of the champion to compare with, a feature as
+    long as no window has it. `limits` lacks features whose habit is not known yet.
     """
 
     version: str
@@ -75,10 +78,11 @@ class Drift(Struct, frozen=True):
     sampled: int
     traffic: Traffic
     psi: dict[str, float]
+    limits: dict[str, float]
 
-    def above(self, limit: float) -> dict[str, float]:
-        """Return the features, and perhaps the score, whose index is above `limit`."""
-        return {name: value for name, value in self.psi.items() if value > limit}
+    def drifted(self) -> dict[str, float]:
+        """Return the index of the features, and perhaps of the score, that are above their limits."""
+        return {name: value for name, value in self.psi.items() if value > self.limits.get(name, np.inf)}
 
 
 class DriftSource(NamedTuple):
@@ -92,51 +96,94 @@ class DriftSource(NamedTuple):
     until: dt.datetime
 
 
-def champion_drift(source: DriftSource, blobs: Blobs, rows_min: int = ROWS_MIN) -> Drift:
-    """Compare recent rows with the profile of the version that serves.
+def champion_drift(
+    source: DriftSource, models: Blobs, rows: Blobs, spec: DriftSpec, rows_min: int = ROWS_MIN
+) -> Drift:
+    """Measure a period, and remember it in the bucket of rows.
 
     Raises NothingToDo if no model serves or too few rows have history, BundleRefused, Unavailable.
     """
-    version = read_pointer(blobs).version
+    version = read_pointer(models).version
     if version is None:
         raise NothingToDo("no model serves")
-    return measure(source, blobs, version, rows_min)
+    name = object_name(source.until - source.since)
+    memory = read_memory(rows, name)
+    found, window = measure(source, version, memory, spec, rows_min)
+    if not memory.windows or memory.windows[-1].until <= source.since:
+        write_memory(rows, name, memory.with_window(window, spec))
+    return found
 
 
-def measure(source: DriftSource, blobs: Blobs, version: str, rows_min: int = ROWS_MIN, sample: int = SAMPLE) -> Drift:
-    """Compare recent rows with the profile of `version`. Raises NothingToDo, BundleRefused, Unavailable."""
-    profile = comparable(read_profile(blobs, version))
+def measure(
+    source: DriftSource,
+    version: str,
+    memory: Memory,
+    spec: DriftSpec,
+    rows_min: int = ROWS_MIN,
+    sample: int = SAMPLE,
+) -> tuple[Drift, Window]:
+    """Compare recent rows with the memory, and return them as a window too. Raises NothingToDo, Unavailable."""
     traffic = read_traffic(source)
     if traffic.with_history < rows_min:
         raise NothingToDo(f"{traffic.with_history:,} of {rows_min:,} rows with history that measuring drift needs")
     with TemporaryDirectory(prefix="drift-") as folder:
-        files = source.exports.export(sample_query(source, profile, traffic.with_history, sample), Path(folder))
-        sampled, psi = compare(files, profile, version, rows_min)
-    ordered = dict(sorted(psi.items(), key=lambda item: -item[1]))
-    return Drift(version, source.since, source.until, sampled, traffic, ordered)
+        files = source.exports.export(sample_query(source, traffic.with_history, sample), Path(folder))
+        columns = Columns(files)
+        try:
+            return compare(columns, source, version, traffic, memory.before(source.since), spec, rows_min)
+        finally:
+            columns.close()
 
 
-def record_drift(drift: Drift, limit: float, ledger: Ledger, clock: Callable[[], dt.datetime], actor: str) -> str:
-    """Log an alert and append its ledger row if an index is above `limit`; return the alert, empty if there is none.
+def compare(
+    columns: Columns,
+    source: DriftSource,
+    version: str,
+    traffic: Traffic,
+    memory: Memory,
+    spec: DriftSpec,
+    rows_min: int,
+) -> tuple[Drift, Window]:
+    """Return the drift of the rows against a memory, and their window; one column is in memory at a time."""
+    profiles, moved, limits = {}, dict[str, float](), dict[str, float]()
+    for name in COMPARED:
+        values = columns.numbers(FEATURE_PREFIX + name).round(DECIMALS)
+        profiles[name] = column_profile(values)
+        movement, limit = memory.moved(name, OrderedColumn.of(values)), memory.limit(name, spec)
+        if movement is not None:
+            moved[name] = movement
+            limits |= {} if limit is None else {name: limit}
+    own = columns.texts("model_version") == version
+    scores = columns.numbers(SCORE)[own] if np.count_nonzero(own) >= rows_min else None
+    window = Window(
+        source.since, source.until, version, profiles, moved, None if scores is None else column_profile(scores)
+    )
+    psi = dict(moved)
+    if scores is not None and (movement := memory.score_moved(version, OrderedColumn.of(scores), spec)) is not None:
+        psi[SCORE], limits[SCORE] = movement, spec.score_max
+    farthest = sorted(psi, key=lambda name: -psi[name] / limits.get(name, np.inf))
+    found = Drift(
+        version, source.since, source.until, len(own), traffic, {name: psi[name] for name in farthest}, limits
+    )
+    return found, window
 
-    Raises Unavailable.
+
+def record_drift(drift: Drift, ledger: Ledger, clock: Callable[[], dt.datetime], actor: str) -> list[str]:
+    """Log an alert and append a ledger row for the score, and one for features; return the alerts.
+
+    Only the row of the score, DRIFT, makes an automatic run train. Raises Unavailable.
     """
-    alert = drift_alert(drift, limit)
-    if alert:
-        figures = ledger_figures(drift)
-        log.warning("drift", extra={"fields": {"version": drift.version, "reason": alert, **figures}})
-        ledger.append(drift_row(clock(), actor, alert, drift.version, figures, drift.until))
-    return alert
-
-
-def comparable(profile: Profile) -> Profile:
-    """Return a profile without the features that differ between any two periods."""
-    features = {
-        name: described
-        for name, described in profile.features.items()
-        if name not in _CLOCK and not name.endswith(_SINCE_FIRST)
-    }
-    return Profile(features, profile.score)
+    drifted = drift.drifted()
+    score = {name: value for name, value in drifted.items() if name == SCORE}
+    features = {name: value for name, value in drifted.items() if name != SCORE}
+    alerts = []
+    figures = ledger_figures(drift)
+    for action, above in (("DRIFT", score), ("FEATURE_DRIFT", features)):
+        if above:
+            alerts.append(alert := drift_alert(above, drift.limits))
+            log.warning("drift", extra={"fields": {"version": drift.version, "reason": alert, **figures}})
+            ledger.append(drift_row(action, clock(), actor, alert, drift.version, figures, drift.until))
+    return alerts
 
 
 def read_traffic(source: DriftSource) -> Traffic:
@@ -153,11 +200,11 @@ def read_traffic(source: DriftSource) -> Traffic:
     return Traffic(rows, found["with_history"], **shares)
 
 
-def sample_query(source: DriftSource, profile: Profile, rows: int, sample: int) -> str:
+def sample_query(source: DriftSource, rows: int, sample: int) -> str:
     """Return the GoogleSQL of about `sample` of the `rows` with history, the same rows at each call."""
-    names = ", ".join(FEATURE_PREFIX + name for name in profile.features)
+    names = ", ".join(FEATURE_PREFIX + name for name in COMPARED)
     return (
-        f"SELECT model_version, score, {names} "  # noqa: S608 (names from settings and the profile)
+        f"SELECT model_version, score, {names} "  # noqa: S608 (names from settings and the catalogue)
         f"FROM `{source.project}.{source.dataset}.score_events` "
         f"WHERE initiated_at >= {timestamp(source.since)} AND initiated_at < {timestamp(source.until)} "
         f"AND history_sequence IS NOT NULL AND payer_ispb != '{NOBODY}' "
@@ -165,77 +212,37 @@ def sample_query(source: DriftSource, profile: Profile, rows: int, sample: int) 
     )
 
 
-def compare(files: Sequence[Path], profile: Profile, version: str, rows_min: int) -> tuple[int, dict[str, float]]:
-    """Return the number of rows in the files, and the index of each column; one column is in memory at a time."""
-    sources = [pq.ParquetFile(file) for file in files]
-    try:
-        psi = {
-            name: stability_index(described, _column(sources, FEATURE_PREFIX + name).round(DECIMALS))
-            for name, described in profile.features.items()
-        }
-        own = np.concatenate([_texts(source, "model_version") for source in sources]) == version
-        if np.count_nonzero(own) >= rows_min:
-            # Stored scores differ from the profile's by rounding: without slack, ties at an edge would change bins.
-            edges = [edge * (1 + _ROUNDING) for edge in profile.score.edges]
-            described = msgspec.structs.replace(profile.score, edges=edges)
-            psi[SCORE] = stability_index(described, _column(sources, SCORE)[own])
-        return len(own), psi
-    finally:
-        for source in sources:
+class Columns:
+    """The columns of exported files, read one at a time."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._sources = [pq.ParquetFile(file) for file in files]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a column [n], NaN where missing."""
+        parts = [source.read(columns=[name]).column(0).cast(pa.float64()).to_numpy() for source in self._sources]
+        return np.concatenate(parts)
+
+    def texts(self, name: str) -> NDArray[Any]:
+        """Return a column of texts [n]."""
+        parts = [source.read(columns=[name]).column(0).to_pylist() for source in self._sources]
+        return np.array([text for part in parts for text in part], dtype=object)
+
+    def close(self) -> None:
+        """Close the files."""
+        for source in self._sources:
             source.close()
 
 
-def stability_index(reference: ColumnProfile, values: NDArray[np.float64]) -> float:
-    """Return the PSI of values [n], NaN where missing, against a reference.
+def drift_alert(above: Mapping[str, float], limits: Mapping[str, float]) -> str:
+    """Return a sentence that names indices above their limits.
 
-    >>> halves = ColumnProfile(missing=0.0, edges=[0.0], counts=[5, 5])
-    >>> stability_index(halves, np.array([-1.0, 1.0]))
-    0.0
-    >>> round(stability_index(halves, np.array([1.0, 1.0, 1.0, -1.0])), 3)
-    0.275
+    >>> drift_alert({"amount": 0.31}, {"amount": 0.12})
+    'stability index above its limit: amount 0.31 (0.12)'
     """
-    expected, actual = _shares(reference), _observed(reference, values)
-    expected, actual = np.maximum(expected, _FLOOR), np.maximum(actual, _FLOOR)
-    return float(np.sum((actual - expected) * np.log(actual / expected)))
-
-
-def _shares(reference: ColumnProfile) -> NDArray[np.float64]:
-    """Return the share of missing values, then of each bin."""
-    counts = np.array(reference.counts or [0], dtype=np.float64)
-    return np.concatenate([[reference.missing], counts / max(counts.sum(), 1) * (1 - reference.missing)])
-
-
-def _observed(reference: ColumnProfile, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of missing values [n], then of those in each bin of the reference."""
-    present = values[~np.isnan(values)]
-    bins = np.searchsorted(reference.edges, present, side="left")  # a value at an edge belongs below it
-    counts = np.bincount(bins, minlength=len(reference.edges) + 1)
-    return np.concatenate([[len(values) - len(present)], counts]) / max(len(values), 1)
-
-
-def _column(sources: Sequence[pq.ParquetFile], name: str) -> NDArray[np.float64]:
-    parts = [source.read(columns=[name]).column(0).cast(pa.float64()).to_numpy() for source in sources]
-    return np.concatenate(parts)
-
-
-def _texts(source: pq.ParquetFile, name: str) -> NDArray[Any]:
-    return np.asarray(source.read(columns=[name]).column(0).to_pylist(), dtype=object)
-
-
-def drift_alert(drift: Drift, limit: float) -> str:
-    """Return a sentence that names the indices above `limit`, an empty text if there are none.
-
-    >>> at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-    >>> found = Drift("v1", at, at, 9, Traffic(9, 9, 0.0, 0.0, 0.0), {"amount": 0.31, "score": 0.1})
-    >>> drift_alert(found, 0.25)
-    'stability index above 0.25: amount 0.31'
-    """
-    above = drift.above(limit)
-    if not above:
-        return ""
-    first = ", ".join(f"{name} {value:.2f}" for name, value in list(above.items())[:_LISTED])
+    first = ", ".join(f"{name} {value:.2f} ({limits[name]:.2f})" for name, value in list(above.items())[:_LISTED])
     more = f" and {len(above) - _LISTED} more" if len(above) > _LISTED else ""
-    return f"stability index above {limit:g}: {first}{more}"
+    return f"stability index above its limit: {first}{more}"
 
 
 def ledger_figures(drift: Drift) -> Mapping[str, float]:

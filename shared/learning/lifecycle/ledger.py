@@ -58,12 +58,18 @@ def untrained_row(
 
 
 def drift_row(
-    at: dt.datetime, actor: str, reason: str, version: str, figures: Mapping[str, float], until: dt.datetime
+    action: Literal["DRIFT", "FEATURE_DRIFT"],
+    at: dt.datetime,
+    actor: str,
+    reason: str,
+    version: str,
+    figures: Mapping[str, float],
+    until: dt.datetime,
 ) -> LedgerRow:
-    """Return the row of a drift alert on `version`, measured on Pix initiated before `until`."""
+    """Return the row of a drift of the score of `version`, or of features, of Pix initiated before `until`."""
     return LedgerRow(
         recorded_at=micros(at),
-        action="DRIFT",
+        action=action,
         actor=actor,
         reason=reason,
         to_version=version,

@@ -30,7 +30,8 @@ class Request(Struct, frozen=True):
 class RetrainingResult(Struct, frozen=True):
     """The result of a retraining; `outcome` is PROMOTED, REFUSED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
 
-    `trigger` is the reason to train, None if there was none. `champion` names the model or the rules that the
+    `trigger` is the reason to train, None if there was none. `version` is the one to serve, `approved` the fit that
+    was judged: the same, unless its refit is to serve. `champion` names the model or the rules that the
     challenger was compared with. Metrics are those of the test period.
     """
 
@@ -38,6 +39,7 @@ class RetrainingResult(Struct, frozen=True):
     reasons: list[str]
     trigger: str | None = None
     version: str | None = None
+    approved: str | None = None
     champion: str | None = None
     candidate: str | None = None
     mode: str | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from shared.contract.event import EPOCH
 from shared.errors import PreconditionFailed
 from shared.learning.lifecycle.ledger import retire_row
 from shared.learning.lifecycle.pointer import PointerState, read_pointer, write_pointer
-from shared.learning.lifecycle.reconcile import record_missing_moves, record_missing_publications
+from shared.learning.lifecycle.reconcile import read_manifest, record_missing_moves, record_missing_publications
 from shared.learning.ports import Ledger
 from shared.ports import Blobs, Listed, Shelf
 from shared.scoring.bundle import MANIFEST, POINTER, Pointer, path
@@ -117,7 +117,17 @@ def read_plan(retiring: Retiring, retention: Retention) -> RetirementPlan:
     rows = retiring.ledger.rows(now - dt.timedelta(days=retention.days))
     named = {version for row in rows if row.action != "RETIRE" for version in (row.from_version, row.to_version)}
     in_ledger = {version for version in named if version}
-    return RetirementPlan(state, plan_retirement(bundles, state, in_ledger, retention, now))
+    return RetirementPlan(
+        state, plan_retirement(bundles, state, in_ledger, retention, now, approved_fits(retiring.blobs, state))
+    )
+
+
+def approved_fits(blobs: Blobs, state: PointerState) -> set[str]:
+    """Return the fits of which the versions in the pointer are refits: a challenger is compared with them."""
+    pointer = state.pointer
+    versions = [version for version in (pointer.version, pointer.previous) if version] if pointer else []
+    manifests = (read_manifest(blobs, version) for version in versions)
+    return {manifest.refit_of for manifest in manifests if manifest and manifest.refit_of}
 
 
 def stored_bundles(objects: Iterable[Listed]) -> list[StoredBundle]:
@@ -134,12 +144,20 @@ def stored_bundles(objects: Iterable[Listed]) -> list[StoredBundle]:
 
 
 def plan_retirement(
-    bundles: list[StoredBundle], state: PointerState, in_ledger: set[str], retention: Retention, now: dt.datetime
+    bundles: list[StoredBundle],
+    state: PointerState,
+    in_ledger: set[str],
+    retention: Retention,
+    now: dt.datetime,
+    approved: Collection[str],
 ) -> list[Retirement]:
-    """Return a decision on each bundle; without a pointer all are retained."""
+    """Return a decision on each bundle; without a pointer all are retained.
+
+    `approved` are the fits of which the versions in the pointer are refits.
+    """
     complete = sorted((bundle for bundle in bundles if bundle.complete), key=lambda bundle: bundle.updated_at)
     last = {bundle.version for bundle in complete[max(0, len(complete) - retention.keep) :]}
-    return [_decide(bundle, state, last, in_ledger, retention, now) for bundle in bundles]
+    return [_decide(bundle, state, last, in_ledger, retention, now, approved) for bundle in bundles]
 
 
 def _decide(
@@ -149,6 +167,7 @@ def _decide(
     in_ledger: set[str],
     retention: Retention,
     now: dt.datetime,
+    approved: Collection[str],
 ) -> Retirement:
     version = bundle.version
     if state.pointer is None:
@@ -157,6 +176,8 @@ def _decide(
         return Retirement(version, True, "the pointer names it")
     if version in state.pointer.retiring:  # before all that follows: a bundle that is partly deleted cannot stay
         return Retirement(version, False, "its removal was interrupted")
+    if version in approved:
+        return Retirement(version, True, "a version in the pointer is its refit")
     if not bundle.complete:
         young = now - bundle.updated_at < UNFINISHED_FOR
         return Retirement(version, young, "it may still be uploading" if young else "its upload was never finished")

@@ -7,7 +7,7 @@ import datetime as dt
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -28,14 +28,15 @@ from shared.learning.lifecycle import trigger
 from shared.learning.lifecycle.ledger import refusal_row, untrained_row
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
 from shared.learning.lifecycle.reconcile import reconcile
+from shared.learning.lifecycle.refitting import judged_fit, sealed_refit, to_serve
 from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
 from shared.learning.lifecycle.request import AUTO, Request, RetrainingResult
-from shared.learning.lifecycle.run_record import JudgedRun, Run, parameters, report
+from shared.learning.lifecycle.run_record import JudgedRun, Run, SealedBundle, parameters, report
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, StepProgress
 from shared.learning.training.challenger import Challenger, train_challengers
 from shared.learning.training.incremental import read_champion_model
-from shared.learning.training.packing import SEEN_UNTIL, TRAINED_UNTIL, sealed, version_name
+from shared.learning.training.packing import sealed, times, version_name
 from shared.ports import Blobs, Shelf
 from shared.scoring.bundle import Bundle, Manifest
 from shared.scoring.champion import read_bundle
@@ -123,7 +124,7 @@ def _retrain(
     state: PointerState,
     step: StepProgress,
 ) -> RetrainingResult:
-    champion = _champion(services.blobs, state)
+    champion = judged_fit(services.blobs, _champion(services.blobs, state))
     data, split = _training_set(services, config, request, champion, step)
     if request.snapshot:
         request = msgspec.structs.replace(request, as_of=_known_at(data, services.source.maturity_days))
@@ -135,6 +136,8 @@ def _retrain(
         with step("keep the training set"):
             services.runs.dataset(run_id, _store(services, data))
         judged = _train_and_judge(services, run, champion, step)
+        if to_serve(judged):
+            judged = replace(judged, refit=sealed_refit(judged, services.clock, step))
         unfinished.pop_all()
     with step("record the run"):  # before it serves: a model without a record must not decide
         services.runs.finish(run_id, report(judged))
@@ -200,7 +203,8 @@ def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
     manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
-    return JudgedRun(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
+    approved = SealedBundle(manifest, sealed(challenger.files, manifest))
+    return JudgedRun(run, trained, challenger, approved, found, images)
 
 
 def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
@@ -212,10 +216,7 @@ def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
         {},
         run.run_id,
         data.content_hash,
-        metrics={
-            TRAINED_UNTIL: float(data.initiated_at[split.train.stop - 1] / 1e6),
-            SEEN_UNTIL: float(data.initiated_at[split.calibration.stop - 1] / 1e6),
-        },
+        metrics=times(data, split.train.stop, split.calibration.stop, run.request.as_of),
         actor=run.request.actor,
         trigger=run.decision.trigger,
         as_of=run.request.as_of.isoformat(),
@@ -223,20 +224,22 @@ def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
 
 
 def _release(services: Services, judged: JudgedRun, state: PointerState, step: StepProgress) -> RetrainingResult:
-    """Publish the challenger, swap it in if request and gate allow it, and record the outcome in the ledger."""
-    request, manifest = judged.run.request, judged.manifest
+    """Publish the challenger and its refit, swap in what is to serve, and record the outcome in the ledger."""
+    request, serving = judged.run.request, judged.serving
     with step("publish"):
-        publish_and_record(services.release_ports, manifest, judged.files)
+        publish_and_record(services.release_ports, *judged.approved)
+        if serving is not judged.approved:
+            publish_and_record(services.release_ports, *serving)
     verdict = "; ".join(judged.review.verdict.reasons)
-    if request.promote == "never":
-        outcome, reason = "PUBLISHED", f"published only, as requested; verdict of the gate: {verdict}"
-    elif request.promote == "always" or judged.review.verdict.promote:
+    if to_serve(judged):
         with step("swap"):
-            outcome, reason = _swap(services, request, state, manifest.version, verdict)
+            outcome, reason = _swap(services, request, state, serving.manifest.version, _reason(judged))
+    elif request.promote == "never":
+        outcome, reason = "PUBLISHED", f"published only, as requested; verdict of the gate: {verdict}"
     else:
         outcome, reason = "REFUSED", verdict
     if outcome != "PROMOTED":
-        services.ledger.append(refusal_row(services.clock(), request, reason, state, manifest))
+        services.ledger.append(refusal_row(services.clock(), request, reason, state, serving.manifest))
     return _result(judged, outcome, reason)
 
 
@@ -253,13 +256,19 @@ def _swap(services: Services, request: Request, state: PointerState, version: st
     return "PROMOTED", reason
 
 
+def _reason(judged: JudgedRun) -> str:
+    """Return the reasons of the verdict, and the sentence on the refit."""
+    return "; ".join([*judged.review.verdict.reasons, *([judged.refit.summary()] if judged.refit else [])])
+
+
 def _result(judged: JudgedRun, outcome: str, reason: str) -> RetrainingResult:
-    run, manifest = judged.run, judged.manifest
+    run, manifest = judged.run, judged.serving.manifest
     return RetrainingResult(
         outcome,
         [reason],
         manifest.trigger,
         manifest.version,
+        judged.approved.manifest.version,
         judged.review.incumbent.name,
         judged.challenger.recipe.candidate,
         judged.challenger.recipe.mode,

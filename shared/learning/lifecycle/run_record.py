@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import RunReport
 from shared.learning.training.challenger import Challenger, TrainedChallengers
+from shared.learning.training.packing import TRAINED_AGE, TRAINED_UNTIL
+from shared.learning.training.refit import Proof
 from shared.scoring.bundle import Manifest
 
 _PURPOSES = {"train": "training", "calibration": "calibration and choice", "test": "test, unseen until the end"}
@@ -40,17 +42,48 @@ class Run:
     maturity_days: float
 
 
+class SealedBundle(NamedTuple):
+    """A bundle to publish: its manifest, and its files with the manifest."""
+
+    manifest: Manifest
+    files: dict[str, bytes]
+
+
+class SealedRefit(NamedTuple):
+    """The refit of the chosen challenger with its proofs, or the reason why there is none; `bundle` if it serves."""
+
+    bundle: SealedBundle | None
+    proofs: list[Proof]
+    obstacle: str = ""
+
+    def summary(self) -> str:
+        """Return the sentences of the card and the ledger on the refit."""
+        if self.bundle:
+            until = dt.datetime.fromtimestamp(self.bundle.manifest.metrics[TRAINED_UNTIL], dt.UTC)
+            return f"serves as {self.bundle.manifest.version}, its refit on all rows until {until:%Y-%m-%d}"
+        failed = "; ".join(proof.text for proof in self.proofs if not proof.passed)
+        return f"serves as it was judged, since its refit has not proved itself: {self.obstacle or failed}"
+
+
 @dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """A run after training and judging: all challengers, the chosen one, its sealed files, review and plots."""
+    """A run after training and judging: all challengers, the chosen one, its sealed files, review and plots.
+
+    `refit` is None unless the challenger is to serve.
+    """
 
     run: Run
     trained: TrainedChallengers
     challenger: Challenger
-    manifest: Manifest
-    files: dict[str, bytes]
+    approved: SealedBundle
     review: Review
     images: dict[str, bytes]
+    refit: SealedRefit | None = None
+
+    @property
+    def serving(self) -> SealedBundle:
+        """The bundle that is to serve, if any does: the refit of the approved one if it has proved itself."""
+        return self.refit.bundle if self.refit and self.refit.bundle else self.approved
 
 
 def parameters(
@@ -77,14 +110,16 @@ def report(judged: JudgedRun) -> RunReport:
         "leaderboard.json": _json(judged.trained.leaderboard),
         "verdict.json": _json(dict(zip(_names(judged.trained), judged.review.verdicts, strict=True))),
         "quality.json": _json(judged.run.data.quality),
+        **({"refit.json": _json(judged.refit.proofs)} if judged.refit else {}),
     }
+    serving = judged.serving
     return RunReport(
-        judged.manifest.version,
-        champion | judged.manifest.metrics,
+        serving.manifest.version,
+        champion | serving.manifest.metrics,
         _tags(judged),
-        judged.files,
+        serving.files,
         judged.images,
-        list(judged.challenger.parts.names),
+        msgspec.json.decode(serving.files["features.json"], type=list[str]),
         documents,
     )
 
@@ -122,7 +157,7 @@ def _tags(judged: JudgedRun) -> dict[str, str]:
 
 
 def _card(judged: JudgedRun) -> CardFacts:
-    run, challenger, manifest = judged.run, judged.challenger, judged.manifest
+    run, challenger, manifest = judged.run, judged.challenger, judged.approved.manifest
     return CardFacts(
         version=manifest.version,
         created_at=parse_time(manifest.created_at),
@@ -139,6 +174,8 @@ def _card(judged: JudgedRun) -> CardFacts:
         as_of=run.request.as_of,
         maturity_days=run.maturity_days,
         findings=[check.text for check in run.data.quality.checks],
+        trained_age_days=judged.serving.manifest.metrics[TRAINED_AGE],
+        refit=f"It {judged.refit.summary()}." if judged.refit else "",
         periods=[_period(_PURPOSES[name], part, run.data) for name, part in run.split._asdict().items()],
         review=judged.review,
         leaderboard=judged.trained.leaderboard,

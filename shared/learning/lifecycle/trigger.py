@@ -42,7 +42,7 @@ class TriggerDecision(NamedTuple):
 def decide(since: SinceTraining, spec: TriggerSpec) -> TriggerDecision:
     """Return the trigger of an automatic run. Raises NothingToDo, with each number and its limit.
 
-    >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, psi_max=0.25, drift_days_min=3)
+    >>> spec = TriggerSpec(days_max=7, labels_min=2000, frauds_min=50, drift_days_min=3)
     >>> decide(SinceTraining(days=3.0, labels=2500, frauds=60, drift=None), spec)
     TriggerDecision(trigger='labels', reason='2,500 of 2,000 labels are new, 60 of 50 frauds')
     >>> decide(SinceTraining(days=None, labels=0, frauds=0, drift=None), spec).reason

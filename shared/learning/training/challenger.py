@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from shared.learning.training.packing import BundleParts, pack
 from shared.learning.training.search import search
 from shared.learning.training.thresholds import ThresholdRows, thresholds_by_side
 from shared.learning.training.train import (
+    Fitted,
     LabelledRows,
     drawn_rows,
     fit,
@@ -38,18 +39,11 @@ from shared.scoring.thresholds import SideThresholds
 log = logging.getLogger(__name__)
 
 
-class Fitted(NamedTuple):
-    """A fitted model, and the indexes of the columns that it reads."""
-
-    model: Any
-    columns: NDArray[np.intp]
-
-
 class Recipe(NamedTuple):
     """How a model was fitted: the name of its candidate, family, mode, and the fit on any period of the data.
 
-    `candidate` is the name in the configuration, or the champion's version if it was continued. `fit` returns the
-    model and the indexes of its columns; it raises FitFailed, CannotContinue.
+    `candidate` is the name in the configuration, or the champion's version if it was continued. `fit` raises
+    FitFailed, CannotContinue.
     """
 
     candidate: str
@@ -137,7 +131,7 @@ def _fit_trial(data: Dataset, config: Config, trial: Trial, period: slice) -> Fi
     rows = period.start + drawn_rows(data.initiated_at[period], data.fraud[period], share, config.seed)
     columns = informative_columns(data.features, rows)
     train = LabelledRows(data.take(rows, columns), data.fraud[rows])
-    return Fitted(fit(trial.family, trial.params, train, config.seed), columns)
+    return Fitted(fit(trial.family, trial.params, train, config.seed), columns, rows)
 
 
 def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
@@ -163,19 +157,17 @@ def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:
 
 
 def _incremental(data: Dataset, split: Split, config: Config, champion: ChampionModel) -> _FittedModel:
-    def continued(period: slice) -> Fitted:
-        return Fitted(*continue_training(champion, data, period, config))
-
+    continued = functools.partial(continue_training, champion, data, config)
     return _fitted(Recipe(champion.version, champion.family, "incremental", continued), data, split)
 
 
 def _fitted(recipe: Recipe, data: Dataset, split: Split) -> _FittedModel:
     fitted = recipe.fit(split.train)
-    return _FittedModel(recipe, fitted, _average_precision(*fitted, data, split.calibration))
+    return _FittedModel(recipe, fitted, _average_precision(fitted, data, split.calibration))
 
 
-def _average_precision(model: Any, columns: NDArray[np.intp], data: Dataset, period: slice) -> float:
-    scores = raw_scores(model, data.features[period, columns])
+def _average_precision(fitted: Fitted, data: Dataset, period: slice) -> float:
+    scores = raw_scores(fitted.model, data.features[period, fitted.columns])
     return float(average_precision_score(data.fraud[period], scores, sample_weight=data.weight[period]))
 
 
@@ -183,7 +175,7 @@ def _challenger(
     final: _FittedModel, data: Dataset, split: Split, rules: Rules, config: Config, step: StepProgress
 ) -> Challenger:
     """Export and calibrate a model, set its thresholds, and assemble its files."""
-    (model, columns), mode = final.fitted, final.recipe.mode
+    (model, columns, _), mode = final.fitted, final.recipe.mode
     names = [data.names[j] for j in columns]
     recent = np.ascontiguousarray(data.features[split.calibration.start :, columns])
     calibration_rows = slice(0, split.calibration.stop - split.calibration.start)  # of `recent`

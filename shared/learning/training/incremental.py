@@ -21,7 +21,7 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.train import LabelledRows, deterministic_fit, drawn_rows
+from shared.learning.training.train import Fitted, LabelledRows, deterministic_fit, drawn_rows
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 
@@ -56,10 +56,8 @@ def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> Cha
         return None
 
 
-def continue_training(
-    champion: ChampionModel, data: Dataset, period: slice, config: Config
-) -> tuple[Any, NDArray[np.intp]]:
-    """Return the model after the update, and the indexes of its columns. Raises CannotContinue."""
+def continue_training(champion: ChampionModel, data: Dataset, config: Config, period: slice) -> Fitted:
+    """Return the model after an update on the rows of a period. Raises CannotContinue."""
     trainer = FAMILIES[champion.family]
     if trainer.continue_training is None:
         raise CannotContinue("its family can only be trained in full")
@@ -71,11 +69,10 @@ def continue_training(
     train = LabelledRows(data.take(rows, columns), data.fraud[rows])
     try:
         with deterministic_fit():
-            return trainer.continue_training(
-                champion.model, train.features, train.fraud, config.incremental_rounds
-            ), columns
+            model = trainer.continue_training(champion.model, train.features, train.fraud, config.incremental_rounds)
     except FitFailed as error:
         raise CannotContinue(str(error)) from error
+    return Fitted(model, columns, rows)
 
 
 def rows_to_continue_on(data: Dataset, period: slice, champion: ChampionModel, config: Config) -> NDArray[np.intp]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.catalogue import feature_set
+from shared.learning.data.dataset import Dataset
 from shared.learning.data.profile import reference_profile
 from shared.learning.training import calibrate
 from shared.learning.training.export import joblib_bytes, onnx_scores
@@ -22,6 +23,8 @@ TRAINED_UNTIL = "trained_until"
 """Metric of a manifest: time of the last training example, in seconds since the epoch."""
 SEEN_UNTIL = "seen_until"
 """Metric of a manifest: time of the last example used for calibration or selection, in seconds since the epoch."""
+TRAINED_AGE = "trained_age_days"
+"""Metric of a manifest: age of the last training example at `as_of`, in days."""
 GOLDEN_ROWS = 256
 """Golden vectors of a bundle, which a function scores before it serves the bundle."""
 GOLDEN_MISSING = 0.3
@@ -58,6 +61,16 @@ def sealed(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
     hashes = {name: digest(data) for name, data in files.items()}
     complete = msgspec.structs.replace(manifest, files=hashes, feature_set=feature_set(names))
     return {**files, MANIFEST: msgspec.json.encode(complete)}
+
+
+def times(data: Dataset, trained: int, seen: int, as_of: dt.datetime) -> dict[str, float]:
+    """Return the metrics on the age of a fit to the rows before `trained`, chosen on those before `seen`."""
+    until = float(data.initiated_at[trained - 1] / 1e6)
+    return {
+        TRAINED_UNTIL: until,
+        SEEN_UNTIL: float(data.initiated_at[seen - 1] / 1e6),
+        TRAINED_AGE: (as_of.timestamp() - until) / 86_400,
+    }
 
 
 def version_name(now: dt.datetime, model: bytes) -> str:

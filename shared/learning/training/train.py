@@ -28,6 +28,14 @@ class LabelledRows(NamedTuple):
     fraud: NDArray[np.bool_]
 
 
+class Fitted(NamedTuple):
+    """A fitted model, the indexes of the columns that it reads, and those of the rows that it was fitted to."""
+
+    model: Any
+    columns: NDArray[np.intp]
+    rows: NDArray[np.intp]
+
+
 def drawn_rows(
     initiated_at: NDArray[np.int64], fraud: NDArray[np.bool_], share: float, seed: int
 ) -> NDArray[np.intp]:

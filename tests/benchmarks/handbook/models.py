@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.split import DAY
-from shared.learning.training.train import LabelledRows, drawn_rows, fit, raw_scores
+from shared.learning.training.train import LabelledRows, fit, raw_scores
 from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
 
 HABIT = (

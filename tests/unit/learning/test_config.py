@@ -40,7 +40,7 @@ def test_shipped_configuration_is_valid() -> None:
         ("gate.unknown", 1, "unknown"),
         ("costs.payer.review", -1, "review"),
         ("costs.payee.review", float("inf"), "infinite"),
-        ("trigger.psi_max", float("inf"), "infinite"),
+        ("drift.score_max", float("inf"), "infinite"),
         ("split.training_days", float("nan"), "training_days"),
         ("seed", -1, "seed"),
         ("modes", ["full", "full"], "twice"),

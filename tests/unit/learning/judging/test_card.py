@@ -33,6 +33,8 @@ def card(reviewed: Review, images: dict[str, bytes]) -> str:
             dataset_hash="feed" * 16,
             as_of=at,
             maturity_days=87.0,
+            trained_age_days=87.0,
+            refit="It serves as its refit.",
             findings=["age & amount are <missing>"],
             periods=[PeriodFacts("last period", at, at, 1_200, 300, 60)],
             review=reviewed,

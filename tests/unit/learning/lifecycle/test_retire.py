@@ -78,6 +78,13 @@ def test_the_last_bundles_and_recent_versions_of_the_ledger_stay(store: ModelSto
     assert store.left() == {"v0", "v3", "v4", "v5"}
 
 
+def test_the_approved_fit_of_a_refit_in_the_pointer_stays(store: ModelStore) -> None:
+    publish(store.blobs, "v6", small_bundle("v6", refit_of="v1"))
+    store.swap("v6")
+    assert store.retire() == ["v0", "v2", "v3", "v5"]
+    assert store.left() == {"v1", "v4", "v6"}
+
+
 def test_a_bundle_without_a_manifest_stays_for_a_day(store: ModelStore) -> None:
     store.blobs.write("models/half/model.onnx", b"", 0)
     store.now += dt.timedelta(hours=23)

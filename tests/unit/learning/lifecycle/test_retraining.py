@@ -11,6 +11,7 @@ import pytest
 
 from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured, Unavailable
+from shared.learning.config import RefitSpec
 from shared.learning.errors import BadDataset, ExportFailed
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import MoveCause, read_pointer, swap
@@ -35,11 +36,39 @@ def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
     again = retrain(bench.services(), QUICK, request(), silent)
     assert again.outcome == "REFUSED"
     assert read_pointer(bench.blobs).version == first.version
-    assert bench.actions() == ["PUBLISH", "SWAP", "PUBLISH", "REFUSE"]
-    one, two = (manifest(bench, outcome.version) for outcome in (first, again))
+    assert bench.actions() == ["PUBLISH", "PUBLISH", "SWAP", "PUBLISH", "REFUSE"]
+    one, two = (manifest(bench, outcome.approved) for outcome in (first, again))
     assert one.files["model.onnx"] == two.files["model.onnx"]
     assert one.dataset_hash == two.dataset_hash == first.dataset_hash
     assert again.metrics["average_precision"] == again.champion_metrics["average_precision"]
+
+
+def test_a_refit_on_the_newest_rows_serves_and_its_approved_fit_is_the_one_to_beat() -> None:
+    bench = Bench()
+    first = retrain(bench.services(), QUICK, request(), silent)
+    serving, approved = manifest(bench, first.version), manifest(bench, first.approved)
+    assert (serving.refit_of, approved.refit_of) == (first.approved, None)
+    newest = max(bench.exports.table["initiated_at"].to_pylist()).timestamp()
+    assert serving.metrics["trained_until"] == serving.metrics["seen_until"] == pytest.approx(newest)
+    assert approved.metrics["trained_age_days"] > serving.metrics["trained_age_days"] + 20
+    assert serving.files["policy.json"] == approved.files["policy.json"]
+    assert first.version in bench.rows[-1].reason
+    assert f"serves as {first.version}" in bench.runs.reports[first.run_id].documents["card.html"].decode()
+    second = retrain(bench.services(), QUICK, request("always"), silent)
+    assert second.champion == first.approved
+    verdict = msgspec.json.decode(bench.runs.reports[second.run_id].documents["verdict.json"])
+    assert [one["notice"] for one in verdict.values()] == [""]
+    OperatorMove(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me").rollback("")
+    assert read_pointer(bench.blobs).version == first.version
+
+
+def test_a_refit_that_does_not_prove_itself_does_not_serve() -> None:
+    bench = Bench()
+    strict = msgspec.structs.replace(QUICK, refit=RefitSpec(psi_max=1e-9, ratio_max=9.0, rank_correlation_min=0.1))
+    first = retrain(bench.services(), strict, request(), silent)
+    assert read_pointer(bench.blobs).version == first.version == first.approved
+    assert bench.actions() == ["PUBLISH", "SWAP"]
+    assert "has not proved itself: the stability index" in bench.rows[-1].reason
 
 
 def test_the_run_records_version_figures_and_plots() -> None:
@@ -111,7 +140,7 @@ def test_a_swap_during_the_training_wins(monkeypatch: pytest.MonkeyPatch) -> Non
     outcome = retrain(services, QUICK, request("always"), silent)
     assert outcome.outcome == "SWAP_LOST"
     assert read_pointer(bench.blobs).version == first != second
-    assert bench.actions()[known:] == ["PUBLISH", "REFUSE"]
+    assert bench.actions()[known:] == ["PUBLISH", "PUBLISH", "REFUSE"]
 
 
 def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +185,10 @@ def test_a_swap_counts_although_ledger_and_registry_are_away_after_it(monkeypatc
         outcome = retrain(bench.services(), QUICK, request(), silent)
     assert outcome.outcome == "PROMOTED"
     assert read_pointer(bench.blobs).version == outcome.version
-    assert bench.actions() == ["PUBLISH"]
+    assert bench.actions() == ["PUBLISH", "PUBLISH"]
     bench.exports.table = bench.exports.table.slice(0, 500)
     assert retrain(bench.services(), QUICK, auto(), silent).outcome == "NOTHING_TO_DO"
-    assert bench.actions() == ["PUBLISH", "SWAP", "NOTHING_TO_DO"]
+    assert bench.actions() == ["PUBLISH", "PUBLISH", "SWAP", "NOTHING_TO_DO"]
     assert bench.runs.aliases == {"champion": outcome.version}
 
 
@@ -229,7 +258,7 @@ def test_full_and_incremental_challengers_meet_the_same_gate() -> None:
     verdicts = msgspec.json.decode(bench.runs.reports[outcome.run_id].documents["verdict.json"])
     assert [name.split()[0] for name in verdicts] == ["full", "incremental"]
     assert all(verdict["reasons"] for verdict in verdicts.values())
-    assert outcome.champion == champion.version
+    assert outcome.champion == champion.approved
     assert outcome.mode in ("full", "incremental")
 
 
@@ -255,7 +284,7 @@ def test_a_run_on_a_snapshot_gives_the_same_model_again() -> None:
         bench.services(), QUICK, msgspec.structs.replace(request("never"), snapshot=first.dataset_hash), silent
     )
     assert again.dataset_hash == first.dataset_hash
-    one, two = (manifest(bench, outcome.version) for outcome in (first, again))
+    one, two = (manifest(bench, outcome.approved) for outcome in (first, again))
     assert one.files == two.files
     assert bench.rows[-1].as_of <= bench.rows[0].as_of  # so that the next run does not take it for a training of now
 

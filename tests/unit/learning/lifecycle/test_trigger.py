@@ -17,7 +17,7 @@ from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
 from shared.learning.lifecycle.trigger import SinceTraining, decide, since_last_training
 
-SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, psi_max=0.25, drift_days_min=3)
+SPEC = TriggerSpec(days_max=7, labels_min=100, frauds_min=5, drift_days_min=3)
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 

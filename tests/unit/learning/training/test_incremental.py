@@ -73,7 +73,7 @@ def average_precision(model: Any, period: slice) -> float:
 def test_update_learns_new_frauds_and_leaves_the_champion_unchanged(family: ModelFamily) -> None:
     before = champion(family)
     scores = raw_scores(before.model, DATA.features[:, INPUTS])
-    grown, columns = continue_training(before, DATA, PERIOD, CONFIG)
+    grown, columns, _ = continue_training(before, DATA, CONFIG, PERIOD)
     assert columns.tolist() == INPUTS.tolist()
     assert average_precision(grown, LATER) > 2 * average_precision(before.model, LATER)
     np.testing.assert_array_equal(raw_scores(before.model, DATA.features[:, INPUTS]), scores)
@@ -82,7 +82,7 @@ def test_update_learns_new_frauds_and_leaves_the_champion_unchanged(family: Mode
 @can_continue
 def test_updated_model_exports_with_parity_and_unpickles_as_its_family(family: ModelFamily) -> None:
     before = champion(family)
-    grown, _ = continue_training(before, DATA, PERIOD, CONFIG)
+    grown, *_ = continue_training(before, DATA, CONFIG, PERIOD)
     unseen = np.ascontiguousarray(np.vstack([DATA.features[:, INPUTS], np.full((1, 8), np.nan, np.float32)]))
     assert require_parity(grown, unseen, onnx_scores(onnx_bytes(grown, 8), unseen)) <= PARITY
     opened = joblib.load(io.BytesIO(joblib_bytes(grown)))
@@ -94,15 +94,15 @@ def test_updated_model_exports_with_parity_and_unpickles_as_its_family(family: M
 def test_updates_can_be_repeated_and_are_reproducible(family: ModelFamily) -> None:
     bytes_of = []
     for _ in range(2):
-        once, _ = continue_training(champion(family), DATA, PERIOD, CONFIG)
-        twice, _ = continue_training(champion(family)._replace(model=once), DATA, PERIOD, CONFIG)
+        once, *_ = continue_training(champion(family), DATA, CONFIG, PERIOD)
+        twice, *_ = continue_training(champion(family)._replace(model=once), DATA, CONFIG, PERIOD)
         bytes_of.append(onnx_bytes(twice, 8))
     assert bytes_of[0] == bytes_of[1] != onnx_bytes(once, 8)
 
 
 def test_boosting_keeps_its_trees_and_their_bins() -> None:
     before = champion("hist_gradient_boosting").model
-    grown, _ = continue_training(champion("hist_gradient_boosting"), DATA, PERIOD, CONFIG)
+    grown, *_ = continue_training(champion("hist_gradient_boosting"), DATA, CONFIG, PERIOD)
     assert type(grown) is HistGradientBoostingClassifier
     assert grown.n_iter_ == 60
     for old, kept in zip(before._predictors, grown._predictors, strict=False):
@@ -113,7 +113,7 @@ def test_boosting_keeps_its_trees_and_their_bins() -> None:
 
 def test_a_forest_keeps_its_trees() -> None:
     before = champion("random_forest").model
-    grown, _ = continue_training(champion("random_forest"), DATA, PERIOD, CONFIG)
+    grown, *_ = continue_training(champion("random_forest"), DATA, CONFIG, PERIOD)
     assert len(grown[-1].estimators_) == 50
     for old, kept in zip(before[-1].estimators_, grown[-1].estimators_, strict=False):
         np.testing.assert_array_equal(old.tree_.threshold, kept.tree_.threshold)
@@ -136,7 +136,7 @@ def test_update_undersamples_at_the_rate_of_the_champion() -> None:
     params = {"n_estimators": 10, "max_depth": 3, "bootstrap": False, "legitimate_per_fraud": 4}
     before = champion("random_forest")._replace(model=fit("random_forest", params, train, seed=0))
     opened = joblib.load(io.BytesIO(joblib_bytes(before.model)))
-    grown, _ = continue_training(before._replace(model=opened), DATA, PERIOD, CONFIG)
+    grown, *_ = continue_training(before._replace(model=opened), DATA, CONFIG, PERIOD)
     shares = [tree.tree_.value[0, 0, 1] for tree in grown[-1].estimators_]
     assert shares == pytest.approx([0.2] * 40, abs=0.01)
 
@@ -156,7 +156,7 @@ def test_update_that_is_impossible_is_refused_with_a_reason(
     if family == "hist_gradient_boosting":
         before.model._predictors.extend(before.model._predictors[:1] * 950)
     with pytest.raises(CannotContinue, match=reason):
-        continue_training(before, DATA, PERIOD, CONFIG)
+        continue_training(before, DATA, CONFIG, PERIOD)
 
 
 def stored(**changes: bytes | None) -> MemoryBlobs:
@@ -181,7 +181,7 @@ def test_champion_read_from_its_bundle_can_be_updated() -> None:
     np.testing.assert_array_equal(
         raw_scores(read.model, DATA.features[:, INPUTS]), raw_scores(one.model, DATA.features[:, INPUTS])
     )
-    assert len(continue_training(read, DATA, PERIOD, CONFIG)) == 2
+    assert continue_training(read, DATA, CONFIG, PERIOD).rows.max() < PERIOD.stop
 
 
 FOREIGN = joblib_bytes(champion("logistic_regression").model).replace(b"_sklearn_version", b"_sklearn_versiom")
