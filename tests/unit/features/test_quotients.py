@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from shared.features.columns import Columns
 from shared.features.history import MemoryHistory
 from shared.features.layout import OFFSETS, READ_WIDTH, ROLES
 from shared.features.vector import feature_matrix
-from shared.learning.data.quality import RANGES
+from shared.learning.data.defects import RANGES
 from tests.unit.lives import live
 from tests.unit.streams import Item, event, events, report
 
@@ -45,7 +46,7 @@ def outside(vectors: NDArray[np.float32]) -> list[str]:
     return [FEATURE_NAMES[j] for j in np.flatnonzero(bad)]
 
 
-def vectors_after(stream: list[Item], *finals: Event) -> NDArray[np.float32]:
+def vectors_after(stream: Sequence[Item], *finals: Event) -> NDArray[np.float32]:
     """Return the features [n, F] of Pix after a stream."""
     history = MemoryHistory()
     live(history, stream)
@@ -81,6 +82,6 @@ def test_an_old_fraud_beside_one_taken_back_has_a_sound_age_or_none(days: float)
 
 def test_a_pix_counted_and_taken_back_leaves_no_count_below_zero() -> None:
     told = [report(i % 3, 1, i * 1e5, fraud, sign) for i in range(50) for fraud in (True, False) for sign in (1, -1)]
-    vector = vectors_after(list(told), event(0, 1, 6e6))[0]
+    vector = vectors_after(told, event(0, 1, 6e6))[0]
     counts = [j for j, feature in enumerate(FEATURES) if feature.unit == "count"]
     assert not (vector[counts] < 0).any()
