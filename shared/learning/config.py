@@ -167,8 +167,19 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """BRL for one review."""
     friction_hold: NonNegative
     """BRL for holding a legitimate Pix, so that its payer waits, or for blocking it, so that its payee does."""
+    friction_hold_share: Fraction
+    """Share of the amount that holding a legitimate Pix costs in addition: who waits for more is annoyed more."""
     friction_reject: NonNegative
     """BRL for rejecting a legitimate Pix: a customer is turned away."""
+    friction_reject_share: Fraction
+    """Share of the amount that rejecting a legitimate Pix costs in addition: a sale, or a rent that is paid late."""
+    reject_share_max: Share
+    """Largest share of the side's legitimate Pix that model and rules reject together.
+
+    Of legitimate Pix, not of all: where frauds are many, a bound on all rejects would let known frauds pass.
+    """
+    reject_precision_min: Share
+    """Least share of frauds among the Pix that the model rejects; below it a reviewer should look first."""
     review_share_max: Share
     """Largest share of the side's Pix to hold for review."""
     reviews_per_day_max: AboveZero
