@@ -114,6 +114,10 @@ bench-quality: install ## The Fraud Detection Handbook's protocol on our history
 bench-retraining: install ## A whole retraining on the simulator's world, and again from its snapshot: ARGS="--rows 60000"
 	@$(BIN)/python -m tests.benchmarks.retraining $(ARGS)
 
+.PHONY: bench-gate
+bench-gate: install ## Planted models before the gate, and nightly looks at equal ones: ARGS="--runs 60"
+	@$(BIN)/python -m tests.benchmarks.gate $(ARGS)
+
 .PHONY: bench-speed
 bench-speed: install ## How many Pix one vCPU scores, how fast, and at what cost: ARGS="--only memory --seconds 5"
 	@$(BIN)/python -m tests.benchmarks.speed $(ARGS)

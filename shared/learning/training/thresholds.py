@@ -34,8 +34,8 @@ class ThresholdRows(NamedTuple):
     by_rule: NDArray[np.int8]
     payees: NDArray[np.bool_]
 
-    def at(self, chosen: NDArray[np.bool_]) -> ThresholdRows:
-        """Return some of the rows."""
+    def at(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> ThresholdRows:
+        """Return some of the rows, by a mask or by their indexes."""
         return ThresholdRows(
             self.scores[chosen],
             self.fraud[chosen],

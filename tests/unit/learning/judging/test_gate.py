@@ -43,9 +43,11 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         Truth(fraud, amount, at),
         Resampling.of(at, np.ones(ROWS), 200, 0),
         np.arange(ROWS, dtype=np.int32),
+        np.arange(ROWS),
         np.zeros(ROWS, bool),
         np.zeros(ROWS, np.int8),
         decision_costs(fraud, amount, QUICK.costs.payer),
+        QUICK.costs,
         [halves],
         alert_share=0.01,
         confidence=0.95,
@@ -95,19 +97,8 @@ def test_the_same_the_other_way_round_is_refused_with_every_reason() -> None:
 def test_a_tie_keeps_the_champion() -> None:
     verdict = judge(dataclasses.replace(GOOD, name="again"), GOOD, PERIOD, SPEC)
     assert not verdict.promote
-    assert (verdict.saving, failed(verdict)) == (0, {"saving"})
+    assert (verdict.outcome, verdict.saving, failed(verdict)) == ("REFUSE", 0, {"saving"})
     assert verdict.reasons == ["costs exactly as much as good"]
-
-
-@given(st.floats(-3, 3), st.floats(0, 2))
-@settings(max_examples=20)
-def test_lower_costs_never_lose_a_promotion(extra: float, less: float) -> None:
-    def costing(more: float) -> Contender:
-        return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
-
-    dear, cheap = (judge(costing(more), POOR, PERIOD, SPEC) for more in (extra, extra - less))
-    assert cheap.promote or not dear.promote
-    assert cheap.saving >= dear.saving
 
 
 @given(st.integers(0, 2**31))
@@ -146,8 +137,6 @@ def figured(contender: Contender, **figures: float) -> Contender:
         (changed(seen_until=20 * DAY / 1e6), "untouched period"),
         (figured(GOOD, average_precision=0.05), "better than chance"),
         (figured(GOOD, held_share=0.2), "review load"),
-        (figured(GOOD, rejected_share=0.3), "alert volume"),
-        (figured(GOOD, calibration_error=0.1), "calibration"),
         (changed(validation=None), "optimism"),
     ],
 )
@@ -157,15 +146,11 @@ def test_one_failed_check_refuses_and_is_named(challenger: Contender, name: str)
     assert not verdict.promote
 
 
-def test_figures_within_their_margins_pass() -> None:
-    old, new = POOR.evaluation, GOOD.evaluation
-    challenger = figured(
-        GOOD,
-        average_precision=old.average_precision - SPEC.average_precision_margin + 1e-9,
-        calibration_error=old.calibration_error + SPEC.calibration_margin - 1e-9,
-    )
-    assert judge(challenger, POOR, PERIOD, SPEC).promote
-    assert new.average_precision > old.average_precision
+@pytest.mark.parametrize(("beyond", "passed"), [(1e-9, True), (-1e-9, False)])
+def test_average_precision_may_fall_by_its_relative_margin(beyond: float, passed: bool) -> None:
+    least = POOR.evaluation.average_precision * (1 - SPEC.average_precision_margin) + beyond
+    assert judge(figured(GOOD, average_precision=least), POOR, PERIOD, SPEC).promote == passed
+    assert GOOD.evaluation.average_precision > POOR.evaluation.average_precision
 
 
 @pytest.mark.parametrize(("beyond", "passed"), [(-1e-9, True), (1e-9, False)])
@@ -173,7 +158,6 @@ def test_holds_may_exceed_the_review_budget_by_their_own_margin_only(beyond: flo
     held = 0.05 * (1 + SPEC.review_margin) + beyond
     verdict = judge(figured(GOOD, held_share=held, rejected_share=0), POOR, PERIOD, SPEC)
     assert ("review load" not in failed(verdict)) == passed
-    assert held < 0.05 * (1 + SPEC.alert_volume_margin)
 
 
 def test_a_large_loss_in_one_segment_refuses_despite_a_saving() -> None:
@@ -209,20 +193,20 @@ def decided(values: np.ndarray) -> Contender:
     )
 
 
-def test_both_sides_of_a_pix_are_one_loss() -> None:
+def test_the_frauds_of_a_campaign_are_one_loss() -> None:
     fraud = np.flatnonzero(PERIOD.truth.fraud)
     values, worse = np.where(PERIOD.truth.fraud, 0.9, 0.01), np.where(PERIOD.truth.fraud, 0.9, 0.01)
     worse[fraud[:8]] = 0.01
     whole = Dimension("whole", ("all",), np.zeros(ROWS, np.intp), comparable=True)
-    paired = PERIOD.pix.copy()
+    paired = PERIOD.campaign.copy()
     paired[fraud[1::2]] = paired[fraud[::2]][: len(fraud[1::2])]
     spec = msgspec.structs.replace(SPEC, segment_margin=0.01, confidence=0.95)
 
-    def refused(pix: np.ndarray) -> bool:
-        at = dataclasses.replace(PERIOD, dimensions=[whole], pix=pix)
+    def refused(campaign: np.ndarray) -> bool:
+        at = dataclasses.replace(PERIOD, dimensions=[whole], campaign=campaign)
         return "segments by whole" in failed(judge(decided(worse), decided(values), at, spec))
 
-    assert refused(PERIOD.pix)  # eight losses and no gain: chance of 0.4 %
+    assert refused(PERIOD.campaign)  # eight losses and no gain: chance of 0.4 %
     assert not refused(paired)  # four: 6 %
 
 
@@ -242,7 +226,7 @@ def test_segments_with_few_frauds_are_not_compared() -> None:
 def test_checks_of_probabilities_are_left_out_against_the_rules_alone() -> None:
     verdict = judge(POOR, PERIOD.rules(), PERIOD, SPEC)
     assert verdict.promote
-    assert not {"average precision", "calibration", "alert volume"} & {check.name for check in verdict.checks}
+    assert "average precision" not in {check.name for check in verdict.checks}
     random = model("random", np.random.default_rng(3).permutation(scores(0.6)))
     assert {"saving", "better than chance"} <= failed(judge(random, PERIOD.rules(), PERIOD, SPEC))
 
