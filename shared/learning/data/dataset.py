@@ -21,7 +21,7 @@ from shared.learning.config import DatasetSpec
 from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import QualityInputs, QualityReport, inspect, require_columns
-from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
+from shared.learning.data.training_query import CAMPAIGN_FACTS, FACTS, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION, SampleSql, extend
 from shared.ports import Queries, RowExports
 
@@ -43,7 +43,8 @@ class Dataset:
     int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of examples that a row
     stands for. `pix` int32 [n] numbers the Pix in order of time: both sides of a Pix are adjacent and have one number
     and one time, so no division in time separates them. `facts` are the columns FACTS, used to form segments and
-    hidden from models, "" where NULL. `content_hash` is the SHA-256 of everything but `quality`.
+    campaigns and hidden from models, "" where NULL; those of campaigns are numbers, not ids. `content_hash` is the
+    SHA-256 of everything but `quality`.
     """
 
     names: tuple[str, ...]
@@ -160,6 +161,7 @@ def _key_columns(source: ParquetColumns) -> _KeyColumns:
     verdicts, codes = source.categories("verdict")
     labelled = [verdict in ("FRAUD", "LEGITIMATE") for verdict in verdicts]
     facts = {name: source.categories(name) for name in FACTS}
+    facts |= {name: (_numbered(facts[name][0]), facts[name][1]) for name in CAMPAIGN_FACTS}
     return _KeyColumns(
         order,
         pix[order],
@@ -173,6 +175,17 @@ def _key_columns(source: ParquetColumns) -> _KeyColumns:
         unlabelled=len(codes) - int(np.array(labelled, dtype=bool)[codes].sum()),
         incomplete=ids.null_count + times.null_count,
     )
+
+
+def _numbered(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return numbers in place of values, "" as it is: a training set is kept, and has no ids of accounts.
+
+    The numbers are in alphabetical order, too.
+
+    >>> _numbered(("", "a8f0", "c55e"))
+    ('', '00000001', '00000002')
+    """
+    return tuple(f"{number:08d}" if value else "" for number, value in enumerate(values))
 
 
 def number_pix(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

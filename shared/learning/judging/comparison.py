@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from shared.learning.config import Config, SideCosts
 from shared.learning.data.dataset import Dataset
+from shared.learning.data.training_query import CAMPAIGN_FACTS
 from shared.learning.judging.bootstrap import Interval, Resampling
 from shared.learning.judging.clusters import campaigns
 from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
@@ -96,7 +97,7 @@ class TestPeriod:
             truth,
             Resampling.of(truth.initiated_at, weight, config.gate.resamples, config.seed),
             data.pix[rows],
-            campaigns(data.pix[rows]),
+            _campaigns(data, rows),
             payees,
             rules.apply(features).severity,
             decision_costs_by_side(truth.fraud, truth.amount, payees, config.costs),
@@ -146,6 +147,16 @@ class TestPeriod:
     def _scores(self, bundle: Bundle) -> NDArray[np.float64]:
         starts = range(0, len(self.features), _CHUNK)
         return np.concatenate([bundle.score(self.features[start : start + _CHUNK]) for start in starts])
+
+
+def _campaigns(data: Dataset, rows: slice) -> NDArray[np.intp]:
+    """Return the campaign of each row: frauds of one receiving account, or of one funds recovery, are one."""
+    shared = []
+    for name in CAMPAIGN_FACTS:
+        fact = data.facts[name]
+        known = np.array([bool(value) for value in fact.values])[fact.codes[rows]]
+        shared.append(np.where(known, fact.codes[rows] + 1, 0))
+    return campaigns(data.pix[rows], *shared)
 
 
 def _rows_to_judge(data: Dataset, period: slice, champion: Bundle | None, frauds_min: int) -> tuple[slice, str]:
