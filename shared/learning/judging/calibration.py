@@ -11,11 +11,13 @@ from shared.learning.judging.spread import Measured, measured
 
 
 def log_ratio(scores: NDArray[np.float64], period: TestPeriod) -> Measured:
-    """Return the logarithm of frauds expected by `scores` [n] over frauds seen."""
-    fraud, weight = period.truth.fraud, period.weight
+    """Return the logarithm of frauds expected by `scores` [n] over frauds seen, minus infinity if none is expected."""
+    fraud, weight, block = period.truth.fraud, period.weight, period.resampling.block
     expected, seen = float(weight @ scores), float(weight @ fraud)
+    if expected == 0:
+        return Measured(-np.inf, 0.0, 0.0, int(block.max()) + 1)
     influence = weight * (scores / expected - fraud / seen)
-    return measured(float(np.log(expected / seen)), influence, period.resampling.block, period.campaign)
+    return measured(float(np.log(expected / seen)), influence, block, period.campaign)
 
 
 def slope(scores: NDArray[np.float64], period: TestPeriod) -> Measured:

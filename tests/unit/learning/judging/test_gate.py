@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.learning.config import SideCosts
 from shared.learning.data.split import DAY
 from shared.learning.judging import comparison
 from shared.learning.judging.bootstrap import Resampling
 from shared.learning.judging.comparison import Contender
 from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
+from shared.learning.judging.looks import Look
+from shared.learning.judging.record import ChampionRecord, Past
 from shared.learning.judging.segments import Dimension
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
@@ -264,3 +267,102 @@ def test_several_challengers_need_more_confidence() -> None:
     alone = judge(GOOD, POOR, PERIOD, SPEC)
     assert verdicts[1].saving_interval.low < alone.saving_interval.low
     assert verdicts[1].confidence > alone.confidence
+
+
+def test_few_frauds_are_too_few_to_say_and_refuse_nobody() -> None:
+    spec = msgspec.structs.replace(SPEC, frauds_min=10_000)
+    for challenger in (GOOD, dataclasses.replace(POOR, name="again")):
+        verdict = judge(challenger, POOR, PERIOD, spec)
+        assert (verdict.outcome, verdict.promote) == ("TOO_FEW", False)
+        assert "too few to say" in verdict.reasons[0]
+    worse = judge(POOR, GOOD, PERIOD, spec)
+    assert worse.outcome == "REFUSE"
+
+
+def test_frauds_of_unequal_weight_and_of_both_sides_count_less() -> None:
+    def counted(weight: np.ndarray, pix: np.ndarray) -> float:
+        sampled = dataclasses.replace(PERIOD.resampling, weight=weight)
+        at = dataclasses.replace(PERIOD, resampling=sampled, pix=pix)
+        [check] = [one for one in judge(GOOD, POOR, at, SPEC).checks if one.name == "enough frauds"]
+        assert check.measured is not None
+        return check.measured
+
+    frauds = int(PERIOD.truth.fraud.sum())
+    assert counted(np.ones(ROWS), PERIOD.pix) == pytest.approx(frauds)
+    assert counted(np.full(ROWS, 7.0), PERIOD.pix) == pytest.approx(frauds)
+    assert counted(np.where(np.arange(ROWS) % 2, 1.0, 50.0), PERIOD.pix) < 0.6 * frauds
+    pairs = PERIOD.pix.copy()
+    of_frauds = np.flatnonzero(PERIOD.truth.fraud)
+    pairs[of_frauds[1::2]] = pairs[of_frauds[::2]][: len(of_frauds[1::2])]
+    assert counted(np.ones(ROWS), pairs) == pytest.approx(frauds / 2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("slope", "shift", "name"), [(1.0, np.log(10), "expected frauds"), (3.0, 0.0, "calibration slope")]
+)
+def test_probabilities_ten_times_too_high_or_far_too_extreme_are_refused(
+    slope: float, shift: float, name: str
+) -> None:
+    values = scores(1.0)
+    wrong = 1 / (1 + np.exp(-(slope * np.log(values / (1 - values)) + shift)))
+    assert name not in failed(judge(POOR, PERIOD.rules(), PERIOD, SPEC))
+    told = dataclasses.replace(POOR, scored=POOR.scored._replace(scores=wrong))
+    assert name in failed(judge(told, PERIOD.rules(), PERIOD, SPEC))
+
+
+def test_a_champion_that_stops_nothing_can_be_replaced() -> None:
+    silent = PERIOD.contender("silent", scores(1.0), np.zeros(ROWS, np.int8), NAMES, -1.0, 0.6)
+    assert judge(GOOD, silent, PERIOD, SPEC).promote
+
+
+def test_rejects_have_a_ceiling_against_the_rules_alone_as_well() -> None:
+    eager = SideThresholds(payer=Thresholds(0.02, 0.02), payee=Thresholds(0.02, 0.02))
+    values = scores(1.0)
+    at = PERIOD.contender("eager", values, decisions(values, eager, PERIOD.payees, PERIOD.by_rule), NAMES, -1.0, 0.6)
+    assert {"good customers rejected, payer"} <= failed(judge(at, PERIOD.rules(), PERIOD, SPEC))
+    strict = msgspec.structs.replace(QUICK.costs.payer, reject_share_max=0.9, reject_precision_min=0.99)
+    there = dataclasses.replace(PERIOD, costs=SideCosts(strict, strict))
+    assert {"precision of rejects, payer"} <= failed(judge(at, PERIOD.rules(), there, SPEC))
+    mute = PERIOD.contender("mute", np.zeros(ROWS), np.zeros(ROWS, np.int8), NAMES, -1.0, 0.6)
+    checks = judge(mute, POOR, PERIOD, SPEC).checks
+    [check] = [one for one in checks if one.name == "precision of rejects, payer"]
+    assert (check.passed, check.measured) == (True, None)  # as it rejects nothing
+    assert "expected frauds" in {one.name for one in checks if not one.passed}
+
+
+def test_looks_lower_the_level_of_the_next() -> None:
+    end = float(PERIOD.truth.initiated_at.max() / 1e6)
+    fresh = judge(GOOD, POOR, PERIOD, SPEC)
+    again = judge(GOOD, POOR, PERIOD, SPEC, Past([Look(end, fresh.level)]))
+    assert (fresh.looks, again.looks) == (0, 1)
+    assert again.level == pytest.approx(fresh.level / 2)
+    assert again.saving_interval.low < fresh.saving_interval.low
+    assert again.detectable > fresh.detectable
+    spent = Past([Look(end, SPEC.false_promotions)])
+    assert judge(GOOD, POOR, PERIOD, SPEC, spent).outcome == "REFUSE"  # a level of zero proves nothing
+
+
+def test_small_losses_of_many_promotions_do_not_add_up() -> None:
+    share = float(PERIOD.truth.fraud.mean())
+    strong = ChampionRecord("v1", 0.999, share, 0.1)
+    weak = dataclasses.replace(POOR, name="it", validation=0.6)
+    assert "best on record" in failed(judge(weak, PERIOD.rules(), PERIOD, SPEC, Past(champions=[strong])))
+    same = ChampionRecord("v1", POOR.evaluation.average_precision, share, 0.1)
+    assert "best on record" not in failed(judge(weak, PERIOD.rules(), PERIOD, SPEC, Past(champions=[same])))
+    rarer = ChampionRecord("v1", POOR.evaluation.average_precision, share / 50, 0.1)
+    assert "best on record" in failed(judge(weak, PERIOD.rules(), PERIOD, SPEC, Past(champions=[rarer])))
+
+
+def test_a_refused_champion_is_still_the_one_to_beat() -> None:
+    rules = PERIOD.rules()
+    own = GOOD.evaluation.cost_per_million / rules.evaluation.cost_per_million
+
+    def past(*records: ChampionRecord) -> Past:
+        return Past(champions=records, refused="v1")
+
+    def record(cost_share: float) -> ChampionRecord:
+        return ChampionRecord("v1", 0.1, 0.06, cost_share)
+
+    assert judge(GOOD, rules, PERIOD, SPEC, past(record(own + 0.01))).promote
+    assert failed(judge(GOOD, rules, PERIOD, SPEC, past(record(own - 0.01)))) == {"refused champion"}
+    assert failed(judge(GOOD, rules, PERIOD, SPEC, past())) == {"refused champion"}
