@@ -96,6 +96,9 @@ class History(Protocol):
 
 CONFLICT = -3
 """The place of a change that was not made, because the stored value has another version."""
+LOST = -5
+"""The place of a change that was not made, because its life tells of an ask that history has lost: it waits until the
+Pix is counted again."""
 UNPLACED = -1
 """The place of a change that history does not count, as it has no facts."""
 
@@ -132,8 +135,8 @@ class ChangingHistory(Protocol):
     async def change(self, changes: Changes) -> NDArray[np.int64]:
         """Make each change whose stored value has the expected version, in order.
 
-        Return the place [n] of each: UNPLACED if it has no facts, CONFLICT if it was not made. Raises Unavailable,
-        also while history is empty.
+        Return the place [n] of each: UNPLACED if it has no facts, CONFLICT or LOST if it was not made. Raises
+        Unavailable, also while history is empty.
         """
         ...
 

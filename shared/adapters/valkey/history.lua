@@ -42,6 +42,20 @@ local function count_to(epoch, number)
   call('SET', KEYS[1], string.format('%.0f %.0f %s', epoch, number, running))
 end
 
+-- Return whether a life tells of an ask that this history has lost: one counted after the last change that it kept of
+-- the epoch, by a process whose place another one took.
+local function is_lost(life, epoch, counted)
+  local number, of_epoch = unpack_struct('<I4I4', life, LIFE.place_at + 1)
+  if of_epoch == epoch then return number > counted end
+  local ends = call('LRANGE', EPOCHS, 0, -1)
+  if former then ends[#ends + 1] = former end
+  for i = 1, #ends do
+    local ended, kept = string.match(ends[i], '^(%d+) (%d+)$')
+    if tonumber(ended) == of_epoch and number > tonumber(kept) then return true end
+  end
+  return false
+end
+
 local function empty()
   return redis.error_reply('EMPTY the store of history has to be filled first')
 end
@@ -183,7 +197,7 @@ end
 
 -- message, life and record seconds, keys and facts, of each change its expected version, offset of the place and
 -- number of facts, then its name and value. Return the number of damaged values, the epoch, then the number of each
--- change, UNPLACED or CONFLICT.
+-- change, UNPLACED, CONFLICT or LOST.
 local function change()
   local message_seconds, life_seconds, record_seconds, keys, weights, marks, numbers, items = unpack(ARGV, 2, 9)
   local epoch, before = sequence()
@@ -197,6 +211,8 @@ local function change()
     local place, packed = UNPLACED, NO_PLACE
     if (stored and unpack_struct('<I4', stored) or 0) ~= expected then
       place = CONFLICT
+    elseif not stored and sub(name, 1, 1) == LIFE.letter and is_lost(value, epoch, before) then
+      place = LOST
     else
       if count_of > 0 then
         counted = counted + 1

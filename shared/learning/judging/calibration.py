@@ -11,7 +11,7 @@ from shared.learning.judging.spread import Measured, measured
 
 
 def log_ratio(scores: NDArray[np.float64], period: TestPeriod) -> Measured:
-    """Return the logarithm of frauds expected by `scores` [n] over frauds seen, minus infinity if none is expected."""
+    """Return the logarithm of frauds expected by `scores` [n] over frauds seen, -inf if none is expected."""
     fraud, weight, block = period.truth.fraud, period.weight, period.resampling.block
     expected, seen = float(weight @ scores), float(weight @ fraud)
     if expected == 0:

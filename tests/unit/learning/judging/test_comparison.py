@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from shared.learning.data.dataset import Categories
+from shared.learning.data.key_columns import Categories
 from shared.learning.judging import comparison
 from shared.scoring.bundle import Bundle
 from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST, bundle
