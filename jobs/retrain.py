@@ -1,6 +1,7 @@
 """Train a challenger on served features, judge it against the champion, publish it, and swap it in if it passes.
 
-Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first.
+Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first. The outcome
+TOO_FEW means that the frauds are too few for a verdict: nothing is wrong, so the exit code is 0.
 Every result is a row of pix.model_ledger, a training set unfit to learn from included; other failures are in the
 log, and in MLflow once the run is open.
 """

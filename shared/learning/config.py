@@ -180,8 +180,19 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """BRL for one review."""
     friction_hold: NonNegative
     """BRL for holding a legitimate Pix, so that its payer waits, or for blocking it, so that its payee does."""
+    friction_hold_share: Fraction
+    """Share of the amount that holding a legitimate Pix costs in addition: who waits for more is annoyed more."""
     friction_reject: NonNegative
     """BRL for rejecting a legitimate Pix: a customer is turned away."""
+    friction_reject_share: Fraction
+    """Share of the amount that rejecting a legitimate Pix costs in addition: a sale, or a rent that is paid late."""
+    reject_share_max: Share
+    """Largest share of the side's legitimate Pix that model and rules reject together.
+
+    Of legitimate Pix, not of all: where frauds are many, a bound on all rejects would let known frauds pass.
+    """
+    reject_precision_min: Share
+    """Least share of frauds among the Pix that the model rejects; below it a reviewer should look first."""
     review_share_max: Share
     """Largest share of the side's Pix to hold for review."""
     reviews_per_day_max: AboveZero
@@ -200,19 +211,35 @@ class SideCosts(Struct, frozen=True, forbid_unknown_fields=True):
 class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Conditions for a challenger to replace the champion, or the rules if there is no champion.
 
-    It must save money, beyond chance, and may be worse in other figures only by these margins.
+    It must save money, beyond chance, and may be worse in other figures only by these margins. The ceilings on
+    rejects are those of the costs.
     """
 
     resamples: Annotated[int, Meta(ge=100)]
-    """Resamples of the paired bootstrap; with fewer than 100 the ends of an interval are chance."""
+    """Resamples of the bootstrap of figures; with fewer than 100 the ends of an interval are chance."""
     confidence: Share
-    """Confidence of every interval and test; the lower end of the saving's interval must be above zero."""
-    average_precision_margin: NonNegative
-    """Loss of average precision allowed, absolute: two runs on nearly the same rows differ by as much."""
-    calibration_margin: NonNegative
-    """Rise of the expected calibration error allowed, absolute."""
-    alert_volume_margin: NonNegative
-    """Rise of the share of Pix held or rejected allowed, relative; wide, since the saving already counts friction."""
+    """Confidence of every interval and test but that of the saving, whose level the looks so far determine."""
+    frauds_min: Positive
+    """Frauds of the test period, as many of equal weight, below which the verdict is too few to say.
+
+    Of some twenty a truly dearer model was promoted in a third of the cases: the sample often lacks the rare large
+    loss. The check is of the period, not of the size of an effect, as few frauds do not show how little they show.
+    """
+    false_promotions: Share
+    """Largest chance of promoting any model that saves nothing, over `false_promotions_days` of looks."""
+    false_promotions_days: AboveZero
+    """Days of fresh Pix over which that chance holds, however many looks are taken at them."""
+    record_months: AboveZero
+    """Months of earlier champions in the ledger whose best ranking bounds the loss of average precision."""
+    average_precision_margin: Share
+    """Loss of average precision allowed, relative to the champion's and to the best one on record."""
+    calibration_ratio_max: Annotated[float, Meta(gt=1.0)]
+    """Frauds expected by the scores over frauds seen, or the inverse, that is refused if it is beyond chance.
+
+    Thresholds are set by probabilities: twice too high, and twice as dear stops pay.
+    """
+    calibration_slope_min: Share
+    """Slope of the log-odds that is refused if it is beyond chance: scores below it are far too extreme."""
     review_margin: NonNegative
     """Holds allowed beyond the review budget, relative to it; narrow, since reviewers' hours are fixed."""
     segment_margin: NonNegative

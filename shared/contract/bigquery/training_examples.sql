@@ -17,12 +17,20 @@ SELECT
   labels.fraud_type,
   labels.verdict_source,
   labels.hop,
+  IF(labels.verdict = 'FRAUD', scored.payee_id, NULL) AS payee_id,
+  recoveries.funds_recovery_id,
   settled.settled_at IS NOT NULL AS settled,
   {feature_columns}
 FROM ({first_counted}) AS scored
 JOIN ({labels}) AS labels
   ON labels.end_to_end_id = scored.end_to_end_id AND labels.side = COALESCE(scored.side, 'PAYER')
 LEFT JOIN ({settled}) AS settled ON settled.end_to_end_id = scored.end_to_end_id
+LEFT JOIN (
+  SELECT end_to_end_id, MAX(funds_recovery_id) AS funds_recovery_id
+  FROM `{project}.{dataset}.feedback`
+  WHERE reported_at <= {as_of} AND funds_recovery_id IS NOT NULL
+  GROUP BY end_to_end_id
+) AS recoveries ON recoveries.end_to_end_id = scored.end_to_end_id
 -- What was decided without history teaches nothing, nor does the Pix that tries a deployment (infra/deploy/smoke.py).
 -- A place that was found after a report was counted may have reads that tell the verdict.
 -- A report that is cancelled or rejected does not make a young Pix legitimate: another may still come.

@@ -35,7 +35,8 @@ class Dataset:
     int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of examples that a row
     stands for. `pix` int32 [n] numbers the Pix in order of time: both sides of a Pix are adjacent and have one number
     and one time, so no division in time separates them. `facts` are the columns FACTS, used to form segments and
-    hidden from models, "" where NULL. `content_hash` is the SHA-256 of everything but `quality`.
+    campaigns and hidden from models, "" where NULL; those of campaigns are numbers, not ids. `content_hash` is the
+    SHA-256 of everything but `quality`.
     """
 
     names: tuple[str, ...]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shared.contract.fields import Side
 from shared.learning.data.defects import Defect, defect
 from shared.learning.data.matrix import ParquetColumns
-from shared.learning.data.training_query import FACTS, RATE
+from shared.learning.data.training_query import CAMPAIGN_FACTS, FACTS, RATE
 
 _NO_TIME = -1
 
@@ -23,6 +23,17 @@ class Categories(NamedTuple):
 
     values: tuple[str, ...]
     codes: NDArray[np.int32]
+
+    def numbered(self) -> Categories:
+        """Return numbers in place of values but "": a training set is kept, and has no ids of accounts.
+
+        The numbers are in alphabetical order, too.
+
+        >>> Categories(("", "a8f0", "c55e"), np.int32([2, 0])).numbered().values
+        ('', '00000001', '00000002')
+        """
+        numbers = (f"{number:08d}" if value else "" for number, value in enumerate(self.values))
+        return self._replace(values=tuple(numbers))
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Categories:
         """Return some rows, without the values that none of them has."""
@@ -93,6 +104,7 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
     order = np.lexsort((side, pix))
     rows = kept[order]
     facts = {name: Categories(*source.categories(name)) for name in FACTS}
+    facts |= {name: facts[name].numbered() for name in CAMPAIGN_FACTS}
     columns = KeyColumns(
         rows,
         pix[order],

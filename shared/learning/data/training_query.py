@@ -20,8 +20,11 @@ from shared.errors import Misconfigured
 from shared.learning.data.split import HOUR
 from shared.learning.data.training_sample import MILLION, NO_VERDICT, latest, sample_hash
 
-FACTS = ("side", "payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type", "hop")
+SEGMENT_FACTS = ("side", "payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type", "hop")
 """Columns that form segments; the last three are those of the report in force, NULL without one."""
+CAMPAIGN_FACTS = ("payee_id", "funds_recovery_id")
+"""Columns that join the frauds of a campaign, NULL for others."""
+FACTS = (*SEGMENT_FACTS, *CAMPAIGN_FACTS)
 ROOT, LATER = "root", "later hop"
 _HOP = f"CASE WHEN hop >= 2 THEN '{LATER}' WHEN hop = 1 THEN '{ROOT}' END AS hop"
 RATE = "sampling_rate"

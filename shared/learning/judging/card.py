@@ -86,6 +86,7 @@ def model_card(facts: CardFacts) -> bytes:
         facts=facts,
         review=review,
         verdict=review.verdict,
+        unjudged=[check for check in review.verdict.checks if check.measured is None or check.lacks_data],
         contenders=review.contenders(),
         figures=list(_figures(review.contenders())),
         segments=_by_dimension(review.segments),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.learning.config import Config
+from shared.learning.config import Config, SideCosts
 from shared.learning.data.dataset import Dataset
+from shared.learning.data.training_query import CAMPAIGN_FACTS
 from shared.learning.judging.bootstrap import Interval, Resampling
+from shared.learning.judging.clusters import campaigns
 from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
 from shared.learning.judging.segments import Dimension, dimensions
 from shared.learning.training.costs import decision_costs_by_side
@@ -51,9 +53,10 @@ class TestPeriod:
     """The test period, the same rows for every contender.
 
     `features` float32 [n, F] are served vectors with columns `names`; `pix` int32 [n] is the number of
-    the Pix, whose sides are adjacent; `payees` bool [n] is true on the payee's side,
-    `by_rule` [n] are the decisions of the rules, `losses` [n, 3] the cost of each possible decision in BRL by side,
-    `holds_max` the most Pix that reviewers of both sides can handle.
+    the Pix, whose sides are adjacent; `campaign` [n] numbers the campaigns, groups of Pix that are one observation;
+    `payees` bool [n] is true on the payee's side, `by_rule` [n] are the decisions of the rules, `losses` [n, 3] the
+    cost of each possible decision in BRL by side, by `costs`; `holds_max` the most Pix that reviewers of both sides
+    can handle.
     `notice` is a sentence on rows that the champion was trained on, empty if there are none.
     """
 
@@ -62,9 +65,11 @@ class TestPeriod:
     truth: Truth
     resampling: Resampling
     pix: NDArray[np.int32]
+    campaign: NDArray[np.intp]
     payees: NDArray[np.bool_]
     by_rule: NDArray[np.int8]
     losses: NDArray[np.float64]
+    costs: SideCosts
     dimensions: list[Dimension]
     alert_share: float
     confidence: float
@@ -77,11 +82,11 @@ class TestPeriod:
     ) -> TestPeriod:
         """Return a period of the data set with the decisions of the rules and the costs.
 
-        Rows that the champion was trained on would favour it. They are left out if the remaining frauds are enough to
-        measure a segment; otherwise they stay and the notice mentions them. A challenger that then wins has won
-        against that advantage.
+        Rows that the champion was trained on would favour it. They are left out if the remaining frauds are enough
+        for a verdict; otherwise they stay and the notice mentions them. A challenger that then wins has won against
+        that advantage.
         """
-        rows, notice = _rows_to_judge(data, period, champion, config.gate.segment_frauds_min)
+        rows, notice = _rows_to_judge(data, period, champion, config.gate.frauds_min)
         features = np.ascontiguousarray(data.features[rows])
         truth = Truth(data.fraud[rows], data.amount[rows], data.initiated_at[rows])
         weight = data.weight[rows]
@@ -92,9 +97,11 @@ class TestPeriod:
             truth,
             Resampling.of(truth.initiated_at, weight, config.gate.resamples, config.seed),
             data.pix[rows],
+            _campaigns(data, rows),
             payees,
             rules.apply(features).severity,
             decision_costs_by_side(truth.fraud, truth.amount, payees, config.costs),
+            config.costs,
             dimensions(data, rows),
             config.alert_share,
             config.gate.confidence,
@@ -140,6 +147,16 @@ class TestPeriod:
     def _scores(self, bundle: Bundle) -> NDArray[np.float64]:
         starts = range(0, len(self.features), _CHUNK)
         return np.concatenate([bundle.score(self.features[start : start + _CHUNK]) for start in starts])
+
+
+def _campaigns(data: Dataset, rows: slice) -> NDArray[np.intp]:
+    """Return the campaign of each row: frauds of one receiving account, or of one funds recovery, are one."""
+    shared = []
+    for name in CAMPAIGN_FACTS:
+        fact = data.facts[name]
+        known = np.array([bool(value) for value in fact.values])[fact.codes[rows]]
+        shared.append(np.where(known, fact.codes[rows] + 1, 0))
+    return campaigns(data.pix[rows], *shared)
 
 
 def _rows_to_judge(data: Dataset, period: slice, champion: Bundle | None, frauds_min: int) -> tuple[slice, str]:

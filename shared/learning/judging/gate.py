@@ -4,86 +4,107 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from shared.learning.config import GateSpec
-from shared.learning.judging.bootstrap import Interval, estimate
-from shared.learning.judging.clusters import Clusters
+from shared.learning.judging.bootstrap import Interval
+from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.comparison import Contender, TestPeriod
-from shared.learning.judging.evaluate import saving
-from shared.learning.judging.proportions import adjusted, chance_of_loss
-from shared.learning.judging.segments import Dimension
+from shared.learning.judging.looks import Budget, budget
+from shared.learning.judging.margins import margin_checks
+from shared.learning.judging.proportions import chance_of_loss, effective_cases
+from shared.learning.judging.record import NO_PAST, Past
+from shared.learning.judging.saving import Saving, measure_saving
+from shared.learning.judging.segment_floors import segment_floors
 from shared.learning.judging.suspicion import strongest_feature
-from shared.scoring.rules import Decision
 
-
-class GateCheck(Struct, frozen=True):
-    """One check of the gate: the measured value, its limit, and a sentence on both.
-
-    `measured` is None if there was too little to measure; such a check is neither passed nor failed, and `passed` is
-    True so that it refuses no challenger.
-    """
-
-    name: str
-    passed: bool
-    measured: float | None
-    limit: float
-    text: str
+Outcome = Literal["PROMOTE", "REFUSE", "TOO_FEW"]
+"""Promote; refuse, as something speaks against it; or too few frauds to say, where nothing else does."""
 
 
 class GateVerdict(Struct, frozen=True):
     """Whether to promote the challenger, the reasons, and all checks.
 
-    `saving` is in BRL for a million Pix, `saving_interval` its interval at `confidence`. `notice` is a sentence on
-    rows that the champion was trained on, empty if there are none.
+    `saving` is the expected one in BRL for a million Pix, `saving_interval` its interval at `confidence`, whose lower
+    end is at the `level` that this look spent on the challenger; `realised` and its interval are by the labels alone.
+    `detectable` is the least true saving that would be seen with a chance of 80 %, `detectable_share` in relation to
+    the incumbent's cost. `looks` are those taken before at days of this period. `notice` is a sentence on rows that
+    the champion was trained on, empty if there are none.
     """
 
-    promote: bool
+    outcome: Outcome
     reasons: list[str]
     checks: list[GateCheck]
     saving: float
     saving_interval: Interval
+    realised: float
+    realised_interval: Interval
     confidence: float
+    level: float
+    detectable: float
+    detectable_share: float
+    looks: int
     notice: str
+
+    @property
+    def promote(self) -> bool:
+        """Whether the challenger may serve."""
+        return self.outcome == "PROMOTE"
 
 
 def judge(
-    challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec, challengers: int = 1
+    challenger: Contender,
+    incumbent: Contender,
+    period: TestPeriod,
+    spec: GateSpec,
+    past: Past = NO_PAST,
+    challengers: int = 1,
 ) -> GateVerdict:
     """Compare two contenders on the same rows; the incumbent is the champion, or the rules if no model serves.
 
-    The challenger must save money: the lower bound of its saving, by a bootstrap of the differences row by row, must
-    be above zero. It must not be worse than the incumbent beyond the margins, and not suspiciously good. A tie keeps
-    the incumbent. With several challengers one may win by chance, so the confidence holds for all of them together
-    (Bonferroni).
+    The challenger must save money: the lower limit of its expected saving must be above zero, at the level that the
+    looks so far have left (see `looks.budget`). Neither the realised saving nor the number of frauds stopped may
+    speak against it. It must not be worse than the incumbent beyond the margins, keep the ceilings, and not be
+    suspiciously good. A tie keeps the incumbent. With several challengers one may win by chance, so they share the
+    level (Bonferroni).
     """
-    confidence = 1 - (1 - spec.confidence) / challengers
-    found = estimate(saving(incumbent.scored.costs, challenger.scored.costs, period.resampling), confidence)
-    gain = _saving(found.value, found.interval, incumbent.name, confidence)
+    look = look_at(period, spec, past)
+    level = look.level / challengers
+    saving = measure_saving(challenger, incumbent, period)
+    gain = _saving(saving, incumbent.name, level)
     checks = [
         gain,
+        _enough_frauds(period, spec),
+        _realised(saving, spec),
+        _frauds_stopped(saving, incumbent.name, spec),
         _unseen_period(challenger, period),
         _better_than_chance(challenger, spec),
-        _review_load(challenger, period, spec),
+        *margin_checks(challenger, incumbent, period, spec, past),
+        *segment_floors(challenger, incumbent, period, spec),
+        _optimism(challenger, spec),
+        _leak(challenger, period, spec),
     ]
-    checks += _against_model(challenger, incumbent, spec) if incumbent.is_model else []
-    checks += _segment_floors(challenger, incumbent, period, spec)
-    checks += [_optimism(challenger, spec), _leak(challenger, period, spec)]
-    objections = [check.text for check in checks if not check.passed]
-    return GateVerdict(
-        not objections, objections or [gain.text], checks, found.value, found.interval, confidence, period.notice
-    )
+    return _verdict(checks, saving, incumbent, period, spec, level, look)
+
+
+def look_at(period: TestPeriod, spec: GateSpec, past: Past) -> Budget:
+    """Return the budget of a look at a period after those that the ledger knows."""
+    at = period.truth.initiated_at
+    return budget(past.looks, float(at.min() / 1e6), float(at.max() / 1e6), spec)
 
 
 def judge_all(
-    challengers: Sequence[Contender], incumbent: Contender, period: TestPeriod, spec: GateSpec
+    challengers: Sequence[Contender],
+    incumbent: Contender,
+    period: TestPeriod,
+    spec: GateSpec,
+    past: Past = NO_PAST,
 ) -> list[GateVerdict]:
     """Return the verdict on each challenger of one run, in the order given."""
-    return [judge(one, incumbent, period, spec, len(challengers)) for one in challengers]
+    return [judge(one, incumbent, period, spec, past, len(challengers)) for one in challengers]
 
 
 def best(verdicts: Sequence[GateVerdict]) -> int:
@@ -94,8 +115,48 @@ def best(verdicts: Sequence[GateVerdict]) -> int:
     return max(range(len(verdicts)), key=lambda i: (verdicts[i].promote, verdicts[i].saving))
 
 
-def _saving(value: float, interval: Interval, incumbent: str, confidence: float) -> GateCheck:
-    sure = f"{confidence * 100:.4g}% interval {_brl(interval.low)} to {_brl(interval.high)}"
+def _verdict(
+    checks: list[GateCheck],
+    saving: Saving,
+    incumbent: Contender,
+    period: TestPeriod,
+    spec: GateSpec,
+    level: float,
+    look: Budget,
+) -> GateVerdict:
+    """Return the verdict that the checks add up to. A saving that is not seen in too few frauds says nothing."""
+    few = [check for check in checks if not check.passed and check.lacks_data]
+    against = [check for check in checks if not check.passed and not check.lacks_data]
+    if few:
+        against = [check for check in against if check.name != SAVING]
+    outcome: Outcome = "REFUSE" if against else "TOO_FEW" if few else "PROMOTE"
+    confidence = 1 - 2 * level
+    detectable = saving.expected.detectable(level)
+    cost = incumbent.evaluation.cost_per_million
+    return GateVerdict(
+        outcome,
+        [check.text for check in [*against, *few] or checks[:1]],
+        checks,
+        saving.expected.value,
+        saving.expected.interval(confidence),
+        saving.realised.value,
+        saving.realised.interval(spec.confidence),
+        confidence,
+        level,
+        detectable,
+        detectable / cost if cost > 0 else math.nan,
+        look.looks,
+        period.notice,
+    )
+
+
+SAVING = "saving"
+
+
+def _saving(saving: Saving, incumbent: str, level: float) -> GateCheck:
+    """Check that the expected saving is above zero."""
+    value, interval = saving.expected.value, saving.expected.interval(1 - 2 * level)
+    sure = f"{(1 - 2 * level) * 100:.4g}% interval {_brl(interval.low)} to {_brl(interval.high)}"
     if interval.low > 0:
         text = f"saves {_brl(value)} per million Pix against {incumbent} ({sure})"
     elif value > 0:
@@ -104,7 +165,33 @@ def _saving(value: float, interval: Interval, incumbent: str, confidence: float)
         text = f"costs {_brl(-value)} per million Pix more than {incumbent} (saving: {sure})"
     else:
         text = f"costs exactly as much as {incumbent}"
-    return GateCheck("saving", interval.low > 0, interval.low, 0.0, text)
+    return GateCheck(SAVING, interval.low > 0, interval.low, 0.0, text)
+
+
+def _enough_frauds(period: TestPeriod, spec: GateSpec) -> GateCheck:
+    """Check that the period has enough frauds for a verdict: Pix of equal weight that tell as much as those there."""
+    totals = np.bincount(period.pix[period.truth.fraud] - period.pix.min(), period.weight[period.truth.fraud])
+    _, frauds = effective_cases(0.0, float(totals.sum()), float((totals**2).sum()))
+    passed = frauds >= spec.frauds_min
+    relation = "enough for a verdict: at least" if passed else "too few to say: fewer than"
+    text = f"{frauds:,.0f} frauds in the test period, {relation} {spec.frauds_min:,}"
+    return GateCheck("enough frauds", passed, frauds, spec.frauds_min, text, lacks_data=not passed)
+
+
+def _realised(saving: Saving, spec: GateSpec) -> GateCheck:
+    """Check that the saving by the labels does not contradict the expected one."""
+    found = saving.realised
+    high = found.interval(spec.confidence).high
+    passed = high >= 0
+    text = f"by the labels alone it saves {_brl(found.value)} per million Pix, at most {_brl(high)}"
+    return GateCheck("realised saving", passed, high, 0.0, text if passed else f"{text}: it lost money")
+
+
+def _frauds_stopped(saving: Saving, incumbent: str, spec: GateSpec) -> GateCheck:
+    """Check by a sign test that it does not stop fewer frauds; campaigns count, as their frauds are alike."""
+    chance, limit = chance_of_loss(saving.gained, saving.lost), 1 - spec.confidence
+    text = f"stops {saving.gained:,} campaigns that {incumbent} does not, and misses {saving.lost:,} that it stops"
+    return GateCheck("frauds stopped", chance >= limit, chance, limit, text)
 
 
 def _unseen_period(challenger: Contender, period: TestPeriod) -> GateCheck:
@@ -128,126 +215,6 @@ def _better_than_chance(challenger: Contender, spec: GateSpec) -> GateCheck:
     relation = "is at least" if passed else "is below"
     text = f"average precision {figures.average_precision:.4f} {relation} {spec.lift_min:g} times chance"
     return GateCheck("better than chance", passed, figures.average_precision, limit, text)
-
-
-def _review_load(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
-    """Check the holds against the review budget, or the holds of the rules alone if these are more.
-
-    Thresholds keep within the budget on the calibration period; the margin allows for later changes in traffic.
-    """
-    pix = challenger.evaluation.pix
-    by_rules = float(period.weight[period.by_rule == Decision.HOLD].sum())
-    limit = max(period.holds_max, by_rules) / pix * (1 + spec.review_margin)
-    held = challenger.evaluation.held_share
-    relation = "within" if held <= limit else "beyond"
-    budget = (
-        "the review budget" if by_rules <= period.holds_max else "the holds of the rules alone, above the budget,"
-    )
-    text = f"holds {held:.3%} of all Pix for review, {relation} {budget} plus its margin: {limit:.3%}"
-    return GateCheck("review load", held <= limit, held, limit, text)
-
-
-def _against_model(challenger: Contender, incumbent: Contender, spec: GateSpec) -> list[GateCheck]:
-    """Return the checks against a model; rules alone have neither probabilities nor a ranking to compare."""
-    new, old = challenger.evaluation, incumbent.evaluation
-    floor = old.average_precision - spec.average_precision_margin
-    ceiling = old.calibration_error + spec.calibration_margin
-    volume, most = _alert_share(challenger), _alert_share(incumbent) * (1 + spec.alert_volume_margin)
-    return [
-        GateCheck(
-            "average precision",
-            new.average_precision >= floor,
-            new.average_precision,
-            floor,
-            f"average precision {new.average_precision:.4f}, {incumbent.name} {old.average_precision:.4f}; "
-            f"{spec.average_precision_margin:g} less is allowed",
-        ),
-        GateCheck(
-            "calibration",
-            new.calibration_error <= ceiling,
-            new.calibration_error,
-            ceiling,
-            f"calibration error {new.calibration_error:.4f}, {incumbent.name} {old.calibration_error:.4f}; "
-            f"{spec.calibration_margin:g} more is allowed",
-        ),
-        GateCheck(
-            "alert volume",
-            volume <= most,
-            volume,
-            most,
-            f"stops {volume:.3%} of all Pix, {incumbent.name} {_alert_share(incumbent):.3%}; "
-            f"{spec.alert_volume_margin:.0%} more is allowed",
-        ),
-    ]
-
-
-class _Change(NamedTuple):
-    """The change in the share of a segment's frauds that is stopped, and the p-value of a loss of that size."""
-
-    label: str
-    frauds: int
-    share: float
-    chance: float
-
-
-def _segment_floors(
-    challenger: Contender, incumbent: Contender, period: TestPeriod, spec: GateSpec
-) -> list[GateCheck]:
-    """Check for each dimension that in no segment clearly more frauds pass than with the incumbent.
-
-    A loss is clear if it exceeds the margin and is significant (sign test on the frauds that only one of them stops;
-    both sides of a Pix are one observation).
-    The level holds for all segments of all dimensions together (Holm): among dozens, equal models differ in some.
-    """
-    fraud, pix = period.truth.fraud, period.pix[period.truth.fraud]
-    new, old = (one.scored.decisions[fraud] != Decision.APPROVE for one in (challenger, incumbent))
-    change = new.astype(np.int8) - old.astype(np.int8)
-    found = [_changes(one, one.codes[fraud], pix, change, spec.segment_frauds_min) for one in period.dimensions]
-    chances = iter(adjusted([one.chance for changes in found for one in changes]).tolist())
-    sure = [[one._replace(chance=next(chances)) for one in changes] for changes in found]
-    return [_segment_floor(one.title, changes, spec) for one, changes in zip(period.dimensions, sure, strict=True)]
-
-
-def _changes(
-    dimension: Dimension,
-    codes: NDArray[np.intp],
-    pix: NDArray[np.int32],
-    change: NDArray[np.int8],
-    frauds_min: int,
-) -> list[_Change]:
-    """Return the changes in segments with enough frauds.
-
-    `codes`, `pix` and `change` are the segment, the Pix and the change of each fraud, [frauds]: 1 if only the
-    challenger stops it, -1 if only the incumbent does.
-    """
-    size = len(dimension.labels)
-    frauds, net = np.bincount(codes, minlength=size), np.bincount(codes, weights=change, minlength=size)
-    clusters = Clusters.of(pix, codes)
-    total = clusters.totals(change)
-    more, less = (np.bincount(clusters.codes[one], minlength=size) for one in (total > 0, total < 0))
-    return [
-        _Change(
-            label,
-            int(frauds[code]),
-            float(net[code] / frauds[code]),
-            chance_of_loss(int(more[code]), int(less[code])),
-        )
-        for code, label in enumerate(dimension.labels)
-        if frauds[code] >= frauds_min
-    ]
-
-
-def _segment_floor(title: str, changes: Sequence[_Change], spec: GateSpec) -> GateCheck:
-    name = f"segments by {title}"
-    if not changes:
-        text = f"no segment has {spec.segment_frauds_min} frauds, too few to compare any"
-        return GateCheck(name, True, None, -spec.segment_margin, text)
-    level = (1 - spec.confidence) / 2  # one-sided, as only losses count
-    clear = [change for change in changes if change.share < -spec.segment_margin and change.chance < level]
-    worst = min(clear or changes, key=lambda change: change.share)
-    of = f"{worst.label!r}, {worst.share:+.1%} of {worst.frauds} frauds stopped"
-    text = f"{name}: clearly worse in {of}" if clear else f"no clear loss; the lowest change is in {of}"
-    return GateCheck(name, not clear, worst.share, -spec.segment_margin, text)
 
 
 def _optimism(challenger: Contender, spec: GateSpec) -> GateCheck:
@@ -277,10 +244,6 @@ def _leak(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateChec
     best_one = f"{found.name} alone has an average precision of {found.average_precision:.3f}"
     text = f"no feature reveals the label: {best_one}" if passed else f"suspiciously good: {best_one}"
     return GateCheck("single feature", passed, found.average_precision, spec.single_feature_max, text)
-
-
-def _alert_share(contender: Contender) -> float:
-    return contender.evaluation.held_share + contender.evaluation.rejected_share
 
 
 def _brl(value: float) -> str:

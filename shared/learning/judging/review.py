@@ -10,13 +10,18 @@ import msgspec
 import numpy as np
 
 from shared.learning.config import GateSpec
-from shared.learning.judging.bootstrap import Estimate, estimate
+from shared.learning.judging.bootstrap import Estimate
+from shared.learning.judging.ceilings import Rejects, rejects_by_side
 from shared.learning.judging.comparison import Contender, TestPeriod
-from shared.learning.judging.evaluate import saving
 from shared.learning.judging.gate import GateVerdict, best, judge_all
+from shared.learning.judging.looks import Look
+from shared.learning.judging.record import NO_PAST, Past
+from shared.learning.judging.saving import measure_saving
 from shared.learning.judging.segments import Disparity, Segment, disparities, segments
 from shared.scoring.bundle import Bundle
 
+LOOK_UNTIL, LOOK_LEVEL = "look_until", "look_level"
+"""Metrics of a bundle by which the ledger keeps the look of its run: see `looks.Look`."""
 _EXPLAINED = 200  # frauds whose scores are explained
 _FEATURES = 15  # shown
 
@@ -26,8 +31,9 @@ class Review:
     """The result of comparing the challengers of a run with the incumbent.
 
     `verdicts` are on each challenger in the order given; `chosen` is the index of the best one, which `challenger`
-    and `verdict` refer to. `savings` are in BRL per million Pix over incumbent and rules alone, by name. `segments`
-    are those of the challenger, `incumbent_segments` the same ones of the incumbent.
+    and `verdict` refer to. `look` is the test that the run has taken, which the ledger keeps. `savings` are the
+    realised ones in BRL per million Pix over incumbent and rules alone, by name. `segments` are those of the
+    challenger, `incumbent_segments` the same ones of the incumbent; `rejects` are those of the challenger, by side.
     """
 
     chosen: int
@@ -35,10 +41,12 @@ class Review:
     challenger: Contender
     incumbent: Contender
     rules: Contender
+    look: Look
     savings: dict[str, Estimate]
     segments: list[Segment]
     incumbent_segments: list[Segment]
     disparities: list[Disparity]
+    rejects: list[Rejects]
 
     @property
     def verdict(self) -> GateVerdict:
@@ -62,6 +70,10 @@ class Review:
             "saving_per_million": self.verdict.saving,
             "saving_per_million_low": interval.low,
             "saving_per_million_high": interval.high,
+            "realised_saving_per_million": self.verdict.realised,
+            "detectable_saving_per_million": self.verdict.detectable,
+            LOOK_UNTIL: self.look.until,
+            LOOK_LEVEL: self.look.level,
             "rules_cost_per_million": self.rules.evaluation.cost_per_million,
         }
         return _defined(figures)
@@ -78,16 +90,20 @@ def _defined(figures: dict[str, float]) -> dict[str, float]:
 
 
 def review(
-    period: TestPeriod, bundles: Sequence[tuple[Bundle, float]], champion: Bundle | None, spec: GateSpec
+    period: TestPeriod,
+    bundles: Sequence[tuple[Bundle, float]],
+    champion: Bundle | None,
+    spec: GateSpec,
+    past: Past = NO_PAST,
 ) -> Review:
     """Judge challengers, each with its average precision on the calibration period, against the champion.
 
-    Without a champion the rules alone are the incumbent.
+    Without a champion the rules alone are the incumbent, beside the record of one whose bundle is refused.
     """
     rules = period.rules()
     incumbent = period.model(champion) if champion else rules
     contenders = [period.model(bundle, validation) for bundle, validation in bundles]
-    verdicts = judge_all(contenders, incumbent, period, spec)
+    verdicts = judge_all(contenders, incumbent, period, spec, past)
     chosen = best(verdicts)
     challenger = contenders[chosen]
     return Review(
@@ -96,11 +112,20 @@ def review(
         challenger,
         incumbent,
         rules,
+        _look(verdicts, period),
         {one.name: _saving(one, challenger, period) for one in (incumbent, rules)},
         _segments(challenger, period),
         _segments(incumbent, period),
         _disparities(challenger, period, spec),
+        rejects_by_side(challenger.scored.decisions, period),
     )
+
+
+def _look(verdicts: Sequence[GateVerdict], period: TestPeriod) -> Look:
+    """Return the look of a run. Where the frauds are too few to say, nothing is tested and nothing spent."""
+    tested = all(check.passed or not check.lacks_data for check in verdicts[0].checks)
+    level = sum(one.level for one in verdicts) if tested else 0.0
+    return Look(float(period.truth.initiated_at.max() / 1e6), level)
 
 
 def importance(bundle: Bundle, period: TestPeriod) -> list[tuple[str, float]]:
@@ -118,7 +143,8 @@ def importance(bundle: Bundle, period: TestPeriod) -> list[tuple[str, float]]:
 
 
 def _saving(dearer: Contender, cheaper: Contender, period: TestPeriod) -> Estimate:
-    return estimate(saving(dearer.scored.costs, cheaper.scored.costs, period.resampling), period.confidence)
+    found = measure_saving(cheaper, dearer, period).realised
+    return Estimate(found.value, found.interval(period.confidence))
 
 
 def _segments(contender: Contender, period: TestPeriod) -> list[Segment]:

@@ -44,9 +44,16 @@ def publish_row(manifest: Manifest) -> LedgerRow:
     return _with_training(row, manifest)
 
 
-def refusal_row(at: dt.datetime, request: Request, reason: str, state: PointerState, manifest: Manifest) -> LedgerRow:
-    """Return the row of a challenger that was published and does not serve."""
-    row = _request_row("REFUSE", at, request, reason, state)
+def refusal_row(
+    action: Literal["REFUSE", "TOO_FEW"],
+    at: dt.datetime,
+    request: Request,
+    reason: str,
+    state: PointerState,
+    manifest: Manifest,
+) -> LedgerRow:
+    """Return the row of a challenger that was published and does not serve: refused, or on too few frauds to say."""
+    row = _request_row(action, at, request, reason, state)
     return _with_training(msgspec.structs.replace(row, to_version=manifest.version), manifest)
 
 

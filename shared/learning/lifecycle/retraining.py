@@ -8,7 +8,7 @@ import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,7 @@ from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
 from shared.learning.lifecycle import trigger
 from shared.learning.lifecycle.ledger import refusal_row, untrained_row
+from shared.learning.lifecycle.past import past
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
 from shared.learning.lifecycle.reconcile import reconcile
 from shared.learning.lifecycle.refitting import judged_fit, sealed_refit, to_serve
@@ -135,7 +136,7 @@ def _retrain(
         unfinished.callback(_close_as_failed, services.runs, run_id)
         with step("keep the training set"):
             services.runs.dataset(run_id, _store(services, data))
-        judged = _train_and_judge(services, run, champion, step)
+        judged = _train_and_judge(services, run, champion, state, step)
         if to_serve(judged):
             judged = replace(judged, refit=sealed_refit(judged, services.clock, step))
         unfinished.pop_all()
@@ -187,7 +188,9 @@ def _store(services: Services, data: Dataset) -> Snapshot:
     return Snapshot(data.content_hash, f"gs://{services.bucket}/{name}", len(data), data.names)
 
 
-def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step: StepProgress) -> JudgedRun:
+def _train_and_judge(
+    services: Services, run: Run, champion: Bundle | None, state: PointerState, step: StepProgress
+) -> JudgedRun:
     """Train challengers and compare them with the champion, or with the rules alone if no model serves."""
     data, split, config = run.data, run.split, run.config
     served = read_champion_model(services.blobs, champion.version, data.names) if champion else None
@@ -198,7 +201,9 @@ def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step
     with step("compare with what serves"):
         period = TestPeriod.of(data, split.test, services.rules, config, champion)
         validations = [challenger.average_precision for challenger in trained.challengers]
-        found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate)
+        refused = None if champion else state.version
+        known = past(services.ledger.rows(EPOCH), services.clock(), config.gate.record_months, refused)
+        found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate, known)
     with step("plot"):
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
@@ -237,9 +242,10 @@ def _release(services: Services, judged: JudgedRun, state: PointerState, step: S
     elif request.promote == "never":
         outcome, reason = "PUBLISHED", f"published only, as requested; verdict of the gate: {verdict}"
     else:
-        outcome, reason = "REFUSED", verdict
+        outcome, reason = "TOO_FEW" if judged.review.verdict.outcome == "TOO_FEW" else "REFUSED", verdict
     if outcome != "PROMOTED":
-        services.ledger.append(refusal_row(services.clock(), request, reason, state, serving.manifest))
+        action: Literal["REFUSE", "TOO_FEW"] = "TOO_FEW" if outcome == "TOO_FEW" else "REFUSE"
+        services.ledger.append(refusal_row(action, services.clock(), request, reason, state, serving.manifest))
     return _result(judged, outcome, reason)
 
 

@@ -145,7 +145,7 @@ def _tags(judged: JudgedRun) -> dict[str, str]:
         "family": challenger.recipe.family,
         "mode": challenger.recipe.mode,
         "incumbent": judged.review.incumbent.name,
-        "promote": str(verdict.promote).lower(),
+        "gate": verdict.outcome.lower(),
         "reasons": "; ".join(verdict.reasons),
         "parity": f"{challenger.parity:.2g}",
         "microseconds_per_row": f"{challenger.microseconds:.2f}",

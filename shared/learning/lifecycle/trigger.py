@@ -14,7 +14,7 @@ from shared.learning.errors import NothingToDo
 from shared.learning.ports import Ledger
 
 TriggerName = Literal["schedule", "labels", "drift", "manual"]
-JUDGED = ("SWAP", "REFUSE")
+JUDGED = ("SWAP", "REFUSE", "TOO_FEW")
 """Actions that end a training; a run that was killed before one of them does not count as a training."""
 _DAY = dt.timedelta(days=1)
 

@@ -69,6 +69,8 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
             "initiation_form": rng.choice(["DICT", "MANU", "QRDN"], rows),
             "fraud_type": np.where(fraud, rng.choice(["MULE_ACCOUNT", "SCAMMER_ACCOUNT"], rows), None),
             "situation_type": np.where(fraud, rng.choice(["SCAM", "ACCOUNT_TAKEOVER"], rows), None),
+            "payee_id": np.where(fraud, rng.choice([f"account-{i}" for i in range(rows // 20)], rows), None),
+            "funds_recovery_id": pa.nulls(rows, pa.string()),
             "hop": np.where(fraud, rng.choice(["root", "later hop"], rows, p=[0.9, 0.1]), None),
             **{
                 FEATURE_PREFIX + name: pa.array(features[:, j].astype(float), from_pandas=True)

@@ -18,7 +18,7 @@ from shared.learning.config import SplitSpec
 from shared.learning.data import dataset
 from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
 from shared.learning.data.split import DAY, folds, split_in_time
-from shared.learning.data.training_query import FACTS
+from shared.learning.data.training_query import SEGMENT_FACTS
 from shared.learning.judging.bootstrap import time_blocks
 from tests.unit.learning.data.tables import LATEST, SPEC, changed, on_both_sides, put, read
 from tests.unit.learning.synthetic import AS_OF, START, examples
@@ -35,9 +35,18 @@ def test_rows_are_in_order_of_time_and_null_is_nan(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.features, expected[columns].to_numpy(np.float32))
     np.testing.assert_array_equal(data.fraud, expected["verdict"] == "FRAUD")
     np.testing.assert_array_equal(data.amount, expected["amount"])
-    for name in FACTS:
+    for name in SEGMENT_FACTS:
         fact = data.facts[name]
         assert [fact.values[code] for code in fact.codes] == expected[name].fillna("").tolist()
+
+
+def test_frauds_of_one_account_have_one_number_and_no_id(tmp_path: Path) -> None:
+    table = examples(500)
+    fact = read(table, tmp_path).facts["payee_id"]
+    expected = table.sort_by("initiated_at").to_pandas()["payee_id"].fillna("")
+    assert len(set(expected)) > 5
+    assert len(set(zip(expected, fact.codes.tolist(), strict=True))) == len(set(expected)) == len(fact.values)
+    assert all(value == "" or value.isdigit() for value in fact.values)
 
 
 def test_rows_of_the_same_time_are_in_order_of_id(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 import msgspec
 
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
+from shared.learning.judging.checks import GateCheck
+from shared.learning.judging.looks import Look
 from shared.learning.judging.review import Review
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
@@ -91,16 +93,36 @@ def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed: Review, 
         "run-7",
     ):
         assert fact in text
-    refused = dataclasses.replace(
-        reviewed, verdicts=[msgspec.structs.replace(reviewed.verdicts[0], promote=False)], chosen=0
+    for outcome, sentence in (("REFUSE", "The gate refuses this model."), ("TOO_FEW", "The gate cannot say")):
+        verdict = msgspec.structs.replace(reviewed.verdicts[0], outcome=outcome)
+        other = dataclasses.replace(reviewed, verdicts=[verdict], chosen=0)
+        assert sentence in Page(card(other, {})).text
+
+
+def test_the_first_page_says_how_far_the_model_can_be_judged(reviewed: Review) -> None:
+    few = GateCheck("enough frauds", False, 7.0, 100.0, "7 frauds, too few", lacks_data=True)
+    verdict = msgspec.structs.replace(
+        reviewed.verdict, checks=[few], looks=3, detectable=123_456.0, detectable_share=0.25
     )
-    assert "The gate refuses this model." in Page(card(refused, {})).text
+    page = card(dataclasses.replace(reviewed, verdicts=[verdict], chosen=0, look=Look(0.0, 0.0125)), {})
+    first = re.sub(r"\s+", " ", Page(page.partition("<h2>Decisions")[0] + "</body></html>").text)
+    for fact in (
+        "enough frauds: 7 frauds, too few.",
+        "3 earlier trainings have looked",
+        "at most 1.25%",
+        "R$ 123,456 per million Pix, 25.0% of the cost",
+        f"of {reviewed.rejects[0].rejected} rejects by the model are frauds",
+    ):
+        assert fact in first
+    assert "Every check could be measured." not in first
 
 
 def test_a_check_without_a_measurement_is_neither_passed_nor_failed(reviewed: Review) -> None:
-    first, *others = reviewed.verdict.checks
-    unmeasured = msgspec.structs.replace(first, measured=None)
-    verdict = msgspec.structs.replace(reviewed.verdict, checks=[unmeasured, *others])
-    shown = [card(dataclasses.replace(reviewed, verdicts=[one], chosen=0), {}) for one in (reviewed.verdict, verdict)]
-    assert [html.count(">passed<") for html in shown] == [len(others) + 1, len(others)]
+    checks = [check for check in reviewed.verdict.checks if check.measured is not None and check.passed]
+    unmeasured = msgspec.structs.replace(checks[0], measured=None)
+    verdicts = [
+        msgspec.structs.replace(reviewed.verdict, checks=some) for some in (checks, [unmeasured, *checks[1:]])
+    ]
+    shown = [card(dataclasses.replace(reviewed, verdicts=[one], chosen=0), {}) for one in verdicts]
+    assert [html.count(">passed<") for html in shown] == [len(checks), len(checks) - 1]
     assert [html.count(">not measured<") for html in shown] == [0, 1]

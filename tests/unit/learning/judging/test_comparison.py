@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from shared.learning.data.key_columns import Categories
 from shared.learning.judging import comparison
 from shared.scoring.bundle import Bundle
 from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST, bundle
@@ -26,6 +27,23 @@ def test_training_rows_of_the_champion_are_left_out(seen: int | None, rows: int,
     assert len(of.truth.fraud) == rows
     assert notice in of.notice
     assert bool(of.notice) is bool(notice)
+
+
+def test_frauds_of_one_account_or_recovery_are_one_campaign() -> None:
+    def fact(groups: dict[int, int]) -> Categories:
+        codes = np.zeros(len(DATA), np.int32)
+        codes[list(groups)] = list(groups.values())
+        return Categories(("", "1", "2"), codes)
+
+    frauds = np.flatnonzero(DATA.fraud[TEST])[:4].tolist()
+    first, second, third, other = frauds
+    facts = dict(DATA.facts) | {
+        "payee_id": fact({TEST.start + first: 1, TEST.start + second: 1}),
+        "funds_recovery_id": fact({TEST.start + second: 2, TEST.start + third: 2}),
+    }
+    found = comparison.TestPeriod.of(dataclasses.replace(DATA, facts=facts), TEST, RULES, SPACIOUS).campaign
+    assert found[first] == found[second] == found[third] != found[other]
+    assert len(np.unique(found)) == len(np.unique(DATA.pix[TEST])) - 2
 
 
 def test_weights_count_in_the_figures_of_a_model(strong: Bundle, period: comparison.TestPeriod) -> None:

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.learning.config import SideCosts
 from shared.learning.data.split import DAY
 from shared.learning.judging import comparison
 from shared.learning.judging.bootstrap import Resampling
 from shared.learning.judging.comparison import Contender
 from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
+from shared.learning.judging.looks import Look
+from shared.learning.judging.record import ChampionRecord, Past
 from shared.learning.judging.segments import Dimension
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
@@ -43,9 +46,11 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         Truth(fraud, amount, at),
         Resampling.of(at, np.ones(ROWS), 200, 0),
         np.arange(ROWS, dtype=np.int32),
+        np.arange(ROWS),
         np.zeros(ROWS, bool),
         np.zeros(ROWS, np.int8),
         decision_costs(fraud, amount, QUICK.costs.payer),
+        QUICK.costs,
         [halves],
         alert_share=0.01,
         confidence=0.95,
@@ -95,19 +100,8 @@ def test_the_same_the_other_way_round_is_refused_with_every_reason() -> None:
 def test_a_tie_keeps_the_champion() -> None:
     verdict = judge(dataclasses.replace(GOOD, name="again"), GOOD, PERIOD, SPEC)
     assert not verdict.promote
-    assert (verdict.saving, failed(verdict)) == (0, {"saving"})
+    assert (verdict.outcome, verdict.saving, failed(verdict)) == ("REFUSE", 0, {"saving"})
     assert verdict.reasons == ["costs exactly as much as good"]
-
-
-@given(st.floats(-3, 3), st.floats(0, 2))
-@settings(max_examples=20)
-def test_lower_costs_never_lose_a_promotion(extra: float, less: float) -> None:
-    def costing(more: float) -> Contender:
-        return dataclasses.replace(POOR, name="it", scored=POOR.scored._replace(costs=POOR.scored.costs + more))
-
-    dear, cheap = (judge(costing(more), POOR, PERIOD, SPEC) for more in (extra, extra - less))
-    assert cheap.promote or not dear.promote
-    assert cheap.saving >= dear.saving
 
 
 @given(st.integers(0, 2**31))
@@ -146,8 +140,6 @@ def figured(contender: Contender, **figures: float) -> Contender:
         (changed(seen_until=20 * DAY / 1e6), "untouched period"),
         (figured(GOOD, average_precision=0.05), "better than chance"),
         (figured(GOOD, held_share=0.2), "review load"),
-        (figured(GOOD, rejected_share=0.3), "alert volume"),
-        (figured(GOOD, calibration_error=0.1), "calibration"),
         (changed(validation=None), "optimism"),
     ],
 )
@@ -157,15 +149,11 @@ def test_one_failed_check_refuses_and_is_named(challenger: Contender, name: str)
     assert not verdict.promote
 
 
-def test_figures_within_their_margins_pass() -> None:
-    old, new = POOR.evaluation, GOOD.evaluation
-    challenger = figured(
-        GOOD,
-        average_precision=old.average_precision - SPEC.average_precision_margin + 1e-9,
-        calibration_error=old.calibration_error + SPEC.calibration_margin - 1e-9,
-    )
-    assert judge(challenger, POOR, PERIOD, SPEC).promote
-    assert new.average_precision > old.average_precision
+@pytest.mark.parametrize(("beyond", "passed"), [(1e-9, True), (-1e-9, False)])
+def test_average_precision_may_fall_by_its_relative_margin(beyond: float, passed: bool) -> None:
+    least = POOR.evaluation.average_precision * (1 - SPEC.average_precision_margin) + beyond
+    assert judge(figured(GOOD, average_precision=least), POOR, PERIOD, SPEC).promote == passed
+    assert GOOD.evaluation.average_precision > POOR.evaluation.average_precision
 
 
 @pytest.mark.parametrize(("beyond", "passed"), [(-1e-9, True), (1e-9, False)])
@@ -173,7 +161,6 @@ def test_holds_may_exceed_the_review_budget_by_their_own_margin_only(beyond: flo
     held = 0.05 * (1 + SPEC.review_margin) + beyond
     verdict = judge(figured(GOOD, held_share=held, rejected_share=0), POOR, PERIOD, SPEC)
     assert ("review load" not in failed(verdict)) == passed
-    assert held < 0.05 * (1 + SPEC.alert_volume_margin)
 
 
 def test_a_large_loss_in_one_segment_refuses_despite_a_saving() -> None:
@@ -209,20 +196,20 @@ def decided(values: np.ndarray) -> Contender:
     )
 
 
-def test_both_sides_of_a_pix_are_one_loss() -> None:
+def test_the_frauds_of_a_campaign_are_one_loss() -> None:
     fraud = np.flatnonzero(PERIOD.truth.fraud)
     values, worse = np.where(PERIOD.truth.fraud, 0.9, 0.01), np.where(PERIOD.truth.fraud, 0.9, 0.01)
     worse[fraud[:8]] = 0.01
     whole = Dimension("whole", ("all",), np.zeros(ROWS, np.intp), comparable=True)
-    paired = PERIOD.pix.copy()
+    paired = PERIOD.campaign.copy()
     paired[fraud[1::2]] = paired[fraud[::2]][: len(fraud[1::2])]
     spec = msgspec.structs.replace(SPEC, segment_margin=0.01, confidence=0.95)
 
-    def refused(pix: np.ndarray) -> bool:
-        at = dataclasses.replace(PERIOD, dimensions=[whole], pix=pix)
+    def refused(campaign: np.ndarray) -> bool:
+        at = dataclasses.replace(PERIOD, dimensions=[whole], campaign=campaign)
         return "segments by whole" in failed(judge(decided(worse), decided(values), at, spec))
 
-    assert refused(PERIOD.pix)  # eight losses and no gain: chance of 0.4 %
+    assert refused(PERIOD.campaign)  # eight losses and no gain: chance of 0.4 %
     assert not refused(paired)  # four: 6 %
 
 
@@ -242,7 +229,7 @@ def test_segments_with_few_frauds_are_not_compared() -> None:
 def test_checks_of_probabilities_are_left_out_against_the_rules_alone() -> None:
     verdict = judge(POOR, PERIOD.rules(), PERIOD, SPEC)
     assert verdict.promote
-    assert not {"average precision", "calibration", "alert volume"} & {check.name for check in verdict.checks}
+    assert "average precision" not in {check.name for check in verdict.checks}
     random = model("random", np.random.default_rng(3).permutation(scores(0.6)))
     assert {"saving", "better than chance"} <= failed(judge(random, PERIOD.rules(), PERIOD, SPEC))
 
@@ -280,3 +267,102 @@ def test_several_challengers_need_more_confidence() -> None:
     alone = judge(GOOD, POOR, PERIOD, SPEC)
     assert verdicts[1].saving_interval.low < alone.saving_interval.low
     assert verdicts[1].confidence > alone.confidence
+
+
+def test_few_frauds_are_too_few_to_say_and_refuse_nobody() -> None:
+    spec = msgspec.structs.replace(SPEC, frauds_min=10_000)
+    for challenger in (GOOD, dataclasses.replace(POOR, name="again")):
+        verdict = judge(challenger, POOR, PERIOD, spec)
+        assert (verdict.outcome, verdict.promote) == ("TOO_FEW", False)
+        assert "too few to say" in verdict.reasons[0]
+    worse = judge(POOR, GOOD, PERIOD, spec)
+    assert worse.outcome == "REFUSE"
+
+
+def test_frauds_of_unequal_weight_and_of_both_sides_count_less() -> None:
+    def counted(weight: np.ndarray, pix: np.ndarray) -> float:
+        sampled = dataclasses.replace(PERIOD.resampling, weight=weight)
+        at = dataclasses.replace(PERIOD, resampling=sampled, pix=pix)
+        [check] = [one for one in judge(GOOD, POOR, at, SPEC).checks if one.name == "enough frauds"]
+        assert check.measured is not None
+        return check.measured
+
+    frauds = int(PERIOD.truth.fraud.sum())
+    assert counted(np.ones(ROWS), PERIOD.pix) == pytest.approx(frauds)
+    assert counted(np.full(ROWS, 7.0), PERIOD.pix) == pytest.approx(frauds)
+    assert counted(np.where(np.arange(ROWS) % 2, 1.0, 50.0), PERIOD.pix) < 0.6 * frauds
+    pairs = PERIOD.pix.copy()
+    of_frauds = np.flatnonzero(PERIOD.truth.fraud)
+    pairs[of_frauds[1::2]] = pairs[of_frauds[::2]][: len(of_frauds[1::2])]
+    assert counted(np.ones(ROWS), pairs) == pytest.approx(frauds / 2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("slope", "shift", "name"), [(1.0, np.log(10), "expected frauds"), (3.0, 0.0, "calibration slope")]
+)
+def test_probabilities_ten_times_too_high_or_far_too_extreme_are_refused(
+    slope: float, shift: float, name: str
+) -> None:
+    values = scores(1.0)
+    wrong = 1 / (1 + np.exp(-(slope * np.log(values / (1 - values)) + shift)))
+    assert name not in failed(judge(POOR, PERIOD.rules(), PERIOD, SPEC))
+    told = dataclasses.replace(POOR, scored=POOR.scored._replace(scores=wrong))
+    assert name in failed(judge(told, PERIOD.rules(), PERIOD, SPEC))
+
+
+def test_a_champion_that_stops_nothing_can_be_replaced() -> None:
+    silent = PERIOD.contender("silent", scores(1.0), np.zeros(ROWS, np.int8), NAMES, -1.0, 0.6)
+    assert judge(GOOD, silent, PERIOD, SPEC).promote
+
+
+def test_rejects_have_a_ceiling_against_the_rules_alone_as_well() -> None:
+    eager = SideThresholds(payer=Thresholds(0.02, 0.02), payee=Thresholds(0.02, 0.02))
+    values = scores(1.0)
+    at = PERIOD.contender("eager", values, decisions(values, eager, PERIOD.payees, PERIOD.by_rule), NAMES, -1.0, 0.6)
+    assert {"good customers rejected, payer"} <= failed(judge(at, PERIOD.rules(), PERIOD, SPEC))
+    strict = msgspec.structs.replace(QUICK.costs.payer, reject_share_max=0.9, reject_precision_min=0.99)
+    there = dataclasses.replace(PERIOD, costs=SideCosts(strict, strict))
+    assert {"precision of rejects, payer"} <= failed(judge(at, PERIOD.rules(), there, SPEC))
+    mute = PERIOD.contender("mute", np.zeros(ROWS), np.zeros(ROWS, np.int8), NAMES, -1.0, 0.6)
+    checks = judge(mute, POOR, PERIOD, SPEC).checks
+    [check] = [one for one in checks if one.name == "precision of rejects, payer"]
+    assert (check.passed, check.measured) == (True, None)  # as it rejects nothing
+    assert "expected frauds" in {one.name for one in checks if not one.passed}
+
+
+def test_looks_lower_the_level_of_the_next() -> None:
+    end = float(PERIOD.truth.initiated_at.max() / 1e6)
+    fresh = judge(GOOD, POOR, PERIOD, SPEC)
+    again = judge(GOOD, POOR, PERIOD, SPEC, Past([Look(end, fresh.level)]))
+    assert (fresh.looks, again.looks) == (0, 1)
+    assert again.level == pytest.approx(fresh.level / 2)
+    assert again.saving_interval.low < fresh.saving_interval.low
+    assert again.detectable > fresh.detectable
+    spent = Past([Look(end, SPEC.false_promotions)])
+    assert judge(GOOD, POOR, PERIOD, SPEC, spent).outcome == "REFUSE"  # a level of zero proves nothing
+
+
+def test_small_losses_of_many_promotions_do_not_add_up() -> None:
+    share = float(PERIOD.truth.fraud.mean())
+    strong = ChampionRecord("v1", 0.999, share, 0.1)
+    weak = dataclasses.replace(POOR, name="it", validation=0.6)
+    assert "best on record" in failed(judge(weak, PERIOD.rules(), PERIOD, SPEC, Past(champions=[strong])))
+    same = ChampionRecord("v1", POOR.evaluation.average_precision, share, 0.1)
+    assert "best on record" not in failed(judge(weak, PERIOD.rules(), PERIOD, SPEC, Past(champions=[same])))
+    rarer = ChampionRecord("v1", POOR.evaluation.average_precision, share / 50, 0.1)
+    assert "best on record" in failed(judge(weak, PERIOD.rules(), PERIOD, SPEC, Past(champions=[rarer])))
+
+
+def test_a_refused_champion_is_still_the_one_to_beat() -> None:
+    rules = PERIOD.rules()
+    own = GOOD.evaluation.cost_per_million / rules.evaluation.cost_per_million
+
+    def past(*records: ChampionRecord) -> Past:
+        return Past(champions=records, refused="v1")
+
+    def record(cost_share: float) -> ChampionRecord:
+        return ChampionRecord("v1", 0.1, 0.06, cost_share)
+
+    assert judge(GOOD, rules, PERIOD, SPEC, past(record(own + 0.01))).promote
+    assert failed(judge(GOOD, rules, PERIOD, SPEC, past(record(own - 0.01)))) == {"refused champion"}
+    assert failed(judge(GOOD, rules, PERIOD, SPEC, past())) == {"refused champion"}

@@ -115,6 +115,35 @@ def test_too_few_frauds_are_nothing_to_do_and_recorded() -> None:
     assert not bench.blobs.objects
 
 
+def test_a_verdict_on_too_few_frauds_is_an_outcome_of_its_own() -> None:
+    bench = Bench()
+    spec = msgspec.structs.replace(QUICK.gate, frauds_min=100_000)
+    outcome = retrain(bench.services(), msgspec.structs.replace(QUICK, gate=spec), request(), silent)
+    assert outcome.outcome == "TOO_FEW"
+    assert bench.actions() == ["PUBLISH", "TOO_FEW"]
+    assert read_pointer(bench.blobs).version is None
+    assert manifest(bench, outcome.version).metrics["look_level"] == 0  # nothing was tested, so nothing was spent
+
+
+def test_each_look_at_the_same_period_has_a_lower_level() -> None:
+    bench = Bench()
+    runs = [retrain(bench.services(), QUICK, request("never"), silent) for _ in range(2)]
+    levels = [manifest(bench, run.version).metrics["look_level"] for run in runs]
+    assert levels == pytest.approx([QUICK.gate.false_promotions / 4, QUICK.gate.false_promotions / 8])
+
+
+def test_a_champion_whose_bundle_is_refused_is_compared_by_its_record() -> None:
+    bench = Bench()
+    first = retrain(bench.services(), QUICK, request(), silent).version
+    name = path(first, "model.onnx")
+    bench.blobs.objects[name] = bench.blobs.objects[name]._replace(data=b"altered")
+    outcome = retrain(bench.services(), QUICK, request(), silent)
+    verdicts = msgspec.json.decode(bench.runs.reports[outcome.run_id].documents["verdict.json"])
+    [checks] = [{check["name"]: check for check in verdict["checks"]} for verdict in verdicts.values()]
+    assert first in checks["refused champion"]["text"]
+    assert checks["refused champion"]["passed"]  # the same model costs as much
+
+
 @pytest.mark.parametrize(("promote", "serves"), [("never", False), ("always", True)])
 def test_a_person_may_decide_instead_of_the_gate(promote: Promote, serves: bool) -> None:
     bench = Bench()

@@ -1,0 +1,1 @@
+"""Worlds with known truth, on which the gate is tried."""
