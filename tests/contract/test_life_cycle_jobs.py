@@ -28,6 +28,7 @@ from tests.unit.learning.bundles import NAMES, small_bundle
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 ROWS = 1_500
+PERIODS, PERIOD = 5, dt.timedelta(hours=2)
 SCORED = {
     "end_to_end_id": (Field.TYPE_STRING, False),
     "initiated_at": (Field.TYPE_INT64, False),
@@ -68,11 +69,17 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 def append_rows(server: BigQueryServer) -> None:
-    """Append Pix whose first feature has drifted, one Pix older than a day, and one of a smoke test."""
+    """Append Pix of PERIODS, whose first feature moves in the last, an older one, and one of a smoke test."""
     rng = np.random.default_rng(0)
-    rows = [row(i, AS_OF - dt.timedelta(minutes=i % 1000 + 1), rng.normal([2, 0, 0])) for i in range(ROWS)]
-    rows.append(row(ROWS, AS_OF - dt.timedelta(days=2), np.zeros(3)))
-    rows.append(row(ROWS + 1, AS_OF - dt.timedelta(minutes=1), np.zeros(3)) | {"payer_ispb": NOBODY})
+    rows = []
+    for period in range(PERIODS):
+        until, shift = AS_OF - (PERIODS - 1 - period) * PERIOD, 2 * (period == PERIODS - 1)
+        rows += [
+            row(period * ROWS + i, until - dt.timedelta(minutes=i % 100 + 1), rng.normal([shift, 0, 0]))
+            for i in range(ROWS)
+        ]
+    rows.append(row(len(rows), AS_OF - dt.timedelta(days=2), np.zeros(3)))
+    rows.append(row(len(rows), AS_OF - dt.timedelta(minutes=1), np.zeros(3)) | {"payer_ispb": NOBODY})
     writer = Writer(server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/score_events", SCORED)
     assert writer.append(rows) == ""
     writer.close()
@@ -101,7 +108,7 @@ def run(capsys: pytest.CaptureFixture[str], code: int) -> dict[str, Any]:
 
 
 def test_promotion_rollback_drift_and_retirement(
-    cloud: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cloud: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name, value in cloud.items():
         monkeypatch.setenv(name, value)
@@ -111,10 +118,13 @@ def test_promotion_rollback_drift_and_retirement(
         publish(blobs, version, small_bundle(version, **training_facts(version)))
     check_promotion_and_rollback(capsys)
     assert read_pointer(blobs).version == "v2"
-    drift_reason = check_drift(capsys)
+    impatient = tmp_path / "config.yaml"
+    shipped = Path(drift.__file__).with_name("config.yaml").read_text("utf-8")
+    impatient.write_text(shipped.replace("movements_min: 14", "movements_min: 2"), "utf-8")
+    reasons = check_drift(capsys, impatient)
     check_retirement(capsys)
     assert blobs.listed("models/v0/") == []
-    check_ledger(ledger.rows(EPOCH), drift_reason)
+    check_ledger(ledger.rows(EPOCH), reasons)
 
 
 def training_facts(version: str) -> dict[str, Any]:
@@ -131,17 +141,24 @@ def check_promotion_and_rollback(capsys: pytest.CaptureFixture[str]) -> None:
     assert promote.main(["v9"]) == 1
 
 
-def check_drift(capsys: pytest.CaptureFixture[str]) -> str:
-    """Check the drift of the appended rows, and return its reason."""
-    found = run(capsys, drift.main(["--as-of", AS_OF.isoformat()]))
-    assert found["outcome"] == "DRIFT"
+def check_drift(capsys: pytest.CaptureFixture[str], impatient: Path) -> list[str]:
+    """Check the drift of the appended rows, and return its reasons; `impatient` settings know habits early."""
+    for period in range(PERIODS):
+        until = AS_OF - (PERIODS - 1 - period) * PERIOD
+        options = ["--as-of", until.isoformat(), "--hours", "2", "--config", str(impatient)]
+        found = run(capsys, drift.main(options))
+        assert found["outcome"] == ("DRIFT" if until == AS_OF else "STEADY")
     assert found["traffic"]["rows"] == found["sampled"] == ROWS
     assert found["traffic"]["degraded"] == pytest.approx(0.1)
     assert found["traffic"]["alerts"] == pytest.approx(0.01)
-    assert {name for name, value in found["psi"].items() if value > 0.25} == {NAMES[0], "score"}
+    assert {name for name, value in found["psi"].items() if value > found["limits"].get(name, 1)} == {
+        NAMES[0],
+        "score",
+    }
+    assert [each.split(": ")[1].split()[0] for each in found["reasons"]] == ["score", NAMES[0]]
     assert run(capsys, drift.main(["--as-of", "2026-01-01"]))["outcome"] == "NOTHING_TO_DO"
-    reason: str = found["reasons"][0]
-    return reason
+    reasons: list[str] = found["reasons"]
+    return reasons
 
 
 def check_retirement(capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +167,7 @@ def check_retirement(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, retire.main(options))["retired"] == ["v0"]
 
 
-def check_ledger(rows: Sequence[LedgerRow], drift_reason: str) -> None:
+def check_ledger(rows: Sequence[LedgerRow], reasons: list[str]) -> None:
     published = [row for row in rows if row.action == "PUBLISH"]
     assert [row.to_version for row in published] == ["v0", "v1", "v2"]
     assert [event(row) for row in rows if row.action != "PUBLISH"] == [
@@ -158,7 +175,8 @@ def check_ledger(rows: Sequence[LedgerRow], drift_reason: str) -> None:
         ("SWAP", "v1", "v2", "promoted by hand"),
         ("ROLLBACK", "v2", "v1", "rolled back by hand"),
         ("ROLLBACK", "v1", "v2", "rolled back by hand"),
-        ("DRIFT", None, "v2", drift_reason),
+        ("DRIFT", None, "v2", reasons[0]),
+        ("FEATURE_DRIFT", None, "v2", reasons[1]),
         ("RETIRE", None, "v0", "nothing has named it for 0 days"),
     ]
     assert {(row.run_id, row.trigger, row.as_of) for row in rows if row.to_version == "v1"} == {

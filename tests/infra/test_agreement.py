@@ -191,7 +191,7 @@ def test_every_counted_message_is_logged() -> None:
 
 def test_job_results_hold_the_extracted_fields(capsys: pytest.CaptureFixture[str]) -> None:
     at = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-    found = Drift("v1", at, at, 9, Traffic(*[0] * len(Traffic.__struct_fields__)), {SCORE: 0.1})
+    found = Drift("v1", at, at, 9, Traffic(*[0] * len(Traffic.__struct_fields__)), {SCORE: 0.1}, {SCORE: 0.25})
     console.run(lambda: (console.OK, {"outcome": "STEADY", **msgspec.structs.asdict(found)}))
     result = json.loads(capsys.readouterr().out)
     read = re.findall(r"EXTRACT\(jsonPayload\.([\w.]+)\)", str([*TERRAFORM.resources("google_logging_metric")]))
