@@ -24,7 +24,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -178,7 +178,9 @@ def record_drift(drift: Drift, ledger: Ledger, clock: Callable[[], dt.datetime],
     features = {name: value for name, value in drifted.items() if name != SCORE}
     alerts = []
     figures = ledger_figures(drift)
-    for action, above in (("DRIFT", score), ("FEATURE_DRIFT", features)):
+    kinds: tuple[tuple[Literal["DRIFT", "FEATURE_DRIFT"], Mapping[str, float]], ...]
+    kinds = (("DRIFT", score), ("FEATURE_DRIFT", features))
+    for action, above in kinds:
         if above:
             alerts.append(alert := drift_alert(above, drift.limits))
             log.warning("drift", extra={"fields": {"version": drift.version, "reason": alert, **figures}})
