@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.split import DAY
-from shared.learning.training.train import LabelledRows, fit, raw_scores
+from shared.learning.training.train import LabelledRows, drawn_rows, fit, raw_scores
 from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
 
 HABIT = (
@@ -46,16 +47,14 @@ class Regime:
     name: str
     since: int | None
     """First day of training, since FIRST_DAY; None: that of the book."""
-    half_life_days: float
-    """Half-life of the sampling rate of older legitimate rows."""
+    per_fraud: float
+    """Legitimate rows drawn for each fraud, of its week."""
     candidates: tuple[Candidate, ...]
 
     def rows(self, stream: Stream, period: Fold) -> Rows:
         """Return the training rows [m] of a fold."""
-        if self.since is None:
-            return period.train
         at = stream.day[period.train] * np.int64(DAY)
-        return period.train[recent_rows(at, stream.fraud[period.train], self.half_life_days, seed=0)]
+        return period.train[drawn_rows(at, stream.fraud[period.train], self.per_fraud, seed=0)]
 
 
 _WARM_UP = 21  # days until history has habits and verdicts
@@ -76,7 +75,7 @@ def _boosting(trees: int, leaves: int, fewest: int, share: float, **more: float)
 WEEK_ONLY = Regime(
     "same 7 days as the book",
     None,
-    0.0,
+    math.inf,
     (
         Candidate("habit, 8 leaves", HABIT, _boosting(150, 8, 30, 0.5)),
         Candidate("habit, 4 leaves", HABIT, _boosting(250, 4, 30, 0.5)),
@@ -85,9 +84,9 @@ WEEK_ONLY = Regime(
     ),
 )
 ALL_HISTORY = Regime(
-    "as the product trains",
+    "all days, drawn as the product draws",
     _WARM_UP,
-    30.0,
+    20.0,
     (
         Candidate("habit, 15 leaves", HABIT, _boosting(150, 15, 40, 0.5)),
         Candidate("ratios, smooth", RATIOS, _boosting(150, 15, 200, 0.5, l2_regularization=30.0)),

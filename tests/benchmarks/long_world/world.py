@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from infra.local.simulator import SimulationConfig, simulate
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.data.dataset import Categories, Dataset, time_order
+from shared.learning.data.dataset import Dataset
+from shared.learning.data.key_columns import Categories, time_order
 from shared.learning.data.quality import QualityReport
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
