@@ -24,7 +24,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.profile import DECIMALS, OrderedColumn, column_profile
 from shared.learning.drift_spec import DriftSpec
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.ledger import drift_row
+from shared.learning.lifecycle.ledger import DriftAction, drift_row
 from shared.learning.lifecycle.pointer import read_pointer
 from shared.learning.lifecycle.windows import Memory, Window, object_name, read_memory, write_memory
 from shared.learning.ports import Ledger
@@ -176,11 +176,9 @@ def record_drift(drift: Drift, ledger: Ledger, clock: Callable[[], dt.datetime],
     drifted = drift.drifted()
     score = {name: value for name, value in drifted.items() if name == SCORE}
     features = {name: value for name, value in drifted.items() if name != SCORE}
-    alerts = []
-    figures = ledger_figures(drift)
-    kinds: tuple[tuple[Literal["DRIFT", "FEATURE_DRIFT"], Mapping[str, float]], ...]
-    kinds = (("DRIFT", score), ("FEATURE_DRIFT", features))
-    for action, above in kinds:
+    alerts, figures = [], ledger_figures(drift)
+    actions: list[tuple[DriftAction, Mapping[str, float]]] = [("DRIFT", score), ("FEATURE_DRIFT", features)]
+    for action, above in actions:
         if above:
             alerts.append(alert := drift_alert(above, drift.limits))
             log.warning("drift", extra={"fields": {"version": drift.version, "reason": alert, **figures}})

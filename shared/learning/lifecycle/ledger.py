@@ -18,6 +18,9 @@ from shared.learning.lifecycle.pointer import PointerState, parse_time
 from shared.learning.lifecycle.request import Request
 from shared.scoring.bundle import Manifest, Move
 
+DriftAction = Literal["DRIFT", "FEATURE_DRIFT"]
+"""A drift of the score, which makes an automatic run train, or of features, which alerts a person."""
+
 
 def move_row(move: Move, manifest: Manifest | None) -> LedgerRow:
     """Return the row of a swap or a rollback; without a manifest, the columns of the training are null."""
@@ -65,7 +68,7 @@ def untrained_row(
 
 
 def drift_row(
-    action: Literal["DRIFT", "FEATURE_DRIFT"],
+    action: DriftAction,
     at: dt.datetime,
     actor: str,
     reason: str,

@@ -47,10 +47,10 @@ def drawn_rows(
 
     The share of frauds is that of every week alike. Where legitimate rows fade with age and frauds do not, or fewer
     of a day's are stored, a model learns the time instead: old counters, young accounts or a missing new feature
-    would tell a fraud. `tests.benchmarks.sampling` compares.
+    would tell a fraud. `make bench-long` compares choices.
 
     >>> fraud = np.array([True, False, False, False, False, True])
-    >>> drawn_rows(np.array([0, 1, 2, 9, 9, 9]) * DAY, fraud, share=1, seed=0).tolist()
+    >>> drawn_rows(np.array([0, 1, 2, 9, 9, 9]) * WEEK // 7, fraud, share=1, seed=0).tolist()
     [0, 2, 4, 5]
     """
     if math.isinf(share):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.training.train import LabelledRows, fit, raw_scores
-from tests.benchmarks.handbook.protocol import Figures, Stream, figures, fold, mean
+from shared.learning.data.split import DAY
+from shared.learning.training.train import LabelledRows, drawn_rows, fit, raw_scores
+from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
 
 HABIT = (
     *("amount", "amount_to_payer_mean_30d", "payer_mean_30d", "payer_mean_rise_7d", "payer_square_rise_7d"),
@@ -45,7 +47,14 @@ class Regime:
     name: str
     since: int | None
     """First day of training, since FIRST_DAY; None: that of the book."""
+    per_fraud: float
+    """Legitimate rows drawn for each fraud, of its week."""
     candidates: tuple[Candidate, ...]
+
+    def rows(self, stream: Stream, period: Fold) -> Rows:
+        """Return the training rows [m] of a fold."""
+        at = stream.day[period.train] * np.int64(DAY)
+        return period.train[drawn_rows(at, stream.fraud[period.train], self.per_fraud, seed=0)]
 
 
 _WARM_UP = 21  # days until history has habits and verdicts
@@ -66,6 +75,7 @@ def _boosting(trees: int, leaves: int, fewest: int, share: float, **more: float)
 WEEK_ONLY = Regime(
     "same 7 days as the book",
     None,
+    math.inf,
     (
         Candidate("habit, 8 leaves", HABIT, _boosting(150, 8, 30, 0.5)),
         Candidate("habit, 4 leaves", HABIT, _boosting(250, 4, 30, 0.5)),
@@ -74,8 +84,9 @@ WEEK_ONLY = Regime(
     ),
 )
 ALL_HISTORY = Regime(
-    "on all matured history",
+    "all days, drawn as the product draws",
     _WARM_UP,
+    20.0,
     (
         Candidate("habit, 15 leaves", HABIT, _boosting(150, 15, 40, 0.5)),
         Candidate("ratios, smooth", RATIOS, _boosting(150, 15, 200, 0.5, l2_regularization=30.0)),
@@ -110,7 +121,8 @@ class Bench:
         results, seconds = [], 0.0
         for start in starts:
             period = fold(self.stream, start, regime.since)
-            train = LabelledRows(self.features[period.train[:, None], columns], self.stream.fraud[period.train])
+            rows = regime.rows(self.stream, period)
+            train = LabelledRows(self.features[rows[:, None], columns], self.stream.fraud[rows])
             began = time.perf_counter()
             model = fit("hist_gradient_boosting", candidate.params, train, seed=0)
             seconds += time.perf_counter() - began

@@ -18,7 +18,15 @@ from rich.table import Table
 from infra.local.simulator import SimulationConfig
 from shared.learning import config
 from shared.learning.config import CandidateSpec, Config
-from shared.learning.training.train import Fitted, LabelledRows, drawn_rows, fit, per_fraud, raw_scores
+from shared.learning.training.train import (
+    Fitted,
+    LabelledRows,
+    drawn_rows,
+    fit,
+    informative_columns,
+    per_fraud,
+    raw_scores,
+)
 from tests.benchmarks.long_world.drift import DriftFigures, Traffic, figures
 from tests.benchmarks.long_world.sampling import NO_FADING, PRODUCT, Reached, compared
 from tests.benchmarks.long_world.world import END, World, build
@@ -70,13 +78,13 @@ def _drift(world: World, settings: Config) -> DriftFigures:
 def _model(world: World, candidate: CandidateSpec, seed: int) -> Fitted:
     data = world.matured(QUIET)
     rows = drawn_rows(data.initiated_at, data.fraud, per_fraud(candidate.params), seed)
-    columns = np.arange(len(data.names))
+    columns = informative_columns(data.features, rows)
     model = fit(candidate.family, candidate.params, LabelledRows(data.take(rows, columns), data.fraud[rows]), seed)
     return Fitted(model, columns, rows)
 
 
 def _scores(fitted: Fitted, features: NDArray[np.float32]) -> NDArray[np.float64]:
-    return raw_scores(fitted.model, features)
+    return raw_scores(fitted.model, np.ascontiguousarray(features[:, fitted.columns]))
 
 
 def _print_sampling(reached: list[Reached], console: Console) -> dict[str, float]:
