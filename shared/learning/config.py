@@ -187,9 +187,10 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     friction_reject_share: Fraction
     """Share of the amount that rejecting a legitimate Pix costs in addition: a sale, or a rent that is paid late."""
     reject_share_max: Share
-    """Largest share of the side's legitimate Pix that model and rules reject together.
+    """Largest share of the side's legitimate Pix that the model rejects, beside those that the rules reject anyway.
 
-    Of legitimate Pix, not of all: where frauds are many, a bound on all rejects would let known frauds pass.
+    Of legitimate Pix, not of all: where frauds are many, a bound on all rejects would let known frauds pass. What a
+    norm demands to be rejected leaves the model's own errors as dear as they are, so it does not count.
     """
     reject_precision_min: Share
     """Least share of frauds among the Pix that the model rejects; below it a reviewer should look first."""

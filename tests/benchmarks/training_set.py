@@ -103,6 +103,10 @@ def examples(rng: np.random.Generator, start: int, n: int) -> pa.Table:
             "fraud_type": only_frauds("MULE_ACCOUNT", fraud),
             "situation_type": only_frauds("SCAM", fraud),
             "hop": only_frauds("root", fraud),
+            "payee_id": np.where(
+                fraud, np.char.add("account-", (np.arange(start, start + n) // 8).astype(str)), None
+            ),
+            "funds_recovery_id": only_frauds("recovery", fraud),
             **{FEATURE_PREFIX + feature.name: column(rng, feature.unit, n) for feature in FEATURES},
         }
     )

@@ -18,9 +18,9 @@ REJECTS_MIN = 100
 
 
 class Rejects(NamedTuple):
-    """The rejects of one side: the share of legitimate Pix rejected, and the precision of what the model rejects.
+    """What the model rejects on one side and the rules do not: the share of legitimate Pix, and the precision.
 
-    `rejected` is the number of rows that the model rejects and the rules do not. The precision is NaN without any.
+    `rejected` is the number of such rows. The precision is NaN without any.
     """
 
     side: str
@@ -31,8 +31,8 @@ class Rejects(NamedTuple):
 
     @property
     def within_share(self) -> bool:
-        """Whether the share of legitimate Pix keeps its ceiling, or the rules alone break it."""
-        return self.rejected == 0 or self.good.value <= self.spec.reject_share_max
+        """Whether the share of legitimate Pix keeps its ceiling."""
+        return not self.good.value > self.spec.reject_share_max
 
     @property
     def judged(self) -> bool:
@@ -55,12 +55,11 @@ def _rejects(
     side: str, rows: NDArray[np.bool_], spec: CostSpec, decided: NDArray[np.int8], period: TestPeriod
 ) -> Rejects:
     fraud, weight = period.truth.fraud[rows], period.weight[rows]
-    rejected = decided[rows] == Decision.REJECT
-    own = rejected & (period.by_rule[rows] != Decision.REJECT)
+    own = (decided[rows] == Decision.REJECT) & (period.by_rule[rows] != Decision.REJECT)
     return Rejects(
         side,
         spec,
-        _share(rejected & ~fraud, ~fraud, weight, period.confidence),
+        _share(own & ~fraud, ~fraud, weight, period.confidence),
         _share(own & fraud, own, weight, period.confidence),
         int(own.sum()),
     )

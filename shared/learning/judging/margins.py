@@ -49,7 +49,7 @@ def _good_rejected(rejects: Rejects) -> GateCheck:
     """Check the share of legitimate Pix that are rejected against its ceiling, against the rules alone as well."""
     limit, found = rejects.spec.reject_share_max, rejects.good
     relation = "within" if rejects.within_share else "beyond"
-    of = f"{found.value:.3%} of good customers rejected on the {rejects.side}'s side"
+    of = f"{found.value:.3%} of good customers rejected by the model on the {rejects.side}'s side"
     text = f"{of}, {relation} the ceiling of {limit:.3%}"
     return GateCheck(f"good customers rejected, {rejects.side}", rejects.within_share, found.value, limit, text)
 

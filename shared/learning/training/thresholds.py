@@ -125,9 +125,8 @@ def least_shown(scores: NDArray[np.float64], fraud: NDArray[np.bool_]) -> float:
 def _rejects_allowed(descending: ThresholdRows, counts: NDArray[np.intp], spec: CostSpec) -> NDArray[np.bool_]:
     """Return whether each reject threshold keeps the ceilings with headroom, by labels and by probabilities alike.
 
-    What the rules reject counts towards the share of legitimate Pix, but the precision is that of the model. Counts
-    of labels are chance: three of their standard deviations are left free, so that another period of this length, as
-    much chance as this one, exceeds the ceiling once in sixty times.
+    Only what the rules do not reject counts. Counts of labels are chance: three of their standard deviations are left
+    free, so that another period of this length, as much chance as this one, exceeds the ceiling once in sixty times.
     """
     own = descending.weight * (descending.by_rule != Decision.REJECT)
     allowed = np.ones(len(counts), dtype=bool)
@@ -135,7 +134,7 @@ def _rejects_allowed(descending: ThresholdRows, counts: NDArray[np.intp], spec: 
         good = descending.weight * (1 - bad)
         frauds, legitimate = _reaching(own * bad, counts), _reaching(own * (1 - bad), counts)
         spread = np.sqrt(_reaching((own * (1 - bad)) ** 2, counts))
-        room = spec.reject_share_max * float(good.sum()) - float(good[descending.by_rule == Decision.REJECT].sum())
+        room = spec.reject_share_max * float(good.sum())
         within = (legitimate <= _HEADROOM * room) & (legitimate + chance * spread <= room)
         precise = frauds * _HEADROOM >= spec.reject_precision_min * (frauds + legitimate)
         allowed &= (legitimate + frauds == 0) | (within & precise)

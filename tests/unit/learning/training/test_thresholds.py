@@ -61,7 +61,7 @@ def test_thresholds_are_the_cheapest_within_the_review_budget_and_the_ceilings(
             return True
         for bad, chance in ((fraud.astype(float), 3), (scores, 0)):
             good = weight * (1 - bad)
-            room = share * good.sum() - good[~own].sum()
+            room = share * good.sum()
             turned_away, spread = good[rejected].sum(), np.sqrt((good[rejected] ** 2).sum())
             found = np.average(bad[rejected], weights=weight[rejected])
             if turned_away > 0.7 * room or turned_away + chance * spread > room or 0.7 * found < precision:
