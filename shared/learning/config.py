@@ -81,8 +81,8 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):
     training_days: AboveZero
     """Days before, to train on; older examples are left out.
 
-    Frauds are few: on two simulated worlds of 900 days, whose frauds do not change, the last 365 days reach an average
-    precision of .588, the last 540 of .598, and all of them .607. Where fraud does change, set fewer.
+    Frauds are few: on two simulated worlds of 900 days, whose frauds do not change, the last 365 days reach an
+    average precision of .588, the last 540 of .598, and all of them .607. Where fraud does change, set fewer.
     """
     embargo_days: NonNegative
     """Days left out between periods, and between the sides of a fold, since a fraud campaign crosses the boundary."""

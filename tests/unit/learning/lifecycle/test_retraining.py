@@ -11,7 +11,6 @@ import pytest
 
 from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured, Unavailable
-from shared.learning.config import RefitSpec
 from shared.learning.errors import BadDataset, ExportFailed
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import MoveCause, read_pointer, swap
@@ -41,34 +40,6 @@ def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
     assert one.files["model.onnx"] == two.files["model.onnx"]
     assert one.dataset_hash == two.dataset_hash == first.dataset_hash
     assert again.metrics["average_precision"] == again.champion_metrics["average_precision"]
-
-
-def test_a_refit_on_the_newest_rows_serves_and_its_approved_fit_is_the_one_to_beat() -> None:
-    bench = Bench()
-    first = retrain(bench.services(), QUICK, request(), silent)
-    serving, approved = manifest(bench, first.version), manifest(bench, first.approved)
-    assert (serving.refit_of, approved.refit_of) == (first.approved, None)
-    newest = max(bench.exports.table["initiated_at"].to_pylist()).timestamp()
-    assert serving.metrics["trained_until"] == serving.metrics["seen_until"] == pytest.approx(newest)
-    assert approved.metrics["trained_age_days"] > serving.metrics["trained_age_days"] + 20
-    assert serving.files["policy.json"] == approved.files["policy.json"]
-    assert first.version in bench.rows[-1].reason
-    assert f"serves as {first.version}" in bench.runs.reports[first.run_id].documents["card.html"].decode()
-    second = retrain(bench.services(), QUICK, request("always"), silent)
-    assert second.champion == first.approved
-    verdict = msgspec.json.decode(bench.runs.reports[second.run_id].documents["verdict.json"])
-    assert [one["notice"] for one in verdict.values()] == [""]
-    OperatorMove(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me").rollback("")
-    assert read_pointer(bench.blobs).version == first.version
-
-
-def test_a_refit_that_does_not_prove_itself_does_not_serve() -> None:
-    bench = Bench()
-    strict = msgspec.structs.replace(QUICK, refit=RefitSpec(psi_max=1e-9, ratio_max=9.0, rank_correlation_min=0.1))
-    first = retrain(bench.services(), strict, request(), silent)
-    assert read_pointer(bench.blobs).version == first.version == first.approved
-    assert bench.actions() == ["PUBLISH", "SWAP"]
-    assert "has not proved itself: the stability index" in bench.rows[-1].reason
 
 
 def test_the_run_records_version_figures_and_plots() -> None:
