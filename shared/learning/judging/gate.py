@@ -17,7 +17,6 @@ from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.evaluate import saving
 from shared.learning.judging.proportions import adjusted, chance_of_loss
 from shared.learning.judging.segments import Dimension
-from shared.learning.judging.suspicion import strongest_feature
 from shared.scoring.rules import Decision
 
 
@@ -72,7 +71,7 @@ def judge(
     ]
     checks += _against_model(challenger, incumbent, spec) if incumbent.is_model else []
     checks += _segment_floors(challenger, incumbent, period, spec)
-    checks += [_optimism(challenger, spec), _leak(challenger, period, spec)]
+    checks.append(_optimism(challenger, spec))
     objections = [check.text for check in checks if not check.passed]
     return GateVerdict(
         not objections, objections or [gain.text], checks, found.value, found.interval, confidence, period.notice
@@ -266,17 +265,6 @@ def _optimism(challenger: Contender, spec: GateSpec) -> GateCheck:
     passed = fall <= limit
     text = f"{'no steep fall since' if passed else 'suspiciously good on'} the calibration period: {seen}"
     return GateCheck("optimism", passed, fall, limit, text)
-
-
-def _leak(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
-    """Check that no single feature ranks frauds so well that it must contain the label."""
-    found = strongest_feature(
-        period.features, period.names, challenger.inputs, period.truth.fraud, period.resampling.weight
-    )
-    passed = found.average_precision < spec.single_feature_max
-    best_one = f"{found.name} alone has an average precision of {found.average_precision:.3f}"
-    text = f"no feature reveals the label: {best_one}" if passed else f"suspiciously good: {best_one}"
-    return GateCheck("single feature", passed, found.average_precision, spec.single_feature_max, text)
 
 
 def _alert_share(contender: Contender) -> float:

@@ -18,6 +18,9 @@ from shared.learning.lifecycle.pointer import PointerState, parse_time
 from shared.learning.lifecycle.request import Request
 from shared.scoring.bundle import Manifest, Move
 
+Unpromoted = Literal["REFUSE", "ASK", "PUBLISH_ONLY"]
+"""Actions by which a published challenger does not serve: refused, a person is asked, or not up for promotion."""
+
 
 def move_row(move: Move, manifest: Manifest | None) -> LedgerRow:
     """Return the row of a swap or a rollback; without a manifest, the columns of the training are null."""
@@ -44,9 +47,16 @@ def publish_row(manifest: Manifest) -> LedgerRow:
     return _with_training(row, manifest)
 
 
-def refusal_row(at: dt.datetime, request: Request, reason: str, state: PointerState, manifest: Manifest) -> LedgerRow:
+def unpromoted_row(
+    action: Unpromoted,
+    at: dt.datetime,
+    request: Request,
+    reason: str,
+    state: PointerState,
+    manifest: Manifest,
+) -> LedgerRow:
     """Return the row of a challenger that was published and does not serve."""
-    row = _request_row("REFUSE", at, request, reason, state)
+    row = _request_row(action, at, request, reason, state)
     return _with_training(msgspec.structs.replace(row, to_version=manifest.version), manifest)
 
 

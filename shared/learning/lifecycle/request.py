@@ -28,7 +28,7 @@ class Request(Struct, frozen=True):
 
 
 class RetrainingResult(Struct, frozen=True):
-    """The result of a retraining; `outcome` is PROMOTED, REFUSED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
+    """The result of a retraining; `outcome` is PROMOTED, REFUSED, SUSPECTED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
 
     `trigger` is the reason to train, None if there was none. `champion` names the model or the rules that the
     challenger was compared with. Metrics are those of the test period.

@@ -6,14 +6,14 @@ import contextlib
 import datetime as dt
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 
 from shared.contract.event import EPOCH
-from shared.errors import BundleRefused, PixError, PreconditionFailed, Unavailable
+from shared.errors import BundleRefused, Misconfigured, PixError, PreconditionFailed, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
 from shared.learning.data import dataset, snapshot
@@ -23,9 +23,10 @@ from shared.learning.data.split import Split, require_both_classes, split_in_tim
 from shared.learning.errors import NothingToDo
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
-from shared.learning.judging.review import flat, review
+from shared.learning.judging.review import flat, importance, review
+from shared.learning.judging.suspicion import Strengths, read_strengths, strengths, suspicions, with_strengths
 from shared.learning.lifecycle import trigger
-from shared.learning.lifecycle.ledger import refusal_row, untrained_row
+from shared.learning.lifecycle.ledger import Unpromoted, unpromoted_row, untrained_row
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
 from shared.learning.lifecycle.reconcile import reconcile
 from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
@@ -43,10 +44,13 @@ from shared.scoring.rules import Rules
 
 log = logging.getLogger(__name__)
 
+_UNPROMOTED: Mapping[str, Unpromoted] = {"PUBLISHED": "PUBLISH_ONLY", "SUSPECTED": "ASK"}
+_CLOCK_SKEW = dt.timedelta(minutes=5)  # between the clocks of the job and of the tables
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports of a retraining, and its fixed inputs: data bucket, rules and clock."""
+    """The ports of a retraining, and its fixed inputs: data bucket, rules, clock, and code and libraries by name."""
 
     source: TrainingSource
     bucket: str
@@ -58,6 +62,7 @@ class Services:
     ledger: Ledger
     rules: Rules
     clock: Callable[[], dt.datetime]
+    provenance: Mapping[str, str]
 
     @property
     def release_ports(self) -> ReleasePorts:
@@ -79,6 +84,7 @@ def retrain(services: Services, config: Config, request: Request, step: StepProg
     with step("finish what was cut off"):
         _reconcile(services, state)
     try:
+        _require_past(services, request)
         if not request.snapshot:
             with step("extend the training sample"):
                 services.source.extend_sample(request.as_of, config.dataset)
@@ -93,6 +99,16 @@ def retrain(services: Services, config: Config, request: Request, step: StepProg
     except PixError as error:
         services.ledger.append(untrained_row("STOPPED", services.clock(), request, str(error), state))
         raise
+
+
+def _require_past(services: Services, request: Request) -> None:
+    """Raise Misconfigured if `as_of` is ahead of the clock of the job or of the tables.
+
+    Every Pix of the time between would count as matured, and those not reported yet as legitimate.
+    """
+    now = min(services.clock(), services.source.now())
+    if request.as_of > now + _CLOCK_SKEW:
+        raise Misconfigured(f"--as-of {request.as_of.isoformat()} is in the future: it is {now.isoformat()}")
 
 
 def _reconcile(services: Services, state: PointerState) -> None:
@@ -128,8 +144,9 @@ def _retrain(
     if request.snapshot:
         request = msgspec.structs.replace(request, as_of=_known_at(data, services.source.maturity_days))
     with step("open the run"):
-        run_id = services.runs.start(parameters(request, decision, data, split, config))
-    run = Run(run_id, request, decision, data, split, config, services.source.maturity_days)
+        run_id = services.runs.start(parameters(request, decision, data, split, config, services.provenance))
+    maturity_days, provenance = services.source.maturity_days, services.provenance
+    run = Run(run_id, request, decision, data, split, config, maturity_days, provenance)
     with contextlib.ExitStack() as unfinished:
         unfinished.callback(_close_as_failed, services.runs, run_id)
         with step("keep the training set"):
@@ -198,9 +215,20 @@ def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step
         found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate)
     with step("plot"):
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
+    with step("look for leaks"):
+        now = _strengths(bundles[found.chosen], period)
+        before = read_strengths(services.blobs, champion.version) if champion else None
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
     manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
-    return JudgedRun(run, trained, challenger, manifest, sealed(challenger.files, manifest), found, images)
+    files = sealed(with_strengths(challenger.files, now), manifest)
+    return JudgedRun(
+        run, trained, challenger, manifest, files, found, suspicions(now, before, config.suspicion), images
+    )
+
+
+def _strengths(bundle: Bundle, period: TestPeriod) -> Strengths:
+    found = importance(bundle, period)
+    return strengths(period.features, period.names, bundle.feature_names, period.truth.fraud, found)
 
 
 def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
@@ -230,13 +258,16 @@ def _release(services: Services, judged: JudgedRun, state: PointerState, step: S
     verdict = "; ".join(judged.review.verdict.reasons)
     if request.promote == "never":
         outcome, reason = "PUBLISHED", f"published only, as requested; verdict of the gate: {verdict}"
+    elif request.promote == "gate" and judged.review.verdict.promote and judged.suspicions:
+        outcome, reason = "SUSPECTED", f"a person has to look: {'; '.join(judged.suspicions)}; the gate: {verdict}"
     elif request.promote == "always" or judged.review.verdict.promote:
         with step("swap"):
             outcome, reason = _swap(services, request, state, manifest.version, verdict)
     else:
         outcome, reason = "REFUSED", verdict
     if outcome != "PROMOTED":
-        services.ledger.append(refusal_row(services.clock(), request, reason, state, manifest))
+        action = _UNPROMOTED.get(outcome, "REFUSE")
+        services.ledger.append(unpromoted_row(action, services.clock(), request, reason, state, manifest))
     return _result(judged, outcome, reason)
 
 

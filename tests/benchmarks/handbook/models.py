@@ -85,7 +85,7 @@ WEEK_ONLY = Regime(
     ),
 )
 ALL_HISTORY = Regime(
-    "as the product trains",
+    "all history, thirty days' half-life",
     _WARM_UP,
     30.0,
     (
