@@ -230,15 +230,9 @@ class SuspicionSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     told_max: Share
-    """Share of the frauds that a feature may tell apart which the champion did not have; also without a champion.
-
-    The best feature of a simulated stream tells 30 % of 160 frauds. Beyond chance, as are the other limits.
-    """
+    """Share of the frauds that a feature may tell which the champion lacks; the best of a simulated stream: 30 %."""
     together_max: Share
-    """Share that the best three features may tell apart between them, without a champion to compare with.
-
-    On that stream 46 %, and 70 % where the frauds are only 34.
-    """
+    """Share that the best three features may tell between them, without a champion; on that stream it is 46 %."""
     told_rise_max: Share
     """Rise of either share above the champion's, absolute, if beyond chance: honest features change by less."""
     importance_rise_max: Share

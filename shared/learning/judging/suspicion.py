@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
 from shared.learning.config import SuspicionSpec
+from shared.learning.judging.comparison import TestPeriod
+from shared.learning.judging.review import importance
 from shared.ports import Blobs
-from shared.scoring.bundle import path
+from shared.scoring.bundle import Bundle, path
 
 _PROFILE = "profile.json"
 _FALSE_ALARMS = 0.001  # share of legitimate Pix that a feature may take for frauds
@@ -87,6 +89,12 @@ def strengths(
         [one.name for one in best],
         {name: fall / total for name, fall in falls.items()} if total else {},
     )
+
+
+def strengths_of(bundle: Bundle, period: TestPeriod) -> Strengths:
+    """Return the strengths of a model's inputs on a test period."""
+    falls = importance(bundle, period)
+    return strengths(period.features, period.names, bundle.feature_names, period.truth.fraud, falls)
 
 
 def suspicions(now: Strengths, before: Strengths | None, spec: SuspicionSpec) -> list[str]:

@@ -23,8 +23,8 @@ from shared.learning.data.split import Split, require_both_classes, split_in_tim
 from shared.learning.errors import NothingToDo
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
-from shared.learning.judging.review import flat, importance, review
-from shared.learning.judging.suspicion import Strengths, read_strengths, strengths, suspicions, with_strengths
+from shared.learning.judging.review import flat, review
+from shared.learning.judging.suspicion import read_strengths, strengths_of, suspicions, with_strengths
 from shared.learning.lifecycle import trigger
 from shared.learning.lifecycle.ledger import Unpromoted, unpromoted_row, untrained_row
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
@@ -216,7 +216,7 @@ def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step
     with step("plot"):
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
     with step("look for leaks"):
-        now = _strengths(bundles[found.chosen], period)
+        now = strengths_of(bundles[found.chosen], period)
         before = read_strengths(services.blobs, champion.version) if champion else None
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
     manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
@@ -224,11 +224,6 @@ def _train_and_judge(services: Services, run: Run, champion: Bundle | None, step
     return JudgedRun(
         run, trained, challenger, manifest, files, found, suspicions(now, before, config.suspicion), images
     )
-
-
-def _strengths(bundle: Bundle, period: TestPeriod) -> Strengths:
-    found = importance(bundle, period)
-    return strengths(period.features, period.names, bundle.feature_names, period.truth.fraud, found)
 
 
 def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
