@@ -1,4 +1,6 @@
-"""Promote a published version by hand. The bundle is checked first; the ledger records actor and reason.
+"""Promote a published version by hand, such as one about which jobs.retrain asks (SUSPECTED).
+
+The bundle is checked first; the ledger records actor and reason.
 
 Exit codes: 0 done, 1 refused or failed, 3 another swap came first; only 0 changes anything.
 """

@@ -1,7 +1,8 @@
 """Train a challenger on served features, judge it against the champion, publish it, and swap it in if it passes.
 
-Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first. The outcome
-TOO_FEW means that the frauds are too few for a verdict: nothing is wrong, so the exit code is 0.
+Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first, 4 the gate lets
+the challenger serve and a person has to look first, as a feature may contain the label: jobs.promote confirms it. The
+outcome TOO_FEW means that the frauds are too few for a verdict: nothing is wrong, so the exit code is 0.
 Every result is a row of pix.model_ledger, a training set unfit to learn from included; other failures are in the
 log, and in MLflow once the run is open.
 """
@@ -52,7 +53,7 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
         options.as_of or wiring.now(), options.trigger, wiring.actor(deployment), options.promote, options.snapshot
     )
     outcome = retrain(services, settings, request, steps)
-    code = console.LOST if outcome.outcome == "SWAP_LOST" else console.OK
+    code = {"SWAP_LOST": console.LOST, "SUSPECTED": console.ASKED}.get(outcome.outcome, console.OK)
     result = msgspec.structs.asdict(outcome)
     recovered = {"payer": settings.costs.payer.recovered, "payee": settings.costs.payee.recovered}
     result |= {"recovered": recovered, "recovery_measured_at": measured and measured.measured_at}

@@ -51,7 +51,7 @@ locals {
   }
 
   valkey_jobs  = ["operate", "repair"]
-  job_settings = merge(local.settings, { OMP_WAIT_POLICY = "passive" }, var.settings)
+  job_settings = merge(local.settings, { OMP_WAIT_POLICY = "passive", PIX_IMAGE = var.jobs_image }, var.settings)
 }
 
 resource "google_cloud_run_v2_job" "jobs" {

@@ -27,7 +27,7 @@ from jobs.cli.interruption import Interrupted, behind, interruptible
 from shared.errors import PixError
 from shared.telemetry.logs import configure
 
-OK, FAILED, LOST = 0, 1, 3
+OK, FAILED, LOST, ASKED = 0, 1, 3, 4
 INTERRUPTED = "INTERRUPTED"
 
 log = logging.getLogger("jobs")

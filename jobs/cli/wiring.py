@@ -68,6 +68,7 @@ def now() -> dt.datetime:
 
 def services(settings: Settings) -> Services:
     """Return the services of a retraining."""
+    from jobs.cli.provenance import provenance
     from shared.adapters.mlflow.tracking import MlflowRegistry, MlflowRuns
     from shared.learning.data.dataset import TrainingSource
     from shared.learning.lifecycle.retraining import Services
@@ -87,6 +88,7 @@ def services(settings: Settings) -> Services:
         ledger=ledger(settings),
         rules=Rules.load(),
         clock=now,
+        provenance=provenance(settings),
     )
 
 

@@ -2,7 +2,8 @@
 
 Precedence: an infraction report that the payee's institution agreed to, unless its fraud marker was cancelled; then
 the analyst's latest word; then a customer who contests; then an open infraction report. Else the Pix is legitimate.
-`contract/bigquery/labels.sql` is the same in GoogleSQL.
+`contract/bigquery/labels.sql` is the same in GoogleSQL, where a report that ended says nothing of a Pix that was not
+paid (UNKNOWN); history counts the word as it comes, often before the outcome.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class VerdictSource(StrEnum):
     WITHDRAWN = "WITHDRAWN"
     SILENCE = "SILENCE"
     """Nobody reported it while reports were possible."""
+    UNPAID = "UNPAID"
+    """It was stopped, and nobody reviewed it: a verdict UNKNOWN of the view, as nobody reports what was not paid."""
 
 
 class _Rank(NamedTuple):

@@ -5,7 +5,6 @@ A docstring under each field gives its meaning, its unit and the reason for its 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from shared.learning.drift_spec import DriftSpec
 LEGITIMATE_PER_FRAUD = "legitimate_per_fraud"
 """Candidate parameter of every family: legitimate rows drawn for each fraud, of its week. Not scikit-learn's."""
 
+_LARGEST = 1e12  # a number of a configuration: no cost in BRL, no count and no time comes near
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, Meta(ge=0.0)]
@@ -53,6 +53,11 @@ class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Rows held in memory. Of a larger sample all frauds are read and a weighted part of the legitimate Pix."""
     sampled_a_day: Positive
     """Legitimate rows that the training sample takes of a day, on the mean. A hundred such days fill rows_max."""
+    window_days: AboveZero
+    """Days before the latest matured Pix that are read; three years leave the choice of periods free.
+
+    Frauds of years ago are of another world, and one Pix that is dated years back must not stretch a training set.
+    """
     missing_rise_max: Share
     """Rise of a feature's missing share above the champion's profile that stops the run.
 
@@ -251,8 +256,22 @@ class GateSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Least average precision, in multiples of the share of frauds, which a random order reaches."""
     optimism_max: Share
     """Fall of average precision from the calibration to the test period that is refused: a sign of leaking labels."""
-    single_feature_max: Share
-    """Average precision of one feature alone that is refused: such a feature contains the label."""
+
+
+class SuspicionSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a challenger that passed the gate is not promoted before a person has looked: a feature may be a label.
+
+    A feature tells a fraud apart if it ranks it above all but a thousandth of the legitimate Pix.
+    """
+
+    told_max: Share
+    """Share of the frauds that a feature may tell which the champion lacks; the best of a simulated stream: 30 %."""
+    together_max: Share
+    """Share that the best three features may tell between them, without a champion; on that stream it is 46 %."""
+    told_rise_max: Share
+    """Rise of either share above the champion's, absolute, if beyond chance: honest features change by less."""
+    importance_rise_max: Share
+    """Rise of the share of one feature in the scores of frauds, absolute; models of another family differ by less."""
 
 
 class RefitSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -291,6 +310,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Share of all Pix, highest scores first, at which reported precision and recall are taken."""
     gate: GateSpec
     """Conditions of a promotion."""
+    suspicion: SuspicionSpec
+    """When a promotion waits for a person."""
     drift: DriftSpec
     """When the score or a feature has drifted, for `jobs.drift`."""
     refit: RefitSpec
@@ -309,16 +330,16 @@ def load(path: Path) -> Config:
     """Return the configuration in a YAML file. Raises Misconfigured."""
     try:
         tree = yaml_file.read(path)
-        if infinite := [name for name, value in _numbers(tree) if math.isinf(value)]:
-            raise Misconfigured(f"{path}: {infinite[0]} is infinite")
+        if wild := [(name, value) for name, value in _numbers(tree) if not abs(value) <= _LARGEST]:
+            raise Misconfigured(f"{path}: {wild[0][0]} is {wild[0][1]}; no number may be above {_LARGEST:.0e}")
         return msgspec.convert(tree, Config)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
         raise Misconfigured(f"{path}: {error}") from error
 
 
 def _numbers(tree: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the floats in nested mappings and lists, each with its dotted name."""
-    if isinstance(tree, float):
+    """Yield the numbers in nested mappings and lists, each with its dotted name."""
+    if isinstance(tree, int | float):
         yield name, tree
     elif isinstance(tree, dict | list):
         for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):

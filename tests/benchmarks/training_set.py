@@ -41,7 +41,12 @@ from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file, as in a BigQuery export of a large table
 SPEC = DatasetSpec(
-    rows_max=100_000_000, sampled_a_day=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2, left_out_max=0.01
+    rows_max=100_000_000,
+    sampled_a_day=100_000_000,
+    window_days=1095,
+    missing_rise_max=0.3,
+    fraud_share_max=0.2,
+    left_out_max=0.01,
 )
 START = 1_700_000_000_000_000
 DAYS = 180

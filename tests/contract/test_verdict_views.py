@@ -14,10 +14,10 @@ from shared.contract import tables as contract
 from shared.contract.event import micros
 from shared.contract.rows import FeedbackRow
 from shared.features.reports import state_of
-from shared.features.verdicts import in_force
+from shared.features.verdicts import VerdictSource, in_force
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Writer
-from tests.contract.test_views import REPORTED
+from tests.contract.test_views import REPORTED, SAID, SCORED, outcome, scored
 from tests.unit.report_states import NOON, analyst, customer, marker, med, row
 
 PIX = [f"E12345678202611201432{i:011d}" for i in range(400)]
@@ -65,6 +65,7 @@ def test_the_view_and_history_agree_on_random_reports(local: LocalBigQuery) -> N
     writer = Writer(local.server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/feedback", REPORTED)
     assert writer.append([columns(each, place) for place, each in enumerate(rows)]) == ""
     writer.close()
+    stopped = _stopped(local)
     for minute in (1, max(MINUTES)):
         as_of = NOON + dt.timedelta(minutes=minute)
         sql = contract.query("labels", PROJECT, "pix", 87, contract.timestamp(as_of))
@@ -73,15 +74,36 @@ def test_the_view_and_history_agree_on_random_reports(local: LocalBigQuery) -> N
             each.end_to_end_id: (each.verdict, each.verdict_source, micros(each.labelled_at), each.hop or 0)
             for each in found
         }
-        assert labels == _judged(told, micros(as_of))
+        judged = _judged(told, stopped, micros(as_of))
+        assert labels == judged
+    assert {"UNKNOWN", "LEGITIMATE", "FRAUD", "PENDING"} == {verdict for verdict, *_ in judged.values()}
 
 
-def _judged(told: dict[str, list[FeedbackRow]], as_of: int) -> dict[str, tuple[str, str, int, int]]:
-    """Return the verdicts of the state machine over the reports until a moment."""
+def _stopped(local: LocalBigQuery) -> set[str]:
+    """Score every other Pix as rejected, a third of them as settled after all; return those that were not paid."""
+    scores = [scored(pix, 1) | {"decision": "REJECT"} for pix in PIX[::2]]
+    paid = [outcome(pix, 1, "SETTLED") for pix in PIX[::6]]
+    for table, fields, rows in (("score_events", SCORED, scores), ("outcomes", SAID, paid)):
+        writer = Writer(local.server.grpc_endpoint, f"projects/{PROJECT}/datasets/pix/tables/{table}", fields)
+        assert writer.append(rows) == ""
+        writer.close()
+    return set(PIX[::2]) - set(PIX[::6])
+
+
+def _judged(
+    told: dict[str, list[FeedbackRow]], stopped: set[str], as_of: int
+) -> dict[str, tuple[str, str, int, int]]:
+    """Return the verdicts of the state machine over the reports until a moment; none clears a stopped Pix."""
     verdicts = {
         pix: in_force([state for each in rows if each.reported_at <= as_of and (state := state_of(each))])
         for pix, rows in told.items()
     }
+    ended = (VerdictSource.DISAGREED, VerdictSource.CANCELLED, VerdictSource.WITHDRAWN)
     return {
-        pix: (str(found.verdict), str(found.source), found.at, found.hop) for pix, found in verdicts.items() if found
+        pix: (
+            "UNKNOWN" if pix in stopped and found.source in ended else str(found.verdict),
+            *(str(found.source), found.at, found.hop),
+        )
+        for pix, found in verdicts.items()
+        if found
     }

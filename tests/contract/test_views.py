@@ -9,11 +9,13 @@ import pytest
 from infra.deploy.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from shared.contract.fields import NOBODY
+from shared.learning.data.unlabelled import unlabelled_sql
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 MATURITY_DAYS = 87
+DAY = dt.timedelta(days=1)
 SCORED = {
     "end_to_end_id": (Field.TYPE_STRING, False),
     "initiated_at": (Field.TYPE_INT64, False),
@@ -103,6 +105,17 @@ SCORES = [
     scored("tried", 100) | {"payer_ispb": NOBODY},
     scored("held", 100) | {"decision": "HOLD"},
     scored("released", 100) | {"decision": "HOLD"},
+    scored("rejected", 100) | {"decision": "REJECT"},
+    scored("held-young", 50) | {"decision": "HOLD"},
+    scored("held-cleared", 100) | {"decision": "HOLD"},
+    scored("held-confirmed", 100) | {"decision": "HOLD"},
+    scored("stopped-cancelled", 100) | {"decision": "REJECT"},
+    scored("paid-cancelled", 100) | {"decision": "HOLD"},
+    scored("blocked", 100),
+    scored("blocked", 100, after=5) | {"side": "PAYEE", "decision": "BLOCK"},
+    scored("unblocked", 100),
+    scored("unblocked", 100, after=5) | {"side": "PAYEE", "decision": "BLOCK"},
+    scored("blocked-again", 100),
     scored("expired", 100),
     scored("late-settled", 100),
     scored("both-sides", 50) | {"side": "PAYER"},
@@ -114,6 +127,13 @@ SCORES = [
 ]
 OUTCOMES = [
     outcome("released", 100, "SETTLED"),
+    outcome("paid-cancelled", 100, "SETTLED"),
+    outcome("blocked", 100, "SETTLED"),
+    outcome("unblocked", 99, "BLOCKED"),
+    outcome("unblocked", 98, "RELEASED"),
+    outcome("blocked-again", 99, "BLOCKED"),
+    outcome("blocked-again", 98, "RELEASED"),
+    outcome("blocked-again", 97, "BLOCKED"),
     outcome("expired", 100, "EXPIRED"),
     outcome("late-settled", 100, "EXPIRED"),
     outcome("late-settled", 99, "SETTLED"),
@@ -126,6 +146,10 @@ REPORTS = [
     reported("cleared-young", 40, "LEGITIMATE"),
     reported("revoked", 95, "FRAUD"),
     reported("revoked", 60, "LEGITIMATE"),
+    reported("stopped-cancelled", 90, "LEGITIMATE"),
+    reported("paid-cancelled", 90, "LEGITIMATE"),
+    reported("held-cleared", 99, "LEGITIMATE") | {"source": "ANALYST", "status": None, "analysis_result": None},
+    reported("held-confirmed", 99, "FRAUD") | {"source": "ANALYST", "status": None, "analysis_result": None},
     reported("reported-later", -1, "FRAUD"),
     reported("unknown", 3, "FRAUD"),
     reported("both-sides", 40, "FRAUD", hop=2),
@@ -165,22 +189,31 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def test_the_verdict_in_force_is_the_latest_one_known_by_then(world: World) -> None:
     verdicts = sorted((row["end_to_end_id"], row["verdict"]) for row in world.rows("labels"))
     assert verdicts == [
-        ("both-approved", "LEGITIMATE"),
-        ("both-approved", "LEGITIMATE"),
-        ("both-sides", "FRAUD"),
-        ("both-sides", "FRAUD"),
+        *[("blocked", "UNKNOWN")] * 2,
+        ("blocked-again", "UNKNOWN"),
+        *[("both-approved", "LEGITIMATE")] * 2,
+        *[("both-sides", "FRAUD")] * 2,
         ("cleared-young", "LEGITIMATE"),
         ("contradictory", "LEGITIMATE"),
         ("defrauded", "FRAUD"),
         ("degraded", "LEGITIMATE"),
         ("disputed", "PENDING"),
+        ("expired", "UNKNOWN"),
+        ("held", "UNKNOWN"),
+        ("held-cleared", "LEGITIMATE"),
+        ("held-confirmed", "FRAUD"),
         ("late-settled", "LEGITIMATE"),
         ("old", "LEGITIMATE"),
+        ("paid-cancelled", "LEGITIMATE"),
         ("redelivered", "LEGITIMATE"),
+        *[("refused-later", "UNKNOWN")] * 2,
+        ("rejected", "UNKNOWN"),
         ("released", "LEGITIMATE"),
         ("reported-later", "LEGITIMATE"),
         ("revoked", "LEGITIMATE"),
+        ("stopped-cancelled", "UNKNOWN"),
         ("tried", "LEGITIMATE"),
+        *[("unblocked", "LEGITIMATE")] * 2,
         ("unknown", "FRAUD"),
     ]
 
@@ -196,10 +229,34 @@ def test_a_verdict_names_its_side_its_source_and_its_hop(world: World) -> None:
     assert labels["old", "PAYER"] == ("SILENCE", None)
 
 
-def test_who_did_not_settle_is_not_legitimate_by_silence(world: World) -> None:
-    silent = {row["end_to_end_id"] for row in world.rows("labels") if row["verdict_source"] == "SILENCE"}
-    assert {"held", "expired", "refused-later"}.isdisjoint(silent)
-    assert {"released", "late-settled"} <= silent
+def test_who_was_not_paid_has_no_label_by_silence_or_by_a_report_that_ended(world: World) -> None:
+    sources = {row["end_to_end_id"]: row["verdict_source"] for row in world.rows("labels")}
+    assert {sources[name] for name in ("rejected", "held", "expired", "refused-later", "blocked")} == {"UNPAID"}
+    assert sources["stopped-cancelled"] == "DISAGREED"
+    assert {sources[name] for name in ("released", "late-settled", "unblocked")} == {"SILENCE"}
+    assert "held-young" not in sources
+
+
+def test_no_example_is_without_a_label(world: World) -> None:
+    unknown = {row["end_to_end_id"] for row in world.rows("labels") if row["verdict"] == "UNKNOWN"}
+    assert len(unknown) == 7
+    assert unknown.isdisjoint(row["end_to_end_id"] for row in world.rows("training_examples"))
+    lives = {row["end_to_end_id"]: row["verdict"] for row in world.rows("life")}
+    assert {lives[name] for name in unknown} == {"UNKNOWN"}
+
+
+def test_decisions_without_a_label_are_counted_by_side_decision_and_reason(world: World) -> None:
+    found = world.ask(unlabelled_sql(PROJECT, "pix", MATURITY_DAYS, AS_OF - 101 * DAY, AS_OF))
+    assert {(row["side"], row["decision"], row["reason"]): (row["rows"], row["decided"]) for row in found} == {
+        ("PAYER", "APPROVE", "UNPAID"): (4, 15),
+        ("PAYEE", "BLOCK", "UNPAID"): (1, 2),
+        ("PAYEE", "REJECT", "UNPAID"): (1, 1),
+        ("PAYER", "HOLD", "UNPAID"): (1, 5),
+        ("PAYER", "REJECT", "UNPAID"): (1, 2),
+        ("PAYER", "REJECT", "ENDED"): (1, 2),
+        ("PAYER", "APPROVE", "OPEN"): (1, 15),
+    }
+    assert world.ask(unlabelled_sql(PROJECT, "pix", MATURITY_DAYS, AS_OF - 99 * DAY, AS_OF)) == []
 
 
 def test_a_pix_is_one_example_with_its_first_served_row(
@@ -215,12 +272,17 @@ def test_a_pix_is_one_example_with_its_first_served_row(
         ("both-sides", 1.0, "FRAUD"),
         ("contradictory", 1.0, "LEGITIMATE"),
         ("defrauded", 1.0, "FRAUD"),
+        ("held-cleared", 1.0, "LEGITIMATE"),
+        ("held-confirmed", 1.0, "FRAUD"),
         ("late-settled", 1.0, "LEGITIMATE"),
         ("old", 1.0, "LEGITIMATE"),
+        ("paid-cancelled", 1.0, "LEGITIMATE"),
         ("redelivered", 1.0, "LEGITIMATE"),
         ("released", 1.0, "LEGITIMATE"),
         ("reported-later", 1.0, "LEGITIMATE"),
         ("revoked", 1.0, "LEGITIMATE"),
+        ("unblocked", 1.0, "LEGITIMATE"),
+        ("unblocked", 1.0, "LEGITIMATE"),
     ]
 
 

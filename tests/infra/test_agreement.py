@@ -40,6 +40,8 @@ from tests.infra.matching import match
 TERRAFORM = Configuration.read()
 GIVEN_BY_CLOUD_RUN = {"CLOUD_RUN_EXECUTION", "K_SERVICE", "K_REVISION"}
 OF_JOBS = {"MLFLOW_TRACKING_URI"}
+OF_THEIR_IMAGE = {"PIX_COMMIT", "PIX_IMAGE"}
+"""Set by the build of the jobs (jobs/Dockerfile), and from its digest."""
 EMULATORS = {"BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"}
 
 
@@ -134,7 +136,7 @@ def test_functions_match_their_staged_entry_points() -> None:
 
 
 def test_every_setting_can_be_set_and_no_other() -> None:
-    known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN - OF_JOBS
+    known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN - OF_JOBS - OF_THEIR_IMAGE
     secret = {
         name
         for function in TERRAFORM.local("functions").values()
@@ -279,3 +281,9 @@ def test_jobs_lock_has_hashes_and_the_versions_of_the_root_lock() -> None:
     assert packages
     assert all("--hash=sha256:" in package for package in packages)
     assert pinned(lock).items() <= root.items()
+
+
+def test_jobs_know_their_commit_and_image() -> None:
+    assert "ENV PIX_COMMIT=${COMMIT}" in (CODE / "jobs" / "Dockerfile").read_text("utf-8")
+    assert "PIX_IMAGE = var.jobs_image" in (CODE / "infra" / "terraform" / "jobs.tf").read_text("utf-8")
+    assert "--build-arg=COMMIT=${COMMIT_SHA}" in (CODE / "cloudbuild.yaml").read_text("utf-8")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from infra.local.demo.models import Swap
-from infra.local.demo.queries import Fates
+from infra.local.demo.queries import Fates, VersionQuality
 from infra.local.demo.report import DemoResult, render, succeeded, verdict
 from infra.local.demo.trace import Traced
 
+UNSEEN = VersionQuality("v1", 10, 0, math.nan, math.nan)
 DRILL = Swap("v1", "v2", is_drill=True)
 
 
@@ -78,6 +80,10 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
         ({}, "settled / returned (pix.life) │ 8 / 1"),
         ({}, "traced │ 5 Pix over 3 hops behind BRL 950.00"),
         ({"traced": Traced("NOT_SETTLED", "E1")}, "traced │ NOT_SETTLED E1"),
+        (
+            {"quality": [UNSEEN]},
+            "average precision / recall │ no fraud seen",
+        ),
         ({"traced": None}, "traced │ none: no report of a later hop"),
     ],
 )

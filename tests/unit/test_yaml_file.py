@@ -22,3 +22,10 @@ def test_refuses_the_tag_of_a_python_object(tmp_path: Path) -> None:
     file.write_text("!!python/object/apply:os.getcwd []")
     with pytest.raises(yaml.YAMLError):
         yaml_file.read(file)
+
+
+def test_refuses_a_key_that_is_there_twice(tmp_path: Path) -> None:
+    file = tmp_path / "data.yaml"
+    file.write_text("a: {b: 1, c: 2}\nd:\n  b: 1\n  b: 2\n")
+    with pytest.raises(yaml.YAMLError, match="'b' is there twice"):
+        yaml_file.read(file)

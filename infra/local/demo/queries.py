@@ -169,9 +169,8 @@ class Queries:
             self._ask(
                 "SELECT s.model_version, s.score, s.decision != 'APPROVE' AS alert, l.verdict = 'FRAUD' AS fraud "
                 "FROM {scores} AS s JOIN ({labels}) AS l USING (end_to_end_id, side) "
-                "WHERE s.published_at >= @since AND s.score IS NOT NULL AND l.verdict != 'PENDING'".replace(
-                    "{labels}", labels
-                ),
+                "WHERE s.published_at >= @since AND s.score IS NOT NULL "
+                "AND l.verdict IN ('FRAUD', 'LEGITIMATE')".replace("{labels}", labels),
                 as_of=as_of,
             )
         )

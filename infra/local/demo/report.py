@@ -136,8 +136,8 @@ def render(result: DemoResult) -> Table:
     ]
     for q in result.quality:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
-        if q.frauds:
-            rows.append(("  average precision / recall", f"{q.average_precision:.3f} / {q.recall:.3f}"))
+        found = f"{q.average_precision:.3f} / {q.recall:.3f}" if q.frauds else "no fraud seen"
+        rows.append(("  average precision / recall", found))
     rows.append(_swap_row(result))
     for name, value in rows:
         table.add_row(name, value)

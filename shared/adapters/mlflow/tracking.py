@@ -21,7 +21,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 from sqlalchemy.exc import SQLAlchemyError
 
 import shared
@@ -74,7 +74,11 @@ class MlflowRuns:
     @_map_errors
     def start(self, params: Mapping[str, str]) -> str:
         """Open a run and return its id. Raises Unavailable."""
-        run = self._client.create_run(self._experiment(), run_name=f"{params['trigger']} {params['as_of']}")
+        known = {MLFLOW_USER: params.get("actor"), MLFLOW_GIT_COMMIT: params.get("commit")}
+        tags = {tag: value for tag, value in known.items() if value}
+        run = self._client.create_run(
+            self._experiment(), tags=tags, run_name=f"{params['trigger']} {params['as_of']}"
+        )
         run_id: str = run.info.run_id
         self._client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
         return run_id
@@ -133,9 +137,10 @@ class MlflowRuns:
         if report is None:
             self._client.set_terminated(run_id, "FAILED")
             return
+        now = round(time.time() * 1000)
         self._client.log_batch(
             run_id,
-            metrics=[Metric(name, value, 0, 0) for name, value in report.metrics.items()],
+            metrics=[Metric(name, value, now, 0) for name, value in report.metrics.items()],
             tags=[RunTag(name, value[:_VALUE_MAX]) for name, value in report.tags.items()],
         )
         with _written(report.plots) as folder:

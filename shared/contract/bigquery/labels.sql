@@ -1,4 +1,4 @@
--- The verdict in force about each Pix and side, or LEGITIMATE where nobody reported it while reports were possible.
+-- The verdict in force about each Pix and side: LEGITIMATE where nobody reported it while reports were possible, UNKNOWN where it was not paid and nobody reviewed it.
 -- The same precedence as in shared/features/verdicts.py, which counts it in history.
 WITH stated AS (
   SELECT
@@ -95,29 +95,48 @@ reported AS (
       report_id
   ) = 1
 ),
-scored AS (
-  SELECT end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at, decision
-  FROM ({first}) AS first
-),
-approved AS (
-  SELECT end_to_end_id
-  FROM scored
-  GROUP BY end_to_end_id
-  HAVING LOGICAL_AND(decision = 'APPROVE')
-),
-settled AS (
+told AS (
   SELECT
     end_to_end_id,
-    LOGICAL_OR(status = 'SETTLED') AS is_settled,
-    LOGICAL_OR(status IN ('REJECTED', 'EXPIRED', 'CANCELLED')) AS is_refused
+    LOGICAL_OR(status IN ('SETTLED', 'RELEASED')) AS is_settled,
+    LOGICAL_OR(status IN ('REJECTED', 'EXPIRED', 'CANCELLED')) AS is_refused,
+    MAX(IF(status = 'BLOCKED', `at`, NULL)) AS blocked_at,
+    MAX(IF(status = 'RELEASED', `at`, NULL)) AS released_at
   FROM `{project}.{dataset}.outcomes`
   WHERE `at` <= {as_of}
   GROUP BY end_to_end_id
+),
+decided AS (
+  SELECT
+    end_to_end_id, COALESCE(side, 'PAYER') AS side, initiated_at,
+    MIN(IF(decision = 'APPROVE', 1, 0)) OVER (PARTITION BY end_to_end_id) = 1 AS is_approved,
+    MAX(IF(decision = 'BLOCK', 1, 0)) OVER (PARTITION BY end_to_end_id) = 1 AS is_blocked
+  FROM ({first}) AS first
+),
+-- Paid is a Pix whose money the payee has: of any other, nobody reports a fraud that was stopped, so silence says
+-- nothing. Without an outcome an approval settles a Pix; one side that stops it is enough to stop it. Money that was
+-- blocked after credit is paid only once it was released.
+scored AS (
+  SELECT
+    decided.end_to_end_id, decided.side, decided.initiated_at,
+    (COALESCE(told.is_settled, FALSE) OR (decided.is_approved AND NOT COALESCE(told.is_refused, FALSE)))
+      AND COALESCE(
+        told.released_at >= COALESCE(told.blocked_at, told.released_at),
+        told.blocked_at IS NULL AND NOT decided.is_blocked
+      ) AS is_paid
+  FROM decided
+  LEFT JOIN told ON told.end_to_end_id = decided.end_to_end_id
 )
 SELECT
   reported.end_to_end_id,
   COALESCE(scored.side, 'PAYER') AS side,
-  reported.verdict,
+  -- Nor does a report that ended say that a Pix was legitimate which was never paid: there was no loss to dispute.
+  IF(
+    reported.verdict_source IN ('DISAGREED', 'CANCELLED', 'WITHDRAWN')
+      AND NOT COALESCE(scored.is_paid, TRUE),
+    'UNKNOWN',
+    reported.verdict
+  ) AS verdict,
   reported.labelled_at,
   reported.situation_type,
   reported.fraud_type,
@@ -129,20 +148,13 @@ UNION ALL
 SELECT
   scored.end_to_end_id,
   scored.side,
-  'LEGITIMATE' AS verdict,
+  IF(scored.is_paid, 'LEGITIMATE', 'UNKNOWN') AS verdict,
   TIMESTAMP_ADD(scored.initiated_at, INTERVAL {maturity_hours} HOUR) AS labelled_at,
   CAST(NULL AS STRING) AS situation_type,
   CAST(NULL AS STRING) AS fraud_type,
-  'SILENCE' AS verdict_source,
+  IF(scored.is_paid, 'SILENCE', 'UNPAID') AS verdict_source,
   CAST(NULL AS INT64) AS hop
 FROM scored
 LEFT JOIN reported ON reported.end_to_end_id = scored.end_to_end_id
-LEFT JOIN settled ON settled.end_to_end_id = scored.end_to_end_id
-LEFT JOIN approved ON approved.end_to_end_id = scored.end_to_end_id
 WHERE scored.initiated_at <= TIMESTAMP_SUB({as_of}, INTERVAL {maturity_hours} HOUR)
   AND reported.end_to_end_id IS NULL
-  -- Nobody reports a Pix that never settled, and one side that refuses it is enough for that.
-  AND (
-    COALESCE(settled.is_settled, FALSE)
-    OR (approved.end_to_end_id IS NOT NULL AND NOT COALESCE(settled.is_refused, FALSE))
-  )

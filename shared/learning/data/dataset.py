@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.event import EPOCH
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import defect, outside
@@ -22,6 +23,7 @@ from shared.learning.data.profile import Profile
 from shared.learning.data.quality import QualityReport, inspect, require_columns
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION, SampleSql, extend
+from shared.learning.data.unlabelled import unlabelled
 from shared.ports import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text", RATE: "number"}
@@ -71,6 +73,12 @@ class TrainingSource:
     dataset: str
     maturity_days: float
 
+    def now(self) -> dt.datetime:
+        """Return the time by the clock of the tables. Raises Unavailable."""
+        [row] = self.queries.rows("SELECT CURRENT_TIMESTAMP() AS now", {})
+        moment: dt.datetime = row["now"]
+        return moment
+
     def extend_sample(self, as_of: dt.datetime, spec: DatasetSpec) -> None:
         """Append to the training sample all that is missing until `as_of`. Raises Unavailable, Misconfigured."""
         extend(self.queries, SampleSql(self.project, self.dataset, self.maturity_days, as_of), spec.sampled_a_day)
@@ -84,13 +92,23 @@ def read(
     `spec.rows_max` bounds the memory: a row takes 4 bytes for each feature and about 150 for the rest. The exported
     files take as much space on disk for the time of the call. Raises Unavailable, Misconfigured, BadDataset.
     """
-    examples = TrainingQuery(source.project, source.dataset, source.maturity_days, as_of)
+    examples = TrainingQuery(source.project, source.dataset, source.maturity_days, as_of, spec.window_days)
     [counted] = source.queries.rows(examples.count(), {})
     fits = counted["rows"] <= spec.rows_max
     legitimate = MILLION if fits else legitimate_per_million(counted["labels"], counted["frauds"], spec.rows_max)
     with TemporaryDirectory(prefix="training-set-") as folder:
         files = source.exports.export(examples.rows(names, legitimate), Path(folder))
-        return read_parquet(files, names, examples.until, spec, profile)
+        data = read_parquet(files, names, examples.until, spec, profile)
+    return replace(data, quality=_with_unlabelled(data.quality, source, as_of))
+
+
+def _with_unlabelled(quality: QualityReport, source: TrainingSource, as_of: dt.datetime) -> QualityReport:
+    """Add the rows without a label of the time of these examples."""
+    if quality.first_at is None:
+        return quality
+    since = EPOCH + dt.timedelta(microseconds=quality.first_at)
+    found = unlabelled(source.queries, source.project, source.dataset, source.maturity_days, since, as_of)
+    return msgspec.structs.replace(quality, unlabelled=found)
 
 
 def read_parquet(

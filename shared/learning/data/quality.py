@@ -12,6 +12,7 @@ from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import Defect, some
 from shared.learning.data.key_columns import KeyColumns
 from shared.learning.data.profile import Profile
+from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.errors import BadDataset
 
 _ROWS_MIN = 100  # rows from which shares are checked: those of fewer are noise
@@ -32,7 +33,7 @@ class QualityReport(Struct, frozen=True):
     `fraud_share` is the share of frauds among all examples that the rows stand for, `sampled` the share of legitimate
     ones in the sample. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None without
     rows. `missing` is the share of rows without a value, by feature. `left_out` are the rows that cannot be used,
-    which no other figure includes.
+    which no other figure includes. `unlabelled` counts the decisions of that time without a label, which are no rows.
     """
 
     rows: int
@@ -45,6 +46,7 @@ class QualityReport(Struct, frozen=True):
     missing: dict[str, float]
     checks: list[QualityCheck]
     left_out: list[Defect] = []
+    unlabelled: list[Unlabelled] = []
 
 
 def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> None:

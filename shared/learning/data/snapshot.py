@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
@@ -18,6 +19,7 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import feature_set
 from shared.learning.data.dataset import Dataset, with_content_hash
+from shared.learning.data.defects import some
 from shared.learning.data.key_columns import Categories
 from shared.learning.data.matrix import ParquetColumns, read_matrix
 from shared.learning.data.quality import QualityReport
@@ -74,8 +76,8 @@ def save(archive: Archive, data: Dataset) -> str:
 def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
     """Return the training set with this content hash and the features `names`.
 
-    Raises Unavailable, Misconfigured if it does not exist, BadDataset if its content, its features or their meanings
-    differ.
+    A feature that is new since then is missing in every row, so no model uses it. Raises Unavailable, Misconfigured
+    if it does not exist, BadDataset if its content or the meaning of a feature differs, or a feature is no more.
     """
     with TemporaryDirectory(prefix="snapshot-") as folder:
         file = Path(folder) / "snapshot.parquet"
@@ -89,14 +91,22 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
             raise BadDataset(f"training set {content_hash} cannot be read: {type(error).__name__}") from error
     if data.content_hash != content_hash:
         raise BadDataset(f"training set {content_hash} has been altered: its content is {data.content_hash}")
-    if data.names != tuple(names):
-        raise BadDataset(f"training set {content_hash} has other features than the present catalogue")
-    if computed_as != feature_set(names):
+    if gone := [name for name in data.names if name not in names]:
+        raise BadDataset(f"training set {content_hash} has features that are no more: {some(gone)}")
+    if computed_as != feature_set(data.names):
         raise BadDataset(
             f"training set {content_hash} holds feature set {computed_as}, and the same names now mean "
-            f"{feature_set(names)}: train on the tables instead"
+            f"{feature_set(data.names)}: train on the tables instead"
         )
-    return data
+    return data if data.names == tuple(names) else _with_features(data, names)
+
+
+def _with_features(data: Dataset, names: Sequence[str]) -> Dataset:
+    """Return the same training set, under the same hash, with features `names`: those that it lacks are missing."""
+    features = np.full((len(data), len(names)), np.nan, dtype=np.float32, order="F")
+    for j, name in enumerate(data.names):
+        features[:, names.index(name)] = data.features[:, j]
+    return replace(data, names=tuple(names), features=features)
 
 
 def _schema(data: Dataset) -> pa.Schema:

@@ -32,12 +32,16 @@ KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
 
 
 class TrainingQuery(Struct, frozen=True):
-    """Query of the Pix in dataset `dataset` of `project` that are `maturity_days` old at `as_of`, as known then."""
+    """Query of the Pix in dataset `dataset` of `project` that are `maturity_days` old at `as_of`, as known then.
+
+    Pix that matured more than `window_days` before are not read; None reads all.
+    """
 
     project: str
     dataset: str
     maturity_days: float
     as_of: dt.datetime
+    window_days: float | None = None
 
     @property
     def until(self) -> int:
@@ -76,7 +80,10 @@ class TrainingQuery(Struct, frozen=True):
     def _matured(self) -> str:
         until = f"TIMESTAMP_SUB({timestamp(self.as_of)}, INTERVAL {round(24 * self.maturity_days)} HOUR)"
         versions = latest(f"`{self.project}.{self.dataset}.training_sample`", self.as_of)
-        return f"FROM (\n{versions}\n) AS examples WHERE verdict != '{NO_VERDICT}' AND initiated_at <= {until}"
+        matured = f"FROM (\n{versions}\n) AS examples WHERE verdict != '{NO_VERDICT}' AND initiated_at <= {until}"
+        if self.window_days is None:
+            return matured
+        return f"{matured} AND initiated_at > TIMESTAMP_SUB({until}, INTERVAL {round(24 * self.window_days)} HOUR)"
 
 
 def legitimate_per_million(labels: int, frauds: int, rows_max: int) -> int:

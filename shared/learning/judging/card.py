@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from shared.learning.config import Config
+from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.judging.bootstrap import Interval
 from shared.learning.judging.comparison import Contender
 from shared.learning.judging.review import Review
@@ -39,7 +40,9 @@ class CardFacts:
     """The facts on a card.
 
     `outcome` is a sentence on who decides whether the model serves, `findings` are sentences on the quality of the
-    data. `maturity_days` is the age in days from which a Pix without a confirmed fraud is legitimate.
+    data, `unlabelled` the decisions without a label, `suspicions` what a person has to look at before it serves,
+    `provenance` commit, image and versions by name.
+    `maturity_days` is the age in days from which a paid Pix without a confirmed fraud is legitimate.
     `trained_age_days` is the age at `as_of` of the newest row that the model to serve has learnt from.
     `refit` is a sentence on the refit, empty without one. `images` are plots as PNG by file name.
     """
@@ -60,7 +63,10 @@ class CardFacts:
     maturity_days: float
     trained_age_days: float
     refit: str
+    suspicions: Sequence[str]
+    provenance: Mapping[str, str]
     findings: Sequence[str]
+    unlabelled: Sequence[Unlabelled]
     periods: Sequence[PeriodFacts]
     review: Review
     leaderboard: Sequence[Trial]

@@ -19,7 +19,6 @@ from shared.learning.judging.proportions import chance_of_loss, effective_cases
 from shared.learning.judging.record import NO_PAST, Past
 from shared.learning.judging.saving import Saving, measure_saving
 from shared.learning.judging.segment_floors import segment_floors
-from shared.learning.judging.suspicion import strongest_feature
 
 Outcome = Literal["PROMOTE", "REFUSE", "TOO_FEW"]
 """Promote; refuse, as something speaks against it; or too few frauds to say, where nothing else does."""
@@ -85,7 +84,6 @@ def judge(
         *margin_checks(challenger, incumbent, period, spec, past),
         *segment_floors(challenger, incumbent, period, spec),
         _optimism(challenger, spec),
-        _leak(challenger, period, spec),
     ]
     return _verdict(checks, saving, incumbent, period, spec, level, look)
 
@@ -233,17 +231,6 @@ def _optimism(challenger: Contender, spec: GateSpec) -> GateCheck:
     passed = fall <= limit
     text = f"{'no steep fall since' if passed else 'suspiciously good on'} the calibration period: {seen}"
     return GateCheck("optimism", passed, fall, limit, text)
-
-
-def _leak(challenger: Contender, period: TestPeriod, spec: GateSpec) -> GateCheck:
-    """Check that no single feature ranks frauds so well that it must contain the label."""
-    found = strongest_feature(
-        period.features, period.names, challenger.inputs, period.truth.fraud, period.resampling.weight
-    )
-    passed = found.average_precision < spec.single_feature_max
-    best_one = f"{found.name} alone has an average precision of {found.average_precision:.3f}"
-    text = f"no feature reveals the label: {best_one}" if passed else f"suspiciously good: {best_one}"
-    return GateCheck("single feature", passed, found.average_precision, spec.single_feature_max, text)
 
 
 def _brl(value: float) -> str:

@@ -67,6 +67,7 @@ class HopSql:
             f"JOIN ({self._roots()}) AS roots ON roots.end_to_end_id = scored.end_to_end_id "
             "WHERE scored.initiated_at >= @since AND scored.history_sequence IS NOT NULL "
             "AND labels.hop >= 2 AND labels.verdict_source IN ('AGREED', 'DISAGREED') "
+            "AND labels.verdict != 'UNKNOWN' "
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY scored.end_to_end_id "
             "ORDER BY labels.side DESC, scored.scored_at, scored.history_sequence) = 1 "
             f"ORDER BY scored.initiated_at DESC LIMIT {ROWS_MAX}"

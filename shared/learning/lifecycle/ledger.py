@@ -18,6 +18,9 @@ from shared.learning.lifecycle.pointer import PointerState, parse_time
 from shared.learning.lifecycle.request import Request
 from shared.scoring.bundle import Manifest, Move
 
+Unpromoted = Literal["REFUSE", "TOO_FEW", "ASK", "PUBLISH_ONLY"]
+"""Actions by which a published challenger does not serve: refused, judged on too few frauds, a person is asked, or not
+up for promotion."""
 DriftAction = Literal["DRIFT", "FEATURE_DRIFT"]
 """A drift of the score, which makes an automatic run train, or of features, which alerts a person."""
 
@@ -47,15 +50,15 @@ def publish_row(manifest: Manifest) -> LedgerRow:
     return _with_training(row, manifest)
 
 
-def refusal_row(
-    action: Literal["REFUSE", "TOO_FEW"],
+def unpromoted_row(
+    action: Unpromoted,
     at: dt.datetime,
     request: Request,
     reason: str,
     state: PointerState,
     manifest: Manifest,
 ) -> LedgerRow:
-    """Return the row of a challenger that was published and does not serve: refused, or on too few frauds to say."""
+    """Return the row of a challenger that was published and does not serve."""
     row = _request_row(action, at, request, reason, state)
     return _with_training(msgspec.structs.replace(row, to_version=manifest.version), manifest)
 

@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 def to_serve(judged: JudgedRun) -> bool:
-    """Return whether request or gate want the challenger to serve."""
+    """Return whether request or gate want the challenger to serve, and no person has to look at it first."""
     promote = judged.run.request.promote
-    return promote == "always" or (promote == "gate" and judged.review.verdict.promote)
+    return promote == "always" or (promote == "gate" and judged.review.verdict.promote and not judged.suspicions)
 
 
 def sealed_refit(judged: JudgedRun, clock: Callable[[], dt.datetime], step: StepProgress) -> SealedRefit:

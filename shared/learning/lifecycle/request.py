@@ -28,7 +28,9 @@ class Request(Struct, frozen=True):
 
 
 class RetrainingResult(Struct, frozen=True):
-    """The result of a retraining; `outcome` is PROMOTED, REFUSED, TOO_FEW, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
+    """The result of a retraining.
+
+    `outcome` is PROMOTED, REFUSED, TOO_FEW, SUSPECTED, PUBLISHED, SWAP_LOST or NOTHING_TO_DO.
 
     TOO_FEW means that the frauds of the test period are too few for a verdict: nothing speaks against the challenger.
     `trigger` is the reason to train, None if there was none. `version` is the one to serve, `approved` the fit that

@@ -6,14 +6,14 @@ import contextlib
 import datetime as dt
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from shared.contract.event import EPOCH
-from shared.errors import BundleRefused, PixError, PreconditionFailed, Unavailable
+from shared.errors import BundleRefused, Misconfigured, PixError, PreconditionFailed, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
 from shared.learning.data import dataset, snapshot
@@ -24,8 +24,9 @@ from shared.learning.errors import NothingToDo
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
+from shared.learning.judging.suspicion import read_strengths, strengths_of, suspicions, with_strengths
 from shared.learning.lifecycle import trigger
-from shared.learning.lifecycle.ledger import refusal_row, untrained_row
+from shared.learning.lifecycle.ledger import Unpromoted, unpromoted_row, untrained_row
 from shared.learning.lifecycle.past import past
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
 from shared.learning.lifecycle.reconcile import reconcile
@@ -45,10 +46,13 @@ from shared.scoring.rules import Rules
 
 log = logging.getLogger(__name__)
 
+_UNPROMOTED: Mapping[str, Unpromoted] = {"PUBLISHED": "PUBLISH_ONLY", "SUSPECTED": "ASK", "TOO_FEW": "TOO_FEW"}
+_CLOCK_SKEW = dt.timedelta(minutes=5)  # between the clocks of the job and of the tables
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports of a retraining, and its fixed inputs: data bucket, rules and clock."""
+    """The ports of a retraining, and its fixed inputs: data bucket, rules, clock, and code and libraries by name."""
 
     source: TrainingSource
     bucket: str
@@ -60,6 +64,7 @@ class Services:
     ledger: Ledger
     rules: Rules
     clock: Callable[[], dt.datetime]
+    provenance: Mapping[str, str]
 
     @property
     def release_ports(self) -> ReleasePorts:
@@ -81,6 +86,7 @@ def retrain(services: Services, config: Config, request: Request, step: StepProg
     with step("finish what was cut off"):
         _reconcile(services, state)
     try:
+        _require_past(services, request)
         if not request.snapshot:
             with step("extend the training sample"):
                 services.source.extend_sample(request.as_of, config.dataset)
@@ -95,6 +101,16 @@ def retrain(services: Services, config: Config, request: Request, step: StepProg
     except PixError as error:
         services.ledger.append(untrained_row("STOPPED", services.clock(), request, str(error), state))
         raise
+
+
+def _require_past(services: Services, request: Request) -> None:
+    """Raise Misconfigured if `as_of` is ahead of the clock of the job or of the tables.
+
+    Every Pix of the time between would count as matured, and those not reported yet as legitimate.
+    """
+    now = min(services.clock(), services.source.now())
+    if request.as_of > now + _CLOCK_SKEW:
+        raise Misconfigured(f"--as-of {request.as_of.isoformat()} is in the future: it is {now.isoformat()}")
 
 
 def _reconcile(services: Services, state: PointerState) -> None:
@@ -130,8 +146,9 @@ def _retrain(
     if request.snapshot:
         request = msgspec.structs.replace(request, as_of=_known_at(data, services.source.maturity_days))
     with step("open the run"):
-        run_id = services.runs.start(parameters(request, decision, data, split, config))
-    run = Run(run_id, request, decision, data, split, config, services.source.maturity_days)
+        run_id = services.runs.start(parameters(request, decision, data, split, config, services.provenance))
+    maturity_days, provenance = services.source.maturity_days, services.provenance
+    run = Run(run_id, request, decision, data, split, config, maturity_days, provenance)
     with contextlib.ExitStack() as unfinished:
         unfinished.callback(_close_as_failed, services.runs, run_id)
         with step("keep the training set"):
@@ -206,10 +223,13 @@ def _train_and_judge(
         found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate, known)
     with step("plot"):
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
+    with step("look for leaks"):
+        now = strengths_of(bundles[found.chosen], period)
+        before = read_strengths(services.blobs, champion.version) if champion else None
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
     manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
-    approved = SealedBundle(manifest, sealed(challenger.files, manifest))
-    return JudgedRun(run, trained, challenger, approved, found, images)
+    approved = SealedBundle(manifest, sealed(with_strengths(challenger.files, now), manifest))
+    return JudgedRun(run, trained, challenger, approved, found, suspicions(now, before, config.suspicion), images)
 
 
 def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
@@ -241,11 +261,13 @@ def _release(services: Services, judged: JudgedRun, state: PointerState, step: S
             outcome, reason = _swap(services, request, state, serving.manifest.version, _reason(judged))
     elif request.promote == "never":
         outcome, reason = "PUBLISHED", f"published only, as requested; verdict of the gate: {verdict}"
+    elif judged.review.verdict.promote:
+        outcome, reason = "SUSPECTED", f"a person has to look: {'; '.join(judged.suspicions)}; the gate: {verdict}"
     else:
         outcome, reason = "TOO_FEW" if judged.review.verdict.outcome == "TOO_FEW" else "REFUSED", verdict
     if outcome != "PROMOTED":
-        action: Literal["REFUSE", "TOO_FEW"] = "TOO_FEW" if outcome == "TOO_FEW" else "REFUSE"
-        services.ledger.append(refusal_row(action, services.clock(), request, reason, state, serving.manifest))
+        action = _UNPROMOTED.get(outcome, "REFUSE")
+        services.ledger.append(unpromoted_row(action, services.clock(), request, reason, state, serving.manifest))
     return _result(judged, outcome, reason)
 
 

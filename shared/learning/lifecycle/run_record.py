@@ -31,7 +31,7 @@ _PURPOSES = {"train": "training", "calibration": "calibration and choice", "test
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run before training: the request, the decision to train, the training set and the configuration."""
+    """A run before training: the request, the decision to train, training set, configuration, code and libraries."""
 
     run_id: str
     request: Request
@@ -40,6 +40,7 @@ class Run:
     split: Split
     config: Config
     maturity_days: float
+    provenance: Mapping[str, str]
 
 
 class SealedBundle(NamedTuple):
@@ -69,7 +70,8 @@ class SealedRefit(NamedTuple):
 class JudgedRun:
     """A run after training and judging: all challengers, the chosen one, its sealed files, review and plots.
 
-    `refit` is None unless the challenger is to serve.
+    `suspicions` are sentences on what a person has to look at before the gate's promotion counts. `refit` is None
+    unless the challenger is to serve.
     """
 
     run: Run
@@ -77,6 +79,7 @@ class JudgedRun:
     challenger: Challenger
     approved: SealedBundle
     review: Review
+    suspicions: list[str]
     images: dict[str, bytes]
     refit: SealedRefit | None = None
 
@@ -87,10 +90,17 @@ class JudgedRun:
 
 
 def parameters(
-    request: Request, decision: TriggerDecision, data: Dataset, split: Split, config: Config
+    request: Request,
+    decision: TriggerDecision,
+    data: Dataset,
+    split: Split,
+    config: Config,
+    provenance: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the parameters that reproduce a run, by name."""
     return {
+        "actor": request.actor,
+        **provenance,
         "trigger": decision.trigger,
         "trigger_reason": decision.reason,
         "as_of": request.as_of.isoformat(),
@@ -131,6 +141,8 @@ def serving_decision(judged: JudgedRun) -> str:
         return "It was published only, as requested, and does not serve."
     if request.promote == "always":
         return f"It is to serve by decision of {request.actor}, regardless of the gate."
+    if judged.review.verdict.promote and judged.suspicions:
+        return f"{incumbent} keeps serving until a person has looked at a suspicion, and promotes it by jobs.promote."
     return f"It is to replace {incumbent}." if judged.review.verdict.promote else f"{incumbent} keeps serving."
 
 
@@ -147,6 +159,7 @@ def _tags(judged: JudgedRun) -> dict[str, str]:
         "incumbent": judged.review.incumbent.name,
         "gate": verdict.outcome.lower(),
         "reasons": "; ".join(verdict.reasons),
+        "suspicions": "; ".join(judged.suspicions),
         "parity": f"{challenger.parity:.2g}",
         "microseconds_per_row": f"{challenger.microseconds:.2f}",
         **{
@@ -173,6 +186,9 @@ def _card(judged: JudgedRun) -> CardFacts:
         dataset_hash=run.data.content_hash,
         as_of=run.request.as_of,
         maturity_days=run.maturity_days,
+        suspicions=judged.suspicions,
+        provenance=run.provenance,
+        unlabelled=run.data.quality.unlabelled,
         findings=[check.text for check in run.data.quality.checks],
         trained_age_days=judged.serving.manifest.metrics[TRAINED_AGE],
         refit=f"It {judged.refit.summary()}." if judged.refit else "",

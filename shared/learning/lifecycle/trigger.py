@@ -14,8 +14,10 @@ from shared.learning.errors import NothingToDo
 from shared.learning.ports import Ledger
 
 TriggerName = Literal["schedule", "labels", "drift", "manual"]
-JUDGED = ("SWAP", "REFUSE", "TOO_FEW")
+JUDGED = ("SWAP", "REFUSE", "TOO_FEW", "ASK")
 """Actions that end a training; a run that was killed before one of them does not count as a training."""
+PUBLISH_ONLY = "PUBLISH_ONLY"
+"""The action of a training that was not up for promotion. By hand it is a trial, which puts no schedule off."""
 _DAY = dt.timedelta(days=1)
 
 
@@ -73,15 +75,22 @@ def since_last_training(ledger: Ledger, source: TrainingSource, as_of: dt.dateti
     alerts = [row.reason for row in rows if row.action == "DRIFT" and trained < (row.as_of or 0) <= micros(as_of)]
     until = EPOCH + dt.timedelta(microseconds=trained)
     labels, frauds = new_labels(source, until, as_of)
-    return SinceTraining((as_of - until) / _DAY, labels, frauds, alerts[-1] if alerts else None)
+    return SinceTraining(max((as_of - until) / _DAY, 0.0), labels, frauds, alerts[-1] if alerts else None)
 
 
 def last_training_as_of(rows: list[LedgerRow]) -> int | None:
     """Return the `as_of` of the last training in microseconds, None if there was no training.
 
-    The latest `as_of` counts, not the latest row: promoting an old version by hand is not a training.
+    The latest `as_of` counts, not the latest row: promoting an old version by hand is not a training. No training
+    knew more than the time of its row: one as of the future would put off the schedule until then.
     """
-    return max((row.as_of for row in rows if row.action in JUDGED and row.as_of is not None), default=None)
+    return max(
+        (min(row.as_of, row.recorded_at) for row in rows if _is_training(row) and row.as_of is not None), default=None
+    )
+
+
+def _is_training(row: LedgerRow) -> bool:
+    return row.action in JUDGED or (row.action == PUBLISH_ONLY and row.trigger != "manual")
 
 
 def new_labels(source: TrainingSource, since: dt.datetime, as_of: dt.datetime) -> tuple[int, int]:

@@ -97,6 +97,13 @@ UNCHECKED = QualityReport(0, 0, 0, 0.0, 1.0, None, None, {}, [])
 """The report of a training set without checks."""
 
 
+UNLABELLED = [
+    {"side": "PAYER", "decision": "REJECT", "reason": "UNPAID", "rows": 1_234, "decided": 2_468},
+    {"side": "PAYEE", "decision": "BLOCK", "reason": "ENDED", "rows": 7, "decided": 100},
+]
+"""Rows of the query of decisions without a label."""
+
+
 class Bench:
     """A retraining's world in memory, with a clock that moves a second each time it is read."""
 
@@ -122,13 +129,25 @@ class Bench:
             ledger=self.ledger,
             rules=Rules.load(),
             clock=self.now,
+            provenance={"commit": "0123abcd", "image": "jobs@sha256:4567", "library.numpy": "2.0"},
         )
 
-    def counted(self, *_: object) -> list[dict[str, Any]]:
-        """Answer each query: the sample is complete, and holds the table."""
+    def counted(self, sql: str, _: object) -> list[dict[str, Any]]:
+        """Answer each query: the sample is complete, and holds the table, and some decisions have no label."""
+        if "AS reason" in sql:
+            return UNLABELLED
         frauds = pc.sum(pc.equal(self.exports.table["verdict"], "FRAUD")).as_py() or 0
         rows = len(self.exports.table)
-        return [{"rows": rows, "labels": rows, "frauds": frauds, "first": START, "last": AS_OF + ALWAYS}]
+        return [
+            {
+                "rows": rows,
+                "labels": rows,
+                "frauds": frauds,
+                "first": START,
+                "last": AS_OF + ALWAYS,
+                "now": self.now(),
+            }
+        ]
 
     def now(self) -> dt.datetime:
         self._seconds += 1

@@ -117,7 +117,7 @@ def tracked(place: str) -> tuple[MlflowRuns, mlflow.MlflowClient]:
 
 def recorded(runs: MlflowRuns) -> str:
     """Record a run with a training set, trials and a report, and return its id."""
-    run_id = runs.start({"trigger": "labels", "as_of": "now"})
+    run_id = runs.start({"trigger": "labels", "as_of": "now", "actor": "ana", "commit": "0123abcd"})
     runs.dataset(run_id, SNAPSHOT)
     for trial in (TRIAL, PRUNED):
         runs.trial(run_id, trial)
@@ -132,6 +132,9 @@ def check(client: mlflow.MlflowClient, run_id: str) -> None:
 
     run = client.get_run(run_id)
     assert run.info.status == "FINISHED"
+    assert (run.data.tags["mlflow.user"], run.data.tags["mlflow.source.git.commit"]) == ("ana", "0123abcd")
+    [measured] = client.get_metric_history(run_id, "auc")
+    assert run.info.start_time <= measured.timestamp <= run.info.end_time
     [given] = run.inputs.dataset_inputs
     assert (given.dataset.digest, given.tags[0].value) == (SNAPSHOT.content_hash[:36], "training")
     source: Any = mlflow.data.get_source(given.dataset)

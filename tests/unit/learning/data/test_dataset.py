@@ -136,7 +136,13 @@ class RecordedSource:
         self.folder = folder
 
     def read(self, maturity_days: float = 0) -> Dataset:
-        source = TrainingSource(self, MemoryQueries(lambda *_: [self.counted]), "p", "pix", maturity_days)
+        source = TrainingSource(
+            self,
+            MemoryQueries(lambda sql, _: [] if "AS reason" in sql else [self.counted]),
+            "p",
+            "pix",
+            maturity_days,
+        )
         return dataset.read(source, AS_OF, FEATURE_NAMES, SPEC, None)
 
     def export(self, sql: str, folder: Path) -> list[Path]:

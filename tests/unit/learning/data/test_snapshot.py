@@ -88,11 +88,22 @@ def test_altered_or_truncated_snapshot_is_refused(data: Dataset) -> None:
             snapshot.load(archive, data.content_hash, FEATURE_NAMES)
 
 
-def test_snapshot_with_other_features_is_refused(data: Dataset) -> None:
+def test_snapshot_with_a_feature_that_is_no_more_is_refused(data: Dataset) -> None:
     archive = MemoryArchive()
     snapshot.save(archive, data)
-    with pytest.raises(BadDataset, match="other features"):
+    with pytest.raises(BadDataset, match=f"features that are no more: {FEATURE_NAMES[0]}"):
         snapshot.load(archive, data.content_hash, FEATURE_NAMES[1:])
+
+
+def test_snapshot_stays_usable_after_a_feature_is_added(data: Dataset) -> None:
+    archive = MemoryArchive()
+    snapshot.save(archive, data)
+    later = ("a_new_one", *FEATURE_NAMES[:5], "another", *FEATURE_NAMES[5:])
+    found = snapshot.load(archive, data.content_hash, later)
+    assert (found.names, found.content_hash, found.features.flags.f_contiguous) == (later, data.content_hash, True)
+    assert np.isnan(found.features[:, [0, 6]]).all()
+    known = [j for j in range(len(later)) if j not in (0, 6)]
+    np.testing.assert_array_equal(found.features[:, known], data.features)
 
 
 def test_features_of_another_meaning_are_refused(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,4 +16,10 @@ def test_query_takes_matured_pix_by_a_cut_off_in_utc() -> None:
     cut = "initiated_at <= TIMESTAMP_SUB(TIMESTAMP '2026-03-02 00:00:00.000000+00', INTERVAL 2088 HOUR)"
     assert cut in asked.rows(FEATURE_NAMES)
     assert cut in asked.count()
+    windowed = TrainingQuery("p", "pix", 87, moment, window_days=30)
+    for text in (windowed.rows(FEATURE_NAMES), windowed.count()):
+        assert (
+            f"{cut} AND initiated_at > TIMESTAMP_SUB({cut.removeprefix('initiated_at <= ')}, INTERVAL 720 HOUR)"
+            in text
+        )
     assert asked.until == micros(moment - dt.timedelta(days=87))

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import msgspec
 
+from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.looks import Look
@@ -30,13 +31,16 @@ def card(reviewed: Review, images: dict[str, bytes]) -> str:
             family="logistic_regression",
             mode="full",
             inputs=4,
-            thresholds=SideThresholds(payer=Thresholds(0.05, 2.0), payee=Thresholds(0.15, 0.8)),
+            thresholds=SideThresholds(payer=Thresholds(0.05, 2.0), payee=Thresholds(2.0, 2.0)),
             run_id="run-7",
             dataset_hash="feed" * 16,
             as_of=at,
             maturity_days=87.0,
             trained_age_days=87.0,
             refit="It serves as its refit.",
+            suspicions=["owner_markers alone tells 90% of the frauds apart"],
+            provenance={"commit": "0123abcd"},
+            unlabelled=[Unlabelled("PAYER", "REJECT", "UNPAID", 1_234, 2_468)],
             findings=["age & amount are <missing>"],
             periods=[PeriodFacts("last period", at, at, 1_200, 300, 60)],
             review=reviewed,
@@ -89,10 +93,16 @@ def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed: Review, 
         "LGPD",
         "87 days",
         "the model alone rejects none",
+        "the model alone has no Pix blocked",
+        "the best of 2 challengers",
+        "owner_markers alone tells 90% of the frauds apart",
         "the rules alone",
         "run-7",
     ):
         assert fact in text
+    assert "200.0%" not in text
+    single = dataclasses.replace(reviewed, verdicts=[reviewed.verdict], chosen=0)
+    assert re.search(r"No choice was made on\s+the test period", Page(card(single, {})).text)
     for outcome, sentence in (("REFUSE", "The gate refuses this model."), ("TOO_FEW", "The gate cannot say")):
         verdict = msgspec.structs.replace(reviewed.verdicts[0], outcome=outcome)
         other = dataclasses.replace(reviewed, verdicts=[verdict], chosen=0)

@@ -234,18 +234,6 @@ def test_checks_of_probabilities_are_left_out_against_the_rules_alone() -> None:
     assert {"saving", "better than chance"} <= failed(judge(random, PERIOD.rules(), PERIOD, SPEC))
 
 
-@pytest.mark.parametrize("leak", ["value", "opposite", "missing"])
-def test_a_feature_that_reveals_the_label_is_suspicious(leak: str) -> None:
-    features = PERIOD.features.copy()
-    sign = {"value": 9, "opposite": -9, "missing": np.nan}[leak]
-    features[PERIOD.truth.fraud, 1] = np.float32(sign)
-    verdict = judge(GOOD, POOR, dataclasses.replace(PERIOD, features=features), SPEC)
-    assert failed(verdict) == {"single feature"}
-    assert "suspiciously good: hour" in verdict.reasons[0]
-    unused = dataclasses.replace(GOOD, inputs=("amount", "weekday"))
-    assert judge(unused, POOR, dataclasses.replace(PERIOD, features=features), SPEC).promote
-
-
 def test_a_model_far_better_on_the_calibration_period_is_suspicious() -> None:
     high = POOR.intervals["average_precision"].high
     rules = PERIOD.rules()

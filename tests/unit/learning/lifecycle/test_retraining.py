@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import msgspec
@@ -19,7 +20,7 @@ from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry
 from shared.scoring.bundle import Manifest, path
 from shared.scoring.champion import read_bundle
-from tests.unit.learning.synthetic import QUICK, Bench, examples, request, silent
+from tests.unit.learning.synthetic import AS_OF, QUICK, Bench, examples, request, silent
 
 
 def manifest(bench: Bench, version: str) -> Manifest:
@@ -49,7 +50,10 @@ def test_the_run_records_version_figures_and_plots() -> None:
     assert report.version == outcome.version
     assert report.metrics["average_precision"] > 0.2
     assert all(image.startswith(b"\x89PNG") for image in report.plots.values())
-    assert bench.runs.params[outcome.run_id]["dataset_hash"] == outcome.dataset_hash
+    params = bench.runs.params[outcome.run_id]
+    assert params["dataset_hash"] == outcome.dataset_hash
+    assert (params["actor"], params["commit"], params["library.numpy"]) == ("tests", "0123abcd", "2.0")
+    assert "image <code>jobs@sha256:4567</code>" in report.documents["card.html"].decode()
 
 
 def _with_verdicts(table: pa.Table, verdicts: np.ndarray) -> pa.Table:
@@ -120,7 +124,24 @@ def test_a_person_may_decide_instead_of_the_gate(promote: Promote, serves: bool)
     bench = Bench()
     outcome = retrain(bench.services(), QUICK, request(promote), silent)
     assert (read_pointer(bench.blobs).version == outcome.version) is serves
+    assert bench.rows[-1].action == ("SWAP" if serves else "PUBLISH_ONLY")
     assert not serves or "by hand by tests" in bench.rows[-1].reason
+
+
+def test_a_training_as_of_the_future_is_refused() -> None:
+    bench = Bench()
+    ahead = msgspec.structs.replace(request(), as_of=AS_OF + dt.timedelta(days=365))
+    with pytest.raises(Misconfigured, match="is in the future"):
+        retrain(bench.services(), QUICK, ahead, silent)
+    assert bench.actions() == ["STOPPED"]
+    assert not bench.runs.params
+
+
+def test_a_clock_of_the_host_that_is_ahead_does_not_make_the_future_past() -> None:
+    bench = Bench()
+    services = dataclasses.replace(bench.services(), clock=lambda: bench.now() + dt.timedelta(days=400))
+    with pytest.raises(Misconfigured, match="is in the future"):
+        retrain(services, QUICK, msgspec.structs.replace(request(), as_of=services.clock()), silent)
 
 
 def test_a_swap_during_the_training_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,6 +292,9 @@ def test_the_documents_of_a_run_name_the_rows_left_out() -> None:
     assert outcome.version in card
     assert outcome.dataset_hash in card
     assert "6 rows repeat a side of a Pix (initiated 2026-0" in card
+    assert "1,241 decisions of the time of the training data have no label" in card
+    assert card.index("What could not be judged") < card.index("<h2>Decisions</h2>")
+    assert 'stopped, and nobody reviewed it</td><td class="n">1,234</td><td class="n">50.0%' in card
     assert "http" not in card.replace("http-equiv", "")
     assert len(msgspec.json.decode(documents["leaderboard.json"])) == QUICK.search.trials
     assert all(check["passed"] for check in msgspec.json.decode(documents["quality.json"])["checks"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -22,8 +23,9 @@ NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
 
 
-def row(action: str, as_of: dt.datetime | None, reason: str = "") -> LedgerRow:
-    return LedgerRow(micros(NOW), action, "me", reason, as_of=None if as_of is None else micros(as_of))
+def row(action: str, as_of: dt.datetime | None, reason: str = "", trigger: str = "manual") -> LedgerRow:
+    at = micros(as_of or NOW)
+    return LedgerRow(at, action, "me", reason, trigger=trigger, as_of=None if as_of is None else at)
 
 
 def since(*rows: LedgerRow, labels: int = 0, frauds: int = 0) -> SinceTraining:
@@ -49,6 +51,18 @@ def test_a_training_interrupted_before_its_verdict_does_not_count() -> None:
 
 def test_the_last_training_is_the_one_with_the_latest_labels() -> None:
     assert since(row("REFUSE", NOW - 2 * DAY), row("SWAP", NOW - 30 * DAY)).days == 2
+
+
+def test_a_training_as_of_the_future_does_not_silence_the_schedule() -> None:
+    mistaken = msgspec.structs.replace(row("SWAP", NOW - 8 * DAY), as_of=micros(NOW + 357 * DAY))
+    assert decide(since(mistaken), SPEC) == ("schedule", "8.0 of 7 days have passed")
+    assert since(row("SWAP", NOW + DAY)).days == 0
+
+
+def test_a_model_published_by_hand_alone_does_not_put_the_schedule_off() -> None:
+    tried = [row("PUBLISH_ONLY", NOW - days * DAY) for days in (6, 3, 0)]
+    assert since(row("REFUSE", NOW - 9 * DAY), *tried).days == 9
+    assert since(row("PUBLISH_ONLY", NOW - DAY, trigger="schedule")).days == 1
 
 
 def test_only_an_alert_since_the_last_training_counts() -> None:
