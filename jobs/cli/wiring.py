@@ -129,7 +129,7 @@ def history_store(settings: Settings, url: str) -> ValkeyStore:
     """Return the store of history at `url`."""
     from shared.adapters.valkey.store import ValkeyStore
 
-    return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS)
+    return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS, settings.state_shards)
 
 
 def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
