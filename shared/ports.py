@@ -98,6 +98,9 @@ class History(Protocol):
 
 CONFLICT = -3
 """The place of a change that was not made, because the stored value has another version."""
+LOST = -5
+"""The place of a change that was not made, because its life tells of an ask that history has lost: it waits until the
+Pix is counted again."""
 UNPLACED = -1
 """The place of a change that history does not count, as it has no facts."""
 
@@ -128,7 +131,7 @@ class Changed(NamedTuple):
     """The places of n changes of stored values."""
 
     places: NDArray[np.int64]
-    """[n], UNPLACED of a change without facts, CONFLICT of one that was not made."""
+    """[n], UNPLACED of a change without facts, CONFLICT or LOST of one that was not made."""
     visited: list[tuple[int, ...]]
     """The places of each on other shards of history, as in `Observations`."""
 

@@ -11,15 +11,14 @@ from shared.features.arrays import Floats
 from shared.features.catalogue import FEATURE_NAMES, SLICES
 from shared.features.clock import angles, second_of_day, second_of_week
 from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, KINDS, PURPOSES, Codes, Columns
-from shared.features.facts import CENTAVO, FEW
+from shared.features.facts import CENTAVO
 from shared.features.layout import DAY, HALF_LIVES, HOUR, NEW, OFFSETS, READ_WIDTH, ROLES
 from shared.features.limits import limits_in_force
+from shared.features.quotients import burst, deviations, habit, least_age, mean_age, mean_of, share
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
 
-_LONG_AGO = 1e-6  # a count of one after twenty half-lives; less may be the rounding of a verdict taken back
-_LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same amount has a finite deviation
 _COMPANY = KINDS.index("COMPANY")
 _TRAN = ACCOUNT_TYPES.index("TRAN")
 
@@ -27,7 +26,8 @@ _TRAN = ACCOUNT_TYPES.index("TRAN")
 def feature_matrix(columns: Columns, reads: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the feature vectors [n, F] of n messages, given the reads of history [n, READ_WIDTH].
 
-    NaN is missing; where a row of `reads` is all NaN, so is every feature of history.
+    NaN is missing; where a row of `reads` is all NaN, so is every feature of history. Every feature is finite or
+    missing: where rounding has left nothing to divide by, a quotient says nothing.
     """
     known = Reads(reads)
     vector = np.full((len(FEATURE_NAMES), len(columns)), np.nan, dtype=np.float32)
@@ -43,6 +43,7 @@ def feature_matrix(columns: Columns, reads: NDArray[np.float32]) -> NDArray[np.f
         ):
             for name, value in values.items():
                 vector[SLICES[name]] = value
+    vector[np.isinf(vector)] = np.nan
     return np.ascontiguousarray(vector.T)
 
 
@@ -53,6 +54,7 @@ class Reads:
         if reads.shape[1:] != (READ_WIDTH,):
             raise ValueError(f"reads have the shape {reads.shape}, not [n, {READ_WIDTH}]")
         self._rows = np.ascontiguousarray(reads.T, dtype=np.float64)
+        np.maximum(self._rows, _LEAST, out=self._rows)
 
     def __getitem__(self, name: str) -> Floats:
         return self._rows[_READS[name]]
@@ -112,9 +114,9 @@ def statistics(m: Columns) -> Values:
 def payer(m: Columns, r: Reads) -> Values:
     """Return the features of the payer, and of the Pix compared with the payer's habits."""
     count, amount = r["payer_sent_count"], r["payer_sent_amount"]
-    mean, came_in = _mean(amount, count), r["payer_received_amount"][:3]
+    mean, came_in = mean_of(amount, count), r["payer_received_amount"][:3]
     day, week = angles(m.at)
-    log_mean, mean_square = _mean(r["payer_sent_log"], count[3:]), _mean(r["payer_sent_square"], count)
+    log_mean, mean_square = mean_of(r["payer_sent_log"], count[3:]), mean_of(r["payer_sent_square"], count)
     return {
         "payer_asked": r["payer_asked_out"],
         "payer_asked_amount": r["payer_asked_out_amount"][0],
@@ -122,28 +124,28 @@ def payer(m: Columns, r: Reads) -> Values:
         "payer_sent_count": count,
         "payer_sent_amount": amount[1::2],
         "amount_to_payer_mean": m.amount / mean,
-        "amount_z": _deviations(m.amount, mean, mean_square),
-        "amount_log_z": _deviations(np.log1p(m.amount), log_mean, _mean(r["payer_sent_log_square"], count[3:])),
+        "amount_z": deviations(m.amount, mean, mean_square),
+        "amount_log_z": deviations(np.log1p(m.amount), log_mean, mean_of(r["payer_sent_log_square"], count[3:])),
         "amount_to_largest": m.amount / r["payer_largest_sent"],
         "payer_mean": mean[2:],
         "payer_mean_rise": mean[1:3] / mean[3],
         "payer_square_rise": mean_square[1:3] / mean[3] ** 2,
         "payer_new_payees": r["payer_sent_new"],
-        "payer_new_share": _mean(r["payer_sent_new"][3], count[3]),
-        "payer_burst": _burst(count, "1h"),
-        "payer_amount_burst": _burst(amount, "1d", CENTAVO),
+        "payer_new_share": mean_of(r["payer_sent_new"][3], count[3]),
+        "payer_burst": burst(count, "1h"),
+        "payer_amount_burst": burst(amount, "1d", CENTAVO),
         "payer_since_first": r["payer_first_sent"] / DAY,
         "payer_since_last": r["payer_last_sent"] / HOUR,
         "payer_since_new_payee": r["payer_last_new_payee"] / HOUR,
         "payer_since_received": r["payer_last_received"] / HOUR,
-        "hour_habit": _habit(day, r["payer_sent_hour_cos"], r["payer_sent_hour_sin"], count[3:]),
-        "week_habit": _habit(week, r["payer_sent_week_cos"], r["payer_sent_week_sin"], count[3:]),
+        "hour_habit": habit(day, r["payer_sent_hour_cos"], r["payer_sent_hour_sin"], count[3:]),
+        "week_habit": habit(week, r["payer_sent_week_cos"], r["payer_sent_week_sin"], count[3:]),
         "payer_received": came_in[1],
-        "amount_to_received": _mean(m.amount, came_in, CENTAVO),
-        "payer_passed": _mean(r["payer_passed"], came_in, CENTAVO),
+        "amount_to_received": mean_of(m.amount, came_in, CENTAVO),
+        "payer_passed": mean_of(r["payer_passed"], came_in, CENTAVO),
         "payer_taint": r["payer_taint"],
         "payer_victim": r["payer_frauds_sent"],
-        "payer_victim_share": _share(r["payer_frauds_sent"], r["payer_cleared_sent"])[1],
+        "payer_victim_share": share(r["payer_frauds_sent"], r["payer_cleared_sent"])[1],
         "payer_reported": r["payer_frauds_received"][2],
         "payer_hops": r["payer_hops"],
     }
@@ -152,10 +154,10 @@ def payer(m: Columns, r: Reads) -> Values:
 def payee(m: Columns, r: Reads) -> Values:
     """Return the features of the payee, and of the Pix compared with the payee's receipts."""
     count, amount, new = r["payee_received_count"], r["payee_received_amount"], r["payee_received_new"]
-    mean = _mean(amount[2:], count[2:])
+    mean = mean_of(amount[2:], count[2:])
     frauds, cleared = r["payee_frauds_received"], r["payee_cleared_received"]
-    fraud_age = _mean_age(frauds, "7d")
-    since_fraud, since_cleared = _least_age(frauds), _least_age(cleared)
+    fraud_age = mean_age(frauds, "7d")
+    since_fraud, since_cleared = least_age(frauds), least_age(cleared)
     hops, received = r["payee_hops"], amount[3]
     return {
         "payee_asked": r["payee_asked_in"],
@@ -163,29 +165,29 @@ def payee(m: Columns, r: Reads) -> Values:
         "payee_count": count,
         "payee_mean": mean,
         "amount_to_payee_mean": m.amount / mean,
-        "amount_payee_z": _deviations(m.amount, mean, _mean(r["payee_received_square"], count[2:])),
+        "amount_payee_z": deviations(m.amount, mean, mean_of(r["payee_received_square"], count[2:])),
         "payee_new_payers": new,
-        "payee_new_share": _mean(new[1::2], count[1::2]),
-        "payee_burst": _burst(count, "1h"),
+        "payee_new_share": mean_of(new[1::2], count[1::2]),
+        "payee_burst": burst(count, "1h"),
         "payee_since_first": r["payee_first_received"] / DAY,
         "payee_since_last": r["payee_last_received"] / HOUR,
         "payee_since_sent": r["payee_last_sent"] / HOUR,
         "payee_sent": r["payee_sent_count"][1::2],
-        "payee_passed": _mean(r["payee_passed"], amount[:3], CENTAVO),
+        "payee_passed": mean_of(r["payee_passed"], amount[:3], CENTAVO),
         "payee_taint": r["payee_taint"],
         "payee_frauds": frauds,
         "payee_judged": frauds[1:] + cleared[1:],
-        "payee_fraud_share": _share(frauds, cleared),
+        "payee_fraud_share": share(frauds, cleared),
         "payee_frauds_known": frauds[2] * np.exp2(fraud_age * DAY / HALF_LIVES["30d"]),
         "payee_fraud_age": fraud_age,
         "payee_since_fraud": since_fraud,
         "payee_since_cleared": since_cleared,
         "payee_cleared_before_frauds": since_cleared - fraud_age,
         "payee_cleared_before_last_fraud": since_cleared - since_fraud,
-        "payee_returned_share": _share(r["payee_returned"][0], received, CENTAVO),
-        "payee_blocked_share": _mean(r["payee_blocked"][0], received, CENTAVO),
+        "payee_returned_share": share(r["payee_returned"][0], received, CENTAVO),
+        "payee_blocked_share": mean_of(r["payee_blocked"][0], received, CENTAVO),
         "payee_hops": hops,
-        "payee_usual_hop": _mean(r["payee_hop_depth"][0], hops[1]),
+        "payee_usual_hop": mean_of(r["payee_hop_depth"][0], hops[1]),
         "payee_recoveries": r["payee_recoveries"][0],
         "owner_markers": r["owner_markers"][0],
         "key_markers": r["key_markers"][0],
@@ -198,7 +200,7 @@ def contact(m: Columns, r: Reads) -> Values:
     return {
         "new_pair": np.where(np.isnan(count[1]), np.nan, count[1] <= NEW),
         "pair_count": count,
-        "amount_to_pair_mean": m.amount / _mean(r["pair_amount"][1], count[1]),
+        "amount_to_pair_mean": m.amount / mean_of(r["pair_amount"][1], count[1]),
         "pair_since_first": r["pair_first"] / DAY,
         "pair_since_last": r["pair_touched"] / DAY,
         "new_device": np.where(np.isnan(used[1]), np.nan, used[1] <= NEW),
@@ -218,7 +220,7 @@ def device(r: Reads) -> Values:
         "device_since_first": r["device_first"] / DAY,
         "device_since_last": r["device_last"] / HOUR,
         "device_frauds": r["device_frauds"],
-        "device_fraud_share": _share(r["device_frauds"], r["device_cleared"]),
+        "device_fraud_share": share(r["device_frauds"], r["device_cleared"]),
     }
 
 
@@ -266,47 +268,6 @@ def _one_hot(codes: Codes, known: tuple[str, ...]) -> Floats:
     return np.where(codes < 0, np.nan, codes == np.arange(len(known), dtype=np.int8)[:, None])
 
 
-def _mean(total: Floats, count: Floats, few: float = FEW) -> Floats:
-    return total / np.where(count > few, count, np.nan)
-
-
-def _share(part: Floats, rest: Floats, few: float = FEW) -> Floats:
-    return _mean(part, part + rest, few)
-
-
-def _least_age(counters: Floats) -> Floats:
-    """Return the days since the latest verdict counted, from the counter whose half-life is one day.
-
-    Exact for one verdict; for several, -log2 of the sum of 2^-age is close to the least age. A mark would be exact,
-    but cannot be taken back.
-    """
-    return np.maximum(-np.log2(np.where(counters[0] > _LONG_AGO, counters[0], np.nan)), 0.0)
-
-
-def _mean_age(counters: Floats, span: str) -> Floats:
-    """Return the mean age in days of the verdicts counted, from the counters at half-lives `span` and 30 days.
-
-    Exact for one verdict; of several, the later ones weigh more.
-    """
-    ratio = np.where(counters[-1] > _LONG_AGO, counters[-2] / counters[-1], np.nan)
-    return -np.log2(ratio) / (DAY / HALF_LIVES[span] - DAY / HALF_LIVES["30d"])
-
-
-def _deviations(value: Floats, mean: Floats, mean_square: Floats) -> Floats:
-    variance = np.maximum(mean_square - mean * mean, 0.0) + (_LEAST_SPREAD * mean) ** 2
-    return (value - mean) / np.sqrt(variance)
-
-
-def _burst(counters: Floats, span: str, few: float = FEW) -> Floats:
-    """Return the rate over a short half-life divided by that over the longest; a steady rate gives 1."""
-    short, long = list(HALF_LIVES).index(span), len(HALF_LIVES) - 1
-    return _mean(counters[short], counters[long], few) * (HALF_LIVES["30d"] / HALF_LIVES[span])
-
-
-def _habit(angle: Floats, cosines: Floats, sines: Floats, count: Floats) -> Floats:
-    return _mean(np.cos(angle) * cosines + np.sin(angle) * sines, count)
-
-
 def _read_places() -> Mapping[str, int | slice]:
     places: dict[str, int | slice] = {}
     for role, layout, _ in ROLES:
@@ -318,4 +279,15 @@ def _read_places() -> Mapping[str, int | slice]:
     return places
 
 
+def _least() -> Floats:
+    """Return the least value [READ_WIDTH, 1] of each read: below zero is the rounding of what was taken back."""
+    least = np.full((READ_WIDTH, 1), -np.inf)
+    for role, layout, _ in ROLES:
+        least[OFFSETS[role] + layout.mark_count : OFFSETS[role] + layout.width] = 0.0
+    for name in ("hour_cos", "hour_sin", "week_cos", "week_sin"):
+        least[_READS[f"payer_sent_{name}"]] = -np.inf
+    return least
+
+
 _READS = _read_places()
+_LEAST = _least()

@@ -64,6 +64,12 @@ class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """
     fraud_share_max: Share
     """Largest plausible share of frauds; far above any real one, so a higher share means broken labels."""
+    left_out_max: Fraction
+    """Largest share of the rows, and of the frauds, that may be left out as defective; more stop the run.
+
+    A stored row that is bad stays for years and must not stop each training. A hundredth is more than single faults
+    make, and too little to change a model.
+    """
 
 
 class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):

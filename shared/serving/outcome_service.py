@@ -22,7 +22,7 @@ from shared.errors import PixError, Unavailable
 from shared.features.life import STORED, UNCOUNTED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
 from shared.features.rebuilding import claims_of_rows, rebuilt
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, AskedLookup, Changed, ChangingHistory, Table
+from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, AskedLookup, Changed, ChangingHistory, Table
 from shared.scoring.conclusions import changes_of
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
@@ -53,7 +53,8 @@ class CountedOutcomes:
     async def count(self, rows: Sequence[OutcomeRow]) -> OutcomePlaces:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
-        An outcome that comes before its Pix is stored and counted waits: its error is Unavailable.
+        An outcome that comes before its Pix is stored and counted, or while history has lost it, waits: its error is
+        Unavailable.
         """
         counted = OutcomePlaces({}, {}, {})
         for turn in _turns(rows):
@@ -80,7 +81,9 @@ class CountedOutcomes:
         places, visited = await self._change([rows[i].end_to_end_id for i in indexes], before, after, tails)
         done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
         counted.visited.update(zip(indexes, visited, strict=True))
-        counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items())
+        lost = [i for i, place in done.items() if place == LOST]
+        counted.errors.update((i, Unavailable("history has lost the Pix of an outcome")) for i in lost)
+        counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items() if place != LOST)
         return [i for i in indexes if i not in done]
 
     async def _change(self, ids: list[str], before: Lives, after: Advance, tails: list[bytes]) -> Changed:

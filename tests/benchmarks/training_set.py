@@ -35,12 +35,14 @@ from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.config import DatasetSpec
 from shared.learning.data import dataset, quality, snapshot
-from shared.learning.data.quality import RANGES
+from shared.learning.data.defects import RANGES
 from shared.learning.data.split import DAY
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
 GROUP = 100_000  # rows of a file, as in a BigQuery export of a large table
-SPEC = DatasetSpec(rows_max=100_000_000, sampled_a_day=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2)
+SPEC = DatasetSpec(
+    rows_max=100_000_000, sampled_a_day=100_000_000, missing_rise_max=0.3, fraud_share_max=0.2, left_out_max=0.01
+)
 START = 1_700_000_000_000_000
 DAYS = 180
 MEGA = 1024 * 1024

@@ -20,7 +20,6 @@ SMALL = Scale(
     blind=3.0,
     frozen=1.5,
     gone=5.0,
-    fails_over=False,
     retraining=False,
 )
 

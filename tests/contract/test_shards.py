@@ -217,12 +217,14 @@ def test_steps_and_entries_expire_once_they_are_needed_no_longer(served: Store) 
 
 
 def test_an_erasure_takes_what_shards_noted_about_a_pix(served: Store) -> None:
-    history, pix = served.fresh(), event(0, 1)
-    served.run(history.observe(Events([pix]), CLAIM))
-    served.run(settle(history, pix))
+    history, batch = served.fresh(), [pix_of(random.Random(number), number) for number in range(12)]
+    served.run(history.observe(Events(batch), CLAIM))
+    for pix in batch:
+        served.run(settle(history, pix))
     assert served.server
     with closing(ValkeyStore.connect(served.server.url, 86_400, SHARDS)) as load:
-        assert load.erase({}, np.empty(0, dtype=np.uint64), [pix.end_to_end_id]) > 1
+        ids = [pix.end_to_end_id for pix in batch]
+        assert load.erase({}, np.empty(0, dtype=np.uint64), ids) > 2 * len(batch), "lives, and entries or steps"
     served.run(history.settle())
     names = served.run(served.redis.keys())
-    assert not [name for name in names if pix.end_to_end_id.encode() in name]
+    assert not [name for name in names if any(id_.encode() in name for id_ in ids)]

@@ -27,7 +27,7 @@ from shared.features.life import STORED, UNCOUNTED, asked, life_of
 from shared.features.outcomes import Outcome
 from shared.features.places import Epoch, Place
 from shared.features.verdicts import VerdictLog, marker_key, pix_key
-from shared.ports import CONFLICT, Claim
+from shared.ports import CONFLICT, LOST, Claim
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
 from tests.contract.history_stores import SERVERS, Store, numbers, store
 from tests.unit import report_states
@@ -137,6 +137,27 @@ def test_another_process_counts_in_an_epoch_of_its_own(served: Store, loader: Va
     assert numbers(places) == [1, 2]
     assert Place.of(places[0]).epoch == Place.of(places[1]).epoch > Place.of(first).epoch
     assert loader.epochs() == [Epoch(int(epoch), 1)]
+
+
+def test_a_life_whose_ask_was_lost_is_not_made_again_by_an_outcome(served: Store, loader: ValkeyStore) -> None:
+    history, redis, (kept, lost, later) = served.fresh(), served.redis, [event(0, 1, i) for i in range(3)]
+    served.run(history.observe(Events([kept]), FIRST))
+    before = served.run(redis.get(SEQUENCE_KEY))
+    seen = served.run(history.observe(Events([lost]), FIRST))
+    # A replica that takes over without the last change; by its row, the Pix was counted.
+    assert isinstance(before, bytes)
+    epoch, number, process = before.split()
+    served.run(redis.set(SEQUENCE_KEY, b" ".join((epoch, number, process[::-1]))))
+    served.run(redis.delete(life_name(lost)))
+    told = outcome_changes([seen.lives.tobytes()], [(lost, SETTLED)])._replace(expected=[0])
+    assert served.run(history.change(told)).places.tolist() == [LOST]
+    assert served.run(history.find([life_key(lost)])) == [None]
+    served.run(history.observe(Events([later]), FIRST))
+    assert loader.epochs() == [Epoch(int(epoch), 1)]
+    assert served.run(history.change(told)).places.tolist() == [LOST]
+    assert served.run(tell(history, [(kept, SETTLED)])) == [2]
+    served.run(history.observe(Events([lost]), FIRST))
+    assert served.run(tell(history, [(lost, SETTLED)])) == [4]
 
 
 def test_records_and_reports_are_kept_longer_than_lives(served: Store) -> None:

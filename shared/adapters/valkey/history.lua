@@ -164,7 +164,7 @@ end
 
 -- message, life and record seconds, keys and facts, of each change its expected version, offset of the place, number of
 -- facts and bytes of its entry, the entries, then the name and value of each. Return the number of damaged values, the
--- epoch, then the low half of the place of each change, UNPLACED or CONFLICT.
+-- epoch, then the low half of the place of each change, UNPLACED, CONFLICT or LOST.
 local function change()
   local message_seconds, life_seconds, record_seconds, keys, weights, marks, numbers = unpack(ARGV, 2, 8)
   local items, entries, epoch, before = ARGV[9], ARGV[10], sequence()
@@ -178,6 +178,8 @@ local function change()
     local place, packed = UNPLACED, NO_PLACE
     if (stored and unpack_struct('<I4', stored) or 0) ~= expected then
       place = CONFLICT
+    elseif not stored and sub(name, 1, 1) == LIFE.letter and is_lost(value, epoch, before) then
+      place = LOST
     else
       if count_of > 0 then
         counted = counted + 1

@@ -31,7 +31,7 @@ from shared.features.layout import (
 )
 from shared.features.life import LIFE, PLACE_AT
 from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED
+from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED
 
 _TEXTS = ("records.lua", "values.lua", "history.lua")
 _FORMATS = {"u4": "I4", "f4": "f", "f8": "d"}
@@ -62,6 +62,7 @@ def _tables() -> dict[str, Any]:
         "LIFE": {"letter": LIFE_KEY, "bytes": LIFE.itemsize, "head": HEAD, "place_at": PLACE_AT, "reads": READ_WIDTH},
         "NEW": NEW,
         "CONFLICT": CONFLICT,
+        "LOST": LOST,
         "UNPLACED": UNPLACED,
         "ENTRY": ENTRY.itemsize,
         "EPOCH": {"origin": EPOCH_ORIGIN, "numbers": LAST_NUMBER},

@@ -92,11 +92,13 @@ class ValkeyStore:
         `advance` receives the number of records and values of each part that is stored. An interrupted load can be
         repeated. Raises as `hold`; a store that was emptied meanwhile is no longer held.
         """
+        epoch, number, own = Place.of(state.sequence)
+        if epoch and self._shards > 1:
+            raise Misconfigured("a history of several shards cannot be rebuilt from the tables yet")
         self.hold()
         for shard in range(self._shards):
             for count in self._fill(shard, self._fills(shard, state, values)):
                 advance(count)
-        epoch, number, own = Place.of(state.sequence)
         for shard in range(self._shards):
             if not self._held(shard, [["resume", epoch, number if shard == own else 0]])[0]:
                 raise Misconfigured("the store of history counted transactions while it was being filled; empty it")

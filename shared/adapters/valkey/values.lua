@@ -48,6 +48,21 @@ local function count_to(epoch, number)
   call('SET', KEYS[1], string.format('%.0f %.0f %s', epoch, number, running))
 end
 
+-- Return whether a life tells of an ask that this history has lost: one counted after the last change that it kept of
+-- the epoch, by a process whose place another one took.
+local function is_lost(life, epoch, counted)
+  local low, of_epoch = unpack_struct('<I4I4', life, LIFE.place_at + 1)
+  local number = low - NUMBERS_FROM
+  if of_epoch == epoch then return number > counted end
+  local ends = call('LRANGE', EPOCHS, 0, -1)
+  if former then ends[#ends + 1] = former end
+  for i = 1, #ends do
+    local ended, kept = string.match(ends[i], '^(%d+) (%d+)$')
+    if tonumber(ended) == of_epoch and number > tonumber(kept) then return true end
+  end
+  return false
+end
+
 local function empty()
   return redis.error_reply('EMPTY the store of history has to be filled first')
 end

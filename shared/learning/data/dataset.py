@@ -8,31 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.contract.fields import Side
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
+from shared.learning.data.defects import defect, outside
+from shared.learning.data.key_columns import Categories, KeyColumns, key_columns
 from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
-from shared.learning.data.quality import QualityInputs, QualityReport, inspect, require_columns
+from shared.learning.data.quality import QualityReport, inspect, require_columns
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION, SampleSql, extend
 from shared.ports import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text", RATE: "number"}
-
-
-class Categories(NamedTuple):
-    """A categorical column: its distinct values in alphabetical order, and the index of each row's, int32 [n]."""
-
-    values: tuple[str, ...]
-    codes: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,107 +99,30 @@ def read_parquet(
     spec: DatasetSpec,
     profile: Profile | None,
 ) -> Dataset:
-    """Return the examples in Parquet files. Raises BadDataset.
+    """Return the examples in Parquet files without those that cannot be used. Raises BadDataset.
 
     No row may be later than `until`, in microseconds.
     """
     columns = [FEATURE_PREFIX + name for name in names]
     with ParquetColumns(files) as source:
         require_columns(source.schemas, _KINDS | dict.fromkeys(FACTS, "text") | dict.fromkeys(columns, "number"))
-        keys = _key_columns(source)
+        keys = key_columns(source, until)
     matrix = read_matrix(files, columns, keys.order)
-    inputs = QualityInputs(
-        fraud=keys.fraud,
-        initiated_at=keys.initiated_at,
-        amount=keys.amount,
-        summaries=dict(zip(names, matrix.summaries, strict=True)),
-        weight=keys.weight,
-        duplicates=keys.duplicates,
-        payees=keys.payees,
-        unlabelled=keys.unlabelled,
-        incomplete=keys.incomplete,
-        until=until,
-    )
-    quality = inspect(inputs, spec, profile)
+    keys, matrix = _in_range(keys, matrix, names)
+    missing = {name: one.missing for name, one in zip(names, matrix.summaries, strict=True)}
+    quality = inspect(keys, missing, spec, profile)
     return with_content_hash(
         names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount, keys.weight, keys.facts, quality
     )
 
 
-class _KeyColumns(NamedTuple):
-    """The columns other than features, in order of time; `order` [n] sorts rows so; counts of defective rows."""
-
-    order: NDArray[np.intp]
-    pix: NDArray[np.int32]
-    fraud: NDArray[np.bool_]
-    initiated_at: NDArray[np.int64]
-    amount: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    facts: dict[str, Categories]
-    payees: int
-    duplicates: int
-    unlabelled: int
-    incomplete: int
-
-
-def _key_columns(source: ParquetColumns) -> _KeyColumns:
-    ids = source.column("end_to_end_id", pa.string())
-    times = source.column("initiated_at", pa.timestamp("us"))
-    sides, side = source.categories("side")
-    pix, initiated_at = number_pix(times.to_numpy().astype(np.int64), ids)
-    order = np.lexsort((side, pix))
-    again = (np.diff(pix[order]) == 0) & (np.diff(side[order]) == 0)
-    verdicts, codes = source.categories("verdict")
-    labelled = [verdict in ("FRAUD", "LEGITIMATE") for verdict in verdicts]
-    facts = {name: source.categories(name) for name in FACTS}
-    return _KeyColumns(
-        order,
-        pix[order],
-        np.array([verdict == "FRAUD" for verdict in verdicts], dtype=bool)[codes][order],
-        initiated_at[order],
-        source.numbers("amount", pa.float64())[order],
-        1.0 / source.numbers(RATE, pa.float64())[order],
-        {name: Categories(values, codes[order]) for name, (values, codes) in facts.items()},
-        payees=int(np.array([name == Side.PAYEE for name in sides], dtype=bool)[side].sum()),
-        duplicates=int(again.sum()),
-        unlabelled=len(codes) - int(np.array(labelled, dtype=bool)[codes].sum()),
-        incomplete=ids.null_count + times.null_count,
-    )
-
-
-def number_pix(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the number of each row's Pix in order of time, from 0, and its time, both [n].
-
-    The time of a Pix is the earliest of its rows: the two sides may state different ones.
-
-    >>> number, at = number_pix(np.array([7, 5, 4]), pa.chunked_array([["b", "a", "b"]]))
-    >>> number.tolist(), at.tolist()
-    ([0, 1, 0], [4, 5, 4])
-    """
-    encoded = ids.fill_null("").combine_chunks().dictionary_encode()
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    earliest = np.full(len(encoded.dictionary), np.iinfo(np.int64).max)
-    np.minimum.at(earliest, codes, initiated_at)
-    numbers = np.empty(len(earliest), dtype=np.int32)
-    numbers[time_order(earliest, pa.chunked_array([encoded.dictionary]))] = np.arange(len(earliest), dtype=np.int32)
-    return numbers[codes], earliest[codes]
-
-
-def time_order(initiated_at: NDArray[np.int64], ids: pa.ChunkedArray) -> NDArray[np.intp]:
-    """Return the indexes that sort Pix by time, and Pix of the same time by id.
-
-    >>> time_order(np.array([7, 5, 7]), pa.chunked_array([["b", "c", "a"]])).tolist()
-    [1, 2, 0]
-    """
-    order = np.argsort(initiated_at, kind="stable")
-    at = initiated_at[order]
-    equal = at[1:] == at[:-1]
-    # Only Pix of equal times are sorted by id: a Python string for every Pix would take hundreds of megabytes.
-    tied = np.flatnonzero(np.r_[equal, False] | np.r_[False, equal])
-    rows = order[tied]
-    names = np.array(ids.take(pa.array(rows)).fill_null("").to_pylist(), dtype=str)
-    order[tied] = rows[np.lexsort((names, at[tied]))]
-    return order
+def _in_range(keys: KeyColumns, matrix: FeatureMatrix, names: Sequence[str]) -> tuple[KeyColumns, FeatureMatrix]:
+    """Leave out the rows with a feature that cannot be."""
+    bad, text = outside(matrix, names)
+    found = defect("ranges", bad, keys.fraud, keys.initiated_at, text)
+    if not found.rows:
+        return keys._replace(defects=[*keys.defects, found]), matrix
+    return keys.take(~bad, found), matrix.take(~bad)
 
 
 def with_content_hash(

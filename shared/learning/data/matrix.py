@@ -33,6 +33,17 @@ class FeatureMatrix(NamedTuple):
     digests: list[str]
     summaries: list[ColumnSummary]
 
+    def take(self, rows: NDArray[np.bool_]) -> FeatureMatrix:
+        """Return the rows that are true in `rows` [n], in the same memory: `values` are lost."""
+        kept, columns = int(np.count_nonzero(rows)), self.values.shape[1]
+        memory = self.values.reshape(-1, order="F")
+        for j in range(columns):
+            memory[j * kept : (j + 1) * kept] = self.values[rows, j]  # a copy, before anything is written over it
+        values = memory[: columns * kept].reshape((kept, columns), order="F")
+        digests = [digest(values[:, j]) for j in range(columns)]
+        summaries = [_summary(values[:, j], int(np.isnan(values[:, j]).sum())) for j in range(columns)]
+        return FeatureMatrix(values, digests, summaries)
+
 
 class ParquetColumns:
     """Columns of Parquet files of one table. Not thread-safe."""

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
-import numpy as np
+import msgspec
 import pyarrow as pa
 from msgspec import Struct
-from numpy.typing import NDArray
 
-from shared.features.catalogue import FEATURES
 from shared.learning.config import DatasetSpec
-from shared.learning.data.matrix import ColumnSummary
+from shared.learning.data.defects import Defect, some
+from shared.learning.data.key_columns import KeyColumns
 from shared.learning.data.profile import Profile
 from shared.learning.errors import BadDataset
 
-RANGES: Mapping[str, tuple[float, float]] = {
-    "flag": (0.0, 1.0),
-    "day": (0.0, 6.0),
-    "-1..1": (-1.0, 1.0),
-    "count": (0.0, np.inf),
-    "ratio": (0.0, np.inf),
-    "steps": (0.0, np.inf),
-    "ln BRL": (0.0, np.inf),
-}
-"""Least and largest value by unit of a feature; other units are unbounded."""
-_SLACK = 0.01  # tolerance of ranges: counters decay and are taken back, so zero is exact up to rounding only
 _ROWS_MIN = 100  # rows from which shares are checked: those of fewer are noise
-_LISTED = 10  # names in the text of a check
-_UNITS = {feature.name: feature.unit for feature in FEATURES}
 
 
 class QualityCheck(Struct, frozen=True):
@@ -46,7 +31,8 @@ class QualityReport(Struct, frozen=True):
     A Pix has a row for each side on which it was scored; `payees` is the number of rows of the payee's side.
     `fraud_share` is the share of frauds among all examples that the rows stand for, `sampled` the share of legitimate
     ones in the sample. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None without
-    rows. `missing` is the share of rows without a value, by feature.
+    rows. `missing` is the share of rows without a value, by feature. `left_out` are the rows that cannot be used,
+    which no other figure includes.
     """
 
     rows: int
@@ -58,26 +44,7 @@ class QualityReport(Struct, frozen=True):
     last_at: int | None
     missing: dict[str, float]
     checks: list[QualityCheck]
-
-
-class QualityInputs(NamedTuple):
-    """Columns [n] in order of time, summaries of the features, and counts of defective rows.
-
-    `weight` is the number of examples that a row stands for, `payees` the number of rows of the payee's side,
-    `duplicates` of rows that repeat a side of a Pix, `unlabelled` of rows whose verdict is neither FRAUD nor
-    LEGITIMATE, `incomplete` of missing ids and times. `until` is the latest time allowed, in microseconds.
-    """
-
-    fraud: NDArray[np.bool_]
-    initiated_at: NDArray[np.int64]
-    amount: NDArray[np.float64]
-    summaries: Mapping[str, ColumnSummary]
-    weight: NDArray[np.float64]
-    payees: int
-    duplicates: int
-    unlabelled: int
-    incomplete: int
-    until: int
+    left_out: list[Defect] = []
 
 
 def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> None:
@@ -88,37 +55,37 @@ def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> 
         f"{name} is not a {wanted[name]}" for name, kinds in present.items() if not lacking and kinds - {wanted[name]}
     ]
     checks = [
-        QualityCheck("columns", not lacking, f"{len(lacking)} columns are missing: {_some(lacking)}"),
-        QualityCheck("types", not wrong, f"{len(wrong)} columns have another type: {_some(wrong)}"),
+        QualityCheck("columns", not lacking, f"{len(lacking)} columns are missing: {some(lacking)}"),
+        QualityCheck("types", not wrong, f"{len(wrong)} columns have another type: {some(wrong)}"),
     ]
     _require(checks)
 
 
-def inspect(inputs: QualityInputs, spec: DatasetSpec, profile: Profile | None) -> QualityReport:
+def inspect(
+    keys: KeyColumns, missing: Mapping[str, int], spec: DatasetSpec, profile: Profile | None
+) -> QualityReport:
     """Return the quality report of a training set. Raises BadDataset with every check that failed.
 
-    `profile` is the champion's, the reference for missing values.
+    `missing` is the number of rows without a value, by feature; `profile` is the champion's, the reference for it.
     """
-    n, frauds = len(inputs.fraud), int(inputs.fraud.sum())
-    legitimate = float(inputs.weight[~inputs.fraud].sum())
+    n, frauds = len(keys.fraud), int(keys.fraud.sum())
+    legitimate = float(keys.weight[~keys.fraud].sum())
     pix = frauds + legitimate
-    missing = {name: summary.missing / n if n else 0.0 for name, summary in inputs.summaries.items()}
     quality = QualityReport(
         rows=n,
-        payees=inputs.payees,
+        payees=keys.payees,
         frauds=frauds,
         fraud_share=frauds / pix if n else 0.0,
         sampled=(n - frauds) / legitimate if legitimate else 1.0,
-        first_at=int(inputs.initiated_at[0]) if n else None,
-        last_at=int(inputs.initiated_at[-1]) if n else None,
-        missing=missing,
+        first_at=int(keys.initiated_at[0]) if n else None,
+        last_at=int(keys.initiated_at[-1]) if n else None,
+        missing={name: count / n if n else 0.0 for name, count in missing.items()},
         checks=[],
+        left_out=[one for one in keys.defects if one.rows],
     )
-    checks = [*_of_rows(inputs), *_of_features(inputs.summaries), *_of_shares(quality, spec, profile)]
+    checks = [*_of_rows(keys, spec), *_of_shares(quality, spec, profile)]
     _require(checks)
-    return QualityReport(
-        **{name: getattr(quality, name) for name in QualityReport.__struct_fields__[:-1]}, checks=checks
-    )
+    return msgspec.structs.replace(quality, checks=checks)
 
 
 def _require(checks: list[QualityCheck]) -> None:
@@ -128,24 +95,21 @@ def _require(checks: list[QualityCheck]) -> None:
         raise BadDataset("\n".join(["the training set fails its quality checks:", *failed]))
 
 
-def _of_rows(inputs: QualityInputs) -> Iterator[QualityCheck]:
-    n, frauds = len(inputs.fraud), int(inputs.fraud.sum())
-    verdicts = f"{frauds} frauds, {n - frauds - inputs.unlabelled} legitimate, {inputs.unlabelled} neither"
-    yield QualityCheck("classes", inputs.unlabelled == 0, verdicts)
-    yield QualityCheck("duplicates", inputs.duplicates == 0, f"{inputs.duplicates} rows repeat a side of a Pix")
-    yield QualityCheck("sides", True, f"{n - inputs.payees} rows of the payer's side, {inputs.payees} of the payee's")
-    yield QualityCheck("keys", inputs.incomplete == 0, f"{inputs.incomplete} rows lack an id or a time")
-    future = n - int(np.searchsorted(inputs.initiated_at, inputs.until, side="right"))
-    yield QualityCheck("time", future == 0, f"{future} rows are later than the cut-off allows")
-    wrong = int(np.count_nonzero(~(inputs.amount > 0) | np.isinf(inputs.amount)))
-    yield QualityCheck("amounts", wrong == 0, f"{wrong} amounts are missing, not positive or infinite")
+def _of_rows(keys: KeyColumns, spec: DatasetSpec) -> Iterator[QualityCheck]:
+    n, frauds = len(keys.fraud), int(keys.fraud.sum())
+    yield QualityCheck("read", True, f"{frauds} frauds, {n - frauds} legitimate")
+    yield QualityCheck("sides", True, f"{n - keys.payees} rows of the payer's side, {keys.payees} of the payee's")
+    rows, bad_frauds = (sum(getattr(one, name) for one in keys.defects) for name in ("rows", "frauds"))
+    few = _is_few(rows, keys.read, spec) and _is_few(bad_frauds, keys.frauds_read, spec)
+    for one in keys.defects:
+        yield QualityCheck(one.name, few or not one.rows, one.text)
+    text = f"{rows} of {keys.read} rows and {bad_frauds} of {keys.frauds_read} frauds are left out"
+    yield QualityCheck("left out", few, f"{text}; {spec.left_out_max:.1%} of either may be")
 
 
-def _of_features(summaries: Mapping[str, ColumnSummary]) -> Iterator[QualityCheck]:
-    infinite = [name for name, summary in summaries.items() if np.isinf([summary.low, summary.high]).any()]
-    yield QualityCheck("finite", not infinite, f"{len(infinite)} features hold infinite values: {_some(infinite)}")
-    outside = [_range(name, summary) for name, summary in summaries.items() if _is_outside(name, summary)]
-    yield QualityCheck("ranges", not outside, f"{len(outside)} features leave their range: {_some(outside)}")
+def _is_few(left_out: int, read: int, spec: DatasetSpec) -> bool:
+    """Return whether so many rows may be left out; a single one always may."""
+    return left_out <= max(1.0, spec.left_out_max * read)
 
 
 def _of_shares(quality: QualityReport, spec: DatasetSpec, profile: Profile | None) -> Iterator[QualityCheck]:
@@ -158,17 +122,8 @@ def _of_shares(quality: QualityReport, spec: DatasetSpec, profile: Profile | Non
         for name, described in usual.items()
         if enough and name in quality.missing and quality.missing[name] - described.missing > spec.missing_rise_max
     ]
-    text = f"{len(risen)} of {len(usual)} features are missing far more often than for the champion: {_some(risen)}"
+    text = f"{len(risen)} of {len(usual)} features are missing far more often than for the champion: {some(risen)}"
     yield QualityCheck("missing", not risen, text)
-
-
-def _is_outside(name: str, summary: ColumnSummary) -> bool:
-    low, high = RANGES.get(_UNITS.get(name, ""), (-np.inf, np.inf))
-    return summary.low < low - _SLACK or summary.high > high + _SLACK
-
-
-def _range(name: str, summary: ColumnSummary) -> str:
-    return f"{name} ({_UNITS[name]}) {summary.low:g} to {summary.high:g}"
 
 
 def _kind(schema: pa.Schema, name: str) -> str:
@@ -183,13 +138,3 @@ def _kind(schema: pa.Schema, name: str) -> str:
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "number"
     return "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else "other"
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first names, and the number of the others.
-
-    >>> _some([]), _some(["a", "b"])
-    ('none', 'a, b')
-    """
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return (", ".join(names[:_LISTED]) or "none") + more

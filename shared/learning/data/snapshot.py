@@ -17,7 +17,8 @@ from msgspec import Struct
 from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
 from shared.features.catalogue import feature_set
-from shared.learning.data.dataset import Categories, Dataset, with_content_hash
+from shared.learning.data.dataset import Dataset, with_content_hash
+from shared.learning.data.key_columns import Categories
 from shared.learning.data.matrix import ParquetColumns, read_matrix
 from shared.learning.data.quality import QualityReport
 from shared.learning.data.training_query import FACTS

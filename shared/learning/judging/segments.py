@@ -11,7 +11,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from shared.contract.fields import Side
-from shared.learning.data.dataset import Categories, Dataset
+from shared.learning.data.dataset import Dataset
+from shared.learning.data.key_columns import Categories
 from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.clusters import Clusters
 from shared.learning.judging.proportions import effective_cases, share_ratio, wilson

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shared.contract.event import Event, days
 from shared.contract.transaction import Statistics
@@ -20,7 +19,7 @@ from shared.features.vector import Reads as VectorReads
 from shared.features.vector import contact, device, feature_matrix, limits, message, payee, payer, statistics
 from shared.replay.recurrence import Replay
 from tests.unit.lives import chunk_of, live
-from tests.unit.streams import DEVICES, MORNING, Item, event, events, pseudonym, report, streams
+from tests.unit.streams import DEVICES, MORNING, Item, event, pseudonym, report, streams
 
 DAY, HOUR = 86_400.0, 3600.0
 STATISTICS = (
@@ -273,10 +272,3 @@ def test_replay_and_serving_compute_equal_features(stream: list[Item]) -> None:
     reads = [replay.run(chunk_of(stream[start : start + 7])) for start in range(0, len(stream), 7)]
     replayed = feature_matrix(columns, np.concatenate([np.empty((0, READ_WIDTH), np.float32), *reads]))
     np.testing.assert_allclose(replayed, served, rtol=1e-4, atol=1e-4)
-
-
-@settings(max_examples=30)
-@given(st.lists(events(), min_size=1, max_size=20))
-def test_no_feature_is_infinite(stream: list[Event]) -> None:
-    columns = Columns.of(stream)
-    assert not np.isinf(feature_matrix(columns, MemoryHistory().observe(columns)[0])).any()

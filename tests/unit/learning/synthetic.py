@@ -18,8 +18,10 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX, LedgerRow
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning import config
-from shared.learning.data.dataset import Categories, TrainingSource
-from shared.learning.data.quality import RANGES, QualityReport
+from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.defects import RANGES
+from shared.learning.data.key_columns import Categories
+from shared.learning.data.quality import QualityReport
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
 from shared.learning.lifecycle.request import Promote, Request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,36 +43,77 @@ COUNT = next(feature.name for feature in FEATURES if feature.unit == "count")
 
 
 @pytest.mark.parametrize(
+    ("spoil", "name", "message"),
+    [
+        (_repeated, "duplicates", "2 rows repeat a side of a Pix"),
+        (_of("amount", -1.0), "amounts", "1 rows have an amount"),
+        (_of("amount", None), "amounts", "1 rows have an amount"),
+        (_of("amount", np.inf), "amounts", "1 rows have an amount"),
+        (_of("verdict", "PENDING"), "classes", "1 rows have neither verdict"),
+        (_of("verdict", None), "classes", "1 rows have neither verdict"),
+        (_of("end_to_end_id", None), "keys", "1 rows lack an id or a time"),
+        (_of("initiated_at", None), "keys", "1 rows lack an id or a time"),
+        (_of("initiated_at", AS_OF + dt.timedelta(seconds=1)), "time", "1 rows are later"),
+        (_of("sampling_rate", 0.0), "rates", "1 rows have no sampling rate"),
+        (_of(FEATURE_PREFIX + "amount", np.inf), "ranges", r"1 rows have an infinite feature .* amount \(BRL\)"),
+        (_of(FEATURE_PREFIX + "amount", -np.inf), "ranges", r"1 rows have an infinite feature .* amount \(BRL\)"),
+        (_of(FEATURE_PREFIX + FLAG, 1.5), "ranges", rf"1 rows .* {FLAG} \(flag\)"),
+        (_of(FEATURE_PREFIX + COUNT, -1.0), "ranges", rf"1 rows .* {COUNT} \(count\)"),
+    ],
+)
+def test_a_bad_row_is_left_out_and_reported_with_its_date(
+    spoil: Change, name: str, message: str, tmp_path: Path
+) -> None:
+    table = examples(300)
+    data = read(spoil(table), tmp_path / "spoilt")
+    [found] = data.quality.left_out
+    assert found.name == name
+    assert re.match(message, found.text)
+    assert len(data) + found.rows == len(spoil(table))
+    assert np.isfinite(data.features[~np.isnan(data.features)]).all()
+    without = table.filter(pa.array([i not in ((3,) if name == "duplicates" else (5,)) for i in range(300)]))
+    assert data.content_hash == read(without, tmp_path / "without").content_hash
+    row = table["initiated_at"][3 if name == "duplicates" else 5].as_py()
+    if found.first_at is not None and name != "time":
+        assert f"{row:%Y-%m-%d} to {row:%Y-%m-%d}" in found.text
+
+
+@pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_repeated, "duplicates: 1 rows"),
-        (_of("amount", -1.0), "amounts: 1 amounts"),
-        (_of("amount", None), "amounts: 1 amounts"),
-        (_of("amount", np.inf), "amounts: 1 amounts"),
-        (_of("verdict", "PENDING"), "classes: .* 1 neither"),
-        (_of("verdict", None), "classes: .* 1 neither"),
-        (_of("end_to_end_id", None), "keys: 1 rows"),
-        (_of("initiated_at", None), "keys: 1 rows"),
-        (_of("initiated_at", AS_OF + dt.timedelta(seconds=1)), "time: 1 rows"),
-        (_of(FEATURE_PREFIX + "amount", np.inf), "finite: 1 features .* amount"),
-        (_of(FEATURE_PREFIX + "amount", -np.inf), "finite: 1 features .* amount"),
-        (_of(FEATURE_PREFIX + FLAG, 1.5), rf"ranges: 1 features .* {FLAG} \(flag\)"),
-        (_of(FEATURE_PREFIX + COUNT, -1.0), rf"ranges: 1 features .* {COUNT} \(count\)"),
         (_without(FEATURE_PREFIX + "amount", "payer_ispb"), "columns: 2 columns .* payer_ispb, f_amount"),
         (_as_text(FEATURE_PREFIX + "amount"), "types: 1 columns .* f_amount is not a number"),
     ],
 )
-def test_defective_training_set_is_refused(spoil: Change, message: str, tmp_path: Path) -> None:
+def test_a_table_without_its_columns_is_refused(spoil: Change, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=message):
         read(spoil(examples(120)), tmp_path)
 
 
+def test_more_bad_rows_than_a_stated_share_are_fatal(tmp_path: Path) -> None:
+    table = examples(1_000)
+    few, many = ([-1.0] * bad + table["amount"][bad:].to_pylist() for bad in (10, 11))
+    assert len(read(put(table, "amount", few), tmp_path / "few")) == 990
+    with pytest.raises(BadDataset, match=r"11 of 1000 rows .* are left out; 1\.0% of either may be"):
+        read(put(table, "amount", many), tmp_path / "many")
+
+
+def test_more_bad_frauds_than_the_share_are_fatal_though_they_are_few_rows(tmp_path: Path) -> None:
+    table = examples(3_000)
+    frauds = np.flatnonzero(table["verdict"].to_numpy(zero_copy_only=False) == "FRAUD")
+    amounts = table["amount"].to_numpy().copy()
+    amounts[frauds[:3]] = -1.0
+    with pytest.raises(BadDataset, match=f"3 of 3000 rows and 3 of {len(frauds)} frauds are left out"):
+        read(put(table, "amount", amounts), tmp_path)
+
+
 def test_error_lists_every_failed_check_and_no_ids(tmp_path: Path) -> None:
-    table = _of("amount", -1.0)(_of(FEATURE_PREFIX + FLAG, 7.0)(_repeated(examples(120))))
+    table = changed(_of("amount", -1.0)(_repeated(examples(120))), FEATURE_PREFIX + FLAG, 9, 7.0)
     with pytest.raises(BadDataset) as refused:
         read(table, tmp_path)
     found = str(refused.value)
-    assert [line.partition(":")[0] for line in found.splitlines()[1:]] == ["- duplicates", "- amounts", "- ranges"]
+    checks = [line.partition(":")[0] for line in found.splitlines()[1:]]
+    assert checks == ["- amounts", "- duplicates", "- ranges", "- left out"]
     assert "E12345678" not in found
 
 
@@ -98,6 +140,6 @@ def test_report_keeps_all_checks(tmp_path: Path) -> None:
     quality = read(examples(400), tmp_path).quality
     assert quality.rows == 400
     assert all(check.passed for check in quality.checks)
-    assert {"classes", "duplicates", "time", "amounts", "ranges", "frauds", "missing"} <= {
+    assert {"read", "classes", "duplicates", "time", "amounts", "ranges", "left out", "frauds", "missing"} <= {
         check.name for check in quality.checks
     }

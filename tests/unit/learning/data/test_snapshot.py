@@ -16,7 +16,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data import snapshot
 from shared.learning.data.dataset import Dataset, read_parquet
 from shared.learning.errors import BadDataset
-from tests.unit.learning.data.tables import LATEST, SPEC, put, read
+from tests.unit.learning.data.tables import LATEST, SPEC, changed, put, read
 from tests.unit.learning.synthetic import examples
 
 
@@ -35,6 +35,14 @@ def assert_same(one: Dataset, other: Dataset) -> None:
         assert fact.values == other.facts[name].values
         np.testing.assert_array_equal(fact.codes, other.facts[name].codes)
     assert (one.names, one.quality, one.content_hash) == (other.names, other.quality, other.content_hash)
+
+
+def test_dataset_without_its_bad_rows_is_loaded_bit_for_bit(tmp_path: Path) -> None:
+    table = changed(put(examples(300), "payer_ispb", ["11111111", *["00000000"] * 299]), "f_amount", 0, float("inf"))
+    data, archive = read(table, tmp_path), MemoryArchive()
+    snapshot.save(archive, data)
+    assert (len(data), data.facts["payer_ispb"].values) == (299, ("00000000",))
+    assert_same(snapshot.load(archive, data.content_hash, FEATURE_NAMES), data)
 
 
 @pytest.mark.parametrize("group", [64, 700, 65_536])

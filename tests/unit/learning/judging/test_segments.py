@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.data.dataset import Categories
+from shared.learning.data.key_columns import Categories
 from shared.learning.judging import comparison
 from shared.learning.judging.review import Review
 from shared.learning.judging.segments import Dimension, Segment, dimensions, disparities, segments

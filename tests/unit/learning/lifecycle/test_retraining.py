@@ -211,11 +211,11 @@ def test_an_automatic_run_trains_and_the_next_has_nothing_to_do() -> None:
 
 def test_a_bad_training_set_is_in_the_ledger_with_the_reason() -> None:
     table = examples()
-    bench = Bench(pa.concat_tables([table, table.slice(0, 3)]))
+    bench = Bench(pa.concat_tables([table, table.slice(0, 300)]))
     with pytest.raises(BadDataset, match="repeat"):
         retrain(bench.services(), QUICK, request(), silent)
     assert bench.actions() == ["STOPPED"]
-    assert "3 rows repeat a side of a Pix" in bench.rows[0].reason
+    assert "600 rows repeat a side of a Pix" in bench.rows[0].reason
     assert not bench.runs.params
 
 
@@ -233,13 +233,15 @@ def test_full_and_incremental_challengers_meet_the_same_gate() -> None:
     assert outcome.mode in ("full", "incremental")
 
 
-def test_the_documents_of_a_run() -> None:
-    bench = Bench()
+def test_the_documents_of_a_run_name_the_rows_left_out() -> None:
+    table = examples()
+    bench = Bench(pa.concat_tables([table, table.slice(0, 3)]))
     outcome = retrain(bench.services(), QUICK, request(), silent)
     documents = bench.runs.reports[outcome.run_id].documents
     card = documents["card.html"].decode()
     assert outcome.version in card
     assert outcome.dataset_hash in card
+    assert "6 rows repeat a side of a Pix (initiated 2026-0" in card
     assert "http" not in card.replace("http-equiv", "")
     assert len(msgspec.json.decode(documents["leaderboard.json"])) == QUICK.search.trials
     assert all(check["passed"] for check in msgspec.json.decode(documents["quality.json"])["checks"])
