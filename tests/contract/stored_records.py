@@ -27,7 +27,7 @@ def stored_records(servers: Iterable[Redis], shards: int) -> Stored:
                 key, layout = name[len(prefix) + 1 :], kinds[name[len(prefix) : len(prefix) + 1]]
                 if len(key) != 8:
                     continue
-                values = redis.hgetall(name) if layout is CONTACT else {b"": redis.get(name)}
+                values: dict[bytes, Any] = redis.hgetall(name) if layout is CONTACT else {b"": redis.get(name)}  # type: ignore[assignment]  # bytes by default
                 for field, value in values.items():
                     packed = np.frombuffer(value, dtype=layout.packed)
                     assert (layout.kind, key + field) not in found, "a record is on one shard"

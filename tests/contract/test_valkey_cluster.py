@@ -36,6 +36,19 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield nodes
 
 
+def test_a_cluster_that_is_away_is_unavailable() -> None:
+    url = "valkey-cluster://127.0.0.1:1"
+    history = ValkeyHistory(client(url, 0.2, 0.2), KEEPING, SHARDS)
+
+    async def asked() -> None:
+        await history.observe(Events([pix_of(random.Random(1), 1)]), CLAIM)
+
+    with pytest.raises(Unavailable, match="RedisClusterException"):
+        asyncio.run(asked())
+    with closing(ValkeyStore.connect(url, 86_400, SHARDS)) as store, pytest.raises(Unavailable):
+        store.is_empty()
+
+
 class Stream:
     """Pix that are asked for, settled and judged, each call until it is done, in a cluster and in memory."""
 

@@ -18,6 +18,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    SlotNotCoveredError,
 )
 
 from shared.adapters.valkey.script import script
@@ -28,7 +29,12 @@ SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 CLUSTER = "-cluster"
 """Follows the scheme of the address of a cluster, which is that of any of its nodes."""
 _ATTEMPTS = 2
-_LOST = (exceptions.ConnectionError, exceptions.TimeoutError, ClusterDownError, ReadOnlyError)
+_LOST = (
+    *(exceptions.ConnectionError, exceptions.TimeoutError),
+    *(ClusterDownError, ReadOnlyError, SlotNotCoveredError),
+)
+ERRORS = (RedisError, RedisClusterException)
+"""All errors of the client; those about a cluster as a whole are not of its common type."""
 
 
 class Client(Protocol):
@@ -57,7 +63,7 @@ class ServerClient:
                 return await self.redis.evalsha(sha, 1, key, *arguments)
             except NoScriptError:
                 return await self.redis.eval(text, 1, key, *arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise unavailable(error) from error
 
     async def close(self) -> None:
@@ -82,7 +88,7 @@ class ClusterClient:
         try:
             await self.redis.initialize()
             return await self._run(key, arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise unavailable(error) from error
 
     async def close(self) -> None:
@@ -90,17 +96,18 @@ class ClusterClient:
         await self.redis.aclose()
 
     async def _run(self, key: str, arguments: Sequence[Argument], attempts: int = _ATTEMPTS) -> Any:
-        node = self.redis.get_node_from_key(key)
-        if node is None:
-            raise RedisClusterException("a slot without a node")
+        node: ClusterNode | None = None
         try:
+            node = self.redis.get_node_from_key(key)
+            if node is None:
+                raise SlotNotCoveredError("no node holds the slot")
             return await _evaluated(node, key, arguments)
         except MovedError as error:
             if attempts == 1:
                 raise
             await self.redis.nodes_manager.move_slot(error)
         except _LOST:
-            await self.redis.nodes_manager.initialize(last_failed_node_name=node.name)
+            await self.redis.nodes_manager.initialize(last_failed_node_name=node and node.name)
             if attempts == 1:
                 raise
         return await self._run(key, arguments, attempts - 1)
@@ -169,6 +176,6 @@ def server_url(url: str) -> str:
     return scheme.replace("valkey", "redis") + separator + rest
 
 
-def unavailable(error: RedisError) -> Unavailable:
+def unavailable(error: Exception) -> Unavailable:
     """Return the error of ours for one of the client's."""
     return Unavailable(f"the store of history: {type(error).__name__}")

@@ -64,6 +64,8 @@ from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
 
+_VISITS = 6  # of a Pix, at most: payer, payee, device and three persons or keys have a shard each
+
 
 class ValkeyHistory:
     """History that many processes share; each EndToEndId counts once among them."""
@@ -73,7 +75,8 @@ class ValkeyHistory:
         self.shards = shards
         self._keeping = keeping
         self._keys = [sequence_key(shard, shards) for shard in range(shards)]
-        self._notes = [Notes(partial(self._tell, shard), self._follow) for shard in range(shards)]
+        of_a_pix = 2 if shards == 1 else 4 + 2 * min(shards - 1, _VISITS)  # rows; ask and change; a step of each
+        self._notes = [Notes(partial(self._tell, shard), self._follow, of_a_pix) for shard in range(shards)]
         self._visiting = Visiting(shards, keeping, self._values, lambda shard, note: self._notes[shard].add([note]))
         self._damaged = Incident(log, "history damaged", time.monotonic)
 

@@ -30,10 +30,15 @@ class Notes:
     """Notes that `tell` has still to tell; `follow` takes those of another shard that come after them."""
 
     def __init__(
-        self, tell: Callable[[Sequence[Argument]], Awaitable[None]], follow: Callable[[int, bytes], None]
+        self,
+        tell: Callable[[Sequence[Argument]], Awaitable[None]],
+        follow: Callable[[int, bytes], None],
+        of_a_pix: int = 2,
     ) -> None:
+        """`of_a_pix` is the number of notes about a Pix: with one shard the rows of both sides."""
         self._tell = tell
         self._follow = follow
+        self._of_a_pix = of_a_pix
         self._waiting: deque[Note] = deque(maxlen=MOST)
         self._idle: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -52,7 +57,7 @@ class Notes:
     @contextmanager
     def telling(self, batch: int) -> Iterator[list[Argument]]:
         """Give notes to tell with a micro-batch of some size; they wait again if the call fails."""
-        notes = self._take(2 * batch + FEW)
+        notes = self._take(self._of_a_pix * batch + FEW)
         try:
             yield [note.text for note in notes]
         except BaseException:

@@ -10,9 +10,9 @@ import numpy as np
 from redis import Redis
 from redis.cluster import RedisCluster
 from redis.crc import key_slot
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
-from shared.adapters.valkey.clients import is_cluster, server_url, unavailable
+from shared.adapters.valkey.clients import ERRORS, is_cluster, server_url, unavailable
 from shared.adapters.valkey.script import script
 from shared.adapters.valkey.visits import ENTRY_KEY, STEP_KEY, ask_step
 from shared.adapters.valkey.wire import (
@@ -174,7 +174,7 @@ class ValkeyStore:
     def _erase(self, shard: int, names: Sequence[bytes]) -> int:
         try:
             return sum(int(self._node(shard).unlink(*some)) for some in batched(names, _RECORDS))
-        except RedisError as error:
+        except ERRORS as error:
             raise unavailable(error) from error
 
     def _forget(self, shard: int, contacts: Keys, payers: Keys) -> int:
@@ -217,7 +217,7 @@ class ValkeyStore:
             if _HELD in str(error):
                 raise PreconditionFailed("the store of history was emptied, or another job fills it") from error
             raise unavailable(error) from error
-        except RedisError as error:
+        except ERRORS as error:
             raise unavailable(error) from error
 
     def _call(self, shard: int, arguments: Sequence[Argument]) -> Any:
@@ -228,7 +228,7 @@ class ValkeyStore:
                 return node.evalsha(sha, 1, self._keys[shard], *arguments)
             except NoScriptError:
                 return node.eval(text, 1, self._keys[shard], *arguments)
-        except RedisError as error:
+        except ERRORS as error:
             raise unavailable(error) from error
 
     def _node(self, shard: int) -> Redis:
