@@ -21,14 +21,14 @@ from shared.features.places import Place
 from tests.contract.history_stores import SERVERS
 from tests.contract.stored_records import assert_same_records, expected_records, stored_records
 from tests.contract.test_shards import CLAIM, KEEPING, assert_every_place_once, judge, pix_of, settle
-from tests.contract.valkey_cluster import SHARDS, Cluster, cluster
+from tests.contract.valkey_cluster import SHARDS, SLOTS, Cluster, cluster, until
 
 SECONDS = 60.0
 
 
-@pytest.fixture
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(SERVERS[0], tmp_path_factory.mktemp("cluster")) as nodes:
+@pytest.fixture(params=SERVERS[:1])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(request.param, tmp_path_factory.mktemp("cluster")) as nodes:
         with closing(ValkeyStore.connect(nodes.url, 86_400, SHARDS)) as load:
             assert load.is_empty()
             load.open()
@@ -151,4 +151,33 @@ def test_a_slot_moves_under_traffic(running: Cluster) -> None:
         await stream.history.close()
 
     asyncio.run(moved())
+    stream.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("running", [kind for kind in SERVERS if kind == "packaged"], indirect=True)
+def test_a_slot_that_moves_as_a_whole_answers_every_call(running: Cluster) -> None:
+    """Valkey 9 moves a slot like a replica, and then lets the other server answer."""
+    stream, moved = Stream(running), asyncio.Event()
+
+    async def traffic() -> None:
+        while not moved.is_set():
+            await stream.run(1)
+        await stream.run(5)
+
+    async def scenario() -> None:
+        await stream.run(20)
+        asking = asyncio.create_task(traffic())
+        source, target = running.owners[1], running.owners[2]
+        answer = await asyncio.to_thread(
+            source.cluster, "MIGRATESLOTS", "SLOTSRANGE", SLOTS[1], SLOTS[1], "NODE", target.name
+        )
+        assert answer == b"OK"
+        await asyncio.to_thread(until, lambda: target.owns(SLOTS[1]))
+        moved.set()
+        await asyncio.wait_for(asking, SECONDS)
+        await stream.history.close()
+
+    asyncio.run(scenario())
+    assert running.owners[1] is running.owners[2]
+    assert stream.failures == 0
     stream.assert_nothing_lost()

@@ -107,7 +107,7 @@ class ClusterClient:
                 raise
             await self.redis.nodes_manager.move_slot(error)
         except _LOST:
-            await self.redis.nodes_manager.initialize(last_failed_node_name=node and node.name)
+            await self.redis.nodes_manager.initialize(last_failed_node_name=None if node is None else node.name)
             if attempts == 1:
                 raise
         return await self._run(key, arguments, attempts - 1)
