@@ -84,6 +84,8 @@ def _replay(options: argparse.Namespace) -> tuple[int, object]:
 
 def _replayed(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
     started = time.perf_counter()
+    if options.source == TABLES:
+        wiring.one_shard(settings)
     with contextlib.ExitStack() as after:
         store = after.enter_context(_empty_store(options, settings)) if options.state else None
         return _replayed_into(store, options, settings, started)

@@ -34,6 +34,7 @@ def _snapshot(options: argparse.Namespace) -> tuple[int, object]:
     from shared.replay.snapshots import Retention
 
     settings, started = Settings.from_env(os.environ), time.perf_counter()
+    wiring.one_shard(settings)
     patience = Patience(dt.timedelta(minutes=options.lag), options.missing)
     retention = Retention(options.keep, options.days)
     snapshots, tables = wiring.snapshots(settings), wiring.stored_tables(settings)

@@ -54,6 +54,8 @@ class Observations(NamedTuple):
     """Of the claims, 1 for the first, one more whenever the side asks again; None where history did not answer."""
     answers: Sequence[bytes | None]
     """The decision of each claim that could not be stored; None for any other."""
+    visited: Sequence[tuple[int, ...]]
+    """The places of each ask on other shards of history than its own; empty where one shard holds all of it."""
 
 
 class Answer(NamedTuple):
@@ -125,6 +127,20 @@ LIFE_KEY = "l"
 """Letter of the keys of lives; `shared.features.verdicts` has those of verdicts and fraud markers."""
 
 
+class Changed(NamedTuple):
+    """The places of n changes of stored values."""
+
+    places: NDArray[np.int64]
+    """[n], UNPLACED of a change without facts, CONFLICT or LOST of one that was not made."""
+    visited: list[tuple[int, ...]]
+    """The places of each on other shards of history, as in `Observations`."""
+
+    @classmethod
+    def none(cls) -> Changed:
+        """Return the places of no changes."""
+        return cls(np.empty(0, dtype=np.int64), [])
+
+
 class ChangingHistory(Protocol):
     """The history that counts outcomes and verdicts, and remembers which."""
 
@@ -132,11 +148,17 @@ class ChangingHistory(Protocol):
         """Return the stored value of each key. Raises Unavailable, also while history is empty."""
         ...
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
-        """Make each change whose stored value has the expected version, in order.
+    async def change(self, changes: Changes) -> Changed:
+        """Make each change whose stored value has the expected version, in order; return its places.
 
-        Return the place [n] of each: UNPLACED if it has no facts, CONFLICT or LOST if it was not made. Raises
-        Unavailable, also while history is empty.
+        Raises Unavailable, also while history is empty.
+        """
+        ...
+
+    async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
+        """Return the places on other shards of changes that were made before, each given by its key and place.
+
+        They are forgotten with the value of the key, as its place is. Raises Unavailable.
         """
         ...
 
@@ -398,7 +420,7 @@ class LostPlaces(Protocol):
     """The ends of epochs in which the store lost its last changes, in the tables."""
 
     def noted(self) -> Mapping[int, int]:
-        """Return the number of the last kept change of each noted epoch. Raises Unavailable, Misconfigured."""
+        """Return the number of the last kept change by `Epoch.part`. Raises Unavailable, Misconfigured."""
         ...
 
     def note(self, epochs: Sequence[Epoch]) -> None:

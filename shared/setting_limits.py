@@ -13,27 +13,31 @@ CLAIM_SECONDS_MIN = 660
 
 
 class Least(NamedTuple):
-    """The least value of a setting."""
+    """The least value of a setting, and the largest one if it has one."""
 
     value: float
     included: bool = True
+    most: float = math.inf
 
     def admits(self, number: float) -> bool:
-        """Return whether a number is finite and not too small.
+        """Return whether a number is finite, not too small and not too large.
 
         >>> [Least(0, included=False).admits(each) for each in (0, 1e-9, math.nan, math.inf)]
         [False, True, False, False]
         """
-        return math.isfinite(number) and (number > self.value or (self.included and number == self.value))
+        enough = number > self.value or (self.included and number == self.value)
+        return math.isfinite(number) and enough and number <= self.most
 
     def __str__(self) -> str:
-        return f"{'at least' if self.included else 'more than'} {self.value:g}"
+        most = "" if math.isinf(self.most) else f", at most {self.most:g}"
+        return f"{'at least' if self.included else 'more than'} {self.value:g}{most}"
 
 
 ABOVE_ZERO = Least(0, included=False)
 ZERO, ONE = Least(0), Least(1)
 LIMITS: Mapping[str, Least] = {
     "hmac_key_version": ONE,
+    "state_shards": Least(1, most=64),
     "state_connect_seconds": ABOVE_ZERO,
     "state_call_seconds": ABOVE_ZERO,
     "state_pause_seconds": ZERO,

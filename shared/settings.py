@@ -48,7 +48,14 @@ class Settings:
     state: str = "memory://"
     """Store of history: memory://, or redis:// or valkey://host:port (rediss://, valkeys:// with TLS).
 
+    A cluster is named by any of its nodes, as valkey-cluster:// (redis-cluster://; valkeys-cluster:// with TLS).
+
     The default keeps history in the process, for one instance without a server.
+    """
+    state_shards: int = 1
+    """Shards of history in a cluster, up to 64, each on one primary: three for each primary leave room to add some.
+
+    Another number finds none of the records: history has to be rebuilt. One suits a server alone.
     """
     state_connect_seconds: float = 0.25
     """Seconds to connect to the store, which is in the same network."""

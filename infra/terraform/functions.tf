@@ -42,6 +42,7 @@ locals {
     PIX_MATURITY_DAYS    = tostring(var.maturity_days)
     PIX_OUTCOMES         = var.outcomes
     PIX_STATE            = local.state_url
+    PIX_STATE_SHARDS     = tostring(var.state_shards)
   }
 
   # Read by the OpenTelemetry exporter: destination and origin of the metrics. Google's endpoint requires the origin.

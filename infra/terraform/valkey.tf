@@ -11,10 +11,17 @@ resource "google_memorystore_instance" "history" {
   deletion_protection_enabled = var.deletion_protection
   kms_key                     = var.kms_key
 
-  # A micro-batch is one script over many keys, so all keys must be on one primary
+  # A micro-batch is one script over many keys of each shard of history, which is one slot and so on one primary
   # (shared/adapters/valkey/history.py).
-  mode        = "CLUSTER_DISABLED"
-  shard_count = 1
+  mode        = var.state_shards > 1 ? "CLUSTER" : "CLUSTER_DISABLED"
+  shard_count = var.valkey_primaries
+
+  lifecycle {
+    precondition {
+      condition     = var.valkey_primaries <= var.state_shards
+      error_message = "A primary without a shard of history would be idle: valkey_primaries is at most state_shards."
+    }
+  }
 
   engine_configs = {
     maxmemory-policy = "noeviction" # an account whose record was evicted would look new
@@ -52,17 +59,20 @@ resource "google_memorystore_instance" "history" {
 }
 
 locals {
-  # Without cluster mode there are two endpoints: one of the primary, used here, and one of its replicas.
+  # Without cluster mode there are two endpoints: one of the primary, used here, and one of its replicas. A cluster has
+  # one that tells where the slots are, and one of its nodes.
   valkey_primary = one([
     for connection in flatten(google_memorystore_instance.history.endpoints[*].connections) :
     connection.psc_auto_connection[0]
-    if connection.psc_auto_connection[0].connection_type == "CONNECTION_TYPE_PRIMARY"
+    if connection.psc_auto_connection[0].connection_type == (
+      var.state_shards > 1 ? "CONNECTION_TYPE_DISCOVERY" : "CONNECTION_TYPE_PRIMARY"
+    )
   ])
   valkey_ca_folder = "/etc/valkey"
 
   # Each instance has its own certificate authority, so the certificate identifies it without a host name.
   state_url = join("", [
-    "rediss://${local.valkey_primary.ip_address}:${local.valkey_primary.port}",
+    "${var.state_shards > 1 ? "valkeys-cluster" : "rediss"}://${local.valkey_primary.ip_address}:${local.valkey_primary.port}",
     "?ssl_ca_certs=${local.valkey_ca_folder}/ca.pem&ssl_check_hostname=false",
   ])
 }

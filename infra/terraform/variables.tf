@@ -222,6 +222,17 @@ variable "soft_delete_days" {
   default     = 7
 }
 
+variable "state_shards" {
+  description = "Shards of history, each on one primary of a cluster; 1 for no cluster. Another number replaces the store, and history starts anew."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.state_shards >= 1 && var.state_shards <= 64
+    error_message = "A place in history has room for 64 shards."
+  }
+}
+
 variable "subnet_cidr" {
   description = "Address range of the subnet. Each instance takes one address, and two during its replacement."
   type        = string
@@ -257,8 +268,14 @@ variable "valkey_node_type" {
   default     = "STANDARD_SMALL"
 }
 
+variable "valkey_primaries" {
+  description = "Primaries of the cluster, which share the shards of history; more can be added while it serves."
+  type        = number
+  default     = 1
+}
+
 variable "valkey_replicas" {
-  description = "Replicas of the primary. Without one, history is unavailable during a replacement of the primary."
+  description = "Replicas of each primary. Without one, history is unavailable during a replacement of the primary."
   type        = number
   default     = 1
 }

@@ -131,7 +131,13 @@ def history_store(settings: Settings, url: str) -> ValkeyStore:
     """Return the store of history at `url`."""
     from shared.adapters.valkey.store import ValkeyStore
 
-    return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS)
+    return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS, settings.state_shards)
+
+
+def one_shard(settings: Settings) -> None:
+    """Raise Misconfigured for history of several shards: the order of its places in the tables is one a shard."""
+    if settings.state_shards > 1:
+        raise Misconfigured("rows of a history of several shards (PIX_STATE_SHARDS) cannot be replayed yet")
 
 
 def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:

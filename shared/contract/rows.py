@@ -20,9 +20,10 @@ class ScoreRow(Struct, frozen=True):
 
     `features` is float32 [F] in the order of `shared.features.catalogue.FEATURE_NAMES`; NaN is stored as NULL.
     `score` is None where no model served. `history_sequence` is None where history could not be read, and
-    `decided_sequence`, the place of the change that the decision made by itself, where it made none; `place_pending`
-    where history may yet have a place that the row does not know. `claim_number` counts the times that history was
-    asked about the Pix by this side, `delivery_attempt` the deliveries of the message.
+    `decided_sequence`, the place of the change that the decision made by itself, where it made none; `visited` and
+    `decided_visited` are the places of both on other shards of history. `place_pending` is true where history may yet
+    have a place that the row does not know. `claim_number` counts the times that history was asked about the Pix by
+    this side, `delivery_attempt` the deliveries of the message.
     """
 
     event: Event
@@ -36,6 +37,8 @@ class ScoreRow(Struct, frozen=True):
     hmac_key_version: int
     history_sequence: int | None
     decided_sequence: int | None
+    visited: tuple[int, ...]
+    decided_visited: tuple[int, ...]
     hold_until: int | None
     published_at: int | None
     delivery_attempt: int | None
@@ -56,8 +59,8 @@ _NAMES = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 class FillRow(Struct, frozen=True):
     """The place in history of a stored decision whose row lacks it: a row of `pix.fills`.
 
-    `features` are those as of that place, as in ScoreRow; `own_facts` tells whether history counted the facts of this
-    side's message there, not those of the other side's.
+    `visited` and `decided_visited` are as in ScoreRow. `features` are those as of that place; `own_facts` tells
+    whether history counted the facts of this side's message there, not those of the other side's.
     """
 
     end_to_end_id: str
@@ -66,6 +69,8 @@ class FillRow(Struct, frozen=True):
     filled_at: int
     history_sequence: int
     decided_sequence: int | None
+    visited: tuple[int, ...]
+    decided_visited: tuple[int, ...]
     own_facts: bool
     features: NDArray[np.float32]
 
@@ -85,7 +90,8 @@ class FeedbackRow(_PlainRow, frozen=True):
     """One state of a report: a row of `pix.feedback`.
 
     `verdict` is that of the report alone, None for a report that has none. `history_sequence` is the place at which
-    history counted it, None if it changed nothing there. Amounts are in centavos, `graph` is JSON.
+    history counted it, None if it changed nothing there, and `visited` are those on other shards. Amounts are in
+    centavos, `graph` is JSON.
     """
 
     source: str
@@ -115,12 +121,14 @@ class FeedbackRow(_PlainRow, frozen=True):
     rejection: str | None = None
     graph: str | None = None
     state_hash: int | None = None
+    visited: tuple[int, ...] = ()
 
 
 class OutcomeRow(_PlainRow, frozen=True):
     """One outcome of a Pix: a row of `pix.outcomes`; `amount` is in centavos.
 
-    `history_sequence` is the place at which history counted it, None if it changed nothing there.
+    `history_sequence` is the place at which history counted it, None if it changed nothing there, and `visited` are
+    those on other shards.
     """
 
     end_to_end_id: str
@@ -132,6 +140,7 @@ class OutcomeRow(_PlainRow, frozen=True):
     return_id: str | None = None
     amount: int | None = None
     history_sequence: int | None = None
+    visited: tuple[int, ...] = ()
 
 
 class QuarantineRow(_PlainRow, frozen=True):
@@ -150,11 +159,12 @@ class QuarantineRow(_PlainRow, frozen=True):
 
 
 class LostRow(_PlainRow, frozen=True):
-    """The end of an epoch of which the store of history lost its last changes: a row of `pix.lost_places`."""
+    """The end of an epoch of which a shard of history lost its last changes: a row of `pix.lost_places`."""
 
     epoch: int
     kept: int
     noted_at: int
+    shard: int | None = None
 
 
 class LedgerRow(_PlainRow, frozen=True):

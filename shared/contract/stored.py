@@ -33,7 +33,10 @@ def stored(kind: type[T], name: str, row: Mapping[str, Any]) -> T:
 
 @cache
 def _conversions(name: str) -> dict[str, Callable[[Any], Any]]:
-    return {column.name: _CONVERSIONS.get(column.type, _same) for column in table(name).schema}
+    return {
+        column.name: tuple if column.mode == "REPEATED" else _CONVERSIONS.get(column.type, _same)
+        for column in table(name).schema
+    }
 
 
 def _same(value: Any) -> Any:

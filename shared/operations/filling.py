@@ -27,7 +27,7 @@ from shared.features.history import READ_WIDTH
 from shared.features.life import REBUILT, UNCOUNTED, Lives, asked
 from shared.features.outcomes import UNDECIDED
 from shared.features.vector import feature_matrix
-from shared.ports import UNPLACED, History, Table, Unplaced, UnplacedRows, Window
+from shared.ports import UNPLACED, Changed, History, Table, Unplaced, UnplacedRows, Window
 from shared.scoring.conclusions import Conclusions
 
 BATCH = 256
@@ -118,7 +118,8 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
     chosen, columns, lives = [batch[i] for i in rows.tolist()], events.columns[rows], seen.lives[rows]
     ids, sides = [each.event.end_to_end_id for each in chosen], [each.event.side for each in chosen]
     decided = await filling.conclusions.conclude(ids, sides, lives, [each.decision for each in chosen])
-    fills = _rows(chosen, columns, lives, decided, filling.now())
+    visited = [seen.visited[i] for i in rows.tolist()]
+    fills = _rows(chosen, columns, lives, visited, decided, filling.now())
     if refused := await filling.fills.append(fills):
         raise Misconfigured(f"the table of fills refuses {len(refused)} rows")
     filling.history.stored((each.end_to_end_id, each.side) for each in fills)
@@ -126,7 +127,12 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
 
 
 def _rows(
-    chosen: Sequence[Unplaced], columns: Columns, lives: Lives, decided: NDArray[np.int64], now: int
+    chosen: Sequence[Unplaced],
+    columns: Columns,
+    lives: Lives,
+    visited: Sequence[tuple[int, ...]],
+    decided: Changed,
+    now: int,
 ) -> list[FillRow]:
     """Return the fills of decisions, without those whose life changed too often to be concluded now."""
     features = feature_matrix(columns, np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH))
@@ -138,12 +144,14 @@ def _rows(
             initiated_at=each.event.initiated_at,
             filled_at=now,
             history_sequence=int(lives["place"][i]),
-            decided_sequence=int(decided[i]) if decided[i] != UNPLACED else None,
+            decided_sequence=int(decided.places[i]) if decided.places[i] != UNPLACED else None,
+            visited=visited[i],
+            decided_visited=decided.visited[i],
             own_facts=bool(own[i]),
             features=features[i],
         )
         for i, each in enumerate(chosen)
-        if decided[i] != UNDECIDED
+        if decided.places[i] != UNDECIDED
     ]
 
 
@@ -167,7 +175,7 @@ async def _again(
     done = 0
     for start in range(0, len(rows), BATCH):
         some = [
-            msgspec.structs.replace(row, received_at=filling.now(), history_sequence=None)
+            msgspec.structs.replace(row, received_at=filling.now(), history_sequence=None, visited=())
             for row in rows[start : start + BATCH]
         ]
         errors = await store(some)

@@ -191,7 +191,7 @@ def _feedback_row(values: dict[str, Any], placed: bool) -> FeedbackRow:
     row = FeedbackRow(**values)
     if placed:
         return row
-    return msgspec.structs.replace(row, received_at=row.reported_at, history_sequence=None)
+    return msgspec.structs.replace(row, received_at=row.reported_at, history_sequence=None, visited=())
 
 
 def _parquet(path: Path, prefix: str) -> list[Path]:

@@ -69,7 +69,7 @@ class Repair:
         Rows with a later place of such an epoch may still come. Raises Unavailable, Misconfigured.
         """
         known = self.lost.noted()
-        fresh = [each for each in self.store.epochs() if each.kept < known.get(each.epoch, each.kept + 1)]
+        fresh = [each for each in self.store.epochs() if each.kept < known.get(each.part, each.kept + 1)]
         if fresh:
             self.lost.note(fresh)
         return fresh

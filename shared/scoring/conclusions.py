@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.life import LIFE, Lives, life_of
 from shared.features.outcomes import UNDECIDED, Advance, decided, decided_at
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changes, ChangingHistory
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, ChangingHistory
 from shared.settings import ASSUMED
 
 ROUNDS = 4
@@ -32,33 +32,48 @@ class Conclusions:
 
     async def conclude(
         self, end_to_end_ids: Sequence[str], sides: Sequence[str], lives: Lives, decisions: Sequence[str]
-    ) -> NDArray[np.int64]:
-        """Return the place [n] of the change by each decision, UNPLACED for none.
+    ) -> Changed:
+        """Return the places of the change by each decision, UNPLACED for none.
 
-        A decision that was concluded before, by any delivery, keeps its place. One that is not concluded, as its life
-        changes too often, is UNDECIDED. Raises Unavailable.
+        A decision that was concluded before, by any delivery, keeps its places. One that is not concluded, as its
+        life changes too often, is UNDECIDED. Raises Unavailable.
         """
         names = np.array(decisions, dtype=object)
         settles = names == _APPROVE if self._assumed else np.zeros(len(names), dtype=bool)
         places = decided_at(lives, sides)
         if not self._assumed:
             places[(names != _REJECT) & (places == UNDECIDED)] = UNPLACED
-        if not (places == UNDECIDED).any():
-            return places
-        lives = lives.copy()
+        own: dict[int, tuple[int, ...]] = {}
+        lives = lives.copy() if (places == UNDECIDED).any() else lives
         for _ in range(ROUNDS):
             left = np.flatnonzero(places == UNDECIDED)
             if not len(left):
                 break
             ids = [end_to_end_ids[i] for i in left.tolist()]
             after = decided(lives[left], [sides[i] for i in left.tolist()], settles[left])
-            places[left] = await self._history.change(changes_of(ids, lives[left], after))
+            changed = await self._history.change(changes_of(ids, lives[left], after))
+            places[left] = changed.places
+            own |= dict(zip(left.tolist(), changed.visited, strict=True))
             conflicts = left[places[left] == CONFLICT]
+            for i in conflicts.tolist():
+                del own[i]
             if len(conflicts):
                 ids = [end_to_end_ids[i] for i in conflicts.tolist()]
                 lives[conflicts] = await self._find(ids, lives[conflicts])
                 places[conflicts] = decided_at(lives[conflicts], [sides[i] for i in conflicts.tolist()])
-        return np.where(places == UNDECIDED, places, np.maximum(places, UNPLACED))
+        visited = await self._visited(end_to_end_ids, places, own)
+        return Changed(np.where(places == UNDECIDED, places, np.maximum(places, UNPLACED)), visited)
+
+    async def _visited(
+        self, ids: Sequence[str], places: NDArray[np.int64], own: Mapping[int, tuple[int, ...]]
+    ) -> list[tuple[int, ...]]:
+        """Return the places on other shards of changes, by index `own` or made before at some places."""
+        known = [i for i, place in enumerate(places.tolist()) if place > 0 and i not in own]
+        found: list[tuple[int, ...]] = []
+        if known:
+            found = await self._history.visited([(LIFE_KEY + ids[i], int(places[i])) for i in known])
+        every = dict(zip(known, found, strict=True)) | {**own}
+        return [every.get(i, ()) for i in range(len(ids))]
 
     async def _find(self, ids: list[str], known: Lives) -> Lives:
         """Return the stored lives; one that is gone stays as it was `known`."""

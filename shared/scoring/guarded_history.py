@@ -7,12 +7,11 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.life import UNCOUNTED
-from shared.ports import Answer, Changes, ChangingHistory, Claim, History, Observations
+from shared.ports import Answer, Changed, Changes, ChangingHistory, Claim, History, Observations
 from shared.scoring.breaker import Breaker
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import HISTORY, Metrics
@@ -61,7 +60,11 @@ class GuardedHistory:
         """Return stored values. Raises Unavailable, without a call during a pause of the breaker."""
         return await self._guarded(self._history.find(keys), len(keys))
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
+    async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
+        """Return places on other shards. Raises Unavailable, without a call during a pause of the breaker."""
+        return await self._guarded(self._history.visited(changes), len(changes))
+
+    async def change(self, changes: Changes) -> Changed:
         """Change stored values. Raises Unavailable, without a call during a pause of the breaker."""
         return await self._guarded(self._history.change(changes), len(changes.keys))
 

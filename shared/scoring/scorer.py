@@ -17,7 +17,7 @@ from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE, STORED, UNCOUNTED
 from shared.features.outcomes import UNDECIDED
-from shared.ports import UNPLACED, Answer, Claim, History, Observations
+from shared.ports import UNPLACED, Answer, Changed, Claim, History, Observations
 from shared.scoring.bundle import Bundle
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
@@ -94,7 +94,8 @@ class Scorer:
             lives = np.zeros(n, dtype=LIFE)
             lives["place"] = UNCOUNTED
             none = [None] * n
-            return Observations(reads, lives["place"], [claim] * n, np.zeros(n, dtype=bool), lives, none, none)
+            taken, visited = np.zeros(n, dtype=bool), [()] * n
+            return Observations(reads, lives["place"], [claim] * n, taken, lives, none, none, visited)
 
     def score(
         self, features: NDArray[np.float32], history: Observations, champion: Bundle | None, own: Claim
@@ -131,12 +132,12 @@ class Scorer:
 
     async def conclude(
         self, events: Events, decisions: Decisions, history: Observations, errors: Container[int]
-    ) -> NDArray[np.int64]:
-        """Write decisions into history; return the place [n] of the change by each, UNPLACED for none.
+    ) -> Changed:
+        """Write decisions into history; return the places of the change by each, UNPLACED for none.
 
         If history is unavailable now, they are UNDECIDED: their rows say that a place is pending.
         """
-        places = np.full(len(events), UNPLACED, dtype=np.int64)
+        places, visited = np.full(len(events), UNPLACED, dtype=np.int64), list[tuple[int, ...]]([()] * len(events))
         sound = [i for i in range(len(events)) if i not in errors]
         if sound:
             ids, sides = [events[i].end_to_end_id for i in sound], [events[i].side for i in sound]
@@ -144,8 +145,11 @@ class Scorer:
             lives = history.lives if len(sound) == len(events) else history.lives[sound]
             places[sound] = UNDECIDED
             with suppress(Unavailable):
-                places[sound] = await self._conclusions.conclude(ids, sides, lives, names)
-        return places
+                concluded = await self._conclusions.conclude(ids, sides, lives, names)
+                places[sound] = concluded.places
+                for i, others in zip(sound, concluded.visited, strict=True):
+                    visited[i] = others
+        return Changed(places, visited)
 
     def rows(
         self,
@@ -153,12 +157,12 @@ class Scorer:
         features: NDArray[np.float32],
         decisions: Decisions,
         history: Observations,
-        concluded: NDArray[np.int64],
+        concluded: Changed,
         errors: Container[int],
     ) -> dict[int, ScoreRow]:
         """Return the rows to store, by index: of all deliveries without an error whose row is not stored yet."""
         rows: dict[int, ScoreRow] = {}
-        places, changes = history.sequence.tolist(), concluded.tolist()
+        places, changes = history.sequence.tolist(), concluded.places.tolist()
         for i, (event, published_at, attempt) in enumerate(deliveries):
             score, reasons, claim, place = decisions.scores[i], decisions.reasons[i], history.claims[i], places[i]
             if place == STORED or i in errors:
@@ -181,6 +185,8 @@ class Scorer:
                 hmac_key_version=self._hmac_key_version,
                 history_sequence=sequence,
                 decided_sequence=changes[i] if changes[i] >= 0 else None,
+                visited=history.visited[i],
+                decided_visited=concluded.visited[i],
                 published_at=published_at,
                 delivery_attempt=attempt,
                 claim_number=history.numbers[i],

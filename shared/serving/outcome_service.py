@@ -22,7 +22,7 @@ from shared.errors import PixError, Unavailable
 from shared.features.life import STORED, UNCOUNTED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
 from shared.features.rebuilding import claims_of_rows, rebuilt
-from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, AskedLookup, ChangingHistory, Table
+from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, AskedLookup, Changed, ChangingHistory, Table
 from shared.scoring.conclusions import changes_of
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
@@ -36,9 +36,10 @@ ROUNDS = 4
 
 
 class OutcomePlaces(NamedTuple):
-    """The places of outcomes by index (None: it changed nothing), and the errors of the others."""
+    """Places of outcomes by index (None: it changed nothing), also on other shards, and the errors of the others."""
 
     places: dict[int, int | None]
+    visited: dict[int, tuple[int, ...]]
     errors: dict[int, PixError]
 
 
@@ -55,7 +56,7 @@ class CountedOutcomes:
         An outcome that comes before its Pix is stored and counted, or while history has lost it, waits: its error is
         Unavailable.
         """
-        counted = OutcomePlaces({}, {})
+        counted = OutcomePlaces({}, {}, {})
         for turn in _turns(rows):
             left = turn
             for _ in range(ROUNDS):
@@ -77,19 +78,27 @@ class CountedOutcomes:
         before: Lives = np.concatenate([lives[i] for i in indexes])
         after = advance(before, [Outcome.of(rows[i]) for i in indexes])
         tails = [claims.get(i, b"") for i in indexes]
-        places = await self._change([rows[i].end_to_end_id for i in indexes], before, after, tails)
+        places, visited = await self._change([rows[i].end_to_end_id for i in indexes], before, after, tails)
         done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
+        counted.visited.update(zip(indexes, visited, strict=True))
         lost = [i for i, place in done.items() if place == LOST]
         counted.errors.update((i, Unavailable("history has lost the Pix of an outcome")) for i in lost)
         counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items() if place != LOST)
         return [i for i in indexes if i not in done]
 
-    async def _change(self, ids: list[str], before: Lives, after: Advance, tails: list[bytes]) -> NDArray[np.int64]:
+    async def _change(self, ids: list[str], before: Lives, after: Advance, tails: list[bytes]) -> Changed:
         places = after.known.copy()
-        new = np.flatnonzero(after.place_at >= 0)
+        visited: list[tuple[int, ...]] = [()] * len(ids)
+        new, known = np.flatnonzero(after.place_at >= 0), np.flatnonzero(after.known > 0)
         if len(new):
-            places[new] = await self._history.change(changes_of(ids, before, after, new, tails))
-        return places
+            changed = await self._history.change(changes_of(ids, before, after, new, tails))
+            places[new] = changed.places
+            _put(visited, new, changed.visited)
+        if len(known):
+            _put(
+                visited, known, await self._history.visited([(LIFE_KEY + ids[i], places[i]) for i in known.tolist()])
+            )
+        return Changed(places, visited)
 
     async def _lives(self, rows: dict[int, OutcomeRow]) -> tuple[dict[int, Lives], dict[int, bytes]]:
         """Return the life of each Pix, rebuilt from its rows where the store has forgotten it, and the new claims."""
@@ -150,9 +159,12 @@ class OutcomePipeline:
         """
         with self._metrics.timed(STAGE, "state"):
             history, every = self._history, dict.fromkeys(range(len(rows)))
-            counted = await history.count(rows) if history else OutcomePlaces(every, {})
+            counted = await history.count(rows) if history else OutcomePlaces(every, {}, {})
         indexes = sorted(counted.places)
-        stored = [msgspec.structs.replace(rows[i], history_sequence=counted.places[i]) for i in indexes]
+        stored = [
+            msgspec.structs.replace(rows[i], history_sequence=counted.places[i], visited=counted.visited.get(i, ()))
+            for i in indexes
+        ]
         with self._metrics.timed(STAGE, "append"):
             refused = await self._outcomes.append(stored)
         return counted.errors | refused_by_table(indexes[i] for i in refused)
@@ -168,6 +180,11 @@ def outcome_intake(
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
     return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
+
+
+def _put(visited: list[tuple[int, ...]], rows: NDArray[np.int64], found: Sequence[tuple[int, ...]]) -> None:
+    for row, places in zip(rows.tolist(), found, strict=True):
+        visited[row] = places
 
 
 def _turns(rows: Sequence[OutcomeRow]) -> Iterator[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +13,7 @@ import numpy as np
 
 from shared.contract.rows import FeedbackRow
 from shared.errors import Malformed, PixError, Unavailable
+from shared.features.places import Place
 from shared.features.reports import Reports, ReportState, state_of
 from shared.features.verdicts import Correction, corrections, facts_of, subjects
 from shared.ports import CONFLICT, UNPLACED, Changes, ChangingHistory, Lookup, Parties
@@ -67,27 +69,27 @@ class VerdictHistory:
             except Unavailable as error:
                 errors[index] = error
         places = await self._places(tasks, errors)
-        counted = [
-            msgspec.structs.replace(row, history_sequence=places[index]) if index in places else row
-            for index, row in enumerate(rows)
-        ]
+        counted = [_placed(row, places[index]) if index in places else row for index, row in enumerate(rows)]
         return CountedReports(counted, errors)
 
-    async def _places(self, tasks: list[_Task], errors: dict[int, PixError]) -> dict[int, int]:
-        """Return the last place at which history counted each row, by index; note the errors of the others."""
-        places: dict[int, int] = {}
+    async def _places(self, tasks: list[_Task], errors: dict[int, PixError]) -> dict[int, list[int]]:
+        """Return the places at which history counted each row, by index; note the errors of the others."""
+        places: dict[int, list[int]] = defaultdict(list)
         conflicts = 0
         while tasks:
             now, later = _first_rows_of_each_key(tasks)
             values = await self.history.find([task.key for task in now])
-            changes = []
+            changes, counted = [], list[tuple[_Task, int]]()
             for task, value in zip(now, values, strict=True):
                 before = Reports.decode(value)
                 known = before.place_of(task.state)
                 if known is None:
                     changes += _changed(task, before, errors)
                 elif known != UNPLACED:
-                    places[task.of_row] = max(known, places.get(task.of_row, known))
+                    counted.append((task, known))
+            visited = await self.history.visited([(task.key, place) for task, place in counted]) if counted else []
+            for (task, place), others in zip(counted, visited, strict=True):
+                places[task.of_row] += [place, *others]
             again = await self._change(changes, places)
             conflicts += bool(again)
             if conflicts > ATTEMPTS:
@@ -95,15 +97,25 @@ class VerdictHistory:
             tasks = [*again, *later]
         return places
 
-    async def _change(self, changes: Sequence[_Change], places: dict[int, int]) -> list[_Task]:
-        """Make changes and note the place of each; return the tasks whose value another instance has changed."""
+    async def _change(self, changes: Sequence[_Change], places: dict[int, list[int]]) -> list[_Task]:
+        """Make changes and note the places of each; return the tasks whose value another instance has changed."""
         if not changes:
             return []
-        found = (await self.history.change(_request(changes))).tolist()
-        for change, place in zip(changes, found, strict=True):
+        found, visited = await self.history.change(_request(changes))
+        for change, place, others in zip(changes, found.tolist(), visited, strict=True):
             if place >= 0:
-                places[change.task.of_row] = max(place, places.get(change.task.of_row, place))
-        return [change.task for change, place in zip(changes, found, strict=True) if place == CONFLICT]
+                places[change.task.of_row] += [place, *others]
+        return [change.task for change, place in zip(changes, found.tolist(), strict=True) if place == CONFLICT]
+
+
+def _placed(row: FeedbackRow, places: Sequence[int]) -> FeedbackRow:
+    """Return a row with its last place on each shard: on the one where it was counted first, and on the others."""
+    last: dict[int, int] = {}
+    for place in places:
+        shard = Place.of(place).shard
+        last[shard] = max(place, last.get(shard, place))
+    own, *others = last.values()
+    return msgspec.structs.replace(row, history_sequence=own, visited=tuple(others))
 
 
 def _judged_ids(rows: Iterable[FeedbackRow], pix: Mapping[str, Collection[str]]) -> set[str]:

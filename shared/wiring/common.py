@@ -41,6 +41,7 @@ def valkey_history(settings: Settings) -> ValkeyHistory:
             settings.state_claim_seconds,
             settings.state_record_days * DAY_SECONDS,
         ),
+        settings.state_shards,
     )
 
 

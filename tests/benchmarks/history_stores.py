@@ -20,9 +20,12 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from redis.asyncio import Redis
+
 from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyServer, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.valkey.clients import ServerClient
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.wire import Keeping
 from shared.contract.event import Event
@@ -82,8 +85,13 @@ async def server_seconds(history: ValkeyHistory | None) -> float | None:
     """Return the processor time used by a server, None for history in memory."""
     if history is None:
         return None
-    found = await history.redis.info("cpu")
+    found = await _redis(history).info("cpu")
     return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
+
+
+def _redis(history: ValkeyHistory) -> Redis:
+    assert isinstance(history.store, ServerClient)
+    return history.store.redis
 
 
 Work = tuple[str, int, bool]
@@ -99,7 +107,7 @@ async def measure(servers: list[ValkeyServer], count: int, repeats: int) -> dict
         for server in servers:
             history = ValkeyHistory.connect(server.url, 5, 60, Keeping(9_000, 900, 86_400))
             # SYNC, so that nothing is freed while it is measured.
-            await history.redis.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
+            await _redis(history).execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
             await asyncio.to_thread(opened, server)
             await history.observe(Events([event()]), CLAIM)
             found[server.kind] = await cost(history, events, size, history, settled)

@@ -177,6 +177,8 @@ async def sizes(bodies: list[bytes]) -> Sizes:
             1,
             i,
             None,
+            (),
+            (),
             None,
             1,
             1,

@@ -36,7 +36,7 @@ def outcome_changes(values: Sequence[bytes | None], told: Sequence[Told]) -> Cha
 async def tell(history: SharedHistory, told: Sequence[Told]) -> list[int]:
     """Change the lives of known Pix; return the number of the place of each change."""
     values = await history.find([life_key(pix) for pix, _ in told])
-    return numbers(await history.change(outcome_changes(values, told)))
+    return numbers((await history.change(outcome_changes(values, told))).places)
 
 
 def state_change(key: str, expected: int, facts: Facts) -> Changes:

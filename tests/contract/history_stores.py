@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from redis.asyncio import Redis
+
 from infra.local.processes import Supervisor
 from infra.local.valkey.launch import KINDS, ValkeyKind, ValkeyServer, find_server, valkey_server
 from shared.adapters.memory.history import MemoryHistoryAdapter
@@ -35,12 +37,14 @@ class SharedHistory(History, ChangingHistory, Protocol):
 class Store:
     """A store in a loop of its own; `fresh` empties it."""
 
-    def __init__(self, runner: asyncio.Runner, server: ValkeyServer | None) -> None:
+    def __init__(self, runner: asyncio.Runner, server: ValkeyServer | None, shards: int = 1) -> None:
         self._runner = runner
         self.server = server
+        self.shards = shards
         self.history: SharedHistory = MemoryHistoryAdapter()
         self._clients: list[ValkeyHistory] = []
         if server is not None:
+            self.redis = Redis.from_url(server.url)
             self.history = self.client()
 
     def run(self, work: Awaitable[Result]) -> Result:
@@ -55,7 +59,7 @@ class Store:
         """Return another client of the same server."""
         assert self.server is not None
         keeping = Keeping(message_seconds, life_seconds, 86_400)
-        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, keeping))
+        self._clients.append(ValkeyHistory.connect(self.server.url, 1.0, call_seconds, keeping, self.shards))
         return self._clients[-1]
 
     def fresh(self) -> SharedHistory:
@@ -63,25 +67,27 @@ class Store:
             self.history = MemoryHistoryAdapter()
         else:
             self.empty()
-            opened(self.server)
+            opened(self.server, self.shards)
         return self.history
 
     def empty(self) -> SharedHistory:
         """Empty the server, as a restart does."""
-        self.run(self._clients[0].redis.flushall())
+        self.run(self.redis.flushall())
         return self.history
 
     def close(self) -> None:
         for client in self._clients:
             self.run(client.close())
+        if self.server is not None:
+            self.run(self.redis.aclose())
 
 
 @contextmanager
-def store(kind: Literal["memory"] | ValkeyKind, directory: Path) -> Iterator[Store]:
+def store(kind: Literal["memory"] | ValkeyKind, directory: Path, shards: int = 1) -> Iterator[Store]:
     """Run a store of that kind."""
     with asyncio.Runner() as runner, Supervisor() as supervisor:
         server = None if kind == "memory" else running(kind, directory, supervisor)
-        handle = Store(runner, server)
+        handle = Store(runner, server, shards)
         try:
             yield handle
         finally:
@@ -95,7 +101,7 @@ def running(kind: ValkeyKind, directory: Path, supervisor: Supervisor) -> Valkey
     return server
 
 
-def opened(server: ValkeyServer) -> None:
+def opened(server: ValkeyServer, shards: int = 1) -> None:
     """Mark an empty server as complete, so that it counts."""
-    with closing(ValkeyStore.connect(server.url, 86_400)) as load:
+    with closing(ValkeyStore.connect(server.url, 86_400, shards)) as load:
         load.open()

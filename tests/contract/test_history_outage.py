@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from redis.asyncio import Redis
 
 from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyServer
@@ -150,7 +151,8 @@ def test_a_flushed_script_is_sent_again(server: ValkeyServer) -> None:
     async def scenario() -> None:
         store = history(server)
         await store.observe(Events([event()]), CLAIM)
-        await store.redis.script_flush()
+        async with Redis.from_url(server.url) as redis:
+            await redis.script_flush()
         assert numbers((await store.observe(Events([event()]), CLAIM)).sequence) == [2]
         await store.close()
 
@@ -179,7 +181,7 @@ def test_a_server_that_refuses_writes_counts_nothing_and_recovers(
         pix = event()
         await store.observe(Events([pix]), CLAIM)
         settled = outcome_changes(await store.find([life_key(pix)]), [(pix, Outcome("SETTLED", pix.initiated_at))])
-        redis: Any = store.redis
+        redis: Any = Redis.from_url(server.url)
         keys = await redis.dbsize()
         await redis.execute_command(*refusal.split())
         with pytest.raises(Unavailable, match=name):
@@ -190,7 +192,8 @@ def test_a_server_that_refuses_writes_counts_nothing_and_recovers(
         await redis.execute_command("CONFIG", "SET", "maxmemory", "0")
         await redis.execute_command("REPLICAOF", "NO", "ONE")
         assert numbers((await store.observe(Events(batch), CLAIM)).sequence) == list(range(2, 12))
-        assert numbers(await store.change(settled)) == [12]
+        assert numbers((await store.change(settled)).places) == [12]
+        await redis.aclose()
         await store.close()
 
     asyncio.run(scenario())

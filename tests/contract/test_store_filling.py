@@ -12,7 +12,7 @@ from shared.adapters.valkey.store import ValkeyStore
 from shared.errors import Misconfigured, PreconditionFailed
 from shared.features.columns import Events
 from shared.features.layout import LAYOUTS
-from shared.features.places import Place
+from shared.features.places import Epoch, Place
 from shared.features.state import Records, State
 from shared.ports import Claim
 from tests.contract.history_stores import SERVERS, Store, store
@@ -95,4 +95,4 @@ def test_a_load_ends_if_the_store_is_emptied_meanwhile(served: Store, jobs: tupl
     assert one.is_empty()
     other.load(state(), {}, lambda _: None)
     assert not other.is_empty()
-    assert [tuple(each) for each in other.epochs()] == [(3, 70)]
+    assert other.epochs() == [Epoch(3, 70)]

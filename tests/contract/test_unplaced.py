@@ -73,7 +73,7 @@ def rows_of(chance: random.Random) -> tuple[list[ScoreRow], list[FillRow], list[
                 scores.append(score_row(one, 1, features(chance), history_sequence=place(chance, 0.3), **own))
             for _ in range(chance.choice([0, 0, 1, 2])):
                 where = place(chance, 0.0) or 0
-                found = (one.initiated_at, moment(100) + len(fills) * SECOND, where, place(chance, 0.5))
+                found = (one.initiated_at, moment(100) + len(fills) * SECOND, where, place(chance, 0.5), (), ())
                 fills.append(FillRow(one.end_to_end_id, side, *found, chance.random() < 0.5, features(chance)))
         for status in chance.sample(["SETTLED", "REJECTED", "EXPIRED"], chance.choice([0, 1, 2])):
             at = moment(number) + SECOND

@@ -56,7 +56,7 @@ def looking(count: int) -> list[str]:
 
 
 def fields(served: Store) -> dict[bytes, bytes]:
-    found = served.run(served.client().redis.hgetall(HASH))
+    found = served.run(served.redis.hgetall(HASH))
     return {bytes(name): bytes(value) for name, value in found.items()}  # type: ignore[arg-type]  # bytes by default
 
 

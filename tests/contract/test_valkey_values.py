@@ -70,11 +70,11 @@ def life_name(pix: Event) -> bytes:
 
 
 def stored_names(served: Store) -> list[bytes]:
-    return [name for name in served.run(served.client().redis.keys()) if isinstance(name, bytes)]
+    return [name for name in served.run(served.redis.keys()) if isinstance(name, bytes)]
 
 
 def seconds_left(served: Store, name: bytes) -> int:
-    return int(served.run(served.client().redis.ttl(name)))
+    return int(served.run(served.redis.ttl(name)))
 
 
 def note(served: Store, history: ValkeyHistory, *stored: Event) -> None:
@@ -117,7 +117,7 @@ def test_stored_rows_are_told_without_another_call_too(served: Store) -> None:
 
     async def told() -> None:
         history.stored([(pix.end_to_end_id, pix.side), (event(1, 2).end_to_end_id, "PAYER")])
-        while await served.client().redis.ttl(life_name(pix)) > 900:
+        while await served.redis.ttl(life_name(pix)) > 900:
             await asyncio.sleep(0.01)
 
     served.run(told())
@@ -126,12 +126,12 @@ def test_stored_rows_are_told_without_another_call_too(served: Store) -> None:
 def test_another_process_counts_in_an_epoch_of_its_own(served: Store, loader: ValkeyStore) -> None:
     history = served.fresh()
     first = int(served.run(history.observe(Events([event(0, 1)]), FIRST)).sequence[0])
-    before = served.run(served.client().redis.get(SEQUENCE_KEY))
+    before = served.run(served.redis.get(SEQUENCE_KEY))
     served.run(history.observe(Events([event(0, 1, 1)]), FIRST))
     # A replica that takes over without the last change.
     assert isinstance(before, bytes)
     epoch, number, process = before.split()
-    served.run(served.client().redis.set(SEQUENCE_KEY, b" ".join((epoch, number, process[::-1]))))
+    served.run(served.redis.set(SEQUENCE_KEY, b" ".join((epoch, number, process[::-1]))))
     assert loader.epochs() == []
     places = [int(served.run(history.observe(Events([event(0, 1, 2 + i)]), FIRST)).sequence[0]) for i in range(2)]
     assert numbers(places) == [1, 2]
@@ -140,7 +140,7 @@ def test_another_process_counts_in_an_epoch_of_its_own(served: Store, loader: Va
 
 
 def test_a_life_whose_ask_was_lost_is_not_made_again_by_an_outcome(served: Store, loader: ValkeyStore) -> None:
-    history, redis, (kept, lost, later) = served.fresh(), served.client().redis, [event(0, 1, i) for i in range(3)]
+    history, redis, (kept, lost, later) = served.fresh(), served.redis, [event(0, 1, i) for i in range(3)]
     served.run(history.observe(Events([kept]), FIRST))
     before = served.run(redis.get(SEQUENCE_KEY))
     seen = served.run(history.observe(Events([lost]), FIRST))
@@ -150,11 +150,11 @@ def test_a_life_whose_ask_was_lost_is_not_made_again_by_an_outcome(served: Store
     served.run(redis.set(SEQUENCE_KEY, b" ".join((epoch, number, process[::-1]))))
     served.run(redis.delete(life_name(lost)))
     told = outcome_changes([seen.lives.tobytes()], [(lost, SETTLED)])._replace(expected=[0])
-    assert served.run(history.change(told)).tolist() == [LOST]
+    assert served.run(history.change(told)).places.tolist() == [LOST]
     assert served.run(history.find([life_key(lost)])) == [None]
     served.run(history.observe(Events([later]), FIRST))
     assert loader.epochs() == [Epoch(int(epoch), 1)]
-    assert served.run(history.change(told)).tolist() == [LOST]
+    assert served.run(history.change(told)).places.tolist() == [LOST]
     assert served.run(tell(history, [(kept, SETTLED)])) == [2]
     served.run(history.observe(Events([lost]), FIRST))
     assert served.run(tell(history, [(lost, SETTLED)])) == [4]
@@ -173,7 +173,7 @@ def test_records_and_reports_are_kept_longer_than_lives(served: Store) -> None:
     assert all(DAY - 90 < seconds <= DAY for seconds in names.values())
     letters = sorted(name[len(PREFIX) :][:1] for name in names)
     assert letters == sorted([b"a", b"a", b"c", b"d", b"p", b"h", b"s", b"m"])
-    fields = served.run(served.client().redis.hgetall(contacts_name(pix)))
+    fields = served.run(served.redis.hgetall(contacts_name(pix)))
     assert sorted(map(len, fields)) == [5, 5], "the payee and the device"
     assert {len(value) for value in fields.values()} == {CONTACT.packed.itemsize}
 
@@ -195,8 +195,8 @@ def test_a_damaged_record_counts_as_missing_and_is_reported(
     served.fresh()
     history, batch = served.client(), [event(0, 1, i) for i in range(3)]
     served.run(history.observe(Events(batch[:1]), FIRST))
-    served.run(served.client().redis.set(record_name("account", ACCOUNTS[0]), b"x" * left))
-    served.run(served.client().redis.hset(contacts_name(batch[1]), pair_field(batch[1]), b"x" * left))
+    served.run(served.redis.set(record_name("account", ACCOUNTS[0]), b"x" * left))
+    served.run(served.redis.hset(contacts_name(batch[1]), pair_field(batch[1]), b"x" * left))
     with caplog.at_level(logging.ERROR):
         reads = served.run(history.observe(Events(batch[1:]), FIRST)).reads
     asked = reads[:, READ_NAMES.index("payer_asked_out_1h")]
@@ -213,10 +213,10 @@ def test_a_damaged_life_counts_as_missing(served: Store, left: int) -> None:
     served.run(history.observe(Events([pix]), FIRST))
     (life,) = served.run(history.find([life_key(pix)]))
     assert life
-    served.run(served.client().redis.set(life_name(pix), life[:left]))
+    served.run(served.redis.set(life_name(pix), life[:left]))
     assert served.run(history.find([life_key(pix)])) == [None]
     changes = outcome_changes([life], [(pix, SETTLED)])
-    assert numbers(served.run(history.change(changes))) == [CONFLICT]
+    assert numbers(served.run(history.change(changes)).places) == [CONFLICT]
     again = served.run(history.observe(Events([pix]), LATER))
     assert (numbers(again.sequence), again.claims) == ([2], [LATER])
 
@@ -266,7 +266,7 @@ def test_a_stored_row_stays_one_when_an_outcome_rebuilds_its_life(served: Store,
     life = asked(Events([pix]).columns, MORNING)
     life["place"], life["version"] = 1, 1
     changes = outcome_changes([life.tobytes()], [(pix, SETTLED)])
-    assert numbers(served.run(history.change(changes))) == [1]
+    assert numbers(served.run(history.change(changes)).places) == [1]
     assert numbers(served.run(history.observe(Events([pix]), FIRST)).sequence) == [STORED]
 
 

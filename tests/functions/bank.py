@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
@@ -25,7 +24,7 @@ from shared.features.columns import Events
 from shared.features.rebuilding import Asked
 from shared.features.state import State
 from shared.operations.filling import Filled, Filling, fill
-from shared.ports import Answer, Changes, Claim, Observations, Parties, Window
+from shared.ports import Answer, Changed, Changes, Claim, Observations, Parties, Window
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
 from shared.replay.changes import ChangeQueue
@@ -82,11 +81,15 @@ class Switch:
         self._check()
         return await self.history.find(keys)
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
+    async def change(self, changes: Changes) -> Changed:
         self._check()
         found = await self.history.change(changes)
         self._answer(self.mute or self.mute_to_changes)
         return found
+
+    async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
+        self._check()
+        return await self.history.visited(changes)
 
     @staticmethod
     def _answer(mute: bool) -> None:

@@ -12,13 +12,13 @@ import pytest
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.contract.rows import FillRow, LostRow
 from shared.errors import Unavailable
-from shared.features.places import LAST_NUMBER, Place
+from shared.features.places import Place
 from shared.operations.filling import Filled
 from shared.serving.intake import RETRY_LATER
 from tests.contract.history_stores import Store, store
 from tests.functions.bank import Bank, feature, message
 
-EPOCH_SIZE = LAST_NUMBER + 1
+SECOND_EPOCH = int(Place(1, 0))
 
 
 def fills(bank: Bank) -> list[FillRow]:
@@ -164,7 +164,7 @@ def test_what_a_failover_lost_is_counted_again(memory: Store, setting: str) -> N
     assert isinstance(replica, MemoryHistoryAdapter)
     kept = replica.history.sequence
     bank.history.history = replica
-    replica.history.sequence = EPOCH_SIZE
+    replica.history.sequence = SECOND_EPOCH
     bank.store.run(bank.tables.lost.append([LostRow(0, kept, bank.clock)]))
     bank.pay("11-20T10:40", "100.00", payee=1)
     assert set(pending(bank)) == {row.event.end_to_end_id for row in late}

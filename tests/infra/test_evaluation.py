@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio.connection import parse_url
 
 from infra.deploy.stage import FUNCTIONS
-from shared.adapters.valkey.history import server_url
+from shared.adapters.valkey.clients import server_url
 from shared.contract import tables
 from shared.contract.tables import TableSpec, ViewSpec
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS

@@ -68,7 +68,7 @@ class Served:
         seen = asyncio.run(self.history.observe(batch, claim))
         vectors = feature_matrix(batch.columns, seen.reads)
         ids, sides = [each.end_to_end_id for each in events], [each.side for each in events]
-        places = asyncio.run(self._conclusions.conclude(ids, sides, seen.lives, decisions)).tolist()
+        places = asyncio.run(self._conclusions.conclude(ids, sides, seen.lives, decisions)).places.tolist()
         for i, event in enumerate(events):
             own = {"decision": decisions[i], "decided_sequence": places[i] if places[i] != UNPLACED else None}
             at = seen.claims[i].scored_at

@@ -33,13 +33,13 @@ class BigQueryLostPlaces:
         self._now = now
 
     def noted(self) -> Mapping[int, int]:
-        """Return the number of the last kept change of each noted epoch. Raises Unavailable, Misconfigured."""
-        return {int(row["epoch"]): int(row["kept"]) for row in self._queries.rows(self._sql, {})}
+        """Return the number of the last kept change by `Epoch.part`. Raises Unavailable, Misconfigured."""
+        return {int(row["part"]): int(row["kept"]) for row in self._queries.rows(self._sql, {})}
 
     def note(self, epochs: Sequence[Epoch]) -> None:
         """Append a row for each epoch. Raises Unavailable, Misconfigured."""
         now = micros(self._now())
-        asyncio.run(self._append([LostRow(epoch, kept, now) for epoch, kept in epochs]))
+        asyncio.run(self._append([LostRow(each.epoch, each.kept, now, each.shard) for each in epochs]))
 
     async def _append(self, rows: list[LostRow]) -> None:
         table = self._open_table()

@@ -137,11 +137,11 @@ class UnplacedSql:
         Rows with equal columns `same` say the same.
         """
         every = f"OVER (PARTITION BY {same})"
-        kept = "MOD(history_sequence, 4294967296) <= COALESCE(kept, history_sequence)"
+        kept = "MOD(history_sequence, 67108864) <= COALESCE(kept, history_sequence)"
         return (
             f"SELECT said.*, MIN(received_at) {every} AS first_at FROM `{self._place}.{table}` AS said "  # noqa: S608 (names of our own)
             f"LEFT JOIN ({lost(self._project, self._dataset)}) AS lost "
-            f"ON lost.epoch = DIV(said.history_sequence, 4294967296) WHERE {which} "
+            f"ON lost.part = DIV(said.history_sequence, 67108864) WHERE {which} "
             f"QUALIFY COUNT(IF({kept}, 1, NULL)) {every} = 0 "
             f"AND ROW_NUMBER() OVER (PARTITION BY {same} ORDER BY received_at DESC) = 1"
         )

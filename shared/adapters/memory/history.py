@@ -1,4 +1,4 @@
-"""`shared.ports.History` and `shared.ports.ChangingHistory` in the memory of one process."""
+"""`shared.ports.History` and `shared.ports.ChangingHistory` in the memory of one process, which is one shard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.features.columns import Columns, Events
 from shared.features.facts import asks
@@ -15,7 +14,7 @@ from shared.features.history import MemoryHistory
 from shared.features.keys import Keys
 from shared.features.layout import READ_WIDTH
 from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer, with_stored
-from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changes, Claim, Observations
+from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changed, Changes, Claim, Observations
 
 LIVES = 20_000
 """Transactions whose lives are kept, in 1 kB each: at 30 a second, the eleven minutes between two deliveries (see
@@ -47,7 +46,8 @@ class MemoryHistoryAdapter:
             reads = np.ascontiguousarray(lives["reads"]).reshape(-1, READ_WIDTH)
             nothing = np.zeros(len(ids), dtype=bool)
             return Observations(
-                reads, lives["place"], [claim] * len(ids), nothing, lives, [1] * len(ids), [None] * len(ids)
+                *(reads, lives["place"], [claim] * len(ids), nothing, lives),
+                *([1] * len(ids), [None] * len(ids), [()] * len(ids)),
             )
         return self._observe_again(events, claim)
 
@@ -71,8 +71,12 @@ class MemoryHistoryAdapter:
         """Return the stored value of each key."""
         return [self._read(key) for key in keys]
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
-        """Make each change whose stored value has the expected version; return the place of each."""
+    async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
+        """Return no places, as there is one shard."""
+        return [()] * len(changes)
+
+    async def change(self, changes: Changes) -> Changed:
+        """Make each change whose stored value has the expected version; return its places."""
         places = [UNPLACED] * len(changes.keys)
         bounds = np.searchsorted(changes.of, np.arange(len(places) + 1)).tolist()
         for i, (key, expected) in enumerate(zip(changes.keys, changes.expected, strict=True)):
@@ -88,7 +92,7 @@ class MemoryHistoryAdapter:
         conflicts = CONFLICT in places
         self.history.count(changes.facts[found[changes.of] != CONFLICT] if conflicts else changes.facts)
         self._forget()
-        return found
+        return Changed(found, [()] * len(found))
 
     def restore(self, states: Mapping[str, bytes]) -> None:
         """Store the values of a replay by key."""
@@ -114,7 +118,7 @@ class MemoryHistoryAdapter:
         claims = [Claim(side.model_version, side.scored_at, side.key_version) for side in first]
         return Observations(
             *(reads, places, claims, np.array(taken, dtype=bool), lives),
-            *([side.number for side in first], [side.answer for side in first]),
+            *([side.number for side in first], [side.answer for side in first], [()] * len(first)),
         )
 
     def _count(self, events: Events, columns: Columns, digests: Keys, claim: Claim) -> Lives:

@@ -90,13 +90,13 @@ class MemoryLostPlaces:
         self.kept: dict[int, int] = {}
 
     def noted(self) -> Mapping[int, int]:
-        """Return the number of the last kept change of each noted epoch."""
+        """Return the number of the last kept change by `Epoch.part`."""
         return dict(self.kept)
 
     def note(self, epochs: Sequence[Epoch]) -> None:
         """Note epochs."""
-        for epoch, kept in epochs:
-            self.kept[epoch] = min(kept, self.kept.get(epoch, kept))
+        for each in epochs:
+            self.kept[each.part] = min(each.kept, self.kept.get(each.part, each.kept))
 
 
 class MemoryDeadLetters:

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.contract.event import micros
 from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, ScoreRow
-from shared.features.places import Place
+from shared.features.places import Epoch, Place
 from shared.ports import Claim, Unplaced, Window
 
 _MINUTE = 60_000_000
@@ -47,6 +47,8 @@ def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Co
     found = msgspec.structs.replace(
         row,
         history_sequence=fill.history_sequence,
+        visited=fill.visited,
+        decided_visited=fill.decided_visited,
         decided_sequence=None if lost else fill.decided_sequence,
         place_pending=lost,
         features=fill.features,
@@ -131,21 +133,22 @@ class MemoryUnplaced:
 
 
 def _statement(row: Row) -> Row:
-    return msgspec.structs.replace(row, received_at=0, history_sequence=None)
+    return msgspec.structs.replace(row, received_at=0, history_sequence=None, visited=())
 
 
 def _kept(lost: Iterable[LostRow]) -> dict[int, int]:
     kept: dict[int, int] = {}
     for each in lost:
-        kept[each.epoch] = min(each.kept, kept.get(each.epoch, each.kept))
+        part = Epoch(each.epoch, each.kept, each.shard or 0).part
+        kept[part] = min(each.kept, kept.get(part, each.kept))
     return kept
 
 
 def _is_kept(place: int | None, kept: Mapping[int, int]) -> bool:
     if place is None:
         return True
-    epoch, number = Place.of(place)
-    return number <= kept.get(epoch, number)
+    known = Place.of(place)
+    return known.number <= kept.get(known.part, known.number)
 
 
 def _within(row: ScoreRow, window: Window) -> bool:

@@ -1,127 +1,20 @@
--- History in Valkey or Redis: its commands, one call for each micro-batch, over the records of records.lua.
+-- History in Valkey or Redis: its commands, one call for each micro-batch, over the records of records.lua
+-- and the values of values.lua.
 --
 -- KEYS[1] holds the sequence: the epoch, the number of changes counted in it, and the process that counts. All keys
 -- carry its hash tag, so they are on its node. KEYS[2], if given, is the name of a job that fills the store.
--- Everything is computed before the first write: a server that refuses writes refuses the call as a whole.
--- Rows that are stored are noted first, so that a redelivery is answered by them; that can be repeated.
-
-local EPOCHS, HOLDER = PREFIX .. 'e', PREFIX .. 'h'
-local running, former -- the process of this server; the epoch that another process counted in, and its last number
-
--- Return the text of the sequence as epoch, number and process; nil in a store that was never filled, or was emptied.
-local function stored_sequence()
-  local epoch, number, process = string.match(call('GET', KEYS[1]) or '', '^(%d+) (%d+) (%x+)$')
-  return tonumber(epoch), tonumber(number), process
-end
-
--- Return the name of this server's process: another one at each start and after each failover.
-local function this_process()
-  return string.match(call('INFO', 'server'), 'run_id:(%x+)')
-end
-
-local function next_epoch(epoch)
-  return math.max(epoch + 1, tonumber(call('TIME')[1]) - EPOCH.origin)
-end
-
--- Return the epoch and the number of changes counted in it; nil in an empty store. Another process may have lost the
--- last changes, so it counts in an epoch of its own.
-local function sequence()
-  local epoch, number, process = stored_sequence()
-  if not epoch then return nil end
-  running = this_process()
-  if process ~= running or number >= EPOCH.numbers then
-    former = string.format('%.0f %.0f', epoch, number)
-    epoch, number = next_epoch(epoch), 0
-  end
-  return epoch, number
-end
-
--- Store the number of changes counted in an epoch.
-local function count_to(epoch, number)
-  if former then call('RPUSH', EPOCHS, former) end
-  call('SET', KEYS[1], string.format('%.0f %.0f %s', epoch, number, running))
-end
-
--- Return whether a life tells of an ask that this history has lost: one counted after the last change that it kept of
--- the epoch, by a process whose place another one took.
-local function is_lost(life, epoch, counted)
-  local number, of_epoch = unpack_struct('<I4I4', life, LIFE.place_at + 1)
-  if of_epoch == epoch then return number > counted end
-  local ends = call('LRANGE', EPOCHS, 0, -1)
-  if former then ends[#ends + 1] = former end
-  for i = 1, #ends do
-    local ended, kept = string.match(ends[i], '^(%d+) (%d+)$')
-    if tonumber(ended) == of_epoch and number > tonumber(kept) then return true end
-  end
-  return false
-end
-
-local function empty()
-  return redis.error_reply('EMPTY the store of history has to be filled first')
-end
-
--- Return the offset behind the claim or answer of a life at an offset. The letters of answers are small.
-local function behind(life, at)
-  local length_at = at + (string.byte(life, at + 1) < 97 and CLAIM.length_at or 2)
-  local low, high = string.byte(life, length_at, length_at + 1)
-  return high and length_at + 1 + low + 256 * high or #life + 1
-end
-
--- Return the offset of the claim or answer of a letter; nil if a life has none.
-local function part_of(life, letter)
-  local at = LIFE.bytes
-  while at < #life do
-    if sub(life, at + 1, at + 1) == letter then return at end
-    at = behind(life, at)
-  end
-end
-
--- Return whether the rows of all claims of a life are stored; nil if it is not a whole life.
-local function is_stored(life)
-  local at, stored = LIFE.bytes, true
-  while at < #life do
-    local letter, state = string.byte(life, at + 1, at + 2)
-    if letter < 97 and state ~= 1 then stored = false end
-    at = behind(life, at)
-  end
-  if at == #life then return stored end
-end
-
--- Return a stored value; nil if it is missing or damaged.
-local function whole(name, value)
-  if not value then return nil end
-  local intact
-  if sub(name, 1, 1) == LIFE.letter then intact = is_stored(value) ~= nil else intact = #value >= 4 end
-  if intact then return value end
-  damaged = damaged + 1
-  return nil
-end
-
--- Store values for as long as their letters say. A life is kept for as long as a message that has no row yet may come
--- back; once all rows are stored, only for the usual time between its deliveries and outcomes.
-local function keep(values, message_seconds, life_seconds, record_seconds)
-  for name, value in pairs(values) do
-    local seconds = record_seconds
-    if sub(name, 1, 1) == LIFE.letter then seconds = is_stored(value) and life_seconds or message_seconds end
-    call('SET', PREFIX .. name, value, 'EX', seconds)
-  end
-end
-
--- Note that the row of a side is stored, given the letter of the side and the name of the life.
-local function settle(row, life_seconds)
-  local name = sub(row, 2)
-  local life = whole(name, call('GET', PREFIX .. name))
-  local at = life and part_of(life, sub(row, 1, 1))
-  if not at then return end
-  call('SETRANGE', PREFIX .. name, at + 1, '\1')
-  if is_stored(sub(life, 1, at + 1) .. '\1' .. sub(life, at + 3)) then call('EXPIRE', PREFIX .. name, life_seconds) end
-end
+-- Everything is read and computed before the first write: a server that refuses writes, or that is giving its keys to
+-- another one, refuses the call as a whole. What the client has to tell is noted first; that can be repeated.
+--
+-- One call is for one shard. A fact may have records on other shards, which take it by visits. Its home notes what they
+-- have to count, as an entry beside the value, until the client tells that they did. A shard remembers each visit as a
+-- step, by its identity. SHARD is nil where one shard holds all history: then there are neither entries nor steps.
 
 local NO_READS, NO_PLACE = string.rep(pack('<f', NAN), LIFE.reads), string.rep('\255', 8) -- UNCOUNTED
 
 -- Return a life, given its head and what follows it, with the reads before an ask and its place.
 local function counted_life(head, reads, epoch, number, tail)
-  return sub(head, 1, LIFE.place_at) .. pack('<I4I4', number, epoch)
+  return sub(head, 1, LIFE.place_at) .. packed_place(epoch, number)
     .. sub(head, LIFE.place_at + 9, LIFE.head) .. reads .. tail
 end
 
@@ -134,23 +27,32 @@ local function claimed(life, claim)
   return sub(life, 1, at + 2) .. pack('<I2', number) .. sub(life, at + 5)
 end
 
+-- Return the text at a place in a text of entries of one length; nil if it has none.
+local function entry_at(entries, i)
+  local entry = sub(entries, (i - 1) * ENTRY + 1, i * ENTRY)
+  if #entry > 0 and string.byte(entry) > 0 then return entry end
+end
+
 -- message, life and record seconds, version of the claim, claims up to the version, heads of lives up to the reads,
--- keys and facts, number of stored rows, each of them, then the name of each life. Return the number of damaged
--- values, then the life of each: the new one, or the first one, with a claim of the side.
+-- keys and facts, an entry of each, number of things to note, each of them, then the name of each life. Return the
+-- number of damaged values, then the life of each: the new one, or the first one, with a claim of the side. With
+-- several shards the entries of each life follow.
 -- An empty store claims, but reads and counts nothing: every account would look new. Such a life is counted when it
 -- is asked for again.
 local function observe()
   local message_seconds, life_seconds, record_seconds, version, claims, heads = unpack(ARGV, 2, 7)
-  local keys, weights, marks, numbers, rows = unpack(ARGV, 8, 12)
-  local first = 12 + rows
-  for i = 13, first do settle(ARGV[i], life_seconds) end
+  local keys, weights, marks, numbers, entries, notes = unpack(ARGV, 8, 13)
+  local first = 13 + notes
+  for i = 14, first do note(ARGV[i], life_seconds) end
   local epoch, before = sequence()
-  local counted, lives, replies = before, {}, {0}
+  local counted, lives, owed, new, replies, count = before, {}, {}, {}, {0}, #ARGV - first
   local plan, facts = before and plans(weights, marks), facts_of(keys, weights, marks, numbers)
-  for i = 1, #ARGV - first do
+  for i = 1, count do
     local name = ARGV[first + i]
     local claim = sub(claims, (i - 1) * CLAIM.bytes + 1, i * CLAIM.bytes) .. version
-    local life = lives[name] or whole(name, call('GET', PREFIX .. name))
+    local stored = not lives[name] and call('GET', PREFIX .. name)
+    local life = lives[name] or whole(name, stored)
+    if stored then owed[name] = entries_of(name) end
     if not life then
       life = sub(heads, (i - 1) * LIFE.head + 1, i * LIFE.head) .. NO_READS .. claim
     else
@@ -158,21 +60,86 @@ local function observe()
     end
     if before and sub(life, LIFE.place_at + 1, LIFE.place_at + 8) == NO_PLACE then
       counted = counted + 1
-      life = counted_life(life, ask(plan, facts(i)), epoch, counted, sub(life, LIFE.bytes + 1))
+      local reads, entry = table.concat(ask(plan, facts(i))), entry_at(entries, i)
+      life = counted_life(life, reads, epoch, counted, sub(life, LIFE.bytes + 1))
+      if entry then
+        owed[name], new[name] = owed[name] or {}, {packed_place(epoch, counted), entry}
+        table.insert(owed[name], new[name][1])
+        table.insert(owed[name], entry)
+      end
     end
     lives[name], replies[i + 1] = life, life
+    if SHARD then replies[count + i + 1] = owed[name] or {} end
   end
   store(record_seconds)
-  keep(lives, message_seconds, life_seconds, record_seconds)
+  keep(lives, new, message_seconds, life_seconds, record_seconds)
   if before and counted > before then count_to(epoch, counted) end
   replies[1] = damaged
   return replies
 end
 
--- life seconds, then the side and name of each row that is stored.
+-- life seconds, then what there is to note.
 local function stored()
-  for i = 3, #ARGV do settle(ARGV[i], ARGV[2]) end
+  for i = 3, #ARGV do note(ARGV[i], ARGV[2]) end
   return {damaged}
+end
+
+-- Return a stored step; nil if it is missing or damaged. One of an ask goes on with a byte for each role, 1 if it was
+-- read, and the reads.
+local function whole_step(step)
+  if not step then return nil end
+  local length = 8
+  if #step > 8 then
+    length = 8 + #ROLES
+    for place, role in ipairs(ROLES) do
+      if string.byte(step, 8 + place) == 1 then length = length + 4 * role.layout.width end
+    end
+  end
+  if #step == length then return step end
+  damaged = damaged + 1
+end
+
+-- Count an ask in the records of this shard; return the part of its step behind the place.
+local function visited_ask(plan, keys, fact)
+  local reads, named, found = ask(plan, keys, fact), {}, {}
+  for place = 1, #ROLES do
+    local is_named = key_of(keys, place) ~= MISSING
+    named[place] = is_named and '\1' or '\0'
+    if is_named then found[#found + 1] = reads[place] end
+  end
+  return table.concat(named) .. table.concat(found)
+end
+
+-- message and record seconds, keys and facts, of each visit whether it is an ask and its number of facts, then the name
+-- of each step. Return the number of damaged values, then each step: the new one, or the first one.
+local function visit()
+  local message_seconds, record_seconds, keys, weights, marks, numbers, items = unpack(ARGV, 2, 8)
+  local epoch, before = sequence()
+  if not before then return empty() end
+  local counted, steps, replies, next_fact = before, {}, {0}, 1
+  local plan, facts = plans(weights, marks), facts_of(keys, weights, marks, numbers)
+  for i = 1, #ARGV - 8 do
+    local is_ask, count_of = unpack_struct('<I4I4', items, (i - 1) * 8 + 1)
+    local name = ARGV[8 + i]
+    local step = steps[name] or whole_step(call('GET', PREFIX .. name))
+    if not step then
+      counted = counted + 1
+      step = packed_place(epoch, counted)
+      if is_ask == 1 then
+        step = step .. visited_ask(plan, facts(next_fact))
+      else
+        for fact = next_fact, next_fact + count_of - 1 do count(plan, facts(fact)) end
+      end
+      steps[name] = step
+    end
+    next_fact = next_fact + count_of
+    replies[i + 1] = step
+  end
+  store(record_seconds)
+  for name, step in pairs(steps) do call('SET', PREFIX .. name, step, 'EX', message_seconds) end
+  if counted > before then count_to(epoch, counted) end
+  replies[1] = damaged
+  return replies
 end
 
 -- The name of each life, and an answer: keep it if it is the first one of its side, whose row is not stored.
@@ -195,18 +162,18 @@ local function changed(name, value, place_at, place, stored)
   return value
 end
 
--- message, life and record seconds, keys and facts, of each change its expected version, offset of the place and
--- number of facts, then its name and value. Return the number of damaged values, the epoch, then the number of each
--- change, UNPLACED, CONFLICT or LOST.
+-- message, life and record seconds, keys and facts, of each change its expected version, offset of the place, number of
+-- facts and bytes of its entry, the entries, then the name and value of each. Return the number of damaged values, the
+-- epoch, then the low half of the place of each change, UNPLACED, CONFLICT or LOST.
 local function change()
-  local message_seconds, life_seconds, record_seconds, keys, weights, marks, numbers, items = unpack(ARGV, 2, 9)
-  local epoch, before = sequence()
+  local message_seconds, life_seconds, record_seconds, keys, weights, marks, numbers = unpack(ARGV, 2, 8)
+  local items, entries, epoch, before = ARGV[9], ARGV[10], sequence()
   if not before then return empty() end
-  local counted, values, replies, next_fact = before, {}, {0, epoch}, 1
+  local counted, values, new, replies, next_fact, entry_at = before, {}, {}, {0, epoch}, 1, 1
   local plan, facts = plans(weights, marks), facts_of(keys, weights, marks, numbers)
-  for i = 1, #items / 12 do
-    local expected, place_at, count_of = unpack_struct('<I4i4I4', items, (i - 1) * 12 + 1)
-    local name, value = ARGV[8 + 2 * i], ARGV[9 + 2 * i]
+  for i = 1, #items / 16 do
+    local expected, place_at, count_of, length = unpack_struct('<I4i4I4I4', items, (i - 1) * 16 + 1)
+    local name, value = ARGV[9 + 2 * i], ARGV[10 + 2 * i]
     local stored = values[name] or whole(name, call('GET', PREFIX .. name))
     local place, packed = UNPLACED, NO_PLACE
     if (stored and unpack_struct('<I4', stored) or 0) ~= expected then
@@ -216,26 +183,36 @@ local function change()
     else
       if count_of > 0 then
         counted = counted + 1
-        place, packed = counted, pack('<I4I4', counted, epoch)
+        place, packed = NUMBERS_FROM + counted, packed_place(epoch, counted)
       end
       for fact = next_fact, next_fact + count_of - 1 do count(plan, facts(fact)) end
       values[name] = changed(name, value, place_at, packed, stored)
+      if SHARD then call('EXISTS', PREFIX .. ENTRIES .. name) end -- refused here if its slot moves
+      if length > 0 then
+        new[name] = new[name] or {}
+        table.insert(new[name], packed)
+        table.insert(new[name], sub(entries, entry_at, entry_at + length - 1))
+      end
     end
-    next_fact = next_fact + count_of
+    next_fact, entry_at = next_fact + count_of, entry_at + length
     replies[i + 2] = place
   end
   store(record_seconds)
-  keep(values, message_seconds, life_seconds, record_seconds)
+  keep(values, new, message_seconds, life_seconds, record_seconds)
   if counted > before then count_to(epoch, counted) end
   replies[1] = damaged
   return replies
 end
 
--- names. Return the number of damaged values, then the value of each name.
+-- names. Return the number of damaged values, then the value of each name, and with several shards its entries.
 local function find()
   if not sequence() then return empty() end
-  local replies = {0}
-  for i = 2, #ARGV do replies[i] = whole(ARGV[i], call('GET', PREFIX .. ARGV[i])) or false end
+  local replies, count = {0}, #ARGV - 1
+  for i = 1, count do
+    local name = ARGV[i + 1]
+    replies[i + 1] = whole(name, call('GET', PREFIX .. name)) or false
+    if SHARD then replies[count + i + 1] = entries_of(name) end
+  end
   replies[1] = damaged
   return replies
 end
@@ -296,7 +273,7 @@ local function epochs()
 end
 
 local commands = {
-  observe = observe, change = change, find = find, fill = fill, forget = forget, put = put, counted = counted,
+  observe = observe, visit = visit, change = change, find = find, fill = fill, forget = forget, put = put, counted = counted,
   resume = resume, stored = stored, answer = answer, epochs = epochs, hold = hold, is_empty = is_empty,
 }
 if KEYS[2] and call('GET', HOLDER) ~= KEYS[2] then

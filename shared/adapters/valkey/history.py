@@ -1,17 +1,19 @@
 """`shared.ports.History` and `shared.ports.ChangingHistory` in Valkey or Redis (7 or newer), shared by all instances.
 
-A micro-batch is one call of a script, so it is atomic. The life of each Pix is kept for as long as its message may
-come back (`Keeping.message`) until its rows are stored, then until `Keeping.life` after it was last asked for or
-changed, which must be longer than the longest pause between two deliveries of a message: the ack deadline and the
-largest back-off, 60 + 600 s on Pub/Sub. A life takes 1.1 kB, so two hours of 100 transactions/s take 800 MB. Records,
-and values about verdicts, that nothing touches for `Keeping.record` expire.
+A micro-batch is one call of a script, which is atomic, to each shard of history, and a second one to each for what
+the shards count for each other (`shared.adapters.valkey.visits`). With one shard there is one call.
+
+The life of each Pix is kept for as long as its message may come back (`Keeping.message`) until its rows are stored,
+then until `Keeping.life` after it was last asked for or changed, which must be longer than the longest pause between
+two deliveries of a message: the ack deadline and the largest back-off, 60 + 600 s on Pub/Sub. A life takes 1.1 kB, so
+two hours of 100 transactions/s take 800 MB. Records, and values about verdicts, that nothing touches for
+`Keeping.record` expire.
 
 Stored rows are told with the next call, and after IDLE_SECONDS without one by a call of their own.
 
-A micro-batch touches many keys. They share one hash tag and so live on one primary, with or without cluster mode. To
-spread them over several, shard by account at the client; payer and payee may then be on two shards, and a Pix takes
-two calls. The server must not evict (maxmemory-policy noeviction): when it is full it refuses writes, and scoring is
-degraded.
+A micro-batch touches many keys. Those of a shard share one hash tag and so live on one primary of a cluster, which
+may give them to another one; a single server holds every shard. Servers must not evict (maxmemory-policy
+noeviction): one that is full refuses writes, and scoring is degraded.
 
 The contacts of a payer are the fields of one hash, which expires as a whole. Servers keep up to 512 of them as one
 list, and more as a table (hash-max-listpack-entries, at its default), which takes more memory. Of contacts that are
@@ -27,22 +29,21 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
-from shared.adapters.valkey.script import script
-from shared.adapters.valkey.untold_rows import UntoldRows
+from shared.adapters.valkey.clients import Client, client
+from shared.adapters.valkey.notes import Note, Notes
+from shared.adapters.valkey.sharding import asked_parts, changed_parts
+from shared.adapters.valkey.visiting import Found, Visiting, Whole, together
+from shared.adapters.valkey.visits import Entry
 from shared.adapters.valkey.wire import (
-    SEQUENCE_KEY,
     Argument,
     AskedBatch,
+    AskedPart,
     Keeping,
     answer_arguments,
     change_arguments,
@@ -50,98 +51,145 @@ from shared.adapters.valkey.wire import (
     observations,
     observe_arguments,
     row_name,
+    sequence_key,
 )
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE
 from shared.features.places import Place
-from shared.ports import Answer, Changes, Claim, Observations
+from shared.features.shards import home_of
+from shared.ports import UNPLACED, Answer, Changed, Changes, Claim, Observations
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
 
-SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+_VISITS = 6  # of a Pix, at most: payer, payee, device and three persons or keys have a shard each
 
 
 class ValkeyHistory:
     """History that many processes share; each EndToEndId counts once among them."""
 
-    def __init__(self, client: Redis, keeping: Keeping) -> None:
-        self.redis = client
+    def __init__(self, store: Client, keeping: Keeping, shards: int = 1) -> None:
+        self.store = store
+        self.shards = shards
         self._keeping = keeping
-        self._rows = UntoldRows(self._tell)
+        self._keys = [sequence_key(shard, shards) for shard in range(shards)]
+        of_a_pix = 2 if shards == 1 else 4 + 2 * min(shards - 1, _VISITS)  # rows; ask and change; a step of each
+        self._notes = [Notes(partial(self._tell, shard), self._follow, of_a_pix) for shard in range(shards)]
+        self._visiting = Visiting(shards, keeping, self._values, lambda shard, note: self._notes[shard].add([note]))
         self._damaged = Incident(log, "history damaged", time.monotonic)
 
     @classmethod
     def connect(
-        cls,
-        url: str,
-        connect_seconds: float,
-        call_seconds: float,
-        keeping: Keeping,
+        cls, url: str, connect_seconds: float, call_seconds: float, keeping: Keeping, shards: int = 1
     ) -> Self:
-        """Return the history at `url` (see `server_url`); it connects at the first call.
+        """Return the history at `url` (see `shared.adapters.valkey.clients`); it connects at the first call.
 
-        A call that fails is repeated once on a new connection, also if the primary has become a replica.
-        Raises Misconfigured.
+        Another number of shards finds none of the records. Raises Misconfigured.
         """
-        client = Redis.from_url(
-            server_url(url),
-            socket_connect_timeout=connect_seconds,
-            socket_timeout=call_seconds,
-            retry=Retry(NoBackoff(), 1),
-            retry_on_error=[ReadOnlyError],
-        )
-        return cls(client, keeping)
+        return cls(client(url, connect_seconds, call_seconds), keeping, shards)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read history before each event, then count the ask, in order and once for each EndToEndId."""
         if not events:
             none, no_reads = np.empty(0, dtype=np.int64), np.empty((0, READ_WIDTH), dtype=np.float32)
-            return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE), [], [])
+            return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE), [], [], [])
         batch = AskedBatch.of(events, claim)
-        with self._rows.telling(len(events)) as stored:
-            lives = await self._values(observe_arguments(batch, self._keeping, stored))
-        return observations(lives, batch)
+        if self.shards == 1:
+            return observations(await self._observe(0, batch.part()), batch)
+        parts = asked_parts(batch.part(), self.shards)
+        replies = await together(self._observe(part.shard, part.asked) for part in parts)
+        found = _in_order([(part.shard, part.rows, part.asked.names) for part in parts], replies)
+        whole = await self._visiting.whole(found)
+        return observations([each.value or b"" for each in whole], batch, [each.visited for each in whole])
 
     def stored(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note that rows, by EndToEndId and side, are stored; the store is told with the next call."""
-        self._rows.add([row_name(id_, side) for id_, side in rows])
+        noted: dict[int, list[Note]] = {}
+        pairs = list(rows)
+        for (id_, side), home in zip(pairs, self._homes([id_ for id_, _ in pairs]), strict=True):
+            noted.setdefault(home, []).append(Note(row_name(id_, side)))
+        for home, notes in noted.items():
+            self._notes[home].add(notes)
 
     async def answer(self, answers: Sequence[Answer]) -> None:
         """Keep the first decisions of transactions whose rows could not be stored. Raises Unavailable."""
-        if answers:
-            await self._values(answer_arguments(answers))
+        parts: dict[int, list[Answer]] = {}
+        for each, home in zip(answers, self._homes([each.end_to_end_id for each in answers]), strict=True):
+            parts.setdefault(home, []).append(each)
+        await together(self._values(home, answer_arguments(some)) for home, some in parts.items())
 
     async def settle(self) -> None:
         """Tell the store of all stored rows now. Raises Unavailable."""
-        await self._rows.tell()
-
-    async def _tell(self, rows: Sequence[str]) -> None:
-        await self._values(["stored", self._keeping.life, *rows])
+        while waiting := [notes for notes in self._notes if notes.waiting]:
+            await together(notes.tell() for notes in waiting)
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the stored value of each key. Raises Unavailable, also while history is empty."""
-        return await self._values(["find", *map(name_of, keys)]) if keys else []
+        return [each.value for each in await self._find(keys)]
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
-        """Make each change whose stored value has the expected version, in order; return the place of each."""
+    async def change(self, changes: Changes) -> Changed:
+        """Make each change whose stored value has the expected version, in order; return its places."""
         if not changes.keys:
-            return np.empty(0, dtype=np.int64)
-        epoch, *numbers = await self._values(change_arguments(changes, self._keeping))
-        places = np.array(numbers, dtype=np.int64)
-        return np.where(places > 0, int(Place(epoch, 0)) | places, places)
+            return Changed.none()
+        places = np.full(len(changes.keys), UNPLACED, dtype=np.int64)
+        visited: list[tuple[int, ...]] = [()] * len(changes.keys)
+        parts = changed_parts(changes, self.shards)
+        replies = await together(
+            self._values(part.shard, change_arguments(part.changes, self._keeping, part.entries)) for part in parts
+        )
+        owed: dict[int, Entry] = {}
+        for part, (epoch, *lows) in zip(parts, replies, strict=True):
+            found = np.array(lows, dtype=np.int64)
+            places[part.rows] = np.where(found > 0, int(Place(epoch, 0)) | found, found)
+            for i, row in enumerate(part.rows.tolist() if part.entries else ()):
+                if part.entries[i] and places[row] > 0:
+                    packed = int(places[row]).to_bytes(8, "little")
+                    owed[row] = Entry(part.shard, name_of(changes.keys[row]), packed, part.entries[i])
+        for row, others in zip(owed, await self._visiting.change(list(owed.values())), strict=True):
+            visited[row] = others
+        return Changed(places, visited)
+
+    async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
+        """Return the places on other shards of changes made before, by key and place. Raises Unavailable."""
+        if self.shards == 1:
+            return [()] * len(changes)
+        found = await self._find([key for key, _ in changes])
+        return [each.visited.get(place, ()) for each, (_, place) in zip(found, changes, strict=True)]
 
     async def close(self) -> None:
         """Tell the store of all stored rows, if it answers, and close the connections."""
         with suppress(Unavailable):
-            await self._rows.tell()
-        await self.redis.aclose()
+            await self.settle()
+        await self.store.close()
 
-    async def _values(self, arguments: Sequence[Argument]) -> list[Any]:
-        """Run the script; report damaged values."""
-        reply: list[Any] = await self._call(arguments)
+    async def _find(self, keys: Sequence[str]) -> list[Whole]:
+        if not keys:
+            return []
+        names, homes = [name_of(key) for key in keys], np.array(self._homes([key[1:] for key in keys]))
+        rows = [(shard, np.flatnonzero(homes == shard)) for shard in sorted(set(homes.tolist()))]
+        parts = [(shard, some, [names[i] for i in some.tolist()]) for shard, some in rows]
+        replies = await together(self._values(shard, ["find", *some]) for shard, _, some in parts)
+        return await self._visiting.whole(_in_order(parts, replies))
+
+    def _homes(self, ids: Sequence[str]) -> list[int]:
+        homes: list[int] = home_of(ids, self.shards).tolist() if self.shards > 1 else [0] * len(ids)
+        return homes
+
+    async def _observe(self, shard: int, part: AskedPart) -> list[Any]:
+        with self._notes[shard].telling(len(part.names)) as notes:
+            return await self._values(shard, observe_arguments(part, self._keeping, notes))
+
+    async def _tell(self, shard: int, notes: Sequence[Argument]) -> None:
+        await self._values(shard, ["stored", self._keeping.life, *notes])
+
+    def _follow(self, shard: int, text: bytes) -> None:
+        self._notes[shard].add([Note(text)])
+
+    async def _values(self, shard: int, arguments: Sequence[Argument]) -> list[Any]:
+        """Run the script for a shard; report damaged values."""
+        reply: list[Any] = await self.store.run(self._keys[shard], arguments)
         damaged, values = reply[0], reply[1:]
         if damaged:
             self._damaged.trigger(damaged, reason="stored values have a wrong length; they count as missing")
@@ -149,31 +197,14 @@ class ValkeyHistory:
             self._damaged.resolve()
         return values
 
-    async def _call(self, arguments: Sequence[Argument]) -> Any:
-        """Run the script; send its text to a server that has restarted."""
-        text, sha = script()
-        try:
-            try:
-                return await self.redis.evalsha(sha, 1, SEQUENCE_KEY, *arguments)
-            except NoScriptError:
-                return await self.redis.eval(text, 1, SEQUENCE_KEY, *arguments)
-        except RedisError as error:
-            raise Unavailable(f"the store of history: {type(error).__name__}") from error
 
-
-def server_url(url: str) -> str:
-    """Return the address in the client's schemes: valkey:// and valkeys:// (TLS) become redis:// and rediss://.
-
-    Raises Misconfigured, without the address, which may hold a password.
-
-    >>> server_url("valkeys://10.0.0.3:6379")
-    'rediss://10.0.0.3:6379'
-    """
-    scheme, separator, rest = url.partition("://")
-    try:
-        known = bool(separator) and scheme in SCHEMES and urlsplit(url).port != 0
-    except ValueError:  # the port is not a number
-        known = False
-    if not known:
-        raise Misconfigured(f"the address of a store of history is {'://, '.join(SCHEMES)}://host:port")
-    return scheme.replace("valkey", "redis") + separator + rest
+def _in_order(
+    parts: Sequence[tuple[int, NDArray[np.int64], Sequence[str]]], replies: Sequence[Sequence[Any]]
+) -> list[Found]:
+    """Return the values in the replies of shards, which hold those of some rows each, in the order of the rows."""
+    found: dict[int, Found] = {}
+    for (shard, rows, names), reply in zip(parts, replies, strict=True):
+        values, entries = reply[: len(names)], reply[len(names) :] or [()] * len(names)
+        for row, name, value, owed in zip(rows.tolist(), names, values, entries, strict=True):
+            found[row] = Found.of(shard, name, value, owed)
+    return [found[row] for row in range(len(found))]

@@ -276,7 +276,7 @@ local function touch_and_read(layout, found, at)
   return before and reads_of(layout, found.numbers, before, at) or layout.reads_if_missing
 end
 
--- Count an ask in the roles in which it counts; return the packed reads of all roles, as of just before.
+-- Count an ask in the roles in which it counts; return the packed reads of each role, as of just before.
 local function ask(plan, keys, fact)
   local reads, named, once, at = {}, {}, {}, fact[1]
   fetch_contacts(keys)
@@ -296,7 +296,7 @@ local function ask(plan, keys, fact)
     end
   end
   for place, found in pairs(named) do add(plan[place], found, fact) end
-  return table.concat(reads)
+  return reads
 end
 
 -- Keep of the contacts in a part of a hash that are forgotten by a time only that they were seen. A small hash is

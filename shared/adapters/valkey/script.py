@@ -1,4 +1,4 @@
-"""The Lua script of `shared.adapters.valkey.history`: tables written from the layout, then its two texts."""
+"""The Lua script of `shared.adapters.valkey.history`: tables written from the layout, then its three texts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from shared.adapters.valkey.visits import ENTRY
 from shared.adapters.valkey.wire import CLAIM, HEAD, LETTERS
 from shared.features.facts import ASKED_OF
 from shared.features.layout import (
@@ -32,7 +33,7 @@ from shared.features.life import LIFE, PLACE_AT
 from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
 from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED
 
-_TEXTS = ("records.lua", "history.lua")
+_TEXTS = ("records.lua", "values.lua", "history.lua")
 _FORMATS = {"u4": "I4", "f4": "f", "f8": "d"}
 """Stored types in the format of struct.pack."""
 
@@ -63,6 +64,7 @@ def _tables() -> dict[str, Any]:
         "CONFLICT": CONFLICT,
         "LOST": LOST,
         "UNPLACED": UNPLACED,
+        "ENTRY": ENTRY.itemsize,
         "EPOCH": {"origin": EPOCH_ORIGIN, "numbers": LAST_NUMBER},
         "CLAIM": {"bytes": CLAIM.itemsize, "length_at": CLAIM.fields["length"][1] + 1},
     }

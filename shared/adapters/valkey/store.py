@@ -8,10 +8,13 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 from redis import Redis
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.cluster import RedisCluster
+from redis.crc import key_slot
+from redis.exceptions import NoScriptError, ResponseError
 
-from shared.adapters.valkey.history import server_url
+from shared.adapters.valkey.clients import ERRORS, is_cluster, server_url, unavailable
 from shared.adapters.valkey.script import script
+from shared.adapters.valkey.visits import ENTRY_KEY, STEP_KEY, ask_step
 from shared.adapters.valkey.wire import (
     LETTERS,
     SEQUENCE_KEY,
@@ -20,13 +23,15 @@ from shared.adapters.valkey.wire import (
     forget_arguments,
     name_of,
     put_arguments,
+    sequence_key,
     stored_life,
 )
 from shared.batched import batched
-from shared.errors import Misconfigured, PreconditionFailed, Unavailable
+from shared.errors import Misconfigured, PreconditionFailed
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.places import Epoch, Place
+from shared.features.shards import home_of, shard_of
 from shared.features.state import State
 from shared.features.verdicts import VERDICT_KEY
 from shared.ports import LIFE_KEY
@@ -35,7 +40,7 @@ T = TypeVar("T")
 HOLD_SECONDS = 300
 """Seconds for which a job that fills the store has it for itself after its last call."""
 PREFIX = SEQUENCE_KEY.encode()[:-1]
-"""The prefix of all keys, as in history.lua; a letter follows, then a record's key or the id of a value."""
+"""The prefix of all keys with one shard, as in history.lua; a letter follows, then a record's key or a value's id."""
 _RECORDS = 2_000  # at once: a megabyte, for which the server is busy some milliseconds
 _CALLS = 8  # on their way at once, so that neither side waits for the other
 _HELD = "HELD"
@@ -45,34 +50,41 @@ _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
 class ValkeyStore:
-    """`shared.ports.HistoryStore` in Valkey or Redis."""
+    """`shared.ports.HistoryStore` in Valkey or Redis, on a server or a cluster."""
 
-    def __init__(self, client: Redis, record_seconds: int) -> None:
-        self._redis = client
+    def __init__(self, connect: Callable[[], Redis | RedisCluster], record_seconds: int, shards: int = 1) -> None:
+        self._connect = connect
+        self._client: Redis | RedisCluster | None = None
         self._record_seconds = record_seconds
-        self._holder = f"{SEQUENCE_KEY}-{uuid.uuid4().hex}"  # as a key, on the node of the others
+        self._shards = shards
+        self._keys = [sequence_key(shard, shards) for shard in range(shards)]
+        self._job = uuid.uuid4().hex
 
     @classmethod
-    def connect(cls, url: str, record_seconds: int) -> Self:
-        """Return the store at `url`; records untouched for `record_seconds` expire."""
-        client = Redis.from_url(
-            server_url(url), socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CALL_SECONDS
-        )
-        return cls(client, record_seconds)
+    def connect(cls, url: str, record_seconds: int, shards: int = 1) -> Self:
+        """Return the store at `url`; records untouched for `record_seconds` expire. Raises Misconfigured."""
+        address, cluster = server_url(url), is_cluster(url)
+
+        def client() -> Redis | RedisCluster:
+            kind = RedisCluster if cluster else Redis
+            return kind.from_url(address, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CALL_SECONDS)
+
+        return cls(client, record_seconds, shards)
 
     def is_empty(self) -> bool:
-        """Return whether the store was never opened, or was emptied since. Raises Unavailable."""
-        return bool(self._call(["is_empty"]))
+        """Return whether a shard was never opened, or was emptied since. Raises Unavailable."""
+        return any(self._call(shard, ["is_empty"]) for shard in range(self._shards))
 
     def hold(self) -> None:
         """Reserve a store that has counted nothing for HOLD_SECONDS, and close it; every call of `load` extends that.
 
         Raises Misconfigured if it has counted, PreconditionFailed if another job holds it, Unavailable.
         """
-        if self._call(["counted"]):
+        if any(self._call(shard, ["counted"]) for shard in range(self._shards)):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
-        if not self._call(["hold", HOLD_SECONDS, self._holder]):
-            raise PreconditionFailed("another job fills the store of history")
+        for shard in range(self._shards):
+            if not self._call(shard, ["hold", HOLD_SECONDS, self._holder(shard)]):
+                raise PreconditionFailed("another job fills the store of history")
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
         """Store all records, then the values by their keys, then the sequence, which opens the store.
@@ -80,22 +92,27 @@ class ValkeyStore:
         `advance` receives the number of records and values of each part that is stored. An interrupted load can be
         repeated. Raises as `hold`; a store that was emptied meanwhile is no longer held.
         """
+        epoch, number, own = Place.of(state.sequence)
+        if epoch and self._shards > 1:
+            raise Misconfigured("a history of several shards cannot be rebuilt from the tables yet")
         self.hold()
-        for count in self._fill(self._fills(state, values)):
-            advance(count)
-        if not self._held([["resume", *Place.of(state.sequence)]])[0]:
-            raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
+        for shard in range(self._shards):
+            for count in self._fill(shard, self._fills(shard, state, values)):
+                advance(count)
+        for shard in range(self._shards):
+            if not self._held(shard, [["resume", epoch, number if shard == own else 0]])[0]:
+                raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
 
     def open(self) -> None:
         """Open an empty store, so that it counts from its first transaction. Raises Misconfigured, Unavailable."""
         self.load(State.empty(), {}, lambda _: None)
 
     def epochs(self) -> list[Epoch]:
-        """Return the former epochs, each with the last number that the store has of it, in their order.
+        """Return the former epochs, each with the last number that the store has of it, in their order by shard.
 
         Raises Unavailable, Misconfigured.
         """
-        return [Epoch.read(text) for text in self._call(["epochs"])]
+        return [Epoch.read(text, shard) for shard in range(self._shards) for text in self._call(shard, ["epochs"])]
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
@@ -106,12 +123,10 @@ class ValkeyStore:
         for id_, side in rows:
             sides.setdefault(id_, []).append(side)
         self.hold()
-        lives = (
-            [(LIFE_KEY + id_, stored_life(claimed)) for id_, claimed in some]
-            for some in batched(sides.items(), _RECORDS)
-        )
-        for _ in self._fill(put_arguments(each, life_seconds) for each in lives):
-            pass
+        for shard, ids in self._by_home(sides).items():
+            lives = ([(LIFE_KEY + id_, stored_life(sides[id_])) for id_ in some] for some in batched(ids, _RECORDS))
+            for _ in self._fill(shard, (put_arguments(each, life_seconds) for each in lives)):
+                pass
 
     def erase(self, records: Mapping[str, Keys], payers: Keys, end_to_end_ids: Iterable[str]) -> int:
         """Erase records by kind, and the lives and verdicts of some Pix; return the number erased.
@@ -119,68 +134,116 @@ class ValkeyStore:
         `payers` are those of the contacts. Raises Unavailable.
         """
         contacts, records = records.get(CONTACT.kind, _NO_KEYS), {**records, CONTACT.kind: _NO_KEYS}
-        names = [PREFIX + LETTERS[kind].encode() + key for kind, keys in records.items() for key in _packed(keys)]
-        names += [PREFIX + name_of(letter + id_).encode() for id_ in end_to_end_ids for letter in _OF_A_PIX]
-        try:
-            erased = sum(int(self._redis.unlink(*some)) for some in batched(names, _RECORDS))
-        except RedisError as error:
-            raise _unavailable(error) from error
-        parts = (slice(start, start + _RECORDS) for start in range(0, len(contacts), _RECORDS))
-        return erased + sum(int(self._call(forget_arguments(contacts[part], payers[part]))) for part in parts)
+        ids = list(end_to_end_ids)
+        return sum(
+            self._erase(shard, self._names(shard, records, ids)) + self._forget(shard, contacts, payers)
+            for shard in range(self._shards)
+        )
 
     def close(self) -> None:
-        """Close the connection."""
-        self._redis.close()
+        """Close the connections."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
-    def _fills(self, state: State, values: Mapping[str, bytes]) -> Iterator[list[Argument]]:
-        """Yield the calls that store a state and values."""
-        by_payer = np.argsort(state.payers, kind="stable")
+    def _holder(self, shard: int) -> str:
+        """Return the name of this job as a key of a shard, on the node of the others."""
+        return f"{self._keys[shard]}-{self._job}"
+
+    def _by_home(self, ids: Iterable[str]) -> dict[int, list[str]]:
+        known, found = list(ids), dict[int, list[str]]()
+        for id_, home in zip(known, home_of(known, self._shards).tolist(), strict=True):
+            found.setdefault(home, []).append(id_)
+        return found
+
+    def _names(self, shard: int, records: Mapping[str, Keys], ids: Sequence[str]) -> list[bytes]:
+        """Return the names on a shard of records, and of what is known of Pix."""
+        prefix = self._keys[shard].encode()[:-1]
+        names = [
+            LETTERS[kind].encode() + key
+            for kind, keys in records.items()
+            for key in _packed(keys[shard_of(keys, self._shards) == shard])
+        ]
+        values = [name_of(letter + id_) for id_ in self._by_home(ids).get(shard, []) for letter in _OF_A_PIX]
+        names += [name.encode() for name in values]
+        if self._shards > 1:
+            names += [(ENTRY_KEY + name).encode() for name in values]
+            names += [STEP_KEY.encode() + ask_step(name_of(LIFE_KEY + id_)) for id_ in ids]
+        return [prefix + name for name in names]
+
+    def _erase(self, shard: int, names: Sequence[bytes]) -> int:
+        try:
+            return sum(int(self._node(shard).unlink(*some)) for some in batched(names, _RECORDS))
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+    def _forget(self, shard: int, contacts: Keys, payers: Keys) -> int:
+        own = np.flatnonzero(shard_of(payers, self._shards) == shard)
+        parts = (own[start : start + _RECORDS] for start in range(0, len(own), _RECORDS))
+        return sum(int(self._call(shard, forget_arguments(contacts[part], payers[part]))) for part in parts)
+
+    def _fills(self, shard: int, state: State, values: Mapping[str, bytes]) -> Iterator[list[Argument]]:
+        """Yield the calls that store the part of a shard in a state and values."""
         for layout, (keys, records) in zip(LAYOUTS, state.tables, strict=True):
-            for start in range(0, len(keys), _RECORDS):
-                part = slice(start, start + _RECORDS) if layout is not CONTACT else by_payer[start : start + _RECORDS]
-                payers = state.payers[part] if layout is CONTACT else _NO_KEYS
+            owners = state.payers if layout is CONTACT else keys
+            own = np.flatnonzero(shard_of(owners, self._shards) == shard)
+            if layout is CONTACT:
+                own = own[np.argsort(owners[own], kind="stable")]
+            for start in range(0, len(own), _RECORDS):
+                part = own[start : start + _RECORDS]
+                payers = owners[part] if layout is CONTACT else _NO_KEYS
                 yield fill_arguments(layout, keys[part], payers, records[part], self._record_seconds)
-        for some in batched(values.items(), _RECORDS):
+        homes = home_of((key[1:] for key in values), self._shards).tolist()
+        stored = (each for each, home in zip(values.items(), homes, strict=True) if home == shard)
+        for some in batched(stored, _RECORDS):
             yield put_arguments(some, self._record_seconds)
 
-    def _fill(self, calls: Iterable[list[Argument]]) -> Iterator[int]:
+    def _fill(self, shard: int, calls: Iterable[list[Argument]]) -> Iterator[int]:
         """Make calls, several at a time, while the store is held; yield the answer of each."""
         for some in batched(calls, _CALLS):
-            _, *counts = self._held([["hold", HOLD_SECONDS, self._holder], *some])
+            _, *counts = self._held(shard, [["hold", HOLD_SECONDS, self._holder(shard)], *some])
             yield from counts
 
-    def _held(self, calls: Sequence[Sequence[Argument]]) -> list[Any]:
+    def _held(self, shard: int, calls: Sequence[Sequence[Argument]]) -> list[Any]:
         """Return the answers of calls, each of which is refused unless the store is held. Raises as `hold`."""
         text, sha = script()
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.script_load(text)
-        for arguments in calls:
-            pipeline.evalsha(sha, 2, SEQUENCE_KEY, self._holder, *arguments)
         try:
+            pipeline = self._node(shard).pipeline(transaction=False)
+            pipeline.script_load(text)
+            for arguments in calls:
+                pipeline.evalsha(sha, 2, self._keys[shard], self._holder(shard), *arguments)
             return pipeline.execute()[1:]
         except ResponseError as error:
             if _HELD in str(error):
                 raise PreconditionFailed("the store of history was emptied, or another job fills it") from error
-            raise _unavailable(error) from error
-        except RedisError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
+        except ERRORS as error:
+            raise unavailable(error) from error
 
-    def _call(self, arguments: Sequence[Argument]) -> Any:
+    def _call(self, shard: int, arguments: Sequence[Argument]) -> Any:
         text, sha = script()
         try:
+            node = self._node(shard)
             try:
-                return self._redis.evalsha(sha, 1, SEQUENCE_KEY, *arguments)
+                return node.evalsha(sha, 1, self._keys[shard], *arguments)
             except NoScriptError:
-                return self._redis.eval(text, 1, SEQUENCE_KEY, *arguments)
-        except RedisError as error:
-            raise _unavailable(error) from error
+                return node.eval(text, 1, self._keys[shard], *arguments)
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+    def _node(self, shard: int) -> Redis:
+        """Return the client of the node of a shard, by the cluster's word of now."""
+        if self._client is None:
+            self._client = self._connect()
+        if not isinstance(self._client, RedisCluster):
+            return self._client
+        self._client.nodes_manager.initialize()
+        slot = key_slot(self._keys[shard].encode())
+        node = self._client.nodes_manager.get_node_from_slot(slot)
+        return self._client.get_redis_connection(node)
 
 
 def _packed(keys: Keys) -> list[bytes]:
     """Return keys as the 8 bytes that stand in key names."""
     together = keys.astype("<u8").tobytes()
     return [together[start : start + 8] for start in range(0, len(together), 8)]
-
-
-def _unavailable(error: RedisError) -> Unavailable:
-    return Unavailable(f"the store of history: {type(error).__name__}")

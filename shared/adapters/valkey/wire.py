@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,8 @@ from shared.ports import LIFE_KEY, Answer, Changes, Claim, Observations
 
 Argument = bytes | str | int
 
-SEQUENCE_KEY = f"{{pix:{LAYOUT_ID[:8]}}}n"
+_TAG = f"pix:{LAYOUT_ID[:8]}"
+SEQUENCE_KEY = f"{{{_TAG}}}n"
 """The key by which the script is called; its hash tag, which all keys share, changes with the layout of records."""
 LETTERS = {layout.kind: layout.kind[0] for layout in LAYOUTS}
 """Prefix of the key of a record of each kind; of contacts it is that of the hash of a payer."""
@@ -56,6 +57,26 @@ class Keeping(NamedTuple):
     """A life all of whose rows are stored."""
     record: int
     """Records, and values about verdicts."""
+
+
+class AskedPart(NamedTuple):
+    """The Pix of a micro-batch whose lives are on one shard: the names of these, claims, heads of lives, and facts.
+
+    `entries` are those of `shared.adapters.valkey.visits`, empty with one shard.
+    """
+
+    names: Sequence[str]
+    version: bytes
+    claims: bytes
+    heads: bytes
+    facts: Facts
+    entries: bytes = b""
+
+    def take(self, rows: NDArray[np.int64], facts: Facts, entries: bytes) -> AskedPart:
+        """Return the Pix at some rows, with their facts on one shard and entries."""
+        claims = np.frombuffer(self.claims, dtype=CLAIM)[rows].tobytes()
+        heads = np.frombuffer(self.heads, dtype=f"V{HEAD}")[rows].tobytes()
+        return AskedPart([self.names[i] for i in rows.tolist()], self.version, claims, heads, facts, entries)
 
 
 class AskedBatch(NamedTuple):
@@ -88,6 +109,17 @@ class AskedBatch(NamedTuple):
         first = claims_of(life)[side]
         return first, first.contradicts(mine)
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the lives."""
+        return [f"{LIFE_KEY}{LIFE_ID}{event.end_to_end_id}" for event in self.events]
+
+    def part(self) -> AskedPart:
+        """Return the whole micro-batch, for one shard."""
+        lives = asked(self.events.columns, self.claim.scored_at)
+        heads = lives.view(np.uint8).reshape(len(lives), LIFE.itemsize)[:, :HEAD]
+        return AskedPart(self.names, self.version, self.claims, heads.tobytes(), asks(self.events.columns))
+
     def tail(self, place: int) -> bytes:
         """Return the bytes of the claim of an event."""
         return self.claims[place * CLAIM.itemsize : (place + 1) * CLAIM.itemsize] + self.version
@@ -102,19 +134,26 @@ def name_of(key: str) -> str:
     return f"{LIFE_KEY}{LIFE_ID}{key[1:]}" if key[0] == LIFE_KEY else key
 
 
-def observe_arguments(batch: AskedBatch, keeping: Keeping, stored: Sequence[str]) -> list[Argument]:
-    """Return the arguments of `observe`; `stored` are the names of rows that are stored, by `row_name`."""
-    columns = batch.events.columns
-    lives = asked(columns, batch.claim.scored_at)
-    heads = lives.view(np.uint8).reshape(len(lives), LIFE.itemsize)[:, :HEAD]
+def sequence_key(shard: int, shards: int) -> str:
+    """Return the key by which the script is called for a shard; its hash tag puts each shard into one slot.
+
+    >>> sequence_key(0, 1) == SEQUENCE_KEY, sequence_key(2, 3).endswith(":3:2}n")
+    (True, True)
+    """
+    return SEQUENCE_KEY if shards == 1 else f"{{{_TAG}:{shards}:{shard}}}n"
+
+
+def observe_arguments(part: AskedPart, keeping: Keeping, notes: Sequence[Argument]) -> list[Argument]:
+    """Return the arguments of `observe`; `notes` tell stored rows, by `row_name`, and visits that are made."""
     return [
         "observe",
         *keeping,
-        *(batch.version, batch.claims, heads.tobytes()),
-        *_facts(asks(columns)),
-        len(stored),
-        *stored,
-        *(f"{LIFE_KEY}{LIFE_ID}{event.end_to_end_id}" for event in batch.events),
+        *(part.version, part.claims, part.heads),
+        *fact_arguments(part.facts),
+        part.entries,
+        len(notes),
+        *notes,
+        *part.names,
     ]
 
 
@@ -129,8 +168,10 @@ def answer_arguments(answers: Sequence[Answer]) -> list[Argument]:
     return ["answer", *(argument for pair in pairs for argument in pair)]
 
 
-def observations(values: Sequence[bytes], batch: AskedBatch) -> Observations:
-    """Decode the lives in the answer of `observe`."""
+def observations(
+    values: Sequence[bytes], batch: AskedBatch, visited: Sequence[Mapping[int, tuple[int, ...]]] = ()
+) -> Observations:
+    """Decode lives; `visited` [n] are the places on other shards of each one's changes, by their own places."""
     size, count = LIFE.itemsize, len(values)
     lives = np.frombuffer(b"".join([value[:size] for value in values]), dtype=LIFE)
     claims = [batch.claim] * count
@@ -144,20 +185,24 @@ def observations(values: Sequence[bytes], batch: AskedBatch) -> Observations:
             numbers[place], decisions[place], stored[place] = first.number, first.answer, first.stored
     # Each side by itself: the row of one may be stored, and that of the other still to be decided, without reads.
     reads, places = answers(lives, stored)
-    return Observations(reads, places, claims, taken, lives, numbers, decisions)
+    own = zip(visited or [{}] * count, lives["place"].tolist(), strict=True)
+    others = [each.get(place, ()) for each, place in own]
+    return Observations(reads, places, claims, taken, lives, numbers, decisions, others)
 
 
-def change_arguments(changes: Changes, keeping: Keeping) -> list[Argument]:
-    """Return the arguments of `change`."""
-    items = np.empty((len(changes.keys), 3), dtype="<i4")
+def change_arguments(changes: Changes, keeping: Keeping, entries: Sequence[bytes] = ()) -> list[Argument]:
+    """Return the arguments of `change`; `entries` [n] are those of `shared.adapters.valkey.visits`."""
+    items = np.zeros((len(changes.keys), 4), dtype="<i4")
     items[:, 0] = np.array(changes.expected, dtype=np.uint32).view(np.int32)
     items[:, 1], items[:, 2] = changes.place_at, np.bincount(changes.of, minlength=len(items))
+    if entries:
+        items[:, 3] = list(map(len, entries))
     named = zip(map(name_of, changes.keys), changes.values, strict=True)
     return [
         "change",
         *keeping,
-        *_facts(changes.facts),
-        items.tobytes(),
+        *fact_arguments(changes.facts),
+        *(items.tobytes(), b"".join(entries)),
         *(argument for each in named for argument in each),
     ]
 
@@ -187,7 +232,7 @@ def stored_life(sides: Iterable[str]) -> bytes:
     return life.tobytes() + stored_claims(sides)
 
 
-def _facts(facts: Facts) -> tuple[bytes, bytes, bytes, bytes]:
+def fact_arguments(facts: Facts) -> tuple[bytes, bytes, bytes, bytes]:
     """Return keys, the columns of weights and of marks that are in use, and rows of the time and these columns."""
     weights = np.flatnonzero(facts.weights.any(axis=0))
     marks = np.flatnonzero((facts.marks > -np.inf).any(axis=0))

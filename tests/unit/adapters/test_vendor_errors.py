@@ -29,6 +29,7 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.google_failures import credentials_needed
 from shared.adapters.mlflow import tracking
+from shared.adapters.valkey.clients import ServerClient
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import Keeping
@@ -218,16 +219,18 @@ def test_appending(error: Exception) -> None:
 def test_history_in_valkey(kind: type[Exception]) -> None:
     client: Any = RaisingAsync(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        asyncio.run(ValkeyHistory(client, Keeping(900, 900, 900)).observe(Events([event()]), Claim("v1", 1)))
+        asyncio.run(
+            ValkeyHistory(ServerClient(client), Keeping(900, 900, 900)).observe(Events([event()]), Claim("v1", 1))
+        )
 
 
 @pytest.mark.parametrize("kind", REDIS)
 def test_loading_history_into_valkey(kind: type[Exception]) -> None:
     client: Any = Raising(kind)
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyStore(client, 900).hold()
+        ValkeyStore(lambda: client, 900).hold()
     with pytest.raises(Unavailable, match=kind.__name__):
-        ValkeyStore(client, 900).erase({}, np.empty(0, dtype=np.uint64), ["E1"])
+        ValkeyStore(lambda: client, 900).erase({}, np.empty(0, dtype=np.uint64), ["E1"])
 
 
 @pytest.mark.parametrize("kind", MLFLOW)

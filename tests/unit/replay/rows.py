@@ -25,6 +25,8 @@ def score_row(
         "hmac_key_version": 1,
         "history_sequence": sequence,
         "decided_sequence": None,
+        "visited": (),
+        "decided_visited": (),
         "hold_until": None,
         "published_at": None,
         "delivery_attempt": None,

@@ -147,4 +147,6 @@ def test_the_end_of_each_former_epoch_is_noted_once() -> None:
     assert world.repair.note_lost() == []
     world.store.former.append(Epoch(5, 2))
     assert world.repair.note_lost() == [Epoch(5, 2)]
-    assert world.lost.kept == {3: 70, 5: 2}
+    world.store.former.append(Epoch(5, 9, shard=2))
+    assert world.repair.note_lost() == [Epoch(5, 9, shard=2)], "each shard has epochs of its own"
+    assert world.lost.kept == {Epoch(3, 0).part: 70, Epoch(5, 0).part: 2, Epoch(5, 0, shard=2).part: 9}

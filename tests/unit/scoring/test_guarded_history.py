@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.facts import Facts
 from shared.features.life import LIFE
-from shared.ports import Answer, Changes, Claim, Observations
+from shared.ports import Answer, Changed, Changes, Claim, Observations
 from shared.scoring.guarded_history import FAILURES, GuardedHistory
 from shared.telemetry.incidents import QUIET_SECONDS
 from shared.telemetry.metrics import HISTORY, Metrics
@@ -39,6 +38,7 @@ class Store:
             np.zeros(len(events), LIFE),
             [1] * len(events),
             [None] * len(events),
+            [()] * len(events),
         )
 
     def stored(self, rows: Iterable[tuple[str, str]]) -> None:
@@ -56,11 +56,14 @@ class Store:
             raise Unavailable("timed out")
         return [None] * len(keys)
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
+    async def change(self, changes: Changes) -> Changed:
         self.calls += 1
         if self.away:
             raise Unavailable("timed out")
-        return np.arange(len(changes.keys))
+        return Changed(np.arange(len(changes.keys)), [()] * len(changes.keys))
+
+    async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
+        return [()] * len(changes)
 
 
 def test_an_unavailable_store_is_called_once_a_pause(caplog: pytest.LogCaptureFixture, clock: ManualClock) -> None:

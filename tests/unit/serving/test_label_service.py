@@ -7,9 +7,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryLookup, MemoryTable
@@ -21,7 +19,7 @@ from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES
 from shared.features.verdicts import pix_key
-from shared.ports import Changes, Claim, Parties
+from shared.ports import Changed, Changes, Claim, Parties
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK, RETRY_LATER
 from shared.serving.label_service import LabelPipeline, label_intake
@@ -51,7 +49,7 @@ class DisturbedHistory(MemoryHistoryAdapter):
             raise Unavailable("history is away")
         return await super().find(keys)
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
+    async def change(self, changes: Changes) -> Changed:
         if self.disturbances:
             self.disturbed += 1
             await super().change(self.disturbances.pop())
@@ -65,7 +63,7 @@ class Recording(MemoryHistoryAdapter):
         super().__init__()
         self.asked: list[Changes] = []
 
-    async def change(self, changes: Changes) -> NDArray[np.int64]:
+    async def change(self, changes: Changes) -> Changed:
         self.asked.append(changes)
         return await super().change(changes)
 

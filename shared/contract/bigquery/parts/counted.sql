@@ -15,13 +15,13 @@ FROM ({placed}) AS placed
 LEFT JOIN (
   SELECT
     fills.* REPLACE (
-      IF(MOD(fills.decided_sequence, 4294967296) > of_decision.kept, NULL, fills.decided_sequence) AS decided_sequence
+      IF(MOD(fills.decided_sequence, 67108864) > of_decision.kept, NULL, fills.decided_sequence) AS decided_sequence
     ),
-    COALESCE(MOD(fills.decided_sequence, 4294967296) > of_decision.kept, FALSE) AS decision_lost
+    COALESCE(MOD(fills.decided_sequence, 67108864) > of_decision.kept, FALSE) AS decision_lost
   FROM `{project}.{dataset}.fills` AS fills
-  LEFT JOIN ({lost}) AS of_ask ON of_ask.epoch = DIV(fills.history_sequence, 4294967296)
-  LEFT JOIN ({lost}) AS of_decision ON of_decision.epoch = DIV(fills.decided_sequence, 4294967296)
-  WHERE ({filled_where}) AND NOT COALESCE(MOD(fills.history_sequence, 4294967296) > of_ask.kept, FALSE)
+  LEFT JOIN ({lost}) AS of_ask ON of_ask.part = DIV(fills.history_sequence, 67108864)
+  LEFT JOIN ({lost}) AS of_decision ON of_decision.part = DIV(fills.decided_sequence, 67108864)
+  WHERE ({filled_where}) AND NOT COALESCE(MOD(fills.history_sequence, 67108864) > of_ask.kept, FALSE)
   QUALIFY ROW_NUMBER() OVER (PARTITION BY fills.end_to_end_id, fills.side ORDER BY fills.filled_at DESC) = 1
 ) AS fill
   ON placed.lacking AND fill.end_to_end_id = placed.end_to_end_id AND fill.side = COALESCE(placed.side, 'PAYER')

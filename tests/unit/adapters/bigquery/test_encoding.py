@@ -41,6 +41,8 @@ def score_row(features: list[float]) -> ScoreRow:
         hmac_key_version=1,
         history_sequence=7,
         decided_sequence=None,
+        visited=(9, 11),
+        decided_visited=(),
         hold_until=1_700_000_600_000_000,
         published_at=None,
         delivery_attempt=None,
@@ -75,6 +77,7 @@ def test_columns_arrive_in_the_types_of_the_storage_write_api() -> None:
     assert row["payer_opened_at"] == 19000
     assert row["reasons"] == ["A", "B"]
     assert row["late"] is False
+    assert row["visited"] == [9, 11]
     assert row["hold_until"] == 1_700_000_600_000_000
     assert "model_version" not in row
     assert "decided_sequence" not in row

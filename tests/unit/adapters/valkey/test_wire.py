@@ -43,7 +43,7 @@ def test_claims_are_the_bytes_of_a_side_claim(version: str | None) -> None:
 def test_a_life_is_its_head_and_then_its_reads() -> None:
     assert LIFE.itemsize == HEAD + 4 * READ_WIDTH, "the script appends the reads to the head"
     batch = AskedBatch.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
-    heads = observe_arguments(batch, KEEPING, [])[6]
+    heads = observe_arguments(batch.part(), KEEPING, [])[6]
     assert isinstance(heads, bytes)
     lives = asked(batch.events.columns, CLAIM_OF.scored_at)
     assert heads == b"".join(life.tobytes()[:HEAD] for life in lives)
@@ -51,7 +51,7 @@ def test_a_life_is_its_head_and_then_its_reads() -> None:
 
 def test_only_columns_in_use_are_sent() -> None:
     batch = AskedBatch.of(Events([event(0, 1), event(1, 2)]), CLAIM_OF)
-    weights, marks, numbers = observe_arguments(batch, KEEPING, [])[8:11]
+    weights, marks, numbers = observe_arguments(batch.part(), KEEPING, [])[8:11]
     assert isinstance(weights, bytes)
     assert isinstance(marks, bytes)
     assert isinstance(numbers, bytes)
@@ -68,9 +68,9 @@ def test_changes_carry_versions_places_and_numbers_of_facts() -> None:
     none = one._replace(facts=one.facts[:0], of=one.of[:0])
     arguments = change_arguments(joined(one, none, other), KEEPING)
     assert isinstance(arguments[8], bytes)
-    items = np.frombuffer(arguments[8], dtype="<u4").reshape(-1, 3)
-    assert items.tolist() == [[0, 4, 1], [0, 4, 0], [2**32 - 2, 4, 1]]
-    assert arguments[9::2] == [one.keys[0], one.keys[0], other.keys[0]]
+    items = np.frombuffer(arguments[8], dtype="<u4").reshape(-1, 4)
+    assert items.tolist() == [[0, 4, 1, 0], [0, 4, 0, 0], [2**32 - 2, 4, 1, 0]]
+    assert arguments[10::2] == [one.keys[0], one.keys[0], other.keys[0]]
 
 
 def test_a_stored_life_has_a_claim_of_each_side() -> None:

@@ -1,0 +1,181 @@
+"""Calls of the script on a server, or on the nodes of a cluster, and the address of either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    SlotNotCoveredError,
+)
+
+from shared.adapters.valkey.script import script
+from shared.adapters.valkey.wire import Argument
+from shared.errors import Misconfigured, Unavailable
+
+SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+CLUSTER = "-cluster"
+"""Follows the scheme of the address of a cluster, which is that of any of its nodes."""
+_ATTEMPTS = 2
+_LOST = (
+    *(exceptions.ConnectionError, exceptions.TimeoutError),
+    *(ClusterDownError, ReadOnlyError, SlotNotCoveredError),
+)
+ERRORS = (RedisError, RedisClusterException)
+"""All errors of the client; those about a cluster as a whole are not of its common type."""
+
+
+class Client(Protocol):
+    """A client of the store."""
+
+    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
+        """Run the script on the node of a sequence key. Raises Unavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class ServerClient:
+    """The client of one server, which holds every shard."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+
+    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
+        """Run the script; send its text to a server that has restarted."""
+        text, sha = script()
+        try:
+            try:
+                return await self.redis.evalsha(sha, 1, key, *arguments)
+            except NoScriptError:
+                return await self.redis.eval(text, 1, key, *arguments)
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.redis.aclose()
+
+
+class ClusterClient:
+    """The client of a cluster, in which each shard is a slot.
+
+    A call whose node does not answer, or no longer holds the slot, is repeated once, by the cluster's word on where
+    the slot is now. A slot whose keys are moved one by one (MIGRATE) answers no call that names a key of which the
+    node has none. The client never follows such a call to the other node (ASK): it would find only some of the
+    records there, and take the others for missing.
+    """
+
+    def __init__(self, redis: RedisCluster) -> None:
+        self.redis = redis
+
+    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
+        """Run the script on the node of a key; send its text to a node that has restarted."""
+        try:
+            await self.redis.initialize()
+            return await self._run(key, arguments)
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.redis.aclose()
+
+    async def _run(self, key: str, arguments: Sequence[Argument], attempts: int = _ATTEMPTS) -> Any:
+        node: ClusterNode | None = None
+        try:
+            node = self.redis.get_node_from_key(key)
+            if node is None:
+                raise SlotNotCoveredError("no node holds the slot")
+            return await _evaluated(node, key, arguments)
+        except MovedError as error:
+            if attempts == 1:
+                raise
+            await self.redis.nodes_manager.move_slot(error)
+        except _LOST:
+            await self.redis.nodes_manager.initialize(last_failed_node_name=None if node is None else node.name)
+            if attempts == 1:
+                raise
+        return await self._run(key, arguments, attempts - 1)
+
+
+async def _evaluated(node: ClusterNode, key: str, arguments: Sequence[Argument]) -> Any:
+    text, sha = script()
+    try:
+        return await node.execute_command("EVALSHA", sha, 1, key, *arguments)
+    except NoScriptError:
+        return await node.execute_command("EVAL", text, 1, key, *arguments)
+
+
+def client(url: str, connect_seconds: float, call_seconds: float) -> Client:
+    """Return the client of the store at an address, which connects at the first call. Raises Misconfigured.
+
+    A call that fails is repeated once on a new connection, also if the primary has become a replica.
+    """
+    address, retry = server_url(url), Retry(NoBackoff(), _ATTEMPTS - 1)
+    if is_cluster(url):
+        return ClusterClient(
+            RedisCluster.from_url(
+                address,
+                require_full_coverage=False,
+                socket_connect_timeout=connect_seconds,
+                socket_timeout=call_seconds,
+            )
+        )
+    return ServerClient(
+        Redis.from_url(
+            address,
+            socket_connect_timeout=connect_seconds,
+            socket_timeout=call_seconds,
+            retry=retry,
+            retry_on_error=[ReadOnlyError],
+        )
+    )
+
+
+def is_cluster(url: str) -> bool:
+    """Return whether an address is that of a cluster.
+
+    >>> is_cluster("valkey-cluster://10.0.0.3:6379"), is_cluster("valkey://10.0.0.3:6379")
+    (True, False)
+    """
+    return url.partition("://")[0].endswith(CLUSTER)
+
+
+def server_url(url: str) -> str:
+    """Return the address in the client's schemes: valkey:// and valkeys:// (TLS) become redis:// and rediss://.
+
+    Raises Misconfigured, without the address, which may hold a password.
+
+    >>> server_url("valkeys://10.0.0.3:6379"), server_url("valkey-cluster://10.0.0.3:6379")
+    ('rediss://10.0.0.3:6379', 'redis://10.0.0.3:6379')
+    """
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.removesuffix(CLUSTER)
+    try:
+        known = bool(separator) and scheme in SCHEMES and urlsplit(f"{scheme}{separator}{rest}").port != 0
+    except ValueError:  # the port is not a number
+        known = False
+    if not known:
+        known_schemes = "://, ".join((*SCHEMES, *(scheme + CLUSTER for scheme in SCHEMES)))
+        raise Misconfigured(f"the address of a store of history is {known_schemes}://host:port")
+    return scheme.replace("valkey", "redis") + separator + rest
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """Return the error of ours for one of the client's."""
+    return Unavailable(f"the store of history: {type(error).__name__}")
