@@ -19,8 +19,8 @@ from shared.learning.lifecycle.request import Request
 from shared.scoring.bundle import Manifest, Move
 
 Unpromoted = Literal["REFUSE", "TOO_FEW", "ASK", "PUBLISH_ONLY"]
-"""Actions by which a published challenger does not serve: refused, judged on too few frauds, a person asked, or not up
-for promotion."""
+"""Actions by which a published challenger does not serve: refused, judged on too few frauds, a person asked, or not
+up for promotion."""
 DriftAction = Literal["DRIFT", "FEATURE_DRIFT"]
 """A drift of the score, which makes an automatic run train, or of features, which alerts a person."""
 
