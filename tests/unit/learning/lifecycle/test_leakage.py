@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -59,6 +60,8 @@ def test_a_label_that_leaks_until_the_test_period_is_refused() -> None:
 @pytest.mark.parametrize("shares", PLANTED)
 def test_a_part_of_the_frauds_that_features_reveal_asks_a_person(served: Bench, shares: tuple[float, ...]) -> None:
     champion = read_pointer(served.blobs).version
+    # Every case looks at the same days, as if none had looked before.
+    served.rows[:] = [msgspec.structs.replace(row, metrics=None) for row in served.rows]
     outcome = trained(served, leaked(shares))
     assert outcome.outcome == "SUSPECTED"
     assert outcome.metrics["saving_per_million_low"] > 0
