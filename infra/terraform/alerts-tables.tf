@@ -89,7 +89,7 @@ locals {
         ASSERT EXISTS (
           SELECT 1
           FROM `${local.dataset}.model_ledger`
-          WHERE (action IN ('SWAP', 'REFUSE', 'ASK', 'NOTHING_TO_DO') OR (action = 'PUBLISH_ONLY' AND trigger != 'manual'))
+          WHERE (action IN ('SWAP', 'REFUSE', 'TOO_FEW', 'ASK', 'NOTHING_TO_DO') OR (action = 'PUBLISH_ONLY' AND trigger != 'manual'))
             AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL ${var.alert_days_without_retraining} DAY)
         ) AS 'no retraining has finished for ${var.alert_days_without_retraining} days'
       SQL

@@ -28,6 +28,7 @@ from shared.contract.fields import NOBODY
 from shared.contract.topics import TOPICS
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
+from shared.learning.lifecycle.trigger import JUDGED
 from shared.replay import snapshots
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
 from shared.wiring.label import label_function
@@ -287,3 +288,10 @@ def test_jobs_know_their_commit_and_image() -> None:
     assert "ENV PIX_COMMIT=${COMMIT}" in (CODE / "jobs" / "Dockerfile").read_text("utf-8")
     assert "PIX_IMAGE = var.jobs_image" in (CODE / "infra" / "terraform" / "jobs.tf").read_text("utf-8")
     assert "--build-arg=COMMIT=${COMMIT_SHA}" in (CODE / "cloudbuild.yaml").read_text("utf-8")
+
+
+def test_the_alert_on_retraining_knows_every_action_that_ends_one() -> None:
+    text = (CODE / "infra" / "terraform" / "alerts-tables.tf").read_text("utf-8")
+    found = re.search(r"WHERE \(action IN \(([^)]*)\) OR", text)
+    assert found
+    assert set(re.findall(r"'(\w+)'", found[1])) == {*JUDGED, "NOTHING_TO_DO"}
