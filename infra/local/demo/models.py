@@ -1,7 +1,8 @@
 """The models of the demo: two trainings that the gate judges, and a swap while Pix arrive.
 
-If the gate lets the second model serve, its promotion is the swap. If not, the swap is a drill: the second model is
-promoted by hand, as in an exercise, and rolled back when the stream has ended.
+The first model serves by hand, whatever the gate says of it. If the gate lets the second model serve, that promotion
+is the swap. If not, the swap is a drill: the second model is promoted by hand, as in an exercise, and rolled back
+when the stream has ended.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ local function expire_entries(name, seconds)
   if SHARD then call('EXPIRE', PREFIX .. ENTRIES .. name, seconds) end
 end
 
--- Store values and their new entries for as long as their letters say. A life is kept for as long as a message that has no row yet may come
--- back; once all rows are stored, only for the usual time between its deliveries and outcomes.
+-- Store values and their new entries for as long as their letters say. A life is kept for as long as a message that has
+-- no row yet may come back; once all rows are stored, only for the usual time between its deliveries and outcomes.
 local function keep(values, entries, message_seconds, life_seconds, record_seconds)
   for name, value in pairs(values) do
     local seconds = record_seconds

@@ -40,14 +40,7 @@ class Stream(NamedTuple):
 
     def at(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Stream:
         """Return some of the rows, by a mask or by their indexes."""
-        return Stream(
-            self.fraud[rows],
-            self.common[rows],
-            self.amount[rows],
-            self.weight[rows],
-            self.day[rows],
-            self.campaign[rows],
-        )
+        return Stream(*(column[rows] for column in self))
 
 
 class World(NamedTuple):
