@@ -24,7 +24,7 @@ def stored(kind: type[T], name: str, row: Mapping[str, Any]) -> T:
     >>> from shared.contract.rows import LostRow
     >>> at = datetime.fromisoformat("1970-01-01T00:00:01Z")
     >>> stored(LostRow, "lost_places", {"epoch": 3, "kept": 9, "noted_at": at})
-    LostRow(epoch=3, kept=9, noted_at=1000000)
+    LostRow(epoch=3, kept=9, noted_at=1000000, shard=None)
     """
     convert = _conversions(name)
     fields = ((each, row.get(each)) for each in kind.__struct_fields__)
