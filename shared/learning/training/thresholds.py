@@ -36,7 +36,7 @@ class ThresholdRows(NamedTuple):
 
     def at(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> ThresholdRows:
         """Return some of the rows, by a mask or by their indexes."""
-        return ThresholdRows(*(column[chosen] for column in self))
+        return ThresholdRows._make(column[chosen] for column in self)
 
 
 def thresholds_by_side(rows: ThresholdRows, costs: SideCosts, frauds_min: int) -> SideThresholds:

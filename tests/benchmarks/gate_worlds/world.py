@@ -40,7 +40,7 @@ class Stream(NamedTuple):
 
     def at(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Stream:
         """Return some of the rows, by a mask or by their indexes."""
-        return Stream(*(column[rows] for column in self))
+        return Stream._make(column[rows] for column in self)
 
 
 class World(NamedTuple):
