@@ -26,7 +26,9 @@ def scored(cloud: LocalCloud, **changes: Any) -> str:
 
 
 def test_the_latest_state_of_a_report_is_in_force_in_any_order_of_arrival(cloud: LocalCloud) -> None:
-    (closed, cancelled, late) = (scored(cloud) for _ in range(3))
+    # Between accounts without a fraud: a Pix that is held for one is not paid, and then no ended report clears it.
+    approved = {"payer__account": "777007", "payee__account": "555007", "device__id": "latest-state"}
+    (closed, cancelled, late) = (scored(cloud, **approved) for _ in range(3))
     open_ = {"status": "OPEN", "analysis_result": None}
     bodies = [
         reported(closed, 5, **open_),
@@ -54,7 +56,6 @@ def test_an_unreported_pix_is_legitimate_once_matured(cloud: LocalCloud) -> None
 
 def test_a_verdict_stands_until_a_stronger_one(cloud: LocalCloud) -> None:
     """A customer's report does not undo the analyst; a cancelled marker undoes the agreed report it followed from."""
-    # Between accounts without a fraud: a Pix that is held for one is not paid, and then no ended report clears it.
     approved = {"payer__account": "777008", "payee__account": "555008", "device__id": "stronger"}
     pix, marked = (scored(cloud, **approved) for _ in range(2))
     analyst = {"source": "ANALYST", "report_id": "a", "end_to_end_id": pix, "reported_at": "2026-11-21T00:00:00Z"}
