@@ -24,6 +24,9 @@ class ScoreRow(Struct, frozen=True):
     `decided_visited` are the places of both on other shards of history. `place_pending` is true where history may yet
     have a place that the row does not know. `claim_number` counts the times that history was asked about the Pix by
     this side, `delivery_attempt` the deliveries of the message.
+
+    `policy_decision` is the decision of rules and model where the control group decided one step milder, None for any
+    other; `control_probability` is the chance that the Pix had of that before the draw, None where it had none.
     """
 
     event: Event
@@ -39,6 +42,8 @@ class ScoreRow(Struct, frozen=True):
     decided_sequence: int | None
     visited: tuple[int, ...]
     decided_visited: tuple[int, ...]
+    policy_decision: str | None
+    control_probability: float | None
     hold_until: int | None
     published_at: int | None
     delivery_attempt: int | None

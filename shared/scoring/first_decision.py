@@ -20,6 +20,9 @@ class FirstDecision(Struct, frozen=True, array_like=True):
     hold_until: int | None
     model_version: str | None
     degraded: bool
+    policy_decision: str | None = None
+    """None also for a decision that was kept before there was a control group."""
+    control_probability: float | None = None
 
     @classmethod
     def of(cls, row: ScoreRow) -> FirstDecision:

@@ -39,13 +39,16 @@ class Decisions(NamedTuple):
     """Decisions about n transactions: score (None: no model), decision and reasons, strongest first.
 
     `hold_until` is the time in microseconds by which a Pix that is held or blocked has to be settled, released or
-    refused, None for any other.
+    refused, None for any other. `policy` and `chances` are those of the control group (`shared.scoring.control`): the
+    decision of rules and model where a milder one was drawn, and the chance of that; None for any other.
     """
 
     scores: list[float | None]
     decisions: list[str]
     reasons: list[list[str]]
     hold_until: list[int | None]
+    policy: list[str | None]
+    chances: list[float | None]
 
 
 def decide(
@@ -71,7 +74,8 @@ def decide(
         for i, value in zip(indexes.tolist(), values.tolist(), strict=True):
             scores[i] = value
     names = [_NAMES[each][side] for each, side in zip(severity.tolist(), payees.tolist(), strict=True)]
-    return Decisions(scores, names, reasons, _hold_until(severity, payees, due))
+    none = [None] * len(features)
+    return Decisions(scores, names, reasons, _hold_until(severity, payees, due), [*none], [*none])
 
 
 def _hold_until(severity: NDArray[np.int8], payees: NDArray[np.bool_], due: NDArray[np.int64]) -> list[int | None]:

@@ -187,6 +187,8 @@ class Scorer:
                 decided_sequence=changes[i] if changes[i] >= 0 else None,
                 visited=history.visited[i],
                 decided_visited=concluded.visited[i],
+                policy_decision=decisions.policy[i],
+                control_probability=decisions.chances[i],
                 published_at=published_at,
                 delivery_attempt=attempt,
                 claim_number=history.numbers[i],

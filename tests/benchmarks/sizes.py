@@ -180,6 +180,8 @@ async def sizes(bodies: list[bytes]) -> Sizes:
             (),
             (),
             None,
+            None,
+            None,
             1,
             1,
             1,

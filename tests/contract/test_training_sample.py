@@ -91,6 +91,15 @@ def test_the_sample_gives_the_examples_of_a_full_read_after_each_step(empty: Wor
     assert both | {("old", "LEGITIMATE")} <= verdicts
 
 
+def test_an_example_has_its_decision_and_the_chance_of_a_milder_one(empty: World) -> None:
+    extended(empty, 0)
+    columns = ("end_to_end_id", "decision", "policy_decision", "control_probability")
+    rows = empty.ask(f"SELECT {', '.join(columns)} FROM `{PROJECT}.pix.training_sample`")
+    known = {row["end_to_end_id"]: tuple(row[name] for name in columns[1:]) for row in rows}
+    assert known["released"] == ("HOLD", "REJECT", 0.25)
+    assert known["held-cleared"] == ("HOLD", None, None)
+
+
 def test_extending_again_appends_nothing(empty: World) -> None:
     def count() -> int:
         return int(empty.ask(f"SELECT COUNT(*) AS n FROM `{PROJECT}.pix.training_sample`")[0]["n"])

@@ -26,6 +26,8 @@ SCORED = {
     "side": (Field.TYPE_STRING, False),
     "history_sequence": (Field.TYPE_INT64, False),
     "decided_sequence": (Field.TYPE_INT64, False),
+    "policy_decision": (Field.TYPE_STRING, False),
+    "control_probability": (Field.TYPE_DOUBLE, False),
 }
 REPORTED = {
     "source": (Field.TYPE_STRING, False),
@@ -104,7 +106,7 @@ SCORES = [
     scored("reported-later", 100),
     scored("tried", 100) | {"payer_ispb": NOBODY},
     scored("held", 100) | {"decision": "HOLD"},
-    scored("released", 100) | {"decision": "HOLD"},
+    scored("released", 100) | {"decision": "HOLD", "policy_decision": "REJECT", "control_probability": 0.25},
     scored("rejected", 100) | {"decision": "REJECT"},
     scored("held-young", 50) | {"decision": "HOLD"},
     scored("held-cleared", 100) | {"decision": "HOLD"},
@@ -284,6 +286,16 @@ def test_a_pix_is_one_example_with_its_first_served_row(
         ("unblocked", 1.0, "LEGITIMATE"),
         ("unblocked", 1.0, "LEGITIMATE"),
     ]
+
+
+def test_the_control_group_is_in_scores_and_examples(world: World) -> None:
+    for view in ("scores", "training_examples"):
+        drawn = [
+            (row["decision"], row["policy_decision"], row["control_probability"])
+            for row in world.rows(view)
+            if row["end_to_end_id"] in ("released", "held-cleared")
+        ]
+        assert sorted(drawn, key=str) == [("HOLD", "REJECT", 0.25), ("HOLD", None, None)], view
 
 
 def test_both_sides_of_a_pix_are_examples_and_settle_alike(world: World) -> None:

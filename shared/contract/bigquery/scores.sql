@@ -10,6 +10,8 @@ SELECT
   payee_id,
   score,
   decision,
+  policy_decision,
+  control_probability,
   hold_until,
   reasons,
   model_version,

@@ -10,6 +10,8 @@ SELECT
   scored.initiation_form,
   scored.score,
   scored.decision,
+  scored.policy_decision,
+  scored.control_probability,
   scored.model_version,
   labels.verdict,
   labels.labelled_at,

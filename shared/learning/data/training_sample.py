@@ -29,7 +29,8 @@ _DAY = dt.timedelta(days=1)
 _KEYS = ("end_to_end_id", "side")
 _LABEL = ("verdict", "situation_type", "fraud_type", "hop", "funds_recovery_id")
 _PAID = ("initiated_at", "amount", "initiation_form", "payer_ispb", "payee_ispb", "payee_id")
-_COPIED = (*_PAID, *_LABEL, "labelled_at")
+_DECIDED = ("decision", "policy_decision", "control_probability")
+_COPIED = (*_PAID, *_DECIDED, *_LABEL, "labelled_at")
 
 
 def sample_hash(name: str = "end_to_end_id") -> str:

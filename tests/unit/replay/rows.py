@@ -27,6 +27,8 @@ def score_row(
         "decided_sequence": None,
         "visited": (),
         "decided_visited": (),
+        "policy_decision": None,
+        "control_probability": None,
         "hold_until": None,
         "published_at": None,
         "delivery_attempt": None,

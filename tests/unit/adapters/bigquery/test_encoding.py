@@ -43,6 +43,8 @@ def score_row(features: list[float]) -> ScoreRow:
         decided_sequence=None,
         visited=(9, 11),
         decided_visited=(),
+        policy_decision="REJECT",
+        control_probability=0.03,
         hold_until=1_700_000_600_000_000,
         published_at=None,
         delivery_attempt=None,
@@ -79,6 +81,7 @@ def test_columns_arrive_in_the_types_of_the_storage_write_api() -> None:
     assert row["late"] is False
     assert row["visited"] == [9, 11]
     assert row["hold_until"] == 1_700_000_600_000_000
+    assert (row["policy_decision"], row["control_probability"]) == ("REJECT", 0.03)
     assert "model_version" not in row
     assert "decided_sequence" not in row
     assert "published_at" not in row
