@@ -70,6 +70,28 @@ def centavos(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount such as 200.00") from error
 
 
+def price(text: str) -> int:
+    """Return an amount in BRL above 0 in centavos. Raises ArgumentTypeError."""
+    if not (found := centavos(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount above 0")
+    return found
+
+
+def share(text: str) -> float:
+    """Return a share above 0 and of at most 1. Raises ArgumentTypeError.
+
+    >>> share("0.05")
+    0.05
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share above 0 and of at most 1")
+    return found
+
+
 def span(text: str) -> dt.timedelta:
     """Return a number of hours, above 0 and at most ten years. Raises ArgumentTypeError.
 

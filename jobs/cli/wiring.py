@@ -17,6 +17,7 @@ from shared.adapters.bigquery.table import BigQueryTable
 from shared.adapters.gcs import GcsBlobs
 from shared.contract.tables import table
 from shared.errors import Misconfigured
+from shared.learning.lifecycle.control import ControlCommands
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
@@ -230,6 +231,11 @@ def operator_move(settings: Settings) -> OperatorMove:
         return MlflowRegistry(tracking(settings)[0])
 
     return OperatorMove(blobs(settings), registry, ledger(settings), now, actor(settings))
+
+
+def control(settings: Settings) -> ControlCommands:
+    """Return the switch of the control group."""
+    return ControlCommands(blobs(settings), ledger(settings), now, actor(settings))
 
 
 def drift_source(settings: Settings, since: dt.datetime, until: dt.datetime) -> DriftSource:

@@ -27,11 +27,19 @@ class Champion:
     """Hold the bundle named by `models/current.json`, and read the pointer again after `ttl` seconds.
 
     A pointer or bundle that is unreadable or refused changes nothing: the current model keeps serving, with one line
-    in the log for each version.
+    in the log for each version. `beside` looks at another object of the bucket, with each look at the pointer.
     """
 
-    def __init__(self, blobs: Blobs, ttl: float, clock: Callable[[], float], metrics: Metrics) -> None:
+    def __init__(
+        self,
+        blobs: Blobs,
+        ttl: float,
+        clock: Callable[[], float],
+        metrics: Metrics,
+        beside: Callable[[], None] = lambda: None,
+    ) -> None:
         self._blobs = blobs
+        self._beside = beside
         self._ttl = ttl
         self._clock = clock
         self._metrics = metrics
@@ -74,6 +82,7 @@ class Champion:
         """Read the pointer, and the bundle if the pointer has moved; never raises for the contents of the bucket."""
         began = self._clock()
         try:
+            self._beside()
             self._look()
         finally:
             self._looked_at = began

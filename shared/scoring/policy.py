@@ -75,10 +75,11 @@ def decide(
             scores[i] = value
     names = [_NAMES[each][side] for each, side in zip(severity.tolist(), payees.tolist(), strict=True)]
     none = [None] * len(features)
-    return Decisions(scores, names, reasons, _hold_until(severity, payees, due), [*none], [*none])
+    return Decisions(scores, names, reasons, hold_until(severity, payees, due), [*none], [*none])
 
 
-def _hold_until(severity: NDArray[np.int8], payees: NDArray[np.bool_], due: NDArray[np.int64]) -> list[int | None]:
+def hold_until(severity: NDArray[np.int8], payees: NDArray[np.bool_], due: NDArray[np.int64]) -> list[int | None]:
+    """Return the times in microseconds by which n Pix that are held or blocked have to go on, None for any other."""
     until: list[int | None] = [None] * len(due)
     held = np.flatnonzero(severity == Decision.HOLD)
     ends = limits_in_force().hold_until(due[held], payees[held])

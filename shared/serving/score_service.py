@@ -16,6 +16,7 @@ from shared.errors import PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.vector import feature_matrix
 from shared.ports import Table
+from shared.scoring.control_group import Batch, ControlGroup
 from shared.scoring.first_decision import first_decisions
 from shared.scoring.policy import decide
 from shared.scoring.scorer import Delivery, Scorer
@@ -33,7 +34,8 @@ class ScorePipeline:
     ::
 
         decode, one message   parse -> pseudonymise
-        store, a batch        history -> features -> model -> rules -> decision -> history -> row -> append
+        store, a batch        history -> features -> model -> rules -> decision -> control group
+                              -> history -> row -> append
 
     The intake calls both. A message that `decode` refuses leaves the rest of its batch alone.
     """
@@ -47,6 +49,7 @@ class ScorePipeline:
         ahead_seconds: float,
         metrics: Metrics,
         behind_days: float = BEHIND_DAYS,
+        control: ControlGroup | None = None,
     ) -> None:
         self._scorer = scorer
         self._score_events = score_events
@@ -55,6 +58,7 @@ class ScorePipeline:
         self._ahead_seconds = ahead_seconds
         self._behind_days = behind_days
         self._metrics = metrics
+        self._control = control
 
     def decode(self, message: PubsubMessage) -> Delivery:
         """Parse a message and replace its personal data by pseudonyms. Raises Malformed."""
@@ -88,6 +92,9 @@ class ScorePipeline:
             decisions = first_decisions(decide(features, scored, fired, due), history.answers)
             errors |= scorer.taken(history)
         with timed(STAGE, "conclude"):
+            if self._control:
+                batch = Batch(events, scored, fired, history, due, errors)
+                decisions = await self._control.apply(decisions, batch)
             concluded = await scorer.conclude(events, decisions, history, errors)
         rows = scorer.rows(deliveries, features, decisions, history, concluded, errors)
         scorer.count(rows.values())

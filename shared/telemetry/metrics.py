@@ -57,6 +57,14 @@ UNKNOWN_VALUES = Metric(
 )
 SCORED = Metric("pix.scored", "counter", "{transaction}", "Transactions by step of the degrade ladder", "step")
 DECISIONS = Metric("pix.decisions", "counter", "{transaction}", "Transactions by decision", "decision")
+CONTROL_DRAWN = Metric(
+    "pix.control.drawn",
+    "counter",
+    "{transaction}",
+    "Transactions that the control group decided one step milder, by that decision",
+    "decision",
+)
+CONTROL_SPENT = Metric("pix.control.spent", "counter", "{BRL}", "Cost of these: amounts paid, and reviews")
 LATE = Metric("pix.late", "counter", "{transaction}", "Transactions scored after their deadline")
 MODEL = Metric("pix.model.serving", "gauge", "1", "1 for the version that serves, 0 for one that did", "version")
 SWAPS = Metric("pix.model.swaps", "counter", "{swap}", "Times that another model began to serve")

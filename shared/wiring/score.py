@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.purse import MemoryPurse
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.features.limits import limits_in_force
-from shared.scoring.champion import Champion
+from shared.scoring.champion import STALE_TTLS, Champion
 from shared.scoring.conclusions import Conclusions
+from shared.scoring.control import Lottery
+from shared.scoring.control_group import ControlGroup
+from shared.scoring.control_switch import ControlSwitch
 from shared.scoring.guarded_history import GuardedHistory, ScoringHistory
+from shared.scoring.purse import Purse
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.intake import Intake
 from shared.serving.score_service import ScorePipeline, score_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, append_table, batch_limits, now, telemetry, valkey_history
+from shared.wiring.common import DAY_SECONDS, MEMORY, append_table, batch_limits, now, telemetry, valkey_history
 
 BUCKET_SECONDS = 3.0
 """Time that a cold start waits for the bucket; without a model, rules decide until the next look at the pointer."""
@@ -30,9 +36,12 @@ def score_function(settings: Settings) -> Intake[Delivery]:
     limits_in_force()  # an unreadable file stops the start, not the first batch
     metrics = Metrics()
     blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
-    champion = Champion(blobs, settings.pointer_ttl_seconds, time.monotonic, metrics)
+    ttl = settings.pointer_ttl_seconds
+    switch = ControlSwitch(blobs, time.monotonic, STALE_TTLS * ttl)
+    champion = Champion(blobs, ttl, time.monotonic, metrics, switch.look)
     champion.look()
-    guarded = GuardedHistory(history(settings), settings.state_pause_seconds, metrics, time.monotonic)
+    stores = Stores.of(settings)
+    guarded = GuardedHistory(stores.history, settings.state_pause_seconds, metrics, time.monotonic)
     scorer = Scorer(
         guarded,
         Conclusions(guarded, settings.outcomes),
@@ -52,18 +61,29 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         settings.ahead_seconds,
         metrics,
         settings.behind_days,
+        ControlGroup(switch, stores.purse, Lottery(settings.hmac_key.encode()), now, metrics),
     )
     quarantine = append_table(service, settings, "quarantine", metrics)
     hashed = PayloadHash(settings.hmac_key.encode())
     return score_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
-def history(settings: Settings) -> ScoringHistory:
-    """Return the history of PIX_STATE: a store, `memory://`, or `memory:///path` to start from a dump.
+class Stores(NamedTuple):
+    """The stores of PIX_STATE: history, and the purse of the control group."""
 
-    Raises Misconfigured.
-    """
-    scheme, _, location = settings.state.partition("://")
-    if scheme != MEMORY:
-        return valkey_history(settings)
-    return MemoryHistoryAdapter.load(location) if location else MemoryHistoryAdapter()
+    history: ScoringHistory
+    purse: Purse
+
+    @classmethod
+    def of(cls, settings: Settings) -> Stores:
+        """Return the stores of a server, or those of `memory://`, or `memory:///path` to start from a dump.
+
+        Raises Misconfigured.
+        """
+        scheme, _, location = settings.state.partition("://")
+        if scheme == MEMORY:
+            return cls(MemoryHistoryAdapter.load(location) if location else MemoryHistoryAdapter(), MemoryPurse())
+        from shared.adapters.valkey.purse import ValkeyPurse
+
+        shared = valkey_history(settings)
+        return cls(shared, ValkeyPurse(shared.store, settings.state_message_days * DAY_SECONDS))

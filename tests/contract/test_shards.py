@@ -14,6 +14,7 @@ from redis import Redis
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.clients import Client, client
 from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.script import Script
 from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import Argument, Keeping
 from shared.contract.event import Event
@@ -46,12 +47,12 @@ class Failing:
         self._inner, self._chance = inner, chance
         self._ended = False
 
-    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         fate = 0.0 if self._ended else self._chance.random()
         self._ended |= fate < 0.3
         if fate < 0.15:
             raise Unavailable("the call is lost")
-        answer = await self._inner.run(key, arguments)
+        answer = await self._inner.run(script, keys, arguments)
         if self._ended:
             raise Unavailable("the answer is lost")
         return answer
@@ -174,10 +175,10 @@ def test_an_outcome_completes_the_visits_that_an_ask_still_owes(served: Store) -
     batch = [pix_of(random.Random(number), number) for number in range(12)]
 
     class OnlyAsks(Failing):
-        async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
+        async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
             if arguments[0] != "observe":
                 raise Unavailable("the instance has ended")
-            return await self._inner.run(key, arguments)
+            return await self._inner.run(script, keys, arguments)
 
     async def scenario() -> int:
         owed = 0

@@ -1,4 +1,4 @@
-"""Calls of the script on a server, or on the nodes of a cluster, and the address of either."""
+"""Calls of scripts on a server, or on the nodes of a cluster, and the address of either."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from redis.exceptions import (
     SlotNotCoveredError,
 )
 
-from shared.adapters.valkey.script import script
+from shared.adapters.valkey.script import Script
 from shared.adapters.valkey.wire import Argument
 from shared.errors import Misconfigured, Unavailable
 
@@ -40,8 +40,8 @@ ERRORS = (RedisError, RedisClusterException)
 class Client(Protocol):
     """A client of the store."""
 
-    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
-        """Run the script on the node of a sequence key. Raises Unavailable."""
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script on the node of its keys, which share a slot. Raises Unavailable."""
         ...
 
     async def close(self) -> None:
@@ -55,14 +55,13 @@ class ServerClient:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
 
-    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
-        """Run the script; send its text to a server that has restarted."""
-        text, sha = script()
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script; send its text to a server that has restarted."""
         try:
             try:
-                return await self.redis.evalsha(sha, 1, key, *arguments)
+                return await self.redis.evalsha(script.sha, len(keys), *keys, *arguments)
             except NoScriptError:
-                return await self.redis.eval(text, 1, key, *arguments)
+                return await self.redis.eval(script.text, len(keys), *keys, *arguments)
         except ERRORS as error:
             raise unavailable(error) from error
 
@@ -83,11 +82,11 @@ class ClusterClient:
     def __init__(self, redis: RedisCluster) -> None:
         self.redis = redis
 
-    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
-        """Run the script on the node of a key; send its text to a node that has restarted."""
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script on the node of its keys; send its text to a node that has restarted."""
         try:
             await self.redis.initialize()
-            return await self._run(key, arguments)
+            return await self._run(script, keys, arguments)
         except ERRORS as error:
             raise unavailable(error) from error
 
@@ -95,13 +94,15 @@ class ClusterClient:
         """Close the connections."""
         await self.redis.aclose()
 
-    async def _run(self, key: str, arguments: Sequence[Argument], attempts: int = _ATTEMPTS) -> Any:
+    async def _run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], attempts: int = _ATTEMPTS
+    ) -> Any:
         node: ClusterNode | None = None
         try:
-            node = self.redis.get_node_from_key(key)
+            node = self.redis.get_node_from_key(keys[0])
             if node is None:
                 raise SlotNotCoveredError("no node holds the slot")
-            return await _evaluated(node, key, arguments)
+            return await _evaluated(node, script, keys, arguments)
         except MovedError as error:
             if attempts == 1:
                 raise
@@ -110,15 +111,14 @@ class ClusterClient:
             await self.redis.nodes_manager.initialize(last_failed_node_name=None if node is None else node.name)
             if attempts == 1:
                 raise
-        return await self._run(key, arguments, attempts - 1)
+        return await self._run(script, keys, arguments, attempts - 1)
 
 
-async def _evaluated(node: ClusterNode, key: str, arguments: Sequence[Argument]) -> Any:
-    text, sha = script()
+async def _evaluated(node: ClusterNode, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
     try:
-        return await node.execute_command("EVALSHA", sha, 1, key, *arguments)
+        return await node.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
     except NoScriptError:
-        return await node.execute_command("EVAL", text, 1, key, *arguments)
+        return await node.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
 
 
 def client(url: str, connect_seconds: float, call_seconds: float) -> Client:

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from shared.adapters.valkey.clients import Client, client
 from shared.adapters.valkey.notes import Note, Notes
+from shared.adapters.valkey.script import script
 from shared.adapters.valkey.sharding import asked_parts, changed_parts
 from shared.adapters.valkey.visiting import Found, Visiting, Whole, together
 from shared.adapters.valkey.visits import Entry
@@ -189,7 +190,7 @@ class ValkeyHistory:
 
     async def _values(self, shard: int, arguments: Sequence[Argument]) -> list[Any]:
         """Run the script for a shard; report damaged values."""
-        reply: list[Any] = await self.store.run(self._keys[shard], arguments)
+        reply: list[Any] = await self.store.run(script(), [self._keys[shard]], arguments)
         damaged, values = reply[0], reply[1:]
         if damaged:
             self._damaged.trigger(damaged, reason="stored values have a wrong length; they count as missing")

@@ -39,18 +39,22 @@ _FORMATS = {"u4": "I4", "f4": "f", "f8": "d"}
 
 
 class Script(NamedTuple):
-    """The text, and its SHA-1, by which a server caches it."""
+    """A text in Lua, and its SHA-1, by which a server caches it."""
 
     text: str
     sha: str
 
+    @classmethod
+    def of(cls, text: str) -> Script:
+        """Return the script of a text."""
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
 
 @cache
 def script() -> Script:
-    """Return the script of the current layout."""
+    """Return the script of history in the current layout."""
     tables = "".join(f"local {name} = {_lua(value)}\n" for name, value in _tables().items())
-    text = tables + "".join(Path(__file__).with_name(name).read_text("utf-8") for name in _TEXTS)
-    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script.of(tables + "".join(Path(__file__).with_name(name).read_text("utf-8") for name in _TEXTS))
 
 
 def _tables() -> dict[str, Any]:

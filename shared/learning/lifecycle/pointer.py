@@ -86,7 +86,7 @@ def parse_time(text: str) -> dt.datetime:
 def publish(blobs: Blobs, version: str, files: Mapping[str, bytes]) -> None:
     """Write the files of a bundle; safe to repeat after an interruption. Raises PreconditionFailed, Unavailable."""
     for name in (*FILES, MANIFEST):
-        _write(blobs, path(version, name), files[name], if_generation=0)
+        write_object(blobs, path(version, name), files[name], if_generation=0)
 
 
 def swap(
@@ -119,7 +119,7 @@ def swap(
 
 def write_pointer(blobs: Blobs, pointer: Pointer, state: PointerState) -> None:
     """Write the pointer if it is still in `state`. Raises PreconditionFailed, Unavailable."""
-    _write(blobs, POINTER, msgspec.json.encode(pointer), state.generation)
+    write_object(blobs, POINTER, msgspec.json.encode(pointer), state.generation)
 
 
 def previous_version(state: PointerState) -> str:
@@ -148,8 +148,8 @@ def _reread(blobs: Blobs, state: PointerState, error: PreconditionFailed) -> Poi
     ) from error
 
 
-def _write(blobs: Blobs, name: str, data: bytes, if_generation: int) -> None:
-    """Write an object; finding exactly these bytes counts as success.
+def write_object(blobs: Blobs, name: str, data: bytes, if_generation: int) -> None:
+    """Write an object; finding exactly these bytes counts as success. Raises PreconditionFailed, Unavailable.
 
     An earlier attempt may have been stored although its response was lost.
     """

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.purse import MemoryPurse
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.contract.mapping import event_of
 from shared.contract.pseudonyms import Pseudonymiser
@@ -20,6 +21,9 @@ from shared.ports import Answer, Claim, Observations
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
+from shared.scoring.control import CONTROL, Budget, Switch, Ticket
+from shared.scoring.control_group import ControlGroup
+from shared.scoring.control_switch import ControlSwitch
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
 from shared.serving.score_service import ScorePipeline
@@ -36,18 +40,35 @@ class Bench:
         self.blobs = MemoryBlobs()
         self.time = 1_795_185_126_000_000
         self.away = self.dies = False
+        self.number = 0.0
         self.history = MemoryHistoryAdapter()
         self.metrics = Metrics()
         self.table = MemoryTable()
+        self.purse = MemoryPurse()
         self.bundle = bundle
         self.restart()
 
     def restart(self) -> None:
         """Forget all models, as another instance knows none."""
-        self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics)
+        switch = ControlSwitch(self.blobs, lambda: self.time / 1e6, 15.0)
+        self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics, switch.look)
         conclusions = Conclusions(self.history, "assumed")
         scorer = Scorer(self, conclusions, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
-        self.pipeline = ScorePipeline(scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics)
+        control = ControlGroup(switch, self.purse, self.ticket, lambda: self.time, self.metrics)
+        self.pipeline = ScorePipeline(
+            scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics, control=control
+        )
+
+    def ticket(self, end_to_end_id: str, side: str) -> Ticket:
+        """Return the ticket of a Pix and side in the control group."""
+        return Ticket(f"{end_to_end_id}{side}", self.number)
+
+    def control(self, budget: Budget | None) -> None:
+        """Switch the control group on or off, and let the instance know."""
+        now = self.blobs.read(CONTROL)
+        switch = Switch(budget, "2026-11-20T12:00:00Z", "tests", "")
+        self.blobs.write(CONTROL, msgspec.json.encode(switch), now.generation if now else 0)
+        self.champion.look()
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         if self.away:
