@@ -89,6 +89,9 @@ def test_the_customers_limit_of_a_day() -> None:
         ({"key_markers": 0, "payee_new_payers_30d": 0}, NOTHING),
         ({"owner_markers": 1, "payee_new_payers_30d": 30}, (REJECT, ["PAYEE_UNDER_SUSPICION", "PAYEE_MARKED"])),
         ({"owner_markers": 1, "payee_new_payers_30d": 31}, (HOLD, ["PAYEE_MARKED"])),
+        ({"owner_markers": 9, "key_markers": 9, "payee_new_payers_30d": 101}, NOTHING),
+        ({"owner_markers": 10, "payee_new_payers_30d": 300}, (HOLD, ["PAYEE_MARKED"])),
+        ({"key_markers": 10, "payee_new_payers_30d": 300}, (HOLD, ["PAYEE_MARKED"])),
         ({"owner_markers": 1, "payee_new_payers_30d": 301}, NOTHING),  # a shop with thousands of customers
         ({"owner_markers": math.nan}, NOTHING),
         (
