@@ -71,6 +71,16 @@ class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     A stored row that is bad stays for years and must not stop each training. A hundredth is more than single faults
     make, and too little to change a model.
     """
+    label_weight_max: Annotated[float, Meta(ge=1.0)]
+    """Most decisions for which one labelled row stands, as the others like it were stopped (see `label_chance`).
+
+    A single row that stands for a hundred would decide by itself what a model learns. Twenty leave some bias where
+    the control group lets through fewer than one in twenty, for far less variance; the card says how much is cut, and
+    the gate counts that part among what it cannot judge. 1 learns labels as they are.
+    Source: Ionides, Truncated Importance Sampling, Journal of Computational and Graphical Statistics, 2008.
+    """
+    unjudged_max: Positive
+    """Most rows without a label of the test period that the gate reads; of more it reads a weighted sample."""
 
 
 class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True):

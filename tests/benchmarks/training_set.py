@@ -36,6 +36,7 @@ from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.config import DatasetSpec
 from shared.learning.data import dataset, quality, snapshot
 from shared.learning.data.defects import RANGES
+from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.split import DAY
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 
@@ -47,6 +48,8 @@ SPEC = DatasetSpec(
     missing_rise_max=0.3,
     fraud_share_max=0.2,
     left_out_max=0.01,
+    label_weight_max=20,
+    unjudged_max=100_000,
 )
 START = 1_700_000_000_000_000
 DAYS = 180
@@ -154,7 +157,7 @@ def ours(folder: Path) -> dict[str, float]:
 
     until = START + DAYS * DAY
     with mock.patch.object(dataset, "inspect", measured), timed(figures, "read_s"):
-        data = dataset.read_parquet(files(folder), FEATURE_NAMES, until, SPEC, None)
+        data = dataset.read_parquet(files(folder), FEATURE_NAMES, until, SPEC, None, LabelRates())
     figures |= {"rows": len(data), "peak_rss_mb": peak_mb(), "matrix_mb": data.features.nbytes / MEGA}
     archive = FolderArchive(folder / "bucket")
     with timed(figures, "snapshot_save_s"):

@@ -4,12 +4,13 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from infra.deploy.migrate import NO_RETRY, make
 from shared.contract import tables as contract
 from shared.contract.fields import NOBODY
-from shared.learning.data.unlabelled import unlabelled_sql
+from shared.learning.data.unlabelled import DecisionCount, counts_sql, unlabelled
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
 
@@ -248,8 +249,9 @@ def test_no_example_is_without_a_label(world: World) -> None:
 
 
 def test_decisions_without_a_label_are_counted_by_side_decision_and_reason(world: World) -> None:
-    found = world.ask(unlabelled_sql(PROJECT, "pix", MATURITY_DAYS, AS_OF - 101 * DAY, AS_OF))
-    assert {(row["side"], row["decision"], row["reason"]): (row["rows"], row["decided"]) for row in found} == {
+    found = world.ask(counts_sql(PROJECT, "pix", MATURITY_DAYS, AS_OF - 101 * DAY, AS_OF))
+    lacking = unlabelled([msgspec.convert(row, DecisionCount) for row in found])
+    assert {(one.side, one.decision, one.reason): (one.rows, one.decided) for one in lacking} == {
         ("PAYER", "APPROVE", "UNPAID"): (4, 15),
         ("PAYEE", "BLOCK", "UNPAID"): (1, 2),
         ("PAYEE", "REJECT", "UNPAID"): (1, 1),
@@ -258,7 +260,8 @@ def test_decisions_without_a_label_are_counted_by_side_decision_and_reason(world
         ("PAYER", "REJECT", "ENDED"): (1, 2),
         ("PAYER", "APPROVE", "OPEN"): (1, 15),
     }
-    assert world.ask(unlabelled_sql(PROJECT, "pix", MATURITY_DAYS, AS_OF - 99 * DAY, AS_OF)) == []
+    since = AS_OF - 99 * DAY
+    assert all(row["reason"] is None for row in world.ask(counts_sql(PROJECT, "pix", MATURITY_DAYS, since, AS_OF)))
 
 
 def test_a_pix_is_one_example_with_its_first_served_row(

@@ -13,20 +13,28 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.contract.event import EPOCH
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import defect, outside
 from shared.learning.data.key_columns import Categories, KeyColumns, key_columns
+from shared.learning.data.label_chance import (
+    COLUMNS,
+    LabelRates,
+    label_chances,
+    label_rates,
+    label_weights,
+    representation,
+)
 from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import QualityReport, inspect, require_columns
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION, SampleSql, extend
-from shared.learning.data.unlabelled import unlabelled
+from shared.learning.data.unlabelled import decision_counts, unlabelled
 from shared.ports import Queries, RowExports
 
 _KINDS = {"end_to_end_id": "text", "initiated_at": "time", "amount": "number", "verdict": "text", RATE: "number"}
+_KINDS |= dict(zip(COLUMNS, ("text", "text", "number"), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +42,12 @@ class Dataset:
     """Labelled examples in order of time, without ids: one for each side on which a Pix was scored.
 
     `features` is float32 [n, F] in Fortran order, its columns named by `names`; `fraud` bool [n]; `initiated_at`
-    int64 [n] in microseconds; `amount` float64 [n] in BRL; `weight` float64 [n], the number of examples that a row
-    stands for. `pix` int32 [n] numbers the Pix in order of time: both sides of a Pix are adjacent and have one number
-    and one time, so no division in time separates them. `facts` are the columns FACTS, used to form segments and
-    campaigns and hidden from models, "" where NULL; those of campaigns are numbers, not ids. `content_hash` is the
-    SHA-256 of everything but `quality`.
+    int64 [n] in microseconds; `amount` float64 [n] in BRL. `weight` float64 [n] is the number of decisions that a row
+    stands for: that of labelled examples, if these are sampled, times `label_weight`, the number of decisions like it
+    that have no label, itself included (see `label_chance`). `pix` int32 [n] numbers the Pix in order of time: both
+    sides of a Pix are adjacent and have one number and one time, so no division in time separates them. `facts` are
+    the columns FACTS, used to form segments and campaigns and hidden from models, "" where NULL; those of campaigns
+    are numbers, not ids. `content_hash` is the SHA-256 of everything but `quality`.
     """
 
     names: tuple[str, ...]
@@ -48,6 +57,7 @@ class Dataset:
     initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
     weight: NDArray[np.float64]
+    label_weight: NDArray[np.float64]
     facts: Mapping[str, Categories]
     quality: QualityReport
     content_hash: str
@@ -95,20 +105,13 @@ def read(
     examples = TrainingQuery(source.project, source.dataset, source.maturity_days, as_of, spec.window_days)
     [counted] = source.queries.rows(examples.count(), {})
     fits = counted["rows"] <= spec.rows_max
-    legitimate = MILLION if fits else legitimate_per_million(counted["labels"], counted["frauds"], spec.rows_max)
+    legitimate = MILLION if fits else legitimate_per_million(counted["labels"], counted["kept"], spec.rows_max)
+    first, where = counted["first_at"], (source.queries, source.project, source.dataset, source.maturity_days)
+    counts = [] if first is None else decision_counts(*where, first, as_of)
     with TemporaryDirectory(prefix="training-set-") as folder:
         files = source.exports.export(examples.rows(names, legitimate), Path(folder))
-        data = read_parquet(files, names, examples.until, spec, profile)
-    return replace(data, quality=_with_unlabelled(data.quality, source, as_of))
-
-
-def _with_unlabelled(quality: QualityReport, source: TrainingSource, as_of: dt.datetime) -> QualityReport:
-    """Add the rows without a label of the time of these examples."""
-    if quality.first_at is None:
-        return quality
-    since = EPOCH + dt.timedelta(microseconds=quality.first_at)
-    found = unlabelled(source.queries, source.project, source.dataset, source.maturity_days, since, as_of)
-    return msgspec.structs.replace(quality, unlabelled=found)
+        data = read_parquet(files, names, examples.until, spec, profile, label_rates(counts))
+    return replace(data, quality=msgspec.structs.replace(data.quality, unlabelled=unlabelled(counts)))
 
 
 def read_parquet(
@@ -117,10 +120,11 @@ def read_parquet(
     until: int,
     spec: DatasetSpec,
     profile: Profile | None,
+    rates: LabelRates,
 ) -> Dataset:
     """Return the examples in Parquet files without those that cannot be used. Raises BadDataset.
 
-    No row may be later than `until`, in microseconds.
+    No row may be later than `until`, in microseconds. `rates` are the shares of held Pix that have a label.
     """
     columns = [FEATURE_PREFIX + name for name in names]
     with ParquetColumns(files) as source:
@@ -129,9 +133,14 @@ def read_parquet(
     matrix = read_matrix(files, columns, keys.order)
     keys, matrix = _in_range(keys, matrix, names)
     missing = {name: one.missing for name, one in zip(names, matrix.summaries, strict=True)}
-    quality = inspect(keys, missing, spec, profile)
+    chance = label_chances(keys.decided, keys.pix, rates)
+    stands = representation(keys.decided, keys.fraud, keys.weight, chance, rates, spec.label_weight_max)
+    quality = msgspec.structs.replace(inspect(keys, missing, spec, profile), representation=stands)
+    label_weight = label_weights(chance, spec.label_weight_max)
+    weight = keys.weight * label_weight
     return with_content_hash(
-        names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount, keys.weight, keys.facts, quality
+        *(names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount),
+        *(weight, label_weight, keys.facts, quality),
     )
 
 
@@ -152,10 +161,14 @@ def with_content_hash(
     initiated_at: NDArray[np.int64],
     amount: NDArray[np.float64],
     weight: NDArray[np.float64],
+    label_weight: NDArray[np.float64],
     facts: Mapping[str, Categories],
     quality: QualityReport,
 ) -> Dataset:
-    """Return a dataset with its content hash, which does not depend on how files divided the rows."""
+    """Return a dataset with its content hash, which does not depend on how files divided the rows.
+
+    Label weights that are all 1 leave the hash as it was before there were any, by which older snapshots are named.
+    """
     columns = dict(zip(names, matrix.digests, strict=True))
     others = {
         "pix": digest(pix),
@@ -163,10 +176,12 @@ def with_content_hash(
         "initiated_at": digest(initiated_at),
         "amount": digest(amount),
         "weight": digest(weight),
+        **({} if np.all(label_weight == 1) else {"label_weight": digest(label_weight)}),
         "facts": {name: [fact.values, digest(fact.codes)] for name, fact in sorted(facts.items())},
     }
     text = msgspec.json.encode({"rows": len(fraud), "features": list(columns.items()), **others})
     content_hash = hashlib.sha256(text).hexdigest()
     return Dataset(
-        tuple(names), matrix.values, pix, fraud, initiated_at, amount, weight, facts, quality, content_hash
+        *(tuple(names), matrix.values, pix, fraud, initiated_at, amount),
+        *(weight, label_weight, facts, quality, content_hash),
     )

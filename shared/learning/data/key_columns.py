@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from shared.contract.fields import Side
 from shared.learning.data.defects import Defect, defect
+from shared.learning.data.label_chance import COLUMNS, SEVERITY, Decided
 from shared.learning.data.matrix import ParquetColumns
 from shared.learning.data.training_query import CAMPAIGN_FACTS, FACTS, RATE
+from shared.scoring.rules import Decision
 
 _NO_TIME = -1
 
@@ -46,7 +48,8 @@ class Categories(NamedTuple):
 class KeyColumns(NamedTuple):
     """The columns other than features [n], in order of time; `order` [n] is the place of each row in the files.
 
-    `read` is the number of rows in the files, `frauds_read` of frauds among them, `defects` say which were left out.
+    `weight` is the number of labelled examples that a row of a sample stands for. `read` is the number of rows in the
+    files, `frauds_read` of frauds among them, `defects` say which were left out.
     """
 
     order: NDArray[np.intp]
@@ -56,6 +59,7 @@ class KeyColumns(NamedTuple):
     amount: NDArray[np.float64]
     weight: NDArray[np.float64]
     facts: Mapping[str, Categories]
+    decided: Decided
     read: int
     frauds_read: int
     defects: list[Defect]
@@ -77,6 +81,7 @@ class KeyColumns(NamedTuple):
             amount=self.amount[rows],
             weight=self.weight[rows],
             facts={name: fact.take(rows) for name, fact in self.facts.items()},
+            decided=self.decided.take(rows),
             defects=[*self.defects, left_out],
         )
 
@@ -88,6 +93,7 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
     verdicts, codes = source.categories("verdict")
     fraud = _among(verdicts, codes, "FRAUD")
     amount, rate = source.numbers("amount", pa.float64()), source.numbers(RATE, pa.float64())
+    chance = source.numbers(COLUMNS[2], pa.float64())
     times = at.cast(pa.int64()).fill_null(_NO_TIME).to_numpy()
     nameless = ids.is_null().to_numpy() | at.is_null().to_numpy()
     found = {
@@ -96,6 +102,7 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
         "time": (times > until, "are later than the cut-off allows"),
         "amounts": (~(amount > 0) | np.isinf(amount), "have an amount that is missing, not positive or infinite"),
         "rates": (~((rate > 0) & (rate <= 1)), "have no sampling rate"),
+        "chances": ((chance < 0) | (chance > 1), "have a chance of the control group that is none"),
     }
     defects = [defect(name, bad, fraud, times, text) for name, (bad, text) in found.items()]
     kept = np.flatnonzero(~np.any([bad for bad, _ in found.values()], axis=0))
@@ -113,11 +120,26 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
         amount[rows],
         1.0 / rate[rows],
         {name: fact.take(rows) for name, fact in facts.items()},
+        decided_as(source, chance).take(rows),
         read=len(fraud),
         frauds_read=int(fraud.sum()),
         defects=defects,
     )
     return _without_repeated(columns, side[order])
+
+
+def decided_as(source: ParquetColumns, chance: NDArray[np.float64]) -> Decided:
+    """Return how the rows of files were decided; `chance` [n] is NaN where the control group had none."""
+    decision, policy = (Categories(*source.categories(name)) for name in COLUMNS[:2])
+    drawn = np.array([bool(name) for name in policy.values], dtype=bool)[policy.codes]
+    severity = np.where(drawn, _severities(policy), _severities(decision))
+    side = Categories(*source.categories("side"))
+    return Decided(severity, drawn, np.nan_to_num(chance), _among(side.values, side.codes, Side.PAYEE))
+
+
+def _severities(decisions: Categories) -> NDArray[np.int8]:
+    of = [SEVERITY.get(name, Decision.APPROVE) for name in decisions.values]
+    return np.array(of, dtype=np.int8)[decisions.codes]
 
 
 def _without_repeated(columns: KeyColumns, side: NDArray[np.int32]) -> KeyColumns:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import Defect, some
 from shared.learning.data.key_columns import KeyColumns
+from shared.learning.data.label_chance import Representation
 from shared.learning.data.profile import Profile
 from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.errors import BadDataset
@@ -33,7 +34,8 @@ class QualityReport(Struct, frozen=True):
     `fraud_share` is the share of frauds among all examples that the rows stand for, `sampled` the share of legitimate
     ones in the sample. `first_at` and `last_at` are the times of the first and last Pix in microseconds, None without
     rows. `missing` is the share of rows without a value, by feature. `left_out` are the rows that cannot be used,
-    which no other figure includes. `unlabelled` counts the decisions of that time without a label, which are no rows.
+    which no other figure includes. `unlabelled` counts the decisions of that time without a label, which are no rows,
+    and `representation` says how far the rows stand for them; the other figures are of labelled examples alone.
     """
 
     rows: int
@@ -47,6 +49,7 @@ class QualityReport(Struct, frozen=True):
     checks: list[QualityCheck]
     left_out: list[Defect] = []
     unlabelled: list[Unlabelled] = []
+    representation: Representation = Representation()
 
 
 def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> None:

@@ -30,6 +30,7 @@ from shared.learning.ports import Archive
 FOLDER = "datasets"
 ROW_GROUP = 65_536  # rows encoded at a time, which bounds the memory of a write
 _METADATA_KEY = b"training_set"
+_LABEL_WEIGHT = "label_weight"
 _HASH = re.compile(r"[0-9a-f]{64}")
 _WRITER: dict[str, Any] = {
     "compression": "zstd",
@@ -129,6 +130,7 @@ def _row_groups(data: Dataset) -> Iterator[pa.Table]:
                 "fraud": data.fraud[rows],
                 "amount": data.amount[rows],
                 "weight": data.weight[rows],
+                _LABEL_WEIGHT: data.label_weight[rows],
                 **facts,
                 **{FEATURE_PREFIX + name: data.features[rows, j] for j, name in enumerate(data.names)},
             }
@@ -143,9 +145,12 @@ def _read(file: Path) -> tuple[Dataset, str | None]:
         pix, fraud = source.numbers("pix", pa.int32()), source.numbers("fraud", pa.bool_())
         initiated_at = source.numbers("initiated_at", pa.timestamp("us")).astype(np.int64)
         amount, weight = (source.numbers(name, pa.float64()) for name in ("amount", "weight"))
+        # Snapshots of before labels had weights lack them; no row stood for another decision.
+        weighted = _LABEL_WEIGHT in schema.names
+        label_weight = source.numbers(_LABEL_WEIGHT, pa.float64()) if weighted else np.ones(len(fraud))
         facts = {name: Categories(*source.categories(name)) for name in FACTS}
     matrix = read_matrix([file], [FEATURE_PREFIX + name for name in metadata.names], np.arange(len(fraud)))
     data = with_content_hash(
-        metadata.names, matrix, pix, fraud, initiated_at, amount, weight, facts, metadata.quality
+        *(metadata.names, matrix, pix, fraud, initiated_at, amount, weight, label_weight, facts, metadata.quality)
     )
     return data, metadata.feature_set

@@ -17,6 +17,7 @@ from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.errors import Misconfigured
+from shared.learning.data.label_chance import COLUMNS
 from shared.learning.data.split import HOUR
 from shared.learning.data.training_sample import MILLION, NO_VERDICT, latest, sample_hash
 
@@ -29,6 +30,8 @@ ROOT, LATER = "root", "later hop"
 _HOP = f"CASE WHEN hop >= 2 THEN '{LATER}' WHEN hop = 1 THEN '{ROOT}' END AS hop"
 RATE = "sampling_rate"
 KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
+KEPT = "(verdict = 'FRAUD' OR policy_decision IS NOT NULL)"
+"""Examples that are never sampled: frauds, and those of the control group, as each stands for many decisions."""
 
 
 class TrainingQuery(Struct, frozen=True):
@@ -49,10 +52,14 @@ class TrainingQuery(Struct, frozen=True):
         return micros(self.as_of) - round(24 * self.maturity_days) * HOUR
 
     def count(self) -> str:
-        """Return the SQL of the numbers of examples in the sample, `rows`, of those they stand for, and of frauds."""
+        """Return the SQL of the numbers of examples in the sample, `rows`, of those they stand for, and of frauds.
+
+        `kept` is the number of those that no sampling leaves out, `first_at` the time of the first Pix.
+        """
         return (
             "SELECT COUNT(*) AS `rows`, CAST(ROUND(COALESCE(SUM(1 / sampling_rate), 0)) AS INT64) AS labels, "
-            f"COUNTIF(verdict = 'FRAUD') AS frauds {self._matured()}"
+            f"COUNTIF(verdict = 'FRAUD') AS frauds, COUNTIF({KEPT}) AS kept, MIN(initiated_at) AS first_at "
+            f"{self._matured()}"
         )
 
     def new_labels(self) -> str:
@@ -64,17 +71,17 @@ class TrainingQuery(Struct, frozen=True):
         return f"{self.count()} AND GREATEST(labelled_at, {matured}) > @since"
 
     def rows(self, names: Sequence[str], legitimate: int = MILLION) -> str:
-        """Return the SQL of the examples with features `names`: all frauds, and a sample of legitimate Pix.
+        """Return the SQL of the examples with features `names`: all that are KEPT, and a sample of the others.
 
-        `legitimate` is the sampling rate per million; that of the table counts where it is smaller. The sample
-        depends on the ids only, so it is repeatable and has both sides of a Pix or neither.
+        `legitimate` is the sampling rate of the others per million; that of the table counts where it is smaller. The
+        sample depends on the ids only, so it is repeatable and has both sides of a Pix or neither.
         """
         facts = (_HOP if name == "hop" else name for name in FACTS)
         rate = f"LEAST(sampling_rate, {legitimate / MILLION!r})"
-        columns = ", ".join((*KEYS, *facts, *(FEATURE_PREFIX + name for name in names)))
+        columns = ", ".join((*KEYS, *COLUMNS, *facts, *(FEATURE_PREFIX + name for name in names)))
         return (
-            f"SELECT {columns}, IF(verdict = 'FRAUD', 1.0, {rate}) AS {RATE} {self._matured()} "
-            f"AND (verdict = 'FRAUD' OR {sample_hash()} < ROUND({rate} * {MILLION}))"
+            f"SELECT {columns}, IF({KEPT}, 1.0, {rate}) AS {RATE} {self._matured()} "
+            f"AND ({KEPT} OR {sample_hash()} < ROUND({rate} * {MILLION}))"
         )
 
     def _matured(self) -> str:
@@ -86,11 +93,12 @@ class TrainingQuery(Struct, frozen=True):
         return f"{matured} AND initiated_at > TIMESTAMP_SUB({until}, INTERVAL {round(24 * self.window_days)} HOUR)"
 
 
-def legitimate_per_million(labels: int, frauds: int, rows_max: int) -> int:
+def legitimate_per_million(labels: int, kept: int, rows_max: int) -> int:
     """Return the sampling rate of legitimate examples, per million, that keeps the total within `rows_max`.
 
-    The number sampled is random. As both sides of a Pix are sampled together, its standard deviation is at most
-    sqrt(2 rows_max), so the rate aims four of them below. Raises Misconfigured if the frauds leave no room.
+    `kept` examples of all `labels` are not sampled. The number sampled is random. As both sides of a Pix are sampled
+    together, its standard deviation is at most sqrt(2 rows_max), so the rate aims four of them below. Raises
+    Misconfigured if the kept ones leave no room.
 
     >>> legitimate_per_million(1_000_000, 10_000, rows_max=2_000_000)
     1000000
@@ -99,7 +107,9 @@ def legitimate_per_million(labels: int, frauds: int, rows_max: int) -> int:
     """
     if labels <= rows_max:
         return MILLION
-    rate = math.floor(MILLION * (rows_max - frauds - 4 * math.sqrt(2 * rows_max)) / (labels - frauds))
+    rate = math.floor(MILLION * (rows_max - kept - 4 * math.sqrt(2 * rows_max)) / (labels - kept))
     if rate < 1:
-        raise Misconfigured(f"{frauds} frauds leave no room for legitimate Pix: dataset.rows_max is {rows_max}")
+        raise Misconfigured(
+            f"{kept} frauds and drawn Pix leave no room for legitimate Pix: dataset.rows_max is {rows_max}"
+        )
     return rate

@@ -23,15 +23,16 @@ _BEHIND_UTC = 3 * HOUR  # Brasília, all year
 class Evaluation(Struct, frozen=True):
     """Figures of one model on one period, each row weighted by the Pix it represents; shares are between 0 and 1.
 
-    `pix` is the number of Pix that the rows represent. `precision`, `recall` and `f1` are of the decisions other than
-    APPROVE, `value_detected` is the share of the defrauded BRL in them. The `alert` figures are of the highest scores
-    up to the alert budget instead. `calibration_error` is the expected calibration error over ten bins of equal
-    weight, `calibration_ratio` the frauds expected by the scores divided by the frauds observed. `holds_per_day` is
-    the mean, `holds_busiest_day` the maximum of any day in Brasília. `cost_per_million` is in BRL for a million Pix.
+    `pix` is the number of Pix that the rows represent, `frauds` of frauds among them. `precision`, `recall` and `f1`
+    are of the decisions other than APPROVE, `value_detected` is the share of the defrauded BRL in them. The `alert`
+    figures are of the highest scores up to the alert budget instead. `calibration_error` is the expected calibration
+    error over ten bins of equal weight, `calibration_ratio` the frauds expected by the scores divided by the frauds
+    observed. `holds_per_day` is the mean, `holds_busiest_day` the maximum of any day in Brasília. `cost_per_million`
+    is in BRL for a million Pix.
     """
 
     rows: int
-    frauds: int
+    frauds: float
     pix: float
     average_precision: float
     auc: float
@@ -86,7 +87,7 @@ def evaluate(
     held = resampling.weight * (scored.decisions == Decision.HOLD)
     evaluation = Evaluation(
         rows=len(truth.fraud),
-        frauds=int(truth.fraud.sum()),
+        frauds=float(resampling.weight[truth.fraud].sum()),
         pix=float(resampling.weight.sum()),
         holds_per_day=float(held.sum()) / max(days(truth.initiated_at), HOUR / DAY),
         holds_busiest_day=float(np.bincount(_local_day(truth.initiated_at), weights=held).max()),

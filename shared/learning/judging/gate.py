@@ -188,7 +188,8 @@ def _realised(saving: Saving, spec: GateSpec) -> GateCheck:
 def _frauds_stopped(saving: Saving, incumbent: str, spec: GateSpec) -> GateCheck:
     """Check by a sign test that it does not stop fewer frauds; campaigns count, as their frauds are alike."""
     chance, limit = chance_of_loss(saving.gained, saving.lost), 1 - spec.confidence
-    text = f"stops {saving.gained:,} campaigns that {incumbent} does not, and misses {saving.lost:,} that it stops"
+    misses = f"misses {saving.lost:,.0f} that it stops"
+    text = f"stops {saving.gained:,.0f} campaigns that {incumbent} does not, and {misses}"
     return GateCheck("frauds stopped", chance >= limit, chance, limit, text)
 
 

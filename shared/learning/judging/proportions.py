@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom, norm
+from scipy.special import betainc
+from scipy.stats import norm
 
 from shared.learning.judging.bootstrap import Estimate, Interval
 
@@ -64,10 +65,11 @@ def effective_cases(part: float, whole: float, squares: float) -> tuple[float, f
     return float(part * scale), float(whole * scale)
 
 
-def chance_of_loss(gained: int, lost: int) -> float:
+def chance_of_loss(gained: float, lost: float) -> float:
     """Return the probability of at least `lost` losses among all changes if gains and losses are equally likely.
 
-    This is the p-value of the exact one-sided sign test of paired outcomes.
+    This is the p-value of the exact one-sided sign test of paired outcomes; between whole numbers, which effective
+    sample sizes are not, it is the continuous function through them.
     Source: McNemar, Note on the Sampling Error of the Difference Between Correlated Proportions, Psychometrika, 1947.
 
     >>> chance_of_loss(0, 5)
@@ -75,7 +77,23 @@ def chance_of_loss(gained: int, lost: int) -> float:
     >>> chance_of_loss(0, 0)
     1.0
     """
-    return float(binom.cdf(gained, gained + lost, 0.5))
+    return float(betainc(lost, gained + 1, 0.5)) if lost > 0 else 1.0
+
+
+def changes(
+    change: NDArray[np.floating] | NDArray[np.int8], weight: NDArray[np.float64], group: NDArray[np.intp], size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the gains, losses and squared changes of groups of rows, each [size].
+
+    `change` [n] is 1 for a gain, -1 for a loss and else 0. A group is one observation: its sign is that of its
+    weighted sum, its weight the mean one of its changed rows.
+
+    >>> changes(np.array([1, 1, -1]), np.array([1.0, 1.0, 3.0]), np.array([7, 7, 8]), 9)[0].tolist()[7:]
+    [1.0, 0.0]
+    """
+    net, moved, rows = (np.bincount(group, one, size) for one in (weight * change, weight * abs(change), abs(change)))
+    mean = np.divide(moved, rows, out=np.zeros(size), where=rows > 0)
+    return mean * (net > 0), mean * (net < 0), mean**2 * (net != 0)
 
 
 def adjusted(chances: Sequence[float]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shared.learning.config import SideCosts
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.pooled import fit_odds, pooled_design
+from shared.learning.judging.proportions import changes, effective_cases
 from shared.learning.judging.spread import Measured, measured
 from shared.learning.training.costs import decision_costs_by_side
 from shared.scoring.rules import Decision
@@ -23,13 +24,14 @@ class Saving(Struct, frozen=True):
 
     `realised` is the difference of the costs by the labels of the period. `expected` has probability times amount in
     place of the labels: that of the pooled odds of both contenders, so that neither profits from its own optimism.
-    `gained` and `lost` are the campaigns with a fraud that only the challenger, or only the incumbent, stops.
+    `gained` and `lost` are the campaigns with a fraud that only the challenger, or only the incumbent, stops, as if
+    all had equal weight.
     """
 
     realised: Measured
     expected: Measured
-    gained: int
-    lost: int
+    gained: float
+    lost: float
 
 
 class Rows(NamedTuple):
@@ -51,7 +53,8 @@ def measure_saving(challenger: Contender, incumbent: Contender, period: TestPeri
     scores = incumbent.scored.scores if incumbent.is_model else None
     design = pooled_design(challenger.scored.scores, scores, period.by_rule, truth.amount, truth.fraud)
     new, old = (one[truth.fraud] != Decision.APPROVE for one in decided)
-    gained, lost = discordant(new & ~old, old & ~new, period.campaign[truth.fraud])
+    change, weight = new.astype(np.float64) - old, period.weight[truth.fraud]
+    gained, lost = discordant(change, weight, period.campaign[truth.fraud])
     return Saving(realised_saving(rows), expected_saving(rows, design), gained, lost)
 
 
@@ -90,14 +93,22 @@ def expected_saving(rows: Rows, design: NDArray[np.float64]) -> Measured:
     return _per_million(by_row, learnt, rows)
 
 
-def discordant(gained: NDArray[np.bool_], lost: NDArray[np.bool_], campaign: NDArray[np.intp]) -> tuple[int, int]:
-    """Return the numbers of campaigns of which the first, and the second, stops more frauds; all are [frauds].
+def discordant(
+    change: NDArray[np.float64], weight: NDArray[np.float64], campaign: NDArray[np.intp]
+) -> tuple[float, float]:
+    """Return the numbers of campaigns, of equal weight, of which the first, and the second, stops more frauds.
 
-    >>> discordant(np.array([True, True, False]), np.array([False, False, True]), np.array([7, 7, 8]))
-    (1, 1)
+    `change` [frauds] is 1 for a fraud that only the first stops, -1 for one that only the second stops, else 0.
+
+    >>> discordant(np.array([1.0, 1.0, -1.0]), np.ones(3), np.array([7, 7, 8]))
+    (1.0, 1.0)
+    >>> discordant(np.array([1.0, -1.0, -1.0]), np.array([3.0, 1.0, 1.0]), np.array([7, 8, 9]))
+    (1.3636..., 0.9090...)
     """
-    change = np.bincount(campaign, weights=gained.astype(np.float64) - lost)
-    return int((change > 0).sum()), int((change < 0).sum())
+    size = int(campaign.max(initial=-1)) + 1
+    gained, lost, squares = (float(part.sum()) for part in changes(change, weight, campaign, size))
+    more, total = effective_cases(gained, gained + lost, squares)
+    return more, total - more
 
 
 def _per_million(by_row: NDArray[np.float64], learnt: NDArray[np.float64], rows: Rows) -> Measured:

@@ -12,13 +12,16 @@ from shared.learning.config import GateSpec
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.clusters import Clusters
 from shared.learning.judging.comparison import Contender, TestPeriod
-from shared.learning.judging.proportions import adjusted, chance_of_loss
+from shared.learning.judging.proportions import adjusted, chance_of_loss, changes, effective_cases
 from shared.learning.judging.segments import Dimension
 from shared.scoring.rules import Decision
 
 
 class _Change(NamedTuple):
-    """The change in the share of a segment's frauds that is stopped, and the p-value of a loss of that size."""
+    """The change in the share of a segment's frauds that is stopped, and the p-value of a loss of that size.
+
+    `frauds` is their number as if all had equal weight.
+    """
 
     label: str
     frauds: int
@@ -37,40 +40,37 @@ def segment_floors(
     """
     fraud, campaign = period.truth.fraud, period.campaign[period.truth.fraud]
     new, old = (one.scored.decisions[fraud] != Decision.APPROVE for one in (challenger, incumbent))
-    change = new.astype(np.int8) - old.astype(np.int8)
-    found = [_changes(one, one.codes[fraud], campaign, change, spec.segment_frauds_min) for one in period.dimensions]
+    rows = _Frauds(new.astype(np.int8) - old.astype(np.int8), period.weight[fraud], campaign)
+    found = [_changes(one, one.codes[fraud], rows, spec.segment_frauds_min) for one in period.dimensions]
     chances = iter(adjusted([one.chance for changes in found for one in changes]).tolist())
     sure = [[one._replace(chance=next(chances)) for one in changes] for changes in found]
     return [_segment_floor(one.title, changes, spec) for one, changes in zip(period.dimensions, sure, strict=True)]
 
 
-def _changes(
-    dimension: Dimension,
-    codes: NDArray[np.intp],
-    campaign: NDArray[np.intp],
-    change: NDArray[np.int8],
-    frauds_min: int,
-) -> list[_Change]:
-    """Return the changes in segments with enough frauds.
+class _Frauds(NamedTuple):
+    """Frauds of a period, each [frauds]: `change` is 1 if only the challenger stops it, -1 if only the incumbent."""
 
-    `codes`, `campaign` and `change` are the segment, the campaign and the change of each fraud, [frauds]: 1 if only
-    the challenger stops it, -1 if only the incumbent does.
-    """
+    change: NDArray[np.int8]
+    weight: NDArray[np.float64]
+    campaign: NDArray[np.intp]
+
+
+def _changes(dimension: Dimension, codes: NDArray[np.intp], rows: _Frauds, frauds_min: int) -> list[_Change]:
+    """Return the changes in segments with enough frauds; `codes` [frauds] are their segments."""
     size = len(dimension.labels)
-    frauds, net = np.bincount(codes, minlength=size), np.bincount(codes, weights=change, minlength=size)
-    clusters = Clusters.of(campaign, codes)
-    total = clusters.totals(change)
-    more, less = (np.bincount(clusters.codes[one], minlength=size) for one in (total > 0, total < 0))
-    return [
-        _Change(
-            label,
-            int(frauds[code]),
-            float(net[code] / frauds[code]),
-            chance_of_loss(int(more[code]), int(less[code])),
-        )
-        for code, label in enumerate(dimension.labels)
-        if frauds[code] >= frauds_min
-    ]
+    summed = (rows.weight, rows.weight**2, rows.weight * rows.change)
+    weights, squares, net = (np.bincount(codes, of, size) for of in summed)
+    frauds = np.divide(weights**2, squares, out=np.zeros(size), where=squares > 0)
+    clusters = Clusters.of(rows.campaign, codes)
+    by_cluster = changes(rows.change, rows.weight, clusters.cluster, len(clusters.codes))
+    more, less, spread = (np.bincount(clusters.codes, part, size) for part in by_cluster)
+    found = []
+    for code, label in enumerate(dimension.labels):
+        if frauds[code] >= frauds_min:
+            gained, total = effective_cases(float(more[code]), float(more[code] + less[code]), float(spread[code]))
+            chance = chance_of_loss(gained, total - gained)
+            found.append(_Change(label, round(frauds[code]), float(net[code] / weights[code]), chance))
+    return found
 
 
 def _segment_floor(title: str, changes: Sequence[_Change], spec: GateSpec) -> GateCheck:

@@ -45,7 +45,7 @@ class Dimension(NamedTuple):
 
 
 class Segment(Struct, frozen=True):
-    """The decisions of a model in one segment; rows and frauds are counts, shares weight rows by Pix.
+    """The decisions of a model in one segment; `rows`, `frauds` and `caught` count rows, all else weighs them by Pix.
 
     A Pix scored on both sides has two rows, which intervals take for one observation.
     `recall` is the share of frauds held or rejected, `false_alarms` the share of legitimate Pix held or rejected;
@@ -126,14 +126,15 @@ def segments(
         rows=rows,
         frauds=frauds,
         caught=caught,
-        missed=sums(amount * (fraud & ~alerted)),
+        missed=sums(weight * amount * (fraud & ~alerted)),
         pix=sums(weight),
         alerts=sums(weight * alerted),
         found=sums(weight * (fraud & alerted)),
+        fraudulent=sums(weight * fraud),
         legitimate=sums(weight * ~fraud),
         false_alarms=sums(weight * (~fraud & alerted)),
         squares=squares(weight * ~fraud),
-        fraud_squares=squares(fraud),
+        fraud_squares=squares(weight * fraud),
     )
     present = frauds > 0 if dimension.only_frauds else rows > 0
     return [_segment(dimension, table, code, confidence) for code in np.flatnonzero(present).tolist()]
@@ -157,9 +158,9 @@ def disparities(
         return []
     alerted = decided != Decision.APPROVE
     sums, squares = _sums(dimension), _squares(dimension, pix)
-    stopped = _Shares(sums(fraud & alerted), sums(fraud), squares(fraud))
+    stopped = _Shares(sums(weight * (fraud & alerted)), sums(weight * fraud), squares(weight * fraud))
     alarms = _Shares(sums(weight * (~fraud & alerted)), sums(weight * ~fraud), squares(weight * ~fraud))
-    frauds = stopped.whole
+    frauds = sums(fraud)
     present = np.flatnonzero(alarms.whole > 0).tolist()
     strict = 1 - (1 - confidence) / max(len(present), 1)
     found = []
@@ -194,6 +195,7 @@ class _Table(NamedTuple):
     pix: NDArray[np.float64]
     alerts: NDArray[np.float64]
     found: NDArray[np.float64]
+    fraudulent: NDArray[np.float64]
     legitimate: NDArray[np.float64]
     false_alarms: NDArray[np.float64]
     squares: NDArray[np.float64]
@@ -202,7 +204,7 @@ class _Table(NamedTuple):
 
 def _segment(dimension: Dimension, table: _Table, code: int, confidence: float) -> Segment:
     at = _Table(*(column[code] for column in table))
-    recall = wilson(*effective_cases(float(at.caught), float(at.frauds), float(at.fraud_squares)), confidence)
+    recall = wilson(*effective_cases(float(at.found), float(at.fraudulent), float(at.fraud_squares)), confidence)
     all_labelled = not dimension.only_frauds
     false_alarms = wilson(
         *effective_cases(float(at.false_alarms), float(at.legitimate), float(at.squares)), confidence

@@ -10,11 +10,12 @@ from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from shared.learning.config import CalibrationMethod
+from shared.learning.data.label_chance import effective
 from shared.scoring.bundle import Calibration
 
 KNOTS_MAX = 200
 """Most inner knots of a calibration, which a function interpolates for every Pix."""
-_FRAUDS_MIN = 20  # in either half; with fewer, a comparison of two methods is noise, and few parameters are safer
+_FRAUDS_MIN = 20  # as if of equal weight, in either half; with fewer, few parameters are safer than a noisy choice
 _PROBABILITY_MIN = 1e-7  # float32 rounds 1 - p to 1 below about this
 _SLOPE_MIN = 1e-3  # above zero, so that the map stays strictly increasing
 
@@ -50,7 +51,7 @@ def choose_method(
         return methods[0]
     middle = int(np.searchsorted(pix, pix[len(raw) // 2]))
     earlier, later = slice(0, middle), slice(middle, len(raw))
-    if min(fraud[earlier].sum(), fraud[later].sum()) < _FRAUDS_MIN:
+    if min(effective(weight[half][fraud[half]]) for half in (earlier, later)) < _FRAUDS_MIN:
         return "sigmoid" if "sigmoid" in methods else methods[0]
 
     def loss(method: CalibrationMethod) -> float:

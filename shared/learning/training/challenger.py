@@ -26,10 +26,10 @@ from shared.learning.training.search import search
 from shared.learning.training.thresholds import ThresholdRows, thresholds_by_side
 from shared.learning.training.train import (
     Fitted,
-    LabelledRows,
     drawn_rows,
     fit,
     informative_columns,
+    labelled_rows,
     per_fraud,
     raw_scores,
 )
@@ -128,10 +128,11 @@ def _full(
 def _fit_trial(data: Dataset, config: Config, trial: Trial, period: slice) -> Fitted:
     """Return a trial's model, fitted to a period."""
     share = per_fraud(trial.params)
-    rows = period.start + drawn_rows(data.initiated_at[period], data.fraud[period], share, config.seed)
-    columns = informative_columns(data.features, rows)
-    train = LabelledRows(data.take(rows, columns), data.fraud[rows])
-    return Fitted(fit(trial.family, trial.params, train, config.seed), columns, rows)
+    at, fraud = data.initiated_at[period], data.fraud[period]
+    drawn = drawn_rows(at, fraud, share, config.seed, data.label_weight[period]).after(period.start)
+    columns = informative_columns(data.features, drawn.rows)
+    train = labelled_rows(data.take(drawn.rows, columns), data.fraud[drawn.rows], drawn)
+    return Fitted(fit(trial.family, trial.params, train, config.seed), columns, drawn.rows)
 
 
 def finalists(leaderboard: Sequence[Trial]) -> list[Trial]:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import joblib
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
 
 from shared.learning.config import LEGITIMATE_PER_FRAUD, Config, ModelFamily
@@ -21,7 +20,7 @@ from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.training.families import FAMILIES, family_of
 from shared.learning.training.packing import TRAINED_UNTIL
-from shared.learning.training.train import Fitted, LabelledRows, deterministic_fit, drawn_rows
+from shared.learning.training.train import Drawn, Fitted, deterministic_fit, drawn_rows, labelled_rows
 from shared.ports import Blobs
 from shared.scoring.bundle import MANIFEST, Manifest, digest, path
 
@@ -65,18 +64,18 @@ def continue_training(champion: ChampionModel, data: Dataset, config: Config, pe
     if trainer.size(champion.model) + config.incremental_rounds > max(trainer.size_max, config.incremental_rounds):
         raise CannotContinue(f"it has grown to {trainer.size(champion.model)} already, and would serve slowly")
     columns = np.array([data.names.index(name) for name in champion.names], dtype=np.intp)
-    rows = period.start + rows_to_continue_on(data, period, champion, config)
-    train = LabelledRows(data.take(rows, columns), data.fraud[rows])
+    drawn = rows_to_continue_on(data, period, champion, config).after(period.start)
+    train = labelled_rows(data.take(drawn.rows, columns), data.fraud[drawn.rows], drawn)
     try:
         with deterministic_fit():
-            model = trainer.continue_training(champion.model, train.features, train.fraud, config.incremental_rounds)
+            model = trainer.continue_training(champion.model, *train, config.incremental_rounds)
     except FitFailed as error:
         raise CannotContinue(str(error)) from error
-    return Fitted(model, columns, rows)
+    return Fitted(model, columns, drawn.rows)
 
 
-def rows_to_continue_on(data: Dataset, period: slice, champion: ChampionModel, config: Config) -> NDArray[np.intp]:
-    """Return the indexes, from the start of a period, of its new rows and of as many older ones.
+def rows_to_continue_on(data: Dataset, period: slice, champion: ChampionModel, config: Config) -> Drawn:
+    """Return the new rows of a period, whose indexes count from its start, and as many older ones.
 
     Both are drawn as for the champion's full training: another share of frauds would shift all its scores. The older
     rows are rehearsal: they keep the model from forgetting frauds that are absent from the new ones.
@@ -84,14 +83,15 @@ def rows_to_continue_on(data: Dataset, period: slice, champion: ChampionModel, c
     Raises CannotContinue if fewer than `split.frauds_min` of the new rows are frauds.
     """
     share = getattr(champion.model, LEGITIMATE_PER_FRAUD, math.inf)
-    rows = drawn_rows(data.initiated_at[period], data.fraud[period], share, config.seed)
-    new = data.initiated_at[period][rows] > champion.trained_until
-    frauds = int(data.fraud[period][rows[new]].sum())
+    at, fraud = data.initiated_at[period], data.fraud[period]
+    drawn = drawn_rows(at, fraud, share, config.seed, data.label_weight[period])
+    new = at[drawn.rows] > champion.trained_until
+    frauds = int(fraud[drawn.rows[new]].sum())
     if frauds < config.split.frauds_min:
         raise CannotContinue(f"{frauds} frauds are new, fewer than {config.split.frauds_min}")
-    older = rows[~new]
-    drawn = np.random.default_rng(config.seed).choice(older, min(len(older), int(new.sum())), replace=False)
-    return np.sort(np.concatenate([rows[new], drawn]))
+    older = np.flatnonzero(~new)
+    rehearsed = np.random.default_rng(config.seed).choice(older, min(len(older), int(new.sum())), replace=False)
+    return drawn.at(np.sort(np.concatenate([np.flatnonzero(new), rehearsed])))
 
 
 def _read(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel:

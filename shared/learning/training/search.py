@@ -20,11 +20,13 @@ from shared.learning.errors import FitFailed, NothingToDo
 from shared.learning.ports import ReportProgress, Trial
 from shared.learning.training.space import first_point, grid_points, suggest
 from shared.learning.training.train import (
+    Drawn,
     LabelledRows,
     build,
     drawn_rows,
     fit,
     informative_columns,
+    labelled_rows,
     per_fraud,
     raw_scores,
 )
@@ -43,12 +45,13 @@ _STATES = {
 class FoldData(NamedTuple):
     """Examples of a fold, shared by all trials.
 
-    `at` [m] are the times of the training rows in microseconds, `weight` [n] the number of Pix that a validation row
-    stands for.
+    `at` [m] are the times of the training rows in microseconds, `stands` [m] the number of decisions that each stands
+    for, `weight` [n] the number of Pix that a validation row stands for.
     """
 
     train: LabelledRows
     at: NDArray[np.int64]
+    stands: NDArray[np.float64]
     validation: LabelledRows
     weight: NDArray[np.float64]
 
@@ -149,17 +152,17 @@ def _run_trial(
 
 
 def _average_precision(candidate: CandidateSpec, params: Mapping[str, Any], fold: FoldData, seed: int) -> float:
-    rows = drawn_rows(fold.at, fold.train.fraud, per_fraud(params), seed)
-    columns = informative_columns(fold.train.features, rows)
-    drawn = LabelledRows(np.asfortranarray(fold.train.features[np.ix_(rows, columns)]), fold.train.fraud[rows])
-    model = fit(candidate.family, params, drawn, seed)
+    drawn = drawn_rows(fold.at, fold.train.fraud, per_fraud(params), seed, fold.stands)
+    columns = informative_columns(fold.train.features, drawn.rows)
+    features = np.asfortranarray(fold.train.features[np.ix_(drawn.rows, columns)])
+    model = fit(candidate.family, params, labelled_rows(features, fold.train.fraud[drawn.rows], drawn), seed)
     scores = raw_scores(model, np.ascontiguousarray(fold.validation.features[:, columns]))
     return float(average_precision_score(fold.validation.fraud, scores, sample_weight=fold.weight))
 
 
 def _fold_data(data: Dataset, start: int, fold: Fold, config: Config) -> FoldData:
     """Return a fold's examples, sampled on both sides; weights of validation rows make up for those left out."""
-    train = start + _folded_rows(data, slice(start, start + fold.train.stop), config)
+    train, stands = _folded_rows(data, slice(start, start + fold.train.stop), config).after(start)
     validated, weight = _validation_rows(
         data, slice(start + fold.validation.start, start + fold.validation.stop), config
     )
@@ -167,16 +170,17 @@ def _fold_data(data: Dataset, start: int, fold: Fold, config: Config) -> FoldDat
     return FoldData(
         LabelledRows(data.take(train, columns), data.fraud[train]),
         data.initiated_at[train],
+        stands,
         LabelledRows(np.ascontiguousarray(data.take(validated, columns)), data.fraud[validated]),
         weight,
     )
 
 
-def _folded_rows(data: Dataset, period: slice, config: Config) -> NDArray[np.intp]:
-    """Return the indexes, from the start of a period, of about `search.rows_max` rows to train on."""
-    fraud = data.fraud[period]
-    spare = config.search.rows_max / max(int(fraud.sum()), 1) - 1
-    return drawn_rows(data.initiated_at[period], fraud, max(spare, 1.0), config.seed)
+def _folded_rows(data: Dataset, period: slice, config: Config) -> Drawn:
+    """Return about `search.rows_max` rows to train on, whose indexes count from the start of a period."""
+    fraud, weight = data.fraud[period], data.label_weight[period]
+    spare = (config.search.rows_max - int(fraud.sum())) / max(float(weight[fraud].sum()), 1.0)
+    return drawn_rows(data.initiated_at[period], fraud, max(spare, 1.0), config.seed, weight)
 
 
 def _validation_rows(data: Dataset, period: slice, config: Config) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.learning.config import CostSpec, SideCosts
+from shared.learning.data.label_chance import effective
 from shared.learning.data.split import DAY
 from shared.learning.training.costs import decision_costs, with_rules
 from shared.scoring.rules import Decision
@@ -42,12 +43,13 @@ class ThresholdRows(NamedTuple):
 def thresholds_by_side(rows: ThresholdRows, costs: SideCosts, frauds_min: int) -> SideThresholds:
     """Return the thresholds of least expected cost of each side, by its own costs and review budget.
 
-    They are chosen on the rows of the side if these have `frauds_min` frauds and as many legitimate Pix, else on all.
+    They are chosen on the rows of the side if these have `frauds_min` frauds, of equal weight, and as many legitimate
+    Pix, else on all.
     """
 
     def chosen(own: ThresholdRows, spec: CostSpec) -> Thresholds:
-        frauds = np.count_nonzero(own.fraud)
-        used = own if min(frauds, len(own.fraud) - frauds) >= frauds_min else rows
+        frauds, legitimate = effective(own.weight[own.fraud]), float(np.count_nonzero(~own.fraud))
+        used = own if min(frauds, legitimate) >= frauds_min else rows
         return choose_thresholds(used, spec)
 
     return SideThresholds(

@@ -18,14 +18,30 @@ from shared.errors import Misconfigured
 from shared.learning.config import LEGITIMATE_PER_FRAUD, ModelFamily
 from shared.learning.data.split import WEEK
 from shared.learning.errors import FitFailed
-from shared.learning.training.families import FAMILIES
+from shared.learning.training.families import FAMILIES, weights_of
 
 
 class LabelledRows(NamedTuple):
-    """Feature vectors, float32 [n, inputs], and labels, bool [n], true for a fraud."""
+    """Feature vectors, float32 [n, inputs], labels, bool [n], true for a fraud, and weights [n], None: all are 1."""
 
     features: NDArray[np.float32]
     fraud: NDArray[np.bool_]
+    weight: NDArray[np.float64] | None = None
+
+
+class Drawn(NamedTuple):
+    """Rows to fit a model to: ascending indexes [m], and the weight of each in the fit [m]."""
+
+    rows: NDArray[np.intp]
+    weight: NDArray[np.float64]
+
+    def at(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Drawn:
+        """Return some of the rows, by a mask or by their places."""
+        return Drawn(self.rows[chosen], self.weight[chosen])
+
+    def after(self, start: int) -> Drawn:
+        """Return the same rows, whose indexes count from a period that begins at `start`."""
+        return self._replace(rows=start + self.rows)
 
 
 class Fitted(NamedTuple):
@@ -37,11 +53,20 @@ class Fitted(NamedTuple):
 
 
 def drawn_rows(
-    initiated_at: NDArray[np.int64], fraud: NDArray[np.bool_], share: float, seed: int
-) -> NDArray[np.intp]:
-    """Return ascending indexes of all frauds, and of at most `share` legitimate rows for each, of its own week.
+    initiated_at: NDArray[np.int64],
+    fraud: NDArray[np.bool_],
+    share: float,
+    seed: int,
+    weight: NDArray[np.float64] | None = None,
+) -> Drawn:
+    """Return all frauds, and at most `share` legitimate rows for each, of its own week.
 
-    Times [n] ascend. Undersampling makes every family faster, and a network needs it: with one fraud in hundreds of
+    Times [n] ascend; a row stands for `weight` [n] decisions, by default for its own. A fraud that stands for many
+    draws legitimate rows for all of them, and a legitimate one that does is drawn as much more often (order sampling
+    with probabilities proportional to size). It keeps the part of its weight that drawing it cannot express.
+    Source: Efraimidis and Spirakis, Weighted Random Sampling with a Reservoir, Information Processing Letters, 2006.
+
+    Undersampling makes every family faster, and a network needs it: with one fraud in hundreds of
     rows it hardly learns. The calibration, on a later period that is not sampled, corrects the share of frauds.
     Source: Dal Pozzolo et al., Calibrating Probability with Undersampling for Unbalanced Classification, SSCI 2015.
 
@@ -50,19 +75,35 @@ def drawn_rows(
     would tell a fraud. `make bench-long` compares choices.
 
     >>> fraud = np.array([True, False, False, False, False, True])
-    >>> drawn_rows(np.array([0, 1, 2, 9, 9, 9]) * WEEK // 7, fraud, share=1, seed=0).tolist()
+    >>> at = np.array([0, 1, 2, 9, 9, 9]) * WEEK // 7
+    >>> drawn_rows(at, fraud, share=1, seed=0).rows.tolist()
     [0, 2, 4, 5]
+    >>> drawn_rows(at, fraud, share=1, seed=0, weight=np.array([1.0, 1, 8, 1, 1, 2])).weight.tolist()
+    [1.0, 1.0, 1.0, 1.0, 2.0]
     """
+    stands = np.ones(len(fraud)) if weight is None else weight
     if math.isinf(share):
-        return np.arange(len(fraud))
+        return Drawn(np.arange(len(fraud)), stands)
     weeks = (initiated_at - initiated_at[:1]) // WEEK
     frauds, legitimate = np.flatnonzero(fraud), np.flatnonzero(~fraud)
-    wanted = np.ceil(share * np.bincount(weeks[frauds], minlength=int(weeks.max(initial=0)) + 1))
-    lots = np.random.default_rng(seed).random(len(legitimate))
+    size = int(weeks.max(initial=0)) + 1
+    wanted = np.ceil(share * np.bincount(weeks[frauds], stands[frauds], size))
+    there = np.bincount(weeks[legitimate], stands[legitimate], size)
+    lots = -np.log1p(-np.random.default_rng(seed).random(len(legitimate))) / stands[legitimate]
     shuffled = legitimate[np.lexsort((lots, weeks[legitimate]))]
     of_week = weeks[shuffled]
     turn = np.arange(len(shuffled)) - np.searchsorted(of_week, of_week)
-    return np.sort(np.concatenate([frauds, shuffled[turn < wanted[of_week]]]))
+    rows = np.sort(np.concatenate([frauds, shuffled[turn < wanted[of_week]]]))
+    drawn_share = np.minimum(np.divide(wanted, there, out=np.ones(size), where=there > 0), 1.0)[weeks[rows]]
+    return Drawn(rows, np.where(fraud[rows], stands[rows], np.maximum(drawn_share * stands[rows], 1.0)))
+
+
+def labelled_rows(features: NDArray[np.float32], fraud: NDArray[np.bool_], drawn: Drawn) -> LabelledRows:
+    """Return drawn rows with features [m, inputs] and labels [m].
+
+    Weights that are all 1 are none: with any, scikit-learn computes other bins, and takes longer.
+    """
+    return LabelledRows(features, fraud, None if np.all(drawn.weight == 1) else drawn.weight)
 
 
 def informative_columns(features: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -96,7 +137,7 @@ def fit(family: ModelFamily, params: Mapping[str, Any], train: LabelledRows, see
     """
     model = build(family, params, seed)
     with deterministic_fit():
-        model.fit(train.features, train.fraud)
+        model.fit(train.features, train.fraud, **weights_of(model, train.weight))
     setattr(model, LEGITIMATE_PER_FRAUD, per_fraud(params))
     return model
 

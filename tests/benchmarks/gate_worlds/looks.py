@@ -79,7 +79,8 @@ def compared(
     sums = Rows(rows.fraud, rows.weight, saved, block, rows.campaign)
     design = pooled_design(challenger, champion, none, rows.amount, rows.fraud)
     stops, stopped = new[rows.fraud] > 0, old[rows.fraud] > 0
-    counts = discordant(stops & ~stopped, stopped & ~stops, rows.campaign[rows.fraud])
+    change = stops.astype(np.float64) - stopped
+    counts = discordant(change, rows.weight[rows.fraud], rows.campaign[rows.fraud])
     return Saving(realised_saving(sums), expected_saving(sums, design), *counts)
 
 

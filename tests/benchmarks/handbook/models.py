@@ -54,7 +54,7 @@ class Regime:
     def rows(self, stream: Stream, period: Fold) -> Rows:
         """Return the training rows [m] of a fold."""
         at = stream.day[period.train] * np.int64(DAY)
-        return period.train[drawn_rows(at, stream.fraud[period.train], self.per_fraud, seed=0)]
+        return period.train[drawn_rows(at, stream.fraud[period.train], self.per_fraud, seed=0).rows]
 
 
 _WARM_UP = 21  # days until history has habits and verdicts

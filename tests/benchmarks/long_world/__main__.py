@@ -77,7 +77,7 @@ def _drift(world: World, settings: Config) -> DriftFigures:
 
 def _model(world: World, candidate: CandidateSpec, seed: int) -> Fitted:
     data = world.matured(QUIET)
-    rows = drawn_rows(data.initiated_at, data.fraud, per_fraud(candidate.params), seed)
+    rows = drawn_rows(data.initiated_at, data.fraud, per_fraud(candidate.params), seed).rows
     columns = informative_columns(data.features, rows)
     model = fit(candidate.family, candidate.params, LabelledRows(data.take(rows, columns), data.fraud[rows]), seed)
     return Fitted(model, columns, rows)

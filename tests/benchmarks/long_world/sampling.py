@@ -61,6 +61,10 @@ def _average_precision(data: Dataset, rows: Rows, test: slice, candidate: Candid
     return float(average_precision_score(data.fraud[test], scores))
 
 
+def _product(at: NDArray[np.int64], fraud: NDArray[np.bool_], share: float, seed: int) -> Rows:
+    return drawn_rows(at, fraud, share, seed).rows
+
+
 def _uniform(at: NDArray[np.int64], fraud: NDArray[np.bool_], share: float, seed: int) -> Rows:  # noqa: ARG001
     frauds, legitimate = np.flatnonzero(fraud), np.flatnonzero(~fraud)
     number = min(len(legitimate), round(share * len(frauds)))
@@ -81,14 +85,14 @@ def _faded(days: float, frauds_too: bool) -> Draw:
 def _newest(days: float) -> Draw:
     def draw(at: NDArray[np.int64], fraud: NDArray[np.bool_], share: float, seed: int) -> Rows:
         first = int(np.searchsorted(at, at[-1] - round(days * DAY)))
-        return first + drawn_rows(at[first:], fraud[first:], share, seed)
+        return first + _product(at[first:], fraud[first:], share, seed)
 
     return draw
 
 
 PRODUCT, NO_FADING = "from the frauds' weeks (the product)", "from all days alike (no fading)"
 CHOICES: Mapping[str, Draw] = {
-    PRODUCT: drawn_rows,
+    PRODUCT: _product,
     NO_FADING: _uniform,
     "legitimate rows fade, 60 days": _faded(60, frauds_too=False),
     "both fade, 360 days": _faded(360, frauds_too=True),

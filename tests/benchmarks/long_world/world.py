@@ -56,6 +56,7 @@ class World:
             self.initiated_at[rows],
             self.amount[rows],
             ones,
+            ones,
             {name: Categories(("PAYER" if name == "side" else "",), codes) for name in FACTS},
             _UNCHECKED,
             "",

@@ -37,7 +37,7 @@ def training_set(rows: int = 2_400, seed: int = 0, days: int = 60, signal: tuple
     ones = np.ones(rows)
     fraud = risk > np.quantile(risk, 0.95)
     pix = np.arange(rows, dtype=np.int32)
-    return Dataset(FEATURE_NAMES, features, pix, fraud, at, 100 * ones, ones, facts(rows), UNCHECKED, "hash")
+    return Dataset(FEATURE_NAMES, features, pix, fraud, at, 100 * ones, ones, ones, facts(rows), UNCHECKED, "hash")
 
 
 SearchMethod = Literal["grid", "random", "bayesian"]

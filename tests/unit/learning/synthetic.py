@@ -63,6 +63,9 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
             "amount": rng.lognormal(5, 1, rows).round(2) + 0.01,
             "verdict": np.where(fraud, "FRAUD", "LEGITIMATE"),
             "sampling_rate": np.ones(rows),
+            "decision": ["APPROVE"] * rows,
+            "policy_decision": pa.nulls(rows, pa.string()),
+            "control_probability": pa.nulls(rows, pa.float64()),
             "side": rng.choice(["PAYER", "PAYEE"], rows, p=[0.8, 0.2]),
             "payer_ispb": rng.choice(["00000000", "12345678", "60701190"], rows),
             "payee_ispb": rng.choice(["00000000", "12345678"], rows),
@@ -97,11 +100,13 @@ UNCHECKED = QualityReport(0, 0, 0, 0.0, 1.0, None, None, {}, [])
 """The report of a training set without checks."""
 
 
-UNLABELLED = [
-    {"side": "PAYER", "decision": "REJECT", "reason": "UNPAID", "rows": 1_234, "decided": 2_468},
-    {"side": "PAYEE", "decision": "BLOCK", "reason": "ENDED", "rows": 7, "decided": 100},
+COUNTS = [
+    {"side": "PAYER", "decision": "REJECT", "policy": "REJECT", "reason": "UNPAID", "rows": 1_234},
+    {"side": "PAYER", "decision": "REJECT", "policy": "REJECT", "reason": None, "rows": 1_234},
+    {"side": "PAYEE", "decision": "BLOCK", "policy": "BLOCK", "reason": "ENDED", "rows": 7},
+    {"side": "PAYEE", "decision": "BLOCK", "policy": "BLOCK", "reason": None, "rows": 93},
 ]
-"""Rows of the query of decisions without a label."""
+"""Rows of the query of decisions by whether they have a label."""
 
 
 class Bench:
@@ -135,7 +140,7 @@ class Bench:
     def counted(self, sql: str, _: object) -> list[dict[str, Any]]:
         """Answer each query: the sample is complete, and holds the table, and some decisions have no label."""
         if "AS reason" in sql:
-            return UNLABELLED
+            return COUNTS
         frauds = pc.sum(pc.equal(self.exports.table["verdict"], "FRAUD")).as_py() or 0
         rows = len(self.exports.table)
         return [
@@ -143,6 +148,8 @@ class Bench:
                 "rows": rows,
                 "labels": rows,
                 "frauds": frauds,
+                "kept": frauds,
+                "first_at": START,
                 "first": START,
                 "last": AS_OF + ALWAYS,
                 "now": self.now(),

@@ -16,19 +16,20 @@ from shared.learning.training.families import boosting, linear, network, trees
 
 Features = NDArray[np.float32]
 Fraud = NDArray[np.bool_]
+Weight = NDArray[np.float64] | None
 
 
 class FamilyTrainer(NamedTuple):
     """Operations of a family.
 
-    `build(params, seed)` returns an unfitted estimator. `continue_training(model, features, fraud, rounds)` returns a
-    copy of a fitted model after further rounds of training, and is None for a family without. `size(model)` is the
-    number of trees or rounds that grows with each update (0 for a family that does not grow); beyond `size_max` the
-    model would serve slowly, so it is trained in full again.
+    `build(params, seed)` returns an unfitted estimator. `continue_training(model, features, fraud, weight, rounds)`
+    returns a copy of a fitted model after further rounds of training, and is None for a family without. `size(model)`
+    is the number of trees or rounds that grows with each update (0 for a family that does not grow); beyond
+    `size_max` the model would serve slowly, so it is trained in full again.
     """
 
     build: Callable[[Mapping[str, Any], int], Any]
-    continue_training: Callable[[Any, Features, Fraud, int], Any] | None = None
+    continue_training: Callable[[Any, Features, Fraud, Weight, int], Any] | None = None
     size: Callable[[Any], int] = lambda _: 0
     size_max: int = 0
 
@@ -50,6 +51,13 @@ def family_of(model: Any) -> ModelFamily:
     """
     names: dict[str, ModelFamily] = {_kind(maker.build({}, 0)): name for name, maker in FAMILIES.items()}
     return names[_kind(model)]
+
+
+def weights_of(model: Any, weight: Weight) -> dict[str, NDArray[np.float64]]:
+    """Return the arguments by which a model is fitted to rows of `weight` [n], none if these are None."""
+    if weight is None:
+        return {}
+    return {"model__sample_weight" if hasattr(model, "steps") else "sample_weight": weight}
 
 
 def _kind(model: Any) -> str:

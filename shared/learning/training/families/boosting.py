@@ -35,14 +35,18 @@ def build(params: Mapping[str, Any], seed: int) -> HistGradientBoostingClassifie
 
 
 def continue_training(
-    model: HistGradientBoostingClassifier, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
+    model: HistGradientBoostingClassifier,
+    features: NDArray[np.float32],
+    fraud: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    rounds: int,
 ) -> HistGradientBoostingClassifier:
     """Return a copy of the model with `rounds` more trees, fitted to its residuals on these rows."""
     grown = copy.deepcopy(model)
     grown.set_params(warm_start=True, early_stopping=False, max_iter=size(model) + rounds)
     # The class is changed for the fit only, so that the pickle names scikit-learn's own class.
     grown.fixed_bins, grown.__class__ = grown._bin_mapper, _FixedBins
-    grown.fit(features, fraud)
+    grown.fit(features, fraud, sample_weight=weight)
     del grown.fixed_bins
     grown.__class__ = HistGradientBoostingClassifier
     return grown.set_params(warm_start=False)

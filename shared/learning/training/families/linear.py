@@ -20,12 +20,17 @@ def build(params: Mapping[str, Any], seed: int) -> Pipeline:
 
 
 def continue_training(
-    model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
+    model: Pipeline,
+    features: NDArray[np.float32],
+    fraud: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    rounds: int,
 ) -> Pipeline:
     """Return a copy of the model after at most `rounds` solver iterations from its coefficients.
 
     Medians and scales stay those of the first fit, for which the coefficients hold.
     """
     grown = copy.deepcopy(model)
-    grown[-1].set_params(warm_start=True, max_iter=rounds).fit(grown[:-1].transform(features), fraud)
+    last = grown[-1].set_params(warm_start=True, max_iter=rounds)
+    last.fit(grown[:-1].transform(features), fraud, sample_weight=weight)
     return grown

@@ -25,7 +25,11 @@ def build(params: Mapping[str, Any], seed: int) -> Pipeline:
 
 
 def continue_training(
-    model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
+    model: Pipeline,
+    features: NDArray[np.float32],
+    fraud: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    rounds: int,
 ) -> Pipeline:
     """Return a copy of the model after further epochs from its weights, with its medians and scales.
 
@@ -33,5 +37,6 @@ def continue_training(
     """
     grown = copy.deepcopy(model)
     epochs = min(rounds, grown[-1].max_iter)
-    grown[-1].set_params(warm_start=True, max_iter=epochs).fit(grown[:-1].transform(features), fraud)
+    last = grown[-1].set_params(warm_start=True, max_iter=epochs)
+    last.fit(grown[:-1].transform(features), fraud, sample_weight=weight)
     return grown

@@ -26,12 +26,16 @@ def build_forest(params: Mapping[str, Any], seed: int) -> Pipeline:
 
 
 def continue_forest(
-    model: Pipeline, features: NDArray[np.float32], fraud: NDArray[np.bool_], rounds: int
+    model: Pipeline,
+    features: NDArray[np.float32],
+    fraud: NDArray[np.bool_],
+    weight: NDArray[np.float64] | None,
+    rounds: int,
 ) -> Pipeline:
     """Return a copy of the forest with `rounds` more trees, grown on these rows."""
     grown = copy.deepcopy(model)
     forest = grown[-1].set_params(warm_start=True, n_estimators=size(model) + rounds)
-    forest.fit(grown[:-1].transform(features), fraud).set_params(warm_start=False)
+    forest.fit(grown[:-1].transform(features), fraud, sample_weight=weight).set_params(warm_start=False)
     return grown
 
 

@@ -11,11 +11,13 @@ from shared.adapters.memory.learning import MemoryExports
 from shared.contract.event import micros
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import Dataset, read_parquet
+from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.profile import Profile
 from tests.unit.learning.synthetic import AS_OF, CONFIG
 
 LATEST = micros(AS_OF)
 SPEC = CONFIG.dataset
+ALL_LABELLED = LabelRates()
 
 
 def read(
@@ -24,10 +26,11 @@ def read(
     parts: int = 1,
     until: int = LATEST,
     profile: Profile | None = None,
+    rates: LabelRates = ALL_LABELLED,
 ) -> Dataset:
     folder.mkdir(exist_ok=True)
     files = MemoryExports(table, parts).export("", folder)
-    return read_parquet(files, FEATURE_NAMES, until, SPEC, profile)
+    return read_parquet(files, FEATURE_NAMES, until, SPEC, profile, rates)
 
 
 def on_both_sides(table: pa.Table, later: int = 0) -> pa.Table:

@@ -17,6 +17,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import SplitSpec
 from shared.learning.data import dataset
 from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
+from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.split import DAY, folds, split_in_time
 from shared.learning.data.training_query import SEGMENT_FACTS
 from shared.learning.judging.bootstrap import time_blocks
@@ -113,7 +114,7 @@ def test_hash_is_the_same_for_null_and_nan(tmp_path: Path) -> None:
 
 def test_no_rows_give_an_empty_dataset(tmp_path: Path) -> None:
     assert len(read(examples(50).slice(0, 0), tmp_path)) == 0
-    assert len(read_parquet([], FEATURE_NAMES, LATEST, SPEC, None)) == 0
+    assert len(read_parquet([], FEATURE_NAMES, LATEST, SPEC, None, LabelRates())) == 0
 
 
 def test_sampled_legitimate_rows_weigh_for_those_left_out(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ class RecordedSource:
     def __init__(self, labels: int, frauds: int, folder: Path) -> None:
         self.sql = ""
         self.exports = MemoryExports(examples(200))
-        self.counted = {"rows": labels, "labels": labels, "frauds": frauds}
+        self.counted = {"rows": labels, "labels": labels, "kept": frauds, "first_at": START}
         self.folder = folder
 
     def read(self, maturity_days: float = 0) -> Dataset:
@@ -158,7 +159,7 @@ def test_only_a_table_above_rows_max_is_sampled(tmp_path: Path) -> None:
     larger.read()
     (rate,) = set(re.findall(r"LEAST\(sampling_rate, ([0-9.]+)\)", larger.sql))
     assert float(rate) == pytest.approx(0.5 / 9.5, rel=0.01)
-    assert "verdict = 'FRAUD' OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < ROUND" in larger.sql
+    assert "policy_decision IS NOT NULL) OR ABS(MOD(FARM_FINGERPRINT(end_to_end_id), 1000000)) < ROUND" in larger.sql
 
 
 def test_more_frauds_than_rows_max_are_misconfigured(tmp_path: Path) -> None:

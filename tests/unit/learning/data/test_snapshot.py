@@ -15,6 +15,7 @@ from shared.features import catalogue
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data import snapshot
 from shared.learning.data.dataset import Dataset, read_parquet
+from shared.learning.data.label_chance import LabelRates
 from shared.learning.errors import BadDataset
 from tests.unit.learning.data.tables import LATEST, SPEC, changed, put, read
 from tests.unit.learning.synthetic import examples
@@ -26,7 +27,7 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def assert_same(one: Dataset, other: Dataset) -> None:
-    for name in ("features", "pix", "fraud", "initiated_at", "amount", "weight"):
+    for name in ("features", "pix", "fraud", "initiated_at", "amount", "weight", "label_weight"):
         left, right = getattr(one, name), getattr(other, name)
         assert (left.dtype, left.shape, left.tobytes("F")) == (right.dtype, right.shape, right.tobytes("F")), name
         assert left.flags.f_contiguous
@@ -54,7 +55,7 @@ def test_saved_dataset_is_loaded_bit_for_bit(data: Dataset, group: int, monkeypa
 
 
 def test_empty_dataset_is_saved_and_loaded() -> None:
-    empty = read_parquet([], FEATURE_NAMES, LATEST, SPEC, None)
+    empty = read_parquet([], FEATURE_NAMES, LATEST, SPEC, None, LabelRates())
     archive = MemoryArchive()
     snapshot.save(archive, empty)
     assert_same(snapshot.load(archive, empty.content_hash, FEATURE_NAMES), empty)

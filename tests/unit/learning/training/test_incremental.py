@@ -122,7 +122,7 @@ def test_a_forest_keeps_its_trees() -> None:
 def test_update_uses_all_new_rows_and_as_many_old_ones() -> None:
     until = int(DATA.initiated_at[2_999])
     before = champion("logistic_regression")._replace(trained_until=until)
-    rows = rows_to_continue_on(DATA, PERIOD, before, CONFIG)
+    rows = rows_to_continue_on(DATA, PERIOD, before, CONFIG).rows
     new = DATA.initiated_at[rows] > until
     assert new.sum() == (DATA.initiated_at[PERIOD] > until).sum()
     assert new.sum() == (~new).sum()
@@ -131,7 +131,7 @@ def test_update_uses_all_new_rows_and_as_many_old_ones() -> None:
 
 
 def test_update_undersamples_at_the_rate_of_the_champion() -> None:
-    drawn = drawn_rows(DATA.initiated_at[OLD], DATA.fraud[OLD], 4, seed=0)
+    drawn = drawn_rows(DATA.initiated_at[OLD], DATA.fraud[OLD], 4, seed=0).rows
     train = LabelledRows(np.asfortranarray(DATA.features[np.ix_(drawn, INPUTS)]), DATA.fraud[drawn])
     params = {"n_estimators": 10, "max_depth": 3, "bootstrap": False, "legitimate_per_fraud": 4}
     before = champion("random_forest")._replace(model=fit("random_forest", params, train, seed=0))

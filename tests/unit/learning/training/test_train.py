@@ -36,7 +36,7 @@ def shares(rows: NDArray[np.intp], fraud: NDArray[np.bool_]) -> NDArray[np.float
 def test_every_week_has_the_same_share_of_frauds(share: float) -> None:
     rng = np.random.default_rng(0)
     fraud = rng.random(len(AT)) < np.where(AT < 350 * DAY, 0.001, 0.02)
-    rows = drawn_rows(AT, fraud, share, seed=0)
+    rows = drawn_rows(AT, fraud, share, seed=0).rows
     assert fraud[rows].sum() == fraud.sum()
     assert len(np.unique(rows)) == len(rows)
     assert shares(rows, fraud) == pytest.approx(1 / (1 + share))
@@ -46,13 +46,13 @@ def test_weeks_that_are_stored_thinly_do_not_look_like_fraud() -> None:
     rng = np.random.default_rng(0)
     fraud = rng.random(len(AT)) < 0.002
     stored = np.flatnonzero(fraud | (AT == 0) | (AT > 350 * DAY) | (rng.random(len(AT)) < 0.3))
-    kept = stored[drawn_rows(AT[stored], fraud[stored], 20, seed=0)]
+    kept = stored[drawn_rows(AT[stored], fraud[stored], 20, seed=0).rows]
     assert shares(kept, fraud) == pytest.approx(1 / 21)
 
 
 def test_more_legitimate_rows_than_there_are_or_no_frauds_at_all() -> None:
     fraud = np.arange(len(AT)) % 100 == 0
-    np.testing.assert_array_equal(drawn_rows(AT, fraud, np.inf, seed=0), np.arange(len(AT)))
-    np.testing.assert_array_equal(drawn_rows(AT, fraud, 1e9, seed=0), np.arange(len(AT)))
-    assert len(drawn_rows(AT, np.zeros(len(AT), bool), 20, seed=0)) == 0
-    assert len(drawn_rows(AT[:0], fraud[:0], 20, seed=0)) == 0
+    np.testing.assert_array_equal(drawn_rows(AT, fraud, np.inf, seed=0).rows, np.arange(len(AT)))
+    np.testing.assert_array_equal(drawn_rows(AT, fraud, 1e9, seed=0).rows, np.arange(len(AT)))
+    assert len(drawn_rows(AT, np.zeros(len(AT), bool), 20, seed=0).rows) == 0
+    assert len(drawn_rows(AT[:0], fraud[:0], 20, seed=0).rows) == 0
