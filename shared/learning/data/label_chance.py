@@ -115,20 +115,40 @@ def label_rates(counts: Sequence[DecisionCount]) -> LabelRates:
 
 
 def label_chances(decided: Decided, pix: NDArray[np.int32], rates: LabelRates) -> NDArray[np.float64]:
-    """Return the chance of a label of each row, [n].
+    """Return the chance of a label of each labelled row, [n].
 
     Both sides of a Pix have the label of its payment, so the side that is less likely to let it pass counts for both.
     """
-    reviewed = np.where(decided.payees, rates.payee, rates.payer)
-    p = decided.probability
-    chance = np.ones(len(p))
-    held, rejected = (decided.policy == severity for severity in (Decision.HOLD, Decision.REJECT))
-    chance[held] = (p + (1 - p) * reviewed)[held]
-    made_hold = rejected & decided.drawn
-    chance[made_hold] = (p * reviewed)[made_hold]
-    least = np.ones(int(pix.max(initial=-1)) + 1)
-    np.minimum.at(least, pix, chance)
-    return least[pix]
+    chance = _chances(decided, rates)
+    chance[(decided.policy == Decision.REJECT) & ~decided.drawn] = 1.0
+    return _of_pix(np.minimum, chance, pix)
+
+
+def unrepresented(
+    decided: Decided, pix: NDArray[np.int32], rates: LabelRates, weight_max: float
+) -> NDArray[np.float64]:
+    """Return the part of each row without a label, [n], for which no labelled row of the control group stands.
+
+    It is all of a Pix that had no chance to be in the control group, and the part of the others that is lost as
+    weights are clipped.
+    """
+    lost = 1 - np.minimum(_of_pix(np.minimum, _chances(decided, rates), pix) * weight_max, 1.0)
+    return np.where(_of_pix(np.maximum, decided.probability, pix) > 0, lost, 1.0)
+
+
+def _chances(decided: Decided, rates: LabelRates) -> NDArray[np.float64]:
+    """Return the chance of each row, [n], that a reviewer or the control group gives it a label."""
+    reviewed, p = np.where(decided.payees, rates.payee, rates.payer), decided.probability
+    by_policy = [np.ones(len(p)), p + (1 - p) * reviewed, p * reviewed]
+    return np.choose(decided.policy, by_policy)
+
+
+def _of_pix(extreme: np.ufunc, values: NDArray[np.float64], pix: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the least, or greatest, value of the rows of each row's Pix, [n]."""
+    found = np.empty(int(pix.max(initial=-1)) + 1)
+    found[pix] = values
+    extreme.at(found, pix, values)
+    return found[pix]
 
 
 def label_weights(chance: NDArray[np.float64], weight_max: float) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from shared.contract.tables import timestamp
 from shared.errors import Misconfigured
 from shared.learning.data.label_chance import COLUMNS
 from shared.learning.data.split import HOUR
-from shared.learning.data.training_sample import MILLION, NO_VERDICT, latest, sample_hash
+from shared.learning.data.training_sample import KEPT, MILLION, NO_VERDICT, latest, sample_hash
 
 SEGMENT_FACTS = ("side", "payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type", "hop")
 """Columns that form segments; the last three are those of the report in force, NULL without one."""
@@ -30,8 +30,6 @@ ROOT, LATER = "root", "later hop"
 _HOP = f"CASE WHEN hop >= 2 THEN '{LATER}' WHEN hop = 1 THEN '{ROOT}' END AS hop"
 RATE = "sampling_rate"
 KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
-KEPT = "(verdict = 'FRAUD' OR policy_decision IS NOT NULL)"
-"""Examples that are never sampled: frauds, and those of the control group, as each stands for many decisions."""
 
 
 class TrainingQuery(Struct, frozen=True):

@@ -1,9 +1,10 @@
 """The training sample: `pix.training_sample`, to which each retraining appends the examples since the last one.
 
 A training needs a few million examples of a year, not the year. An example enters once its Pix has matured: every
-fraud, and a share of the others, chosen by a hash of the EndToEndId. Only the days that have matured since are read.
-Verdicts may change later, so the Pix of new reports are looked up again, and those that changed get a new version.
-Rows are never updated: of a Pix and side, the latest version counts. Appending again changes nothing.
+fraud, every Pix of the control group, and a share of the others, chosen by a hash of the EndToEndId. Only the days
+that have matured since are read. Verdicts may change later, so the Pix of new reports are looked up again, and those
+that changed get a new version. Rows are never updated: of a Pix and side, the latest version counts. Appending again
+changes nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ MILLION = 1_000_000
 MATURED, CHANGED = "MATURED", "CHANGED"
 NO_VERDICT = "NONE"
 """The verdict of a Pix that is no example any more, as a report about it is open."""
+KEPT = "(verdict = 'FRAUD' OR policy_decision IS NOT NULL)"
+"""Examples that are never sampled: frauds, and those of the control group, as each stands for many decisions."""
 IDS = 10_000
 """EndToEndIds in one statement, of which a million characters are allowed."""
 _DAY = dt.timedelta(days=1)
@@ -102,17 +105,18 @@ class SampleSql(Struct, frozen=True):
     def append(self, among: Among, entered: str, legitimate: int) -> str:
         """Return the statement that appends examples which the sample does not have as they are.
 
-        `legitimate` is the sampling rate per million of those that are no frauds.
+        `legitimate` is the sampling rate per million of those that are not KEPT.
         """
         columns = (*_KEYS, *_COPIED, *feature_columns())
         same = " AND ".join(f"known.{name} IS NOT DISTINCT FROM examples.{name}" for name in _LABEL)
-        rate = f"IF(examples.verdict = 'FRAUD', 1.0, {legitimate / MILLION!r})"
+        rate = f"IF(examples.kept, 1.0, {legitimate / MILLION!r})"
         return (
             f"{self._insert('sampling_rate', *columns)} SELECT {timestamp(self.as_of)}, '{entered}', {rate}, "  # noqa: S608 (SQL of the contract)
             f"{', '.join(f'examples.{name}' for name in columns)} "
-            f"FROM ({self._examples(among)}) AS examples LEFT JOIN ({self._versions()}) AS known "
+            f"FROM (SELECT *, {KEPT} AS kept FROM ({self._examples(among)}) AS found) AS examples "
+            f"LEFT JOIN ({self._versions()}) AS known "
             "ON known.end_to_end_id = examples.end_to_end_id AND known.side = examples.side "
-            "WHERE (examples.verdict = 'FRAUD' OR known.side IS NOT NULL "
+            "WHERE (examples.kept OR known.side IS NOT NULL "
             f"OR {sample_hash('examples.end_to_end_id')} < {legitimate}) AND NOT (known.side IS NOT NULL AND {same})"
         )
 
@@ -139,17 +143,22 @@ class SampleSql(Struct, frozen=True):
     def _examples(self, among: Among) -> str:
         """Return the view `training_examples` as of `as_of`, over some of the rows."""
         text = query("training_examples", self.project, self.dataset, self.maturity_days, timestamp(self.as_of))
-        for name, condition in (("score_events", among.scored), ("outcomes", among.told)):
-            table = self._table(name)
-            some = f"FROM (SELECT * FROM {table} WHERE {condition}) AS {name}"  # noqa: S608 (conditions of our own)
-            text = text.replace(f"FROM {table}", some)
-        return text
+        return narrowed(text, self.project, self.dataset, among)
 
     def _matured_at(self, moment: dt.datetime) -> str:
         return f"TIMESTAMP_SUB({timestamp(moment)}, INTERVAL {round(24 * self.maturity_days)} HOUR)"
 
     def _table(self, name: str) -> str:
         return f"`{self.project}.{self.dataset}.{name}`"
+
+
+def narrowed(text: str, project: str, dataset: str, among: Among) -> str:
+    """Return a query that reads only some of the rows of score_events and of outcomes."""
+    for name, condition in (("score_events", among.scored), ("outcomes", among.told)):
+        table = f"`{project}.{dataset}.{name}`"
+        some = f"FROM (SELECT * FROM {table} WHERE {condition}) AS {name}"  # noqa: S608 (conditions of our own)
+        text = text.replace(f"FROM {table}", some)
+    return text
 
 
 def latest(table: str, as_of: dt.datetime, columns: str = "*") -> str:

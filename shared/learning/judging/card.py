@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from shared.learning.config import Config
+from shared.learning.data.label_chance import Representation
 from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.judging.bootstrap import Interval
 from shared.learning.judging.comparison import Contender
@@ -40,8 +41,8 @@ class CardFacts:
     """The facts on a card.
 
     `outcome` is a sentence on who decides whether the model serves, `findings` are sentences on the quality of the
-    data, `unlabelled` the decisions without a label, `suspicions` what a person has to look at before it serves,
-    `provenance` commit, image and versions by name.
+    data, `unlabelled` the decisions without a label, `representation` how far labelled rows stand for them,
+    `suspicions` what a person has to look at before it serves, `provenance` commit, image and versions by name.
     `maturity_days` is the age in days from which a paid Pix without a confirmed fraud is legitimate.
     `trained_age_days` is the age at `as_of` of the newest row that the model to serve has learnt from.
     `refit` is a sentence on the refit, empty without one. `images` are plots as PNG by file name.
@@ -67,6 +68,7 @@ class CardFacts:
     provenance: Mapping[str, str]
     findings: Sequence[str]
     unlabelled: Sequence[Unlabelled]
+    representation: Representation
     periods: Sequence[PeriodFacts]
     review: Review
     leaderboard: Sequence[Trial]

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from shared.learning.config import Config, SideCosts
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.training_query import CAMPAIGN_FACTS
+from shared.learning.data.unjudged import Unjudged
 from shared.learning.judging.bootstrap import Interval, Resampling
 from shared.learning.judging.clusters import campaigns
 from shared.learning.judging.evaluate import Evaluation, Scored, Truth, evaluate
 from shared.learning.judging.segments import Dimension, dimensions
+from shared.learning.judging.stakes import Opinion, UnjudgedRows
 from shared.learning.training.costs import decision_costs_by_side
 from shared.learning.training.packing import SEEN_UNTIL
 from shared.learning.training.thresholds import decisions, review_budget
@@ -31,7 +33,7 @@ class Contender:
 
     `inputs` are the features that the model reads, none for rules. `seen_until` is the time in seconds of the last
     example used in training or calibration, None if not known. `validation` is the average precision on the
-    calibration period.
+    calibration period. `opinion` is on the decisions without a label, None if these are not known.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Contender:
     inputs: tuple[str, ...] = ()
     seen_until: float | None = None
     validation: float | None = None
+    opinion: Opinion | None = None
 
     @property
     def is_model(self) -> bool:
@@ -57,7 +60,8 @@ class TestPeriod:
     `payees` bool [n] is true on the payee's side, `by_rule` [n] are the decisions of the rules, `losses` [n, 3] the
     cost of each possible decision in BRL by side, by `costs`; `holds_max` the most Pix that reviewers of both sides
     can handle.
-    `notice` is a sentence on rows that the champion was trained on, empty if there are none.
+    `notice` is a sentence on rows that the champion was trained on, empty if there are none. `unjudged` are the
+    decisions of the period without a label, None if they are not known.
     """
 
     features: NDArray[np.float32]
@@ -75,10 +79,17 @@ class TestPeriod:
     confidence: float
     holds_max: float
     notice: str
+    unjudged: UnjudgedRows | None = None
 
     @classmethod
     def of(
-        cls, data: Dataset, period: slice, rules: Rules, config: Config, champion: Bundle | None = None
+        cls,
+        data: Dataset,
+        period: slice,
+        rules: Rules,
+        config: Config,
+        champion: Bundle | None = None,
+        unjudged: Unjudged | None = None,
     ) -> TestPeriod:
         """Return a period of the data set with the decisions of the rules and the costs.
 
@@ -107,6 +118,7 @@ class TestPeriod:
             config.gate.confidence,
             review_budget(weight, truth.initiated_at, payees, config.costs),
             notice,
+            _unjudged_rows(unjudged, int(truth.initiated_at.min()), rules) if unjudged else None,
         )
 
     @property
@@ -116,7 +128,7 @@ class TestPeriod:
 
     def model(self, bundle: Bundle, validation: float | None = None) -> Contender:
         """Return the figures of a bundle, whose decisions are combined with the rules as in serving."""
-        scores = self._scores(bundle)
+        scores = _scores(bundle, self.features)
         return self.contender(
             bundle.version,
             scores,
@@ -124,11 +136,13 @@ class TestPeriod:
             tuple(bundle.feature_names),
             bundle.manifest.metrics.get(SEEN_UNTIL),
             validation,
+            _opinion(bundle, self.unjudged) if self.unjudged else None,
         )
 
     def rules(self) -> Contender:
         """Return the figures of the rules without a model; the severity of their decision is the score."""
-        return self.contender(RULES_ALONE, self.by_rule / 2.0, self.by_rule)
+        opinion = Opinion(None, self.unjudged.by_rule) if self.unjudged else None
+        return self.contender(RULES_ALONE, self.by_rule / 2.0, self.by_rule, opinion=opinion)
 
     def contender(
         self,
@@ -138,15 +152,30 @@ class TestPeriod:
         inputs: tuple[str, ...] = (),
         seen_until: float | None = None,
         validation: float | None = None,
+        opinion: Opinion | None = None,
     ) -> Contender:
         """Return the figures of `scores` [n] and decisions [n]."""
         scored = Scored(scores, decided, self.losses[np.arange(len(decided)), decided])
         figures, intervals = evaluate(scored, self.truth, self.resampling, self.alert_share, self.confidence)
-        return Contender(name, scored, figures, intervals, inputs, seen_until, validation)
+        return Contender(name, scored, figures, intervals, inputs, seen_until, validation, opinion)
 
-    def _scores(self, bundle: Bundle) -> NDArray[np.float64]:
-        starts = range(0, len(self.features), _CHUNK)
-        return np.concatenate([bundle.score(self.features[start : start + _CHUNK]) for start in starts])
+
+def _scores(bundle: Bundle, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    starts = range(0, len(features), _CHUNK)
+    return np.concatenate([np.zeros(0), *(bundle.score(features[start : start + _CHUNK]) for start in starts)])
+
+
+def _opinion(bundle: Bundle, rows: UnjudgedRows) -> Opinion:
+    scores = _scores(bundle, rows.features)
+    return Opinion(scores, decisions(scores, bundle.thresholds, rows.payees, rows.by_rule))
+
+
+def _unjudged_rows(unjudged: Unjudged, since: int, rules: Rules) -> UnjudgedRows:
+    """Return the decisions without a label of the days that are judged."""
+    rows = unjudged.at(unjudged.initiated_at >= since)
+    features = np.ascontiguousarray(rows.features)
+    by_rule = rules.apply(features).severity
+    return UnjudgedRows(features, rows.amount, rows.score, rows.weight, by_payee(features), by_rule)
 
 
 def _campaigns(data: Dataset, rows: slice) -> NDArray[np.intp]:

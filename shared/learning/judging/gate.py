@@ -19,9 +19,11 @@ from shared.learning.judging.proportions import chance_of_loss, effective_cases
 from shared.learning.judging.record import NO_PAST, Past
 from shared.learning.judging.saving import Saving, measure_saving
 from shared.learning.judging.segment_floors import segment_floors
+from shared.learning.judging.stakes import Stakes, stakes
 
 Outcome = Literal["PROMOTE", "REFUSE", "TOO_FEW"]
-"""Promote; refuse, as something speaks against it; or too few frauds to say, where nothing else does."""
+"""Promote; refuse, as something speaks against it; or too few labels to say, where nothing else does."""
+SAVING, ENOUGH_FRAUDS, UNKNOWABLE = "saving", "enough frauds", "what cannot be judged"
 
 
 class GateVerdict(Struct, frozen=True):
@@ -31,7 +33,8 @@ class GateVerdict(Struct, frozen=True):
     end is at the `level` that this look spent on the challenger; `realised` and its interval are by the labels alone.
     `detectable` is the least true saving that would be seen with a chance of 80 %, `detectable_share` in relation to
     the incumbent's cost. `looks` are those taken before at days of this period. `notice` is a sentence on rows that
-    the champion was trained on, empty if there are none.
+    the champion was trained on, empty if there are none. `stakes` are those of decisions without a label, None if
+    these are not known.
     """
 
     outcome: Outcome
@@ -47,6 +50,7 @@ class GateVerdict(Struct, frozen=True):
     detectable_share: float
     looks: int
     notice: str
+    stakes: Stakes | None = None
 
     @property
     def promote(self) -> bool:
@@ -65,7 +69,8 @@ def judge(
     """Compare two contenders on the same rows; the incumbent is the champion, or the rules if no model serves.
 
     The challenger must save money: the lower limit of its expected saving must be above zero, at the level that the
-    looks so far have left (see `looks.budget`). Neither the realised saving nor the number of frauds stopped may
+    looks so far have left (see `looks.budget`). It must not lose that saving on decisions whose labels its
+    predecessor has made impossible (see `stakes`). Neither the realised saving nor the number of frauds stopped may
     speak against it. It must not be worse than the incumbent beyond the margins, keep the ceilings, and not be
     suspiciously good. A tie keeps the incumbent. With several challengers one may win by chance, so they share the
     level (Bonferroni).
@@ -74,9 +79,11 @@ def judge(
     level = look.level / challengers
     saving = measure_saving(challenger, incumbent, period)
     gain = _saving(saving, incumbent.name, level)
+    unknown = _stakes(challenger, incumbent, period)
     checks = [
         gain,
         _enough_frauds(period, spec),
+        _unknowable(saving, unknown, incumbent.name),
         _realised(saving, spec),
         _frauds_stopped(saving, incumbent.name, spec),
         _unseen_period(challenger, period),
@@ -85,7 +92,7 @@ def judge(
         *segment_floors(challenger, incumbent, period, spec),
         _optimism(challenger, spec),
     ]
-    return _verdict(checks, saving, incumbent, period, spec, level, look)
+    return _verdict(checks, saving, unknown, incumbent, period, spec, level, look)
 
 
 def look_at(period: TestPeriod, spec: GateSpec, past: Past) -> Budget:
@@ -116,6 +123,7 @@ def best(verdicts: Sequence[GateVerdict]) -> int:
 def _verdict(
     checks: list[GateCheck],
     saving: Saving,
+    unknown: Stakes | None,
     incumbent: Contender,
     period: TestPeriod,
     spec: GateSpec,
@@ -125,7 +133,7 @@ def _verdict(
     """Return the verdict that the checks add up to. A saving that is not seen in too few frauds says nothing."""
     few = [check for check in checks if not check.passed and check.lacks_data]
     against = [check for check in checks if not check.passed and not check.lacks_data]
-    if few:
+    if any(check.name == ENOUGH_FRAUDS for check in few):
         against = [check for check in against if check.name != SAVING]
     outcome: Outcome = "REFUSE" if against else "TOO_FEW" if few else "PROMOTE"
     confidence = 1 - 2 * level
@@ -145,10 +153,8 @@ def _verdict(
         detectable / cost if cost > 0 else math.nan,
         look.looks,
         period.notice,
+        unknown,
     )
-
-
-SAVING = "saving"
 
 
 def _saving(saving: Saving, incumbent: str, level: float) -> GateCheck:
@@ -173,7 +179,36 @@ def _enough_frauds(period: TestPeriod, spec: GateSpec) -> GateCheck:
     passed = frauds >= spec.frauds_min
     relation = "enough for a verdict: at least" if passed else "too few to say: fewer than"
     text = f"{frauds:,.0f} frauds in the test period, {relation} {spec.frauds_min:,}"
-    return GateCheck("enough frauds", passed, frauds, spec.frauds_min, text, lacks_data=not passed)
+    return GateCheck(ENOUGH_FRAUDS, passed, frauds, spec.frauds_min, text, lacks_data=not passed)
+
+
+def _stakes(challenger: Contender, incumbent: Contender, period: TestPeriod) -> Stakes | None:
+    if period.unjudged is None or challenger.opinion is None or incumbent.opinion is None:
+        return None
+    pix = float(period.weight.sum())
+    return stakes(challenger.opinion, incumbent.opinion, period.unjudged, period.costs, pix)
+
+
+def _unknowable(saving: Saving, unknown: Stakes | None, incumbent: str) -> GateCheck:
+    """Check that the saving is not lost again on decisions without a label, if the incumbent was right about them."""
+    judged = saving.expected.value
+    if unknown is None:
+        text = "the decisions without a label are not known: this training set was stored without them"
+        return GateCheck(UNKNOWABLE, True, None, -judged, text)
+    if not unknown.differing:
+        text = f"decides like {incumbent} on all {unknown.rows:,.0f} decisions without a label"
+        return GateCheck(UNKNOWABLE, True, 0.0, -judged, text)
+    passed = judged <= 0 or judged + unknown.saving > 0
+    low, high = unknown.scores.low, unknown.scores.high
+    scores = "" if math.isnan(low) else f", to which {incumbent} gives {low:.2%} to {high:.2%}"
+    text = (
+        f"decides otherwise than {incumbent} on {unknown.differing:,.0f} of {unknown.rows:,.0f} decisions without a "
+        f"label, of {_brl(unknown.differing_amount)}{scores}; if {incumbent} is right about them, this "
+        f"{'saves' if unknown.saving >= 0 else 'costs'} {_brl(abs(unknown.saving))} per million Pix"
+    )
+    if not passed:
+        text = f"{text}, more than it saves on the others: whether it saves money cannot be known"
+    return GateCheck(UNKNOWABLE, passed, unknown.saving, -judged, text, lacks_data=not passed)
 
 
 def _realised(saving: Saving, spec: GateSpec) -> GateCheck:

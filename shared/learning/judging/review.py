@@ -13,7 +13,7 @@ from shared.learning.config import GateSpec
 from shared.learning.judging.bootstrap import Estimate
 from shared.learning.judging.ceilings import Rejects, rejects_by_side
 from shared.learning.judging.comparison import Contender, TestPeriod
-from shared.learning.judging.gate import GateVerdict, best, judge_all
+from shared.learning.judging.gate import ENOUGH_FRAUDS, GateVerdict, best, judge_all
 from shared.learning.judging.looks import Look
 from shared.learning.judging.record import NO_PAST, Past
 from shared.learning.judging.saving import measure_saving
@@ -76,6 +76,7 @@ class Review:
             LOOK_LEVEL: self.look.level,
             "rules_cost_per_million": self.rules.evaluation.cost_per_million,
         }
+        figures |= self.verdict.stakes.metrics() if self.verdict.stakes else {}
         return _defined(figures)
 
 
@@ -123,7 +124,7 @@ def review(
 
 def _look(verdicts: Sequence[GateVerdict], period: TestPeriod) -> Look:
     """Return the look of a run. Where the frauds are too few to say, nothing is tested and nothing spent."""
-    tested = all(check.passed or not check.lacks_data for check in verdicts[0].checks)
+    tested = all(check.passed for check in verdicts[0].checks if check.name == ENOUGH_FRAUDS)
     level = sum(one.level for one in verdicts) if tested else 0.0
     return Look(float(period.truth.initiated_at.max() / 1e6), level)
 

@@ -8,15 +8,12 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from shared.learning.config import SideCosts
 from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.pooled import fit_odds, pooled_design
 from shared.learning.judging.proportions import changes, effective_cases
 from shared.learning.judging.spread import Measured, measured
-from shared.learning.training.costs import decision_costs_by_side
+from shared.learning.judging.stakes import MILLION, saved_by_truth
 from shared.scoring.rules import Decision
-
-MILLION = 1e6
 
 
 class Saving(Struct, frozen=True):
@@ -56,19 +53,6 @@ def measure_saving(challenger: Contender, incumbent: Contender, period: TestPeri
     change, weight = new.astype(np.float64) - old, period.weight[truth.fraud]
     gained, lost = discordant(change, weight, period.campaign[truth.fraud])
     return Saving(realised_saving(rows), expected_saving(rows, design), gained, lost)
-
-
-def saved_by_truth(
-    challenger: NDArray[np.int8],
-    incumbent: NDArray[np.int8],
-    amount: NDArray[np.float64],
-    payees: NDArray[np.bool_],
-    costs: SideCosts,
-) -> NDArray[np.float64]:
-    """Return the saving in BRL by the challenger's decisions if a Pix is legitimate and if it is a fraud, [n, 2]."""
-    rows = np.arange(len(amount))
-    tables = (decision_costs_by_side(np.full(len(amount), truth), amount, payees, costs) for truth in (False, True))
-    return np.column_stack([table[rows, incumbent] - table[rows, challenger] for table in tables])
 
 
 def realised_saving(rows: Rows) -> Measured:

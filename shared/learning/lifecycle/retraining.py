@@ -8,18 +8,13 @@ import functools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import msgspec
 
 from shared.contract.event import EPOCH
 from shared.errors import BundleRefused, Misconfigured, PixError, PreconditionFailed, Unavailable
-from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
-from shared.learning.data import dataset, snapshot
-from shared.learning.data.dataset import Dataset, TrainingSource
-from shared.learning.data.profile import read_profile
-from shared.learning.data.split import Split, require_both_classes, split_in_time
+from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.plots import draw
@@ -34,6 +29,7 @@ from shared.learning.lifecycle.refitting import judged_fit, sealed_refit, to_ser
 from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
 from shared.learning.lifecycle.request import AUTO, Request, RetrainingResult
 from shared.learning.lifecycle.run_record import JudgedRun, Run, SealedBundle, parameters, report
+from shared.learning.lifecycle.training_set import Stores, known_at, read_training_set, store
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, StepProgress
 from shared.learning.training.challenger import Challenger, train_challengers
@@ -70,11 +66,6 @@ class Services:
     def release_ports(self) -> ReleasePorts:
         """The ports of a release."""
         return ReleasePorts(self.blobs, self.ledger, lambda: self.registry)
-
-
-class _TrainingSet(NamedTuple):
-    data: Dataset
-    split: Split
 
 
 def retrain(services: Services, config: Config, request: Request, step: StepProgress) -> RetrainingResult:
@@ -142,17 +133,20 @@ def _retrain(
     step: StepProgress,
 ) -> RetrainingResult:
     champion = judged_fit(services.blobs, _champion(services.blobs, state))
-    data, split = _training_set(services, config, request, champion, step)
+    stores = Stores(services.source, services.archive, services.blobs)
+    data, split, unjudged = read_training_set(stores, config, request, champion, step)
     if request.snapshot:
-        request = msgspec.structs.replace(request, as_of=_known_at(data, services.source.maturity_days))
+        request = msgspec.structs.replace(request, as_of=known_at(data, services.source.maturity_days))
     with step("open the run"):
         run_id = services.runs.start(parameters(request, decision, data, split, config, services.provenance))
     maturity_days, provenance = services.source.maturity_days, services.provenance
-    run = Run(run_id, request, decision, data, split, config, maturity_days, provenance)
+    run = Run(run_id, request, decision, data, split, unjudged, config, maturity_days, provenance)
     with contextlib.ExitStack() as unfinished:
         unfinished.callback(_close_as_failed, services.runs, run_id)
         with step("keep the training set"):
-            services.runs.dataset(run_id, _store(services, data))
+            name = store(services.archive, data, split, unjudged)
+            uri = f"gs://{services.bucket}/{name}"
+            services.runs.dataset(run_id, Snapshot(data.content_hash, uri, len(data), data.names))
         judged = _train_and_judge(services, run, champion, state, step)
         if to_serve(judged):
             judged = replace(judged, refit=sealed_refit(judged, services.clock, step))
@@ -179,32 +173,6 @@ def _champion(blobs: Blobs, state: PointerState) -> Bundle | None:
         return None
 
 
-def _training_set(
-    services: Services, config: Config, request: Request, champion: Bundle | None, step: StepProgress
-) -> _TrainingSet:
-    with step("read the training set"):
-        if request.snapshot:
-            data = snapshot.load(services.archive, request.snapshot, FEATURE_NAMES)
-        else:
-            profile = read_profile(services.blobs, champion.version) if champion else None
-            data = dataset.read(services.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
-    split = split_in_time(data.initiated_at, config.split)
-    require_both_classes(data.fraud, split, config.split.frauds_min)
-    log.info("training set read", extra={"fields": {"rows": len(data), "frauds": int(data.fraud.sum())}})
-    return _TrainingSet(data, split)
-
-
-def _known_at(data: Dataset, maturity_days: float) -> dt.datetime:
-    """Return when the last of these Pix matured: training on a snapshot knows nothing that is newer."""
-    return EPOCH + dt.timedelta(microseconds=int(data.initiated_at[-1]), days=maturity_days)
-
-
-def _store(services: Services, data: Dataset) -> Snapshot:
-    """Store the training set in the bucket of rows, unless it is there already."""
-    name = snapshot.save(services.archive, data)
-    return Snapshot(data.content_hash, f"gs://{services.bucket}/{name}", len(data), data.names)
-
-
 def _train_and_judge(
     services: Services, run: Run, champion: Bundle | None, state: PointerState, step: StepProgress
 ) -> JudgedRun:
@@ -216,7 +184,7 @@ def _train_and_judge(
     drafts = [_manifest(services, run, challenger) for challenger in trained.challengers]
     bundles = [Bundle(sealed(one.files, draft)) for one, draft in zip(trained.challengers, drafts, strict=True)]
     with step("compare with what serves"):
-        period = TestPeriod.of(data, split.test, services.rules, config, champion)
+        period = TestPeriod.of(data, split.test, services.rules, config, champion, run.unjudged)
         validations = [challenger.average_precision for challenger in trained.challengers]
         refused = None if champion else state.version
         known = past(services.ledger.rows(EPOCH), services.clock(), config.gate.record_months, refused)

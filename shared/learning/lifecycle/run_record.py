@@ -15,6 +15,7 @@ from shared.contract.fields import Side
 from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
+from shared.learning.data.unjudged import Unjudged
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.review import Review, flat
 from shared.learning.lifecycle.pointer import parse_time
@@ -31,13 +32,17 @@ _PURPOSES = {"train": "training", "calibration": "calibration and choice", "test
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run before training: the request, the decision to train, training set, configuration, code and libraries."""
+    """A run before training: the request, the decision to train, training set, configuration, code and libraries.
+
+    `unjudged` are the decisions of the test period without a label, None if they are not known.
+    """
 
     run_id: str
     request: Request
     decision: TriggerDecision
     data: Dataset
     split: Split
+    unjudged: Unjudged | None
     config: Config
     maturity_days: float
     provenance: Mapping[str, str]
@@ -125,7 +130,7 @@ def report(judged: JudgedRun) -> RunReport:
     serving = judged.serving
     return RunReport(
         serving.manifest.version,
-        champion | serving.manifest.metrics,
+        champion | judged.run.data.quality.representation.metrics() | serving.manifest.metrics,
         _tags(judged),
         serving.files,
         judged.images,
@@ -189,6 +194,7 @@ def _card(judged: JudgedRun) -> CardFacts:
         suspicions=judged.suspicions,
         provenance=run.provenance,
         unlabelled=run.data.quality.unlabelled,
+        representation=run.data.quality.representation,
         findings=[check.text for check in run.data.quality.checks],
         trained_age_days=judged.serving.manifest.metrics[TRAINED_AGE],
         refit=f"It {judged.refit.summary()}." if judged.refit else "",

@@ -19,8 +19,8 @@ from shared.learning.judging.saving import (
     discordant,
     expected_saving,
     realised_saving,
-    saved_by_truth,
 )
+from shared.learning.judging.stakes import saved_by_truth
 from shared.scoring.thresholds import Thresholds
 from tests.benchmarks.gate_worlds.world import Policy, Stream, World
 

@@ -83,6 +83,20 @@ def examples(rows: int = 6_000, seed: int = 0, fraud_share: float = 0.03) -> pa.
     ).take(rng.permutation(rows))
 
 
+def stopped(rows: int, seed: int = 1) -> pa.Table:
+    """Return decisions of the last days without a label, in the form of the query of them."""
+    table = examples(10 * rows + 100, seed).sort_by("initiated_at").slice(9 * rows, rows)
+    table = table.select([name for name in table.column_names if name not in ("verdict", "sampling_rate")])
+    table = table.set_column(table.schema.get_field_index("decision"), "decision", pa.array(["REJECT"] * rows))
+    for name, values in (
+        ("score", pa.array(np.linspace(0.3, 0.9, rows))),
+        ("pix", pa.array(np.arange(rows))),
+        ("found", pa.array(np.full(rows, 2 * rows))),
+    ):
+        table = table.append_column(name, values)
+    return table
+
+
 def _in_range(column: np.ndarray, low: float, high: float) -> np.ndarray:
     """Map values to a range by an increasing function."""
     if np.isinf(low):
@@ -113,7 +127,7 @@ class Bench:
     """A retraining's world in memory, with a clock that moves a second each time it is read."""
 
     def __init__(self, table: pa.Table | None = None) -> None:
-        self.exports = MemoryExports(examples() if table is None else table, parts=3)
+        self.exports = MemoryExports(examples() if table is None else table, 3, {"AS unjudged": stopped(0)})
         self.blobs = MemoryBlobs(self.now)
         self.runs = MemoryRuns(self.now)
         self.archive = MemoryArchive()

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import msgspec
 
+from shared.learning.data.label_chance import LabelRates, Representation
 from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.checks import GateCheck
@@ -16,6 +17,8 @@ from shared.learning.judging.looks import Look
 from shared.learning.judging.review import Review
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
+
+REPRESENTATION = Representation(LabelRates(), 20.0, 345, 67, 89.4, 0.123, 456.7, 8, 0.0234)
 
 
 def card(reviewed: Review, images: dict[str, bytes]) -> str:
@@ -40,6 +43,7 @@ def card(reviewed: Review, images: dict[str, bytes]) -> str:
             refit="It serves as its refit.",
             suspicions=["owner_markers alone tells 90% of the frauds apart"],
             provenance={"commit": "0123abcd"},
+            representation=REPRESENTATION,
             unlabelled=[Unlabelled("PAYER", "REJECT", "UNPAID", 1_234, 2_468)],
             findings=["age & amount are <missing>"],
             periods=[PeriodFacts("last period", at, at, 1_200, 300, 60)],
