@@ -17,11 +17,24 @@ from shared.learning.judging.comparison import Contender, TestPeriod
 from shared.learning.judging.evaluate import Truth
 from shared.learning.judging.gate import GateVerdict, judge_all
 from shared.learning.judging.segments import Dimension
+from shared.learning.judging.stakes import Opinion, UnjudgedRows
 from shared.learning.training.costs import decision_costs_by_side
 from shared.scoring.thresholds import OFF, Thresholds
 from tests.benchmarks.gate_worlds.world import Policy, Stream, World, with_staff
 
-Kind = Literal["better", "equal", "worse", "dearer", "shuffled", "poisoned prior", "too few", "stops nothing"]
+Kind = Literal[
+    "better",
+    "stops nothing",
+    "equal",
+    "worse",
+    "dearer",
+    "shuffled",
+    "poisoned prior",
+    "too few",
+    "blinded",
+    "blinded, control group",
+    "better, control group",
+]
 KINDS: tuple[Kind, ...] = (
     "better",
     "stops nothing",
@@ -31,13 +44,23 @@ KINDS: tuple[Kind, ...] = (
     "shuffled",
     "poisoned prior",
     "too few",
+    "blinded",
+    "blinded, control group",
+    "better, control group",
 )
 """`stops nothing` has a better challenger against a champion that stops nothing, `dearer` the champion's own scores
 with a higher hold threshold, `too few` a better challenger on some twenty frauds, `poisoned prior` a better ranking
-with probabilities ten times too high. All others are in relation to the champion's quality."""
-WORTH_PROMOTING = ("better", "stops nothing")
+with probabilities ten times too high. `blinded` ranks better, and lets pass all that the champion rejects: of these
+Pix it learnt nothing, and without a control group no label of theirs is left. All others are in relation to the
+champion's quality."""
+WORTH_PROMOTING = ("better", "stops nothing", "better, control group")
+BLINDED = ("blinded", "blinded, control group")
+CONTROLLED = {"blinded": 0.0, "blinded, control group": 0.1, "better, control group": 0.1}
+"""Chance by which a Pix that the champion rejects is held for review instead, where rejects leave no label."""
 NAMES = ("amount", "hour", "weekday")
 DAYS, FEW = 36, 20
+MANY = 4
+"""Times the frauds of a setting where most of them leave no label: those of the control group tell as much as few."""
 ROWS = 40_000
 
 
@@ -95,17 +118,25 @@ def judged(kind: Kind, setting: Setting, seed: int, config: Config) -> Planted:
     """Judge a planted challenger beside one that equals the champion, as a run has two."""
     rng = np.random.default_rng([seed, KINDS.index(kind)])
     world, known = World(setting.prevalence), policies(setting, config.costs.payer)
-    stream = world.stream(rng, FEW if kind == "too few" else setting.frauds, ROWS, DAYS)
+    frauds = FEW if kind == "too few" else setting.frauds * (MANY if kind in CONTROLLED else 1)
+    stream = world.stream(rng, frauds, ROWS, DAYS)
     order = np.argsort(stream.day, kind="stable")
     stream = stream.at(order)
-    period = period_of(stream, config, rng)
     scores = world.scores(stream, setting.champion, rng)
     limits = known.champion.thresholds
-    champion = model("champion", scores, Thresholds(OFF, OFF) if kind == "stops nothing" else limits, period)
-    equal = model("equal", world.scores(stream, setting.champion, rng), limits, period)
-    planted = model(kind, *_planted(kind, stream, scores, setting, known, rng), period)
+    equals = world.scores(stream, setting.champion, rng), limits
+    served = scores, Thresholds(OFF, OFF) if kind == "stops nothing" else limits
+    policies_of = {"champion": served, "equal": equals, kind: _planted(kind, stream, scores, setting, known, rng)}
+    lost = np.zeros(len(scores), bool)
+    if kind in CONTROLLED:
+        rejected = scores >= limits.reject
+        lost = rejected & (rng.random(len(scores)) >= CONTROLLED[kind])
+        stream = stream._replace(weight=stream.weight / np.where(rejected & ~lost, CONTROLLED[kind], 1.0))
+    period = period_of(stream.at(~lost), config, rng, stream.at(lost if kind == "blinded" else np.zeros(0, np.intp)))
+    champion, equal, planted = (model(name, *of, period, lost) for name, of in policies_of.items())
     verdict = judge_all([planted, equal], champion, period, config.gate)[0]
-    wanted = {"too few": "TOO_FEW"}.get(kind, "PROMOTE" if kind in WORTH_PROMOTING else "REFUSE")
+    cannot_say = kind in ("too few", "blinded")
+    wanted = "TOO_FEW" if cannot_say else "PROMOTE" if kind in WORTH_PROMOTING else "REFUSE"
     return Planted(kind, setting, seed, verdict, verdict.outcome == wanted)
 
 
@@ -129,11 +160,18 @@ def _planted(
         return rng.permutation(champion), limits
     if kind == "poisoned prior":
         return poisoned(world.scores(stream, setting.better, rng)), known.poisoned.thresholds
-    return world.scores(stream, setting.better, rng), known.better.thresholds
+    better = world.scores(stream, setting.better, rng)
+    if kind in BLINDED:
+        careful = Thresholds(known.better.thresholds.hold, min(2 * known.better.thresholds.reject, 1.0))
+        return np.where(champion >= limits.reject, better * 1e-3, better), careful
+    return better, known.better.thresholds
 
 
-def period_of(stream: Stream, config: Config, rng: np.random.Generator) -> TestPeriod:
-    """Return a stream in order of time as a test period of features that tell nothing, with two segments."""
+def period_of(stream: Stream, config: Config, rng: np.random.Generator, lost: Stream) -> TestPeriod:
+    """Return a stream in order of time as a test period of features that tell nothing, with two segments.
+
+    `lost` are the Pix without a label.
+    """
     rows = len(stream.fraud)
     at = (stream.day * DAY).astype(np.int64)
     payees = np.zeros(rows, bool)
@@ -155,10 +193,30 @@ def period_of(stream: Stream, config: Config, rng: np.random.Generator) -> TestP
         config.gate.confidence,
         config.costs.payer.review_share_max * float(stream.weight.sum()),
         notice="",
+        unjudged=_unjudged(lost),
     )
 
 
-def model(name: str, scores: NDArray[np.float64], thresholds: Thresholds, period: TestPeriod) -> Contender:
-    """Return a model that has seen nothing of the period and ranked as well before it."""
-    found = period.contender(name, scores, thresholds.reached(scores), NAMES, seen_until=-1.0)
+def _unjudged(lost: Stream) -> UnjudgedRows:
+    rows = len(lost.amount)
+    none = np.zeros(rows, np.int8)
+    features, served = np.zeros((rows, len(NAMES)), np.float32), np.full(rows, np.nan)
+    return UnjudgedRows(features, lost.amount, served, lost.weight, none.astype(bool), none)
+
+
+def model(
+    name: str,
+    scores: NDArray[np.float64],
+    thresholds: Thresholds,
+    period: TestPeriod,
+    lost: NDArray[np.bool_],
+) -> Contender:
+    """Return a model that has seen nothing of the period and ranked as well before it.
+
+    `scores` are of all Pix, of which those that are `lost` have no label and those of the period have one.
+    """
+    known, decided = scores[~lost], thresholds.reached(scores)
+    there = np.flatnonzero(lost)[: len(period.unjudged.amount) if period.unjudged else 0]
+    opinion = Opinion(scores[there], decided[there])
+    found = period.contender(name, known, decided[~lost], NAMES, seen_until=-1.0, opinion=opinion)
     return dataclasses.replace(found, validation=found.evaluation.average_precision)
