@@ -21,8 +21,11 @@ from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.label_chance import COLUMNS
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery
 from shared.learning.data.training_sample import CHANGED, MATURED, SampleSql
+from shared.learning.data.unjudged import unjudged_sql
+from shared.learning.data.unlabelled import counts_sql
 from shared.learning.lifecycle import drift, trigger
 from shared.replay.mark import CountedPlaces
 from shared.replay.tables import StoredTables, Stretch
@@ -81,6 +84,14 @@ TEXTS: dict[str, list[str]] = {
         SAMPLE.append(SAMPLE.named(["E123456782026112000000000000000a"], BEFORE), CHANGED, 1_000_000),
         SAMPLE.withdraw(SAMPLE.named(["E123456782026112000000000000000a"], BEFORE)),
     ],
+    "labels": [
+        counts_sql(PROJECT, DATASET, 87, BEFORE, AS_OF),
+        *sent_by(
+            lambda tables: tables.stage(
+                unjudged_sql(TrainingSource(tables, tables, PROJECT, DATASET, 87), AS_OF, 5, FEATURE_NAMES, 9), ""
+            )
+        ),
+    ],
     "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
     "lookup": [
         statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"]),
@@ -138,7 +149,8 @@ def test_the_training_set_has_its_columns_and_types() -> None:
         "amount": TypeKind.TYPE_DOUBLE,
         "verdict": TypeKind.TYPE_STRING,
         RATE: TypeKind.TYPE_DOUBLE,
-        **dict.fromkeys(FACTS, TypeKind.TYPE_STRING),
+        **dict.fromkeys((*FACTS, *COLUMNS[:2]), TypeKind.TYPE_STRING),
+        COLUMNS[2]: TypeKind.TYPE_DOUBLE,
         **{f"f_{name}": TypeKind.TYPE_DOUBLE for name in FEATURE_NAMES},
     }
 

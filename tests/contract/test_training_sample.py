@@ -74,7 +74,7 @@ def read_in_full(world: World, asked: TrainingQuery, legitimate: int = MILLION) 
         f"SELECT *, {sample_hash()} AS hash FROM ({examples}) AS examples "
         f"WHERE initiated_at <= TIMESTAMP_SUB({moment}, INTERVAL {round(24 * asked.maturity_days)} HOUR)"
     )
-    taken = [row for row in rows if row["verdict"] == "FRAUD" or row["hash"] < legitimate]
+    taken = [row for row in rows if row["verdict"] == "FRAUD" or row["policy_decision"] or row["hash"] < legitimate]
     hops = {None: None, 1: "root", 2: "later hop"}
     named = [row | {"hop": hops[row["hop"]]} for row in taken]
     return comparable(named)
@@ -107,7 +107,9 @@ def test_extending_again_appends_nothing(empty: World) -> None:
     extended(empty, 4)
     # By then "reported-later" and "old" are frauds beside "held-confirmed"; "released" is no example, as its report
     # is open.
-    assert empty.ask(extended(empty, 4).count()) == [{"rows": 13, "labels": 13, "frauds": 3}]
+    [counted] = empty.ask(extended(empty, 4).count())
+    assert {name: counted[name] for name in ("rows", "labels", "frauds")} == {"rows": 13, "labels": 13, "frauds": 3}
+    assert (counted["kept"], counted["first_at"]) == (3, AS_OF - 100 * DAY)
     before = count()
     extended(empty, 4)
     assert count() == before > 0
@@ -127,16 +129,20 @@ def test_an_earlier_training_reads_the_versions_of_its_time(empty: World) -> Non
 def test_a_sample_has_every_fraud_both_sides_or_neither_and_its_rate(empty: World) -> None:
     asked = extended(empty, 0, rows_a_day=2, maturity_days=10)
     rows = empty.ask(
-        f"SELECT DISTINCT sampling_rate FROM `{PROJECT}.pix.training_sample` WHERE verdict = 'LEGITIMATE'"
+        f"SELECT DISTINCT sampling_rate FROM `{PROJECT}.pix.training_sample` "
+        "WHERE verdict = 'LEGITIMATE' AND policy_decision IS NULL"
     )
     [rate] = [row["sampling_rate"] for row in rows]
     assert 0 < rate <= 1
     for legitimate in (MILLION, 300_000):
         taken = min(legitimate, round(rate * MILLION))
         assert found(empty, asked, legitimate) == read_in_full(empty, asked, taken)
-    weights = {row["verdict"]: row["sampling_rate"] for row in empty.ask(asked.rows(["amount"], 900_000))}
-    assert weights["FRAUD"] == 1.0
-    assert weights["LEGITIMATE"] == min(rate, 0.9)
+    weights = {
+        (row["verdict"], row["policy_decision"]): row["sampling_rate"]
+        for row in empty.ask(asked.rows(["amount"], 900_000))
+    }
+    assert weights["FRAUD", None] == weights["LEGITIMATE", "REJECT"] == 1.0  # the control group is never sampled
+    assert weights["LEGITIMATE", None] == min(rate, 0.9)
     [counted] = empty.ask(asked.count())
     assert counted["rows"] == len(found(empty, asked))
     assert counted["frauds"] == 4

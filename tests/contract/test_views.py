@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 import pytest
 
 from infra.deploy.migrate import NO_RETRY, make
+from shared.adapters.memory.learning import MemoryExports, MemoryQueries
 from shared.contract import tables as contract
 from shared.contract.fields import NOBODY
+from shared.learning.data.dataset import TrainingSource
+from shared.learning.data.unjudged import unjudged_sql
 from shared.learning.data.unlabelled import DecisionCount, counts_sql, unlabelled
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.rows import Field, Writer
@@ -262,6 +266,22 @@ def test_decisions_without_a_label_are_counted_by_side_decision_and_reason(world
     }
     since = AS_OF - 99 * DAY
     assert all(row["reason"] is None for row in world.ask(counts_sql(PROJECT, "pix", MATURITY_DAYS, since, AS_OF)))
+
+
+def test_decisions_that_no_label_judges_are_read_with_their_features_and_their_number(world: World) -> None:
+    source = TrainingSource(MemoryExports(pa.table({})), MemoryQueries(lambda *_: []), PROJECT, "pix", MATURITY_DAYS)
+    found = world.ask(unjudged_sql(source, AS_OF, days_ago(101), ["amount"], 100))
+    unknown = [row for row in world.rows("labels") if row["verdict"] == "UNKNOWN"]
+    assert len(found) == len(unknown) > 7
+    assert {row["found"] for row in found} == {len(unknown)}
+    assert sorted((row["side"], row["decision"]) for row in found) == sorted(
+        (row["side"], row["decision"])
+        for row in world.rows("scores")
+        if (row["end_to_end_id"], row["side"]) in {(one["end_to_end_id"], one["side"]) for one in unknown}
+    )
+    some = world.ask(unjudged_sql(source, AS_OF, days_ago(101), ["amount"], 3))
+    assert (len(some), {row["found"] for row in some}) == (3, {len(unknown)})
+    assert world.ask(unjudged_sql(source, AS_OF, days_ago(99), ["amount"], 100)) == []
 
 
 def test_a_pix_is_one_example_with_its_first_served_row(

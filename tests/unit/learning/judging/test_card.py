@@ -11,10 +11,12 @@ import msgspec
 
 from shared.learning.data.label_chance import LabelRates, Representation
 from shared.learning.data.unlabelled import Unlabelled
+from shared.learning.judging.bootstrap import Interval
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.looks import Look
 from shared.learning.judging.review import Review
+from shared.learning.judging.stakes import Stakes
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
 
@@ -129,6 +131,35 @@ def test_the_first_page_says_how_far_the_model_can_be_judged(reviewed: Review) -
     ):
         assert fact in first
     assert "Every check could be measured." not in first
+
+
+STAKES = Stakes(
+    4_321.0, 987_654.0, Interval(0.21, 0.98), 123.0, 45_678.0, Interval(0.31, 0.87), -999.0, 55.0, -7_777.0
+)
+
+
+def test_the_first_page_says_what_could_not_be_judged(reviewed: Review) -> None:
+    def first_page(at: Stakes | None) -> str:
+        verdict = msgspec.structs.replace(reviewed.verdict, stakes=at)
+        page = card(dataclasses.replace(reviewed, verdicts=[verdict], chosen=0), {}).partition("<h2>Decisions")[0]
+        return re.sub(r"\s+", " ", Page(page + "</body></html>").text)
+
+    known = first_page(STAKES)
+    for fact in (
+        "4,321, of R$ 987,654 in all, served with scores from 21.0% to 98.0%",
+        "decide differently on 123 of them, of R$ 45,678",
+        "from 31.0% to 87.0%",
+        "saves -R$ 999 per million Pix there; if all were legitimate R$ 55, if all were frauds -R$ 7,777",
+        "345 Pix were decided milder by chance and have a label, 67 of them frauds",
+        "as much as 89 Pix of equal weight, and 12.3% of the weight of all frauds",
+        "457 in the training set",
+        "8 rows stand for more than 20 decisions",
+        "2.3% of all decisions are lost",
+    ):
+        assert fact in known, fact
+    alike = msgspec.structs.replace(STAKES, differing=0.0)
+    assert "which decide alike on all of them" in first_page(alike)
+    assert "this training set was stored without them" in first_page(None)
 
 
 def test_a_check_without_a_measurement_is_neither_passed_nor_failed(reviewed: Review) -> None:

@@ -54,6 +54,15 @@ def test_the_figures_of_a_segment() -> None:
     ]
 
 
+def test_a_fraud_that_stands_for_many_counts_as_many_in_shares_and_value() -> None:
+    decided, fraud = np.array([1, 0, 0, 1], np.int8), np.array([True, True, False, False])
+    amount, weight = np.array([10.0, 20, 30, 40]), np.array([3.0, 1, 1, 1])
+    [one] = segments(cut([0, 0, 0, 0]), decided, fraud, amount, weight, apart(4), 0.95)
+    assert (one.frauds, one.caught, one.recall, one.missed_value) == (2, 1, 0.75, 20.0)
+    [other] = segments(cut([0, 0, 0, 0]), decided, fraud, amount, np.ones(4), apart(4), 0.95)
+    assert other.recall == 0.5
+
+
 def test_institutions_by_number_of_pix_and_a_segment_of_missing_values() -> None:
     found = {one.title: one for one in dimensions(DATA, TEST)}
     assert found["payer's institution (ISPB)"].labels[:3] == ("00000000", "12345678", "60701190")

@@ -20,7 +20,7 @@ from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry
 from shared.scoring.bundle import Manifest, path
 from shared.scoring.champion import read_bundle
-from tests.unit.learning.synthetic import AS_OF, QUICK, Bench, examples, request, silent
+from tests.unit.learning.synthetic import AS_OF, QUICK, Bench, examples, request, silent, stopped
 
 
 def manifest(bench: Bench, version: str) -> Manifest:
@@ -313,6 +313,26 @@ def test_a_run_on_a_snapshot_gives_the_same_model_again() -> None:
     one, two = (manifest(bench, outcome.approved) for outcome in (first, again))
     assert one.files == two.files
     assert bench.rows[-1].as_of <= bench.rows[0].as_of  # so that the next run does not take it for a training of now
+
+
+def test_what_no_label_judges_is_on_the_card_and_kept_with_the_snapshot() -> None:
+    bench = Bench()
+    bench.exports.others["AS unjudged"] = stopped(50)
+    first = retrain(bench.services(), QUICK, request("never"), silent)
+    card = bench.runs.reports[first.run_id].documents["card.html"].decode()
+    assert "100, of R$" in card
+    assert first.metrics["unjudged_rows"] == 100
+    assert bench.runs.reports[first.run_id].metrics["frauds_effective"] == first.frauds
+    bench.exports.others["AS unjudged"] = stopped(0)
+    asked = msgspec.structs.replace(request("never"), snapshot=first.dataset_hash)
+    again = retrain(bench.services(), QUICK, asked, silent)
+    assert again.metrics["unjudged_saving_per_million"] == first.metrics["unjudged_saving_per_million"]
+    later = msgspec.structs.replace(QUICK, split=msgspec.structs.replace(QUICK.split, test_weeks=4))
+    other = retrain(bench.services(), later, asked, silent)
+    assert "unjudged_rows" not in other.metrics
+    assert "Not known: this training set was stored without them" in (
+        bench.runs.reports[other.run_id].documents["card.html"].decode()
+    )
 
 
 def test_a_missing_snapshot_trains_nothing() -> None:

@@ -31,3 +31,11 @@ def test_training_is_reproducible_to_the_byte(family: ModelFamily) -> None:
     first, second = (onnx_bytes(fit(family, SMALL[family], labelled(2_000, 0), seed=0), 8) for _ in range(2))
     assert first == second
     assert onnx.load_from_string(first).graph.name == "pix-fraud"
+
+
+@families
+def test_frauds_that_stand_for_many_raise_the_scores(family: ModelFamily) -> None:
+    train = labelled(3_000, 0)
+    heavy = train._replace(weight=np.where(train.fraud, 5.0, 1.0))
+    plain, weighted = (raw_scores(fit(family, SMALL[family], one, 0), train.features) for one in (train, heavy))
+    assert weighted.mean() > 1.3 * plain.mean()

@@ -130,6 +130,16 @@ def test_update_uses_all_new_rows_and_as_many_old_ones() -> None:
     assert np.all(np.diff(rows) > 0)
 
 
+@can_continue
+def test_an_update_weighs_frauds_that_stand_for_many(family: ModelFamily) -> None:
+    heavy = dataclasses.replace(DATA, label_weight=np.where(DATA.fraud, 5.0, 1.0))
+    means = []
+    for data in (DATA, heavy):
+        grown, *_ = continue_training(champion(family), data, CONFIG, PERIOD)
+        means.append(raw_scores(grown, DATA.features[LATER, INPUTS]).mean())
+    assert means[1] > 1.2 * means[0]
+
+
 def test_update_undersamples_at_the_rate_of_the_champion() -> None:
     drawn = drawn_rows(DATA.initiated_at[OLD], DATA.fraud[OLD], 4, seed=0).rows
     train = LabelledRows(np.asfortranarray(DATA.features[np.ix_(drawn, INPUTS)]), DATA.fraud[drawn])

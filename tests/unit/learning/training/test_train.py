@@ -56,3 +56,42 @@ def test_more_legitimate_rows_than_there_are_or_no_frauds_at_all() -> None:
     np.testing.assert_array_equal(drawn_rows(AT, fraud, 1e9, seed=0).rows, np.arange(len(AT)))
     assert len(drawn_rows(AT, np.zeros(len(AT), bool), 20, seed=0).rows) == 0
     assert len(drawn_rows(AT[:0], fraud[:0], 20, seed=0).rows) == 0
+
+
+def stands_for(fraud: NDArray[np.bool_], frauds: float = 1.0, legitimate: float = 1.0) -> NDArray[np.float64]:
+    """Return weights of every third fraud and of every hundredth legitimate row, 1 for the others."""
+    at = np.arange(len(fraud))
+    few_frauds = fraud & (np.cumsum(fraud) % 3 == 0)
+    return np.where(few_frauds, frauds, np.where(~fraud & (at % 100 == 0), legitimate, 1.0))
+
+
+def test_weights_of_one_draw_the_rows_that_no_weights_draw() -> None:
+    fraud = np.random.default_rng(0).random(len(AT)) < 0.002
+    plain, weighted = drawn_rows(AT, fraud, 20, 0), drawn_rows(AT, fraud, 20, 0, np.ones(len(AT)))
+    np.testing.assert_array_equal(plain.rows, weighted.rows)
+    assert set(weighted.weight) == {1.0}
+
+
+def test_every_week_has_the_same_weighted_share_of_frauds() -> None:
+    """Else a control group that begins in the middle of the rows would look like a time of more fraud."""
+    fraud = np.random.default_rng(0).random(len(AT)) < 0.002
+    weight = np.where(AT > 350 * DAY, stands_for(fraud, frauds=10.0), 1.0)
+    drawn = drawn_rows(AT, fraud, 5, 0, weight)
+    weeks = AT[drawn.rows] // WEEK
+    frauds = np.bincount(weeks, drawn.weight * fraud[drawn.rows])
+    found = frauds[frauds > 0] / np.bincount(weeks, drawn.weight)[frauds > 0]
+    assert found == pytest.approx(1 / 6, rel=0.05)
+    assert drawn.weight[fraud[drawn.rows]].sum() == weight[fraud].sum()
+
+
+def test_a_legitimate_row_that_stands_for_many_is_drawn_as_much_more_often() -> None:
+    fraud = np.random.default_rng(0).random(len(AT)) < 0.002
+    weight = stands_for(fraud, legitimate=10.0)
+    share, of_all = [], weight[~fraud & (weight > 1)].sum() / weight[~fraud].sum()
+    for seed in range(5):
+        drawn = drawn_rows(AT, fraud, 20, seed, weight)
+        many = (weight[drawn.rows] > 1) & ~fraud[drawn.rows]
+        share.append(drawn.weight[many].sum() / drawn.weight[~fraud[drawn.rows]].sum())
+    assert np.mean(share) == pytest.approx(of_all, rel=0.1)
+    everything = drawn_rows(AT, fraud, np.inf, 0, weight)
+    np.testing.assert_array_equal(everything.weight, weight)
