@@ -2,7 +2,7 @@
 
 Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first, 4 the gate lets
 the challenger serve and a person has to look first, as a feature may contain the label: jobs.promote confirms it. The
-outcome TOO_FEW means that the frauds are too few for a verdict: nothing is wrong, so the exit code is 0.
+outcome TOO_FEW means that the labels are too few for a verdict: nothing is wrong, so the exit code is 0.
 Every result is a row of pix.model_ledger, a training set unfit to learn from included; other failures are in the
 log, and in MLflow once the run is open.
 """
