@@ -84,7 +84,7 @@ class ControlGroup:
     async def apply(self, decisions: Decisions, batch: Batch) -> Decisions:
         """Return the decisions of a batch, with those that are drawn one step milder."""
         budget = self._switch.budget()
-        if budget is None:
+        if budget is None or decisions.decisions.count(_APPROVE) == len(decisions.decisions):
             return decisions
         stopped = [i for i, name in enumerate(decisions.decisions) if name != _APPROVE and _is_open(batch, i)]
         if not stopped:
@@ -102,8 +102,9 @@ class ControlGroup:
     def _candidates(self, budget: Budget, batch: Batch, stopped: Sequence[int]) -> Iterator[_Candidate]:
         """Yield the Pix with a chance among those that are stopped by the model alone."""
         for bundle, indexes, values, _ in batch.scored:
-            own = np.flatnonzero(np.isin(indexes, stopped))
-            rows, scores = indexes[own].tolist(), values[own]
+            known = dict(zip(indexes.tolist(), values.tolist(), strict=True))
+            rows = [i for i in stopped if i in known]
+            scores = np.array([known[i] for i in rows], dtype=np.float64)
             payees = np.array([batch.events[i].side == _PAYEE for i in rows], dtype=bool)
             amounts = np.array([batch.events[i].amount for i in rows], dtype=np.int64)
             found = chances(budget, bundle.thresholds, scores, payees, amounts)

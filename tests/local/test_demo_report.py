@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from infra.local.demo.models import Swap
-from infra.local.demo.queries import Fates, VersionQuality
+from infra.local.demo.queries import Control, Fates, VersionQuality
 from infra.local.demo.report import DemoResult, render, succeeded, verdict
 from infra.local.demo.trace import Traced
 
@@ -36,6 +36,7 @@ def figures(**changes: Any) -> DemoResult:
         "row_ms": (1.0, 2.0),
         "decided_ms": (1.0, 2.0),
         "decisions": {"APPROVE": 10},
+        "control": Control(paid=2, amount=1234.5, held=1),
         "quality": [],
         "scored_by": {"v1": 6, "v2": 4},
         "swap": DRILL,
@@ -84,6 +85,7 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
             {"quality": [UNSEEN]},
             "average precision / recall │ no fraud seen",
         ),
+        ({}, "control group: paid / held, not rejected │ 2 for BRL 1,234.50 / 1"),
         ({"traced": None}, "traced │ none: no report of a later hop"),
     ],
 )

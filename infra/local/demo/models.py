@@ -22,6 +22,8 @@ from infra.local.cloud import LocalCloud
 from infra.local.experiments import copy_card
 
 SHORT_SEARCH = ("--trials", "6")  # a trial for each family and one more, to keep the demo short
+CONTROL = ("--share", "0.2", "--pix-brl", "500", "--day-brl", "5000", "--month-brl", "50000", "--reason", "demo")
+"""The control group of a world, which stays on in it: a share that shows some Pix among a few thousand."""
 DRILL, END_OF_DRILL = "drill: swap under load", "end of drill"
 
 

@@ -42,6 +42,14 @@ class Fates(NamedTuple):
     duplicated: int
 
 
+class Control(NamedTuple):
+    """The live Pix that the control group decided milder: paid, their amount in BRL, and held instead of rejected."""
+
+    paid: int
+    amount: float
+    held: int
+
+
 class Queries:
     """The queries behind the final table; `since` is the publish time of the first live message."""
 
@@ -144,6 +152,17 @@ class Queries:
             "SELECT decision, COUNT(*) AS n FROM {scores} WHERE published_at >= @since GROUP BY decision"
         )
         return {row.decision: row.n for row in rows}
+
+    def control(self) -> Control:
+        """Return the figures of the control group."""
+        row = next(
+            self._ask(
+                "SELECT COUNTIF(decision = 'APPROVE') AS paid, COUNTIF(decision != 'APPROVE') AS held, "
+                "CAST(COALESCE(SUM(IF(decision = 'APPROVE', amount, 0)), 0) AS FLOAT64) AS amount "
+                "FROM {scores} WHERE published_at >= @since AND policy_decision IS NOT NULL"
+            )
+        )
+        return Control(row.paid, row.amount, row.held)
 
     def scored_by(self) -> dict[str | None, int]:
         """Count the live rows of each model version; None for rules alone."""

@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from infra.local.demo.models import Swap
-from infra.local.demo.queries import Fates, Queries, TimeRange, VersionQuality, percentiles
+from infra.local.demo.queries import Control, Fates, Queries, TimeRange, VersionQuality, percentiles
 from infra.local.demo.trace import Traced
 from infra.local.demo.traffic import Sent
 
@@ -46,6 +46,7 @@ class DemoResult:
     row_ms: tuple[float, float]
     decided_ms: tuple[float, float]
     decisions: dict[str, int]
+    control: Control
     quality: list[VersionQuality]
     scored_by: dict[str | None, int]
     """Live rows of each model version; None for rules alone."""
@@ -80,6 +81,7 @@ def collect(
         row_ms=percentiles(traffic.waits),
         decided_ms=queries.decided_ms(traffic.calm),
         decisions=queries.decisions(),
+        control=queries.control(),
         quality=queries.quality(as_of),
         scored_by=queries.scored_by(),
         swap=swap,
@@ -133,6 +135,7 @@ def render(result: DemoResult) -> Table:
         ("publish to decision, p50 / p99", _milliseconds(result.decided_ms)),
         (f"publish to row seen by a query ({result.watched})", _milliseconds(result.row_ms)),
         ("decisions", ", ".join(f"{name} {n:,}" for name, n in sorted(result.decisions.items()))),
+        ("control group: paid / held, not rejected", _control(result.control)),
     ]
     for q in result.quality:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
@@ -150,6 +153,10 @@ def _chain(chain: Traced | None) -> str:
     if not chain.transactions:
         return f"{chain.outcome} {chain.end_to_end_id}"
     return f"{chain.transactions} Pix over {chain.hops} hops behind BRL {chain.amount}"
+
+
+def _control(found: Control) -> str:
+    return f"{found.paid:,} for BRL {found.amount:,.2f} / {found.held:,}"
 
 
 def _swap_row(result: DemoResult) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from infra.local.cloud import LocalCloud
-from infra.local.demo.models import Models
+from infra.local.demo.models import CONTROL, Models
 from infra.local.demo.queries import Queries, TimeRange
 from infra.local.demo.report import DemoResult, LoadPhases, collect, render, succeeded, verdict
 from infra.local.demo.stream import Cut, moment, report_delay
@@ -74,6 +74,7 @@ def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, conso
     cloud.run_job("replay", str(events), "--lines", str(where.line), "--state", cloud.settings.state)
     with models.training(where.live_from):
         pass
+    cloud.run_job("control", "on", *CONTROL)
     cloud.start_functions()
     decisions = stored_decisions(cloud.bigquery(), cloud.settings.dataset)
     queries = Queries(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, _now())
