@@ -84,8 +84,6 @@ def _replay(options: argparse.Namespace) -> tuple[int, object]:
 
 def _replayed(options: argparse.Namespace, settings: Settings) -> dict[str, object]:
     started = time.perf_counter()
-    if options.source == TABLES:
-        wiring.one_shard(settings)
     with contextlib.ExitStack() as after:
         store = after.enter_context(_empty_store(options, settings)) if options.state else None
         return _replayed_into(store, options, settings, started)
@@ -150,6 +148,7 @@ def _source(
     from shared.contract.pseudonyms import Pseudonymiser
     from shared.replay.event_lines import EventLines
     from shared.replay.parquet import Files
+    from shared.replay.sharded import TablesOfShards
 
     if options.source != TABLES:
         path = Path(options.source)
@@ -163,17 +162,16 @@ def _source(
                 count = order.lines if options.lines is None else min(options.lines, order.lines)
                 yield EventLines(events, count, Pseudonymiser(settings.hmac_key.encode()), _clock(options, settings))
         return
-    tables = wiring.stored_tables(settings)
-    counted_only = bool(options.state_out)
+    tables = TablesOfShards(wiring.stored_tables(settings), run, counted_only=bool(options.state_out))
     with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
         if checkpoints is None:
-            after.callback(tables.clear, run)
+            after.callback(tables.clear)
         if checkpoints is None or not checkpoints.exists():
             task = progress.add_task("export from BigQuery", total=1)
-            tables.stage(run, counted_only)
+            tables.stage()
             progress.advance(task)
-        yield tables.source(run, Path(folder), counted_only)
-        tables.clear(run)
+        yield tables.source(Path(folder))
+        tables.clear()
 
 
 def _clock(options: argparse.Namespace, settings: Settings) -> Clock:

@@ -42,7 +42,6 @@ def _skew(options: argparse.Namespace) -> tuple[int, object]:
 
     screen = Console(stderr=True)
     settings = Settings.from_env(os.environ)
-    wiring.one_shard(settings)
     period = None if options.all else Period(options.since, options.until or wiring.now())
     start = State.load(options.state) if options.state else State.empty()
     with console.bar(screen) as progress:

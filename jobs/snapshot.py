@@ -37,7 +37,7 @@ def _snapshot(options: argparse.Namespace) -> tuple[int, object]:
     wiring.one_shard(settings)
     patience = Patience(dt.timedelta(minutes=options.lag), options.missing)
     retention = Retention(options.keep, options.days)
-    snapshots, tables = wiring.snapshots(settings), wiring.stored_tables(settings)
+    snapshots, tables = wiring.snapshots(settings), wiring.stored_tables(settings)[0]
     try:
         with console.bar() as progress:
             taken = take(snapshots, tables, patience, retention, wiring.now(), console.steps(progress))

@@ -136,9 +136,9 @@ def history_store(settings: Settings, url: str) -> ValkeyStore:
 
 
 def one_shard(settings: Settings) -> None:
-    """Raise Misconfigured for history of several shards: the order of its places in the tables is one a shard."""
+    """Raise Misconfigured for history of several shards, of which no snapshots can be taken yet."""
     if settings.state_shards > 1:
-        raise Misconfigured("rows of a history of several shards (PIX_STATE_SHARDS) cannot be replayed yet")
+        raise Misconfigured("snapshots of a history of several shards (PIX_STATE_SHARDS) cannot be taken yet")
 
 
 def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
@@ -148,11 +148,11 @@ def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
     return PubsubDeadLetters.connect(settings.project, topic)
 
 
-def stored_tables(settings: Settings) -> StoredTables:
-    """Return the tables to replay."""
+def stored_tables(settings: Settings) -> list[StoredTables]:
+    """Return the tables to replay, as each shard of history counted their rows."""
     from shared.replay.tables import StoredTables
 
-    return StoredTables(exports(settings), settings.project, settings.dataset)
+    return StoredTables.each(exports(settings), settings.project, settings.dataset, settings.state_shards)
 
 
 def snapshots(settings: Settings) -> Snapshots:
@@ -171,7 +171,7 @@ def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) ->
     lost = BigQueryLostPlaces(
         queries(settings), settings.project, settings.dataset, lambda: _table(settings, LOST_PLACES), now
     )
-    tables, kept = stored_tables(settings), snapshots(settings)
+    tables, kept = stored_tables(settings)[0], snapshots(settings)
     return Repair(store, tables, kept, lost, now, wait, settings.state_claim_seconds)
 
 

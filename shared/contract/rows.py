@@ -95,8 +95,8 @@ class FeedbackRow(_PlainRow, frozen=True):
     """One state of a report: a row of `pix.feedback`.
 
     `verdict` is that of the report alone, None for a report that has none. `history_sequence` is the place at which
-    history counted it, None if it changed nothing there, and `visited` are those on other shards. Amounts are in
-    centavos, `graph` is JSON.
+    history counted it, None if it changed nothing there. Where several shards did, `visited` has its further places:
+    of each value that it changed in turn, the one at home, then the others. Amounts are in centavos, `graph` is JSON.
     """
 
     source: str

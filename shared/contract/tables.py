@@ -24,7 +24,9 @@ TABLES = (
     "lost_places",
     "training_sample",
 )
-PLACES = ("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending")
+PLACES = (
+    *("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending", "visited", "decided_visited"),
+)
 """The columns of `score_events` by which rows find their places."""
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 

@@ -9,7 +9,8 @@ records. A record has all its facts from one shard, so the shards together hold 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from shared.features.facts import PLACES, Facts
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, ROLES
+from shared.features.places import Place
 
 NOWHERE = -1
 """The shard of a missing key."""
@@ -55,3 +57,41 @@ def shards_of(facts: Facts, shards: int) -> Shards:
 def masked(facts: Facts, of: Shards, shard: int) -> Facts:
     """Return facts that name only the records of one shard, given `of` from `shards_of`."""
     return Facts(np.where(of == shard, facts.keys, np.uint64(0)), facts.at, facts.weights, facts.marks)
+
+
+class Shard(NamedTuple):
+    """One of the shards of a history; by default the only one."""
+
+    number: int = 0
+    shards: int = 1
+    """The number of shards of the history."""
+
+    @classmethod
+    def each(cls, shards: int) -> list[Shard]:
+        """Return all shards of a history."""
+        return [cls(number, shards) for number in range(shards)]
+
+    @property
+    def is_only(self) -> bool:
+        """Return whether the history has no other shard."""
+        return self.shards == 1
+
+    def holds(self, place: int) -> bool:
+        """Return whether a place is one of this shard."""
+        return self.is_only or Place.of(place).shard == self.number
+
+    def places(self, places: Sequence[int]) -> list[int]:
+        """Return those of some places that are on this shard.
+
+        >>> Shard(1, 3).places([int(Place(9, 4, 1)), int(Place(9, 7, 2))]) == [int(Place(9, 4, 1))]
+        True
+        """
+        return [place for place in places if self.holds(place)]
+
+    def masked(self, facts: Facts) -> Facts:
+        """Return facts that name only the records of this shard."""
+        return facts if self.is_only else masked(facts, shards_of(facts, self.shards), self.number)
+
+
+ONLY = Shard()
+"""The shard of a history that is not divided."""

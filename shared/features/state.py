@@ -24,11 +24,16 @@ class Records(NamedTuple):
 
 
 class State(NamedTuple):
-    """Records of each of LAYOUTS, the number of transactions counted, and the payer [contacts] of each contact."""
+    """Records of each of LAYOUTS, the last place of a change, and the payer [contacts] of each contact.
+
+    The records of all shards of a history have a last place for each: `sequence` is that of the first shard, `others`
+    are those of the others.
+    """
 
     tables: tuple[Records, ...]
     sequence: int
     payers: Keys
+    others: tuple[int, ...] = ()
 
     @classmethod
     def empty(cls) -> State:
@@ -41,6 +46,11 @@ class State(NamedTuple):
         return cls(tuple(Records(none, np.empty((0, layout.width))) for layout in LAYOUTS), 0, none)
 
     @property
+    def places(self) -> tuple[int, ...]:
+        """Return the last place on each shard of which there are records."""
+        return self.sequence, *self.others
+
+    @property
     def contacts(self) -> Records:
         """Return the records of contacts."""
         return self.tables[LAYOUTS.index(CONTACT)]
@@ -49,7 +59,7 @@ class State(NamedTuple):
         """Write to a file."""
         arrays: dict[str, NDArray[np.generic]] = {
             "layout": np.array(LAYOUT_ID),
-            "sequence": np.array(self.sequence, dtype=np.int64),
+            "sequence": np.array(self.places, dtype=np.int64),
             "payers": self.payers,
         }
         for layout, (keys, records) in zip(LAYOUTS, self.tables, strict=True):
@@ -69,7 +79,8 @@ class State(NamedTuple):
                 tables = tuple(
                     Records(file[f"{x.kind}_keys"], unpacked(x, file[f"{x.kind}_records"])) for x in LAYOUTS
                 )
-                return cls(tables, int(file["sequence"]), file["payers"])
+                sequence, *others = np.atleast_1d(file["sequence"]).tolist()
+                return cls(tables, int(sequence), file["payers"], tuple(others))
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise Misconfigured(f"{path} holds no state of history ({type(error).__name__})") from error
 

@@ -266,15 +266,16 @@ class VerdictLog:
         state = state_of(row)
         if state is None:
             return []
-        found = []
-        for subject in subjects(row, parties):
-            before = self.values.get(subject.key, Reports())
-            if before.place_of(state) is not None:
-                continue
-            after = subject.next(before, state)
-            counted = corrections(before, after)
-            self.values[subject.key] = after.placed(place) if counted else after
-            found += counted
+        return [each for subject in subjects(row, parties) for each in self.add(subject, state, place)]
+
+    def add(self, subject: Subject, state: ReportState, place: int) -> list[Correction]:
+        """Record a state of a subject; return the corrections to count at `place`. Raises Malformed."""
+        before = self.values.get(subject.key, Reports())
+        if before.place_of(state) is not None:
+            return []
+        after = subject.next(before, state)
+        found = corrections(before, after)
+        self.values[subject.key] = after.placed(place) if found else after
         return found
 
     def place_of(self, key: str, state: ReportState) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,20 +15,23 @@ from shared.contract.event import micros
 from shared.contract.fields import Side
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
-from shared.features.history import READ_WIDTH
 from shared.features.places import Place
 from shared.features.reports import UNPLACED
+from shared.features.shards import ONLY, Shard
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of, floats, whole
 from shared.replay.changes import ChangeQueue
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
+from shared.replay.joining import Joined, in_step, no_reads, parts_of
 from shared.replay.recurrence import Due, Replay
 from shared.replay.reports import ReportQueue, chunk_of
 from shared.replay.tables import StoredTables, columns
 
 LISTED = 10
 """The number of gaps and duplicates that the result lists."""
+_FILLED = "filled"
+"""A column of rows with features."""
 
 
 class Period(NamedTuple):
@@ -39,9 +42,12 @@ class Period(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """The places in history of a period, `first` to `last`; its rows, and how many have no place (`unseen`)."""
+    """The places of a period on a shard, `first` to `last`, None if there are none.
 
-    first: int
+    `rows` is the number of the period's rows, and `unseen` that of rows without any place.
+    """
+
+    first: int | None
     last: int
     rows: int
     unseen: int
@@ -59,8 +65,8 @@ class FirstRows(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sequence:
-    """The places of transactions in history: each should occur once, without gaps."""
+class Places:
+    """The places of transactions on a shard of history: each should occur once, without gaps."""
 
     last: int
     missing: int = 0
@@ -80,10 +86,10 @@ class Sequence:
         if self._previous is not None and self._previous.schema == rows.schema:
             carried = self._previous.num_rows
             rows = pa.concat_tables([self._previous, rows])
-        places = whole(rows["history_sequence"], UNPLACED)
+        places = whole(rows["place"], UNPLACED)
         steps = np.diff(places, prepend=places[0] if carried else self.last)
         if np.any(steps < 0):
-            raise Misconfigured("the rows are not in the order of history_sequence")
+            raise Misconfigured("the rows are not in the order of their places")
         new = steps > 0
         index = np.arange(len(places))
         at = np.maximum.accumulate(np.where(new, index, 0))
@@ -108,32 +114,52 @@ class Sequence:
     def _compare(self, rows: pa.Table, again: NDArray[np.intp], first: NDArray[np.intp]) -> None:
         """Compare the rows `again` with the first ones of their sides, `first` [n].
 
-        A decision without history differs from a later one with it, and is not compared.
+        Those at home count, once. A decision without history differs from a later one with it, and is not compared.
         """
+        again = again[whole(rows["place"], 0)[again] == whole(rows["history_sequence"], 0)[again]]
         self.duplicates += len(again)
-        if "filled" in rows.column_names:
-            filled = rows["filled"].to_numpy()
+        if _FILLED in rows.column_names:
+            filled = rows[_FILLED].to_numpy()
             again = again[~filled[again] & ~filled[first[again]]]
         pairs = (rows.take(pa.array(indexes)).to_pylist() for indexes in (again, first[again]))
-        self.unequal += [one["history_sequence"] for one, other in zip(*pairs, strict=True) if one != other]
+        self.unequal += [one["place"] for one, other in zip(*pairs, strict=True) if one != other]
+
+
+class Together:
+    """The replayed records of all shards, the reads that wait for those of other shards, and the comparison."""
+
+    def __init__(self, start: State) -> None:
+        self.replay = Replay(start)
+        self.joined = Joined()
+        self.comparison = Comparison()
 
 
 class Audit:
-    """A replay that compares as it goes."""
+    """A replay of a shard that compares as it goes; `comparison` is that of all shards."""
 
-    def __init__(self, start: State, reports: ReportQueue, changes: ChangeQueue) -> None:
-        self.comparison = Comparison()
-        self.sequence = Sequence(start.sequence)
+    def __init__(
+        self,
+        start: State,
+        reports: ReportQueue,
+        changes: ChangeQueue,
+        shard: Shard = ONLY,
+        together: Together | None = None,
+    ) -> None:
+        """`reports` and `changes` are those of the shard; audits of several shards work `together`."""
+        self._together = together or Together(start)
+        self._shard = shard
+        after = _after(start, shard)
+        self.comparison = self._together.comparison
+        self.sequence = Places(after)
         self.replayed = 0
-        self._replay = Replay(start)
-        self._last_reads = np.full((1, READ_WIDTH), np.nan, dtype=np.float32)
+        self._last_reads = no_reads(1)
         self._reports, self._changes = reports, changes
-        reports.skip(start.sequence)
-        changes.skip(start.sequence)
+        reports.skip(after)
+        changes.skip(after)
 
     def add(self, rows: pa.Table, compared: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None) -> None:
         """Replay rows; compare those selected by `compared`, given their times of scoring."""
-        places, before = whole(rows["history_sequence"], UNPLACED), self.sequence.last
+        places, before = whole(rows["place"], UNPLACED), self.sequence.last
         due = self._changes.before(places)
         others = np.union1d(due.places, self._reports.places(before, int(places[-1])))
         first = self.sequence.first_rows(rows, others)
@@ -142,45 +168,64 @@ class Audit:
         if compared is None:
             return
         chosen = np.flatnonzero(compared(whole(first.sides["scored_at"], 0)))
-        sides, own = first.sides.take(pa.array(chosen)), reads[first.turn[chosen] + 1]
+        sides, own = self._joined(first.sides.take(pa.array(chosen)), reads[first.turn[chosen] + 1])
         known, ids = columns_of(sides), sides["end_to_end_id"].to_numpy()
         self.comparison.add(ids, logged(sides), feature_matrix(known, own), known, own)
+
+    def _joined(self, sides: pa.Table, own: NDArray[np.float32]) -> tuple[pa.Table, NDArray[np.float32]]:
+        """Return the rows of which all shards have given the reads, with these."""
+        if self._shard.is_only:
+            return sides, own
+        names = zip(sides["end_to_end_id"].to_pylist(), sides["side"].to_pylist(), strict=True)
+        done, found = self._together.joined.add(list(names), parts_of(sides), own)
+        return sides.take(pa.array(done)), found
 
     def _counted(self, rows: pa.Table, due: Due) -> NDArray[np.float32]:
         """Count the first row of each place, and return the reads before each [n, READ_WIDTH]."""
         if not rows.num_rows:
-            return np.empty((0, READ_WIDTH), dtype=np.float32)
-        self.replayed += rows.num_rows
+            return no_reads(0)
         known, scored_at = columns_of(rows), whole(rows["scored_at"], 0)
-        places = whole(rows["history_sequence"], UNPLACED)
+        places = whole(rows["place"], UNPLACED)
+        self.replayed += int((places == whole(rows["history_sequence"], 0)).sum())
         due = due._replace(before=np.searchsorted(places, due.at, side="right"))
         reports = self._reports.before(places, scored_at)
-        return self._replay.run(chunk_of(known, *reports[:2], due, places=reports.at))
+        chunk = chunk_of(known, *reports[:2], due, places=reports.at, shard=self._shard)
+        return self._together.replay.run(chunk)
 
     def state(self) -> State:
-        """Return history after the last row."""
-        return self._replay.state()
+        """Return the records after the last row."""
+        return self._together.replay.state()
 
 
 def audit(
-    data: StoredTables, period: Period | None, start: State, advance: Callable[[int, int], None]
+    data: Sequence[StoredTables], period: Period | None, start: State, advance: Callable[[int, int], None]
 ) -> dict[str, Any]:
-    """Return the audit report of a period (None: all). Raises Unavailable, Misconfigured.
+    """Return the audit report of a period (None: all), given the tables as each shard of history counted their rows.
 
-    `advance` receives the places of history replayed, and those in total.
+    `advance` receives the places of history replayed, and those in total. Raises Unavailable, Misconfigured.
     """
+    if start.others and len(start.places) != len(data):
+        raise Misconfigured(f"the given state is of {len(start.places)} shards of history, not of {len(data)}")
     where = "TRUE" if period is None else _within(period)
-    bounds = _bounds(data, where, start.sequence)
-    changes = ChangeQueue(data.changes(bounds.last + 1))
-    work = Audit(start, ReportQueue(data.reports()), changes)
-    for batch in _batches(data, start.sequence, bounds.first, features=False):
-        work.add(batch, None)
-        advance(work.sequence.last - start.sequence, bounds.last - start.sequence)
-    compared = _chosen(period)
-    for batch in _batches(data, max(start.sequence, bounds.first - 1), bounds.last + 1, features=True):
-        work.add(batch, compared)
-        advance(work.sequence.last - start.sequence, bounds.last - start.sequence)
-    return _result(work, bounds, _recounted(data, where))
+    starts = [_after(start, each.shard) for each in data]
+    bounds = [_bounds(each, where, after) for each, after in zip(data, starts, strict=True)]
+    if all(each.first is None for each in bounds):
+        ends = ", ".join(map(str, start.places))
+        raise Misconfigured(
+            "nothing to compare: no row of this period was scored with history"
+            + (f" after place {ends}, where the given state ends" if any(start.places) else "")
+        )
+    together, reports = Together(start), data[0].reports()
+    shards = [
+        Audit(start, ReportQueue(reports, shard=each.shard), _changes(each, of), each.shard, together)
+        for each, of in zip(data, bounds, strict=True)
+    ]
+    streams = [_rows(each, after, of) for each, after, of in zip(data, starts, bounds, strict=True)]
+    compared, total = _chosen(period), sum(each.last for each in bounds) - sum(starts)
+    for number, rows in in_step(streams):
+        shards[number].add(rows, compared if _FILLED in rows.column_names else None)
+        advance(sum(each.sequence.last for each in shards) - sum(starts), total)
+    return _result(shards, together, bounds[0], _recounted(data[0], where))
 
 
 def logged(rows: pa.Table) -> NDArray[np.float32]:
@@ -199,28 +244,41 @@ def _chosen(period: Period | None) -> Callable[[NDArray[np.int64]], NDArray[np.b
     return lambda scored_at: (since <= scored_at) & (scored_at < until)
 
 
+def _after(start: State, shard: Shard) -> int:
+    """Return the place on a shard at which a state ends."""
+    return start.places[shard.number] if start.others else start.sequence
+
+
 def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     (found,) = data.rows(
-        f"SELECT MIN(IF(history_sequence > {start}, history_sequence, NULL)) AS first_place, "  # noqa: S608 (names of our own)
-        "MAX(history_sequence) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
+        f"SELECT MIN(IF(place > {start}, place, NULL)) AS first_place, "  # noqa: S608 (names of our own)
+        "MAX(place) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
         f"FROM {data.places} AS counted WHERE {where}"
     ).to_pylist()
-    if found["first_place"] is None:
-        raise Misconfigured(
-            "nothing to compare: no row of this period was scored with history"
-            + (f" after place {start}, where the given state ends" if start else "")
+    first = found["first_place"]
+    last = start if first is None else int(found["last_place"])
+    return Bounds(None if first is None else int(first), last, int(found["row_count"]), int(found["unseen"]))
+
+
+def _changes(data: StoredTables, bounds: Bounds) -> ChangeQueue:
+    return ChangeQueue(data.changes(bounds.last + 1) if bounds.first is not None else (), data.shard)
+
+
+def _rows(data: StoredTables, start: int, bounds: Bounds) -> Iterator[pa.Table]:
+    """Yield the rows of a shard after a place: those before the period without their features."""
+    if bounds.first is None:
+        return
+    yield from _batches(data, start, bounds.first, features=False)
+    yield from _batches(data, max(start, bounds.first - 1), bounds.last + 1, features=True)
+
+
+def _batches(data: StoredTables, after: int, before: int, features: bool) -> Iterator[pa.Table]:
+    if before > after + 1:
+        yield from data.batches(
+            f"SELECT {columns(features)} FROM {data.score_events if features else data.asks} AS counted "  # noqa: S608 (names of our own)
+            f"WHERE place > {after} AND place < {before} "
+            "ORDER BY place, turn, scored_at, end_to_end_id, side DESC"
         )
-    return Bounds(*(int(found[name]) for name in ("first_place", "last_place", "row_count", "unseen")))
-
-
-def _batches(data: StoredTables, after: int, before: int, features: bool) -> Iterable[pa.Table]:
-    if before <= after + 1:
-        return ()
-    return data.batches(
-        f"SELECT {columns(features)} FROM {data.score_events if features else data.asks} AS counted "  # noqa: S608 (names of our own)
-        f"WHERE history_sequence > {after} AND history_sequence < {before} "
-        "ORDER BY history_sequence, turn, scored_at, end_to_end_id, side DESC"
-    )
 
 
 def _recounted(data: StoredTables, where: str) -> int:
@@ -233,22 +291,26 @@ def _recounted(data: StoredTables, where: str) -> int:
     return int(found["ids"])
 
 
-def _result(work: Audit, bounds: Bounds, recounted: int) -> dict[str, Any]:
-    sequence, comparison = work.sequence, work.comparison
-    wrong = [*comparison.features, *sequence.unequal, *sequence.conflicts]
+def _result(shards: Sequence[Audit], together: Together, bounds: Bounds, recounted: int) -> dict[str, Any]:
+    comparison, places = together.comparison, [each.sequence for each in shards]
+    unequal, conflicts, gaps = (
+        [one for each in places for one in getattr(each, name)] for name in ("unequal", "conflicts", "gaps")
+    )
+    incomplete = len(together.joined)
+    wrong = [*comparison.features, *unequal, *conflicts]
     return {
-        "outcome": "SKEWED" if wrong or recounted else "EQUAL",
+        "outcome": "SKEWED" if wrong or recounted or incomplete else "EQUAL",
         "compared": comparison.rows,
-        "replayed": work.replayed,
-        "skipped": {"without_history": bounds.unseen},
+        "replayed": sum(each.replayed for each in shards),
+        "skipped": {"without_history": bounds.unseen, "without_a_part": incomplete},
         "features_per_row": len(feature_columns()),
         "rows_with_differences": comparison.differing_rows,
         "values_within_rounding": comparison.rounded,
         "tolerance": {"ulp": TOLERANCE_ULP, "absolute": TOLERANCE},
         "features": {name: found._asdict() for name, found in sorted(comparison.features.items())},
-        "duplicates": sequence.duplicates,
-        "unequal_duplicates": {"count": len(sequence.unequal), "at": sequence.unequal[:LISTED]},
-        "places_taken_twice": {"count": len(sequence.conflicts), "at": sequence.conflicts[:LISTED]},
+        "duplicates": sum(each.duplicates for each in places),
+        "unequal_duplicates": {"count": len(unequal), "at": unequal[:LISTED]},
+        "places_taken_twice": {"count": len(conflicts), "at": conflicts[:LISTED]},
         "counted_twice": recounted,
-        "gaps": {"transactions": sequence.missing, "ranges": sequence.gaps[:LISTED]},
+        "gaps": {"transactions": sum(each.missing for each in places), "ranges": gaps[:LISTED]},
     }

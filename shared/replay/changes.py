@@ -15,6 +15,7 @@ from shared.features.life import LIFE, Lives, asked
 from shared.features.outcomes import Advance, Outcome, advance, decided
 from shared.features.rebuilding import IMPLIED_COLUMNS, put_implied
 from shared.features.reports import UNPLACED
+from shared.features.shards import ONLY, Shard
 from shared.replay.arrow_columns import EVENT_COLUMNS, columns_of, floats, whole
 from shared.replay.recurrence import NO_SLOT, Due
 
@@ -23,8 +24,8 @@ DECIDED = "DECIDED"
 ASK_COLUMNS = (*EVENT_COLUMNS, "scored_at", "history_sequence", *IMPLIED_COLUMNS)
 """The columns of `score_events` by which a settlement is counted."""
 CHANGE_COLUMNS = ("place", "counted", "status", "decided_side", "approved", "at", "return_id", "returned", "more")
-"""The columns of a change: `counted` is false for an outcome that changed nothing when it came, but may weigh on the
-change at `place`; `more` is true if another change of the Pix follows."""
+"""The columns of a change: `counted` is false for one that changed nothing on the shard when it came, but may weigh
+on the change at `place`; `more` is true if another change of the Pix follows."""
 
 _LAST = np.iinfo(np.int64).max
 
@@ -35,9 +36,10 @@ class ChangeQueue:
     Memory is bounded by the number of Pix of which several changes are known, between the first and the last one.
     """
 
-    def __init__(self, batches: Iterable[pa.Table] = ()) -> None:
-        """`batches` have ASK_COLUMNS and CHANGE_COLUMNS, in the order of `place`."""
+    def __init__(self, batches: Iterable[pa.Table] = (), shard: Shard = ONLY) -> None:
+        """`batches` have ASK_COLUMNS and CHANGE_COLUMNS, in the order of `place`, which is on the shard."""
         self._batches = iter(batches)
+        self._shard = shard
         self._open: pa.Table | None = None
         self._lives: dict[str, Lives] = {}
         self._reached = 0
@@ -91,7 +93,7 @@ class ChangeQueue:
             facts.append(found)
             at.append(own[of])
             places.append(np.unique(own[floats(rows["counted"]) == 1]))
-        joined, every = Facts.joined(facts), np.concatenate(at)
+        joined, every = self._shard.masked(Facts.joined(facts)), np.concatenate(at)
         before = np.searchsorted(reached, every, side="right")
         return Due(joined, before, every, np.concatenate(places), np.full(len(joined), NO_SLOT))
 

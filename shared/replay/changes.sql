@@ -1,4 +1,5 @@
--- Changes of history by decisions and outcomes, with the columns of each ask, in the order of history.
+-- Changes of history by decisions and outcomes, with the columns of each ask, in the order of a shard of history. The
+-- changes of a Pix are ordered by their places on its home, and each stands at its place on the shard.
 WITH asks AS (
   SELECT {columns}
   FROM {score_events} AS counted
@@ -10,7 +11,7 @@ words AS (
   SELECT
     end_to_end_id AS id, decided_sequence AS own, '{decided}' AS status, COALESCE(side, 'PAYER') AS decided_side,
     decision = 'APPROVE' AS approved, scored_at AS `at`, CAST(NULL AS STRING) AS return_id,
-    CAST(NULL AS NUMERIC) AS returned, COALESCE(filled_at, scored_at) AS received_at
+    CAST(NULL AS NUMERIC) AS returned, COALESCE(filled_at, scored_at) AS received_at, decided_place AS part
   FROM {score_events} AS counted
   WHERE decided_sequence IS NOT NULL
   QUALIFY ROW_NUMBER() OVER (
@@ -19,7 +20,7 @@ words AS (
   UNION ALL
   SELECT
     end_to_end_id, history_sequence, status, CAST(NULL AS STRING), CAST(NULL AS BOOL), `at`, return_id, amount,
-    received_at
+    received_at, place
   FROM {outcomes} AS told
 ),
 -- A change is counted in the order of places, and after all that were received before an earlier one.
@@ -51,12 +52,23 @@ placed AS (
       PARTITION BY id ORDER BY after_first, seen_at, own ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
     )) AS place
   FROM ranked
+),
+-- One that has no place on the shard stands before the next change of its Pix there.
+parts AS (
+  SELECT
+    * REPLACE (COALESCE(part, MIN(part) OVER (
+      PARTITION BY id ORDER BY place, own IS NOT NULL, received_at, `at`
+      ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    )) AS place),
+    place AS turn
+  FROM placed
+  WHERE place IS NOT NULL
 )
 SELECT
-  place, own IS NOT NULL AS counted, status, decided_side, approved, `at`, return_id, returned,
-  LEAD(place) OVER (PARTITION BY id ORDER BY place, own IS NOT NULL, received_at, `at`) IS NOT NULL AS more,
-  received_at, {asks}
-FROM placed
-JOIN asks ON asks.end_to_end_id = placed.id
+  place, turn, part IS NOT NULL AS counted, status, decided_side, approved, `at`, return_id, returned,
+  LEAD(place) OVER (PARTITION BY id ORDER BY turn, own IS NOT NULL, received_at, `at`) IS NOT NULL AS more,
+  own IS NOT NULL AS told, received_at, {asks}
+FROM parts
+JOIN asks ON asks.end_to_end_id = parts.id
 WHERE place IS NOT NULL
-ORDER BY place, counted, received_at, `at`
+ORDER BY place, turn, told, received_at, `at`

@@ -26,7 +26,8 @@ from shared.replay.line_messages import LineMessages
 from shared.replay.line_outcomes import OpenLives, OutcomesNote
 from shared.replay.line_reports import LineReports, ReportsNote
 from shared.replay.recurrence import CHUNK
-from shared.replay.reports import Reported, chunk_of
+from shared.replay.reported import Reported
+from shared.replay.reports import chunk_of
 from shared.replay.sources import LeftOut, ReplayBatch
 
 
@@ -72,6 +73,7 @@ class EventLines:
         self._lives, self._reports = OpenLives(), LineReports()
         self._settles: bool | None = None
         self._place = 0
+        self.streams = 1
         self._done = 0
         self.reports = 0
 

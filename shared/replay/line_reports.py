@@ -11,7 +11,7 @@ from shared.contract.rows import FeedbackRow
 from shared.features.reports import state_of
 from shared.features.verdicts import Correction, VerdictLog, subjects
 from shared.ports import Parties
-from shared.replay.reports import Reported
+from shared.replay.reported import Reported
 
 
 class ReportsNote(msgspec.Struct):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from shared.contract.event import micros
 from shared.features.places import Place
 from shared.replay.arrow_columns import whole
-from shared.replay.reports import Reported
+from shared.replay.reported import Reported
 from shared.replay.tables import StoredTables
 
 _MODULUS = 1_000_003

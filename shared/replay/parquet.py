@@ -19,7 +19,8 @@ from shared.ports import Parties
 from shared.replay.arrow_columns import EVENT_COLUMNS, whole
 from shared.replay.changes import ASK_COLUMNS, ChangeQueue
 from shared.replay.recurrence import CHUNK
-from shared.replay.reports import Reported, ReportQueue
+from shared.replay.reported import Reported
+from shared.replay.reports import ReportQueue
 from shared.replay.sources import StoredRows
 from shared.replay.told import changes_of
 
@@ -58,7 +59,7 @@ class Files:
         told = reported(reports, known | _of_returns(known, returns), placed) if reports is not None else []
         last = max(places, _last_place(reports), _last_place(outcomes)) if placed else 0
         return StoredRows(
-            lambda done: batches(self._files, done, plain_columns()),
+            lambda done: map(_at_their_places, batches(self._files, done, plain_columns())),
             ReportQueue(told),
             placed,
             total,
@@ -99,6 +100,12 @@ class Files:
         if missing := [name for name in (*ASK_COLUMNS, "decision") if name not in rows.column_names]:
             raise Misconfigured(f"the rows lack the columns {', '.join(missing)}, by which outcomes are counted")
         return rows.filter(pc.or_(pc.is_in(rows[_ID], value_set=ids), pc.is_valid(rows[_OWN])))
+
+
+def _at_their_places(rows: pa.Table) -> pa.Table:
+    """Return rows with their place, which is that of a history that is not divided."""
+    places = rows[_PLACE] if _PLACE in rows.column_names else pa.nulls(rows.num_rows, pa.int64())
+    return rows.append_column("place", places)
 
 
 def _read(files: Sequence[Path]) -> pa.Table | None:
@@ -174,6 +181,7 @@ def parties_of(rows: pa.Table) -> dict[str, Parties]:
 REPORT_COLUMNS = (
     *("source", "report_id", "end_to_end_id", "reported_at", "received_at", "verdict", "status", "analysis_result"),
     *("hop", "funds_recovery_id", "person_id", "key_id", "infraction_report_id", "state_hash", "history_sequence"),
+    "visited",
 )
 """The columns of `feedback` on which history depends."""
 _TIMES = ("reported_at", "received_at")
@@ -188,7 +196,7 @@ def _plain(rows: pa.Table) -> pa.Table:
 
 
 def _feedback_row(values: dict[str, Any], placed: bool) -> FeedbackRow:
-    row = FeedbackRow(**values)
+    row = FeedbackRow(**values | {"visited": tuple(values.get("visited") or ())})
     if placed:
         return row
     return msgspec.structs.replace(row, received_at=row.reported_at, history_sequence=None, visited=())

@@ -64,6 +64,8 @@ class Chunk(NamedTuple):
     """[m], ascending."""
     facts_slots: NDArray[np.int64]
     """[m], the slot from which each fact takes its EXTRAS."""
+    asks: Facts | None = None
+    """[n], of the events, where they name only the records of one shard; None: those of all records."""
 
     @classmethod
     def settled(cls, events: Columns) -> Chunk:
@@ -135,7 +137,7 @@ def replay_columns(chunks: Iterable[Columns], replay: Replay) -> Iterator[tuple[
 
 def _merged(chunk: Chunk) -> tuple[Facts, NDArray[np.int64], NDArray[np.int64]]:
     """Return asks and other facts in one order, the place of each among the events (-1: no ask), and its slot."""
-    asked, count = asks(chunk.events), len(chunk.events)
+    asked, count = chunk.asks or asks(chunk.events), len(chunk.events)
     place = np.concatenate((np.arange(count), np.full(len(chunk.facts), -1)))
     slot = np.concatenate((chunk.slots, chunk.facts_slots))
     # A fact at k sorts before event k and after event k - 1.

@@ -6,17 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from shared.contract.tables import table
+from shared.errors import Misconfigured
 from shared.features.state import State
 from shared.features.vector import feature_matrix
-from shared.replay.arrow_columns import whole
+from shared.replay.arrow_columns import columns_of
 from shared.replay.arrow_rows import arrow_table, plain_table, score_table
 from shared.replay.checkpoints import Checkpoint, Checkpoints
+from shared.replay.joining import Joined, parts_of
 from shared.replay.recurrence import Replay
 from shared.replay.sinks import ParquetParts
 from shared.replay.sources import ReplayBatch, ReplaySource
@@ -46,12 +49,17 @@ class ReplayRun:
     def __init__(
         self, source: ReplaySource, sinks: Sinks, rules: Rules, key_version: int, start: State | None = None
     ) -> None:
-        """Continue from `start`, which history was in before the source's first change; None: before any."""
+        """Continue from `start`, which history was in before the source's first change; None: before any.
+
+        Raises Misconfigured if `start` has the records of another number of shards.
+        """
         self._source = source
         self._sinks = sinks
         self._rules = rules
         self._key_version = key_version
         self._replay = Replay(start)
+        self._places = _places(start, source.streams)
+        self._joined = Joined()
         self.transactions = 0
 
     def run(
@@ -67,22 +75,26 @@ class ReplayRun:
         """
         if checkpoints and (before := checkpoints.load(resume)):
             self._resume(*before)
-        for number, piece in enumerate(self._source.batches(self._replay.sequence), start=1):
+        for number, piece in enumerate(self._source.batches(self._places[0]), start=1):
             self._take(piece)
             advance(piece.done)
             if checkpoints and number % every == 0:
                 for parts in self._sinks.parts():
                     parts.flush()
                 counts = [parts.count for parts in self._sinks.parts()]
-                checkpoints.save(piece.done, self.state(), self.transactions, counts, self._source.note())
+                note = msgspec.json.encode([msgspec.Raw(self._source.note()), self._joined.note()])
+                checkpoints.save(piece.done, self.state(), self.transactions, counts, note)
 
     def state(self) -> State:
         """Return the state of history at this point."""
-        return self._replay.state()
+        sequence, *others = self._places
+        return self._replay.state()._replace(sequence=sequence, others=tuple(others))
 
     def _resume(self, before: Checkpoint, state: State) -> None:
-        self._replay = Replay(state)
-        self._source.resume(before.source)
+        self._replay, self._places = Replay(state), _places(state, self._source.streams)
+        source, joined = msgspec.json.decode(before.source, type=tuple[msgspec.Raw, Any])
+        self._source.resume(bytes(source))
+        self._joined.resume(joined)
         self.transactions = before.transactions
         for parts, count in zip(self._sinks.parts(), before.parts, strict=True):
             parts.count = count
@@ -90,11 +102,16 @@ class ReplayRun:
     def _take(self, piece: ReplayBatch) -> None:
         reads = self._replay.run(piece.chunk)
         self._source.learn(reads)
-        self.transactions += piece.rows.num_rows
-        self._replay.sequence = max(self._replay.sequence, piece.place, _last(piece.rows))
-        if self._sinks.scores and piece.rows.num_rows:
-            features = feature_matrix(piece.chunk.events, reads)
-            self._sinks.scores.add(score_table(self._decided(piece.rows, features), features))
+        self._places[piece.stream] = max(self._places[piece.stream], piece.place)
+        rows, events = piece.rows, piece.chunk.events
+        if self._source.streams > 1 and rows.num_rows:
+            done, reads = self._joined.add(rows["end_to_end_id"].to_pylist(), parts_of(rows), reads)
+            rows = rows.take(pa.array(done))
+            events = columns_of(rows)
+        self.transactions += rows.num_rows
+        if self._sinks.scores and rows.num_rows:
+            features = feature_matrix(events, reads)
+            self._sinks.scores.add(score_table(self._decided(rows, features), features))
         if self._sinks.feedback and piece.feedback:
             self._sinks.feedback.add(arrow_table(table("feedback"), piece.feedback))
         if self._sinks.outcomes and piece.outcomes:
@@ -117,9 +134,13 @@ class ReplayRun:
         return rows if "scored_at" in rows.column_names else rows.append_column("scored_at", rows["initiated_at"])
 
 
-def _last(rows: pa.Table) -> int:
-    """Return the last place of transactions: a counted one whose row is missing still has its place."""
-    return int(whole(rows["history_sequence"], 0).max()) if rows.num_rows else 0
+def _places(start: State | None, streams: int) -> list[int]:
+    """Return the last place in each stream of a source. Raises Misconfigured."""
+    if start is None or start.places == (0,):
+        return [0] * streams
+    if len(start.places) != streams:
+        raise Misconfigured(f"the state holds {len(start.places)} shards of history, and its rows {streams}")
+    return list(start.places)
 
 
 def _due(rows: pa.Table) -> NDArray[np.int64]:

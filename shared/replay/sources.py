@@ -15,6 +15,7 @@ from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
 from shared.features.columns import Columns
 from shared.features.reports import UNPLACED
+from shared.features.shards import ONLY, Shard
 from shared.features.verdicts import VerdictLog
 from shared.replay.arrow_columns import columns_of, whole
 from shared.replay.arrow_rows import plain_table
@@ -33,7 +34,9 @@ class ReplayBatch(NamedTuple):
     done: int
     """Lines or rows read from the source so far, this batch included."""
     place: int
-    """The last place of a change in this batch or before, 0 where a source does not know it."""
+    """The last place of a change in this batch or before."""
+    stream: int = 0
+    """The shard of the rows, where a source has those of all shards."""
 
 
 class LeftOut(msgspec.Struct):
@@ -54,6 +57,8 @@ class ReplaySource(Protocol):
     """Transactions and reports in the order in which history counts them."""
 
     total: int | None
+    streams: int
+    """The number of orders of changes, one for each shard of the source."""
 
     @property
     def left_out(self) -> LeftOut:
@@ -96,10 +101,13 @@ class _StoredNote(msgspec.Struct):
 
 
 class StoredRows:
-    """Rows of `score_events` in order, and the reports between them.
+    """Rows of `score_events` in the order of their `place` on a shard, and the reports between them.
 
-    A row that repeats its predecessor is left out: it was delivered twice.
+    A row that repeats its predecessor is left out: it was delivered twice. A row without a place counts in all its
+    records, whatever the shard, as no shard has counted it.
     """
+
+    streams = 1
 
     def __init__(
         self,
@@ -109,17 +117,20 @@ class StoredRows:
         total: int | None = None,
         changes: ChangeQueue | None = None,
         last_place: int = 0,
+        shard: Shard = ONLY,
     ) -> None:
         """`open_rows(n)` yields the rows after the first n; `placed` rows have places up to `last_place`.
 
         Without `changes`, nothing says which Pix settled.
         """
         self._last_place = last_place
+        self._shard = shard
         self._told = changes is not None
         self._changes = changes or ChangeQueue()
         self._open = open_rows
         self._reports = reports
-        self._placed = placed
+        self.placed = placed
+        """Whether the rows have places in history."""
         self._position = self._place = 0
         self._last: tuple[str | None, int] = (None, np.iinfo(np.int64).min)
         self.verdicts = reports.verdicts
@@ -129,21 +140,38 @@ class StoredRows:
     def batches(self, sequence: int) -> Iterator[ReplayBatch]:
         """Yield the remaining rows, then the reports after the last row. Raises PixError."""
         self._place = max(self._place, sequence)
-        for batch in self._open(self._position):
-            self._position = self._position + batch.num_rows
-            rows = self._fresh(batch)
-            if rows.num_rows:
-                yield self._batch(rows)
+        for rows in self.remaining():
+            if (batch := self.take(rows)) is not None:
+                yield batch
+        yield self.rest()
+
+    @property
+    def position(self) -> int:
+        """Return the number of rows taken."""
+        return self._position
+
+    def remaining(self) -> Iterable[pa.Table]:
+        """Return the rows that are still to be taken. Raises PixError."""
+        return self._open(self._position)
+
+    def take(self, rows: pa.Table) -> ReplayBatch | None:
+        """Return the next rows as a batch, None if they repeat those before. Raises Misconfigured."""
+        self._position += rows.num_rows
+        fresh = self._fresh(rows)
+        return self._batch(fresh) if fresh.num_rows else None
+
+    def rest(self) -> ReplayBatch:
+        """Return the changes after the last row."""
         none = plain_table({name: [] for name in plain_columns()})
         due = self._reports.rest(0)
-        chunk = chunk_of(columns_of(none), *due[:2], self._changes.rest(), places=due.at)
-        last = self._last_place if self._placed else self._place + len(due.before)
-        yield ReplayBatch(none, chunk, [], [], self._position, last)
+        chunk = chunk_of(columns_of(none), *due[:2], self._changes.rest(), places=due.at, shard=self._shard)
+        last = self._last_place if self.placed else self._place + len(due.before)
+        return ReplayBatch(none, chunk, [], [], self._position, last)
 
     @property
     def reports(self) -> int:
-        """The number of reports given out."""
-        return sum(self._reports.given)
+        """The number of reports."""
+        return self._reports.known
 
     def learn(self, reads: NDArray[np.float32]) -> None:
         """Rows have their features already."""
@@ -169,13 +197,14 @@ class StoredRows:
         which no changes are known, does so if it was approved.
         """
         columns = columns_of(rows)
-        if not self._placed:
+        if not self.placed:
             return self._by_time(rows, columns)
-        places = whole(rows["history_sequence"], UNPLACED)
+        places = whole(rows["place"], UNPLACED)
         corrections = self._reports.before(places, whole(rows["scored_at"], 0))
         settles = _approved(rows) & ((places == UNPLACED) | (not self._told))
-        chunk = chunk_of(columns, *corrections[:2], self._changes.before(places), settles, corrections.at)
-        return ReplayBatch(rows, chunk, [], [], self._position, 0)
+        due, here = self._changes.before(places), places != UNPLACED
+        chunk = chunk_of(columns, *corrections[:2], due, settles, corrections.at, self._shard, here)
+        return ReplayBatch(rows.drop_columns(["place"]), chunk, [], [], self._position, int(places.max(initial=0)))
 
     def _by_time(self, rows: pa.Table, columns: Columns) -> ReplayBatch:
         """Return rows with places of their own: each ask, settlement and correction takes the next one."""
@@ -185,8 +214,7 @@ class StoredRows:
         earlier = np.searchsorted(before, np.arange(len(columns)), side="right")
         places = self._place + 1 + np.concatenate(([0], taken[:-1])) + earlier
         self._place += int(taken[-1]) + len(before)
-        if "history_sequence" in rows.column_names:
-            rows = rows.drop_columns(["history_sequence"])
+        rows = rows.drop_columns([name for name in ("history_sequence", "place") if name in rows.column_names])
         rows = rows.append_column("history_sequence", pa.array(places))
         chunk = chunk_of(columns, corrections, before, settles=np.ones(len(columns), dtype=bool))
         return ReplayBatch(rows, chunk, [], [], self._position, self._place)
@@ -196,8 +224,8 @@ class StoredRows:
         ids: NDArray[np.object_] = rows["end_to_end_id"].to_numpy()
         before = np.roll(ids, 1)
         before[0] = self._last[0]
-        order = whole(rows["history_sequence" if self._placed else "initiated_at"], UNPLACED)
-        if self._placed:
+        order = whole(rows["place" if self.placed else "initiated_at"], UNPLACED)
+        if self.placed:
             order = order[order != UNPLACED]
         if np.any(order[1:] < order[:-1]) or (len(order) and order[0] < self._last[1]):
             raise Misconfigured(

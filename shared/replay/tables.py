@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,23 +16,26 @@ import pyarrow.parquet as pq
 
 from shared.contract.tables import counted, plain_columns, table, timestamp, told
 from shared.contract.tables import reported as kept_reports
+from shared.features.places import LAST_NUMBER, SHARDS_MAX
 from shared.features.rebuilding import IMPLIED_COLUMNS
+from shared.features.shards import ONLY, Shard
 from shared.ports import StagedExports
 from shared.replay.arrow_columns import EVENT_COLUMNS
 from shared.replay.changes import ASK_COLUMNS, DECIDED, ChangeQueue
 from shared.replay.parquet import PARTIES, REPORT_COLUMNS, batches, parties_of, reported
-from shared.replay.reports import Reported, ReportQueue
+from shared.replay.reported import Reported
+from shared.replay.reports import ReportQueue
 from shared.replay.sources import StoredRows
 
 _LAST = np.iinfo(np.int64).max
-_IN_ORDER = "ORDER BY place, counted, received_at, `at`"
+_IN_ORDER = "ORDER BY place, turn, told, received_at, `at`"
 _OF_A_DELIVERY = ("published_at", "delivery_attempt", "claim_number", "place_pending")
 """Columns that differ between the rows of two deliveries."""
 _CHANGES = Path(__file__).with_name("changes.sql")
 
 
 class Stretch(NamedTuple):
-    """The places of history after `after`, up to and with `until`."""
+    """The places of a shard of history after `after`, up to and with `until`."""
 
     after: int = 0
     until: int = _LAST
@@ -43,18 +46,23 @@ WHOLE = Stretch()
 
 
 class StoredTables:
-    """The tables of one dataset."""
+    """The tables of one dataset as a shard of history counted their rows.
 
-    def __init__(self, exports: StagedExports, project: str, dataset: str) -> None:
+    `place` is the place of an ask, outcome or report on the shard, the last one of a report, and `decided_place` that
+    of a decision; NULL where it has none there.
+    """
+
+    def __init__(self, exports: StagedExports, project: str, dataset: str, shard: Shard = ONLY) -> None:
         self._exports = exports
-        self.score_events = f"({counted(project, dataset)})"
+        self.shard = shard
+        self.score_events = self._decisions(counted(project, dataset))
         """Decisions as history counted them, in GoogleSQL, as are the others."""
-        self.asks = f"({counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS))})"
+        self.asks = self._decisions(counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS)))
         """Decisions with no other features than those by which settlements are counted."""
-        self.places = f"({counted(project, dataset, ('initiated_at', 'scored_at'))})"
+        self.places = self._decisions(counted(project, dataset, ("initiated_at", "scored_at")))
         """Decisions with little beside their places."""
-        self.feedback = f"({kept_reports(project, dataset)})"
-        self.outcomes = f"({told(project, dataset)})"
+        self.feedback = self._placed(kept_reports(project, dataset))
+        self.outcomes = self._placed(told(project, dataset))
 
     def rows(self, sql: str) -> pa.Table:
         """Return the rows of a small query. Raises Unavailable, Misconfigured."""
@@ -73,6 +81,13 @@ class StoredTables:
         """Return the reports about known Pix, and fraud markers. Raises Unavailable, Misconfigured."""
         return reported(self.rows(self._reports()), parties_of(self.rows(self._reported_parties())), placed=True)
 
+    def _decisions(self, sql: str) -> str:
+        own = _on(self.shard, "decided_sequence", "decided_visited")
+        return f"(SELECT *, {_on(self.shard)} AS place, {own} AS decided_place FROM ({sql}) AS decisions)"  # noqa: S608 (names of our own)
+
+    def _placed(self, sql: str) -> str:
+        return f"(SELECT *, {_on(self.shard)} AS place FROM ({sql}) AS placed)"  # noqa: S608 (names of our own)
+
     def scored_since(self, moment: dt.datetime) -> list[tuple[str, str]]:
         """Return EndToEndId and side of rows scored since a moment that have a place; the others are to be counted.
 
@@ -84,6 +99,11 @@ class StoredTables:
         found = (batch.to_pydict() for batch in self.batches(sql))
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
+    @classmethod
+    def each(cls, exports: StagedExports, project: str, dataset: str, shards: int) -> list[Self]:
+        """Return the tables as each shard of a history counted their rows."""
+        return [cls(exports, project, dataset, shard) for shard in Shard.each(shards)]
+
     def stage(self, run: str, counted_only: bool = False, stretch: Stretch = WHOLE) -> None:
         """Stage the rows and reports of a replay for `source`. Raises Unavailable, Misconfigured.
 
@@ -92,7 +112,7 @@ class StoredTables:
         """
         self.clear(run)
         queries = {
-            "rows": self._ordered(_counted_where(stretch) if counted_only else "TRUE"),
+            "rows": self._ordered(_counted_where(stretch) if counted_only else self._here()),
             "reports": self._reports(),
             "parties": self._reported_parties(),
             "changes": f"{self._changed_within(stretch)} {_IN_ORDER}",
@@ -112,8 +132,9 @@ class StoredTables:
         rows = self._few(run, "reports", folder)
         (changes := folder / "changes").mkdir()  # the files of both are numbered alike
         reports = reported(pa.concat_tables(rows), parties, placed) if rows else []
-        queue = ReportQueue(reports, counted_only, stretch.until)
-        told = ChangeQueue(batches(self._exports.staged(_name(run, "changes"), changes)))
+        shard = self.shard if placed else ONLY
+        queue = ReportQueue(reports, counted_only, stretch.until, shard)
+        told = ChangeQueue(batches(self._exports.staged(_name(run, "changes"), changes)), shard)
         if stretch.after:
             queue.skip(stretch.after)
             told.skip(stretch.after)
@@ -124,6 +145,7 @@ class StoredTables:
             counts["row_count"] if stretch == WHOLE else None,
             told,
             min(counts["last_place"] or 0, stretch.until),
+            shard,
         )
 
     def clear(self, run: str) -> None:
@@ -136,9 +158,9 @@ class StoredTables:
 
     def _reports(self) -> str:
         """Return the query of the states of reports on which history depends; each once, as it was first received."""
-        names = ", ".join(name for name in REPORT_COLUMNS if name != "received_at")
+        names = ", ".join(name for name in REPORT_COLUMNS if name not in ("received_at", "visited"))
         return (
-            f"SELECT {names}, MIN(received_at) AS received_at FROM {self.feedback} "  # noqa: S608 (names of our own)
+            f"SELECT {names}, MIN(received_at) AS received_at, ANY_VALUE(visited) AS visited FROM {self.feedback} "  # noqa: S608 (names of our own)
             f"WHERE source IN ('MED', 'ANALYST', 'CUSTOMER', 'FRAUD_MARKER') GROUP BY {names}"
         )
 
@@ -163,17 +185,17 @@ class StoredTables:
         A transaction that history did not count stands before the first counted one of a later hour, so that its
         features know nothing of later events.
         """
-        names = ", ".join(f"scored.{name}" for name in plain_columns())
+        names = ", ".join(f"scored.{name}" for name in (*plain_columns(), "place"))
         return (
             f"SELECT {names} FROM (SELECT * FROM {self.asks} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
             "ORDER BY IF(history_sequence IS NULL, 1, 0), turn, scored_at, history_sequence) = 1) AS scored "
             "LEFT JOIN (SELECT hour, MIN(first_place) OVER (ORDER BY hour "
             "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS place "
-            "FROM (SELECT TIMESTAMP_TRUNC(initiated_at, HOUR) AS hour, MIN(history_sequence) AS first_place "
+            "FROM (SELECT TIMESTAMP_TRUNC(initiated_at, HOUR) AS hour, MIN(place) AS first_place "
             f"FROM {self.asks} GROUP BY hour) AS hours) AS later "
             "ON later.hour = TIMESTAMP_TRUNC(scored.initiated_at, HOUR) "
-            f"ORDER BY COALESCE(scored.history_sequence, later.place, {_LAST}), "
+            f"ORDER BY COALESCE(scored.place, later.place, {_LAST}), "
             "IF(scored.history_sequence IS NULL, 0, 1), scored.initiated_at, scored.end_to_end_id"
         )
 
@@ -204,13 +226,19 @@ class StoredTables:
             outcomes=self.outcomes,
         )
 
+    def _here(self) -> str:
+        """Return the condition of the transactions that have a place on the shard, or nowhere: of these, once."""
+        if self.shard.is_only:
+            return "TRUE"
+        return "place IS NOT NULL" + (" OR history_sequence IS NULL" if self.shard.number == 0 else "")
+
     def _counts(self) -> str:
         return (
             "SELECT row_count, placed, GREATEST(asked, decided, "  # noqa: S608 (names of our own)
-            f"COALESCE((SELECT MAX(history_sequence) FROM {self.outcomes} AS outcomes), 0), "
-            f"COALESCE((SELECT MAX(history_sequence) FROM {self.feedback} AS reports), 0)) AS last_place "
+            f"COALESCE((SELECT MAX(place) FROM {self.outcomes} AS outcomes), 0), "
+            f"COALESCE((SELECT MAX(place) FROM {self.feedback} AS reports), 0)) AS last_place "
             "FROM (SELECT COUNT(DISTINCT end_to_end_id) AS row_count, COUNT(history_sequence) AS placed, "
-            "COALESCE(MAX(history_sequence), 0) AS asked, COALESCE(MAX(decided_sequence), 0) AS decided "
+            "COALESCE(MAX(place), 0) AS asked, COALESCE(MAX(decided_place), 0) AS decided "
             f"FROM {self.places} AS counted) AS scored"
         )
 
@@ -218,15 +246,23 @@ class StoredTables:
 def columns(features: bool) -> str:
     """Return the selected columns of `score_events`: facts and order, or all that a redelivery repeats."""
     if not features:
-        return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence"))
+        return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence", "place"))
     names = (column.name for column in table("score_events").schema if column.name not in _OF_A_DELIVERY)
-    return ", ".join((*names, "filled"))
+    return ", ".join((*names, "place", "filled"))
+
+
+def _on(shard: Shard, own: str = "history_sequence", visited: str = "visited") -> str:
+    """Return the expression of the last place on a shard of a change, given the columns of its places."""
+    if shard.is_only:
+        return own
+    each = f"MOD(DIV(each, {LAST_NUMBER + 1}), {SHARDS_MAX})"
+    return f"(SELECT MAX(each) FROM UNNEST(ARRAY_CONCAT([{own}], {visited})) AS each WHERE {each} = {shard.number})"  # noqa: S608 (names of our own)
 
 
 def _counted_where(stretch: Stretch) -> str:
     if stretch == WHOLE:
-        return "history_sequence IS NOT NULL"
-    return f"history_sequence > {stretch.after} AND history_sequence <= {stretch.until}"
+        return "place IS NOT NULL"
+    return f"place > {stretch.after} AND place <= {stretch.until}"
 
 
 def _name(run: str, name: str = "") -> str:

@@ -22,6 +22,10 @@ ATTEMPTS = 8
 """Times that a value is read again because another instance changed it meanwhile."""
 
 
+Places = dict[int, dict[str, list[int]]]
+"""The places of the values that rows changed, by the row and by the key of each value."""
+
+
 class CountedReports(NamedTuple):
     """Rows with the place at which history counted each, and the error of each that it did not take, by index."""
 
@@ -68,13 +72,21 @@ class VerdictHistory:
                 tasks += _tasks(index, row, pix, parties)
             except Unavailable as error:
                 errors[index] = error
+        keys: dict[int, list[str]] = defaultdict(list)
+        for task in tasks:
+            keys[task.of_row].append(task.key)
         places = await self._places(tasks, errors)
-        counted = [_placed(row, places[index]) if index in places else row for index, row in enumerate(rows)]
+        counted = [
+            _placed(row, [place for key in keys[index] for place in places[index].pop(key, ())])
+            if index in places
+            else row
+            for index, row in enumerate(rows)
+        ]
         return CountedReports(counted, errors)
 
-    async def _places(self, tasks: list[_Task], errors: dict[int, PixError]) -> dict[int, list[int]]:
+    async def _places(self, tasks: list[_Task], errors: dict[int, PixError]) -> Places:
         """Return the places at which history counted each row, by index; note the errors of the others."""
-        places: dict[int, list[int]] = defaultdict(list)
+        places: Places = defaultdict(dict)
         conflicts = 0
         while tasks:
             now, later = _first_rows_of_each_key(tasks)
@@ -89,7 +101,7 @@ class VerdictHistory:
                     counted.append((task, known))
             visited = await self.history.visited([(task.key, place) for task, place in counted]) if counted else []
             for (task, place), others in zip(counted, visited, strict=True):
-                places[task.of_row] += [place, *others]
+                places[task.of_row][task.key] = [place, *others]
             again = await self._change(changes, places)
             conflicts += bool(again)
             if conflicts > ATTEMPTS:
@@ -97,24 +109,22 @@ class VerdictHistory:
             tasks = [*again, *later]
         return places
 
-    async def _change(self, changes: Sequence[_Change], places: dict[int, list[int]]) -> list[_Task]:
+    async def _change(self, changes: Sequence[_Change], places: Places) -> list[_Task]:
         """Make changes and note the places of each; return the tasks whose value another instance has changed."""
         if not changes:
             return []
         found, visited = await self.history.change(_request(changes))
         for change, place, others in zip(changes, found.tolist(), visited, strict=True):
             if place >= 0:
-                places[change.task.of_row] += [place, *others]
+                places[change.task.of_row][change.task.key] = [place, *others]
         return [change.task for change, place in zip(changes, found.tolist(), strict=True) if place == CONFLICT]
 
 
 def _placed(row: FeedbackRow, places: Sequence[int]) -> FeedbackRow:
-    """Return a row with its last place on each shard: on the one where it was counted first, and on the others."""
-    last: dict[int, int] = {}
-    for place in places:
-        shard = Place.of(place).shard
-        last[shard] = max(place, last.get(shard, place))
-    own, *others = last.values()
+    """Return a row with its places, value after value; on a single shard its last one, which the others precede."""
+    if len({Place.of(place).shard for place in places}) == 1:
+        return msgspec.structs.replace(row, history_sequence=max(places))
+    own, *others = places
     return msgspec.structs.replace(row, history_sequence=own, visited=tuple(others))
 
 

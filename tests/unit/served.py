@@ -16,11 +16,12 @@ from shared.contract.event import Event
 from shared.contract.rows import OutcomeRow, ScoreRow
 from shared.contract.tables import table
 from shared.features.columns import Events
+from shared.features.shards import ONLY, Shard
 from shared.features.vector import feature_matrix
 from shared.ports import UNPLACED, Claim, Parties
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.changes import ASK_COLUMNS, DECIDED
-from shared.replay.reports import Reported
+from shared.replay.reported import Reported
 from shared.scoring.conclusions import Conclusions
 from shared.serving.outcome_service import CountedOutcomes
 from shared.serving.verdict_history import VerdictHistory
@@ -119,15 +120,22 @@ class Served:
 
 def asked_table(rows: Sequence[ScoreRow]) -> pa.Table:
     """Return rows of `score_events` in the order of history; those at one place stay in their order."""
-    placed = sorted(rows, key=lambda each: each.history_sequence or 0)
-    return arrow_table(table("score_events"), placed)
+    return placed_table(rows, ONLY)
 
 
-def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow]) -> pa.Table:
-    """Return decisions and outcomes in the order of history, as `StoredTables.changes` selects them."""
-    rows = asked_table(scores)
+def placed_table(rows: Sequence[ScoreRow], shard: Shard) -> pa.Table:
+    """Return rows of `score_events` that a shard has counted, by their places there."""
+    found = [(at, row) for row in rows if (at := _on(shard, row.history_sequence, row.visited)) is not None]
+    found.sort(key=lambda each: each[0])
+    places = pa.array([at for at, _ in found], pa.int64())
+    return arrow_table(table("score_events"), [row for _, row in found]).append_column("place", places)
+
+
+def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow], shard: Shard = ONLY) -> pa.Table:
+    """Return decisions and outcomes in the order of a shard, as `StoredTables.changes` selects them."""
+    rows = arrow_table(table("score_events"), sorted(scores, key=lambda each: each.history_sequence or 0))
     at = {id_: i for i, id_ in reversed(list(enumerate(rows["end_to_end_id"].to_pylist())))}
-    words = sorted([*_decisions(scores), *_outcomes(outcomes)], key=lambda each: each["key"])
+    words = _on_shard(sorted([*_decisions(scores), *_outcomes(outcomes)], key=lambda each: each["key"]), shard)
     last = {each["id"]: i for i, each in enumerate(words)}
     asks = rows.select(ASK_COLUMNS).take(pa.array([at[each["id"]] for each in words], pa.int64()))
     own = {
@@ -144,6 +152,24 @@ def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow]) ->
     return pa.table(own | {name: asks[name] for name in asks.column_names})
 
 
+def _on(shard: Shard, own: int | None, visited: Sequence[int]) -> int | None:
+    """Return the place of a change on a shard, if it has one."""
+    return None if own is None else max(shard.places([own, *visited]), default=None)
+
+
+def _on_shard(words: list[dict[str, Any]], shard: Shard) -> list[dict[str, Any]]:
+    """Return the words of each Pix at their places on a shard; one without stands before the next one with."""
+    following: dict[str, int] = {}
+    found = []
+    for word in reversed(words):
+        place = _on(shard, word["place"], word["visited"]) if word["counted"] else None
+        if place is not None:
+            following[word["id"]] = place
+        if word["id"] in following:
+            found.append({**word, "counted": place is not None, "place": following[word["id"]]})
+    return sorted(found, key=lambda each: (each["place"], each["key"]))
+
+
 def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:
     given = set()
     for each in rows:
@@ -153,6 +179,7 @@ def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:
             yield {
                 "id": each.event.end_to_end_id,
                 "place": each.decided_sequence,
+                "visited": each.decided_visited,
                 "counted": True,
                 "status": DECIDED,
                 "side": each.event.side,
@@ -165,12 +192,17 @@ def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:
 def _outcomes(rows: Sequence[OutcomeRow]) -> Iterable[dict[str, Any]]:
     for i, each in enumerate(rows):
         later = [other for other in rows[i:] if other.end_to_end_id == each.end_to_end_id]
-        place = next((other.history_sequence for other in later if other.history_sequence is not None), None)
+        places = [other.history_sequence for other in later if other.history_sequence is not None]
+        place = each.history_sequence if each.history_sequence is not None else min(places, default=None)
         if place is not None:
             counted = each.history_sequence is not None
-            yield {"id": each.end_to_end_id, "place": place, "counted": counted, "key": (place, counted, i)} | {
-                name: getattr(each, name) for name in ("status", "at", "return_id", "amount")
-            }
+            yield {
+                "id": each.end_to_end_id,
+                "place": place,
+                "visited": each.visited,
+                "counted": counted,
+                "key": (place, counted, i),
+            } | {name: getattr(each, name) for name in ("status", "at", "return_id", "amount")}
 
 
 def vectors(rows: Sequence[ScoreRow]) -> np.ndarray[Any, np.dtype[np.float32]]:

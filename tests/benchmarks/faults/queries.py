@@ -91,7 +91,7 @@ class Queries:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._client = cloud.bigquery()
-        self._data = wiring.stored_tables(cloud.settings)
+        self._data = wiring.stored_tables(cloud.settings)[0]
 
     def progress(self) -> tuple[int, int, int, int]:
         """Count the stored transactions, outcomes, reports and malformed messages."""

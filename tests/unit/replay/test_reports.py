@@ -19,7 +19,8 @@ from shared.features.history import MemoryHistory
 from shared.features.reports import Reports
 from shared.features.verdicts import facts_of, marker_key, pix_key, recovery_key
 from shared.ports import Parties
-from shared.replay.reports import Reported, ReportQueue
+from shared.replay.reported import Reported
+from shared.replay.reports import ReportQueue
 from shared.serving.verdict_history import VerdictHistory
 from tests.unit.report_states import PIX, med, messages, row
 from tests.unit.streams import ACCOUNTS

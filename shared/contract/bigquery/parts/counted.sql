@@ -6,7 +6,9 @@ SELECT
     REPLACE (
       COALESCE(fill.history_sequence, placed.history_sequence) AS history_sequence,
       IF(fill.end_to_end_id IS NULL, placed.decided_sequence, fill.decided_sequence) AS decided_sequence,
-      placed.lacking AND COALESCE(fill.decision_lost, TRUE) AS place_pending{counted_features}
+      placed.lacking AND COALESCE(fill.decision_lost, TRUE) AS place_pending,
+      IF(fill.end_to_end_id IS NULL, placed.visited, fill.visited) AS visited,
+      IF(fill.end_to_end_id IS NULL, placed.decided_visited, fill.decided_visited) AS decided_visited{counted_features}
     ),
   fill.end_to_end_id IS NOT NULL AS filled,
   fill.filled_at,
