@@ -212,6 +212,8 @@ class Unplaced(NamedTuple):
     decision: str
     claim: Claim
     """The claim by which it was decided."""
+    part_lost: bool = False
+    """Whether only a shard other than its own has lost its place: then it is not to be counted again as a whole."""
 
 
 class Window(NamedTuple):

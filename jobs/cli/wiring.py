@@ -27,6 +27,7 @@ from shared.wiring.common import now as current_micros
 if TYPE_CHECKING:
     from shared.adapters.bigquery.ledger import BigQueryLedger
     from shared.adapters.bigquery.load import BulkLoad
+    from shared.adapters.bigquery.lost import BigQueryLostPlaces
     from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
     from shared.adapters.mlflow.tracking import MlflowRegistry
     from shared.adapters.pubsub.dead_letters import PubsubDeadLetters
@@ -163,16 +164,20 @@ def snapshots(settings: Settings) -> Snapshots:
     return Snapshots(bucket, bucket)
 
 
+def lost_places(settings: Settings) -> BigQueryLostPlaces:
+    """Return the places that the store of history has lost."""
+    from shared.adapters.bigquery.lost import BigQueryLostPlaces
+
+    place = (settings.project, settings.dataset)
+    return BigQueryLostPlaces(queries(settings), *place, lambda: _table(settings, LOST_PLACES), now)
+
+
 def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) -> Repair:
     """Return the repair of a store; `wait` until the rows on their way are stored."""
-    from shared.adapters.bigquery.lost import BigQueryLostPlaces
     from shared.replay.repair import Repair
 
-    lost = BigQueryLostPlaces(
-        queries(settings), settings.project, settings.dataset, lambda: _table(settings, LOST_PLACES), now
-    )
     tables, kept = stored_tables(settings)[0], snapshots(settings)
-    return Repair(store, tables, kept, lost, now, wait, settings.state_claim_seconds)
+    return Repair(store, tables, kept, lost_places(settings), now, wait, settings.state_claim_seconds)
 
 
 async def filled(settings: Settings, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
@@ -200,6 +205,7 @@ async def _filling(settings: Settings) -> AsyncIterator[Filling]:
 
     place, client, metrics = (settings.project, settings.dataset), bigquery_client(settings), Metrics()
     history = valkey_history(replace(settings, state_call_seconds=STORE_SECONDS))
+    history.know_lost(lost_places(settings).noted())
     service = WriteService.connect(settings.bigquery_storage_emulator_host)
     fills, outcomes, feedback = (
         append_table(service, settings, name, metrics) for name in ("fills", "outcomes", "feedback")

@@ -28,6 +28,8 @@ PLACES = (
     *("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending", "visited", "decided_visited"),
 )
 """The columns of `score_events` by which rows find their places."""
+_NUMBERS = 1 << 26
+"""Places of a part of history, as `shared.features.places` divides them; the SQL has the number too."""
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
@@ -126,7 +128,7 @@ def counted(
         project=project,
         dataset=dataset,
         placed=rows,
-        lost=lost(project, dataset),
+        **_lost(project, dataset),
         filled_where=filled_where,
         counted_features=counted_features,
     )
@@ -136,22 +138,40 @@ def placed(project: str, dataset: str, columns: Sequence[str] | None = None, sou
     """Return the GoogleSQL of rows of `score_events` without lost places; the parameters are those of `counted`."""
     chosen = "*" if columns is None else ", ".join((*PLACES, *(name for name in columns if name not in PLACES)))
     rows = f"SELECT {chosen} FROM {source or f'`{project}.{dataset}.score_events`'}"  # noqa: S608 (names of our own)
-    return _text("parts/placed").format(rows=rows, lost=lost(project, dataset))
+    return _text("parts/placed").format(rows=rows, **_lost(project, dataset))
 
 
 def told(project: str, dataset: str, which: str = "TRUE") -> str:
     """Return the GoogleSQL of outcomes as history counted them, each once; `which` is a condition on rows."""
-    return _text("parts/told").format(project=project, dataset=dataset, which=which, lost=lost(project, dataset))
+    return _text("parts/told").format(project=project, dataset=dataset, which=which, **_lost(project, dataset))
 
 
 def reported(project: str, dataset: str) -> str:
     """Return the GoogleSQL of the rows of reports that history has not lost."""
-    return _text("parts/reported").format(project=project, dataset=dataset, lost=lost(project, dataset))
+    return _text("parts/reported").format(project=project, dataset=dataset, **_lost(project, dataset))
 
 
 def lost(project: str, dataset: str) -> str:
     """Return the GoogleSQL of the last number kept of each epoch of which changes were lost."""
     return _text("parts/lost").format(project=project, dataset=dataset)
+
+
+def kept_places(column: str) -> str:
+    """Return the GoogleSQL of the places in a repeated column of `known` that are not lost by `gone.ends`."""
+    same = f"DIV(last, {_NUMBERS}) = DIV(place, {_NUMBERS})"
+    lost_there = f"SELECT 1 FROM UNNEST(gone.ends) AS last WHERE {same} AND place > last"  # noqa: S608 (names of our own)
+    return f"ARRAY(SELECT place FROM UNNEST(known.{column}) AS place WHERE NOT EXISTS({lost_there}))"  # noqa: S608 (names of our own)
+
+
+def ends(project: str, dataset: str) -> str:
+    """Return the GoogleSQL of one row with the `ends` of history's parts of which changes were lost."""
+    return _text("parts/ends").format(lost=lost(project, dataset))
+
+
+def _lost(project: str, dataset: str) -> dict[str, str]:
+    """Return the parts of a query that leaves lost places out."""
+    kept = {"kept_visited": kept_places("visited"), "kept_decided": kept_places("decided_visited")}
+    return {"lost": lost(project, dataset), "ends": ends(project, dataset), **kept}
 
 
 def feature_columns() -> list[str]:

@@ -5,6 +5,9 @@ since. History is asked for each such Pix again, under the claim of its row. If 
 that place is found; otherwise it is counted now. Its place, and its features as of that place, are appended to
 `pix.fills`. Outcomes and reports that history has not counted are counted then, and their rows appended again.
 
+A row of which only one shard has lost its part is found by its life, which still has its place; that shard counts
+its part again. Once the life is forgotten, the row stays without.
+
 Each step may be repeated: the life of a Pix remembers its place, and the place of each change.
 """
 
@@ -27,8 +30,9 @@ from shared.features.history import READ_WIDTH
 from shared.features.life import REBUILT, UNCOUNTED, Lives, asked
 from shared.features.outcomes import UNDECIDED
 from shared.features.vector import feature_matrix
-from shared.ports import UNPLACED, Changed, History, Table, Unplaced, UnplacedRows, Window
+from shared.ports import LIFE_KEY, UNPLACED, Changed, Table, Unplaced, UnplacedRows, Window
 from shared.scoring.conclusions import Conclusions
+from shared.scoring.guarded_history import ScoringHistory
 
 BATCH = 256
 """Decisions in one call of history, at most: as many as the score function sends."""
@@ -43,7 +47,7 @@ class Filling:
     """The services of a filling."""
 
     unplaced: UnplacedRows
-    history: History
+    history: ScoringHistory
     conclusions: Conclusions
     fills: Table
     tell: Callable[[Sequence[OutcomeRow]], Errors]
@@ -107,6 +111,9 @@ def _batches(page: Sequence[Unplaced]) -> Iterator[list[Unplaced]]:
 
 async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
     """Append the fills of decisions under one claim; return their number."""
+    batch = await _alive(filling.history, batch)
+    if not batch:
+        return 0
     events, claim = Events(each.event for each in batch), batch[0].claim
     seen = await filling.history.observe(events, claim)
     if np.all(seen.lives["place"] == UNCOUNTED):
@@ -124,6 +131,13 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
         raise Misconfigured(f"the table of fills refuses {len(refused)} rows")
     filling.history.stored((each.end_to_end_id, each.side) for each in fills)
     return len(fills)
+
+
+async def _alive(history: ScoringHistory, batch: Sequence[Unplaced]) -> list[Unplaced]:
+    """Return decisions without those that a shard has lost and whose life is forgotten."""
+    lives = await history.find([LIFE_KEY + each.event.end_to_end_id for each in batch if each.part_lost])
+    left = iter(lives)
+    return [each for each in batch if not each.part_lost or next(left) is not None]
 
 
 def _rows(

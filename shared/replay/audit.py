@@ -32,6 +32,7 @@ LISTED = 10
 """The number of gaps and duplicates that the result lists."""
 _FILLED = "filled"
 """A column of rows with features."""
+_PART_LOST = "part_lost"
 
 
 class Period(NamedTuple):
@@ -167,10 +168,17 @@ class Audit:
         self._last_reads = reads[-1:]
         if compared is None:
             return
-        chosen = np.flatnonzero(compared(whole(first.sides["scored_at"], 0)))
+        chosen = np.flatnonzero(compared(whole(first.sides["scored_at"], 0)) & self._is_whole(first.sides))
         sides, own = self._joined(first.sides.take(pa.array(chosen)), reads[first.turn[chosen] + 1])
         known, ids = columns_of(sides), sides["end_to_end_id"].to_numpy()
         self.comparison.add(ids, logged(sides), feature_matrix(known, own), known, own)
+
+    def _is_whole(self, sides: pa.Table) -> NDArray[np.bool_]:
+        """Return whether all shards still have their parts of rows [n]."""
+        if self._shard.is_only or _PART_LOST not in sides.column_names:
+            return np.ones(sides.num_rows, dtype=bool)
+        found: NDArray[np.bool_] = ~sides[_PART_LOST].to_numpy() & (whole(sides["history_sequence"], 0) > 0)
+        return found
 
     def _joined(self, sides: pa.Table, own: NDArray[np.float32]) -> tuple[pa.Table, NDArray[np.float32]]:
         """Return the rows of which all shards have given the reads, with these."""

@@ -44,7 +44,8 @@ def _by_hour(number: int, tables: Iterable[pa.Table]) -> Iterator[tuple[int, int
 
 def parts_of(rows: pa.Table) -> NDArray[np.int64]:
     """Return the number [n] of shards that counted each ask, by the places that its row names."""
-    return 1 + whole(pc.list_value_length(rows["visited"]), 0)
+    home = (whole(rows["history_sequence"], 0) > 0).astype(np.int64)
+    return home + whole(pc.list_value_length(rows["visited"]), 0)
 
 
 class Joined:

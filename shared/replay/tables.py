@@ -248,7 +248,7 @@ def columns(features: bool) -> str:
     if not features:
         return ", ".join((*EVENT_COLUMNS, "scored_at", "history_sequence", "place"))
     names = (column.name for column in table("score_events").schema if column.name not in _OF_A_DELIVERY)
-    return ", ".join((*names, "place", "filled"))
+    return ", ".join((*names, "place", "filled", "part_lost"))
 
 
 def _on(shard: Shard, own: str = "history_sequence", visited: str = "visited") -> str:

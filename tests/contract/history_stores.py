@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -15,7 +15,7 @@ from infra.local.valkey.launch import KINDS, ValkeyKind, ValkeyServer, find_serv
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import ValkeyStore
-from shared.adapters.valkey.wire import Keeping
+from shared.adapters.valkey.wire import Keeping, sequence_key
 from shared.features.places import Place
 from shared.ports import ChangingHistory, History
 
@@ -74,6 +74,22 @@ class Store:
         """Empty the server, as a restart does."""
         self.run(self.redis.flushall())
         return self.history
+
+    def copied(self, shard: int) -> dict[bytes, bytes]:
+        """Return all keys of a shard with their values, as a replica has them."""
+        tag = sequence_key(shard, self.shards)[:-1]
+        names = [name for name in self.run(self.redis.keys()) if isinstance(name, bytes)]
+        return {name: self.run(self.redis.dump(name)) for name in names if name.startswith(tag.encode())}
+
+    def fall_back(self, shard: int, copy: Mapping[bytes, bytes]) -> None:
+        """Let a shard be what it was, in a process of another name, as if a replica took over that lacks the rest."""
+        self.run(self.redis.delete(*self.copied(shard)))
+        for name, value in copy.items():
+            self.run(self.redis.restore(name, 3_600_000, value))
+        key = sequence_key(shard, self.shards)
+        value = self.run(self.redis.get(key))
+        assert isinstance(value, bytes)
+        self.run(self.redis.set(key, b" ".join((*value.split()[:2], b"0"))))
 
     def close(self) -> None:
         for client in self._clients:

@@ -34,7 +34,7 @@ DAY = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 SECOND = 1_000_000
 WINDOW = Window(DAY - dt.timedelta(days=3), DAY + dt.timedelta(days=9))
 EPOCHS = (0, 5, 9)
-LOST = [LostRow(5, 20, 1), LostRow(5, 12, 2), LostRow(7, 3, 2)]
+LOST = [LostRow(5, 20, 1), LostRow(5, 12, 2), LostRow(7, 3, 2), LostRow(5, 15, 2, shard=1)]
 
 
 def moment(number: int) -> int:
@@ -43,6 +43,11 @@ def moment(number: int) -> int:
 
 def place(chance: random.Random, missing: float) -> int | None:
     return None if chance.random() < missing else int(Place(chance.choice(EPOCHS), chance.randrange(1, 25)))
+
+
+def others(chance: random.Random) -> tuple[int, ...]:
+    """Return places on other shards, of which some are lost."""
+    return tuple(int(Place(5, chance.randrange(1, 22), shard)) for shard in (1, 2)[: chance.choice([0, 0, 1, 2])])
 
 
 def features(chance: random.Random) -> Any:
@@ -69,19 +74,23 @@ def rows_of(chance: random.Random) -> tuple[list[ScoreRow], list[FillRow], list[
                     "published_at": one.initiated_at + again,
                     "decided_sequence": place(chance, 0.6),
                     "place_pending": chance.random() < 0.2,
+                    "visited": others(chance),
+                    "decided_visited": others(chance),
                 }
                 scores.append(score_row(one, 1, features(chance), history_sequence=place(chance, 0.3), **own))
             for _ in range(chance.choice([0, 0, 1, 2])):
                 where = place(chance, 0.0) or 0
-                found = (one.initiated_at, moment(100) + len(fills) * SECOND, where, place(chance, 0.5), (), ())
-                fills.append(FillRow(one.end_to_end_id, side, *found, chance.random() < 0.5, features(chance)))
+                found = (one.initiated_at, moment(100) + len(fills) * SECOND, where, place(chance, 0.5))
+                own_facts = chance.random() < 0.5
+                elsewhere = others(chance), others(chance)
+                fills.append(FillRow(one.end_to_end_id, side, *found, *elsewhere, own_facts, features(chance)))
         for status in chance.sample(["SETTLED", "REJECTED", "EXPIRED"], chance.choice([0, 1, 2])):
             at = moment(number) + SECOND
             for _ in range(chance.choice([1, 2])):
                 received = moment(100) + (len(outcomes) - 20) * SECOND
                 own_place = place(chance, 0.4)
                 known = OutcomeRow(pix(number, "PAYER").end_to_end_id, "PAYER", status, at, received)
-                outcomes.append(msgspec.structs.replace(known, history_sequence=own_place))
+                outcomes.append(msgspec.structs.replace(known, history_sequence=own_place, visited=others(chance)))
     return scores, fills, outcomes
 
 
@@ -113,7 +122,8 @@ def known(row: dict[str, Any]) -> tuple[Any, ...]:
     vector = [row[name] for name in contract.feature_columns()]
     return (
         *(row["end_to_end_id"], row["side"], micros(row["published_at"]), row["history_sequence"]),
-        *(row["decided_sequence"], row["place_pending"], row["filled"], row["turn"]),
+        *(row["decided_sequence"], row["place_pending"], row["filled"], row["turn"], row["part_lost"]),
+        *(tuple(row["visited"]), tuple(row["decided_visited"])),
         tuple(-1.0 if value is None else value for value in vector),
     )
 
@@ -124,14 +134,15 @@ def test_places_and_features_are_counted_alike(local: LocalBigQuery) -> None:
     expected = [
         (
             *(row.event.end_to_end_id, row.event.side, row.published_at, row.history_sequence),
-            *(row.decided_sequence, row.place_pending, filled, turn),
+            *(row.decided_sequence, row.place_pending, filled, turn, part_lost, row.visited, row.decided_visited),
             tuple(np.nan_to_num(row.features, nan=-1.0).tolist()),
         )
-        for row, filled, turn in counted(scores, fills, LOST)
+        for row, filled, turn, part_lost in counted(scores, fills, LOST)
     ]
     assert sorted(map(known, found), key=str) == sorted(expected, key=str)
     assert {row[6] for row in expected} == {True, False}
     assert {row[7] for row in expected} == {0, 1, 2}
+    assert {row[8] for row in expected} == {True, False}
 
 
 def test_the_same_rows_are_to_be_found_in_pages(local: LocalBigQuery) -> None:

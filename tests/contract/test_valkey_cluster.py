@@ -22,6 +22,7 @@ from tests.contract.history_stores import SERVERS
 from tests.contract.stored_records import assert_same_records, expected_records, stored_records
 from tests.contract.test_shards import CLAIM, KEEPING, assert_every_place_once, judge, pix_of, settle
 from tests.contract.valkey_cluster import SHARDS, SLOTS, Cluster, cluster, until
+from tests.unit.sharded import ShardedBank, assert_equal_when_replayed, live
 
 SECONDS = 60.0
 
@@ -106,6 +107,20 @@ def test_a_cluster_counts_as_one_history(running: Cluster) -> None:
     assert stream.failures == 0
     assert {Place.of(place).shard for place in stream.places} == set(range(SHARDS))
     stream.assert_nothing_lost()
+
+
+def test_a_replay_of_all_shards_gives_the_served_features(running: Cluster) -> None:
+    """Calls that mix on the servers count in another order on each shard."""
+    history = ValkeyHistory(client(running.url, 1, 30), KEEPING, SHARDS)
+    bank = ShardedBank(history, random.Random(4))
+
+    async def scenario() -> None:
+        await live(bank, 90)
+        await history.close()
+
+    asyncio.run(scenario())
+    assert max(len(row.visited) for row in bank.rows) == SHARDS - 1
+    assert_equal_when_replayed(bank)
 
 
 def test_a_killed_primary_loses_nothing_that_was_answered(running: Cluster) -> None:

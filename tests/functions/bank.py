@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
-from shared.adapters.memory.unplaced import CountedRow, MemoryUnplaced, counted, told
+from shared.adapters.memory.unplaced import CountedRow, MemoryUnplaced, counted, kept_by_part, told
+from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import EPOCH, micros
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
@@ -22,12 +23,14 @@ from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Events
 from shared.features.rebuilding import Asked
+from shared.features.shards import Shard
 from shared.features.state import State
 from shared.operations.filling import Filled, Filling, fill
 from shared.ports import Answer, Changed, Changes, Claim, Observations, Parties, Window
 from shared.replay.arrow_rows import arrow_table
-from shared.replay.audit import Audit
+from shared.replay.audit import Audit, Together
 from shared.replay.changes import ChangeQueue
+from shared.replay.joining import in_step
 from shared.replay.parquet import reported
 from shared.replay.reports import ReportQueue
 from shared.scoring.champion import Champion
@@ -43,7 +46,7 @@ from shared.serving.verdict_history import VerdictHistory
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.contract.history_stores import SharedHistory, Store
 from tests.telemetry import make_telemetry
-from tests.unit.served import asked_table, changes_table
+from tests.unit.served import changes_table, placed_rows, placed_table
 
 COMPANY = "11222333000181"
 SECOND = 1_000_000
@@ -269,6 +272,8 @@ class Bank:
     def fill(self, limit: int = 1_000) -> Filled:
         """Find the places that rows lack, an hour later."""
         self.clock += 3_600 * SECOND
+        if isinstance(self.history.history, ValkeyHistory):
+            self.history.history.know_lost(kept_by_part(self.tables.epochs))
         window = Window(EPOCH, EPOCH + dt.timedelta(microseconds=self.clock))
         return self.store.run(fill(self._filling, window, limit, lambda _: None))
 
@@ -277,19 +282,30 @@ class Bank:
         places = [each for each in self.tables.places if each.row.history_sequence is not None]
         if not places:
             return
-        rows, filled = [each.row for each in places], pa.array([each.filled for each in places])
+        rows = [each.row for each in places]
         outcomes, stated = told(self.tables.told, self.tables.epochs), told(self.tables.reports, self.tables.epochs)
         parties = {row.event.end_to_end_id: _parties(row) for row in rows}
-        reports = arrow_table(table("feedback"), stated)
-        queue = ReportQueue(reported(reports, self.store.run(self._all(parties)), placed=True))
-        work = Audit(State.empty(), queue, ChangeQueue([changes_table(rows, outcomes)]))
-        work.add(
-            asked_table(rows).append_column("filled", filled), lambda scored_at: np.ones(len(scored_at), dtype=bool)
-        )
-        assert work.comparison.features == {}, work.comparison.features
-        found = (work.sequence.missing, work.sequence.unequal, work.sequence.conflicts)
-        assert found == (0, [], []), work.sequence
-        assert work.comparison.rows == len({(row.event.end_to_end_id, row.event.side) for row in rows})
+        found = reported(arrow_table(table("feedback"), stated), self.store.run(self._all(parties)), placed=True)
+        start, shards = State.empty(), Shard.each(self.store.shards)
+        together = Together(start)
+        work = [
+            Audit(
+                start,
+                ReportQueue(found, shard=of),
+                ChangeQueue([changes_table(rows, outcomes, of)], of),
+                of,
+                together,
+            )
+            for of in shards
+        ]
+        for number, some in in_step([[_asked(places, of)] for of in shards]):
+            work[number].add(some, lambda scored_at: np.ones(len(scored_at), dtype=bool))
+        assert together.comparison.features == {}, together.comparison.features
+        for each in work:
+            counted = (each.sequence.missing, each.sequence.unequal, each.sequence.conflicts)
+            assert counted == (0, [], []), each.sequence
+        whole = {(each.row.event.end_to_end_id, each.row.event.side) for each in places if not each.part_lost}
+        assert (together.comparison.rows, len(together.joined)) == (len(whole), 0)
 
     async def _all(self, parties: dict[str, Parties]) -> Mapping[str, Parties]:
         returns = {row.return_id for row in self.tables.told if row.return_id}
@@ -315,6 +331,16 @@ def decision_of(row: ScoreRow) -> tuple[str, list[str]]:
 def feature(row: ScoreRow, name: str) -> float:
     """Return one feature."""
     return float(row.features[FEATURE_NAMES.index(name)])
+
+
+def _asked(places: Sequence[CountedRow], shard: Shard) -> pa.Table:
+    """Return the rows that a shard has counted."""
+    of = {id(each.row): each for each in places}
+    rows = placed_rows([each.row for each in places], shard)
+    own = [of[id(row)] for _, row in rows]
+    found = placed_table([each.row for each in places], shard)
+    found = found.append_column("filled", pa.array([each.filled for each in own], pa.bool_()))
+    return found.append_column("part_lost", pa.array([each.part_lost for each in own], pa.bool_()))
 
 
 def _parties(row: ScoreRow) -> Parties:

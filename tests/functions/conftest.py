@@ -13,6 +13,8 @@ from tests.contract.history_stores import SERVERS, Store, store
 from tests.functions.bank import Bank
 from tests.functions.instance import Instance, Start
 
+SHARDS = 3
+
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
@@ -47,9 +49,11 @@ def started(cloud: LocalCloud, collector: Collector, tmp_path: Path) -> Iterator
         instance.kill()
 
 
-@pytest.fixture(scope="session", params=["memory", *SERVERS])
+@pytest.fixture(scope="session", params=["memory", *SERVERS, "sharded"])
 def history_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with store(request.param, tmp_path_factory.mktemp("store")) as running:
+    """A store of history; the last one is divided into shards."""
+    kind, shards = (SERVERS[0], SHARDS) if request.param == "sharded" else (request.param, 1)
+    with store(kind, tmp_path_factory.mktemp("store"), shards) as running:
         yield running
 
 

@@ -125,15 +125,21 @@ def asked_table(rows: Sequence[ScoreRow]) -> pa.Table:
 
 def placed_table(rows: Sequence[ScoreRow], shard: Shard) -> pa.Table:
     """Return rows of `score_events` that a shard has counted, by their places there."""
-    found = [(at, row) for row in rows if (at := _on(shard, row.history_sequence, row.visited)) is not None]
-    found.sort(key=lambda each: each[0])
-    places = pa.array([at for at, _ in found], pa.int64())
+    found = placed_rows(rows, shard)
+    places = pa.array([place for place, _ in found], pa.int64())
     return arrow_table(table("score_events"), [row for _, row in found]).append_column("place", places)
+
+
+def placed_rows(rows: Sequence[ScoreRow], shard: Shard) -> list[tuple[int, ScoreRow]]:
+    """Return the rows that a shard has counted with their places there, in their order."""
+    known = [(_on(shard, row.history_sequence, row.visited), row) for row in rows]
+    return sorted([(place, row) for place, row in known if place is not None], key=lambda each: each[0])
 
 
 def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow], shard: Shard = ONLY) -> pa.Table:
     """Return decisions and outcomes in the order of a shard, as `StoredTables.changes` selects them."""
-    rows = arrow_table(table("score_events"), sorted(scores, key=lambda each: each.history_sequence or 0))
+    placed = sorted(scores, key=lambda each: each.history_sequence or 0)
+    rows = arrow_table(table("score_events"), placed)
     at = {id_: i for i, id_ in reversed(list(enumerate(rows["end_to_end_id"].to_pylist())))}
     words = _on_shard(sorted([*_decisions(scores), *_outcomes(outcomes)], key=lambda each: each["key"]), shard)
     last = {each["id"]: i for i, each in enumerate(words)}
@@ -154,7 +160,7 @@ def changes_table(scores: Sequence[ScoreRow], outcomes: Sequence[OutcomeRow], sh
 
 def _on(shard: Shard, own: int | None, visited: Sequence[int]) -> int | None:
     """Return the place of a change on a shard, if it has one."""
-    return None if own is None else max(shard.places([own, *visited]), default=None)
+    return max(shard.places([*visited] if own is None else [own, *visited]), default=None)
 
 
 def _on_shard(words: list[dict[str, Any]], shard: Shard) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.adapters.memory.serving import MemoryLookup
+from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import Event
 from shared.contract.rows import OutcomeRow, ScoreRow
 from shared.features.columns import Events
@@ -19,15 +20,23 @@ from shared.features.history import MemoryHistory
 from shared.features.life import LIFE, READS_AT, asked
 from shared.features.places import Place
 from shared.features.shards import NOWHERE, Shard, home_of, shards_of
+from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Changed, Changes, Claim, Observations, Parties
+from shared.replay.audit import Audit, Together
+from shared.replay.changes import ChangeQueue
+from shared.replay.joining import in_step
 from shared.replay.reported import Reported
+from shared.replay.reports import ReportQueue
 from shared.scoring.conclusions import Conclusions
 from shared.serving.outcome_service import CountedOutcomes
 from shared.serving.verdict_history import VerdictHistory
 from tests.unit.replay.rows import score_row
+from tests.unit.replay.test_audit import RETURNS, STATUSES, VERDICTS
+from tests.unit.report_states import med
 from tests.unit.report_states import row as report_row
 from tests.unit.served import SECOND, Nothing, Told, changes_table, placed_table
+from tests.unit.streams import DEVICES, event, pseudonym
 
 EPOCH = 7
 
@@ -152,10 +161,11 @@ class ShardedMemory:
 class ShardedBank:
     """Score Pix, tell outcomes and report, several at a time, and keep the rows."""
 
-    def __init__(self, shards: int, seed: int, setting: str = "assumed") -> None:
-        self.chance = random.Random(seed)
-        self.shards = shards
-        self.history, self.lookup = ShardedMemory(shards, self.chance), MemoryLookup()
+    def __init__(
+        self, history: ShardedMemory | ValkeyHistory, chance: random.Random, setting: str = "assumed"
+    ) -> None:
+        self.history, self.shards, self.chance = history, history.shards, chance
+        self.lookup = MemoryLookup()
         self.rows: list[ScoreRow] = []
         self.outcomes: list[OutcomeRow] = []
         self.reports: list[Reported] = []
@@ -170,11 +180,11 @@ class ShardedBank:
         vectors = feature_matrix(batch.columns, seen.reads)
         ids, sides = [each.end_to_end_id for each in events], [each.side for each in events]
         made = await self._conclusions.conclude(ids, sides, seen.lives, decisions)
-        for i, event in enumerate(events):
+        for i, pix in enumerate(events):
             own = int(made.places[i])
             self.rows.append(
                 score_row(
-                    event,
+                    pix,
                     int(seen.sequence[i]),
                     vectors[i],
                     scored_at=claim.scored_at,
@@ -184,19 +194,19 @@ class ShardedBank:
                     decided_visited=made.visited[i],
                 )
             )
-            self.lookup.known[event.end_to_end_id] = Parties(event.payer_id, event.payee_id, event.device_id)
+            self.lookup.known[pix.end_to_end_id] = Parties(pix.payer_id, pix.payee_id, pix.device_id)
 
     async def tell(self, told: Told) -> None:
         """Count an outcome."""
-        event, is_return = self.rows[told.about].event, told.status == "RETURNED"
+        pix, is_return = self.rows[told.about].event, told.status == "RETURNED"
         row = OutcomeRow(
-            event.end_to_end_id,
+            pix.end_to_end_id,
             "PAYER",
             told.status,
-            event.initiated_at + told.seconds * SECOND,
+            pix.initiated_at + told.seconds * SECOND,
             self._time(),
             return_id=told.return_id if is_return else None,
-            amount=max(1, round(event.amount * told.share)) if is_return else None,
+            amount=max(1, round(pix.amount * told.share)) if is_return else None,
         )
         counted = await self._counted.count([row])
         assert counted.errors == {}
@@ -222,6 +232,53 @@ class ShardedBank:
     def changes(self, shard: Shard) -> pa.Table:
         """Return decisions and outcomes in the order of a shard."""
         return changes_table(self.rows, self.outcomes, shard)
+
+
+def assert_equal_when_replayed(bank: ShardedBank, size: int = 7) -> None:
+    """Assert that a replay of each shard gives the features of all rows, and misses no place."""
+    start, shards = State.empty(), Shard.each(bank.shards)
+    together = Together(start)
+    work = [
+        Audit(start, ReportQueue(bank.reports, shard=of), ChangeQueue([bank.changes(of)], of), of, together)
+        for of in shards
+    ]
+    tables = [bank.table(of) for of in shards]
+    for number, rows in in_step([[rows.slice(at, size) for at in range(0, len(rows), size)] for rows in tables]):
+        work[number].add(rows, lambda scored_at: np.ones(len(scored_at), dtype=bool))
+    assert (together.comparison.features, together.comparison.rows) == ({}, len(bank.rows))
+    assert (len(together.joined), sum(each.replayed for each in work)) == (0, len(bank.rows))
+    for each in work:
+        assert (each.sequence.missing, each.sequence.conflicts, each.sequence.unequal) == (0, [], [])
+
+
+async def live(bank: ShardedBank, count: int = 45) -> None:
+    """Score Pix among few accounts, with outcomes and reports in any order; those of a round happen together."""
+    chance, done = bank.chance, 0
+    while done < count:
+        known, work = len(bank.rows), []
+        for _ in range(chance.randint(1, 3)):
+            events = [
+                event(
+                    *(chance.randrange(5), chance.randrange(5), done * 30 + i, chance.randrange(1, 90_000)),
+                    end_to_end_id=f"E12345678202611241200{done + i:011d}",
+                    device_registered=chance.random() < 0.7,
+                    device_id=chance.choice([None, *DEVICES[1:]]),
+                    payee_person_id=pseudonym(f"person-{chance.randrange(3)}"),
+                )
+                for i in range(chance.randint(1, 3))
+            ]
+            done += len(events)
+            work.append(bank.score(events, [chance.choice(["APPROVE", "APPROVE", "HOLD"]) for _ in events]))
+        # Statements about one Pix follow each other: one that changes nothing is placed by its time of receipt.
+        for about in chance.sample(range(known), min(known, chance.randint(0, 4))):
+            told = Told(0, about, chance.choice(STATUSES), chance.randrange(9_000), 0.5, chance.choice(RETURNS))
+            work.append(bank.tell(told))
+        for number, about in enumerate(chance.sample(range(known), min(known, chance.randint(0, 2)))):
+            more = {"funds_recovery_id": f"f-{about % 3}"} if number == 0 and chance.random() < 0.5 else {}
+            pix = bank.rows[about].event.end_to_end_id
+            report = med(chance.choice(VERDICTS), done + number, f"m-{about}", pix, **more)
+            work.append(bank.report(report))
+        await asyncio.gather(*work)
 
 
 def _made(entry: _Entry) -> tuple[int, ...]:

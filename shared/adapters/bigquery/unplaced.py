@@ -9,7 +9,7 @@ from typing import Any
 from shared.contract.event import Event, micros
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
-from shared.contract.tables import counted, lost, placed
+from shared.contract.tables import counted, ends, kept_places, lost, placed
 from shared.ports import Claim, Parameter, Queries, Unplaced, Window
 
 _DAY = dt.timedelta(days=1)
@@ -93,7 +93,8 @@ class UnplacedSql:
             "(end_to_end_id > @id OR (end_to_end_id = @id AND side > @side)))"
         )
         return (
-            f"SELECT * FROM (SELECT {columns} FROM ({self._counted(days, (*names, *deliveries))}) AS counted "  # noqa: S608 (names of our own)
+            f"SELECT * FROM (SELECT {columns}, part_lost AND history_sequence IS NOT NULL AS part_lost "  # noqa: S608 (names of our own)
+            f"FROM ({self._counted(days, (*names, *deliveries))}) AS counted "
             "WHERE place_pending "
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') "
             "ORDER BY published_at, delivery_attempt, claim_number, scored_at) = 1) AS first "
@@ -137,9 +138,13 @@ class UnplacedSql:
         Rows with equal columns `same` say the same.
         """
         every = f"OVER (PARTITION BY {same})"
-        kept = "MOD(history_sequence, 67108864) <= COALESCE(kept, history_sequence)"
+        kept = "MOD(history_sequence, 67108864) <= COALESCE(kept, history_sequence) AND whole"
+        source = (
+            f"SELECT known.*, ARRAY_LENGTH({kept_places('visited')}) = ARRAY_LENGTH(known.visited) AS whole "  # noqa: S608 (names of our own)
+            f"FROM `{self._place}.{table}` AS known CROSS JOIN ({ends(self._project, self._dataset)}) AS gone"
+        )
         return (
-            f"SELECT said.*, MIN(received_at) {every} AS first_at FROM `{self._place}.{table}` AS said "  # noqa: S608 (names of our own)
+            f"SELECT said.*, MIN(received_at) {every} AS first_at FROM ({source}) AS said "  # noqa: S608 (names of our own)
             f"LEFT JOIN ({lost(self._project, self._dataset)}) AS lost "
             f"ON lost.part = DIV(said.history_sequence, 67108864) WHERE {which} "
             f"QUALIFY COUNT(IF({kept}, 1, NULL)) {every} = 0 "
@@ -170,4 +175,4 @@ def _instant(at: int) -> dt.datetime:
 
 def _unplaced(row: dict[str, Any]) -> Unplaced:
     claim = Claim(row["model_version"], micros(row["scored_at"]), row["hmac_key_version"])
-    return Unplaced(stored(Event, "score_events", row), row["decision"], claim)
+    return Unplaced(stored(Event, "score_events", row), row["decision"], claim, row["part_lost"])

@@ -23,33 +23,45 @@ class CountedRow(NamedTuple):
     row: ScoreRow
     filled: bool
     turn: int
+    part_lost: bool = False
 
 
 def counted(scores: Iterable[ScoreRow], fills: Iterable[FillRow], lost: Iterable[LostRow]) -> list[CountedRow]:
     """Return rows as history counted them, in their order."""
-    kept = _kept(lost)
+    kept = kept_by_part(lost)
     latest: dict[tuple[str, str], FillRow] = {}
     for each in sorted(fills, key=lambda fill: fill.filled_at):
-        if _is_kept(each.history_sequence, kept):
+        if _are_kept(kept, each.history_sequence, *each.visited):
             latest[each.end_to_end_id, each.side] = each
     return [_counted(row, latest.get((row.event.end_to_end_id, row.event.side)), kept) for row in scores]
 
 
 def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> CountedRow:
     ask, decision = row.history_sequence, row.decided_sequence
-    if ask is not None and not row.place_pending and _is_kept(ask, kept) and _is_kept(decision, kept):
+    places = ask, decision, *row.visited, *row.decided_visited
+    if ask is not None and not row.place_pending and _are_kept(kept, *places):
         return CountedRow(row, filled=False, turn=1)
     if fill is None:
         ask, decision = (each if _is_kept(each, kept) else None for each in (ask, decision))
-        own = msgspec.structs.replace(row, history_sequence=ask, decided_sequence=decision, place_pending=True)
-        return CountedRow(own, filled=False, turn=1)
-    lost = not _is_kept(fill.decided_sequence, kept)
+        visited, decided = (
+            [each for each in some if _is_kept(each, kept)] for some in (row.visited, row.decided_visited)
+        )
+        own = msgspec.structs.replace(
+            row,
+            history_sequence=ask,
+            decided_sequence=decision,
+            visited=tuple(visited),
+            decided_visited=tuple(decided),
+            place_pending=True,
+        )
+        return CountedRow(own, filled=False, turn=1, part_lost=len(visited) < len(row.visited))
+    lost = not _are_kept(kept, fill.decided_sequence, *fill.decided_visited)
     found = msgspec.structs.replace(
         row,
         history_sequence=fill.history_sequence,
         visited=fill.visited,
-        decided_visited=fill.decided_visited,
-        decided_sequence=None if lost else fill.decided_sequence,
+        decided_visited=tuple(each for each in fill.decided_visited if _is_kept(each, kept)),
+        decided_sequence=fill.decided_sequence if _is_kept(fill.decided_sequence, kept) else None,
         place_pending=lost,
         features=fill.features,
     )
@@ -61,14 +73,15 @@ def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:
 
     They are in the order in which they were received, and first stood among `rows`.
     """
-    kept = _kept(lost)
+    kept = kept_by_part(lost)
     turns: dict[Row, int] = {}
     found: dict[Row, Row] = {}
     for turn, row in enumerate(rows):
         turns.setdefault(_statement(row), turn)
-    for row in sorted(rows, key=lambda each: (each.history_sequence is None, each.received_at)):
+    for row in sorted(rows, key=lambda each: _standing(each, kept)):
         if _is_kept(row.history_sequence, kept):
-            found.setdefault(_statement(row), row)
+            own = tuple(each for each in row.visited if _is_kept(each, kept))
+            found.setdefault(_statement(row), msgspec.structs.replace(row, visited=own))
     return sorted(found.values(), key=lambda each: (each.received_at, turns[_statement(each)]))
 
 
@@ -85,12 +98,13 @@ class MemoryUnplaced:
     def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
         """Return decisions without a place, in the order of scoring."""
         rows = [each for each in self.score_events if isinstance(each, ScoreRow) and _within(each, window)]
-        first: dict[tuple[str, str], ScoreRow] = {}
+        first: dict[tuple[str, str], Unplaced] = {}
         for row in sorted(rows, key=lambda each: (each.published_at or 0, each.scored_at)):
             (known,) = counted([row], self._fills, self._lost)
             if known.row.place_pending:
-                first.setdefault((row.event.end_to_end_id, row.event.side), row)
-        found = sorted(map(_unplaced, first.values()), key=_order)
+                lost = known.part_lost and known.row.history_sequence is not None
+                first.setdefault((row.event.end_to_end_id, row.event.side), _unplaced(row, lost))
+        found = sorted(first.values(), key=_order)
         return [each for each in found if after is None or _order(each) > _order(after)][:limit]
 
     def outcomes(self, window: Window) -> list[OutcomeRow]:
@@ -113,14 +127,17 @@ class MemoryUnplaced:
 
     def _without_place(self, rows: Sequence[Row]) -> list[Row]:
         """Return the last row of each statement without a place, in the order in which they were first received."""
-        kept = _kept(self._lost)
+        kept = kept_by_part(self._lost)
         said: dict[Row, list[Row]] = {}
         for row in sorted(rows, key=lambda each: each.received_at):
             said.setdefault(_statement(row), []).append(row)
         return [
             same[-1]
             for same in said.values()
-            if not any(row.history_sequence is not None and _is_kept(row.history_sequence, kept) for row in same)
+            if not any(
+                row.history_sequence is not None and _are_kept(kept, row.history_sequence, *row.visited)
+                for row in same
+            )
         ]
 
     @property
@@ -136,7 +153,8 @@ def _statement(row: Row) -> Row:
     return msgspec.structs.replace(row, received_at=0, history_sequence=None, visited=())
 
 
-def _kept(lost: Iterable[LostRow]) -> dict[int, int]:
+def kept_by_part(lost: Iterable[LostRow]) -> dict[int, int]:
+    """Return the number of the last kept change by `Epoch.part`."""
     kept: dict[int, int] = {}
     for each in lost:
         part = Epoch(each.epoch, each.kept, each.shard or 0).part
@@ -151,12 +169,22 @@ def _is_kept(place: int | None, kept: Mapping[int, int]) -> bool:
     return known.number <= kept.get(known.part, known.number)
 
 
+def _are_kept(kept: Mapping[int, int], *places: int | None) -> bool:
+    return all(_is_kept(place, kept) for place in places)
+
+
+def _standing(row: OutcomeRow | FeedbackRow, kept: Mapping[int, int]) -> tuple[bool, bool, int]:
+    """Return the order in which rows that say the same are preferred: with all places, with some, by receipt."""
+    return row.history_sequence is None, not _are_kept(kept, *row.visited), row.received_at
+
+
 def _within(row: ScoreRow, window: Window) -> bool:
     return row.event.initiated_at >= micros(window.since) and row.scored_at < micros(window.until)
 
 
-def _unplaced(row: ScoreRow) -> Unplaced:
-    return Unplaced(row.event, row.decision, Claim(row.model_version, row.scored_at, row.hmac_key_version))
+def _unplaced(row: ScoreRow, part_lost: bool) -> Unplaced:
+    claim = Claim(row.model_version, row.scored_at, row.hmac_key_version)
+    return Unplaced(row.event, row.decision, claim, part_lost)
 
 
 def _order(each: Unplaced) -> tuple[int, str, str]:

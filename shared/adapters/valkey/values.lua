@@ -140,19 +140,21 @@ local function settle(row, life_seconds)
 end
 
 -- Note that all visits of an entry are made: the place of its change, the name of its value, the places of the visits,
--- and of an ask all reads, which a life of that place takes.
+-- and of an ask all reads, which a life of that place takes. The entry stays behind the places, as a shard may lose some.
 local function complete(told)
   local place, visits, length = sub(told, 2, 9), unpack_struct('<BH', told, 10)
   local name, visited = sub(told, 13, 12 + length), sub(told, 13 + length, 12 + length + 8 * visits)
   local reads = sub(told, 13 + length + 8 * visits)
-  if call('HEXISTS', PREFIX .. ENTRIES .. name, place) == 0 then return end
+  local entry = call('HGET', PREFIX .. ENTRIES .. name, place)
+  if not entry then return end
   if #reads > 0 then
     local life = whole(name, call('GET', PREFIX .. name))
     if life and sub(life, LIFE.place_at + 1, LIFE.place_at + 8) == place then
       call('SETRANGE', PREFIX .. name, LIFE.head, reads)
     end
   end
-  call('HSET', PREFIX .. ENTRIES .. name, place, DONE .. visited)
+  if sub(entry, 1, 1) == DONE then entry = sub(entry, 3 + 8 * string.byte(entry, 2)) end
+  call('HSET', PREFIX .. ENTRIES .. name, place, DONE .. string.char(visits) .. visited .. entry)
 end
 
 -- Note what a client tells: that a row is stored, an entry is done, or its steps are needed no longer.

@@ -15,6 +15,7 @@ from shared.adapters.valkey.visits import (
     done_note,
     is_done,
     joined_reads,
+    lost_part,
     made,
     visit_calls,
 )
@@ -60,18 +61,23 @@ class Visiting:
     """Run the script for a shard."""
     note: Callable[[int, Note], None]
     """Take a note to a shard."""
+    lost: Callable[[int], bool]
+    """Return whether a shard is known to have lost a place."""
 
     async def whole(self, found: Sequence[Found]) -> list[Whole]:
         """Return values without debts, once their visits are made. Raises Unavailable."""
         owed: dict[tuple[str, bytes], Entry] = {}
         for each in found:
             for place, text in each.entries.items():
-                if not is_done(text):
-                    owed.setdefault((each.name, place), Entry(each.home, each.name, place, text))
+                entry = Entry(each.home, each.name, place, text)
+                owing = lost_part(entry, self.lost) if is_done(text) else entry
+                if owing:
+                    owed.setdefault((each.name, place), owing)
         visits = dict(zip(owed, await self.make(list(owed.values())), strict=True))
         reads = _joined(found, owed, visits)
         self._tell(owed, visits, {found[i].name: each for i, each in reads.items()})
-        return [_whole(each, visits, reads.get(i)) for i, each in enumerate(found)]
+        every = {key: (*owed[key].kept, *each.places) for key, each in visits.items()}
+        return [_whole(each, every, reads.get(i)) for i, each in enumerate(found)]
 
     async def make(self, entries: Sequence[Entry]) -> list[Made]:
         """Make the visits of entries. Raises Unavailable."""
@@ -133,9 +139,9 @@ def _joined(
     return dict(zip(rows, joined_reads(home, parts), strict=True))
 
 
-def _whole(found: Found, visits: Mapping[tuple[str, bytes], Made], reads: bytes | None) -> Whole:
+def _whole(found: Found, visits: Mapping[tuple[str, bytes], tuple[int, ...]], reads: bytes | None) -> Whole:
     visited = {
-        int.from_bytes(place, "little"): done_at(text) if is_done(text) else tuple(visits[found.name, place].places)
+        int.from_bytes(place, "little"): visits[key] if (key := (found.name, place)) in visits else done_at(text)
         for place, text in found.entries.items()
     }
     if reads is None or found.value is None:

@@ -9,7 +9,7 @@ value and the facts and not from the place, so that a home that lost the change,
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from shared.adapters.valkey.wire import Argument, Keeping, fact_arguments
 from shared.features.facts import Facts
 from shared.features.layout import MARKS, READ_WIDTH, ROLES, WEIGHTS
+from shared.features.places import Place
 from shared.features.shards import NOWHERE, Shards, masked, shards_of
 
 FACT = np.dtype(
@@ -40,12 +41,18 @@ _ROLE_OF_READ = np.repeat(np.arange(len(ROLES)), [role.layout.width for role in 
 
 
 class Entry(NamedTuple):
-    """An entry that is not done: shard and name of its value, the packed place of its change, and its text."""
+    """An entry with visits to make: shard and name of its value, the packed place of its change, and its text.
+
+    Of an entry that was done, only the visits of some shards, which have lost them, are made again; `kept` are the
+    places of the others.
+    """
 
     home: int
     name: str
     place: bytes
     text: bytes
+    again: frozenset[int] = frozenset()
+    kept: tuple[int, ...] = ()
 
     @property
     def is_ask(self) -> bool:
@@ -116,7 +123,19 @@ def is_done(text: bytes) -> bool:
 
 def done_at(text: bytes) -> tuple[int, ...]:
     """Return the places of the visits of an entry that is done."""
-    return tuple(np.frombuffer(text[1:], dtype="<i8").tolist())
+    return tuple(np.frombuffer(text[2 : 2 + 8 * text[1]], dtype="<i8").tolist())
+
+
+def lost_part(entry: Entry, lost: Callable[[int], bool]) -> Entry | None:
+    """Return an entry that is done as one whose lost visits are to be made again, None if none is lost."""
+    kept, gone = [], set()
+    for place in done_at(entry.text):
+        if lost(place):
+            gone.add(Place.of(place).shard)
+        else:
+            kept.append(place)
+    text = entry.text[2 + 8 * entry.text[1] :]
+    return entry._replace(text=text, again=frozenset(gone), kept=tuple(kept)) if gone else None
 
 
 def visit_calls(entries: Sequence[Entry], shards: int, keeping: Keeping) -> Iterator[VisitCall]:
@@ -128,7 +147,8 @@ def visit_calls(entries: Sequence[Entry], shards: int, keeping: Keeping) -> Iter
     homes, of = np.array([entry.home for entry in entries])[owner], shards_of(facts, shards)
     is_ask = np.array([entry.is_ask for entry in entries])
     for shard in range(shards):
-        there = np.flatnonzero((of == shard).any(axis=1) & (homes != shard))
+        made_there = np.array([bool(entry.again) and shard not in entry.again for entry in entries])[owner]
+        there = np.flatnonzero((of == shard).any(axis=1) & (homes != shard) & ~made_there)
         if not len(there):
             continue
         own, counts = np.unique(owner[there], return_counts=True)
@@ -165,9 +185,9 @@ def joined_reads(reads: Sequence[bytes], others: Sequence[Sequence[tuple[bytes, 
 
 def done_note(entry: Entry, places: Sequence[int], reads: bytes) -> bytes:
     """Return the note that the visits of an entry are made, at some places; `reads` are all those of an ask."""
-    name = entry.name.encode()
-    visited = np.array(places, dtype="<i8").tobytes()
-    return b"".join((ENTRY_KEY.encode(), entry.place, _TOLD.pack(len(places), len(name)), name, visited, reads))
+    name, every = entry.name.encode(), (*entry.kept, *places)
+    visited = np.array(every, dtype="<i8").tobytes()
+    return b"".join((ENTRY_KEY.encode(), entry.place, _TOLD.pack(len(every), len(name)), name, visited, reads))
 
 
 def _away(of: Shards, homes: Shards) -> NDArray[np.bool_]:

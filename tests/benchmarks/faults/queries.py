@@ -196,7 +196,7 @@ class Queries:
 
     def _history(self, found: Findings) -> None:
         """Check that served features equal a replay, and that every counted transaction has a row."""
-        outcome = audit(self._data, None, State.empty(), lambda *_: None)
+        outcome = audit([self._data], None, State.empty(), lambda *_: None)
         unequal, conflicts = outcome["unequal_duplicates"]["count"], outcome["places_taken_twice"]["count"]
         gaps = outcome["gaps"]["transactions"]
         found.result.history_mismatches = (
