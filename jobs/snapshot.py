@@ -1,8 +1,9 @@
 """Write a snapshot of the history of Pix to the data bucket, from which jobs.repair fills a lost store.
 
 It continues from the snapshot before it with the rows of the tables after that; the store itself is not read. A
-snapshot ends before the first change whose row is still missing, such as one that waits to be delivered again. After
---missing hours such a place is passed over; if its row comes after all, the snapshots after it are no longer used.
+history of several shards has one of each shard, which ends at a place of that shard. A snapshot ends before the first
+change whose row is still missing, such as one that waits to be delivered again. After --missing hours such a place is
+passed over; if its row comes after all, the snapshots after it are no longer used.
 The pointer history/current.json lists the snapshots that are kept, and is replaced last, by compare-and-swap.
 
 Exit codes: 0 written, or nothing to write, 1 failed, 3 another job wrote one meanwhile.
@@ -14,10 +15,14 @@ import argparse
 import datetime as dt
 import os
 import time
+from typing import TYPE_CHECKING
 
 from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.replay.continuation import Taken
 
 
 @console.command
@@ -34,24 +39,31 @@ def _snapshot(options: argparse.Namespace) -> tuple[int, object]:
     from shared.replay.snapshots import Retention
 
     settings, started = Settings.from_env(os.environ), time.perf_counter()
-    wiring.one_shard(settings)
     patience = Patience(dt.timedelta(minutes=options.lag), options.missing)
     retention = Retention(options.keep, options.days)
-    snapshots, tables = wiring.snapshots(settings), wiring.stored_tables(settings)[0]
+    snapshots, every = wiring.snapshots(settings), []
     try:
-        with console.bar() as progress:
-            taken = take(snapshots, tables, patience, retention, wiring.now(), console.steps(progress))
+        for tables in wiring.stored_tables(settings):
+            with console.bar() as progress:
+                every.append(take(snapshots, tables, patience, retention, wiring.now(), console.steps(progress)))
     except PreconditionFailed as error:
         return console.LOST, {"outcome": "OVERTAKEN", "reasons": [str(error)]}
     return console.OK, {
-        "outcome": "WRITTEN" if taken.snapshot else "UNCHANGED",
+        "outcome": "WRITTEN" if any(each.snapshot for each in every) else "UNCHANGED",
+        **(_told(every[0]) if len(every) == 1 else {"shards": [_told(each) for each in every]}),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+
+
+def _told(taken: Taken) -> dict[str, object]:
+    """Return what was taken of a shard, for the last line of output."""
+    return {
         "snapshot": taken.snapshot.name if taken.snapshot else None,
         "start": taken.start,
         "place": taken.snapshot.place if taken.snapshot else None,
         "changes": taken.snapshot.tally.changes if taken.snapshot else None,
         "transactions": taken.transactions,
         "missing": taken.missing,
-        "seconds": round(time.perf_counter() - started, 1),
     }
 
 

@@ -22,6 +22,7 @@ from shared.features.keys import Keys
 from shared.features.life import Lives
 from shared.features.places import Epoch
 from shared.features.rebuilding import Asked
+from shared.features.shards import Shard
 from shared.features.state import State
 from shared.telemetry.metrics import Series
 
@@ -334,10 +335,19 @@ class StagedExports(RowExports, Protocol):
 
 
 class HistoryStore(Protocol):
-    """The shared store of history as a whole: filled, opened and erased from in bulk."""
+    """The shared store of history, or one shard of it, as a whole: filled, opened and erased from in bulk."""
+
+    @property
+    def shard(self) -> Shard:
+        """Return the shard of a store of one."""
+        ...
+
+    def each(self) -> Sequence[HistoryStore]:
+        """Return the store of each shard."""
+        ...
 
     def is_empty(self) -> bool:
-        """Return whether the store was never opened, or was emptied since. Raises Unavailable."""
+        """Return whether a shard was never opened, or was emptied since. Raises Unavailable."""
         ...
 
     def hold(self) -> None:
@@ -350,15 +360,15 @@ class HistoryStore(Protocol):
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
         """Fill an empty store with records, and with the values of Pix and fraud markers by their keys.
 
-        `advance` receives the number of records and values of each part that is stored. An interrupted load can
-        be repeated. Raises as `hold`, which it does first, also if the store is emptied meanwhile.
+        Each shard takes its own. `advance` receives the number of records and values of each part that is stored.
+        An interrupted load can be repeated. Raises as `hold`, which it does first, also if it is emptied meanwhile.
         """
         ...
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
 
-        Raises as `hold`, which it does first.
+        Each shard takes those at home there. Raises as `hold`, which it does first.
         """
         ...
 

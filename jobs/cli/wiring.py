@@ -136,12 +136,6 @@ def history_store(settings: Settings, url: str) -> ValkeyStore:
     return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS, settings.state_shards)
 
 
-def one_shard(settings: Settings) -> None:
-    """Raise Misconfigured for history of several shards, of which no snapshots can be taken yet."""
-    if settings.state_shards > 1:
-        raise Misconfigured("snapshots of a history of several shards (PIX_STATE_SHARDS) cannot be taken yet")
-
-
 def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
     """Return the dead letters of a topic."""
     from shared.adapters.pubsub.dead_letters import PubsubDeadLetters
@@ -176,8 +170,8 @@ def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) ->
     """Return the repair of a store; `wait` until the rows on their way are stored."""
     from shared.replay.repair import Repair
 
-    tables, kept = stored_tables(settings)[0], snapshots(settings)
-    return Repair(store, tables, kept, lost_places(settings), now, wait, settings.state_claim_seconds)
+    lost, claim_seconds = lost_places(settings), settings.state_claim_seconds
+    return Repair(store, stored_tables(settings), snapshots(settings), lost, now, wait, claim_seconds)
 
 
 async def filled(settings: Settings, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:

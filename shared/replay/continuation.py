@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from shared.errors import Misconfigured
+from shared.features.shards import ONLY, Shard
 from shared.features.state import LAYOUT_ID, State
 from shared.replay.mark import CountedPlaces, Patience, mark_of
 from shared.replay.run import ReplayRun, Sinks
@@ -37,7 +38,7 @@ class Start(NamedTuple):
 
 
 class Continued(NamedTuple):
-    """History at a place: its records, the values of reports by their keys, and the transactions replayed."""
+    """A shard of history at a place: its records, the values of all reports by their keys, transactions replayed."""
 
     state: State
     values: Mapping[str, bytes]
@@ -53,13 +54,13 @@ class Taken(NamedTuple):
     missing: int
 
 
-def start_of(snapshots: Snapshots, listed: Sequence[Snapshot], places: CountedPlaces) -> Start:
-    """Return the first listed snapshot whose changes are those of the tables. Raises Unavailable, Misconfigured.
+def start_of(snapshots: Snapshots, listed: Sequence[Snapshot], places: CountedPlaces, shard: Shard = ONLY) -> Start:
+    """Return the first listed snapshot of a shard whose changes are those of its tables. Raises PixError.
 
     A row that came late, was erased, or is told to be lost, makes the snapshots after its place unusable.
     """
     for each in listed:
-        if each.layout == LAYOUT_ID and places.tally(each.place) == each.tally:
+        if (each.layout, each.shard) == (LAYOUT_ID, shard) and places.tally(each.place) == each.tally:
             try:
                 return Start(snapshots.load(each), each)
             except Misconfigured as error:
@@ -89,19 +90,19 @@ def take(
     now: dt.datetime,
     advance: Advance,
 ) -> Taken:
-    """Write a snapshot of history at the last place before which nothing is missing, and list it in the pointer.
+    """Write a snapshot of a shard at the last place before which nothing is missing, and list it in the pointer.
 
     Raises PreconditionFailed if another job listed one meanwhile, Unavailable, Misconfigured.
     """
     places = CountedPlaces(tables)
     before = snapshots.listing()
-    start = start_of(snapshots, before.snapshots, places)
+    start = start_of(snapshots, before.snapshots, places, tables.shard)
     mark = mark_of(places.after(start.state.sequence), start.state.sequence, patience, now)
     if mark.place == start.state.sequence:
         return Taken(None, start.name, 0, mark.missing)
     tally = places.tally(mark.place)  # before the rows are read: one that comes in between makes it differ later
     found = continued(tables, start.state, advance, mark.place)
-    saved = snapshots.save(found.state, tally, now, _summed("write", advance))
+    saved = snapshots.save(found.state, tally, now, _summed("write", advance), tables.shard)
     snapshots.publish(saved, before, retention)
     return Taken(saved, start.name, found.transactions, mark.missing)
 

@@ -1,4 +1,4 @@
-"""The places of all changes in the tables, and the one up to which none is missing: there, a replay may stop.
+"""The places of a shard's changes in the tables, and the one up to which none is missing: there, a replay may stop.
 
 The rows of some changes come late: a message is delivered again until its row is stored. A snapshot that counted them
 after later changes would round otherwise, so it stops before the first place that has no row yet. A place that has
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from shared.contract.event import micros
 from shared.features.places import Place
+from shared.features.shards import Shard
 from shared.replay.arrow_columns import whole
 from shared.replay.reported import Reported
 from shared.replay.tables import StoredTables
@@ -62,7 +63,7 @@ class Cut(NamedTuple):
 
 
 class CountedPlaces:
-    """The places of changes in the tables of a dataset."""
+    """The places of the changes that a shard of history counted, in the tables of a dataset."""
 
     def __init__(self, tables: StoredTables) -> None:
         self._tables = tables
@@ -70,7 +71,7 @@ class CountedPlaces:
     def after(self, place: int) -> Iterator[PlacedChanges]:
         """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
         found = map(_counted, self._tables.batches(self.query(place)))
-        yield from _with_reports(found, _of_reports(self._tables.reports(), place))
+        yield from _with_reports(found, _of_reports(self._tables.reports(), place, self._tables.shard))
 
     def query(self, place: int) -> str:
         """Return the query of the changes after a place, except those of reports at several places."""
@@ -90,12 +91,12 @@ class CountedPlaces:
     def _sql(self) -> str:
         data = self._tables
         return (
-            "WITH scored AS (SELECT history_sequence, decided_sequence, "  # noqa: S608 (names of our own)
+            "WITH scored AS (SELECT place, decided_place, "  # noqa: S608 (names of our own)
             f"COALESCE(filled_at, scored_at) AS counted_at FROM {data.places} AS counted) "
-            "SELECT history_sequence AS place, counted_at, 1 AS ask FROM scored "
-            "UNION ALL SELECT decided_sequence, counted_at, 0 FROM scored "
-            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.outcomes} AS outcomes "
-            f"UNION ALL SELECT history_sequence, received_at, 0 FROM {data.feedback} AS reports"
+            "SELECT place, counted_at, 1 AS ask FROM scored "
+            "UNION ALL SELECT decided_place, counted_at, 0 FROM scored "
+            f"UNION ALL SELECT place, received_at, 0 FROM {data.outcomes} AS outcomes "
+            f"UNION ALL SELECT place, received_at, 0 FROM {data.feedback} AS reports"
         )
 
 
@@ -133,8 +134,10 @@ def _counted(rows: pa.Table) -> PlacedChanges:
     return PlacedChanges(whole(rows["place"], 0), whole(rows["counted_at"], 0), whole(rows["ask"], 0) > 0)
 
 
-def _of_reports(reports: Iterable[Reported], after: int) -> PlacedChanges:
-    found = [(place, each.row.received_at) for each in reports for place in each.places if place > after]
+def _of_reports(reports: Iterable[Reported], after: int, shard: Shard) -> PlacedChanges:
+    found = [
+        (place, each.row.received_at) for each in reports for place in shard.places(each.places) if place > after
+    ]
     pairs = np.array(sorted(found), dtype=np.int64).reshape(-1, 2)
     return PlacedChanges(pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), dtype=bool))
 

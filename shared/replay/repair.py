@@ -1,14 +1,16 @@
 """Repair the store of history by itself: fill one that is empty, and note the changes that one has lost.
 
 A store that was emptied counts nothing until it is filled. The state is that of the newest snapshot and of the rows
-after it. Decisions go on meanwhile, degraded: their rows have no place, and get one later (`filling`). A replica that
-took over may lack the last changes: their places are noted as lost, so that their rows get new ones.
+after it. Decisions go on meanwhile, degraded: their rows have no place, and get one later (`filling`). A shard that
+was emptied alone is filled alone, and only Pix that have a record there are degraded. A replica that took over may
+lack the last changes: their places are noted as lost, so that their rows get new ones.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -26,9 +28,9 @@ _ATTEMPTS = 5
 
 
 class Rebuilt(Struct, frozen=True):
-    """A store that was filled: the snapshot that it began with, if any, transactions after it, records and claims."""
+    """A store that was filled: the snapshots that it began with, transactions after them, records and claims."""
 
-    snapshot: str | None
+    snapshots: tuple[str, ...]
     transactions: int
     records: int
     claims: int
@@ -39,7 +41,8 @@ class Repair:
     """The services of a repair."""
 
     store: HistoryStore
-    tables: StoredTables
+    tables: Sequence[StoredTables]
+    """The tables as each shard of the store counted their rows."""
     snapshots: Snapshots
     lost: LostPlaces
     now: Callable[[], dt.datetime]
@@ -49,19 +52,26 @@ class Repair:
     """Seconds for which a stored row is claimed, so that no redelivery decides it again."""
 
     def rebuild(self, advance: Advance) -> Rebuilt | None:
-        """Fill the store if it is empty, and open it; None if it was not.
+        """Fill the shards of the store that are empty, and open them; None if none was.
 
         Raises PreconditionFailed if another job fills it, or it was emptied once more, Unavailable, Misconfigured.
         """
-        if not self.store.is_empty():
+        emptied = [each for each in self.store.each() if each.is_empty()]
+        if not emptied:
             return None
-        with held(self.store):
+        names, transactions, loaded = [], 0, _Loaded(advance)
+        with ExitStack() as after:
+            for each in emptied:
+                after.enter_context(held(each))
             self.wait()
-            name, found = self._history(advance)
-            claims = self.tables.scored_since(self.now() - dt.timedelta(seconds=self.claim_seconds))
-            self.store.mark_stored(claims, self.claim_seconds)
-            records = _loaded(self.store, found, advance)
-        return Rebuilt(name, found.transactions, records, len(claims))
+            claims = self.tables[0].scored_since(self.now() - dt.timedelta(seconds=self.claim_seconds))
+            for each in emptied:
+                name, found = self._history(self.tables[each.shard.number], advance)
+                each.mark_stored(claims, self.claim_seconds)
+                each.load(found.state, found.values, loaded.add)
+                names += [name] if name else []
+                transactions += found.transactions
+        return Rebuilt(tuple(names), transactions, loaded.records, len(claims))
 
     def note_lost(self) -> list[Epoch]:
         """Note the end of each former epoch of the store, unless it is known; return those noted now.
@@ -74,29 +84,29 @@ class Repair:
             self.lost.note(fresh)
         return fresh
 
-    def _history(self, advance: Advance) -> tuple[str | None, Continued]:
-        """Return the name of a snapshot and history by it and the rows after it.
+    def _history(self, tables: StoredTables, advance: Advance) -> tuple[str | None, Continued]:
+        """Return the name of a snapshot and a shard of history by it and the rows after it.
 
         Once more if a row came meanwhile: it may belong before others. Raises Unavailable if that does not end.
         """
-        places = CountedPlaces(self.tables)
+        places = CountedPlaces(tables)
         for _ in range(_ATTEMPTS):
             before = places.tally(WHOLE.until)
-            start = start_of(self.snapshots, self.snapshots.listing().snapshots, places)
-            found = continued(self.tables, start.state, advance)
+            start = start_of(self.snapshots, self.snapshots.listing().snapshots, places, tables.shard)
+            found = continued(tables, start.state, advance)
             if places.tally(WHOLE.until) == before:
                 return start.name, found
         raise Unavailable("rows of before the loss of the store still come")
 
 
-def _loaded(store: HistoryStore, found: Continued, advance: Advance) -> int:
-    """Fill the store, and return the number of records and values."""
-    done = 0
+class _Loaded:
+    """The number of records and values that are loaded."""
 
-    def add(count: int) -> None:
-        nonlocal done
-        done += count
-        advance("load", done)
+    def __init__(self, advance: Advance) -> None:
+        self.records = 0
+        self._advance = advance
 
-    store.load(found.state, found.values, add)
-    return done
+    def add(self, count: int) -> None:
+        """Add a part that is stored."""
+        self.records += count
+        self._advance("load", self.records)

@@ -24,6 +24,7 @@ from shared.errors import Misconfigured
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS, Layout
 from shared.features.packing import packed, unpacked
+from shared.features.shards import ONLY, Shard
 from shared.features.state import LAYOUT_ID, Records, State
 from shared.ports import Blob, Blobs, Shelf
 from shared.replay.mark import Tally
@@ -40,29 +41,33 @@ _NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 
 
 class Snapshot(Struct, frozen=True):
-    """A snapshot in the bucket: its last place, the changes up to there, and the layout of its records."""
+    """A snapshot of a shard in the bucket: its last place, the changes up to there, and the layout of its records."""
 
     name: str
     place: int
     tally: Tally
     layout: str
     made_at: dt.datetime
+    shard: Shard = ONLY
 
 
 class Retention(NamedTuple):
-    """The snapshots to keep: the last ones, and the last one of each of the last days on which there was one."""
+    """The snapshots to keep of each shard: the last ones, and the last one of each of the last days with one."""
 
     last: int = 24
     days: int = 22
     """A row may come as late as a message lives, 21 days; then an older snapshot is needed, made before its place."""
 
     def kept(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-        """Return the snapshots to keep, the newest first."""
+        """Return the snapshots to keep, the newest first; none of a history that was divided into other shards."""
         found = sorted(snapshots, key=lambda each: (each.place, each.made_at), reverse=True)
-        daily: dict[dt.date, Snapshot] = {}
-        for each in found:
-            daily.setdefault(each.made_at.date(), each)
-        names = {each.name for each in [*found[: self.last], *list(daily.values())[: self.days]]}
+        newest = max(found, key=lambda each: each.made_at)
+        names: set[str] = set()
+        for shard in Shard.each(newest.shard.shards):
+            own, daily = [each for each in found if each.shard == shard], dict[dt.date, Snapshot]()
+            for each in own:
+                daily.setdefault(each.made_at.date(), each)
+            names |= {each.name for each in [*own[: self.last], *list(daily.values())[: self.days]]}
         return [each for each in found if each.name in names]
 
 
@@ -98,8 +103,10 @@ class Snapshots:
         found = self._blobs.read(POINTER)
         return Listing(_decoded(found).snapshots, found.generation) if found else Listing([], 0)
 
-    def save(self, state: State, tally: Tally, now: dt.datetime, advance: Callable[[int], None]) -> Snapshot:
-        """Write the objects of a state, without the pointer. `advance` receives the records of each part.
+    def save(
+        self, state: State, tally: Tally, now: dt.datetime, advance: Callable[[int], None], shard: Shard = ONLY
+    ) -> Snapshot:
+        """Write the objects of a shard's state, without the pointer. `advance` receives the records of each part.
 
         Raises Unavailable, Misconfigured.
         """
@@ -110,7 +117,7 @@ class Snapshots:
                 parts.append(part)
                 advance(part.rows)
         self._blobs.write(_manifest(name), msgspec.json.encode(parts), 0)
-        return Snapshot(name, state.sequence, tally, LAYOUT_ID, now)
+        return Snapshot(name, state.sequence, tally, LAYOUT_ID, now, shard)
 
     def publish(self, snapshot: Snapshot, before: Listing, retention: Retention) -> None:
         """List a saved snapshot in the pointer that was read as `before`, and remove those that are kept no longer.

@@ -87,9 +87,9 @@ class Store:
         for name, value in copy.items():
             self.run(self.redis.restore(name, 3_600_000, value))
         key = sequence_key(shard, self.shards)
-        value = self.run(self.redis.get(key))
-        assert isinstance(value, bytes)
-        self.run(self.redis.set(key, b" ".join((*value.split()[:2], b"0"))))
+        sequence = self.run(self.redis.get(key))
+        assert isinstance(sequence, bytes)
+        self.run(self.redis.set(key, b" ".join((*sequence.split()[:2], b"0"))))
 
     def close(self) -> None:
         for client in self._clients:

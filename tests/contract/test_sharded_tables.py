@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pytest
+from redis import Redis
 
 from infra.deploy.migrate import make
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.table import BigQueryTable
+from shared.adapters.memory.operations import MemoryLostPlaces
+from shared.adapters.memory.serving import MemoryBlobs
+from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables as contract
 from shared.contract.rows import Record
+from shared.features.columns import Events
+from shared.features.life import UNCOUNTED
+from shared.features.places import Place
 from shared.features.shards import Shard
 from shared.features.state import State
+from shared.ports import Claim
 from shared.replay.audit import audit
 from shared.replay.changes import ChangeQueue
+from shared.replay.continuation import Taken, continued, start_of, take
+from shared.replay.mark import CountedPlaces, Patience
+from shared.replay.repair import Repair
 from shared.replay.run import ReplayRun, Sinks
 from shared.replay.sharded import TablesOfShards
+from shared.replay.snapshots import Retention, Snapshots
 from shared.replay.tables import StoredTables
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import Metrics
+from tests.contract.history_stores import SERVERS, store
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.query_results import QueryResults
+from tests.contract.stored_records import stored_records
+from tests.contract.test_shards import pix_of
 from tests.contract.test_stored_changes import plain
 from tests.unit.replays import records
 from tests.unit.sharded import ShardedBank, ShardedMemory, live
@@ -45,33 +63,37 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBigQuery]:
 class World:
     """A dataset, and the bank whose rows it holds."""
 
-    def __init__(self, local: LocalBigQuery, dataset: str, seed: int) -> None:
-        self._local, self._dataset = local, dataset
+    def __init__(self, local: LocalBigQuery, dataset: str, bank: ShardedBank) -> None:
+        self._local, self._dataset, self.bank = local, dataset, bank
         make(local.client, dataset, contract.tables(), contract.views(PROJECT, dataset, 87))
-        chance = random.Random(seed)
-        self.memory = ShardedMemory(SHARDS, chance)
-        self.bank = ShardedBank(self.memory, chance)
+        self._stored: dict[str, int] = {}
         self.tables = StoredTables.each(QueryResults(local), PROJECT, dataset, SHARDS)
 
-    def append(self, name: str, rows: list[Record]) -> None:
+    def store(self) -> None:
+        """Store new rows; those of Pix and outcomes twice, the second time as a redelivery."""
+        outcomes = self.bank.outcomes[self._stored.get("outcomes", 0) :]
+        again = [msgspec.structs.replace(row, received_at=row.received_at + 1) for row in outcomes]
+        self._append("outcomes", self.bank.outcomes, again)
+        self._append("score_events", self.bank.rows, self.bank.rows[self._stored.get("score_events", 0) :])
+        self._append("feedback", [each.row for each in self.bank.reports])
+
+    def _append(self, name: str, rows: Sequence[Record], more: Sequence[Record] = ()) -> None:
+        """Append the rows of a table that are not stored yet, and some more."""
+        fresh = [*rows[self._stored.get(name, 0) :], *more]
+        self._stored[name] = len(rows)
+
         async def send() -> None:
             service = WriteService.connect(self._local.server.grpc_endpoint)
             table = BigQueryTable(service, PROJECT, self._dataset, contract.table(name), 60.0, Metrics())
-            assert await table.append(rows) == []
+            assert await table.append(fresh) == []
 
         asyncio.run(send())
-
-    def store(self) -> None:
-        """Store all rows; those of Pix and outcomes twice, the second time as a redelivery."""
-        again = [msgspec.structs.replace(row, received_at=row.received_at + 1) for row in self.bank.outcomes]
-        self.append("score_events", [*self.bank.rows, *self.bank.rows])
-        self.append("outcomes", [*self.bank.outcomes, *again])
-        self.append("feedback", [each.row for each in self.bank.reports])
 
 
 @pytest.fixture(scope="module")
 def world(local: LocalBigQuery) -> World:
-    found = World(local, "sharded", 5)
+    chance = random.Random(5)
+    found = World(local, "sharded", ShardedBank(ShardedMemory(SHARDS, chance), chance))
     asyncio.run(live(found.bank))
     found.store()
     return found
@@ -104,9 +126,9 @@ def test_a_replay_ends_in_the_records_of_all_shards(world: World, tmp_path: Path
     staged.clear()
     assert (run.transactions, source.reports > 0) == (len(world.bank.rows), True)
     assert run.state().places == tuple(max(places) for places in places_of(world.bank))
-    ours, theirs = (
-        sorted(each[:2] for each in records(state)) for state in (run.state(), world.memory.records.state())
-    )
+    memory = world.bank.history
+    assert isinstance(memory, ShardedMemory)
+    ours, theirs = (sorted(each[:2] for each in records(state)) for state in (run.state(), memory.records.state()))
     assert ours == theirs
 
 
@@ -117,3 +139,67 @@ def places_of(bank: ShardedBank) -> list[list[int]]:
     every += [place for row in bank.outcomes for place in (row.history_sequence, *row.visited)]
     every += [place for each in bank.reports for place in each.places]
     return [shard.places([place for place in every if place]) for shard in Shard.each(SHARDS)]
+
+
+def take_all(world: World, snapshots: Snapshots) -> list[Taken]:
+    """Write a snapshot of each shard."""
+    patience = Patience(dt.timedelta(0), dt.timedelta(days=365 * 200))
+    now = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
+    return [take(snapshots, tables, patience, Retention(), now, lambda *_: None) for tables in world.tables]
+
+
+def test_each_shard_has_a_snapshot_from_which_its_history_goes_on(world: World) -> None:
+    blobs = MemoryBlobs()
+    snapshots = Snapshots(blobs, blobs)
+    taken = take_all(world, snapshots)
+    listed = snapshots.listing().snapshots
+    assert sorted(each.shard for each in listed) == Shard.each(SHARDS)
+    for tables, each in zip(world.tables, taken, strict=True):
+        assert each.snapshot
+        start = start_of(snapshots, listed, CountedPlaces(tables), tables.shard)
+        assert (start.snapshot, each.missing) == (each.snapshot, 0)
+        assert Place.of(start.state.sequence).shard == tables.shard.number
+        on, full = (continued(tables, state, lambda *_: None) for state in (start.state, State.empty()))
+        assert 0 < on.transactions < full.transactions
+        assert sorted(records(on.state)) == sorted(records(full.state))
+        assert (on.values, on.state.sequence) == (full.values, full.state.sequence)
+
+
+def test_a_shard_that_was_emptied_alone_is_filled_alone(local: LocalBigQuery, tmp_path: Path) -> None:
+    """Pix without a record there are served meanwhile; afterwards a replay still gives all served features."""
+    with store(SERVERS[0], tmp_path, SHARDS) as running:
+        running.fresh()
+        assert running.server
+        world = World(local, "emptied", ShardedBank(running.client(), random.Random(8)))
+        blobs, lost = MemoryBlobs(), MemoryLostPlaces()
+        snapshots = Snapshots(blobs, blobs)
+        running.run(live(world.bank))
+        world.store()
+        take_all(world, snapshots)
+        running.run(live(world.bank, 15, first=100))
+        world.store()
+        with closing(Redis.from_url(running.server.url)) as redis:
+            before = stored_records([redis], SHARDS)
+            running.run(running.redis.delete(*running.copied(1)))
+            probes = [pix_of(random.Random(number), 500 + number) for number in range(40)]
+            seen = running.run(world.bank.history.observe(Events(probes), Claim(None, probes[-1].initiated_at)))
+            served = seen.sequence != UNCOUNTED
+            assert 0 < served.sum() < len(probes)
+            assert not np.isnan(seen.reads[served]).all(axis=1).any()
+            assert np.isnan(seen.reads[~served]).all()
+            with closing(ValkeyStore.connect(running.server.url, 86_400, SHARDS)) as load:
+                assert [each.is_empty() for each in load.each()] == [False, True, False]
+                now = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
+                repair = Repair(load, world.tables, snapshots, lost, lambda: now, lambda: None, 3_600)
+                rebuilt = repair.rebuild(lambda *_: None)
+                assert rebuilt
+                assert [snapshots.listing().snapshots[0].name.split("-")[0]] == [rebuilt.snapshots[0].split("-")[0]]
+                assert repair.rebuild(lambda *_: None) is None
+                assert {each.shard for each in repair.note_lost()} == {0, 1, 2}
+            after = stored_records([redis], SHARDS)
+        assert before.keys() <= after.keys()
+        running.run(world.bank.score(probes, ["APPROVE"] * len(probes)))
+        running.run(live(world.bank, 15, first=600))
+        world.store()
+        found = audit(world.tables, None, State.empty(), lambda *_: None)
+        assert (found["outcome"], found["compared"]) == ("EQUAL", len(world.bank.rows)), found

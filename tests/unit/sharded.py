@@ -251,10 +251,10 @@ def assert_equal_when_replayed(bank: ShardedBank, size: int = 7) -> None:
         assert (each.sequence.missing, each.sequence.conflicts, each.sequence.unequal) == (0, [], [])
 
 
-async def live(bank: ShardedBank, count: int = 45) -> None:
+async def live(bank: ShardedBank, count: int = 45, first: int = 0) -> None:
     """Score Pix among few accounts, with outcomes and reports in any order; those of a round happen together."""
-    chance, done = bank.chance, 0
-    while done < count:
+    chance, done = bank.chance, first
+    while done < first + count:
         known, work = len(bank.rows), []
         for _ in range(chance.randint(1, 3)):
             events = [

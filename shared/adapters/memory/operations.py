@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Self
 
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.places import Epoch, Place
+from shared.features.shards import ONLY, Shard
 from shared.features.state import State
 from shared.features.verdicts import pix_key
 from shared.ports import REDRIVEN, DeadLetter
@@ -29,6 +31,15 @@ class MemoryHistoryStore:
         self.former: list[Epoch] = []
         self.held_elsewhere = False
         self.away = False
+
+    @property
+    def shard(self) -> Shard:
+        """Return the only shard."""
+        return ONLY
+
+    def each(self) -> list[Self]:
+        """Return this store."""
+        return [self]
 
     def is_empty(self) -> bool:
         """Return whether the store was never loaded. Raises Unavailable while away."""

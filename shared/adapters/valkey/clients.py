@@ -176,6 +176,11 @@ def server_url(url: str) -> str:
     return scheme.replace("valkey", "redis") + separator + rest
 
 
+class Emptied(Unavailable):
+    """The shard was emptied, and is not filled yet; it says so at once."""
+
+
 def unavailable(error: Exception) -> Unavailable:
     """Return the error of ours for one of the client's."""
-    return Unavailable(f"the store of history: {type(error).__name__}")
+    kind = Emptied if str(error).startswith("EMPTY") else Unavailable
+    return kind(f"the store of history: {type(error).__name__}")

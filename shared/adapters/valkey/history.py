@@ -99,7 +99,10 @@ class ValkeyHistory:
         self._lost = kept
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
-        """Read history before each event, then count the ask, in order and once for each EndToEndId."""
+        """Read history before each event, then count the ask, in order and once for each EndToEndId.
+
+        One that has a record on a shard that was emptied is answered as one that is not counted.
+        """
         if not events:
             none, no_reads = np.empty(0, dtype=np.int64), np.empty((0, READ_WIDTH), dtype=np.float32)
             return Observations(no_reads, none, [], none.astype(bool), np.empty(0, dtype=LIFE), [], [], [])
@@ -109,8 +112,8 @@ class ValkeyHistory:
         parts = asked_parts(batch.part(), self.shards)
         replies = await together(self._observe(part.shard, part.asked) for part in parts)
         found = _in_order([(part.shard, part.rows, part.asked.names) for part in parts], replies)
-        whole = await self._visiting.whole(found)
-        return observations([each.value or b"" for each in whole], batch, [each.visited for each in whole])
+        whole = await self._visiting.whole(found, without_emptied=True)
+        return observations([each.uncounted() for each in whole], batch, [each.visited for each in whole])
 
     def stored(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note that rows, by EndToEndId and side, are stored; the store is told with the next call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
@@ -31,7 +32,7 @@ from shared.errors import Misconfigured, PreconditionFailed
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.places import Epoch, Place
-from shared.features.shards import home_of, shard_of
+from shared.features.shards import Shard, home_of, shard_of
 from shared.features.state import State
 from shared.features.verdicts import VERDICT_KEY
 from shared.ports import LIFE_KEY
@@ -53,6 +54,7 @@ class ValkeyStore:
     """`shared.ports.HistoryStore` in Valkey or Redis, on a server or a cluster."""
 
     def __init__(self, connect: Callable[[], Redis | RedisCluster], record_seconds: int, shards: int = 1) -> None:
+        self._own = list(range(shards))
         self._connect = connect
         self._client: Redis | RedisCluster | None = None
         self._record_seconds = record_seconds
@@ -71,36 +73,47 @@ class ValkeyStore:
 
         return cls(client, record_seconds, shards)
 
+    def each(self) -> list[Self]:
+        """Return the store of each shard, which share the connection and the name of this job."""
+        found = [copy.copy(self) for _ in self._own]
+        for shard, store in zip(self._own, found, strict=True):
+            store._own = [shard]
+        return found
+
+    @property
+    def shard(self) -> Shard:
+        """Return the shard of a store of one."""
+        return Shard(self._own[0], self._shards)
+
     def is_empty(self) -> bool:
         """Return whether a shard was never opened, or was emptied since. Raises Unavailable."""
-        return any(self._call(shard, ["is_empty"]) for shard in range(self._shards))
+        return any(self._call(shard, ["is_empty"]) for shard in self._own)
 
     def hold(self) -> None:
         """Reserve a store that has counted nothing for HOLD_SECONDS, and close it; every call of `load` extends that.
 
         Raises Misconfigured if it has counted, PreconditionFailed if another job holds it, Unavailable.
         """
-        if any(self._call(shard, ["counted"]) for shard in range(self._shards)):
+        if any(self._call(shard, ["counted"]) for shard in self._own):
             raise Misconfigured("the store of history has counted transactions already; empty it, or name another")
-        for shard in range(self._shards):
+        for shard in self._own:
             if not self._call(shard, ["hold", HOLD_SECONDS, self._holder(shard)]):
                 raise PreconditionFailed("another job fills the store of history")
 
     def load(self, state: State, values: Mapping[str, bytes], advance: Callable[[int], None]) -> None:
-        """Store all records, then the values by their keys, then the sequence, which opens the store.
+        """Store the records, then the values by their keys, then the sequence, which opens the store.
 
         `advance` receives the number of records and values of each part that is stored. An interrupted load can be
         repeated. Raises as `hold`; a store that was emptied meanwhile is no longer held.
         """
-        epoch, number, own = Place.of(state.sequence)
-        if epoch and self._shards > 1:
-            raise Misconfigured("a history of several shards cannot be rebuilt from the tables yet")
+        last = {place.shard: place for place in map(Place.of, state.places)}
         self.hold()
-        for shard in range(self._shards):
+        for shard in self._own:
             for count in self._fill(shard, self._fills(shard, state, values)):
                 advance(count)
-        for shard in range(self._shards):
-            if not self._held(shard, [["resume", epoch, number if shard == own else 0]])[0]:
+        for shard in self._own:
+            epoch, number, _ = last.get(shard, Place(0, 0))
+            if not self._held(shard, [["resume", epoch, number]])[0]:
                 raise Misconfigured("the store of history counted transactions while it was being filled; empty it")
 
     def open(self) -> None:
@@ -112,7 +125,7 @@ class ValkeyStore:
 
         Raises Unavailable, Misconfigured.
         """
-        return [Epoch.read(text, shard) for shard in range(self._shards) for text in self._call(shard, ["epochs"])]
+        return [Epoch.read(text, shard) for shard in self._own for text in self._call(shard, ["epochs"])]
 
     def mark_stored(self, rows: Iterable[tuple[str, str]], life_seconds: int) -> None:
         """Claim Pix whose rows, by EndToEndId and side, are stored: a redelivery is not decided again.
@@ -124,6 +137,8 @@ class ValkeyStore:
             sides.setdefault(id_, []).append(side)
         self.hold()
         for shard, ids in self._by_home(sides).items():
+            if shard not in self._own:
+                continue
             lives = ([(LIFE_KEY + id_, stored_life(sides[id_])) for id_ in some] for some in batched(ids, _RECORDS))
             for _ in self._fill(shard, (put_arguments(each, life_seconds) for each in lives)):
                 pass
@@ -137,7 +152,7 @@ class ValkeyStore:
         ids = list(end_to_end_ids)
         return sum(
             self._erase(shard, self._names(shard, records, ids)) + self._forget(shard, contacts, payers)
-            for shard in range(self._shards)
+            for shard in self._own
         )
 
     def close(self) -> None:

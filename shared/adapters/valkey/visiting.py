@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+
+from shared.adapters.valkey.clients import Emptied
 from shared.adapters.valkey.notes import Note
 from shared.adapters.valkey.visits import (
     Entry,
     Made,
+    VisitCall,
     done_at,
     done_note,
     is_done,
@@ -20,9 +24,11 @@ from shared.adapters.valkey.visits import (
     visit_calls,
 )
 from shared.adapters.valkey.wire import Argument, Keeping
-from shared.features.life import LIFE, PLACE_AT, READS_AT
+from shared.features.layout import READ_WIDTH
+from shared.features.life import LIFE, PLACE_AT, READS_AT, UNCOUNTED
 
 Result = TypeVar("Result")
+_NOWHERE, _NO_READS = UNCOUNTED.to_bytes(8, "little", signed=True), np.full(READ_WIDTH, np.nan, "<f4").tobytes()
 _PLACE, _READS, _TAIL = slice(PLACE_AT, PLACE_AT + 8), slice(READS_AT, LIFE.itemsize), slice(LIFE.itemsize, None)
 
 
@@ -45,10 +51,21 @@ class Found(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """A value without debts: a life has all its reads; and the places of its visits by those of its changes."""
+    """A value without debts: a life has all its reads; and the places of its visits by those of its changes.
+
+    A value that still owes visits to an emptied shard is not `paid`.
+    """
 
     value: bytes | None
     visited: Mapping[int, tuple[int, ...]]
+    paid: bool = True
+
+    def uncounted(self) -> bytes:
+        """Return a life as that of a Pix that is neither read nor counted, if it owes visits; else the life."""
+        life = self.value or b""
+        if self.paid or len(life) < LIFE.itemsize:
+            return life
+        return life[:PLACE_AT] + _NOWHERE + life[_PLACE.stop : READS_AT] + _NO_READS + life[_TAIL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +81,11 @@ class Visiting:
     lost: Callable[[int], bool]
     """Return whether a shard is known to have lost a place."""
 
-    async def whole(self, found: Sequence[Found]) -> list[Whole]:
-        """Return values without debts, once their visits are made. Raises Unavailable."""
+    async def whole(self, found: Sequence[Found], without_emptied: bool = False) -> list[Whole]:
+        """Return values without debts, once their visits are made. Raises Unavailable.
+
+        `without_emptied` leaves the visits of an emptied shard to be made later.
+        """
         owed: dict[tuple[str, bytes], Entry] = {}
         for each in found:
             for place, text in each.entries.items():
@@ -73,22 +93,38 @@ class Visiting:
                 owing = lost_part(entry, self.lost) if is_done(text) else entry
                 if owing:
                     owed.setdefault((each.name, place), owing)
-        visits = dict(zip(owed, await self.make(list(owed.values())), strict=True))
+        made_now = zip(owed, await self.make(list(owed.values()), without_emptied), strict=True)
+        visits = {key: each for key, each in made_now if each is not None}
+        left = owed.keys() - visits.keys()
+        owed = {key: entry for key, entry in owed.items() if key in visits}
         reads = _joined(found, owed, visits)
         self._tell(owed, visits, {found[i].name: each for i, each in reads.items()})
         every = {key: (*owed[key].kept, *each.places) for key, each in visits.items()}
-        return [_whole(each, every, reads.get(i)) for i, each in enumerate(found)]
+        return [_whole(each, every, reads.get(i), left) for i, each in enumerate(found)]
 
-    async def make(self, entries: Sequence[Entry]) -> list[Made]:
-        """Make the visits of entries. Raises Unavailable."""
+    async def make(self, entries: Sequence[Entry], without_emptied: bool = False) -> list[Made | None]:
+        """Make the visits of entries; None of one that an emptied shard owes. Raises Unavailable."""
         if not entries:
             return []
         calls = list(visit_calls(entries, self.shards, self.keeping))
-        return made(len(entries), calls, await together(self.call(each.shard, each.arguments) for each in calls))
+        answers = await together(self._visit(each, without_emptied) for each in calls)
+        unmade = {i for call, answer in zip(calls, answers, strict=True) if answer is None for i in call.entries}
+        known = [(call, answer) for call, answer in zip(calls, answers, strict=True) if answer is not None]
+        found = made(len(entries), [call for call, _ in known], [answer for _, answer in known])
+        return [None if i in unmade else each for i, each in enumerate(found)]
+
+    async def _visit(self, call: VisitCall, without_emptied: bool) -> list[Any] | None:
+        """Return the answers of a shard, None if it is empty."""
+        try:
+            return await self.call(call.shard, call.arguments)
+        except Emptied:
+            if not without_emptied:
+                raise
+            return None
 
     async def change(self, entries: Sequence[Entry]) -> list[tuple[int, ...]]:
         """Make the visits of changes, note them, and return the places of each. Raises Unavailable."""
-        visits = await self.make(entries)
+        visits = [each for each in await self.make(entries) if each is not None]
         keyed = {(each.name, each.place): each for each in entries}
         self._tell(keyed, dict(zip(keyed, visits, strict=True)), {})
         return [tuple(each.places) for each in visits]
@@ -139,11 +175,18 @@ def _joined(
     return dict(zip(rows, joined_reads(home, parts), strict=True))
 
 
-def _whole(found: Found, visits: Mapping[tuple[str, bytes], tuple[int, ...]], reads: bytes | None) -> Whole:
+def _whole(
+    found: Found,
+    visits: Mapping[tuple[str, bytes], tuple[int, ...]],
+    reads: bytes | None,
+    left: Collection[tuple[str, bytes]],
+) -> Whole:
     visited = {
         int.from_bytes(place, "little"): visits[key] if (key := (found.name, place)) in visits else done_at(text)
         for place, text in found.entries.items()
+        if (found.name, place) not in left
     }
+    paid = not any((found.name, place) in left for place in found.entries)
     if reads is None or found.value is None:
-        return Whole(found.value, visited)
-    return Whole(found.value[:READS_AT] + reads + found.value[_TAIL], visited)
+        return Whole(found.value, visited, paid)
+    return Whole(found.value[:READS_AT] + reads + found.value[_TAIL], visited, paid)

@@ -14,6 +14,7 @@ from shared.adapters.memory.operations import MemoryHistoryStore, MemoryLostPlac
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import PreconditionFailed, Unavailable
 from shared.features.places import Epoch, Place
+from shared.features.shards import ONLY
 from shared.replay.changes import ChangeQueue
 from shared.replay.mark import Tally
 from shared.replay.repair import Rebuilt, Repair
@@ -31,6 +32,7 @@ class QuietTables:
     """Tables without a row after the snapshot; `changes` is the number of changes at each look."""
 
     places = outcomes = feedback = "rows"
+    shard = ONLY
 
     def __init__(self, changes: Iterator[int]) -> None:
         self._changes = changes
@@ -66,7 +68,7 @@ class World:
         self.waits = 0
         self.repair = Repair(
             self.store,
-            self.tables,  # type: ignore[arg-type]  # it answers the queries of a repair
+            [self.tables],  # type: ignore[list-item]  # it answers the queries of a repair
             self.snapshots,
             self.lost,
             lambda: NOON,
@@ -93,7 +95,7 @@ def test_an_empty_store_is_filled_from_the_snapshot_and_opened() -> None:
     world = World()
     name = world.take(70)
     records = sum(len(table.keys) for table in state(LAST).tables)
-    assert world.repair.rebuild(nothing) == Rebuilt(name, 0, records, 2)
+    assert world.repair.rebuild(nothing) == Rebuilt((name,), 0, records, 2)
     assert (world.store.sequence, world.waits) == (LAST, 1)
     assert world.store.claims == {("E1", "PAYER"): 7_200, ("E1", "PAYEE"): 7_200}
     assert world.tables.stretches == [Stretch(LAST)]
@@ -107,13 +109,13 @@ def test_a_snapshot_that_holds_no_longer_gives_way_to_the_one_before_it() -> Non
     world.take(69)
     found = world.repair.rebuild(nothing)
     assert found
-    assert found.snapshot == older
+    assert found.snapshots == (older,)
     assert world.tables.stretches == [Stretch(LAST - 9)]
 
 
 def test_without_a_snapshot_all_rows_are_replayed() -> None:
     world = World()
-    assert world.repair.rebuild(nothing) == Rebuilt(None, 0, 0, 2)
+    assert world.repair.rebuild(nothing) == Rebuilt((), 0, 0, 2)
     assert world.tables.stretches == [WHOLE]
 
 
