@@ -52,6 +52,8 @@ Lives = NDArray[np.void]
 VERSION_AT, PLACE_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
 _CLAIM = struct.Struct("<cBHqIQQH")
 _ANSWER = struct.Struct("<cH")
+STATEMENT_BYTES = 8
+"""Of an outcome or decision in a life, its hash, which stands before its place."""
 SIDE_LETTERS = {"PAYER": b"P", "PAYEE": b"R"}
 """The letter of each side in a claim: who pays, and who receives. An answer has the small letter."""
 _SIDES = {letter: side for side, letter in SIDE_LETTERS.items()}

@@ -124,6 +124,8 @@ class Counted(NamedTuple):
 _HEAD = struct.Struct("<IBBq32s32s32sH")
 _ENTRY = struct.Struct("<QqBQBQq")
 _PLACE_IN_ENTRY = _ENTRY.size - 8
+STATE_BYTES = _PLACE_IN_ENTRY
+"""Of a state in a value, which stands before its place."""
 _KINDS_NONE = 0
 
 

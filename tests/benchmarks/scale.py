@@ -1,8 +1,8 @@
 """Measure history at scale: `make bench-scale`.
 
-Memory of a daily Pix before and after packing, processor time of the store and round trips for each Pix, recovery of
-ten million records, and the score function by pull beside push. The last line of standard output is the result as
-JSON. History lives on one primary, so there is no figure for two or three.
+Memory of a daily Pix before and after packing, processor time of the store and round trips for each Pix on one, two
+and three primaries, recovery of ten million records, and the score function by pull beside push. The last line of
+standard output is the result as JSON.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import asyncio
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,11 +28,12 @@ from infra.local.valkey.launch import ValkeyServer, valkey_server
 from jobs.cli import wiring
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.adapters.valkey.store import PREFIX, ValkeyStore
-from shared.adapters.valkey.wire import LETTERS, Keeping
+from shared.adapters.valkey.wire import LETTERS, Argument, Keeping
 from shared.features.layout import LAYOUTS
 from tests.benchmarks.history_stores import cost, stream
 from tests.benchmarks.recovery import DAYS, MEASURED, recovery_seconds
 from tests.benchmarks.sizes import record_bytes
+from tests.contract.valkey_cluster import cluster
 
 BATCH = 128
 RECORD_SECONDS = 86_400
@@ -38,12 +41,14 @@ _PART = 2_000
 
 
 class Primary(Struct):
-    """Cost of a Pix that is asked for and settles, on primaries of some number."""
+    """Cost of a Pix that is asked for and settles, on primaries of some number, each with a shard of history."""
 
     store_us_per_pix: float
-    """Processor time of the store, microseconds."""
+    """Processor time of all primaries, microseconds."""
+    calls_per_batch: float
+    """Calls of all primaries for a micro-batch of BATCH."""
     round_trips_per_batch: float
-    """Calls of the store for a micro-batch of BATCH."""
+    """Those of them that wait for each other: the primaries are called at the same time."""
 
 
 class Result(Struct):
@@ -85,23 +90,64 @@ def of_a_daily_pix(records: dict[str, float]) -> float:
     return float(sum(records[kind.removesuffix("s")] * count for kind, count in keys.items()))
 
 
-async def primary(server: ValkeyServer, transactions: int) -> Primary:
-    """Return the cost of transactions on one primary."""
-    with (
-        closing(ValkeyStore.connect(server.url, RECORD_SECONDS)) as load,
-        closing(Redis.from_url(server.url)) as redis,
-    ):
-        redis.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
+async def primary(url: str, servers: Sequence[Redis], transactions: int) -> Primary:
+    """Return the cost of transactions on servers that hold a shard each."""
+    shards = len(servers)
+    with closing(ValkeyStore.connect(url, RECORD_SECONDS, shards)) as load:
+        for server in servers:
+            server.execute_command("FLUSHALL", "SYNC")  # type: ignore[no-untyped-call]  # redis does not annotate it
         load.open()
-        history = ValkeyHistory.connect(server.url, 5, 60, Keeping(9_000, 900, RECORD_SECONDS))
-        events = stream(transactions, 7)
-        await cost(history, events[:BATCH], BATCH)
-        redis.config_resetstat()
-        found = await cost(history, events[BATCH:], BATCH, history, settled=True)
-        calls = redis.info("commandstats")["cmdstat_evalsha"]["calls"]
-        await history.close()
-    assert found.server is not None
-    return Primary(round(found.server, 1), round(calls / -(-(transactions - BATCH) // BATCH), 2))
+    history = ValkeyHistory.connect(url, 5, 60, Keeping(9_000, 900, RECORD_SECONDS), shards)
+    trips = Trips(history)
+    events = stream(transactions, 7)
+    await cost(history, events[:BATCH], BATCH)
+    for server in servers:
+        server.config_resetstat()
+    before, trips.count = _busy(servers), 0
+    await cost(history, events[BATCH:], BATCH, settled=True)
+    batches, used = -(-(transactions - BATCH) // BATCH), _busy(servers) - before
+    calls = sum(server.info("commandstats")["cmdstat_evalsha"]["calls"] for server in servers)
+    await history.close()
+    us = 1e6 * used / (transactions - BATCH)
+    return Primary(round(us, 1), round(calls / batches, 2), round(trips.count / batches, 2))
+
+
+class Trips:
+    """The number of times that a history waits for its store: calls at the same time are one."""
+
+    def __init__(self, history: ValkeyHistory) -> None:
+        self.count = self._open = 0
+        self._inner, history.store = history.store, self
+
+    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
+        """Run the script."""
+        self.count += self._open == 0
+        self._open += 1
+        try:
+            return await self._inner.run(key, arguments)
+        finally:
+            self._open -= 1
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._inner.close()
+
+
+def _busy(servers: Sequence[Redis]) -> float:
+    """Return the processor time that servers have used, in seconds."""
+    used = [server.info("cpu") for server in servers]
+    return sum(float(each["used_cpu_user"]) + float(each["used_cpu_sys"]) for each in used)
+
+
+def primaries(server: ValkeyServer, home: Path, transactions: int) -> dict[str, Primary]:
+    """Return the cost of transactions on one, two and three primaries."""
+    with closing(Redis.from_url(server.url)) as redis:
+        found = {"1": asyncio.run(primary(server.url, [redis], transactions))}
+    for count in (2, 3):
+        with cluster(None, home / f"cluster-{count}", count, replicas=0) as running:
+            nodes = [node.redis for node in running.nodes]
+            found[str(count)] = asyncio.run(primary(running.url, nodes, transactions))
+    return found
 
 
 def main() -> int:
@@ -124,12 +170,12 @@ def main() -> int:
         before = of_a_daily_pix(bytes_before(server.url, options.records))
         after = of_a_daily_pix(record_bytes(server.url, options.records))
         console.print("the store, a Pix at a time ...")
-        one = asyncio.run(primary(server, min(options.transactions, 20_000)))
+        found = primaries(server, Path(home), min(options.transactions, 20_000))
     console.print(f"recovery of {options.recovered:,} records ...")
     recovered = recovery_seconds(options.recovered)
     fed = measured(["valkey"], options.seconds, options.transactions)["valkey"]
     feeds = {name: fed[name] for name in ("push_tx_per_s", "pull_tx_per_s", "usd_per_million_pull")}
-    result = Result({"1": one}, round(after, 1), round(before, 1), round(recovered, 1), **feeds)
+    result = Result(found, round(after, 1), round(before, 1), round(recovered, 1), **feeds)
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     return 0
 

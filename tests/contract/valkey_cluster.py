@@ -1,4 +1,4 @@
-"""A cluster of three primaries with a replica each, on loopback; each of three shards is on a primary of its own."""
+"""A cluster on loopback, by default of three primaries with a replica each; each shard is on a primary of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from infra.local.valkey.launch import ValkeyKind, valkey_server
 from shared.adapters.valkey.wire import sequence_key
 
 SHARDS = 3
-SLOTS = [key_slot(sequence_key(shard, SHARDS).encode()) for shard in range(SHARDS)]
+
+
+def slots_of(shards: int) -> list[int]:
+    """Return the slot of each shard."""
+    return [key_slot(sequence_key(shard, shards).encode()) for shard in range(shards)]
+
+
+SLOTS = slots_of(SHARDS)
 _SECONDS = 60.0
 _SLOTS = 16_384
 
@@ -47,11 +54,11 @@ class Node:
         ranges = [part.partition("-") for part in mine[8:] if not part.startswith("[")]
         return any(int(first) <= slot <= int(last or first) for first, _, last in ranges)
 
-    def is_ready(self) -> bool:
-        """Return whether it serves with all others: a replica once it follows its primary."""
+    def is_ready(self, servers: int) -> bool:
+        """Return whether it serves with all other servers: a replica once it follows its primary."""
         info = self.cluster("INFO").decode()
         link = self.redis.info("replication").get("master_link_status", "up")
-        return "cluster_state:ok" in info and f"cluster_known_nodes:{2 * SHARDS}" in info and link == "up"
+        return "cluster_state:ok" in info and f"cluster_known_nodes:{servers}" in info and link == "up"
 
 
 class Cluster:
@@ -105,17 +112,19 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def cluster(kind: ValkeyKind, directory: Path) -> Iterator[Cluster]:
-    """Run a cluster whose servers are of a kind."""
+def cluster(
+    kind: ValkeyKind | None, directory: Path, shards: int = SHARDS, replicas: int = SHARDS
+) -> Iterator[Cluster]:
+    """Run a cluster of servers of a kind, a primary for each shard; None takes the kind that there is."""
     with Supervisor() as supervisor, ExitStack() as clients:
-        nodes = [_started(kind, directory / str(i), supervisor) for i in range(2 * SHARDS)]
+        nodes = [_started(kind, directory / str(i), supervisor) for i in range(shards + replicas)]
         for node in nodes:
             clients.enter_context(closing(node.redis))
-        _join(nodes)
+        _join(nodes, slots_of(shards))
         yield Cluster(nodes)
 
 
-def _started(kind: ValkeyKind, directory: Path, supervisor: Supervisor) -> Node:
+def _started(kind: ValkeyKind | None, directory: Path, supervisor: Supervisor) -> Node:
     server, bus = valkey_server(directory, kind), claim_port(0, "--cluster-port")
     server.child.argv.extend(
         ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", str(bus)]
@@ -124,16 +133,16 @@ def _started(kind: ValkeyKind, directory: Path, supervisor: Supervisor) -> Node:
     return Node(server.port, bus, server.child)
 
 
-def _join(nodes: list[Node]) -> None:
-    primaries, replicas = nodes[:SHARDS], nodes[SHARDS:]
-    order = sorted(range(SHARDS), key=SLOTS.__getitem__)
-    bounds = [0, *(SLOTS[shard] for shard in order[1:]), _SLOTS]
+def _join(nodes: list[Node], slots: list[int]) -> None:
+    primaries, replicas, known = nodes[: len(slots)], nodes[len(slots) :], f"cluster_known_nodes:{len(nodes)}"
+    order = sorted(range(len(slots)), key=slots.__getitem__)
+    bounds = [0, *(slots[shard] for shard in order[1:]), _SLOTS]
     for i, shard in enumerate(order):
         primaries[shard].cluster("ADDSLOTSRANGE", bounds[i], bounds[i + 1] - 1)
         primaries[shard].cluster("SET-CONFIG-EPOCH", shard + 1)
     for node in nodes[1:]:
         nodes[0].cluster("MEET", LOOPBACK, node.port, node.bus)
-    until(lambda: all(f"cluster_known_nodes:{2 * SHARDS}" in node.cluster("INFO").decode() for node in nodes))
-    for primary, replica in zip(primaries, replicas, strict=True):
+    until(lambda: all(known in node.cluster("INFO").decode() for node in nodes))
+    for primary, replica in zip(primaries, replicas, strict=False):
         until(lambda: answers(lambda: replica.cluster("REPLICATE", primary.name) == b"OK"))  # noqa: B023 (called at once)
-    until(lambda: all(node.is_ready() for node in nodes))
+    until(lambda: all(node.is_ready(len(nodes)) for node in nodes))

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from shared.adapters.valkey.visits import ask_entries, change_entries
 from shared.adapters.valkey.wire import AskedPart, name_of
-from shared.features.life import LIFE_ID
+from shared.features.life import LIFE_ID, STATEMENT_BYTES
+from shared.features.reports import STATE_BYTES
 from shared.features.shards import home_of, masked, shards_of
 from shared.ports import LIFE_KEY, Changes
 
@@ -51,7 +52,7 @@ def changed_parts(changes: Changes, shards: int) -> list[ShardChanges]:
         return [ShardChanges(0, np.arange(len(changes.keys)), changes, [])]
     homes, of = home_of([key[1:] for key in changes.keys], shards), shards_of(changes.facts, shards)
     names = [name_of(key) for key in changes.keys]
-    entries = change_entries(changes.facts, changes.of, shards, homes, names, changes.expected)
+    entries = change_entries(changes.facts, changes.of, shards, homes, names, _statements(changes))
     found = []
     for shard in np.unique(homes).tolist():
         rows = np.flatnonzero(homes == shard)
@@ -66,4 +67,13 @@ def changed_parts(changes: Changes, shards: int) -> list[ShardChanges]:
             np.searchsorted(rows, changes.of[facts]),
         )
         found.append(ShardChanges(shard, rows, own, [entries[i] for i in chosen]))
+    return found
+
+
+def _statements(changes: Changes) -> list[bytes]:
+    """Return what each value notes of the statement by which it changes: it stands before the place."""
+    found = []
+    for key, value, at in zip(changes.keys, changes.values, changes.place_at, strict=True):
+        length = STATEMENT_BYTES if key[0] == LIFE_KEY else STATE_BYTES
+        found.append(value[max(0, at - length) : max(0, at)])
     return found

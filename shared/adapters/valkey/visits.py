@@ -3,7 +3,8 @@
 The home keeps an *entry* beside the value whose change has such facts, in the script that makes the change. Whoever
 finds the entry, the client that made it or a later one, makes its visits, and then tells the home that it is done. So
 a client may end at any point. A visited shard counts an entry once, by the identity of its step. It follows from the
-value and the facts and not from the place, so that a home that lost the change, and makes it again, is recognised.
+value and from the statement that changed it, and neither from the place nor from the weights, which depend on
+records, so that a home that lost the change, and makes it again, is recognised.
 """
 
 from __future__ import annotations
@@ -101,9 +102,9 @@ def change_entries(
     shards: int,
     homes: Shards,
     names: Sequence[str],
-    versions: Sequence[int],
+    statements: Sequence[bytes],
 ) -> list[bytes]:
-    """Return the entries [n] of changes with their versions of before, empty where all facts are at home."""
+    """Return the entries [n] of changes by statements, empty where all facts are at home."""
     rows, away = np.zeros(len(facts), dtype=FACT), np.zeros(len(names), dtype=bool)
     _put(rows, facts)
     away[fact_of[_away(shards_of(facts, shards), homes[fact_of])]] = True
@@ -111,7 +112,7 @@ def change_entries(
     found = []
     for i, name in enumerate(names):
         text = rows[bounds[i] : bounds[i + 1]].tobytes() if away[i] else b""
-        identity = blake2b(b"%d\0" % versions[i] + name.encode() + b"\0" + text, digest_size=16).digest()
+        identity = blake2b(name.encode() + b"\0" + statements[i], digest_size=16).digest()
         found.append(_CHANGE + identity + text if text else b"")
     return found
 
