@@ -20,6 +20,8 @@ from shared.learning.data.split import WEEK
 from shared.learning.errors import FitFailed
 from shared.learning.training.families import FAMILIES, weights_of
 
+_ROUNDING = 1e-6  # of a sum of chances
+
 
 class LabelledRows(NamedTuple):
     """Feature vectors, float32 [n, inputs], labels, bool [n], true for a fraud, and weights [n], None: all are 1."""
@@ -62,9 +64,9 @@ def drawn_rows(
     """Return all frauds, and at most `share` legitimate rows for each, of its own week.
 
     Times [n] ascend; a row stands for `weight` [n] decisions, by default for its own. A fraud that stands for many
-    draws legitimate rows for all of them, and a legitimate one that does is drawn as much more often (order sampling
-    with probabilities proportional to size). It keeps the part of its weight that drawing it cannot express.
-    Source: Efraimidis and Spirakis, Weighted Random Sampling with a Reservoir, Information Processing Letters, 2006.
+    draws legitimate rows for all of them, and a legitimate one that does is drawn as much more often (Pareto
+    sampling). It keeps the part of its weight that being drawn for certain cannot express.
+    Source: Rosén, On Sampling with Probability Proportional to Size, J. Statistical Planning and Inference, 1997.
 
     Undersampling makes every family faster, and a network needs it: with one fraud in hundreds of
     rows it hardly learns. The calibration, on a later period that is not sampled, corrects the share of frauds.
@@ -86,16 +88,20 @@ def drawn_rows(
         return Drawn(np.arange(len(fraud)), stands)
     weeks = (initiated_at - initiated_at[:1]) // WEEK
     frauds, legitimate = np.flatnonzero(fraud), np.flatnonzero(~fraud)
-    size = int(weeks.max(initial=0)) + 1
+    own, size = weeks[legitimate], int(weeks.max(initial=0)) + 1
     wanted = np.ceil(share * np.bincount(weeks[frauds], stands[frauds], size))
-    there = np.bincount(weeks[legitimate], stands[legitimate], size)
-    lots = -np.log1p(-np.random.default_rng(seed).random(len(legitimate))) / stands[legitimate]
-    shuffled = legitimate[np.lexsort((lots, weeks[legitimate]))]
-    of_week = weeks[shuffled]
+    there = np.bincount(own, stands[legitimate], size)
+    rate = np.minimum(np.divide(wanted, there, out=np.ones(size), where=there > 0), 1.0)[weeks]
+    chance = np.minimum(rate[legitimate] * stands[legitimate], 1.0)
+    number = np.ceil(np.bincount(own, chance, size) - _ROUNDING)
+    lots = np.random.default_rng(seed).random(len(legitimate))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a week without frauds has no chance, and takes no rows
+        odds = lots / (1 - lots) * ((1 - chance) / chance)
+    shuffled = np.lexsort((odds, own))
+    of_week = own[shuffled]
     turn = np.arange(len(shuffled)) - np.searchsorted(of_week, of_week)
-    rows = np.sort(np.concatenate([frauds, shuffled[turn < wanted[of_week]]]))
-    drawn_share = np.minimum(np.divide(wanted, there, out=np.ones(size), where=there > 0), 1.0)[weeks[rows]]
-    return Drawn(rows, np.where(fraud[rows], stands[rows], np.maximum(drawn_share * stands[rows], 1.0)))
+    rows = np.sort(np.concatenate([frauds, legitimate[shuffled[turn < number[of_week]]]]))
+    return Drawn(rows, np.where(fraud[rows], stands[rows], np.maximum(rate[rows] * stands[rows], 1.0)))
 
 
 def labelled_rows(features: NDArray[np.float32], fraud: NDArray[np.bool_], drawn: Drawn) -> LabelledRows:

@@ -320,13 +320,13 @@ def test_what_no_label_judges_is_on_the_card_and_kept_with_the_snapshot() -> Non
     bench.exports.others["AS unjudged"] = stopped(50)
     first = retrain(bench.services(), QUICK, request("never"), silent)
     card = bench.runs.reports[first.run_id].documents["card.html"].decode()
-    assert "100, of R$" in card
-    assert first.metrics["unjudged_rows"] == 100
+    assert "42, of R$ 10,600 in all" in card  # those of the days of the test period, each twice
+    assert first.metrics["unjudged_rows"] == 42
     assert bench.runs.reports[first.run_id].metrics["frauds_effective"] == first.frauds
     bench.exports.others["AS unjudged"] = stopped(0)
     asked = msgspec.structs.replace(request("never"), snapshot=first.dataset_hash)
     again = retrain(bench.services(), QUICK, asked, silent)
-    assert again.metrics["unjudged_saving_per_million"] == first.metrics["unjudged_saving_per_million"]
+    assert again.metrics["unjudged_brl"] == first.metrics["unjudged_brl"]
     later = msgspec.structs.replace(QUICK, split=msgspec.structs.replace(QUICK.split, test_weeks=4))
     other = retrain(bench.services(), later, asked, silent)
     assert "unjudged_rows" not in other.metrics
