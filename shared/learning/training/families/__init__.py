@@ -19,27 +19,37 @@ Fraud = NDArray[np.bool_]
 Weight = NDArray[np.float64] | None
 
 
+def plain_fit(model: Any, features: Features, fraud: Fraud, weight: Weight) -> None:
+    """Fit an estimator, or a pipeline that ends in one, to rows whose weights are 1 if `weight` is None."""
+    name = "model__sample_weight" if hasattr(model, "steps") else "sample_weight"
+    model.fit(features, fraud, **{name: weight})
+
+
 class FamilyTrainer(NamedTuple):
     """Operations of a family.
 
-    `build(params, seed)` returns an unfitted estimator. `continue_training(model, features, fraud, weight, rounds)`
-    returns a copy of a fitted model after further rounds of training, and is None for a family without. `size(model)`
-    is the number of trees or rounds that grows with each update (0 for a family that does not grow); beyond
-    `size_max` the model would serve slowly, so it is trained in full again.
+    `build(params, seed)` returns an unfitted estimator, which `fit(model, features, fraud, weight)` fits.
+    `continue_training(model, features, fraud, weight, rounds)` returns a copy of a fitted model after further rounds
+    of training, and is None for a family without. `size(model)` is the number of trees or rounds that grows with each
+    update (0 for a family that does not grow); beyond `size_max` the model would serve slowly, so it is trained in
+    full again.
     """
 
     build: Callable[[Mapping[str, Any], int], Any]
+    fit: Callable[[Any, Features, Fraud, Weight], None] = plain_fit
     continue_training: Callable[[Any, Features, Fraud, Weight, int], Any] | None = None
     size: Callable[[Any], int] = lambda _: 0
     size_max: int = 0
 
 
 FAMILIES: dict[ModelFamily, FamilyTrainer] = {
-    "logistic_regression": FamilyTrainer(linear.build, linear.continue_training),
+    "logistic_regression": FamilyTrainer(linear.build, continue_training=linear.continue_training),
     "decision_tree": FamilyTrainer(trees.build_tree),
-    "random_forest": FamilyTrainer(trees.build_forest, trees.continue_forest, trees.size, size_max=300),
-    "hist_gradient_boosting": FamilyTrainer(boosting.build, boosting.continue_training, boosting.size, size_max=1000),
-    "neural_network": FamilyTrainer(network.build, network.continue_training),
+    "random_forest": FamilyTrainer(trees.build_forest, plain_fit, trees.continue_forest, trees.size, size_max=300),
+    "hist_gradient_boosting": FamilyTrainer(
+        boosting.build, boosting.fit, boosting.continue_training, boosting.size, size_max=1000
+    ),
+    "neural_network": FamilyTrainer(network.build, continue_training=network.continue_training),
 }
 
 
@@ -51,13 +61,6 @@ def family_of(model: Any) -> ModelFamily:
     """
     names: dict[str, ModelFamily] = {_kind(maker.build({}, 0)): name for name, maker in FAMILIES.items()}
     return names[_kind(model)]
-
-
-def weights_of(model: Any, weight: Weight) -> dict[str, NDArray[np.float64]]:
-    """Return the arguments by which a model is fitted to rows of `weight` [n], none if these are None."""
-    if weight is None:
-        return {}
-    return {"model__sample_weight" if hasattr(model, "steps") else "sample_weight": weight}
 
 
 def _kind(model: Any) -> str:
