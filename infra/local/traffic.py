@@ -1,8 +1,8 @@
 """Publish the simulator's Pix into a running `make up` until Ctrl-C: `make traffic RATE=20`.
 
 Each Pix happens now. All dates in it move by as much as its time, so that accounts and devices are as old as in the
-simulation. A month of it passes in an hour, so reports follow within minutes. An outcome follows once its Pix is
-decided, and fits the decision.
+simulation. A month of it passes in an hour, so reports follow within minutes. Outcomes and reports follow once their
+Pix is decided, and fit the decision.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infra.local import home as homes
 from infra.local import query
+from infra.local.aftermath.fitting import Message, TopicMessage
+from infra.local.aftermath.held import Published
+from infra.local.aftermath.publisher import AftermathPublisher, stored_decisions
 from infra.local.command import add_home, run
-from infra.local.outcomes import Message, OutcomePublisher, stored_decisions
 from infra.local.query import NothingRuns, running
-from infra.local.simulator import SimulationConfig, simulate
+from infra.local.simulator import Simulation, SimulationConfig
 from infra.local.simulator.clock import LOCAL_OFFSET_MS
 from infra.local.simulator.config import BOTH_SIDES
 from jobs.cli import interruption
-from shared.contract.fields import Side
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.settings import Settings
 
@@ -74,24 +75,24 @@ def _publish(options: argparse.Namespace, published: Counter[str], console: Cons
     publisher = _Publisher(process.exports["GOOGLE_CLOUD_PROJECT"], published)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     decisions = stored_decisions(query.client(), Settings.from_env(process.exports).dataset)
+    frauds: dict[str, str] = {}
     with (
-        OutcomePublisher(decisions, publisher.publish_outcomes) as outcomes,
+        AftermathPublisher(decisions, publisher.publish_now, frauds.get) as aftermath,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         task = progress.add_task("simulating ...")
         looked = time.monotonic()
-        for topic, message in _paced(stream(options.rate, options.seed), options.rate):
-            if topic == OUTCOMES:
-                outcomes.hold(message)
+        for topic, message in _paced(stream(options.rate, options.seed, frauds), options.rate):
+            if topic != TRANSACTIONS:
+                aftermath.hold(TopicMessage(topic, message))
                 continue
-            if topic == TRANSACTIONS:
-                outcomes.asked(message["end_to_end_id"], message.get("side", Side.PAYER))
+            aftermath.asked(Published.of(message))
             publisher.publish(topic, message)
             if time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 progress.update(task, description=f"published {_counts(published)}")
                 _require(options.home, process.pid, published)
-                outcomes.waiting()
+                aftermath.waiting()
     return 0
 
 
@@ -109,9 +110,9 @@ class _Publisher:
         while self._pending and self._pending[0].done():
             self._pending.popleft().result()
 
-    def publish_outcomes(self, outcomes: Sequence[Message]) -> None:
-        """Publish outcomes, and wait until they are; called by another thread."""
-        for future in [self._send(OUTCOMES, outcome) for outcome in outcomes]:
+    def publish_now(self, messages: Sequence[TopicMessage]) -> None:
+        """Publish messages, and wait until they are; called by another thread."""
+        for future in [self._send(topic, message) for topic, message in messages]:
             future.result(timeout=_RETRY_SECONDS)
 
     def _send(self, topic: str, message: Message) -> Future[str]:
@@ -129,8 +130,13 @@ def _require(home: Path, pid: int, published: Counter[str]) -> None:
         raise NothingRuns(f"`make up` has ended; published {_counts(published)}")
 
 
-def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None) -> Iterator[tuple[str, Message]]:
-    """Yield (topic, message) without end, each as of the moment when it is taken."""
+def stream(
+    rate: float, seed: int, frauds: dict[str, str], now: Callable[[], dt.datetime] | None = None
+) -> Iterator[tuple[str, Message]]:
+    """Yield (topic, message) without end, each as of the moment when it is taken.
+
+    The situation of each fraud is written to `frauds` before its Pix is yielded.
+    """
     transactions = round(min(max(rate * SECONDS, TRANSACTIONS_MIN), TRANSACTIONS_MAX))
     for number in itertools.count(seed):
         end = dt.datetime.now(dt.UTC)
@@ -144,12 +150,21 @@ def stream(rate: float, seed: int, now: Callable[[], dt.datetime] | None = None)
             both_sides=BOTH_SIDES,
             labels_until=end,
         )
-        yield from moved(simulate(config), now or (lambda: dt.datetime.now(dt.UTC)))
+        simulation = Simulation(config)
+
+        def note(before: str, id_: str, situations: Mapping[str, str] = simulation.frauds) -> None:
+            if before in situations:
+                frauds[id_] = situations[before]
+
+        yield from moved(simulation.lines(), now or (lambda: dt.datetime.now(dt.UTC)), note)
 
 
-def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tuple[str, Message]]:
+def moved(
+    lines: Iterator[bytes], now: Callable[[], dt.datetime], note: Callable[[str, str], None] = lambda *_: None
+) -> Iterator[tuple[str, Message]]:
     """Yield simulated lines as (topic, message) that happen now; other messages name the new ids of their Pix.
 
+    `note` is told the simulated and the new id of each Pix.
     A Pix keeps its id and time where the other side asks about it. Messages about earlier Pix are left out.
     """
     moments: dict[str, dt.datetime] = {}
@@ -162,6 +177,7 @@ def moved(lines: Iterator[bytes], now: Callable[[], dt.datetime]) -> Iterator[tu
         if topic == TRANSACTIONS:
             at = moments[before] = moments.get(before) or now()
             ids[before] = f"{before[:9]}{at:%Y%m%d%H%M}{before[21:]}"
+            note(before, ids[before])
         elif before is None or before in ids:
             at = now()
         else:

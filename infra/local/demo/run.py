@@ -12,16 +12,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from infra.local.aftermath.publisher import stored_decisions
 from infra.local.cloud import LocalCloud
 from infra.local.demo.models import CONTROL, Models
 from infra.local.demo.queries import Queries, TimeRange
 from infra.local.demo.report import DemoResult, LoadPhases, collect, render, succeeded, verdict
-from infra.local.demo.stream import Cut, moment, report_delay
+from infra.local.demo.stream import Cut, confirmed_frauds, moment, report_delay
 from infra.local.demo.trace import traced
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
 from infra.local.home import mark
-from infra.local.outcomes import stored_decisions
 from jobs.cli.console import bar
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
@@ -78,8 +78,10 @@ def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, conso
     cloud.start_functions()
     decisions = stored_decisions(cloud.bigquery(), cloud.settings.dataset)
     queries = Queries(cloud.bigquery(), cloud.settings.dataset, cloud.settings.maturity_days, _now())
-    with StreamPublisher(cloud.settings.project, decisions) as publisher:
-        load = _live(cloud, events, where, publisher, queries, models, console)
+    lines = list(itertools.islice(read(events), where.line, None))
+    frauds = confirmed_frauds(lines)
+    with StreamPublisher(cloud.settings.project, decisions, frauds.get) as publisher:
+        load = _live(cloud, lines, where, publisher, queries, models, console)
         with console.status("waiting for the last rows ..."):
             _drain(queries, publisher)
     models.end_drill()
@@ -104,7 +106,7 @@ def _maturity(events: Path, where: Cut, console: Console) -> float:
 
 def _live(
     cloud: LocalCloud,
-    events: Path,
+    lines: list[Line],
     where: Cut,
     publisher: StreamPublisher,
     queries: Queries,
@@ -112,7 +114,6 @@ def _live(
     console: Console,
 ) -> LoadPhases:
     """Stream the live part: calm, then a burst, then during a retraining, then during and after a swap."""
-    lines = list(itertools.islice(read(events), where.line, None))
     quiet, burst = _lines_with(lines, CALM * where.live), _lines_with(lines, (CALM + BURST) * where.live)
     watch = RowWatch(cloud.bigquery(), cloud.settings.dataset)
     with bar(console) as progress:

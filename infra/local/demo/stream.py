@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.contract.events_file import EventFileError, Line, read
-from shared.contract.feedback import PixReport, decode_feedback
+from shared.contract.feedback import MedReport, PixReport, SituationType, decode_feedback
 from shared.contract.fields import Verdict
 from shared.contract.outcome import decode_outcome
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
@@ -100,3 +101,19 @@ def report_delay(path: Path, where: Cut) -> dt.timedelta | None:
         if isinstance(report, PixReport) and report.verdict is Verdict.FRAUD and report.end_to_end_id in initiated:
             delays[report.end_to_end_id] = report.reported_at - initiated[report.end_to_end_id]
     return sorted(delays.values())[int(0.95 * len(delays))] if delays else None
+
+
+def confirmed_frauds(lines: Iterable[Line]) -> dict[str, str]:
+    """Return the situation of each Pix that some lines confirm as fraud, by EndToEndId: what a review is to find."""
+    frauds: dict[str, str] = {}
+    for line in lines:
+        if line.topic != FEEDBACK:
+            continue
+        try:
+            report = decode_feedback(bytes(line.data)).value
+        except Malformed:
+            continue
+        if isinstance(report, PixReport) and report.verdict is Verdict.FRAUD:
+            situation = report.situation_type if isinstance(report, MedReport) else SituationType.UNKNOWN
+            frauds[report.end_to_end_id] = str(situation)
+    return frauds

@@ -1,9 +1,9 @@
-"""Publish the live part of a stream and count its messages; outcomes come once their Pix are decided."""
+"""Publish the live part of a stream and count its messages; outcomes and reports come once their Pix are decided."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,11 +12,13 @@ from typing import NamedTuple, Self
 import msgspec
 from google.cloud.pubsub_v1 import PublisherClient
 
-from infra.local.outcomes import Ask, Message, OutcomePublisher
+from infra.local.aftermath.fitting import TopicMessage
+from infra.local.aftermath.held import Published, Truth
+from infra.local.aftermath.publisher import AftermathPublisher, Ask
 from shared.contract.events_file import Line
 from shared.contract.feedback import decode_feedback
 from shared.contract.outcome import decode_outcome
-from shared.contract.topics import OUTCOMES, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
 
@@ -53,18 +55,15 @@ class Sent:
         return len(self.ids) + len(self.outcomes) + self.feedback + self.malformed
 
     def count(self, line: Line) -> None:
-        """Count one message."""
+        """Count a transaction, or a message that cannot be read; the others are counted as they are published."""
+        self.transactions += line.topic == TRANSACTIONS
         try:
-            if line.topic == TRANSACTIONS:
-                self.transactions += 1
-                self.ids.add(asked(line))
-            elif line.topic == OUTCOMES:
-                self.outcomes.add(told(bytes(line.data)))
-            else:
-                decode_feedback(bytes(line.data))
-                self.feedback += 1
+            key = _READ[line.topic](line)
         except Malformed:
             self.malformed += 1
+        else:
+            if isinstance(key, Asked):
+                self.ids.add(key)
 
 
 def asked(line: Line) -> Asked:
@@ -80,25 +79,25 @@ def told(data: bytes) -> Told:
 
 
 class StreamPublisher:
-    """A context that publishes lines at a given pace with the official client, and outcomes after the decisions."""
+    """A context that publishes lines at a given pace, by the official client, and what follows from decisions."""
 
-    def __init__(self, project: str, ask: Ask) -> None:
-        """`ask` returns the decisions about published Pix."""
+    def __init__(self, project: str, ask: Ask, truth: Truth) -> None:
+        """`ask` returns the decisions about published Pix, `truth` what reviewers find if they do not err."""
         self.sent = Sent()
         self._client = PublisherClient()
         self._project = project
         self._pending: list[Future[str]] = []
-        self._outcomes = OutcomePublisher(ask, self._tell)
+        self._aftermath = AftermathPublisher(ask, self._tell, truth)
 
     def __enter__(self) -> Self:
-        self._outcomes.__enter__()
+        self._aftermath.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._outcomes.__exit__(kind, error, trace)
+            self._aftermath.__exit__(kind, error, trace)
         finally:
             self._client.stop()
 
@@ -126,34 +125,37 @@ class StreamPublisher:
         self.flush()
 
     def waiting(self) -> int:
-        """Return the number of Pix whose outcomes wait for a decision. Raises GoogleAPIError, TimeoutError."""
-        return self._outcomes.waiting()
+        """Return the number of Pix whose messages wait for a decision. Raises GoogleAPIError, TimeoutError."""
+        return self._aftermath.waiting()
 
     def flush(self) -> None:
-        """Wait until all messages are published, apart from outcomes. Raises the errors of the client."""
+        """Wait until all messages are published, apart from outcomes and reports. Raises the errors of the client."""
         for future in self._pending:
             future.result(timeout=60)
         self._pending.clear()
 
     def _publish(self, line: Line) -> None:
         if _is_readable(line):
-            if line.topic == OUTCOMES:
-                self._outcomes.hold(msgspec.json.decode(line.data))
+            message = msgspec.json.decode(line.data)
+            if line.topic != TRANSACTIONS:
+                self._aftermath.hold(TopicMessage(line.topic, message))
                 return
-            if line.topic == TRANSACTIONS:
-                self._outcomes.asked(*asked(line))
+            self._aftermath.asked(Published.of(message))
         self.sent.count(line)
         self._pending.append(self._send(line.topic, bytes(line.data)))
         if len(self._pending) >= 2_000:
             self.flush()
 
-    def _tell(self, outcomes: Sequence[Message]) -> None:
-        """Publish outcomes; called by another thread."""
+    def _tell(self, messages: Sequence[TopicMessage]) -> None:
+        """Publish outcomes and reports; called by another thread."""
         sent = []
-        for outcome in outcomes:
-            data = msgspec.json.encode(outcome)
-            self.sent.outcomes.add(told(data))
-            sent.append(self._send(OUTCOMES, data))
+        for topic, message in messages:
+            data = msgspec.json.encode(message)
+            if topic == OUTCOMES:
+                self.sent.outcomes.add(told(data))
+            else:
+                self.sent.feedback += 1
+            sent.append(self._send(topic, data))
         for future in sent:
             future.result(timeout=60)
 
@@ -163,11 +165,16 @@ class StreamPublisher:
 
 
 def _is_readable(line: Line) -> bool:
+    """Return whether a message is of the contract, so that it has a row."""
     try:
-        if line.topic == TRANSACTIONS:
-            asked(line)
-        elif line.topic == OUTCOMES:
-            told(bytes(line.data))
+        _READ[line.topic](line)
     except Malformed:
         return False
     return True
+
+
+_READ: Mapping[str, Callable[[Line], object]] = {
+    TRANSACTIONS: asked,
+    OUTCOMES: lambda line: told(bytes(line.data)),
+    FEEDBACK: lambda line: decode_feedback(bytes(line.data)),
+}

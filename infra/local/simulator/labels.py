@@ -53,6 +53,13 @@ _VICTIMS = {
     Kind.FALSE_MERCHANT: _Victims(0.80, 90, "SCAM"),
     Kind.APPLICATION: _Victims(0.85, 150, "FRAUDULENT_ACCESS"),
 }
+
+
+def usual_situation(kind: Kind) -> str:
+    """Return the usual `situation_type` of a kind of fraud; a mule transfer has no victim to tell one."""
+    return _VICTIMS[kind].situation if kind in _VICTIMS else "OTHER"
+
+
 _QUARRELS = _Victims(1.0, 60, "SCAM")
 _QUARREL_KINDS = (Kind.SHOP, Kind.STRANGER, Kind.LARGE, Kind.BURST, Kind.CONTACT)
 _QUARRELS_PER_FRAUD = 0.9

@@ -2,7 +2,7 @@
 
 Nearly all settle within seconds. The SPI or an institution refuses a few, payees return a few days later, and the
 payee's institution blocks some under suspicion (bloqueio cautelar) for at most 72 hours.
-`infra.local.outcomes.fitted` makes the outcomes of a Pix consistent with a decision that is not an approval.
+`infra.local.aftermath` makes outcomes and reports of a Pix consistent with a decision that is not an approval.
 """
 
 from __future__ import annotations

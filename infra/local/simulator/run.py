@@ -19,7 +19,7 @@ from infra.local.simulator.encode import Encoder
 from infra.local.simulator.fates import Fate
 from infra.local.simulator.frauds import Frauds
 from infra.local.simulator.ids import end_to_end_ids
-from infra.local.simulator.labels import LabelProcess
+from infra.local.simulator.labels import LabelProcess, usual_situation
 from infra.local.simulator.outcomes import OutcomeProcess
 from infra.local.simulator.payments import NOTHING, Payments, together
 from infra.local.simulator.routines import Routines
@@ -34,13 +34,15 @@ class Simulation:
     """One run.
 
     `kinds` counts the payments so far by reason, `labels` the reports by result, `both_sides` the payments of which
-    the payee's side asks too.
+    the payee's side asks too. `frauds` has the usual situation of each fraud and mule transfer so far, by EndToEndId,
+    reported or not: what a reviewer is to find.
     """
 
     def __init__(self, config: SimulationConfig) -> None:
         self.config = config
         self.kinds: Counter[str] = Counter()
         self.feedback = self.events = self.both_sides = 0
+        self.frauds: dict[str, str] = {}
         rng = np.random.default_rng([config.seed, 0])
         frauds = config.transactions * config.fraud_rate
         false_shops = max(1, round(frauds / _FRAUDS_PER_FALSE_SHOP))
@@ -127,6 +129,8 @@ class Simulation:
         today = int(local_date(np.array(day.start)))
         ids = end_to_end_ids(rng, self._world, rows)
         lines = self._encoder.lines(rng, rows, ids, day, today)
+        for row in np.flatnonzero(rows.kind >= Kind.MULE_TRANSFER).tolist():
+            self.frauds[ids[row]] = usual_situation(Kind(int(rows.kind[row])))
         of_payees = self._asked_by_payees(rows, ids, day, today)
         returned = self._outcomes.observe(rng, rows, ids)
         self._labels.observe(rows, ids, returned)
