@@ -118,6 +118,10 @@ bench-retraining: install ## A whole retraining on the simulator's world, and ag
 bench-long: install ## Training rows and drift on simulated worlds of 900 days: ARGS="--seeds 5 --only-drift"
 	@$(BIN)/python -m tests.benchmarks.long_world $(ARGS)
 
+.PHONY: bench-learning
+bench-learning: install ## Generations of models that learn from what their decisions leave: ARGS="--seeds 1 2 --skip-gate"
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m tests.benchmarks.learning $(ARGS)
+
 .PHONY: bench-gate
 bench-gate: install ## Planted models before the gate, and nightly looks at equal ones: ARGS="--runs 60"
 	@$(BIN)/python -m tests.benchmarks.gate $(ARGS)

@@ -27,7 +27,7 @@ from shared.learning.data.training_query import FACTS
 END = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
 MATURITY = 87
 _ENVIRONMENT = {"PIX_HMAC_KEY": "a key of a benchmark, which protects nobody", "GOOGLE_CLOUD_PROJECT": "none"}
-_UNCHECKED = QualityReport(0, 0, 0, 0.0, 1.0, None, None, {}, [])
+UNCHECKED = QualityReport(0, 0, 0, 0.0, 1.0, None, None, {}, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +58,30 @@ class World:
             ones,
             ones,
             {name: Categories(("PAYER" if name == "side" else "",), codes) for name in FACTS},
-            _UNCHECKED,
+            UNCHECKED,
             "",
         )
 
 
 def build(config: SimulationConfig, folder: Path) -> World:
     """Return the world of a simulation; `folder` holds its files."""
-    events = folder / "events.ndjson"
+    return read(replayed(config, folder))
+
+
+def replayed(config: SimulationConfig, folder: Path) -> Path:
+    """Write the files of a replay of a simulation into `folder`, and return where they are."""
+    events, tables = folder / "events.ndjson", folder / "tables"
     with events.open("wb") as lines:
         for line in simulate(config):
             lines.write(line)
     subprocess.run(
-        [sys.executable, "-m", "jobs.replay", str(events), "--out", str(folder / "tables")],
+        [sys.executable, "-m", "jobs.replay", str(events), "--out", str(tables)],
         env={**os.environ, **_ENVIRONMENT},
         stdout=subprocess.DEVNULL,
         check=True,
     )
     events.unlink()
-    return read(folder / "tables")
+    return tables
 
 
 def read(tables: Path) -> World:

@@ -1,0 +1,136 @@
+"""Let models learn from the labels that their own decisions leave, generation after generation: make bench-learning.
+
+Each world runs three times: open loop (all labels, which nobody has), closed loop, and closed loop with a control
+group. Policy, control group, weights, training and gate are those of the product; reviewers and customers those of
+the simulator. Left out, in all arms alike: the search (the first candidate of the configuration is trained with its
+first parameters), the incremental update, the refit and the suspicions. The last line is JSON; the exit code is 1 if
+a figure misses its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+
+from infra.local.simulator import SimulationConfig
+from jobs.cli.console import bar
+from shared.learning import config
+from shared.learning.config import Config
+from tests.benchmarks.gate import (
+    BETTER_MIN,
+    FALSE_PROMOTIONS_MAX,
+    equals,
+    planted,
+    planted_better_share,
+    planted_wrong,
+)
+from tests.benchmarks.learning.arm import ARMS, Arm, ArmName, Generation, Plan
+from tests.benchmarks.learning.report import result_of, table_of
+from tests.benchmarks.learning.serving import rules_without_reports
+from tests.benchmarks.learning.world import build
+from tests.benchmarks.long_world.world import END
+
+FIRST = 230.0
+"""Day of the first training: some 140 days without a model have matured."""
+FRAUD_RATE = 0.02
+"""Share of frauds: far above the true one, so that the test periods of a small world have hundreds of them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark and return its exit code."""
+    options = _parser().parse_args(argv)
+    console, started = Console(), time.perf_counter()
+    settings = config.load(options.config)
+    found: dict[ArmName, list[Generation]] = {name: [] for name in ARMS}
+    with bar(console) as progress:
+        for seed in options.seeds:
+            _run(seed, options, one_model(settings), found, progress)
+    console.print(table_of(found))
+    result = result_of(found)
+    figures: dict[str, Any] = {name: round(value, 3) for name, value in result._asdict().items()}
+    of_gate, is_good = _gate(options, settings)
+    console.print(f"{len(options.seeds)} worlds in {(time.perf_counter() - started) / 60:.1f} minutes")
+    sys.stdout.write(json.dumps(figures | of_gate) + "\n")
+    return 0 if result.good and is_good else 1
+
+
+def one_model(settings: Config) -> Config:
+    """Return settings by which a training fits the first candidate once, with its first parameters."""
+    search = msgspec.structs.replace(settings.search, trials=1, folds=1)
+    return msgspec.structs.replace(settings, candidates=settings.candidates[:1], modes=["full"], search=search)
+
+
+def _run(
+    seed: int,
+    options: argparse.Namespace,
+    settings: Config,
+    found: dict[ArmName, list[Generation]],
+    progress: Progress,
+) -> None:
+    """Run all arms on one world, and add their generations to `found`."""
+    trainings = options.generations + 1
+    plan = Plan(FIRST, (options.days - FIRST) / trainings, trainings)
+    task = progress.add_task(f"world {seed}", total=len(ARMS) * trainings + 1)
+    simulation = SimulationConfig(
+        END,
+        options.transactions,
+        options.days,
+        seed=seed,
+        fraud_rate=FRAUD_RATE,
+        hop_reports=False,
+        labels_until=END,
+    )
+    world, rules = build(simulation, options.worlds), rules_without_reports()
+    progress.advance(task)
+    for name in ARMS:
+        for generation in Arm(name, world, rules, settings, plan).generations():
+            found[name].append(generation)
+            progress.advance(task)
+
+
+def _gate(options: argparse.Namespace, settings: Config) -> tuple[dict[str, Any], bool]:
+    """Return the figures of the gate on models whose worth is known, and whether they keep their limits."""
+    if options.skip_gate:
+        return {"false_promotions_60_looks": None, "planted_wrong": None, "planted_better_share": None}, True
+    nights = equals(options.runs, settings, options.workers)
+    verdicts = planted(options.planted_seeds, settings, options.workers)
+    wrong, better = planted_wrong(verdicts), planted_better_share(verdicts)
+    figures = {
+        "false_promotions_60_looks": nights.false_promotions,
+        "planted_wrong": wrong,
+        "planted_better_share": better,
+    }
+    return figures, nights.false_promotions <= FALSE_PROMOTIONS_MAX and wrong == 0 and better >= BETTER_MIN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.learning",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--seeds", type=int, nargs="+", default=list(range(1, 11)), help="one world each (default: 1 to 10)")
+    add("--days", type=int, default=900, help="(default: %(default)s)")
+    add("--transactions", type=int, default=400_000, help="Pix of a world (default: %(default)s)")
+    add("--generations", type=int, default=6, help="trainings after the first one (default: %(default)s)")
+    add("--worlds", type=Path, metavar="DIR", help="keep worlds there, and take those that are there")
+    add("--config", type=Path, default=Path("jobs/config.yaml"), help="(default: %(default)s)")
+    add("--skip-gate", action="store_true", help="leave out the looks and planted challengers of bench-gate")
+    add("--runs", type=int, default=500, help="runs of 60 nightly looks (default: %(default)s)")
+    add("--planted-seeds", type=int, default=5, help="seeds of each planted challenger (default: %(default)s)")
+    add("--workers", type=int, default=2, help="processes of the gate's part (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
