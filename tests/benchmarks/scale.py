@@ -27,6 +27,7 @@ from infra.local.processes import Supervisor
 from infra.local.valkey.launch import ValkeyServer, valkey_server
 from jobs.cli import wiring
 from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.script import Script
 from shared.adapters.valkey.store import PREFIX, ValkeyStore
 from shared.adapters.valkey.wire import LETTERS, Argument, Keeping
 from shared.features.layout import LAYOUTS
@@ -119,12 +120,12 @@ class Trips:
         self.count = self._open = 0
         self._inner, history.store = history.store, self
 
-    async def run(self, key: str, arguments: Sequence[Argument]) -> Any:
-        """Run the script."""
+    async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script."""
         self.count += self._open == 0
         self._open += 1
         try:
-            return await self._inner.run(key, arguments)
+            return await self._inner.run(script, keys, arguments)
         finally:
             self._open -= 1
 
