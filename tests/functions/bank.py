@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.adapters.bigquery.asked import asked_of
+from shared.adapters.memory.purse import MemoryPurse
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.adapters.memory.unplaced import CountedRow, MemoryUnplaced, counted, kept_by_part, told
 from shared.adapters.valkey.history import ValkeyHistory
@@ -35,6 +36,9 @@ from shared.replay.parquet import reported
 from shared.replay.reports import ReportQueue
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
+from shared.scoring.control import Ticket
+from shared.scoring.control_group import ControlGroup
+from shared.scoring.control_switch import ControlSwitch
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
 from shared.serving.group_commit import BatchLimits
@@ -192,13 +196,18 @@ class Bank:
         self.history = Switch(history or store.fresh())
         self.tables = Tables()
         self.clock = 0
-        pseudonymiser, blobs = Pseudonymiser(b"test"), MemoryBlobs()
+        pseudonymiser, self.blobs = Pseudonymiser(b"test"), MemoryBlobs()
         self._telemetry = [make_telemetry() for _ in range(3)]
         metrics = [each.metrics for each in self._telemetry]
-        champion = Champion(blobs, 5.0, lambda: 0.0, metrics[0])
+        switch = ControlSwitch(self.blobs, lambda: 0.0, 15.0)
+        self.champion = Champion(self.blobs, 5.0, lambda: 0.0, metrics[0], switch.look)
+        control = ControlGroup(
+            switch, MemoryPurse(), lambda id_, side: Ticket(id_ + side, 0.0), self._now, metrics[0]
+        )
         conclusions = Conclusions(self.history, outcomes)
-        scorer = Scorer(self.history, conclusions, champion, Rules.load(), self._now, 40.0, 1, metrics[0])
-        score = ScorePipeline(scorer, self.tables.score_events, pseudonymiser, self._now, AHEAD_SECONDS, metrics[0])
+        scorer = Scorer(self.history, conclusions, self.champion, Rules.load(), self._now, 40.0, 1, metrics[0])
+        table, clock = self.tables.score_events, (self._now, AHEAD_SECONDS)
+        score = ScorePipeline(scorer, table, pseudonymiser, *clock, metrics[0], control=control)
         outcomes_of = CountedOutcomes(self.history, self.tables)
         outcome = OutcomePipeline(outcomes_of, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
         verdicts = VerdictHistory(self.tables, self.history)
