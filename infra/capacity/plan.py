@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from msgspec import Struct
 
 from infra.capacity import profile
 from infra.capacity.figures import Known, Prices, RecordCounts
 from shared.features.layout import ACCOUNT, CONTACT, CONTACT_SECONDS, DAY, DEVICE, PERSON
+from shared.features.places import SHARDS_MAX
 from shared.settings import CLAIM_SECONDS, POINTER_TTL_SECONDS, Settings
 
 UTILISATION = 0.6
@@ -21,6 +23,10 @@ FILLED = 0.8
 """Planned share of Valkey's memory; above it an alert is raised."""
 VALKEY_BUSY = 0.7
 """Planned share of busy time of Valkey's script thread; above it calls queue."""
+RECORDS = 6
+"""Records of a Pix that may each be on a shard of their own: payer with contacts, payee, device, two persons, key."""
+_RECORDS_MEASURED = 3
+"""Those of a Pix of the benchmark, which names neither persons nor keys."""
 CONTACT_DAYS = round(CONTACT_SECONDS / DAY)
 """Days without a Pix after which a contact is forgotten."""
 FINGERPRINT_BYTES = 4
@@ -78,8 +84,8 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
     outcomes = assumed.outcomes_per_pix.value
     outcome_instances = wanted_instances(cores * outcomes * assumed.outcome_work.value, outstanding * outcomes)
     memory = valkey_bytes(pix_a_day, peak, keys, known) / _GIGA
-    busy = valkey_cores(peak, instances, peak * outcomes, outcome_instances, known)
-    node, shards = valkey_nodes(memory, busy, prices)
+    load = (peak, instances, peak * outcomes, outcome_instances, known)
+    node, shards = valkey_nodes(memory, lambda shards: valkey_cores(*load, shards), prices)
     messages, rows, stored = bytes_of_pix(known, prices)
     return Plan(
         pix_a_day=pix_a_day,
@@ -98,7 +104,7 @@ def plan(pix_a_day: float, known: Known, prices: Prices, record_days: int = RECO
         stored_tb_year=365 * pix_a_day * stored / _GIGA / 1e3,
         valkey_gb=memory,
         valkey_filled=memory / max(node.writable_gb for node in prices.valkey.nodes.values()),
-        valkey_cores=busy,
+        valkey_cores=valkey_cores(*load),
         valkey_node=node,
         valkey_shards=shards,
         replay_gb=pix_a_day * _replayed_bytes(keys) / _GIGA,
@@ -152,17 +158,49 @@ def _contact_bytes(contacts: float, known: Known) -> float:
     return whole * known.measured.contact_record_bytes.value + forgotten * (1 - kept) * FINGERPRINT_BYTES
 
 
-def valkey_cores(pix_s: float, instances: int, outcomes_s: float, outcome_instances: int, known: Known) -> float:
-    """Return the load on Valkey's script thread, in cores; the cost of its calls is shared by the Pix of a batch.
+def valkey_cores(
+    pix_s: float, instances: int, outcomes_s: float, outcome_instances: int, known: Known, shards: int = 1
+) -> float:
+    """Return the load on Valkey's script threads, in cores; the cost of its calls is shared by the Pix of a batch.
 
-    Without outcomes the score function settles its Pix itself, at the same cost.
+    Without outcomes the score function settles its Pix itself, at the same cost. Each shard takes calls of its own,
+    and counts a part of the Pix.
     """
     measured = known.measured
     changes, changing = (outcomes_s, outcome_instances) if outcomes_s else (pix_s, instances)
-    of_pix = measured.valkey_pix_s.value + measured.valkey_call_s.value / batch_rows(pix_s / instances)
-    calls = measured.valkey_outcome_calls_s.value / batch_rows(changes / changing)
-    of_outcome = measured.valkey_outcome_s.value + calls
-    return (pix_s * of_pix + changes * of_outcome) * known.assumed.processor_ratio.value
+    asks, tells = pix_s / batch_rows(pix_s / instances), changes / batch_rows(changes / changing)
+    calls = asks * measured.valkey_call_s.value + tells * measured.valkey_outcome_calls_s.value
+    work = pix_s * measured.valkey_pix_s.value + changes * measured.valkey_outcome_s.value
+    more = (_calls(shards) - 1) * calls + pix_s * _visits(shards, RECORDS) * visit_s(known)
+    return (calls + work + more) * known.assumed.processor_ratio.value
+
+
+def _calls(shards: int) -> int:
+    """Return the calls of a micro-batch for one of a history that is not divided: to its home, and for visits."""
+    return 1 if shards == 1 else 2 * shards
+
+
+def _visits(shards: int, records: int) -> float:
+    """Return the mean number of shards, other than its home, on which a Pix has records.
+
+    >>> _visits(1, 3), round(_visits(3, 3), 2)
+    (0.0, 1.41)
+    """
+    return (shards - 1) * (1 - (1 - 1 / shards) ** records)
+
+
+def visit_s(known: Known) -> float:
+    """Return the processor time of a visit by an ask and its settlement, without that of calls, in seconds.
+
+    It is the slope of the measured costs: least squares through that of one primary.
+    """
+    measured = known.measured
+    costs, call = measured.valkey_primaries, (measured.valkey_call_s.value + measured.valkey_outcome_calls_s.value)
+    points = [
+        (_visits(n, _RECORDS_MEASURED), (us - costs.values[1]) / 1e6 - (_calls(n) - 1) * call / costs.batch)
+        for n, us in costs.values.items()
+    ]
+    return max(0.0, sum(x * y for x, y in points) / sum(x * x for x, _ in points))
 
 
 def batch_rows(pix_s: float) -> float:
@@ -177,14 +215,17 @@ def batch_rows(pix_s: float) -> float:
     return min(settings.batch_enough, max(1.0, pix_s * settings.batch_linger_seconds))
 
 
-def valkey_nodes(gigabytes: float, cores: float, prices: Prices) -> tuple[str, int]:
-    """Return the cheapest node type and shard count for this memory and CPU.
+def valkey_nodes(gigabytes: float, cores: Callable[[int], float], prices: Prices) -> tuple[str, int]:
+    """Return the cheapest node type and number of primaries for this memory, and CPU by the number of primaries.
 
-    A single shard wins at any price, because the code does not shard yet.
+    A single primary wins at any price: it needs no cluster, and a micro-batch is one call. Beyond SHARDS_MAX
+    primaries memory alone decides, as a history is not divided further.
     """
     options = []
     for name, node in prices.valkey.nodes.items():
-        shards = max(math.ceil(gigabytes / (node.writable_gb * FILLED)), math.ceil(cores / VALKEY_BUSY), 1)
+        shards = max(math.ceil(gigabytes / (node.writable_gb * FILLED)), 1)
+        while shards < SHARDS_MAX and cores(shards) > VALKEY_BUSY * shards:
+            shards += 1
         options.append((shards > 1, shards * node.hour, name, shards))
     _, _, name, shards = min(options)
     return name, shards

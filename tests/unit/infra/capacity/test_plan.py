@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 
 from infra.capacity.cost import cost
 from infra.capacity.figures import Node
-from infra.capacity.plan import plan, valkey_cores, valkey_nodes
+from infra.capacity.plan import plan, valkey_cores, valkey_nodes, visit_s
 from tests.unit.infra.capacity.planned import KNOWN, PRICES, planned, volumes
 
 DIVIDED = ("valkey_node", "valkey_shards")  # a larger node may take the place of several
@@ -53,9 +53,9 @@ def test_records_that_expire_sooner_take_less_memory(pix: float) -> None:
     assert planned(pix, 30).valkey_gb < planned(pix, 90).valkey_gb < planned(pix, 180).valkey_gb
 
 
-@given(st.floats(0.01, 1e5), st.floats(0, 100))
+@given(st.floats(0.01, 1e5), st.floats(0, 44))
 def test_shards_cover_memory_and_cpu(gigabytes: float, cores: float) -> None:
-    name, shards = valkey_nodes(gigabytes, cores, PRICES)
+    name, shards = valkey_nodes(gigabytes, lambda _: cores, PRICES)
     assert shards * PRICES.valkey.nodes[name].writable_gb >= gigabytes
     assert shards >= cores
 
@@ -63,10 +63,10 @@ def test_shards_cover_memory_and_cpu(gigabytes: float, cores: float) -> None:
 def test_one_larger_node_is_preferred_to_two_smaller_ones() -> None:
     nodes = {"small": Node(hour=1, writable_gb=5), "large": Node(hour=9, writable_gb=50)}
     listed = replace(PRICES, valkey=replace(PRICES.valkey, nodes=nodes))
-    assert valkey_nodes(3, 0.1, listed) == ("small", 1)
-    assert valkey_nodes(4.5, 0.1, listed) == ("large", 1)
-    assert valkey_nodes(3, 1.0, listed) == ("small", 2)
-    assert valkey_nodes(45, 0.1, listed) == ("small", 12)
+    assert valkey_nodes(3, lambda _: 0.1, listed) == ("small", 1)
+    assert valkey_nodes(4.5, lambda _: 0.1, listed) == ("large", 1)
+    assert valkey_nodes(3, lambda _: 1.0, listed) == ("small", 2)
+    assert valkey_nodes(45, lambda _: 0.1, listed) == ("small", 12)
 
 
 def test_faster_processors_need_fewer_instances() -> None:
@@ -74,3 +74,16 @@ def test_faster_processors_need_fewer_instances() -> None:
     faster = replace(KNOWN, assumed=assumed)
     assert plan(1e9, faster, PRICES).score_instances <= planned(1e9).score_instances
     assert plan(1e9, faster, PRICES).valkey_cores < planned(1e9).valkey_cores
+
+
+def test_a_divided_history_takes_more_processor_time_and_each_primary_less() -> None:
+    loads = [valkey_cores(10_000, 50, 10_000, 50, KNOWN, shards) for shards in (1, 2, 3, 8)]
+    assert loads == sorted(loads)
+    each = [load / shards for load, shards in zip(loads, (1, 2, 3, 8), strict=True)]
+    assert each[1:] == sorted(each[1:], reverse=True)
+
+
+def test_the_price_of_a_visit_is_that_of_the_measured_primaries() -> None:
+    costs = KNOWN.measured.valkey_primaries
+    dearer = replace(costs, values={n: us + 10 * (n > 1) for n, us in costs.values.items()})
+    assert visit_s(KNOWN) < visit_s(replace(KNOWN, measured=replace(KNOWN.measured, valkey_primaries=dearer)))
