@@ -22,6 +22,9 @@ words AS (
     end_to_end_id, history_sequence, status, CAST(NULL AS STRING), CAST(NULL AS BOOL), `at`, return_id, amount,
     received_at, place
   FROM {outcomes} AS told
+  -- Said again with another time, an outcome has the place of the change that it once made, and changes nothing.
+  QUALIFY history_sequence IS NULL
+    OR ROW_NUMBER() OVER (PARTITION BY end_to_end_id, history_sequence ORDER BY received_at, `at`) = 1
 ),
 -- A change is counted in the order of places, and after all that were received before an earlier one.
 seen AS (

@@ -33,7 +33,11 @@ class Reported(NamedTuple):
 
     @property
     def places(self) -> list[int]:
-        """Return all places of the values that it changed; none if it has none.
+        """Return all places that the values of the report may have; none if it has none."""
+        return self.places_of(len(subjects(self.row, self.parties)))
+
+    def places_of(self, changed: int) -> list[int]:
+        """Return the places of the values that it changed, value after value, if it has any.
 
         A row that names one place has the last of as many as values: they follow each other.
         """
@@ -41,7 +45,7 @@ class Reported(NamedTuple):
             return []
         if self.row.visited:
             return [self.place, *self.row.visited]
-        return [self.place - step for step in range(max(1, len(subjects(self.row, self.parties))))]
+        return [self.place - step for step in reversed(range(max(1, changed)))]
 
 
 class Counted(NamedTuple):
@@ -104,7 +108,7 @@ def _on(shard: Shard, reported: Reported, changed: Sequence[_Told]) -> Iterator[
     if shard.is_only:
         yield from (Counted(each.turn, each.corrections) for each in changed)
         return
-    left = reported.places
+    left = reported.places_of(len(changed))
     last = {Place.of(place).shard: place for place in sorted(left)}
     for each in changed:
         of = shards_of(facts_of(each.corrections), shard.shards)

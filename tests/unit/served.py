@@ -123,7 +123,7 @@ def asked_table(rows: Sequence[ScoreRow]) -> pa.Table:
     return placed_table(rows, ONLY)
 
 
-def placed_table(rows: Sequence[ScoreRow], shard: Shard) -> pa.Table:
+def placed_table(rows: Sequence[ScoreRow], shard: Shard = ONLY) -> pa.Table:
     """Return rows of `score_events` that a shard has counted, by their places there."""
     found = placed_rows(rows, shard)
     places = pa.array([place for place, _ in found], pa.int64())
@@ -195,7 +195,14 @@ def _decisions(rows: Sequence[ScoreRow]) -> Iterable[dict[str, Any]]:
             }
 
 
-def _outcomes(rows: Sequence[OutcomeRow]) -> Iterable[dict[str, Any]]:
+def _outcomes(outcomes: Sequence[OutcomeRow]) -> Iterable[dict[str, Any]]:
+    made = {(each.end_to_end_id, each.history_sequence): i for i, each in reversed(list(enumerate(outcomes)))}
+    # Said again with another time, an outcome has the place of the change that it once made.
+    rows = [
+        each
+        for i, each in enumerate(outcomes)
+        if each.history_sequence is None or made[each.end_to_end_id, each.history_sequence] == i
+    ]
     for i, each in enumerate(rows):
         later = [other for other in rows[i:] if other.end_to_end_id == each.end_to_end_id]
         places = [other.history_sequence for other in later if other.history_sequence is not None]

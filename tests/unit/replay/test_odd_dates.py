@@ -27,6 +27,7 @@ from shared.replay.changes import ChangeQueue
 from shared.replay.reports import ReportQueue
 from tests.builders import encoded, transaction
 from tests.unit.replay.rows import score_row
+from tests.unit.served import placed_table
 from tests.unit.streams import event
 
 ZERO, LAST = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC)
@@ -72,5 +73,5 @@ def test_an_audit_of_stored_rows_with_such_times_finds_no_difference(at: dt.date
         reads, sequence = history.observe([one])
         rows.append(score_row(one, int(sequence[0]), feature_matrix(Columns.of([one]), reads)[0]))
     work = Audit(State.empty(), ReportQueue([]), ChangeQueue())
-    work.add(arrow_table(table("score_events"), rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
+    work.add(placed_table(rows), lambda scored_at: np.ones(len(scored_at), dtype=bool))
     assert (work.comparison.rows, work.comparison.features) == (5, {})

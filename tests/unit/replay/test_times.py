@@ -44,6 +44,7 @@ from shared.replay.reports import ReportQueue
 from tests.builders import encoded, med_report, outcome, transaction
 from tests.unit.replay.rows import score_row
 from tests.unit.replay.test_odd_dates import features
+from tests.unit.served import placed_table
 
 KEY = Pseudonymiser(b"secret")
 NEVER_AHEAD = Clock(0, 1e18)
@@ -141,7 +142,7 @@ def is_held(column: Column, value: int | None) -> bool:
 def audited(row: Any) -> Audit:
     """Return the audit of one row of `score_events`, as `jobs.skew --all` does it."""
     audit = Audit(State.empty(), ReportQueue([]), ChangeQueue())
-    audit.add(arrow_table(table("score_events"), [row]), lambda at: np.ones(len(at), dtype=bool))
+    audit.add(placed_table([row]), lambda at: np.ones(len(at), dtype=bool))
     return audit
 
 
