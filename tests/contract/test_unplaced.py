@@ -34,11 +34,14 @@ DAY = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 SECOND = 1_000_000
 WINDOW = Window(DAY - dt.timedelta(days=3), DAY + dt.timedelta(days=9))
 EPOCHS = (0, 5, 9)
-LOST = [LostRow(5, 20, 1), LostRow(5, 12, 2), LostRow(7, 3, 2), LostRow(5, 15, 2, shard=1)]
+LOST = [LostRow(5, 20, 1), LostRow(5, 12, 2), LostRow(7, 3, 2)]
 
 
 def moment(number: int) -> int:
     return micros(DAY) + number * 3_600 * SECOND
+
+
+LOST.append(LostRow(5, 15, moment(100) + 10 * SECOND, shard=1))
 
 
 def place(chance: random.Random, missing: float) -> int | None:

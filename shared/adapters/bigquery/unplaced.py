@@ -135,19 +135,23 @@ class UnplacedSql:
     def _told(self, table: str, same: str, which: str) -> str:
         """Return the query of the last row of each statement without a place: if it names one, that is lost.
 
-        Rows with equal columns `same` say the same.
+        Rows with equal columns `same` say the same. One that only another shard has lost is told again once after the
+        loss was noted: what its home has forgotten stays without.
         """
         every = f"OVER (PARTITION BY {same})"
-        kept = "MOD(history_sequence, 67108864) <= COALESCE(kept, history_sequence) AND whole"
+        home = "MOD(history_sequence, 67108864) <= COALESCE(kept, history_sequence)"
+        noted = f"(SELECT MAX(noted_at) AS noted_at FROM `{self._place}.lost_places`)"  # noqa: S608 (names of our own)
         source = (
             f"SELECT known.*, ARRAY_LENGTH({kept_places('visited')}) = ARRAY_LENGTH(known.visited) AS whole "  # noqa: S608 (names of our own)
-            f"FROM `{self._place}.{table}` AS known CROSS JOIN ({ends(self._project, self._dataset)}) AS gone"
+            f", noted_at FROM `{self._place}.{table}` AS known "
+            f"CROSS JOIN ({ends(self._project, self._dataset)}) AS gone CROSS JOIN {noted} AS noted"
         )
         return (
             f"SELECT said.*, MIN(received_at) {every} AS first_at FROM ({source}) AS said "  # noqa: S608 (names of our own)
             f"LEFT JOIN ({lost(self._project, self._dataset)}) AS lost "
             f"ON lost.part = DIV(said.history_sequence, 67108864) WHERE {which} "
-            f"QUALIFY COUNT(IF({kept}, 1, NULL)) {every} = 0 "
+            f"QUALIFY COUNT(IF({home} AND whole, 1, NULL)) {every} = 0 "
+            f"AND (NOT COALESCE({home}, FALSE) OR received_at < noted_at) "
             f"AND ROW_NUMBER() OVER (PARTITION BY {same} ORDER BY received_at DESC) = 1"
         )
 

@@ -127,17 +127,22 @@ class MemoryUnplaced:
 
     def _without_place(self, rows: Sequence[Row]) -> list[Row]:
         """Return the last row of each statement without a place, in the order in which they were first received."""
-        kept = kept_by_part(self._lost)
+        kept, noted = kept_by_part(self._lost), max((each.noted_at for each in self._lost), default=0)
         said: dict[Row, list[Row]] = {}
         for row in sorted(rows, key=lambda each: each.received_at):
             said.setdefault(_statement(row), []).append(row)
-        return [
+        without = [
             same[-1]
             for same in said.values()
             if not any(
                 row.history_sequence is not None and _are_kept(kept, row.history_sequence, *row.visited)
                 for row in same
             )
+        ]
+        return [
+            row
+            for row in without
+            if row.history_sequence is None or not _is_kept(row.history_sequence, kept) or row.received_at < noted
         ]
 
     @property
