@@ -64,18 +64,6 @@ class RecordCountsByDays(Struct, frozen=True, forbid_unknown_fields=True):
     on: str
 
 
-class StoreCosts(Struct, frozen=True, forbid_unknown_fields=True):
-    """Processor time of all primaries for a Pix that is asked for and settles, by their number (microseconds)."""
-
-    values: dict[int, float]
-    batch: int
-    """Pix of a micro-batch."""
-    unit: str
-    command: str
-    shown: str
-    on: str
-
-
 class Measurements(Struct, frozen=True, forbid_unknown_fields=True):
     """All measured figures."""
 
@@ -94,7 +82,6 @@ class Measurements(Struct, frozen=True, forbid_unknown_fields=True):
     valkey_pix_s: Measured
     valkey_outcome_calls_s: Measured
     valkey_outcome_s: Measured
-    valkey_primaries: StoreCosts
     outcome_row_bytes: Measured
     outcome_stored_row_bytes: Measured
     keys_per_daily_pix: RecordCountsByDays

@@ -23,10 +23,6 @@ FILLED = 0.8
 """Planned share of Valkey's memory; above it an alert is raised."""
 VALKEY_BUSY = 0.7
 """Planned share of busy time of Valkey's script thread; above it calls queue."""
-RECORDS = 6
-"""Records of a Pix that may each be on a shard of their own: payer with contacts, payee, device, two persons, key."""
-_RECORDS_MEASURED = 3
-"""Those of a Pix of the benchmark, which names neither persons nor keys."""
 CONTACT_DAYS = round(CONTACT_SECONDS / DAY)
 """Days without a Pix after which a contact is forgotten."""
 FINGERPRINT_BYTES = 4
@@ -163,44 +159,20 @@ def valkey_cores(
 ) -> float:
     """Return the load on Valkey's script threads, in cores; the cost of its calls is shared by the Pix of a batch.
 
-    Without outcomes the score function settles its Pix itself, at the same cost. Each shard takes calls of its own,
-    and counts a part of the Pix.
+    Without outcomes the score function settles its Pix itself, at the same cost. Each shard takes calls of its own.
+    The work of a visit beside its calls is left out, as no figure of it is in measured.json.
     """
     measured = known.measured
     changes, changing = (outcomes_s, outcome_instances) if outcomes_s else (pix_s, instances)
     asks, tells = pix_s / batch_rows(pix_s / instances), changes / batch_rows(changes / changing)
     calls = asks * measured.valkey_call_s.value + tells * measured.valkey_outcome_calls_s.value
     work = pix_s * measured.valkey_pix_s.value + changes * measured.valkey_outcome_s.value
-    more = (_calls(shards) - 1) * calls + pix_s * _visits(shards, RECORDS) * visit_s(known)
-    return (calls + work + more) * known.assumed.processor_ratio.value
+    return (_calls(shards) * calls + work) * known.assumed.processor_ratio.value
 
 
 def _calls(shards: int) -> int:
     """Return the calls of a micro-batch for one of a history that is not divided: to its home, and for visits."""
     return 1 if shards == 1 else 2 * shards
-
-
-def _visits(shards: int, records: int) -> float:
-    """Return the mean number of shards, other than its home, on which a Pix has records.
-
-    >>> _visits(1, 3), round(_visits(3, 3), 2)
-    (0.0, 1.41)
-    """
-    return (shards - 1) * (1 - (1 - 1 / shards) ** records)
-
-
-def visit_s(known: Known) -> float:
-    """Return the processor time of a visit by an ask and its settlement, without that of calls, in seconds.
-
-    It is the slope of the measured costs: least squares through that of one primary.
-    """
-    measured = known.measured
-    costs, call = measured.valkey_primaries, (measured.valkey_call_s.value + measured.valkey_outcome_calls_s.value)
-    points = [
-        (_visits(n, _RECORDS_MEASURED), (us - costs.values[1]) / 1e6 - (_calls(n) - 1) * call / costs.batch)
-        for n, us in costs.values.items()
-    ]
-    return max(0.0, sum(x * y for x, y in points) / sum(x * x for x, _ in points))
 
 
 def batch_rows(pix_s: float) -> float:

@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 
 from infra.capacity.cost import cost
 from infra.capacity.figures import Node
-from infra.capacity.plan import plan, valkey_cores, valkey_nodes, visit_s
+from infra.capacity.plan import plan, valkey_cores, valkey_nodes
 from tests.unit.infra.capacity.planned import KNOWN, PRICES, planned, volumes
 
 DIVIDED = ("valkey_node", "valkey_shards")  # a larger node may take the place of several
@@ -81,9 +81,3 @@ def test_a_divided_history_takes_more_processor_time_and_each_primary_less() -> 
     assert loads == sorted(loads)
     each = [load / shards for load, shards in zip(loads, (1, 2, 3, 8), strict=True)]
     assert each[1:] == sorted(each[1:], reverse=True)
-
-
-def test_the_price_of_a_visit_is_that_of_the_measured_primaries() -> None:
-    costs = KNOWN.measured.valkey_primaries
-    dearer = replace(costs, values={n: us + 10 * (n > 1) for n, us in costs.values.items()})
-    assert visit_s(KNOWN) < visit_s(replace(KNOWN, measured=replace(KNOWN.measured, valkey_primaries=dearer)))
