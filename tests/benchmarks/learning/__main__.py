@@ -43,6 +43,8 @@ FIRST = 230.0
 """Day of the first training: some 140 days without a model have matured."""
 FRAUD_RATE = 0.02
 """Share of frauds: far above the true one, so that the test periods of a small world have hundreds of them."""
+REVIEWED = 0.03
+"""Share of Pix that may be held for review: the shipped one is smaller than the share of frauds here."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found: dict[ArmName, list[Generation]] = {name: [] for name in ARMS}
     with bar(console) as progress:
         for seed in options.seeds:
-            _run(seed, options, one_model(settings), found, progress)
+            _run(seed, options, for_worlds(settings), found, progress)
     console.print(table_of(found))
     result = result_of(found)
     figures: dict[str, Any] = {name: round(value, 3) for name, value in result._asdict().items()}
@@ -63,10 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if result.good and is_good else 1
 
 
-def one_model(settings: Config) -> Config:
-    """Return settings by which a training fits the first candidate once, with its first parameters."""
+def for_worlds(settings: Config) -> Config:
+    """Return settings by which a training fits the first candidate once, and the staff for a world of many frauds."""
     search = msgspec.structs.replace(settings.search, trials=1, folds=1)
-    return msgspec.structs.replace(settings, candidates=settings.candidates[:1], modes=["full"], search=search)
+    payer = msgspec.structs.replace(settings.costs.payer, review_share_max=REVIEWED)
+    costs = msgspec.structs.replace(settings.costs, payer=payer)
+    return msgspec.structs.replace(
+        settings, candidates=settings.candidates[:1], modes=["full"], search=search, costs=costs
+    )
 
 
 def _run(

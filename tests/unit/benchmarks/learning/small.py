@@ -10,7 +10,7 @@ from shared.learning.data.training_query import FACTS
 from tests.benchmarks.learning.world import LearningWorld, categories
 from tests.benchmarks.long_world.world import END, World
 
-DAYS, PIX_A_DAY, FRAUDS = 420, 30, 0.06
+DAYS, PIX_A_DAY, FRAUDS = 420, 60, 0.03
 CALM = ("night", "person_to_person", "device_unregistered", "customer_day_limit", "customer_night_limit")
 """Features that are 0, so that no rule on a limit fires for want of one."""
 TELLING = ("amount", "payee_account_age", "payer_account_age")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
 from shared.learning import config
 from shared.scoring.rules import Decision
-from tests.benchmarks.learning.__main__ import main, one_model
+from tests.benchmarks.learning.__main__ import for_worlds, main
 from tests.benchmarks.learning.arm import Arm, ArmName, Plan
 from tests.benchmarks.learning.labels import labels_left
 from tests.benchmarks.learning.serving import rules_without_reports
@@ -29,10 +28,8 @@ def world() -> LearningWorld:
 
 def arm(name: ArmName, world: LearningWorld) -> Arm:
     """Return an arm after its generations."""
-    settings = one_model(config.load(CONFIG))
-    staffed = msgspec.structs.replace(settings.costs.payer, review_share_max=0.2)
-    costs = msgspec.structs.replace(settings.costs, payer=staffed)
-    done = Arm(name, world, rules_without_reports(), msgspec.structs.replace(settings, costs=costs), PLAN)
+    settings = for_worlds(config.load(CONFIG))
+    done = Arm(name, world, rules_without_reports(), settings, PLAN)
     found = list(done.generations())
     assert [one.number for one in found] == [0, 1]
     assert found[0].outcome == "PROMOTE"
