@@ -14,7 +14,7 @@ import pytest
 from infra.local import home as homes
 from infra.local import query, traffic
 from infra.local.simulator import SimulationConfig, simulate
-from infra.local.traffic import moved
+from infra.local.traffic import moved, stream
 from shared.contract.feedback import decode_feedback
 from shared.contract.outcome import decode_outcome
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
@@ -88,6 +88,17 @@ def _age(pix: dict[str, Any], holder: str, field: str) -> dt.timedelta:
 
 def _moment(pix: dict[str, Any], holder: str, field: str) -> dt.timedelta:
     return dt.datetime.fromisoformat(pix["initiated_at"]) - dt.datetime.fromisoformat(pix[holder][field])
+
+
+def test_frauds_are_known_under_their_new_ids_before_their_pix_are_published() -> None:
+    frauds: dict[str, str] = {}
+    clock = (NOW + dt.timedelta(seconds=second) for second in itertools.count())
+    told: set[str] = set()
+    for topic, message in itertools.islice(stream(1.0, 3, frauds, lambda: next(clock)), 2_000):
+        if topic == TRANSACTIONS:
+            told.add(message["end_to_end_id"])
+            assert frauds.keys() <= told
+    assert len(frauds) > 5
 
 
 @pytest.mark.usefixtures("restored_process")

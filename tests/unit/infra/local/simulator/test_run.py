@@ -1,5 +1,6 @@
 """Simulations have the configured size, order and kinds of payment."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +37,21 @@ def test_every_kind_of_payment_occurs() -> None:
     simulation = Simulation(CONFIG)
     assert sum(1 for _ in simulation.lines()) > CONFIG.transactions
     assert {name for name, count in simulation.kinds.items() if count} == {kind.name for kind in Kind}
+
+
+def test_reviewers_can_know_every_fraud_and_mule_transfer_once_its_pix_is_told() -> None:
+    simulation = Simulation(SimulationConfig(end=END, transactions=3_000, days=10, seed=5, fraud_rate=0.05))
+    told: set[str] = set()
+    for line in simulation.lines():
+        event = json.loads(line)
+        if event["topic"] == "pix-transactions":
+            told.add(event["data"]["end_to_end_id"])
+        elif event["data"].get("source") == "MED" and event["data"]["hop"] == 2:
+            assert simulation.frauds[event["data"]["end_to_end_id"]] == "OTHER"
+    stolen = sum(simulation.kinds[kind.name] for kind in Kind if kind >= Kind.MULE_TRANSFER)
+    assert len(simulation.frauds) == stolen > 100
+    assert simulation.frauds.keys() <= told
+    assert {"SCAM", "ACCOUNT_TAKEOVER", "OTHER"} <= set(simulation.frauds.values())
 
 
 def test_another_seed_gives_another_world() -> None:
