@@ -307,7 +307,7 @@ class Bank:
             )
             for of in shards
         ]
-        for number, some in in_step([[_asked(places, of)] for of in shards]):
+        for number, some in in_step([_asked(places, of) for of in shards]):
             work[number].add(some, lambda scored_at: np.ones(len(scored_at), dtype=bool))
         assert together.comparison.features == {}, together.comparison.features
         for each in work:
@@ -342,14 +342,16 @@ def feature(row: ScoreRow, name: str) -> float:
     return float(row.features[FEATURE_NAMES.index(name)])
 
 
-def _asked(places: Sequence[CountedRow], shard: Shard) -> pa.Table:
-    """Return the rows that a shard has counted."""
+def _asked(places: Sequence[CountedRow], shard: Shard) -> list[pa.Table]:
+    """Return the rows that a shard has counted, if there are some."""
     of = {id(each.row): each for each in places}
     rows = placed_rows([each.row for each in places], shard)
+    if not rows:
+        return []
     own = [of[id(row)] for _, row in rows]
     found = placed_table([each.row for each in places], shard)
     found = found.append_column("filled", pa.array([each.filled for each in own], pa.bool_()))
-    return found.append_column("part_lost", pa.array([each.part_lost for each in own], pa.bool_()))
+    return [found.append_column("part_lost", pa.array([each.part_lost for each in own], pa.bool_()))]
 
 
 def _parties(row: ScoreRow) -> Parties:
