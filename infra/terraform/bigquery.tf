@@ -82,16 +82,22 @@ locals {
   first_query = templatestring(local.part_templates.first, local.view_values)
 
   counted_rows = {
-    counted       = "SELECT end_to_end_id, side, history_sequence, decided_sequence, place_pending, initiated_at, decision FROM `${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events` WHERE initiated_at <= CURRENT_TIMESTAMP()"
+    counted       = "SELECT end_to_end_id, side, history_sequence, decided_sequence, place_pending, visited, decided_visited, initiated_at, decision FROM `${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events` WHERE initiated_at <= CURRENT_TIMESTAMP()"
     first_counted = "SELECT * FROM (${local.first_query}) AS first"
   }
 
   lost_query = templatestring(local.part_templates.lost, local.view_values)
 
+  lost_parts = {
+    lost         = local.lost_query
+    ends         = templatestring(local.part_templates.ends, { lost = local.lost_query })
+    kept_visited = templatestring(local.part_templates.kept, { column = "visited" })
+    kept_decided = templatestring(local.part_templates.kept, { column = "decided_visited" })
+  }
+
   counted_queries = {
-    for name, rows in local.counted_rows : name => templatestring(local.part_templates.counted, merge(local.view_values, {
-      placed           = templatestring(local.part_templates.placed, { rows = rows, lost = local.lost_query })
-      lost             = local.lost_query
+    for name, rows in local.counted_rows : name => templatestring(local.part_templates.counted, merge(local.view_values, local.lost_parts, {
+      placed           = templatestring(local.part_templates.placed, merge(local.lost_parts, { rows = rows }))
       filled_where     = "initiated_at <= CURRENT_TIMESTAMP() AND filled_at <= CURRENT_TIMESTAMP()"
       counted_features = name == "counted" ? "" : join("", [for each in local.feature_columns : ",\n      IF(fill.end_to_end_id IS NULL, placed.${each}, fill.${each}) AS ${each}"])
     }))

@@ -28,8 +28,6 @@ PLACES = (
     *("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending", "visited", "decided_visited"),
 )
 """The columns of `score_events` by which rows find their places."""
-_NUMBERS = 1 << 26
-"""Places of a part of history, as `shared.features.places` divides them; the SQL has the number too."""
 VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
 
 
@@ -158,9 +156,7 @@ def lost(project: str, dataset: str) -> str:
 
 def kept_places(column: str) -> str:
     """Return the GoogleSQL of the places in a repeated column of `known` that are not lost by `gone.ends`."""
-    same = f"DIV(last, {_NUMBERS}) = DIV(place, {_NUMBERS})"
-    lost_there = f"SELECT 1 FROM UNNEST(gone.ends) AS last WHERE {same} AND place > last"  # noqa: S608 (names of our own)
-    return f"ARRAY(SELECT place FROM UNNEST(known.{column}) AS place WHERE NOT EXISTS({lost_there}))"  # noqa: S608 (names of our own)
+    return _text("parts/kept").format(column=column)
 
 
 def ends(project: str, dataset: str) -> str:

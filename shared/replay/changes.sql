@@ -23,6 +23,7 @@ words AS (
     received_at, place
   FROM {outcomes} AS told
   -- Said again with another time, an outcome has the place of the change that it once made, and changes nothing.
+  WHERE TRUE
   QUALIFY history_sequence IS NULL
     OR ROW_NUMBER() OVER (PARTITION BY end_to_end_id, history_sequence ORDER BY received_at, `at`) = 1
 ),
