@@ -60,10 +60,11 @@ placed AS (
 -- One that has no place on the shard stands before the next change of its Pix there.
 parts AS (
   SELECT
-    * REPLACE (COALESCE(part, MIN(part) OVER (
+    * EXCEPT (place),
+    COALESCE(part, MIN(part) OVER (
       PARTITION BY id ORDER BY place, own IS NOT NULL, received_at, `at`
       ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-    )) AS place),
+    )) AS place,
     place AS turn
   FROM placed
   WHERE place IS NOT NULL

@@ -39,7 +39,7 @@ from tests.unit.served import SECOND, Nothing, Told, changes_table, placed_table
 from tests.unit.streams import DEVICES, event, pseudonym
 
 EPOCH = 7
-_STATUSES = [status for status in STATUSES if status != "EXPIRED"]
+_STATUSES = list(STATUSES)
 """An outcome of each word: history takes EXPIRED for the same word as REJECTED."""
 
 

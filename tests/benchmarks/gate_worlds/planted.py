@@ -126,14 +126,15 @@ def judged(kind: Kind, setting: Setting, seed: int, config: Config) -> Planted:
     limits = known.champion.thresholds
     equals = world.scores(stream, setting.champion, rng), limits
     served = scores, Thresholds(OFF, OFF) if kind == "stops nothing" else limits
-    policies_of = {"champion": served, "equal": equals, kind: _planted(kind, stream, scores, setting, known, rng)}
+    third = _planted(kind, stream, scores, setting, known, rng)
+    policies_of = (("champion", served), ("equal", equals), (f"planted, {kind}", third))
     lost = np.zeros(len(scores), bool)
     if kind in CONTROLLED:
         rejected = scores >= limits.reject
         lost = rejected & (rng.random(len(scores)) >= CONTROLLED[kind])
         stream = stream._replace(weight=stream.weight / np.where(rejected & ~lost, CONTROLLED[kind], 1.0))
     period = period_of(stream.at(~lost), config, rng, stream.at(lost if kind == "blinded" else np.zeros(0, np.intp)))
-    champion, equal, planted = (model(name, *of, period, lost) for name, of in policies_of.items())
+    champion, equal, planted = (model(name, *of, period, lost) for name, of in policies_of)
     verdict = judge_all([planted, equal], champion, period, config.gate)[0]
     cannot_say = kind in ("too few", "blinded")
     wanted = "TOO_FEW" if cannot_say else "PROMOTE" if kind in WORTH_PROMOTING else "REFUSE"
