@@ -109,14 +109,14 @@ class SampleSql(Struct, frozen=True):
         """
         columns = (*_KEYS, *_COPIED, *feature_columns())
         same = " AND ".join(f"known.{name} IS NOT DISTINCT FROM examples.{name}" for name in _LABEL)
-        rate = f"IF(examples.kept, 1.0, {legitimate / MILLION!r})"
+        kept = KEPT.replace("verdict", "examples.verdict").replace("policy_", "examples.policy_")
+        rate = f"IF({kept}, 1.0, {legitimate / MILLION!r})"
         return (
             f"{self._insert('sampling_rate', *columns)} SELECT {timestamp(self.as_of)}, '{entered}', {rate}, "  # noqa: S608 (SQL of the contract)
             f"{', '.join(f'examples.{name}' for name in columns)} "
-            f"FROM (SELECT *, {KEPT} AS kept FROM ({self._examples(among)}) AS found) AS examples "
-            f"LEFT JOIN ({self._versions()}) AS known "
+            f"FROM ({self._examples(among)}) AS examples LEFT JOIN ({self._versions()}) AS known "
             "ON known.end_to_end_id = examples.end_to_end_id AND known.side = examples.side "
-            "WHERE (examples.kept OR known.side IS NOT NULL "
+            f"WHERE ({kept} OR known.side IS NOT NULL "
             f"OR {sample_hash('examples.end_to_end_id')} < {legitimate}) AND NOT (known.side IS NOT NULL AND {same})"
         )
 
