@@ -54,8 +54,9 @@ class Generation:
     """A training and the period that its survivor served: `number` 0 is that on days without a model.
 
     `labelled` examples had a label, `frauds` among them. `saving` is that of the gate on the test period, `interval`
-    has its ends, and `true_saving` is by all labels of that period; all are in BRL per million Pix, None without a
-    verdict.
+    has its ends, and `true_saving` is by all labels from that period on to the end of the world, none of which the
+    challenger has seen: what five weeks happen to realise hangs on a few large frauds, and is not what the interval
+    is about. All are in BRL per million Pix, None without a verdict.
     """
 
     number: int
@@ -132,7 +133,7 @@ class Arm:
         known = past(self._ledger, as_of, self._config.gate.record_months, None)
         found = review(period, contenders, self._champion, self._config.gate, known)
         chosen = bundles[found.chosen]
-        rows = self._rows(int(period.truth.initiated_at.min()), int(period.truth.initiated_at.max()) + 1)
+        rows = slice(self._rows(0, int(period.truth.initiated_at.min())).stop, len(self._world))
         saving = true_saving(self._world, rows, chosen, self._champion, self._rules, self._config.costs)
         figures = msgspec.json.encode(chosen.manifest.metrics | found.metrics()).decode()
         self._record("PUBLISH", as_of, chosen, figures)
