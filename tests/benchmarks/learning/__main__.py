@@ -43,6 +43,8 @@ FIRST = 230.0
 """Day of the first training: some 140 days without a model have matured."""
 FRAUD_RATE = 0.02
 """Share of frauds: far above the true one, so that the test periods of a small world have hundreds of them."""
+TABLE_WIDTH = 170
+"""Columns of the table's text; the width that is assumed where the output is not a terminal is half of it."""
 REVIEWED = 0.03
 """Share of Pix that may be held for review: the shipped one is smaller than the share of frauds here."""
 
@@ -51,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit code."""
     options = _parser().parse_args(argv)
     console, started = Console(), time.perf_counter()
+    console.width = max(console.width, TABLE_WIDTH)
     settings = config.load(options.config)
     found: dict[ArmName, list[Generation]] = {name: [] for name in ARMS}
     with bar(console) as progress:
