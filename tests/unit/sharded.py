@@ -39,8 +39,6 @@ from tests.unit.served import SECOND, Nothing, Told, changes_table, placed_table
 from tests.unit.streams import DEVICES, event, pseudonym
 
 EPOCH = 7
-_STATUSES = list(STATUSES)
-"""An outcome of each word: history takes EXPIRED for the same word as REJECTED."""
 
 
 class _Entry:
@@ -274,7 +272,7 @@ async def live(bank: ShardedBank, count: int = 45, first: int = 0) -> None:
         # Statements about a Pix follow each other, each said once: one that changes nothing is placed by its time of
         # receipt. A recovery is not taken back: what rounding leaves of it is no part of this comparison.
         for about in chance.sample(range(known), min(known, chance.randint(0, 4))):
-            status = chance.choice(_STATUSES)
+            status = chance.choice(STATUSES)
             if (about, status) not in said:
                 said.add((about, status))
                 work.append(bank.tell(Told(0, about, status, chance.randrange(9_000), 0.5, chance.choice(RETURNS))))

@@ -53,10 +53,11 @@ class Plan(NamedTuple):
 class Generation:
     """A training and the period that its survivor served: `number` 0 is that on days without a model.
 
-    `labelled` examples had a label, `frauds` among them. `saving` is that of the gate on the test period, `interval`
-    has its ends, and `true_saving` is by all labels from that period on to the end of the world, none of which the
-    challenger has seen: what five weeks happen to realise hangs on a few large frauds, and is not what the interval
-    is about. All are in BRL per million Pix, None without a verdict.
+    `labelled` examples had a label, `frauds` among them. `saving` is that of the gate on the test period: on what is
+    judged, and on the rest by the incumbent's probabilities. `interval` has its ends, and `true_saving` is by all
+    labels from that period on to the end of the world, none of which the challenger has seen: what five weeks happen
+    to realise hangs on a few large frauds, and is not what the interval is about. All are in BRL per million Pix,
+    None without a verdict.
     """
 
     number: int
@@ -112,8 +113,7 @@ class Arm:
             outcome,
             len(data),
             int(data.fraud.sum()),
-            verdict.saving if verdict else None,
-            (verdict.saving_interval.low, verdict.saving_interval.high) if verdict else None,
+            *_stated(verdict),
             saving,
             period_of(self._world, self.served, rows, self._rules, self._config.costs),
         )
@@ -195,6 +195,14 @@ class Arm:
         """Return how rows were decided; every hold is reviewed, so the shares of those with a label are 1."""
         policy, drawn = self.served.policy[rows], self.served.policy[rows] != self.served.decided[rows]
         return Decided(policy, drawn, np.nan_to_num(self.served.chance[rows]), np.zeros(len(rows), dtype=bool))
+
+
+def _stated(verdict: GateVerdict | None) -> tuple[float | None, tuple[float, float] | None]:
+    """Return the saving that a verdict states for all rows, and the ends of its interval."""
+    if verdict is None:
+        return None, None
+    more, found = verdict.stakes.saving if verdict.stakes else 0.0, verdict.saving_interval
+    return verdict.saving + more, (found.low + more, found.high + more)
 
 
 @contextlib.contextmanager
