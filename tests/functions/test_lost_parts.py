@@ -27,7 +27,7 @@ def note_lost(bank: Bank) -> list[LostRow]:
     """Note the ends of epochs in the tables, as jobs.repair does."""
     assert bank.store.server
     with closing(ValkeyStore.connect(bank.store.server.url, 86_400, SHARDS)) as load:
-        ended = [LostRow(each.epoch, each.kept, 1, each.shard) for each in load.epochs()]
+        ended = [LostRow(each.epoch, each.kept, bank.clock + 1, each.shard) for each in load.epochs()]
     bank.tables.lost.rows[:] = ended
     return ended
 
