@@ -89,7 +89,7 @@ def test_a_lost_store_is_refilled_without_deciding_or_counting_twice(
     last = last_place(cloud)
     assert repair.main(REPAIR) == 0
     found = result(capsys)
-    assert (found["outcome"], found["rebuilt"]["snapshot"]) == ("REBUILT", taken["snapshot"])
+    assert (found["outcome"], found["rebuilt"]["snapshots"]) == ("REBUILT", [taken["snapshot"]])
     assert 20 <= found["rebuilt"]["transactions"] < 41, "only the rows after the snapshot were read"
     assert found["epochs_noted"] == 1
     assert found["filled"] == {"decisions": 20, "outcomes": 0, "reports": 0, "left": 0}
