@@ -51,6 +51,20 @@ class Told(NamedTuple):
     return_id: str = "D12345678202611211432a1b2c3d4e5f"
 
 
+def outcome_row(pix: Event, told: Told, received_at: int) -> OutcomeRow:
+    """Return the row of an outcome of a Pix that history has not counted yet."""
+    is_return = told.status == "RETURNED"
+    return OutcomeRow(
+        pix.end_to_end_id,
+        "PAYER",
+        told.status,
+        pix.initiated_at + told.seconds * SECOND,
+        received_at,
+        return_id=told.return_id if is_return else None,
+        amount=max(1, round(pix.amount * told.share)) if is_return else None,
+    )
+
+
 class Served:
     """Score Pix in batches, with outcomes and reports between them."""
 
@@ -78,18 +92,7 @@ class Served:
 
     def tell(self, told: Told) -> None:
         """Count an outcome."""
-        event = self.rows[told.about].event
-        is_return = told.status == "RETURNED"
-        outcome = OutcomeRow(
-            event.end_to_end_id,
-            "PAYER",
-            told.status,
-            event.initiated_at + told.seconds * SECOND,
-            self._time(),
-            return_id=told.return_id if is_return else None,
-            amount=max(1, round(event.amount * told.share)) if is_return else None,
-        )
-        self.count(outcome)
+        self.count(outcome_row(self.rows[told.about].event, told, self._time()))
 
     def count(self, outcome: OutcomeRow) -> None:
         """Count the row of an outcome."""

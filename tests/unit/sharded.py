@@ -35,7 +35,7 @@ from tests.unit.replay.rows import score_row
 from tests.unit.replay.test_audit import RETURNS, STATUSES, VERDICTS
 from tests.unit.report_states import med
 from tests.unit.report_states import row as report_row
-from tests.unit.served import SECOND, Nothing, Told, changes_table, placed_table
+from tests.unit.served import Nothing, Told, changes_table, outcome_row, placed_table
 from tests.unit.streams import DEVICES, event, pseudonym
 
 EPOCH = 7
@@ -198,16 +198,7 @@ class ShardedBank:
 
     async def tell(self, told: Told) -> None:
         """Count an outcome."""
-        pix, is_return = self.rows[told.about].event, told.status == "RETURNED"
-        row = OutcomeRow(
-            pix.end_to_end_id,
-            "PAYER",
-            told.status,
-            pix.initiated_at + told.seconds * SECOND,
-            self._time(),
-            return_id=told.return_id if is_return else None,
-            amount=max(1, round(pix.amount * told.share)) if is_return else None,
-        )
+        row = outcome_row(self.rows[told.about].event, told, self._time())
         counted = await self._counted.count([row])
         assert counted.errors == {}
         places = {"history_sequence": counted.places[0], "visited": counted.visited[0]}

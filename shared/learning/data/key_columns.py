@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.contract.fields import Side
 from shared.learning.data.defects import Defect, defect
-from shared.learning.data.label_chance import COLUMNS, SEVERITY, Decided
+from shared.learning.data.label_chance import CHANCE, COLUMNS, SEVERITY, Decided
 from shared.learning.data.matrix import ParquetColumns
 from shared.learning.data.training_query import CAMPAIGN_FACTS, FACTS, RATE
 from shared.scoring.rules import Decision
@@ -93,7 +93,7 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
     verdicts, codes = source.categories("verdict")
     fraud = _among(verdicts, codes, "FRAUD")
     amount, rate = source.numbers("amount", pa.float64()), source.numbers(RATE, pa.float64())
-    chance = source.numbers(COLUMNS[2], pa.float64())
+    chance = source.numbers(CHANCE, pa.float64())
     times = at.cast(pa.int64()).fill_null(_NO_TIME).to_numpy()
     nameless = ids.is_null().to_numpy() | at.is_null().to_numpy()
     found = {

@@ -31,7 +31,8 @@ from shared.contract.fields import Side
 from shared.learning.data.unlabelled import DecisionCount
 from shared.scoring.rules import Decision
 
-COLUMNS = ("decision", "policy_decision", "control_probability")
+CHANCE = "control_probability"
+COLUMNS = ("decision", "policy_decision", CHANCE)
 """Columns of an example by which its chance of a label is known."""
 SEVERITY = {"HOLD": Decision.HOLD, "BLOCK": Decision.HOLD, "REJECT": Decision.REJECT}
 """Severity by the name of a decision; any other approves, as does one of before decisions were kept with examples."""

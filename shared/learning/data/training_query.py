@@ -19,7 +19,7 @@ from shared.contract.tables import timestamp
 from shared.errors import Misconfigured
 from shared.learning.data.label_chance import COLUMNS
 from shared.learning.data.split import HOUR
-from shared.learning.data.training_sample import KEPT, MILLION, NO_VERDICT, latest, sample_hash
+from shared.learning.data.training_sample import MILLION, NO_VERDICT, kept, latest, sample_hash
 
 SEGMENT_FACTS = ("side", "payer_ispb", "payee_ispb", "initiation_form", "fraud_type", "situation_type", "hop")
 """Columns that form segments; the last three are those of the report in force, NULL without one."""
@@ -56,7 +56,7 @@ class TrainingQuery(Struct, frozen=True):
         """
         return (
             "SELECT COUNT(*) AS `rows`, CAST(ROUND(COALESCE(SUM(1 / sampling_rate), 0)) AS INT64) AS labels, "
-            f"COUNTIF(verdict = 'FRAUD') AS frauds, COUNTIF({KEPT}) AS kept, MIN(initiated_at) AS first_at "
+            f"COUNTIF(verdict = 'FRAUD') AS frauds, COUNTIF({kept()}) AS kept, MIN(initiated_at) AS first_at "
             f"{self._matured()}"
         )
 
@@ -69,7 +69,7 @@ class TrainingQuery(Struct, frozen=True):
         return f"{self.count()} AND GREATEST(labelled_at, {matured}) > @since"
 
     def rows(self, names: Sequence[str], legitimate: int = MILLION) -> str:
-        """Return the SQL of the examples with features `names`: all that are KEPT, and a sample of the others.
+        """Return the SQL of the examples with features `names`: all that are `kept`, and a sample of the others.
 
         `legitimate` is the sampling rate of the others per million; that of the table counts where it is smaller. The
         sample depends on the ids only, so it is repeatable and has both sides of a Pix or neither.
@@ -78,8 +78,8 @@ class TrainingQuery(Struct, frozen=True):
         rate = f"LEAST(sampling_rate, {legitimate / MILLION!r})"
         columns = ", ".join((*KEYS, *COLUMNS, *facts, *(FEATURE_PREFIX + name for name in names)))
         return (
-            f"SELECT {columns}, IF({KEPT}, 1.0, {rate}) AS {RATE} {self._matured()} "
-            f"AND ({KEPT} OR {sample_hash()} < ROUND({rate} * {MILLION}))"
+            f"SELECT {columns}, IF({kept()}, 1.0, {rate}) AS {RATE} {self._matured()} "
+            f"AND ({kept()} OR {sample_hash()} < ROUND({rate} * {MILLION}))"
         )
 
     def _matured(self) -> str:

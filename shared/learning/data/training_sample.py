@@ -18,22 +18,28 @@ from msgspec import Struct
 from shared.batched import batched
 from shared.contract.tables import feature_columns, query, timestamp
 from shared.errors import Misconfigured
+from shared.learning.data.label_chance import COLUMNS
 from shared.ports import Queries
 
 MILLION = 1_000_000
 MATURED, CHANGED = "MATURED", "CHANGED"
 NO_VERDICT = "NONE"
 """The verdict of a Pix that is no example any more, as a report about it is open."""
-KEPT = "(verdict = 'FRAUD' OR policy_decision IS NOT NULL)"
-"""Examples that are never sampled: frauds, and those of the control group, as each stands for many decisions."""
 IDS = 10_000
 """EndToEndIds in one statement, of which a million characters are allowed."""
 _DAY = dt.timedelta(days=1)
 _KEYS = ("end_to_end_id", "side")
 _LABEL = ("verdict", "situation_type", "fraud_type", "hop", "funds_recovery_id")
 _PAID = ("initiated_at", "amount", "initiation_form", "payer_ispb", "payee_ispb", "payee_id")
-_DECIDED = ("decision", "policy_decision", "control_probability")
-_COPIED = (*_PAID, *_DECIDED, *_LABEL, "labelled_at")
+_COPIED = (*_PAID, *COLUMNS, *_LABEL, "labelled_at")
+
+
+def kept(of: str = "") -> str:
+    """Return the SQL of examples that are never sampled: frauds, and those of the control group.
+
+    Each of them stands for many decisions. `of` is a prefix of the columns.
+    """
+    return f"({of}verdict = 'FRAUD' OR {of}policy_decision IS NOT NULL)"
 
 
 def sample_hash(name: str = "end_to_end_id") -> str:
@@ -105,18 +111,18 @@ class SampleSql(Struct, frozen=True):
     def append(self, among: Among, entered: str, legitimate: int) -> str:
         """Return the statement that appends examples which the sample does not have as they are.
 
-        `legitimate` is the sampling rate per million of those that are not KEPT.
+        `legitimate` is the sampling rate per million of those that are not `kept`.
         """
         columns = (*_KEYS, *_COPIED, *feature_columns())
         same = " AND ".join(f"known.{name} IS NOT DISTINCT FROM examples.{name}" for name in _LABEL)
-        kept = KEPT.replace("verdict", "examples.verdict").replace("policy_", "examples.policy_")
-        rate = f"IF({kept}, 1.0, {legitimate / MILLION!r})"
+        never_sampled = kept("examples.")
+        rate = f"IF({never_sampled}, 1.0, {legitimate / MILLION!r})"
         return (
             f"{self._insert('sampling_rate', *columns)} SELECT {timestamp(self.as_of)}, '{entered}', {rate}, "  # noqa: S608 (SQL of the contract)
             f"{', '.join(f'examples.{name}' for name in columns)} "
             f"FROM ({self._examples(among)}) AS examples LEFT JOIN ({self._versions()}) AS known "
             "ON known.end_to_end_id = examples.end_to_end_id AND known.side = examples.side "
-            f"WHERE ({kept} OR known.side IS NOT NULL "
+            f"WHERE ({never_sampled} OR known.side IS NOT NULL "
             f"OR {sample_hash('examples.end_to_end_id')} < {legitimate}) AND NOT (known.side IS NOT NULL AND {same})"
         )
 

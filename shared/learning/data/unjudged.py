@@ -24,7 +24,7 @@ from shared.contract.tables import query, timestamp
 from shared.learning.config import DatasetSpec
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.key_columns import decided_as
-from shared.learning.data.label_chance import COLUMNS, LabelRates, unrepresented
+from shared.learning.data.label_chance import CHANCE, COLUMNS, LabelRates, unrepresented
 from shared.learning.data.matrix import ParquetColumns, read_matrix
 from shared.learning.data.snapshot import FOLDER
 from shared.learning.data.training_sample import Among, narrowed, sample_hash
@@ -131,7 +131,7 @@ def _weighted(files: Sequence[Path], names: Sequence[str], rates: LabelRates, we
     """Return the rows of an export with their weights, without those that cannot be used or stand for nothing."""
     with ParquetColumns(files) as source:
         pix = np.unique(source.numbers(_PIX, pa.int64()), return_inverse=True)[1].astype(np.int32)
-        found, chance = (source.numbers(name, pa.float64()) for name in (_FOUND, COLUMNS[2]))
+        found, chance = (source.numbers(name, pa.float64()) for name in (_FOUND, CHANCE))
         decided = decided_as(source, chance)
     rows = _rows(files, names, found / max(len(found), 1) * unrepresented(decided, pix, rates, weight_max))
     usable = (rows.weight > 0) & (rows.amount > 0) & np.isfinite(rows.amount) & ~np.isinf(rows.features).any(axis=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,19 +35,7 @@ Kind = Literal[
     "blinded, control group",
     "better, control group",
 ]
-KINDS: tuple[Kind, ...] = (
-    "better",
-    "stops nothing",
-    "equal",
-    "worse",
-    "dearer",
-    "shuffled",
-    "poisoned prior",
-    "too few",
-    "blinded",
-    "blinded, control group",
-    "better, control group",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """`stops nothing` has a better challenger against a champion that stops nothing, `dearer` the champion's own scores
 with a higher hold threshold, `too few` a better challenger on some twenty frauds, `poisoned prior` a better ranking
 with probabilities ten times too high. `blinded` ranks better, and lets pass all that the champion rejects: of these
