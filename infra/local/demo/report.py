@@ -135,7 +135,7 @@ def render(result: DemoResult) -> Table:
         ("publish to decision, p50 / p99", _milliseconds(result.decided_ms)),
         (f"publish to row seen by a query ({result.watched})", _milliseconds(result.row_ms)),
         ("decisions", ", ".join(f"{name} {n:,}" for name, n in sorted(result.decisions.items()))),
-        ("control group: paid / held, not rejected", _control(result.control)),
+        ("control group: paid / held", _control(result.control)),
     ]
     for q in result.quality:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
