@@ -85,7 +85,7 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
             {"quality": [UNSEEN]},
             "average precision / recall │ no fraud seen",
         ),
-        ({}, "control group: paid / held, not rejected │ 2 for BRL 1,234.50 / 1"),
+        ({}, "control group: paid / held │ 2 for BRL 1,234.50 / 1"),
         ({"traced": None}, "traced │ none: no report of a later hop"),
     ],
 )
