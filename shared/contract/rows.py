@@ -65,7 +65,9 @@ class FillRow(Struct, frozen=True):
     """The place in history of a stored decision whose row lacks it: a row of `pix.fills`.
 
     `visited` and `decided_visited` are as in ScoreRow. `features` are those as of that place; `own_facts` tells
-    whether history counted the facts of this side's message there, not those of the other side's.
+    whether history counted the facts of this side's message there, not those of the other side's. `recounted` tells
+    that a shard had lost its part of the ask and counted it again: the features are then those of before, and no
+    replay finds them.
     """
 
     end_to_end_id: str
@@ -77,6 +79,7 @@ class FillRow(Struct, frozen=True):
     visited: tuple[int, ...]
     decided_visited: tuple[int, ...]
     own_facts: bool
+    recounted: bool
     features: NDArray[np.float32]
 
     def columns(self) -> dict[str, Any]:

@@ -23,10 +23,10 @@ STORED = -2
 """The place of a Pix whose row is stored already, so that there is nothing to decide."""
 LOGGED = 8
 """Outcomes that a life remembers."""
-OLD, NIGHT, RETURN, REBUILT = 1, 2, 4, 8
+OLD, NIGHT, RETURN, REBUILT, RECOUNTED = 1, 2, 4, 8, 16
 """Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
 of another Pix or a refund under the MED, which counts as no sale; rebuilt from its rows, with the features IMPLIED in
-the place of reads."""
+the place of reads; counted again by a shard that had lost its part of the ask, with the reads of the first time."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 
@@ -49,7 +49,7 @@ LIFE = np.dtype(
 )
 Lives = NDArray[np.void]
 """Records of LIFE [n]."""
-VERSION_AT, PLACE_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
+VERSION_AT, PLACE_AT, FLAGS_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "flags", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
 _CLAIM = struct.Struct("<cBHqIQQH")
 _ANSWER = struct.Struct("<cH")
 STATEMENT_BYTES = 8

@@ -6,7 +6,7 @@ that place is found; otherwise it is counted now. Its place, and its features as
 `pix.fills`. Outcomes and reports that history has not counted are counted then, and their rows appended again.
 
 A row of which only one shard has lost its part is found by its life, which still has its place; that shard counts
-its part again. Once the life is forgotten, the row stays without.
+its part again, and the features stay those of the decision. Once the life is forgotten, the row stays without.
 
 Each step may be repeated: the life of a Pix remembers its place, and the place of each change.
 """
@@ -27,7 +27,7 @@ from shared.contract.rows import FeedbackRow, FillRow, OutcomeRow
 from shared.errors import Misconfigured, PixError, Unavailable
 from shared.features.columns import Columns, Events
 from shared.features.history import READ_WIDTH
-from shared.features.life import REBUILT, UNCOUNTED, Lives, asked
+from shared.features.life import REBUILT, RECOUNTED, UNCOUNTED, Lives, asked
 from shared.features.outcomes import UNDECIDED
 from shared.features.vector import feature_matrix
 from shared.ports import LIFE_KEY, UNPLACED, Changed, Table, Unplaced, UnplacedRows, Window
@@ -162,6 +162,7 @@ def _rows(
             visited=visited[i],
             decided_visited=decided.visited[i],
             own_facts=bool(own[i]),
+            recounted=bool(lives["flags"][i] & RECOUNTED),
             features=features[i],
         )
         for i, each in enumerate(chosen)
@@ -173,8 +174,9 @@ def _own_facts(columns: Columns, lives: Lives, scored_at: NDArray[np.int64]) -> 
     """Return whether lives [n] hold the facts of these messages: the other side may have been counted first."""
     own = asked(columns, scored_at)
     same: NDArray[np.bool_] = (lives["keys"] == own["keys"]).all(axis=1)
-    for name in ("at", "amount", "flags"):
+    for name in ("at", "amount"):
         same &= lives[name] == own[name]
+    same &= (lives["flags"] | RECOUNTED) == (own["flags"] | RECOUNTED)
     return same
 
 

@@ -45,13 +45,15 @@ class Period(NamedTuple):
 class Bounds(NamedTuple):
     """The places of a period on a shard, `first` to `last`, None if there are none.
 
-    `rows` is the number of the period's rows, and `unseen` that of rows without any place.
+    `rows` is the number of the period's rows, `unseen` that of those without any place, and `part_lost` that of those
+    of which a shard has lost its part.
     """
 
     first: int | None
     last: int
     rows: int
     unseen: int
+    part_lost: int
 
 
 class FirstRows(NamedTuple):
@@ -174,7 +176,7 @@ class Audit:
         self.comparison.add(ids, logged(sides), feature_matrix(known, own), known, own)
 
     def _is_whole(self, sides: pa.Table) -> NDArray[np.bool_]:
-        """Return whether all shards still have their parts of rows [n]."""
+        """Return whether all shards have the parts of rows [n] that they counted first."""
         if self._shard.is_only or _PART_LOST not in sides.column_names:
             return np.ones(sides.num_rows, dtype=bool)
         found: NDArray[np.bool_] = ~sides[_PART_LOST].to_numpy() & (whole(sides["history_sequence"], 0) > 0)
@@ -260,12 +262,14 @@ def _after(start: State, shard: Shard) -> int:
 def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
     (found,) = data.rows(
         f"SELECT MIN(IF(place > {start}, place, NULL)) AS first_place, "  # noqa: S608 (names of our own)
-        "MAX(place) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen "
+        "MAX(place) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen, "
+        "COUNTIF(history_sequence IS NOT NULL AND part_lost) AS part_lost "
         f"FROM {data.places} AS counted WHERE {where}"
     ).to_pylist()
     first = found["first_place"]
     last = start if first is None else int(found["last_place"])
-    return Bounds(None if first is None else int(first), last, int(found["row_count"]), int(found["unseen"]))
+    counts = (int(found[name]) for name in ("row_count", "unseen", "part_lost"))
+    return Bounds(None if first is None else int(first), last, *counts)
 
 
 def _changes(data: StoredTables, bounds: Bounds) -> ChangeQueue:
@@ -310,7 +314,7 @@ def _result(shards: Sequence[Audit], together: Together, bounds: Bounds, recount
         "outcome": "SKEWED" if wrong or recounted or incomplete else "EQUAL",
         "compared": comparison.rows,
         "replayed": sum(each.replayed for each in shards),
-        "skipped": {"without_history": bounds.unseen, "without_a_part": incomplete},
+        "skipped": {"without_history": bounds.unseen, "part_lost": bounds.part_lost, "without_a_part": incomplete},
         "features_per_row": len(feature_columns()),
         "rows_with_differences": comparison.differing_rows,
         "values_within_rounding": comparison.rounded,

@@ -84,9 +84,9 @@ def rows_of(chance: random.Random) -> tuple[list[ScoreRow], list[FillRow], list[
             for _ in range(chance.choice([0, 0, 1, 2])):
                 where = place(chance, 0.0) or 0
                 found = (one.initiated_at, moment(100) + len(fills) * SECOND, where, place(chance, 0.5))
-                own_facts = chance.random() < 0.5
-                elsewhere = others(chance), others(chance)
-                fills.append(FillRow(one.end_to_end_id, side, *found, *elsewhere, own_facts, features(chance)))
+                own_facts, recounted = chance.random() < 0.5, chance.random() < 0.5
+                told_of = others(chance), others(chance), own_facts, recounted
+                fills.append(FillRow(one.end_to_end_id, side, *found, *told_of, features(chance)))
         for status in chance.sample(["SETTLED", "REJECTED", "EXPIRED"], chance.choice([0, 1, 2])):
             at = moment(number) + SECOND
             for _ in range(chance.choice([1, 2])):

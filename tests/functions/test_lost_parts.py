@@ -1,4 +1,4 @@
-"""A shard that falls back counts its parts again, though the homes of the Pix have lost nothing."""
+"""A shard that falls back counts its parts again, though the homes of their Pix have lost nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared.adapters.valkey.store import ValkeyStore
@@ -37,17 +38,19 @@ def parts_on(rows: list[ScoreRow], shard: int) -> list[ScoreRow]:
 
 
 @pytest.mark.parametrize("outcomes", ["assumed", "published"])
-def test_parts_that_a_shard_has_lost_are_counted_again(sharded: Store, outcomes: str) -> None:
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_parts_that_a_shard_has_lost_are_counted_again(sharded: Store, outcomes: str, shard: int) -> None:
     bank = Bank(sharded, outcomes)
-    bank.pay("11-20T10:00", "100.00")
-    (payee_shard,) = {Place.of(place).shard for place in bank.pay("11-20T10:01", "100.00", payee=2).visited[-1:]}
-    copy = sharded.copied(payee_shard)
+    for payee in (1, 2):
+        bank.pay(f"11-20T10:0{payee}", "100.00", payee=payee)
+    copy = sharded.copied(shard)
     paid = [bank.pay(f"11-20T10:{minute}", "100.00", payee=1 + minute % 3) for minute in range(10, 30)]
-    lost = parts_on(paid, payee_shard)
+    lost = parts_on(paid, shard)
     assert lost
-    sharded.fall_back(payee_shard, copy)
+    decided = {row.event.end_to_end_id: row.features for row in lost}
+    sharded.fall_back(shard, copy)
     bank.pay("11-20T10:40", "100.00", payee=3)
-    assert [each.shard for each in note_lost(bank)] == [payee_shard]
+    assert [each.shard for each in note_lost(bank)] == [shard]
     assert bank.tables.unplaced
     pending = {row.event.end_to_end_id for row in bank.tables.counted if row.place_pending}
     assert pending >= {row.event.end_to_end_id for row in lost}
@@ -55,6 +58,9 @@ def test_parts_that_a_shard_has_lost_are_counted_again(sharded: Store, outcomes:
     filled = bank.fill()
     assert (filled.decisions, filled.left) == (len(pending), 0)
     assert not [row for row in bank.tables.counted if row.place_pending]
+    for row in bank.tables.counted:
+        if row.event.end_to_end_id in decided:
+            assert np.array_equal(row.features, decided[row.event.end_to_end_id], equal_nan=True)
     kept = {row.event.end_to_end_id: row.history_sequence for row in bank.tables.counted}
     assert {id_: kept[id_] for id_, place in homes.items() if place} == {id_: at for id_, at in homes.items() if at}
     bank.replay()

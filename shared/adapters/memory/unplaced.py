@@ -65,7 +65,7 @@ def _counted(row: ScoreRow, fill: FillRow | None, kept: Mapping[int, int]) -> Co
         place_pending=lost,
         features=fill.features,
     )
-    return CountedRow(found, filled=True, turn=0 if fill.own_facts else 2)
+    return CountedRow(found, filled=True, turn=0 if fill.own_facts else 2, part_lost=fill.recounted)
 
 
 def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.adapters.valkey.visits import ENTRY
+from shared.adapters.valkey.visits import AGAIN_KEY, ENTRY
 from shared.adapters.valkey.wire import CLAIM, HEAD, LETTERS
 from shared.features.facts import ASKED_OF
 from shared.features.layout import (
@@ -29,7 +29,7 @@ from shared.features.layout import (
     Layout,
     Role,
 )
-from shared.features.life import LIFE, PLACE_AT
+from shared.features.life import FLAGS_AT, LIFE, PLACE_AT, RECOUNTED
 from shared.features.places import EPOCH_ORIGIN, LAST_NUMBER
 from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED
 
@@ -63,7 +63,16 @@ def _tables() -> dict[str, Any]:
         "LAYOUTS": {layout.kind: _layout(layout) for layout in LAYOUTS},
         "ROLES": [_role(role, place in ASKED_OF) for place, role in enumerate(ROLES)],
         "SPANS": {"rates": RATES.tolist(), "starts": STARTS.tolist(), "period": DAY},
-        "LIFE": {"letter": LIFE_KEY, "bytes": LIFE.itemsize, "head": HEAD, "place_at": PLACE_AT, "reads": READ_WIDTH},
+        "LIFE": {
+            "letter": LIFE_KEY,
+            "bytes": LIFE.itemsize,
+            "head": HEAD,
+            "reads": READ_WIDTH,
+            "place_at": PLACE_AT,
+            "flags_at": FLAGS_AT,
+        },
+        "AGAIN": AGAIN_KEY,
+        "RECOUNTED": RECOUNTED,
         "NEW": NEW,
         "CONFLICT": CONFLICT,
         "LOST": LOST,

@@ -141,15 +141,20 @@ end
 
 -- Note that all visits of an entry are made: the place of its change, the name of its value, the places of the visits,
 -- and of an ask all reads, which a life of that place takes. The entry stays behind the places, as a shard may lose some.
+-- A life whose ask was counted again, where it was lost, keeps its reads, and tells it by a flag.
 local function complete(told)
   local place, visits, length = sub(told, 2, 9), unpack_struct('<BH', told, 10)
   local name, visited = sub(told, 13, 12 + length), sub(told, 13 + length, 12 + length + 8 * visits)
   local reads = sub(told, 13 + length + 8 * visits)
   local entry = call('HGET', PREFIX .. ENTRIES .. name, place)
   if not entry then return end
-  if #reads > 0 then
-    local life = whole(name, call('GET', PREFIX .. name))
-    if life and sub(life, LIFE.place_at + 1, LIFE.place_at + 8) == place then
+  local is_recount = sub(told, 1, 1) == AGAIN
+  local life = (is_recount or #reads > 0) and whole(name, call('GET', PREFIX .. name))
+  if life and sub(life, LIFE.place_at + 1, LIFE.place_at + 8) == place then
+    if is_recount then
+      local flags = bit.bor(string.byte(life, LIFE.flags_at + 1), RECOUNTED)
+      call('SETRANGE', PREFIX .. name, LIFE.flags_at, string.char(flags))
+    else
       call('SETRANGE', PREFIX .. name, LIFE.head, reads)
     end
   end
@@ -160,7 +165,7 @@ end
 -- Note what a client tells: that a row is stored, an entry is done, or its steps are needed no longer.
 local function note(told, life_seconds)
   local letter = sub(told, 1, 1)
-  if letter == ENTRIES then complete(told)
+  if letter == ENTRIES or letter == AGAIN then complete(told)
   elseif letter == STEP then call('EXPIRE', PREFIX .. told, life_seconds)
   else settle(told, life_seconds) end
 end

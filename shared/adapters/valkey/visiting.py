@@ -25,7 +25,7 @@ from shared.adapters.valkey.visits import (
 )
 from shared.adapters.valkey.wire import Argument, Keeping
 from shared.features.layout import READ_WIDTH
-from shared.features.life import LIFE, PLACE_AT, READS_AT, UNCOUNTED
+from shared.features.life import FLAGS_AT, LIFE, PLACE_AT, READS_AT, RECOUNTED, UNCOUNTED
 
 Result = TypeVar("Result")
 _NOWHERE, _NO_READS = UNCOUNTED.to_bytes(8, "little", signed=True), np.full(READ_WIDTH, np.nan, "<f4").tobytes()
@@ -100,7 +100,8 @@ class Visiting:
         reads = _joined(found, owed, visits)
         self._tell(owed, visits, {found[i].name: each for i, each in reads.items()})
         every = {key: (*owed[key].kept, *each.places) for key, each in visits.items()}
-        return [_whole(each, every, reads.get(i), left) for i, each in enumerate(found)]
+        recounted = {key for key, entry in owed.items() if entry.is_recount}
+        return [_whole(_flagged(each, recounted), every, reads.get(i), left) for i, each in enumerate(found)]
 
     async def make(self, entries: Sequence[Entry], without_emptied: bool = False) -> list[Made | None]:
         """Make the visits of entries; None of one that an emptied shard owes. Raises Unavailable."""
@@ -137,7 +138,7 @@ class Visiting:
     ) -> None:
         """Note that the visits of entries are made, and then that their steps are needed no longer."""
         for key, entry in owed.items():
-            whole = reads.get(entry.name, b"") if entry.is_ask else b""
+            whole = reads.get(entry.name, b"") if entry.reads else b""
             after = tuple((shard, entry.step) for shard in visits[key].shards)
             self.note(entry.home, Note(done_note(entry, visits[key].places, whole), after))
 
@@ -166,13 +167,22 @@ def _joined(
     for i, each in enumerate(found):
         for place in each.entries:
             key = each.name, place
-            if key in owed and owed[key].is_ask and each.is_life_at(place):
+            if key in owed and owed[key].reads and each.is_life_at(place):
                 rows.append(i)
                 parts.append(visits[key].reads)
     if not rows:
         return {}
     home = [value[_READS] for i in rows if (value := found[i].value)]
     return dict(zip(rows, joined_reads(home, parts), strict=True))
+
+
+def _flagged(found: Found, recounted: Collection[tuple[str, bytes]]) -> Found:
+    """Return a value whose life tells that its ask was counted again."""
+    value, places = found.value, [place for place in found.entries if (found.name, place) in recounted]
+    if value is None or not any(map(found.is_life_at, places)):
+        return found
+    flags = bytes([value[FLAGS_AT] | RECOUNTED])
+    return found._replace(value=value[:FLAGS_AT] + flags + value[FLAGS_AT + 1 :])
 
 
 def _whole(

@@ -34,6 +34,8 @@ ENTRY = np.dtype([("kind", "S1"), ("step", "V16"), ("fact", FACT)])
 """The entry of an ask; that of a change has any number of facts. A kind of zero stands for none."""
 ENTRY_KEY, STEP_KEY = "o", "v"
 """Letters of the keys of entries and steps, as in values.lua."""
+AGAIN_KEY = "O"
+"""Letter of the note of an ask that shards have counted again."""
 _ASK, _CHANGE, _DONE = b"a", b"c", b"d"
 _STEP = slice(1, 17)
 _FACTS_AT = ENTRY.fields["fact"][1]  # type: ignore[index]  # numpy's stubs: fields may be None
@@ -45,7 +47,7 @@ class Entry(NamedTuple):
     """An entry with visits to make: shard and name of its value, the packed place of its change, and its text.
 
     Of an entry that was done, only the visits of some shards, which have lost them, are made again; `kept` are the
-    places of the others.
+    places of the others. What the first visits read stands: the decision, and its facts on other shards, rest on it.
     """
 
     home: int
@@ -59,6 +61,16 @@ class Entry(NamedTuple):
     def is_ask(self) -> bool:
         """Return whether the visits read too."""
         return self.text[:1] == _ASK
+
+    @property
+    def is_recount(self) -> bool:
+        """Return whether an ask is counted again where it was lost."""
+        return self.is_ask and bool(self.again)
+
+    @property
+    def reads(self) -> bool:
+        """Return whether the life takes what the visits read."""
+        return self.is_ask and not self.again
 
     @property
     def step(self) -> bytes:
@@ -188,7 +200,8 @@ def done_note(entry: Entry, places: Sequence[int], reads: bytes) -> bytes:
     """Return the note that the visits of an entry are made, at some places; `reads` are all those of an ask."""
     name, every = entry.name.encode(), (*entry.kept, *places)
     visited = np.array(every, dtype="<i8").tobytes()
-    return b"".join((ENTRY_KEY.encode(), entry.place, _TOLD.pack(len(every), len(name)), name, visited, reads))
+    letter = AGAIN_KEY if entry.is_recount else ENTRY_KEY
+    return b"".join((letter.encode(), entry.place, _TOLD.pack(len(every), len(name)), name, visited, reads))
 
 
 def _away(of: Shards, homes: Shards) -> NDArray[np.bool_]:

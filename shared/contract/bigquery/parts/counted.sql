@@ -1,13 +1,14 @@
 -- Rows of score_events with their places in history and features as counted. A place that the store has lost is none.
--- `place_pending` says that a place is still to be found; `filled`, that a fill stands for what the row lacks. At one
--- place the row with the least `turn` has the facts that history counted.
+-- `place_pending` says that a place is still to be found; `filled`, that a fill stands for what the row lacks;
+-- `part_lost`, that a shard has lost its part of the ask, even if it has counted it again. At one place the row with the
+-- least `turn` has the facts that history counted.
 SELECT
   placed.* EXCEPT (lacking)
     REPLACE (
       COALESCE(fill.history_sequence, placed.history_sequence) AS history_sequence,
       IF(fill.end_to_end_id IS NULL, placed.decided_sequence, fill.decided_sequence) AS decided_sequence,
       placed.lacking AND COALESCE(fill.decision_lost, TRUE) AS place_pending,
-      placed.part_lost AND fill.end_to_end_id IS NULL AS part_lost,
+      IF(fill.end_to_end_id IS NULL, placed.part_lost, COALESCE(fill.recounted, FALSE)) AS part_lost,
       IF(fill.end_to_end_id IS NULL, placed.visited, fill.visited) AS visited,
       IF(fill.end_to_end_id IS NULL, placed.decided_visited, fill.decided_visited) AS decided_visited{counted_features}
     ),
