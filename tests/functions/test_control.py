@@ -28,6 +28,14 @@ from tests.waiting import until
 BUCKET = "pix-control"
 HELD = "10.00"
 """An amount that the model of this test holds."""
+UNKNOWN = {
+    "payer__account": "5550001",
+    "payer__tax_id": "52998224725",
+    "payee__account": "5550002",
+    "payee__tax_id": "11144477735",
+    "payee__key": "+5511955500002",
+}
+"""Accounts of which the store knows nothing by other tests, so that no rule fires."""
 
 
 @dataclass
@@ -58,7 +66,7 @@ class Desk:
 
     def one(self) -> bigquery.Row:
         """Return the row of a Pix that the model holds."""
-        (row,) = self.decided(transaction(amount=HELD))
+        (row,) = self.decided(transaction(amount=HELD, **UNKNOWN))
         return row
 
 
@@ -84,7 +92,7 @@ def test_the_switch_draws_pix_until_the_purse_is_empty_and_off_ends_it(desk: Des
     assert (row.decision, row.policy_decision, row.hold_until) == ("APPROVE", "HOLD", None)
     assert 0.9 < row.control_probability < 1
     assert row.reasons[-1] == CONTROL_GROUP
-    again = {"end_to_end_id": row.end_to_end_id, "amount": HELD}
+    again = {"end_to_end_id": row.end_to_end_id, "amount": HELD, **UNKNOWN}
     assert desk.decided(transaction(**again)) == [row]
 
     desk.turn_on("30.00")

@@ -39,7 +39,7 @@ def refusals(situation: str | None) -> float:
     """Return the share of held Pix that a reviewer refuses; `situation` is that of a fraud, None is legitimate.
 
     >>> refusals("SCAM"), refusals(None)
-    (0.82, 0.03)
+    (0.82..., 0.03)
     """
     return REFUSED_IN_ERROR if situation is None else 1 - MISSED.get(situation, MISSED_OTHERWISE)
 
