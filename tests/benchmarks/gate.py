@@ -66,7 +66,7 @@ class Equals(NamedTuple):
 def equals(runs: int, settings: Config, workers: int = 1) -> Equals:
     """Return the results of `runs` of 60 nightly looks at challengers that equal the champion."""
     jobs = [(SETTINGS[i % 2], FRAUDS[i // 2 % len(FRAUDS)], i) for i in range(runs)]
-    found = list(_spread(functools.partial(_nights, settings), jobs, workers, "runs of 60 nights"))
+    found = list(spread(functools.partial(_nights, settings), jobs, workers, "runs of 60 nights"))
     expected, realised = ([getattr(one.first, name) for one in found] for name in ("expected", "realised"))
     confidence = settings.gate.confidence
     return Equals(
@@ -84,7 +84,7 @@ def planted(seeds: int, settings: Config, workers: int = 1) -> list[Planted]:
     jobs: list[tuple[Kind, Setting, int]] = [
         (kind, setting, seed) for setting in SETTINGS for kind in KINDS for seed in range(seeds)
     ]
-    return list(_spread(functools.partial(_judged, settings), jobs, workers, "planted challengers"))
+    return list(spread(functools.partial(_judged, settings), jobs, workers, "planted challengers"))
 
 
 def planted_wrong(found: Iterable[Planted]) -> int:
@@ -134,11 +134,11 @@ def _judged(settings: Config, job: tuple[Kind, Setting, int]) -> Planted:
     return judged(*job, settings)
 
 
-def _spread(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, name: str) -> Iterator[Result]:
+def spread(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, name: str) -> Iterator[Result]:
     """Yield the results of jobs in order, by so many processes, and show how many are done."""
     with ProcessPoolExecutor(workers) as pool:
         for done, result in enumerate(pool.map(work, jobs), start=1):
-            if done % 50 == 0 or done == len(jobs):
+            if done % max(len(jobs) // 10, 1) == 0 or done == len(jobs):
                 print(f"{done} of {len(jobs)} {name}", file=sys.stderr, flush=True)
             yield result
 

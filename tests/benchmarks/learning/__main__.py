@@ -10,6 +10,7 @@ a figure misses its limit.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -19,10 +20,8 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress
 
 from infra.local.simulator import SimulationConfig
-from jobs.cli.console import bar
 from shared.learning import config
 from shared.learning.config import Config
 from tests.benchmarks.gate import (
@@ -32,6 +31,7 @@ from tests.benchmarks.gate import (
     planted,
     planted_better_share,
     planted_wrong,
+    spread,
 )
 from tests.benchmarks.learning.arm import ARMS, Arm, ArmName, Generation, Plan
 from tests.benchmarks.learning.report import result_of, table_of
@@ -56,9 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.width = max(console.width, TABLE_WIDTH)
     settings = config.load(options.config)
     found: dict[ArmName, list[Generation]] = {name: [] for name in ARMS}
-    with bar(console) as progress:
-        for seed in options.seeds:
-            _run(seed, options, for_worlds(settings), found, progress)
+    arms = functools.partial(_arms, options=options, settings=for_worlds(settings))
+    for world in spread(arms, options.seeds, options.workers, "worlds"):
+        for name, generations in world.items():
+            found[name] += generations
     console.print(table_of(found))
     result = result_of(found)
     figures: dict[str, Any] = {name: round(value, 3) for name, value in result._asdict().items()}
@@ -78,17 +79,10 @@ def for_worlds(settings: Config) -> Config:
     )
 
 
-def _run(
-    seed: int,
-    options: argparse.Namespace,
-    settings: Config,
-    found: dict[ArmName, list[Generation]],
-    progress: Progress,
-) -> None:
-    """Run all arms on one world, and add their generations to `found`."""
+def _arms(seed: int, options: argparse.Namespace, settings: Config) -> dict[ArmName, list[Generation]]:
+    """Return the generations of each arm on one world."""
     trainings = options.generations + 1
     plan = Plan(FIRST, (options.days - FIRST) / trainings, trainings)
-    task = progress.add_task(f"world {seed}", total=len(ARMS) * trainings + 1)
     simulation = SimulationConfig(
         END,
         options.transactions,
@@ -99,11 +93,7 @@ def _run(
         labels_until=END,
     )
     world, rules = build(simulation, options.worlds), rules_without_reports()
-    progress.advance(task)
-    for name in ARMS:
-        for generation in Arm(name, world, rules, settings, plan).generations():
-            found[name].append(generation)
-            progress.advance(task)
+    return {name: list(Arm(name, world, rules, settings, plan).generations()) for name in ARMS}
 
 
 def _gate(options: argparse.Namespace, settings: Config) -> tuple[dict[str, Any], bool]:
@@ -137,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--skip-gate", action="store_true", help="leave out the looks and planted challengers of bench-gate")
     add("--runs", type=int, default=500, help="runs of 60 nightly looks (default: %(default)s)")
     add("--planted-seeds", type=int, default=5, help="seeds of each planted challenger (default: %(default)s)")
-    add("--workers", type=int, default=2, help="processes of the gate's part (default: %(default)s)")
+    add("--workers", type=int, default=2, help="processes, each of one world at a time (default: %(default)s)")
     return parser
 
 
