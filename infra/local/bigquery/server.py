@@ -1,19 +1,22 @@
-"""bqemulator with four changes.
+"""bqemulator with five changes.
 
 - A cursor for each thread: bqemulator 1.4.0 shares one DuckDB connection between all threads, and an append during a
   query stops the process for good.
 - No time travel: it copies the whole table after each append, for FOR SYSTEM_TIME AS OF, which no query here uses.
 - More threads: each open AppendRows stream occupies one, for good if its client was killed, and the default pool has
   only four more than there are processors.
+- A statement is parsed once: each of forty steps of a translation parses it again, to find nothing to do.
 - Requests of web pages are refused.
 """
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import duckdb
 import grpc.aio
+import sqlglot
 from bqemulator import server
 from bqemulator.api.app import create_app
 from bqemulator.api.dependencies import AppContext
@@ -21,11 +24,16 @@ from bqemulator.config import Settings
 from bqemulator.storage.engine import DuckDBEngine
 from bqemulator.versioning.snapshots import SnapshotManager
 from fastapi import FastAPI
+from sqlglot.expressions import Expr
 
 from infra.local.loopback_only import LoopbackOnly
 
 STREAMS = 512
 """Open or abandoned AppendRows streams at a time."""
+STATEMENTS = 64
+"""Parsed statements that are kept; one of the product's has up to 50,000 characters."""
+
+_parse_one = sqlglot.parse_one
 
 
 class CursorPerThread(DuckDBEngine):
@@ -55,11 +63,24 @@ class WithoutTimeTravel(SnapshotManager):
         """Do nothing."""
 
 
+@lru_cache(STATEMENTS)
+def _parsed(sql: str, read: str) -> Expr:
+    return _parse_one(sql, read=read)
+
+
+def parse_once(sql: str, read: Any = None, **options: Any) -> Expr:
+    """Return what `sqlglot.parse_one` does: a tree that the caller may change."""
+    if options or not isinstance(read, str):
+        return _parse_one(sql, read=read, **options)
+    return _parsed(sql, read).copy()
+
+
 def run() -> None:
     """Serve until SIGTERM, configured by the BQEMU_* environment variables."""
     # bqemulator has no settings for these; mypy does not see the names that its module imports.
     server.DuckDBEngine = CursorPerThread  # type: ignore[attr-defined] # replaces an imported name
     server.SnapshotManager = WithoutTimeTravel  # type: ignore[attr-defined] # replaces an imported name
+    sqlglot.parse_one = parse_once  # type: ignore[assignment] # replaces a function with overloads
     server.create_app = _guarded  # type: ignore[attr-defined] # replaces an imported name
     grpc.aio.server = partial(grpc.aio.server, migration_thread_pool=ThreadPoolExecutor(STREAMS))
     server.run_forever(Settings())

@@ -34,7 +34,7 @@ from tests.benchmarks.gate import (
     spread,
 )
 from tests.benchmarks.learning.arm import ARMS, Arm, ArmName, Generation, Plan
-from tests.benchmarks.learning.report import result_of, table_of
+from tests.benchmarks.learning.report import Result, result_of, table_of
 from tests.benchmarks.learning.serving import rules_without_reports
 from tests.benchmarks.learning.world import build
 from tests.benchmarks.long_world.world import END
@@ -57,16 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = config.load(options.config)
     found: dict[ArmName, list[Generation]] = {name: [] for name in ARMS}
     arms = functools.partial(_arms, options=options, settings=for_worlds(settings))
-    for world in spread(arms, options.seeds, options.workers, "worlds"):
+    for seed, world in zip(options.seeds, spread(arms, options.seeds, options.workers, "worlds"), strict=True):
         for name, generations in world.items():
             found[name] += generations
+        print(f"world {seed}: {json.dumps(_figures(result_of(world)))}", file=sys.stderr, flush=True)
     console.print(table_of(found))
     result = result_of(found)
-    figures: dict[str, Any] = {name: round(value, 3) for name, value in result._asdict().items()}
+    figures = _figures(result)
     of_gate, is_good = _gate(options, settings)
     console.print(f"{len(options.seeds)} worlds in {(time.perf_counter() - started) / 60:.1f} minutes")
     sys.stdout.write(json.dumps(figures | of_gate) + "\n")
     return 0 if result.good and is_good else 1
+
+
+def _figures(result: Result) -> dict[str, Any]:
+    return {name: round(value, 3) for name, value in result._asdict().items()}
 
 
 def for_worlds(settings: Config) -> Config:
