@@ -72,7 +72,8 @@ def parse_once(sql: str, read: Any = None, **options: Any) -> Expr:
     """Return what `sqlglot.parse_one` does: a tree that the caller may change."""
     if options or not isinstance(read, str):
         return _parse_one(sql, read=read, **options)
-    return _parsed(sql, read).copy()
+    own: Expr = _parsed(sql, read).copy()
+    return own
 
 
 def run() -> None:
