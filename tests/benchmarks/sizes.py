@@ -51,7 +51,7 @@ from shared.contract.topics import TRANSACTIONS
 from shared.contract.transaction import Transaction
 from shared.features.columns import Columns, Events
 from shared.features.facts import PLACES, Facts, asks
-from shared.features.layout import LAYOUTS
+from shared.features.layout import CONTACT, LAYOUTS
 from shared.features.rebuilding import Asked
 from shared.features.state import Records, State
 from shared.features.vector import feature_matrix
@@ -227,7 +227,8 @@ def record_bytes(url: str, count: int) -> dict[str, float]:
     for kind, layout in enumerate(LAYOUTS):
         _emptied(redis)
         empty = list(State.empty().tables)
-        payers = np.repeat(chance.integers(1, 1 << 60, -(-count // CONTACTS), dtype=np.uint64), CONTACTS)[:count]
+        owners = np.repeat(chance.integers(1, 1 << 60, -(-count // CONTACTS), dtype=np.uint64), CONTACTS)[:count]
+        payers = owners if layout is CONTACT else owners[:0]
         keys = chance.integers(1, 1 << 60, count, dtype=np.uint64) | np.uint64(1)
         empty[kind] = Records(keys, chance.random((count, layout.width)))
         before = redis.info("memory")["used_memory"]
