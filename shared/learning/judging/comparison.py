@@ -118,7 +118,7 @@ class TestPeriod:
             config.gate.confidence,
             review_budget(weight, truth.initiated_at, payees, config.costs),
             notice,
-            _unjudged_rows(unjudged, int(truth.initiated_at.min()), rules) if unjudged else None,
+            _unjudged_rows(unjudged, int(truth.initiated_at.min()), rules) if unjudged is not None else None,
         )
 
     @property

@@ -83,7 +83,7 @@ def judge(
     checks = [
         gain,
         _enough_frauds(period, spec),
-        _unknowable(saving, unknown, incumbent.name),
+        _unknowable(saving, unknown, incumbent.name, is_known=period.unjudged is not None),
         _realised(saving, spec),
         _frauds_stopped(saving, incumbent.name, spec),
         _unseen_period(challenger, period),
@@ -189,11 +189,14 @@ def _stakes(challenger: Contender, incumbent: Contender, period: TestPeriod) -> 
     return stakes(challenger.opinion, incumbent.opinion, period.unjudged, period.costs, pix)
 
 
-def _unknowable(saving: Saving, unknown: Stakes | None, incumbent: str) -> GateCheck:
+def _unknowable(saving: Saving, unknown: Stakes | None, incumbent: str, is_known: bool) -> GateCheck:
     """Check that the saving is not lost again on decisions without a label, if the incumbent was right about them."""
     judged = saving.expected.value
-    if unknown is None:
+    if not is_known:
         text = "the decisions without a label are not known: this training set was stored without them"
+        return GateCheck(UNKNOWABLE, False, None, -judged, text, lacks_data=True)
+    if unknown is None:
+        text = f"what {incumbent} would decide without a label is not known: only its record is left"
         return GateCheck(UNKNOWABLE, True, None, -judged, text)
     if not unknown.differing:
         text = f"decides like {incumbent} on all {unknown.rows:,.0f} decisions without a label"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from shared.learning.judging import comparison
 from shared.learning.judging.plots import draw
 from shared.learning.judging.review import Review, review
 from shared.scoring.bundle import Bundle
-from tests.unit.learning.judging.reviews import COLUMNS, DATA, RULES, SPACIOUS, TEST, TRIALS, bundle
+from tests.unit.learning.judging.reviews import COLUMNS, DATA, RULES, SPACIOUS, TEST, TRIALS, bundle, lost
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,7 @@ def weak() -> Bundle:
 
 @pytest.fixture(scope="session")
 def period() -> comparison.TestPeriod:
-    return comparison.TestPeriod.of(DATA, TEST, RULES, SPACIOUS)
+    return comparison.TestPeriod.of(DATA, TEST, RULES, SPACIOUS, unjudged=lost(1.0, np.arange(0)))
 
 
 @pytest.fixture(scope="session")

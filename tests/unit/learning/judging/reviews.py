@@ -11,6 +11,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import SideCosts
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.key_columns import Categories
+from shared.learning.data.unjudged import Unjudged
 from shared.learning.ports import Trial
 from shared.learning.training import packing
 from shared.learning.training.export import onnx_bytes, onnx_scores
@@ -64,3 +65,10 @@ TRIALS = [
     Trial(0, "tree", "decision_tree", {"max_depth": 4, "C": 0.123456789}, 0.4, [0.4], 1.5, "COMPLETE"),
     Trial(1, "<b>", "logistic_regression", {}, None, [], 0.1, "PRUNED"),
 ]
+
+
+def lost(weight: float, rows: np.ndarray) -> Unjudged:
+    """Rows of the test period as decisions without a label."""
+    features, at = DATA.features[TEST][rows], DATA.initiated_at[TEST][rows]
+    amount, served = DATA.amount[TEST][rows], np.linspace(0.25, 0.75, len(rows))
+    return Unjudged(DATA.names, features, at, amount, served, np.full(len(rows), weight))

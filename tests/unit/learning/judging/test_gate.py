@@ -21,6 +21,7 @@ from shared.learning.judging.gate import GateVerdict, best, judge, judge_all
 from shared.learning.judging.looks import Look
 from shared.learning.judging.record import ChampionRecord, Past
 from shared.learning.judging.segments import Dimension
+from shared.learning.judging.stakes import Opinion, UnjudgedRows
 from shared.learning.training.costs import decision_costs
 from shared.learning.training.thresholds import decisions
 from shared.scoring.thresholds import SideThresholds, Thresholds
@@ -31,6 +32,12 @@ NAMES = ("amount", "hour", "weekday")
 SPEC = QUICK.gate
 REPEATS = 150
 THRESHOLDS = SideThresholds(payer=Thresholds(0.2, 0.4), payee=Thresholds(0.2, 0.4))
+
+
+NONE_LOST = UnjudgedRows(np.zeros((0, 3), np.float32), *np.zeros((3, 0)), np.zeros(0, bool), np.zeros(0, np.int8))
+
+
+NO_OPINION = Opinion(np.zeros(0), np.zeros(0, np.int8))
 
 
 def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
@@ -56,6 +63,7 @@ def period(order: np.ndarray | None = None) -> comparison.TestPeriod:
         confidence=0.95,
         holds_max=0.05 * ROWS,
         notice="",
+        unjudged=NONE_LOST,
     )
 
 
@@ -72,7 +80,7 @@ def scores(noise: float, seed: int = 0, order: np.ndarray | None = None) -> np.n
 
 
 def model(name: str, values: np.ndarray, at: comparison.TestPeriod = PERIOD, **facts: Any) -> Contender:
-    known: dict[str, Any] = {"inputs": NAMES, "seen_until": -1.0, "validation": 0.6} | facts
+    known: dict[str, Any] = {"inputs": NAMES, "seen_until": -1.0, "validation": 0.6, "opinion": NO_OPINION} | facts
     return at.contender(name, values, decisions(values, THRESHOLDS, at.payees, at.by_rule), **known)
 
 

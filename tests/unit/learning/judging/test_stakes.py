@@ -17,18 +17,11 @@ from shared.learning.judging.stakes import Opinion, UnjudgedRows, stakes
 from shared.scoring.bundle import Bundle
 from shared.scoring.rules import Decision
 from shared.scoring.thresholds import SideThresholds
-from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST
+from tests.unit.learning.judging.reviews import DATA, RULES, SPACIOUS, TEST, lost
 from tests.unit.learning.synthetic import QUICK
 
 COSTS = QUICK.costs
 DECISIONS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.floats(0, 1)), min_size=1, max_size=30)
-
-
-def lost(weight: float, rows: np.ndarray) -> Unjudged:
-    """Rows of the test period as decisions without a label."""
-    features, at = DATA.features[TEST][rows], DATA.initiated_at[TEST][rows]
-    amount, served = DATA.amount[TEST][rows], np.linspace(0.25, 0.75, len(rows))
-    return Unjudged(DATA.names, features, at, amount, served, np.full(len(rows), weight))
 
 
 def of_rows(rows: int, weight: float = 1.0) -> UnjudgedRows:
@@ -90,10 +83,11 @@ def test_only_decisions_of_the_days_that_are_judged_count(strong: Bundle, weak: 
     assert verdict.stakes.rows == 0
 
 
-def test_a_set_that_was_stored_without_them_says_so(strong: Bundle, weak: Bundle) -> None:
+def test_a_set_that_was_stored_without_them_promotes_nothing(strong: Bundle, weak: Bundle) -> None:
     found = reviewed(strong, weak, None)
     [check] = [check for check in found.verdict.checks if check.name == UNKNOWABLE]
     assert "stored without them" in check.text
+    assert (found.verdict.outcome, check.passed, check.lacks_data) == ("TOO_FEW", False, True)
     assert found.verdict.stakes is None
     assert not any(name.startswith("unjudged") for name in found.metrics())
 
