@@ -20,6 +20,13 @@ locals {
   degraded_steps = var.schedules_paused ? "no_history" : "no_history|rules_only"
 
   function_alerts = {
+    control_refused = {
+      title      = "The switch of the control group cannot be read"
+      severity   = "ERROR"
+      meaning    = "models/control.json is not what jobs.control writes, so the control group is off: what the model stops gets no label by chance."
+      first_step = "Run `jobs.control show`, find who wrote the object in the bucket's audit log, and switch the control group on or off again."
+      threshold  = merge(local.logged_thresholds["control_refused"], { period = 60, duration = 0 })
+    }
     dead_letters = {
       title      = "Dead letters are waiting"
       severity   = "CRITICAL"

@@ -4,6 +4,7 @@ locals {
   # Messages (jsonPayload.message) to count. A function logs each of these once per incident, at its start, so a count
   # is good for an alert but does not show how long the incident lasts.
   logged = {
+    control_refused      = ["control group refused"]
     failed               = ["failed"]
     history_empty        = ["history empty"]
     metrics_not_exported = ["metrics not exported"]

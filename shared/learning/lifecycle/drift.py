@@ -56,7 +56,10 @@ _LISTED = 5  # features named in an alert and stored in the ledger
 
 
 class Traffic(Struct, frozen=True):
-    """The rows scored in a period, those scored with history, and shares between 0 and 1 of all rows."""
+    """The rows scored in a period, those scored with history, and shares between 0 and 1 of all rows.
+
+    `alerts` is the share that the policy stops, whatever the control group made of it.
+    """
 
     rows: int
     with_history: int
@@ -190,7 +193,8 @@ def read_traffic(source: DriftSource) -> Traffic:
     """Return the traffic of the period. Raises Unavailable."""
     sql = (
         "SELECT COUNT(*) AS row_count, COUNTIF(history_sequence IS NOT NULL) AS with_history, "  # noqa: S608 (names from settings)
-        "COUNTIF(degraded) AS degraded, COUNTIF(late) AS late, COUNTIF(decision != 'APPROVE') AS alerts "
+        "COUNTIF(degraded) AS degraded, COUNTIF(late) AS late, "
+        "COUNTIF(COALESCE(policy_decision, decision) != 'APPROVE') AS alerts "
         f"FROM `{source.project}.{source.dataset}.score_events` "
         "WHERE initiated_at >= @since AND initiated_at < @until AND payer_ispb != @nobody"
     )
