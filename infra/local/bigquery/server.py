@@ -70,9 +70,8 @@ def _parsed(sql: str, read: str) -> Expr:
 
 def parse_once(sql: str, read: Any = None, **options: Any) -> Expr:
     """Return what `sqlglot.parse_one` does: a tree that the caller may change."""
-    if options or not isinstance(read, str):
-        return _parse_one(sql, read=read, **options)
-    own: Expr = _parsed(sql, read).copy()
+    is_plain = isinstance(read, str) and not options
+    own: Expr = _parsed(sql, read).copy() if is_plain else _parse_one(sql, read=read, **options)
     return own
 
 

@@ -60,7 +60,8 @@ def read_training_set(
         else:
             rates = data.quality.representation.rates
             unknown = unjudged.read(stores.source, request.as_of, since, FEATURE_NAMES, config.dataset, rates)
-    fields = {"rows": len(data), "frauds": int(data.fraud.sum()), "unjudged": None if unknown is None else len(unknown)}
+    of_unknown = None if unknown is None else len(unknown)
+    fields = {"rows": len(data), "frauds": int(data.fraud.sum()), "unjudged": of_unknown}
     log.info("training set read", extra={"fields": fields})
     return TrainingSet(data, split, unknown)
 

@@ -34,9 +34,8 @@ REPEATS = 150
 THRESHOLDS = SideThresholds(payer=Thresholds(0.2, 0.4), payee=Thresholds(0.2, 0.4))
 
 
-NONE_LOST = UnjudgedRows(np.zeros((0, 3), np.float32), *np.zeros((3, 0)), np.zeros(0, bool), np.zeros(0, np.int8))
-
-
+_NONE = np.zeros(0)
+NONE_LOST = UnjudgedRows(np.zeros((0, 3), np.float32), _NONE, _NONE, _NONE, _NONE.astype(bool), _NONE.astype(np.int8))
 NO_OPINION = Opinion(np.zeros(0), np.zeros(0, np.int8))
 
 
