@@ -13,6 +13,9 @@ from shared.scoring.control import CONTROL, Budget, Switch
 
 log = logging.getLogger(__name__)
 
+FRESH_SECONDS = 15.0
+"""Time for which a reading counts, at least: looks take their time while the bucket or the processor is busy."""
+
 
 class ControlSwitch:
     """Hold the budget that `models/control.json` names; the champion looks at it with each look at its pointer.

@@ -16,7 +16,7 @@ from shared.scoring.champion import STALE_TTLS, Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.control import Lottery
 from shared.scoring.control_group import ControlGroup
-from shared.scoring.control_switch import ControlSwitch
+from shared.scoring.control_switch import FRESH_SECONDS, ControlSwitch
 from shared.scoring.guarded_history import GuardedHistory, ScoringHistory
 from shared.scoring.purse import Purse
 from shared.scoring.rules import Rules
@@ -37,7 +37,7 @@ def score_function(settings: Settings) -> Intake[Delivery]:
     metrics = Metrics()
     blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
     ttl = settings.pointer_ttl_seconds
-    switch = ControlSwitch(blobs, time.monotonic, STALE_TTLS * ttl)
+    switch = ControlSwitch(blobs, time.monotonic, max(STALE_TTLS * ttl, FRESH_SECONDS))
     champion = Champion(blobs, ttl, time.monotonic, metrics, switch.look)
     champion.look()
     stores = Stores.of(settings)
