@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -136,7 +137,8 @@ def _judged(settings: Config, job: tuple[Kind, Setting, int]) -> Planted:
 
 def spread(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, name: str) -> Iterator[Result]:
     """Yield the results of jobs in order, by so many processes, and show how many are done."""
-    with ProcessPoolExecutor(workers) as pool:
+    # Spawned, not forked: OpenMP stops for good in a fork of a process in which it has run.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for done, result in enumerate(pool.map(work, jobs), start=1):
             if done % max(len(jobs) // 10, 1) == 0 or done == len(jobs):
                 print(f"{done} of {len(jobs)} {name}", file=sys.stderr, flush=True)
