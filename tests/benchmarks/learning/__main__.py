@@ -21,7 +21,6 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from infra.local.simulator import SimulationConfig
 from shared.learning import config
 from shared.learning.config import Config
 from tests.benchmarks.gate import (
@@ -33,16 +32,10 @@ from tests.benchmarks.gate import (
     planted_wrong,
     spread,
 )
-from tests.benchmarks.learning.arm import ARMS, Arm, ArmName, Generation, Plan
+from tests.benchmarks.learning.arm import ARMS, ArmName, Generation
+from tests.benchmarks.learning.one_world import arms_of
 from tests.benchmarks.learning.report import Result, result_of, table_of
-from tests.benchmarks.learning.serving import rules_without_reports
-from tests.benchmarks.learning.world import build
-from tests.benchmarks.long_world.world import END
 
-FIRST = 230.0
-"""Day of the first training: some 140 days without a model have matured."""
-FRAUD_RATE = 0.02
-"""Share of frauds: far above the true one, so that the test periods of a small world have hundreds of them."""
 TABLE_WIDTH = 170
 """Columns of the table's text; the width that is assumed where the output is not a terminal is half of it."""
 REVIEWED = 0.03
@@ -56,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.width = max(console.width, TABLE_WIDTH)
     settings = config.load(options.config)
     found: dict[ArmName, list[Generation]] = {name: [] for name in ARMS}
-    arms = functools.partial(_arms, options=options, settings=for_worlds(settings))
+    arms = functools.partial(arms_of, options=options, settings=for_worlds(settings))
     for seed, world in zip(options.seeds, spread(arms, options.seeds, options.workers, "worlds"), strict=True):
         for name, generations in world.items():
             found[name] += generations
@@ -82,23 +75,6 @@ def for_worlds(settings: Config) -> Config:
     return msgspec.structs.replace(
         settings, candidates=settings.candidates[:1], modes=["full"], search=search, costs=costs
     )
-
-
-def _arms(seed: int, options: argparse.Namespace, settings: Config) -> dict[ArmName, list[Generation]]:
-    """Return the generations of each arm on one world."""
-    trainings = options.generations + 1
-    plan = Plan(FIRST, (options.days - FIRST) / trainings, trainings)
-    simulation = SimulationConfig(
-        END,
-        options.transactions,
-        options.days,
-        seed=seed,
-        fraud_rate=FRAUD_RATE,
-        hop_reports=False,
-        labels_until=END,
-    )
-    world, rules = build(simulation, options.worlds), rules_without_reports()
-    return {name: list(Arm(name, world, rules, settings, plan).generations()) for name in ARMS}
 
 
 def _gate(options: argparse.Namespace, settings: Config) -> tuple[dict[str, Any], bool]:
