@@ -101,7 +101,9 @@ class Visiting:
         self._tell(owed, visits, {found[i].name: each for i, each in reads.items()})
         every = {key: (*owed[key].kept, *each.places) for key, each in visits.items()}
         recounted = {key for key, entry in owed.items() if entry.is_recount}
-        return [_whole(_flagged(each, recounted), every, reads.get(i), left) for i, each in enumerate(found)]
+        if recounted:
+            found = [_flagged(each, recounted) for each in found]
+        return [_whole(each, every, reads.get(i), left) for i, each in enumerate(found)]
 
     async def make(self, entries: Sequence[Entry], without_emptied: bool = False) -> list[Made | None]:
         """Make the visits of entries; None of one that an emptied shard owes. Raises Unavailable."""
@@ -138,7 +140,7 @@ class Visiting:
     ) -> None:
         """Note that the visits of entries are made, and then that their steps are needed no longer."""
         for key, entry in owed.items():
-            whole = reads.get(entry.name, b"") if entry.reads else b""
+            whole = reads.get(entry.name, b"") if entry.is_first_ask else b""
             after = tuple((shard, entry.step) for shard in visits[key].shards)
             self.note(entry.home, Note(done_note(entry, visits[key].places, whole), after))
 
@@ -167,7 +169,7 @@ def _joined(
     for i, each in enumerate(found):
         for place in each.entries:
             key = each.name, place
-            if key in owed and owed[key].reads and each.is_life_at(place):
+            if key in owed and owed[key].is_first_ask and each.is_life_at(place):
                 rows.append(i)
                 parts.append(visits[key].reads)
     if not rows:

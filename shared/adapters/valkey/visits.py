@@ -68,7 +68,7 @@ class Entry(NamedTuple):
         return self.is_ask and bool(self.again)
 
     @property
-    def reads(self) -> bool:
+    def is_first_ask(self) -> bool:
         """Return whether the life takes what the visits read."""
         return self.is_ask and not self.again
 
