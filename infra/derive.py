@@ -2,28 +2,31 @@
 
 In `contract/bigquery/score_events.json` the columns of the event derive from `Event`; its feature columns, those of
 `fills.json` and `training_sample.json`, and `features/FEATURES.md` derive from the feature catalogue; the JSON
-Schemas in `contract/jsonschema/` derive from the message types. They are files so that Terraform, Pub/Sub and people
-who do not read Python can use them; a test keeps them equal to the code.
+Schemas in `contract/jsonschema/` and `contract/openapi.json` derive from the message types; the rules for Prometheus
+and the dashboard for Grafana in `infra/monitoring/` derive from the alerts, charts and metrics. They are files so
+that Terraform, Pub/Sub and people who do not read Python can use them; a test keeps them equal to the code.
 """
 
 from __future__ import annotations
 
 import json
-from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import inspect
 
 import shared
+from infra.monitoring.files import files
+from infra.monitoring.thresholds import defaults
+from infra.openapi import openapi
+from infra.schemas import schemas
 from shared.contract.event import Event
 from shared.contract.feedback import Feedback
-from shared.contract.fields import CODE, OpenEnum
 from shared.contract.outcome import PixOutcome
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.transaction import Transaction
 from shared.features.catalogue import FEATURES, markdown
+from shared.serving.http.decide_api import DOCUMENT
 
 _SHARED = Path(shared.__file__).parent
 _CONTRACT = _SHARED / "contract"
@@ -49,6 +52,8 @@ def derived_files() -> dict[Path, str]:
         _CONTRACT / "jsonschema" / "pix-transactions.json": json_schema(Transaction, "One Pix"),
         _CONTRACT / "jsonschema" / "pix-outcomes.json": json_schema(PixOutcome, "One outcome of a Pix"),
         _CONTRACT / "jsonschema" / "pix-feedback.json": json_schema(Feedback, "One report about a Pix"),
+        DOCUMENT: openapi(),
+        **files(defaults()),
     }
 
 
@@ -116,28 +121,10 @@ def _column_type(kind: Any) -> str:
 
 
 def json_schema(kind: Any, title: str) -> str:
-    """Return the JSON Schema (2020-12) of a message.
-
-    It allows unknown fields, because the decoder ignores them, and unknown values of an open enumeration.
-    """
-    (root,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
-    for each in OpenEnum.__subclasses__():
-        if each.__name__ in components:
-            components[each.__name__] = _open_enum(components[each.__name__], each)
+    """Return the JSON Schema (2020-12) of a message, as a file of its own."""
+    (root,), components = schemas([kind], "#/$defs/{name}")
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **root, "$defs": components}
-    return json.dumps(_open(schema), indent=2, ensure_ascii=False) + "\n"
-
-
-def _open_enum(schema: dict[str, Any], kind: type[OpenEnum]) -> dict[str, Any]:
-    plain = {name: value for name, value in schema.items() if name != "enum"}
-    form = {"type": "string", "pattern": CODE, "examples": list(kind.known())}
-    return plain | {"description": cleandoc(kind.__doc__ or "")} | form
-
-
-def _open(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        return {name: _open(value) for name, value in schema.items() if name != "additionalProperties"}
-    return [_open(value) for value in schema] if isinstance(schema, list) else schema
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def main() -> None:

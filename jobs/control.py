@@ -4,7 +4,7 @@ A model learns nothing from what its predecessor stopped. With the control group
 alone would reject are held, and some that it would hold are paid (on the payee's side: blocked, and left alone).
 Never where a rule fires. Their outcomes stand for the others like them: training and gate weigh them by their chance.
 The cost is bounded: a Pix that is paid spends its amount, one that is held spends a review, and once the budget of a
-day or a month is spent there are no more of them.
+day or a month is spent there are no more of them. A part is reserved for those that are held.
 
   python -m jobs.control on --share 0.05 --pix-brl 200 --day-brl 1000 --month-brl 20000
   python -m jobs.control show
@@ -27,6 +27,7 @@ from shared.learning.lifecycle.control import ControlCommands, ControlResult
 from shared.scoring.control import Budget
 from shared.settings import Settings
 
+_RESERVED = 10  # times in the amount of a day
 _AMOUNTS = {
     "pix": "amount from which a Pix has no chance",
     "day": "most that is spent on a local day",
@@ -42,11 +43,19 @@ def main(argv: list[str] | None = None) -> int:
     budget: Budget | None = None
     if options.command == "on":
         try:
-            budget = Budget(options.share, options.pix_brl, options.day_brl, options.month_brl, options.review_brl)
+            budget = _budget(options)
         except ValueError as error:
             parser.error(str(error))
     wiring.prepare(os.environ)
     return console.run(lambda: _control(options, budget))
+
+
+def _budget(options: argparse.Namespace) -> Budget:
+    """Return the budget of the options. Raises ValueError."""
+    reject_share = options.share if options.reject_share is None else options.reject_share
+    reserved = options.day_brl // _RESERVED if options.reserved_brl is None else options.reserved_brl
+    amounts = (options.pix_brl, options.day_brl, options.month_brl, options.review_brl, reserved)
+    return Budget(options.share, reject_share, *amounts)
 
 
 def _control(options: argparse.Namespace, budget: Budget | None) -> tuple[int, object]:
@@ -67,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="on | off | show")
     on = commands.add_parser("on", help="switch it on, or change its budget")
     on.add_argument("--share", type=arguments.share, required=True, help="largest chance of a Pix, 1 at most")
+    on.add_argument(
+        "--reject-share",
+        type=arguments.share,
+        metavar="SHARE",
+        help="the same of a Pix that the model rejects: held, it costs a review (default: as --share)",
+    )
     for name, meaning in _AMOUNTS.items():
         on.add_argument(f"--{name}-brl", type=arguments.price, required=True, metavar="BRL", help=meaning)
     on.add_argument(
@@ -75,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
         default="4.00",
         metavar="BRL",
         help="cost of a review, spent on a Pix that is held instead of rejected (default: %(default)s)",
+    )
+    on.add_argument(
+        "--reserved-brl",
+        type=arguments.centavos,
+        metavar="BRL",
+        help="what is left for Pix that are held instead of rejected (default: a tenth of --day-brl)",
     )
     off = commands.add_parser("off", help="switch it off")
     commands.add_parser("show", help="show it, and write a row that the ledger lacks")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -72,7 +71,7 @@ def _table(found: Drift) -> Table:
 def _parser() -> argparse.ArgumentParser:
     parser = arguments.parser("drift", __doc__)
     parser.add_argument(
-        "--as-of", type=arguments.moment, metavar="TIME", help="end of the period (RFC 3339, or `now`; default: now)"
+        "--as-of", type=arguments.past, metavar="TIME", help="end of the period (RFC 3339, or `now`; default: now)"
     )
     parser.add_argument(
         "--hours", type=arguments.span, default="24", metavar="N", help="length of the period (default: %(default)s)"
@@ -84,13 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="fewest rows to measure drift on (default: %(default)s)",
     )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=Path(__file__).with_name("config.yaml"),
-        metavar="FILE",
-        help="file with the limits of drift (default: jobs/config.yaml)",
-    )
+    arguments.add_config(parser.add_argument, "file with the limits of drift")
     return parser
 
 

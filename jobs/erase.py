@@ -2,7 +2,8 @@
 
 The tax id is prompted for, or read from the first line of standard input, so that no command line or log holds it.
 Their other keys (chaves) may follow, one a line: phone with +55, e-mail, EVP. All are searched by their
-pseudonyms under PIX_HMAC_KEY: if that key has been changed, run this once for each version of it.
+pseudonyms under PIX_HMAC_KEY, also in rows of the key before it that have those of both. Rows that have those of a
+former key alone are found under that key: run this once for each version of it that is kept.
 
 Rows that do not name their payee are matched by key, or by an account that stands beside the person elsewhere. An
 account may have other holders: `shared_accounts` counts those. Look at it with --dry-run before you erase.
@@ -28,7 +29,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from jobs.cli import arguments, console, interruption, wiring
+from jobs.cli import arguments, console, history_wiring, interruption, wiring
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.operations.erasure import Erased, Erasure, person_of
 from shared.settings import Settings
@@ -62,15 +63,17 @@ def _given() -> Iterator[str]:
 
 def _erase(tax_id: str, keys: Sequence[str], state: str | None, dry_run: bool) -> tuple[int, Erased]:
     settings = Settings.from_env(os.environ)
-    person = person_of(tax_id, keys, Pseudonymiser(settings.hmac_key.encode()))
+    pseudonymiser = Pseudonymiser(settings.hmac_key.encode())
+    person, own = person_of(tax_id, keys, pseudonymiser), pseudonymiser.fingerprint
     queries, dataset = wiring.queries(settings), f"{settings.project}.{settings.dataset}"
     if state is None:
-        found = Erasure(queries, dataset, person).run(dry_run)
+        found = Erasure(queries, dataset, person, hmac_key=own).run(dry_run)
     else:
-        with closing(wiring.history_store(settings, state)) as store:
-            found = Erasure(queries, dataset, person, store).run(dry_run)
+        with closing(history_wiring.history_store(settings, state)) as store:
+            found = Erasure(queries, dataset, person, store, own).run(dry_run)
     if not dry_run:
-        wiring.snapshots(settings).clear()  # they hold the person's records; the next one is made from the rows
+        # They hold the person's records; the next one is made from the rows.
+        history_wiring.snapshots(settings).clear()
     return console.OK, found
 
 

@@ -6,7 +6,7 @@ once; its place, and its features as of that place, are appended to pix.fills, w
 the outcome function read. Outcomes and reports that were lost are counted again too.
 
 May be interrupted and repeated, and may run beside traffic and beside itself. A decision whose id another message has
-stays without a place, as does one of which only the place is known; `left` counts them.
+stays without a place, as does a side of which only the other one has a place; `left` counts them.
 
 Exit codes: 0 done, also where nothing lacks a place, 1 failed, for instance because the store is away or empty.
 """
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = arguments.parser("fill", __doc__)
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--days", type=arguments.positive, default=2, help="fill Pix initiated within that many days (default: 2)"
+        "--days", type=arguments.days, default=2, help="fill Pix initiated within that many days (default: 2)"
     )
     which.add_argument("--since", type=arguments.instant, metavar="TIME", help="... or from then on (RFC 3339)")
     parser.add_argument(
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--older-than",
-        type=arguments.count,
+        type=arguments.pause,
         default=60,
         metavar="SECONDS",
         help="leave alone what was decided within that time: its row may still be under way (default: 60)",

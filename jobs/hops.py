@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = arguments.parser("hops", __doc__)
     parser.add_argument(
         "--days",
-        type=arguments.positive,
+        type=arguments.days,
         default=365,
         metavar="N",
         help="Pix initiated in the last N days (default: %(default)s)",

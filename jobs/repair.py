@@ -20,7 +20,7 @@ import os
 import time
 from contextlib import closing
 
-from jobs.cli import arguments, console, filling, interruption, wiring
+from jobs.cli import arguments, console, filling, history_wiring, interruption, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _repair(options: argparse.Namespace) -> tuple[int, object]:
     settings, started = Settings.from_env(os.environ), time.perf_counter()
-    with closing(wiring.history_store(settings, settings.state)) as store:
-        repair = wiring.repair(settings, store, lambda: time.sleep(options.settle))
+    with closing(history_wiring.history_store(settings, settings.state)) as store:
+        repair = history_wiring.repair(settings, store, lambda: time.sleep(options.settle))
         try:
             with console.bar() as progress:
                 rebuilt = repair.rebuild(console.steps(progress))
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = arguments.parser("repair", __doc__)
     parser.add_argument(
         "--settle",
-        type=arguments.count,
+        type=arguments.pause,
         default=60,
         metavar="SECONDS",
         help="time for rows on their way: before a lost store is filled, and before a row gets a place "
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--days",
-        type=arguments.positive,
+        type=arguments.days,
         default=2,
         metavar="N",
         help="give places to Pix initiated within N days (default: %(default)s)",

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from jobs.cli import arguments, console, interruption, wiring
+from jobs.cli import arguments, console, history_wiring, interruption, partitions, wiring
 from jobs.cli.events import is_rereadable, prepared
 from shared.errors import Misconfigured
 from shared.settings import Settings
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.contract.reading import Clock
     from shared.ports import HistoryStore
     from shared.replay.checkpoints import Checkpoints
+    from shared.replay.partitioned.run import PartitionedRun
     from shared.replay.run import ReplayRun, Sinks
     from shared.replay.sources import ReplaySource
 
@@ -59,6 +60,7 @@ settlements:
 examples:
   python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history
   python -m jobs.replay tables --out features/                           features as the code computes them now
+  python -m jobs.replay rows/ --out features/ --engine spark             the same, for more rows than a process takes
 
 Exit codes: 0 done, 1 failed, 2 wrong options.
 """
@@ -96,30 +98,61 @@ def _replayed_into(
 
     from shared.replay.checkpoints import Checkpoints
     from shared.replay.run import ReplayRun
-    from shared.scoring.rules import Rules
 
     checkpoints = Checkpoints(options.checkpoint, _identity(options)) if options.checkpoint else None
     run = checkpoints.run if checkpoints else uuid.uuid4().hex
-    with console.bar() as progress, _source(options, settings, run, checkpoints, progress) as source:
-        sinks = _sinks(options, settings, run)
-        replay = ReplayRun(source, sinks, Rules.load(), settings.hmac_key_version)
-        task = progress.add_task("replay", total=source.total)
-        replay.run(lambda done: progress.update(task, completed=done), checkpoints, options.resume, options.every)
-        for parts in progress.track(sinks.parts(), description="finish the tables"):
-            parts.finish()
+    with (
+        console.bar() as progress,
+        _source(options, settings, run, checkpoints, progress) as source,
+        _run_of(options, settings, run, checkpoints, progress, source) as replay,
+    ):
         loaded = _fill(store, replay, source, progress) if store else None
-    if options.state_out:
-        replay.state().dump(options.state_out)
-    if checkpoints:
-        checkpoints.clear()
-    return {
-        "outcome": "DONE",
-        "transactions": replay.transactions,
-        "reports": source.reports,
-        **msgspec.structs.asdict(source.left_out),
-        "records_loaded": loaded,
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+        if options.state_out:
+            replay.state().dump(options.state_out)
+        if checkpoints:
+            checkpoints.clear()
+        return {
+            "outcome": "DONE",
+            "transactions": replay.transactions,
+            "reports": source.reports,
+            **msgspec.structs.asdict(source.left_out),
+            "records_loaded": loaded,
+            **({} if isinstance(replay, ReplayRun) else partitions.counts_of(replay)),
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+
+
+@contextmanager
+def _run_of(
+    options: argparse.Namespace,
+    settings: Settings,
+    run: str,
+    checkpoints: Checkpoints | None,
+    progress: Progress,
+    source: ReplaySource,
+) -> Iterator[ReplayRun | PartitionedRun]:
+    """Replay a source into rows, and give the finished run."""
+    from shared.replay.run import ReplayRun
+    from shared.replay.scored_rows import ScoredRows
+    from shared.scoring.rules import Rules
+
+    task = progress.add_task("replay", total=source.total)
+
+    def advance(done: int) -> None:
+        progress.update(task, completed=done)
+
+    rules = Rules.load()
+    if options.engine != partitions.SINGLE:
+        scored = ScoredRows(rules, settings.hmac_key_version)
+        with partitions.replayed(options, source, scored, advance) as spread:
+            yield spread
+        return
+    sinks = _sinks(options, settings, run)
+    replay = ReplayRun(source, sinks, rules, settings.hmac_key_version)
+    replay.run(advance, checkpoints, options.resume, options.every)
+    for parts in progress.track(sinks.parts(), description="finish the tables"):
+        parts.finish()
+    yield replay
 
 
 @contextmanager
@@ -127,11 +160,11 @@ def _empty_store(options: argparse.Namespace, settings: Settings) -> Iterator[Hi
     """Return the store to fill, reserved before the work: no repair opens it meanwhile."""
     from shared.replay.holding import held
 
-    with closing(wiring.history_store(settings, options.state)) as store, held(store):
+    with closing(history_wiring.history_store(settings, options.state)) as store, held(store):
         yield store
 
 
-def _fill(store: HistoryStore, replay: ReplayRun, source: ReplaySource, progress: Progress) -> int:
+def _fill(store: HistoryStore, replay: ReplayRun | PartitionedRun, source: ReplaySource, progress: Progress) -> int:
     """Load the state at the end of a replay into a store, and return the number of records."""
     state, verdicts = replay.state(), source.verdicts.encoded()
     records = sum(len(table.keys) for table in state.tables) + len(verdicts)
@@ -162,7 +195,7 @@ def _source(
                 count = order.lines if options.lines is None else min(options.lines, order.lines)
                 yield EventLines(events, count, Pseudonymiser(settings.hmac_key.encode()), _clock(options, settings))
         return
-    tables = TablesOfShards(wiring.stored_tables(settings), run, counted_only=bool(options.state_out))
+    tables = TablesOfShards(history_wiring.stored_tables(settings), run, counted_only=bool(options.state_out))
     with TemporaryDirectory(prefix="replay-") as folder, contextlib.ExitStack() as after:
         if checkpoints is None:
             after.callback(tables.clear)
@@ -224,6 +257,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--resume needs --checkpoint")
     if options.checkpoint and options.source != TABLES and not is_rereadable(Path(options.source)):
         parser.error("--checkpoint needs a source that can be read again, not a pipe")
+    partitions.check(parser, options, parquet or options.source == TABLES)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -257,6 +291,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="chunks of 4,096 between checkpoints (default: %(default)s)",
     )
+    partitions.add_engine(parser)
     return parser
 
 

@@ -3,6 +3,9 @@
 Kept are the version in the pointer and the one before, the last complete bundles, every version that the ledger names
 within its retention window, and for one day bundles without a manifest, as they may still be uploading.
 
+Without PIX_MODEL_SIGNER, as in production, it writes nothing to the bucket, and deletes the versions that a
+retraining has listed in the pointer, by the `retention` in jobs/config.yaml.
+
 Exit codes: 0 done, 1 failed (running again continues), 3 another job moved the pointer and nothing was removed.
 """
 
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +21,7 @@ from rich.table import Table
 
 from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import PreconditionFailed
+from shared.learning.config import Retention
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _retire(options: argparse.Namespace) -> tuple[int, object]:
-    from shared.learning.lifecycle.retire import Retention, retire
+    from shared.learning.lifecycle.retire import retire
 
     retiring = wiring.retiring(Settings.from_env(os.environ))
     try:
@@ -54,14 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep",
         type=arguments.count,
-        default=10,
+        default=Retention().keep,
         metavar="N",
         help="keep the last N complete bundles (default: %(default)s)",
     )
     parser.add_argument(
         "--days",
-        type=arguments.count,
-        default=365,
+        type=partial(arguments.days, least=0),
+        default=Retention().days,
         metavar="N",
         help="keep the versions named in the ledger within N days (default: %(default)s)",
     )

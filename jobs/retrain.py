@@ -1,17 +1,16 @@
 """Train a challenger on served features, judge it against the champion, publish it, and swap it in if it passes.
 
 Exit codes: 0 done (also: nothing to do, or the champion stays), 1 failed, 3 another swap came first, 4 the gate lets
-the challenger serve and a person has to look first, as a feature may contain the label: jobs.promote confirms it. The
-outcome TOO_FEW means that the labels are too few for a verdict: nothing is wrong, so the exit code is 0.
-Every result is a row of pix.model_ledger, a training set unfit to learn from included; other failures are in the
-log, and in MLflow once the run is open.
+the challenger serve and a person has to look first, as a feature may contain the label, or was not compared with a
+replay (jobs.skew): jobs.promote confirms it. The outcome TOO_FEW means that the labels are too few for a verdict:
+nothing is wrong, so the exit code is 0. Every result is a row of pix.model_ledger, a training set unfit to learn from
+included; other failures are in the log, and in MLflow once the run is open.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.cli import arguments, console, interruption, wiring
@@ -30,6 +29,10 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.snapshot and options.as_of:
         parser.error("--snapshot fixes the training set: leave --as-of out")
+    if options.snapshot and options.engine != "local":
+        parser.error("--snapshot has the sample, not all rows: leave --engine out")
+    if options.master and options.engine == "local":
+        parser.error("--master is of --engine spark")
     wiring.prepare(os.environ)
     return console.run(lambda: _retrain(options))
 
@@ -39,6 +42,7 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
 
     steps = console.Steps()
     with steps("start"):
+        from jobs.cli.training import engine_of
         from shared.learning import config
         from shared.learning.lifecycle import recovery
         from shared.learning.lifecycle.request import Request
@@ -46,13 +50,13 @@ def _retrain(options: argparse.Namespace) -> tuple[int, object]:
 
         settings = _changed(config.load(options.config), options)
         deployment = Settings.from_env(os.environ)
-        services = wiring.services(deployment)
+    as_of, actor = options.as_of or wiring.now(), wiring.actor(deployment)
+    request = Request(as_of, options.trigger, actor, options.promote, options.snapshot)
+    with engine_of(options.engine, options.master, deployment, settings.all_rows) as engine:
+        services = wiring.services(deployment, engine)
         measured = None if options.recovered == "configured" else recovery.published(services.blobs, wiring.now())
         settings = recovery.with_recovery(settings, measured)
-    request = Request(
-        options.as_of or wiring.now(), options.trigger, wiring.actor(deployment), options.promote, options.snapshot
-    )
-    outcome = retrain(services, settings, request, steps)
+        outcome = retrain(services, settings, request, steps)
     code = {"SWAP_LOST": console.LOST, "SUSPECTED": console.ASKED}.get(outcome.outcome, console.OK)
     result = msgspec.structs.asdict(outcome)
     recovered = {"payer": settings.costs.payer.recovered, "payee": settings.costs.payee.recovered}
@@ -73,8 +77,8 @@ def _add_when(add: Callable[..., object]) -> None:
         "--trigger",
         choices=["auto", "manual"],
         default="manual",
-        help="train in any case, or only if drift, new labels or the schedule ask for it; the ledger records which "
-        "(default: %(default)s)",
+        help="train in any case, or only if drift, a fall of performance, new labels or the schedule ask for it; the "
+        "ledger records which (default: %(default)s)",
     )
     add(
         "--promote",
@@ -100,13 +104,7 @@ def _add_training_set(add: Callable[..., object]) -> None:
 
 
 def _add_how(add: Callable[..., object]) -> None:
-    add(
-        "--config",
-        type=Path,
-        default=Path(__file__).with_name("config.yaml"),
-        metavar="FILE",
-        help="candidates, split, costs and gate (default: jobs/config.yaml)",
-    )
+    arguments.add_config(add, "candidates, split, costs and gate")
     add(
         "--recovered",
         choices=["measured", "configured"],
@@ -115,6 +113,14 @@ def _add_how(add: Callable[..., object]) -> None:
         "configured; or as configured in any case (default: %(default)s)",
     )
     add("--mode", choices=["full", "incremental"], help="train only in this mode (default: as configured)")
+    add(
+        "--engine",
+        choices=["local", "spark"],
+        default="local",
+        help="spark: take the sample, evaluate the search and fit the candidates `all_rows` by Spark, which needs "
+        "Java 17 and `make spark` (default: %(default)s)",
+    )
+    add("--master", metavar="URL", help="spark: the master (default: of spark-submit, else this machine)")
     add(
         "--trials",
         type=arguments.positive,

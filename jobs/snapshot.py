@@ -4,6 +4,8 @@ It continues from the snapshot before it with the rows of the tables after that;
 history of several shards has one of each shard, which ends at a place of that shard. A snapshot ends before the first
 change whose row is still missing, such as one that waits to be delivered again. After --missing hours such a place is
 passed over; if its row comes after all, the snapshots after it are no longer used.
+While PIX_HMAC_KEY_NEXT is set, those under the next key are written too, so that history is filled soon after the
+switch.
 The pointer history/current.json lists the snapshots that are kept, and is replaced last, by compare-and-swap.
 
 Exit codes: 0 written, or nothing to write, 1 failed, 3 another job wrote one meanwhile.
@@ -15,9 +17,10 @@ import argparse
 import datetime as dt
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from jobs.cli import arguments, console, interruption, wiring
+from jobs.cli import arguments, console, history_wiring, interruption, wiring
 from shared.errors import PreconditionFailed
 from shared.settings import Settings
 
@@ -34,23 +37,28 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _snapshot(options: argparse.Namespace) -> tuple[int, object]:
-    from shared.replay.continuation import take
+    from shared.replay.continuation import Taken, take
     from shared.replay.mark import Patience
-    from shared.replay.snapshots import Retention
+    from shared.replay.snapshots import SnapshotRetention
 
     settings, started = Settings.from_env(os.environ), time.perf_counter()
     patience = Patience(dt.timedelta(minutes=options.lag), options.missing)
-    retention = Retention(options.keep, options.days)
-    snapshots, every = wiring.snapshots(settings), []
+    retention = SnapshotRetention(options.keep, options.days)
+    snapshots, every, ahead = history_wiring.snapshots(settings), list[Taken](), list[Taken]()
     try:
-        for tables in wiring.stored_tables(settings):
-            with console.bar() as progress:
-                every.append(take(snapshots, tables, patience, retention, wiring.now(), console.steps(progress)))
+        for of_key, found in (
+            (history_wiring.stored_tables(settings), every),
+            (history_wiring.next_tables(settings), ahead),
+        ):
+            for tables in of_key:
+                with console.bar() as progress:
+                    found.append(take(snapshots, tables, patience, retention, wiring.now(), console.steps(progress)))
     except PreconditionFailed as error:
         return console.LOST, {"outcome": "OVERTAKEN", "reasons": [str(error)]}
     return console.OK, {
-        "outcome": "WRITTEN" if any(each.snapshot for each in every) else "UNCHANGED",
+        "outcome": "WRITTEN" if any(each.snapshot for each in (*every, *ahead)) else "UNCHANGED",
         **(_told(every[0]) if len(every) == 1 else {"shards": [_told(each) for each in every]}),
+        **({"under_next_key": [_told(each) for each in ahead]} if ahead else {}),
         "seconds": round(time.perf_counter() - started, 1),
     }
 
@@ -73,14 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--keep", type=arguments.positive, default=24, metavar="N", help="keep the last N (default: %(default)s)")
     add(
         "--days",
-        type=arguments.count,
+        type=partial(arguments.days, least=0),
         default=22,
         metavar="N",
         help="keep the last one of each of N days: a row may come 21 days late (default: %(default)s)",
     )
     add(
         "--lag",
-        type=arguments.count,
+        type=arguments.pause,
         default=10,
         metavar="MINUTES",
         help="leave out changes of the last minutes, whose rows are on their way (default: %(default)s)",

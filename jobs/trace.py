@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 
 from jobs.cli import arguments, console, interruption, wiring
 from shared.errors import Misconfigured
-from shared.operations.trace import dot, result, svg, text
-from shared.operations.trace.flow import Trace
-from shared.operations.trace.graph import TraceLimits
-from shared.operations.trace.source import TraceSource
 from shared.settings import Settings
+from shared.trace import dot, result, svg, text
+from shared.trace.flow import Trace
+from shared.trace.graph import TraceLimits
+from shared.trace.source import TraceSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.decision import Decided, DecisionMessage
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import Event
 from shared.contract.rows import FeedbackRow, OutcomeRow, Record
@@ -31,7 +32,8 @@ class Claim(NamedTuple):
     """The first decision about a transaction; redeliveries repeat it."""
 
     model_version: str | None
-    """The champion at that time, None if there was no model."""
+    """The champion at that time, None if there was no model; with the challenger, if one was tried, the text of a
+    `shared.scoring.arms.Assignment`."""
     scored_at: int
     """Microseconds since the epoch."""
     key_version: int = 1
@@ -195,6 +197,65 @@ class Lookup(Protocol):
         ...
 
 
+class StoredDecision(NamedTuple):
+    """The first decision of a side about a Pix, as its row is stored, and the facts that say which Pix it is."""
+
+    decided: Decided
+    amount: int
+    """Centavos."""
+    payer_id: str
+    payee_id: str
+    key_version: int | None
+    """Version of the HMAC key of the pseudonyms."""
+
+
+class Sought(NamedTuple):
+    """A side of a Pix whose decision is looked up.
+
+    It is looked for around the minute of its id, where it was initiated or scheduled for, and at `initiated_at` in
+    microseconds, if that is known.
+    """
+
+    end_to_end_id: str
+    side: str
+    initiated_at: int | None
+
+
+class DecisionLookup(Protocol):
+    """Stored decisions that history does not keep."""
+
+    async def decisions(self, sought: Sequence[Sought]) -> list[StoredDecision | None]:
+        """Return the first decision of each, None if there is none. Raises Unavailable."""
+        ...
+
+
+class Callers(Protocol):
+    """Those who may call a function, by the tokens that they send."""
+
+    async def verify(self, token: str) -> None:
+        """Return if a bearer token is valid. Raises Unauthenticated, Unavailable."""
+        ...
+
+
+class OverdueHolds(Protocol):
+    """Holds and blocks whose deadline has passed."""
+
+    async def overdue(self, since: dt.datetime, until: dt.datetime) -> Sequence[Decided]:
+        """Return those with a deadline after `since` and until `until` that nothing had ended by then.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+
+class DecisionPublisher(Protocol):
+    """The topic of decisions."""
+
+    async def publish(self, messages: Sequence[DecisionMessage]) -> None:
+        """Publish messages. Raises Unavailable unless all of them are known to be published."""
+        ...
+
+
 class Table(Protocol):
     """Rows that are appended and never changed."""
 
@@ -213,11 +274,12 @@ class Unplaced(NamedTuple):
     decision: str
     claim: Claim
     """The claim by which it was decided."""
-    part_lost: bool = False
-    """Whether only a shard other than its own has lost its place: then it is not to be counted again as a whole."""
+    is_counted: bool = False
+    """Whether history has counted the Pix: for its other side, or for this one, of which only another shard has lost
+    its part. Then its life alone tells the place, and it is not to be counted again as a whole."""
 
 
-class Window(NamedTuple):
+class UnplacedPeriod(NamedTuple):
     """Pix initiated from `since` on and scored before `until`."""
 
     since: dt.datetime
@@ -227,21 +289,21 @@ class Window(NamedTuple):
 class UnplacedRows(Protocol):
     """Stored rows whose places in history are still to be found."""
 
-    def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
+    def scores(self, window: UnplacedPeriod, after: Unplaced | None, limit: int) -> list[Unplaced]:
         """Return up to `limit` decisions, one of each Pix and side, in the order of scoring, those after `after`.
 
         Raises Unavailable, Misconfigured.
         """
         ...
 
-    def outcomes(self, window: Window) -> list[OutcomeRow]:
+    def outcomes(self, window: UnplacedPeriod) -> list[OutcomeRow]:
         """Return outcomes that history has lost, or that came before their Pix had a place, in their order.
 
         Raises Unavailable, Misconfigured.
         """
         ...
 
-    def reports(self, window: Window) -> list[FeedbackRow]:
+    def reports(self, window: UnplacedPeriod) -> list[FeedbackRow]:
         """Return reports that history has lost, in their order. Raises Unavailable, Misconfigured."""
         ...
 
@@ -268,6 +330,13 @@ class Blobs(Protocol):
         ...
 
 
+class Checksum(NamedTuple):
+    """The MD5 of an object in hexadecimal digits, and its size in bytes."""
+
+    md5: str
+    size: int
+
+
 class Listed(NamedTuple):
     """The name of an object and the time of its last write."""
 
@@ -284,6 +353,17 @@ class Shelf(Protocol):
 
     def delete(self, prefix: str) -> None:
         """Delete the objects under `prefix`. Raises Unavailable, Misconfigured."""
+        ...
+
+
+class Signer(Protocol):
+    """The private key of those who may make a model serve."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of a message: of Ed25519, or of ECDSA on P-256 with SHA-256, in DER.
+
+        Raises Unavailable, Misconfigured.
+        """
         ...
 
 

@@ -75,7 +75,7 @@ def encoded(message: Any) -> bytes:
     return json.dumps(message).encode()
 
 
-def push_body(data: bytes, message_id: str = "1") -> bytes:
+def push_body(data: bytes, message_id: str = "1", attempt: int | None = None) -> bytes:
     """Return the body of a push delivery."""
     return encoded(
         {
@@ -87,6 +87,7 @@ def push_body(data: bytes, message_id: str = "1") -> bytes:
                 "publish_time": "2026-11-20T14:32:05.500Z",
             },
             "subscription": "projects/test/subscriptions/score",
+            **({} if attempt is None else {"deliveryAttempt": attempt}),
         }
     )
 

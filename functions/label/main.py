@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from shared.serving.http import push
 from shared.serving.http.endpoint import Endpoint
+from shared.wiring.common import callers
 from shared.wiring.label import label_function
 
-_endpoint = Endpoint(label_function)
+_endpoint = Endpoint(label_function, callers)
 push.serve_directly(_endpoint.deliver)
 
 

@@ -6,9 +6,10 @@ from starlette.responses import Response
 
 from shared.serving.http import push
 from shared.serving.http.endpoint import Endpoint
+from shared.wiring.common import callers
 from shared.wiring.score import score_function
 
-_endpoint = Endpoint(score_function)
+_endpoint = Endpoint(score_function, callers)
 push.serve_directly(_endpoint.deliver)
 
 

@@ -22,8 +22,9 @@ from msgspec.structs import replace
 from infra.capacity import profile
 from infra.capacity.autoscaling import Service, SimulatedDay, arrivals, simulate, summarize, without_start
 from infra.capacity.binding import bounds
-from infra.capacity.cost import cost
-from infra.capacity.figures import Known, Prices, known, prices, quotas
+from infra.capacity.cost import DAYS, cost, health_bytes
+from infra.capacity.figures import TIB, Known, Prices, known, prices, quotas
+from infra.capacity.late import read_at_once_bytes
 from infra.capacity.plan import RECORD_DAYS, YEAR, plan
 from infra.capacity.report import VolumeReport, table
 from infra.capacity.workers import workers
@@ -57,7 +58,8 @@ def volume(
 ) -> VolumeReport:
     """Assemble the report on one volume."""
     planned = plan(pix_a_day, figures, listed, record_days)
-    costs = cost(planned, figures, listed)
+    costs, read = cost(planned, figures, listed), health_bytes(pix_a_day, figures)
+    a_month = DAYS / TIB * listed.bigquery.query_tib * listed.bigquery.region_factor
     return VolumeReport(
         plan=planned,
         cost=costs,
@@ -66,6 +68,9 @@ def volume(
         days={name: summarize(day) for name, day in simulated.items()},
         bounds=bounds(planned, quotas(), lambda pix: plan(pix, figures, listed, record_days)),
         workers=workers(planned, figures, listed),
+        health_gb_day=read / 1e9,
+        health_usd=a_month * read,
+        late_daily_usd=a_month * read_at_once_bytes(pix_a_day, figures),
     )
 
 

@@ -8,10 +8,22 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from infra.capacity.desk import cost_of_desk, cost_of_queue
 from infra.capacity.figures import GIB, TIB, Known, Prices
+from infra.capacity.late import (
+    ASKED_BYTES,
+    LOOKED_UP_DAYS,
+    QUERY_BYTES_MIN,
+    TOLD_BYTES,
+    outcome_lookup_bytes,
+    rows_of_block,
+)
 from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan, bytes_of_pix
+from infra.capacity.safekeeping import cost_of_backups, cost_of_files, cost_of_keys, cost_of_scans
 from shared.contract.tables import feature_columns
 from shared.learning import config
+from shared.learning.monitoring.input_sql import CHUNK
+from shared.learning.monitoring.ladder import AGES
 from shared.settings import MATURITY_DAYS, Settings
 
 DAYS, HOURS, SECONDS = 30, 730, 30 * 86_400
@@ -27,12 +39,30 @@ OUTCOME_WATCHES_A_DAY = 24
 FILLS_A_DAY, FILLED_DAYS = 288, 2.5
 """Rows without a place are searched every 5 minutes over the partitions of the last two days: two or three."""
 DRIFTS_A_DAY = 4
+HEALTH_READS = 2
+"""Queries of jobs.monitor about a day's decisions; one more reads them for each age of its labels."""
+_INPUT_BYTES = 8 + 7 + 2 * 10 + 8  # initiated_at, side, institutions, history_sequence: read by each query of inputs
+_CODE_BYTES, _CELL_BYTES = 5 * 6, 6 + 16 + 8 + 22  # codes; form, amount, score, model_version
+LOOKS_A_DAY, TESTED_DAYS = 1_440, 4
+"""Looks of jobs.challenge at the arms of a test, over the partitions of the last day, on the days of a month on which
+one runs: a ramp takes some 31 hours, and its last step waits for a person."""
+CONTEST_READS = 2
+"""Queries of jobs.compare about a day under test, once before its labels and once with them; a challenger is taken to
+be tried all the time."""
+PROBATION_LOOKS, PROBATION_DAYS = 2, 2.5
+"""Looks of jobs.probation after each swap, and the days of decisions that one reads: two or three partitions."""
+COMPARED_DAYS, _SCANS_OF_PLACES = 1.5, 2
+"""A night's comparison of features reads those of one day's Pix, in one or two partitions, and the places of all rows
+twice: to find a snapshot that still holds, and where the replay begins."""
 EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
-SCHEDULES = 5
+SCHEDULES = 11
 _WATCHED_BYTES = 8 + 8 + 10 + 1  # initiated_at, scored_at, payer_ispb, late
 _MISSED_BYTES = 34 + 8 + 8 + 9 + 10 + 8  # end_to_end_id, two times, decision, payer_ispb, scheduled_for
 _OUTCOME_BYTES = 34 + 7 + 9 + 8  # end_to_end_id, side, status, at: read by trainings, and to find missing ones
 _LABELLED_BYTES = 34 + 7 + 3 * 8 + 8 + 10 + 8  # end_to_end_id, side, times, decision, payer_ispb, history_sequence
+_DECIDED_BYTES = 34 + 7 + 4 * 8 + 16 + 2 * 9 + 24 + 22 + 2 + 8  # ids, times, amount, decisions, model, reasons, flags
+_ARM_BYTES = 34 + 22 + 10 + 2 * 9 + 1 + 2 * 8 + 3 * 8  # id, challenger, arm, decisions, degraded, scores, times
+_CONTEST_BYTES = _DECIDED_BYTES + 2 * 34 + 16 + 24 + 28 + 8  # and accounts, scores, version, decision, arm, chance
 _REPORT_BYTES = 4 * 34 + 4 * 10 + 3 * 8  # ids, states and times of a report
 _VERSION_BYTES = 34 + 7 + 2 * 8 + 4 * 10  # end_to_end_id, side, times and verdict of an example in the sample
 _EXAMPLE_BYTES = 2 * _VERSION_BYTES  # of an example in a training, beside its features
@@ -42,12 +72,6 @@ examples, appending them, and looking up those that changed."""
 _REPORTS_PER_FRAUD = 4  # see reports_per_pix
 _PLACED_BYTES = 4 * 8 + 1  # initiated_at, scored_at, the places of the ask and of the decision, place_pending
 _LOOKED_UP_BYTES = 4 * 34 + 8  # end_to_end_id, payer_id, payee_id, device_id, initiated_at
-_LOOKED_UP_DAYS = 3
-_ASKED_BYTES = 7 * 34 + 16 + 15 * 8  # ids, amount, and times and numbers of a Pix from which its life is made again
-_TOLD_BYTES = 34 + 9 + 8 + 16 + 8  # end_to_end_id, status, at, amount, history_sequence; few have a return_id
-_QUERY_BYTES_MIN = 10e6
-_FEW_ROWS_READ = 3
-"""Tables with few rows in the queries of a late outcome: fills, and lost places twice."""
 _MILLION = 1e6
 _FEATURE_BYTES = 8
 
@@ -58,14 +82,20 @@ class Cost(Struct, frozen=True):
     cloud_run: float
     pubsub: float
     valkey: float
+    valkey_files: float
+    valkey_backups: float
     bigquery_write: float
     bigquery_storage: float
     bigquery_training: float
     bigquery_late_outcomes: float
     bigquery_queries: float
+    bigquery_desk: float
+    bigquery_queue: float
     retraining: float
     logging: float
     monitoring: float
+    keys: float
+    scans: float
     other: float
 
     @property
@@ -85,14 +115,20 @@ def cost(plan: Plan, known: Known, prices: Prices) -> Cost:
         cloud_run=_cloud_run(plan, known, prices),
         pubsub=prices.pubsub.traffic_cost(a_month, messages),
         valkey=plan.valkey_shards * (1 + REPLICAS) * node * HOURS,
+        valkey_files=cost_of_files(plan, prices),
+        valkey_backups=cost_of_backups(plan, prices),
         bigquery_write=prices.bigquery.append_cost(a_month * rows),
         bigquery_storage=storage,
         bigquery_training=training,
         bigquery_late_outcomes=late,
         bigquery_queries=queries,
+        bigquery_desk=cost_of_desk(plan.pix_a_day, known, prices.bigquery) * prices.bigquery.region_factor,
+        bigquery_queue=cost_of_queue(plan.pix_a_day, known, prices.bigquery) * prices.bigquery.region_factor,
         retraining=_retraining(known, prices),
         logging=a_month * (1 + outcomes) * known.assumed.log_bytes.value / GIB * prices.logging.gib,
         monitoring=_monitoring(plan, known, prices),
+        keys=cost_of_keys(plan, known, prices),
+        scans=cost_of_scans(known, prices),
         other=_other(known, prices),
     )
 
@@ -113,7 +149,7 @@ def lookup_bytes(pix_a_day: float, known: Known) -> float:
 
     Clustering by end_to_end_id limits the read to one block; a partition smaller than a block is read entirely.
     """
-    return max(_QUERY_BYTES_MIN, _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _LOOKED_UP_BYTES)
+    return max(QUERY_BYTES_MIN, LOOKED_UP_DAYS * rows_of_block(pix_a_day, known) * _LOOKED_UP_BYTES)
 
 
 def training_bytes(pix_a_day: float, known: Known) -> float:
@@ -127,29 +163,39 @@ def training_bytes(pix_a_day: float, known: Known) -> float:
     matured = days * pix_a_day * (features + 2 * _LABELLED_BYTES)
     told = (MATURITY_DAYS + 1 + days) * pix_a_day * assumed.outcomes_per_pix.value * _OUTCOME_BYTES
     reports = kept * pix_a_day * assumed.reports_per_pix.value
-    sample = reports / _REPORTS_PER_FRAUD + kept * min(pix_a_day, _sampled_a_day())
+    sample = reports / _REPORTS_PER_FRAUD + kept * min(pix_a_day, _config().dataset.sampled_a_day)
     read = sample * (features + _EXAMPLE_BYTES + _SCANS_OF_VERSIONS * _VERSION_BYTES)
     return matured + _SCANS_OF_OUTCOMES * told + _SCANS_OF_REPORTS * reports * _REPORT_BYTES + read
 
 
 @cache
-def _sampled_a_day() -> int:
-    return config.load(Path(__file__).parents[2] / "jobs" / "config.yaml").dataset.sampled_a_day
+def _config() -> config.Config:
+    return config.load(Path(__file__).parents[2] / "jobs" / "config.yaml")
 
 
-def outcome_lookup_bytes(pix_a_day: float, known: Known) -> float:
-    """Return the bytes read to make the life of a Pix again: its rows, as for a report, and its earlier outcomes."""
-    assumed = known.assumed
-    outcomes = pix_a_day * assumed.outcomes_per_pix.value
-    told = min(outcomes, assumed.block_bytes.value / known.measured.outcome_stored_row_bytes.value) * _TOLD_BYTES
-    asked = _LOOKED_UP_DAYS * _block_rows(pix_a_day, known) * _ASKED_BYTES
-    told *= assumed.outcome_lookup_days.value
-    return max(_QUERY_BYTES_MIN, asked) + max(_QUERY_BYTES_MIN, told) + _FEW_ROWS_READ * _QUERY_BYTES_MIN
+def skew_bytes(pix_a_day: float, known: Known) -> float:
+    """Return the bytes that a night's comparison of features reads.
+
+    Beside a day's features and the places it reads each Pix and outcome, as an old Pix may have changed on that day,
+    and all reports with their parties.
+    """
+    assumed, features = known.assumed, _FEATURE_BYTES * len(feature_columns())
+    kept = DAYS * assumed.months_kept.value * pix_a_day
+    scored = _SCANS_OF_PLACES * _PLACED_BYTES + ASKED_BYTES + _LOOKED_UP_BYTES
+    told = assumed.outcomes_per_pix.value * TOLD_BYTES + assumed.reports_per_pix.value * _REPORT_BYTES
+    return kept * (scored + told) + COMPARED_DAYS * pix_a_day * features
 
 
-def _block_rows(pix_a_day: float, known: Known) -> float:
-    """Return the rows of score_events that a query for an id reads in a partition."""
-    return min(pix_a_day, known.assumed.block_bytes.value / known.measured.stored_row_bytes.value)
+def health_bytes(pix_a_day: float, known: Known) -> float:
+    """Return the bytes that jobs.monitor reads about a day: decisions, their labels at each age, and inputs by bin.
+
+    Each feature is read once, in queries of CHUNK features; days before are kept as counts and not read again.
+    """
+    outcomes = known.assumed.outcomes_per_pix.value * _OUTCOME_BYTES
+    ages = sum(_DECIDED_BYTES + (1 + age) * outcomes for age in AGES)
+    chunks = math.ceil(len(feature_columns()) / CHUNK)
+    inputs = _FEATURE_BYTES * len(feature_columns()) + (chunks + 2) * _INPUT_BYTES + _CODE_BYTES + _CELL_BYTES
+    return pix_a_day * (HEALTH_READS * _DECIDED_BYTES + ages + inputs)
 
 
 def _cloud_run(plan: Plan, known: Known, prices: Prices) -> float:
@@ -205,12 +251,19 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     training = assumed.trainings_a_month.value * training_bytes(plan.pix_a_day, known)
     watches = DAYS * WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * _WATCHED_BYTES
     watches += DAYS * OUTCOME_WATCHES_A_DAY * plan.pix_a_day * WATCHED_DAYS * (_MISSED_BYTES + outcomes)
-    placed = max(_QUERY_BYTES_MIN, plan.pix_a_day * FILLED_DAYS * _PLACED_BYTES) + _QUERY_BYTES_MIN
+    placed = max(QUERY_BYTES_MIN, plan.pix_a_day * FILLED_DAYS * _PLACED_BYTES) + QUERY_BYTES_MIN
     watches += DAYS * FILLS_A_DAY * placed
+    watches += DAYS * health_bytes(plan.pix_a_day, known)
+    watches += TESTED_DAYS * LOOKS_A_DAY * plan.pix_a_day * WATCHED_DAYS * _ARM_BYTES
+    labelled = (1 + _config().contest.label_age_days) * outcomes
+    watches += DAYS * plan.pix_a_day * CONTEST_READS * (2 * _CONTEST_BYTES + labelled)
+    looks = assumed.trainings_a_month.value * PROBATION_LOOKS * PROBATION_DAYS
+    watches += looks * plan.pix_a_day * _DECIDED_BYTES
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
+    skew = DAYS * skew_bytes(plan.pix_a_day, known)
     lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
     late = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)
-    read = (training, DAYS * plan.pix_a_day * late, watches + drift + lookups)
+    read = (training, DAYS * plan.pix_a_day * late, watches + drift + skew + lookups)
     of_training, of_late, of_others = (size / TIB * price.query_tib for size in read)
     return storage, of_training, of_late, of_others
 

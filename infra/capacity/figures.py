@@ -108,6 +108,10 @@ class Assumptions(Struct, frozen=True, forbid_unknown_fields=True):
     outcome_lookups_per_pix: Assumed
     outcome_lookup_days: Assumed
     forgotten_kept: Assumed
+    cases_a_day: Assumed
+    held_share: Assumed
+    queue_hours_a_day: Assumed
+    builds_a_month: Assumed
 
 
 class Known(Struct, frozen=True, forbid_unknown_fields=True):
@@ -167,10 +171,25 @@ class Node(Struct, frozen=True):
 
 
 class ValkeyPrices(Struct, frozen=True):
-    """Valkey nodes by type."""
+    """Valkey nodes by type, and what is kept of them on disk (USD)."""
 
     nodes: dict[str, Node]
+    aof_gb_month: float
+    backup_gb_month: float
     region_factor: float
+
+
+class KeyPrices(Struct, frozen=True):
+    """Prices of software keys in Cloud KMS (USD)."""
+
+    version_month: float
+    ten_thousand_operations: float
+
+
+class ScanPrices(Struct, frozen=True):
+    """Price of a scan of an image (USD)."""
+
+    image: float
 
 
 class LoggingPrices(Struct, frozen=True):
@@ -205,6 +224,8 @@ class Prices(Struct, frozen=True):
     pubsub: PubSubPrices
     bigquery: BigQueryPrices
     valkey: ValkeyPrices
+    kms: KeyPrices
+    scans: ScanPrices
     logging: LoggingPrices
     monitoring: MonitoringPrices
     other: OtherPrices

@@ -27,6 +27,12 @@ class VolumeReport(Struct, frozen=True):
     bounds: Sequence[Bound]
     workers: Workers
     """In place of the functions, if messages are pulled."""
+    health_gb_day: float
+    """Gigabytes that jobs.monitor reads a day."""
+    health_usd: float
+    """USD a month for these, which are among other queries."""
+    late_daily_usd: float
+    """USD a month in place of that of late outcomes, if a job read all of a day at once; there is no such job."""
 
 
 def table(volumes: Sequence[VolumeReport]) -> str:
@@ -70,23 +76,34 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("BigQuery appended, peak (MB/s)", lambda v: f"{v.plan.append_mb_s:,.2f}"),
     ("BigQuery appended a day (GB)", lambda v: f"{v.plan.appended_gb_day:,.1f}"),
     ("BigQuery stored after a year (TB)", lambda v: f"{v.plan.stored_tb_year:,.1f}"),
+    (
+        "BigQuery read a day by jobs.monitor (GB), USD a month",
+        lambda v: f"{v.health_gb_day:,.1f}, {v.health_usd:,.0f}",
+    ),
     ("Valkey memory (GB)", lambda v: f"{v.plan.valkey_gb:,.0f}"),
     ("Valkey script threads, peak", lambda v: f"{v.plan.valkey_cores:.2f}"),
     ("Valkey shards", lambda v: f"{v.plan.valkey_shards} {v.plan.valkey_node}"),
     ("USD a month: Cloud Run", _usd(lambda c: c.cloud_run)),
     ("  Pub/Sub", _usd(lambda c: c.pubsub)),
     ("  Valkey, a replica for each shard", _usd(lambda c: c.valkey)),
+    ("  Valkey, append-only files", _usd(lambda c: c.valkey_files)),
+    ("  Valkey, backups", _usd(lambda c: c.valkey_backups)),
     ("  BigQuery, appends", _usd(lambda c: c.bigquery_write)),
     ("  BigQuery, storage", _usd(lambda c: c.bigquery_storage)),
     ("  BigQuery, training reads", _usd(lambda c: c.bigquery_training)),
-    ("  BigQuery, late outcomes (guessed)", _usd(lambda c: c.bigquery_late_outcomes)),
+    ("  BigQuery, late outcomes (their number is guessed)", _usd(lambda c: c.bigquery_late_outcomes)),
     ("  BigQuery, other queries", _usd(lambda c: c.bigquery_queries)),
+    ("  BigQuery, copies by account and cases of the desk", _usd(lambda c: c.bigquery_desk)),
+    ("  BigQuery, the open queue of the desk, expiry of holds", _usd(lambda c: c.bigquery_queue)),
     ("  retraining", _usd(lambda c: c.retraining)),
     ("  logs", _usd(lambda c: c.logging)),
     ("  metrics", _usd(lambda c: c.monitoring)),
+    ("  keys in Cloud KMS", _usd(lambda c: c.keys)),
+    ("  scans of images", _usd(lambda c: c.scans)),
     ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
     ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
     ("USD per million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
+    ("if a job read late outcomes once a day: USD a month", lambda v: f"{v.late_daily_usd:,.0f}"),
     ("by pull: workers, score and outcome", lambda v: f"{v.workers.score:,} + {v.workers.outcome:,}"),
     ("  USD a month in place of Cloud Run", lambda v: f"{v.workers.usd_a_month:,.0f}"),
 )

@@ -1,12 +1,6 @@
 #!/bin/sh
-# Plan, and apply exactly that plan, with the state and the variables of the environment. Argument: the file of images
-# made by prepare.sh, `tried` or `proven`.
+# Apply exactly the plan that plan.sh made and guard.sh let pass. Argument: `tried` or `proven`.
 set -eu
 
 export TF_IN_AUTOMATION=1 TF_INPUT=0
-plan=$PWD/build/plan
-terraform -chdir=infra/terraform init -reconfigure -backend-config="environments/$ENVIRONMENT.gcs.tfbackend"
-terraform -chdir=infra/terraform plan -lock-timeout=300s -var-file="$PWD/build/environment.tfvars" \
-  -var-file="$PWD/build/$1.tfvars.json" -var="environment=$ENVIRONMENT" -var="project_id=$PROJECT" \
-  -var="region=$REGION" -out="$plan"
-terraform -chdir=infra/terraform apply -lock-timeout=300s "$plan"
+terraform -chdir=infra/terraform apply -lock-timeout=300s "$PWD/build/$1.plan"

@@ -1,8 +1,13 @@
 #!/bin/sh
-# Record the revisions that Terraform made, and tag those to test, which gives them an address but no traffic. A
-# revision with another image belongs to a concurrent deployment and fails this one.
+# Record the services, with the case desk where there is one, and the revisions that Terraform made, and tag those to test,
+# which gives them an address but no traffic. A revision with another image belongs to a concurrent deployment and fails
+# this one.
 set -eu
 . infra/deploy/names.sh
+
+there=$(gcloud run services list --format='value(metadata.name)')
+if echo "$there" | grep -qx "$DESK"; then SERVICES="$SERVICES $DESK"; fi
+echo "$SERVICES" >build/services
 
 for service in $SERVICES; do
   revision=$(gcloud run services describe "$service" --format='value(status.latestCreatedRevisionName)')
@@ -13,7 +18,7 @@ for service in $SERVICES; do
   fi
   echo "$revision" >"build/$service.revision"
 done
-for service in $TRIED; do
+for service in $SERVICES; do
   gcloud run services update-traffic "$service" --update-tags="$TAG=$(cat "build/$service.revision")" --quiet
 done
 

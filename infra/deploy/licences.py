@@ -26,11 +26,14 @@ PERMISSIVE = frozenset(
 )
 _FUNCTION = PERMISSIVE | {"MPL-2.0"}
 ALLOWED: Mapping[str, frozenset[str]] = {
+    "functions/console": _FUNCTION,
+    "functions/decide": _FUNCTION,
     "functions/label": _FUNCTION,
     "functions/outcome": _FUNCTION,
     "functions/score": _FUNCTION,
     "jobs": _FUNCTION | {"LGPL"},
     "shared/adapters/kafka": _FUNCTION,
+    "shared/adapters/spark": _FUNCTION,
 }
 
 # Licence names in the classifiers or the License field of packages without an SPDX expression.
@@ -46,8 +49,8 @@ SPDX = {
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
     "Python Software Foundation License": "PSF-2.0",
 }
-# Licences that are missing in the metadata, as read from the licence files.
-READ = {"huey": "MIT", "skops": "MIT"}
+# Licences as read from the licence files: missing in the metadata, or of packages that `make spark` alone installs.
+READ = {"huey": "MIT", "py4j": "BSD-3-Clause", "pyspark": "Apache-2.0", "skops": "MIT"}
 
 
 class Licence(NamedTuple):
@@ -71,7 +74,7 @@ def licence(requirement: Requirement) -> Licence:
     try:
         found = metadata(requirement.name)
     except PackageNotFoundError:
-        return Licence(requirement.name, str(requirement.specifier), None)
+        return Licence(requirement.name, str(requirement.specifier), READ.get(requirement.name))
     classified = [text.rpartition(" :: ")[2] for text in found.get_all("Classifier") or [] if "License ::" in text]
     (expression,), (words,) = (found.get_all(name) or [""] for name in ("License-Expression", "License"))
     known = expression or _named(classified) or _named(words.split(" AND ")) or READ.get(requirement.name)

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Prepare Terraform: resolve the images to digests, fetch the environment's variables from the bucket of its state,
-# store the bills of materials there, and pin the traffic of serving functions, so that new revisions get none.
+# Prepare Terraform: resolve the images to digests, fetch the environment's variables from the bucket of its state, and
+# store the bills of materials there. It changes nothing that serves.
 #
-# There are two files of images. In the first, `tried`, jobs keep their current image; in the second, `proven`,
-# applied after the smoke test, they get the new one. A job that starts before then must not swap a model with
+# There are two files of images. In the first, `tried`, jobs and MLflow keep their current image; in the second, `proven`,
+# applied once all traffic has moved, they get the new one. A job that starts before then must not swap a model with
 # untested code.
 set -eu
 . infra/deploy/names.sh
@@ -12,11 +12,12 @@ digest() {
   gcloud artifacts docker images describe "$REGISTRY/$1:$VERSION" --format='value(image_summary.fully_qualified_digest)'
 }
 images() {
-  printf '{"jobs_image": "%s", "function_images": {%s}}\n' "$1" "$functions"
+  printf '{"jobs_image": "%s", "desk_image": "%s", "function_images": {%s}}\n' "$1" "$desk" "$functions"
 }
 
-jobs=$(digest jobs) functions=
+jobs=$(digest jobs) desk=$(digest "${DESK#pix-}") functions=
 echo "$jobs" >build/jobs.image
+echo "$desk" >"build/${DESK#pix-}.image"
 for service in $SERVICES; do
   name=${service#pix-}
   image=$(digest "$name")
@@ -36,16 +37,3 @@ gcloud storage cp "gs://$BUCKET/$ENVIRONMENT.tfvars" build/environment.tfvars
 if [ -e build/sbom-jobs.json ]; then
   gcloud storage cp build/sbom-*.json "gs://$BUCKET/sbom/$VERSION/"
 fi
-
-there=$(gcloud run services list --format='value(metadata.name)')
-for service in $SERVICES; do
-  if echo "$there" | grep -qx "$service"; then
-    latest=$(gcloud run services describe "$service" --format='value(spec.traffic.latestRevision)')
-    case $latest in
-      *True*)
-        serving=$(gcloud run services describe "$service" --format='value(status.latestReadyRevisionName)')
-        gcloud run services update-traffic "$service" --to-revisions="$serving=100" --quiet
-        ;;
-    esac
-  fi
-done

@@ -3,5 +3,8 @@
 set -eu
 
 for name in "$@"; do
-  crane tag "$(cat "build/$name.image")" "proven-$VERSION"
+  image=$(cat "build/$name.image")
+  if [ "$(crane digest "${image%@*}:proven-$VERSION" 2>/dev/null)" != "${image#*@}" ]; then
+    crane tag "$image" "proven-$VERSION"
+  fi
 done

@@ -1,11 +1,13 @@
 """Publish one invented Pix and its outcome, wait for their rows in BigQuery and print them: a test of the full path.
 
+With --candidates, publish a report about it too, and ask about a second Pix, so that each function has had a message.
+
 It runs against a Google Cloud project, or against the local cloud in a shell with the variables printed by `make up`.
 Both accounts belong to an institution that does not exist (`shared.contract.fields.NOBODY`), so the Pix cannot be
 mistaken for a customer's. Training, drift and alerts on rows exclude it; the metrics of the functions, and alerts on
 them, include it.
 
-Exit codes: 0 both rows arrived, 1 one did not in time, or the score is degraded with --full, 2 wrong options.
+Exit codes: 0 all rows arrived, 1 one did not in time, or the score is degraded with --full, 2 wrong options.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from google.cloud.pubsub_v1 import PublisherClient
 from rich.console import Console
 
 from shared.contract.fields import NOBODY
-from shared.contract.topics import OUTCOMES, TRANSACTIONS
+from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.errors import PixError
 from shared.settings import Settings
 from shared.wiring.common import bigquery_client
@@ -57,9 +59,15 @@ SCORE = Wanted(
     "score_events",
     "initiated_at",
     "scored_at",
-    "end_to_end_id, initiated_at, scored_at, score, decision, reasons, model_version, late, degraded",
+    "end_to_end_id, initiated_at, scored_at, score, decision, reasons, reason_contributions, model_version, late, "
+    "degraded",
 )
 OUTCOME = Wanted(OUTCOMES, "outcomes", "at", "received_at", "end_to_end_id, side, status, `at`, received_at")
+REPORT = Wanted(
+    FEEDBACK, "feedback", "reported_at", "received_at", "end_to_end_id, source, status, reported_at, received_at"
+)
+QUESTION = SCORE._replace(topic="pix-questions")
+"""Messages of its topic become requests to the decide function (infra/terraform/pubsub.tf), with CANDIDATES alone."""
 
 
 def transaction(now: dt.datetime) -> dict[str, Any]:
@@ -78,6 +86,12 @@ def transaction(now: dt.datetime) -> dict[str, Any]:
 def outcome(pix: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
     """Return the message that a Pix settled at `now`."""
     return {"end_to_end_id": pix["end_to_end_id"], "side": "PAYER", "status": "SETTLED", "at": now.isoformat()}
+
+
+def report(pix: dict[str, Any], now: dt.datetime) -> dict[str, Any]:
+    """Return the message that a contest of a Pix was withdrawn, which changes nothing."""
+    told = {"source": "CUSTOMER", "report_id": f"smoke-{pix['end_to_end_id']}", "status": "WITHDRAWN"}
+    return {**told, "end_to_end_id": pix["end_to_end_id"], "reported_at": now.isoformat()}
 
 
 class Smoke:
@@ -126,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         smoke = Smoke(Settings.from_env(os.environ), CANDIDATES if options.candidates else "", options.timeout)
-        failure = _failure(smoke, options.full)
+        failure = _failure(smoke, options.full, options.candidates)
     except (PixError, GoogleAPICallError, TimeoutError) as error:
         failure = f"{type(error).__name__}: {error}"
     if failure:
@@ -134,8 +148,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failure else 0
 
 
-def _failure(smoke: Smoke, full: bool) -> str | None:
-    """Send a Pix and its outcome, print their rows, and return the reason of a failure. Raises GoogleAPICallError."""
+def _failure(smoke: Smoke, full: bool, candidates: bool) -> str | None:
+    """Send the messages, print their rows, and return the reason of a failure. Raises GoogleAPICallError."""
     pix = transaction(dt.datetime.now(dt.UTC))
     scored = smoke.row(SCORE, pix)
     if scored is None:
@@ -147,7 +161,19 @@ def _failure(smoke: Smoke, full: bool) -> str | None:
     if told is None:
         return "scored, but no row of the outcome in time"
     _print(told)
-    return None
+    return _failure_of_others(smoke, pix, full) if candidates else None
+
+
+def _failure_of_others(smoke: Smoke, pix: dict[str, Any], full: bool) -> str | None:
+    reported = smoke.row(REPORT, report(pix, dt.datetime.now(dt.UTC)))
+    if reported is None:
+        return "scored, but no row of the report in time"
+    _print(reported)
+    decided = smoke.row(QUESTION, transaction(dt.datetime.now(dt.UTC)))
+    if decided is None:
+        return "scored, but no answer to a question in time"
+    _print(decided)
+    return "answered, but degraded" if full and decided["degraded"] else None
 
 
 def _print(row: dict[str, Any]) -> None:

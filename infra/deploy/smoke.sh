@@ -1,5 +1,5 @@
 #!/bin/sh
-# Send one invented Pix and its outcome to the candidate revisions, and create build/smoked once their rows have
+# Send an invented Pix, its outcome, a report and a question to the candidate revisions, and create build/smoked once their rows have
 # arrived. traffic.sh reads that file.
 set -eu
 

@@ -12,7 +12,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = ("score", "outcome", "label")
+FUNCTIONS = ("score", "decide", "outcome", "label")
+ASKED = ("decide",)
+"""The functions that callers ask over HTTP; each of the others takes the messages of a topic, also as a worker."""
+DESK = "console"
+"""The function that people open in a browser."""
 _TRAINING = ("learning",)  # folders of shared/ that no function imports
 
 
@@ -24,7 +28,7 @@ def stage(function: str, target: Path, kafka: bool = False) -> Path:
     if target.exists():
         shutil.rmtree(target)
     shutil.copytree(ROOT / "shared", target / "shared", ignore=shutil.ignore_patterns("__pycache__", *_TRAINING))
-    for name in ("main.py", "pull.py", "requirements.txt"):
+    for name in ("main.py", "requirements.txt", *(() if function in (*ASKED, DESK) else ("pull.py",))):
         shutil.copy2(ROOT / "functions" / function / name, target / name)
     if kafka:
         with (target / "requirements.txt").open("a", encoding="utf-8") as requirements:
@@ -35,7 +39,7 @@ def stage(function: str, target: Path, kafka: bool = False) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Stage one function and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.deploy.stage", description=__doc__.partition("\n")[0])
-    parser.add_argument("function", choices=FUNCTIONS)
+    parser.add_argument("function", choices=(*FUNCTIONS, DESK))
     parser.add_argument("target", type=Path, help="folder to write; replaced if it exists")
     parser.add_argument("--kafka", action="store_true", help="add the client of Kafka, for a worker")
     options = parser.parse_args(arguments)

@@ -6,6 +6,7 @@ It continues the world in its folder, with the rows, history and models there: `
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 
@@ -13,9 +14,10 @@ from infra.local.cloud import LocalCloud, PortNumbers, export_lines
 from infra.local.command import add_home, run, shown
 from infra.local.home import Home, claimed
 from infra.local.loopback import PORTS
+from infra.local.prometheus.launch import PORT, SETTING, PrometheusServer, watching
 from jobs.cli import interruption
 from shared.contract.topics import OUTCOMES, TRANSACTIONS
-from shared.settings import ASSUMED, PUBLISHED
+from shared.settings import ASSUMED, CLAIM_SECONDS, PUBLISHED
 
 COMMAND = "make up"
 NO_MODEL = "No model serves, so rules alone decide; `make demo` makes a world with one."
@@ -42,6 +44,7 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
         console.print(f"The world that was here is now in {shown(earlier)}.", soft_wrap=True)
     beginning, marker = _beginning(home), home.open()
     with (
+        _watching(options, home) as prometheus,
         console.status("starting ...") as status,
         LocalCloud(
             home.path,
@@ -51,15 +54,27 @@ def _run(options: argparse.Namespace, home: Home, console: Console) -> None:
             persistent=True,
             maturity_days=marker.maturity_days,
             outcomes=options.outcomes,
+            state_claim_seconds=CLAIM_SECONDS,  # its traffic is of now, and each life takes 1.1 kB
+            **(prometheus.settings if prometheus else {}),
         ) as cloud,
     ):
         console.print(beginning, soft_wrap=True)
         cloud.start_functions(pull=options.pull)
-        greeting = _greeting(cloud)
+        greeting = _greeting(cloud, cloud.start_desk())
+        if prometheus:
+            cloud.start(prometheus.child)
+            greeting += f"\nMetrics and alerts of the functions are at {prometheus.url}/alerts"
         home.publish(cloud.exports)
         status.stop()
         console.print(greeting, markup=False, soft_wrap=True)
         cloud.wait()
+
+
+def _watching(options: argparse.Namespace, home: Home) -> AbstractContextManager[PrometheusServer | None]:
+    if options.prometheus is None:
+        return nullcontext()
+    port = 0 if options.free_ports and options.prometheus == PORT else options.prometheus
+    return watching(home.path / "prometheus", port)
 
 
 def _beginning(home: Home) -> str:
@@ -71,12 +86,15 @@ def _beginning(home: Home) -> str:
     )
 
 
-def _greeting(cloud: LocalCloud) -> str:
+def _greeting(cloud: LocalCloud, desk: str) -> str:
     champion = cloud.champion()
     rebuilt = f"History was rebuilt from {cloud.rebuilt:,} rows, as the last stop was not clean.\n"
     serving = f"Model {champion} serves." if champion else NO_MODEL
     return f"""{rebuilt if cloud.rebuilt else ""}The local cloud is ready ({cloud.pubsub_kind} Pub/Sub). {serving}
-{cloud.settings.dataset}.scores continues after {cloud.scored():,} rows. In another shell, run:
+{cloud.settings.dataset}.scores continues after {cloud.scored():,} rows.
+The case desk is at {desk}
+
+In another shell, run:
 
 {export_lines(cloud.exports)}
 
@@ -86,6 +104,10 @@ Then publish to {TRANSACTIONS} and {OUTCOMES}, and query {cloud.settings.dataset
   make traffic RATE=20                     publish the simulator's Pix and outcomes until Ctrl-C
   .venv/bin/python -m infra.local.query "{_QUERY}"
   make mlflow                              the pages of MLflow: runs, models, cards
+  .venv/bin/python -m jobs.monitor         measure the last seven days, for {desk}health
+
+Decisions can also be asked for: POST the same message to {cloud.address("decide")}v1/decisions
+({cloud.address("decide")}v1/openapi.json describes it).
 
 Logs are in {shown(cloud.home)}. Ctrl-C stops all processes; `make up` continues here."""
 
@@ -116,6 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--pull", action="store_true", help="workers pull their messages, in place of functions that get them pushed"
+    )
+    parser.add_argument(
+        SETTING,
+        type=int,
+        nargs="?",
+        const=PORT,
+        metavar="PORT",
+        help="run an installed Prometheus with our alerts on the functions' metrics (default port: %(const)s)",
     )
     add_home(parser)
     parser.add_argument(

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from infra.deploy.migrate import make
-from infra.local import jobs
+from infra.deploy.stage import ASKED, DESK
+from infra.local import desk, jobs
 from infra.local.bigquery.launch import bigquery_server
 from infra.local.environment import bypass
 from infra.local.experiments import database, tracking_uri
@@ -27,12 +28,15 @@ from infra.local.pubsub.launch import PubSubKind, pubsub_server
 from infra.local.storage.launch import storage_server
 from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
+from shared.adapters.key_file import KeyFileSigner
 from shared.adapters.valkey.store import ValkeyStore
 from shared.contract import tables
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.learning.lifecycle.pointer import read_pointer
-from shared.settings import LOCAL_HMAC_KEY, Settings
-from shared.wiring.common import DAY_SECONDS
+from shared.scoring.signed_blobs import SignedBlobs
+from shared.settings import LOCAL_HMAC_KEY, STOPPED, Settings
+from shared.wiring.common import DAY_SECONDS, key_fingerprint
+from shared.wiring.models import model_signer, models
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,16 +47,25 @@ AHEAD_SECONDS = 366 * 86_400.0
 BEHIND_DAYS = 36_500.0
 """Events of a file or a test have dates of their own, and the emulator takes them all."""
 
+REMEMBERED_SECONDS = 1_000_000_000
+"""Seconds for which history remembers a Pix: those of a file or a test are of the past, and none is looked up."""
+
+MODEL_KEY = "model-key.pem"
+"""File of a world's private key, which signs its models; production has none (Cloud KMS)."""
+
 FUNCTIONS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
-"""The functions and their topics; each is the name of its subscription, too."""
+"""The functions that take the messages of a topic; each is the name of its subscription, too."""
 
 _EXPORTED = (
     "PIX_HMAC_KEY",
+    "PIX_MODEL_KEYS",
+    "PIX_MODEL_SIGNER",
     "PIX_STATE",
     "PIX_AHEAD_SECONDS",
     "PIX_BEHIND_DAYS",
     "PIX_MATURITY_DAYS",
     "PIX_OUTCOMES",
+    "PIX_PUBLISH_DECISIONS",
     "MLFLOW_TRACKING_URI",
 )
 
@@ -69,8 +82,10 @@ class PortNumbers:
     bigquery_grpc: int = 0
     state: int = 0
     score: int = 0
+    decide: int = 0
     outcome: int = 0
     label: int = 0
+    console: int = 0
 
     def claimed(self) -> PortNumbers:
         """Return the same ports, with a free one for each 0. Raises PortInUse."""
@@ -108,6 +123,7 @@ class LocalCloud:
         self._valkey = valkey_server(self.home, port=self.ports.state, persistent=persistent)
         self.settings = _settings(self._valkey.url)
         self._override(settings)
+        self._sign_models()
         objects = self.home / "objects"
         objects.mkdir(parents=True, exist_ok=True)
         self._pubsub = pubsub_server(self.home, pubsub, self.ports.pubsub)
@@ -177,9 +193,12 @@ class LocalCloud:
         """Return the variables of functions and jobs in the local cloud."""
         database(self.home).parent.mkdir(parents=True, exist_ok=True)
         uri = tracking_uri(self.home)
+        own = self.settings.to_env()
+        replaced = {name: own[name] for name in self.addresses if own.get(name)}  # such as by a relay to a server
         return {
-            **self.settings.to_env(),
+            **own,
             **self.addresses,
+            **replaced,
             "MLFLOW_TRACKING_URI": uri,
             "MLFLOW_REGISTRY_URI": uri,
         }
@@ -210,7 +229,12 @@ class LocalCloud:
 
     def champion(self) -> str | None:
         """Return the version of the model that serves, None if there is none."""
-        return read_pointer(GcsBlobs.connect(self.settings.project, self.settings.bucket)).version
+        return read_pointer(self.models()).version
+
+    def models(self, bucket: str = "") -> SignedBlobs:
+        """Return the bucket of models, or another one of models, in which this world's key signs."""
+        own = replace(self.settings, bucket=bucket or self.settings.bucket)
+        return models(own, GcsBlobs.connect(own.project, own.bucket), model_signer(own))
 
     def run_job(self, name: str, *arguments: str) -> str:
         """Run a job and return its result as JSON. Raises JobFailed."""
@@ -224,14 +248,37 @@ class LocalCloud:
         self._override(settings)
         for name, topic in FUNCTIONS.items():
             self._on_step(f"{'worker' if pull else 'function'} {name}")
-            port = getattr(self.ports, name)
-            url = f"http://{LOOPBACK}:{port}/"
+            port, url = getattr(self.ports, name), self.address(name)
             self.functions[name] = self._child(name, url, _worker(name, port) if pull else _function(name, port))
             if pull:  # a worker ends if there is no subscription
                 create_subscription(self.settings.project, name, topic, "", self.pubsub_kind)
             self._supervisor.start(self.functions[name])
             if not pull:  # a push to a function that does not listen yet would wait for its back-off
                 create_subscription(self.settings.project, name, topic, url, self.pubsub_kind)
+        for name in ASKED:
+            self._on_step(f"function {name}")
+            port = getattr(self.ports, name)
+            self.functions[name] = self._child(name, self.address(name), _function(name, port))
+            self._supervisor.start(self.functions[name])
+
+    def address(self, function: str) -> str:
+        """Return the URL of a function."""
+        return f"http://{LOOPBACK}:{getattr(self.ports, function)}/"
+
+    def start_desk(self, **settings: float | str) -> str:
+        """Start the case desk and return its address; `settings` replace fields of DeskSettings."""
+        self._on_step(f"function {DESK}")
+        port = self.ports.console
+        url = f"http://{LOOPBACK}:{port}/"
+        child = self._child(DESK, f"{url}ready", _function(DESK, port), desk.environment(**settings))
+        self._supervisor.start(child)
+        self.functions[DESK] = child
+        return url
+
+    def start(self, server: ChildProcess) -> None:
+        """Start and own a server beside those of the cloud."""
+        self._on_step(server.name)
+        self._supervisor.start(server)
 
     def wait(self) -> None:
         """Wait until a signal arrives. Raises ChildDied if a server ends by itself."""
@@ -239,6 +286,12 @@ class LocalCloud:
 
     def _override(self, settings: Mapping[str, float | str]) -> None:
         self.settings = replace(self.settings, **settings)  # type: ignore[arg-type] # fields differ in type
+
+    def _sign_models(self) -> None:
+        """Let the key of this world, made with it, sign its models."""
+        file = self.home / MODEL_KEY
+        keys = KeyFileSigner.kept(file).public_key
+        self.settings = replace(self.settings, model_keys=keys, model_signer=str(file))
 
     def _start_servers(self) -> None:
         for server in (self._pubsub, self._storage, self._valkey, self._bigquery):
@@ -264,19 +317,20 @@ class LocalCloud:
             self.run_job("repair", "--settle", "0")
             self.rebuilt = rows
         else:
-            with closing(
-                ValkeyStore.connect(self._valkey.url, self.settings.state_record_days * DAY_SECONDS)
-            ) as store:
+            seconds, key = self.settings.state_record_days * DAY_SECONDS, key_fingerprint(self.settings)
+            with closing(ValkeyStore.connect(self._valkey.url, seconds, hmac_key=key or "")) as store:
                 store.open()
         self._counts = True
 
-    def _child(self, name: str, url: str, command: list[str]) -> ChildProcess:
+    def _child(
+        self, name: str, url: str, command: list[str], variables: Mapping[str, str] = MappingProxyType({})
+    ) -> ChildProcess:
         return ChildProcess(
             name,
             [sys.executable, "-m", *command],
             log_path=self.home / f"{name}.log",
             ready=answers_http(url),
-            env={**self.environment, "PYTHONPATH": str(ROOT)},
+            env={**self.environment, "OTEL_SERVICE_NAME": f"pix-{name}", **variables, "PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             restart=True,
         )
@@ -301,6 +355,8 @@ def _settings(state: str) -> Settings:
         state_call_seconds=STATE_CALL_SECONDS,
         ahead_seconds=AHEAD_SECONDS,
         behind_days=BEHIND_DAYS,
+        state_claim_seconds=REMEMBERED_SECONDS,
+        publish_decisions=STOPPED,
     )
 
 

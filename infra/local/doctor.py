@@ -34,6 +34,7 @@ DISK_GIB = 1.0
 PACKAGES = ("bqemulator", "duckdb_extension_spatial", "functions_framework", "uvicorn")
 PROGRAMS = {
     "gcloud": "no deployment from this machine",
+    "prometheus": "no `make up ARGS=--prometheus`, and no tests of alerts",
     "bq": "no queries with `bq query`; the Python client needs no program",
 }
 

@@ -20,8 +20,10 @@ PORTS = {
     "bigquery_grpc": 9060,
     "state": 6379,
     "score": 8080,
+    "decide": 8083,
     "outcome": 8082,
     "label": 8081,
+    "console": 8084,
 }
 """The ports of `make up`, by the names of its options."""
 

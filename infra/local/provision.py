@@ -15,10 +15,7 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 from google.protobuf.duration_pb2 import Duration
 
 from infra.local.pubsub.launch import PubSubKind
-from shared.contract.topics import TOPICS
-
-DEAD_LETTERS = "-dead"
-"""Suffix of a dead-letter topic, and of the subscription that keeps its messages."""
+from shared.contract.topics import DEAD, DECISIONS, TOPICS
 
 MAX_DELIVERY_ATTEMPTS = 20
 """With the back-off below, about three minutes until a message is dead-lettered."""
@@ -34,31 +31,37 @@ def create_buckets(project: str, names: tuple[str, ...]) -> None:
 
 
 def create_topics(project: str) -> None:
-    """Create the topics, their dead-letter topics, and the subscriptions of these."""
+    """Create the topics, the dead-letter topics of functions, and the subscriptions of these."""
     publisher = PublisherClient()
     with SubscriberClient() as subscriber:
+        _once(lambda name: publisher.create_topic(name=name), publisher.topic_path(project, DECISIONS))
         for topic in TOPICS:
-            dead = publisher.topic_path(project, topic + DEAD_LETTERS)
+            dead = publisher.topic_path(project, topic + DEAD)
             for path in (publisher.topic_path(project, topic), dead):
                 _once(lambda name: publisher.create_topic(name=name), path)
-            request = {"name": subscriber.subscription_path(project, topic + DEAD_LETTERS), "topic": dead}
+            request = {"name": subscriber.subscription_path(project, topic + DEAD), "topic": dead}
             _once(subscriber.create_subscription, request)
 
 
-def create_subscription(project: str, name: str, topic: str, url: str, kind: PubSubKind) -> None:
-    """Create the subscription of a function: push to `url`, or pull if it is empty."""
+def create_subscription(
+    project: str, name: str, topic: str, url: str, kind: PubSubKind, attempts: int = MAX_DELIVERY_ATTEMPTS
+) -> None:
+    """Create the subscription of a function: push to `url`, or pull if it is empty.
+
+    A message is dead-lettered after so many `attempts`.
+    """
     with SubscriberClient() as subscriber:
         request = {
             "name": subscriber.subscription_path(project, name),
             "topic": f"projects/{project}/topics/{topic}",
             "ack_deadline_seconds": ACK_DEADLINE_SECONDS,
             "push_config": {"push_endpoint": url},
-            **_policies(project, topic, kind),
+            **_policies(project, topic, kind, attempts),
         }
         _once(subscriber.create_subscription, request)
 
 
-def _policies(project: str, topic: str, kind: PubSubKind) -> dict[str, Any]:
+def _policies(project: str, topic: str, kind: PubSubKind, attempts: int) -> dict[str, Any]:
     """Return the policies of a subscription, as in production: retry with back-off, then dead letters.
 
     Google's emulator gets neither. With a retry policy it never again pushes messages that have failed together, and
@@ -72,8 +75,8 @@ def _policies(project: str, topic: str, kind: PubSubKind) -> dict[str, Any]:
             "maximum_backoff": Duration(seconds=10),
         },
         "dead_letter_policy": {
-            "dead_letter_topic": f"projects/{project}/topics/{topic}{DEAD_LETTERS}",
-            "max_delivery_attempts": MAX_DELIVERY_ATTEMPTS,
+            "dead_letter_topic": f"projects/{project}/topics/{topic}{DEAD}",
+            "max_delivery_attempts": attempts,
         },
     }
 

@@ -2,7 +2,8 @@
 
 Each Pix happens now. All dates in it move by as much as its time, so that accounts and devices are as old as in the
 simulation. A month of it passes in an hour, so reports follow within minutes. Outcomes and reports follow once their
-Pix is decided, and fit the decision.
+Pix is decided, and fit the decision. Held Pix wait at the case desk, unless simulated reviewers judge them
+(--reviewed).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _publish(options: argparse.Namespace, published: Counter[str], console: Cons
     decisions = stored_decisions(query.client(), Settings.from_env(process.exports).dataset)
     frauds: dict[str, str] = {}
     with (
-        AftermathPublisher(decisions, publisher.publish_now, frauds.get) as aftermath,
+        AftermathPublisher(decisions, publisher.publish_now, frauds.get, desk=not options.reviewed) as aftermath,
         Progress(*columns, console=console, transient=True) as progress,
     ):
         task = progress.add_task("simulating ...")
@@ -238,6 +239,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=_rate, default=20.0, metavar="N", help="Pix a second (default: %(default)g)")
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(2**31), metavar="S", help="seed of the simulator (default: any)"
+    )
+    parser.add_argument(
+        "--reviewed", action="store_true", help="let simulated reviewers judge held Pix, which else wait at the desk"
     )
     add_home(parser)
     return parser

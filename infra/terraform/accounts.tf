@@ -3,20 +3,30 @@
 
 resource "google_service_account" "parts" {
   for_each = {
-    check    = "Checks pull requests, and may only write logs"
-    drift    = "Job: measures drift"
-    label    = "Function: stores reports"
-    mlflow   = "Serves MLflow"
-    operate  = "Job that a person starts: replay, redrive, promote, roll back"
-    outcome  = "Function: stores what became of each Pix"
-    push     = "Account of Pub/Sub in its calls to the functions"
-    repair   = "Job: fills a lost store of history, and rows without places"
-    retire   = "Job: removes expired models"
-    retrain  = "Job: trains, judges and swaps models"
-    schedule = "Account of Cloud Scheduler when it starts jobs"
-    score    = "Function: scores transactions"
-    snapshot = "Job: writes snapshots of history"
-    watch    = "Runs the queries behind alerts"
+    batch     = "Spark that a person submits: scores a period by any version"
+    challenge = "Job: guards tests of challengers, and takes the steps of their ramps"
+    check     = "Checks pull requests, and may only write logs"
+    compare   = "Job: compares a challenger with the champion"
+    console   = "The case desk"
+    decide    = "Function: answers questions about Pix"
+    drift     = "Job: measures drift"
+    expire    = "Job: ends holds whose deadline has passed"
+    label     = "Function: stores reports"
+    mlflow    = "Serves MLflow"
+    monitor   = "Job: measures how the system is doing"
+    operate   = "Job that a person starts, without the key: redrive"
+    outcome   = "Function: stores what became of each Pix"
+    probation = "Job: looks at a model that has just begun to serve"
+    push      = "Account of Pub/Sub in its calls to the functions"
+    repair    = "Job: fills a lost store of history, and rows without places"
+    replay    = "Job that a person starts, with the key: replay, fill, rotate"
+    retire    = "Job: removes expired models"
+    retrain   = "Job: trains, judges, signs and swaps models"
+    schedule  = "Account of Cloud Scheduler when it starts jobs"
+    score     = "Function: scores transactions"
+    skew      = "Job: compares served features with replayed ones"
+    snapshot  = "Job: writes snapshots of history"
+    watch     = "Runs the queries behind alerts"
   }
 
   account_id   = "pix-${each.key}"
@@ -27,7 +37,10 @@ resource "google_service_account" "parts" {
 # Query jobs belong to the project, so this role cannot be granted on anything smaller. It gives no access to any
 # table.
 resource "google_project_iam_member" "query_jobs" {
-  for_each = toset(["drift", "label", "operate", "outcome", "repair", "retire", "retrain", "snapshot", "watch"])
+  for_each = toset([
+    "batch", "challenge", "compare", "console", "decide", "drift", "expire", "label", "monitor", "operate", "outcome",
+    "probation", "repair", "replay", "retire", "retrain", "score", "skew", "snapshot", "watch"
+  ])
 
   project = var.project_id
   role    = "roles/bigquery.jobUser"
@@ -35,7 +48,7 @@ resource "google_project_iam_member" "query_jobs" {
 }
 
 resource "google_project_iam_member" "metrics" {
-  for_each = toset(["label", "outcome", "score"])
+  for_each = toset(["decide", "label", "outcome", "score"])
 
   project = var.project_id
   role    = "roles/telemetry.metricsWriter" # the role that Google's OTLP endpoint requires

@@ -5,19 +5,15 @@
 locals {
   dataset = "${var.project_id}.${google_bigquery_dataset.pix.dataset_id}"
 
-  # Where Google has the metrics of the functions, alerts-functions.tf raises `degraded` sooner than this query would.
+  # Where Google has the metrics of the functions, alerts.yaml raises `degraded` sooner than this query would.
   # Assumed outcomes are never missing.
   scheduled_watches = {
     for name, watch in local.watches : name => watch
     if !(name == "degraded" && local.google_measures) && !(name == "outcomes" && var.outcomes == "assumed")
   }
 
-  table_alerts = {
+  table_conditions = {
     for name, watch in local.scheduled_watches : "table_${name}" => {
-      title      = watch.title
-      severity   = watch.severity
-      meaning    = watch.meaning
-      first_step = watch.first_step
       log = {
         filter = join(" AND ", [
           "resource.type=\"bigquery_dts_config\"",
@@ -30,13 +26,9 @@ locals {
 
   watches = {
     degraded = {
-      title      = local.function_alerts.degraded.title
-      learning   = false
-      schedule   = "every 15 minutes"
-      severity   = "CRITICAL"
-      meaning    = local.function_alerts.degraded.meaning
-      first_step = local.function_alerts.degraded.first_step
-      query      = <<-SQL
+      learning = false
+      schedule = "every 15 minutes"
+      query    = <<-SQL
         ASSERT (
           SELECT IFNULL(SAFE_DIVIDE(COUNTIF(degraded${var.schedules_paused ? " AND history_sequence IS NULL" : ""}), COUNT(*)), 0) <= ${var.alert_degraded_share}
           FROM `${local.dataset}.score_events`
@@ -46,14 +38,21 @@ locals {
         ) AS 'of the Pix scored in the last 30 minutes, too many were decided without model or history'
       SQL
     }
+    challenge = {
+      learning = false
+      schedule = "every 60 minutes"
+      query    = <<-SQL
+        ASSERT NOT EXISTS (
+          SELECT 1
+          FROM `${local.dataset}.model_ledger`
+          WHERE action = 'CHALLENGE_TRIPPED' AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 HOUR)
+        ) AS 'a guard has ended the test of a challenger'
+      SQL
+    }
     drift = {
-      title      = "Features or the score have drifted"
-      learning   = true
-      schedule   = "every 6 hours"
-      severity   = "WARNING"
-      meaning    = "The score is far from the first days of the model, and the next run of pix-retrain trains because of it; or a feature has moved overnight further than it ever does."
-      first_step = "Read the action in pix.model_ledger. DRIFT: if the next pix-retrain promotes a model, do nothing. FEATURE_DRIFT: ask the publisher of the feature; training would learn the fault."
-      query      = <<-SQL
+      learning = true
+      schedule = "every 6 hours"
+      query    = <<-SQL
         ASSERT NOT EXISTS (
           SELECT 1
           FROM `${local.dataset}.model_ledger`
@@ -62,13 +61,9 @@ locals {
       SQL
     }
     late = {
-      title      = "Pix are scored too late"
-      learning   = false
-      schedule   = "every 15 minutes"
-      severity   = "CRITICAL"
-      meaning    = "Too large a share of Pix was scored after its deadline."
-      first_step = "Compare initiated_at, published_at and scored_at in pix.score_events. A delay before published_at is the publisher's; after it, proceed as for waiting messages."
-      query      = <<-SQL
+      learning = false
+      schedule = "every 15 minutes"
+      query    = <<-SQL
         ASSERT (
           SELECT IFNULL(SAFE_DIVIDE(COUNTIF(late), COUNT(*)), 0) <= ${var.alert_late_share}
           FROM `${local.dataset}.score_events`
@@ -79,13 +74,9 @@ locals {
       SQL
     }
     learning = {
-      title      = "No retraining has finished for days"
-      learning   = true
-      schedule   = "every 24 hours"
-      severity   = "WARNING"
-      meaning    = "pix.model_ledger has neither a training nor a reason not to train."
-      first_step = "Check the executions of pix-retrain, and whether Cloud Scheduler is paused (schedules_paused)."
-      query      = <<-SQL
+      learning = true
+      schedule = "every 24 hours"
+      query    = <<-SQL
         ASSERT EXISTS (
           SELECT 1
           FROM `${local.dataset}.model_ledger`
@@ -95,13 +86,9 @@ locals {
       SQL
     }
     outcomes = {
-      title      = "Outcomes are missing"
-      learning   = false
-      schedule   = "every 60 minutes"
-      severity   = "CRITICAL"
-      meaning    = "Too large a share of approved Pix has no outcome. Until one arrives, history does not know that they were paid, and they use up limits."
-      first_step = "Ask the publisher of pix-outcomes. If it publishes, search the logs of pix-outcome for `retry later` and its reason, and look for dead letters. Outcomes that come late are counted in full."
-      query      = <<-SQL
+      learning = false
+      schedule = "every 60 minutes"
+      query    = <<-SQL
         ASSERT (
           SELECT IFNULL(SAFE_DIVIDE(COUNTIF(messages IS NULL), COUNT(*)), 0) <= ${var.alert_without_outcome_share}
           FROM `${local.dataset}.score_events`
@@ -120,14 +107,21 @@ locals {
         ) AS 'of the Pix approved 30 to 90 minutes ago, too many have no outcome'
       SQL
     }
+    probation = {
+      learning = true
+      schedule = "every 15 minutes"
+      query    = <<-SQL
+        ASSERT NOT EXISTS (
+          SELECT 1
+          FROM `${local.dataset}.model_ledger`
+          WHERE action = 'PROBATION_FAILED' AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 15 MINUTE)
+        ) AS 'a model that has just begun to serve is not as foretold'
+      SQL
+    }
     quarantine = {
-      title      = "Messages are quarantined"
-      learning   = false
-      schedule   = "every 15 minutes"
-      severity   = "ERROR"
-      meaning    = "A publisher sends messages that break the contract."
-      first_step = "Run SELECT topic, reason, field, COUNT(*) FROM pix.quarantined GROUP BY topic, reason, field, and tell the publisher which field is wrong."
-      query      = <<-SQL
+      learning = false
+      schedule = "every 15 minutes"
+      query    = <<-SQL
         ASSERT (
           SELECT COUNT(*) <= ${var.alert_quarantined}
           FROM `${local.dataset}.quarantined`
@@ -135,14 +129,21 @@ locals {
         ) AS 'too many messages were quarantined in the last 30 minutes'
       SQL
     }
+    reject_ceiling = {
+      learning = true
+      schedule = "every 6 hours"
+      query    = <<-SQL
+        ASSERT NOT EXISTS (
+          SELECT 1
+          FROM `${local.dataset}.model_ledger`
+          WHERE action = 'REJECT_CEILING' AND recorded_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 6 HOUR)
+        ) AS 'a model rejects more than the gate allows'
+      SQL
+    }
     swap = {
-      title      = "The same model has served for weeks"
-      learning   = true
-      schedule   = "every 24 hours"
-      severity   = "WARNING"
-      meaning    = "Every challenger was refused, or there was none."
-      first_step = "Read the reasons in pix.model_ledger and the figures in MLflow."
-      query      = <<-SQL
+      learning = true
+      schedule = "every 24 hours"
+      query    = <<-SQL
         ASSERT EXISTS (
           SELECT 1
           FROM `${local.dataset}.model_ledger`

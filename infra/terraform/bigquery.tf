@@ -75,11 +75,16 @@ locals {
     dataset         = google_bigquery_dataset.pix.dataset_id
     maturity_hours  = floor(24 * var.maturity_days + 0.5)
     as_of           = "CURRENT_TIMESTAMP()"
+    since           = "TIMESTAMP '0001-01-01 00:00:00+00'"
     features        = join(", ", [for name in local.feature_columns : "${name} AS ${trimprefix(name, "f_")}"])
     feature_columns = join(",\n  ", [for name in local.feature_columns : "scored.${name}"])
   }
 
-  first_query = templatestring(local.part_templates.first, local.view_values)
+  first_query = templatestring(local.part_templates.first, {
+    source = "`${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events`\n    WHERE initiated_at <= CURRENT_TIMESTAMP()"
+    number = "history_sequence"
+    which  = "TRUE"
+  })
 
   counted_rows = {
     counted       = "SELECT end_to_end_id, side, history_sequence, decided_sequence, place_pending, visited, decided_visited, initiated_at, decision FROM `${var.project_id}.${google_bigquery_dataset.pix.dataset_id}.score_events` WHERE initiated_at <= CURRENT_TIMESTAMP()"
@@ -105,6 +110,9 @@ locals {
 
   read_first = merge(local.view_values, local.counted_queries, { first = local.first_query })
 
+  # Views whose rows BigQuery stores, with the column that clusters them.
+  materialized = { holds = "end_to_end_id", payments_received = "payee_id", payments_sent = "payer_id" }
+
   views = {
     for name in keys(local.view_templates) :
     name => templatestring(local.view_templates[name], merge(local.read_first, {
@@ -117,7 +125,7 @@ locals {
 resource "google_bigquery_table" "views" {
   #checkov:skip=CKV_GCP_80:a view stores no data, so there is nothing to encrypt
   #checkov:skip=CKV_GCP_121:a view holds no data, and is replaced when its text changes
-  for_each = local.views
+  for_each = { for name, query in local.views : name => query if !contains(keys(local.materialized), name) }
 
   dataset_id          = google_bigquery_dataset.pix.dataset_id
   table_id            = each.key
@@ -132,6 +140,35 @@ resource "google_bigquery_table" "views" {
   depends_on = [google_bigquery_table.tables]
 }
 
+# Copies for the case desk: of a few columns by account, as no clustering of score_events narrows its rows to those of an
+# account, and of the few rows that are held, which the queue would else look for among all. BigQuery adds new rows by itself, and reads the newest ones from the table. They have no partitions, as a year
+# of an account would lie in a block of each day; so a row that is deleted makes BigQuery copy all of them again.
+resource "google_bigquery_table" "materialized" {
+  #checkov:skip=CKV_GCP_121:the rows are those of score_events, and are made again when the text changes
+  for_each = local.materialized
+
+  dataset_id          = google_bigquery_dataset.pix.dataset_id
+  table_id            = each.key
+  description         = trimprefix(split("\n", local.view_templates[each.key])[0], "-- ")
+  clustering          = [each.value, local.tables["score_events"].partition_field]
+  deletion_protection = false # the rows are those of score_events
+
+  materialized_view {
+    query               = local.views[each.key]
+    enable_refresh      = true
+    refresh_interval_ms = 1800000
+  }
+
+  dynamic "encryption_configuration" {
+    for_each = var.kms_key == null ? [] : [var.kms_key]
+    content {
+      kms_key_name = encryption_configuration.value
+    }
+  }
+
+  depends_on = [google_bigquery_table.tables]
+}
+
 # The functions may append to their own tables but not read them. The role comes from bootstrap/deploy.tf, so that the
 # deployment cannot change it.
 
@@ -141,22 +178,33 @@ locals {
 
 resource "google_bigquery_table_iam_member" "append" {
   for_each = {
-    drift_model_ledger   = { part = "drift", table = "model_ledger" }
-    label_feedback       = { part = "label", table = "feedback" }
-    label_quarantine     = { part = "label", table = "quarantine" }
-    operate_lost_places  = { part = "operate", table = "lost_places" }
-    operate_model_ledger = { part = "operate", table = "model_ledger" }
-    outcome_outcomes     = { part = "outcome", table = "outcomes" }
-    outcome_quarantine   = { part = "outcome", table = "quarantine" }
-    repair_feedback      = { part = "repair", table = "feedback" }
-    repair_fills         = { part = "repair", table = "fills" }
-    repair_lost_places   = { part = "repair", table = "lost_places" }
-    repair_outcomes      = { part = "repair", table = "outcomes" }
-    repair_quarantine    = { part = "repair", table = "quarantine" }
-    retire_model_ledger  = { part = "retire", table = "model_ledger" }
-    retrain_model_ledger = { part = "retrain", table = "model_ledger" }
-    score_quarantine     = { part = "score", table = "quarantine" }
-    score_score_events   = { part = "score", table = "score_events" }
+    challenge_model_ledger = { part = "challenge", table = "model_ledger" }
+    compare_health         = { part = "compare", table = "health" }
+    compare_model_ledger   = { part = "compare", table = "model_ledger" }
+    console_reviews        = { part = "console", table = "reviews" }
+    decide_quarantine      = { part = "decide", table = "quarantine" }
+    decide_score_events    = { part = "decide", table = "score_events" }
+    drift_health           = { part = "drift", table = "health" }
+    drift_model_ledger     = { part = "drift", table = "model_ledger" }
+    label_feedback         = { part = "label", table = "feedback" }
+    label_quarantine       = { part = "label", table = "quarantine" }
+    monitor_health         = { part = "monitor", table = "health" }
+    monitor_model_ledger   = { part = "monitor", table = "model_ledger" }
+    operate_model_ledger   = { part = "operate", table = "model_ledger" }
+    outcome_outcomes       = { part = "outcome", table = "outcomes" }
+    outcome_quarantine     = { part = "outcome", table = "quarantine" }
+    probation_model_ledger = { part = "probation", table = "model_ledger" }
+    repair_feedback        = { part = "repair", table = "feedback" }
+    repair_fills           = { part = "repair", table = "fills" }
+    repair_lost_places     = { part = "repair", table = "lost_places" }
+    repair_outcomes        = { part = "repair", table = "outcomes" }
+    repair_quarantine      = { part = "repair", table = "quarantine" }
+    replay_lost_places     = { part = "replay", table = "lost_places" }
+    retire_model_ledger    = { part = "retire", table = "model_ledger" }
+    retrain_model_ledger   = { part = "retrain", table = "model_ledger" }
+    score_quarantine       = { part = "score", table = "quarantine" }
+    score_score_events     = { part = "score", table = "score_events" }
+    skew_model_ledger      = { part = "skew", table = "model_ledger" }
   }
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
@@ -165,14 +213,14 @@ resource "google_bigquery_table_iam_member" "append" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# jobs.replay loads files into the tables, which needs more than the right to append; jobs.erase deletes rows.
+# jobs.replay loads files into the tables, which needs more than the right to append, and jobs.rotate changes rows.
 resource "google_bigquery_table_iam_member" "load" {
-  for_each = toset(["feedback", "fills", "outcomes", "score_events", "training_sample"])
+  for_each = toset(["feedback", "fills", "outcomes", "reviews", "score_events", "suspicions", "training_sample"])
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.key].table_id
   role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.parts["operate"].member
+  member     = google_service_account.parts["replay"].member
 }
 
 # A retraining extends the training sample by a query that reads and inserts.
@@ -192,15 +240,18 @@ resource "google_bigquery_table_iam_member" "lookup" {
 }
 
 # It also looks up the original of a return, and the earlier states of a report. The outcome function looks up a Pix that
-# has left the history store, with its earlier outcomes.
+# has left the history store, with its earlier outcomes. The decide and the score function look up a decision that is
+# stored.
 resource "google_bigquery_table_iam_member" "lookups" {
   for_each = {
+    decide_score_events  = { part = "decide", table = "score_events" }
     label_feedback       = { part = "label", table = "feedback" }
     label_outcomes       = { part = "label", table = "outcomes" }
     outcome_fills        = { part = "outcome", table = "fills" }
     outcome_lost_places  = { part = "outcome", table = "lost_places" }
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
     outcome_score_events = { part = "outcome", table = "score_events" }
+    score_score_events   = { part = "score", table = "score_events" }
   }
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
@@ -212,11 +263,17 @@ resource "google_bigquery_table_iam_member" "lookups" {
 # Parts that read single tables. A query of a view needs the right to read the tables behind it too.
 resource "google_bigquery_table_iam_member" "readers" {
   for_each = {
-    retire_model_ledger = { part = "retire", table = "model_ledger" }
-    watch_model_ledger  = { part = "watch", table = "model_ledger" }
-    watch_outcomes      = { part = "watch", table = "outcomes" }
-    watch_quarantine    = { part = "watch", table = "quarantine" }
-    watch_score_events  = { part = "watch", table = "score_events" }
+    challenge_feedback     = { part = "challenge", table = "feedback" }
+    challenge_model_ledger = { part = "challenge", table = "model_ledger" }
+    challenge_score_events = { part = "challenge", table = "score_events" }
+    operate_model_ledger   = { part = "operate", table = "model_ledger" }
+    probation_model_ledger = { part = "probation", table = "model_ledger" }
+    probation_score_events = { part = "probation", table = "score_events" }
+    retire_model_ledger    = { part = "retire", table = "model_ledger" }
+    watch_model_ledger     = { part = "watch", table = "model_ledger" }
+    watch_outcomes         = { part = "watch", table = "outcomes" }
+    watch_quarantine       = { part = "watch", table = "quarantine" }
+    watch_score_events     = { part = "watch", table = "score_events" }
   }
 
   dataset_id = google_bigquery_dataset.pix.dataset_id
@@ -234,10 +291,10 @@ resource "google_bigquery_table_iam_member" "view_readers" {
   member     = google_service_account.parts[each.value.part].member
 }
 
-# Parts that read the whole dataset: rows and labels, for training, replay and drift.
+# Parts that read the whole dataset: rows and labels, for training, replay, drift and health.
 resource "google_bigquery_dataset_iam_member" "readers" {
   for_each = merge(
-    { for part in ["drift", "operate", "repair", "retrain", "snapshot"] : part => google_service_account.parts[part].member },
+    { for part in ["batch", "compare", "console", "drift", "expire", "monitor", "repair", "replay", "retrain", "skew", "snapshot"] : part => google_service_account.parts[part].member },
     { for member in var.analysts : member => member },
   )
 

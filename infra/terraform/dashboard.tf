@@ -1,5 +1,5 @@
 # One dashboard for speed, completeness and learning. A chart has either a filter of Cloud Monitoring, or a PromQL
-# query over the functions' own metrics (alerts-functions.tf).
+# query over the functions' own metrics (alerts-functions.tf), which Grafana's dashboard has too.
 
 locals {
   service = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=starts_with(\"pix-\")"
@@ -19,17 +19,7 @@ locals {
     { title = "Drift of the score (PSI)", filter = "metric.type=\"${local.counted}/drift_of_score\" AND resource.type=\"cloud_run_job\"", aligner = "ALIGN_PERCENTILE_99", reducer = "REDUCE_MAX", by = null },
   ]
 
-  queried = [
-    { title = "Stages of a batch, median (s)", query = "histogram_quantile(0.5, sum by (job, stage, le) (rate({\"pix.stage.duration_bucket\"}[5m])))" },
-    { title = "Stages of a batch, p99 (s)", query = "histogram_quantile(0.99, sum by (job, stage, le) (rate({\"pix.stage.duration_bucket\"}[5m])))" },
-    { title = "Messages left in the queue when a batch is taken, p99", query = "histogram_quantile(0.99, sum by (job, le) (rate({\"pix.queue.length_bucket\"}[5m])))" },
-    { title = "Messages per batch, mean", query = "sum by (job) (rate({\"pix.batch.size_sum\"}[5m])) / sum by (job) (rate({\"pix.batch.size_count\"}[5m]))" },
-    { title = "Messages per second by answer", query = "sum by (job, status) (rate({\"pix.messages\"}[5m]))" },
-    { title = "Pix per second by scoring step", query = "sum by (step) (rate({\"pix.scored\"}[5m]))" },
-    { title = "Share of Pix without model or history", query = "sum(rate({\"pix.scored\", step!=\"full\"}[5m])) / sum(rate({\"pix.scored\"}[5m]))" },
-    { title = "Calls to the history store by outcome", query = "sum by (job, outcome) (rate({\"pix.history.calls\"}[5m]))" },
-    { title = "Instances by serving model", query = "sum by (version) ({\"pix.model.serving\"})" },
-  ]
+  queried = yamldecode(file("${path.module}/../monitoring/charts.yaml"))
 
   # Title and time series of each chart, of either kind.
   charts = concat(

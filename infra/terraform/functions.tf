@@ -9,40 +9,50 @@
 
 locals {
   functions = {
+    decide = {
+      cpu         = var.decide_cpu
+      memory      = var.decide_memory
+      concurrency = var.decide_concurrency
+      instances   = var.decide_instances
+    }
     label = {
       cpu         = var.label_cpu
       memory      = var.label_memory
       concurrency = var.label_concurrency
       instances   = var.label_instances
-      secret_env  = { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } # a fraud marker names a person or a key
     }
     outcome = {
       cpu         = var.outcome_cpu
       memory      = var.outcome_memory
       concurrency = var.outcome_concurrency
       instances   = var.outcome_instances
-      secret_env  = { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } # for the hashes of what it quarantines
     }
     score = {
       cpu         = var.score_cpu
       memory      = var.score_memory
       concurrency = var.score_concurrency
       instances   = var.score_instances
-      secret_env  = { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key }
     }
   }
 
+  # Functions that take the messages of a topic. Callers ask the others.
+  fed = { for name, each in local.functions : name => each if name != "decide" }
+
   # Settings of shared/settings.py that follow from resources; var.settings holds the others.
   settings = {
-    GOOGLE_CLOUD_PROJECT = var.project_id
-    PIX_BUCKET           = google_storage_bucket.buckets["models"].name
-    PIX_DATA_BUCKET      = google_storage_bucket.buckets["data"].name
-    PIX_DATASET          = google_bigquery_dataset.pix.dataset_id
-    PIX_HMAC_KEY_VERSION = google_secret_manager_secret_version.hmac_key.version
-    PIX_MATURITY_DAYS    = tostring(var.maturity_days)
-    PIX_OUTCOMES         = var.outcomes
-    PIX_STATE            = local.state_url
-    PIX_STATE_SHARDS     = tostring(var.state_shards)
+    GOOGLE_CLOUD_PROJECT  = var.project_id
+    PIX_BUCKET            = google_storage_bucket.buckets["models"].name
+    PIX_DATA_BUCKET       = google_storage_bucket.buckets["data"].name
+    PIX_DATASET           = google_bigquery_dataset.pix.dataset_id
+    PIX_HMAC_KEY_VERSION  = local.hmac_env["PIX_HMAC_KEY"].version
+    PIX_MATURITY_DAYS     = tostring(var.maturity_days)
+    PIX_MODEL_KEYS        = local.model_keys
+    PIX_OIDC_BY           = "platform" # Cloud Run verifies callers, by the grants of roles/run.invoker below
+    PIX_OUTCOMES          = var.outcomes
+    PIX_PUBLISH_DECISIONS = var.publish_decisions
+    PIX_STATE             = local.state_url
+    PIX_STATE_SHARDS      = tostring(var.state_shards)
+    PIX_UNREVIEWED_HOLDS  = var.unreviewed_holds
   }
 
   # Read by the OpenTelemetry exporter: destination and origin of the metrics. Google's endpoint requires the origin.
@@ -61,6 +71,10 @@ resource "google_cloud_run_v2_service" "functions" {
   ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY" # Pub/Sub of the same project counts as internal
   deletion_protection = var.deletion_protection
 
+  binary_authorization {
+    use_default = true # the policy of bootstrap/admission.tf
+  }
+
   template {
     service_account                  = google_service_account.parts[each.key].email
     timeout                          = "${var.ack_deadline_seconds}s" # Pub/Sub ignores any later answer
@@ -68,7 +82,7 @@ resource "google_cloud_run_v2_service" "functions" {
     encryption_key                   = var.kms_key
 
     scaling {
-      min_instance_count = var.feed == "push" ? each.value.instances.min : 0 # only the smoke test pushes then
+      min_instance_count = var.feed == "push" || each.key == "decide" ? each.value.instances.min : 0 # only the smoke test pushes then
       max_instance_count = each.value.instances.max
     }
 
@@ -85,7 +99,7 @@ resource "google_cloud_run_v2_service" "functions" {
       image = var.function_images[each.key]
 
       resources {
-        cpu_idle          = true # the functions do nothing between requests
+        cpu_idle          = each.key != "decide" # it stores rows after answers that could not wait; the others do nothing between requests
         startup_cpu_boost = true
 
         limits = {
@@ -103,7 +117,7 @@ resource "google_cloud_run_v2_service" "functions" {
       }
 
       dynamic "env" {
-        for_each = each.value.secret_env
+        for_each = local.hmac_env # all make pseudonyms, or hashes of what they quarantine
         content {
           name = env.key
 
@@ -116,7 +130,9 @@ resource "google_cloud_run_v2_service" "functions" {
         }
       }
 
-      # A GET makes the clients, and reads and verifies the model.
+      # A GET makes the clients, reads and verifies the model, and is answered 503 until bucket and history have answered:
+      # the network of a new instance may let nothing through for a minute. PIX_START_SECONDS bounds that, within these
+      # 120 s.
       startup_probe {
         period_seconds    = 2
         timeout_seconds   = 2
@@ -160,11 +176,23 @@ resource "google_cloud_run_v2_service" "functions" {
     google_bigquery_table_iam_member.lookups,
     google_project_iam_member.metrics,
     google_project_iam_member.query_jobs,
+    google_pubsub_topic_iam_member.decisions,
     google_secret_manager_secret_iam_member.readers,
     google_storage_bucket_iam_member.folders,
   ]
 }
 
+# Callers of the API, by the OIDC token that Cloud Run verifies.
+resource "google_cloud_run_v2_service_iam_member" "decide" {
+  for_each = toset(var.decision_callers)
+
+  name     = google_cloud_run_v2_service.functions["decide"].name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = each.key
+}
+
+# Deliveries of Pub/Sub, and to the API those of the smoke test.
 resource "google_cloud_run_v2_service_iam_member" "push" {
   for_each = local.functions
 

@@ -2,6 +2,22 @@
 
 locals {
   jobs = {
+    # It reads the pointer alone unless a test runs.
+    challenge = {
+      arguments = ["-m", "jobs.challenge", "--watch"]
+      schedule  = var.challenge_schedule
+      resources = var.challenge_resources
+      timeout   = "300s"
+      tracking  = false
+    }
+    # After jobs.monitor, which counts how the frauds of a day grow as their labels come.
+    compare = {
+      arguments = ["-m", "jobs.compare", "--apply"]
+      schedule  = var.compare_schedule
+      resources = var.drift_resources
+      timeout   = "3600s"
+      tracking  = true
+    }
     drift = {
       arguments = ["-m", "jobs.drift"]
       schedule  = var.drift_schedule
@@ -10,19 +26,51 @@ locals {
       tracking  = false
     }
 
-    # Without a schedule: people run the other modules of jobs/ in it, inside the network that reaches Valkey:
-    # gcloud run jobs execute pix-operate --args=-m,jobs.rollback,--reason,...
+    expire = {
+      arguments = ["-m", "jobs.expire"]
+      schedule  = var.expire_schedule
+      resources = var.expire_resources
+      timeout   = "300s"
+      tracking  = false
+    }
+
+    monitor = {
+      arguments = ["-m", "jobs.monitor"]
+      schedule  = var.monitor_schedule
+      resources = var.monitor_resources
+      timeout   = "3600s"
+      tracking  = false
+    }
+    # Two jobs without a schedule, for people: gcloud run jobs execute pix-operate --args=-m,jobs.redrive,transactions
+    # This one has neither the key of the pseudonyms nor a way to rows, models or history. What moves or switches a model runs
+    # in pix-retrain.
     operate = {
-      arguments = ["-m", "jobs.replay", "--help"]
+      arguments = ["-m", "jobs.redrive", "--help"]
       schedule  = null
-      resources = var.operate_resources
+      resources = var.drift_resources
       timeout   = "86400s"
+      tracking  = true
+    }
+    # Without a look that is due it reads the pointer and ends.
+    probation = {
+      arguments = ["-m", "jobs.probation"]
+      schedule  = var.probation_schedule
+      resources = var.monitor_resources
+      timeout   = "600s"
       tracking  = true
     }
     # One execution at a time fills the store; another one that starts meanwhile ends at once.
     repair = {
       arguments = ["-m", "jobs.repair"]
       schedule  = var.repair_schedule
+      resources = var.operate_resources
+      timeout   = "86400s"
+      tracking  = false
+    }
+    # With the key, inside the network that reaches Valkey: jobs.fill, replay, rotate.
+    replay = {
+      arguments = ["-m", "jobs.replay", "--help"]
+      schedule  = null
       resources = var.operate_resources
       timeout   = "86400s"
       tracking  = false
@@ -41,6 +89,14 @@ locals {
       timeout   = "${var.retrain_timeout_seconds}s"
       tracking  = true
     }
+    # After the last snapshot of a day, and before the retraining, which asks a person where no comparison stands.
+    skew = {
+      arguments = ["-m", "jobs.skew", "--last-days", "1", "--record"]
+      schedule  = var.skew_schedule
+      resources = var.operate_resources
+      timeout   = "86400s" # people start it for all rows
+      tracking  = false
+    }
     snapshot = {
       arguments = ["-m", "jobs.snapshot"]
       schedule  = var.snapshot_schedule
@@ -50,7 +106,8 @@ locals {
     }
   }
 
-  valkey_jobs  = ["operate", "repair"]
+  hmac_jobs    = ["repair", "replay", "skew", "snapshot"]
+  valkey_jobs  = ["repair", "replay"]
   job_settings = merge(local.settings, { OMP_WAIT_POLICY = "passive", PIX_IMAGE = var.jobs_image }, var.settings)
 }
 
@@ -61,6 +118,10 @@ resource "google_cloud_run_v2_job" "jobs" {
   location            = var.region
   deletion_protection = var.deletion_protection
 
+  binary_authorization {
+    use_default = true # the policy of bootstrap/admission.tf
+  }
+
   template {
     task_count  = 1
     parallelism = 1
@@ -68,7 +129,7 @@ resource "google_cloud_run_v2_job" "jobs" {
     template {
       service_account = google_service_account.parts[each.key].email
       timeout         = each.value.timeout
-      max_retries     = 0 # the schedule starts the job again, and a person should see each failure
+      max_retries     = 0 # the schedule starts the job again, and a person should see each failure: a move to another machine is none
       encryption_key  = var.kms_key
 
       vpc_access {
@@ -99,6 +160,7 @@ resource "google_cloud_run_v2_job" "jobs" {
               MLFLOW_TRACKING_AUTH = "google" # shared/adapters/mlflow/auth.py
               MLFLOW_TRACKING_URI  = google_cloud_run_v2_service.mlflow.uri
             } : {},
+            contains(local.signers, each.key) ? { PIX_MODEL_SIGNER = local.model_signer } : {},
           )
           content {
             name  = env.key
@@ -106,9 +168,9 @@ resource "google_cloud_run_v2_job" "jobs" {
           }
         }
 
-        # Only the job that people run makes pseudonyms (jobs.replay of events).
+        # They make pseudonyms (jobs.replay of events), or read history and rows under the key in force.
         dynamic "env" {
-          for_each = each.key == "operate" ? { PIX_HMAC_KEY = google_secret_manager_secret_version.hmac_key } : {}
+          for_each = { for name, version in local.hmac_env : name => version if contains(local.hmac_jobs, each.key) }
           content {
             name = env.key
 
@@ -152,7 +214,7 @@ resource "google_cloud_run_v2_job" "jobs" {
     ignore_changes = [client, client_version]
   }
 
-  depends_on = [google_secret_manager_secret_iam_member.readers]
+  depends_on = [google_kms_crypto_key_iam_member.signers, google_secret_manager_secret_iam_member.readers]
 }
 
 resource "google_cloud_run_v2_job_iam_member" "schedule" {
@@ -172,7 +234,7 @@ resource "google_cloud_scheduler_job" "jobs" {
   region           = var.region
   schedule         = each.value.schedule
   time_zone        = "Etc/UTC"
-  paused           = var.schedules_paused
+  paused           = var.schedules_paused || local.on_kubernetes # its CronJobs start them there
   attempt_deadline = "60s"
 
   retry_config {

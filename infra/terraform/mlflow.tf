@@ -108,6 +108,10 @@ resource "google_cloud_run_v2_service" "mlflow" {
   ingress             = var.mlflow_ingress # every caller also needs the invoker role, see below
   deletion_protection = var.deletion_protection
 
+  binary_authorization {
+    use_default = true # the policy of bootstrap/admission.tf
+  }
+
   template {
     service_account = google_service_account.parts["mlflow"].email
     timeout         = "300s"
@@ -198,7 +202,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
 
 resource "google_cloud_run_v2_service_iam_member" "mlflow" {
   for_each = merge(
-    { for part in ["operate", "retrain"] : part => google_service_account.parts[part].member },
+    { for part in ["compare", "operate", "probation", "retrain"] : part => google_service_account.parts[part].member },
     { for member in var.mlflow_users : member => member },
   )
 

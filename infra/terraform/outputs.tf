@@ -18,13 +18,18 @@ output "dead_letter_subscriptions" {
   value       = { for topic, subscription in google_pubsub_subscription.dead : topic => subscription.name }
 }
 
+output "desk" {
+  description = "IP address of the case desk, for the record of its domain; null without one."
+  value       = one(google_compute_global_address.desk[*].address)
+}
+
 output "functions" {
   description = "Names and addresses of the functions."
   value       = { for name, function in google_cloud_run_v2_service.functions : name => { name = function.name, uri = function.uri } }
 }
 
 output "jobs" {
-  description = "Names of the jobs; `operate` runs any module of jobs/."
+  description = "Names of the jobs; people start `operate` and, with the key, `replay`."
   value       = { for name, job in google_cloud_run_v2_job.jobs : name => job.name }
 }
 

@@ -7,13 +7,14 @@ data "google_project" "this" {
 locals {
   # Service agents of Google; their addresses contain the project's number.
   agents = {
+    iap       = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-iap.iam.gserviceaccount.com"
     pubsub    = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
     transfers = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-bigquerydatatransfer.iam.gserviceaccount.com"
   }
 }
 
 # Audit logs of reads and writes. BigQuery always writes them; for other services Google logs only administration
-# unless configured. The reads of the score function in the buckets are exempt: each instance checks for a new model
+# unless configured. The reads of the functions that score in the buckets are exempt: each instance checks for a new model
 # every few seconds.
 resource "google_project_iam_audit_config" "data" {
   for_each = toset(["secretmanager.googleapis.com", "storage.googleapis.com"])
@@ -23,7 +24,7 @@ resource "google_project_iam_audit_config" "data" {
 
   audit_log_config {
     log_type         = "DATA_READ"
-    exempted_members = each.key == "storage.googleapis.com" ? [google_service_account.parts["score"].member] : []
+    exempted_members = each.key == "storage.googleapis.com" ? [for part in ["decide", "score"] : google_service_account.parts[part].member] : []
   }
 
   audit_log_config {

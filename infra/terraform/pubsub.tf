@@ -1,5 +1,5 @@
 # Topics, dead-letter topics and the subscriptions of the functions: push to their services, or pull by their workers
-# (var.feed). A change of it keeps the subscription and its messages. We own the subscriptions, not Eventarc, so that we set their
+# (var.feed; in a cluster of Kubernetes too). A change of it keeps the subscription and its messages. We own the subscriptions, not Eventarc, so that we set their
 # policies.
 #
 # The topics have no Pub/Sub schema; the functions enforce the contract (shared/contract/jsonschema) instead. Pub/Sub
@@ -15,27 +15,27 @@ locals {
       function        = "label"
       attempts        = var.feedback_delivery_attempts
       minimum_backoff = "10s" # a report is days old already, so a wait costs nothing
-      tried           = false
     }
     pix-outcomes = {
       function        = "outcome"
       attempts        = var.outcomes_delivery_attempts
       minimum_backoff = "5s" # an outcome that overtakes its Pix waits until that is scored
-      tried           = true
     }
     pix-transactions = {
       function        = "score"
       attempts        = var.transactions_delivery_attempts
       minimum_backoff = "1s" # a Pix is waiting for its score
-      tried           = true
     }
   }
 
-  # Topics whose function the smoke test of a deployment covers.
-  tried_topics = { for topic, each in local.topics : topic => each if each.tried }
+  # Topics of the smoke test of a deployment: a message of the last becomes a request to the API.
+  smoke = merge(
+    { for topic, each in local.topics : topic => { function = each.function, path = "" } },
+    { pix-questions = { function = "decide", path = "/v1/decisions" } },
+  )
 
   # Topics whose messages a worker pulls.
-  pulled = { for topic, each in local.topics : topic => each if var.feed == "pull" }
+  pulled = { for topic, each in local.topics : topic => each if var.feed != "push" }
 
   publishers = merge([
     for topic, members in var.publishers : { for member in members : "${topic} ${member}" => { topic = topic, member = member } }
@@ -53,6 +53,34 @@ resource "google_pubsub_topic" "topics" {
     allowed_persistence_regions = [var.region] # messages hold personal data in clear, so they stay in the region
     enforce_in_transit          = var.publish_in_region_only
   }
+}
+
+# Decisions, which functions publish for those who carry them out; each of these makes a subscription of its own.
+resource "google_pubsub_topic" "decisions" {
+  name         = "pix-decisions"
+  kms_key_name = var.kms_key
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+    enforce_in_transit          = var.publish_in_region_only
+  }
+}
+
+# The functions that decide, and the parts that learn how a hold ends.
+resource "google_pubsub_topic_iam_member" "decisions" {
+  for_each = toset(["decide", "expire", "label", "outcome", "score"])
+
+  topic  = google_pubsub_topic.decisions.id
+  role   = "roles/pubsub.publisher"
+  member = google_service_account.parts[each.key].member
+}
+
+resource "google_pubsub_topic_iam_member" "decision_readers" {
+  for_each = toset(var.decision_readers)
+
+  topic  = google_pubsub_topic.decisions.id
+  role   = "roles/pubsub.subscriber"
+  member = each.key
 }
 
 resource "google_pubsub_topic_iam_member" "publishers" {
@@ -181,7 +209,7 @@ resource "google_service_account_iam_member" "push_tokens" {
 # revision has the tag, deliveries fail, and messages expire after ten minutes.
 
 resource "google_pubsub_topic" "smoke" {
-  for_each = local.tried_topics
+  for_each = local.smoke
 
   name         = "${each.key}-smoke"
   kms_key_name = var.kms_key
@@ -193,7 +221,7 @@ resource "google_pubsub_topic" "smoke" {
 }
 
 resource "google_pubsub_subscription" "smoke" {
-  for_each = local.tried_topics
+  for_each = local.smoke
 
   name                       = google_pubsub_topic.smoke[each.key].name
   topic                      = google_pubsub_topic.smoke[each.key].id
@@ -205,11 +233,18 @@ resource "google_pubsub_subscription" "smoke" {
   }
 
   push_config {
-    push_endpoint = replace(google_cloud_run_v2_service.functions[each.value.function].uri, "https://", "https://candidate---")
+    push_endpoint = "${replace(google_cloud_run_v2_service.functions[each.value.function].uri, "https://", "https://candidate---")}${each.value.path}"
 
     oidc_token {
       service_account_email = google_service_account.parts["push"].email
       audience              = google_cloud_run_v2_service.functions[each.value.function].uri # a tagged address shares the audience of its service
+    }
+
+    dynamic "no_wrapper" {
+      for_each = each.value.path == "" ? [] : [each.value.path]
+      content {
+        write_metadata = false # the body is the message alone, as a caller sends it
+      }
     }
   }
 

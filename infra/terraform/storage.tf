@@ -5,7 +5,7 @@
 locals {
   buckets = {
     # Snapshots of history are named by their time; the pointer beside them stays.
-    data   = { restores = false, deletes = { "datasets/" = var.snapshot_retention_days, "exports/" = 2, "history/2" = 30, "loads/" = 2 } }
+    data   = { restores = false, deletes = { "batch/" = var.snapshot_retention_days, "contest/" = 400, "datasets/" = var.snapshot_retention_days, "exports/" = 2, "health/inputs/" = 400, "history/2" = 30, "loads/" = 2 } }
     mlflow = { restores = true, deletes = {} }
     models = { restores = true, deletes = {} }
   }
@@ -75,17 +75,36 @@ resource "google_storage_bucket" "buckets" {
   }
 }
 
+# The retirement of bundles deletes them and can write nothing: objectUser could replace what others delete. The role
+# comes from bootstrap/deploy.tf, so that the deployment cannot change it.
+locals {
+  delete_role = "projects/${var.project_id}/roles/pixDelete"
+}
+
 # Parts that need only one folder. They may also list the bucket: without that right Cloud Storage answers 403 instead
 # of 404 for a missing object, which looks like an outage.
 resource "google_storage_bucket_iam_member" "folders" {
   for_each = {
+    batch_exports    = { part = "batch", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
+    batch_models     = { part = "batch", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    batch_results    = { part = "batch", bucket = "data", folder = "batch", role = "roles/storage.objectUser" }
+    challenge_models = { part = "challenge", bucket = "models", folder = "models", role = "roles/storage.objectUser" }
+    compare_contest  = { part = "compare", bucket = "data", folder = "contest", role = "roles/storage.objectUser" }
+    compare_models   = { part = "compare", bucket = "models", folder = "models", role = "roles/storage.objectUser" }
+    decide_models    = { part = "decide", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
     drift_exports    = { part = "drift", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
     drift_memory     = { part = "drift", bucket = "data", folder = "drift", role = "roles/storage.objectUser" }
     drift_models     = { part = "drift", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    expire_until     = { part = "expire", bucket = "data", folder = "expiry", role = "roles/storage.objectUser" }
+    monitor_inputs   = { part = "monitor", bucket = "data", folder = "health", role = "roles/storage.objectUser" }
+    monitor_models   = { part = "monitor", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    probation_models = { part = "probation", bucket = "models", folder = "models", role = "roles/storage.objectUser" }
     repair_exports   = { part = "repair", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
     repair_history   = { part = "repair", bucket = "data", folder = "history", role = "roles/storage.objectViewer" }
-    retire_models    = { part = "retire", bucket = "models", folder = "models", role = "roles/storage.objectUser" }
+    retire_models    = { part = "retire", bucket = "models", folder = "models", role = local.delete_role }
     score_models     = { part = "score", bucket = "models", folder = "models", role = "roles/storage.objectViewer" }
+    skew_exports     = { part = "skew", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
+    skew_history     = { part = "skew", bucket = "data", folder = "history", role = "roles/storage.objectViewer" }
     snapshot_exports = { part = "snapshot", bucket = "data", folder = "exports", role = "roles/storage.objectUser" }
     snapshot_history = { part = "snapshot", bucket = "data", folder = "history", role = "roles/storage.objectUser" }
   }
@@ -106,8 +125,7 @@ resource "google_storage_bucket_iam_member" "folders" {
 # Parts that write models, snapshots and temporary files.
 resource "google_storage_bucket_iam_member" "keepers" {
   for_each = {
-    operate_data   = { part = "operate", bucket = "data" }
-    operate_models = { part = "operate", bucket = "models" }
+    replay_data    = { part = "replay", bucket = "data" }
     retrain_data   = { part = "retrain", bucket = "data" }
     retrain_models = { part = "retrain", bucket = "models" }
   }

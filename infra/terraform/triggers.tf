@@ -1,5 +1,5 @@
 # Triggers of the pipeline, made if `repository` names a repository connected to Cloud Build. In staging, a pull
-# request is checked and main is deployed; in production, a tag is deployed after approval.
+# request is checked, and main is built and deployed, by two accounts; in production, a tag is planned and then deployed, each after approval.
 
 locals {
   deploy_substitutions = { _REGION = var.region }
@@ -13,16 +13,24 @@ locals {
         account       = google_service_account.parts["check"].id
         substitutions = {}
       }
-      pix-deploy = {
+      pix-build = {
         file         = "cloudbuild.yaml"
         pull_request = null
         branch       = "^main$"
         tag          = null
-        account      = local.deploy_account
+        account      = local.build_account
         substitutions = merge(local.deploy_substitutions, {
           _BASE_DIGEST = var.base_digest
           _BUILDER     = var.builder
         })
+      }
+      pix-deploy = {
+        file          = "infra/deploy/cloudbuild.staging.yaml"
+        pull_request  = null
+        branch        = "^main$"
+        tag           = null
+        account       = local.deploy_account
+        substitutions = local.deploy_substitutions
       }
     }
     production = {
@@ -32,11 +40,20 @@ locals {
         branch        = null
         tag           = "^v[0-9].*$"
         account       = local.deploy_account
+        substitutions = local.deploy_substitutions
+      }
+      pix-plan = {
+        file          = "infra/deploy/cloudbuild.plan.yaml"
+        pull_request  = null
+        branch        = null
+        tag           = "^v[0-9].*$"
+        account       = local.deploy_account
         substitutions = merge(local.deploy_substitutions, { _FROM_REGISTRY = var.promote_from })
       }
     }
   }
 
+  build_account  = "projects/${var.project_id}/serviceAccounts/pix-build@${var.project_id}.iam.gserviceaccount.com"  # made by bootstrap/build.tf
   deploy_account = "projects/${var.project_id}/serviceAccounts/pix-deploy@${var.project_id}.iam.gserviceaccount.com" # made by bootstrap/deploy.tf
   triggers       = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
 }
@@ -72,6 +89,13 @@ resource "google_cloudbuild_trigger" "pipeline" {
   }
 
   approval_config {
-    approval_required = each.value.tag != null
+    approval_required = each.value.tag != null # also of the plan, as the code of a tag runs as the deployment from its first step
+  }
+
+  lifecycle {
+    precondition {
+      condition     = !anytrue([for line in split("\n", file("${path.module}/../../${each.value.file}")) : can(regex("^ *name: [^@]*$", line))])
+      error_message = "Builders of ${each.value.file} have no digest: run infra/deploy/digests.sh, and commit the files."
+    }
   }
 }

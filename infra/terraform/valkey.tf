@@ -6,7 +6,7 @@ resource "google_memorystore_instance" "history" {
   engine_version              = var.valkey_engine_version
   node_type                   = var.valkey_node_type
   replica_count               = var.valkey_replicas
-  authorization_mode          = "AUTH_DISABLED" # IAM tokens expire hourly and the client does not renew them, so access is limited by the network
+  authorization_mode          = var.valkey_iam ? "IAM_AUTH" : "AUTH_DISABLED" # without it, access is limited by the network alone
   transit_encryption_mode     = "SERVER_AUTHENTICATION"
   deletion_protection_enabled = var.deletion_protection
   kms_key                     = var.kms_key
@@ -36,6 +36,18 @@ resource "google_memorystore_instance" "history" {
     }
   }
 
+  # For the loss of a whole region or a mistake: history comes back from the tables by itself (jobs.repair), and a backup
+  # that is restored into another instance is behind them by up to a day.
+  automated_backup_config {
+    retention = "${var.valkey_backup_days * 86400}s"
+
+    fixed_frequency_schedule {
+      start_time {
+        hours = 7 # UTC
+      }
+    }
+  }
+
   zone_distribution_config {
     mode = "MULTI_ZONE"
   }
@@ -59,6 +71,8 @@ resource "google_memorystore_instance" "history" {
 }
 
 locals {
+  valkey_iam = var.valkey_iam
+
   # Without cluster mode there are two endpoints: one of the primary, used here, and one of its replicas. A cluster has
   # one that tells where the slots are, and one of its nodes.
   valkey_primary = one([
@@ -70,9 +84,27 @@ locals {
   ])
   valkey_ca_folder = "/etc/valkey"
 
-  # Each instance has its own certificate authority, so the certificate identifies it without a host name.
+  # Each instance has its own certificate authority, so the certificate identifies it without a host name. Certificates
+  # of Memorystore may lack the Authority Key Identifier, which Python requires from 3.13 on (VERIFY_X509_STRICT); the
+  # check is off for this connection alone. https://github.com/redis/redis-py/issues/3685
   state_url = join("", [
     "${var.state_shards > 1 ? "valkeys-cluster" : "rediss"}://${local.valkey_primary.ip_address}:${local.valkey_primary.port}",
-    "?ssl_ca_certs=${local.valkey_ca_folder}/ca.pem&ssl_check_hostname=false",
+    "?ssl_ca_certs=${local.valkey_ca_folder}/ca.pem&ssl_check_hostname=false&ssl_exclude_verify_flags=VERIFY_X509_STRICT",
+    var.valkey_iam ? "&auth=google" : "",
   ])
+}
+
+# The parts that call the store, each by tokens of its own account; Terraform has no grant on a single instance, so a condition
+# names it.
+resource "google_project_iam_member" "valkey" {
+  for_each = { for part in ["console", "decide", "label", "outcome", "repair", "replay", "score"] : part => part if local.valkey_iam }
+
+  project = var.project_id
+  role    = "roles/memorystore.dbConnectionUser"
+  member  = google_service_account.parts[each.key].member
+
+  condition {
+    title      = "only-history"
+    expression = "resource.name == \"${google_memorystore_instance.history.id}\""
+  }
 }

@@ -22,6 +22,12 @@ variable "alert_emails" {
   default     = []
 }
 
+variable "alert_history_cpu" {
+  description = "Largest share of the processor of Valkey's busiest node in use before an alert."
+  type        = number
+  default     = 0.7
+}
+
 variable "alert_history_memory" {
   description = "Largest share of Valkey's memory in use before an alert."
   type        = number
@@ -50,6 +56,17 @@ variable "alert_quarantined" {
   description = "Most messages quarantined in 30 minutes before an alert."
   type        = number
   default     = 20
+}
+
+variable "alert_silent_seconds" {
+  description = "Time without any published Pix before an alert (s), a multiple of 60; null raises none."
+  type        = number
+  default     = 900
+
+  validation {
+    condition     = var.alert_silent_seconds == null || try(var.alert_silent_seconds >= 120 && var.alert_silent_seconds <= 84600 && var.alert_silent_seconds % 60 == 0, false)
+    error_message = "alert_silent_seconds is a multiple of 60 from 120 to 84600."
+  }
 }
 
 variable "alert_total_p99_seconds" {

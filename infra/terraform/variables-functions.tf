@@ -1,17 +1,53 @@
+variable "decide_concurrency" {
+  description = "Requests that one instance of the decide function handles at a time; they share one batch. See score_concurrency."
+  type        = number
+  default     = 250
+}
+
+variable "decide_cpu" {
+  description = "CPUs of an instance of the decide function, which computes on a single one."
+  type        = string
+  default     = "1"
+}
+
+variable "decide_instances" {
+  description = "Minimum and maximum number of instances of the decide function. A caller waits for each answer, so keep one where it is used; none costs nothing where nobody asks."
+  type        = object({ min = number, max = number })
+  default     = { min = 0, max = 20 }
+}
+
+variable "decide_memory" {
+  description = "Memory of an instance of the decide function, which holds up to three models."
+  type        = string
+  default     = "1Gi"
+}
+
+variable "decision_callers" {
+  description = "Members that may ask the decide function, such as serviceAccount:core@my-bank.iam.gserviceaccount.com. It takes calls of the project's networks alone."
+  type        = list(string)
+  default     = []
+}
+
+variable "decision_readers" {
+  description = "Members that may attach subscriptions to pix-decisions. Its messages name a Pix by its EndToEndId, and nobody."
+  type        = list(string)
+  default     = []
+}
+
 variable "feed" {
-  description = "The way of messages to the functions: push, to services that Cloud Run scales; or pull, by workers in worker pools of a fixed size, for less cost a message and no limit of requests."
+  description = "The way of messages to the functions: push, to services that Cloud Run scales; pull, by workers in worker pools of a fixed size, for less cost a message and no limit of requests; or kubernetes, by workers in GKE, which runs the jobs too (infra/kubernetes)."
   type        = string
   default     = "push"
 
   validation {
-    condition     = contains(["push", "pull"], var.feed)
-    error_message = "feed must be push or pull."
+    condition     = contains(["kubernetes", "pull", "push"], var.feed)
+    error_message = "feed must be push, pull or kubernetes."
   }
 }
 
 variable "function_images" {
   description = "Images of the functions by digest, REGION-docker.pkg.dev/PROJECT/pix/score@sha256:..., built from the staged sources with the function's name as GOOGLE_FUNCTION_TARGET."
-  type        = object({ label = string, outcome = string, score = string })
+  type        = object({ decide = string, label = string, outcome = string, score = string })
 
   validation {
     condition     = alltrue([for image in values(var.function_images) : can(regex("@sha256:[0-9a-f]{64}$", image))])
@@ -89,6 +125,17 @@ variable "outcomes" {
   }
 }
 
+variable "publish_decisions" {
+  description = "Decisions that are published to pix-decisions (PIX_PUBLISH_DECISIONS): all, stopped (HOLD, BLOCK, REJECT) or none."
+  type        = string
+  default     = "stopped"
+
+  validation {
+    condition     = contains(["all", "stopped", "none"], var.publish_decisions)
+    error_message = "publish_decisions must be all, stopped or none."
+  }
+}
+
 variable "score_concurrency" {
   description = "Requests that one instance of the score function handles at a time; they share one batch. It is below PIX_QUEUE_MAX, so an instance never sees more: Cloud Run sends the excess to another instance, or answers 429 itself where there is none. The function's own 429 is for requests that waited PIX_QUEUE_SECONDS, or for deployments without a limit on requests."
   type        = number
@@ -129,12 +176,16 @@ variable "settings" {
       "PIX_BATCH_MAX",
       "PIX_BEHIND_DAYS",
       "PIX_DEADLINE_SECONDS",
+      "PIX_DECIDE_SECONDS",
       "PIX_DRAIN_SECONDS",
       "PIX_LOG_SECONDS",
       "PIX_LOOKUP_SECONDS",
+      "PIX_OIDC_ACCOUNTS",
+      "PIX_OIDC_AUDIENCE",
       "PIX_POINTER_TTL_SECONDS",
       "PIX_QUEUE_MAX",
       "PIX_QUEUE_SECONDS",
+      "PIX_START_SECONDS",
       "PIX_STATE_CALL_SECONDS",
       "PIX_STATE_CLAIM_SECONDS",
       "PIX_STATE_CONNECT_SECONDS",
@@ -143,6 +194,17 @@ variable "settings" {
       "PIX_STATE_RECORD_DAYS",
     ])) == 0
     error_message = "Only the settings listed in variables-functions.tf can be overridden; the others follow from resources."
+  }
+}
+
+variable "unreviewed_holds" {
+  description = "What becomes of a hold that nobody reviewed by its deadline (PIX_UNREVIEWED_HOLDS): release or refuse. A block is always released."
+  type        = string
+  default     = "refuse"
+
+  validation {
+    condition     = contains(["release", "refuse"], var.unreviewed_holds)
+    error_message = "unreviewed_holds must be release or refuse."
   }
 }
 

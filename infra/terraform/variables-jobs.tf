@@ -1,5 +1,23 @@
+variable "challenge_resources" {
+  description = "CPU and memory of the job that guards tests of challengers."
+  type        = object({ cpu = string, memory = string })
+  default     = { cpu = "1", memory = "1Gi" }
+}
+
+variable "challenge_schedule" {
+  description = "Schedule of the job that guards tests of challengers, and takes the steps of their ramps (cron, UTC)."
+  type        = string
+  default     = "* * * * *"
+}
+
+variable "compare_schedule" {
+  description = "Schedule of the job that compares a challenger with the champion (cron, UTC); after monitor_schedule."
+  type        = string
+  default     = "0 8 * * *"
+}
+
 variable "drift_resources" {
-  description = "CPU and memory of the drift and retire jobs."
+  description = "CPU and memory of the compare, drift, retire and operate jobs."
   type        = object({ cpu = string, memory = string })
   default     = { cpu = "2", memory = "4Gi" }
 }
@@ -8,6 +26,18 @@ variable "drift_schedule" {
   description = "Schedule of the drift job (cron, UTC)."
   type        = string
   default     = "15 */6 * * *"
+}
+
+variable "expire_resources" {
+  description = "CPU and memory of the job that ends holds."
+  type        = object({ cpu = string, memory = string })
+  default     = { cpu = "1", memory = "512Mi" }
+}
+
+variable "expire_schedule" {
+  description = "Schedule of the job that ends holds and blocks whose deadline has passed (cron, UTC)."
+  type        = string
+  default     = "* * * * *"
 }
 
 variable "jobs_image" {
@@ -20,10 +50,28 @@ variable "jobs_image" {
   }
 }
 
+variable "monitor_resources" {
+  description = "CPU and memory of the monitor and probation jobs; BigQuery does their work."
+  type        = object({ cpu = string, memory = string })
+  default     = { cpu = "1", memory = "1Gi" }
+}
+
+variable "monitor_schedule" {
+  description = "Schedule of the job that measures health (cron, UTC); a day is measured six hours after its end."
+  type        = string
+  default     = "30 6 * * *"
+}
+
 variable "operate_resources" {
-  description = "CPU and memory of the job that a person starts. A replay holds all history in memory."
+  description = "CPU and memory of the jobs that replay. They hold all history in memory."
   type        = object({ cpu = string, memory = string })
   default     = { cpu = "4", memory = "16Gi" }
+}
+
+variable "probation_schedule" {
+  description = "Schedule of the job that looks at a model in its first minutes and on its first day (cron, UTC)."
+  type        = string
+  default     = "*/5 * * * *"
 }
 
 variable "repair_schedule" {
@@ -60,6 +108,12 @@ variable "schedules_paused" {
   description = "Start no scheduled job, and pause the alerts on their results (drift, learning, swaps); for the time before labels have matured. Alerts on serving stay active."
   type        = bool
   default     = false
+}
+
+variable "skew_schedule" {
+  description = "Schedule of the job that compares the served features of the day before with replayed ones (cron, UTC)."
+  type        = string
+  default     = "10 4 * * *"
 }
 
 variable "snapshot_schedule" {

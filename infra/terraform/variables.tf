@@ -88,14 +88,25 @@ variable "feedback_delivery_attempts" {
   }
 }
 
+variable "hmac_key_next_version" {
+  description = "Version of the key of the pseudonyms that is to follow, one more than hmac_key_version: rows then carry the pseudonyms under both. null unless the key is being changed (infra/README.md)."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.hmac_key_next_version == null || try(var.hmac_key_next_version == var.hmac_key_version + 1, false)
+    error_message = "hmac_key_next_version must be hmac_key_version + 1, or null."
+  }
+}
+
 variable "hmac_key_version" {
-  description = "Increment to make a new key for the pseudonyms. All history restarts with a new key."
+  description = "Version of the key of the pseudonyms. A version that was not the next one before is a new key, with which all history restarts."
   type        = number
   default     = 1
 }
 
 variable "kms_key" {
-  description = "Cloud KMS key that encrypts everything stored; null uses Google's keys. The service agents of Pub/Sub, BigQuery, Storage, Run, Secret Manager, Artifact Registry, Cloud SQL and Memorystore must be allowed to use it."
+  description = "Cloud KMS key that encrypts everything stored; null uses Google's keys. The service agents of Pub/Sub, BigQuery, Storage, Run, Secret Manager, Artifact Registry, Cloud SQL and Memorystore must be allowed to use it, as bootstrap does with make_kms_key."
   type        = string
   default     = null
 }
@@ -120,6 +131,28 @@ variable "maximum_backoff_seconds" {
   validation {
     condition     = var.maximum_backoff_seconds >= 10 && var.maximum_backoff_seconds <= 600
     error_message = "Pub/Sub accepts 10 to 600 seconds."
+  }
+}
+
+variable "model_key_protection" {
+  description = "Where the key that signs models is: HSM, or SOFTWARE, which costs less. Another value makes no key anew: its versions keep what they have."
+  type        = string
+  default     = "HSM"
+
+  validation {
+    condition     = contains(["HSM", "SOFTWARE"], var.model_key_protection)
+    error_message = "model_key_protection must be HSM or SOFTWARE."
+  }
+}
+
+variable "model_key_versions" {
+  description = "Versions of the key that signs models, as numbers: functions and jobs believe all of them, and the last signs. More than one while the key is changed."
+  type        = list(number)
+  default     = [1]
+
+  validation {
+    condition     = length(var.model_key_versions) > 0 && length(distinct(var.model_key_versions)) == length(var.model_key_versions)
+    error_message = "model_key_versions must name at least one version, and none twice."
   }
 }
 
@@ -148,6 +181,7 @@ variable "partition_expiry_days" {
     fills           = 1825
     outcomes        = 1825
     quarantine      = 180
+    reviews         = 1825
     score_events    = 1825
     training_sample = 1825
   }
@@ -256,10 +290,27 @@ variable "transactions_delivery_attempts" {
   }
 }
 
+variable "valkey_backup_days" {
+  description = "Days that daily backups of Valkey are kept. They hold counters under hashes of pseudonyms, also of persons erased since."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.valkey_backup_days >= 1 && var.valkey_backup_days <= 365
+    error_message = "Memorystore keeps backups for 1 to 365 days."
+  }
+}
+
 variable "valkey_engine_version" {
   description = "Engine version of Valkey."
   type        = string
   default     = "VALKEY_8_0"
+}
+
+variable "valkey_iam" {
+  description = "Let only accounts with a grant into Valkey, by tokens of IAM. The choice is made with the store: a change replaces it."
+  type        = bool
+  default     = false
 }
 
 variable "valkey_node_type" {

@@ -4,7 +4,7 @@
 # A pool has no health check in this version of the provider: a worker that fails ends, and Cloud Run starts it again.
 
 locals {
-  workers = var.feed == "pull" ? local.functions : {}
+  workers = var.feed == "pull" ? local.fed : {}
 }
 
 resource "google_cloud_run_v2_worker_pool" "workers" {
@@ -15,6 +15,10 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
   location            = var.region
   launch_stage        = "BETA"
   deletion_protection = var.deletion_protection
+
+  binary_authorization {
+    use_default = true # the policy of bootstrap/admission.tf
+  }
 
   scaling {
     manual_instance_count = var.worker_instances[each.key]
@@ -54,7 +58,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
       }
 
       dynamic "env" {
-        for_each = each.value.secret_env
+        for_each = local.hmac_env
         content {
           name = env.key
 

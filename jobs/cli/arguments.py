@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import math
+import re
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 
 from shared.contract.fields import Amount
 
-HOURS_MAX = 10 * 366 * 24
+DAYS_MAX = 10 * 366
+PAUSE_MAX = 1_000_000
+HOURS_MAX = 24 * DAYS_MAX
 
 
 def parser(job: str, description: str | None, epilog: str = "") -> argparse.ArgumentParser:
@@ -24,6 +29,12 @@ def parser(job: str, description: str | None, epilog: str = "") -> argparse.Argu
         "The last line of standard output is the result as JSON. SIGINT, SIGTERM and SIGHUP end it with "
         "INTERRUPTED and exit code 128 plus the number of the signal.",
     )
+
+
+def add_config(add: Callable[..., object], what: str) -> None:
+    """Add the option of the file with the settings of learning, of which a job reads `what`."""
+    file = Path(__file__).parents[1] / "config.yaml"
+    add("--config", type=Path, default=file, metavar="FILE", help=f"{what} (default: jobs/config.yaml)")
 
 
 def moment(text: str) -> dt.datetime | None:
@@ -44,6 +55,29 @@ def instant(text: str) -> dt.datetime:
     return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
 
 
+def past(text: str) -> dt.datetime | None:
+    """Return a moment as `moment` does, unless it is in the future. Raises ArgumentTypeError."""
+    found = moment(text)
+    if found is not None and found > dt.datetime.now(dt.UTC):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time that has passed")
+    return found
+
+
+def past_day(text: str) -> dt.datetime:
+    """Return the start of a day (UTC) that is over. Raises ArgumentTypeError.
+
+    >>> past_day("2025-11-20")
+    datetime.datetime(2025, 11, 20, 0, 0, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        found = dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), dt.UTC)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-11-20") from error
+    if found > dt.datetime.now(dt.UTC) - dt.timedelta(days=1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day that is over")
+    return found
+
+
 def count(text: str) -> int:
     """Return a whole number of at least 0. Raises ArgumentTypeError."""
     if not (text.isascii() and text.isdecimal()):
@@ -56,6 +90,22 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
     return int(text)
+
+
+def days(text: str, least: int = 1) -> int:
+    """Return a whole number of days, at most ten years. Raises ArgumentTypeError."""
+    found = int(text) if text.isascii() and text.isdecimal() else -1
+    if not least <= found <= DAYS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of days from {least} to {DAYS_MAX}")
+    return found
+
+
+def pause(text: str) -> int:
+    """Return a whole number of seconds or minutes for which to leave rows alone. Raises ArgumentTypeError."""
+    found = count(text)
+    if found > PAUSE_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 0 and <= {PAUSE_MAX}")
+    return found
 
 
 def centavos(text: str) -> int:
@@ -75,6 +125,19 @@ def price(text: str) -> int:
     if not (found := centavos(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount above 0")
     return found
+
+
+def pseudonym(text: str) -> str:
+    """Return a pseudonym. Raises ArgumentTypeError, which does not repeat the text: it may be an account's number.
+
+    >>> pseudonym("9c08879279395002d3b4582787920ec3")
+    '9c08879279395002d3b4582787920ec3'
+    >>> pseudonym("9c08879279395002d3b458278792-10e")
+    '9c08879279395002d3b458278792-10e'
+    """
+    if not re.fullmatch("[0-9a-f]{28}([0-9a-f]|-)[0-9a-f]{3}", text):
+        raise argparse.ArgumentTypeError("a pseudonym has 32 hexadecimal digits in lower case, or 28, - and 3")
+    return text
 
 
 def share(text: str) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from jobs.cli import console, wiring
+from jobs.cli import console, history_wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ def filled(settings: Settings, since: dt.datetime, until: dt.datetime, rows: int
 
     Raises Unavailable, Misconfigured.
     """
-    from shared.ports import Window
+    from shared.ports import UnplacedPeriod
 
     with console.bar() as progress:
         task = progress.add_task("fill", total=None)
-        window = Window(since, until)
-        return asyncio.run(wiring.filled(settings, window, rows, lambda count: progress.advance(task, count)))
+        window = UnplacedPeriod(since, until)
+        return asyncio.run(history_wiring.filled(settings, window, rows, lambda count: progress.advance(task, count)))

@@ -1,13 +1,14 @@
-"""The composition root of the jobs: the only place where they meet the environment and the adapters."""
+"""The composition root of the jobs: the only place where they meet the environment and the adapters.
+
+What is about history is in `history_wiring`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import getpass
 import sqlite3
-from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,32 +20,36 @@ from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.learning.lifecycle.control import ControlCommands
 from shared.learning.lifecycle.operator_move import OperatorMove
-from shared.settings import Settings
-from shared.telemetry.metrics import Metrics
-from shared.wiring.common import DAY_SECONDS, MEMORY, append_table, bigquery_client, valkey_history
-from shared.wiring.common import now as current_micros
+from shared.settings import RELEASE, Settings
+from shared.wiring.common import (
+    bigquery_client,
+    decision_topic,
+)
 
 if TYPE_CHECKING:
+    from shared.adapters.bigquery.desk.rows import BigQueryDeskRows, BigQuerySurroundings
+    from shared.adapters.bigquery.health import BigQueryHealth
     from shared.adapters.bigquery.ledger import BigQueryLedger
     from shared.adapters.bigquery.load import BulkLoad
-    from shared.adapters.bigquery.lost import BigQueryLostPlaces
     from shared.adapters.bigquery.query import BigQueryExports, BigQueryQueries
+    from shared.adapters.bigquery.suspicions import BigQuerySuspicions
     from shared.adapters.mlflow.tracking import MlflowRegistry
     from shared.adapters.pubsub.dead_letters import PubsubDeadLetters
-    from shared.adapters.valkey.store import ValkeyStore
+    from shared.learning.config import Config
+    from shared.learning.contest.contest import Contest
+    from shared.learning.lifecycle.challenge import ChallengeCommands
     from shared.learning.lifecycle.drift import DriftSource
     from shared.learning.lifecycle.retire import Retiring
     from shared.learning.lifecycle.retraining import Services
-    from shared.operations.filling import Filled, Filling
-    from shared.ports import HistoryStore, Window
-    from shared.replay.repair import Repair
-    from shared.replay.snapshots import Snapshots
-    from shared.replay.tables import StoredTables
+    from shared.learning.monitoring.causes.rows import CauseSource
+    from shared.learning.monitoring.monitor import Monitor
+    from shared.learning.probation.probation import Probation
+    from shared.learning.training.engine import TrainingEngine
+    from shared.operations.expiry import Expired
+    from shared.scoring.signed_blobs import SignedBlobs
 
-LEDGER, LOST_PLACES = "model_ledger", "lost_places"
+LEDGER = "model_ledger"
 SQLITE = "sqlite:///"
-STORE_SECONDS = 30.0
-"""Seconds that a job waits for a call of the store of history; nobody waits for the job."""
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
@@ -68,8 +73,8 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def services(settings: Settings) -> Services:
-    """Return the services of a retraining."""
+def services(settings: Settings, engine: TrainingEngine) -> Services:
+    """Return the services of a retraining on an engine."""
     from jobs.cli.provenance import provenance
     from shared.adapters.mlflow.tracking import MlflowRegistry, MlflowRuns
     from shared.learning.data.dataset import TrainingSource
@@ -91,6 +96,7 @@ def services(settings: Settings) -> Services:
         rules=Rules.load(),
         clock=now,
         provenance=provenance(settings),
+        engine=engine,
     )
 
 
@@ -108,9 +114,11 @@ def exports(settings: Settings) -> BigQueryExports:
     return BigQueryExports(bigquery_client(settings), settings.data_bucket, data(settings))
 
 
-def blobs(settings: Settings) -> GcsBlobs:
-    """Return the model bucket."""
-    return GcsBlobs.connect(settings.project, settings.bucket)
+def blobs(settings: Settings) -> SignedBlobs:
+    """Return the bucket of models, in which only a process with PIX_MODEL_SIGNER may write. Raises Misconfigured."""
+    from shared.wiring.models import model_signer, models
+
+    return models(settings, GcsBlobs.connect(settings.project, settings.bucket), model_signer(settings))
 
 
 def data(settings: Settings) -> GcsBlobs:
@@ -129,11 +137,25 @@ def bulk_load(settings: Settings, name: str, run: str) -> BulkLoad:
     return BulkLoad(bigquery_client(settings), bucket, target, f"{name}-{run}")
 
 
-def history_store(settings: Settings, url: str) -> ValkeyStore:
-    """Return the store of history at `url`."""
-    from shared.adapters.valkey.store import ValkeyStore
+def desk_rows(settings: Settings) -> BigQueryDeskRows:
+    """Return the reader of decisions and of their reviews."""
+    from shared.adapters.bigquery.desk.rows import BigQueryDeskRows
 
-    return ValkeyStore.connect(url, settings.state_record_days * DAY_SECONDS, settings.state_shards)
+    return BigQueryDeskRows(queries(settings), settings.project, settings.dataset)
+
+
+def surroundings(settings: Settings) -> BigQuerySurroundings:
+    """Return the reader of the past of accounts."""
+    from shared.adapters.bigquery.desk.rows import BigQuerySurroundings
+
+    return BigQuerySurroundings(queries(settings), settings.project, settings.dataset, settings.maturity_days)
+
+
+def suspicions(settings: Settings) -> BigQuerySuspicions:
+    """Return the rows of the register of suspicions."""
+    from shared.adapters.bigquery.suspicions import NAME, BigQuerySuspicions
+
+    return BigQuerySuspicions(queries(settings), settings.project, settings.dataset, lambda: appended(settings, NAME))
 
 
 def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
@@ -143,83 +165,15 @@ def dead_letters(settings: Settings, topic: str) -> PubsubDeadLetters:
     return PubsubDeadLetters.connect(settings.project, topic)
 
 
-def stored_tables(settings: Settings) -> list[StoredTables]:
-    """Return the tables to replay, as each shard of history counted their rows."""
-    from shared.replay.tables import StoredTables
+async def expired(settings: Settings, until: dt.datetime) -> Expired:
+    """Tell the deadlines that have passed; see `shared.operations.expiry`. Raises Unavailable, Misconfigured."""
+    from shared.adapters.bigquery.desk.rows import BigQueryDeskRows
+    from shared.contract.decision import DecisionEvent
+    from shared.operations.expiry import Expiry
 
-    return StoredTables.each(exports(settings), settings.project, settings.dataset, settings.state_shards)
-
-
-def snapshots(settings: Settings) -> Snapshots:
-    """Return the snapshots of history."""
-    from shared.replay.snapshots import Snapshots
-
-    bucket = data(settings)
-    return Snapshots(bucket, bucket)
-
-
-def lost_places(settings: Settings) -> BigQueryLostPlaces:
-    """Return the places that the store of history has lost."""
-    from shared.adapters.bigquery.lost import BigQueryLostPlaces
-
-    place = (settings.project, settings.dataset)
-    return BigQueryLostPlaces(queries(settings), *place, lambda: _table(settings, LOST_PLACES), now)
-
-
-def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) -> Repair:
-    """Return the repair of a store; `wait` until the rows on their way are stored."""
-    from shared.replay.repair import Repair
-
-    lost, claim_seconds = lost_places(settings), settings.state_claim_seconds
-    return Repair(store, stored_tables(settings), snapshots(settings), lost, now, wait, claim_seconds)
-
-
-async def filled(settings: Settings, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
-    """Find the places that rows lack; see `shared.operations.filling.fill`. Raises Unavailable, Misconfigured."""
-    from shared.operations.filling import fill
-
-    if settings.state.startswith(f"{MEMORY}://"):
-        raise Misconfigured("PIX_STATE is memory://, which no job can ask: name a store of history")
-    async with _filling(settings) as filling:
-        return await fill(filling, window, limit, advance)
-
-
-@asynccontextmanager
-async def _filling(settings: Settings) -> AsyncIterator[Filling]:
-    """Open the services of a filling; it counts outcomes and reports as their functions do."""
-    from shared.adapters.bigquery.asked import BigQueryAsked
-    from shared.adapters.bigquery.lookup import BigQueryLookup
-    from shared.adapters.bigquery.unplaced import BigQueryUnplaced
-    from shared.contract.pseudonyms import Pseudonymiser
-    from shared.operations.filling import Filling
-    from shared.scoring.conclusions import Conclusions
-    from shared.serving.label_service import LabelPipeline
-    from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline
-    from shared.serving.verdict_history import VerdictHistory
-
-    place, client, metrics = (settings.project, settings.dataset), bigquery_client(settings), Metrics()
-    history = valkey_history(replace(settings, state_call_seconds=STORE_SECONDS))
-    history.know_lost(lost_places(settings).noted())
-    service = WriteService.connect(settings.bigquery_storage_emulator_host)
-    fills, outcomes, feedback = (
-        append_table(service, settings, name, metrics) for name in ("fills", "outcomes", "feedback")
-    )
-    told = CountedOutcomes(history, BigQueryAsked(client, *place, settings.lookup_seconds))
-    stated = VerdictHistory(BigQueryLookup(client, *place, settings.lookup_seconds), history)
-    served = (current_micros, settings.ahead_seconds, metrics)
-    try:
-        yield Filling(
-            BigQueryUnplaced(queries(settings), *place),
-            history,
-            Conclusions(history, settings.outcomes),
-            fills,
-            OutcomePipeline(told, outcomes, *served).store,
-            LabelPipeline(stated, feedback, Pseudonymiser(settings.hmac_key.encode()), *served).store,
-            current_micros,
-        )
-    finally:
-        for each in (history, fills, outcomes, feedback):
-            await each.close()
+    holds = BigQueryDeskRows(queries(settings), settings.project, settings.dataset)
+    event = DecisionEvent.RELEASED if settings.unreviewed_holds == RELEASE else DecisionEvent.REFUSED
+    return await Expiry(holds, decision_topic(settings), data(settings), event).run(until)
 
 
 def operator_move(settings: Settings) -> OperatorMove:
@@ -238,6 +192,16 @@ def control(settings: Settings) -> ControlCommands:
     return ControlCommands(blobs(settings), ledger(settings), now, actor(settings))
 
 
+def challenge(settings: Settings) -> ChallengeCommands:
+    """Return the steps of tests of challengers."""
+    from shared.learning.lifecycle.arm_counts import ArmRows
+    from shared.learning.lifecycle.challenge import ChallengeCommands
+    from shared.scoring.rules import Rules
+
+    rows = ArmRows(queries(settings), settings.project, settings.dataset, Rules.load())
+    return ChallengeCommands(blobs(settings), ledger(settings), rows, now, actor(settings))
+
+
 def drift_source(settings: Settings, since: dt.datetime, until: dt.datetime) -> DriftSource:
     """Return the reader of a period's rows."""
     from shared.learning.lifecycle.drift import DriftSource
@@ -246,12 +210,74 @@ def drift_source(settings: Settings, since: dt.datetime, until: dt.datetime) -> 
     return DriftSource(asked, read, settings.project, settings.dataset, since, until)
 
 
+def monitor(settings: Settings, config: Config) -> Monitor:
+    """Return the services of the measures of health."""
+    from shared.learning.monitoring.health_sql import HealthSql
+    from shared.learning.monitoring.input_sql import InputSql
+    from shared.learning.monitoring.monitor import Monitor
+    from shared.learning.monitoring.reject_watch import RejectWatch
+    from shared.learning.monitoring.watch import InputWatch
+    from shared.scoring.rules import Rules
+
+    project, dataset, asked = settings.project, settings.dataset, queries(settings)
+    buckets = (blobs(settings), data(settings))
+    told, by = ledger(settings), actor(settings)
+    inputs = InputWatch(asked, InputSql(project, dataset), *buckets, told, config.drift, now, by)
+    sql = HealthSql(project, dataset, settings.maturity_days, Rules.load())
+    costs = config.costs.by_side
+    return Monitor(asked, health(settings), sql, costs, now, inputs, RejectWatch(told, costs, now, by))
+
+
+def health(settings: Settings) -> BigQueryHealth:
+    """Return the table of health, to append to."""
+    from shared.adapters.bigquery.health import BigQueryHealth
+    from shared.learning.monitoring.monitor import TABLE
+
+    return BigQueryHealth(lambda: appended(settings, TABLE))
+
+
+def cause_source(settings: Settings) -> CauseSource:
+    """Return the reader of the rows in which causes of a drift are sought."""
+    from shared.learning.monitoring.causes.rows import CauseSource
+
+    return CauseSource(queries(settings), exports(settings), settings.project, settings.dataset)
+
+
+def contest(settings: Settings, config: Config) -> Contest:
+    """Return the services of a look at a challenger."""
+    from shared.learning.contest.contest import Contest
+
+    moves = operator_move(settings)
+    return Contest(
+        moves.blobs,
+        data(settings),
+        queries(settings),
+        health(settings),
+        moves,
+        challenge(settings),
+        config,
+        settings.project,
+        settings.dataset,
+        settings.maturity_days,
+    )
+
+
+def probation(settings: Settings, config: Config) -> Probation:
+    """Return the services of the probation of a model that has just begun to serve."""
+    from shared.learning.probation.probation import Probation
+    from shared.learning.probation.rows import ProbationRows
+    from shared.scoring.rules import Rules
+
+    rows = ProbationRows(queries(settings), settings.project, settings.dataset, Rules.load())
+    return Probation(operator_move(settings), rows, config.probation, config.costs.by_side)
+
+
 def retiring(settings: Settings) -> Retiring:
     """Return the services of a retirement."""
     from shared.learning.lifecycle.retire import Retiring
 
     bucket = blobs(settings)
-    return Retiring(bucket, bucket, ledger(settings), now, actor(settings))
+    return Retiring(bucket, bucket, ledger(settings), now, actor(settings), signs=bool(settings.model_signer))
 
 
 def ledger(settings: Settings) -> BigQueryLedger:
@@ -259,10 +285,10 @@ def ledger(settings: Settings) -> BigQueryLedger:
     from shared.adapters.bigquery.ledger import BigQueryLedger
 
     name = f"{settings.project}.{settings.dataset}.{LEDGER}"
-    return BigQueryLedger(queries(settings), name, lambda: _table(settings, LEDGER))
+    return BigQueryLedger(queries(settings), name, lambda: appended(settings, LEDGER))
 
 
-def _table(settings: Settings, name: str) -> BigQueryTable:
+def appended(settings: Settings, name: str) -> BigQueryTable:
     """Connect to a table, within the event loop that appends to it."""
     service = WriteService.connect(settings.bigquery_storage_emulator_host)
     return BigQueryTable(service, settings.project, settings.dataset, table(name), settings.append_timeout_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -16,7 +17,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from shared.adapters.google_failures import FAILURES, credentials_needed
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
-from shared.ports import Blob, Listed
+from shared.ports import Blob, Checksum, Listed
 
 ATTEMPT_SECONDS = 10.0
 TOTAL_SECONDS = 30.0
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 
 class GcsBlobs:
-    """`shared.ports.Blobs` and `Shelf` and `shared.learning.ports.Archive` over one bucket, and downloads in bulk."""
+    """`shared.ports.Blobs`, `Shelf` and `shared.learning.ports.SharedArchive` over one bucket, downloads in bulk."""
 
     def __init__(self, bucket: storage.Bucket, patience: float = TOTAL_SECONDS) -> None:
         """Retry each request for `patience` seconds."""
@@ -102,6 +103,36 @@ class GcsBlobs:
         except exceptions.NotFound:
             return False
         return True
+
+    def checksum(self, name: str) -> Checksum | None:
+        """Return the checksum of the object, None if there is none. Raises Unavailable, Misconfigured.
+
+        An object that was composed of others has no MD5: Misconfigured, as the product writes none.
+        """
+        blob = _answer(partial(self._bucket.get_blob, name, **self._sent))
+        if blob is None:
+            return None
+        if blob.md5_hash is None:
+            raise Misconfigured(f"{name} has no MD5: it was composed of other objects")
+        return Checksum(base64.b64decode(blob.md5_hash).hex(), int(blob.size))
+
+    def copy(self, name: str, target: str) -> None:
+        """Copy the object within the bucket, unless the target exists. Raises Unavailable, Misconfigured."""
+        source, copied = self._bucket.blob(name), self._bucket.blob(target)
+        token = None
+        try:
+            while True:
+                token, _, _ = _answer(
+                    partial(copied.rewrite, source, token, if_generation_match=0, **self._sent),
+                    exceptions.NotFound,
+                    exceptions.PreconditionFailed,
+                )
+                if token is None:
+                    return
+        except exceptions.PreconditionFailed:
+            return
+        except exceptions.NotFound as error:
+            raise Misconfigured(f"{name} does not exist in bucket {self._bucket.name}") from error
 
     def download(self, prefix: str, folder: Path) -> list[Path]:
         """Save the objects under `prefix` as numbered files in `folder`. Raises Unavailable, Misconfigured."""

@@ -36,12 +36,15 @@ class OtlpExporter:
     """
 
     def __init__(self, endpoint: str, project: str, service: str, revision: str) -> None:
-        """Name the source of metrics: Cloud Run's `service` and `revision`, and a new id for this instance."""
+        """Name the source of metrics: Cloud Run's `service` and `revision`, and a new id for this instance.
+
+        The id begins with the revision, as Google's store of metrics keeps of a source only its name and this id.
+        """
         self._endpoint = endpoint
         self._attributes = {
             "service.name": service or "pix",
             "service.version": revision,
-            "service.instance.id": str(uuid.uuid4()),
+            "service.instance.id": f"{revision}/{uuid.uuid4()}",
             "gcp.project_id": project,
         }
         self._began = time.time_ns()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from shared.errors import Malformed
 
@@ -18,30 +19,35 @@ _UNKNOWN = re.compile(r"contains unknown field")
 _PATH = re.compile(r" - at `\$\.?((?:\.?[a-z_0-9]+|\[(?:\d+|\.{3})\])+)`$")  # [0] is an index, [...] any key
 
 
-class Decoded(NamedTuple, Generic[T]):
+class Decoded(Struct, Generic[T], frozen=True, gc=False):
     """A decoded message and the number of unknown fields that were dropped from it."""
 
     value: T
     unknown_fields: int
 
 
+_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _EXPECTED = 256  # messages after one with unknown fields in which more are expected: a publisher sends them in each
 
 
 class TolerantDecoder(Generic[T]):
     """Decode bytes into `kind`.
 
-    The strict decoder runs first, so that the common case costs nothing extra. A message with unknown fields is read
-    as plain JSON, its unknown fields are counted and removed, and the rest is converted. For some messages after
-    such a one, that path runs first, because a strict decoder that fails costs as much as one that succeeds. If it
-    finds a fault, the strict decoder runs after all, so that a reason does not depend on the messages before.
+    The strict decoder runs first, so that the common case costs nothing extra; or before it a `quick` one, which
+    returns None or raises where the strict one is to find the reason. A message with unknown fields is read as plain
+    JSON, its unknown fields are counted and removed, and the rest is converted. For some messages after such a one,
+    that path runs first, because a strict decoder that fails costs as much as one that succeeds. If it finds a fault,
+    the strict decoder runs after all, so that a reason does not depend on the messages before.
     """
 
-    def __init__(self, kind: Any, check: Callable[[T], None]) -> None:
+    def __init__(
+        self, kind: Any, check: Callable[[T], None], quick: Callable[[bytes], T | None] = lambda _: None
+    ) -> None:
         self.kind = kind
         self._check = check
-        self._strict = msgspec.json.Decoder(kind)
-        self._plain = msgspec.json.Decoder()
+        self._quick = quick
+        self._strict = msgspec.json.Decoder(kind).decode
+        self._plain = msgspec.json.Decoder().decode
         self._drop_unknown = _dropper(msgspec.inspect.type_info(kind))
         self._expected = 0
 
@@ -71,17 +77,23 @@ class TolerantDecoder(Generic[T]):
             self._expected -= 1
             try:
                 return self._tolerate(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except _FAULTS:
                 self._expected = 0
+        else:
+            try:
+                if (value := self._quick(data)) is not None:
+                    return Decoded(value, 0)
+            except _FAULTS:
+                pass
         try:
-            return Decoded(self._strict.decode(data), 0)
+            return Decoded(self._strict(data), 0)
         except msgspec.ValidationError as error:
             if not _UNKNOWN.search(str(error)):
                 raise
         return self._tolerate(data)
 
     def _tolerate(self, data: bytes) -> Decoded[T]:
-        raw = self._plain.decode(data)
+        raw = self._plain(data)
         dropped = self._drop_unknown(raw)
         if dropped:
             self._expected = _EXPECTED

@@ -18,3 +18,15 @@ def derived_key(secret: bytes, purpose: bytes) -> bytes:
     if not secret:
         raise Misconfigured("set PIX_HMAC_KEY, the secret from which keys are derived")
     return hmac.digest(hmac.digest(b"", secret, "sha256"), purpose + b"\x01", "sha256")
+
+
+def number_of(digest: bytes) -> float:
+    """Return the number in [0, 1) that the first bytes of a digest stand for, of as many bits as a float holds.
+
+    >>> number_of(bytes([128] + [0] * 31))
+    0.5
+    """
+    return float((int.from_bytes(digest[:8]) >> (64 - _BITS)) / 2.0**_BITS)
+
+
+_BITS = 53

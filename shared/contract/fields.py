@@ -9,18 +9,19 @@ from typing import Annotated, Self
 
 from msgspec import Meta
 
-_END = r"$(?!\n)"  # Python's `$` also matches before a final newline; ECMA's does not
+END = r"$(?!\n)"  # Python's `$` also matches before a final newline; ECMA's does not
 
 EndToEndId = Annotated[
     str,
     Meta(
-        pattern="^[ED][0-9A-Z]{8}[0-9]{12}[0-9A-Za-z]{11}" + _END,
+        pattern="^[ED][0-9A-Z]{8}[0-9]{12}[0-9A-Za-z]{11}" + END,
         description="EndToEndId: E or D, ISPB (8), yyyyMMddHHmm in UTC, 11 alphanumerics.",
     ),
 ]
 Instant = Annotated[dt.datetime, Meta(tz=True, description="RFC 3339 time with an offset.")]
 Amount = Annotated[
-    str, Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,2})?" + _END, description="BRL as a decimal string, more than 0.")
+    str,
+    Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,2})?" + END, description="BRL as a decimal string, more than 0."),
 ]
 
 
@@ -30,14 +31,17 @@ def centavos_of(amount: str) -> int:
     >>> centavos_of("150.5")
     15050
     """
+    if amount[-3:-2] == ".":  # as most publishers write it
+        return int(amount[:-3] + amount[-2:])
     reais, _, cents = amount.partition(".")
     return int(reais) * 100 + int(cents.ljust(2, "0"))
 
 
 TaxId = Annotated[
-    str, Meta(pattern="^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})" + _END, description="CPF or CNPJ without punctuation.")
+    str,
+    Meta(pattern="^([0-9]{11}|[0-9A-Z]{12}[0-9]{2})" + END, description="CPF or CNPJ without punctuation."),
 ]
-Ispb = Annotated[str, Meta(pattern="^[0-9A-Z]{8}" + _END, description="ISPB of the institution.")]
+Ispb = Annotated[str, Meta(pattern="^[0-9A-Z]{8}" + END, description="ISPB of the institution.")]
 NOBODY = "99999999"
 """The ISPB of payer and payee in the smoke test's Pix (infra/deploy/smoke.py).
 
@@ -47,17 +51,18 @@ It does not belong to any participant. An ISPB is the root of a CNPJ: all-digit 
 new ones have letters since July 2026, long before this root was reached. Banco Central's own tests, too, use 99999...
 for institutions that do not exist.
 """
-Branch = Annotated[str, Meta(pattern="^[0-9A-Za-z]{1,6}" + _END)]
-Account = Annotated[str, Meta(pattern="^[0-9A-Za-z-]{1,20}" + _END)]
+Branch = Annotated[str, Meta(pattern="^[0-9A-Za-z]{1,6}" + END)]
+Account = Annotated[str, Meta(pattern="^[0-9A-Za-z-]{1,20}" + END)]
 NightStart = Annotated[
-    str, Meta(pattern="^2[0-3]:[0-5][0-9]" + _END, description="Local time at which the customer's night begins.")
+    str,
+    Meta(pattern="^2[0-3]:[0-5][0-9]" + END, description="Local time at which the customer's night begins."),
 ]
 PixKey = Annotated[str, Meta(min_length=1, max_length=77, description="Chave: the alias of an account in DICT.")]
-OpaqueId = Annotated[str, Meta(pattern="^[!-~]{1,128}" + _END, description="Printable ASCII without spaces.")]
+OpaqueId = Annotated[str, Meta(pattern="^[!-~]{1,128}" + END, description="Printable ASCII without spaces.")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 
-CODE = "^[A-Z0-9_]{1,20}" + _END
+CODE = "^[A-Z0-9_]{1,20}" + END
 """The form of an unknown value of an enumeration; a text of another form may be personal data, and is malformed."""
 _is_code = re.compile(CODE).match
 

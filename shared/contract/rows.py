@@ -15,6 +15,47 @@ from shared.contract.event import Event
 FEATURE_PREFIX = "f_"
 
 
+class NextIds(Struct, frozen=True):
+    """Pseudonyms of a Pix under the next HMAC key; every field is a column of `pix.score_events`.
+
+    `next_hmac_key` is the fingerprint of that key (`shared.contract.pseudonyms.fingerprint_of`).
+    """
+
+    next_hmac_key: str
+    next_payer_id: str
+    next_payer_person_id: str
+    next_payee_id: str
+    next_payee_person_id: str | None
+    next_payee_key_id: str | None
+    next_device_id: str | None
+
+    def columns(self) -> dict[str, str]:
+        """Return the columns that have a value."""
+        return {name: value for name, value in zip(NextIds.__struct_fields__, astuple(self), strict=True) if value}
+
+
+class Challenged(Struct, frozen=True):
+    """The part of a challenger in a row, while one is tried; every field is a column of `pix.score_events`.
+
+    `challenger_score` and `challenger_decision` are those of the challenger and the rules, before the control group,
+    on the features of the row, whichever arm decided; None where the challenger could not score the Pix.
+
+    `arm` is CHAMPION or CHALLENGER, drawn by the payer's account, and `arm_propensity` the chance that the account
+    had of that arm: 1 while the challenger only watches. `ScoreRow.model_version` decided; where the challenger could
+    not score a Pix of its arm, it is the champion's.
+    """
+
+    challenger_version: str
+    arm: str
+    arm_propensity: float
+    challenger_score: float | None = None
+    challenger_decision: str | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns that have a value."""
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
 class ScoreRow(Struct, frozen=True):
     """One decision about one Pix: a row of `pix.score_events`.
 
@@ -25,8 +66,14 @@ class ScoreRow(Struct, frozen=True):
     have a place that the row does not know. `claim_number` counts the times that history was asked about the Pix by
     this side, `delivery_attempt` the deliveries of the message.
 
+    `reasons` are codes of `shared/scoring/reasons.yaml`: of rules, then of the model, strongest first, then of the
+    system. `reason_contributions` has one number for each: the log-odds that it adds to the score before calibration,
+    0 for a code that is not the model's and so not part of the score.
+
     `policy_decision` is the decision of rules and model where the control group decided one step milder, None for any
     other; `control_probability` is the chance that the Pix had of that before the draw, None where it had none.
+
+    `next_ids` are None unless the key is about to be changed, `challenged` unless a challenger is tried.
     """
 
     event: Event
@@ -34,6 +81,7 @@ class ScoreRow(Struct, frozen=True):
     score: float | None
     decision: str
     reasons: list[str]
+    reason_contributions: list[float]
     model_version: str | None
     late: bool
     degraded: bool
@@ -50,14 +98,19 @@ class ScoreRow(Struct, frozen=True):
     claim_number: int | None
     place_pending: bool
     features: NDArray[np.float32]
+    next_ids: NextIds | None = None
+    challenged: Challenged | None = None
 
     def columns(self) -> dict[str, Any]:
         """Return the columns that have a value, without those of the features."""
         values = (*astuple(self.event), *astuple(self)[_OWN])
-        return {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None}
+        found = {name: value for name, value in zip(_NAMES, values, strict=True) if value is not None}
+        for part in (self.next_ids, self.challenged):
+            found |= part.columns() if part else {}
+        return found
 
 
-_OWN = slice(1, -1)  # without the event, which comes first, and the features, which come last
+_OWN = slice(1, -3)  # without the event, which comes first, and what comes last: features and parts with columns
 _NAMES = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 
 
@@ -100,6 +153,7 @@ class FeedbackRow(_PlainRow, frozen=True):
     `verdict` is that of the report alone, None for a report that has none. `history_sequence` is the place at which
     history counted it, None if it changed nothing there. Where several shards did, `visited` has its further places:
     of each value that it changed in turn, the one at home, then the others. Amounts are in centavos, `graph` is JSON.
+    `next_hmac_key` and the other `next_` columns are as in NextIds.
     """
 
     source: str
@@ -130,6 +184,10 @@ class FeedbackRow(_PlainRow, frozen=True):
     graph: str | None = None
     state_hash: int | None = None
     visited: tuple[int, ...] = ()
+    next_hmac_key: str | None = None
+    next_person_id: str | None = None
+    next_key_id: str | None = None
+    next_analyst_id: str | None = None
 
 
 class OutcomeRow(_PlainRow, frozen=True):
@@ -149,6 +207,47 @@ class OutcomeRow(_PlainRow, frozen=True):
     amount: int | None = None
     history_sequence: int | None = None
     visited: tuple[int, ...] = ()
+
+
+class ReviewRow(_PlainRow, frozen=True):
+    """An event of a case at the desk: a row of `pix.reviews`.
+
+    `event` is TAKEN, RETURNED, JUDGED, AGREED or DISAGREED. `by_id` is the pseudonym of a user, as in `analyst_id` of
+    their reports. The latest row of a `review_id` counts. `about_id` is the verdict's that a second person answers.
+    """
+
+    review_id: str
+    end_to_end_id: str
+    side: str
+    event: str
+    at: int
+    by_id: str
+    shown_because: str | None = None
+    expires_at: int | None = None
+    verdict: str | None = None
+    reason: str | None = None
+    note: str | None = None
+    seconds_taken: int | None = None
+    needs_agreement: bool | None = None
+    about_id: str | None = None
+
+
+class SuspicionRow(_PlainRow, frozen=True):
+    """A step in the life of a suspicion about an account: a row of `pix.suspicions`.
+
+    The rows of a `suspicion_id` are its history. A row of an `event_id` that is there twice was appended twice.
+    """
+
+    event_id: str
+    suspicion_id: str
+    account_id: str
+    event: str
+    at: int
+    by_id: str
+    finding: str
+    hmac_key_version: int
+    documents: tuple[str, ...] = ()
+    expires_at: int | None = None
 
 
 class QuarantineRow(_PlainRow, frozen=True):
@@ -195,4 +294,34 @@ class LedgerRow(_PlainRow, frozen=True):
     as_of: int | None = None
 
 
-Record = ScoreRow | OutcomeRow | FeedbackRow | QuarantineRow | LedgerRow | FillRow | LostRow
+class HealthRow(_PlainRow, frozen=True):
+    """A measure of a day: a row of `pix.health`; `low` and `high` are the ends of its interval.
+
+    `age_days` is the age of the day as of which its labels were read. `value` is None if it cannot be said.
+    """
+
+    day: int
+    measured_at: int
+    measure: str
+    row_count: int
+    side: str | None = None
+    model_version: str | None = None
+    segment: str | None = None
+    age_days: int | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+Record = (
+    ScoreRow
+    | OutcomeRow
+    | FeedbackRow
+    | QuarantineRow
+    | LedgerRow
+    | FillRow
+    | LostRow
+    | ReviewRow
+    | SuspicionRow
+    | HealthRow
+)

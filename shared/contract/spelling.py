@@ -19,6 +19,7 @@ branch out for all would merge accounts of different branches: many banks number
 _BRAZIL = "55"
 _NUMBER = (10, 11)  # digits of a Brazilian telephone number with its area code
 _BETWEEN = re.compile(r"[\s().\-/]+")
+_AS_IN_DICT = re.compile(r"\+[0-9]+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _EVP = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})")
 _CNPJ = re.compile("[0-9A-Z]{12}[0-9]{2}")
 
@@ -51,7 +52,7 @@ def key_spelling(key: str, kind: KeyType | None = None) -> str:
     ('ana@example.com', '+5511999999999', '12345678909')
     """
     text = key.strip()
-    if text.isascii() and text[:1] == "+" and text[1:].isdigit():
+    if _AS_IN_DICT.fullmatch(text):
         return text
     if "@" in text:
         return text.lower()

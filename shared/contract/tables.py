@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from shared.contract.rows import FEATURE_PREFIX
+from shared.contract.mapping import REPORT_IDS
+from shared.contract.rows import FEATURE_PREFIX, NextIds
 
 FOLDER = Path(__file__).parent / "bigquery"
 TABLES = (
@@ -23,12 +24,39 @@ TABLES = (
     "fills",
     "lost_places",
     "training_sample",
+    "reviews",
+    "suspicions",
+    "health",
 )
+EARLIEST = "TIMESTAMP '0001-01-01 00:00:00+00'"
+"""The first moment that BigQuery holds, in GoogleSQL."""
 PLACES = (
     *("end_to_end_id", "side", "history_sequence", "decided_sequence", "place_pending", "visited", "decided_visited"),
 )
 """The columns of `score_events` by which rows find their places."""
-VIEWS = ("scores", "labels", "life", "training_examples", "quarantined")
+_ORDER = (
+    "end_to_end_id",
+    "side",
+    "history_sequence",
+    "claim_number",
+    "published_at",
+    "delivery_attempt",
+    "scored_at",
+)
+NEXT, NEXT_KEY = "next_", "next_hmac_key"
+"""Prefix of the column of an id under the next HMAC key, and the column of that key's fingerprint."""
+PIX_IDS = tuple(name.removeprefix(NEXT) for name in NextIds.__struct_fields__ if name != NEXT_KEY)
+"""The columns of pseudonyms in `score_events`; `mapping.REPORT_IDS` are those in `feedback`."""
+VIEWS = (
+    *("scores", "labels", "life", "training_examples", "quarantined"),
+    *("payments_sent", "payments_received", "holds"),
+)
+MATERIALIZED: Mapping[str, str] = {
+    "payments_sent": "payer_id",
+    "payments_received": "payee_id",
+    "holds": "end_to_end_id",
+}
+"""The first column that clusters each view whose rows BigQuery stores; the local cloud makes them plain views."""
 
 
 class Column(Struct, frozen=True):
@@ -85,8 +113,13 @@ def views(project: str, dataset: str, maturity_days: float) -> list[ViewSpec]:
     ]
 
 
-def query(name: str, project: str, dataset: str, maturity_days: float, as_of: str) -> str:
-    """Return the GoogleSQL of a view as of `as_of`, an SQL expression for a TIMESTAMP."""
+def query(
+    name: str, project: str, dataset: str, maturity_days: float, as_of: str, day: dt.datetime | None = None
+) -> str:
+    """Return the GoogleSQL of a view as of `as_of`, an SQL expression for a TIMESTAMP.
+
+    Labels may be those of the Pix initiated on one day (UTC) alone: no row of before it is read then.
+    """
     values: dict[str, Any] = {
         "project": project,
         "dataset": dataset,
@@ -95,7 +128,8 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
         "features": ", ".join(f"{name} AS {name.removeprefix(FEATURE_PREFIX)}" for name in feature_columns()),
         "feature_columns": ",\n  ".join(f"scored.{name}" for name in feature_columns()),
     }
-    values["first"] = _text("parts/first").format(**values)
+    values["first"] = first(project, dataset, as_of, "" if day is None else initiated_on(day))
+    values["since"] = EARLIEST if day is None else timestamp(day)
     known = f"initiated_at <= {as_of}"
     every, by_then = f"`{project}.{dataset}.score_events` WHERE {known}", f"{known} AND filled_at <= {as_of}"
     values["counted"] = counted(project, dataset, ("initiated_at", "decision"), every, by_then)
@@ -105,19 +139,41 @@ def query(name: str, project: str, dataset: str, maturity_days: float, as_of: st
     return _text(name).format(**values)
 
 
+def first(project: str, dataset: str, as_of: str, which: str = "", columns: Sequence[str] | None = None) -> str:
+    """Return the GoogleSQL of the first row of each Pix and side as of `as_of`; `which` is a condition on rows.
+
+    `columns` are those of the rows beside their order, by default all; few make a query that is planned sooner.
+    """
+    known = f"initiated_at <= {as_of} AND {which}" if which else f"initiated_at <= {as_of}"
+    sql = first_of(f"`{project}.{dataset}.score_events`\n    WHERE {known}")
+    if columns is None:
+        return sql
+    return sql.replace("    *,\n", f"    {', '.join(dict.fromkeys((*columns, *_ORDER)))},\n", 1)
+
+
+def first_of(source: str, number: str = "history_sequence", which: str = "TRUE") -> str:
+    """Return the GoogleSQL of the first row of each Pix and side in `source`, of the rows with the condition `which`.
+
+    The order rests on all rows. `number` is the column of the place that history gave a row when it was decided.
+    """
+    return _text("parts/first").format(source=source, number=number, which=which)
+
+
 def counted(
     project: str,
     dataset: str,
     columns: Sequence[str] | None = None,
     source: str = "",
     filled_where: str = "TRUE",
+    hmac_key: str | None = None,
 ) -> str:
     """Return the GoogleSQL of rows of `score_events` with their places and features as history counted them.
 
     `columns` are those of the rows beside PLACES, by default all; few make a query that is planned sooner. `source`
-    names the rows, by default all of the table; `filled_where` limits the fills that are read.
+    names the rows, by default all of the table; `filled_where` limits the fills that are read. `hmac_key` is as in
+    `under_key`.
     """
-    rows = placed(project, dataset, columns, source)
+    rows = placed(project, dataset, columns, source, hmac_key)
     chosen = feature_columns() if columns is None else [name for name in columns if name.startswith(FEATURE_PREFIX)]
     counted_features = "".join(
         f",\n      IF(fill.end_to_end_id IS NULL, placed.{name}, fill.{name}) AS {name}" for name in chosen
@@ -132,9 +188,15 @@ def counted(
     )
 
 
-def placed(project: str, dataset: str, columns: Sequence[str] | None = None, source: str = "") -> str:
+def placed(
+    project: str, dataset: str, columns: Sequence[str] | None = None, source: str = "", hmac_key: str | None = None
+) -> str:
     """Return the GoogleSQL of rows of `score_events` without lost places; the parameters are those of `counted`."""
-    chosen = "*" if columns is None else ", ".join((*PLACES, *(name for name in columns if name not in PLACES)))
+    if columns is None:
+        chosen = every_under_key(PIX_IDS, hmac_key)
+    else:
+        names = (*PLACES, *(name for name in columns if name not in PLACES))
+        chosen = ", ".join(f"{under_key(name, hmac_key)} AS {name}" if name in PIX_IDS else name for name in names)
     rows = f"SELECT {chosen} FROM {source or f'`{project}.{dataset}.score_events`'}"  # noqa: S608 (names of our own)
     return _text("parts/placed").format(rows=rows, **_lost(project, dataset))
 
@@ -144,14 +206,47 @@ def told(project: str, dataset: str, which: str = "TRUE") -> str:
     return _text("parts/told").format(project=project, dataset=dataset, which=which, **_lost(project, dataset))
 
 
-def reported(project: str, dataset: str) -> str:
-    """Return the GoogleSQL of the rows of reports that history has not lost."""
-    return _text("parts/reported").format(project=project, dataset=dataset, **_lost(project, dataset))
+def reported(project: str, dataset: str, hmac_key: str | None = None) -> str:
+    """Return the GoogleSQL of the rows of reports that history has not lost; `hmac_key` is as in `under_key`."""
+    rows = f"SELECT {every_under_key(REPORT_IDS, hmac_key)} FROM `{project}.{dataset}.feedback`"  # noqa: S608 (names of our own)
+    return _text("parts/reported").format(rows=rows, **_lost(project, dataset))
+
+
+def under_key(name: str, hmac_key: str | None) -> str:
+    """Return the expression of an id under the HMAC key with the fingerprint `hmac_key`, as far as the row has it.
+
+    Rows of the last key carry it in another column. Without `hmac_key`, an id stands as it was written.
+
+    >>> under_key("payer_id", "3d7e5c2e")
+    "IF(next_hmac_key = '3d7e5c2e', COALESCE(next_payer_id, payer_id), payer_id)"
+    """
+    return name if hmac_key is None else f"IF({NEXT_KEY} = '{hmac_key}', COALESCE({NEXT}{name}, {name}), {name})"
+
+
+def every_under_key(ids: Sequence[str], hmac_key: str | None) -> str:
+    """Return the select list of all columns of a table, with its `ids` by `under_key`."""
+    if hmac_key is None:
+        return "*"
+    return f"* REPLACE ({', '.join(f'{under_key(name, hmac_key)} AS {name}' for name in ids)})"
 
 
 def lost(project: str, dataset: str) -> str:
     """Return the GoogleSQL of the last number kept of each epoch of which changes were lost."""
     return _text("parts/lost").format(project=project, dataset=dataset)
+
+
+def measured(project: str, dataset: str, measures: Sequence[str] = ()) -> str:
+    """Return the GoogleSQL of the rows of health of days from @since on, the latest of each measure.
+
+    `measures` are those to read, by default all.
+    """
+    named = ", ".join(f"'{measure}'" for measure in measures)
+    which = f"AND measure IN ({named}) " if measures else ""
+    return (
+        f"SELECT * FROM `{project}.{dataset}.health` WHERE `day` >= @since {which}"  # noqa: S608 (names of our own)
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY `day`, measure, side, model_version, segment, age_days "
+        "ORDER BY measured_at DESC) = 1"
+    )
 
 
 def kept_places(column: str) -> str:
@@ -186,6 +281,11 @@ def _purpose(name: str) -> str:
 
 def _text(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text("utf-8")
+
+
+def initiated_on(day: dt.datetime) -> str:
+    """Return the GoogleSQL of the condition that a Pix was initiated on the day (UTC) that starts then."""
+    return f"initiated_at >= {timestamp(day)} AND initiated_at < {timestamp(day + dt.timedelta(days=1))}"
 
 
 def timestamp(moment: dt.datetime) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from shared.contract.decoding import TolerantDecoder
-from shared.contract.event import EARLIEST, LATEST, in_range
+from shared.contract.event import in_range
 from shared.contract.fields import (
     Account,
     AccountType,
@@ -34,6 +34,7 @@ from shared.contract.fields import (
     TaxId,
     centavos_of,
 )
+from shared.contract.joined_texts import JoinedTexts
 from shared.errors import Malformed
 
 ID_TOLERANCE = dt.timedelta(hours=12)
@@ -232,10 +233,12 @@ def _check(transaction: Transaction) -> None:
     """Check the conditions that a pattern cannot express. Raises Malformed."""
     if not transaction.amount.strip("0."):
         raise Malformed("invalid_value", "amount")
-    check_instant("initiated_at", transaction.initiated_at)
-    check_end_to_end_id(transaction.end_to_end_id)
-    minute, scheduled = transaction.end_to_end_id[9:21], transaction.scheduled_for
-    if not (_near(minute, transaction.initiated_at) or (scheduled is not None and _near(minute, scheduled))):
+    at, scheduled = transaction.initiated_at, transaction.scheduled_for
+    check_instant("initiated_at", at)
+    minute = _minute(transaction.end_to_end_id[9:21])
+    if minute is None or not (
+        abs(minute - at) <= ID_TOLERANCE or (scheduled is not None and abs(minute - scheduled) <= ID_TOLERANCE)
+    ):
         raise Malformed("invalid_value", "end_to_end_id")
 
 
@@ -247,30 +250,47 @@ def check_instant(field: str, instant: dt.datetime) -> None:
 
 def check_end_to_end_id(end_to_end_id: str, field: str = "end_to_end_id") -> None:
     """Check that the id's yyyyMMddHHmm is a valid time within the years of an instant. Raises Malformed."""
-    if not _exists(end_to_end_id[9:21]):
+    if _minute(end_to_end_id[9:21]) is None:
         raise Malformed("invalid_value", field)
 
 
-def _near(minute: str, instant: dt.datetime) -> bool:
-    """Return whether an instant is within the SPI's tolerance of the minute of an id."""
-    return abs(_instant(minute) - instant) <= ID_TOLERANCE
-
-
 @lru_cache(maxsize=1024)  # messages of one batch were initiated within a few minutes
-def _instant(minute: str) -> dt.datetime:
-    year, month, day, hour = int(minute[:4]), int(minute[4:6]), int(minute[6:8]), int(minute[8:10])
-    return dt.datetime(year, month, day, hour, int(minute[10:]), tzinfo=dt.UTC)
-
-
-@lru_cache(maxsize=1024)
-def _exists(minute: str) -> bool:
+def _minute(text: str) -> dt.datetime | None:
+    """Return the minute of an id, None if it is not one of the years of an instant."""
+    year, month, day, hour = int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10])
     try:
-        return EARLIEST <= _instant(minute) < LATEST
+        minute = dt.datetime(year, month, day, hour, int(text[10:]), tzinfo=dt.UTC)
     except ValueError:
-        return False
+        return None
+    return minute if in_range(minute) else None
 
 
-decode_transaction = TolerantDecoder(Transaction, check=_check)
+_PATHS = (
+    *("end_to_end_id", "amount", "payer.tax_id", "payer.ispb", "payer.account", "payer.branch"),
+    *("payee.ispb", "payee.account", "payee.tax_id", "payee.branch", "device.id"),
+)
+_TAX_ID, _BRANCH, _DEVICE = "00000000000", "0", "-"  # well-formed, for one that is missing
+
+
+def _texts(transaction: Transaction) -> tuple[str, ...]:
+    """Return the texts at _PATHS."""
+    payer, payee, device = transaction.payer, transaction.payee, transaction.device
+    return (
+        transaction.end_to_end_id,
+        transaction.amount,
+        payer.tax_id,
+        payer.ispb,
+        payer.account,
+        _BRANCH if payer.branch is None else payer.branch,
+        payee.ispb,
+        payee.account,
+        _TAX_ID if payee.tax_id is None else payee.tax_id,
+        _BRANCH if payee.branch is None else payee.branch,
+        _DEVICE if device is None else device.id,
+    )
+
+
+decode_transaction = TolerantDecoder(Transaction, _check, JoinedTexts(Transaction, _PATHS, _texts))
 """Decode one message of `pix-transactions`; raises Malformed."""
 
 EXAMPLE = msgspec.json.encode(

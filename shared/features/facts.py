@@ -159,9 +159,10 @@ def extras(features: NDArray[np.float32], amount: Floats) -> Floats:
     found = np.empty((len(features), len(EXTRAS)))
     with np.errstate(divide="ignore", invalid="ignore"):
         found[:, :2] = known[:, 5:] == 1
-        found[:, 2:5] = np.clip(np.minimum(amount[:, None], amount[:, None] / known[:, :3]), 0.0, None)
-        found[:, 5:7] = HOP * np.clip(known[:, 3:5], 0.0, 1.0)
-    return np.nan_to_num(found, copy=False)
+        found[:, 2:5] = np.maximum(np.minimum(amount[:, None], amount[:, None] / known[:, :3]), 0.0)
+        found[:, 5:7] = HOP * np.minimum(np.maximum(known[:, 3:5], 0.0), 1.0)
+    found[np.isnan(found)] = 0.0
+    return found
 
 
 @dataclass(frozen=True, slots=True)

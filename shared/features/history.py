@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +24,32 @@ __all__ = ["READ_NAMES", "READ_WIDTH", "MemoryHistory"]
 Reads = NDArray[np.float32]
 
 _LONGEST_RUN = 512  # its slots and their weights stay in the processor's cache
-_WEIGHTS = [role.layout.weight_columns(role.counts_as) for role in ROLES]
-_MARKS = [role.layout.mark_columns(role.counts_as) for role in ROLES]
 
 
-def _by_table(places: Iterable[int]) -> dict[str, list[int]]:
-    """Return places of roles by the kind of their records."""
+class _Roles(NamedTuple):
+    """Roles whose records are in one table: their columns in `Facts.keys`, `weights` and `marks`.
+
+    The columns of the weights and marks of the first role come before those of the second, and so on.
+    """
+
+    places: list[int]
+    weights: NDArray[np.int64]
+    marks: NDArray[np.int64]
+
+    @classmethod
+    def at(cls, places: list[int]) -> _Roles:
+        """Return the roles at some places."""
+        roles = [ROLES[place] for place in places]
+        weights = np.concatenate([role.layout.weight_columns(role.counts_as) for role in roles])
+        return cls(places, weights, np.concatenate([role.layout.mark_columns(role.counts_as) for role in roles]))
+
+
+def _by_table(places: Iterable[int]) -> dict[str, _Roles]:
+    """Return roles by the kind of their records."""
     found: dict[str, list[int]] = {}
     for place in places:
         found.setdefault(ROLES[place].layout.kind, []).append(place)
-    return found
+    return {kind: _Roles.at(own) for kind, own in found.items()}
 
 
 _EVERY = _by_table(range(len(ROLES)))
@@ -69,8 +86,8 @@ class MemoryHistory:
     def ask(self, facts: Facts) -> Reads:
         """Count asks; return the reads [n, READ_WIDTH] before each. `sequence` does not change."""
         reads = np.full((len(facts), READ_WIDTH), np.nan, dtype=np.float32)
-        for kind, places in _READ_ONLY.items():
-            self._peek(self._tables[kind], facts, places, reads)
+        for kind, roles in _READ_ONLY.items():
+            self._peek(self._tables[kind], facts, roles.places, reads)
         for run in _runs(len(facts)):
             self._count(facts[run], _ASKED, reads[run])
         return reads
@@ -95,76 +112,80 @@ class MemoryHistory:
         """Return the history in a dumped file. Raises Misconfigured."""
         return cls(State.load(path))
 
-    def _peek(self, table: RecordTable, facts: Facts, roles: list[int], reads: Reads) -> None:
-        slots = _Slots(facts, roles)
+    def _peek(self, table: RecordTable, facts: Facts, places: list[int], reads: Reads) -> None:
+        slots = _Slots(facts, places)
         if len(slots.keys):
-            slots.put(reads, roles, peek(table, slots.keys, facts.at[slots.event]))
+            slots.put(reads, peek(table, slots.keys, facts.at[slots.event]))
 
-    def _count(self, facts: Facts, roles_of: Mapping[str, list[int]], reads: Reads | None) -> None:
+    def _count(self, facts: Facts, roles_of: Mapping[str, _Roles], reads: Reads | None) -> None:
         """Count facts in some roles, table by table, as one record may have several roles in a fact."""
         for kind, roles in roles_of.items():
             self._count_table(self._tables[kind], facts, roles, reads)
 
-    def _count_table(self, table: RecordTable, facts: Facts, roles: list[int], reads: Reads | None) -> None:
-        slots = _Slots(facts, roles)
+    def _count_table(self, table: RecordTable, facts: Facts, roles: _Roles, reads: Reads | None) -> None:
+        slots = _Slots(facts, roles.places)
         if not len(slots.keys):
             return
         event, at = slots.event, facts.at[slots.event]
-        weights, raised = slots.columns(facts.weights, _WEIGHTS, roles), slots.columns(facts.marks, _MARKS, roles)
+        weights, raised = slots.columns(facts.weights, roles.weights), slots.columns(facts.marks, roles.marks)
         rows, new = table.rows(slots.keys)
         if new and table.layout is CONTACT:
             table.name_payers(rows[new], facts.keys[event[new], PLACES["payer"]])
-        own = ~_joined(rows, event, weights, raised)
-        if own.all():
+        own = _joined(rows, event, weights, raised) if len(roles.places) > 1 else None
+        if own is None:
             touch = Touch(table, rows, at, raised, weights)
         else:
             touch = Touch(table, rows[own], at[own], raised[own], weights[own])
         if reads is not None:
             found = touch.reads()
-            slots.put(reads, roles, found if own.all() else found[own.cumsum() - 1])
+            slots.put(reads, found if own is None else found[own.cumsum() - 1])
 
 
 class _Slots:
     """The records that n facts name in some roles: `keys` [m], and the index of the fact of each, `event` [m].
 
-    Slot i * len(roles) + j is role j of fact i, if it names a record. Mostly all do, so that no slot is left out.
+    Slot i * len(places) + j is role j of fact i, if it names a record. Mostly all do, so that no slot is left out.
     """
 
-    def __init__(self, facts: Facts, roles: list[int]) -> None:
-        every = facts.keys.take(roles, axis=1).ravel()
-        self._named = np.flatnonzero(every)
+    def __init__(self, facts: Facts, places: list[int]) -> None:
+        self._places = places
+        every = facts.keys.take(places, axis=1).ravel()
+        self._named = every.nonzero()[0]
         self._complete = len(self._named) == len(every)
         self.keys: Keys = every if self._complete else every[self._named]
-        self.event: Rows = self._named // len(roles)
+        self.event: Rows = self._named // len(places)
 
-    def columns(self, values: Floats, columns: Sequence[NDArray[np.int64]], roles: list[int]) -> Floats:
-        """Return the values [m, k] that the facts have in the columns of each slot's role."""
-        found = np.stack([values.take(columns[place], axis=1) for place in roles], axis=1)
-        flat = found.reshape(len(values) * len(roles), -1)
-        return flat if self._complete else flat.take(self._named, axis=0)
+    def columns(self, values: Floats, columns: NDArray[np.int64]) -> Floats:
+        """Return the values [m, k] that the facts have in the columns of each slot's role, as in `_Roles`."""
+        every = values.take(columns, axis=1).reshape(len(values) * len(self._places), -1)
+        return every if self._complete else every.take(self._named, axis=0)
 
-    def put(self, reads: Reads, roles: list[int], found: Floats) -> None:
+    def put(self, reads: Reads, found: Floats) -> None:
         """Write the values [m, width] of the slots into the columns of their roles."""
-        for j, place in enumerate(roles):
+        for j, place in enumerate(self._places):
             start = OFFSETS[ROLES[place].name]
             columns = slice(start, start + found.shape[1])
             if self._complete:
-                reads[:, columns] = found[j :: len(roles)]
+                reads[:, columns] = found[j :: len(self._places)]
             else:
-                own = np.flatnonzero(self._named % len(roles) == j)
+                own = (self._named % len(self._places) == j).nonzero()[0]
                 reads[self.event[own], columns] = found[own]
 
 
-def _joined(rows: Rows, event: Rows, weights: Floats, raised: Floats) -> NDArray[np.bool_]:
-    """Return which slots [m] name the record of the slot before in the same fact, once they are added to that.
+def _joined(rows: Rows, event: Rows, weights: Floats, raised: Floats) -> NDArray[np.bool_] | None:
+    """Return which slots [m] remain once those that name the record of the slot before, in the same fact, join it.
 
-    An account that pays itself has two slots: the fact counts in both roles, and then the record is rounded.
+    An account that pays itself has two slots: the fact counts in both roles, and then the record is rounded. None if
+    all remain.
     """
-    twin = np.append(False, (rows[1:] == rows[:-1]) & (event[1:] == event[:-1]))[: len(rows)]
-    second = np.flatnonzero(twin)
+    second = ((rows[1:] == rows[:-1]) & (event[1:] == event[:-1])).nonzero()[0] + 1
+    if not len(second):
+        return None
     weights[second - 1] += weights[second]
     raised[second - 1] = np.maximum(raised[second - 1], raised[second])
-    return twin
+    own = np.ones(len(rows), dtype=bool)
+    own[second] = False
+    return own
 
 
 def _runs(count: int) -> list[slice]:

@@ -40,17 +40,17 @@ class Index:
     def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
         """Return the row of each key, added if new, and the indexes of the new keys in `keys`."""
         found = self._find_sorted(keys)
-        missing = np.flatnonzero(found < 0).tolist()
-        if not missing:
+        missing = (found < 0).nonzero()[0]
+        if not len(missing):
             return found, []
         known, before = self._recent, len(self)
         new: list[int] = []
-        for i, key in zip(missing, keys[missing].tolist(), strict=True):
-            row = known.get(key)
-            if row is None:
-                row = known[key] = before + len(new)
+        unsorted = keys[missing].tolist()
+        for i, key in zip(missing.tolist(), unsorted, strict=True):
+            if key not in known:
+                known[key] = before + len(new)
                 new.append(i)
-            found[i] = row
+        found[missing] = [known[key] for key in unsorted]
         if len(known) > max(self._least_recent, len(self._keys) // _RECENT_SHARE):
             self._merge()
         return found, new
@@ -58,8 +58,9 @@ class Index:
     def find(self, keys: Keys) -> Rows:
         """Return the row of each key, -1 where it is not known."""
         found = self._find_sorted(keys)
-        for i in np.flatnonzero(found < 0).tolist() if self._recent else ():
-            found[i] = self._recent.get(int(keys[i]), -1)
+        missing = (found < 0).nonzero()[0]
+        if self._recent and len(missing):
+            found[missing] = [self._recent.get(key, -1) for key in keys[missing].tolist()]
         return found
 
     def _find_sorted(self, keys: Keys) -> Rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,8 @@ Lives = NDArray[np.void]
 VERSION_AT, PLACE_AT, FLAGS_AT, READS_AT = (LIFE.fields[name][1] for name in ("version", "place", "flags", "reads"))  # type: ignore[index]  # numpy's stubs: fields may be None
 _CLAIM = struct.Struct("<cBHqIQQH")
 _ANSWER = struct.Struct("<cH")
+MOST_ASKED = 65_535
+"""The number of a claim from which further questions of the side are not counted: it has two bytes."""
 STATEMENT_BYTES = 8
 """Of an outcome or decision in a life, its hash, which stands before its place."""
 SIDE_LETTERS = {"PAYER": b"P", "PAYEE": b"R"}
@@ -74,7 +76,7 @@ class SideClaim(NamedTuple):
     digest: int
     """Of every fact of the message, by `Events.digests`."""
     model_version: str | None
-    """The champion at that time, None if there was no model."""
+    """The champion at that time, None if there was no model; as in `shared.ports.Claim`."""
     number: int = 1
     """Times that the side has asked."""
     stored: bool = False
@@ -166,6 +168,19 @@ def claims_of(value: bytes) -> dict[str, SideClaim]:
             at += _ANSWER.size
             found[side] = found[side]._replace(answer=value[at : at + length])
         at += length
+    return found
+
+
+def in_turn(claims: Mapping[str, SideClaim]) -> dict[str, SideClaim]:
+    """Return claims by side, in the order in which a life has them, each scored after the one before.
+
+    The clocks of instances differ, and the first row of a Pix, by which a replay counts it, is that of the side that
+    asked first.
+    """
+    found, last = {}, -1
+    for side, claim in claims.items():
+        last = max(claim.scored_at, last + 1)
+        found[side] = claim._replace(scored_at=last)
     return found
 
 

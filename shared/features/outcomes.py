@@ -24,7 +24,8 @@ ENTRY = 16
 _CENTAVO = 0.01
 _MICRO = 1e-6
 _DECIDED = {"PAYER": "decided by the payer's side", "PAYEE": "decided by the payee's side"}
-_WORDS = {"REJECTED": "REFUSED", "EXPIRED": "REFUSED", "CANCELLED": "REFUSED"}
+REFUSALS = ("REJECTED", "EXPIRED", "CANCELLED")
+_WORDS = dict.fromkeys(REFUSALS, "REFUSED")
 """Statuses that mean the same to history."""
 
 
@@ -124,8 +125,9 @@ def decided(lives: Lives, sides: Sequence[str], settles: NDArray[np.bool_]) -> A
     after["settled_at"][sold] = after["at"][sold]
     after["assumed"][sold], after["assumed"][wrong] = 1, 0
     after["summed"][out | wrong] = 0
-    effects = np.select([sold, out, wrong], [Effect.SETTLED, Effect.REFUSED, Effect.TAKEN_BACK], Effect.NONE)
-    facts, of = _facts(after, effects.astype(np.int8), after["returned"])
+    effects = np.full(len(after), Effect.NONE, dtype=np.int8)
+    effects[wrong], effects[out], effects[sold] = Effect.TAKEN_BACK, Effect.REFUSED, Effect.SETTLED
+    facts, of = _facts(after, effects, after["returned"])
     none = np.full(len(after), -1, dtype=np.int64)
     return Advance(after, none, PLACE_AT + ENTRY * free.astype(np.int64), facts, of)
 

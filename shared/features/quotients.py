@@ -15,9 +15,14 @@ _LONG_AGO = 1e-6  # a count of one after twenty half-lives; less may be the roun
 _LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same amount has a finite deviation
 
 
+def divisor(count: Floats, few: float = FEW) -> Floats:
+    """Return the count, missing where it is at most `few`: what is divided by it is then missing too."""
+    return np.where(count > few, count, np.nan)
+
+
 def mean_of(total: Floats, count: Floats, few: float = FEW) -> Floats:
     """Return the mean, missing where the count is at most `few`."""
-    return total / np.where(count > few, count, np.nan)
+    return total / divisor(count, few)
 
 
 def share(part: Floats, rest: Floats, few: float = FEW) -> Floats:
@@ -56,6 +61,6 @@ def burst(counters: Floats, span: str, few: float = FEW) -> Floats:
     return mean_of(counters[short], counters[long], few) * (HALF_LIVES["30d"] / HALF_LIVES[span])
 
 
-def habit(angle: Floats, cosines: Floats, sines: Floats, count: Floats) -> Floats:
-    """Return the likeness, -1 to 1, of an angle to those counted."""
-    return np.clip(mean_of(np.cos(angle) * cosines + np.sin(angle) * sines, count), -1.0, 1.0)
+def habit(angle: Floats, cosines: Floats, sines: Floats, counted: Floats) -> Floats:
+    """Return the likeness, -1 to 1, of an angle to those `counted`, a divisor."""
+    return np.clip((np.cos(angle) * cosines + np.sin(angle) * sines) / counted, -1.0, 1.0)

@@ -1,6 +1,6 @@
 """Shards: the parts into which a store divides history, each with places of its own.
 
-The records of a key are on the shard of the key, and the contacts of a payer, which are kept together, on that of the
+The records of a key are on the shard of its lot, and the contacts of a payer, which are kept together, on that of the
 payer. A value, such as the life of a Pix, is on the shard of its id, as an outcome names nothing else. This shard is
 the *home* of the value. A fact is counted there first, and then, by *visits*, on each other shard that has one of its
 records. A record has all its facts from one shard, so the shards together hold the same records as one would.
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.facts import PLACES, Facts
-from shared.features.keys import Keys
+from shared.features.keys import Keys, lot_of
 from shared.features.layout import CONTACT, ROLES
 from shared.features.places import Place
 
@@ -28,12 +28,14 @@ _CONTACTS = [place for place, role in enumerate(ROLES) if role.layout is CONTACT
 
 
 def shard_of(keys: Keys, shards: int) -> Shards:
-    """Return the shard of each record by its key, or of contacts by that of their payer; NOWHERE for a missing key.
+    """Return the shard of each record by the lot of its key, or of contacts by that of their payer's.
+
+    It is NOWHERE for a missing key.
 
     >>> shard_of(np.array([0, 687386926137734123], dtype=np.uint64), 3).tolist()
     [-1, 2]
     """
-    return np.where(keys == 0, NOWHERE, ((keys >> np.uint64(1)) % np.uint64(shards)).astype(np.int64))
+    return np.where(keys == 0, NOWHERE, (lot_of(keys) % np.uint64(shards)).astype(np.int64))
 
 
 def home_of(ids: Iterable[str], shards: int) -> Shards:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,35 @@ class State(NamedTuple):
         """
         none = np.empty(0, np.uint64)
         return cls(tuple(Records(none, np.empty((0, layout.width))) for layout in LAYOUTS), 0, none)
+
+    @classmethod
+    def joined(cls, shards: Sequence[State]) -> State:
+        """Return the records of all shards of a history, given those of each in order; a record is on one."""
+        if len(shards) == 1:
+            return shards[0]
+        tables = tuple(
+            Records(*(np.concatenate(part) for part in zip(*of_kind, strict=True)))
+            for of_kind in zip(*(each.tables for each in shards), strict=True)
+        )
+        first, *others = (each.sequence for each in shards)
+        return cls(tables, first, np.concatenate([each.payers for each in shards]), tuple(others))
+
+    def used_since(self, seconds: float) -> State:
+        """Return the state without the records that nothing has touched since a time.
+
+        A payer's contacts stay together, since a store drops them as a whole, once none of them was touched.
+        """
+        kept = [table.records[:, 0] >= seconds for table in self.tables]
+        at = LAYOUTS.index(CONTACT)
+        if len(self.payers):
+            of = np.unique(self.payers, return_inverse=True)[1]
+            latest = np.full(of.max() + 1, -np.inf)
+            np.maximum.at(latest, of, self.contacts.records[:, 0])
+            kept[at] = latest[of] >= seconds
+        tables = tuple(
+            Records(keys[rows], records[rows]) for (keys, records), rows in zip(self.tables, kept, strict=True)
+        )
+        return self._replace(tables=tables, payers=self.payers[kept[at]])
 
     @property
     def places(self) -> tuple[int, ...]:

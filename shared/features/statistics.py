@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import chain
 
 import msgspec
@@ -27,6 +28,7 @@ STATISTICS = (
 _NAN = float("nan")
 _NO_WINDOW = (_NAN,) * 3
 _NO_MARKERS = _NO_WINDOW * 5
+_REMEMBERED = 4096  # texts, of 400 bytes: half of all Pix with statistics are to a payee that was paid just before
 _decode = msgspec.json.Decoder(Statistics).decode
 
 
@@ -36,14 +38,16 @@ def statistics_matrix(texts: Sequence[str | None]) -> NDArray[np.float64]:
     >>> statistics_matrix(['{"registered_accounts": 2}'])[:3, 0].tolist()
     [nan, 2.0, nan]
     """
-    rows = {i: _numbers(_decode(text)) for i, text in enumerate(texts) if text is not None}
+    rows = {i: _numbers(text) for i, text in enumerate(texts) if text is not None}
     numbers = np.full((len(STATISTICS), len(texts)), _NAN)
     flat = np.fromiter(chain.from_iterable(rows.values()), dtype=np.float64, count=len(rows) * len(STATISTICS))
     numbers[:, list(rows)] = flat.reshape(len(rows), len(STATISTICS)).T
     return numbers
 
 
-def _numbers(known: Statistics) -> tuple[float, ...]:
+@lru_cache(_REMEMBERED)
+def _numbers(text: str) -> tuple[float, ...]:
+    known = _decode(text)
     reports = known.infraction_reports
     return (
         _NAN if known.watermark is None else (known.watermark - EPOCH).total_seconds(),

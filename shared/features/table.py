@@ -105,7 +105,7 @@ class Touch:
         last, turns = _turns(rows)
         self._times(turns)
         self._left = layout.decay(self._before, self._reached)
-        late = np.flatnonzero(self._reached > at)
+        late = (self._reached > at).nonzero()[0]
         if len(late):  # a fact in time has all of its weight
             weights[late] *= layout.decay(at[late], self._reached[late])
         if np.isfinite(layout.lasts):
@@ -164,7 +164,7 @@ def _turns(rows: Rows) -> tuple[Rows | slice, list[tuple[Rows, Rows]]]:
     if other.all():
         return slice(None), []
     ordinal = _ordinals(ascending)
-    turns = [np.flatnonzero(ordinal == turn) for turn in range(1, int(ordinal.max()) + 1)]
+    turns = [(ordinal == turn).nonzero()[0] for turn in range(1, int(ordinal.max()) + 1)]
     return order[np.append(other, True)], [(order[turn], order[turn - 1]) for turn in turns]
 
 
@@ -184,7 +184,7 @@ def peek(table: RecordTable, keys: Keys, at: Floats) -> Floats:
     found, layout = table.find(keys), table.layout
     before = found[:, 0]
     reached = np.maximum(before, at)
-    forgotten = np.flatnonzero(reached - before > layout.lasts)
+    forgotten = (reached - before > layout.lasts).nonzero()[0]
     seen = forgotten[found[forgotten, SEEN_BY] > NEW] if layout is CONTACT else forgotten[:0]
     found[:, layout.mark_count :] *= layout.decay(before, reached)
     found[forgotten] = layout.blank
@@ -202,7 +202,7 @@ def reads_of(layout: Layout, found: Floats, reached: Floats, at: Floats) -> Floa
     marks = found[:, : layout.mark_count]
     ages = reached[:, None] * layout.from_now + marks * layout.of_mark
     np.copyto(marks, np.where(np.isinf(ages), np.nan, ages))
-    late = np.flatnonzero(reached > at)
+    late = (reached > at).nonzero()[0]
     if len(late):
         over = periods(reached[late]) != periods(at[late])
         for counter in np.flatnonzero(layout.period >= 0):

@@ -14,7 +14,7 @@ from shared.features.columns import ACCOUNT_TYPES, FORMS, KEY_TYPES, KINDS, PURP
 from shared.features.facts import CENTAVO
 from shared.features.layout import DAY, HALF_LIVES, HOUR, NEW, OFFSETS, READ_WIDTH, ROLES
 from shared.features.limits import limits_in_force
-from shared.features.quotients import burst, deviations, habit, least_age, mean_age, mean_of, share
+from shared.features.quotients import burst, deviations, divisor, habit, least_age, mean_age, mean_of, share
 from shared.features.statistics import STATISTICS
 
 Values = dict[str, Floats]
@@ -114,9 +114,10 @@ def statistics(m: Columns) -> Values:
 def payer(m: Columns, r: Reads) -> Values:
     """Return the features of the payer, and of the Pix compared with the payer's habits."""
     count, amount = r["payer_sent_count"], r["payer_sent_amount"]
-    mean, came_in = mean_of(amount, count), r["payer_received_amount"][:3]
+    sent, came_in = divisor(count), r["payer_received_amount"][:3]
+    mean, mean_square, received = amount / sent, r["payer_sent_square"] / sent, divisor(came_in, CENTAVO)
+    log_mean, log_square = r["payer_sent_log"] / sent[3:], r["payer_sent_log_square"] / sent[3:]
     day, week = angles(m.at)
-    log_mean, mean_square = mean_of(r["payer_sent_log"], count[3:]), mean_of(r["payer_sent_square"], count)
     return {
         "payer_asked": r["payer_asked_out"],
         "payer_asked_amount": r["payer_asked_out_amount"][0],
@@ -125,24 +126,24 @@ def payer(m: Columns, r: Reads) -> Values:
         "payer_sent_amount": amount[1::2],
         "amount_to_payer_mean": m.amount / mean,
         "amount_z": deviations(m.amount, mean, mean_square),
-        "amount_log_z": deviations(np.log1p(m.amount), log_mean, mean_of(r["payer_sent_log_square"], count[3:])),
+        "amount_log_z": deviations(np.log1p(m.amount), log_mean, log_square),
         "amount_to_largest": m.amount / r["payer_largest_sent"],
         "payer_mean": mean[2:],
         "payer_mean_rise": mean[1:3] / mean[3],
         "payer_square_rise": mean_square[1:3] / mean[3] ** 2,
         "payer_new_payees": r["payer_sent_new"],
-        "payer_new_share": mean_of(r["payer_sent_new"][3], count[3]),
+        "payer_new_share": r["payer_sent_new"][3] / sent[3],
         "payer_burst": burst(count, "1h"),
         "payer_amount_burst": burst(amount, "1d", CENTAVO),
         "payer_since_first": r["payer_first_sent"] / DAY,
         "payer_since_last": r["payer_last_sent"] / HOUR,
         "payer_since_new_payee": r["payer_last_new_payee"] / HOUR,
         "payer_since_received": r["payer_last_received"] / HOUR,
-        "hour_habit": habit(day, r["payer_sent_hour_cos"], r["payer_sent_hour_sin"], count[3:]),
-        "week_habit": habit(week, r["payer_sent_week_cos"], r["payer_sent_week_sin"], count[3:]),
+        "hour_habit": habit(day, r["payer_sent_hour_cos"], r["payer_sent_hour_sin"], sent[3:]),
+        "week_habit": habit(week, r["payer_sent_week_cos"], r["payer_sent_week_sin"], sent[3:]),
         "payer_received": came_in[1],
-        "amount_to_received": mean_of(m.amount, came_in, CENTAVO),
-        "payer_passed": mean_of(r["payer_passed"], came_in, CENTAVO),
+        "amount_to_received": m.amount / received,
+        "payer_passed": r["payer_passed"] / received,
         "payer_taint": r["payer_taint"],
         "payer_victim": r["payer_frauds_sent"],
         "payer_victim_share": share(r["payer_frauds_sent"], r["payer_cleared_sent"])[1],
@@ -154,7 +155,8 @@ def payer(m: Columns, r: Reads) -> Values:
 def payee(m: Columns, r: Reads) -> Values:
     """Return the features of the payee, and of the Pix compared with the payee's receipts."""
     count, amount, new = r["payee_received_count"], r["payee_received_amount"], r["payee_received_new"]
-    mean = mean_of(amount[2:], count[2:])
+    counted = divisor(count)
+    mean = amount[2:] / counted[2:]
     frauds, cleared = r["payee_frauds_received"], r["payee_cleared_received"]
     fraud_age = mean_age(frauds, "7d")
     since_fraud, since_cleared = least_age(frauds), least_age(cleared)
@@ -165,9 +167,9 @@ def payee(m: Columns, r: Reads) -> Values:
         "payee_count": count,
         "payee_mean": mean,
         "amount_to_payee_mean": m.amount / mean,
-        "amount_payee_z": deviations(m.amount, mean, mean_of(r["payee_received_square"], count[2:])),
+        "amount_payee_z": deviations(m.amount, mean, r["payee_received_square"] / counted[2:]),
         "payee_new_payers": new,
-        "payee_new_share": mean_of(new[1::2], count[1::2]),
+        "payee_new_share": new[1::2] / counted[1::2],
         "payee_burst": burst(count, "1h"),
         "payee_since_first": r["payee_first_received"] / DAY,
         "payee_since_last": r["payee_last_received"] / HOUR,

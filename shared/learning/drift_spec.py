@@ -32,3 +32,10 @@ class DriftSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """Days with which a day is compared: nine weeks hold every weekday, two paydays and two ends of a month."""
     movements_min: Annotated[int, Meta(ge=2)]
     """Movements of a feature that have to be known before one can be unusual."""
+    weighted_min: AboveZero
+    """Log-odds of the raw score up to which the move of an input is stable, whatever its habit.
+
+    A mean log-odds moved by 0.1 is a tenth more or fewer frauds foretold.
+    """
+    loss_rise_max: Annotated[float, Meta(gt=1.0)]
+    """Foretold loss of a Pix, by the usual one, from which a training is due if the rise is beyond chance."""

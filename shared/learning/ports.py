@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from shared.contract.rows import LedgerRow
 from shared.learning.config import ModelFamily
+from shared.ports import Checksum
 
 ReportProgress = Callable[[int, int, str], None]
 """Report progress: parts done, parts in total, a short status."""
@@ -37,6 +38,18 @@ class Archive(Protocol):
 
     def fetch(self, name: str, file: Path) -> bool:
         """Download the object to a file; return whether it exists. Raises Unavailable."""
+        ...
+
+
+class SharedArchive(Archive, Protocol):
+    """An archive whose bucket knows the checksums of objects, and copies them."""
+
+    def checksum(self, name: str) -> Checksum | None:
+        """Return the checksum of the object, None if there is none. Raises Unavailable, Misconfigured."""
+        ...
+
+    def copy(self, name: str, target: str) -> None:
+        """Copy the object within the bucket, unless the target exists. Raises Unavailable, Misconfigured."""
         ...
 
 
@@ -72,8 +85,8 @@ class Trial(Struct, frozen=True):
 class RunReport(Struct, frozen=True):
     """Results of a run: figures by name, and its files by name.
 
-    `files` are the bundle's, `plots` are PNG, `documents` are the model card, the leaderboard and the gate's verdict.
-    `inputs` names the model's features in order.
+    `files` are the bundle's and the model as joblib has it, `plots` are PNG, `documents` are the model card, the
+    leaderboard and the gate's verdict. `inputs` names the model's features in order.
     """
 
     version: str
@@ -85,13 +98,18 @@ class RunReport(Struct, frozen=True):
     documents: Mapping[str, bytes] = {}
 
 
-class Snapshot(Struct, frozen=True):
-    """A stored training set: its SHA-256, its address, its number of rows and the names of its features."""
+class TrainingSnapshot(Struct, frozen=True):
+    """A stored training set: its SHA-256, its address, its number of rows and the names of its features.
+
+    `pointer` is the `.dvc` file by which users of DVC pull it, under the name `pointer_name`.
+    """
 
     content_hash: str
     uri: str
     rows: int
     names: Sequence[str]
+    pointer_name: str
+    pointer: str
 
 
 class Runs(Protocol):
@@ -101,7 +119,7 @@ class Runs(Protocol):
         """Open a run and return its id. Raises Unavailable."""
         ...
 
-    def dataset(self, run_id: str, snapshot: Snapshot) -> None:
+    def dataset(self, run_id: str, snapshot: TrainingSnapshot) -> None:
         """Record the training set of a run. Raises Unavailable."""
         ...
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from shared.contract.fields import KeyType, PixKey, TaxId
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.tables import under_key
 from shared.errors import Misconfigured
 from shared.features.facts import handsets
 from shared.features.keys import Keys, keys_of, pair_of
@@ -23,6 +24,7 @@ from shared.features.layout import ACCOUNT, CONTACT, DEVICE, HOLDER, PERSON
 from shared.ports import HistoryStore, Queries
 
 FEEDBACK, FILLS, SCORE_EVENTS, TRAINING_SAMPLE = "feedback", "fills", "score_events", "training_sample"
+REVIEWS = "reviews"
 _CPF_DIGITS = 11
 
 
@@ -56,10 +58,17 @@ class Erased(Struct, frozen=True):
 class Erasure:
     """The rows of one person in the tables of a dataset, and their records in a store of history."""
 
-    def __init__(self, queries: Queries, dataset: str, person: Person, store: HistoryStore | None = None) -> None:
-        """`dataset` is named as project.dataset."""
+    def __init__(
+        self,
+        queries: Queries,
+        dataset: str,
+        person: Person,
+        store: HistoryStore | None = None,
+        hmac_key: str | None = None,
+    ) -> None:
+        """`dataset` is named as project.dataset; the person by pseudonyms under the key with a fingerprint."""
         self._queries = queries
-        self._sql = ErasureSql(dataset, len(person.keys))
+        self._sql = ErasureSql(dataset, len(person.keys), hmac_key)
         self._person = person
         self._store = store
 
@@ -71,13 +80,13 @@ class Erasure:
         if not dry_run:
             if self._store:
                 records = self._store.erase(*self._records())
-            for table in (TRAINING_SAMPLE, FEEDBACK, FILLS, SCORE_EVENTS):
+            for table in (TRAINING_SAMPLE, REVIEWS, FEEDBACK, FILLS, SCORE_EVENTS):
                 self._ask(f"DELETE {self._sql.rows_of(table)}")
         return Erased(rows, reports, accounts, shared, records, dry_run)
 
     def _records(self) -> tuple[Mapping[str, Keys], Keys, list[str]]:
         """Return the keys of their records, by kind, the payers of the contacts, and the ids of their Pix."""
-        rows = self._ask(f"SELECT {_PARTIES} {self._sql.rows_of(SCORE_EVENTS)}")
+        rows = self._ask(f"SELECT {self._sql.parties} {self._sql.rows_of(SCORE_EVENTS)}")
         accounts = [row["account"] for row in self._ask(self._sql.accounts)]
         return *records_of(self._person, accounts, rows), sorted({row["end_to_end_id"] for row in rows})
 
@@ -89,49 +98,64 @@ class Erasure:
         return self._queries.rows(sql, self._person.parameters)
 
 
-_PARTIES = "end_to_end_id, payer_person_id, payer_id, payee_id, device_id"
+_PARTIES = ("payer_person_id", "payer_id", "payee_id", "device_id")
 
 
 class ErasureSql:
-    """The GoogleSQL about a person with a given number of keys, in `dataset` (project.dataset)."""
+    """The GoogleSQL about a person with a given number of keys, in `dataset` (project.dataset).
 
-    def __init__(self, dataset: str, keys: int) -> None:
+    Ids of rows are read under the HMAC key with the fingerprint `hmac_key` (`shared.contract.tables.under_key`).
+    """
+
+    def __init__(self, dataset: str, keys: int, hmac_key: str | None = None) -> None:
         self._dataset = dataset
+        self._hmac_key = hmac_key
         self._table = f"`{dataset}.{SCORE_EVENTS}`"
         self._keys = f"({', '.join(f'@key_{number}' for number in range(keys))})"
-        self._by_key = f"payee_key_id IN {self._keys}"
+        self._by_key = f"{self._id('payee_key_id')} IN {self._keys}"
+        self._paid_by_them = f"{self._id('payer_person_id')} = @person"
+        self._paid_to_them = f"{self._id('payee_person_id')} = @person"
 
     @property
     def accounts(self) -> str:
         """The query of accounts that stand beside the person or one of their keys."""
         return (
-            f"SELECT payer_id AS account FROM {self._table} WHERE payer_person_id = @person "  # noqa: S608 (names of our own)
-            f"UNION DISTINCT SELECT payee_id AS account FROM {self._table} "
-            f"WHERE payee_person_id = @person OR (payee_person_id IS NULL AND {self._by_key})"
+            f"SELECT {self._id('payer_id')} AS account FROM {self._table} WHERE {self._paid_by_them} "  # noqa: S608 (names of our own)
+            f"UNION DISTINCT SELECT {self._id('payee_id')} AS account FROM {self._table} "
+            f"WHERE {self._paid_to_them} OR (payee_person_id IS NULL AND {self._by_key})"
         )
+
+    @property
+    def parties(self) -> str:
+        """The select list of the parties of a Pix."""
+        return ", ".join(("end_to_end_id", *(f"{self._id(name)} AS {name}" for name in _PARTIES)))
 
     @property
     def shared(self) -> str:
         """The FROM clause of those accounts that also stand beside another person."""
+        payer, payee = self._id("payer_id"), self._id("payee_id")
         return (
-            f"FROM (SELECT payer_id AS account FROM {self._table} "  # noqa: S608 (names of our own)
-            f"WHERE payer_person_id != @person AND payer_id IN ({self.accounts}) "
-            f"UNION DISTINCT SELECT payee_id AS account FROM {self._table} "
-            f"WHERE payee_person_id != @person AND payee_id IN ({self.accounts})) AS others"
+            f"FROM (SELECT {payer} AS account FROM {self._table} "  # noqa: S608 (names of our own)
+            f"WHERE {self._id('payer_person_id')} != @person AND {payer} IN ({self.accounts}) "
+            f"UNION DISTINCT SELECT {payee} AS account FROM {self._table} "
+            f"WHERE {self._id('payee_person_id')} != @person AND {payee} IN ({self.accounts})) AS others"
         )
 
     def rows_of(self, table: str) -> str:
         """Return the FROM clause of the person's rows in a table."""
         theirs = (
-            f"FROM {self._table} WHERE payer_person_id = @person OR payee_person_id = @person "
-            f"OR (payee_person_id IS NULL AND ({self._by_key} OR payee_id IN ({self.accounts})))"
+            f"FROM {self._table} WHERE {self._paid_by_them} OR {self._paid_to_them} "
+            f"OR (payee_person_id IS NULL AND ({self._by_key} OR {self._id('payee_id')} IN ({self.accounts})))"
         )
         if table == SCORE_EVENTS:
             return theirs
         of_pix = f"FROM `{self._dataset}.{table}` WHERE end_to_end_id IN (SELECT end_to_end_id {theirs})"
-        if table in (FILLS, TRAINING_SAMPLE):
+        if table in (FILLS, REVIEWS, TRAINING_SAMPLE):
             return of_pix
-        return f"{of_pix} OR person_id = @person OR key_id IN {self._keys}"
+        return f"{of_pix} OR {self._id('person_id')} = @person OR {self._id('key_id')} IN {self._keys}"
+
+    def _id(self, name: str) -> str:
+        return under_key(name, self._hmac_key)
 
 
 def records_of(

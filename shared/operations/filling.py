@@ -6,7 +6,8 @@ that place is found; otherwise it is counted now. Its place, and its features as
 `pix.fills`. Outcomes and reports that history has not counted are counted then, and their rows appended again.
 
 A row of which only one shard has lost its part is found by its life, which still has its place; that shard counts
-its part again, and the features stay those of the decision. Once the life is forgotten, the row stays without.
+its part again, and the features stay those of the decision. Once the life is forgotten, the row stays without. So
+does that of a side where only the other one was counted: the Pix counts once.
 
 Each step may be repeated: the life of a Pix remembers its place, and the place of each change.
 """
@@ -30,7 +31,7 @@ from shared.features.history import READ_WIDTH
 from shared.features.life import REBUILT, RECOUNTED, UNCOUNTED, Lives, asked
 from shared.features.outcomes import UNDECIDED
 from shared.features.vector import feature_matrix
-from shared.ports import LIFE_KEY, UNPLACED, Changed, Table, Unplaced, UnplacedRows, Window
+from shared.ports import LIFE_KEY, UNPLACED, Changed, Table, Unplaced, UnplacedPeriod, UnplacedRows
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.guarded_history import ScoringHistory
 
@@ -74,7 +75,7 @@ class Filled(Struct):
         return bool(self.decisions or self.outcomes or self.reports)
 
 
-async def fill(filling: Filling, window: Window, limit: int, advance: Callable[[int], None]) -> Filled:
+async def fill(filling: Filling, window: UnplacedPeriod, limit: int, advance: Callable[[int], None]) -> Filled:
     """Find the places of at most `limit` decisions of a window, and of the outcomes and reports that need them.
 
     `advance` receives the number of rows of each part that is done. Raises Unavailable, also while history is empty,
@@ -97,7 +98,7 @@ async def fill(filling: Filling, window: Window, limit: int, advance: Callable[[
     return filled
 
 
-async def _page(filling: Filling, window: Window, last: Unplaced | None, limit: int) -> list[Unplaced]:
+async def _page(filling: Filling, window: UnplacedPeriod, last: Unplaced | None, limit: int) -> list[Unplaced]:
     return await asyncio.to_thread(filling.unplaced.scores, window, last, limit)
 
 
@@ -134,10 +135,10 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
 
 
 async def _alive(history: ScoringHistory, batch: Sequence[Unplaced]) -> list[Unplaced]:
-    """Return decisions without those that a shard has lost and whose life is forgotten."""
-    lives = await history.find([LIFE_KEY + each.event.end_to_end_id for each in batch if each.part_lost])
+    """Return decisions without those of counted Pix whose life is forgotten: they would be counted again."""
+    lives = await history.find([LIFE_KEY + each.event.end_to_end_id for each in batch if each.is_counted])
     left = iter(lives)
-    return [each for each in batch if not each.part_lost or next(left) is not None]
+    return [each for each in batch if not each.is_counted or next(left) is not None]
 
 
 def _rows(

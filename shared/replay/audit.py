@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shared.contract.event import micros
 from shared.contract.fields import Side
 from shared.contract.tables import feature_columns, timestamp
 from shared.errors import Misconfigured
@@ -21,39 +20,19 @@ from shared.features.shards import ONLY, Shard
 from shared.features.state import State
 from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of, floats, whole
+from shared.replay.bounds import Bounds, ReplayPeriod, bounds_of, chosen, condition
 from shared.replay.changes import ChangeQueue
 from shared.replay.comparison import TOLERANCE, TOLERANCE_ULP, Comparison
 from shared.replay.joining import Joined, in_step, no_reads, parts_of
 from shared.replay.recurrence import Due, Replay
 from shared.replay.reports import ReportQueue, chunk_of
-from shared.replay.tables import StoredTables, columns
+from shared.replay.tables import StoredTables, Stretch, columns
 
 LISTED = 10
 """The number of gaps and duplicates that the result lists."""
 _FILLED = "filled"
 """A column of rows with features."""
 _PART_LOST = "part_lost"
-
-
-class Period(NamedTuple):
-    """The time of scoring of the compared transactions: from `since`, before `until`."""
-
-    since: dt.datetime
-    until: dt.datetime
-
-
-class Bounds(NamedTuple):
-    """The places of a period on a shard, `first` to `last`, None if there are none.
-
-    `rows` is the number of the period's rows, `unseen` that of those without any place, and `part_lost` that of those
-    of which a shard has lost its part.
-    """
-
-    first: int | None
-    last: int
-    rows: int
-    unseen: int
-    part_lost: int
 
 
 class FirstRows(NamedTuple):
@@ -161,7 +140,7 @@ class Audit:
         changes.skip(after)
 
     def add(self, rows: pa.Table, compared: Callable[[NDArray[np.int64]], NDArray[np.bool_]] | None) -> None:
-        """Replay rows; compare those selected by `compared`, given their times of scoring."""
+        """Replay rows; compare those selected by `compared`, given the times of their Pix."""
         places, before = whole(rows["place"], UNPLACED), self.sequence.last
         due = self._changes.before(places)
         others = np.union1d(due.places, self._reports.places(before, int(places[-1])))
@@ -170,7 +149,7 @@ class Audit:
         self._last_reads = reads[-1:]
         if compared is None:
             return
-        chosen = np.flatnonzero(compared(whole(first.sides["scored_at"], 0)) & self._is_whole(first.sides))
+        chosen = np.flatnonzero(compared(whole(first.sides["initiated_at"], 0)) & self._is_whole(first.sides))
         sides, own = self._joined(first.sides.take(pa.array(chosen)), reads[first.turn[chosen] + 1])
         known, ids = columns_of(sides), sides["end_to_end_id"].to_numpy()
         self.comparison.add(ids, logged(sides), feature_matrix(known, own), known, own)
@@ -208,7 +187,7 @@ class Audit:
 
 
 def audit(
-    data: Sequence[StoredTables], period: Period | None, start: State, advance: Callable[[int, int], None]
+    data: Sequence[StoredTables], period: ReplayPeriod | None, start: State, advance: Callable[[int, int], None]
 ) -> dict[str, Any]:
     """Return the audit report of a period (None: all), given the tables as each shard of history counted their rows.
 
@@ -216,26 +195,25 @@ def audit(
     """
     if start.others and len(start.places) != len(data):
         raise Misconfigured(f"the given state is of {len(start.places)} shards of history, not of {len(data)}")
-    where = "TRUE" if period is None else _within(period)
     starts = [_after(start, each.shard) for each in data]
-    bounds = [_bounds(each, where, after) for each, after in zip(data, starts, strict=True)]
+    bounds = [bounds_of(each, period, after) for each, after in zip(data, starts, strict=True)]
     if all(each.first is None for each in bounds):
         ends = ", ".join(map(str, start.places))
         raise Misconfigured(
-            "nothing to compare: no row of this period was scored with history"
+            "nothing to compare: no Pix of this period was scored with history"
             + (f" after place {ends}, where the given state ends" if any(start.places) else "")
         )
     together, reports = Together(start), data[0].reports()
     shards = [
-        Audit(start, ReportQueue(reports, shard=each.shard), _changes(each, of), each.shard, together)
-        for each, of in zip(data, bounds, strict=True)
+        Audit(start, ReportQueue(reports, shard=each.shard), _changes(each, after, of), each.shard, together)
+        for each, after, of in zip(data, starts, bounds, strict=True)
     ]
     streams = [_rows(each, after, of) for each, after, of in zip(data, starts, bounds, strict=True)]
-    compared, total = _chosen(period), sum(each.last for each in bounds) - sum(starts)
+    compared, total = chosen(period), sum(each.last for each in bounds) - sum(starts)
     for number, rows in in_step(streams):
         shards[number].add(rows, compared if _FILLED in rows.column_names else None)
         advance(sum(each.sequence.last for each in shards) - sum(starts), total)
-    return _result(shards, together, bounds[0], _recounted(data[0], where))
+    return _result(shards, together, bounds, _recounted(data[0], condition(period)))
 
 
 def logged(rows: pa.Table) -> NDArray[np.float32]:
@@ -243,54 +221,37 @@ def logged(rows: pa.Table) -> NDArray[np.float32]:
     return np.stack([floats(rows[name]).astype(np.float32) for name in feature_columns()], axis=1)
 
 
-def _within(period: Period) -> str:
-    return f"scored_at >= {timestamp(period.since)} AND scored_at < {timestamp(period.until)}"
-
-
-def _chosen(period: Period | None) -> Callable[[NDArray[np.int64]], NDArray[np.bool_]]:
-    if period is None:
-        return lambda scored_at: np.ones(len(scored_at), dtype=bool)
-    since, until = micros(period.since), micros(period.until)
-    return lambda scored_at: (since <= scored_at) & (scored_at < until)
-
-
 def _after(start: State, shard: Shard) -> int:
     """Return the place on a shard at which a state ends."""
     return start.places[shard.number] if start.others else start.sequence
 
 
-def _bounds(data: StoredTables, where: str, start: int) -> Bounds:
-    (found,) = data.rows(
-        f"SELECT MIN(IF(place > {start}, place, NULL)) AS first_place, "  # noqa: S608 (names of our own)
-        "MAX(place) AS last_place, COUNT(*) AS row_count, COUNTIF(history_sequence IS NULL) AS unseen, "
-        "COUNTIF(history_sequence IS NOT NULL AND part_lost) AS part_lost "
-        f"FROM {data.places} AS counted WHERE {where}"
-    ).to_pylist()
-    first = found["first_place"]
-    last = start if first is None else int(found["last_place"])
-    counts = (int(found[name]) for name in ("row_count", "unseen", "part_lost"))
-    return Bounds(None if first is None else int(first), last, *counts)
-
-
-def _changes(data: StoredTables, bounds: Bounds) -> ChangeQueue:
-    return ChangeQueue(data.changes(bounds.last + 1) if bounds.first is not None else (), data.shard)
+def _changes(data: StoredTables, start: int, bounds: Bounds) -> ChangeQueue:
+    """Return the changes to replay; those up to the start come with them where they weigh on a later one."""
+    stretch = Stretch(start, bounds.last)
+    return ChangeQueue(data.changes(stretch) if bounds.first is not None else (), data.shard)
 
 
 def _rows(data: StoredTables, start: int, bounds: Bounds) -> Iterator[pa.Table]:
     """Yield the rows of a shard after a place: those before the period without their features."""
-    if bounds.first is None:
+    if bounds.first is None or bounds.earliest is None:
         return
-    yield from _batches(data, start, bounds.first, features=False)
-    yield from _batches(data, max(start, bounds.first - 1), bounds.last + 1, features=True)
+    yield from _batches(data, Stretch(start, bounds.first - 1), bounds.earliest, features=False)
+    yield from _batches(data, Stretch(max(start, bounds.first - 1), bounds.last), bounds.earliest, features=True)
 
 
-def _batches(data: StoredTables, after: int, before: int, features: bool) -> Iterator[pa.Table]:
-    if before > after + 1:
-        yield from data.batches(
-            f"SELECT {columns(features)} FROM {data.score_events if features else data.asks} AS counted "  # noqa: S608 (names of our own)
-            f"WHERE place > {after} AND place < {before} "
-            "ORDER BY place, turn, scored_at, end_to_end_id, side DESC"
-        )
+def _batches(data: StoredTables, stretch: Stretch, earliest: dt.datetime, features: bool) -> Iterator[pa.Table]:
+    if stretch.until > stretch.after:
+        yield from data.batches(rows_sql(data, stretch, earliest, features))
+
+
+def rows_sql(data: StoredTables, stretch: Stretch, earliest: dt.datetime, features: bool) -> str:
+    """Return the query of the rows of a stretch; the condition on `earliest`, which all meet, spares partitions."""
+    return (
+        f"SELECT {columns(features)} FROM {data.score_events if features else data.asks} AS counted "  # noqa: S608 (names of our own)
+        f"WHERE place > {stretch.after} AND place <= {stretch.until} AND initiated_at >= {timestamp(earliest)} "
+        "ORDER BY place, turn, scored_at, end_to_end_id, side DESC"
+    )
 
 
 def _recounted(data: StoredTables, where: str) -> int:
@@ -303,7 +264,7 @@ def _recounted(data: StoredTables, where: str) -> int:
     return int(found["ids"])
 
 
-def _result(shards: Sequence[Audit], together: Together, bounds: Bounds, recounted: int) -> dict[str, Any]:
+def _result(shards: Sequence[Audit], together: Together, bounds: Sequence[Bounds], recounted: int) -> dict[str, Any]:
     comparison, places = together.comparison, [each.sequence for each in shards]
     unequal, conflicts, gaps = (
         [one for each in places for one in getattr(each, name)] for name in ("unequal", "conflicts", "gaps")
@@ -313,8 +274,13 @@ def _result(shards: Sequence[Audit], together: Together, bounds: Bounds, recount
     return {
         "outcome": "SKEWED" if wrong or recounted or incomplete else "EQUAL",
         "compared": comparison.rows,
+        "period": _extent(bounds),
         "replayed": sum(each.replayed for each in shards),
-        "skipped": {"without_history": bounds.unseen, "part_lost": bounds.part_lost, "without_a_part": incomplete},
+        "skipped": {
+            "without_history": bounds[0].unseen,
+            "part_lost": bounds[0].part_lost,
+            "without_a_part": incomplete,
+        },
         "features_per_row": len(feature_columns()),
         "rows_with_differences": comparison.differing_rows,
         "values_within_rounding": comparison.rounded,
@@ -326,3 +292,9 @@ def _result(shards: Sequence[Audit], together: Together, bounds: Bounds, recount
         "counted_twice": recounted,
         "gaps": {"transactions": sum(each.missing for each in places), "ranges": gaps[:LISTED]},
     }
+
+
+def _extent(bounds: Sequence[Bounds]) -> dict[str, dt.datetime]:
+    """Return the times of the first and the last Pix of the period."""
+    every = [each.compared for each in bounds if each.compared is not None]
+    return {"since": min(first for first, _ in every), "until": max(last for _, last in every)}

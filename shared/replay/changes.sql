@@ -37,6 +37,28 @@ seen AS (
     )) AS seen_at
   FROM words
 ),
+-- A return changes nothing only before the settlement of its Pix, though batches that overlap may have received it
+-- after. Where a settlement was taken back, it may have come between, as its time says.
+settled AS (
+  SELECT
+    *,
+    MIN(IF(own IS NOT NULL AND (status = 'SETTLED' OR approved), seen_at, NULL)) OVER (PARTITION BY id) AS sold_at,
+    LOGICAL_OR(own IS NOT NULL AND COALESCE(approved, FALSE)) OVER (PARTITION BY id)
+      AND LOGICAL_OR(own IS NOT NULL AND (status IN ('REJECTED', 'EXPIRED', 'CANCELLED') OR NOT COALESCE(approved, TRUE)))
+        OVER (PARTITION BY id) AS is_taken_back
+  FROM seen
+),
+timed AS (
+  SELECT
+    * REPLACE (
+      IF(
+        own IS NULL AND status = 'RETURNED' AND sold_at <= seen_at AND NOT is_taken_back,
+        TIMESTAMP_SUB(sold_at, INTERVAL 1 MICROSECOND),
+        seen_at
+      ) AS seen_at
+    )
+  FROM settled
+),
 -- A settlement or a refusal changes nothing only after another change of its Pix, though it may be received before.
 ranked AS (
   SELECT
@@ -46,7 +68,7 @@ ranked AS (
       WHEN status IN ('SETTLED', 'REJECTED', 'EXPIRED', 'CANCELLED') THEN TRUE
       ELSE seen_at > MAX(IF(own = first_own, seen_at, NULL)) OVER (PARTITION BY id)
     END AS after_first
-  FROM seen
+  FROM timed
 ),
 -- An outcome that changed nothing when it came stands before the next change of its Pix, on which it may weigh.
 placed AS (

@@ -11,11 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from shared.errors import Misconfigured
-from shared.features.shards import ONLY, Shard
 from shared.features.state import LAYOUT_ID, State
 from shared.replay.mark import CountedPlaces, Patience, mark_of
 from shared.replay.run import ReplayRun, Sinks
-from shared.replay.snapshots import Retention, Snapshot, Snapshots
+from shared.replay.snapshots import Snapshot, SnapshotRetention, Snapshots
 from shared.replay.tables import WHOLE, StoredTables, Stretch
 from shared.scoring.rules import Rules
 
@@ -54,13 +53,14 @@ class Taken(NamedTuple):
     missing: int
 
 
-def start_of(snapshots: Snapshots, listed: Sequence[Snapshot], places: CountedPlaces, shard: Shard = ONLY) -> Start:
-    """Return the first listed snapshot of a shard whose changes are those of its tables. Raises PixError.
+def start_of(snapshots: Snapshots, listed: Sequence[Snapshot], places: CountedPlaces) -> Start:
+    """Return the first listed snapshot with the shard, key and changes of some tables. Raises PixError.
 
     A row that came late, was erased, or is told to be lost, makes the snapshots after its place unusable.
     """
+    wanted = (LAYOUT_ID, places.tables.shard, places.tables.hmac_key)
     for each in listed:
-        if (each.layout, each.shard) == (LAYOUT_ID, shard) and places.tally(each.place) == each.tally:
+        if (each.layout, each.shard, each.hmac_key) == wanted and places.tally(each.place) == each.tally:
             try:
                 return Start(snapshots.load(each), each)
             except Misconfigured as error:
@@ -86,7 +86,7 @@ def take(
     snapshots: Snapshots,
     tables: StoredTables,
     patience: Patience,
-    retention: Retention,
+    retention: SnapshotRetention,
     now: dt.datetime,
     advance: Advance,
 ) -> Taken:
@@ -96,13 +96,14 @@ def take(
     """
     places = CountedPlaces(tables)
     before = snapshots.listing()
-    start = start_of(snapshots, before.snapshots, places, tables.shard)
+    start = start_of(snapshots, before.snapshots, places)
     mark = mark_of(places.after(start.state.sequence), start.state.sequence, patience, now)
     if mark.place == start.state.sequence:
         return Taken(None, start.name, 0, mark.missing)
     tally = places.tally(mark.place)  # before the rows are read: one that comes in between makes it differ later
     found = continued(tables, start.state, advance, mark.place)
-    saved = snapshots.save(found.state, tally, now, _summed("write", advance), tables.shard)
+    written = _summed("write", advance)
+    saved = snapshots.save(found.state, tally, now, written, tables.shard, tables.hmac_key)
     snapshots.publish(saved, before, retention)
     return Taken(saved, start.name, found.transactions, mark.missing)
 

@@ -157,11 +157,12 @@ def _remember(reads, amount, p, memo):
 
 
 @njit(cache=True)
-def replay_facts(keys, at, weights, marks, place, slot, reads, memo, tables, plans, p):
+def replay_facts(keys, payers, at, weights, marks, place, slot, reads, memo, tables, plans, p):
     """Count facts one after the other.
 
     Where `place` is not -1 the fact is an ask: history is read into that row of `reads`, and the weights of its
-    settlement are remembered in row `slot` of `memo`. Any other fact with a slot takes its share of these.
+    settlement are remembered in row `slot` of `memo`. Any other fact with a slot takes its share of these. `payers`
+    are the payers of facts, named in the records that they make.
     """
     decay, spare = np.empty(p.spans), np.empty(p.widest)
     for i in range(len(at)):
@@ -184,7 +185,7 @@ def replay_facts(keys, at, weights, marks, place, slot, reads, memo, tables, pla
                 _count(
                     tables[plans[role].table],
                     keys[i, role],
-                    keys[i, p.payer],
+                    payers[i],
                     t,
                     weights[i],
                     marks[i],

@@ -66,12 +66,12 @@ class CountedPlaces:
     """The places of the changes that a shard of history counted, in the tables of a dataset."""
 
     def __init__(self, tables: StoredTables) -> None:
-        self._tables = tables
+        self.tables = tables
 
     def after(self, place: int) -> Iterator[PlacedChanges]:
         """Yield the changes after a place, in order; reports have all places of theirs. Raises PixError."""
-        found = map(_counted, self._tables.batches(self.query(place)))
-        yield from _with_reports(found, _of_reports(self._tables.reports(), place, self._tables.shard))
+        found = map(_counted, self.tables.batches(self.query(place)))
+        yield from _with_reports(found, _of_reports(self.tables.reports(), place, self.tables.shard))
 
     def query(self, place: int) -> str:
         """Return the query of the changes after a place, except those of reports at several places."""
@@ -82,14 +82,14 @@ class CountedPlaces:
 
     def tally(self, until: int) -> Tally:
         """Return the tally of the changes up to a place. Raises Unavailable, Misconfigured."""
-        (found,) = self._tables.rows(
+        (found,) = self.tables.rows(
             f"SELECT COUNT(*) AS changes, SUM(MOD(place, {_MODULUS})) AS digest "  # noqa: S608 (names of our own)
             f"FROM (SELECT DISTINCT place FROM ({self._sql()}) AS changes WHERE place <= {until}) AS places"
         ).to_pylist()
         return Tally(int(found["changes"]), int(found["digest"] or 0))
 
     def _sql(self) -> str:
-        data = self._tables
+        data = self.tables
         return (
             "WITH scored AS (SELECT place, decided_place, "  # noqa: S608 (names of our own)
             f"COALESCE(filled_at, scored_at) AS counted_at FROM {data.places} AS counted) "

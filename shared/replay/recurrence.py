@@ -74,6 +74,18 @@ class Chunk(NamedTuple):
         return cls(events, np.arange(len(events)), immediate(events[sold]).counted(), sold + 1, sold)
 
 
+class Ordered(NamedTuple):
+    """Facts [m] in the order in which they count."""
+
+    facts: Facts
+    payers: Keys
+    """[m], named in the contacts that a fact makes."""
+    place: NDArray[np.int64]
+    """[m], the row of reads of each ask; NO_SLOT of any other fact."""
+    slot: NDArray[np.int64]
+    """[m], where an ask leaves the EXTRAS of its settlement, and where that takes them from."""
+
+
 class Due(NamedTuple):
     """Facts [m] of changes between events.
 
@@ -109,18 +121,26 @@ class Replay:
 
     def run(self, chunk: Chunk) -> NDArray[np.float32]:
         """Count a chunk; return the reads of history before each of its events [n, READ_WIDTH]."""
-        facts, place, slot = _merged(chunk)
+        ordered = in_order(chunk)
+        if len(ordered.slot) and int(ordered.slot.max()) >= len(self._memo):
+            self._memo = _grown(self._memo, len(self._memo), 2 * int(ordered.slot.max()))
+        reads = np.full((len(chunk.events), READ_WIDTH), np.nan, dtype=np.float32)
+        self.count(ordered, reads, self._memo)
+        return reads
+
+    def count(self, ordered: Ordered, reads: NDArray[np.float32], memo: Floats) -> None:
+        """Count facts, write the reads of asks into `reads` and their EXTRAS into `memo` [slots, len(EXTRAS)].
+
+        Only the records that the facts name are read and changed. The weights and marks of the facts change.
+        """
+        facts = ordered.facts
         for table, most in zip(self._tables, _KEYS_PER_FACT, strict=True):
             table.make_room(most * len(facts))
-        if len(slot) and int(slot.max()) >= len(self._memo):
-            self._memo = _grown(self._memo, len(self._memo), 2 * int(slot.max()))
-        reads = np.full((len(chunk.events), READ_WIDTH), np.nan, dtype=np.float32)
         tables = tuple(table.arrays() for table in self._tables)
         replay_facts(
-            *(facts.keys, facts.at, facts.weights, facts.marks, place, slot, reads, self._memo, tables),
-            *(_PLANS, _Constants()),
+            *(facts.keys, ordered.payers, facts.at, facts.weights, facts.marks, ordered.place, ordered.slot),
+            *(reads, memo, tables, _PLANS, _Constants()),
         )
-        return reads
 
     def state(self) -> State:
         """Return the current history, not a copy: later chunks change it."""
@@ -135,14 +155,15 @@ def replay_columns(chunks: Iterable[Columns], replay: Replay) -> Iterator[tuple[
             yield part, feature_matrix(part, replay.run(Chunk.settled(part)))
 
 
-def _merged(chunk: Chunk) -> tuple[Facts, NDArray[np.int64], NDArray[np.int64]]:
-    """Return asks and other facts in one order, the place of each among the events (-1: no ask), and its slot."""
+def in_order(chunk: Chunk) -> Ordered:
+    """Return the asks and other facts of a chunk in one order."""
     asked, count = chunk.asks or asks(chunk.events), len(chunk.events)
-    place = np.concatenate((np.arange(count), np.full(len(chunk.facts), -1)))
+    place = np.concatenate((np.arange(count), np.full(len(chunk.facts), NO_SLOT)))
     slot = np.concatenate((chunk.slots, chunk.facts_slots))
     # A fact at k sorts before event k and after event k - 1.
     order = np.argsort(np.concatenate((2 * np.arange(count) + 1, 2 * chunk.before)), kind="stable")
-    return Facts.joined((asked, chunk.facts), order), place[order], slot[order]
+    facts = Facts.joined((asked, chunk.facts), order)
+    return Ordered(facts, np.ascontiguousarray(facts.keys[:, PLACES["payer"]]), place[order], slot[order])
 
 
 class _HashTable:

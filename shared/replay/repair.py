@@ -92,7 +92,7 @@ class Repair:
         places = CountedPlaces(tables)
         for _ in range(_ATTEMPTS):
             before = places.tally(WHOLE.until)
-            start = start_of(self.snapshots, self.snapshots.listing().snapshots, places, tables.shard)
+            start = start_of(self.snapshots, self.snapshots.listing().snapshots, places)
             found = continued(tables, start.state, advance)
             if places.tally(WHOLE.until) == before:
                 return start.name, found

@@ -48,7 +48,7 @@ class Reported(NamedTuple):
         return [self.place - step for step in reversed(range(max(1, changed)))]
 
 
-class Counted(NamedTuple):
+class CountedReport(NamedTuple):
     """Corrections by a report, and the place on a shard at which they count."""
 
     place: int
@@ -64,7 +64,7 @@ class _Told(NamedTuple):
     corrections: list[Correction]
 
 
-def counted(reports: Sequence[Reported], log: VerdictLog, shard: Shard) -> list[Counted]:
+def counted(reports: Sequence[Reported], log: VerdictLog, shard: Shard) -> list[CountedReport]:
     """Tell a log of reports, in the order in which they were received; return their corrections on a shard, by place.
 
     Each value changes in the order of its own home. A report without a place there changed nothing when it came, but
@@ -103,10 +103,10 @@ def _subjects(reported: Reported, home: Shard) -> dict[int, Subject]:
     return {number: each for number, each in enumerate(every) if homes[number] == home.number}
 
 
-def _on(shard: Shard, reported: Reported, changed: Sequence[_Told]) -> Iterator[Counted]:
+def _on(shard: Shard, reported: Reported, changed: Sequence[_Told]) -> Iterator[CountedReport]:
     """Yield the corrections of the values that a report changed at their places on a shard."""
     if shard.is_only:
-        yield from (Counted(each.turn, each.corrections) for each in changed)
+        yield from (CountedReport(each.turn, each.corrections) for each in changed)
         return
     left = reported.places_of(len(changed))
     last = {Place.of(place).shard: place for place in sorted(left)}
@@ -119,4 +119,4 @@ def _on(shard: Shard, reported: Reported, changed: Sequence[_Told]) -> Iterator[
         else:  # the row names one place for several values, or it was stored again when some were forgotten
             own = last
         if shard.number in own:
-            yield Counted(own[shard.number], each.corrections)
+            yield CountedReport(own[shard.number], each.corrections)

@@ -16,7 +16,7 @@ from shared.features.reports import UNPLACED
 from shared.features.shards import ONLY, Shard
 from shared.features.verdicts import Correction, VerdictLog, facts_of
 from shared.replay.recurrence import NO_SLOT, Chunk, Due, immediate
-from shared.replay.reported import Counted, Reported, counted
+from shared.replay.reported import CountedReport, Reported, counted
 
 Sequences = NDArray[np.int64]
 _LAST = np.iinfo(np.int64).max
@@ -101,7 +101,7 @@ class ReportQueue:
         if self._timed:
             self.verdicts.restore(msgspec.convert(note["verdicts"], dict[str, bytes], builtin_types=()))
 
-    def _due_by_place(self, until: int, side: Any = "left") -> Sequence[Counted]:
+    def _due_by_place(self, until: int, side: Any = "left") -> Sequence[CountedReport]:
         start, stop = self.given[0], int(np.searchsorted(self._places, until, side=side))
         self.given[0] = max(start, stop)
         return self._placed[start:stop]
@@ -111,11 +111,11 @@ class ReportQueue:
         self.given[1] = max(start, stop)
         return self._timed[start:stop]
 
-    def _told(self, reported: Reported, place: int) -> Counted:
-        return Counted(place, self.verdicts.tell(*reported, place))
+    def _told(self, reported: Reported, place: int) -> CountedReport:
+        return CountedReport(place, self.verdicts.tell(*reported, place))
 
 
-def _due(found: Sequence[tuple[int, Counted]]) -> DueReports:
+def _due(found: Sequence[tuple[int, CountedReport]]) -> DueReports:
     """Return corrections, given the index of each."""
     due = DueReports([], [], [])
     for index, (place, corrections) in found:

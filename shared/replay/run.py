@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from shared.contract.tables import table
 from shared.errors import Misconfigured
 from shared.features.state import State
-from shared.features.vector import feature_matrix
 from shared.replay.arrow_columns import columns_of
-from shared.replay.arrow_rows import arrow_table, plain_table, score_table
+from shared.replay.arrow_rows import arrow_table
 from shared.replay.checkpoints import Checkpoint, Checkpoints
 from shared.replay.joining import Joined, parts_of
 from shared.replay.recurrence import Replay
+from shared.replay.scored_rows import ScoredRows
 from shared.replay.sinks import ParquetParts
 from shared.replay.sources import ReplayBatch, ReplaySource
-from shared.scoring.policy import decide
 from shared.scoring.rules import Rules
 
 EVERY = 50
@@ -55,8 +51,7 @@ class ReplayRun:
         """
         self._source = source
         self._sinks = sinks
-        self._rules = rules
-        self._key_version = key_version
+        self._scored = ScoredRows(rules, key_version)
         self._replay = Replay(start)
         self._places = _places(start, source.streams)
         self._joined = Joined()
@@ -110,28 +105,11 @@ class ReplayRun:
             events = columns_of(rows)
         self.transactions += rows.num_rows
         if self._sinks.scores and rows.num_rows:
-            features = feature_matrix(events, reads)
-            self._sinks.scores.add(score_table(self._decided(rows, features), features))
+            self._sinks.scores.add(self._scored.of(rows, events, reads))
         if self._sinks.feedback and piece.feedback:
             self._sinks.feedback.add(arrow_table(table("feedback"), piece.feedback))
         if self._sinks.outcomes and piece.outcomes:
             self._sinks.outcomes.add(arrow_table(table("outcomes"), piece.outcomes))
-
-    def _decided(self, rows: pa.Table, features: NDArray[np.float32]) -> pa.Table:
-        """Return rows with a decision and its time: as stored, otherwise by rules alone at the time of the Pix."""
-        count = rows.num_rows
-        missing: dict[str, Sequence[Any]] = {
-            "late": [False] * count,
-            "degraded": [True] * count,
-            "hmac_key_version": [self._key_version] * count,
-        }
-        if "decision" not in rows.column_names:
-            outcome = decide(features, [], self._rules.apply(features), _due(rows))
-            missing |= {"decision": outcome.decisions, "reasons": outcome.reasons, "hold_until": outcome.hold_until}
-        lacking = {name: values for name, values in missing.items() if name not in rows.column_names}
-        for name, column in _columns(plain_table(lacking)):
-            rows = rows.append_column(name, column)
-        return rows if "scored_at" in rows.column_names else rows.append_column("scored_at", rows["initiated_at"])
 
 
 def _places(start: State | None, streams: int) -> list[int]:
@@ -141,14 +119,3 @@ def _places(start: State | None, streams: int) -> list[int]:
     if len(start.places) != streams:
         raise Misconfigured(f"the state holds {len(start.places)} shards of history, and its rows {streams}")
     return list(start.places)
-
-
-def _due(rows: pa.Table) -> NDArray[np.int64]:
-    """Return the time in microseconds at which each Pix was to be sent, [n]."""
-    due = pc.coalesce(rows["scheduled_for"], rows["initiated_at"])
-    found: NDArray[np.int64] = due.to_numpy().astype("datetime64[us]").astype(np.int64)
-    return found
-
-
-def _columns(rows: pa.Table) -> list[tuple[str, Any]]:
-    return list(zip(rows.column_names, rows.columns, strict=True))

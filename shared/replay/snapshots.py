@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -41,7 +41,10 @@ _NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 
 
 class Snapshot(Struct, frozen=True):
-    """A snapshot of a shard in the bucket: its last place, the changes up to there, and the layout of its records."""
+    """A snapshot of a shard in the bucket: its last place, the changes up to there, and the layout of its records.
+
+    `hmac_key` is the fingerprint of the key of the pseudonyms that its records are named by, None if it is not known.
+    """
 
     name: str
     place: int
@@ -49,9 +52,10 @@ class Snapshot(Struct, frozen=True):
     layout: str
     made_at: dt.datetime
     shard: Shard = ONLY
+    hmac_key: str | None = None
 
 
-class Retention(NamedTuple):
+class SnapshotRetention(NamedTuple):
     """The snapshots to keep of each shard: the last ones, and the last one of each of the last days with one."""
 
     last: int = 24
@@ -59,16 +63,25 @@ class Retention(NamedTuple):
     """A row may come as late as a message lives, 21 days; then an older snapshot is needed, made before its place."""
 
     def kept(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-        """Return the snapshots to keep, the newest first; none of a history that was divided into other shards."""
+        """Return the snapshots to keep, the newest first; none of a history that was divided into other shards.
+
+        Those of each HMAC key are kept for themselves, as long as new ones of it are made.
+        """
         found = sorted(snapshots, key=lambda each: (each.place, each.made_at), reverse=True)
         newest = max(found, key=lambda each: each.made_at)
-        names: set[str] = set()
+        since = newest.made_at - dt.timedelta(days=max(self.days, 1))
+        keys, names = {each.hmac_key for each in found if each.made_at >= since}, set[str]()
         for shard in Shard.each(newest.shard.shards):
-            own, daily = [each for each in found if each.shard == shard], dict[dt.date, Snapshot]()
-            for each in own:
-                daily.setdefault(each.made_at.date(), each)
-            names |= {each.name for each in [*own[: self.last], *list(daily.values())[: self.days]]}
+            for key in keys:
+                names |= self._kept([each for each in found if (each.shard, each.hmac_key) == (shard, key)])
         return [each for each in found if each.name in names]
+
+    def _kept(self, own: Sequence[Snapshot]) -> set[str]:
+        """Return the names of those to keep of one shard and key."""
+        daily: dict[dt.date, Snapshot] = {}
+        for each in own:
+            daily.setdefault(each.made_at.date(), each)
+        return {each.name for each in [*own[: self.last], *list(daily.values())[: self.days]]}
 
 
 class _Pointer(Struct):
@@ -104,7 +117,13 @@ class Snapshots:
         return Listing(_decoded(found).snapshots, found.generation) if found else Listing([], 0)
 
     def save(
-        self, state: State, tally: Tally, now: dt.datetime, advance: Callable[[int], None], shard: Shard = ONLY
+        self,
+        state: State,
+        tally: Tally,
+        now: dt.datetime,
+        advance: Callable[[int], None],
+        shard: Shard = ONLY,
+        hmac_key: str | None = None,
     ) -> Snapshot:
         """Write the objects of a shard's state, without the pointer. `advance` receives the records of each part.
 
@@ -117,9 +136,9 @@ class Snapshots:
                 parts.append(part)
                 advance(part.rows)
         self._blobs.write(_manifest(name), msgspec.json.encode(parts), 0)
-        return Snapshot(name, state.sequence, tally, LAYOUT_ID, now, shard)
+        return Snapshot(name, state.sequence, tally, LAYOUT_ID, now, shard, hmac_key)
 
-    def publish(self, snapshot: Snapshot, before: Listing, retention: Retention) -> None:
+    def publish(self, snapshot: Snapshot, before: Listing, retention: SnapshotRetention) -> None:
         """List a saved snapshot in the pointer that was read as `before`, and remove those that are kept no longer.
 
         Raises PreconditionFailed if another job was first, Unavailable, Misconfigured.
@@ -143,6 +162,16 @@ class Snapshots:
         with ThreadPoolExecutor(_THREADS) as threads:
             list(threads.map(lambda placed: self._read(snapshot.name, tables, payers, *placed), _placed(parts)))
         return State(tuple(tables.values()), snapshot.place, payers)
+
+    def drop(self, hmac_key: str) -> None:
+        """List the snapshots of an HMAC key no longer. Raises PreconditionFailed, Unavailable, Misconfigured."""
+        before = self.listing()
+        kept = [each for each in before.snapshots if each.hmac_key != hmac_key]
+        if kept != before.snapshots:
+            self._blobs.write(POINTER, msgspec.json.encode(_Pointer(kept)), before.generation)
+        for each in before.snapshots:
+            if each not in kept:
+                self._shelf.delete(f"{FOLDER}{each.name}/")
 
     def clear(self) -> None:
         """Remove every snapshot; no job lists one that it has begun. Raises PreconditionFailed, Unavailable."""

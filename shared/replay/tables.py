@@ -52,16 +52,21 @@ class StoredTables:
     of a decision; NULL where it has none there.
     """
 
-    def __init__(self, exports: StagedExports, project: str, dataset: str, shard: Shard = ONLY) -> None:
+    def __init__(
+        self, exports: StagedExports, project: str, dataset: str, shard: Shard = ONLY, hmac_key: str | None = None
+    ) -> None:
+        """`hmac_key` is the fingerprint of the HMAC key under which ids are read; without, they stand as written."""
         self._exports = exports
+        self.hmac_key = hmac_key
         self.shard = shard
-        self.score_events = self._decisions(counted(project, dataset))
+        self.score_events = self._decisions(counted(project, dataset, hmac_key=hmac_key))
         """Decisions as history counted them, in GoogleSQL, as are the others."""
-        self.asks = self._decisions(counted(project, dataset, (*plain_columns(), *IMPLIED_COLUMNS)))
+        asked = (*plain_columns(), *IMPLIED_COLUMNS)
+        self.asks = self._decisions(counted(project, dataset, asked, hmac_key=hmac_key))
         """Decisions with no other features than those by which settlements are counted."""
         self.places = self._decisions(counted(project, dataset, ("initiated_at", "scored_at")))
         """Decisions with little beside their places."""
-        self.feedback = self._placed(kept_reports(project, dataset))
+        self.feedback = self._placed(kept_reports(project, dataset, hmac_key))
         self.outcomes = self._placed(told(project, dataset))
 
     def rows(self, sql: str) -> pa.Table:
@@ -100,9 +105,11 @@ class StoredTables:
         return [row for each in found for row in zip(each["end_to_end_id"], each["side"], strict=True)]
 
     @classmethod
-    def each(cls, exports: StagedExports, project: str, dataset: str, shards: int) -> list[Self]:
+    def each(
+        cls, exports: StagedExports, project: str, dataset: str, shards: int, hmac_key: str | None = None
+    ) -> list[Self]:
         """Return the tables as each shard of a history counted their rows."""
-        return [cls(exports, project, dataset, shard) for shard in Shard.each(shards)]
+        return [cls(exports, project, dataset, shard, hmac_key) for shard in Shard.each(shards)]
 
     def stage(self, run: str, counted_only: bool = False, stretch: Stretch = WHOLE) -> None:
         """Stage the rows and reports of a replay for `source`. Raises Unavailable, Misconfigured.
@@ -182,6 +189,8 @@ class StoredTables:
     def _ordered(self, which: str) -> str:
         """Return the query of transactions `which` apply, each once, in the order of history.
 
+        Copies of a Pix in one batch have one place and one time; the first one claimed is read, whoever asks.
+
         A transaction that history did not count stands before the first counted one of a later hour, so that its
         features know nothing of later events.
         """
@@ -189,7 +198,8 @@ class StoredTables:
         return (
             f"SELECT {names} FROM (SELECT * FROM {self.asks} WHERE {which} "  # noqa: S608 (names of our own)
             "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, initiated_at "
-            "ORDER BY IF(history_sequence IS NULL, 1, 0), turn, scored_at, history_sequence) = 1) AS scored "
+            "ORDER BY IF(history_sequence IS NULL, 1, 0), turn, scored_at, history_sequence, "
+            "claim_number, delivery_attempt) = 1) AS scored "
             "LEFT JOIN (SELECT hour, MIN(first_place) OVER (ORDER BY hour "
             "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS place "
             "FROM (SELECT TIMESTAMP_TRUNC(initiated_at, HOUR) AS hour, MIN(place) AS first_place "
@@ -199,13 +209,12 @@ class StoredTables:
             "IF(scored.history_sequence IS NULL, 0, 1), scored.initiated_at, scored.end_to_end_id"
         )
 
-    def changes(self, before: int) -> Iterator[pa.Table]:
-        """Yield the changes of history by decisions and outcomes before a place, in their order.
+    def changes(self, stretch: Stretch = WHOLE) -> Iterator[pa.Table]:
+        """Yield the changes by decisions and outcomes of the Pix that changed within a stretch, in their order.
 
-        Raises Unavailable, Misconfigured.
+        Those up to its end, as earlier ones may weigh on the later ones. Raises Unavailable, Misconfigured.
         """
-        sql = f"SELECT * FROM ({self._changes()}) AS changes "  # noqa: S608 (names of our own)
-        return self.batches(f"{sql}WHERE place < {before} {_IN_ORDER}")
+        return self.batches(f"{self._changed_within(stretch)} {_IN_ORDER}")
 
     def _changed_within(self, stretch: Stretch) -> str:
         """Return the query of the changes up to the end of a stretch of the Pix that changed within it."""

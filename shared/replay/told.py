@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shared.features.outcomes import REFUSALS
 from shared.features.reports import UNPLACED
-from shared.replay.arrow_columns import whole
+from shared.replay.arrow_columns import floats, whole
 from shared.replay.changes import ASK_COLUMNS, CHANGE_COLUMNS, DECIDED
 from shared.replay.recurrence import CHUNK
 
@@ -109,7 +110,7 @@ def _words(rows: pa.Table) -> pa.Table:
 def _placed(words: pa.Table) -> pa.Table:
     """Return statements with their place: an uncounted one stands before the next change of its Pix, if any."""
     ids, own = _codes(words), whole(words["own"], UNPLACED)
-    order = np.lexsort((own, whole(words["received_at"], 0), ids))
+    order = np.lexsort((own, _received(words, ids, own != UNPLACED), ids))
     places, rank = np.unique(np.where(own == UNPLACED, _LAST, own), return_inverse=True)
     # Backwards, the keys of the next Pix are lower than all before: there the minimum starts again.
     keys = (ids * len(places) + rank)[order][::-1]
@@ -118,6 +119,19 @@ def _placed(words: pa.Table) -> pa.Table:
         place[order] = places[np.minimum.accumulate(keys)[::-1] % len(places)]
     found = words.append_column("place", pa.array(place)).append_column("counted", pc.is_valid(words["own"]))
     return found.filter(pa.array(place != _LAST))
+
+
+def _received(words: pa.Table, ids: NDArray[np.int64], counted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return when statements were received, uncounted returns before the settlement, as `changes.sql` has them."""
+    status, received = words["status"].to_numpy(zero_copy_only=False), whole(words["received_at"], 0)
+    of_decision, approved = status == DECIDED, floats(words["approved"]) == 1
+    refused = np.isin(status, REFUSALS) | (of_decision & ~approved)
+    settled_at = np.full(ids.max(initial=-1) + 1, _LAST)
+    sold = np.flatnonzero(counted & ((status == "SETTLED") | approved))
+    np.minimum.at(settled_at, ids[sold], received[sold])
+    taken_back = np.isin(ids, ids[counted & approved]) & np.isin(ids, ids[counted & refused])
+    early = ~counted & (status == "RETURNED") & ~taken_back
+    return np.where(early, np.minimum(received, settled_at[ids] - 1), received)
 
 
 def _ordered(words: pa.Table) -> pa.Table:

@@ -5,15 +5,19 @@ Layout of `models/<version>/` in the bucket; the objects never change once writt
 ========================  =========================================================================================
 `model.onnx`              the served model: input `features` float32 [n, F], output `score` float32 [n] or [n, 1],
                           the uncalibrated probability of fraud
-`model.joblib`            the same model for later jobs; functions never open it
+`model.skops`             the same model, for a later job to continue; functions never open it
 `features.json`           names of the F inputs, in order
 `calibration.json`        `{"x": [...], "y": [...]}`: knots that map the raw to the calibrated probability
 `policy.json`             `{"payer": {"hold": p, "reject": p}, "payee": {...}}`: by side, calibrated probabilities
                           from which a Pix is held (blocked) or rejected, or 2 for never
 `golden.npz`              `features` float32 [k, F] and `scores` float64 [k]: vectors with their calibrated scores
 `profile.json`            `{"features": {name: {...}}, "score": {...}}`: reference distribution of every input and
-                          of the score; `median` of each input is the baseline of explanations
-`manifest.json`           version, creation time, run, dataset hash, feature set, and the SHA-256 of every other file
+                          of the score; `median` of each input is the baseline of explanations by occlusion
+`reasons.json`            how scores are explained (`shared.scoring.explanation.Explanation`)
+`reasons.onnx`            exact contributions, of a model that has them: input `features` float32 [n, F],
+                          output `contributions` float32 [n, groups]
+`manifest.json`           version, creation time, run, dataset hash, feature set, kind of explanation and its
+                          background, and the SHA-256 of every other file; signed (`shared.scoring.signature`)
 ========================  =========================================================================================
 """
 
@@ -24,20 +28,25 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import numpy as np
-import onnxruntime
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
 from shared.features.catalogue import FEATURE_NAMES, feature_set
-from shared.scoring.bundle_files import baseline, decoded, golden, refused
+from shared.scoring.bundle_files import VERSION, baseline, decoded, golden, refused
+from shared.scoring.challenge import Challenge, ChallengeMove
+from shared.scoring.explanation import SHAPLEY, Explanation, Kind, adds_up, falls, log_odds
+from shared.scoring.onnx_function import onnx_function
 from shared.scoring.thresholds import SideThresholds
 
 POINTER = "models/current.json"
 MANIFEST = "manifest.json"
-SERVED = ("model.onnx", "features.json", "calibration.json", "policy.json", "golden.npz", "profile.json")
-FILES = (*SERVED, "model.joblib")
-VERSION = "^[0-9A-Za-z._-]{1,64}$"
+MODEL = "model.onnx"
+EXPLANATION = "reasons.json"
+REASONS = "reasons.onnx"
+SERVED = (MODEL, "features.json", "calibration.json", "policy.json", "golden.npz", "profile.json", EXPLANATION)
+"""The files that every bundle has and a function loads; `served` adds those of one bundle."""
+FILES = (*SERVED, "model.skops")
 GOLDEN_TOLERANCE = 1e-4  # ONNX Runtime and scikit-learn agreed to 9e-7 on 100,000 rows; platforms differ a little
 
 Probability = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -59,10 +68,15 @@ class Pointer(Move, frozen=True):
 
     It is written before the ledger, so a later job that finds the move missing there can add it. `unrecorded` are
     earlier moves that the ledger may lack. `retiring` are versions that may be half deleted and must not serve.
+
+    `challenge` is the test of a challenger against this version, if one runs, and `challenge_moves` the steps of
+    tests that the ledger may lack, oldest first, among them the last one.
     """
 
     unrecorded: list[Move] = []
     retiring: list[str] = []
+    challenge: Challenge | None = None
+    challenge_moves: list[ChallengeMove] = []
 
 
 class Manifest(Struct, frozen=True):
@@ -81,6 +95,10 @@ class Manifest(Struct, frozen=True):
     """The version whose recipe, figures and thresholds these are, if this one was fitted again to newer rows."""
     feature_set: str | None = None
     """`shared.features.catalogue.feature_set` of the inputs, as of the training; a bundle without it is refused."""
+    explanation: Kind | None = None
+    """How its scores are explained; a bundle without it is refused."""
+    background: str | None = None
+    """SHA-256 of the vectors that contributions are measured against, None for OCCLUSION."""
 
 
 class Calibration(Struct, frozen=True):
@@ -108,7 +126,7 @@ class Bundle:
     """A verified model, ready to score."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
-        """Check and load the files of a bundle, `manifest.json` and all of SERVED. Raises BundleRefused."""
+        """Check and load the files of a bundle, `manifest.json` and all that are `served`. Raises BundleRefused."""
         self.manifest = verified_manifest(files)
         self.version = self.manifest.version
         self.feature_names = decoded(files, "features.json", list[str])
@@ -117,9 +135,15 @@ class Bundle:
         self._calibration = _checked_calibration(decoded(files, "calibration.json", Calibration))
         self.thresholds = _checked_thresholds(decoded(files, "policy.json", SideThresholds))
         self.baseline = baseline(files, self.feature_names)
-        with refused("model.onnx cannot be loaded"):
-            self._session = _session(files["model.onnx"], len(self.feature_names))
-            self._input = self._session.get_inputs()[0].name
+        self._explanation = _checked_explanation(self.manifest, decoded(files, EXPLANATION, Explanation))
+        self.reason_codes = list(self._explanation.groups)
+        self.explains_all = self._explanation.kind == SHAPLEY
+        with refused(f"{EXPLANATION} does not fit"):
+            self._members = self._explanation.members(self.feature_names)
+        with refused("a model cannot be loaded"):
+            names = ((MODEL, "score"), *([(REASONS, "contributions")] if self.explains_all else []))
+            functions = [onnx_function(name, files[name], len(self.feature_names), output) for name, output in names]
+            self._model, self._exact = functions[0], functions[-1]
         with refused("golden vectors cannot be computed"):
             self._check_golden(*golden(files["golden.npz"]))
 
@@ -128,50 +152,65 @@ class Bundle:
 
         It is NaN where the model's output is not finite. Raises whatever ONNX Runtime does.
         """
-        return self._score(features if self._columns is None else features[:, self._columns])
+        return self._calibrated(self.raw(self.inputs(features)))
 
-    def occlusion(self, vector: NDArray[np.float32]) -> list[tuple[str, float]]:
-        """Return the contribution of each input to one score, largest first: its fall if the input were usual.
+    def inputs(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the model's inputs [n, F] of vectors [n, len(FEATURE_NAMES)]."""
+        return features if self._columns is None else features[:, self._columns]
 
-        `vector` is [len(FEATURE_NAMES)]. Each input in turn is set to its median in the reference period.
-        Source: Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014 (occlusion).
+    def raw(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the scores before calibration [n], NaN where they are not finite. Raises as `score` does."""
+        return self._model(inputs).reshape(len(inputs))
+
+    def contributions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the contributions of `reason_codes` to the scores of vectors, [n, groups], by `explanation`.
+
+        It is meant for all vectors of a batch if the bundle `explains_all`, otherwise for few: a model is asked once
+        for each group then. Raises as `score` does.
         """
-        own = vector if self._columns is None else vector[self._columns]
-        falls = self._falls(own)
-        order = np.argsort(-falls, kind="stable")
-        return [(self.feature_names[i], float(falls[i])) for i in order]
+        return self._contributions(self.inputs(features))
 
-    def _falls(self, own: NDArray[np.float32]) -> NDArray[np.float64]:
-        unusual = np.flatnonzero((own != self.baseline) & ~(np.isnan(own) & np.isnan(self.baseline)))
-        variants = np.tile(own, (len(unusual) + 1, 1))
-        variants[np.arange(len(unusual)), unusual] = self.baseline[unusual]
-        scores = self._raw(variants)
-        falls = np.zeros(len(own))
-        falls[unusual] = scores[-1] - scores[:-1]
-        return falls
+    def _contributions(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        if self.explains_all:
+            return self._exact(inputs)
+        return falls(inputs, lambda each: log_odds(self.raw(each)), self.baseline, self._members)
 
-    def _raw(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        outputs = self._session.run(["score"], {self._input: np.ascontiguousarray(inputs)})
-        raw = np.array(outputs[0], dtype=np.float64).reshape(len(inputs))
-        raw[~np.isfinite(raw)] = np.nan  # np.interp would take infinity for a probability of 1
-        return raw
-
-    def _score(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        return np.interp(self._raw(inputs), self._calibration.x, self._calibration.y)
+    def _calibrated(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.interp(raw, self._calibration.x, self._calibration.y)
 
     def _check_golden(self, vectors: NDArray[np.float32], expected: NDArray[np.float64]) -> None:
-        """Compare the scores of the golden vectors, and explain the highest one: the rest of the code is the same."""
-        worst = float(np.max(np.abs(self._score(vectors) - expected)))
+        """Compare the scores of the golden vectors, and explain them: the rest of the code is the same."""
+        raw = self.raw(vectors)
+        worst = float(np.max(np.abs(self._calibrated(raw) - expected)))
         if not worst <= GOLDEN_TOLERANCE:
             raise BundleRefused(f"golden vectors differ by {worst:.2g}, more than {GOLDEN_TOLERANCE:.0e}")
-        if not np.isfinite(self._falls(vectors[np.argmax(expected)])).all():
-            raise BundleRefused("the reasons of a golden score are not finite")
+        self._check_batches(vectors, raw)
+        explained = slice(None) if self.explains_all else [int(np.argmax(expected))]
+        found = self._contributions(vectors[explained])
+        if found.shape[1] != len(self.reason_codes) or not np.isfinite(found).all():
+            raise BundleRefused("the reasons of a golden score are not one finite number for each group")
+        if self._explanation.base is not None and not adds_up(self._explanation.base, found, raw):
+            raise BundleRefused("the contributions to golden scores do not add up to them")
+
+    def _check_batches(self, vectors: NDArray[np.float32], raw: NDArray[np.float64]) -> None:
+        """Compare scores of one vector alone, and of one more than all, with those of all: batches have any size."""
+        for size in (1, len(vectors) + 1):
+            batch = np.resize(vectors, (size, vectors.shape[1]))
+            if not np.max(np.abs(self.raw(batch) - np.resize(raw, size))) <= GOLDEN_TOLERANCE:
+                raise BundleRefused("a golden score depends on its batch")
+            if self.explains_all and self._exact(batch).shape != (size, len(self.reason_codes)):
+                raise BundleRefused("the reasons of a golden score depend on its batch")
+
+
+def served(manifest: Manifest) -> tuple[str, ...]:
+    """Return the names of the files of a bundle that a function loads, beside the manifest."""
+    return (*SERVED, REASONS) if manifest.explanation == SHAPLEY else SERVED
 
 
 def verified_manifest(files: Mapping[str, bytes]) -> Manifest:
-    """Return the manifest, after checking the SHA-256 of every file in SERVED. Raises BundleRefused."""
+    """Return the manifest, after checking the SHA-256 of every file that is `served`. Raises BundleRefused."""
     manifest = decoded(files, MANIFEST, Manifest)
-    for name in SERVED:
+    for name in served(manifest):
         if name not in files:
             raise BundleRefused(f"{name} is missing")
         if manifest.files.get(name) != digest(files[name]):
@@ -197,6 +236,12 @@ def _check_feature_set(manifest: Manifest, names: list[str]) -> None:
         )
 
 
+def _checked_explanation(manifest: Manifest, explanation: Explanation) -> Explanation:
+    if (manifest.explanation, manifest.background) != (explanation.kind, explanation.background):
+        raise BundleRefused(f"it declares {manifest.explanation} as the kind of its reasons: train again")
+    return explanation
+
+
 def _checked_calibration(calibration: Calibration) -> Calibration:
     x, y = calibration.x, calibration.y
     if len(x) < 2 or len(x) != len(y) or np.any(np.diff(x) <= 0) or np.any(np.diff(y) < 0):
@@ -209,16 +254,3 @@ def _checked_thresholds(thresholds: SideThresholds) -> SideThresholds:
         if not side.are_possible():
             raise BundleRefused("policy.json: 0 < hold <= reject <= 1, or 2 for never, is not true")
     return thresholds
-
-
-def _session(model: bytes, inputs: int) -> onnxruntime.InferenceSession:
-    """Return a session of one thread: a function has one vCPU, on which more threads would only wait."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    shape = session.get_inputs()[0].shape
-    if len(shape) != 2 or shape[1] != inputs or "score" not in {output.name for output in session.get_outputs()}:
-        raise BundleRefused(f"model.onnx takes {shape} and does not fit {inputs} features with an output `score`")
-    return session

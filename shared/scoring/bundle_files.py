@@ -18,6 +18,8 @@ from shared.errors import BundleRefused
 
 T = TypeVar("T")
 
+VERSION = "^[0-9A-Za-z._-]{1,64}$"
+"""A name of a version."""
 GOLDEN_BYTES = 64 << 20  # unpacked: a hundred times what a training writes
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
-from shared.errors import BundleRefused, Unavailable
+from shared.errors import BundleRefused, Unavailable, Untrusted
 from shared.ports import Blob, Blobs
-from shared.scoring.bundle import MANIFEST, POINTER, SERVED, Bundle, Pointer, path
+from shared.scoring.bundle import MANIFEST, POINTER, Bundle, Manifest, Pointer, served
+from shared.scoring.bundle_files import decoded
+from shared.scoring.challenge import Challenge
+from shared.scoring.verified_file import read_file
 from shared.telemetry.incidents import Incident
-from shared.telemetry.metrics import MODEL, REFUSED, SWAPS, Metrics
+from shared.telemetry.metrics import MODEL, MODEL_CREATED, REFUSED, SWAPS, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +52,12 @@ class Champion:
         self._missing = Incident(log, "version not to be had", clock)
         self._looked_at = self._gave_up_at = -float("inf")
         self._generation: int | None = None
+        self._answered = False
         self._bundles: dict[str, Bundle] = {}
         self._gone: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._challenge: tuple[str, Challenge] | None = None
         self.current: Bundle | None = None
 
     async def current_now(self) -> Bundle | None:
@@ -70,6 +77,19 @@ class Champion:
             await asyncio.wait({self._looking}, timeout=left)
             self._look_if_due()  # again, if this look began before the pause and was frozen with it
         return self.current
+
+    async def reach(self) -> None:
+        """Look until the bucket has answered once, with no pointer or with a bundle, whole or refused.
+
+        Raises Unavailable if this look has no answer either.
+        """
+        if self._answered:
+            return
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look_aside())
+        await self._looking
+        if not self._answered:
+            raise Unavailable("the bucket of models does not answer")
 
     def _is_stale(self) -> bool:
         return self._clock() - max(self._looked_at, self._gave_up_at) >= STALE_TTLS * self._ttl
@@ -93,28 +113,44 @@ class Champion:
         except Unavailable as error:
             self._away.trigger(reason=str(error), serving=self._serving())
             return
+        except Untrusted as error:
+            if error.generation != self._generation:
+                self._refuse("pointer refused", str(error))
+            self._generation, self._answered = error.generation, True
+            return
         self._away.resolve()
-        if pointer is not None and pointer.generation != self._generation:
-            self._follow(pointer)
+        if pointer is None or pointer.generation == self._generation or self._follow(pointer):
+            self._answered = True
 
-    def _follow(self, pointer: Blob) -> None:
-        """Swap to the version of a new pointer, or log the reason not to; a refused pointer is not read again."""
+    def _follow(self, pointer: Blob) -> bool:
+        """Swap to the version of a new pointer, or log the reason not to; a refused pointer is not read again.
+
+        Return whether the bucket answered.
+        """
         version = None
         try:
-            version = msgspec.json.decode(pointer.data, type=Pointer).version
+            named = msgspec.json.decode(pointer.data, type=Pointer)
+            version = named.version
             self._swap_to(version)
+            self._challenge = (version, named.challenge) if named.challenge else None
         except Unavailable as error:
             self._away.trigger(reason=str(error), version=version, serving=self._serving())
-            return
+            return False
         except BundleRefused as error:
             self._refuse("model refused", str(error), version)
         except Exception as error:  # noqa: BLE001 (no content of the pointer may stop a function)
             self._refuse("pointer refused", type(error).__name__)
         self._generation = pointer.generation
+        return True
 
     def _refuse(self, message: str, reason: str, version: str | None = None) -> None:
         self._metrics.add(REFUSED)
         log.error(message, extra={"fields": {"reason": reason, "version": version, "serving": self._serving()}})
+
+    def challenge(self) -> Challenge | None:
+        """Return the test that the pointer names beside the model that serves here, None if there is none."""
+        known = self._challenge
+        return known[1] if known and known[0] == self._serving() else None
 
     def version(self, name: str) -> Bundle | None:
         """Return the bundle of that version, None if there is none or it is refused.
@@ -148,19 +184,24 @@ class Champion:
     def _swap_to(self, version: str) -> None:
         bundle = self._bundles.get(version) or read_bundle(self._blobs, version)
         before = self._serving()
+        if before == version:
+            return
         self._keep(bundle)
         self.current = bundle
         if before is not None:
             self._metrics.set(MODEL, 0, before)
         self._metrics.set(MODEL, 1, version)
+        with suppress(ValueError):  # who made a bundle may have left its time out
+            self._metrics.set(MODEL_CREATED, dt.datetime.fromisoformat(bundle.manifest.created_at).timestamp())
         self._metrics.add(SWAPS)
         log.info("model swapped", extra={"fields": {"from": before, "to": version}})
 
     def _keep(self, bundle: Bundle) -> None:
         bundles = {name: kept for name, kept in self._bundles.items() if name != bundle.version}
         bundles[bundle.version] = bundle
+        tried = self._challenge[1].version if self._challenge else None
         for name in list(bundles)[:-KEPT]:
-            if bundles[name] is not self.current:
+            if bundles[name] is not self.current and name != tried:
                 del bundles[name]
         self._bundles = bundles  # replaced, not changed: a thread may be reading it
 
@@ -170,13 +211,20 @@ class Champion:
 
 def read_bundle(blobs: Blobs, version: str) -> Bundle:
     """Return a verified version from the bucket. Raises BundleRefused, Unavailable."""
-    files = {}
-    for name in (MANIFEST, *SERVED):
-        blob = blobs.read(path(version, name))
-        if blob is None:
-            raise BundleRefused(f"{version}: {name} is missing")
-        files[name] = blob.data
+    return bundle_of(read_files(blobs, version), version)
+
+
+def bundle_of(files: Mapping[str, bytes], version: str) -> Bundle:
+    """Return the bundle in files that were read for a version. Raises BundleRefused."""
     bundle = Bundle(files)
     if bundle.version != version:
         raise BundleRefused(f"the manifest of {version} names another version")
     return bundle
+
+
+def read_files(blobs: Blobs, version: str) -> dict[str, bytes]:
+    """Return the files of a version that are served, and its manifest. Raises BundleRefused, Unavailable."""
+    files = {MANIFEST: read_file(blobs, version, MANIFEST)}
+    for name in served(decoded(files, MANIFEST, Manifest)):
+        files[name] = read_file(blobs, version, name)
+    return files

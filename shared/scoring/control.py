@@ -10,8 +10,10 @@ amount, as both make a mistake dearer:
 
     chance = share * (end - score) / (end - start) * (1 - amount / budget.pix)
 
-where `start` and `end` are the scores between which the model takes its decision: from the threshold of a hold to
-that of a reject, or from there to 1.
+where `share` is `budget.reject_share` for a Pix that the model rejects, else `budget.share`, and `start` and `end`
+are the scores between which the model takes its decision: from the threshold of a hold to that of a reject, or from
+there to 1. A Pix that is held instead of rejected costs a review, and no customer's money, so a part of the budget is
+reserved for these.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from shared.contract.derived_key import derived_key
+from shared.contract.derived_key import derived_key, number_of
 from shared.scoring.thresholds import SideThresholds
 
 CONTROL = "models/control.json"
@@ -32,7 +34,6 @@ CONTROL_GROUP = "CONTROL_GROUP"
 
 _PURPOSE = b"pix control group"
 _TICKET_BYTES = 16
-_BITS = 53  # of a float's mantissa
 Centavos = Annotated[int, Meta(gt=0, le=10**15)]
 
 
@@ -40,7 +41,9 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
     """The extent of a control group; amounts are in centavos."""
 
     share: Annotated[float, Meta(gt=0.0, le=1.0)]
-    """The largest chance: that of a Pix at the threshold whose amount is small."""
+    """The largest chance of a Pix that the model holds: that of one at the threshold whose amount is small."""
+    reject_share: Annotated[float, Meta(gt=0.0, le=1.0)]
+    """The same of a Pix that the model rejects; it may be larger, as such a Pix costs a review."""
     pix: Centavos
     """Amount from which a Pix has no chance."""
     day: Centavos
@@ -49,10 +52,14 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
     """Most that is spent in a local month."""
     review: Annotated[int, Meta(ge=0, le=10**15)]
     """Cost of a review, spent on a Pix that is held instead of rejected; one that is paid spends its amount."""
+    reserved: Annotated[int, Meta(ge=0, le=10**15)]
+    """What is left for the Pix that are held instead of rejected: below it no other one is paid."""
 
     def __post_init__(self) -> None:
         if not self.pix <= self.day <= self.month:
             raise ValueError("the amounts of a Pix, a day and a month do not rise")
+        if self.reserved >= self.day:
+            raise ValueError("all of a day's amount is reserved")
 
 
 class Switch(Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,11 +85,11 @@ def chances(
 
     >>> from shared.scoring.thresholds import Thresholds
     >>> thresholds = SideThresholds(Thresholds(0.2, 0.6), Thresholds(0.2, 0.6))
-    >>> budget = Budget(share=0.1, pix=100_00, day=500_00, month=5_000_00, review=4_00)
+    >>> budget = Budget(0.1, reject_share=0.2, pix=100_00, day=500_00, month=5_000_00, review=4_00, reserved=0)
     >>> scores = np.array([0.1, 0.2, 0.4, 0.4, 0.6, 0.8])
     >>> amounts = np.array([0, 0, 0, 50_00, 0, 100_00])
     >>> chances(budget, thresholds, scores, np.zeros(6, dtype=bool), amounts).round(3).tolist()
-    [0.0, 0.1, 0.05, 0.025, 0.1, 0.0]
+    [0.0, 0.1, 0.05, 0.025, 0.2, 0.0]
     """
     hold = np.where(payees, thresholds.payee.hold, thresholds.payer.hold)
     reject = np.where(payees, thresholds.payee.reject, thresholds.payer.reject)
@@ -91,7 +98,8 @@ def chances(
     width = np.maximum(end - start, np.finfo(np.float64).tiny)
     by_score = np.clip((end - scores) / width, 0.0, 1.0)
     by_amount = np.maximum(1.0 - amounts / budget.pix, 0.0)
-    return np.where(scores >= hold, budget.share * by_score * by_amount, 0.0)
+    share = np.where(rejected, budget.reject_share, budget.share)
+    return np.where(scores >= hold, share * by_score * by_amount, 0.0)
 
 
 class Ticket(NamedTuple):
@@ -118,5 +126,4 @@ class Lottery:
     def __call__(self, end_to_end_id: str, side: str) -> Ticket:
         """Return the ticket of a Pix and side."""
         digest = hmac.digest(self._key, f"{end_to_end_id}:{side}".encode(), "sha256")
-        number = (int.from_bytes(digest[:8]) >> (64 - _BITS)) / 2.0**_BITS
-        return Ticket(digest[-_TICKET_BYTES:].hex(), number)
+        return Ticket(digest[-_TICKET_BYTES:].hex(), number_of(digest))

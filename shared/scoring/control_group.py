@@ -50,6 +50,16 @@ class _Candidate(NamedTuple):
     is_drawn: bool
 
 
+class GroupDraw(NamedTuple):
+    """Decisions after a draw, and the rows that were drawn again and whose first draw is not paid.
+
+    It was not to be paid, or whoever claimed the Pix first has not asked for it yet.
+    """
+
+    decisions: Decisions
+    unpaid: Sequence[int] = ()
+
+
 class ControlGroup:
     """Decide some Pix one step milder, as far as switch and purse allow.
 
@@ -81,23 +91,24 @@ class ControlGroup:
         self._left = 0
         self._asked_at = -float("inf")
 
-    async def apply(self, decisions: Decisions, batch: Batch) -> Decisions:
-        """Return the decisions of a batch, with those that are drawn one step milder."""
+    async def apply(self, decisions: Decisions, batch: Batch) -> GroupDraw:
+        """Draw in a batch: those that are drawn and paid are decided one step milder."""
         budget = self._switch.budget()
         if budget is None or decisions.decisions.count(_APPROVE) == len(decisions.decisions):
-            return decisions
+            return GroupDraw(decisions)
         stopped = [i for i, name in enumerate(decisions.decisions) if name != _APPROVE and _is_open(batch, i)]
         if not stopped:
-            return decisions
+            return GroupDraw(decisions)
         found = list(self._candidates(budget, batch, stopped))
         if self._now() - self._asked_at > LEFT_SECONDS * 1e6:
             await self._pay(budget, [])
-        found = [each for each in found if each.spend.again or each.spend.cost <= self._left]
+        found = list(self._affordable(budget, found))
         drawn = [each for each in found if each.is_drawn]
         answer = await self._pay(budget, drawn) if drawn else []
         paid = [each for each, is_paid in zip(drawn, answer, strict=True) if is_paid]
         self._count([each for each in paid if not each.spend.again])
-        return _applied(decisions, batch, [each for each in found if not each.is_drawn], paid)
+        unpaid = [each.row for each in drawn if each.spend.again and each not in paid]
+        return GroupDraw(_applied(decisions, batch, [each for each in found if not each.is_drawn], paid), unpaid)
 
     def _candidates(self, budget: Budget, batch: Batch, stopped: Sequence[int]) -> Iterator[_Candidate]:
         """Yield the Pix with a chance among those that are stopped by the model alone."""
@@ -111,6 +122,20 @@ class ControlGroup:
             severity = bundle.thresholds.reached(scores, payees)
             for at in np.flatnonzero(found > 0).tolist():
                 yield self._candidate(budget, batch, rows[at], float(found[at]), Decision(int(severity[at]) - 1))
+
+    def _affordable(self, budget: Budget, found: Sequence[_Candidate]) -> Iterator[_Candidate]:
+        """Yield the candidates that the purse could pay, by what it had left; rejected Pix come first.
+
+        The others have only what is not reserved. A Pix that was asked for before is paid if it was paid then.
+        """
+        left = self._left
+        for each in sorted(found, key=lambda one: one.milder is Decision.APPROVE):
+            reserved = budget.reserved if each.milder is Decision.APPROVE else 0
+            if not each.spend.again:
+                if each.spend.cost + reserved > left:
+                    continue
+                left -= each.spend.cost if each.is_drawn else 0
+            yield each
 
     def _candidate(self, budget: Budget, batch: Batch, index: int, chance: float, milder: Decision) -> _Candidate:
         event = batch.events[index]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from shared.errors import Unavailable
+from shared.errors import Unavailable, Untrusted
 from shared.ports import Blobs
 from shared.scoring.control import CONTROL, Budget, Switch
 
@@ -43,10 +43,19 @@ class ControlSwitch:
             blob = self._blobs.read(CONTROL)
         except Unavailable:
             return
+        except Untrusted as error:
+            self._refuse(error)
+            return
         generation = blob.generation if blob else 0
         if generation != self._generation:
             self._budget, self._generation = _budget(blob.data if blob else None), generation
         self._read_at = began
+
+    def _refuse(self, error: Untrusted) -> None:
+        """Switch off, with one line in the log for each object."""
+        if error.generation != self._generation:
+            log.error("control group refused", extra={"fields": {"reason": str(error)}})
+        self._budget, self._generation = None, error.generation
 
 
 def _budget(data: bytes | None) -> Budget | None:

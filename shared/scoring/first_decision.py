@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
-from shared.contract.rows import ScoreRow
-from shared.scoring.policy import Decisions
+from shared.contract.rows import Challenged, ScoreRow
+
+if TYPE_CHECKING:  # the functions of outcomes and reports read kept decisions, and have no runtime of models
+    from shared.scoring.policy import Decisions
 
 
 class FirstDecision(Struct, frozen=True, array_like=True):
@@ -23,6 +26,9 @@ class FirstDecision(Struct, frozen=True, array_like=True):
     policy_decision: str | None = None
     """None also for a decision that was kept before there was a control group."""
     control_probability: float | None = None
+    reason_contributions: list[float] = []
+    """Empty also for a decision that was kept before reasons had contributions."""
+    challenged: Challenged | None = None
 
     @classmethod
     def of(cls, row: ScoreRow) -> FirstDecision:

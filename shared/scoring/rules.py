@@ -155,6 +155,11 @@ class Rules:
         except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
             raise Misconfigured(f"{path.name}: {error}") from error
 
+    @property
+    def features(self) -> list[str]:
+        """The names of the features that the rules read, and of the side."""
+        return [FEATURE_NAMES[column] for column in sorted({_SIDE, *self._columns.tolist()})]
+
     def apply(self, features: NDArray[np.float32]) -> FiredRules:
         """Return the rules that fire on the vectors [n, F]."""
         severity = np.zeros(len(features), dtype=np.int8)

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from shared.contract.event import Event
-from shared.contract.rows import ScoreRow
+from shared.contract.rows import NextIds, ScoreRow
 from shared.errors import Malformed, PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.history import READ_WIDTH
 from shared.features.life import LIFE, STORED, UNCOUNTED
 from shared.features.outcomes import UNDECIDED
 from shared.ports import UNPLACED, Answer, Changed, Claim, History, Observations
+from shared.scoring.arms import Assignment
 from shared.scoring.bundle import Bundle
+from shared.scoring.challenger import LiveChallenger
 from shared.scoring.champion import Champion
+from shared.scoring.claimed_scores import ClaimedScores
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.first_decision import FirstDecision
-from shared.scoring.guarded_model import GuardedModel
-from shared.scoring.policy import Decisions, ModelScores
+from shared.scoring.policy import Decisions
+from shared.scoring.reply import Reply
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
 
@@ -31,12 +34,18 @@ NO_HISTORY = "NO_HISTORY"
 NO_MODEL = "NO_MODEL"
 
 
-class Delivery(NamedTuple):
-    """An event, the time at which Pub/Sub received its message (microseconds), and the number of this delivery."""
+class Delivery(Struct, frozen=True):
+    """An event, the time at which Pub/Sub received its message (microseconds), and the number of this delivery.
+
+    `reply` is of a caller that waits for the decision; nobody waits for that of a message. `next_ids` are the
+    pseudonyms under the next HMAC key, if there is one.
+    """
 
     event: Event
     published_at: int | None
     attempt: int | None = None
+    reply: Reply | None = None
+    next_ids: NextIds | None = None
 
 
 class Scorer:
@@ -68,9 +77,11 @@ class Scorer:
         deadline_seconds: float,
         hmac_key_version: int,
         metrics: Metrics,
+        challenger: LiveChallenger | None = None,
     ) -> None:
+        """`challenger` is the version that is tried beside the champion, None where none ever is."""
         self.rules = rules
-        self._model = GuardedModel(metrics, lambda: now() / 1e6)
+        self.scores = ClaimedScores(champion, challenger, metrics, lambda: now() / 1e6)
         self._history = history
         self._conclusions = conclusions
         self._champion = champion
@@ -78,11 +89,14 @@ class Scorer:
         self._deadline = deadline_seconds * 1e6
         self._hmac_key_version = hmac_key_version
         self._metrics = metrics
+        self._challenger = challenger
 
     async def begin(self) -> tuple[Bundle | None, Claim]:
-        """Return the model that decides new transactions of a batch, and the claim it makes on them."""
+        """Return the champion, and the claim on new transactions of a batch: by it, and the challenger beside it."""
         champion = await self._champion.current_now()
-        return champion, Claim(champion.version if champion else None, self._now(), self._hmac_key_version)
+        alone = Assignment(champion.version if champion else None)
+        assigned = self._challenger.assignment(champion) if self._challenger else alone
+        return champion, Claim(assigned.encode(), self._now(), self._hmac_key_version)
 
     async def observe(self, events: Events, claim: Claim) -> Observations:
         """Read and count in history; if it is unavailable, every read is NaN and nothing is counted."""
@@ -96,34 +110,6 @@ class Scorer:
             none = [None] * n
             taken, visited = np.zeros(n, dtype=bool), [()] * n
             return Observations(reads, lives["place"], [claim] * n, taken, lives, none, none, visited)
-
-    def score(
-        self, features: NDArray[np.float32], history: Observations, champion: Bundle | None, own: Claim
-    ) -> tuple[list[ModelScores], dict[int, PixError]]:
-        """Score each transaction by the model that claimed it first; `champion` is the model of the claim `own`.
-
-        A transaction has no score if no model claimed it or the model fails on it, and an error if the model is not
-        in memory and the decision is not known.
-        """
-        versions = [
-            own.model_version if answer else claim.model_version
-            for claim, answer in zip(history.claims, history.answers, strict=True)
-        ]
-        if all(version == own.model_version for version in versions):
-            every = np.arange(len(versions))
-            return [self._model.score(champion, every, features)] if champion else [], {}
-        scored: list[ModelScores] = []
-        errors: dict[int, PixError] = {}
-        for version in set(versions):
-            indexes = np.array([i for i, each in enumerate(versions) if each == version])
-            try:
-                model = champion if version == own.model_version else self._version(version)
-            except Unavailable as error:
-                errors |= dict.fromkeys(indexes.tolist(), error)
-                continue
-            if model is not None:
-                scored.append(self._model.score(model, indexes, features[indexes]))
-        return scored, errors
 
     @staticmethod
     def taken(history: Observations) -> dict[int, PixError]:
@@ -163,7 +149,8 @@ class Scorer:
         """Return the rows to store, by index: of all deliveries without an error whose row is not stored yet."""
         rows: dict[int, ScoreRow] = {}
         places, changes = history.sequence.tolist(), concluded.places.tolist()
-        for i, (event, published_at, attempt) in enumerate(deliveries):
+        for i, delivery in enumerate(deliveries):
+            event = delivery.event
             score, reasons, claim, place = decisions.scores[i], decisions.reasons[i], history.claims[i], places[i]
             if place == STORED or i in errors:
                 continue
@@ -172,28 +159,33 @@ class Scorer:
                 reasons.append(NO_HISTORY)
             if score is None:
                 reasons.append(NO_MODEL)
+            contributions = decisions.contributions[i]
+            # By position, in the order of ScoreRow, as msgspec compares each name of a call with each of the struct.
             row = ScoreRow(
-                event=event,
-                scored_at=claim.scored_at,
-                score=score,
-                decision=decisions.decisions[i],
-                reasons=reasons,
-                model_version=claim.model_version if score is not None else None,
-                late=claim.scored_at - event.initiated_at > self._deadline,
-                degraded=score is None or sequence is None,
-                hold_until=decisions.hold_until[i],
-                hmac_key_version=self._hmac_key_version,
-                history_sequence=sequence,
-                decided_sequence=changes[i] if changes[i] >= 0 else None,
-                visited=history.visited[i],
-                decided_visited=concluded.visited[i],
-                policy_decision=decisions.policy[i],
-                control_probability=decisions.chances[i],
-                published_at=published_at,
-                delivery_attempt=attempt,
-                claim_number=history.numbers[i],
-                place_pending=sequence is None or changes[i] == UNDECIDED,
-                features=features[i],
+                event,
+                claim.scored_at,  # scored_at
+                score,
+                decisions.decisions[i],  # decision
+                reasons,
+                [*contributions, *[0.0] * (len(reasons) - len(contributions))],  # reason_contributions
+                decisions.versions[i],  # model_version
+                claim.scored_at - event.initiated_at > self._deadline,  # late
+                score is None or sequence is None,  # degraded
+                self._hmac_key_version,  # hmac_key_version
+                sequence,  # history_sequence
+                changes[i] if changes[i] >= 0 else None,  # decided_sequence
+                history.visited[i],  # visited
+                concluded.visited[i],  # decided_visited
+                decisions.policy[i],  # policy_decision
+                decisions.chances[i],  # control_probability
+                decisions.hold_until[i],  # hold_until
+                delivery.published_at,  # published_at
+                delivery.attempt,  # delivery_attempt
+                history.numbers[i],  # claim_number
+                sequence is None or changes[i] == UNDECIDED,  # place_pending
+                features[i],  # features
+                delivery.next_ids,  # next_ids
+                decisions.challenged[i] if decisions.challenged else None,  # challenged
             )
             known = history.answers[i]
             rows[i] = FirstDecision.decode(known).applied(row) if known else row
@@ -203,11 +195,14 @@ class Scorer:
         """Note that rows are stored."""
         self._history.stored((row.event.end_to_end_id, row.event.side) for row in rows)
 
-    async def answer(self, rows: Iterable[ScoreRow]) -> None:
-        """Keep the decisions of rows that could not be stored, if history answers."""
+    async def answer(self, rows: Iterable[ScoreRow]) -> bool:
+        """Keep the decisions of rows that are not stored; return False if history does not answer."""
         known = [Answer(row.event.end_to_end_id, row.event.side, FirstDecision.of(row).encode()) for row in rows]
-        with suppress(Unavailable):
+        try:
             await self._history.answer(known)
+        except Unavailable:
+            return False
+        return True
 
     def count(self, rows: Collection[ScoreRow]) -> None:
         """Count rows by step of the ladder and by decision, and those past their deadline."""
@@ -217,9 +212,6 @@ class Scorer:
             self._metrics.add(DECISIONS, n, decision)
         if late := sum(row.late for row in rows):
             self._metrics.add(LATE, late)
-
-    def _version(self, name: str | None) -> Bundle | None:
-        return None if name is None else self._champion.version(name)
 
 
 def _step(row: ScoreRow) -> str:

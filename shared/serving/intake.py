@@ -13,6 +13,7 @@ from shared.contract.rows import QuarantineRow
 from shared.errors import Malformed, Overloaded, PixError, RowRefused, Unavailable
 from shared.ports import Received, Table
 from shared.serving.group_commit import BatchLimits, GroupCommit, Item
+from shared.serving.readiness import AT_ONCE, Readiness
 from shared.telemetry.batches import CompletedBatch, Telemetry
 from shared.telemetry.incidents import Incident
 from shared.telemetry.metrics import MESSAGES, QUARANTINED, STAGE
@@ -47,7 +48,9 @@ class Intake(Generic[Item]):
         now: Callable[[], int],
         limits: BatchLimits,
         telemetry: Telemetry,
+        readiness: Readiness = AT_ONCE,
     ) -> None:
+        self.readiness = readiness
         self._topic = topic
         self._decode = decode
         self._store = store
@@ -57,7 +60,7 @@ class Intake(Generic[Item]):
         self._telemetry = telemetry
         self._metrics = telemetry.metrics
         self._draining = False
-        self._bodies: GroupCommit[bytes, None] = GroupCommit(self._commit_bodies, limits, telemetry.record)
+        self._bodies: GroupCommit[bytes | Item, None] = GroupCommit(self._commit_bodies, limits, telemetry.record)
         one_batch = limits._replace(in_flight=1)
         self._malformed: GroupCommit[QuarantineRow, None] = GroupCommit(self._quarantine_all, one_batch)
         self._unavailable = Incident(log, "retry later", time.monotonic)
@@ -74,9 +77,7 @@ class Intake(Generic[Item]):
             except Malformed as error:
                 await self._malformed.submit(self._quarantine_row(error, *published(body)))
         except Overloaded as error:
-            self._metrics.add(MESSAGES, 1, "overloaded")
-            self._overloaded.trigger(topic=self._topic, reason=str(error))
-            return SLOW_DOWN
+            return self._slow_down(error)
         except Unavailable as error:
             return self._retry_later(error)
         except RowRefused:  # the table's adapter has logged it
@@ -86,6 +87,21 @@ class Intake(Generic[Item]):
             self._metrics.add(MESSAGES, 1, "failed")
             raise
         return ACK
+
+    async def submit(self, item: Item) -> None:
+        """Store an item that is decoded already, in the same batches as deliveries.
+
+        Raises PixError, and the error of a fault in our own code.
+        """
+        try:
+            if self._draining:
+                raise Unavailable("shutting down")
+            await self._bodies.submit(item)
+        except Malformed:
+            raise
+        except Exception as error:
+            self._not_stored(error)
+            raise
 
     async def take(self, received: Sequence[Received], waiting: int) -> list[Exception | None]:
         """Store a batch from a source, while `waiting` messages wait there; return the error of each without a row.
@@ -129,9 +145,16 @@ class Intake(Generic[Item]):
         self._unavailable.trigger(topic=self._topic, reason=str(error))
         return RETRY_LATER
 
+    def _slow_down(self, error: Overloaded) -> int:
+        self._metrics.add(MESSAGES, 1, "overloaded")
+        self._overloaded.trigger(topic=self._topic, reason=str(error))
+        return SLOW_DOWN
+
     def _not_stored(self, error: Exception) -> None:
         """Count and log the error of a message that will be delivered again."""
-        if isinstance(error, Unavailable):
+        if isinstance(error, Overloaded):
+            self._slow_down(error)
+        elif isinstance(error, Unavailable):
             self._retry_later(error)
         elif isinstance(error, RowRefused):  # the table's adapter has logged it
             self._metrics.add(MESSAGES, 1, "refused")
@@ -139,7 +162,7 @@ class Intake(Generic[Item]):
             self._metrics.add(MESSAGES, 1, "failed")
             self._failed.trigger(error=error)
 
-    async def _commit_bodies(self, bodies: Sequence[bytes]) -> list[Exception | None]:
+    async def _commit_bodies(self, bodies: Sequence[bytes | Item]) -> list[Exception | None]:
         return await self._commit(bodies, self._decode_body)
 
     async def _commit(
@@ -156,8 +179,8 @@ class Intake(Generic[Item]):
             results = [each or next(stored) for each in results]
         return results
 
-    def _decode_body(self, body: bytes) -> Item:
-        return self._decode(decode_envelope(body))
+    def _decode_body(self, body: bytes | Item) -> Item:
+        return self._decode(decode_envelope(body)) if isinstance(body, bytes) else body
 
     def _decode_message(self, message: PubsubMessage) -> Item:
         return self._decode(with_data(message))

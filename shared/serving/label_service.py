@@ -20,9 +20,11 @@ from shared.contract.rows import FeedbackRow
 from shared.contract.topics import FEEDBACK
 from shared.errors import PixError
 from shared.ports import Table
+from shared.serving.endings import Ending, Endings
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
 from shared.serving.quarantine import check_not_too_old, refused_by_table
+from shared.serving.readiness import AT_ONCE, Readiness
 from shared.serving.verdict_history import CountedReports, VerdictHistory
 from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
@@ -35,7 +37,7 @@ class LabelPipeline:
     ::
 
         decode, one message   parse -> pseudonymise
-        store, a batch        history -> append
+        store, a batch        history -> append -> announce ends of holds
 
     `history` is None where the score function does not share its history.
     """
@@ -49,10 +51,14 @@ class LabelPipeline:
         ahead_seconds: float,
         metrics: Metrics,
         behind_days: float = BEHIND_DAYS,
+        endings: Endings | None = None,
+        following: Pseudonymiser | None = None,
     ) -> None:
+        """`following` makes the pseudonyms under the next HMAC key, if there is one."""
+        self._endings = endings
         self._history = history
         self._feedback = feedback
-        self._pseudonymiser = pseudonymiser
+        self._pseudonymiser, self._following = pseudonymiser, following
         self._now = now
         self._ahead_seconds = ahead_seconds
         self._behind_days = behind_days
@@ -61,10 +67,11 @@ class LabelPipeline:
     def decode(self, message: PubsubMessage) -> FeedbackRow:
         """Parse a report and replace its personal data by pseudonyms. Raises Malformed, Unavailable."""
         clock = Clock(self._now(), self._ahead_seconds)
-        row, unknown_fields, unknown_values = read_report(message.data, self._pseudonymiser, clock)
-        if unknown_fields:
-            self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        self._metrics.add_each(UNKNOWN_VALUES, unknown_values)
+        read = read_report(message.data, self._pseudonymiser, clock, self._following)
+        row = read.record
+        if read.unknown_fields:
+            self._metrics.add(UNKNOWN_FIELDS, read.unknown_fields)
+        self._metrics.add_each(UNKNOWN_VALUES, read.unknown_values)
         check_not_too_old("reported_at", row.reported_at, row.received_at, self._behind_days)
         return row
 
@@ -78,7 +85,11 @@ class LabelPipeline:
         stored = [index for index in range(len(rows)) if index not in errors]
         with self._metrics.timed(STAGE, "append"):
             refused = await self._feedback.append([counted[index] for index in stored]) if stored else []
-        return errors | refused_by_table(stored[i] for i in refused)
+        errors |= refused_by_table(stored[i] for i in refused)
+        if self._endings:
+            ends = {i: Ending.of_report(row) for i, row in enumerate(rows) if i not in errors}
+            errors |= await self._endings.tell(ends)
+        return errors
 
 
 def label_intake(
@@ -88,6 +99,9 @@ def label_intake(
     now: Callable[[], int],
     limits: BatchLimits,
     telemetry: Telemetry,
+    readiness: Readiness = AT_ONCE,
 ) -> Intake[FeedbackRow]:
     """Return the intake of `pix-feedback`."""
-    return Intake(FEEDBACK, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
+    return Intake(
+        FEEDBACK, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry, readiness
+    )

@@ -24,9 +24,11 @@ from shared.features.outcomes import Advance, Outcome, advance
 from shared.features.rebuilding import claims_of_rows, rebuilt
 from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, AskedLookup, Changed, ChangingHistory, Table
 from shared.scoring.conclusions import changes_of
+from shared.serving.endings import Ending, Endings
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
 from shared.serving.quarantine import check_not_too_old, refused_by_table
+from shared.serving.readiness import AT_ONCE, Readiness
 from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, Metrics
@@ -123,7 +125,7 @@ class OutcomePipeline:
     ::
 
         decode, one message   parse
-        store, a batch        history -> append
+        store, a batch        history -> append -> announce ends of holds
 
     `history` is None where the score function does not share its history.
     """
@@ -136,7 +138,9 @@ class OutcomePipeline:
         ahead_seconds: float,
         metrics: Metrics,
         behind_days: float = BEHIND_DAYS,
+        endings: Endings | None = None,
     ) -> None:
+        self._endings = endings
         self._history = history
         self._outcomes = outcomes
         self._now = now
@@ -146,9 +150,10 @@ class OutcomePipeline:
 
     def decode(self, message: PubsubMessage) -> OutcomeRow:
         """Parse an outcome. Raises Malformed, and Unavailable for one that is dated ahead of the clock."""
-        row, unknown_fields, _ = read_outcome(message.data, Clock(self._now(), self._ahead_seconds))
-        if unknown_fields:
-            self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
+        read = read_outcome(message.data, Clock(self._now(), self._ahead_seconds))
+        row = read.record
+        if read.unknown_fields:
+            self._metrics.add(UNKNOWN_FIELDS, read.unknown_fields)
         check_not_too_old("at", row.at, row.received_at, self._behind_days)
         return row
 
@@ -167,7 +172,11 @@ class OutcomePipeline:
         ]
         with self._metrics.timed(STAGE, "append"):
             refused = await self._outcomes.append(stored)
-        return counted.errors | refused_by_table(indexes[i] for i in refused)
+        errors = counted.errors | refused_by_table(indexes[i] for i in refused)
+        if self._endings:
+            ends = {i: Ending.of_outcome(row) for i, row in enumerate(rows) if i not in errors}
+            errors |= await self._endings.tell(ends)
+        return errors
 
 
 def outcome_intake(
@@ -177,9 +186,12 @@ def outcome_intake(
     now: Callable[[], int],
     limits: BatchLimits,
     telemetry: Telemetry,
+    readiness: Readiness = AT_ONCE,
 ) -> Intake[OutcomeRow]:
     """Return the intake of `pix-outcomes`."""
-    return Intake(OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
+    return Intake(
+        OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry, readiness
+    )
 
 
 def _put(visited: list[tuple[int, ...]], rows: NDArray[np.int64], found: Sequence[tuple[int, ...]]) -> None:

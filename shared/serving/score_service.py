@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,14 +15,19 @@ from shared.contract.topics import TRANSACTIONS
 from shared.errors import PixError, Unavailable
 from shared.features.columns import Events
 from shared.features.vector import feature_matrix
-from shared.ports import Table
+from shared.ports import Observations, Table
+from shared.scoring.challenger import challenged
 from shared.scoring.control_group import Batch, ControlGroup
 from shared.scoring.first_decision import first_decisions
 from shared.scoring.policy import decide
+from shared.scoring.reply import Asking, give, repeat, unclaimed, undrawn
 from shared.scoring.scorer import Delivery, Scorer
+from shared.serving.announcing import Announcer
+from shared.serving.earlier import ScoringSteps
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import Intake
 from shared.serving.quarantine import check_not_too_old, refused_by_table
+from shared.serving.readiness import AT_ONCE, Readiness
 from shared.settings import BEHIND_DAYS
 from shared.telemetry.batches import Telemetry
 from shared.telemetry.metrics import STAGE, UNKNOWN_FIELDS, UNKNOWN_VALUES, Metrics
@@ -35,7 +40,7 @@ class ScorePipeline:
 
         decode, one message   parse -> pseudonymise
         store, a batch        history -> features -> model -> rules -> decision -> control group
-                              -> history -> row -> append
+                              -> history -> row -> keep -> append -> announce
 
     The intake calls both. A message that `decode` refuses leaves the rest of its batch alone.
     """
@@ -50,28 +55,33 @@ class ScorePipeline:
         metrics: Metrics,
         behind_days: float = BEHIND_DAYS,
         control: ControlGroup | None = None,
+        announcer: Announcer | None = None,
+        following: Pseudonymiser | None = None,
     ) -> None:
+        """`following` makes the pseudonyms under the next HMAC key, if there is one."""
         self._scorer = scorer
         self._score_events = score_events
-        self._pseudonymiser = pseudonymiser
+        self._pseudonymiser, self._following = pseudonymiser, following
         self._now = now
         self._ahead_seconds = ahead_seconds
         self._behind_days = behind_days
         self._metrics = metrics
         self._control = control
+        self._announcer = announcer
 
     def decode(self, message: PubsubMessage) -> Delivery:
         """Parse a message and replace its personal data by pseudonyms. Raises Malformed."""
         clock = Clock(self._now(), self._ahead_seconds)
-        event, unknown_fields, unknown_values = read_transaction(message.data, self._pseudonymiser, clock)
-        if unknown_fields:
-            self._metrics.add(UNKNOWN_FIELDS, unknown_fields)
-        self._metrics.add_each(UNKNOWN_VALUES, unknown_values)
+        read = read_transaction(message.data, self._pseudonymiser, clock, self._following)
+        event = read.record
+        if read.unknown_fields:
+            self._metrics.add(UNKNOWN_FIELDS, read.unknown_fields)
+        if read.unknown_values:
+            self._metrics.add_each(UNKNOWN_VALUES, read.unknown_values)
         check_not_too_old("initiated_at", event.initiated_at, clock.now, self._behind_days)
         published = message.publish_time
-        return Delivery(
-            event, micros(published) if published and in_range(published) else None, message.delivery_attempt
-        )
+        published_at = micros(published) if published and in_range(published) else None
+        return Delivery(event, published_at, message.delivery_attempt, next_ids=read.next_ids)
 
     async def store(self, deliveries: Sequence[Delivery]) -> dict[int, PixError]:
         """Score a batch and append its rows; return the error of each delivery without a row, by index.
@@ -86,43 +96,74 @@ class ScorePipeline:
         with timed(STAGE, "features"):
             features = feature_matrix(events.columns, history.reads)
         with timed(STAGE, "model"):
-            scored, errors = scorer.score(features, history, champion, claim)
+            scored = scorer.scores.score(events, features, history, champion, claim)
             fired = scorer.rules.apply(features)
             due = np.array([each.event.scheduled_for or each.event.initiated_at for each in deliveries])
-            decisions = first_decisions(decide(features, scored, fired, due), history.answers)
-            errors |= scorer.taken(history)
+            decided = decide(features, scored.models, fired, due)
+            decided = decided._replace(challenged=challenged(scored, features, fired))
+            decisions = first_decisions(decided, history.answers)
+            asking = _asking(deliveries)
+            errors = scored.errors | scorer.taken(history) | unclaimed(asking, history)
         with timed(STAGE, "conclude"):
             if self._control:
-                batch = Batch(events, scored, fired, history, due, errors)
-                decisions = await self._control.apply(decisions, batch)
+                batch = Batch(events, scored.models, fired, history, due, errors)
+                decisions, unpaid = await self._control.apply(decisions, batch)
+                errors |= undrawn(asking, unpaid, history, self._now())
             concluded = await scorer.conclude(events, decisions, history, errors)
         rows = scorer.rows(deliveries, features, decisions, history, concluded, errors)
         scorer.count(rows.values())
-        with timed(STAGE, "append"):
-            refused = await self._appended(list(rows.values()))
+        await self._keep(asking, rows, history)
         indexes = list(rows)
-        return errors | refused_by_table(indexes[i] for i in refused)
+        errors |= {indexes[i]: error for i, error in (await self._committed(list(rows.values()))).items()}
+        give(asking, {i: row for i, row in rows.items() if i not in errors}, history)
+        return errors
 
-    async def _appended(self, rows: list[ScoreRow]) -> list[int]:
-        """Append rows and tell history; return the indexes of those that the table refuses. Raises Unavailable."""
+    async def _keep(self, asking: Sequence[Asking], rows: Mapping[int, ScoreRow], history: Observations) -> None:
+        """Keep decisions in history: those of callers, which stand then before their rows are stored, and are given.
+
+        Where decisions are published, also those whose end is to be told.
+        """
+        repeat(asking, history)
+        kept = {each.position for each in asking if each.position in rows}
+        if self._announcer:
+            kept |= {i for i, row in rows.items() if row.hold_until is not None}
+        if kept and await self._scorer.answer(rows[i] for i in kept):
+            give(asking, {i: rows[i] for i in kept}, history)
+
+    async def _committed(self, rows: list[ScoreRow]) -> dict[int, PixError]:
+        """Append rows, publish their decisions, tell history; return the error of each that is not done, by index.
+
+        In this order nothing is lost: what history knows as stored is published. Raises Unavailable.
+        """
         try:
-            refused = await self._score_events.append(rows)
+            with self._metrics.timed(STAGE, "append"):
+                errors = refused_by_table(await self._score_events.append(rows))
         except Unavailable:
             await self._scorer.answer(rows)
             raise
-        self._scorer.stored(row for i, row in enumerate(rows) if i not in refused)
-        if refused:
-            await self._scorer.answer(rows[i] for i in refused)
-        return refused
+        if self._announcer:
+            with self._metrics.timed(STAGE, "announce"):
+                errors |= await self._announcer.announce(rows, [i for i in range(len(rows)) if i not in errors])
+        self._scorer.stored(row for i, row in enumerate(rows) if i not in errors)
+        if errors:
+            await self._scorer.answer(rows[i] for i in errors)
+        return errors
+
+
+def _asking(deliveries: Sequence[Delivery]) -> list[Asking]:
+    return [Asking(i, each.event, each.reply) for i, each in enumerate(deliveries) if each.reply is not None]
 
 
 def score_intake(
-    pipeline: ScorePipeline,
+    pipeline: ScoringSteps,
     quarantine: Table,
     payload_hash: Callable[[bytes], str],
     now: Callable[[], int],
     limits: BatchLimits,
     telemetry: Telemetry,
+    readiness: Readiness = AT_ONCE,
 ) -> Intake[Delivery]:
     """Return the intake of `pix-transactions`."""
-    return Intake(TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry)
+    return Intake(
+        TRANSACTIONS, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry, readiness
+    )

@@ -25,11 +25,15 @@ async def work(
     loop, signalled = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled.set)
+    started = asyncio.Event()
     async with AsyncExitStack() as stack:
         if health_port is not None:
-            server = await serve_health(health_port, lambda: not puller.stopping)
+            server = await serve_health(health_port, lambda: not puller.stopping, started.is_set)
             stack.callback(server.close)
-        pulling, stopping = asyncio.create_task(puller.run()), asyncio.create_task(signalled.wait())
+        stopping = asyncio.create_task(signalled.wait())
+        await _started(intake, stopping)
+        started.set()
+        pulling = asyncio.create_task(puller.run())
         log.info("pulling")
         await asyncio.wait((pulling, stopping), return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -37,3 +41,12 @@ async def work(
         await puller.stop(drain_seconds)
         log.info("drained")
         await pulling
+
+
+async def _started(intake: Intake[Any], stopping: asyncio.Task[bool]) -> None:
+    """Wait until the worker may start, or is to stop before."""
+    starting = asyncio.create_task(intake.readiness.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+    starting.cancel()

@@ -50,6 +50,7 @@ QUEUE = Metric(
     "pix.queue.length", "histogram", "{message}", "Messages that waited on when a batch was taken", "", (0.0, *SIZES)
 )
 MESSAGES = Metric("pix.messages", "counter", "{message}", "Deliveries by the status of their answer", "status")
+ANSWERS = Metric("pix.answers", "counter", "{answer}", "Answers over HTTP by their status", "status")
 QUARANTINED = Metric("pix.quarantined", "counter", "{message}", "Messages that cannot be used, by reason", "reason")
 UNKNOWN_FIELDS = Metric("pix.unknown_fields", "counter", "{field}", "Fields that the contract does not know")
 UNKNOWN_VALUES = Metric(
@@ -67,6 +68,9 @@ CONTROL_DRAWN = Metric(
 CONTROL_SPENT = Metric("pix.control.spent", "counter", "{BRL}", "Cost of these: amounts paid, and reviews")
 LATE = Metric("pix.late", "counter", "{transaction}", "Transactions scored after their deadline")
 MODEL = Metric("pix.model.serving", "gauge", "1", "1 for the version that serves, 0 for one that did", "version")
+MODEL_CREATED = Metric(
+    "pix.model.created", "gauge", "s", "Time of the training of the model that serves, since the epoch"
+)
 SWAPS = Metric("pix.model.swaps", "counter", "{swap}", "Times that another model began to serve")
 MODEL_FAILURES = Metric(
     "pix.model.failures",
@@ -74,6 +78,31 @@ MODEL_FAILURES = Metric(
     "{transaction}",
     "Transactions that a model could not score (`score`), or not explain (`reasons`)",
     "part",
+)
+CHALLENGER_SCORED = Metric(
+    "pix.challenger.scored", "counter", "{transaction}", "Transactions that a challenger scored, in the shadow or not"
+)
+CHALLENGER_SECONDS = Metric(
+    "pix.challenger.duration",
+    "histogram",
+    "s",
+    "Processor time of a challenger for the Pix of a batch",
+    "",
+    SECONDS,
+)
+CHALLENGER_FAILURES = Metric(
+    "pix.challenger.failures",
+    "counter",
+    "{transaction}",
+    "Transactions that a challenger could not score (`score`), or not explain (`reasons`)",
+    "part",
+)
+CHALLENGER_DROPPED = Metric(
+    "pix.challenger.dropped",
+    "counter",
+    "{challenger}",
+    "Challengers that this instance tries no longer: refused, failing or slow",
+    "reason",
 )
 REFUSED = Metric("pix.model.refused", "counter", "{bundle}", "Bundles and pointers that were refused")
 HISTORY = Metric("pix.history.calls", "counter", "{call}", "Calls of the store of history, by outcome", "outcome")

@@ -6,15 +6,21 @@ that this function is deployed with.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.table import BigQueryTable
+from shared.contract.pseudonyms import Pseudonymiser, fingerprint_of
 from shared.contract.tables import table
-from shared.ports import MetricsExporter
+from shared.errors import Misconfigured
+from shared.ports import Callers, DecisionLookup, DecisionPublisher, MetricsExporter
+from shared.serving.announcing import Announcer
+from shared.serving.endings import Endings
 from shared.serving.group_commit import BatchLimits
-from shared.settings import Settings
+from shared.serving.readiness import Reach
+from shared.settings import NOTHING, PLATFORM, Settings
 from shared.telemetry.batches import BatchLog, MetricsExport, Telemetry
 from shared.telemetry.metrics import Metrics
 
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
     from google.cloud import bigquery
 
     from shared.adapters.valkey.history import ValkeyHistory
+
+log = logging.getLogger(__name__)
 
 MEMORY = "memory"
 DAY_SECONDS = 86_400
@@ -42,7 +50,31 @@ def valkey_history(settings: Settings) -> ValkeyHistory:
             settings.state_record_days * DAY_SECONDS,
         ),
         settings.state_shards,
+        key_fingerprint(settings) or "",
     )
+
+
+def key_fingerprint(settings: Settings) -> str | None:
+    """Return the fingerprint of the HMAC key in force, None where no key is set."""
+    return fingerprint_of(settings.hmac_key.encode()) if settings.hmac_key else None
+
+
+def following(settings: Settings) -> Pseudonymiser | None:
+    """Return the pseudonymiser of the next HMAC key, None if there is none."""
+    return Pseudonymiser(settings.hmac_key_next.encode()) if settings.hmac_key_next else None
+
+
+def shared_history(settings: Settings, missed: str) -> ValkeyHistory | None:
+    """Return the history that the score function shares; None, and a warning of what is `missed`, if it does not."""
+    if settings.state.startswith(f"{MEMORY}://"):
+        log.warning("history is not shared, so %s: PIX_STATE is memory://", missed)
+        return None
+    return valkey_history(settings)
+
+
+def reached(history: ValkeyHistory | None) -> dict[str, Reach]:
+    """Return how to reach the store of a shared history, by its name at the start of an instance."""
+    return {"history": history.store.reach} if history else {}
 
 
 def now() -> int:
@@ -70,6 +102,59 @@ def append_table(service: WriteService, settings: Settings, name: str, metrics: 
     """Return the table `name`, to append to."""
     timeout = settings.append_timeout_seconds
     return BigQueryTable(service, settings.project, settings.dataset, table(name), timeout, metrics)
+
+
+def announcer(settings: Settings) -> Announcer | None:
+    """Return the publisher of decisions, None if the settings want none. Raises Misconfigured, Unavailable."""
+    if settings.publish_decisions == NOTHING:
+        return None
+    return Announcer(decision_topic(settings), settings.publish_decisions)
+
+
+def endings(settings: Settings, history: ValkeyHistory, client: bigquery.Client) -> Endings | None:
+    """Return the publisher of the ends of holds, None if nothing is published.
+
+    Raises Misconfigured, Unavailable.
+    """
+    if settings.publish_decisions == NOTHING:
+        return None
+    return Endings(history, stored_decisions(settings, client), decision_topic(settings))
+
+
+def stored_decisions(settings: Settings, client: bigquery.Client | None = None) -> DecisionLookup:
+    """Return the lookup of stored decisions, by a client of its own if there is none yet.
+
+    Raises Misconfigured, Unavailable.
+    """
+    from shared.adapters.bigquery.decisions import BigQueryDecisions
+
+    client = client or bigquery_client(settings)
+    return BigQueryDecisions(client, settings.project, settings.dataset, settings.lookup_seconds)
+
+
+def decision_topic(settings: Settings) -> DecisionPublisher:
+    """Return the topic of decisions; it needs a running event loop. Raises Misconfigured, Unavailable."""
+    from shared.adapters.pubsub.publish import PubsubDecisions
+    from shared.adapters.pubsub.wire import PublisherService
+
+    return PubsubDecisions(PublisherService.connect(settings.pubsub_emulator_host), settings.project)
+
+
+def callers(settings: Settings) -> Callers | None:
+    """Return those who may call a function, None if the platform verifies them or the cloud is a local one.
+
+    Raises Misconfigured where nobody would.
+    """
+    if settings.oidc_audience:
+        from shared.adapters.google_oidc import GoogleCallers, certificates
+
+        accounts = [each.strip() for each in settings.oidc_accounts.split(",")]
+        return GoogleCallers(settings.oidc_audience, accounts, certificates)
+    if settings.oidc_by == PLATFORM or settings.has_emulator:
+        return None
+    raise Misconfigured(
+        "set PIX_OIDC_AUDIENCE and PIX_OIDC_ACCOUNTS, or PIX_OIDC_BY=platform where Cloud Run verifies callers by IAM"
+    )
 
 
 def batch_limits(settings: Settings) -> BatchLimits:

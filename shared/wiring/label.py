@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import logging
+from typing import TYPE_CHECKING
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.bigquery.lookup import BigQueryLookup
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import FeedbackRow
+from shared.serving.endings import Endings
 from shared.serving.intake import Intake
 from shared.serving.label_service import LabelPipeline, label_intake
+from shared.serving.readiness import Readiness
 from shared.serving.verdict_history import VerdictHistory
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import MEMORY, append_table, batch_limits, bigquery_client, now, telemetry, valkey_history
+from shared.wiring.common import (
+    append_table,
+    batch_limits,
+    bigquery_client,
+    endings,
+    following,
+    key_fingerprint,
+    now,
+    reached,
+    shared_history,
+    telemetry,
+)
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from shared.adapters.valkey.history import ValkeyHistory
 
 
 def label_function(settings: Settings) -> Intake[FeedbackRow]:
@@ -25,23 +39,27 @@ def label_function(settings: Settings) -> Intake[FeedbackRow]:
     feedback = append_table(service, settings, "feedback", metrics)
     quarantine = append_table(service, settings, "quarantine", metrics)
     pseudonymiser = Pseudonymiser(settings.hmac_key.encode())
+    history = shared_history(settings, "it is not told of reports")
+    counted, ends = _told(settings, history) if history else (None, None)
     pipeline = LabelPipeline(
-        _shared_history(settings),
+        counted,
         feedback,
         pseudonymiser,
         now,
         settings.ahead_seconds,
         metrics,
         settings.behind_days,
+        ends,
+        following(settings),
     )
     hashed = PayloadHash(settings.hmac_key.encode())
-    return label_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
+    readiness, measured = Readiness(reached(history), settings.start_seconds), telemetry(settings, metrics)
+    return label_intake(pipeline, quarantine, hashed, now, batch_limits(settings), measured, readiness)
 
 
-def _shared_history(settings: Settings) -> VerdictHistory | None:
-    """Return the history in which verdicts are counted; None if the score function does not share its own."""
-    if settings.state.startswith(f"{MEMORY}://"):
-        log.warning("history is not shared, so it is not told of reports: PIX_STATE is memory://")
-        return None
-    lookup = BigQueryLookup(bigquery_client(settings), settings.project, settings.dataset, settings.lookup_seconds)
-    return VerdictHistory(lookup, valkey_history(settings))
+def _told(settings: Settings, history: ValkeyHistory) -> tuple[VerdictHistory, Endings | None]:
+    """Return the history in which verdicts are counted, and the publisher of the holds that they end."""
+    client = bigquery_client(settings)
+    place, key = (settings.project, settings.dataset), key_fingerprint(settings)
+    lookup = BigQueryLookup(client, *place, settings.lookup_seconds, hmac_key=key)
+    return VerdictHistory(lookup, history), endings(settings, history, client)

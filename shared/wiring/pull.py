@@ -14,8 +14,7 @@ import uvloop
 
 from shared.adapters.pubsub.pull import Outstanding, PubsubSource
 from shared.adapters.pubsub.wire import SubscriberService
-from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
-from shared.errors import Misconfigured, PixError
+from shared.errors import PixError
 from shared.ports import MessageSource
 from shared.serving.intake import Intake
 from shared.serving.memory import settle_memory
@@ -23,15 +22,12 @@ from shared.serving.worker import work
 from shared.settings import Settings
 from shared.telemetry import logs
 from shared.wiring.common import batch_limits
+from shared.wiring.workers import TOPIC_OF, properties, worker_settings
 
 log = logging.getLogger(__name__)
 
 MIB = 2**20
 FAILED = 1
-_BATCHES = {"PIX_BATCH_MAX": "512", "PIX_BATCH_ENOUGH": "256"}
-"""Batches of push are bounded by the concurrency of an instance. Those of a backlog are not, and the larger a batch,
-the less its fixed cost; below some 30,000 messages a second they start by the linger anyway."""
-_TOPICS = {"score": TRANSACTIONS, "outcome": OUTCOMES, "label": FEEDBACK}
 
 
 def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +35,8 @@ def pull(function: str, wire: Callable[[Settings], Intake[Any]], arguments: Sequ
     options = _parser(function).parse_args(arguments)
     logs.configure()
     try:
-        settings = Settings.from_env({**_BATCHES, "K_SERVICE": f"pix-{function}", **os.environ})
-        uvloop.run(_run(wire, settings, options, _TOPICS[function]))
+        settings = worker_settings(function, os.environ)
+        uvloop.run(_run(wire, settings, options, TOPIC_OF[function]))
     except PixError as error:
         sys.stderr.write(f"{function}: {error}\n")
         return FAILED
@@ -63,27 +59,17 @@ def _source(settings: Settings, options: argparse.Namespace, topic: str) -> Mess
     if options.kafka:
         from shared.adapters.kafka.source import KafkaSource
 
-        return KafkaSource(_properties(options.kafka), options.subscription, topic)
+        return KafkaSource(properties(options.kafka), options.subscription, topic)
     outstanding = Outstanding(options.messages, options.mib * MIB)
-    service = SubscriberService.connect(os.environ.get("PUBSUB_EMULATOR_HOST", ""))
+    service = SubscriberService.connect(settings.pubsub_emulator_host)
     name = f"projects/{settings.project}/subscriptions/{options.subscription}"
     return PubsubSource(service, name, outstanding)
-
-
-def _properties(file: Path) -> dict[str, str]:
-    """Return the `name=value` lines of a file. Raises Misconfigured."""
-    try:
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
-    except OSError as error:
-        raise Misconfigured(f"{file}: {error.strerror}") from error
-    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _parser(function: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m functions.{function}.pull",
-        description=f"Pull the messages of {_TOPICS[function]} and do with each what the function {function} does"
+        description=f"Pull the messages of {TOPIC_OF[function]} and do with each what the function {function} does"
         " with a push: no acknowledgement before its row. The environment has the settings of the function.",
     )
     add = parser.add_argument
@@ -113,6 +99,6 @@ def _parser(function: str) -> argparse.ArgumentParser:
         "--health-port",
         type=int,
         metavar="PORT",
-        help="answer probes of HTTP there: 200, or 503 once it drains (default: none)",
+        help="answer probes of HTTP there: 200, or 503 once it drains, and for /ready until it pulls (default: none)",
     )
     return parser

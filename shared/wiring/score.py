@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import NamedTuple
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.gcs import GcsBlobs
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.purse import MemoryPurse
+from shared.contract.envelope import PubsubMessage
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.features.limits import limits_in_force
+from shared.ports import DecisionLookup, Table
+from shared.scoring.arms import AccountDraw
+from shared.scoring.challenger import LiveChallenger
 from shared.scoring.champion import STALE_TTLS, Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.control import Lottery
@@ -21,21 +27,58 @@ from shared.scoring.guarded_history import GuardedHistory, ScoringHistory
 from shared.scoring.purse import Purse
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
+from shared.serving.earlier import EarlierDecisions, OncePipeline
 from shared.serving.intake import Intake
+from shared.serving.readiness import Reach, Readiness
 from shared.serving.score_service import ScorePipeline, score_intake
 from shared.settings import Settings
 from shared.telemetry.metrics import Metrics
-from shared.wiring.common import DAY_SECONDS, MEMORY, append_table, batch_limits, now, telemetry, valkey_history
+from shared.wiring.common import (
+    DAY_SECONDS,
+    MEMORY,
+    announcer,
+    append_table,
+    batch_limits,
+    following,
+    now,
+    reached,
+    stored_decisions,
+    telemetry,
+    valkey_history,
+)
+from shared.wiring.models import models
 
 BUCKET_SECONDS = 3.0
 """Time that a cold start waits for the bucket; without a model, rules decide until the next look at the pointer."""
 
 
+REMEMBERED = 0.5
+"""The share of PIX_STATE_CLAIM_SECONDS for which history surely remembers a Pix, from the time of its initiation: the
+clocks of the institution and of this instance differ by less than the rest."""
+
+
+class Scoring(NamedTuple):
+    """The intake of Pix, its decoding of a message, the decisions that history has forgotten, and their metrics."""
+
+    intake: Intake[Delivery]
+    decode: Callable[[PubsubMessage], Delivery]
+    earlier: EarlierDecisions
+    metrics: Metrics
+
+
 def score_function(settings: Settings) -> Intake[Delivery]:
     """Return the score function's intake, with its model loaded. Needs a running event loop. Raises Misconfigured."""
+    return scoring(settings, cache(partial(stored_decisions, settings))).intake
+
+
+def scoring(settings: Settings, stored: Callable[[], DecisionLookup]) -> Scoring:
+    """Return the parts that score, with their model loaded; `stored` connects to the decisions in BigQuery.
+
+    Needs a running event loop. Raises Misconfigured.
+    """
     limits_in_force()  # an unreadable file stops the start, not the first batch
     metrics = Metrics()
-    blobs = GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS)
+    blobs = models(settings, GcsBlobs.connect(settings.project, settings.bucket, BUCKET_SECONDS))
     ttl = settings.pointer_ttl_seconds
     switch = ControlSwitch(blobs, time.monotonic, max(STALE_TTLS * ttl, FRESH_SECONDS))
     champion = Champion(blobs, ttl, time.monotonic, metrics, switch.look)
@@ -51,28 +94,45 @@ def score_function(settings: Settings) -> Intake[Delivery]:
         settings.deadline_seconds,
         settings.hmac_key_version,
         metrics,
+        LiveChallenger(champion, AccountDraw(settings.hmac_key.encode()), metrics, time.monotonic),
     )
     service = WriteService.connect(settings.bigquery_storage_emulator_host)
-    pipeline = ScorePipeline(
+    control = ControlGroup(switch, stores.purse, Lottery(settings.hmac_key.encode()), now, metrics)
+    pipeline = _pipeline(settings, scorer, append_table(service, settings, "score_events", metrics), control, metrics)
+    remembered = REMEMBERED * settings.state_claim_seconds
+    earlier = EarlierDecisions(stored, now, remembered, settings.hmac_key_version)
+    once = OncePipeline(pipeline, guarded, earlier)
+    quarantine = append_table(service, settings, "quarantine", metrics)
+    hashed = PayloadHash(settings.hmac_key.encode())
+    readiness = Readiness({"bucket": champion.reach, **stores.reach}, settings.start_seconds)
+    measured = telemetry(settings, metrics)
+    intake = score_intake(once, quarantine, hashed, now, batch_limits(settings), measured, readiness)
+    return Scoring(intake, once.decode, earlier, metrics)
+
+
+def _pipeline(
+    settings: Settings, scorer: Scorer, score_events: Table, control: ControlGroup, metrics: Metrics
+) -> ScorePipeline:
+    return ScorePipeline(
         scorer,
-        append_table(service, settings, "score_events", metrics),
+        score_events,
         Pseudonymiser(settings.hmac_key.encode()),
         now,
         settings.ahead_seconds,
         metrics,
         settings.behind_days,
-        ControlGroup(switch, stores.purse, Lottery(settings.hmac_key.encode()), now, metrics),
+        control,
+        announcer(settings),
+        following(settings),
     )
-    quarantine = append_table(service, settings, "quarantine", metrics)
-    hashed = PayloadHash(settings.hmac_key.encode())
-    return score_intake(pipeline, quarantine, hashed, now, batch_limits(settings), telemetry(settings, metrics))
 
 
 class Stores(NamedTuple):
-    """The stores of PIX_STATE: history, and the purse of the control group."""
+    """The stores of PIX_STATE: history, and the purse of the control group; and how to reach the server, if any."""
 
     history: ScoringHistory
     purse: Purse
+    reach: Mapping[str, Reach]
 
     @classmethod
     def of(cls, settings: Settings) -> Stores:
@@ -82,8 +142,8 @@ class Stores(NamedTuple):
         """
         scheme, _, location = settings.state.partition("://")
         if scheme == MEMORY:
-            return cls(MemoryHistoryAdapter.load(location) if location else MemoryHistoryAdapter(), MemoryPurse())
+            return cls(MemoryHistoryAdapter.load(location) if location else MemoryHistoryAdapter(), MemoryPurse(), {})
         from shared.adapters.valkey.purse import ValkeyPurse
 
         shared = valkey_history(settings)
-        return cls(shared, ValkeyPurse(shared.store, settings.state_message_days * DAY_SECONDS))
+        return cls(shared, ValkeyPurse(shared.store, settings.state_message_days * DAY_SECONDS), reached(shared))

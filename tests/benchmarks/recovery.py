@@ -36,7 +36,7 @@ from shared.features.keys import Keys
 from shared.features.layout import ACCOUNT, CONTACT, LAYOUTS, Layout
 from shared.features.state import Records, State
 from shared.replay.mark import Tally
-from shared.replay.snapshots import Retention, Snapshots
+from shared.replay.snapshots import SnapshotRetention, Snapshots
 
 MEASURED = Path(__file__).resolve().parents[2] / "infra" / "capacity" / "measured.json"
 DAYS = "180"
@@ -100,7 +100,9 @@ def _measured(records: int, folder: Path, storage: StorageServer, valkey: Valkey
     snapshots = Snapshots(blobs, blobs)
     began = time.perf_counter()
     snapshots.publish(
-        snapshots.save(synthetic(records), Tally(records, 0), NOW, lambda _: None), snapshots.listing(), Retention()
+        snapshots.save(synthetic(records), Tally(records, 0), NOW, lambda _: None),
+        snapshots.listing(),
+        SnapshotRetention(),
     )
     written = time.perf_counter()
     servers = {"storage": storage.child.pid, "store": valkey.child.pid}

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from infra.local.cloud import LocalCloud
-from infra.local.demo.__main__ import FRAUD_RATE
+from infra.local.demo.events import FRAUD_RATE
 from infra.local.simulator import SimulationConfig, simulate
 from jobs.cli import wiring
 from shared.scoring.bundle import MANIFEST, path
@@ -102,7 +102,7 @@ def main() -> None:
         Measured(cloud, "jobs.replay", str(events))
         retrain = ("jobs.retrain", "--config", str(options.config))
         print("retrain ...", file=sys.stderr)
-        first = Measured(cloud, *retrain, "--as-of", end.isoformat())
+        first = Measured(cloud, *retrain, "--as-of", end.isoformat(), "--promote", "always")
         print("retrain from the snapshot ...", file=sys.stderr)
         again = Measured(cloud, *retrain, "--snapshot", first.result["dataset_hash"], "--promote", "never")
         report(cloud, first, again)

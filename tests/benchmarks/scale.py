@@ -129,6 +129,10 @@ class Trips:
         finally:
             self._open -= 1
 
+    async def reach(self) -> None:
+        """Ask for any answer."""
+        await self._inner.reach()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._inner.close()

@@ -18,9 +18,9 @@ from google.cloud import bigquery
 from infra.deploy.migrate import make
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.contract import tables as contract
-from shared.operations.trace.flow import Trace
-from shared.operations.trace.graph import TraceLimits
-from shared.operations.trace.source import TraceSource
+from shared.trace.flow import Trace
+from shared.trace.graph import TraceLimits
+from shared.trace.source import TraceSource
 from tests.contract.local_servers import PROJECT, local_bigquery
 
 DATASET, MATURITY_DAYS = "pix", 87

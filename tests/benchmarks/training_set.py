@@ -48,7 +48,7 @@ SPEC = DatasetSpec(
     missing_rise_max=0.3,
     fraud_share_max=0.2,
     left_out_max=0.01,
-    label_weight_max=20,
+    label_weight_max=20.0,
     unjudged_max=100_000,
 )
 START = 1_700_000_000_000_000
@@ -59,6 +59,7 @@ _ARROW = {
     "INT64": pa.int64(),
     "BOOL": pa.bool_(),
     "FLOAT64": pa.float64(),
+    "NUMERIC": pa.decimal128(38, 9),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us", tz="UTC"),
 }

@@ -12,27 +12,44 @@ import os
 import random
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
 from shared.adapters.gcs import GcsBlobs
-from shared.adapters.memory.learning import MemoryRuns
+from shared.adapters.memory.learning import MemoryQueries, MemoryRuns
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
+from shared.learning.config import Retention
+from shared.learning.lifecycle.arm_counts import ArmRows
+from shared.learning.lifecycle.challenge import ChallengeCommands
+from shared.learning.lifecycle.guards import ArmCounts
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import MoveCause, previous_version, read_pointer, swap
 from shared.learning.lifecycle.reconcile import reconcile
 from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
-from shared.learning.lifecycle.retire import Retention, Retiring, retire, stored_bundles
+from shared.learning.lifecycle.retire import Retiring, retire, stored_bundles
+from shared.learning.ramp_config import GuardSpec, RampSpec, StageSpec
 from shared.scoring.bundle import MANIFEST, Manifest
+from shared.scoring.challenge import CHALLENGER, CHAMPION
+from shared.scoring.rules import Rules
+from shared.scoring.signed_blobs import SignedBlobs
+from tests.model_keys import in_trust
 from tests.unit.learning.bundles import small_bundle
+from tests.unit.learning.synthetic import CONFIG
 
 PROJECT = "bank"
 BUCKET = "pix-models"
+RAMP = RampSpec(
+    [StageSpec(0.01, 0), StageSpec(0.1, 0), StageSpec(0.5, 0), StageSpec(1.0, 0)],
+    1,
+    GuardSpec(1e-4, 100, 1.5, 0.5, 1.5, 1.5, 0.01, 1_000, 0.05),
+)
 APPEND_SECONDS = 0.03  # as over a network, so that jobs are killed between the pointer and the ledger too
 
 
@@ -66,10 +83,10 @@ def append(file: Path, line: bytes) -> None:
         os.close(handle)
 
 
-def bucket(url: str) -> GcsBlobs:
-    """Return the bucket behind the official client."""
+def bucket(url: str) -> SignedBlobs:
+    """Return the bucket behind the official client, in which all jobs sign by the key of the tests."""
     client = Client(PROJECT, AnonymousCredentials(), client_options={"api_endpoint": url})
-    return GcsBlobs(client.bucket(BUCKET))
+    return in_trust(GcsBlobs(client.bucket(BUCKET)))
 
 
 def now() -> dt.datetime:
@@ -80,11 +97,20 @@ def now() -> dt.datetime:
 class Racer:
     """One job in a process of its own."""
 
-    def __init__(self, blobs: GcsBlobs, ledger: FileLedger, seed: int, gate: str) -> None:
+    def __init__(self, blobs: SignedBlobs, ledger: FileLedger, seed: int, gate: str) -> None:
         self._blobs, self._ledger, self._gate = blobs, ledger, Path(gate)
         self._chance = random.Random(seed)
         self._name = f"racer-{seed}"
         self._operator = OperatorMove(blobs, MemoryRuns, ledger, now, self._name)
+        rows = ArmRows(MemoryQueries(self._arms), PROJECT, "pix", Rules([]))
+        self._tests = ChallengeCommands(blobs, ledger, rows, now, self._name)
+
+    def _arms(self, _: str, __: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the counts of arms that trip a guard in one of two looks."""
+        own = ArmCounts(1_000, held=self._chance.choice([10, 500]))
+        arms = {CHALLENGER: own, CHAMPION: ArmCounts(1_000, held=10)}
+        shown = {"side": "PAYER", "is_recent": False, "good": 1_000.0, "good_rejected": 0.0}
+        return [{"arm": arm, **shown, **msgspec.structs.asdict(each)} for arm, each in arms.items()]
 
     def run(self, job: str) -> str:
         """Return the outcome of the job."""
@@ -116,6 +142,22 @@ class Racer:
     def rollback(self) -> None:
         """Return to the previous version."""
         self._operator.rollback("by hand")
+
+    def challenge(self) -> None:
+        """Try one of two challengers, in the shadow or for a share; a test of the other one stands in the way."""
+        found = [bundle.version for bundle in stored_bundles(self._blobs.listed("models/")) if bundle.complete]
+        state = read_pointer(self._blobs)
+        others = [version for version in found if version != state.version]
+        share = self._chance.choice([0.0, 0.01, 0.1, 0.5, 1.0])
+        self._tests.begin(self._chance.choice(others[-2:]), share, "try")
+
+    def watch(self) -> None:
+        """Look at the guards of the test that runs: chance says whether one trips or the ramp goes on."""
+        self._tests.watch(RAMP, CONFIG.costs.by_side)
+
+    def stop(self) -> None:
+        """End the test that runs."""
+        self._tests.stop("enough")
 
     def duel(self) -> None:
         """Return to the previous version, once all racers have read the same pointer and the gate is open."""

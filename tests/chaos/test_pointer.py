@@ -19,20 +19,26 @@ from typing import Any
 import pytest
 
 from shared.contract.event import EPOCH
-from shared.learning.lifecycle.ledger import move_row
+from shared.contract.rows import LedgerRow, ScoreRow
+from shared.learning.lifecycle.ledger import challenge_row, move_row
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.learning.lifecycle.reconcile import record_missing_moves, record_missing_publications
 from shared.learning.lifecycle.retire import stored_bundles
 from shared.scoring.champion import read_bundle
+from tests.builders import transaction
 from tests.chaos.racers import BUCKET, FileLedger, bucket, now
 from tests.contract.local_servers import HERE, storage_client
 from tests.unit.learning.bundles import small_bundle
+from tests.unit.scoring.bench import Bench
 from tests.waiting import PATIENCE, until
 
-RUNS = 200
+RUNS = 80
 DUELS = 10
 RACERS = 3
 JOBS = ["retrain", "retrain", "promote", "promote", "rollback", "rollback", "retire"]
+TEST_RUNS = int(os.environ.get("CHAOS_RUNS", "12"))
+"""Runs of two challengers, a swap, a rollback and a kill at once; the record in the README is of 200."""
+TEST_JOBS = ["challenge", "challenge", "promote", "rollback", "watch", "stop"]
 KILLED = 0.6  # share of the jobs
 CHECKED = 0.1  # share of the runs after which the test reconciles; else a later job does
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
@@ -95,10 +101,55 @@ class Course:
         assert moved[-1].to_version == state.version
         assert moved[-1].recorded_at == max(row.recorded_at for row in moved)
         assert all(count == 1 for count in Counter((row.recorded_at, row.to_version) for row in moved).values())
+        steps = [row for row in self.ledger.rows(EPOCH) if row.action.startswith("CHALLENGE")]
+        assert Counter(steps) == Counter(dict.fromkeys(steps, 1))
+        assert not any(step not in steps for step in map(challenge_row, state.steps))
+        self._check_tests(moved, steps)
         published = {row.to_version for row in self.ledger.rows(EPOCH) if row.action == "PUBLISH"}
         assert {
             bundle.version for bundle in stored_bundles(self.blobs.listed("models/")) if bundle.complete
         } <= published
+
+    def _check_tests(self, moved: list[LedgerRow], steps: list[LedgerRow]) -> None:
+        """Each test ran against the version that served, none beside another, and ended with its champion."""
+        pointer, running, champion = read_pointer(self.blobs).pointer, None, None
+        assert pointer
+        for row in sorted([*moved, *steps], key=lambda each: (each.recorded_at, each.action in ("SWAP", "ROLLBACK"))):
+            if row.action in ("SWAP", "ROLLBACK"):
+                assert running is None, "a swap ends the test against its champion"
+                champion = row.to_version
+                continue
+            assert row.from_version == champion
+            assert running in (None, row.to_version)
+            running = row.to_version if row.action in ("CHALLENGE_SHADOW", "CHALLENGE_SHARE") else None
+        assert running == (pointer.challenge.version if pointer.challenge else None)
+
+    def decided_by(self) -> list[ScoreRow]:
+        """Return rows that an instance decides by the pointer, with the challenger in memory if one is tried."""
+        bench = Bench({})
+        bench.blobs = self.blobs  # type: ignore[assignment]  # the same protocol, over the network
+        bench.restart()
+        bench.champion.look()
+        bench.score(transaction())
+        messages = [transaction(payer__account=str(i + 1)) for i in range(20)]
+        return bench.score(*messages)
+
+    def check_rows(self) -> None:
+        """Every row says who decided, and with which chance, as the pointer says."""
+        pointer = read_pointer(self.blobs).pointer
+        assert pointer
+        challenge = pointer.challenge
+        for row in self.decided_by():
+            if challenge is None:
+                assert (row.model_version, row.challenged) == (pointer.version, None)
+                continue
+            tried = row.challenged
+            assert tried
+            assert tried.challenger_version == challenge.version
+            chances = {"CHALLENGER": challenge.share, "CHAMPION": 1 - challenge.share}
+            assert tried.arm_propensity == chances[tried.arm] > 0
+            decided = {"CHALLENGER": challenge.version, "CHAMPION": pointer.version}[tried.arm]
+            assert row.model_version == decided
 
 
 @pytest.fixture
@@ -161,3 +212,34 @@ def test_killed_jobs_leave_a_valid_pointer_and_a_complete_ledger(
     outcomes = Counter((each["job"], each["outcome"]) for each in course.outcomes())
     print(f"killed {killed}; {dict(outcomes)}")
     assert {job for job, outcome in outcomes if outcome == "WON"} == set(JOBS)
+
+
+@pytest.mark.timeout(1200)
+def test_tests_of_two_challengers_race_with_a_swap_a_rollback_and_a_kill(course: Course) -> None:
+    """`CHAOS_RUNS=200` is the full size."""
+    print(f"CHAOS_SEED={SEED}")
+    chance = random.Random(SEED)
+    for version in ("v3", "v4"):
+        publish(course.blobs, version, small_bundle(version))
+    killed, tried, span = 0, 0, 0.2
+    for run in range(TEST_RUNS):
+        start = time.monotonic()
+        jobs = chance.sample(TEST_JOBS, 4)
+        if "challenge" not in jobs:
+            jobs[0] = "challenge"
+        racers = [course.start(job, 4 * run + i) for i, job in enumerate(jobs)]
+        time.sleep(chance.random() * span)
+        with suppress(ProcessLookupError):
+            os.kill(chance.choice(racers), signal.SIGKILL)
+            killed += 1
+        course.wait()
+        span = max(0.05, min(1.0, time.monotonic() - start))
+        course.check_pointer()
+        course.check_ledger()
+        course.check_rows()
+        pointer = read_pointer(course.blobs).pointer
+        tried += bool(pointer and pointer.challenge)
+    outcomes = Counter((each["job"], each["outcome"]) for each in course.outcomes())
+    print(f"killed {killed}, a test ran after {tried}; {dict(outcomes)}")
+    assert tried
+    assert killed

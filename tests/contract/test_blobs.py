@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,8 @@ from shared.adapters.gcs import CHUNK, GcsBlobs
 from shared.adapters.memory.learning import MemoryArchive
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
-from shared.learning.ports import Archive
-from shared.ports import Blobs
+from shared.learning.ports import SharedArchive
+from shared.ports import Blobs, Checksum
 from tests.contract.local_servers import PROJECT, storage_client
 
 
@@ -99,12 +100,12 @@ def test_objects_under_a_prefix_are_saved_and_deleted_alone(client: Client, tmp_
 
 
 @pytest.fixture(params=["memory", "gcs"])
-def archive(request: pytest.FixtureRequest) -> Archive:
+def archive(request: pytest.FixtureRequest) -> SharedArchive:
     return MemoryArchive() if request.param == "memory" else in_a_bucket(request.getfixturevalue("client"))
 
 
 @pytest.mark.parametrize("size", [0, 10, CHUNK - 1, CHUNK, 2 * CHUNK + 5])
-def test_an_object_written_in_pieces_is_fetched_complete(archive: Archive, size: int, tmp_path: Path) -> None:
+def test_an_object_written_in_pieces_is_fetched_complete(archive: SharedArchive, size: int, tmp_path: Path) -> None:
     content = bytes(range(251)) * (size // 251 + 1)
 
     def write(file: BinaryIO) -> None:
@@ -120,8 +121,24 @@ def test_an_object_written_in_pieces_is_fetched_complete(archive: Archive, size:
     assert (tmp_path / "again").read_bytes() == content[:size]
 
 
+def test_an_object_is_copied_once_and_its_checksum_is_that_of_its_bytes(
+    archive: SharedArchive, tmp_path: Path
+) -> None:
+    assert archive.checksum("datasets/a") is None
+    with pytest.raises(Misconfigured, match="does not exist"):
+        archive.copy("datasets/a", "datasets/b")
+    archive.create("datasets/a", lambda file: write_all(file, b"some rows"))
+    archive.create("datasets/c", lambda file: write_all(file, b"other rows"))
+    md5 = hashlib.md5(b"some rows", usedforsecurity=False).hexdigest()
+    assert archive.checksum("datasets/a") == Checksum(md5, 9)
+    archive.copy("datasets/a", "datasets/b")
+    archive.copy("datasets/c", "datasets/b")
+    assert archive.fetch("datasets/b", tmp_path / "b")
+    assert (tmp_path / "b").read_bytes() == b"some rows"
+
+
 @pytest.mark.parametrize("size", [10, CHUNK + 5])
-def test_an_interrupted_write_leaves_no_object(archive: Archive, size: int, tmp_path: Path) -> None:
+def test_an_interrupted_write_leaves_no_object(archive: SharedArchive, size: int, tmp_path: Path) -> None:
     def cut_off(file: BinaryIO) -> None:
         file.write(bytes(size))
         raise KeyError("cut off")
@@ -132,7 +149,7 @@ def test_an_interrupted_write_leaves_no_object(archive: Archive, size: int, tmp_
 
 
 @pytest.mark.parametrize("size", [10, CHUNK + 5])
-def test_the_first_of_two_writers_to_finish_wins(archive: Archive, size: int, tmp_path: Path) -> None:
+def test_the_first_of_two_writers_to_finish_wins(archive: SharedArchive, size: int, tmp_path: Path) -> None:
     def late(file: BinaryIO) -> None:
         file.write(bytes(size))
         assert archive.create("a", lambda other: write_all(other, b"first"))

@@ -145,7 +145,7 @@ def test_records_of_the_person_leave_history_and_others_stay(served: Store) -> N
         again = erasure.run(dry_run=False)
     assert found.records == len(("payer", "pair", "handset", "device", "life", "verdict"))
     assert again.records == 0
-    tables = ("training_sample", "feedback", "fills", "score_events")
+    tables = ("training_sample", "reviews", "feedback", "fills", "score_events")
     assert queries.deleted == [f"`{PLACE}.{table}`" for table in tables] * 2
 
     later = [event(1, 2, 90, device_id=DEVICES[1]), event(3, 4, 95, device_id=DEVICES[2])]

@@ -7,19 +7,25 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from zetasql.core.exceptions import ServerError  # type: ignore[import-untyped]  # zetasql has no type information
 from zetasql.types import TypeKind  # type: ignore[import-untyped]  # zetasql has no type information
 
 from shared.adapters.bigquery.asked import known_statement, outcomes_statement, scored_statement
+from shared.adapters.bigquery.decisions import decisions_statement
+from shared.adapters.bigquery.desk.sql import DeskSql
+from shared.adapters.bigquery.desk.watch import recent_moves
 from shared.adapters.bigquery.lookup import far_statement, reports_statement, returns_statement, statement
 from shared.adapters.bigquery.query import export_statement
+from shared.adapters.bigquery.suspicions import suspicions_statement
 from shared.adapters.bigquery.unplaced import UnplacedSql
+from shared.batch.query import period_sql
 from shared.contract import tables as contract
 from shared.errors import Unavailable
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.contest.contest_sql import ContestSql
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.data.label_chance import COLUMNS
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery
@@ -27,8 +33,20 @@ from shared.learning.data.training_sample import CHANGED, MATURED, SampleSql
 from shared.learning.data.unjudged import unjudged_sql
 from shared.learning.data.unlabelled import counts_sql
 from shared.learning.lifecycle import drift, trigger
+from shared.learning.lifecycle.arm_counts import counts_sql as counts_of_arms
+from shared.learning.monitoring.causes.rows import CauseSource
+from shared.learning.monitoring.health_sql import HealthSql
+from shared.learning.monitoring.input_sql import InputSql
+from shared.learning.probation.rows import ProbationRows
+from shared.operations.erasure import ErasureSql
+from shared.operations.rotation import RotationSql
+from shared.ports import Sought
+from shared.replay.audit import rows_sql
+from shared.replay.bounds import ReplayPeriod, bounds_of, earliest_sql, first_sql
 from shared.replay.mark import CountedPlaces
 from shared.replay.tables import StoredTables, Stretch
+from shared.scoring.challenge import Mode
+from shared.scoring.rules import Rules
 from tests.contract.googlesql import DATASET, PROJECT, check, columns
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -36,6 +54,7 @@ EXAMPLES = TrainingQuery(PROJECT, DATASET, 87, AS_OF)
 SAMPLE = SampleSql(PROJECT, DATASET, 87, AS_OF)
 BEFORE = AS_OF - dt.timedelta(days=1)
 README = (Path(contract.__file__).parents[2] / "README.md").read_text("utf-8")
+RUNBOOK = (Path(contract.__file__).parents[2] / "infra" / "README.md").read_text("utf-8")
 
 
 class Recorder:
@@ -55,6 +74,9 @@ class Recorder:
     def stage(self, sql: str, _: str) -> None:
         self.sql.append(sql)
 
+    def staged(self, *_: object) -> list[Path]:
+        raise Unavailable("nobody answers")
+
     def clear(self, _: str) -> None:
         pass
 
@@ -72,9 +94,15 @@ def recent(tables: Recorder) -> drift.DriftSource:
 
 
 UNPLACED = UnplacedSql(PROJECT, DATASET)
+RULES = Rules.load()
+HEALTH = HealthSql(PROJECT, DATASET, 87, RULES)
+INPUTS = InputSql(PROJECT, DATASET)
+ROTATION, HMAC_KEY = RotationSql(f"{PROJECT}.{DATASET}"), "3d7e5c2e"
+DESK = DeskSql(PROJECT, DATASET)
 TEXTS: dict[str, list[str]] = {
     "views": [view.sql for view in contract.views(PROJECT, DATASET, 87)],
     "readme": re.findall(r"^SELECT[^;]*;", README, re.MULTILINE),
+    "runbook": re.findall(r"^SELECT[^;]*;", RUNBOOK, re.MULTILINE),
     "training set": [EXAMPLES.count(), EXAMPLES.rows(FEATURE_NAMES), EXAMPLES.rows(FEATURE_NAMES, 50_000)],
     "training sample": [
         SAMPLE.known(),
@@ -92,6 +120,32 @@ TEXTS: dict[str, list[str]] = {
             )
         ),
     ],
+    "health": [
+        contract.measured(PROJECT, DATASET),
+        recent_moves(PROJECT, DATASET),
+        HEALTH.traffic(BEFORE),
+        HEALTH.reasons(BEFORE),
+        HEALTH.arrivals(BEFORE),
+        HEALTH.cohort(BEFORE, 7),
+        contract.measured(PROJECT, DATASET, ["decided"]),
+    ],
+    "inputs": [
+        *(sql for _, sql in INPUTS.features(BEFORE, {name: [-0.5, 1e-07, 2.0] for name in FEATURE_NAMES})),
+        INPUTS.codes(BEFORE),
+        INPUTS.scores(BEFORE, "v1", [0.1, 0.9]),
+        CauseSource(Recorder(), Recorder(), PROJECT, DATASET).rows_sql(BEFORE, AS_OF, 7),
+        *sent_by(lambda tables: CauseSource(tables, tables, PROJECT, DATASET).sampled(BEFORE, AS_OF)),
+    ],
+    "challenge": [counts_of_arms(PROJECT, DATASET, RULES)],
+    "probation": [ProbationRows(Recorder(), PROJECT, DATASET, RULES).sql("v1", (BEFORE, AS_OF), [0.1, 0.5])],
+    "contest": [
+        text
+        for mode in get_args(Mode)
+        for sql in (ContestSql(PROJECT, DATASET, 87, "v1", "v2", mode),)
+        for age in (None, 14)
+        for text in (sql.totals(BEFORE, age), sql.rows(BEFORE, age))
+    ],
+    "batch": [period_sql(PROJECT, DATASET, BEFORE, AS_OF, AS_OF, FEATURE_NAMES)],
     "export": [export_statement(EXAMPLES.rows(FEATURE_NAMES), "gs://bucket/exports/*.parquet")],
     "lookup": [
         statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"]),
@@ -102,11 +156,47 @@ TEXTS: dict[str, list[str]] = {
         scored_statement(PROJECT, DATASET, ["E123456782026112000000000000000a"]),
         outcomes_statement(PROJECT, DATASET, AS_OF),
     ],
+    "stored decisions": [
+        decisions_statement(PROJECT, DATASET, [Sought("E123456782026112000000000000000a", "PAYER", at)]) or ""
+        for at in (None, 0)
+    ],
+    "desk": [
+        *(
+            DESK.held,
+            DESK.ended,
+            DESK.overdue,
+            DESK.ended_in_time,
+            DESK.reviews,
+            DESK.history,
+            DESK.reviewed,
+            DESK.decided(2),
+            DESK.decided(1, "*"),
+            DESK.reports,
+            DESK.earlier,
+            DESK.outcomes,
+        ),
+        *(DESK.payments(party) for party in ("payer_id", "payee_id")),
+    ],
+    "suspicions": [suspicions_statement(f"{PROJECT}.{DATASET}.suspicions", each) for each in (False, True)],
     "unplaced rows": [
         UNPLACED.lacking(),
         UNPLACED.pending([AS_OF]),
         *(UNPLACED.scores([AS_OF, AS_OF], 9, follow) for follow in (False, True)),
         *(UNPLACED.reasons(), UNPLACED.outcomes(), UNPLACED.reports()),
+    ],
+    "rows under two keys": [
+        *(ROTATION.count(table, ROTATION.lacks(table, HMAC_KEY, AS_OF)) for table in ("score_events", "feedback")),
+        *(ROTATION.backfill(table, HMAC_KEY, AS_OF) for table in ("score_events", "feedback")),
+        *ROTATION.finish(HMAC_KEY, 2, AS_OF),
+        *sent_by(lambda tables: StoredTables(tables, PROJECT, DATASET, hmac_key=HMAC_KEY).stage("run")),
+        statement(f"{PROJECT}.{DATASET}.score_events", ["E123456782026112000000000000000a"], HMAC_KEY),
+        scored_statement(PROJECT, DATASET, ["E123456782026112000000000000000a"], HMAC_KEY),
+        UnplacedSql(PROJECT, DATASET, HMAC_KEY).scores([AS_OF], 9),
+        UnplacedSql(PROJECT, DATASET, HMAC_KEY).reports(),
+        *(
+            f"DELETE {ErasureSql(f'{PROJECT}.{DATASET}', 2, HMAC_KEY).rows_of(table)}"
+            for table in ("score_events", "feedback", "fills")
+        ),
     ],
     "trigger": sent_by(
         lambda tables: trigger.new_labels(
@@ -122,6 +212,16 @@ TEXTS: dict[str, list[str]] = {
     "replay after a snapshot": sent_by(
         lambda tables: StoredTables(tables, PROJECT, DATASET).stage("run", True, Stretch(5, 9))
     ),
+    "audit": [
+        *sent_by(lambda tables: bounds_of(StoredTables(tables, PROJECT, DATASET), ReplayPeriod(BEFORE, AS_OF), 5)),
+        first_sql(StoredTables(Recorder(), PROJECT, DATASET), ReplayPeriod(BEFORE, AS_OF)),  # type: ignore[arg-type]  # it sends nothing
+        earliest_sql(StoredTables(Recorder(), PROJECT, DATASET), Stretch(5, 9)),  # type: ignore[arg-type]  # it sends nothing
+        *sent_by(lambda tables: list(StoredTables(tables, PROJECT, DATASET).changes(Stretch(5, 9)))),
+        *(
+            rows_sql(StoredTables(Recorder(), PROJECT, DATASET), Stretch(5, 9), BEFORE, features)  # type: ignore[arg-type]  # it sends nothing
+            for features in (False, True)
+        ),
+    ],
     "places": [
         CountedPlaces(StoredTables(Recorder(), PROJECT, DATASET)).query(5),  # type: ignore[arg-type]  # it sends nothing
         *sent_by(lambda tables: CountedPlaces(StoredTables(tables, PROJECT, DATASET)).tally(5)),

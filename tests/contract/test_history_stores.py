@@ -16,11 +16,11 @@ from shared.errors import Misconfigured
 from shared.features.columns import Events
 from shared.features.history import READ_NAMES, READ_WIDTH
 from shared.features.layout import HOP
-from shared.features.life import STORED, claims_of
+from shared.features.life import STORED, asked, claims_of
 from shared.features.outcomes import Outcome
 from shared.ports import CONFLICT, UNPLACED, Answer, Changes, Claim, Observations
 from tests.contract.history_changes import life_key, marker, outcome_changes, tell, verdict
-from tests.contract.history_stores import SERVERS, SharedHistory, Store, numbers, store
+from tests.contract.history_stores import SERVERS, SharedHistory, Store, numbers, opened, store
 from tests.unit.streams import ACCOUNTS, DEVICES, MORNING, event, pseudonym
 
 FIRST, LATER = Claim("v1", 1), Claim(None, 2)
@@ -141,7 +141,7 @@ def test_both_sides_of_a_pix_share_its_life_and_claim_it_each(bench: Store, toge
     payee = msgspec.structs.replace(payer, side="PAYEE", device_id=None)
     if together:
         seen = bench.run(history.observe(Events([payer, payee]), FIRST))
-        claims = [FIRST, FIRST]
+        claims = [FIRST, Claim("v1", 2)]
     else:
         bench.run(history.observe(Events([payer]), FIRST))
         bench.run(history.observe(Events([payee]), LATER))
@@ -152,6 +152,27 @@ def test_both_sides_of_a_pix_share_its_life_and_claim_it_each(bench: Store, toge
     assert not seen.taken.any(), "the messages of two sides may differ"
     np.testing.assert_array_equal(seen.reads[0], seen.reads[1])
     assert read(bench, history, event(0, 1, 1), "payer_asked_out_1h") == [pytest.approx(1, abs=0.01)]
+
+
+def test_a_side_is_scored_after_the_one_that_asked_before_whatever_the_clocks(bench: Store) -> None:
+    history, payer = bench.fresh(), event(0, 1)
+    payee = msgspec.structs.replace(payer, side="PAYEE")
+    bench.run(history.observe(Events([payee]), Claim("v1", 2_000_000)))
+    behind = bench.run(history.observe(Events([payer]), Claim("v1", 5)))
+    assert behind.claims == [Claim("v1", 2_000_001)]
+    again = bench.run(history.observe(Events([payer, payee]), Claim("v1", 9_000_000)))
+    assert again.claims == [Claim("v1", 2_000_001), Claim("v1", 2_000_000)]
+
+
+def test_a_pix_claimed_by_an_empty_store_is_counted_with_the_facts_of_its_next_message(served: Store) -> None:
+    history, payer = served.empty(), event(0, 1, device_id=DEVICES[1])
+    payee = msgspec.structs.replace(payer, side="PAYEE", device_id=None)
+    served.run(history.observe(Events([payee]), FIRST))
+    assert served.server
+    opened(served.server)
+    seen = served.run(history.observe(Events([payer]), LATER))
+    assert numbers(seen.sequence) == [1]
+    np.testing.assert_array_equal(seen.lives["keys"], asked(Events([payer]).columns, 2)["keys"])
 
 
 def test_a_claim_that_comes_while_a_life_changes_stays(bench: Store) -> None:

@@ -23,6 +23,7 @@ from tests.contract.googlesql import check
 from tests.contract.local_servers import PROJECT, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
 from tests.contract.test_views import REPORTED, SAID, SCORED
+from tests.model_keys import signing
 
 NOW = dt.datetime.now(dt.UTC).replace(second=0, microsecond=0)
 PIX = SCORED | {FEATURE_PREFIX + name: (Field.TYPE_DOUBLE, False) for name in TAINTS}
@@ -94,6 +95,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             "PIX_HMAC_KEY": "a key of the tests that is long enough",
             "STORAGE_EMULATOR_HOST": storage.api_endpoint,
             **server.addresses,
+            **signing(folder),
         }
 
 

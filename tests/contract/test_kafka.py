@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.kafka.source import DEAD, KafkaSource, Retries
+from shared.adapters.kafka.source import KafkaSource
+from shared.contract.topics import DEAD
 from shared.errors import Unavailable
 from shared.ports import Received
+from shared.serving.insisting import Retries
 from tests.contract.kafka_cluster import Cluster
 from tests.waiting import PATIENCE
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from infra.deploy.migrate import make
 from infra.local.bigquery.launch import BigQueryServer
-from jobs import drift, promote, retire, rollback
+from jobs import batch_score, drift, promote, retire, rollback
 from jobs.cli import wiring
 from shared.contract import tables as contract
 from shared.contract.event import EPOCH, micros
@@ -24,6 +25,7 @@ from shared.learning.lifecycle.pointer import publish, read_pointer
 from shared.settings import Settings
 from tests.contract.local_servers import HERE, PROJECT, local_bigquery, storage_client
 from tests.contract.rows import Field, Writer
+from tests.model_keys import signing
 from tests.unit.learning.bundles import NAMES, small_bundle
 
 AS_OF = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -65,6 +67,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             "BIGQUERY_STORAGE_EMULATOR_HOST": server.grpc_endpoint,
             "STORAGE_EMULATOR_HOST": storage.api_endpoint,
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            **signing(folder),
         }
 
 
@@ -123,6 +126,7 @@ def test_promotion_rollback_drift_and_retirement(
     impatient.write_text(shipped.replace("movements_min: 14", "movements_min: 2"), "utf-8")
     reasons = check_drift(capsys, impatient)
     check_retirement(capsys)
+    check_batch_score(capsys, tmp_path / "decided")
     assert blobs.listed("models/v0/") == []
     check_ledger(ledger.rows(EPOCH), reasons)
 
@@ -165,6 +169,19 @@ def check_retirement(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--keep", "0", "--days", "0"]
     assert run(capsys, retire.main([*options, "--dry-run"]))["retired"] == ["v0"]
     assert run(capsys, retire.main(options))["retired"] == ["v0"]
+
+
+def check_batch_score(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    """Check that the appended rows but that of the smoke test are decided again, by the rows of the table alone."""
+    since = AS_OF - PERIODS * PERIOD
+    found = run(capsys, batch_score.main(["v1", "--from", since.isoformat(), "--out", str(folder)]))
+    assert (found["outcome"], found["rows"]) == ("SCORED", PERIODS * ROWS)
+    assert sum(found["decisions"].values()) == PERIODS * ROWS
+    assert "days old" in found["report"]["missing"]
+    [file] = folder.glob("part-*.parquet")
+    decided = pq.read_table(file)
+    assert sorted(decided["end_to_end_id"].to_pylist()) == sorted(f"E{number}" for number in range(PERIODS * ROWS))
+    assert set(decided["model_version"].to_pylist()) == {"v1"}
 
 
 def check_ledger(rows: Sequence[LedgerRow], reasons: list[str]) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from jobs import redrive
 from jobs.cli import wiring
-from shared.adapters.pubsub.dead_letters import DEAD, PubsubDeadLetters
-from shared.contract.topics import TRANSACTIONS
+from shared.adapters.pubsub.dead_letters import PubsubDeadLetters
+from shared.contract.topics import DEAD, TRANSACTIONS
 from shared.operations.redrive import Redrive, Redriven
 from shared.settings import Settings
 from tests.contract.pubsub_world import PROJECT, World, world

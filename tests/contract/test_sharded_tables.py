@@ -36,7 +36,7 @@ from shared.replay.mark import CountedPlaces, Patience
 from shared.replay.repair import Repair
 from shared.replay.run import ReplayRun, Sinks
 from shared.replay.sharded import TablesOfShards
-from shared.replay.snapshots import Retention, Snapshots
+from shared.replay.snapshots import SnapshotRetention, Snapshots
 from shared.replay.tables import StoredTables
 from shared.scoring.rules import Rules
 from shared.telemetry.metrics import Metrics
@@ -50,7 +50,6 @@ from tests.unit.sharded import ShardedBank, ShardedMemory, live
 from tests.unit.streams import event, pseudonym
 
 SHARDS = 3
-LAST = 2**62
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +100,7 @@ def world(local: LocalBigQuery) -> World:
 
 @pytest.mark.parametrize("shard", Shard.each(SHARDS))
 def test_stored_changes_are_those_that_a_shard_counted(world: World, shard: Shard) -> None:
-    found = pa.concat_tables(world.tables[shard.number].changes(LAST))
+    found = pa.concat_tables(world.tables[shard.number].changes())
     expected = world.bank.changes(shard)
     assert plain(found) == plain(expected)
     one, other = ChangeQueue([found], shard).rest(), ChangeQueue([expected], shard).rest()
@@ -145,7 +144,7 @@ def taken(tables: StoredTables, snapshots: Snapshots) -> Taken:
     """Write a snapshot of a shard."""
     patience = Patience(dt.timedelta(0), dt.timedelta(days=365 * 200))
     now = dt.datetime(2100, 1, 1, tzinfo=dt.UTC)
-    return take(snapshots, tables, patience, Retention(), now, lambda *_: None)
+    return take(snapshots, tables, patience, SnapshotRetention(), now, lambda *_: None)
 
 
 def test_a_shard_goes_on_from_its_snapshot(world: World) -> None:
@@ -154,7 +153,7 @@ def test_a_shard_goes_on_from_its_snapshot(world: World) -> None:
     both = [taken(each, snapshots) for each in (first, other)]
     listed = snapshots.listing().snapshots
     assert sorted(each.shard for each in listed) == [first.shard, other.shard]
-    start = start_of(snapshots, listed, CountedPlaces(other), other.shard)
+    start = start_of(snapshots, listed, CountedPlaces(other))
     assert (start.snapshot, [each.missing for each in both]) == (both[1].snapshot, [0, 0])
     assert Place.of(start.state.sequence).shard == other.shard.number
     on, full = (continued(other, state, lambda *_: None) for state in (start.state, State.empty()))

@@ -57,6 +57,9 @@ class Failing:
             raise Unavailable("the answer is lost")
         return answer
 
+    async def reach(self) -> None:
+        await self._inner.reach()
+
     async def close(self) -> None:
         self._ended = True
         await self._inner.close()

@@ -18,7 +18,7 @@ from shared.contract.rows import Record
 from shared.features.state import State
 from shared.replay.continuation import Continued, Taken, continued, start_of, take
 from shared.replay.mark import CountedPlaces, Patience
-from shared.replay.snapshots import Retention, Snapshots
+from shared.replay.snapshots import SnapshotRetention, Snapshots
 from shared.replay.tables import StoredTables
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
@@ -55,7 +55,7 @@ class World:
             asyncio.run(send())
 
     def take(self, now: dt.datetime = LATER, patience: Patience = WAITING) -> Taken:
-        return take(self.snapshots, self.tables, patience, Retention(), now, lambda *_: None)
+        return take(self.snapshots, self.tables, patience, SnapshotRetention(), now, lambda *_: None)
 
     def history(self) -> Continued:
         """Return history as a repair rebuilds it."""

@@ -18,11 +18,11 @@ from shared.contract import tables as contract
 from shared.contract.rows import Record
 from shared.replay.arrow_columns import floats, whole
 from shared.replay.changes import ASK_COLUMNS, CHANGE_COLUMNS, ChangeQueue
-from shared.replay.tables import StoredTables
+from shared.replay.tables import StoredTables, Stretch
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.query_results import QueryResults
-from tests.unit.served import Served, Told
+from tests.unit.served import Served, Told, received_late
 from tests.unit.streams import DEVICES, event
 
 EVENTS = [
@@ -99,7 +99,7 @@ def plain(rows: pa.Table) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("setting", ["assumed", "published"])
 def test_stored_changes_are_those_that_happened(setting: str, local: LocalBigQuery) -> None:
     served = serve(setting)
-    found, expected = pa.concat_tables(store(local, setting, served).changes(10**9)), served.changes()
+    found, expected = pa.concat_tables(store(local, setting, served).changes()), served.changes()
     assert {row["status"] for row in plain(expected)} >= {"DECIDED", "SETTLED", "RETURNED", "REJECTED"}
     assert {row["counted"] for row in plain(expected)} == {True, False}
     assert plain(found) == plain(expected)
@@ -108,9 +108,31 @@ def test_stored_changes_are_those_that_happened(setting: str, local: LocalBigQue
         np.testing.assert_array_equal(getattr(one.facts, name), getattr(other.facts, name))
 
 
+@pytest.mark.parametrize("setting", ["assumed", "published"])
+def test_early_returns_that_were_received_late_weigh_on_the_same_changes(setting: str, local: LocalBigQuery) -> None:
+    """Batches of outcomes overlap, so the times at which messages were read are not the order of counting."""
+    served = serve(setting)
+    expected = ChangeQueue([served.changes()]).rest()
+    served.outcomes[:] = [received_late(row) for row in served.outcomes]
+    found = ChangeQueue([pa.concat_tables(store(local, f"late_{setting}", served).changes())]).rest()
+    np.testing.assert_array_equal(found.facts.keys, expected.facts.keys)
+    np.testing.assert_array_equal(found.facts.weights, expected.facts.weights)
+
+
 def test_changes_before_a_place_are_the_first_ones(local: LocalBigQuery) -> None:
     served = serve("published")
     stored = StoredTables(QueryResults(local), PROJECT, "published")
     places = served.changes()["place"].to_pylist()
-    found = pa.concat_tables(stored.changes(places[4]))
+    found = pa.concat_tables(stored.changes(Stretch(until=places[4] - 1)))
     assert found["place"].to_pylist() == [place for place in places if place < places[4]]
+
+
+def test_of_copies_with_one_place_and_time_the_first_claimed_is_replayed(local: LocalBigQuery) -> None:
+    served = serve("assumed")
+    served.rows = [
+        msgspec.structs.replace(row, claim_number=number, delivery_attempt=number)
+        for number in (2, 1)
+        for row in served.rows
+    ]
+    data = store(local, "copies", served)
+    assert data.rows(data._ordered("TRUE"))["claim_number"].to_pylist() == [1] * len(EVENTS)

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from jobs import trace
-from shared.operations.trace.source import TraceSql
+from shared.adapters.bigquery.query import BigQueryQueries
+from shared.trace.graph import Span, TraceLimits
+from shared.trace.source import TraceSource, TraceSql
 from tests.contract.googlesql import check, columns
 from tests.contract.local_servers import PROJECT
 from tests.contract.rows import Field
@@ -138,13 +140,20 @@ def test_a_picture_that_cannot_be_written_fails(run: Callable[..., tuple[int, st
     assert "cannot be written" in found["reasons"][0]
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_statements_are_valid_googlesql(count: int) -> None:
-    sql = TraceSql("bank", "pix", MATURITY_DAYS)
-    for statement in (sql.root(bounded=True), sql.root(bounded=False), sql.sent(count), sql.verdicts(count)):
+def test_the_query_gives_what_each_account_sent_in_its_own_periods(tables: World) -> None:
+    source = TraceSource(BigQueryQueries(tables.client), PROJECT, "pix", MATURITY_DAYS)
+    spans = {"mule": [Span(at(0), at(11)), Span(at(12), at(13))], "cash": [Span(at(100), at(210))]}
+    found = source.sent(spans, TraceLimits())
+    assert {each.end_to_end_id for each in found} == {MULE, RETURNED_PIX, LATER}, "EARLY and BOTH are of other times"
+
+
+@pytest.mark.parametrize("periods", [[1], [1, 3, 2]])
+def test_the_statements_are_valid_googlesql(periods: list[int]) -> None:
+    sql, count = TraceSql("bank", "pix", MATURITY_DAYS), len(periods)
+    for statement in (sql.root(bounded=True), sql.root(bounded=False), sql.sent(periods), sql.verdicts(count)):
         check(statement)
     assert list(columns(sql.verdicts(count))) == ["end_to_end_id", "verdict"]
-    assert "feedback" not in sql.sent(count), "verdicts are read once, at the end"
-    for statement in (sql.root(bounded=True), sql.sent(count), sql.verdicts(count)):
+    assert "feedback" not in sql.sent(periods), "verdicts are read once, at the end"
+    for statement in (sql.root(bounded=True), sql.sent(periods), sql.verdicts(count)):
         tables = re.findall(r"`bank\.pix\.(?!lost_places`)\w+`(?! WHERE )", statement)  # it has a row for each loss
         assert tables == [], "a table is read without a filter"

@@ -9,7 +9,7 @@ import pytest
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.contract import tables as contract
 from shared.errors import Misconfigured
-from shared.learning.data.training_query import FACTS, TrainingQuery
+from shared.learning.data.training_query import FACTS, TrainingQuery, sampled
 from shared.learning.data.training_sample import MILLION, SampleSql, extend, sample_hash
 from tests.contract.local_servers import PROJECT
 from tests.contract.test_views import AS_OF, MATURITY_DAYS, REPORTED, World, reported, world
@@ -89,6 +89,20 @@ def test_the_sample_gives_the_examples_of_a_full_read_after_each_step(empty: Wor
         verdicts |= {(row[0], row[1]) for row in found(empty, asked)}
     both = {(name, verdict) for name in ("released", "redelivered") for verdict in ("FRAUD", "LEGITIMATE")}
     assert both | {("old", "LEGITIMATE")} <= verdicts
+
+
+@pytest.mark.parametrize("legitimate", [MILLION, 500_000, 1])
+def test_a_sample_of_all_rows_is_the_sample(empty: World, legitimate: int) -> None:
+    """An engine that has all rows takes those that BigQuery takes, at the same rates."""
+    asked = extended(empty, 0)
+    columns = ("end_to_end_id", "side", "hop", "sampling_rate")
+
+    def taken(sql: str) -> list[tuple[Any, ...]]:
+        return sorted((tuple(row[name] for name in columns) for row in empty.ask(sql)), key=str)
+
+    found = taken(sampled(f"({asked.all_rows(['amount'])}) AS all_rows", ["amount"], legitimate))
+    assert found == taken(asked.rows(["amount"], legitimate))
+    assert found
 
 
 def test_an_example_has_its_decision_and_the_chance_of_a_milder_one(empty: World) -> None:

@@ -24,7 +24,7 @@ from shared.contract.rows import FillRow, LostRow, OutcomeRow, Record, ScoreRow
 from shared.contract.stored import stored
 from shared.features.catalogue import FEATURE_NAMES
 from shared.features.places import Place
-from shared.ports import Window
+from shared.ports import UnplacedPeriod
 from shared.telemetry.metrics import Metrics
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.replay.rows import score_row
@@ -32,7 +32,7 @@ from tests.unit.streams import event
 
 DAY = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 SECOND = 1_000_000
-WINDOW = Window(DAY - dt.timedelta(days=3), DAY + dt.timedelta(days=9))
+WINDOW = UnplacedPeriod(DAY - dt.timedelta(days=3), DAY + dt.timedelta(days=9))
 EPOCHS = (0, 5, 9)
 LOST = [LostRow(5, 20, 1), LostRow(5, 12, 2), LostRow(7, 3, 2)]
 
@@ -74,7 +74,8 @@ def rows_of(chance: random.Random) -> tuple[list[ScoreRow], list[FillRow], list[
             for again in range(chance.choice([1, 1, 2])):
                 own: dict[str, Any] = {
                     "scored_at": one.initiated_at + chance.randrange(5) * SECOND,
-                    "published_at": one.initiated_at + again,
+                    "published_at": one.initiated_at + chance.choice([again, -again]),
+                    "claim_number": chance.choice([None, 1, 2]),
                     "decided_sequence": place(chance, 0.6),
                     "place_pending": chance.random() < 0.2,
                     "visited": others(chance),
@@ -157,7 +158,22 @@ def test_the_same_rows_are_to_be_found_in_pages(local: LocalBigQuery) -> None:
     first = stored_.scores(WINDOW, None, 7)
     assert first + stored_.scores(WINDOW, first[-1], 1_000) == expected
     assert stored_.scores(WINDOW, expected[-1], 7) == []
-    assert stored_.scores(Window(WINDOW.since, WINDOW.since), None, 7) == []
+    assert stored_.scores(UnplacedPeriod(WINDOW.since, WINDOW.since), None, 7) == []
+
+
+def test_the_row_that_stands_is_the_one_that_is_filled(local: LocalBigQuery) -> None:
+    scores, fills, outcomes = ROWS
+    rows = BigQueryQueries(local.client).rows(contract.first(PROJECT, "pix", contract.timestamp(WINDOW.until)), {})
+    standing = {(row["end_to_end_id"], row["side"]): micros(row["scored_at"]) for row in rows}
+    chosen = {
+        (each.event.end_to_end_id, each.event.side): each.claim.scored_at
+        for each in MemoryUnplaced(scores, outcomes, [], fills, LOST).scores(WINDOW, None, 1_000)
+    }
+    every = counted(scores, fills, LOST)
+    with_place = {(each.row.event.end_to_end_id, each.row.event.side) for each in every if not each.row.place_pending}
+    without = chosen.keys() - with_place
+    assert len(without) > 5
+    assert {each: chosen[each] for each in without} == {each: standing[each] for each in without}
 
 
 def test_the_same_outcomes_are_to_be_told_again(local: LocalBigQuery) -> None:

@@ -33,7 +33,10 @@ SCORED = {
     "decided_sequence": (Field.TYPE_INT64, False),
     "policy_decision": (Field.TYPE_STRING, False),
     "control_probability": (Field.TYPE_DOUBLE, False),
+    "reasons": (Field.TYPE_STRING, True),
+    "reason_contributions": (Field.TYPE_DOUBLE, True),
 }
+REASONS, CONTRIBUTIONS = ["PAYEE_MARKED", "NEW_PAYEE"], [0.0, 1.25]
 REPORTED = {
     "source": (Field.TYPE_STRING, False),
     "report_id": (Field.TYPE_STRING, False),
@@ -112,7 +115,7 @@ SCORES = [
     scored("tried", 100) | {"payer_ispb": NOBODY},
     scored("held", 100) | {"decision": "HOLD"},
     scored("released", 100) | {"decision": "HOLD", "policy_decision": "REJECT", "control_probability": 0.25},
-    scored("rejected", 100) | {"decision": "REJECT"},
+    scored("rejected", 100) | {"decision": "REJECT"} | {"reasons": REASONS, "reason_contributions": CONTRIBUTIONS},
     scored("held-young", 50) | {"decision": "HOLD"},
     scored("held-cleared", 100) | {"decision": "HOLD"},
     scored("held-confirmed", 100) | {"decision": "HOLD"},
@@ -319,6 +322,11 @@ def test_the_control_group_is_in_scores_and_examples(world: World) -> None:
             if row["end_to_end_id"] in ("released", "held-cleared")
         ]
         assert sorted(drawn, key=str) == [("HOLD", "REJECT", 0.25), ("HOLD", None, None)], view
+
+
+def test_each_reason_has_its_contribution(world: World) -> None:
+    told = {row["end_to_end_id"]: (row["reasons"], row["reason_contributions"]) for row in world.rows("scores")}
+    assert (told["rejected"], told["old"]) == ((REASONS, CONTRIBUTIONS), ([], []))
 
 
 def test_both_sides_of_a_pix_are_examples_and_settle_alike(world: World) -> None:

@@ -53,6 +53,8 @@ def test_an_event_file_goes_through_the_full_loop(tmp_path: Path) -> None:
     assert (" for BRL " in paid, held.isdigit()) == (True, True)
     assert not table["traced"].startswith("none"), "a root with later hops, whether or not its money came back"
     assert any(name.startswith("swap under load") for name in table)
+    both, _ = table["model of before in the shadow"].split(" scored by both, ")
+    assert (int(both) > 0, table["compared with the one that serves"]) == (True, "TOO_FEW")
     began = "drill: to show a swap under load" in done.stdout  # only where the gate refused the second model
     assert began == ("end of drill: " in done.stdout) == ("swap under load (drill)" in table)
     assert "<html" in (home / "card.html").read_text()

@@ -27,7 +27,7 @@ from shared.features.rebuilding import Asked
 from shared.features.shards import Shard
 from shared.features.state import State
 from shared.operations.filling import Filled, Filling, fill
-from shared.ports import Answer, Changed, Changes, Claim, Observations, Parties, Window
+from shared.ports import Answer, Changed, Changes, Claim, Observations, Parties, UnplacedPeriod
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit, Together
 from shared.replay.changes import ChangeQueue
@@ -283,7 +283,7 @@ class Bank:
         self.clock += 3_600 * SECOND
         if isinstance(self.history.history, ValkeyHistory):
             self.history.history.know_lost(kept_by_part(self.tables.epochs))
-        window = Window(EPOCH, EPOCH + dt.timedelta(microseconds=self.clock))
+        window = UnplacedPeriod(EPOCH, EPOCH + dt.timedelta(microseconds=self.clock))
         return self.store.run(fill(self._filling, window, limit, lambda _: None))
 
     def replay(self) -> None:

@@ -22,7 +22,7 @@ from tests.waiting import PATIENCE, until
 class Instance:
     """One instance; `settings` are environment variables, and its output goes to the file `log`.
 
-    It runs the source of this repository, or a staged `source`.
+    It runs the source of this repository, or a staged `source`; it has started once it answers `status` at `ready`.
     """
 
     def __init__(
@@ -34,11 +34,15 @@ class Instance:
         *,
         python: Path = Path(sys.executable),
         source: Path | None = None,
+        ready: str = "",
+        status: int = 200,
     ) -> None:
         port = claim_port(0, "--port")
         self.name = name
         self.address = f"http://127.0.0.1:{port}/"
         self.log = log
+        self._ready_path = ready
+        self._status = status
         command = [
             str(python.with_name("functions-framework")),
             *("--source", str((source or ROOT / "functions" / name) / "main.py")),
@@ -59,9 +63,13 @@ class Instance:
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return httpx.get(self.address, timeout=PATIENCE).status_code == 200
+            return self.probed() == self._status
         except httpx.TransportError:
             return False
+
+    def probed(self) -> int:
+        """Return the status of a probe."""
+        return httpx.get(self.address + self._ready_path, timeout=PATIENCE).status_code
 
     def terminate(self) -> tuple[int, float]:
         """Send SIGTERM, and return exit code and seconds."""

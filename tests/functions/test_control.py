@@ -13,7 +13,6 @@ from google.cloud import bigquery
 from infra.local.cloud import LocalCloud
 from infra.local.provision import create_buckets
 from jobs import control
-from shared.adapters.gcs import GcsBlobs
 from shared.contract.rows import LedgerRow
 from shared.learning.lifecycle.pointer import publish, read_pointer, swap
 from shared.scoring.control import CONTROL_GROUP
@@ -54,7 +53,7 @@ class Desk:
 
     def turn_on(self, day: str) -> None:
         """Switch it on, so that each Pix has almost every chance."""
-        amounts = ("--pix-brl", day, "--day-brl", day, "--month-brl", "9000000000.00")
+        amounts = ("--pix-brl", day, "--day-brl", day, "--month-brl", "9000000000.00", "--reserved-brl", "0")
         assert self.job("on", "--share", "1", *amounts, "--reason", "test")["outcome"] == "SWITCHED"
 
     def decided(self, *messages: dict[str, Any]) -> list[bigquery.Row]:
@@ -75,7 +74,7 @@ def desk(
     cloud: LocalCloud, started: Start, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Desk]:
     create_buckets(cloud.settings.project, (BUCKET,))
-    blobs = GcsBlobs.connect(cloud.settings.project, BUCKET)
+    blobs = cloud.models(BUCKET)
     publish(blobs, "v1", small_bundle("v1", slope=0.001))
     swap(blobs, read_pointer(blobs), "v1", CAUSE)
     with led_to(cloud):
@@ -106,5 +105,5 @@ def test_the_switch_draws_pix_until_the_purse_is_empty_and_off_ends_it(desk: Des
     )
     switched = [(each.action, each.reason) for each in recorded if each.action.startswith("CONTROL_")]
     assert [action for action, _ in switched] == ["CONTROL_ON", "CONTROL_ON", "CONTROL_OFF"]
-    assert switched[1][1].startswith("test: share 100 %, up to BRL 30.00 a Pix, 30.00 a day")
+    assert switched[1][1].startswith("test: share 100 %, of rejects 100 %, up to BRL 30.00 a Pix, 30.00 a day")
     assert switched[2][1] == "the end"

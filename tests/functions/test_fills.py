@@ -153,6 +153,20 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield running
 
 
+def test_a_pix_of_which_the_other_side_was_counted_is_never_counted_again(memory: Store) -> None:
+    bank = Bank(memory, "published", MemoryHistoryAdapter(lives=1))
+    asked = {side: message("11-20T10:00", "100.00", side=side) for side in ("PAYER", "PAYEE")}
+    asked["PAYEE"]["end_to_end_id"] = asked["PAYER"]["end_to_end_id"]
+    bank.score(asked["PAYER"])
+    bank.history.away = True
+    bank.score(asked["PAYEE"])
+    bank.history.away = False
+    bank.pay("11-20T10:30", "100.00")  # history forgets the life of the first Pix
+    assert bank.fill() == Filled(left=1)
+    assert fills(bank) == []
+    assert feature(bank.pay("11-20T11:00", "100.00"), "payer_asked_1d") == pytest.approx(2, abs=0.2)
+
+
 @pytest.mark.parametrize("setting", ["assumed", "published"])
 def test_what_a_failover_lost_is_counted_again(memory: Store, setting: str) -> None:
     """A replica takes over that lacks the last changes: asks, decisions, outcomes and reports."""

@@ -30,7 +30,7 @@ def bank(bank: Bank) -> Bank:
 
 def turn_on(bank: Bank) -> None:
     commands = ControlCommands(bank.blobs, MemoryLedger(), lambda: dt.datetime(2026, 11, 20, tzinfo=dt.UTC), "tests")
-    commands.turn(Budget(share=1.0, pix=LARGE, day=LARGE, month=LARGE, review=4_00), "")
+    commands.turn(Budget(1.0, 1.0, pix=LARGE, day=LARGE, month=LARGE, review=4_00, reserved=0), "")
     bank.champion.look()
 
 

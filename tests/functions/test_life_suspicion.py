@@ -49,12 +49,12 @@ def test_every_word_of_an_enum_is_scored(bank: Bank, word: dict[str, Any]) -> No
     assert bank.tables.refused == []
 
 
-def test_a_marker_of_the_person_refuses_and_its_cancellation_lifts_it(bank: Bank) -> None:
+def test_a_marker_of_the_person_holds_and_its_cancellation_lifts_it(bank: Bank) -> None:
     first = bank.pay("11-10T12:00:00", "50.00")
     marker = {"source": "FRAUD_MARKER", "report_id": "f-1", "tax_id": "98765432100", "fraud_type": "MULE_ACCOUNT"}
     bank.judge(marker | {"status": "REGISTERED"}, "11-11T12:00:00")
     row = bank.ask("11-12T12:00:00", "50.00", 7)  # another account of that person
-    assert (row.decision, row.reasons[0]) == ("REJECT", "PAYEE_UNDER_SUSPICION")
+    assert (row.decision, row.reasons[0]) == ("HOLD", "PAYEE_MARKED")
     bank.judge(marker | {"status": "CANCELLED"}, "11-13T12:00:00")
     bank.judge(marker | {"status": "REGISTERED"}, "11-11T12:00:00")  # an old state, delivered again
     row = bank.ask("11-14T12:00:00", "50.00", 7)

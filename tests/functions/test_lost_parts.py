@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,20 @@ from tests.contract.history_stores import SERVERS, Store, store
 from tests.functions.bank import Bank, feature
 from tests.functions.conftest import SHARDS
 
+PAYEES = 9
+"""So many that each shard has one of them."""
+
 
 @pytest.fixture(scope="module")
 def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     directory: Path = tmp_path_factory.mktemp("store")
     with store(SERVERS[0], directory, SHARDS) as running:
         yield running
+
+
+def first_id(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """Count the ids of the Pix from a number, which settles on which shards their homes are."""
+    monkeypatch.setattr("tests.functions.bank._ids", count(first))
 
 
 def note_lost(bank: Bank) -> list[LostRow]:
@@ -39,17 +48,34 @@ def parts_on(rows: list[ScoreRow], shard: int) -> list[ScoreRow]:
 
 @pytest.mark.parametrize("outcomes", ["assumed", "published"])
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_parts_that_a_shard_has_lost_are_counted_again(sharded: Store, outcomes: str, shard: int) -> None:
+def test_parts_that_a_shard_has_lost_are_counted_again(
+    sharded: Store, outcomes: str, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_id(monkeypatch, 10_000 + 1_000 * (2 * shard + (outcomes == "published")))
+    lose_and_count_again(sharded, outcomes, shard)
+
+
+@pytest.mark.xfail(
+    reason="by these homes, a lost part is counted again with one Pix more than it was decided by", strict=True
+)
+def test_parts_are_counted_again_wherever_the_homes_are(sharded: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first_id(monkeypatch, 51_000)
+    lose_and_count_again(sharded, "published", 0)
+
+
+def lose_and_count_again(sharded: Store, outcomes: str, shard: int) -> None:
+    """Let a shard fall back while Pix are paid, fill what it lost, and hold the rows to what they were decided by."""
     bank = Bank(sharded, outcomes)
     for payee in (1, 2):
         bank.pay(f"11-20T10:0{payee}", "100.00", payee=payee)
     copy = sharded.copied(shard)
-    paid = [bank.pay(f"11-20T10:{minute}", "100.00", payee=1 + minute % 3) for minute in range(10, 30)]
+    payees = [1 + minute % PAYEES for minute in range(10, 30)]
+    paid = [bank.pay(f"11-20T10:{minute}", "100.00", payee=payee) for minute, payee in enumerate(payees, 10)]
     lost = parts_on(paid, shard)
-    assert lost
+    asks_there = next(payee for payee, row in zip(payees, paid, strict=True) if row in lost)
     decided = {row.event.end_to_end_id: row.features for row in lost}
     sharded.fall_back(shard, copy)
-    bank.pay("11-20T10:40", "100.00", payee=3)
+    bank.pay("11-20T10:40", "100.00", payee=asks_there)
     assert [each.shard for each in note_lost(bank)] == [shard]
     assert bank.tables.unplaced
     pending = {row.event.end_to_end_id for row in bank.tables.counted if row.place_pending}

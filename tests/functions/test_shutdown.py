@@ -87,6 +87,7 @@ def test_under_load_every_acknowledged_delivery_has_its_row(
         "model",
         "conclude",
         "append",
+        "announce",
         "total",
     }
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import datetime as dt
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,18 +16,24 @@ import pytest
 from infra.local.cloud import LocalCloud
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay, skew
+from jobs.cli import history_wiring, wiring
 from shared.contract.tables import feature_columns
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.features.state import State
 from shared.replay.arrow_columns import whole
 from shared.replay.audit import logged
+from shared.replay.continuation import continued
+from shared.replay.mark import CountedPlaces
+from shared.replay.snapshots import SnapshotRetention
+from shared.settings import Settings
 from tests.builders import push_body
 from tests.functions.world import ask, deliver, url
 from tests.unit.replays import table_of
 
 TOPICS = {TRANSACTIONS: "score", OUTCOMES: "outcome", FEEDBACK: "label"}
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-TRANSACTIONS_SERVED = 2_400
+DAY_OF_COMPARISON = dt.datetime(2026, 11, 17, tzinfo=dt.UTC)
+TRANSACTIONS_SERVED = 1_200
 ROUND = 400
 Check = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -64,7 +71,7 @@ def traffic(chance: random.Random) -> Iterator[list[tuple[str, bytes]]]:
         transactions=TRANSACTIONS_SERVED,
         days=30,
         customers=250,
-        fraud_rate=0.06,
+        fraud_rate=0.1,
         labels_until=END,
     )
     sent: list[tuple[int, str, bytes]] = []
@@ -119,12 +126,11 @@ def test_a_period_is_checked_after_a_replay_of_earlier_rows(
     served: LocalCloud, checked: Check, tmp_path: Path
 ) -> None:
     """A replay of the tables also gives the served features and the state after them."""
-    half = TRANSACTIONS_SERVED // 2
-    sql = f"SELECT DISTINCT history_sequence, scored_at FROM pix.score_events ORDER BY 1 LIMIT 1 OFFSET {half}"
-    since = ask(served, sql)[0].scored_at.isoformat()
-    code, found = checked("--from", since)
-    assert (code, found["replayed"]) == (0, TRANSACTIONS_SERVED)
-    assert half / 2 < found["compared"] < TRANSACTIONS_SERVED
+    since, later = DAY_OF_COMPARISON, "SELECT COUNT(DISTINCT end_to_end_id) AS n FROM pix.score_events WHERE {}"
+    code, found = checked("--from", since.isoformat())
+    (pix,) = ask(served, later.format(f"initiated_at >= '{since.isoformat()}'"))
+    assert (code, found["compared"]) == (0, pix.n)
+    assert 0 < found["compared"] < found["replayed"] <= TRANSACTIONS_SERVED
 
     state, rows = tmp_path / "state.npz", tmp_path / "rows"
     assert replay.main(["tables", "--out", str(rows), "--state-out", str(state)]) == 0
@@ -136,16 +142,50 @@ def test_a_period_is_checked_after_a_replay_of_earlier_rows(
     assert checked("--all", "--state", str(state))[0] == 2
 
 
+def test_the_last_days_are_compared_from_a_snapshot_and_recorded(
+    served: LocalCloud, checked: Check, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A comparison of a day reads the state before it, and finds what one of all rows does."""
+    monkeypatch.setattr(wiring, "now", lambda: DAY_OF_COMPARISON + dt.timedelta(hours=4))
+    until = DAY_OF_COMPARISON - dt.timedelta(days=3)
+    after = f"SELECT MIN(history_sequence) AS first FROM pix.score_events WHERE initiated_at >= '{until.isoformat()}'"
+    place = ask(served, after)[0].first - 1
+    taken_until(place, DAY_OF_COMPARISON)
+    capsys.readouterr()
+    code, found = checked("--last-days", "3", "--record")
+    assert (code, found["outcome"], found["features"]) == (0, "EQUAL", {})
+    assert len(found["snapshots"]) == 1
+    assert 0 < found["compared"] <= found["replayed"] < TRANSACTIONS_SERVED
+    (row,) = ask(served, "SELECT * FROM pix.model_ledger WHERE action IN ('SKEW', 'NO_SKEW')")
+    figures = json.loads(row.metrics)
+    assert (row.action, figures["compared"], figures["differing"]) == ("NO_SKEW", found["compared"], 0)
+    assert (figures["since"], figures["until"]) == (until.timestamp(), DAY_OF_COMPARISON.timestamp())
+
+
+def taken_until(place: int, now: dt.datetime) -> None:
+    """Write a snapshot of history up to a place, as of a time."""
+    settings = Settings.from_env(os.environ)
+    (tables,), snapshots = history_wiring.stored_tables(settings), history_wiring.snapshots(settings)
+    tally = CountedPlaces(tables).tally(place)
+    state = continued(tables, State.empty(), lambda *_: None, place).state
+    saved = snapshots.save(state._replace(sequence=place), tally, now, lambda _: None, hmac_key=tables.hmac_key)
+    snapshots.publish(saved, snapshots.listing(), SnapshotRetention())
+
+
 def test_one_wrong_value_is_found(served: LocalCloud, checked: Check) -> None:
     (row,) = ask(
         served,
-        "SELECT end_to_end_id AS id FROM pix.score_events WHERE history_sequence > 2000 "
+        "SELECT end_to_end_id AS id FROM pix.score_events WHERE history_sequence > 1000 "
         "ORDER BY history_sequence LIMIT 1",
     )
     change = "UPDATE pix.score_events SET f_payee_count_7d = f_payee_count_7d {} 0.5 WHERE end_to_end_id = @id"
     ask(served, change.format("+"), id=row.id)
-    code, found = checked("--all")
+    code, found = checked("--all", "--record")
     ask(served, change.format("-"), id=row.id)
+    (entry,) = ask(served, "SELECT * FROM pix.model_ledger WHERE action = 'SKEW'")
+    assert "1 have other features than a replay: payee_count_7d" in entry.reason
+    (last,) = ask(served, "SELECT MAX(initiated_at) AS at FROM pix.score_events")
+    assert entry.as_of == last.at
     assert (code, found["outcome"], found["rows_with_differences"]) == (1, "SKEWED", 1)
     assert list(found["features"]) == ["payee_count_7d"]
     assert found["features"]["payee_count_7d"]["end_to_end_id"] == row.id

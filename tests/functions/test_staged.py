@@ -8,21 +8,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.deploy.smoke import outcome
-from infra.deploy.stage import FUNCTIONS, stage
+from infra.deploy.stage import ASKED, DESK, FUNCTIONS, stage
+from infra.local import desk
 from infra.local.cloud import LocalCloud
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.functions.instance import Instance
 from tests.functions.test_score import scores
 from tests.functions.world import ask, deliver, url
+from tests.waiting import PATIENCE
 
 OFFLINE = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError")
-TRAINING = ("sklearn", "mlflow", "pandas", "numba", "pyarrow", "joblib", "skl2onnx")
+TRAINING = ("sklearn", "mlflow", "pandas", "numba", "pyarrow", "joblib", "skl2onnx", "skops")
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("function", [*FUNCTIONS, DESK])
 def test_the_staged_folder_imports_without_training(function: str, tmp_path: Path) -> None:
     folder = stage(function, tmp_path / "source")
     blocked = f"""
@@ -30,7 +33,8 @@ import sys
 for name in {TRAINING!r}:
     sys.modules[name] = None
 sys.path.insert(0, {str(folder)!r})
-import main, pull, shared
+import main, shared
+{"" if function in (*ASKED, DESK) else "import pull"}
 assert shared.__file__.startswith({str(folder)!r})
 assert callable(main.{function})
 import shared.adapters.otel
@@ -76,6 +80,21 @@ def installed(version: str, lock: Path, folder: Path) -> Path:
     return own
 
 
+def test_the_staged_desk_runs_with_its_own_lock_alone(cloud: LocalCloud, tmp_path: Path, version: str) -> None:
+    folder = stage(DESK, tmp_path / "source")
+    python = installed(version, folder / "requirements.txt", tmp_path / "venv")
+    instance = Instance(
+        cloud, tmp_path / "log", DESK, desk.environment(), python=python, source=folder, ready="ready"
+    )
+    try:
+        page = httpx.get(instance.address, timeout=PATIENCE)
+        assert page.status_code == 200, instance.log.read_text()
+        assert "Mesa de análise" in page.text
+        assert httpx.get(f"{instance.address}static/desk.css", timeout=PATIENCE).status_code == 200
+    finally:
+        instance.kill()
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_the_staged_folder_runs_with_its_own_lock_alone(
     cloud: LocalCloud, tmp_path: Path, function: str, version: str
@@ -87,6 +106,10 @@ def test_the_staged_folder_runs_with_its_own_lock_alone(
         pix = transaction()
         report = med_report(pix["end_to_end_id"], report_id=f"staged-{version}")
         settled = outcome(pix, dt.datetime.now(dt.UTC))
+        if function in ASKED:
+            answer = httpx.post(f"{instance.address}v1/decisions", json=pix, timeout=PATIENCE)
+            assert answer.json()["first"], instance.log.read_text()
+            return
         message = {"score": pix, "outcome": settled, "label": report}[function]
         if function != "score":
             assert deliver(url(cloud, "score"), [push_body(encoded(pix))]) == [204]
@@ -101,6 +124,7 @@ def test_the_staged_folder_runs_with_its_own_lock_alone(
         else:
             (row,) = ask(cloud, "SELECT verdict FROM pix.feedback WHERE report_id = @id", id=report["report_id"])
             assert row.verdict == "FRAUD"
-        assert instance.terminate()[0] == 0
     finally:
+        code, _ = instance.terminate()
         instance.kill()
+    assert code == 0

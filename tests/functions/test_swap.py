@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from infra.local.cloud import LocalCloud
-from shared.adapters.gcs import GcsBlobs
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
+from shared.scoring.signed_blobs import SignedBlobs
 from tests.builders import encoded, push_body, transaction
 from tests.functions.test_score import scores
 from tests.functions.world import deliver, url
@@ -20,8 +20,8 @@ CAUSE = MoveCause(NOW, "tests", "to see")
 
 
 @pytest.fixture(scope="module")
-def blobs(cloud: LocalCloud) -> GcsBlobs:
-    return GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
+def blobs(cloud: LocalCloud) -> SignedBlobs:
+    return cloud.models()
 
 
 def renamed(bundle: dict[str, bytes], version: str, **changed: bytes) -> dict[str, bytes]:
@@ -48,7 +48,7 @@ def scores_by(cloud: LocalCloud, version: str) -> bool:
 
 
 def test_a_swap_serves_within_seconds_and_a_bad_bundle_never(
-    cloud: LocalCloud, blobs: GcsBlobs, trained_bundle: dict[str, bytes]
+    cloud: LocalCloud, blobs: SignedBlobs, trained_bundle: dict[str, bytes]
 ) -> None:
     for version in ("v1", "v2"):
         publish(blobs, version, renamed(trained_bundle, version))
@@ -59,7 +59,7 @@ def test_a_swap_serves_within_seconds_and_a_bad_bundle_never(
     bad = {
         "flipped": renamed(trained_bundle, "flipped") | {"model.onnx": onnx[:-9] + bytes([onnx[-9] ^ 1]) + onnx[-8:]},
         "truncated": renamed(trained_bundle, "truncated", model__onnx=onnx[: len(onnx) // 2]),
-        "pickle": renamed(trained_bundle, "pickle", model__onnx=trained_bundle["model.joblib"]),
+        "pickle": renamed(trained_bundle, "pickle", model__onnx=trained_bundle["model.skops"]),
         "features": renamed(trained_bundle, "features", features__json=b'["no_such_feature"]'),
         "golden": renamed(trained_bundle, "golden", calibration__json=b'{"x": [0.0, 1.0], "y": [0.5, 0.6]}'),
     }
@@ -72,7 +72,7 @@ def test_a_swap_serves_within_seconds_and_a_bad_bundle_never(
     until(lambda: scored_by(cloud) == "v1")
 
 
-def force(blobs: GcsBlobs, version: str) -> None:
+def force(blobs: SignedBlobs, version: str) -> None:
     """Move the pointer without any check, as an accident would."""
     before = blobs.read(POINTER)
     assert before

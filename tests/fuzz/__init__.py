@@ -1,1 +1,1 @@
-"""Fuzz tests of all functions with invalid and mutated bodies."""
+"""Fuzz tests of all functions, and of the API, with invalid and mutated bodies."""

@@ -95,7 +95,7 @@ def _event(end_to_end_id: str) -> Event:
 def _asked(body: bytes) -> tuple[str, str] | None:
     """Return the Pix and side that a body asks about, None if it is no transaction."""
     try:
-        pix = decode_transaction(decode_envelope(body).data)[0]
+        pix = decode_transaction(decode_envelope(body).data).value
     except Malformed:
         return None
     return pix.end_to_end_id, pix.side

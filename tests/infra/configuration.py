@@ -20,6 +20,7 @@ _LABELS = {
     "provider": 1,
     "terraform": 0,
     "locals": 0,
+    "moved": 0,
 }
 _TEXT = re.compile(r'"(?:[^"\\$]|\\.|\$(?!\{))*"')
 _PATH = re.compile(r"(?<![\w.\"-])[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*|\[[^\[\]]*\])+")

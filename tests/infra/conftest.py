@@ -1,4 +1,4 @@
-"""The configuration as Terraform evaluates it, once for all tests of this folder."""
+"""The configuration as Terraform evaluates it, and the objects for GKE, once for all tests of this folder."""
 
 import shutil
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.infra.evaluation import evaluate
+from tests.infra.kustomize import FOLDER, OVERLAYS, Object, assembled
 from tests.infra.variables import IMAGES, OTHERWISE
 
 
@@ -14,6 +15,14 @@ def terraform() -> str:
     found = shutil.which("terraform")
     if not found:
         pytest.skip("terraform is not installed, so expressions are parsed but not evaluated")
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    found = shutil.which("promtool")
+    if not found:
+        pytest.skip("Prometheus is not installed, so no query is evaluated")
     return found
 
 
@@ -31,3 +40,8 @@ def deployed_otherwise(terraform: str, tmp_path_factory: pytest.TempPathFactory)
 def bootstrapped(terraform: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     given = {"billing_account": "000000-000000-000000", "environment": "staging", "project_id": "my-bank-pix-staging"}
     return evaluate(terraform, tmp_path_factory.mktemp("bootstrap"), given, "bootstrap")
+
+
+@pytest.fixture(scope="session", params=OVERLAYS)
+def objects(request: pytest.FixtureRequest) -> list[Object]:
+    return assembled(FOLDER / "overlays" / request.param)

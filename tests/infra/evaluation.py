@@ -25,7 +25,14 @@ _REFERENCE = re.compile(r"(?<![\w.\"/-])(?:(data|ephemeral)\.)?((?:google|random
 _ENDPOINT = (
     '[{{ psc_auto_connection = [{{ connection_type = "CONNECTION_TYPE_{}", ip_address = "{}", port = 6379 }}] }}]'
 )
+_PEM = (
+    "-----BEGIN PUBLIC KEY-----\n"
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEjlM7b6C/e0YluzBmfAH7YH75+Lio\n"
+    "D+9bMAYocDGHsqNz6x294DMYNm0Gn4Om9ZAAU8c2M8sEGyHFXhqGwfQAtA==\n"
+    "-----END PUBLIC KEY-----\n"
+)
 _COMPUTED = {
+    "google_kms_crypto_key_version.public_key": f"[{{ pem = {json.dumps(_PEM)} }}]",
     "google_memorystore_instance.endpoints": "[{ connections = concat("
     f"{_ENDPOINT.format('READER', '10.64.0.4')}, {_ENDPOINT.format('PRIMARY', '10.64.0.3')}) }}]",
     "google_memorystore_instance.managed_server_ca": '[{ ca_certs = [{ certificates = ["first", "second"] }] }]',

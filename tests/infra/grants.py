@@ -8,24 +8,87 @@ from tests.infra.configuration import Block, Configuration, arguments, plain
 from tests.infra.matching import match
 
 TERRAFORM = Configuration.read()
-APPEND = "local.append_role"
-PUBSUB, TRANSFERS, GIVEN = "Pub/Sub's agent", "agent of BigQuery's transfers", "members named by a variable"
+APPEND, DELETE = "local.append_role", "local.delete_role"
+IAP, PUBSUB, TRANSFERS = "IAP's agent", "Pub/Sub's agent", "agent of BigQuery's transfers"
+GIVEN = "members named by a variable"
+CLUSTER = "service accounts in a cluster of Kubernetes"
+ON_KUBERNETES = (
+    *("challenge", "compare", "console", "decide", "drift", "expire", "label", "monitor", "operate", "outcome"),
+    *("probation", "repair", "replay", "retire", "retrain", "score", "skew", "snapshot"),
+)
+"""Parts that run in a cluster, each as a service account of its own."""
 
 # Roles by part, each with the resource of its grant.
 ALLOWED = {
+    "batch": {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/dataproc.worker on project",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectViewer on storage_bucket models",
+    },
+    "challenge": {
+        "roles/bigquery.dataViewer on bigquery_table feedback",
+        "roles/bigquery.dataViewer on bigquery_table model_ledger",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.jobUser on project",
+        "roles/cloudkms.signer on kms_crypto_key models",
+        "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table model_ledger",
+    },
     "check": {"roles/logging.logWriter on project"},
+    "compare": {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/cloudkms.signer on kms_crypto_key models",
+        "roles/run.invoker on cloud_run_v2_service mlflow",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table health",
+        f"{APPEND} on bigquery_table model_ledger",
+    },
+    "console": {
+        "roles/memorystore.dbConnectionUser on project",
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic topics",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        f"{APPEND} on bigquery_table reviews",
+    },
+    "decide": {
+        "roles/memorystore.dbConnectionUser on project",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic decisions",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/storage.objectViewer on storage_bucket models",
+        "roles/telemetry.metricsWriter on project",
+        f"{APPEND} on bigquery_table quarantine",
+        f"{APPEND} on bigquery_table score_events",
+    },
     "drift": {
+        f"{APPEND} on bigquery_table health",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectViewer on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
     },
+    "expire": {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic decisions",
+        "roles/storage.objectUser on storage_bucket data",
+    },
     "label": {
+        "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table feedback",
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic decisions",
         "roles/pubsub.subscriber on pubsub_subscription functions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
@@ -37,30 +100,30 @@ ALLOWED = {
         "roles/secretmanager.secretAccessor on secret_manager_secret mlflow_password",
         "roles/storage.objectViewer on storage_bucket mlflow",
     },
-    "operate": {
-        "roles/bigquery.dataEditor on bigquery_table feedback",
-        "roles/bigquery.dataEditor on bigquery_table fills",
-        "roles/bigquery.dataEditor on bigquery_table outcomes",
-        "roles/bigquery.dataEditor on bigquery_table score_events",
-        "roles/bigquery.dataEditor on bigquery_table training_sample",
+    "monitor": {
         "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectViewer on storage_bucket models",
+        f"{APPEND} on bigquery_table health",
+        f"{APPEND} on bigquery_table model_ledger",
+    },
+    "operate": {
+        "roles/bigquery.dataViewer on bigquery_table model_ledger",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.publisher on pubsub_topic topics",
         "roles/pubsub.subscriber on pubsub_subscription dead",
         "roles/run.invoker on cloud_run_v2_service mlflow",
-        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
-        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
-        "roles/storage.objectUser on storage_bucket data",
-        "roles/storage.objectUser on storage_bucket models",
-        f"{APPEND} on bigquery_table lost_places",
         f"{APPEND} on bigquery_table model_ledger",
     },
     "outcome": {
+        "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table fills",
         "roles/bigquery.dataViewer on bigquery_table lost_places",
         "roles/bigquery.dataViewer on bigquery_table outcomes",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
+        "roles/pubsub.publisher on pubsub_topic decisions",
         "roles/pubsub.subscriber on pubsub_subscription functions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
@@ -68,10 +131,21 @@ ALLOWED = {
         f"{APPEND} on bigquery_table outcomes",
         f"{APPEND} on bigquery_table quarantine",
     },
+    "probation": {
+        "roles/bigquery.dataViewer on bigquery_table model_ledger",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.jobUser on project",
+        "roles/cloudkms.signer on kms_crypto_key models",
+        "roles/run.invoker on cloud_run_v2_service mlflow",
+        "roles/storage.objectUser on storage_bucket models",
+        f"{APPEND} on bigquery_table model_ledger",
+    },
     "push": {"roles/run.invoker on cloud_run_v2_service functions"},
     "repair": {
+        "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectViewer on storage_bucket data",
@@ -81,16 +155,33 @@ ALLOWED = {
         f"{APPEND} on bigquery_table outcomes",
         f"{APPEND} on bigquery_table quarantine",
     },
+    "replay": {
+        "roles/memorystore.dbConnectionUser on project",
+        "roles/bigquery.dataEditor on bigquery_table feedback",
+        "roles/bigquery.dataEditor on bigquery_table fills",
+        "roles/bigquery.dataEditor on bigquery_table outcomes",
+        "roles/bigquery.dataEditor on bigquery_table reviews",
+        "roles/bigquery.dataEditor on bigquery_table score_events",
+        "roles/bigquery.dataEditor on bigquery_table suspicions",
+        "roles/bigquery.dataEditor on bigquery_table training_sample",
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        "roles/storage.objectUser on storage_bucket data",
+        f"{APPEND} on bigquery_table lost_places",
+    },
     "retire": {
         "roles/bigquery.dataViewer on bigquery_table model_ledger",
         "roles/bigquery.jobUser on project",
-        "roles/storage.objectUser on storage_bucket models",
+        f"{DELETE} on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
     },
     "retrain": {
         "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
+        "roles/cloudkms.signer on kms_crypto_key models",
         "roles/run.invoker on cloud_run_v2_service mlflow",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket mlflow",
@@ -99,7 +190,11 @@ ALLOWED = {
     },
     "schedule": {"roles/run.invoker on cloud_run_v2_job jobs"},
     "score": {
+        "roles/memorystore.dbConnectionUser on project",
+        "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.jobUser on project",
         "roles/pubsub.subscriber on pubsub_subscription functions",
+        "roles/pubsub.publisher on pubsub_topic decisions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
         "roles/storage.objectViewer on storage_bucket models",
@@ -107,9 +202,18 @@ ALLOWED = {
         f"{APPEND} on bigquery_table quarantine",
         f"{APPEND} on bigquery_table score_events",
     },
+    "skew": {
+        "roles/bigquery.dataViewer on bigquery_dataset pix",
+        "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/storage.objectUser on storage_bucket data",
+        "roles/storage.objectViewer on storage_bucket data",
+        f"{APPEND} on bigquery_table model_ledger",
+    },
     "snapshot": {
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/storage.objectUser on storage_bucket data",
     },
     "watch": {
@@ -120,22 +224,32 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
     },
+    IAP: {"roles/run.invoker on cloud_run_v2_service desk"},
     PUBSUB: {
         "roles/iam.serviceAccountTokenCreator on service_account push",
         "roles/pubsub.publisher on pubsub_topic dead",
         "roles/pubsub.subscriber on pubsub_subscription functions",
     },
+    CLUSTER: {
+        "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
+        "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
+        *(f"roles/iam.workloadIdentityUser on service_account {part}" for part in ON_KUBERNETES),
+    },
     TRANSFERS: {"roles/iam.serviceAccountTokenCreator on service_account watch"},
     GIVEN: {
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
+        "roles/iap.httpsResourceAccessor on iap_web_backend_service desk",
         "roles/pubsub.publisher on pubsub_topic topics",
+        "roles/pubsub.subscriber on pubsub_topic decisions",
+        "roles/run.invoker on cloud_run_v2_service functions",
         "roles/run.invoker on cloud_run_v2_service mlflow",
     },
 }
 # Arguments that name the resource of a grant; a grant without any is on the project.
 RESOURCE_ARGUMENTS = (
     "bucket",
+    "crypto_key_id",
     "name",
     "secret_id",
     "service_account_id",
@@ -143,6 +257,7 @@ RESOURCE_ARGUMENTS = (
     "table_id",
     "topic",
     "dataset_id",
+    "web_backend_service",
 )
 GRANTS = [block for block in TERRAFORM.of("resource") if block.labels[0].endswith("_iam_member")]
 
@@ -183,8 +298,10 @@ def _instances(for_each: Any) -> list[tuple[str, Any]]:
     if "local.jobs" in for_each:
         jobs = arguments(TERRAFORM.local("jobs"))
         keys += [name for name, job in jobs.items() if isinstance(job, dict) and job["schedule"] is not None]
-    if for_each in ("${local.topics}", "${local.functions}"):
-        keys += arguments(TERRAFORM.local(for_each[8:-1]))
+    if for_each == "${toset(local.signers)}":
+        keys += [plain(part) for part in TERRAFORM.local("signers")]
+    if for_each in ("${local.topics}", "${local.fed}", "${local.functions}"):
+        keys += arguments(TERRAFORM.local(for_each[8:-1].replace("fed", "functions")))
     instances = [(key, None) for key in keys]
     from_variables = re.search(r"var\.\w+|local\.publishers", for_each)
     assert keys or from_variables, f"unknown form of for_each: {for_each}"
@@ -192,9 +309,11 @@ def _instances(for_each: Any) -> list[tuple[str, Any]]:
 
 
 def _member(member: str, key: str, value: Any) -> str:
-    agents = {"${local.agents.pubsub}": PUBSUB, "${local.agents.transfers}": TRANSFERS}
+    agents = {"${local.agents.iap}": IAP, "${local.agents.pubsub}": PUBSUB, "${local.agents.transfers}": TRANSFERS}
     if member in agents:
         return agents[member]
+    if "${local.identities}" in member:
+        return CLUSTER
     if found := re.fullmatch(r'\$\{google_service_account\.parts\["(\w+)"\]\.member\}', member):
         return found[1]
     if member == "${google_service_account.parts[each.value.part].member}":

@@ -18,7 +18,10 @@ import yaml
 
 from infra.deploy.stage import ROOT
 
-FILES = ("cloudbuild.yaml", "infra/deploy/cloudbuild.checks.yaml", "infra/deploy/cloudbuild.production.yaml")
+FILES = (
+    "cloudbuild.yaml",
+    *(f"infra/deploy/cloudbuild.{name}.yaml" for name in ("checks", "plan", "production", "staging")),
+)
 GIVEN = {"BUILD_ID": "b-1", "PROJECT_ID": "bank", "COMMIT_SHA": "c0ffee"}
 """Substitutions that Cloud Build itself sets."""
 DIGEST = f"sha256:{'a' * 64}"
@@ -27,6 +30,10 @@ BY_TRIGGER = {
     "_BUILDER": f"gcr.io/buildpacks/builder@{DIGEST}",
     "_FROM_REGISTRY": "southamerica-east1-docker.pkg.dev/staging/pix",
 }
+TOOLS = (
+    *("gcloud", "curl", "terraform", "docker", "pack", "crane", "make", "sleep"),
+    *("python", "python3", "python3.13"),
+)
 ENTRYPOINTS = {"buildpacksio/pack": "pack"}
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\$)|([A-Z_]\w*))")
 _STUB = """#!/bin/sh
@@ -76,7 +83,7 @@ def run(name: str, folder: Path, answers: Mapping[str, str], only: set[str] | No
     for step in build["steps"]:
         if only and step["id"] not in only:
             continue
-        tool = step.get("entrypoint") or ENTRYPOINTS[step["name"].rpartition(":")[0]]
+        tool = step.get("entrypoint") or ENTRYPOINTS[step["name"].partition("@")[0].rpartition(":")[0]]
         command = [tool, *(filled(each, values) for each in step.get("args", []))]
         done = subprocess.run(
             command, cwd=folder / "workspace", env=environment, capture_output=True, text=True, check=False
@@ -91,9 +98,10 @@ def run(name: str, folder: Path, answers: Mapping[str, str], only: set[str] | No
 def _workspace(folder: Path, calls: Path, answers: Mapping[str, str]) -> dict[str, str]:
     """Make the working copy and the stubs; return the environment that finds them."""
     workspace, tools = folder / "workspace", folder / "tools"
+    folder.mkdir(exist_ok=True)
     shutil.copytree(ROOT / "infra", workspace / "infra", ignore=shutil.ignore_patterns("__pycache__", "local"))
     tools.mkdir()
-    for tool in ("gcloud", "curl", "terraform", "docker", "pack", "crane", "make", "sleep", "python", "python3.13"):
+    for tool in TOOLS:
         _executable(tools / tool, answers.get(tool, ""))
     _executable(workspace / ".venv" / "bin" / "python", answers.get(".venv", ""))
     _executable(workspace / ".venv" / "bin" / "uv", "")

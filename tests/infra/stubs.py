@@ -18,9 +18,10 @@ put() {{ echo "$2" >"$lock.$1"; echo "$1" >"$lock"; }}
 look() {{ if [ "$INTRUDER" ] && [ ! -e "$lock.18" ]; then put 18 "$INTRUDER"; fi; }}
 [ -z "$HOLDER" ] || [ -e "$lock.17" ] || put 17 "$HOLDER"
 case "$*" in
-  "artifacts docker images describe"*) echo "${{5%:*}}@{DIGEST}" ;;
+  "artifacts docker images describe"*) [ -z "$UNBUILT" ] || exit 1; echo "${{5%:*}}@{DIGEST}" ;;
   "artifacts docker images scan"*) echo "scan-of-$5" ;;
-  "artifacts docker images list-vulnerabilities"*) echo "$CRITICAL" ;;
+  "artifacts docker images list-vulnerabilities"*) printf 'HIGH\\tCVE-1\\n'; printf '%b\\n' "$CRITICAL" ;;
+  "container binauthz attestations list"*) printf '%s\n' "$ATTESTED" ;;
   "run services list"*) printf '%s\\n' $THERE ;;
   *"--format=value(spec.traffic.latestRevision)") [ "$LATEST" != refused ] || exit 1; echo "$LATEST" ;;
   *"--format=value(status.latestReadyRevisionName)") echo "$4-old" ;;
@@ -33,6 +34,7 @@ case "$*" in
   "storage cat"*) cat "$lock.$(held)"; look ;;
   "storage objects describe"*) [ -e "$lock" ] || exit 1; printf '%s\\t2026-11-20T14:32:05+0000\\n' "$(held)"; look ;;
   "storage rm"*) rm "$lock" ;;
+  "builds list"*) echo "$UNBUILT" ;;
   "builds describe"*) [ "$3" = "$INTRUDER" ] && echo WORKING || echo "$STATUS" ;;
 esac
 """
@@ -40,6 +42,7 @@ esac
 
 def gcloud(**values: str) -> str:
     known = {
+        "ATTESTED": "[]",
         "CRITICAL": "",
         "HOLDER": "",
         "INTRUDER": "",
@@ -47,7 +50,8 @@ def gcloud(**values: str) -> str:
         "LATEST": "",
         "MADE": DIGEST,
         "STATUS": "",
-        "THERE": "pix-label pix-outcome pix-score",
+        "UNBUILT": "",
+        "THERE": "pix-decide pix-label pix-outcome pix-score",
     }
     given = known | {name.upper(): value for name, value in values.items()}
     return " ".join(f"{name}={value!r}" for name, value in given.items()) + "\n" + GCLOUD
@@ -58,6 +62,17 @@ def storage(status: int = 200) -> str:
     return f"printf {status}"
 
 
+NOT_PUSHED = 'case "$1" in manifest) exit 1 ;; esac\n'
+"""Stub of docker for a registry without the images of this version."""
+
+
+def crane(tag: str = "") -> str:
+    """Return crane's stub: every image of staging is proven, and `tag` is the start of a tag that ours have."""
+    ours = f"*{REGISTRY}/*:{tag}*) echo {DIGEST} ;;" if tag else ""
+    known = f"*staging*) echo {DIGEST} ;; {ours} *) exit 1 ;;"
+    return f'case "$1" in digest) case "$2" in {known} esac ;; esac\n'
+
+
 def python(smoke_passes: bool = True, migrates: bool = True) -> str:
     cases = [("infra.deploy.smoke", smoke_passes), ("infra.deploy.migrate", migrates)]
     return "".join(f'case "$*" in *{module}*) exit {0 if passes else 1} ;; esac\n' for module, passes in cases)
@@ -66,7 +81,7 @@ def python(smoke_passes: bool = True, migrates: bool = True) -> str:
 def answers(**tools: str) -> dict[str, str]:
     """Return stubs for a deployment without failures, except those given; `venv` is the working copy's Python."""
     named = {".venv" if name == "venv" else name: text for name, text in tools.items()}
-    return {"gcloud": gcloud(), "curl": storage(), ".venv": python()} | named
+    return {"gcloud": gcloud(), "curl": storage(), ".venv": python(), "docker": NOT_PUSHED, "crane": crane()} | named
 
 
 def holds(folder: Path) -> str | None:
@@ -82,3 +97,10 @@ def traffic(calls: list[str]) -> list[str]:
 
 def position(calls: list[str], pattern: str) -> int:
     return next(at for at, call in enumerate(calls) if re.search(pattern, call))
+
+
+def moves(calls: list[str]) -> list[str]:
+    """Return each move of traffic of pix-score, with the waits and judgements between."""
+    pattern = r"pix-score --to-revisions=pix-score-new=(\d+)|^(sleep) |^python3 (\S+)"
+    found = (re.search(pattern, call) for call in calls)
+    return [next(filter(None, each.groups())) for each in found if each]

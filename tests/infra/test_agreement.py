@@ -1,6 +1,7 @@
 """Terraform and the code agree on tables, views, topics, settings, entry points, secrets and log lines."""
 
 import ast
+import dataclasses
 import datetime as dt
 import importlib
 import inspect
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from infra.deploy.stage import ASKED as NO_TOPIC
 from infra.deploy.stage import FUNCTIONS
 from infra.deploy.stage import ROOT as CODE
 from infra.local import provision
@@ -23,17 +25,23 @@ from shared.adapters.bigquery import asked, lookup
 from shared.adapters.bigquery.load import FOLDER
 from shared.adapters.bigquery.query import STAGING
 from shared.adapters.mlflow import auth
-from shared.contract import tables
+from shared.batch.output import RESULTS
+from shared.contract import tables, topics
 from shared.contract.fields import NOBODY
 from shared.contract.topics import TOPICS
+from shared.desk.settings import DeskSettings
+from shared.learning.config import load
+from shared.learning.contest.cohorts import FOLDER as CONTEST
 from shared.learning.data import snapshot
 from shared.learning.lifecycle.drift import SCORE, Drift, Traffic
 from shared.learning.lifecycle.trigger import JUDGED
+from shared.learning.monitoring import day_inputs
 from shared.replay import snapshots
 from shared.settings import CLAIM_SECONDS, MATURITY_DAYS, Settings
+from shared.wiring.console import console as desk_console
 from shared.wiring.label import label_function
 from shared.wiring.outcome import outcome_function
-from shared.wiring.score import score_function
+from shared.wiring.score import scoring
 from tests.infra.configuration import Configuration, arguments, plain, texts
 from tests.infra.grants import ALLOWED
 from tests.infra.matching import match
@@ -41,9 +49,11 @@ from tests.infra.matching import match
 TERRAFORM = Configuration.read()
 GIVEN_BY_CLOUD_RUN = {"CLOUD_RUN_EXECUTION", "K_SERVICE", "K_REVISION"}
 OF_JOBS = {"MLFLOW_TRACKING_URI"}
+OF_THE_TRAINING = {"PIX_MODEL_SIGNER"}
+"""Given to the job whose account may sign, and to nothing else."""
 OF_THEIR_IMAGE = {"PIX_COMMIT", "PIX_IMAGE"}
 """Set by the build of the jobs (jobs/Dockerfile), and from its digest."""
-EMULATORS = {"BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"}
+EMULATORS = {"BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"}
 
 
 def _names(local: str) -> set[str]:
@@ -67,9 +77,11 @@ def test_partition_expiry_names_existing_tables() -> None:
 @pytest.mark.parametrize(
     ("part", "wire"),
     [
-        ("score", score_function),
+        ("score", scoring),
+        ("decide", scoring),
         ("outcome", outcome_function),
         ("label", label_function),
+        ("console", desk_console),
         ("retrain", jobs_wiring.ledger),
     ],
 )
@@ -105,8 +117,8 @@ def test_topics_and_subscriptions_match_the_local_cloud() -> None:
     (publishable,) = re.findall(r"keys\(var\.publishers\), (\[[^]]*\])", str(TERRAFORM.variable("publishers")))
     assert set(json.loads(publishable)) == set(TOPICS)
     functions = {plain(each["function"]) for each in TERRAFORM.local("topics").values() if isinstance(each, dict)}
-    assert functions == set(FUNCTIONS)
-    assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + provision.DEAD_LETTERS
+    assert functions == set(FUNCTIONS) - set(NO_TOPIC)
+    assert plain(TERRAFORM.resource("google_pubsub_topic", "dead")["name"]) == "${each.key}" + topics.DEAD
     assert plain(TERRAFORM.resource("google_pubsub_subscription", "functions")["name"]) == "${each.value.function}"
     assert _default("ack_deadline_seconds") == provision.ACK_DEADLINE_SECONDS
 
@@ -137,18 +149,30 @@ def test_functions_match_their_staged_entry_points() -> None:
 
 
 def test_every_setting_can_be_set_and_no_other() -> None:
-    known = set(Settings(project="p").to_env()) - EMULATORS - GIVEN_BY_CLOUD_RUN - OF_JOBS - OF_THEIR_IMAGE
-    secret = {
-        name
-        for function in TERRAFORM.local("functions").values()
-        if isinstance(function, dict)
-        for name in arguments(function["secret_env"])
-    }
+    known = (
+        set(Settings(project="p").to_env())
+        - EMULATORS
+        - GIVEN_BY_CLOUD_RUN
+        - OF_JOBS
+        - OF_THE_TRAINING
+        - OF_THEIR_IMAGE
+    )
+    secret = set(arguments(TERRAFORM.local("hmac_versions")))
     open_ = set(re.findall(r"(?:PIX|OTEL)_\w+", str(TERRAFORM.variable("settings")["validation"])))
     given = _names("settings") | secret | (_names("telemetry") - {"OTEL_RESOURCE_ATTRIBUTES"})
-    assert secret == {"PIX_HMAC_KEY"}
+    assert secret == {"PIX_HMAC_KEY", "PIX_HMAC_KEY_NEXT"}
     assert not given & open_
     assert given | open_ == known
+
+
+def test_every_setting_of_the_desk_can_be_set_and_no_other() -> None:
+    fields = {f"PIX_DESK_{field.name.upper()}" for field in dataclasses.fields(DeskSettings)}
+    open_ = set(re.findall(r"PIX_DESK_\w+", str(TERRAFORM.variable("desk_settings")["validation"])))
+    given = set(
+        re.findall(r"PIX_DESK_\w+", str(TERRAFORM.resource("google_cloud_run_v2_service", "desk")["template"]))
+    )
+    assert not given & open_
+    assert given | open_ == fields - {"PIX_DESK_USER"}  # of a local cloud alone
 
 
 def test_defaults_match_the_code() -> None:
@@ -206,7 +230,12 @@ def test_deletion_of_rows_is_final_and_models_are_kept() -> None:
     buckets = TERRAFORM.local("buckets")
     deleted = {plain(name) for name in buckets["data"]["deletes"]}
     # A snapshot of history is named by its time, and the pointer beside it is not.
-    assert deleted == {f"{STAGING}/", FOLDER, f"{snapshot.FOLDER}/", f"{snapshots.FOLDER}2"}
+    whole = {RESULTS, FOLDER, *(f"{name}/" for name in (STAGING, CONTEST, snapshot.FOLDER, day_inputs.FOLDER))}
+    assert deleted == {*whole, f"{snapshots.FOLDER}2"}
+    counts_kept = buckets["data"]["deletes"][f'"{day_inputs.FOLDER}/"']
+    assert counts_kept > load(CODE / "jobs" / "config.yaml").drift.remembered_days, (
+        "jobs.monitor compares a day with so many before it"
+    )
     assert buckets["data"]["restores"] is False
     for bucket in ("models", "mlflow"):
         assert not buckets[bucket]["deletes"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry.sdk.resources import Resource
 
-from infra.deploy.stage import ROOT
+from infra.deploy.stage import FUNCTIONS, ROOT
 from shared.adapters.otel import metrics_data
 from shared.telemetry.metrics import (
     BATCH,
@@ -23,8 +23,24 @@ from shared.telemetry.metrics import (
     Series,
 )
 from tests.contract.googlesql import check
+from tests.infra.configuration import Configuration, arguments, plain
 from tests.infra.evaluation import evaluate
+from tests.infra.matching import match
 from tests.infra.variables import IMAGES
+
+LOG_BASED = r"logging\.googleapis\.com/user/([\w/]+)"
+OF_GOOGLE = {
+    *(f"memorystore.googleapis.com/instance/{resource}/maximum_utilization" for resource in ("cpu", "memory")),
+    "memorystore.googleapis.com/instance/stats/total_rejected_connections_count",
+    "pubsub.googleapis.com/subscription/num_undelivered_messages",
+    "pubsub.googleapis.com/subscription/oldest_unacked_message_age",
+    "pubsub.googleapis.com/subscription/push_request_latencies",
+    "pubsub.googleapis.com/topic/send_message_operation_count",
+    "run.googleapis.com/job/completed_execution_count",
+}
+"""Metrics that Google lists, https://docs.cloud.google.com/monitoring/api/metrics_gcp: they exist before any data."""
+LOGGED_TOO = "metrics not exported"
+"""A message that is counted, not matched."""
 
 
 def charts(deployed: dict[str, Any]) -> list[dict[str, Any]]:
@@ -49,12 +65,41 @@ def queries(deployed: dict[str, Any]) -> list[str]:
 
 
 def test_alerts_and_charts_use_exactly_the_log_based_metrics(deployed: dict[str, Any]) -> None:
-    made = {metric["name"] for metric in deployed["google_logging_metric.lines"].values()} | {
-        deployed[f"google_logging_metric.{name}"]["name"] for name in ("drift_of_score", "job_outcomes")
-    }
-    filters = [condition["filter"] for condition in conditions(deployed, "threshold").values()]
-    text = "".join(filters) + json.dumps(charts(deployed))
-    assert set(re.findall(r"logging\.googleapis\.com/user/([\w/]+)", text)) == made
+    made = {metric["name"] for address, metric in deployed.items() if address.startswith("google_logging_metric.")}
+    text = "".join(queries(deployed)) + json.dumps(charts(deployed))
+    assert set(re.findall(LOG_BASED, text)) == made
+
+
+def test_no_alert_asks_for_a_metric_that_the_same_apply_makes(deployed: dict[str, Any]) -> None:
+    """Google refuses one on a log-based metric for up to ten minutes after it was made, unless told not to look."""
+    for condition in conditions(deployed, "threshold").values():
+        assert metric_of(condition["filter"]) in OF_GOOGLE
+    for condition in conditions(deployed, "absent").values():
+        assert metric_of(condition["filter"]) in OF_GOOGLE
+    assert all(
+        each["disable_metric_validation"] for each in conditions(deployed, "prometheus_query_language").values()
+    )
+
+
+def metric_of(filter_: str) -> str:
+    return match(r'metric\.type="([^"]+)"', filter_)[1]
+
+
+def test_a_line_that_is_alerted_on_has_an_alert_of_its_own(deployed: dict[str, Any]) -> None:
+    filters = [condition["filter"] for condition in conditions(deployed, "matched_log").values()]
+    listed = {plain(name) for name in arguments(Configuration.read().local("logged"))}
+    matched = [text for filter_ in filters for text in re.findall(r"jsonPayload\.message=\(([^)]*)\)", filter_)]
+    assert len(matched) == len(set(matched)) == len(listed) - 1
+    assert LOGGED_TOO not in "".join(matched)
+    assert LOGGED_TOO in deployed["google_logging_metric.metrics_not_exported"]["filter"]
+    assert all('resource.type="cloud_run_revision"' in each for each in filters if "jsonPayload" in each)
+
+
+def test_a_second_failure_of_a_day_notifies_again(deployed: dict[str, Any]) -> None:
+    for name, policy in deployed["google_monitoring_alert_policy.alerts"].items():
+        (strategy,) = policy["alert_strategy"]
+        assert strategy["auto_close"] == "1800s", name
+        assert [limit["period"] for limit in strategy["notification_rate_limit"]] in ([], ["3600s"]), name
 
 
 def test_promql_uses_metrics_and_labels_of_the_functions(deployed: dict[str, Any]) -> None:
@@ -64,7 +109,9 @@ def test_promql_uses_metrics_and_labels_of_the_functions(deployed: dict[str, Any
     for name, matchers in selectors:
         metric = known[re.sub(r"_(bucket|sum|count)$", "", name)]
         assert (metric.name != name) == (metric.kind == "histogram"), "only a histogram takes Prometheus's suffixes"
-        assert set(re.findall(r"(\w+)[!=]", matchers)) <= {metric.label}, (name, matchers)
+        allowed = {metric.label, "job", *(["le"] if name.endswith("_bucket") else [])}
+        assert set(re.findall(r"(\w+)[!=]", matchers)) <= allowed, (name, matchers)
+        assert set(re.findall(r'job="([^"]*)"', matchers)) <= {f"pix-{function}" for function in FUNCTIONS}
     for text in queries(deployed):
         of = {known[re.sub(r"_(bucket|sum|count)$", "", name)].label for name in re.findall(r'\{"([\w.]+)"', text)}
         groups = {label for found in re.findall(r"by \(([^)]*)\)", text) for label in found.split(", ")}
@@ -85,7 +132,8 @@ def test_label_values_in_promql_exist_in_the_code(deployed: dict[str, Any]) -> N
     queried = {
         value
         for text in queries(deployed)
-        for matched in re.findall(r'\w+[!=]~?="?"([\w|]+)"|\w+=~?"([\w|]+)"', text)
+        for selector in re.findall(r'\{"pix\.[^}]*\}', text)
+        for matched in re.findall(r'\w+[!=]~?="?"([\w|]+)"|\w+=~?"([\w|]+)"', selector)
         for value in "".join(matched).split("|")
     }
     assert {"total", "answered", "full", "no_history"} <= queried
@@ -120,7 +168,13 @@ def test_paused_schedules_silence_alerts_on_the_missing_model(
     assert "rules_only" not in silenced
     assert "no_history" in silenced
     watches = paused["google_bigquery_data_transfer_config.watches"]
-    assert {name for name, watch in watches.items() if watch["disabled"]} == {"drift", "learning", "swap"}
+    assert {name for name, watch in watches.items() if watch["disabled"]} == {
+        "drift",
+        "learning",
+        "probation",
+        "reject_ceiling",
+        "swap",
+    }
     assert not [w for w in deployed["google_bigquery_data_transfer_config.watches"].values() if w["disabled"]]
     assert all(job["paused"] for job in paused["google_cloud_scheduler_job.jobs"].values())
 
@@ -147,7 +201,8 @@ def test_other_metrics_endpoint_adds_the_query_on_degraded_pix(
     elsewhere = evaluate(terraform, tmp_path, {**IMAGES, "metrics_endpoint": endpoint, "schedules_paused": paused})
     watches, usual = (of["google_bigquery_data_transfer_config.watches"] for of in (elsewhere, deployed))
     assert {*watches} - {*usual} == {"degraded"}
-    assert {*conditions(elsewhere, "matched_log")} == {f"table_{name}" for name in watches}
+    asked = {name for name in conditions(elsewhere, "matched_log") if name.startswith("table_")}
+    assert asked == {f"table_{name}" for name in watches}
     assert counted in watches["degraded"]["params"]["query"]
     assert not watches["degraded"]["disabled"]
 
@@ -156,13 +211,16 @@ def test_every_alert_has_a_channel_and_a_first_step(deployed: dict[str, Any]) ->
     policies = deployed["google_monitoring_alert_policy.alerts"]
     for policy in policies.values():
         assert policy["notification_channels"], policy["display_name"]
-        meaning, step = policy["documentation"][0]["content"].split("\n\n")
+        meaning, step, page = policy["documentation"][0]["content"].split("\n\n")
         assert re.fullmatch(r"\*\*Meaning\.\*\* \S.{20,}\.", meaning), policy["display_name"]
         assert re.fullmatch(r"\*\*First step\.\*\* \S.{20,}\.", step), policy["display_name"]
+        assert re.fullmatch(r"\*\*Runbook\.\*\* infra/README\.md#[a-z-]+", page), policy["display_name"]
 
 
 def test_every_alert_has_one_condition_and_only_logs_a_rate_limit(deployed: dict[str, Any]) -> None:
-    kinds = [{*conditions(deployed, kind)} for kind in ("threshold", "prometheus_query_language", "matched_log")]
+    kinds = [
+        {*conditions(deployed, kind)} for kind in ("threshold", "absent", "matched_log", "prometheus_query_language")
+    ]
     policies = deployed["google_monitoring_alert_policy.alerts"]
     assert sorted(name for kind in kinds for name in kind) == sorted(policies)
     limited = {name for name, policy in policies.items() if policy["alert_strategy"][0]["notification_rate_limit"]}

@@ -2,55 +2,80 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from infra.deploy.stage import FUNCTIONS
+from infra.deploy.stage import DESK, FUNCTIONS
 from tests.infra.matching import match
 from tests.infra.pipeline import BY_TRIGGER, DIGEST, run
-from tests.infra.stubs import REGISTRY, RUNNING, answers, gcloud, position, python, storage, traffic
+from tests.infra.stubs import REGISTRY, RUNNING, answers, gcloud, moves, position, python, storage, traffic
 
-NEW = [f"pix-{name}-new" for name in FUNCTIONS]
-TRIED = ("score", "outcome")
-"""Functions that the smoke test covers."""
+NEW, OLD = ([f"pix-{name}-{age}" for name in FUNCTIONS] for age in ("new", "old"))
+WITH_DESK = "pix-console pix-decide pix-label pix-outcome pix-score"
+STAGING = "infra/deploy/cloudbuild.staging.yaml"
+SHOWN = "gs://my-bank-pix-production-terraform/plans/production/c0ffee.json"
+
+
+def plan_of(action: str, location: str = "southamerica-east1") -> str:
+    """Return a plan that changes a bucket, as Terraform prints it."""
+    before, after = {"name": "rows", "location": "BR"}, {"name": "rows", "location": location}
+    change = {
+        "actions": [action],
+        "before": before,
+        "after": None if action == "delete" else after,
+        "after_unknown": {},
+    }
+    changed = {"address": "google_storage_bucket.rows", "type": "google_storage_bucket", "change": change}
+    return json.dumps({"resource_changes": [changed]})
 
 
 def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
     make = "mkdir -p build; touch build/sbom-jobs.json"
-    ran = run("cloudbuild.yaml", tmp_path, answers(make=make))
+    built = run("cloudbuild.yaml", tmp_path / "build", answers())
+    assert built.failed is None, built.output
+    ran = run(STAGING, tmp_path / "deployment", answers(make=make))
     assert ran.failed is None, ran.output
+    calls = built.calls + ran.calls
     order = [
         r"^run$",
         r"^make audit",
         r"^python -m infra.deploy.stage score build/score$",
         r"^python -m infra.deploy.stage outcome build/outcome$",
+        r"^python -m infra.deploy.stage console build/console$",
         r"^docker build .*DIGEST=sha256:",
         rf"^pack build {REGISTRY}/score:c0ffee .*GOOGLE_FUNCTION_TARGET=score",
         rf"^pack build {REGISTRY}/outcome:c0ffee .*GOOGLE_FUNCTION_TARGET=outcome",
         rf"^pack build {REGISTRY}/label:c0ffee .*GOOGLE_FUNCTION_TARGET=label",
+        rf"^pack build {REGISTRY}/console:c0ffee .*GOOGLE_FUNCTION_TARGET=console",
         r"^gcloud artifacts docker images scan .*/jobs:c0ffee",
+        r"^gcloud artifacts docker images scan .*/console:c0ffee",
         r"^docker push .*/jobs:c0ffee",
+        r"^docker push .*/console:c0ffee",
+        rf"^gcloud beta container binauthz attestations sign-and-create --artifact-url={REGISTRY}/jobs@sha256:",
         r"^gcloud storage cp build/sbom-jobs.json gs://my-bank-pix-staging-terraform/sbom/c0ffee/",
         r"^python -m infra.deploy.migrate$",
         r"^terraform .* plan ",
+        r"^python -m infra.deploy.guard build/tried.plan.json$",
         r"^terraform .* apply ",
         r"^gcloud run services update-traffic pix-score --update-tags=candidate=pix-score-new",
         r"^gcloud run services update-traffic pix-outcome --update-tags=candidate=pix-outcome-new",
         r"^python -m infra.deploy.smoke --candidates --timeout \d+ --full$",
+        r"^gcloud run services update-traffic pix-score --to-revisions=pix-score-new=1 ",
         r"^gcloud run services update-traffic pix-score --to-revisions=pix-score-new=100",
         r"^gcloud run services update-traffic pix-outcome --to-revisions=pix-outcome-new=100",
         r"^gcloud run services update-traffic pix-label --to-revisions=pix-label-new=100",
         r"^gcloud run services update-traffic pix-score --remove-tags=candidate",
         r"^gcloud run services update-traffic pix-outcome --remove-tags=candidate",
     ]
-    positions = [position(ran.calls, pattern) for pattern in order]
+    positions = [position(calls, pattern) for pattern in order]
     assert positions == sorted(positions)
     assert traffic(ran.calls) == NEW
 
 
 def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers())
+    ran = run(STAGING, tmp_path, answers())
     for stage, jobs in (("tried", RUNNING), ("proven", f"{REGISTRY}/jobs@{DIGEST}")):
         given = json.loads((tmp_path / f"workspace/build/{stage}.tfvars.json").read_text("utf-8"))
         assert given["jobs_image"] == jobs
@@ -59,13 +84,16 @@ def test_terraform_gets_digests_and_the_files_of_the_environment(tmp_path: Path)
     assert "environments/staging.gcs.tfbackend" in init
     assert " -reconfigure " in init, "another environment may have been initialised before"
     assert "gs://my-bank-pix-staging-terraform/staging.tfvars" in ran.calls[position(ran.calls, "storage cp gs:")]
-    plan, apply = (ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "apply"))
-    assert match(r"-out=(\S+)$", plan)[1] == apply.split()[-1], "the applied plan must be the planned one"
+    plan, show, apply = (
+        ran.calls[position(ran.calls, f"terraform .* {verb} ")] for verb in ("plan", "show", "apply")
+    )
+    planned = match(r"-out=(\S+)$", plan)[1]
+    assert [planned] * 2 == [show.split()[-1], apply.split()[-1]], "the applied plan must be the planned one"
     assert "-lock-timeout=" in plan
 
 
 def test_jobs_get_the_new_image_after_the_smoke_test(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers())
+    ran = run(STAGING, tmp_path, answers())
     plans = [match(r"build/(\w+)\.tfvars\.json", call)[1] for call in ran.calls if " plan " in call]
     assert plans == ["tried", "proven"]
     smoked = position(ran.calls, "infra.deploy.smoke")
@@ -73,30 +101,45 @@ def test_jobs_get_the_new_image_after_the_smoke_test(tmp_path: Path) -> None:
 
 
 def test_jobs_keep_their_image_if_the_smoke_test_fails(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
+    ran = run(STAGING, tmp_path, answers(venv=python(smoke_passes=False)))
     assert not [call for call in ran.calls if "proven.tfvars" in call]
 
 
+def test_the_desk_has_its_new_revision_tried_and_gets_traffic_with_the_functions(tmp_path: Path) -> None:
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(there=WITH_DESK, latest="True")))
+    assert ran.failed is None, ran.output
+    for stage in ("tried", "proven"):
+        given = json.loads((tmp_path / f"workspace/build/{stage}.tfvars.json").read_text("utf-8"))
+        assert given["desk_image"] == f"{REGISTRY}/{DESK}@{DIGEST}"
+    assert traffic(ran.calls) == [*OLD, "pix-console-old", *NEW, "pix-console-new"]
+
+
+def test_without_a_desk_nothing_asks_for_one(tmp_path: Path) -> None:
+    ran = run(STAGING, tmp_path, answers())
+    assert ran.failed is None, ran.output
+    assert not [call for call in ran.calls if call.startswith("gcloud run") and "pix-console" in call]
+
+
 def test_first_jobs_use_the_new_image(tmp_path: Path) -> None:
-    run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="")))
+    run(STAGING, tmp_path, answers(gcloud=gcloud(jobs="")))
     given = json.loads((tmp_path / "workspace/build/tried.tfvars.json").read_text("utf-8"))
     assert given["jobs_image"] == f"{REGISTRY}/jobs@{DIGEST}"
 
 
 def test_failed_listing_of_jobs_changes_nothing(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(jobs="refused")))
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(jobs="refused")))
     assert ran.failed == "prepare"
     assert not [call for call in ran.calls if re.search(r"update-traffic|^terraform .* plan", call)]
 
 
 def test_failed_lookup_of_traffic_changes_nothing(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="refused")))
-    assert ran.failed == "prepare"
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(latest="refused")))
+    assert ran.failed == "pin"
     assert not [call for call in ran.calls if re.search(r"update-traffic|deploy.migrate|^terraform .* plan", call)]
 
 
 def test_revision_of_another_deployment_is_refused(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(made=f"sha256:{'f' * 64}")))
     assert ran.failed == "candidate"
     assert "which is not an image of this deployment" in ran.output
     assert not [call for call in ran.calls if re.search("update-traffic|infra.deploy.smoke", call)]
@@ -104,64 +147,65 @@ def test_revision_of_another_deployment_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 500, 503])
 def test_unknown_state_of_the_model_ends_the_deployment(tmp_path: Path, status: int) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(curl=storage(status)))
+    ran = run(STAGING, tmp_path, answers(curl=storage(status)))
     assert ran.failed == "candidate"
     assert f"answers {status}" in ran.output
     assert traffic(ran.calls) == []
 
 
 def test_failed_smoke_test_keeps_traffic_and_fails_the_build(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(venv=python(smoke_passes=False)))
+    ran = run(STAGING, tmp_path, answers(venv=python(smoke_passes=False)))
     assert ran.failed == "traffic"
     assert traffic(ran.calls) == []
-    untagged = [f"gcloud run services update-traffic pix-{name} --remove-tags=candidate --quiet" for name in TRIED]
-    assert ran.calls[-2:] == untagged
+    command = "gcloud run services update-traffic pix-{} --remove-tags=candidate --quiet"
+    untagged = [command.format(name) for name in FUNCTIONS]
+    assert ran.calls[-len(untagged) :] == untagged
 
 
 def test_result_of_an_earlier_smoke_test_is_ignored(tmp_path: Path) -> None:
     stubs = answers(venv=python(smoke_passes=False), terraform="mkdir -p build; touch build/smoked")
-    assert run("cloudbuild.yaml", tmp_path, stubs).failed == "traffic"
+    assert run(STAGING, tmp_path, stubs).failed == "traffic"
 
 
 @pytest.mark.parametrize(
     ("step", "tool", "code"),
     [
-        ("scan", "gcloud", gcloud(critical="CVE-2026-1")),
         ("migrate", "venv", python(migrates=False)),
-        ("apply", "terraform", 'case "$*" in *" plan "*) exit 1 ;; esac'),
+        ("plan", "terraform", 'case "$*" in *" plan "*) exit 1 ;; esac'),
     ],
 )
 def test_failure_before_the_smoke_test_applies_nothing(tmp_path: Path, step: str, tool: str, code: str) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(**{tool: code}))
+    ran = run(STAGING, tmp_path, answers(**{tool: code}))
     assert ran.failed == step
     assert not [call for call in ran.calls if re.match(r"terraform .* apply ", call)]
     assert traffic(ran.calls) == []
 
 
 def test_image_with_critical_vulnerabilities_is_not_pushed(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(critical="CVE-2026-1")))
+    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(critical="CRITICAL\tCVE-2026-1")))
     assert ran.failed == "scan"
-    assert "CVE-2026-1" in ran.output
+    assert "has critical vulnerabilities: CVE-2026-1\n" in ran.output
     assert not [call for call in ran.calls if call.startswith("docker push")]
 
 
 def test_traffic_is_pinned_before_terraform_makes_a_revision(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(latest="True"), venv=python(smoke_passes=False)))
-    assert traffic(ran.calls) == [f"pix-{name}-old" for name in FUNCTIONS]
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(latest="True"), venv=python(smoke_passes=False)))
+    assert traffic(ran.calls) == OLD
     assert position(ran.calls, "--to-revisions") < position(ran.calls, "^terraform .* plan ")
 
 
 def test_first_deployment_pins_nothing_and_needs_no_model(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(there="", jobs=""), curl=storage(404)))
     assert ran.failed is None, ran.output
     assert traffic(ran.calls) == NEW
+    assert moves(ran.calls) == ["100"], "there is no other revision to share the traffic with"
     assert not ran.calls[position(ran.calls, "infra.deploy.smoke")].endswith("--full")
 
 
 def test_images_are_marked_proven_by_digest_at_the_end(tmp_path: Path) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, answers())
+    ran = run(STAGING, tmp_path, answers())
     marked = [call for call in ran.calls if call.startswith("crane tag")]
-    assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", *FUNCTIONS)]
+    assert marked == [f"crane tag {REGISTRY}/{name}@{DIGEST} proven-c0ffee" for name in ("jobs", *FUNCTIONS, DESK)]
     assert position(ran.calls, "crane tag") > position(ran.calls, r"terraform .* plan .*proven\.tfvars")
 
 
@@ -175,18 +219,61 @@ def test_images_are_marked_proven_by_digest_at_the_end(tmp_path: Path) -> None:
     ids=["smoke", "candidate", "jobs"],
 )
 def test_refused_image_is_not_marked_proven(tmp_path: Path, refused: dict[str, str]) -> None:
-    ran = run("cloudbuild.yaml", tmp_path, refused)
+    ran = run(STAGING, tmp_path, refused)
     assert ran.failed
-    assert not [call for call in ran.calls if call.startswith("crane")]
+    assert not [call for call in ran.calls if call.startswith("crane tag")]
 
 
-def test_production_copies_the_images_of_staging(tmp_path: Path) -> None:
-    ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers())
+def test_production_copies_and_scans_the_images_of_staging_before_its_plan_is_shown(tmp_path: Path) -> None:
+    ran = run("infra/deploy/cloudbuild.plan.yaml", tmp_path, answers())
     assert ran.failed is None, ran.output
     copied = [call for call in ran.calls if call.startswith("crane copy")]
-    assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs:proven-c0ffee {REGISTRY}/jobs:c0ffee"
-    assert len(copied) == 1 + len(FUNCTIONS)
-    assert not [call for call in ran.calls if call.startswith(("docker", "pack"))]
+    assert copied[0] == f"crane copy {BY_TRIGGER['_FROM_REGISTRY']}/jobs@{DIGEST} {REGISTRY}/jobs:c0ffee"
+    assert len(copied) == len(("jobs", *FUNCTIONS, DESK))
     assert "environments/production.gcs.tfbackend" in ran.calls[position(ran.calls, "terraform .* init")]
     assert len([call for call in ran.calls if re.match(r"gcloud .* scan .*--remote", call)]) == len(copied)
+    assert ran.calls[-1] == f"gcloud storage cp build/proven.plan.json {SHOWN}"
+    assert not [
+        call for call in ran.calls if re.search(r"^docker |^pack |update-traffic|deploy.migrate| apply ", call)
+    ]
+
+
+def test_production_deploys_with_the_steps_of_staging(tmp_path: Path) -> None:
+    ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers())
+    assert ran.failed is None, ran.output
+    assert ran.calls[0] == f"gcloud storage cp {SHOWN} build/approved.plan.json"
+    assert not [call for call in ran.calls if call.startswith(("docker", "pack", "crane copy"))]
     assert traffic(ran.calls) == NEW
+
+
+def test_production_without_a_plan_to_approve_changes_nothing(tmp_path: Path) -> None:
+    stub = f'case "$*" in *"{SHOWN}"*) exit 1 ;; esac\n' + gcloud()
+    ran = run("infra/deploy/cloudbuild.production.yaml", tmp_path, answers(gcloud=stub))
+    assert ran.failed == "approved"
+    assert "let pix-plan succeed for this tag" in ran.output
+    assert len(ran.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "approved", "planned", "reason"),
+    [
+        ("plan", None, plan_of("delete"), "destroys data: google_storage_bucket.rows"),
+        ("production", plan_of("update"), plan_of("delete"), "destroys data: google_storage_bucket.rows"),
+        ("production", plan_of("update"), plan_of("update", "US"), "is not in the approved plan"),
+    ],
+    ids=["before approval", "after approval", "another change"],
+)
+def test_plan_that_destroys_data_or_was_not_approved_is_never_applied(
+    tmp_path: Path, build: str, approved: str | None, planned: str, reason: str
+) -> None:
+    shown = f"""case "$*" in *" show "*) echo '{planned}' ;; esac"""
+    fetched = f"""case "$*" in "storage cp {SHOWN}"*) echo '{approved}' >build/approved.plan.json ;; esac\n"""
+    guard = f'case "$*" in *infra.deploy.guard*) exec {sys.executable} "$@" ;; esac'
+    ran = run(
+        f"infra/deploy/cloudbuild.{build}.yaml",
+        tmp_path,
+        answers(terraform=shown, gcloud=fetched + gcloud(), python=guard),
+    )
+    assert ran.failed == "guard", ran.output
+    assert reason in ran.output
+    assert not [call for call in ran.calls if re.search(r"^terraform .* apply |storage cp build/proven", call)]

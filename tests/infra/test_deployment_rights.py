@@ -10,15 +10,19 @@ TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
 # Reasons for each role of the deployment: resources that Terraform makes, and commands of the scripts.
 NEEDED = {
     "roles/bigquery.admin": r"google_bigquery_|-m infra\S*\.(migrate|smoke)",
-    "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds describe",
+    "roles/cloudbuild.builds.editor": r"google_cloudbuild_trigger|gcloud builds (describe|list)",
     "roles/cloudbuild.connectionViewer": r"google_cloudbuild_trigger",
     "roles/cloudscheduler.admin": r"google_cloud_scheduler_",
     "roles/cloudsql.admin": r"google_sql_",
+    "roles/compute.loadBalancerAdmin": r"google_compute_(backend_service|url_map|target_https_proxy"
+    r"|global_forwarding_rule|managed_ssl_certificate|ssl_policy|region_network_endpoint_group)",
     "roles/compute.networkAdmin": r"google_compute_(network|subnetwork|global_address)|google_service_networking_",
     "roles/compute.securityAdmin": r"google_compute_firewall",
+    "roles/containeranalysis.occurrences.editor": r"gcloud beta container binauthz attestations",
     "roles/iam.serviceAccountAdmin": r"google_service_account",
     "roles/iam.serviceAccountUser": r"google_cloud_run_v2_(job|service)$|google_cloud_scheduler_",
-    "roles/logging.configWriter": r"google_logging_metric",
+    "roles/iap.admin": r"google_iap_",
+    "roles/logging.configWriter": r"google_logging_(metric|project_exclusion)",
     "roles/logging.logWriter": r"CLOUD_LOGGING_ONLY",
     "roles/memorystore.admin": r"google_memorystore_",
     "roles/monitoring.editor": r"google_monitoring_",
@@ -30,10 +34,12 @@ NEEDED = {
     "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
     "roles/storage.admin": r"google_storage_|gcloud storage |storage\.googleapis\.com|backend gcs",
 }
-# Covered by other grants in bootstrap: on the project with a condition, on the registry, on the billing account.
+# Covered by other grants in bootstrap: on the project with a condition, on the registry, a ring of keys, the key and
+# the note of attestations, on the billing account.
 ELSEWHERE = (
     r"google_project_iam_(member|audit_config)|data google_project|google_billing_budget|random_password"
-    r"|gcloud artifacts docker images describe|docker push|crane (copy|tag)|gcloud auth print-access-token"
+    r"|gcloud artifacts docker images describe|docker push|crane (copy|digest|tag)|gcloud auth print-access-token"
+    r"|gcloud builds submit|google_kms_crypto_key|gcloud container binauthz attestations list"
 )
 
 
@@ -73,18 +79,25 @@ def test_deployment_cannot_change_roles_or_apis() -> None:
 # API by prefix of the resource type.
 API_OF = {
     "artifact_registry_": "artifactregistry",
+    "access_context_manager_": "accesscontextmanager",
     "bigquery_": "bigquery",
     "bigquery_data_transfer": "bigquerydatatransfer",
     "billing_account_iam": "cloudbilling",
     "billing_budget": "billingbudgets",
+    "binary_authorization_": "binaryauthorization",
     "cloud_run_": "run",
     "cloud_scheduler_": "cloudscheduler",
     "cloudbuild_": "cloudbuild",
     "compute_": "compute",
+    "container_analysis_": "containeranalysis",
+    "iam_": "iam",
+    "iap_": "iap",
+    "kms_": "cloudkms",
     "logging_": "logging",
     "memorystore_": "memorystore",
     "monitoring_": "monitoring",
     "network_connectivity_": "networkconnectivity",
+    "org_policy_": "orgpolicy",
     "project_iam_": "cloudresourcemanager",
     "project_iam_custom_role": "iam",
     "project_service": "serviceusage",

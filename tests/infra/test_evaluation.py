@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 from redis.asyncio.connection import parse_url
 
+from infra.deploy.smoke import QUESTION
 from infra.deploy.stage import FUNCTIONS
 from shared.adapters.valkey.clients import server_url
+from shared.adapters.valkey.credentials import credentials_of
 from shared.contract import tables
 from shared.contract.tables import TableSpec, ViewSpec
 from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
+from shared.scoring.signature import public_keys
+from shared.serving.http.decide_api import DECISIONS
 from shared.settings import Settings
 from tests.infra.evaluation import Refused, evaluate
 from tests.infra.matching import match
@@ -38,6 +42,38 @@ def test_function_settings_load_from_its_environment(deployed: dict[str, Any], n
     buckets = deployed["google_storage_bucket.buckets"]
     assert (settings.bucket, settings.data_bucket) == (buckets["models"]["name"], buckets["data"]["name"])
     assert settings.hmac_key
+    assert len(public_keys(settings.model_keys)) == 1
+    assert not settings.model_signer
+
+
+def test_each_version_of_the_key_is_believed_and_the_last_signs(terraform: str, tmp_path: Path) -> None:
+    deployed = evaluate(terraform, tmp_path, OTHERWISE | {"model_key_versions": [1, 3]})
+    jobs = deployed["google_cloud_run_v2_job.jobs"]
+    given = {name: _environment(job["template"][0]["template"][0]["containers"][0]) for name, job in jobs.items()}
+    assert len(public_keys(given["retrain"]["PIX_MODEL_KEYS"])) == 2
+    signers = {name for name, each in given.items() if "PIX_MODEL_SIGNER" in each}
+    assert signers == {"challenge", "compare", "probation", "retrain"}
+    key = deployed["google_kms_crypto_key.models"]["id"]
+    assert given["retrain"]["PIX_MODEL_SIGNER"] == f"{key}/cryptoKeyVersions/3"
+
+
+@pytest.mark.parametrize("next_version", [None, 2])
+def test_the_next_key_is_given_while_it_is_set(terraform: str, tmp_path: Path, next_version: int | None) -> None:
+    deployed = evaluate(terraform, tmp_path, OTHERWISE | {"hmac_key_next_version": next_version})
+    versions = deployed["google_secret_manager_secret_version.hmac_keys"]
+    assert {key: each["secret_data_wo_version"] for key, each in versions.items()} == {
+        str(version): version for version in (1, next_version) if version
+    }
+    parts = [_environment(_container(deployed, name)) for name in FUNCTIONS]
+    jobs = deployed["google_cloud_run_v2_job.jobs"]
+    parts += [
+        _environment(jobs[name]["template"][0]["template"][0]["containers"][0])
+        for name in ("repair", "replay", "skew", "snapshot")
+    ]
+    assert "PIX_HMAC_KEY" not in _environment(jobs["operate"]["template"][0]["template"][0]["containers"][0])
+    for each in parts:
+        assert "PIX_HMAC_KEY" in each
+        assert ("PIX_HMAC_KEY_NEXT" in each) == (next_version is not None)
 
 
 def test_only_the_bucket_of_rows_deletes_for_good(deployed: dict[str, Any]) -> None:
@@ -57,6 +93,19 @@ def test_history_address_is_the_primary_with_the_mounted_ca(deployed: dict[str, 
     (mount,) = container["volume_mounts"]
     assert address["ssl_ca_certs"] == f"{mount['mount_path']}/{volume['secret'][0]['items'][0]['path']}"
     assert deployed["google_secret_manager_secret_version.valkey_ca"]["secret_data"] == "first\nsecond"
+
+
+def test_with_iam_the_clients_of_the_store_send_tokens_and_may_connect(
+    deployed: dict[str, Any], deployed_otherwise: dict[str, Any]
+) -> None:
+    for of, mode, told in ((deployed, "AUTH_DISABLED", False), (deployed_otherwise, "IAM_AUTH", True)):
+        assert of["google_memorystore_instance.history"]["authorization_mode"] == mode
+        url, tokens = credentials_of(server_url(_environment(_container(of, "score"))["PIX_STATE"]))
+        assert (tokens is not None) == told
+        assert "ssl_exclude_verify_flags=" in url
+        assert parse_url(url)["port"] == 6379
+        granted = set(of["google_project_iam_member.valkey"] or {})
+        assert granted == ({*FUNCTIONS, "console", "repair", "replay"} if told else set())
 
 
 def test_settings_reach_functions_and_jobs(deployed_otherwise: dict[str, Any]) -> None:
@@ -96,21 +145,32 @@ def test_a_worker_pulls_in_place_of_pushes(
     assert not deployed.get("google_cloud_run_v2_worker_pool.workers")
 
 
-@pytest.mark.parametrize(("topic", "function"), [(TRANSACTIONS, "score"), (OUTCOMES, "outcome")])
-def test_smoke_subscription_reaches_the_tagged_revision(deployed: dict[str, Any], topic: str, function: str) -> None:
+@pytest.mark.parametrize(
+    ("topic", "function", "path"),
+    [
+        (TRANSACTIONS, "score", ""),
+        (OUTCOMES, "outcome", ""),
+        (FEEDBACK, "label", ""),
+        (QUESTION.topic, "decide", DECISIONS),
+    ],
+)
+def test_smoke_subscription_reaches_the_tagged_revision(
+    deployed: dict[str, Any], topic: str, function: str, path: str
+) -> None:
     smoke = deployed["google_pubsub_subscription.smoke"][topic]
     uri = deployed["google_cloud_run_v2_service.functions"][function]["uri"]
     assert smoke["topic"] == deployed["google_pubsub_topic.smoke"][topic]["id"]
     (config,) = smoke["push_config"]
     assert config["oidc_token"][0]["audience"] == uri
-    assert config["push_endpoint"] == uri.replace("https://", "https://candidate---")
+    assert config["push_endpoint"] == uri.replace("https://", "https://candidate---") + path
+    assert config["no_wrapper"] == ([{"write_metadata": False}] if path else [])
 
 
 def test_functions_and_jobs_know_whether_outcomes_are_published(
     deployed: dict[str, Any], deployed_otherwise: dict[str, Any]
 ) -> None:
     for of, outcomes in ((deployed, "published"), (deployed_otherwise, "assumed")):
-        (task,) = of["google_cloud_run_v2_job.jobs"]["operate"]["template"][0]["template"]
+        (task,) = of["google_cloud_run_v2_job.jobs"]["replay"]["template"][0]["template"]
         containers = [task["containers"][0], *(_container(of, name) for name in ("score", "outcome"))]
         assert {Settings.from_env(_environment(container)).outcomes for container in containers} == {outcomes}
 
@@ -137,37 +197,61 @@ def test_staging_checks_pull_requests_and_deploys_main(
     assert check["service_account"] == deployed_otherwise["google_service_account.parts"]["check"]["id"]
     assert check["repository_event_config"][0]["pull_request"][0]["branch"] == "^main$"
     assert "push" not in check["repository_event_config"][0] or not check["repository_event_config"][0]["push"]
-    assert (deploy["filename"], deploy["repository_event_config"][0]["push"][0]["branch"]) == (
-        "cloudbuild.yaml",
-        "^main$",
-    )
-    account = bootstrapped["google_service_account.deploy"]["account_id"]
-    assert deploy["service_account"].endswith(
-        f"/serviceAccounts/{account}@my-bank-pix-staging.iam.gserviceaccount.com"
-    )
-    assert deploy["substitutions"]["_BASE_DIGEST"] == DIGEST
+    build = triggers["pix-build"]
+    for trigger, file in ((build, "cloudbuild.yaml"), (deploy, "infra/deploy/cloudbuild.staging.yaml")):
+        assert (trigger["filename"], trigger["repository_event_config"][0]["push"][0]["branch"]) == (file, "^main$")
+    (builder,) = bootstrapped["google_service_account.build"]
+    for trigger, account in ((build, builder), (deploy, bootstrapped["google_service_account.deploy"])):
+        assert trigger["service_account"].endswith(
+            f"/serviceAccounts/{account['account_id']}@my-bank-pix-staging.iam.gserviceaccount.com"
+        )
+    assert build["substitutions"]["_BASE_DIGEST"] == DIGEST
+
+
+def test_the_account_that_builds_may_only_push(bootstrapped: dict[str, Any]) -> None:
+    grants = [
+        (address.partition(".")[0].removeprefix("google_").removesuffix("_iam_member"), each["role"])
+        for address, made in bootstrapped.items()
+        if address.endswith((".build", ".build_source")) and "_iam_member." in address
+        for each in (made.values() if isinstance(made, dict) else made)
+    ]
+    assert sorted(grants) == [
+        ("artifact_registry_repository", "roles/artifactregistry.writer"),
+        ("project", "roles/logging.logWriter"),
+        ("project", "roles/ondemandscanning.admin"),
+    ]
+    assert bootstrapped["google_artifact_registry_repository.images"]["docker_config"][0]["immutable_tags"] is True
 
 
 def test_production_deploys_a_tag_after_approval(terraform: str, tmp_path: Path) -> None:
     registry = "southamerica-east1-docker.pkg.dev/my-bank-pix-staging/pix"
     production = {**CONNECTED, "environment": "production", "promote_from": registry}
     deployed = evaluate(terraform, tmp_path, production)
-    (trigger,) = deployed["google_cloudbuild_trigger.pipeline"].values()
-    assert trigger["filename"] == "infra/deploy/cloudbuild.production.yaml"
-    assert trigger["repository_event_config"][0]["push"][0]["tag"] == "^v[0-9].*$"
-    assert trigger["approval_config"][0]["approval_required"] is True
-    assert trigger["substitutions"]["_FROM_REGISTRY"] == registry
+    triggers = deployed["google_cloudbuild_trigger.pipeline"]
+    assert {trigger["repository_event_config"][0]["push"][0]["tag"] for trigger in triggers.values()} == {
+        "^v[0-9].*$"
+    }
+    asks = {name: trigger["approval_config"][0]["approval_required"] for name, trigger in triggers.items()}
+    assert asks == {"pix-deploy": True, "pix-plan": True}, "the code of a tag runs as the deployment in both"
+    assert triggers["pix-deploy"]["filename"] == "infra/deploy/cloudbuild.production.yaml"
+    assert triggers["pix-plan"]["filename"] == "infra/deploy/cloudbuild.plan.yaml"
+    assert triggers["pix-plan"]["substitutions"]["_FROM_REGISTRY"] == registry
 
 
 @pytest.mark.parametrize("view", tables.views("my-bank-pix-staging", "pix", 87.0), ids=lambda view: view.name)
 def test_view_matches_the_code(deployed: dict[str, Any], view: ViewSpec) -> None:
-    found = deployed["google_bigquery_table.views"][view.name]
-    assert found["view"][0]["query"] == view.sql
+    kind = ("materialized", "materialized_view") if view.name in tables.MATERIALIZED else ("views", "view")
+    found = deployed[f"google_bigquery_table.{kind[0]}"][view.name]
+    assert found[kind[1]][0]["query"] == view.sql
     assert found["description"] == view.description
 
 
 def test_each_sql_file_is_a_view(deployed: dict[str, Any]) -> None:
-    assert set(deployed["google_bigquery_table.views"]) == set(tables.VIEWS)
+    stored = deployed["google_bigquery_table.materialized"]
+    assert set(deployed["google_bigquery_table.views"]) | set(stored) == set(tables.VIEWS)
+    assert {name: each["clustering"] for name, each in stored.items()} == {
+        name: [column, tables.table("score_events").partition_field] for name, column in tables.MATERIALIZED.items()
+    }
 
 
 @pytest.mark.parametrize("table", tables.tables(), ids=lambda table: table.name)
@@ -181,6 +265,7 @@ def test_table_matches_its_schema_file(deployed: dict[str, Any], table: TableSpe
 def test_kms_key_encrypts_every_resource_that_takes_one(deployed_otherwise: dict[str, Any]) -> None:
     for address in (
         "google_bigquery_dataset.pix",
+        "google_bigquery_table.materialized",
         "google_bigquery_table.tables",
         "google_cloud_run_v2_job.jobs",
         "google_cloud_run_v2_service.functions",
@@ -211,17 +296,53 @@ def test_deployment_may_push_to_the_registry(bootstrapped: dict[str, Any]) -> No
 
 
 def test_deployment_may_grant_exactly_the_project_roles(
-    deployed: dict[str, Any], bootstrapped: dict[str, Any]
+    deployed_otherwise: dict[str, Any], bootstrapped: dict[str, Any]
 ) -> None:
     grants = [
         grant
-        for address, instances in deployed.items()
+        for address, instances in deployed_otherwise.items()
         if address.startswith("google_project_iam_member.")
         for grant in ([instances] if "role" in instances else instances.values())
     ]
     (condition,) = bootstrapped["google_project_iam_member.deploy_grants"]["condition"]
     allowed = match(r"hasOnly\((.*)\)$", condition["expression"])[1]
     assert set(json.loads(allowed)) == {grant["role"] for grant in grants}
+
+
+@pytest.mark.parametrize(
+    ("environment", "ref"),
+    [("staging", "assertion.ref == 'refs/heads/main'"), ("production", "assertion.ref.startsWith('refs/tags/v')")],
+)
+def test_github_may_start_the_pipeline_from_one_repository_and_ref(
+    terraform: str, tmp_path: Path, environment: str, ref: str
+) -> None:
+    given = {"environment": environment, "github_repository_id": "42", "state_bucket": "state"}
+    made = evaluate(terraform, tmp_path, given, "bootstrap")
+    (provider,) = made["google_iam_workload_identity_pool_provider.github"]
+    assert provider["attribute_condition"].split(" && ") == [
+        "assertion.repository_id == '42'",
+        f"assertion.environment == '{environment}'",
+        ref,
+    ]
+    (member,) = made["google_service_account_iam_member.github"]
+    assert member["member"].endswith("/attribute.repository_id/42")
+    (source,) = made["google_storage_bucket_iam_member.github_source"]
+    assert source["condition"][0]["expression"] == (
+        "resource.name.startsWith('projects/_/buckets/state/objects/source/')"
+    )
+
+
+def test_without_a_repository_github_may_nothing(bootstrapped: dict[str, Any]) -> None:
+    made = {address: value for address, value in bootstrapped.items() if ".github" in address}
+    assert len(made) == 8, sorted(made)
+    assert not any(made.values())
+
+
+@pytest.mark.parametrize("number", ["my-bank/pix", ""])
+def test_github_repository_is_named_by_its_number(terraform: str, tmp_path: Path, number: str) -> None:
+    with pytest.raises(Refused) as refused:
+        evaluate(terraform, tmp_path, {"github_repository_id": number, "state_bucket": "state"}, "bootstrap")
+    assert "names of repositories can be taken over" in re.sub(r"\s*│?\s+", " ", str(refused.value))
 
 
 def test_append_role_is_the_one_from_bootstrap(deployed: dict[str, Any], bootstrapped: dict[str, Any]) -> None:
@@ -234,6 +355,7 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
     by_tag = "southamerica-east1-docker.pkg.dev/p/pix/score:latest"
     unsafe = {
         "function_images": dict.fromkeys(FUNCTIONS, by_tag),
+        "desk_image": "southamerica-east1-docker.pkg.dev/p/pix/console:latest",
         "jobs_image": "southamerica-east1-docker.pkg.dev/p/pix/jobs:latest",
         "partition_expiry_days": {"score_events": 30},
         "builder": "gcr.io/buildpacks/builder:latest",
@@ -246,12 +368,13 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
     message = re.sub(r"\s*│?\s+", " ", str(refused.value))
     for reason in (
         "functions by their digests",
+        "the desk by its digest",
         "jobs by its digest",
         "older than 180 days",
         "the builder by its digest",
         "No topic may be public",
         "Only the settings listed",
-        "feed must be push or pull",
+        "feed must be push, pull or kubernetes",
     ):
         assert reason in message
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from infra.deploy.stage import ROOT
 
-NOT_INSTALLED = {"Dockerfile", "MLproject", "requirements.txt", "FEATURES.md"}
+NOT_INSTALLED = {
+    *("Dockerfile", "Dockerfile.spark", "MLproject", "requirements.txt", "FEATURES.md"),
+    *("exploration.ipynb", "question.ipynb"),
+}
 
 
 def _copied() -> list[str]:

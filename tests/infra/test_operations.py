@@ -10,11 +10,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from infra.monitoring.alerts import read
+from infra.monitoring.thresholds import defaults
+from shared.desk.settings import DeskSettings
 from shared.settings import Settings
 from tests.infra.configuration import Configuration, arguments, plain
 from tests.infra.grants import ALLOWED
@@ -24,8 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "infra"
 TEXT = (FOLDER / "README.md").read_text("utf-8")
 TERRAFORM = "\n".join(path.read_text("utf-8") for path in sorted((FOLDER / "terraform").rglob("*.tf")))
-COMMANDS = re.findall(r"(?:python -m|\boperate)\s+((?:jobs|infra)(?:\.\w+)+)([^`\n#]*)", TEXT)
-OPERATED = {module for _, module in re.findall(r"(operate) (jobs\.\w+)", TEXT)}
+COMMANDS = re.findall(r"(?:python -m|\b(?:operate|sign))\s+((?:jobs|infra)(?:\.\w+)+)([^`\n#]*)", TEXT)
+HEADINGS = {heading.lower().replace(" ", "-"): heading for heading in re.findall(r"^##+ (.*)$", TEXT, re.MULTILINE)}
+"""Parts of the runbook by their anchors."""
+OPERATED = set(re.findall(r"\boperate (jobs\.\w+)", TEXT))
+SIGNED = set(re.findall(r"\bsign (jobs\.\w+)", TEXT))
 
 
 @cache
@@ -47,8 +55,25 @@ def test_command_exists_and_accepts_its_options(module: str, arguments: str) -> 
 
 
 def test_readme_covers_every_job_that_a_person_starts() -> None:
-    assert {"jobs.promote", "jobs.redrive", "jobs.repair", "jobs.rollback", "jobs.skew"} <= OPERATED
+    assert {"jobs.redrive", "jobs.repair", "jobs.skew"} <= OPERATED
+    moved = {"jobs.challenge", "jobs.compare", "jobs.control", "jobs.promote", "jobs.rollback"}
+    assert {"jobs.retrain", *moved} == SIGNED
+    assert not SIGNED & OPERATED, "pix-operate may not sign"
     assert len(COMMANDS) >= 12
+
+
+@pytest.mark.parametrize("module", sorted(OPERATED))
+def test_operate_starts_a_job_that_has_the_key_only_if_the_module_needs_it(module: str) -> None:
+    """The function of the README runs in a shell, with a gcloud that prints its arguments."""
+    function = match(r"(?ms)^    operate\(\) \{.*?^    \}", TEXT)[0]
+    script = f'gcloud() {{ echo "$4 $*"; }}\nPROJECT=p REGION=r\n{function}\noperate {module} --help now'
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=True)
+    job = match(r"pix-(\w+)", done.stdout)[1]
+    jobs = Configuration.read()
+    assert job in arguments(jobs.local("jobs"))
+    assert f"--args=^|^-m|{module}|--help|now" in done.stdout
+    keyed = job in map(plain, jobs.local("hmac_jobs"))
+    assert keyed == (module in {"jobs.fill", "jobs.repair", "jobs.replay", "jobs.rotate", "jobs.skew"})
 
 
 def test_erase_never_runs_where_arguments_are_logged() -> None:
@@ -65,12 +90,16 @@ def test_terraform_variables_exist() -> None:
     named = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", TEXT)
     columns = (ROOT / "shared/contract/bigquery/score_events.json").read_text("utf-8")
     results = (ROOT / "shared/replay/audit.py").read_text("utf-8")
+    gate = (ROOT / "shared/learning/config.py").read_text("utf-8")
+    measures = (ROOT / "shared/learning/monitoring/measures.py").read_text("utf-8")
     unknown = [
         name
         for name in named
         if f'variable "{name}"' not in TERRAFORM
         and f'"{name}":' not in results
         and f'"name": "{name}"' not in columns
+        and f"\n    {name}: " not in gate
+        and f'"{name}"' not in measures
         and name != "score_events"
     ]
     assert unknown == []
@@ -155,7 +184,7 @@ def test_exports_select_the_project_and_its_buckets() -> None:
 def test_local_commands_use_the_installed_python() -> None:
     assert "`make install`" in TEXT.partition("\n## ")[0]
     by_another = re.findall(r"(?<!\.venv/bin/)python -m (\S+)", TEXT)
-    assert by_another == ["jobs.rollback"], "the example of a command inside the job"
+    assert by_another == ["jobs.redrive"], "the example of a command inside the job"
 
 
 def test_no_command_ends_in_a_comment() -> None:
@@ -165,7 +194,7 @@ def test_no_command_ends_in_a_comment() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", re.findall(r"gcloud run (?:jobs|services)[^`]*|gcloud builds (?:submit|triggers)[^`]*", TEXT)
+    "command", re.findall(r"gcloud run (?:jobs|services)[^`]*|gcloud builds triggers[^`]*", TEXT)
 )
 def test_gcloud_command_names_project_and_region(command: str) -> None:
     command = re.split(r"\n(?! *-)", command)[0]
@@ -174,16 +203,20 @@ def test_gcloud_command_names_project_and_region(command: str) -> None:
 
 
 def test_manual_training_runs_in_a_job_with_rights_on_artifacts() -> None:
-    job, given = match(r"gcloud run jobs execute pix-(\w+)[^`]*?--args=-m,(jobs\.retrain[\w,-]*)", TEXT).groups()
-    module, *rest = given.split(",")
+    (job,) = match(r"sign\(\) \{ gcloud run jobs execute pix-(\w+) ", TEXT).groups()
+    module, *rest = match(r"sign (jobs\.retrain[^`\n]*)", TEXT)[1].split()
     importlib.import_module(module)._parser().parse_args(rest)
     assert "roles/storage.objectUser on storage_bucket mlflow" in ALLOWED[job]
+    assert "roles/cloudkms.signer on kms_crypto_key models" in ALLOWED[job]
 
 
 def test_first_deployment_runs_as_the_bootstrap_account() -> None:
     bootstrap = Configuration.read("bootstrap")
     account = plain(bootstrap.resource("google_service_account", "deploy")["account_id"])
-    assert f"serviceAccounts/{account}@$PROJECT.iam.gserviceaccount.com" in TEXT
+    submit = (FOLDER / "deploy" / "submit.sh").read_text("utf-8")
+    assert "sh infra/deploy/submit.sh cloudbuild.yaml" in TEXT
+    assert f"account={account} ;;" in submit
+    assert "serviceAccounts/$account@$PROJECT.iam.gserviceaccount.com" in submit
 
 
 def test_apis_and_agents_are_made_before_terraform_needs_them() -> None:
@@ -202,25 +235,26 @@ def test_apis_and_agents_are_made_before_terraform_needs_them() -> None:
 
 def test_readme_lists_exactly_the_alerts() -> None:
     table = TEXT.partition("## Alerts")[2].partition("\n## ")[0]
-    rows = {tuple(row) for row in re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", table, re.MULTILINE)}
-    maps = [Configuration.read().local(f"{name}_alerts") for name in ("function", "history", "job")]
-    alerts = [each for part in (*maps, Configuration.read().local("watches")) for each in arguments(part).values()]
-    texts = {tuple(plain(each[name]) for name in ("title", "meaning", "first_step")) for each in alerts}
-    degraded = {text for text in texts if "${local.function_alerts.degraded.title}" in text}
-    assert len(degraded) == 1, "the query on the tables shares the texts of the alert on the metrics"
-    assert rows - {("Alert", "Meaning", "First step"), ("---", "---", "---")} == texts - degraded
+    rows = {tuple(row.split(" | ")) for row in re.findall(r"^\| (.*) \|$", table, re.MULTILINE)}
+    alerts = read(defaults()).alerts.values()
+    texts = {(each.title, each.meaning, each.first_step, f"[{HEADINGS[each.page]}](#{each.page})") for each in alerts}
+    assert rows - {("Alert", "Meaning", "First step", "Page")} == texts
+
+
+def test_every_alert_of_the_definition_is_raised_somewhere(deployed: dict[str, Any]) -> None:
+    raised = {name.removeprefix("table_") for name in deployed["google_monitoring_alert_policy.alerts"]}
+    assert raised == {*read(defaults()).alerts}
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)]+)\)", TEXT))))
 def test_link_target_exists(link: str) -> None:
-    headings = re.findall(r"^##+ (.*)$", TEXT, re.MULTILINE)
     if link.startswith("#"):
-        assert link[1:] in [heading.lower().replace(" ", "-") for heading in headings]
+        assert link[1:] in HEADINGS
     else:
         assert (FOLDER / link).exists()
 
 
-@pytest.mark.parametrize("path", re.findall(r"`((?:shared|tests|\.ci|infra)/[\w./*]+)`", TEXT))
+@pytest.mark.parametrize("path", re.findall(r"`((?:shared|tests|\.ci|\.github|infra)/[\w./*]+)`", TEXT))
 def test_path_exists(path: str) -> None:
     assert list(ROOT.glob(path))
 
@@ -235,8 +269,8 @@ def test_named_ports_exist() -> None:
 
 
 def test_settings_exist() -> None:
-    known = Settings("").to_env()
-    assert [name for name in set(re.findall(r"\bPIX_[A-Z_]+", TEXT)) if name not in known] == []
+    known = {*Settings("").to_env(), *(f"PIX_DESK_{field.name.upper()}" for field in fields(DeskSettings))}
+    assert set(re.findall(r"\bPIX_[A-Z_]+", TEXT)) - known == set()
 
 
 def test_steps_are_numbered() -> None:

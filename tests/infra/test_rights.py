@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from shared.contract import tables
 from tests.infra.configuration import FOLDER, PARTS, Configuration, arguments, plain, references, texts
-from tests.infra.grants import ALLOWED, GIVEN, GRANTS, PUBSUB, TRANSFERS, granted
+from tests.infra.grants import ALLOWED, CLUSTER, GIVEN, GRANTS, IAP, PUBSUB, TRANSFERS, granted
 
 TERRAFORM, BOOTSTRAP = Configuration.read(), Configuration.read("bootstrap")
 
@@ -20,7 +20,7 @@ def test_each_part_has_exactly_its_listed_roles() -> None:
 
 def test_every_account_is_listed() -> None:
     accounts = arguments(TERRAFORM.resource("google_service_account", "parts")["for_each"])
-    assert set(accounts) == set(ALLOWED) - {PUBSUB, TRANSFERS, GIVEN}
+    assert set(accounts) == set(ALLOWED) - {IAP, PUBSUB, TRANSFERS, CLUSTER, GIVEN}
 
 
 def test_nothing_is_public() -> None:
@@ -43,7 +43,13 @@ def test_grants_are_additive_and_no_account_has_a_key() -> None:
 
 def test_project_grants_are_only_roles_without_a_smaller_scope() -> None:
     roles = {plain(block.body["role"]) for block in TERRAFORM.resources("google_project_iam_member")}
-    assert roles == {"roles/bigquery.jobUser", "roles/logging.logWriter", "roles/telemetry.metricsWriter"}
+    assert roles == {
+        "roles/bigquery.jobUser",
+        "roles/dataproc.worker",
+        "roles/logging.logWriter",
+        "roles/memorystore.dbConnectionUser",
+        "roles/telemetry.metricsWriter",
+    }
 
 
 def test_only_training_jobs_may_write_artifacts() -> None:
@@ -57,6 +63,25 @@ def test_only_training_jobs_may_write_artifacts() -> None:
         if isinstance(job, dict) and plain(job["arguments"][1]) == "jobs.retrain"
     }
     assert writes == trains
+
+
+def test_only_the_training_and_what_moves_the_pointer_may_sign_and_write_models() -> None:
+    signs = {part for part, granted in ALLOWED.items() if any("cloudkms" in role for role in granted)}
+    writes = {
+        part for part, granted in ALLOWED.items() if "roles/storage.objectUser on storage_bucket models" in granted
+    }
+    assert signs == writes == {"challenge", "compare", "probation", "retrain"}
+    signed = str(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")).count("PIX_MODEL_SIGNER")
+    assert (signed, str(TERRAFORM.blocks).count("PIX_MODEL_SIGNER")) == (1, 1)
+    assert "contains(local.signers, each.key) ? { PIX_MODEL_SIGNER" in (FOLDER / "jobs.tf").read_text("utf-8")
+
+
+def test_the_retirement_can_create_nothing() -> None:
+    role = BOOTSTRAP.resource("google_project_iam_custom_role", "delete")
+    assert [plain(each) for each in role["permissions"]] == [
+        f"storage.objects.{verb}" for verb in ("delete", "get", "list")
+    ]
+    assert plain(role["role_id"]) in plain(TERRAFORM.local("delete_role"))
 
 
 def test_watch_account_reads_only_the_queried_tables() -> None:

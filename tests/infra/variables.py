@@ -8,6 +8,7 @@ KEY = "projects/keys/locations/southamerica-east1/keyRings/pix/cryptoKeys/pix"
 DIGEST = f"sha256:{'b' * 64}"
 IMAGES = {  # set by prepare.sh
     "function_images": {name: f"southamerica-east1-docker.pkg.dev/p/pix/{name}@{DIGEST}" for name in FUNCTIONS},
+    "desk_image": f"southamerica-east1-docker.pkg.dev/p/pix/console@{DIGEST}",
     "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
 }
 CONNECTED = {
@@ -25,4 +26,5 @@ OTHERWISE = {
     "notification_channels": ["projects/p/notificationChannels/1"],
     "settings": {"PIX_BATCH_MAX": "512"},
     "topic_retention": "86400s",
+    "valkey_iam": True,
 }

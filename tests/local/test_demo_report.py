@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from infra.local.demo.models import Swap
-from infra.local.demo.queries import Control, Fates, VersionQuality
+from infra.local.demo.models import Looked, Swap
+from infra.local.demo.queries import Control, Fates, Shadowed, VersionQuality
 from infra.local.demo.report import DemoResult, render, succeeded, verdict
 from infra.local.demo.trace import Traced
 
@@ -41,6 +41,8 @@ def figures(**changes: Any) -> DemoResult:
         "scored_by": {"v1": 6, "v2": 4},
         "swap": DRILL,
         "seconds_to_first_score": 1.5,
+        "shadowed": Shadowed(400, 3),
+        "looked": Looked("TOO_FEW", ["12 frauds of 100"]),
     }
     return DemoResult(**(fields | changes))
 
@@ -87,6 +89,8 @@ def test_the_verdict_names_the_first_thing_that_is_missing(
         ),
         ({}, "control group: paid / held │ 2 for BRL 1,234.50 / 1"),
         ({"traced": None}, "traced │ none: no report of a later hop"),
+        ({}, "model of before in the shadow │ 400 scored by both, 3 decided otherwise"),
+        ({}, "compared with the one that serves │ TOO_FEW"),
     ],
 )
 def test_the_table_names_a_drill_and_events_ahead_of_the_clock(

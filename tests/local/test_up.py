@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,10 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.local.errors import DOCTOR
 from infra.local.home import Owner, mark, owner
+from infra.local.loopback import free_port
+from infra.local.prometheus.launch import PROGRAM
 from tests.waiting import PATIENCE, until
 
 QUERY = "SELECT COUNT(*) AS n FROM pix.scores"
@@ -52,10 +56,18 @@ def count(home: Path, sql: str = QUERY) -> int:
     return int(done.stdout.split("│")[1])
 
 
+def jobs(port: int) -> set[str]:
+    """Return the functions whose metrics Prometheus has."""
+    answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": "pix_messages_total"})
+    return {each["metric"]["job"] for each in answer.json()["data"]["result"]}
+
+
 @pytest.mark.timeout(900)
 def test_beside_a_running_one_nothing_is_harmed_and_traffic_flows(tmp_path: Path) -> None:
     home = tmp_path / "wörld d'or"
-    with started("infra.local", home, "--free-ports", "--pubsub", "embedded") as up:
+    port = free_port()
+    watched = ["--prometheus", str(port)] if shutil.which(PROGRAM) else []
+    with started("infra.local", home, "--free-ports", "--pubsub", "embedded", *watched) as up:
         found = until(lambda: up.poll() is None and ready(home))
         assert found
         assert found.pid == up.pid
@@ -71,6 +83,8 @@ def test_beside_a_running_one_nothing_is_harmed_and_traffic_flows(tmp_path: Path
         with started("infra.local.traffic", home, "--rate", "50") as traffic:
             until(lambda: count(home) >= 10)
             until(lambda: settled(home) > 0)
+            if watched:
+                until(lambda: {"pix-score", "pix-outcome"} <= jobs(port))
             traffic.send_signal(signal.SIGINT)
             output = traffic.communicate(timeout=PATIENCE)[0]
         assert traffic.returncode == 130

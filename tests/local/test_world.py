@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from infra.local.cloud import LocalCloud
-from shared.adapters.gcs import GcsBlobs
 from shared.features.places import Place
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.scoring.bundle import MANIFEST, Manifest
@@ -51,7 +50,7 @@ def check_rows(cloud: LocalCloud, ids: list[str], version: str) -> None:
 def test_a_world_continues_after_a_stop_and_after_a_kill(tmp_path: Path, trained_bundle: dict[str, bytes]) -> None:
     home, steps = tmp_path / "world", list[str]()
     with running(home, steps) as cloud:
-        blobs = GcsBlobs.connect(cloud.settings.project, cloud.settings.bucket)
+        blobs = cloud.models()
         version = msgspec.json.decode(trained_bundle[MANIFEST], type=Manifest).version
         publish(blobs, version, trained_bundle)
         swap(blobs, read_pointer(blobs), version, CAUSE)

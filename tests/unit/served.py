@@ -224,3 +224,9 @@ def _outcomes(outcomes: Sequence[OutcomeRow]) -> Iterable[dict[str, Any]]:
 def vectors(rows: Sequence[ScoreRow]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return the features [n, F] of rows."""
     return np.stack([each.features for each in rows])
+
+
+def received_late(row: OutcomeRow) -> OutcomeRow:
+    """Return an outcome, as of a batch that overlapped later ones if it is a return without a place."""
+    is_early = row.history_sequence is None and row.status == "RETURNED"
+    return msgspec.structs.replace(row, received_at=row.received_at + 10**9) if is_early else row

@@ -20,6 +20,7 @@ ZERO_ALLOWED = {
     "batch_linger_seconds",  # batches of what waits
     "drain_seconds",  # no drain
     "log_seconds",  # a line for each batch
+    "start_seconds",  # no wait for bucket and store
 }
 
 
@@ -85,6 +86,45 @@ def test_the_key_of_the_local_cloud_needs_an_emulator() -> None:
     assert LOCAL_HMAC_KEY not in str(refused.value)
     for emulator in ("BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"):
         assert settings(PIX_HMAC_KEY=LOCAL_HMAC_KEY, **{emulator: "localhost:1"}).hmac_key == LOCAL_HMAC_KEY
+
+
+@pytest.mark.parametrize(
+    ("key", "following", "fault"),
+    [
+        ("k" * 32, "n" * 31, "PIX_HMAC_KEY_NEXT is shorter than 32 bytes"),
+        ("", "n" * 32, "PIX_HMAC_KEY_NEXT is set without PIX_HMAC_KEY"),
+        ("k" * 32, "k" * 32, "PIX_HMAC_KEY_NEXT is PIX_HMAC_KEY"),
+        ("k" * 32, LOCAL_HMAC_KEY, "PIX_HMAC_KEY_NEXT is the public key"),
+    ],
+)
+def test_a_next_key_that_cannot_follow_is_refused(key: str, following: str, fault: str) -> None:
+    env = {"GOOGLE_CLOUD_PROJECT": "p", "PIX_HMAC_KEY": key, "PIX_HMAC_KEY_NEXT": following}
+    with pytest.raises(Misconfigured, match=fault) as refused:
+        Settings.from_env(env)
+    assert following not in str(refused.value)
+
+
+ONE, OTHER = f".shards.{'s' * 32}", f".shards.{'t' * 32}"
+
+
+@pytest.mark.parametrize(("ends", "ends_next"), [("", ""), ("", ONE), (ONE, ""), (ONE, OTHER)])
+def test_no_key_follows_by_which_records_are_on_other_shards(ends: str, ends_next: str) -> None:
+    keys = f"{'k' * 32}{ends}", f"{'n' * 32}{ends_next}"
+    with pytest.raises(Misconfigured, match="other shards"):
+        Settings("p", keys[0], hmac_key_next=keys[1], state_shards=3)
+    assert Settings("p", keys[0], hmac_key_next=keys[1]).state_shards == 1, "a history of one shard takes any"
+
+
+def test_a_key_with_the_same_shard_key_may_follow() -> None:
+    assert Settings("p", f"{'k' * 32}{ONE}", hmac_key_next=f"{'n' * 32}{ONE}", state_shards=3).state_shards == 3
+
+
+@pytest.mark.parametrize("key", [f"{'k' * 31}{ONE}", f"{'k' * 32}.shards.{'s' * 31}", f"{'k' * 64}.shards."])
+def test_each_part_of_a_key_has_its_length(key: str) -> None:
+    with pytest.raises(Misconfigured, match="PIX_HMAC_KEY has less than 32 bytes before or after"):
+        settings(PIX_HMAC_KEY=key)
+    with pytest.raises(Misconfigured, match="PIX_HMAC_KEY_NEXT has less than 32 bytes"):
+        settings(PIX_HMAC_KEY=KEY, PIX_HMAC_KEY_NEXT=key)
 
 
 def test_the_key_is_in_no_text() -> None:

@@ -1,10 +1,11 @@
 """The default time limits, taken together."""
 
 from infra.local.provision import ACK_DEADLINE_SECONDS
+from shared.adapters.valkey.patience import LONGEST_CALL
 from shared.settings import Settings
 
 DEFAULT = Settings("project")
-STATE = 2 * (DEFAULT.state_connect_seconds + DEFAULT.state_call_seconds)
+STATE = 2 * (DEFAULT.state_connect_seconds + LONGEST_CALL * DEFAULT.state_call_seconds)
 APPEND = 2 * DEFAULT.append_timeout_seconds
 
 

@@ -13,6 +13,7 @@ Message = dict[str, Any]
 COMPLAINT_SECONDS = 60.0
 """From a refusal to the verdict after a complaint; short, as nothing may be dated ahead of the clock by minutes."""
 _REFUSALS = frozenset({"REJECTED", "EXPIRED", "CANCELLED"})
+_REVIEWED = frozenset({"HOLD", "BLOCK"})
 _NAMESPACE = uuid.UUID("6f3c1a52-5d0e-4b5e-9a55-0c7f9d3e2b11")
 
 
@@ -35,7 +36,7 @@ class DecidedPix(NamedTuple):
     @property
     def is_refused(self) -> bool:
         """Whether it was rejected, or stopped for review and refused: the payee has no money of it."""
-        if self.decision in {"HOLD", "BLOCK"}:
+        if self.decision in _REVIEWED:
             return refuses(self.end_to_end_id, self.situation)
         return self.decision == "REJECT"
 
@@ -56,6 +57,21 @@ def fitted(pix: DecidedPix, outcome: Message) -> list[TopicMessage]:
     if outcome["status"] != "SETTLED":
         return [] if pix.is_refused else [TopicMessage(OUTCOMES, outcome)]
     return [*(TopicMessage(OUTCOMES, one) for one in _settlement(pix, outcome)), *_verdicts(pix, outcome["at"])]
+
+
+def left_to_desk(pix: DecidedPix, outcome: Message) -> list[TopicMessage]:
+    """Return the messages in the place of an outcome where people review: one that is stopped waits for them.
+
+    Money that is blocked has been credited before; what the desk decides has no outcome here.
+
+    >>> left_to_desk(DecidedPix("E1", "5.00", "12345678", "HOLD", "SCAM"), {"status": "SETTLED"})
+    []
+    """
+    if pix.decision not in _REVIEWED:
+        return fitted(pix, outcome)
+    if pix.decision == "HOLD" or outcome["status"] != "SETTLED":
+        return []
+    return [TopicMessage(OUTCOMES, outcome), TopicMessage(OUTCOMES, _as(outcome, "BLOCKED", "PAYEE"))]
 
 
 def _settlement(pix: DecidedPix, outcome: Message) -> list[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self
 
-from infra.local.aftermath.fitting import DecidedPix, Message, TopicMessage, fitted
+from infra.local.aftermath.fitting import DecidedPix, Message, TopicMessage, fitted, left_to_desk
 from shared.contract.topics import OUTCOMES
 
 REMEMBERED_MAX = 1_000_000
@@ -46,8 +46,10 @@ class HeldMessages:
     money never came; so are reviews that the events tell by themselves, as those here take their place.
     """
 
-    def __init__(self, truth: Truth) -> None:
+    def __init__(self, truth: Truth, *, desk: bool = False) -> None:
+        """With `desk`, Pix that are stopped for review wait for people."""
         self._truth = truth
+        self._fit = left_to_desk if desk else fitted
         self._asked: dict[str, dict[str, Published]] = {}
         self._decided: dict[str, DecidedPix] = {}
         self._held: dict[str, list[TopicMessage]] = {}
@@ -112,7 +114,7 @@ class HeldMessages:
 
     def _fitted(self, told: TopicMessage, decided: list[DecidedPix]) -> list[TopicMessage]:
         if told.topic == OUTCOMES:
-            return fitted(decided[0], told.message) if decided else [told]
+            return self._fit(decided[0], told.message) if decided else [told]
         if any(pix.is_refused for pix in decided):
             return []
         if told.message["source"] == "ANALYST" and any(pix.decision != "APPROVE" for pix in decided):

@@ -27,9 +27,10 @@ IDS_MAX = 2_000
 class AftermathPublisher:
     """A context in which held messages are published as their Pix are decided, from a thread of its own."""
 
-    def __init__(self, ask: Ask, publish: Publish, truth: Truth) -> None:
+    def __init__(self, ask: Ask, publish: Publish, truth: Truth, *, desk: bool = False) -> None:
+        """With `desk`, Pix that are stopped for review wait for people."""
         self._ask, self._publish = ask, publish
-        self._held = HeldMessages(truth)
+        self._held = HeldMessages(truth, desk=desk)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="aftermath")

@@ -8,8 +8,6 @@ lost or duplicated, and rows from before and after the swap under load were scor
 from __future__ import annotations
 
 import argparse
-import datetime as dt
-import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,23 +20,18 @@ from infra.local import command
 from infra.local import home as homes
 from infra.local.command import add_home, shown
 from infra.local.demo import run
+from infra.local.demo.events import HISTORY, LIVE, SEED, simulated
 from infra.local.demo.stream import LIVE_MIN, cut
 from infra.local.experiments import CARD
 from infra.local.home import Home, claimed
-from infra.local.simulator import SimulationConfig, simulate
-from infra.local.simulator.config import BOTH_SIDES
 from jobs.cli import interruption
 from jobs.cli.console import bar
 from jobs.cli.events import prepared
 from shared.contract.events_file import EventFileError
 from shared.errors import PixError
 
-HISTORY = 200_000  # simulated transactions before the live part
-DAYS = 180  # labels of the first half can mature
-LIVE = 20_000
 LIVE_MAX = 1_000_000  # the live part is held in memory
 LATEST_YEAR = 2999  # as in ids of the contract; later days can be computed
-FRAUD_RATE = 0.01  # the true rate is 6 to 8 per 100,000; a small world needs more to learn from
 
 
 COMMAND = "make demo"
@@ -65,7 +58,11 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 
 
 def _run(options: argparse.Namespace, built: Path, console: Console) -> None:
-    events = _given(options.events, built, console) if options.events else _simulated(options, built, console)
+    events = (
+        _given(options.events, built, console)
+        if options.events
+        else simulated(HISTORY + options.transactions, options.seed, built, console)
+    )
     where = cut(events, options.live if options.events else options.transactions)
     if not run.demo(events.absolute(), where, built, console):
         raise NotShown("the run did not show all that it is to show: see its table")
@@ -108,7 +105,7 @@ _QUERIES = (
 
 NEXT = {
     "make mlflow": "the pages of MLflow: runs, models, cards",
-    "make up": "continue: the same rows and history, and the model that serves",
+    "make up": "continue: the same rows and history, the model that serves, the case desk and its /health",
     "make traffic RATE=20": "publish the simulator's Pix and outcomes until Ctrl-C",
 }
 """The commands to run after a demo, in the words of the README."""
@@ -151,26 +148,6 @@ def _given(path: Path, home: Path, console: Console) -> Path:
     return events
 
 
-def _simulated(options: argparse.Namespace, home: Path, console: Console) -> Path:
-    """Write a simulated event file and return its path."""
-    total = HISTORY + options.transactions
-    config = SimulationConfig(
-        transactions=total,
-        days=math.ceil(DAYS * total / (HISTORY + LIVE)),
-        end=dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0),
-        seed=options.seed,
-        fraud_rate=FRAUD_RATE,
-        both_sides=BOTH_SIDES,
-    )
-    path = home / "events.ndjson"
-    with bar(console) as progress, path.open("wb") as file:
-        task = progress.add_task("simulate", total=total)
-        for line in simulate(config):
-            file.write(line)
-            progress.advance(task, advance=line.startswith(b'{"topic":"pix-transactions"'))
-    return path
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m infra.local.demo",
@@ -186,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         help="live transactions (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=7, metavar="S", help="seed of the simulator (default: %(default)s)"
+        "--seed", type=int, default=SEED, metavar="S", help="seed of the simulator (default: %(default)s)"
     )
     parser.add_argument(
         "--events",

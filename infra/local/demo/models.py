@@ -22,9 +22,23 @@ from infra.local.cloud import LocalCloud
 from infra.local.experiments import copy_card
 
 SHORT_SEARCH = ("--trials", "6")  # a trial for each family and one more, to keep the demo short
-CONTROL = ("--share", "0.2", "--pix-brl", "500", "--day-brl", "5000", "--month-brl", "50000", "--reason", "demo")
+CONTROL = (
+    "--share",
+    "0.2",
+    "--reject-share",
+    "0.5",
+    "--pix-brl",
+    "500",
+    "--day-brl",
+    "5000",
+    "--month-brl",
+    "50000",
+    "--reason",
+    "demo",
+)
 """The control group of a world, which stays on in it: a share that shows some Pix among a few thousand."""
 DRILL, END_OF_DRILL = "drill: swap under load", "end of drill"
+SHADOW = "demo: the model of before in the shadow"
 
 
 class Swap(NamedTuple):
@@ -42,6 +56,13 @@ class Training(Struct, frozen=True):
     reasons: list[str]
     version: str | None = None
     run_id: str | None = None
+
+
+class Looked(Struct, frozen=True):
+    """The fields of interest of the result of `jobs.compare`."""
+
+    outcome: str
+    reasons: list[str]
 
 
 class Models:
@@ -79,6 +100,21 @@ class Models:
             yield job
             jobs.result("promote", job)
         self.swap = Swap(self.champion, self._refused, is_drill=True)
+
+    def try_the_other(self) -> None:
+        """Let the model that served before the swap score the rest of the stream in the shadow. Raises JobFailed."""
+        if self.swap and self.swap.before:
+            self._cloud.run_job("challenge", self.swap.before, "--shadow", "--reason", SHADOW)
+            self._console.print(f"{self.swap.before} scores the rest in the shadow, and decides nothing")
+
+    def compare(self) -> Looked | None:
+        """Look at the model in the shadow, and end its test; return None without one. Raises JobFailed."""
+        if self.swap is None or self.swap.before is None:
+            return None
+        found = msgspec.json.decode(self._cloud.run_job("compare"), type=Looked)
+        self._cloud.run_job("challenge", "--stop", "--reason", "end of the stream")
+        self._console.print(f"comparison: {found.outcome}, {'; '.join(found.reasons)}", markup=False)
+        return found
 
     def end_drill(self) -> None:
         """Roll back a drill, so that the model which the gate chose serves. Raises JobFailed."""

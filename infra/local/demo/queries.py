@@ -50,6 +50,13 @@ class Control(NamedTuple):
     held: int
 
 
+class Shadowed(NamedTuple):
+    """The live Pix that a challenger in the shadow scored too, and those that it would have decided otherwise."""
+
+    scored: int
+    differing: int
+
+
 class Queries:
     """The queries behind the final table; `since` is the publish time of the first live message."""
 
@@ -60,10 +67,10 @@ class Queries:
         self._since = since
 
     def live_ids(self) -> list[Asked]:
-        """Return the key of each row of `pix.scores` whose Pix was published in the live part."""
+        """Return the key of each row of `pix.scores` whose side was asked for in the live part."""
         rows = self._ask(
-            "SELECT end_to_end_id, side FROM {scores} WHERE end_to_end_id IN "
-            "(SELECT end_to_end_id FROM {dataset}.score_events WHERE published_at >= @since)"
+            "SELECT end_to_end_id, side FROM {scores} WHERE CONCAT(end_to_end_id, side) IN (SELECT "
+            "CONCAT(end_to_end_id, COALESCE(side, 'PAYER')) FROM {dataset}.score_events WHERE published_at >= @since)"
         )
         return [Asked(row.end_to_end_id, row.side) for row in rows]
 
@@ -163,6 +170,16 @@ class Queries:
             )
         )
         return Control(row.paid, row.amount, row.held)
+
+    def shadowed(self) -> Shadowed:
+        """Return the figures of a challenger in the shadow."""
+        row = next(
+            self._ask(
+                "SELECT COUNT(*) AS scored, COUNTIF(challenger_decision != decision) AS differing "
+                "FROM {scores} WHERE published_at >= @since AND challenger_score IS NOT NULL"
+            )
+        )
+        return Shadowed(row.scored, row.differing)
 
     def scored_by(self) -> dict[str | None, int]:
         """Count the live rows of each model version; None for rules alone."""

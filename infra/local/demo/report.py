@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from infra.local.demo.models import Swap
-from infra.local.demo.queries import Control, Fates, Queries, TimeRange, VersionQuality, percentiles
+from infra.local.demo.models import Looked, Swap
+from infra.local.demo.queries import Control, Fates, Queries, Shadowed, TimeRange, VersionQuality, percentiles
 from infra.local.demo.trace import Traced
 from infra.local.demo.traffic import Sent
 
@@ -52,6 +52,9 @@ class DemoResult:
     """Live rows of each model version; None for rules alone."""
     swap: Swap | None
     seconds_to_first_score: float | None
+    shadowed: Shadowed
+    looked: Looked | None
+    """The comparison of the model in the shadow with the one that serves; None if there was no other model."""
 
 
 def collect(
@@ -61,8 +64,9 @@ def collect(
     as_of: dt.datetime,
     swap: Swap | None,
     chain: Traced | None,
+    looked: Looked | None,
 ) -> DemoResult:
-    """Query the figures of a run, with the swap under load and the traced chain if there were any."""
+    """Query the figures of a run, with the swap under load, the traced chain and the comparison if there were any."""
     ids, ahead, fates = queries.live_ids(), queries.in_the_future(), queries.fates()
     return DemoResult(
         transactions=sent.transactions,
@@ -86,6 +90,8 @@ def collect(
         scored_by=queries.scored_by(),
         swap=swap,
         seconds_to_first_score=queries.seconds_to_first_score(swap.after) if swap else None,
+        shadowed=queries.shadowed(),
+        looked=looked,
     )
 
 
@@ -141,7 +147,7 @@ def render(result: DemoResult) -> Table:
         rows.append((f"model {q.version}", f"{q.scored:,} scored, {q.frauds} frauds"))
         found = f"{q.average_precision:.3f} / {q.recall:.3f}" if q.frauds else "no fraud seen"
         rows.append(("  average precision / recall", found))
-    rows.append(_swap_row(result))
+    rows += [_swap_row(result), *_shadow_rows(result)]
     for name, value in rows:
         table.add_row(name, value)
     return table
@@ -165,3 +171,10 @@ def _swap_row(result: DemoResult) -> tuple[str, str]:
         return "swap under load", "none"
     how = "drill" if result.swap.is_drill else "by the gate"
     return f"swap under load ({how})", f"{seconds:.1f} s to the first score"
+
+
+def _shadow_rows(result: DemoResult) -> list[tuple[str, str]]:
+    if result.looked is None:
+        return []
+    both = f"{result.shadowed.scored:,} scored by both, {result.shadowed.differing:,} decided otherwise"
+    return [("model of before in the shadow", both), ("  compared with the one that serves", result.looked.outcome)]

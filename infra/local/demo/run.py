@@ -22,6 +22,7 @@ from infra.local.demo.trace import traced
 from infra.local.demo.traffic import StreamPublisher
 from infra.local.demo.watch import RowWatch
 from infra.local.home import mark
+from infra.local.jobs import JobFailed
 from jobs.cli.console import bar
 from shared.contract.events_file import Line, read
 from shared.contract.topics import TRANSACTIONS
@@ -72,6 +73,7 @@ def demo(events: Path, where: Cut, home: Path, console: Console) -> bool:
 def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, console: Console) -> DemoResult:
     """Load the history, train on it, stream the live part, and return the figures."""
     cloud.run_job("replay", str(events), "--lines", str(where.line), "--state", cloud.settings.state)
+    _compare(cloud, console, "--all")  # else the gate's verdict on the second model would wait for a person
     with models.training(where.live_from):
         pass
     cloud.run_job("control", "on", *CONTROL)
@@ -84,10 +86,21 @@ def _streamed(cloud: LocalCloud, events: Path, where: Cut, models: Models, conso
         load = _live(cloud, lines, where, publisher, queries, models, console)
         with console.status("waiting for the last rows ..."):
             _drain(queries, publisher)
+    looked = models.compare()
     models.end_drill()
+    _compare(cloud, console, "--from", where.live_from.isoformat())  # for later trainings in this world
     end = where.ends_at + dt.timedelta(days=cloud.settings.maturity_days)
     with console.status("querying BigQuery ..."):
-        return collect(queries, publisher.sent, load, end, models.swap, traced(cloud, queries.root()))
+        chain = traced(cloud, queries.root())
+        return collect(queries, publisher.sent, load, end, models.swap, chain, looked)
+
+
+def _compare(cloud: LocalCloud, console: Console, *which: str) -> None:
+    """Record whether the served features are those of a replay; if they are not, a training asks a person."""
+    try:
+        cloud.run_job("skew", *which, "--record")
+    except JobFailed as error:
+        console.print(f"the served features are not those of a replay, or were not compared: {error}", markup=False)
 
 
 def _maturity(events: Path, where: Cut, console: Console) -> float:
@@ -150,6 +163,7 @@ def _last(lines: list[Line], transactions: float, as_of: dt.datetime, models: Mo
     with models.drill() as drill:
         if drill:
             _beside(drill, itertools.islice(rest, _lines_with(lines, reserve)), pace, publish)
+    models.try_the_other()
     publish(rest, pace)
 
 

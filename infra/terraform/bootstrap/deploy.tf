@@ -1,4 +1,4 @@
-# The account of Cloud Build in a deployment, and the reason for each of its roles. It is neither owner nor editor. On
+# The account of Cloud Build in a deployment, which runs no test and builds no image, and the reason for each of its roles. It is neither owner nor editor. On
 # the project it can grant, to itself or anybody else, only the few roles that the parts have there. It can act as any
 # account that it deploys, so the same power belongs to anybody who may change the repository or approve a tag.
 
@@ -9,11 +9,14 @@ locals {
     "roles/cloudbuild.connectionViewer"              = "the repository of the triggers"
     "roles/cloudscheduler.admin"                     = "schedules"
     "roles/cloudsql.admin"                           = "MLflow's database"
+    "roles/compute.loadBalancerAdmin"                = "the load balancer of the case desk"
     "roles/compute.networkAdmin"                     = "network, subnet, addresses, and the peering with Cloud SQL"
     "roles/compute.securityAdmin"                    = "the firewall"
+    "roles/containeranalysis.occurrences.editor"     = "attestations of images, which are valid by the key alone"
     "roles/iam.serviceAccountAdmin"                  = "the accounts of the parts, and the right to impersonate them"
     "roles/iam.serviceAccountUser"                   = "to run functions and jobs as these accounts"
-    "roles/logging.configWriter"                     = "log-based metrics"
+    "roles/iap.admin"                                = "who may open the case desk"
+    "roles/logging.configWriter"                     = "log-based metrics, and the exclusion of request logs"
     "roles/logging.logWriter"                        = "the logs of a build"
     "roles/memorystore.admin"                        = "Valkey"
     "roles/monitoring.editor"                        = "alerts, notification channels and the dashboard"
@@ -28,7 +31,7 @@ locals {
 
   # Roles that the configuration above this folder grants on the project: the only ones that the deployment may grant
   # there.
-  granted_on_project = ["roles/bigquery.jobUser", "roles/logging.logWriter", "roles/telemetry.metricsWriter"]
+  granted_on_project = ["roles/bigquery.jobUser", "roles/dataproc.worker", "roles/logging.logWriter", "roles/memorystore.dbConnectionUser", "roles/telemetry.metricsWriter"]
 }
 
 resource "google_service_account" "deploy" {
@@ -75,5 +78,14 @@ resource "google_project_iam_custom_role" "append" {
   title       = "Append rows to a table of BigQuery"
   description = "Permissions that the default stream of the Storage Write API requires"
   permissions = ["bigquery.tables.get", "bigquery.tables.updateData"]
+  depends_on  = [google_project_service.apis]
+}
+
+# Permissions of the part that removes models.
+resource "google_project_iam_custom_role" "delete" {
+  role_id     = "pixDelete"
+  title       = "Read and delete objects"
+  description = "What the retirement of models needs: no object can be created or replaced with it"
+  permissions = ["storage.objects.delete", "storage.objects.get", "storage.objects.list"]
   depends_on  = [google_project_service.apis]
 }

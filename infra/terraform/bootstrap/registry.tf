@@ -6,8 +6,12 @@ resource "google_artifact_registry_repository" "images" {
   description            = "Images of functions and jobs"
   location               = var.region
   format                 = "DOCKER"
-  kms_key_name           = var.kms_key
+  kms_key_name           = local.kms_key
   cleanup_policy_dry_run = false
+
+  docker_config {
+    immutable_tags = true # what was scanned and tried under a tag stays what the tag names
+  }
 
   # Keep the newest images, so that a rollback always has one; delete the others once they are old.
   cleanup_policies {
@@ -28,7 +32,7 @@ resource "google_artifact_registry_repository" "images" {
     }
   }
 
-  depends_on = [google_project_service.apis]
+  depends_on = [google_kms_crypto_key_iam_member.agents, google_project_service.apis]
 }
 
 resource "google_artifact_registry_repository_iam_member" "readers" {

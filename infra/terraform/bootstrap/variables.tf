@@ -1,5 +1,33 @@
+variable "access_policy" {
+  description = "Number of the organisation's access policy, in which a perimeter of VPC Service Controls is made around the project; null makes none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.access_policy == null || can(regex("^[0-9]+$", var.access_policy))
+    error_message = "access_policy is the number of an access policy."
+  }
+}
+
+variable "admitted_images" {
+  description = "Patterns of images that may run without an attestation, for a cluster of GKE: such as the adapter of custom metrics. Nothing in Cloud Run needs one."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = !anytrue([for pattern in var.admitted_images : can(regex("^\\*", pattern))])
+    error_message = "A pattern names a registry: one that begins with * would let every image run."
+  }
+}
+
 variable "billing_account" {
   description = "Billing account in which the deployment may make a budget; null gives no such right. Granting it takes an administrator of the account."
+  type        = string
+  default     = null
+}
+
+variable "build_network" {
+  description = "Network with private services access, projects/NUMBER/global/networks/NAME, that a private pool of Cloud Build is peered with; null makes no pool."
   type        = string
   default     = null
 }
@@ -11,6 +39,39 @@ variable "environment" {
   validation {
     condition     = contains(["staging", "production"], var.environment)
     error_message = "environment must be staging or production."
+  }
+}
+
+variable "github_repository_id" {
+  description = "Number of the GitHub repository whose workflow may start the pipeline (`gh api repos/OWNER/NAME --jq .id`); null allows none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository_id == null || can(regex("^[0-9]+$", var.github_repository_id))
+    error_message = "github_repository_id is a number: names of repositories can be taken over."
+  }
+}
+
+variable "image_admission" {
+  description = "Images that may run: attested, those that the pipeline has attested; audited, any, but the others are in the audit log."
+  type        = string
+  default     = "attested"
+
+  validation {
+    condition     = contains(["attested", "audited"], var.image_admission)
+    error_message = "image_admission must be attested or audited."
+  }
+}
+
+variable "image_key_versions" {
+  description = "Versions of the key that attests images, as numbers: all are believed. SIGNED_BY in infra/deploy/names.sh is the one that signs."
+  type        = list(number)
+  default     = [1]
+
+  validation {
+    condition     = length(var.image_key_versions) > 0 && length(distinct(var.image_key_versions)) == length(var.image_key_versions)
+    error_message = "image_key_versions must name at least one version, and none twice."
   }
 }
 
@@ -27,9 +88,49 @@ variable "image_retention_days" {
 }
 
 variable "kms_key" {
-  description = "Cloud KMS key that encrypts images; null uses Google's keys. The service agent of Artifact Registry must be allowed to use it."
+  description = "Cloud KMS key of others that encrypts images; null uses Google's keys, or the one of make_kms_key. The service agent of Artifact Registry must be allowed to use it."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.kms_key == null || !var.make_kms_key
+    error_message = "Name a kms_key, or let one be made (make_kms_key), not both."
+  }
+}
+
+variable "kms_rotation_days" {
+  description = "Days after which the key that is made here gets a new version."
+  type        = number
+  default     = 90
+}
+
+variable "make_kms_key" {
+  description = "Make a key for everything stored (the output kms_key, for the variable of the same name of the environment) and let the agents of Google's services use it. They must exist before, and the choice stands from the first build on, as a registry cannot change its key."
+  type        = bool
+  default     = false
+}
+
+variable "perimeter_egress" {
+  description = "Calls out of the perimeter, by a title: identities, projects (projects/NUMBER) and services. Production reads the registry of staging as pix-deploy."
+  type        = map(object({ identities = list(string), projects = list(string), services = list(string) }))
+  default     = {}
+}
+
+variable "perimeter_enforced" {
+  description = "Refuse what the perimeter forbids; false only reports it in the audit log, for the first weeks."
+  type        = bool
+  default     = false
+}
+
+variable "perimeter_ingress" {
+  description = "Calls into the perimeter, by a title: identities and services, such as the publishers and pubsub.googleapis.com."
+  type        = map(object({ identities = list(string), services = list(string) }))
+  default     = {}
+
+  validation {
+    condition     = alltrue([for rule in values(var.perimeter_ingress) : length(rule.identities) > 0 && length(rule.services) > 0])
+    error_message = "A rule names identities and services: without any it would let nobody, or everybody, in."
+  }
 }
 
 variable "project_id" {
@@ -41,4 +142,21 @@ variable "region" {
   description = "Region of every resource and of all stored data."
   type        = string
   default     = "southamerica-east1"
+}
+
+variable "require_admission" {
+  description = "Let the organisation's policy refuse what Cloud Run would run without the policy of images. Whoever applies it needs roles/orgpolicy.policyAdmin."
+  type        = bool
+  default     = false
+}
+
+variable "state_bucket" {
+  description = "Bucket of the state, into which GitHub's workflow uploads the source of a build; needed with github_repository_id."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository_id == null || var.state_bucket != null
+    error_message = "With github_repository_id, name the state_bucket."
+  }
 }

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 
+from shared.adapters.bigquery.in_time import QueriesInTime
 from shared.adapters.bigquery.lookup import found_where
-from shared.adapters.google_failures import FAILURES
 from shared.contract.event import Event, micros
 from shared.contract.stored import stored
 from shared.contract.tables import counted, timestamp, told
-from shared.errors import Unavailable
 from shared.features.outcomes import Outcome
 from shared.features.rebuilding import IMPLIED_COLUMNS, Asked
 
@@ -37,47 +34,34 @@ _SCORED = (
 class BigQueryAsked:
     """Scored Pix and their outcomes, by three queries for each batch of ids, by one if none is known."""
 
-    def __init__(self, client: bigquery.Client, project: str, dataset: str, seconds: float) -> None:
-        """Wait at most `seconds` for an answer."""
-        self._client = client
+    def __init__(
+        self, client: bigquery.Client, project: str, dataset: str, seconds: float, hmac_key: str | None = None
+    ) -> None:
+        """Wait at most `seconds` for an answer. Ids are under the HMAC key with the fingerprint `hmac_key`."""
+        self._hmac_key = hmac_key
+        self._queries = QueriesInTime(client, "scored transactions", seconds)
         self._project, self._dataset = project, dataset
-        self._seconds = seconds
 
     async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
         """Return each Pix that was scored, with its outcomes so far. Raises Unavailable."""
         if not end_to_end_ids:
             return {}
-        try:
-            async with asyncio.timeout(4 * self._seconds):  # the client bounds each of its calls, not all together
-                return await asyncio.to_thread(self._asked, sorted(set(end_to_end_ids)))
-        except TimeoutError:
-            raise Unavailable("BigQuery, asked for scored transactions: no answer in time") from None
+        return await self._queries.run(4, self._asked, sorted(set(end_to_end_ids)))
 
     def _asked(self, ids: list[str]) -> Mapping[str, Asked]:
         # Most are asked for because their outcome came first; that they are unknown is found at little cost.
-        ids = sorted(
-            row["end_to_end_id"] for row in self._rows(known_statement(self._project, self._dataset, ids), ids)
-        )
+        known = self._queries.rows_of(known_statement(self._project, self._dataset, ids), ids)
+        ids = sorted(row["end_to_end_id"] for row in known)
         if not ids:
             return {}
         found: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows(scored_statement(self._project, self._dataset, ids), ids):
+        for row in self._queries.rows_of(scored_statement(self._project, self._dataset, ids, self._hmac_key), ids):
             found.setdefault(row["end_to_end_id"], []).append(row)
         since = min(rows[0]["initiated_at"] for rows in found.values()) - _EARLY
         outcomes: dict[str, list[dict[str, Any]]] = {}
-        for row in self._rows(outcomes_statement(self._project, self._dataset, since), list(found)):
+        for row in self._queries.rows_of(outcomes_statement(self._project, self._dataset, since), list(found)):
             outcomes.setdefault(row["end_to_end_id"], []).append(row)
         return {id_: asked_of(rows, outcomes.get(id_, ())) for id_, rows in found.items()}
-
-    def _rows(self, sql: str, ids: list[str]) -> Iterable[dict[str, Any]]:
-        parameters = [bigquery.ArrayQueryParameter("ids", "STRING", ids)]
-        config = bigquery.QueryJobConfig(query_parameters=parameters)
-        again = DEFAULT_RETRY.with_timeout(self._seconds)
-        try:
-            job = self._client.query(sql, job_config=config, timeout=self._seconds, retry=again, job_retry=None)
-            return [dict(row.items()) for row in job.result(timeout=self._seconds, retry=again)]
-        except FAILURES as error:
-            raise Unavailable(f"BigQuery, asked for scored transactions: {type(error).__name__}") from error
 
 
 def known_statement(project: str, dataset: str, ids: Iterable[str]) -> str:
@@ -85,10 +69,10 @@ def known_statement(project: str, dataset: str, ids: Iterable[str]) -> str:
     return f"SELECT DISTINCT end_to_end_id FROM `{project}.{dataset}.score_events` WHERE {found_where(ids)}"  # noqa: S608 (names and dates of our own)
 
 
-def scored_statement(project: str, dataset: str, ids: Iterable[str]) -> str:
+def scored_statement(project: str, dataset: str, ids: Iterable[str], hmac_key: str | None = None) -> str:
     """Return the GoogleSQL that finds a row of each side of the Pix @ids, the one that history counted first."""
     which = found_where(ids)
-    rows = counted(project, dataset, _SCORED, f"`{project}.{dataset}.score_events` WHERE {which}", which)
+    rows = counted(project, dataset, _SCORED, f"`{project}.{dataset}.score_events` WHERE {which}", which, hmac_key)
     return (
         f"SELECT {', '.join(_SCORED)} FROM ({rows}) AS counted WHERE TRUE "  # noqa: S608 (names and dates of our own)
         "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, side "

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Callable
 
-import msgspec
-
+from shared.adapters.bigquery.blocking import append_rows
 from shared.adapters.bigquery.query import BigQueryQueries
 from shared.adapters.bigquery.table import BigQueryTable
-from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
+from shared.contract.stored import stored
 from shared.errors import Unavailable
 
 
@@ -25,7 +23,8 @@ class BigQueryLedger:
 
     def append(self, row: LedgerRow) -> None:
         """Append a row. Raises Unavailable."""
-        asyncio.run(self._append(row))
+        if append_rows(self._open_table, [row]):
+            raise Unavailable(f"BigQuery refuses a row of {self._address}: its schema is not the contract's")
 
     def rows(self, since: dt.datetime) -> list[LedgerRow]:
         """Return the rows recorded since then, oldest first, without duplicates.
@@ -37,16 +36,4 @@ class BigQueryLedger:
             "WHERE recorded_at >= @since ORDER BY recorded_at"
         )
         found = self._queries.rows(sql, {"since": since})
-        return [msgspec.convert({name: _plain(value) for name, value in row.items()}, LedgerRow) for row in found]
-
-    async def _append(self, row: LedgerRow) -> None:
-        rows = self._open_table()
-        try:
-            if await rows.append([row]):
-                raise Unavailable(f"BigQuery refuses a row of {self._address}: its schema is not the contract's")
-        finally:
-            await rows.close()
-
-
-def _plain(value: dt.datetime | str | None) -> int | str | None:
-    return micros(value) if isinstance(value, dt.datetime) else value
+        return [stored(LedgerRow, "model_ledger", row) for row in found]

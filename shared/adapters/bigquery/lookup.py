@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from shared.adapters.google_failures import FAILURES
-from shared.errors import Unavailable
+from shared.adapters.bigquery.in_time import QueriesInTime
+from shared.contract.tables import under_key
 from shared.ports import Parties
 
 T = TypeVar("T")
@@ -43,11 +41,12 @@ class BigQueryLookup:
         dataset: str,
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        hmac_key: str | None = None,
     ) -> None:
-        """Wait at most `seconds` for each answer."""
-        self._client = client
+        """Wait at most `seconds` for each answer. Ids are under the HMAC key with the fingerprint `hmac_key`."""
+        self._hmac_key = hmac_key
+        self._queries = QueriesInTime(client, "scored transactions", seconds)
         self._dataset = f"{project}.{dataset}"
-        self._seconds = seconds
         self._clock = clock
         self._missed: dict[str, float] = {}
 
@@ -60,13 +59,11 @@ class BigQueryLookup:
         return await self._in_time(self._reported, sorted(set(report_ids)))
 
     async def _in_time(self, query: Callable[[list[str]], Mapping[str, T]], ids: list[str]) -> Mapping[str, T]:
-        if not ids:
-            return {}
-        try:
-            async with asyncio.timeout(self._seconds):  # the client bounds each of its calls, not all together
-                return await asyncio.to_thread(query, ids)
-        except TimeoutError:
-            raise Unavailable("BigQuery, asked for scored transactions: no answer in time") from None
+        return await self._queries.run(1, query, ids) if ids else {}
+
+    def _rows(self, sql: str, ids: list[str]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query for the parameter @ids, by position. Raises Unavailable."""
+        return [tuple(row.values()) for row in self._queries.rows_of(sql, ids)]
 
     def _parties(self, ids: list[str]) -> dict[str, Parties]:
         found = self._scored(ids)
@@ -86,9 +83,9 @@ class BigQueryLookup:
         if not ids:
             return {}
         table = f"{self._dataset}.score_events"
-        found = {row[0]: Parties(*row[1:]) for row in self._rows(statement(table, ids), ids)}
+        found = {row[0]: Parties(*row[1:]) for row in self._rows(statement(table, ids, self._hmac_key), ids)}
         if left := [id_ for id_ in ids if id_ not in found and self._may_be_far(id_)]:
-            found |= {row[0]: Parties(*row[1:]) for row in self._rows(far_statement(table), left)}
+            found |= {row[0]: Parties(*row[1:]) for row in self._rows(far_statement(table, self._hmac_key), left)}
             self._miss(id_ for id_ in left if id_ not in found)
         return found
 
@@ -107,21 +104,10 @@ class BigQueryLookup:
             found.setdefault(report_id, set()).add(end_to_end_id)
         return {report_id: frozenset(each) for report_id, each in found.items()}
 
-    def _rows(self, sql: str, ids: list[str]) -> list[Sequence[Any]]:
-        """Return the rows of a query for the parameter @ids. Raises Unavailable."""
-        parameters = [bigquery.ArrayQueryParameter("ids", "STRING", ids)]
-        config = bigquery.QueryJobConfig(query_parameters=parameters)
-        again = DEFAULT_RETRY.with_timeout(self._seconds)
-        try:
-            job = self._client.query(sql, job_config=config, timeout=self._seconds, retry=again, job_retry=None)
-            return [row.values() for row in job.result(timeout=self._seconds, retry=again)]
-        except FAILURES as error:
-            raise Unavailable(f"BigQuery, asked for scored transactions: {type(error).__name__}") from error
 
-
-def statement(table: str, ids: Iterable[str]) -> str:
+def statement(table: str, ids: Iterable[str], hmac_key: str | None = None) -> str:
     """Return the GoogleSQL that finds the parameter @ids in the partitions of the days of `ids`."""
-    return _parties_where(table, found_where(ids))
+    return _parties_where(table, found_where(ids), hmac_key)
 
 
 def found_where(ids: Iterable[str]) -> str:
@@ -129,10 +115,10 @@ def found_where(ids: Iterable[str]) -> str:
     return f"end_to_end_id IN UNNEST(@ids) AND ({_near('initiated_at', ids)})"
 
 
-def far_statement(table: str) -> str:
+def far_statement(table: str, hmac_key: str | None = None) -> str:
     """Return the GoogleSQL that finds the parameter @ids in the partitions of FAR_DAYS."""
     far = f"initiated_at >= TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {FAR_DAYS} DAY)"
-    return _parties_where(table, f"end_to_end_id IN UNNEST(@ids) AND {far}")
+    return _parties_where(table, f"end_to_end_id IN UNNEST(@ids) AND {far}", hmac_key)
 
 
 def returns_statement(table: str, ids: Iterable[str]) -> str:
@@ -151,12 +137,10 @@ def reports_statement(table: str) -> str:
     )
 
 
-def _parties_where(table: str, condition: str) -> str:
+def _parties_where(table: str, condition: str, hmac_key: str | None) -> str:
     """Return the GoogleSQL of the parties of a Pix; only its payer's side knows the device."""
-    return (
-        "SELECT end_to_end_id, MIN(payer_id), MIN(payee_id), MIN(device_id) "  # noqa: S608 (dates and a table name of ours)
-        f"FROM `{table}` WHERE {condition} GROUP BY end_to_end_id"
-    )
+    parties = ", ".join(f"MIN({under_key(name, hmac_key)})" for name in ("payer_id", "payee_id", "device_id"))
+    return f"SELECT end_to_end_id, {parties} FROM `{table}` WHERE {condition} GROUP BY end_to_end_id"  # noqa: S608 (dates and a table name of ours)
 
 
 def _near(column: str, ids: Iterable[str]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 
+from shared.adapters.bigquery.blocking import append_rows
 from shared.adapters.bigquery.table import BigQueryTable
 from shared.contract.event import micros
 from shared.contract.rows import LostRow
@@ -39,12 +39,6 @@ class BigQueryLostPlaces:
     def note(self, epochs: Sequence[Epoch]) -> None:
         """Append a row for each epoch. Raises Unavailable, Misconfigured."""
         now = micros(self._now())
-        asyncio.run(self._append([LostRow(each.epoch, each.kept, now, each.shard) for each in epochs]))
-
-    async def _append(self, rows: list[LostRow]) -> None:
-        table = self._open_table()
-        try:
-            if await table.append(rows):
-                raise Misconfigured("the table lost_places refuses rows; apply its schema")
-        finally:
-            await table.close()
+        rows = [LostRow(each.epoch, each.kept, now, each.shard) for each in epochs]
+        if append_rows(self._open_table, rows):
+            raise Misconfigured("the table lost_places refuses rows; apply its schema")

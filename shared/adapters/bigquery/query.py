@@ -7,15 +7,18 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from shared.adapters.gcs import GcsBlobs
+from shared.adapters.bigquery.in_time import rows_in_time
 from shared.adapters.google_failures import FAILURES
 from shared.errors import Misconfigured, Unavailable
 from shared.ports import Parameter
+
+if TYPE_CHECKING:  # the desk queries without the library of Cloud Storage
+    from shared.adapters.gcs import GcsBlobs
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +34,17 @@ _TYPES = {str: "STRING", int: "INT64", float: "FLOAT64", dt.datetime: "TIMESTAMP
 class BigQueryQueries:
     """`shared.ports.Queries` whose rows are paged through."""
 
-    def __init__(self, client: bigquery.Client) -> None:
-        self._client = client
+    def __init__(self, client: bigquery.Client, seconds: float | None = None) -> None:
+        """End the job of each query, and the wait for it, after `seconds`; without, wait for QUERY_SECONDS."""
+        self._client, self._seconds = client, seconds
 
     def rows(self, sql: str, parameters: Mapping[str, Parameter]) -> list[dict[str, Any]]:
         """Return the rows of a query whose parameters are named `@name`. Raises Unavailable, Misconfigured."""
         given = [
             bigquery.ScalarQueryParameter(name, _TYPES[type(value)], value) for name, value in parameters.items()
         ]
-        return [dict(row) for row in _results(self._client, sql, bigquery.QueryJobConfig(query_parameters=given))]
+        config = bigquery.QueryJobConfig(query_parameters=given)
+        return [dict(row) for row in _results(self._client, sql, config, self._seconds)]
 
 
 class BigQueryExports:
@@ -87,9 +92,17 @@ class BigQueryExports:
             log.warning("export left behind", extra={"fields": {"name": name, "reason": type(error).__name__}})
 
 
-def _results(client: bigquery.Client, sql: str, config: bigquery.QueryJobConfig | None = None) -> list[bigquery.Row]:
+def _results(
+    client: bigquery.Client,
+    sql: str,
+    config: bigquery.QueryJobConfig | None = None,
+    seconds: float | None = None,
+) -> list[bigquery.Row]:
     """Run a query and return its rows. Raises Unavailable, Misconfigured."""
     try:
+        if config is not None and seconds is not None:
+            config.job_timeout_ms = round(1_000 * seconds)  # on the server too
+            return rows_in_time(client, sql, config, seconds)
         return list(client.query(sql, job_config=config, timeout=SUBMIT_SECONDS).result(timeout=QUERY_SECONDS))
     except (exceptions.BadRequest, exceptions.NotFound, exceptions.Forbidden) as error:
         if _PASSING & {each.get("reason") for each in error.errors}:

@@ -7,13 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared.contract.event import Event, micros
+from shared.contract.mapping import REPORT_IDS
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
-from shared.contract.tables import counted, ends, kept_places, lost, placed
-from shared.ports import Claim, Parameter, Queries, Unplaced, Window
+from shared.contract.tables import counted, ends, every_under_key, first_of, kept_places, lost, placed
+from shared.ports import Claim, Parameter, Queries, Unplaced, UnplacedPeriod
 
 _DAY = dt.timedelta(days=1)
 _CLAIM = ("scored_at", "model_version", "hmac_key_version", "decision")
+_NUMBER = "given_sequence"
+"""The place of a row as it was stored, also if history has lost it: the view goes by it."""
+_DELIVERY = ("published_at", "delivery_attempt", "claim_number", f"history_sequence AS {_NUMBER}")
 _DATED = ("initiated_at", "scored_at")
 _ORDER = "scored_at, end_to_end_id, side"
 _WINDOW = "initiated_at >= @since AND scored_at < @until"
@@ -26,11 +30,12 @@ class BigQueryUnplaced:
     days alone, and of outcomes and reports only if there are fills or lost places.
     """
 
-    def __init__(self, queries: Queries, project: str, dataset: str) -> None:
+    def __init__(self, queries: Queries, project: str, dataset: str, hmac_key: str | None = None) -> None:
+        """Ids are under the HMAC key with the fingerprint `hmac_key`."""
         self._queries = queries
-        self._sql = UnplacedSql(project, dataset)
+        self._sql = UnplacedSql(project, dataset, hmac_key)
 
-    def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
+    def scores(self, window: UnplacedPeriod, after: Unplaced | None, limit: int) -> list[Unplaced]:
         """Return decisions in the order of scoring, those after `after`. Raises Unavailable, Misconfigured."""
         parameters = _parameters(window)
         lacking = [row["day"] for row in self._queries.rows(self._sql.lacking(), parameters)]
@@ -44,21 +49,21 @@ class BigQueryUnplaced:
         rows = self._queries.rows(self._sql.scores(days, limit, follow=True), parameters)
         return [_unplaced(row) for row in rows]
 
-    def outcomes(self, window: Window) -> list[OutcomeRow]:
+    def outcomes(self, window: UnplacedPeriod) -> list[OutcomeRow]:
         """Return outcomes in the order in which they were first received. Raises Unavailable, Misconfigured."""
         if not self._any(window):
             return []
         rows = self._queries.rows(self._sql.outcomes(), {"since": window.since})
         return [stored(OutcomeRow, "outcomes", row) for row in rows]
 
-    def reports(self, window: Window) -> list[FeedbackRow]:
+    def reports(self, window: UnplacedPeriod) -> list[FeedbackRow]:
         """Return reports in the order in which they were first received. Raises Unavailable, Misconfigured."""
         if not self._any(window, "lost"):
             return []
         rows = self._queries.rows(self._sql.reports(), {"since": window.since})
         return [stored(FeedbackRow, "feedback", row) for row in rows]
 
-    def _any(self, window: Window, *kinds: str) -> bool:
+    def _any(self, window: UnplacedPeriod, *kinds: str) -> bool:
         (found,) = self._queries.rows(self._sql.reasons(), {"since": window.since})
         return any(found[kind] for kind in kinds or found)
 
@@ -66,8 +71,8 @@ class BigQueryUnplaced:
 class UnplacedSql:
     """The GoogleSQL of rows without places, with the parameters @since and @until of a window."""
 
-    def __init__(self, project: str, dataset: str) -> None:
-        self._project, self._dataset = project, dataset
+    def __init__(self, project: str, dataset: str, hmac_key: str | None = None) -> None:
+        self._project, self._dataset, self._hmac_key = project, dataset, hmac_key
         self._place = f"{project}.{dataset}"
 
     def lacking(self) -> str:
@@ -86,18 +91,19 @@ class UnplacedSql:
 
     def scores(self, days: Sequence[dt.datetime], limit: int, follow: bool = False) -> str:
         """Return the query of rows of some days, the first one of each Pix and side, by default from the start."""
-        names, deliveries = (*Event.__struct_fields__, *_CLAIM), ("published_at", "delivery_attempt", "claim_number")
+        names = *Event.__struct_fields__, *_CLAIM
         columns = ", ".join("COALESCE(side, 'PAYER') AS side" if name == "side" else name for name in names)
         after = (
             "WHERE scored_at > @scored_at OR (scored_at = @scored_at AND "
             "(end_to_end_id > @id OR (end_to_end_id = @id AND side > @side)))"
         )
+        every_side = (
+            "(SELECT *, MAX(history_sequence) OVER (PARTITION BY end_to_end_id) IS NOT NULL AS pix_counted "  # noqa: S608 (names of our own)
+            f"FROM ({self._counted(days, (*names, *_DELIVERY))}) AS counted) AS every_side"
+        )
         return (
-            f"SELECT * FROM (SELECT {columns}, part_lost AND history_sequence IS NOT NULL AS part_lost "  # noqa: S608 (names of our own)
-            f"FROM ({self._counted(days, (*names, *deliveries))}) AS counted "
-            "WHERE place_pending "
-            "QUALIFY ROW_NUMBER() OVER (PARTITION BY end_to_end_id, COALESCE(side, 'PAYER') "
-            "ORDER BY published_at, delivery_attempt, claim_number, scored_at) = 1) AS first "
+            f"SELECT * FROM (SELECT {columns}, IF(history_sequence IS NULL, pix_counted, part_lost) AS is_counted "  # noqa: S608 (names of our own)
+            f"FROM ({first_of(every_side, _NUMBER, 'place_pending')}) AS first) AS pending "
             f"{after if follow else ''} ORDER BY {_ORDER} LIMIT {limit}"
         )
 
@@ -129,10 +135,10 @@ class UnplacedSql:
     def reports(self) -> str:
         """Return the query of reports whose place is lost."""
         same = "source, report_id, end_to_end_id, infraction_report_id, reported_at, status, verdict, state_hash"
-        told = self._told("feedback", same, "received_at >= @since")
+        told = self._told("feedback", same, "received_at >= @since", every_under_key(REPORT_IDS, self._hmac_key))
         return f"SELECT * FROM ({told}) AS told WHERE history_sequence IS NOT NULL ORDER BY first_at, reported_at"  # noqa: S608 (names of our own)
 
-    def _told(self, table: str, same: str, which: str) -> str:
+    def _told(self, table: str, same: str, which: str, columns: str = "*") -> str:
         """Return the query of the last row of each statement without a place: if it names one, that is lost.
 
         Rows with equal columns `same` say the same. One that only another shard has lost is told again once after the
@@ -143,7 +149,7 @@ class UnplacedSql:
         noted = f"(SELECT MAX(noted_at) AS noted_at FROM `{self._place}.lost_places`)"  # noqa: S608 (names of our own)
         source = (
             f"SELECT known.*, ARRAY_LENGTH({kept_places('visited')}) = ARRAY_LENGTH(known.visited) AS whole "  # noqa: S608 (names of our own)
-            f", noted_at FROM `{self._place}.{table}` AS known "
+            f", noted_at FROM (SELECT {columns} FROM `{self._place}.{table}`) AS known "
             f"CROSS JOIN ({ends(self._project, self._dataset)}) AS gone CROSS JOIN {noted} AS noted"
         )
         return (
@@ -158,7 +164,7 @@ class UnplacedSql:
     def _counted(self, days: Sequence[dt.datetime], columns: Sequence[str]) -> str:
         within = " OR ".join(f"(initiated_at >= {each} AND initiated_at < {until})" for each, until in _bounds(days))
         source = self._scored(f"{_WINDOW} AND ({within})")
-        return counted(self._project, self._dataset, columns, source, within)
+        return counted(self._project, self._dataset, columns, source, within, self._hmac_key)
 
     def _scored(self, where: str) -> str:
         return f"`{self._place}.score_events` WHERE {where}"
@@ -169,7 +175,7 @@ def _bounds(days: Sequence[dt.datetime]) -> Iterator[tuple[str, str]]:
         yield f"TIMESTAMP '{day:%Y-%m-%d}'", f"TIMESTAMP '{day + _DAY:%Y-%m-%d}'"
 
 
-def _parameters(window: Window) -> dict[str, Parameter]:
+def _parameters(window: UnplacedPeriod) -> dict[str, Parameter]:
     return {"since": window.since, "until": window.until}
 
 
@@ -179,4 +185,4 @@ def _instant(at: int) -> dt.datetime:
 
 def _unplaced(row: dict[str, Any]) -> Unplaced:
     claim = Claim(row["model_version"], micros(row["scored_at"]), row["hmac_key_version"])
-    return Unplaced(stored(Event, "score_events", row), row["decision"], claim, row["part_lost"])
+    return Unplaced(stored(Event, "score_events", row), row["decision"], claim, row["is_counted"])

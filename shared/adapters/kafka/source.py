@@ -24,13 +24,14 @@ from confluent_kafka import TopicPartition as Place
 
 from shared.adapters.kafka.partition import Progress
 from shared.contract.envelope import PubsubMessage
+from shared.contract.topics import DEAD
 from shared.errors import Misconfigured
 from shared.ports import Received
+from shared.serving.insisting import USUAL, Retries
 from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
 
-DEAD = "-dead"
 _IDLE_SECONDS = 0.02
 _CALL_SECONDS = 10.0
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -42,25 +43,6 @@ _FINAL = (
 """Codes that another try does not change."""
 
 Result = TypeVar("Result")
-
-
-class Retries(NamedTuple):
-    """Attempts at a message before it goes to the dead letters, and the pauses between them, in seconds."""
-
-    attempts: int = 50
-    shortest: float = 0.1
-    longest: float = 30.0
-
-    def pause(self, failures: int) -> float:
-        """Return the pause after this many failures.
-
-        >>> [Retries(shortest=1.0, longest=5.0).pause(failures) for failures in (1, 2, 3, 4)]
-        [1.0, 2.0, 4.0, 5.0]
-        """
-        return min(self.longest, self.shortest * 2.0 ** min(failures - 1, 64))
-
-
-USUAL = Retries()
 
 
 class Receipt(NamedTuple):

@@ -13,7 +13,18 @@ from shared.features.facts import asks
 from shared.features.history import MemoryHistory
 from shared.features.keys import Keys
 from shared.features.layout import READ_WIDTH
-from shared.features.life import LIFE, Lives, SideClaim, answers, asked, claims_of, encoded_answer, with_stored
+from shared.features.life import (
+    LIFE,
+    MOST_ASKED,
+    Lives,
+    SideClaim,
+    answers,
+    asked,
+    claims_of,
+    encoded_answer,
+    in_turn,
+    with_stored,
+)
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changed, Changes, Claim, Observations
 
 LIVES = 20_000
@@ -135,12 +146,13 @@ class MemoryHistoryAdapter:
     def _claimed(self, id_: str, own: SideClaim, new: bool) -> SideClaim:
         """Return the first claim of the side of `own`, which claims the Pix if nobody did; count its askings."""
         known = claims_of(self._lives[id_])
-        first = known.get(own.side, own)
+        claims = in_turn(known if own.side in known else {**known, own.side: own})
+        first = claims[own.side]
         if own.side in known:
             if new:
                 return first
-            first = first._replace(number=first.number + 1)
-        self._claim(id_, known | {own.side: first})
+            first = first._replace(number=min(first.number + 1, MOST_ASKED))
+        self._claim(id_, claims | {own.side: first})
         return first
 
     def _claim(self, id_: str, claims: Mapping[str, SideClaim]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.contract.event import micros
-from shared.contract.rows import LedgerRow
-from shared.errors import Unavailable
-from shared.learning.ports import RunReport, Snapshot, Trial
-from shared.ports import Parameter
+from shared.contract.rows import HealthRow, LedgerRow
+from shared.errors import Misconfigured, Unavailable
+from shared.learning.ports import RunReport, TrainingSnapshot, Trial
+from shared.ports import Checksum, Parameter
 
 
 class MemoryExports:
@@ -57,7 +58,7 @@ class MemoryQueries:
 
 
 class MemoryArchive:
-    """`shared.learning.ports.Archive` over a dict; `away` makes it unavailable."""
+    """`shared.learning.ports.SharedArchive` over a dict; `away` makes it unavailable."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -79,6 +80,21 @@ class MemoryArchive:
         if name in self.objects:
             file.write_bytes(self.objects[name])
         return name in self.objects
+
+    def checksum(self, name: str) -> Checksum | None:
+        """Return the checksum of the object, None if there is none. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        data = self.objects.get(name)
+        return None if data is None else Checksum(hashlib.md5(data, usedforsecurity=False).hexdigest(), len(data))
+
+    def copy(self, name: str, target: str) -> None:
+        """Copy the object, unless the target exists. Raises Unavailable while away, Misconfigured without it."""
+        if self.away:
+            raise Unavailable("the bucket is away")
+        if name not in self.objects:
+            raise Misconfigured(f"{name} does not exist")
+        self.objects.setdefault(target, self.objects[name])
 
 
 class MemoryLedger:
@@ -102,12 +118,26 @@ class MemoryLedger:
         return sorted(dict.fromkeys(recent), key=lambda row: row.recorded_at)
 
 
+class MemoryHealth:
+    """`shared.learning.monitoring.monitor.HealthRows` over a list; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.stored: list[HealthRow] = []
+        self.away = False
+
+    def append(self, rows: Sequence[HealthRow]) -> None:
+        """Append rows. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the table is away")
+        self.stored += rows
+
+
 class MemoryRuns:
     """`shared.learning.ports.Runs` and `Registry`: runs by id, and which version each alias names."""
 
     def __init__(self, clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)) -> None:
         self.started_at: dict[str, dt.datetime] = {}
-        self.snapshots: dict[str, Snapshot] = {}
+        self.snapshots: dict[str, TrainingSnapshot] = {}
         self.trials: dict[str, list[Trial]] = {}
         self._clock = clock
         self.params: dict[str, Mapping[str, str]] = {}
@@ -124,7 +154,7 @@ class MemoryRuns:
         self.started_at[run_id] = self._clock()
         return run_id
 
-    def dataset(self, run_id: str, snapshot: Snapshot) -> None:
+    def dataset(self, run_id: str, snapshot: TrainingSnapshot) -> None:
         """Record the training set of a run. Raises Unavailable while away."""
         if self.away:
             raise Unavailable("the tracker is away")

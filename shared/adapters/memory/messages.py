@@ -1,4 +1,4 @@
-"""The in-memory twin of a source of messages."""
+"""The in-memory twins of a source of messages, and of the topic of decisions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ from collections.abc import Sequence
 from time import perf_counter
 
 from shared.adapters.inbox import Inbox
+from shared.contract.decision import DecisionMessage
 from shared.contract.envelope import PubsubMessage
+from shared.errors import Unavailable
 from shared.ports import Received
+
+
+class MemoryTopic:
+    """`shared.ports.DecisionPublisher` that keeps the messages; `away` makes it unavailable."""
+
+    def __init__(self) -> None:
+        self.messages: list[DecisionMessage] = []
+        self.away = False
+
+    async def publish(self, messages: Sequence[DecisionMessage]) -> None:
+        """Keep messages. Raises Unavailable while away."""
+        if self.away:
+            raise Unavailable("the topic is away")
+        self.messages += messages
 
 
 class MemorySource:

@@ -1,10 +1,13 @@
-"""In-memory twins for operators: a store of history as a whole, and dead letters."""
+"""In-memory twins for operators: a store of history as a whole, overdue holds, and dead letters."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Self
 
+from shared.contract.decision import Decided
+from shared.contract.event import micros
 from shared.errors import Misconfigured, PreconditionFailed, Unavailable
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, LAYOUTS
@@ -143,3 +146,16 @@ class MemoryDeadLetters:
         for letter in letters:
             self.leased.remove(letter)
             self.waiting.append(letter)
+
+
+class MemoryHolds:
+    """`shared.ports.OverdueHolds` over decisions; `ended` are the EndToEndIds of those that something has ended."""
+
+    def __init__(self, decided: Sequence[Decided]) -> None:
+        self._decided = decided
+        self.ended: set[str] = set()
+
+    async def overdue(self, since: dt.datetime, until: dt.datetime) -> Sequence[Decided]:
+        """Return those whose deadline has passed."""
+        passed = range(micros(since) + 1, micros(until) + 1)
+        return [each for each in self._decided if each.hold_until in passed and each.end_to_end_id not in self.ended]

@@ -6,9 +6,13 @@ import datetime as dt
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from shared.contract.rows import Record
+from shared.contract.decision import Decided
+from shared.contract.end_to_end_id import minute_of
+from shared.contract.event import Event, micros
+from shared.contract.rows import Record, ScoreRow
+from shared.contract.transaction import ID_TOLERANCE
 from shared.errors import PreconditionFailed, Unavailable
-from shared.ports import Blob, Listed, Parties
+from shared.ports import Blob, Listed, Parties, Sought, StoredDecision
 from shared.telemetry.metrics import Series
 
 
@@ -105,3 +109,38 @@ class MemoryExporter:
         if self.away:
             raise Unavailable("the collector is away")
         self.exports.append(list(series))
+
+
+class MemoryDecisions:
+    """`shared.ports.DecisionLookup` over the rows of a MemoryTable; `away` makes it unavailable."""
+
+    def __init__(self, table: MemoryTable) -> None:
+        self._table = table
+        self.away = False
+
+        self.asked = 0
+        """Calls so far."""
+
+    async def decisions(self, sought: Sequence[Sought]) -> list[StoredDecision | None]:
+        """Return the first decision of each, None if there is none. Raises Unavailable while away."""
+        self.asked += 1
+        if self.away:
+            raise Unavailable("the decisions are away")
+        return [self._decision(each) for each in sought]
+
+    def _decision(self, sought: Sought) -> StoredDecision | None:
+        for row in self._table.rows:
+            if isinstance(row, ScoreRow) and _is_near(row.event, *sought):
+                event = row.event
+                return StoredDecision(
+                    Decided.of(row), event.amount, event.payer_id, event.payee_id, row.hmac_key_version
+                )
+        return None
+
+
+def _is_near(event: Event, end_to_end_id: str, side: str, initiated_at: int | None) -> bool:
+    minute = minute_of(end_to_end_id)
+    near = minute is not None and abs(event.initiated_at - micros(minute)) <= ID_TOLERANCE / dt.timedelta(
+        microseconds=1
+    )
+    return (event.end_to_end_id, event.side) == (end_to_end_id, side) and (near or event.initiated_at == initiated_at)

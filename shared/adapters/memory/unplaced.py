@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -11,9 +11,10 @@ import msgspec
 from shared.contract.event import micros
 from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, ScoreRow
 from shared.features.places import Epoch, Place
-from shared.ports import Claim, Unplaced, Window
+from shared.ports import Claim, Unplaced, UnplacedPeriod
 
 _MINUTE = 60_000_000
+_CLOCKS_DIFFER = 3_000_000  # microseconds, at most
 Row = TypeVar("Row", OutcomeRow, FeedbackRow)
 
 
@@ -95,19 +96,26 @@ class MemoryUnplaced:
     fills: Sequence[object]
     lost: Sequence[object]
 
-    def scores(self, window: Window, after: Unplaced | None, limit: int) -> list[Unplaced]:
+    def scores(self, window: UnplacedPeriod, after: Unplaced | None, limit: int) -> list[Unplaced]:
         """Return decisions without a place, in the order of scoring."""
         rows = [each for each in self.score_events if isinstance(each, ScoreRow) and _within(each, window)]
-        first: dict[tuple[str, str], Unplaced] = {}
-        for row in sorted(rows, key=lambda each: (each.published_at or 0, each.scored_at)):
-            (known,) = counted([row], self._fills, self._lost)
-            if known.row.place_pending:
-                lost = known.part_lost and known.row.history_sequence is not None
-                first.setdefault((row.event.end_to_end_id, row.event.side), _unplaced(row, lost))
-        found = sorted(first.values(), key=_order)
+        every = counted(rows, self._fills, self._lost)
+        ids = {each.row.event.end_to_end_id for each in every if each.row.history_sequence is not None}
+        sides: dict[tuple[str, str], list[tuple[ScoreRow, CountedRow]]] = {}
+        for row, known in zip(rows, every, strict=True):
+            sides.setdefault((row.event.end_to_end_id, row.event.side), []).append((row, known))
+        first = []
+        for (id_, _), same in sides.items():
+            turn = _turns([row for row, _ in same])
+            pending = [(turn(row), row, known) for row, known in same if known.row.place_pending]
+            if pending:
+                _, row, known = min(pending, key=lambda each: each[0])
+                is_counted = id_ in ids if known.row.history_sequence is None else known.part_lost
+                first.append(_unplaced(row, is_counted))
+        found = sorted(first, key=_order)
         return [each for each in found if after is None or _order(each) > _order(after)][:limit]
 
-    def outcomes(self, window: Window) -> list[OutcomeRow]:
+    def outcomes(self, window: UnplacedPeriod) -> list[OutcomeRow]:
         """Return outcomes that history has lost, or that came before their Pix had a place."""
         filled_at = {
             each.end_to_end_id: each.filled_at for each in sorted(self._fills, key=lambda each: each.filled_at)
@@ -119,7 +127,7 @@ class MemoryUnplaced:
             if row.history_sequence is not None or filled_at.get(row.end_to_end_id, 0) >= row.received_at - _MINUTE
         ]
 
-    def reports(self, window: Window) -> list[FeedbackRow]:
+    def reports(self, window: UnplacedPeriod) -> list[FeedbackRow]:
         """Return reports that history has lost."""
         since = micros(window.since)
         rows = [each for each in self.feedback if isinstance(each, FeedbackRow) and each.received_at >= since]
@@ -183,13 +191,35 @@ def _standing(row: OutcomeRow | FeedbackRow, kept: Mapping[int, int]) -> tuple[b
     return row.history_sequence is None, not _are_kept(kept, *row.visited), row.received_at
 
 
-def _within(row: ScoreRow, window: Window) -> bool:
+def _turns(same: Sequence[ScoreRow]) -> Callable[[ScoreRow], tuple[int, ...]]:
+    """Return the key of the order of the rows of a Pix and side, as `parts/first.sql` has it."""
+    begun: dict[int | None, int] = {}
+    for row in same:
+        begun[row.published_at] = min(_seen_at(row), begun.get(row.published_at, _seen_at(row)))
+    unnumbered = not all(map(_has_numbers, same))
+
+    def turn(row: ScoreRow) -> tuple[int, ...]:
+        numbers = (begun[row.published_at],) if unnumbered else (row.history_sequence or 0, row.claim_number or 0)
+        return *numbers, row.published_at or 0, row.delivery_attempt or 0, _seen_at(row), row.claim_number or 0
+
+    return turn
+
+
+def _seen_at(row: ScoreRow) -> int:
+    return row.scored_at - _CLOCKS_DIFFER if _has_numbers(row) else row.scored_at
+
+
+def _has_numbers(row: ScoreRow) -> bool:
+    return row.claim_number is not None and row.history_sequence is not None
+
+
+def _within(row: ScoreRow, window: UnplacedPeriod) -> bool:
     return row.event.initiated_at >= micros(window.since) and row.scored_at < micros(window.until)
 
 
-def _unplaced(row: ScoreRow, part_lost: bool) -> Unplaced:
+def _unplaced(row: ScoreRow, is_counted: bool) -> Unplaced:
     claim = Claim(row.model_version, row.scored_at, row.hmac_key_version)
-    return Unplaced(row.event, row.decision, claim, part_lost)
+    return Unplaced(row.event, row.decision, claim, is_counted)
 
 
 def _order(each: Unplaced) -> tuple[int, str, str]:

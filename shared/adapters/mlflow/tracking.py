@@ -28,7 +28,7 @@ import shared
 from shared.adapters.gcs import STORAGE_FAILURES
 from shared.adapters.mlflow.sqlite import exclusive
 from shared.errors import Unavailable
-from shared.learning.ports import RunReport, Snapshot, Trial
+from shared.learning.ports import RunReport, TrainingSnapshot, Trial
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +84,11 @@ class MlflowRuns:
         return run_id
 
     @_map_errors
-    def dataset(self, run_id: str, snapshot: Snapshot) -> None:
-        """Log the snapshot as the run's training set, with its digest and address. Raises Unavailable."""
+    def dataset(self, run_id: str, snapshot: TrainingSnapshot) -> None:
+        """Log the snapshot as the run's training set, with its digest and address, and its pointer for DVC.
+
+        Raises Unavailable.
+        """
         described = Dataset(
             name="training_examples",
             digest=snapshot.content_hash[:_DIGEST_MAX],
@@ -96,6 +99,7 @@ class MlflowRuns:
         )
         context = [InputTag(MLFLOW_DATASET_CONTEXT, "training")]
         self._client.log_inputs(run_id, [DatasetInput(described, context)])
+        self._client.log_text(run_id, snapshot.pointer, snapshot.pointer_name)
 
     @_map_errors
     def trial(self, run_id: str, trial: Trial) -> None:

@@ -6,20 +6,16 @@ PUBSUB_EMULATOR_HOST redirects the official clients to an emulator.
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
-from google.api_core import exceptions
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from shared.adapters.google_failures import FAILURES
-from shared.errors import Misconfigured, Unavailable
+from shared.adapters.pubsub.leases import Leases
+from shared.contract.topics import DEAD
 from shared.ports import REDRIVEN, DeadLetter
 
-DEAD = "-dead"
-"""The suffix of the dead-letter topic and its subscription; see infra/terraform/pubsub.tf."""
 SECONDS = 60.0
-_AT_ONCE = 1_000
 _ADDED_BY_PUBSUB = "CloudPubSubDeadLetterSource"
 
 
@@ -30,7 +26,7 @@ class PubsubDeadLetters:
         self._publisher = publisher
         self._subscriber = subscriber
         self._topic = publisher.topic_path(project, topic)
-        self._subscription = subscriber.subscription_path(project, topic + DEAD)
+        self._leases = Leases(subscriber, subscriber.subscription_path(project, topic + DEAD))
 
     @classmethod
     def connect(cls, project: str, topic: str) -> Self:
@@ -39,16 +35,6 @@ class PubsubDeadLetters:
 
     def pull(self, limit: int, seconds: float) -> list[DeadLetter]:
         """Lease up to `limit` letters; return none if none arrives in time. Raises Unavailable, Misconfigured."""
-        try:
-            answer = self._subscriber.pull(
-                subscription=self._subscription, max_messages=limit, timeout=seconds, retry=None
-            )
-        except exceptions.DeadlineExceeded:
-            return []
-        except exceptions.NotFound as error:
-            raise Misconfigured(f"there is no subscription {self._subscription}") from error
-        except FAILURES as error:
-            raise Unavailable(f"Pub/Sub: {type(error).__name__}") from error
         return [
             DeadLetter(
                 each.message.message_id,
@@ -57,7 +43,7 @@ class PubsubDeadLetters:
                 each.message.publish_time,
                 each.ack_id,
             )
-            for each in answer.received_messages
+            for each in self._leases.pull(limit, seconds)
         ]
 
     def redrive(self, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
@@ -69,33 +55,18 @@ class PubsubDeadLetters:
         concurrent.futures.wait(sent, timeout=SECONDS)
         there = [future.done() and future.exception() is None for future in sent]
         ack_ids = [each.ack_id for each, arrived in zip(letters, there, strict=True) if arrived]
-        if ack_ids:
-            request = {"subscription": self._subscription, "ack_ids": ack_ids}
-            _answered(lambda: self._subscriber.acknowledge(request=request))
+        self._leases.acknowledge(ack_ids)
         return [each for each, arrived in zip(letters, there, strict=True) if not arrived]
 
     def release(self, letters: Sequence[DeadLetter]) -> None:
         """End the leases of letters, so that they can be pulled again at once. Raises Unavailable."""
-        for start in range(0, len(letters), _AT_ONCE):
-            request = {
-                "subscription": self._subscription,
-                "ack_ids": [each.ack_id for each in letters[start : start + _AT_ONCE]],
-                "ack_deadline_seconds": 0,
-            }
-            _answered(lambda request=request: self._subscriber.modify_ack_deadline(request=request))  # type: ignore[misc] # mypy cannot infer the type of a lambda's default
+        self._leases.release([each.ack_id for each in letters])
 
     def close(self) -> None:
         """End the clients' threads and connections."""
         self._publisher.stop()
         self._publisher.transport.close()
         self._subscriber.close()
-
-
-def _answered(request: Callable[[], None]) -> None:
-    try:
-        request()
-    except FAILURES as error:
-        raise Unavailable(f"Pub/Sub: {type(error).__name__}") from error
 
 
 def _attributes(letter: DeadLetter) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The messages of google.pubsub.v1 that a subscriber needs, and its calls.
+"""The messages of google.pubsub.v1 that a subscriber and a publisher need, and their calls.
 
 Source: google/pubsub/v1/pubsub.proto. See `shared.adapters.google_grpc` for the reason.
 """
@@ -46,10 +46,37 @@ _CLASSES = message_classes(
             "ack_ids": (4, [STRING]),
         },
         "Empty": {},
+        "Attribute": {"key": (1, STRING), "value": (2, STRING)},  # an entry of a map, as it is on the wire
+        "PublishedMessage": {"data": (1, BYTES), "attributes": (2, [".pix.pubsub.Attribute"])},
+        "PublishRequest": {"topic": (1, STRING), "messages": (2, [".pix.pubsub.PublishedMessage"])},
+        "PublishResponse": {"message_ids": (1, [STRING])},
     },
 )
 StreamingPullRequest, StreamingPullResponse = _CLASSES["StreamingPullRequest"], _CLASSES["StreamingPullResponse"]
 AcknowledgeRequest, ModifyAckDeadlineRequest = _CLASSES["AcknowledgeRequest"], _CLASSES["ModifyAckDeadlineRequest"]
+
+PublishRequest, PublishResponse = _CLASSES["PublishRequest"], _CLASSES["PublishResponse"]
+
+
+class PublisherService:
+    """The call of a publisher over a channel; it raises grpc.RpcError."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
+        self.publish = channel.unary_unary(
+            "/google.pubsub.v1.Publisher/Publish",
+            request_serializer=PublishRequest.SerializeToString,
+            response_deserializer=PublishResponse.FromString,
+        )
+
+    @classmethod
+    def connect(cls, emulator: str) -> PublisherService:
+        """Return the emulator at that address, or Google's service. Raises Misconfigured, Unavailable."""
+        return cls(channel(emulator, ADDRESS, SCOPE))
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
 
 
 class SubscriberService:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from redis.exceptions import (
     SlotNotCoveredError,
 )
 
+from shared.adapters.valkey.credentials import credentials_of
+from shared.adapters.valkey.patience import LONGEST_CALL, StorePatience
 from shared.adapters.valkey.script import Script
 from shared.adapters.valkey.wire import Argument
 from shared.errors import Misconfigured, Unavailable
@@ -30,11 +33,11 @@ CLUSTER = "-cluster"
 """Follows the scheme of the address of a cluster, which is that of any of its nodes."""
 _ATTEMPTS = 2
 _LOST = (
-    *(exceptions.ConnectionError, exceptions.TimeoutError),
+    *(exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError),
     *(ClusterDownError, ReadOnlyError, SlotNotCoveredError),
 )
-ERRORS = (RedisError, RedisClusterException)
-"""All errors of the client; those about a cluster as a whole are not of its common type."""
+ERRORS = (RedisError, RedisClusterException, TimeoutError)
+"""All errors of the client, of which those about a cluster are not of its common type, and of StorePatience."""
 
 
 class Client(Protocol):
@@ -42,6 +45,10 @@ class Client(Protocol):
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script on the node of its keys, which share a slot. Raises Unavailable."""
+        ...
+
+    async def reach(self) -> None:
+        """Ask for any answer. Raises Unavailable without one."""
         ...
 
     async def close(self) -> None:
@@ -52,22 +59,37 @@ class Client(Protocol):
 class ServerClient:
     """The client of one server, which holds every shard."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, patience: StorePatience) -> None:
         self.redis = redis
+        self._patience = patience
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; send its text to a server that has restarted."""
-        try:
-            try:
-                return await self.redis.evalsha(script.sha, len(keys), *keys, *arguments)
-            except NoScriptError:
-                return await self.redis.eval(script.text, len(keys), *keys, *arguments)
-        except ERRORS as error:
-            raise unavailable(error) from error
+        return await self._answered(lambda: self._run(script, keys, arguments))
+
+    async def reach(self) -> None:
+        """Ping the server."""
+        await self._answered(self.redis.ping)
 
     async def close(self) -> None:
         """Close the connections."""
         await self.redis.aclose()
+
+    async def _answered(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Return the answer to a call, which is repeated once on a new connection if the server is silent."""
+        try:
+            try:
+                return await self._patience.answered(call())
+            except TimeoutError:
+                return await self._patience.answered(call())
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+    async def _run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        try:
+            return await self.redis.evalsha(script.sha, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await self.redis.eval(script.text, len(keys), *keys, *arguments)
 
 
 class ClusterClient:
@@ -79,14 +101,23 @@ class ClusterClient:
     records there, and take the others for missing.
     """
 
-    def __init__(self, redis: RedisCluster) -> None:
+    def __init__(self, redis: RedisCluster, call_seconds: float) -> None:
         self.redis = redis
+        self._patience: defaultdict[str, StorePatience] = defaultdict(lambda: StorePatience(call_seconds))
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script on the node of its keys; send its text to a node that has restarted."""
         try:
             await self.redis.initialize()
             return await self._run(script, keys, arguments)
+        except ERRORS as error:
+            raise unavailable(error) from error
+
+    async def reach(self) -> None:
+        """Ask a node for the slots of all, and ping one."""
+        try:
+            await self.redis.initialize()
+            await self.redis.ping()
         except ERRORS as error:
             raise unavailable(error) from error
 
@@ -102,7 +133,7 @@ class ClusterClient:
             node = self.redis.get_node_from_key(keys[0])
             if node is None:
                 raise SlotNotCoveredError("no node holds the slot")
-            return await _evaluated(node, script, keys, arguments)
+            return await self._patience[node.name].answered(_evaluated(node, script, keys, arguments))
         except MovedError as error:
             if attempts == 1:
                 raise
@@ -124,26 +155,31 @@ async def _evaluated(node: ClusterNode, script: Script, keys: Sequence[str], arg
 def client(url: str, connect_seconds: float, call_seconds: float) -> Client:
     """Return the client of the store at an address, which connects at the first call. Raises Misconfigured.
 
-    A call that fails is repeated once on a new connection, also if the primary has become a replica.
+    A call that fails is repeated once on a new connection, also if the primary has become a replica. It has failed
+    once the server has been silent for `call_seconds`: see StorePatience.
     """
-    address, retry = server_url(url), Retry(NoBackoff(), _ATTEMPTS - 1)
+    (address, tokens), retry = credentials_of(server_url(url)), Retry(NoBackoff(), _ATTEMPTS - 1)
     if is_cluster(url):
         return ClusterClient(
             RedisCluster.from_url(
                 address,
                 require_full_coverage=False,
                 socket_connect_timeout=connect_seconds,
-                socket_timeout=call_seconds,
-            )
+                socket_timeout=LONGEST_CALL * call_seconds,  # of the client's own questions about slots
+                credential_provider=tokens,
+            ),
+            call_seconds,
         )
     return ServerClient(
         Redis.from_url(
             address,
             socket_connect_timeout=connect_seconds,
-            socket_timeout=call_seconds,
+            socket_timeout=None,
+            credential_provider=tokens,
             retry=retry,
             retry_on_error=[ReadOnlyError],
-        )
+        ),
+        StorePatience(call_seconds),
     )
 
 

@@ -38,7 +38,7 @@ end
 -- number of damaged values, then the life of each: the new one, or the first one, with a claim of the side. With
 -- several shards the entries of each life follow.
 -- An empty store claims, but reads and counts nothing: every account would look new. Such a life is counted when it
--- is asked for again.
+-- is asked for again, with the facts of that message: the other side may tell others.
 local function observe()
   local message_seconds, life_seconds, record_seconds, version, claims, heads = unpack(ARGV, 2, 7)
   local keys, weights, marks, numbers, entries, notes = unpack(ARGV, 8, 13)
@@ -53,15 +53,16 @@ local function observe()
     local stored = not lives[name] and call('GET', PREFIX .. name)
     local life = lives[name] or whole(name, stored)
     if stored then owed[name] = entries_of(name) end
+    local head = sub(heads, (i - 1) * LIFE.head + 1, i * LIFE.head)
     if not life then
-      life = sub(heads, (i - 1) * LIFE.head + 1, i * LIFE.head) .. NO_READS .. claim
+      life = head .. NO_READS .. claim
     else
       life = claimed(life, claim)
     end
     if before and sub(life, LIFE.place_at + 1, LIFE.place_at + 8) == NO_PLACE then
       counted = counted + 1
       local reads, entry = table.concat(ask(plan, facts(i))), entry_at(entries, i)
-      life = counted_life(life, reads, epoch, counted, sub(life, LIFE.bytes + 1))
+      life = counted_life(head, reads, epoch, counted, sub(life, LIFE.bytes + 1))
       if entry then
         owed[name], new[name] = owed[name] or {}, {packed_place(epoch, counted), entry}
         table.insert(owed[name], new[name][1])

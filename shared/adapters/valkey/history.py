@@ -71,11 +71,12 @@ _VISITS = 6  # of a Pix, at most: payer, payee, device and three persons or keys
 class ValkeyHistory:
     """History that many processes share; each EndToEndId counts once among them."""
 
-    def __init__(self, store: Client, keeping: Keeping, shards: int = 1) -> None:
+    def __init__(self, store: Client, keeping: Keeping, shards: int = 1, hmac_key: str = "") -> None:
+        """`hmac_key` is the fingerprint of the key of all pseudonyms: each key has a history of its own."""
         self.store = store
         self.shards = shards
         self._keeping = keeping
-        self._keys = [sequence_key(shard, shards) for shard in range(shards)]
+        self._keys = [sequence_key(shard, shards, hmac_key) for shard in range(shards)]
         of_a_pix = 2 if shards == 1 else 4 + 2 * min(shards - 1, _VISITS)  # rows; ask and change; a step of each
         self._notes = [Notes(partial(self._tell, shard), self._follow, of_a_pix) for shard in range(shards)]
         self._lost: Mapping[int, int] = {}
@@ -86,13 +87,19 @@ class ValkeyHistory:
 
     @classmethod
     def connect(
-        cls, url: str, connect_seconds: float, call_seconds: float, keeping: Keeping, shards: int = 1
+        cls,
+        url: str,
+        connect_seconds: float,
+        call_seconds: float,
+        keeping: Keeping,
+        shards: int = 1,
+        hmac_key: str = "",
     ) -> Self:
         """Return the history at `url` (see `shared.adapters.valkey.clients`); it connects at the first call.
 
-        Another number of shards finds none of the records. Raises Misconfigured.
+        Another number of shards, or another HMAC key, finds none of the records. Raises Misconfigured.
         """
-        return cls(client(url, connect_seconds, call_seconds), keeping, shards)
+        return cls(client(url, connect_seconds, call_seconds), keeping, shards, hmac_key)
 
     def know_lost(self, kept: Mapping[int, int]) -> None:
         """Take note of what shards have lost, by `Place.part` the last number kept: such visits are made again."""

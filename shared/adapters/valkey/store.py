@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from redis.exceptions import NoScriptError, ResponseError
 
 from shared.adapters.valkey.clients import ERRORS, is_cluster, server_url, unavailable
+from shared.adapters.valkey.credentials import credentials_of
 from shared.adapters.valkey.script import script
 from shared.adapters.valkey.visits import ENTRY_KEY, STEP_KEY, ask_step
 from shared.adapters.valkey.wire import (
@@ -47,31 +48,44 @@ _CALLS = 8  # on their way at once, so that neither side waits for the other
 _HELD = "HELD"
 _NO_KEYS: Keys = np.empty(0, dtype=np.uint64)
 _OF_A_PIX = (LIFE_KEY, VERDICT_KEY)
+_FINGERPRINT_BYTES = 8
 _CONNECT_SECONDS, _CALL_SECONDS = 5.0, 60.0
 
 
 class ValkeyStore:
     """`shared.ports.HistoryStore` in Valkey or Redis, on a server or a cluster."""
 
-    def __init__(self, connect: Callable[[], Redis | RedisCluster], record_seconds: int, shards: int = 1) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Redis | RedisCluster],
+        record_seconds: int,
+        shards: int = 1,
+        hmac_key: str = "",
+    ) -> None:
+        """`hmac_key` is the fingerprint of the key of all pseudonyms, as in `ValkeyHistory`."""
         self._own = list(range(shards))
         self._connect = connect
         self._client: Redis | RedisCluster | None = None
         self._record_seconds = record_seconds
         self._shards = shards
-        self._keys = [sequence_key(shard, shards) for shard in range(shards)]
+        self._keys = [sequence_key(shard, shards, hmac_key) for shard in range(shards)]
         self._job = uuid.uuid4().hex
 
     @classmethod
-    def connect(cls, url: str, record_seconds: int, shards: int = 1) -> Self:
+    def connect(cls, url: str, record_seconds: int, shards: int = 1, hmac_key: str = "") -> Self:
         """Return the store at `url`; records untouched for `record_seconds` expire. Raises Misconfigured."""
-        address, cluster = server_url(url), is_cluster(url)
+        (address, tokens), cluster = credentials_of(server_url(url)), is_cluster(url)
 
         def client() -> Redis | RedisCluster:
             kind = RedisCluster if cluster else Redis
-            return kind.from_url(address, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CALL_SECONDS)
+            return kind.from_url(
+                address,
+                socket_connect_timeout=_CONNECT_SECONDS,
+                socket_timeout=_CALL_SECONDS,
+                credential_provider=tokens,
+            )
 
-        return cls(client, record_seconds, shards)
+        return cls(client, record_seconds, shards, hmac_key)
 
     def each(self) -> list[Self]:
         """Return the store of each shard, which share the connection and the name of this job."""
@@ -151,9 +165,13 @@ class ValkeyStore:
         contacts, records = records.get(CONTACT.kind, _NO_KEYS), {**records, CONTACT.kind: _NO_KEYS}
         ids = list(end_to_end_ids)
         return sum(
-            self._erase(shard, self._names(shard, records, ids)) + self._forget(shard, contacts, payers)
+            self._unlink(shard, self._names(shard, records, ids)) + self._forget(shard, contacts, payers)
             for shard in self._own
         )
+
+    def forget_other_keys(self) -> int:
+        """Erase what is stored under other HMAC keys in the present layout; return the number. Raises Unavailable."""
+        return sum(self._unlink(shard, self._of_other_keys(shard)) for shard in self._own)
 
     def close(self) -> None:
         """Close the connections."""
@@ -186,7 +204,13 @@ class ValkeyStore:
             names += [STEP_KEY.encode() + ask_step(name_of(LIFE_KEY + id_)) for id_ in ids]
         return [prefix + name for name in names]
 
-    def _erase(self, shard: int, names: Sequence[bytes]) -> int:
+    def _of_other_keys(self, shard: int) -> Iterator[bytes]:
+        own, tag = self._keys[shard].encode()[:-1], sequence_key(shard, self._shards).encode()[:-1]
+        for name in self._node(shard).scan_iter(match=b"*" + tag + b"*", count=_RECORDS):
+            if name.find(tag) in (0, _FINGERPRINT_BYTES) and not name.startswith(own):
+                yield name
+
+    def _unlink(self, shard: int, names: Iterable[bytes]) -> int:
         try:
             return sum(int(self._node(shard).unlink(*some)) for some in batched(names, _RECORDS))
         except ERRORS as error:

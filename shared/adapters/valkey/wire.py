@@ -23,6 +23,7 @@ from shared.features.life import (
     asked,
     claims_of,
     encoded_answer,
+    in_turn,
     stored_claims,
 )
 from shared.features.packing import packed
@@ -106,7 +107,7 @@ class AskedBatch(NamedTuple):
         mine = SideClaim(
             side, own.scored_at, own.key_version, int(self.fingerprints[place]), digest, own.model_version
         )
-        first = claims_of(life)[side]
+        first = in_turn(claims_of(life))[side]
         return first, first.contradicts(mine)
 
     @property
@@ -134,13 +135,17 @@ def name_of(key: str) -> str:
     return f"{LIFE_KEY}{LIFE_ID}{key[1:]}" if key[0] == LIFE_KEY else key
 
 
-def sequence_key(shard: int, shards: int) -> str:
+def sequence_key(shard: int, shards: int, hmac_key: str = "") -> str:
     """Return the key by which the script is called for a shard; its hash tag puts each shard into one slot.
+
+    The fingerprint of the HMAC key stands before the tag: each key has a history of its own, in the same slots.
 
     >>> sequence_key(0, 1) == SEQUENCE_KEY, sequence_key(2, 3).endswith(":3:2}n")
     (True, True)
+    >>> sequence_key(0, 1, "3d7e5c2e") == "3d7e5c2e" + SEQUENCE_KEY
+    True
     """
-    return SEQUENCE_KEY if shards == 1 else f"{{{_TAG}:{shards}:{shard}}}n"
+    return hmac_key + (SEQUENCE_KEY if shards == 1 else f"{{{_TAG}:{shards}:{shard}}}n")
 
 
 def observe_arguments(part: AskedPart, keeping: Keeping, notes: Sequence[Argument]) -> list[Argument]:

@@ -19,7 +19,7 @@ WITH stated AS (
       WHEN source = 'FRAUD_MARKER' AND status = 'CANCELLED' THEN 11
     END AS standing
   FROM `{project}.{dataset}.feedback`
-  WHERE reported_at <= {as_of} AND source IN ('MED', 'ANALYST', 'CUSTOMER', 'FRAUD_MARKER')
+  WHERE reported_at BETWEEN {since} AND {as_of} AND source IN ('MED', 'ANALYST', 'CUSTOMER', 'FRAUD_MARKER')
 ),
 -- The state of each report: the latest, by the report itself and never by the time of its arrival.
 latest AS (
@@ -103,7 +103,7 @@ told AS (
     MAX(IF(status = 'BLOCKED', `at`, NULL)) AS blocked_at,
     MAX(IF(status = 'RELEASED', `at`, NULL)) AS released_at
   FROM `{project}.{dataset}.outcomes`
-  WHERE `at` <= {as_of}
+  WHERE `at` BETWEEN {since} AND {as_of}
   GROUP BY end_to_end_id
 ),
 decided AS (

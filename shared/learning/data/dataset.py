@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -94,8 +95,33 @@ class TrainingSource:
         extend(self.queries, SampleSql(self.project, self.dataset, self.maturity_days, as_of), spec.sampled_a_day)
 
 
+class SampleRows(Protocol):
+    """Sampler of the examples of a query."""
+
+    def __call__(
+        self, exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
+    ) -> Sequence[Path]:
+        """Return the Parquet files of the rows of `query.rows(names, legitimate)` in `folder`.
+
+        Raises Unavailable, Misconfigured.
+        """
+        ...
+
+
+def sampled_by_tables(
+    exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
+) -> Sequence[Path]:
+    """Let BigQuery take the sample. Raises Unavailable, Misconfigured."""
+    return exports.export(query.rows(names, legitimate), folder)
+
+
 def read(
-    source: TrainingSource, as_of: dt.datetime, names: Sequence[str], spec: DatasetSpec, profile: Profile | None
+    source: TrainingSource,
+    as_of: dt.datetime,
+    names: Sequence[str],
+    spec: DatasetSpec,
+    profile: Profile | None,
+    sample: SampleRows = sampled_by_tables,
 ) -> Dataset:
     """Return the matured examples known at `as_of`, checked against the champion's profile.
 
@@ -109,7 +135,7 @@ def read(
     first, where = counted["first_at"], (source.queries, source.project, source.dataset, source.maturity_days)
     counts = [] if first is None else decision_counts(*where, first, as_of)
     with TemporaryDirectory(prefix="training-set-") as folder:
-        files = source.exports.export(examples.rows(names, legitimate), Path(folder))
+        files = sample(source.exports, examples, names, legitimate, Path(folder))
         data = read_parquet(files, names, examples.until, spec, profile, label_rates(counts))
     return replace(data, quality=msgspec.structs.replace(data.quality, unlabelled=unlabelled(counts)))
 
@@ -126,12 +152,7 @@ def read_parquet(
 
     No row may be later than `until`, in microseconds. `rates` are the shares of held Pix that have a label.
     """
-    columns = [FEATURE_PREFIX + name for name in names]
-    with ParquetColumns(files) as source:
-        require_columns(source.schemas, _KINDS | dict.fromkeys(FACTS, "text") | dict.fromkeys(columns, "number"))
-        keys = key_columns(source, until)
-    matrix = read_matrix(files, columns, keys.order)
-    keys, matrix = _in_range(keys, matrix, names)
+    keys, matrix = usable_rows(files, names, until)
     missing = {name: one.missing for name, one in zip(names, matrix.summaries, strict=True)}
     chance = label_chances(keys.decided, keys.pix, rates)
     stands = representation(keys.decided, keys.fraud, keys.weight, chance, rates, spec.label_weight_max)
@@ -142,6 +163,15 @@ def read_parquet(
         *(names, matrix, keys.pix, keys.fraud, keys.initiated_at, keys.amount),
         *(weight, label_weight, keys.facts, quality),
     )
+
+
+def usable_rows(files: Sequence[Path], names: Sequence[str], until: int) -> tuple[KeyColumns, FeatureMatrix]:
+    """Return the rows of Parquet files in order of time, without those that cannot be used. Raises BadDataset."""
+    columns = [FEATURE_PREFIX + name for name in names]
+    with ParquetColumns(files) as source:
+        require_columns(source.schemas, _KINDS | dict.fromkeys(FACTS, "text") | dict.fromkeys(columns, "number"))
+        keys = key_columns(source, until)
+    return _in_range(keys, read_matrix(files, columns, keys.order), names)
 
 
 def _in_range(keys: KeyColumns, matrix: FeatureMatrix, names: Sequence[str]) -> tuple[KeyColumns, FeatureMatrix]:

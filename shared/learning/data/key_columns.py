@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.contract.fields import Side
 from shared.learning.data.defects import Defect, defect
-from shared.learning.data.label_chance import CHANCE, COLUMNS, SEVERITY, Decided
+from shared.learning.data.label_chance import CHANCE, COLUMNS, SEVERITY, DecisionColumns
 from shared.learning.data.matrix import ParquetColumns
 from shared.learning.data.training_query import CAMPAIGN_FACTS, FACTS, RATE
 from shared.scoring.rules import Decision
@@ -59,7 +59,7 @@ class KeyColumns(NamedTuple):
     amount: NDArray[np.float64]
     weight: NDArray[np.float64]
     facts: Mapping[str, Categories]
-    decided: Decided
+    decided: DecisionColumns
     read: int
     frauds_read: int
     defects: list[Defect]
@@ -128,13 +128,13 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
     return _without_repeated(columns, side[order])
 
 
-def decided_as(source: ParquetColumns, chance: NDArray[np.float64]) -> Decided:
+def decided_as(source: ParquetColumns, chance: NDArray[np.float64]) -> DecisionColumns:
     """Return how the rows of files were decided; `chance` [n] is NaN where the control group had none."""
     decision, policy = (Categories(*source.categories(name)) for name in COLUMNS[:2])
     drawn = np.array([bool(name) for name in policy.values], dtype=bool)[policy.codes]
     severity = np.where(drawn, _severities(policy), _severities(decision))
     side = Categories(*source.categories("side"))
-    return Decided(severity, drawn, np.nan_to_num(chance), _among(side.values, side.codes, Side.PAYEE))
+    return DecisionColumns(severity, drawn, np.nan_to_num(chance), _among(side.values, side.codes, Side.PAYEE))
 
 
 def _severities(decisions: Categories) -> NDArray[np.int8]:

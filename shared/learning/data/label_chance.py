@@ -15,6 +15,10 @@ those of good Pix, so they say nothing about the others, and the row weighs 1. C
 would turn rejected frauds into good customers. Which holds reviewers judge is taken to be chance. A Pix that had no
 chance, as a rule stopped it or the day's budget was spent, has p = 0: others of its kind stand for it only where
 reviewers judge such holds, and the gate counts it among what it cannot judge (`judging/stakes.py`).
+While a challenger is tried, the policy is that of the Pix' arm, and P the chance within the arm: both arms together
+are all Pix, so rows that stand for their own arm stand for everything. The chance of the arm is part of the chance of
+a decision as a whole, `arm_propensity` times that of the draw, by which the rows of one arm stand for all Pix when
+one policy is judged.
 Source: Horvitz and Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA, 1952.
 """
 
@@ -45,7 +49,7 @@ class LabelRates(Struct, frozen=True):
     payee: float = 1.0
 
 
-class Decided(NamedTuple):
+class DecisionColumns(NamedTuple):
     """How rows were decided, each [n].
 
     `policy` is the severity of the policy's decision, `drawn` whether the control group decided otherwise,
@@ -57,9 +61,9 @@ class Decided(NamedTuple):
     probability: NDArray[np.float64]
     payees: NDArray[np.bool_]
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Decided:
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> DecisionColumns:
         """Return some rows."""
-        return Decided._make(column[rows] for column in self)
+        return DecisionColumns._make(column[rows] for column in self)
 
 
 class Representation(Struct, frozen=True):
@@ -115,7 +119,7 @@ def label_rates(counts: Sequence[DecisionCount]) -> LabelRates:
     return LabelRates(rate(Side.PAYER), rate(Side.PAYEE))
 
 
-def label_chances(decided: Decided, pix: NDArray[np.int32], rates: LabelRates) -> NDArray[np.float64]:
+def label_chances(decided: DecisionColumns, pix: NDArray[np.int32], rates: LabelRates) -> NDArray[np.float64]:
     """Return the chance of a label of each labelled row, [n].
 
     Both sides of a Pix have the label of its payment, so the side that is less likely to let it pass counts for both.
@@ -126,7 +130,7 @@ def label_chances(decided: Decided, pix: NDArray[np.int32], rates: LabelRates) -
 
 
 def unrepresented(
-    decided: Decided, pix: NDArray[np.int32], rates: LabelRates, weight_max: float
+    decided: DecisionColumns, pix: NDArray[np.int32], rates: LabelRates, weight_max: float
 ) -> NDArray[np.float64]:
     """Return the part of each row without a label, [n], for which no labelled row of the control group stands.
 
@@ -137,7 +141,7 @@ def unrepresented(
     return np.where(_of_pix(np.maximum, decided.probability, pix) > 0, lost, 1.0)
 
 
-def _chances(decided: Decided, rates: LabelRates) -> NDArray[np.float64]:
+def _chances(decided: DecisionColumns, rates: LabelRates) -> NDArray[np.float64]:
     """Return the chance of each row, [n], that a reviewer or the control group gives it a label."""
     reviewed, p = np.where(decided.payees, rates.payee, rates.payer), decided.probability
     by_policy = [np.ones(len(p)), p + (1 - p) * reviewed, p * reviewed]
@@ -162,7 +166,7 @@ def label_weights(chance: NDArray[np.float64], weight_max: float) -> NDArray[np.
 
 
 def representation(
-    decided: Decided,
+    decided: DecisionColumns,
     fraud: NDArray[np.bool_],
     sampled: NDArray[np.float64],
     chance: NDArray[np.float64],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from shared.errors import BundleRefused
 from shared.ports import Blobs
-from shared.scoring.bundle import path
+from shared.scoring.verified_file import verified_file
 
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 DECIMALS = 3
@@ -21,12 +21,17 @@ _DECILES = np.linspace(0.1, 0.9, 9)
 _FLOOR = 1e-3  # least share of a bin: the logarithm of an empty one is infinite, that of a rare one is noise
 
 
-class ColumnProfile(Struct, frozen=True):
-    """Reference of a column: share missing, inner edges of the histogram, and the number of values in each bin."""
+class ColumnProfile(Struct, frozen=True, omit_defaults=True):
+    """Reference of a column: share missing, inner edges of the histogram, and the number of values in each bin.
+
+    `effects` of an input are its mean contributions to the log-odds of the raw score, where it is missing, then in
+    each bin; None where the reference has no row. A bundle of before has none.
+    """
 
     missing: float
     edges: list[float]
     counts: list[int]
+    effects: list[float | None] | None = None
 
 
 class Profile(Struct, frozen=True):
@@ -36,19 +41,54 @@ class Profile(Struct, frozen=True):
     score: ColumnProfile
 
 
+class ExplainedRows(NamedTuple):
+    """Rows of the reference, float32 [m, F], and the contribution of each input to their log-odds, [m, F].
+
+    `absent` [F] is the mean contribution of each input if it were missing, for inputs that never are.
+    """
+
+    rows: NDArray[np.float32]
+    contributions: NDArray[np.float64]
+    absent: NDArray[np.float64]
+
+
 def reference_profile(
-    features: NDArray[np.float32], names: Sequence[str], scores: NDArray[np.float64]
+    features: NDArray[np.float32], names: Sequence[str], scores: NDArray[np.float64], explained: ExplainedRows
 ) -> dict[str, Any]:
     """Return the profile of features [n, F] and calibrated scores [n], ready for JSON."""
     columns = {name: describe(features[:, j], DECIMALS) for j, name in enumerate(names)}
+    for j, column in enumerate(columns.values()):
+        missing, *bins = effects(explained.rows[:, j], explained.contributions[:, j], column["edges"])
+        column["effects"] = [float(explained.absent[j]) if missing is None else missing, *bins]
     return {"features": columns, "score": describe(scores)}
+
+
+def effects(values: NDArray[np.float32], contributions: NDArray[np.float64], edges: Sequence[float]) -> list[Any]:
+    """Return the mean contribution [n] of missing values, then of those in each bin; None where there are none.
+
+    >>> effects(np.float32([1, 1, np.nan]), np.array([0.5, 0.7, -1.0]), [1.0])
+    [-1.0, 0.6, None]
+    """
+    bins = np.where(np.isnan(values), 0, 1 + bin_of(values, edges))
+    number = np.bincount(bins, minlength=len(edges) + 2)
+    sums = np.bincount(bins, contributions, minlength=len(edges) + 2)
+    return [float(total / count) if count else None for total, count in zip(sums, number, strict=True)]
+
+
+def bin_of(values: NDArray[Any], edges: Sequence[float]) -> NDArray[np.intp]:
+    """Return the bin of each value [n] that is not missing; an edge belongs below it.
+
+    >>> bin_of(np.array([0.5, 1.0, 1.5]), [1.0]).tolist()
+    [0, 0, 1]
+    """
+    return np.searchsorted(np.asarray(edges), values.astype(np.float64).round(DECIMALS), side="left")
 
 
 def read_profile(blobs: Blobs, version: str) -> Profile:
     """Return the profile of a bundle. Raises BundleRefused, Unavailable."""
-    blob = blobs.read(path(version, "profile.json"))
+    data = verified_file(blobs, version, "profile.json")
     try:
-        return msgspec.json.decode(blob.data if blob else b"", type=Profile)
+        return msgspec.json.decode(data, type=Profile)
     except msgspec.MsgspecError as error:
         raise BundleRefused(f"{version}: profile.json cannot be read: {error}") from error
 
@@ -111,8 +151,23 @@ def stability_index(reference: ColumnProfile, column: OrderedColumn) -> float:
     >>> round(stability_index(halves, OrderedColumn.of(np.array([1.0, 1.0, 1.0, -1.0]))), 3)
     0.275
     """
-    expected = np.maximum(_shares(reference), _FLOOR)
-    actual = np.maximum(_observed(reference, column), _FLOOR)
+    return _index(_shares(reference), _observed(reference, column))
+
+
+def stability_of(reference: ColumnProfile, counts: Sequence[int]) -> float:
+    """Return the stability index of a column without missing values, from its count in each bin of the reference.
+
+    >>> halves = ColumnProfile(missing=0.0, edges=[0.0], counts=[5, 5])
+    >>> stability_of(halves, [1, 1]), round(stability_of(halves, [3, 1]), 3)
+    (0.0, 0.275)
+    """
+    shares = np.array(counts, np.float64) / max(sum(counts), 1)
+    return _index(_shares(reference), np.concatenate([[0.0], shares]))
+
+
+def _index(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> float:
+    """Return the index of shares of bins, each at least _FLOOR."""
+    expected, actual = np.maximum(expected, _FLOOR), np.maximum(actual, _FLOOR)
     return float(np.sum((actual - expected) * np.log(actual / expected)))
 
 

@@ -102,6 +102,15 @@ def load(archive: Archive, content_hash: str, names: Sequence[str]) -> Dataset:
     return data if data.names == tuple(names) else _with_features(data, names)
 
 
+def quality_in(file: Path) -> QualityReport:
+    """Return the quality report in the file of a snapshot. Raises BadDataset."""
+    try:
+        metadata = pq.read_schema(file).metadata or {}
+        return msgspec.json.decode(metadata[_METADATA_KEY], type=_Metadata).quality
+    except (pa.ArrowException, OSError, KeyError, msgspec.MsgspecError) as error:
+        raise BadDataset(f"a training set cannot be read: {type(error).__name__}") from error
+
+
 def _with_features(data: Dataset, names: Sequence[str]) -> Dataset:
     """Return the same training set, under the same hash, with features `names`: those that it lacks are missing."""
     features = np.full((len(data), len(names)), np.nan, dtype=np.float32, order="F")

@@ -28,7 +28,7 @@ CAMPAIGN_FACTS = ("payee_id", "funds_recovery_id")
 FACTS = (*SEGMENT_FACTS, *CAMPAIGN_FACTS)
 ROOT, LATER = "root", "later hop"
 _HOP = f"CASE WHEN hop >= 2 THEN '{LATER}' WHEN hop = 1 THEN '{ROOT}' END AS hop"
-RATE = "sampling_rate"
+RATE, LOT = "sampling_rate", "sample_lot"
 KEYS = ("end_to_end_id", "initiated_at", "amount", "verdict")
 
 
@@ -74,13 +74,14 @@ class TrainingQuery(Struct, frozen=True):
         `legitimate` is the sampling rate of the others per million; that of the table counts where it is smaller. The
         sample depends on the ids only, so it is repeatable and has both sides of a Pix or neither.
         """
-        facts = (_HOP if name == "hop" else name for name in FACTS)
-        rate = f"LEAST(sampling_rate, {legitimate / MILLION!r})"
-        columns = ", ".join((*KEYS, *COLUMNS, *facts, *(FEATURE_PREFIX + name for name in names)))
         return (
-            f"SELECT {columns}, IF({kept()}, 1.0, {rate}) AS {RATE} {self._matured()} "
-            f"AND ({kept()} OR {sample_hash()} < ROUND({rate} * {MILLION}))"
+            f"SELECT {_columns(names, _HOP)}, {_rate(legitimate)} AS {RATE} {self._matured()} "
+            f"AND {_taken(legitimate, sample_hash())}"
         )
+
+    def all_rows(self, names: Sequence[str]) -> str:
+        """Return the SQL of all examples, and of the number LOT by which `sampled` takes those of `rows`."""
+        return f"SELECT {_columns(names, _HOP)}, {RATE}, {sample_hash()} AS {LOT} {self._matured()}"
 
     def _matured(self) -> str:
         until = f"TIMESTAMP_SUB({timestamp(self.as_of)}, INTERVAL {round(24 * self.maturity_days)} HOUR)"
@@ -89,6 +90,36 @@ class TrainingQuery(Struct, frozen=True):
         if self.window_days is None:
             return matured
         return f"{matured} AND initiated_at > TIMESTAMP_SUB({until}, INTERVAL {round(24 * self.window_days)} HOUR)"
+
+
+def sampled(table: str, names: Sequence[str], legitimate: int) -> str:
+    """Return the SQL that takes those of `TrainingQuery.rows` from a table of all rows.
+
+    The conditions are those of that query, and both BigQuery and Spark understand them.
+    """
+    return (
+        f"SELECT {_columns(names, 'hop')}, {_rate(legitimate)} AS {RATE} FROM {table} "  # noqa: S608 (names of our own)
+        f"WHERE {_taken(legitimate, LOT)}"
+    )
+
+
+def _columns(names: Sequence[str], hop: str) -> str:
+    facts = (hop if name == "hop" else name for name in FACTS)
+    return ", ".join((*KEYS, *COLUMNS, *facts, *(FEATURE_PREFIX + name for name in names)))
+
+
+def _rate(legitimate: int) -> str:
+    """Return the SQL of the sampling rate of an example; that of the table counts where it is smaller."""
+    return f"IF({kept()}, 1.0, {_least(legitimate)})"
+
+
+def _taken(legitimate: int, lot: str) -> str:
+    """Return the SQL condition of the examples that are sampled; `lot` is the SQL of their number below a million."""
+    return f"({kept()} OR {lot} < ROUND({_least(legitimate)} * {MILLION}))"
+
+
+def _least(legitimate: int) -> str:
+    return f"LEAST({RATE}, {legitimate / MILLION!r})"
 
 
 def legitimate_per_million(labels: int, kept: int, rows_max: int) -> int:

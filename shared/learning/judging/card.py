@@ -19,9 +19,11 @@ from shared.learning.judging.bootstrap import Interval
 from shared.learning.judging.comparison import Contender
 from shared.learning.judging.review import Review
 from shared.learning.ports import Trial
+from shared.scoring.explanation import Kind
 from shared.scoring.thresholds import SideThresholds
 
-TEMPLATE = Path(__file__).with_suffix(".html.j2")
+FOLDER = Path(__file__).parent
+TEMPLATE = "card.html.j2"
 TRIALS = 20  # shown of the leaderboard
 
 
@@ -44,6 +46,7 @@ class CardFacts:
     data, `unlabelled` the decisions without a label, `representation` how far labelled rows stand for them,
     `suspicions` what a person has to look at before it serves, `provenance` commit, image and versions by name.
     `maturity_days` is the age in days from which a paid Pix without a confirmed fraud is legitimate.
+    `explanation` is how its scores are explained (`shared.scoring.explanation`).
     `trained_age_days` is the age at `as_of` of the newest row that the model to serve has learnt from.
     `refit` is a sentence on the refit, empty without one. `images` are plots as PNG by file name.
     """
@@ -57,6 +60,7 @@ class CardFacts:
     family: str
     mode: str
     inputs: int
+    explanation: Kind
     thresholds: SideThresholds
     run_id: str
     dataset_hash: str
@@ -78,8 +82,32 @@ class CardFacts:
 
 def model_card(facts: CardFacts) -> bytes:
     """Return the card as one self-contained HTML file."""
+    review = facts.review
+    return rendered(
+        TEMPLATE,
+        facts=facts,
+        review=review,
+        verdict=review.verdict,
+        unjudged=[check for check in review.verdict.checks if check.measured is None or check.lacks_data],
+        contenders=review.contenders(),
+        figures=figures_of(review.contenders()),
+        segments=_by_dimension(review.segments),
+        disparities=_by_dimension(review.disparities),
+        trials=[trial for trial in facts.leaderboard if trial.average_precision is not None][:TRIALS],
+        images={Path(name).stem: _inline(data) for name, data in facts.images.items()},
+        costs=facts.config.costs,
+        gate=facts.config.gate,
+    )
+
+
+def rendered(template: str, **values: Any) -> bytes:
+    """Return a page of this folder, in the form of the card."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "percent": percent,
@@ -89,22 +117,7 @@ def model_card(facts: CardFacts) -> bytes:
         "figure": figure,
         "day": lambda moment: f"{moment.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC",
     }
-    review = facts.review
-    page = environment.from_string(TEMPLATE.read_text("utf-8")).render(
-        facts=facts,
-        review=review,
-        verdict=review.verdict,
-        unjudged=[check for check in review.verdict.checks if check.measured is None or check.lacks_data],
-        contenders=review.contenders(),
-        figures=list(_figures(review.contenders())),
-        segments=_by_dimension(review.segments),
-        disparities=_by_dimension(review.disparities),
-        trials=[trial for trial in facts.leaderboard if trial.average_precision is not None][:TRIALS],
-        images={Path(name).stem: _inline(data) for name, data in facts.images.items()},
-        costs=facts.config.costs,
-        gate=facts.config.gate,
-    )
-    return page.encode()
+    return environment.get_template(template).render(**values).encode()
 
 
 def percent(value: float | None) -> str:
@@ -184,7 +197,12 @@ _SHOWN = (
 _ONLY_OF_SCORES = {name for name, *_ in _SHOWN[9:]}  # rules alone have neither probabilities nor a ranking
 
 
-def _figures(contenders: Sequence[Contender]) -> Iterable[_Row]:
+def figures_of(contenders: Sequence[Contender]) -> list[_Row]:
+    """Return the table of figures: a row for each, with a cell for each contender."""
+    return list(_rows_of(contenders))
+
+
+def _rows_of(contenders: Sequence[Contender]) -> Iterable[_Row]:
     for name, text, title, meaning in _SHOWN:
         cells = []
         for one in contenders:

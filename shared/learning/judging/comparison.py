@@ -175,7 +175,8 @@ def _unjudged_rows(unjudged: Unjudged, since: int, rules: Rules) -> UnjudgedRows
     rows = unjudged.at(unjudged.initiated_at >= since)
     features = np.ascontiguousarray(rows.features)
     by_rule = rules.apply(features).severity
-    return UnjudgedRows(features, rows.amount, rows.score, rows.weight, by_payee(features), by_rule)
+    facts = (rows.initiated_at, rows.amount, rows.score, rows.weight)
+    return UnjudgedRows(features, *facts, by_payee(features), by_rule)
 
 
 def _campaigns(data: Dataset, rows: slice) -> NDArray[np.intp]:

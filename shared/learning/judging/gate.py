@@ -10,10 +10,10 @@ import numpy as np
 from msgspec import Struct
 
 from shared.learning.config import GateSpec
-from shared.learning.judging.bootstrap import Interval
+from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.comparison import Contender, TestPeriod
-from shared.learning.judging.looks import Budget, budget
+from shared.learning.judging.looks import LookBudget, budget
 from shared.learning.judging.margins import margin_checks
 from shared.learning.judging.proportions import chance_of_loss, effective_cases
 from shared.learning.judging.record import NO_PAST, Past
@@ -33,8 +33,8 @@ class GateVerdict(Struct, frozen=True):
     end is at the `level` that this look spent on the challenger; `realised` and its interval are by the labels alone.
     `detectable` is the least true saving that would be seen with a chance of 80 %, `detectable_share` in relation to
     the incumbent's cost. `looks` are those taken before at days of this period. `notice` is a sentence on rows that
-    the champion was trained on, empty if there are none. `stakes` are those of decisions without a label, None if
-    these are not known.
+    the champion was trained on, empty if there are none. `stakes` are those of decisions without a label, and
+    `overall` is the expected saving with them, at `confidence`; both None if these are not known.
     """
 
     outcome: Outcome
@@ -51,6 +51,7 @@ class GateVerdict(Struct, frozen=True):
     looks: int
     notice: str
     stakes: Stakes | None = None
+    overall: Estimate | None = None
 
     @property
     def promote(self) -> bool:
@@ -95,7 +96,7 @@ def judge(
     return _verdict(checks, saving, unknown, incumbent, period, spec, level, look)
 
 
-def look_at(period: TestPeriod, spec: GateSpec, past: Past) -> Budget:
+def look_at(period: TestPeriod, spec: GateSpec, past: Past) -> LookBudget:
     """Return the budget of a look at a period after those that the ledger knows."""
     at = period.truth.initiated_at
     return budget(past.looks, float(at.min() / 1e6), float(at.max() / 1e6), spec)
@@ -128,7 +129,7 @@ def _verdict(
     period: TestPeriod,
     spec: GateSpec,
     level: float,
-    look: Budget,
+    look: LookBudget,
 ) -> GateVerdict:
     """Return the verdict that the checks add up to. A saving that is not seen in too few frauds says nothing."""
     few = [check for check in checks if not check.passed and check.lacks_data]
@@ -154,6 +155,7 @@ def _verdict(
         look.looks,
         period.notice,
         unknown,
+        Estimate(saving.overall.value, saving.overall.interval(confidence)) if saving.overall else None,
     )
 
 

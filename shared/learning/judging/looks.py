@@ -19,7 +19,7 @@ class Look(Struct, frozen=True):
     level: float
 
 
-class Budget(Struct, frozen=True):
+class LookBudget(Struct, frozen=True):
     """The level of the next look, and the looks before it at days of its test period."""
 
     level: float
@@ -28,7 +28,7 @@ class Budget(Struct, frozen=True):
     """End of the latest period that was looked at, in seconds; None without one."""
 
 
-def budget(looks: Iterable[Look], start: float, until: float, spec: GateSpec) -> Budget:
+def budget(looks: Iterable[Look], start: float, until: float, spec: GateSpec) -> LookBudget:
     """Return the budget of a look at the period from `start` to `until`, in seconds, after `looks` in order.
 
     Whoever looks every night at the same month finds a model that wins there by chance. So the level of a test, its
@@ -49,7 +49,7 @@ def budget(looks: Iterable[Look], start: float, until: float, spec: GateSpec) ->
         balance = max(balance, 0.0)
         latest = look.until if latest is None else max(latest, look.until)
         seen += look.until > start
-    return Budget(_earned(balance, latest, until, first, a_day) * _SPENT, seen, latest)
+    return LookBudget(_earned(balance, latest, until, first, a_day) * _SPENT, seen, latest)
 
 
 def _earned(balance: float, latest: float | None, until: float, most: float, a_day: float) -> float:

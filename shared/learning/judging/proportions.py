@@ -80,6 +80,21 @@ def chance_of_loss(gained: float, lost: float) -> float:
     return float(betainc(lost, gained + 1, 0.5)) if lost > 0 else 1.0
 
 
+def chance_of_share(part: float, whole: float, share: float) -> float:
+    """Return the probability of at least `part` cases of `whole` where each is one with probability `share`.
+
+    This is the p-value of the exact one-sided binomial test; between whole numbers, which sums of probabilities are
+    not, it is the continuous function through them.
+    Source: Clopper and Pearson, The Use of Confidence or Fiducial Limits, Biometrika, 1934.
+
+    >>> round(chance_of_share(2, 3, 0.5), 12)
+    0.5
+    >>> chance_of_share(0, 3, 0.5)
+    1.0
+    """
+    return float(betainc(part, whole - part + 1, share)) if part > 0 else 1.0
+
+
 def changes(
     change: NDArray[np.floating] | NDArray[np.int8], weight: NDArray[np.float64], group: NDArray[np.intp], size: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

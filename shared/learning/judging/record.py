@@ -23,20 +23,24 @@ class ChampionRecord(Struct, frozen=True):
     cost_share: float
 
     def average_precision_at(self, fraud_share: float) -> float:
-        """Return the average precision that the same ranking would have at another share of frauds.
+        """Return the average precision that the same ranking would have at another share of frauds."""
+        return average_precision_at(self.average_precision, self.fraud_share, fraud_share)
 
-        With the ranking unchanged, the odds of a fraud among the highest scores grow with the odds of fraud.
-        Source: Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, theorem 2.
 
-        >>> record = ChampionRecord("v1", average_precision=0.5, fraud_share=0.01, cost_share=0.4)
-        >>> round(record.average_precision_at(0.001), 3), round(record.average_precision_at(0.01), 3)
-        (0.09, 0.5)
-        """
-        before, now = (share / (1 - share) for share in (self.fraud_share, fraud_share))
-        if self.average_precision >= 1:
-            return 1.0
-        odds = self.average_precision / (1 - self.average_precision) * now / before
-        return float(odds / (1 + odds))
+def average_precision_at(known: float, fraud_share: float, other: float) -> float:
+    """Return the average precision that a ranking has at another share of frauds, given that at `fraud_share`.
+
+    With the ranking unchanged, the odds of a fraud among the highest scores grow with the odds of fraud.
+    Source: Elkan, The Foundations of Cost-Sensitive Learning, IJCAI 2001, theorem 2.
+
+    >>> round(average_precision_at(0.5, 0.01, 0.001), 3), round(average_precision_at(0.5, 0.01, 0.01), 3)
+    (0.09, 0.5)
+    """
+    before, now = (share / (1 - share) for share in (fraud_share, other))
+    if known >= 1:
+        return 1.0
+    odds = known / (1 - known) * now / before
+    return float(odds / (1 + odds))
 
 
 class Past(NamedTuple):

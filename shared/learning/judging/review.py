@@ -19,6 +19,7 @@ from shared.learning.judging.record import NO_PAST, Past
 from shared.learning.judging.saving import measure_saving
 from shared.learning.judging.segments import Disparity, Segment, disparities, segments
 from shared.scoring.bundle import Bundle
+from shared.scoring.explanation import falls
 
 LOOK_UNTIL, LOOK_LEVEL = "look_until", "look_level"
 """Metrics of a bundle by which the ledger keeps the look of its run: see `looks.Look`."""
@@ -77,6 +78,12 @@ class Review:
             "rules_cost_per_million": self.rules.evaluation.cost_per_million,
         }
         figures |= self.verdict.stakes.metrics() if self.verdict.stakes else {}
+        if overall := self.verdict.overall:
+            figures |= {
+                "overall_saving_per_million": overall.value,
+                "overall_saving_per_million_low": overall.interval.low,
+                "overall_saving_per_million_high": overall.interval.high,
+            }
         return _defined(figures)
 
 
@@ -130,17 +137,17 @@ def _look(verdicts: Sequence[GateVerdict], period: TestPeriod) -> Look:
 
 
 def importance(bundle: Bundle, period: TestPeriod) -> list[tuple[str, float]]:
-    """Return the mean share of each feature in the score of a fraud, by occlusion as in serving, largest first.
+    """Return the mean share of each feature in the raw score of a fraud, by occlusion, largest first.
 
     The mean is over frauds spaced evenly over the period.
     """
     frauds = np.flatnonzero(period.truth.fraud)
     sampled = frauds[np.unique(np.linspace(0, len(frauds) - 1, min(_EXPLAINED, len(frauds))).astype(np.intp))]
-    total: dict[str, float] = {}
-    for vector in period.features[sampled]:
-        for name, fall in bundle.occlusion(vector):
-            total[name] = total.get(name, 0.0) + fall / len(sampled)
-    return sorted(total.items(), key=lambda item: -item[1])[:_FEATURES]
+    alone = [np.array([index]) for index in range(len(bundle.feature_names))]
+    inputs = bundle.inputs(period.features[sampled])
+    shares = np.mean([falls(one[np.newaxis], bundle.raw, bundle.baseline, alone)[0] for one in inputs], axis=0)
+    total = zip(bundle.feature_names, shares.tolist(), strict=True)
+    return sorted(total, key=lambda item: -item[1])[:_FEATURES]
 
 
 def _saving(dearer: Contender, cheaper: Contender, period: TestPeriod) -> Estimate:

@@ -27,12 +27,13 @@ MILLION = 1e6
 class UnjudgedRows(NamedTuple):
     """Decisions of the test period without a label.
 
-    `features` float32 [m, F] are served vectors; `amount` [m] is in BRL, `served` [m] the score as served, NaN where
-    rules decided alone, `weight` [m] the number of decisions that a row stands for, `payees` bool [m] is true on the
-    payee's side, `by_rule` int8 [m] are the decisions of the rules.
+    `features` float32 [m, F] are served vectors; `initiated_at` [m] is in microseconds, `amount` [m] in BRL; `served`
+    [m] is the score as served, NaN where rules decided alone, `weight` [m] the number of decisions that a row stands
+    for; `payees` bool [m] is true on the payee's side, `by_rule` int8 [m] are the decisions of the rules.
     """
 
     features: NDArray[np.float32]
+    initiated_at: NDArray[np.int64]
     amount: NDArray[np.float64]
     served: NDArray[np.float64]
     weight: NDArray[np.float64]
@@ -86,8 +87,7 @@ def stakes(
     differ = challenger.decisions != incumbent.decisions
     saved = saved_by_truth(challenger.decisions, incumbent.decisions, rows.amount, rows.payees, costs)
     if_legitimate, if_fraud = (rows.weight @ saved) / judged_pix * MILLION
-    p = np.zeros(len(differ)) if incumbent.scores is None else incumbent.scores
-    expected = rows.weight @ (saved[:, 0] + p * (saved[:, 1] - saved[:, 0])) / judged_pix * MILLION
+    expected = rows.weight @ expected_by_row(challenger, incumbent, rows, costs) / judged_pix * MILLION
     return Stakes(
         float(rows.weight.sum()),
         float(rows.weight @ rows.amount),
@@ -99,6 +99,15 @@ def stakes(
         float(if_legitimate),
         float(if_fraud),
     )
+
+
+def expected_by_row(
+    challenger: Opinion, incumbent: Opinion, rows: UnjudgedRows, costs: SideCosts
+) -> NDArray[np.float64]:
+    """Return the saving in BRL on each row if the incumbent is right about its chance of fraud, [m]."""
+    saved = saved_by_truth(challenger.decisions, incumbent.decisions, rows.amount, rows.payees, costs)
+    p = np.zeros(len(rows.amount)) if incumbent.scores is None else incumbent.scores
+    return np.asarray(saved[:, 0] + p * (saved[:, 1] - saved[:, 0]))
 
 
 def saved_by_truth(

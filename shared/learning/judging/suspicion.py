@@ -21,7 +21,8 @@ from shared.learning.config import SuspicionSpec
 from shared.learning.judging.comparison import TestPeriod
 from shared.learning.judging.review import importance
 from shared.ports import Blobs
-from shared.scoring.bundle import Bundle, path
+from shared.scoring.bundle import Bundle
+from shared.scoring.verified_file import verified_file
 
 _PROFILE = "profile.json"
 _FALSE_ALARMS = 0.001  # share of legitimate Pix that a feature may take for frauds
@@ -114,9 +115,9 @@ def suspicions(now: Strengths, before: Strengths | None, spec: SuspicionSpec) ->
 
 def read_strengths(blobs: Blobs, version: str) -> Strengths | None:
     """Return the strengths in a bundle's profile, None without any. Raises BundleRefused, Unavailable."""
-    blob = blobs.read(path(version, _PROFILE))
+    data = verified_file(blobs, version, _PROFILE)
     try:
-        return msgspec.json.decode(blob.data if blob else b"", type=_Judged).strengths
+        return msgspec.json.decode(data, type=_Judged).strengths
     except msgspec.MsgspecError as error:
         raise BundleRefused(f"{version}: {_PROFILE} cannot be read: {error}") from error
 

@@ -94,12 +94,14 @@ def control_row(switch: Switch) -> LedgerRow:
 def describe(budget: Budget) -> str:
     """Return a budget in words.
 
-    >>> describe(Budget(share=0.05, pix=200_00, day=1_000_00, month=20_000_00, review=4_00))
-    'share 5 %, up to BRL 200.00 a Pix, 1,000.00 a day, 20,000.00 a month; a review costs BRL 4.00'
+    >>> describe(Budget(0.05, 0.2, pix=200_00, day=1_000_00, month=20_000_00, review=4_00, reserved=100_00))
+    'share 5 %, of rejects 20 %, up to BRL 200.00 a Pix, 1,000.00 a day (100.00 for rejects alone), 20,000.00 a month;
+    a review costs BRL 4.00'
     """
-    pix, day, month, review = (f"{each / 100:,.2f}" for each in (budget.pix, budget.day, budget.month, budget.review))
-    share = f"share {100 * budget.share:g} %, up to BRL {pix} a Pix, {day} a day, {month} a month"
-    return f"{share}; a review costs BRL {review}"
+    amounts = (budget.pix, budget.day, budget.reserved, budget.month, budget.review)
+    pix, day, reserved, month, review = (f"{each / 100:,.2f}" for each in amounts)
+    share = f"share {100 * budget.share:g} %, of rejects {100 * budget.reject_share:g} %, up to BRL {pix} a Pix"
+    return f"{share}, {day} a day ({reserved} for rejects alone), {month} a month; a review costs BRL {review}"
 
 
 def _decoded(data: bytes) -> Switch | None:

@@ -4,7 +4,11 @@ Distributions are compared by the population stability index (PSI, `shared.learn
 
 A feature has drifted if it moves further than its own habit from every day remembered (`windows`): its input is
 broken, or the world has changed overnight. Slow changes do not alert; if they matter, they move the score. A drift of
-features alerts a person, as a training on them could only learn the fault.
+features alerts a person, as a training on them could only learn the fault. A feature that the champion ignores alerts
+nobody.
+
+This is the alarm within hours, unweighted. `shared.learning.monitoring` weighs each whole day by what the champion
+makes of its inputs, and by publisher.
 
 The score has drifted if it is far from each of the champion's first days: the model is used on another traffic than
 the one after its swap, and the next automatic run trains.
@@ -26,6 +30,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -36,12 +41,12 @@ from shared.contract.fields import NOBODY
 from shared.contract.rows import FEATURE_PREFIX
 from shared.contract.tables import timestamp
 from shared.features.catalogue import FEATURE_NAMES
-from shared.learning.data.profile import DECIMALS, OrderedColumn, column_profile
+from shared.learning.data.profile import DECIMALS, OrderedColumn, Profile, column_profile, read_profile
 from shared.learning.drift_spec import DriftSpec
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.ledger import DriftAction, drift_row
+from shared.learning.lifecycle.ledger import DriftAction, monitored_row
 from shared.learning.lifecycle.pointer import read_pointer
-from shared.learning.lifecycle.windows import Memory, Window, object_name, read_memory, write_memory
+from shared.learning.lifecycle.windows import DriftWindow, Memory, object_name, read_memory, write_memory
 from shared.learning.ports import Ledger
 from shared.ports import Blobs, Queries, RowExports
 
@@ -83,9 +88,13 @@ class Drift(Struct, frozen=True):
     psi: dict[str, float]
     limits: dict[str, float]
 
+    ignored: list[str] = []
+    """Features that the champion does not read, or makes nothing of."""
+
     def drifted(self) -> dict[str, float]:
-        """Return the index of the features, and perhaps of the score, that are above their limits."""
-        return {name: value for name, value in self.psi.items() if value > self.limits.get(name, np.inf)}
+        """Return the index of the features, and perhaps of the score, that are above their limits and count."""
+        above = {name: value for name, value in self.psi.items() if value > self.limits.get(name, np.inf)}
+        return {name: value for name, value in above.items() if name not in self.ignored}
 
 
 class DriftSource(NamedTuple):
@@ -114,7 +123,18 @@ def champion_drift(
     found, window = measure(source, version, memory, spec, rows_min)
     if not memory.windows or memory.windows[-1].until <= source.since:
         write_memory(rows, name, memory.with_window(window, spec))
-    return found
+    return msgspec.structs.replace(found, ignored=ignored(read_profile(models, version)))
+
+
+def ignored(profile: Profile) -> list[str]:
+    """Return the features compared that a champion makes nothing of; none of a bundle that does not tell.
+
+    >>> from shared.learning.data.profile import ColumnProfile
+    >>> ignored(Profile({}, ColumnProfile(0.0, [], [])))
+    []
+    """
+    told = {name: column.effects for name, column in profile.features.items() if column.effects is not None}
+    return [name for name in COMPARED if not any(told.get(name, ()))] if told else []
 
 
 def measure(
@@ -124,14 +144,14 @@ def measure(
     spec: DriftSpec,
     rows_min: int = ROWS_MIN,
     sample: int = SAMPLE,
-) -> tuple[Drift, Window]:
+) -> tuple[Drift, DriftWindow]:
     """Compare recent rows with the memory, and return them as a window too. Raises NothingToDo, Unavailable."""
     traffic = read_traffic(source)
     if traffic.with_history < rows_min:
         raise NothingToDo(f"{traffic.with_history:,} of {rows_min:,} rows with history that measuring drift needs")
     with TemporaryDirectory(prefix="drift-") as folder:
         files = source.exports.export(sample_query(source, traffic.with_history, sample), Path(folder))
-        columns = Columns(files)
+        columns = DriftColumns(files)
         try:
             return compare(columns, source, version, traffic, memory.before(source.since), spec, rows_min)
         finally:
@@ -139,14 +159,14 @@ def measure(
 
 
 def compare(
-    columns: Columns,
+    columns: DriftColumns,
     source: DriftSource,
     version: str,
     traffic: Traffic,
     memory: Memory,
     spec: DriftSpec,
     rows_min: int,
-) -> tuple[Drift, Window]:
+) -> tuple[Drift, DriftWindow]:
     """Return the drift of the rows against a memory, and their window; one column is in memory at a time."""
     profiles, moved, limits = {}, dict[str, float](), dict[str, float]()
     for name in COMPARED:
@@ -158,7 +178,7 @@ def compare(
             limits |= {} if limit is None else {name: limit}
     own = columns.texts("model_version") == version
     scores = columns.numbers(SCORE)[own] if np.count_nonzero(own) >= rows_min else None
-    window = Window(
+    window = DriftWindow(
         source.since, source.until, version, profiles, moved, None if scores is None else column_profile(scores)
     )
     psi = dict(moved)
@@ -185,7 +205,7 @@ def record_drift(drift: Drift, ledger: Ledger, clock: Callable[[], dt.datetime],
         if above:
             alerts.append(alert := drift_alert(above, drift.limits))
             log.warning("drift", extra={"fields": {"version": drift.version, "reason": alert, **figures}})
-            ledger.append(drift_row(action, clock(), actor, alert, drift.version, figures, drift.until))
+            ledger.append(monitored_row(action, clock(), actor, alert, drift.version, figures, drift.until))
     return alerts
 
 
@@ -216,7 +236,7 @@ def sample_query(source: DriftSource, rows: int, sample: int) -> str:
     )
 
 
-class Columns:
+class DriftColumns:
     """The columns of exported files, read one at a time."""
 
     def __init__(self, files: Sequence[Path]) -> None:

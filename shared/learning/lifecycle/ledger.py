@@ -17,10 +17,13 @@ from shared.contract.rows import LedgerRow
 from shared.learning.lifecycle.pointer import PointerState, parse_time
 from shared.learning.lifecycle.request import Request
 from shared.scoring.bundle import Manifest, Move
+from shared.scoring.challenge import ChallengeMove
 
 Unpromoted = Literal["REFUSE", "TOO_FEW", "ASK", "PUBLISH_ONLY"]
 """Actions by which a published challenger does not serve: refused, judged on too few frauds, a person asked, or not
 up for promotion."""
+REJECT_CEILING: Literal["REJECT_CEILING"] = "REJECT_CEILING"
+"""A model was found to reject too many good customers, or too few frauds among its rejects."""
 DriftAction = Literal["DRIFT", "FEATURE_DRIFT"]
 """A drift of the score, which makes an automatic run train, or of features, which alerts a person."""
 
@@ -70,8 +73,8 @@ def untrained_row(
     return _request_row(action, at, request, reason, state)
 
 
-def drift_row(
-    action: DriftAction,
+def monitored_row(
+    action: DriftAction | Literal["REJECT_CEILING"],
     at: dt.datetime,
     actor: str,
     reason: str,
@@ -79,7 +82,7 @@ def drift_row(
     figures: Mapping[str, float],
     until: dt.datetime,
 ) -> LedgerRow:
-    """Return the row of a drift of the score of `version`, or of features, of Pix initiated before `until`."""
+    """Return the row of a finding about `version`, its inputs or its rejects, of Pix initiated before `until`."""
     return LedgerRow(
         recorded_at=micros(at),
         action=action,
@@ -88,6 +91,19 @@ def drift_row(
         to_version=version,
         metrics=_json(figures),
         as_of=micros(until),
+    )
+
+
+def challenge_row(step: ChallengeMove) -> LedgerRow:
+    """Return the row of a step of a test; it derives from the pointer alone."""
+    return LedgerRow(
+        recorded_at=micros(parse_time(step.at)),
+        action=step.action,
+        actor=step.actor,
+        reason=step.reason,
+        from_version=step.champion,
+        to_version=step.challenger,
+        metrics=_json(step.figures),
     )
 
 

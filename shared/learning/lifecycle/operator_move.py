@@ -41,20 +41,23 @@ class OperatorMove:
     clock: Callable[[], dt.datetime]
     actor: str
 
-    def promote(self, version: str, reason: str) -> MoveResult:
-        """Point to `version`. Raises PreconditionFailed, BundleRefused, Unavailable; then nothing has changed."""
-        state = read_pointer(self.blobs)
+    def promote(self, version: str, reason: str, over: PointerState | None = None) -> MoveResult:
+        """Point to `version`, if the pointer is still as it was read: in `over`, or else now.
+
+        Raises PreconditionFailed, BundleRefused, Unavailable; then nothing has changed.
+        """
+        state = over or read_pointer(self.blobs)
         if state.pointer and state.version == version:
             recorded = not pending_moves(self.blobs, self.ledger, state)
             return self._unmoved("ALREADY_SERVES", state.pointer, recorded)
         return self._move(state, version, "SWAP", reason)
 
-    def rollback(self, reason: str) -> MoveResult:
-        """Point to the previous version. Raises as `promote`, and Misconfigured if there is none.
+    def rollback(self, reason: str, over: PointerState | None = None) -> MoveResult:
+        """Point to the previous version, as `promote` does. Raises Misconfigured too if there is none.
 
         Repeating a rollback that was killed before its ledger row was written finishes it, and does not undo it.
         """
-        state = read_pointer(self.blobs)
+        state = over or read_pointer(self.blobs)
         version = previous_version(state)
         if state.pointer and state.pointer.action == "ROLLBACK" and self._was_interrupted(state):
             return self._unmoved("FINISHED", state.pointer, recorded=True)

@@ -17,7 +17,9 @@ from msgspec import Struct
 
 from shared.errors import BundleRefused, Misconfigured, PreconditionFailed
 from shared.ports import Blobs
-from shared.scoring.bundle import FILES, MANIFEST, POINTER, VERSION, Manifest, Move, Pointer, path
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Move, Pointer, path
+from shared.scoring.bundle_files import VERSION
+from shared.scoring.challenge import Challenge, ChallengeMove
 from shared.scoring.champion import read_bundle
 
 REASON_MAX = 2_000
@@ -42,6 +44,21 @@ class PointerState(Struct, frozen=True):
             return []
         last = Move(*(getattr(self.pointer, name) for name in Move.__struct_fields__))
         return [*self.pointer.unrecorded, last]
+
+    @property
+    def steps(self) -> list[ChallengeMove]:
+        """The steps of tests that the ledger may lack, oldest first."""
+        return self.pointer.challenge_moves if self.pointer else []
+
+    def after(self, at: dt.datetime) -> dt.datetime:
+        """Return `at`, or a moment later than all that is recorded in the pointer: another job's clock may be ahead.
+
+        So the times of moves and steps in the ledger are in their order.
+        """
+        times = [*(move.swapped_at for move in self.moves), *(step.at for step in self.steps)]
+        if self.pointer and self.pointer.challenge:
+            times.append(self.pointer.challenge.changed_at)
+        return max([at, *(parse_time(each) + dt.timedelta(microseconds=1) for each in times)])
 
 
 class MoveCause(NamedTuple):
@@ -85,7 +102,7 @@ def parse_time(text: str) -> dt.datetime:
 
 def publish(blobs: Blobs, version: str, files: Mapping[str, bytes]) -> None:
     """Write the files of a bundle; safe to repeat after an interruption. Raises PreconditionFailed, Unavailable."""
-    for name in (*FILES, MANIFEST):
+    for name in (*(name for name in files if name != MANIFEST), MANIFEST):
         write_object(blobs, path(version, name), files[name], if_generation=0)
 
 
@@ -94,25 +111,27 @@ def swap(
 ) -> CompletedSwap:
     """Point to `version` if the pointer is still in `state`; `unrecorded` are moves that the ledger may lack.
 
-    The bundle is read back and verified first. Raises PreconditionFailed if another job moved the pointer,
-    BundleRefused, Unavailable.
+    The bundle is read back and verified first. The test of a challenger is one against the version that serves, so it
+    ends with the swap. Raises PreconditionFailed if another job moved the pointer, or if the test of this very
+    version has changed, BundleRefused, Unavailable.
     """
     while True:
-        manifest = _verified(blobs, state, version)
+        manifest, at = verified(blobs, state, version), state.after(cause.at).isoformat()
         pointer = Pointer(
             version=version,
-            swapped_at=cause.at.isoformat(),
+            swapped_at=at,
             previous=state.version,
             action=cause.action,
             actor=cause.actor,
             reason=cause.reason[:REASON_MAX],
             unrecorded=list(unrecorded),
             retiring=state.pointer.retiring if state.pointer else [],
+            challenge_moves=[*state.steps, *_ended(state, version, at, cause.actor)],
         )
         try:
             write_pointer(blobs, pointer, state)
         except PreconditionFailed as error:
-            state = _reread(blobs, state, error)
+            state = _reread(blobs, state, version, error)
         else:
             return CompletedSwap(pointer, manifest)
 
@@ -129,7 +148,7 @@ def previous_version(state: PointerState) -> str:
     return state.pointer.previous
 
 
-def _verified(blobs: Blobs, state: PointerState, version: str) -> Manifest:
+def verified(blobs: Blobs, state: PointerState, version: str) -> Manifest:
     """Return the manifest of a bundle that can serve. Raises BundleRefused, Unavailable."""
     if not re.fullmatch(VERSION, version):
         raise BundleRefused(f"{version!r} is not a valid version name")
@@ -138,14 +157,31 @@ def _verified(blobs: Blobs, state: PointerState, version: str) -> Manifest:
     return read_bundle(blobs, version).manifest
 
 
-def _reread(blobs: Blobs, state: PointerState, error: PreconditionFailed) -> PointerState:
-    """Return the current pointer if only its list of retiring versions has changed. Raises PreconditionFailed."""
+def _ended(state: PointerState, version: str, at: str, actor: str) -> list[ChallengeMove]:
+    """Return the step that ends the test of a pointer as it moves to `version`, if one runs."""
+    challenge = state.pointer.challenge if state.pointer else None
+    if challenge is None or state.version is None:
+        return []
+    reason = "promoted" if challenge.version == version else f"{version} serves instead of its champion"
+    return [ChallengeMove("CHALLENGE_STOP", at, state.version, challenge.version, actor, reason, {"share": 0.0})]
+
+
+def _reread(blobs: Blobs, state: PointerState, version: str, error: PreconditionFailed) -> PointerState:
+    """Return the current pointer if only its list of retiring versions has changed, or the test of another version.
+
+    Raises PreconditionFailed.
+    """
     now = read_pointer(blobs)
-    if now.moves[-1:] == state.moves[-1:]:
+    if now.moves[-1:] == state.moves[-1:] and _test_of(state, version) == _test_of(now, version):
         return now
     raise PreconditionFailed(
         f"the pointer moved since it named {state.version or 'no model'}; nothing was changed"
     ) from error
+
+
+def _test_of(state: PointerState, version: str) -> Challenge | None:
+    challenge = state.pointer.challenge if state.pointer else None
+    return challenge if challenge and challenge.version == version else None
 
 
 def write_object(blobs: Blobs, name: str, data: bytes, if_generation: int) -> None:

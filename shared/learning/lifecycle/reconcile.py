@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.contract.event import micros
-from shared.errors import Unavailable
-from shared.learning.lifecycle.ledger import move_row, publish_row
+from shared.errors import Unavailable, Untrusted
+from shared.learning.lifecycle.ledger import challenge_row, move_row, publish_row
 from shared.learning.lifecycle.pointer import PointerState, parse_time
 from shared.learning.ports import Ledger, Registry, Runs
 from shared.ports import Blobs, Shelf
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 STALE_AFTER = dt.timedelta(days=1)
 """A run open for longer has lost its job: a retraining takes minutes."""
+MOVES = ("SWAP", "ROLLBACK")
+"""Actions of moves in the ledger."""
 _CLOCK_SKEW = dt.timedelta(days=1)  # between the clocks of job and bucket, plus the time from training to publishing
 
 
@@ -44,17 +46,22 @@ def reconcile(
 def record_missing_moves(blobs: Blobs, ledger: Ledger, state: PointerState) -> list[Move]:
     """Append the rows of those moves in the pointer that the ledger lacks, and return these moves.
 
-    Raises Unavailable; then it is not known which moves the ledger lacks.
+    The steps of tests that it lacks are appended too. Raises Unavailable; then it is not known what the ledger lacks.
     """
-    moves = state.moves
+    moves, steps = state.moves, state.steps
     if not moves:
         return []
-    since = min(parse_time(move.swapped_at) for move in moves)
-    known = {(row.recorded_at, row.to_version) for row in ledger.rows(since)}
+    since = min(parse_time(at) for at in (*(move.swapped_at for move in moves), *(step.at for step in steps)))
+    rows = ledger.rows(since)
+    known = {(row.recorded_at, row.to_version) for row in rows if row.action in MOVES}
     missing = [move for move in moves if (micros(parse_time(move.swapped_at)), move.version) not in known]
     for move in missing:
         ledger.append(move_row(move, read_manifest(blobs, move.version)))
         _log_finished("move", move.version)
+    for step in map(challenge_row, steps):
+        if step not in rows:
+            ledger.append(step)
+            _log_finished("step of a test", step.to_version or "")
     return missing
 
 
@@ -78,24 +85,29 @@ def record_missing_publications(blobs: Blobs, shelf: Shelf, ledger: Ledger) -> l
 
 def pending_moves(blobs: Blobs, ledger: Ledger, state: PointerState) -> Sequence[Move]:
     """Record the moves in the pointer; return those that the next pointer must keep, as the ledger is unavailable."""
+    return () if are_recorded(blobs, ledger, state) else state.moves
+
+
+def are_recorded(blobs: Blobs, ledger: Ledger, state: PointerState) -> bool:
+    """Record the moves and steps in the pointer; return False if the ledger is unavailable."""
     try:
         record_missing_moves(blobs, ledger, state)
     except Unavailable as error:
         log.warning("ledger unavailable", extra={"fields": {"reason": str(error)}})
-        return state.moves
-    return ()
+        return False
+    return True
 
 
 def read_manifest(blobs: Blobs, version: str) -> Manifest | None:
-    """Return the manifest of a version, None if it is missing or cannot be decoded. Raises Unavailable."""
-    blob = blobs.read(path(version, MANIFEST))
-    if blob is None:
-        return None
+    """Return the manifest of a version, None if it is missing, unsigned or cannot be decoded. Raises Unavailable."""
     try:
+        blob = blobs.read(path(version, MANIFEST))
+        if blob is None:
+            return None
         manifest = msgspec.json.decode(blob.data, type=Manifest)
         parse_time(manifest.created_at)
         parse_time(manifest.as_of or manifest.created_at)
-    except (msgspec.MsgspecError, ValueError):
+    except (Untrusted, msgspec.MsgspecError, ValueError):
         return None
     return manifest
 

@@ -18,8 +18,8 @@ from shared.contract.tables import query
 from shared.errors import Misconfigured
 from shared.learning.config import Config, SideCosts
 from shared.ports import Blobs, Queries
+from shared.scoring.signed_blobs import RECOVERY
 
-NAME = "measured/recovery.json"
 FRAUDS_MIN = 100
 """Frauds from which a measured share is more than chance."""
 DAYS_AFTER = 30
@@ -116,19 +116,19 @@ FROM recovered"""  # noqa: S608 (names of our own)
 
 def publish(recovery: Recovery, blobs: Blobs) -> None:
     """Replace the measured share in the bucket. Raises PreconditionFailed, Unavailable."""
-    known = blobs.read(NAME)
-    blobs.write(NAME, msgspec.json.encode(recovery), known.generation if known else 0)
+    known = blobs.read(RECOVERY)
+    blobs.write(RECOVERY, msgspec.json.encode(recovery), known.generation if known else 0)
 
 
 def published(blobs: Blobs, now: dt.datetime) -> Recovery | None:
     """Return the measured share, None if there is none or it is too old. Raises Misconfigured, Unavailable."""
-    known = blobs.read(NAME)
+    known = blobs.read(RECOVERY)
     if known is None:
         return None
     try:
         recovery = msgspec.json.decode(known.data, type=Recovery)
     except (msgspec.DecodeError, ValueError) as error:
-        raise Misconfigured(f"{NAME} in the bucket of models is not a measured share: {error}") from error
+        raise Misconfigured(f"{RECOVERY} in the bucket of models is not a measured share: {error}") from error
     return recovery if now - recovery.measured_at <= AGE_MAX else None
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 Promote = Literal["gate", "never", "always"]
 """Whether the challenger serves: if the gate agrees; never, only published; or always, by decision of the actor."""
 AUTO = "auto"
-"""The trigger of an automatic run, which trains only if drift, new labels or the schedule give a reason."""
+"""The trigger of an automatic run, which trains only if there is a reason to (`trigger`)."""
 
 
 class Request(Struct, frozen=True):

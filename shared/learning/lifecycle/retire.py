@@ -4,6 +4,9 @@ A promotion may verify a bundle while it is being removed. Therefore a version i
 retiring, on condition that the pointer is still as it was read, and only then deleted: a job that read the pointer
 before fails to move it, a job that reads it afterwards is refused the version. The manifest is deleted first, so a
 partly deleted bundle never counts as complete.
+
+Listing writes the pointer, so it takes the key that signs it, and deleting does not. In production a retraining lists
+what is no longer needed, and `jobs.retire`, which may delete and write nothing, deletes what is listed.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from msgspec import Struct
 
 from shared.contract.event import EPOCH
 from shared.errors import PreconditionFailed
+from shared.learning.config import Retention
 from shared.learning.lifecycle.ledger import retire_row
 from shared.learning.lifecycle.pointer import PointerState, read_pointer, write_pointer
 from shared.learning.lifecycle.reconcile import read_manifest, record_missing_moves, record_missing_publications
@@ -31,13 +35,6 @@ log = logging.getLogger(__name__)
 FOLDER = "models/"
 UNFINISHED_FOR = dt.timedelta(days=1)
 """How long a bundle without a manifest may still be uploading; a retraining takes minutes."""
-
-
-class Retention(Struct, frozen=True):
-    """The bundles to retain beside those in the pointer: the last `keep`, and those in the ledger of `days`."""
-
-    keep: int
-    days: float
 
 
 class StoredBundle(NamedTuple):
@@ -77,13 +74,14 @@ class RetirementResult(Struct, frozen=True):
 
 
 class Retiring(NamedTuple):
-    """The ports of a retirement, and who runs it."""
+    """The ports of a retirement, who runs it, and whether that may sign the pointer."""
 
     blobs: Blobs
     shelf: Shelf
     ledger: Ledger
     clock: Callable[[], dt.datetime]
     actor: str
+    signs: bool = True
 
 
 def retire(
@@ -93,6 +91,8 @@ def retire(
     dry_run: bool = False,
 ) -> RetirementResult:
     """Remove the bundles outside `retention`; `show` is given all decisions before anything is removed.
+
+    Who may not sign removes those that the pointer lists already.
 
     The work of killed jobs is finished first, as the ledger decides which versions are retained. A dry run changes
     nothing. Raises PreconditionFailed if another job moved the pointer: then nothing was removed. Raises
@@ -106,8 +106,33 @@ def retire(
     kept = sum(each.retained for each in plan.decisions)
     if dry_run:
         return RetirementResult("DRY_RUN", kept, [each.version for each in plan.leaving])
-    removed = remove(retiring, plan)
+    removed = remove(retiring, plan) if retiring.signs else delete_listed(retiring, plan.state)
     return RetirementResult("RETIRED" if removed else "NOTHING_TO_DO", kept, removed)
+
+
+def list_unneeded(retiring: Retiring, retention: Retention) -> list[str]:
+    """List the bundles outside `retention` in the pointer as retiring, and return them.
+
+    Those that are gone leave the list. If another job moves the pointer meanwhile, nothing is listed. Raises
+    BundleRefused, Unavailable.
+    """
+    plan = read_plan(retiring, retention)
+    versions = sorted(each.version for each in plan.leaving)
+    if plan.state.pointer is None or versions == plan.state.pointer.retiring:
+        return []
+    with suppress(PreconditionFailed):
+        write_pointer(retiring.blobs, _retiring(plan.state.pointer, set(versions)), plan.state)
+        return versions
+    return []
+
+
+def delete_listed(retiring: Retiring, state: PointerState) -> list[str]:
+    """Delete the bundles that the pointer lists as retiring, and return them. Raises Unavailable."""
+    listed = state.pointer.retiring if state.pointer else []
+    present = {bundle.version for bundle in stored_bundles(retiring.shelf.listed(FOLDER))}
+    leaving = [Retirement(version, False, "a retraining listed it") for version in listed if version in present]
+    _delete(retiring, leaving)
+    return [each.version for each in leaving]
 
 
 def read_plan(retiring: Retiring, retention: Retention) -> RetirementPlan:
@@ -125,9 +150,14 @@ def read_plan(retiring: Retiring, retention: Retention) -> RetirementPlan:
 def approved_fits(blobs: Blobs, state: PointerState) -> set[str]:
     """Return the fits of which the versions in the pointer are refits: a challenger is compared with them."""
     pointer = state.pointer
-    versions = [version for version in (pointer.version, pointer.previous) if version] if pointer else []
-    manifests = (read_manifest(blobs, version) for version in versions)
+    manifests = (read_manifest(blobs, version) for version in sorted(named_by(pointer) if pointer else ()))
     return {manifest.refit_of for manifest in manifests if manifest and manifest.refit_of}
+
+
+def named_by(pointer: Pointer) -> set[str]:
+    """Return the versions that a pointer names: champion, the one before, and the challenger that is tried."""
+    tried = pointer.challenge.version if pointer.challenge else None
+    return {version for version in (pointer.version, pointer.previous, tried) if version}
 
 
 def stored_bundles(objects: Iterable[Listed]) -> list[StoredBundle]:
@@ -172,7 +202,7 @@ def _decide(
     version = bundle.version
     if state.pointer is None:
         return Retirement(version, True, "no model serves yet")
-    if version in (state.pointer.version, state.pointer.previous):
+    if version in named_by(state.pointer):
         return Retirement(version, True, "the pointer names it")
     if version in state.pointer.retiring:  # before all that follows: a bundle that is partly deleted cannot stay
         return Retirement(version, False, "its removal was interrupted")
@@ -200,6 +230,13 @@ def remove(retiring: Retiring, plan: RetirementPlan) -> list[str]:
         return []
     versions = [each.version for each in leaving]
     _list_as_retiring(retiring.blobs, state, versions)
+    _delete(retiring, leaving)
+    _unlist(retiring.blobs, {*versions, *gone})
+    return versions
+
+
+def _delete(retiring: Retiring, leaving: Collection[Retirement]) -> None:
+    """Delete bundles that the pointer lists as retiring, after their rows are in the ledger. Raises Unavailable."""
     recorded = {row.to_version for row in retiring.ledger.rows(EPOCH) if row.action == "RETIRE"}
     for version, _, reason in leaving:
         if version not in recorded:
@@ -207,8 +244,6 @@ def remove(retiring: Retiring, plan: RetirementPlan) -> list[str]:
         retiring.shelf.delete(path(version, MANIFEST))
         retiring.shelf.delete(path(version, ""))
         log.info("retired", extra={"fields": {"version": version, "reason": reason}})
-    _unlist(retiring.blobs, {*versions, *gone})
-    return versions
 
 
 def _list_as_retiring(blobs: Blobs, state: PointerState, versions: list[str]) -> None:

@@ -6,14 +6,16 @@ import contextlib
 import datetime as dt
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from shared.contract.event import EPOCH
+from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, Misconfigured, PixError, PreconditionFailed, Unavailable
 from shared.learning.config import Config
+from shared.learning.data import dvc
 from shared.learning.data.dataset import TrainingSource
 from shared.learning.errors import NothingToDo
 from shared.learning.judging.comparison import TestPeriod
@@ -21,18 +23,22 @@ from shared.learning.judging.plots import draw
 from shared.learning.judging.review import flat, review
 from shared.learning.judging.suspicion import read_strengths, strengths_of, suspicions, with_strengths
 from shared.learning.lifecycle import trigger
+from shared.learning.lifecycle.comparisons import comparison_suspicions
 from shared.learning.lifecycle.ledger import Unpromoted, unpromoted_row, untrained_row
 from shared.learning.lifecycle.past import past
+from shared.learning.lifecycle.performance import matured_performance
 from shared.learning.lifecycle.pointer import MoveCause, PointerState, read_pointer
 from shared.learning.lifecycle.reconcile import reconcile
 from shared.learning.lifecycle.refitting import judged_fit, sealed_refit, to_serve
 from shared.learning.lifecycle.release import ReleasePorts, publish_and_record, swap_and_record
 from shared.learning.lifecycle.request import AUTO, Request, RetrainingResult
+from shared.learning.lifecycle.retire import Retiring, list_unneeded
 from shared.learning.lifecycle.run_record import JudgedRun, Run, SealedBundle, parameters, report
-from shared.learning.lifecycle.training_set import Stores, known_at, read_training_set, store
+from shared.learning.lifecycle.training_set import TrainingStores, known_at, read_training_set, store
 from shared.learning.lifecycle.trigger import TriggerDecision
-from shared.learning.ports import Archive, Ledger, Registry, Runs, Snapshot, StepProgress
+from shared.learning.ports import Ledger, Registry, Runs, SharedArchive, StepProgress, TrainingSnapshot
 from shared.learning.training.challenger import Challenger, train_challengers
+from shared.learning.training.engine import HERE, TrainingEngine
 from shared.learning.training.incremental import read_champion_model
 from shared.learning.training.packing import sealed, times, version_name
 from shared.ports import Blobs, Shelf
@@ -48,19 +54,23 @@ _CLOCK_SKEW = dt.timedelta(minutes=5)  # between the clocks of the job and of th
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The ports of a retraining, and its fixed inputs: data bucket, rules, clock, and code and libraries by name."""
+    """The ports of a retraining, and its fixed inputs: data bucket, rules, clock, and code and libraries by name.
+
+    `engine` has the machines that it fits on, by default this one.
+    """
 
     source: TrainingSource
     bucket: str
     blobs: Blobs
     shelf: Shelf
-    archive: Archive
+    archive: SharedArchive
     runs: Runs
     registry: Registry
     ledger: Ledger
     rules: Rules
     clock: Callable[[], dt.datetime]
     provenance: Mapping[str, str]
+    engine: TrainingEngine = HERE
 
     @property
     def release_ports(self) -> ReleasePorts:
@@ -76,12 +86,13 @@ def retrain(services: Services, config: Config, request: Request, step: StepProg
     state = read_pointer(services.blobs)
     with step("finish what was cut off"):
         _reconcile(services, state)
+        _list_unneeded(services, config, request)
     try:
         _require_past(services, request)
         if not request.snapshot:
             with step("extend the training sample"):
                 services.source.extend_sample(request.as_of, config.dataset)
-        decision = _trigger(services, config, request)
+        decision = _trigger(services, config, request, state)
         decided = msgspec.structs.replace(request, trigger=decision.trigger)
         return _retrain(services, config, decided, decision, state, step)
     except NothingToDo as error:
@@ -116,11 +127,20 @@ def _reconcile(services: Services, state: PointerState) -> None:
     )
 
 
-def _trigger(services: Services, config: Config, request: Request) -> TriggerDecision:
-    """Return the trigger of the run. Raises NothingToDo, Unavailable."""
+def _list_unneeded(services: Services, config: Config, request: Request) -> None:
+    retiring = Retiring(services.blobs, services.shelf, services.ledger, services.clock, request.actor)
+    list_unneeded(retiring, config.retention)
+
+
+def _trigger(services: Services, config: Config, request: Request, state: PointerState) -> TriggerDecision:
+    """Return the trigger of the run. Raises NothingToDo, Unavailable, Misconfigured."""
     if request.trigger != AUTO:
         return TriggerDecision("manual", f"requested by {request.actor}")
     since = trigger.since_last_training(services.ledger, services.source, request.as_of)
+    champion = judged_fit(services.blobs, _champion(services.blobs, state))
+    if champion and since.days is not None:
+        found = matured_performance(services.source, request.as_of, champion, services.rules, config)
+        since = since._replace(fall=found.reason() if found and found.has_fallen else None)
     return trigger.decide(since, config.trigger)
 
 
@@ -133,7 +153,7 @@ def _retrain(
     step: StepProgress,
 ) -> RetrainingResult:
     champion = judged_fit(services.blobs, _champion(services.blobs, state))
-    stores = Stores(services.source, services.archive, services.blobs)
+    stores = TrainingStores(services.source, services.archive, services.blobs, services.engine)
     data, split, unjudged = read_training_set(stores, config, request, champion, step)
     if request.snapshot:
         request = msgspec.structs.replace(request, as_of=known_at(data, services.source.maturity_days))
@@ -146,7 +166,9 @@ def _retrain(
         with step("keep the training set"):
             name = store(services.archive, data, split, unjudged)
             uri = f"gs://{services.bucket}/{name}"
-            services.runs.dataset(run_id, Snapshot(data.content_hash, uri, len(data), data.names))
+            pointer = dvc.share(services.archive, data.content_hash, f"{data.content_hash}.parquet")
+            kept = TrainingSnapshot(data.content_hash, uri, len(data), data.names, pointer.name, pointer.text())
+            services.runs.dataset(run_id, kept)
         judged = _train_and_judge(services, run, champion, state, step)
         if to_serve(judged):
             judged = replace(judged, refit=sealed_refit(judged, services.clock, step))
@@ -180,14 +202,15 @@ def _train_and_judge(
     data, split, config = run.data, run.split, run.config
     served = read_champion_model(services.blobs, champion.version, data.names) if champion else None
     on_trial = functools.partial(services.runs.trial, run.run_id)
-    trained = train_challengers(data, split, services.rules, config, served, step, on_trial)
+    trained = train_challengers(data, split, services.rules, config, served, step, on_trial, services.engine)
     drafts = [_manifest(services, run, challenger) for challenger in trained.challengers]
     bundles = [Bundle(sealed(one.files, draft)) for one, draft in zip(trained.challengers, drafts, strict=True)]
     with step("compare with what serves"):
         period = TestPeriod.of(data, split.test, services.rules, config, champion, run.unjudged)
         validations = [challenger.average_precision for challenger in trained.challengers]
         refused = None if champion else state.version
-        known = past(services.ledger.rows(EPOCH), services.clock(), config.gate.record_months, refused)
+        rows = services.ledger.rows(EPOCH)
+        known = past(rows, services.clock(), config.gate.record_months, refused)
         found = review(period, list(zip(bundles, validations, strict=True)), champion, config.gate, known)
     with step("plot"):
         images = draw(found, bundles[found.chosen], period, trained.leaderboard)
@@ -197,7 +220,15 @@ def _train_and_judge(
     challenger, draft = trained.challengers[found.chosen], drafts[found.chosen]
     manifest = msgspec.structs.replace(draft, metrics=draft.metrics | found.metrics())
     approved = SealedBundle(manifest, sealed(with_strengths(challenger.files, now), manifest))
-    return JudgedRun(run, trained, challenger, approved, found, suspicions(now, before, config.suspicion), images)
+    suspected = [*suspicions(now, before, config.suspicion), *_uncompared(run, rows)]
+    return JudgedRun(run, trained, challenger, approved, found, suspected, images)
+
+
+def _uncompared(run: Run, rows: Sequence[LedgerRow]) -> list[str]:
+    """Return what speaks against the features of a training set, by the comparisons in the ledger."""
+    at, split = run.data.initiated_at, run.split
+    trained = int(at[split.train.start]), int(at[split.test.stop - 1])
+    return comparison_suspicions(rows, trained, int(at[split.test.start]), run.config.comparison)
 
 
 def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:

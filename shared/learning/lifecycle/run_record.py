@@ -23,9 +23,12 @@ from shared.learning.lifecycle.request import Request
 from shared.learning.lifecycle.trigger import TriggerDecision
 from shared.learning.ports import RunReport
 from shared.learning.training.challenger import Challenger, TrainedChallengers
+from shared.learning.training.export import joblib_bytes
+from shared.learning.training.model_file import NAME, read_model
 from shared.learning.training.packing import TRAINED_AGE, TRAINED_UNTIL
 from shared.learning.training.refit import Proof
-from shared.scoring.bundle import Manifest
+from shared.scoring.bundle import EXPLANATION, Manifest
+from shared.scoring.explanation import Explanation
 
 _PURPOSES = {"train": "training", "calibration": "calibration and choice", "test": "test, unseen until the end"}
 
@@ -132,7 +135,7 @@ def report(judged: JudgedRun) -> RunReport:
         serving.manifest.version,
         champion | judged.run.data.quality.representation.metrics() | serving.manifest.metrics,
         _tags(judged),
-        serving.files,
+        {**serving.files, "model.joblib": joblib_bytes(read_model(serving.files[NAME]))},
         judged.images,
         msgspec.json.decode(serving.files["features.json"], type=list[str]),
         documents,
@@ -186,6 +189,7 @@ def _card(judged: JudgedRun) -> CardFacts:
         family=challenger.recipe.family,
         mode=challenger.recipe.mode,
         inputs=len(challenger.parts.names),
+        explanation=msgspec.json.decode(challenger.files[EXPLANATION], type=Explanation).kind,
         thresholds=challenger.parts.thresholds,
         run_id=run.run_id,
         dataset_hash=run.data.content_hash,

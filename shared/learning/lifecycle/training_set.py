@@ -16,6 +16,7 @@ from shared.learning.data.split import Split, require_both_classes, split_in_tim
 from shared.learning.data.unjudged import Unjudged
 from shared.learning.lifecycle.request import Request
 from shared.learning.ports import Archive, StepProgress
+from shared.learning.training.engine import TrainingEngine
 from shared.ports import Blobs
 from shared.scoring.bundle import Bundle
 
@@ -30,16 +31,17 @@ class TrainingSet(NamedTuple):
     unjudged: Unjudged | None
 
 
-class Stores(NamedTuple):
-    """The ports behind a training set: the tables, stored snapshots, and published bundles."""
+class TrainingStores(NamedTuple):
+    """The ports behind a training set: tables, stored snapshots, published bundles, and the engine that samples."""
 
     source: TrainingSource
     archive: Archive
     blobs: Blobs
+    engine: TrainingEngine
 
 
 def read_training_set(
-    stores: Stores, config: Config, request: Request, champion: Bundle | None, step: StepProgress
+    stores: TrainingStores, config: Config, request: Request, champion: Bundle | None, step: StepProgress
 ) -> TrainingSet:
     """Return the training set that a request asks for.
 
@@ -50,7 +52,9 @@ def read_training_set(
             data = snapshot.load(stores.archive, request.snapshot, FEATURE_NAMES)
         else:
             profile = read_profile(stores.blobs, champion.version) if champion else None
-            data = dataset.read(stores.source, request.as_of, FEATURE_NAMES, config.dataset, profile)
+            data = dataset.read(
+                stores.source, request.as_of, FEATURE_NAMES, config.dataset, profile, stores.engine.sample
+            )
     split = split_in_time(data.initiated_at, config.split)
     require_both_classes(data.fraud, split, config.split.frauds_min)
     since = _since(data, split)

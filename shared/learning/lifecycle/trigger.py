@@ -1,4 +1,4 @@
-"""Decide whether an automatic run trains: after drift, enough new labels, or on schedule."""
+"""Decide whether an automatic run trains: after drift, a fall of performance, enough labels, or on schedule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.learning.data.training_query import TrainingQuery
 from shared.learning.errors import NothingToDo
 from shared.learning.ports import Ledger
 
-TriggerName = Literal["schedule", "labels", "drift", "manual"]
+TriggerName = Literal["schedule", "labels", "drift", "performance", "manual"]
 JUDGED = ("SWAP", "REFUSE", "TOO_FEW", "ASK")
 """Actions that end a training; a run that was killed before one of them does not count as a training."""
 PUBLISH_ONLY = "PUBLISH_ONLY"
@@ -25,13 +25,14 @@ class SinceTraining(NamedTuple):
     """Changes since the last training, whose labels are `days` old; `days` is None if there was no training.
 
     `labels` is the number of new labels, `frauds` of the frauds among them; `drift` is the reason of the last drift
-    alert, None without one.
+    alert, `fall` that of a fall of the champion's performance on matured days; None without one.
     """
 
     days: float | None
     labels: int
     frauds: int
     drift: str | None
+    fall: str | None = None
 
 
 class TriggerDecision(NamedTuple):
@@ -56,6 +57,8 @@ def decide(since: SinceTraining, spec: TriggerSpec) -> TriggerDecision:
     age = f"{since.days:.1f} of {spec.days_max:g} days have passed"
     if since.drift is not None and since.days >= spec.drift_days_min:
         return TriggerDecision("drift", since.drift)
+    if since.fall is not None and since.days >= spec.drift_days_min:
+        return TriggerDecision("performance", since.fall)
     if since.labels >= spec.labels_min and since.frauds >= spec.frauds_min:
         return TriggerDecision("labels", labels)
     if since.days >= spec.days_max:
@@ -63,6 +66,8 @@ def decide(since: SinceTraining, spec: TriggerSpec) -> TriggerDecision:
     drift = "no drift was found"
     if since.drift is not None:
         drift = f"drift counts only from {spec.drift_days_min:g} days on ({since.drift})"
+    if since.fall is not None:
+        drift += f", and so does a fall of performance ({since.fall})"
     raise NothingToDo(f"since the last training {age}, {labels}, and {drift}")
 
 

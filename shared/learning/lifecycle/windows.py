@@ -30,7 +30,7 @@ _LEAST = 1e-4  # movement below which all count alike, as its logarithm would va
 _SPREAD_MIN = 0.3  # least standard deviation of the logarithms, since a few movements may agree by chance
 
 
-class Window(Struct, frozen=True):
+class DriftWindow(Struct, frozen=True):
     """A period: the distributions of features and of the score of `version`, and how far each feature had moved.
 
     `score` is None if `version` had scored too few of the rows.
@@ -47,7 +47,7 @@ class Window(Struct, frozen=True):
 class Memory(Struct, frozen=True):
     """The windows remembered, oldest first, and the generation of the object that holds them."""
 
-    windows: list[Window]
+    windows: list[DriftWindow]
     generation: int
 
     def before(self, since: dt.datetime) -> Memory:
@@ -73,7 +73,7 @@ class Memory(Struct, frozen=True):
         known = [window.score for window in _first_days(self.windows, version, spec) if window.score]
         return min((stability_index(one, column) for one in known), default=None)
 
-    def with_window(self, window: Window, spec: DriftSpec) -> Memory:
+    def with_window(self, window: DriftWindow, spec: DriftSpec) -> Memory:
         """Return the memory with one window more, without those that are too old to be compared with."""
         oldest = window.until - dt.timedelta(days=spec.remembered_days)
         first = _first_days(self.windows, window.version, spec)
@@ -96,7 +96,7 @@ def read_memory(blobs: Blobs, name: str) -> Memory:
     if blob is None:
         return Memory([], 0)
     try:
-        return Memory(msgspec.json.decode(blob.data, type=list[Window]), blob.generation)
+        return Memory(msgspec.json.decode(blob.data, type=list[DriftWindow]), blob.generation)
     except msgspec.MsgspecError as error:
         log.warning("memory of drift begins again", extra={"fields": {"object": name, "reason": str(error)}})
         return Memory([], blob.generation)
@@ -110,7 +110,7 @@ def write_memory(blobs: Blobs, name: str, memory: Memory) -> None:
         log.warning("another job remembers this period", extra={"fields": {"object": name}})
 
 
-def _first_days(windows: Sequence[Window], version: str, spec: DriftSpec) -> list[Window]:
+def _first_days(windows: Sequence[DriftWindow], version: str, spec: DriftSpec) -> list[DriftWindow]:
     """Return the windows of a version within `score_days` of its first one."""
     own = [window for window in windows if window.version == version and window.score]
     return [window for window in own if window.since < own[0].since + dt.timedelta(days=spec.score_days)]

@@ -94,7 +94,7 @@ def _sigmoid(raw: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray
     the map cannot reverse the order of scores.
     Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999.
     """
-    odds = _log_odds(raw)
+    odds = log_odds(raw)
     frauds, legitimate = weight[fraud].sum(), weight[~fraud].sum()
     target = np.where(fraud, (frauds + 1) / (frauds + 2), 1 / (legitimate + 2))
     total = weight.sum()
@@ -109,14 +109,15 @@ def _sigmoid(raw: NDArray[np.float64], fraud: NDArray[np.bool_], weight: NDArray
     line = minimize(
         loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(_SLOPE_MIN, None), (None, None)]
     ).x
-    grid = np.linspace(_log_odds(np.zeros(1))[0], _log_odds(np.ones(1))[0], KNOTS_MAX)
+    grid = np.linspace(log_odds(np.zeros(1))[0], log_odds(np.ones(1))[0], KNOTS_MAX)
     return _through_corners(_expit(grid), _expit(line[0] * grid + line[1]))
 
 
 _FITS = {"isotonic": _isotonic, "sigmoid": _sigmoid}
 
 
-def _log_odds(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_odds(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log-odds of raw scores [n], clipped away from 0 and 1."""
     inside = np.clip(raw, _PROBABILITY_MIN, 1 - _PROBABILITY_MIN)
     return np.asarray(np.log(inside) - np.log1p(-inside))
 

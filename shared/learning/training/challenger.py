@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from shared.learning.config import Config, ModelFamily, TrainingMode
+from shared.learning.config import AllRowsCandidate, Config, ModelFamily, TrainingMode
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Split
-from shared.learning.errors import CannotContinue, NothingToDo
+from shared.learning.errors import CannotContinue, ExportFailed, FitFailed, NothingToDo
 from shared.learning.ports import StepProgress, Trial
 from shared.learning.training import calibrate
+from shared.learning.training.engine import HERE, AllRows, Grow, TrainingEngine
+from shared.learning.training.explaining.background import background
 from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
+from shared.learning.training.families.grown import GROWN_AS
 from shared.learning.training.incremental import ChampionModel, continue_training
 from shared.learning.training.packing import BundleParts, pack
 from shared.learning.training.search import search
@@ -90,6 +93,7 @@ def train_challengers(
     champion: ChampionModel | None,
     step: StepProgress,
     on_trial: Callable[[Trial], None],
+    engine: TrainingEngine = HERE,
 ) -> TrainedChallengers:
     """Return a challenger for each mode of the configuration that is possible; `on_trial` receives each trial.
 
@@ -97,7 +101,7 @@ def train_challengers(
     """
     fitted, leaderboard, obstacle = [], list[Trial](), "there is none that can be read"
     if "full" in config.modes:
-        best, leaderboard = _full(data, split, config, step, on_trial)
+        best, leaderboard = _full(data, split, config, step, on_trial, engine)
         fitted.append(best)
     if "incremental" in config.modes and champion:
         try:
@@ -112,17 +116,50 @@ def train_challengers(
 
 
 def _full(
-    data: Dataset, split: Split, config: Config, step: StepProgress, on_trial: Callable[[Trial], None]
+    data: Dataset,
+    split: Split,
+    config: Config,
+    step: StepProgress,
+    on_trial: Callable[[Trial], None],
+    engine: TrainingEngine,
 ) -> tuple[_FittedModel, list[Trial]]:
     """Return the finalist that is best on the calibration period, which no trial has seen, and the leaderboard."""
     with step("search") as report_progress:
-        leaderboard = search(data, split.train, config, on_trial, report_progress)
+        leaderboard = search(data, split.train, config, on_trial, report_progress, engine.evaluator)
     finals = []
     for trial in finalists(leaderboard):
         recipe = Recipe(trial.candidate, trial.family, "full", functools.partial(_fit_trial, data, config, trial))
         with step(f"fit {trial.candidate}"):
             finals.append(_fitted(recipe, data, split))
+    if engine.grow is not None:
+        finals += _grown(data, split, config, step, engine.grow)
     return max(finals, key=lambda one: one.average_precision), leaderboard
+
+
+def _grown(data: Dataset, split: Split, config: Config, step: StepProgress, grow: Grow) -> list[_FittedModel]:
+    """Return the candidates that an engine fits to all rows, without those that it cannot fit."""
+    found = []
+    for candidate in config.all_rows:
+        recipe = Recipe(
+            candidate.name,
+            GROWN_AS[candidate.family],
+            "full",
+            functools.partial(_fit_all_rows, data, config, grow, candidate),
+        )
+        try:
+            with step(f"fit {candidate.name} to all rows"):
+                found.append(_fitted(recipe, data, split))
+        except (FitFailed, ExportFailed) as error:
+            log.warning("candidate left out", extra={"fields": {"candidate": candidate.name, "reason": str(error)}})
+    return found
+
+
+def _fit_all_rows(data: Dataset, config: Config, grow: Grow, candidate: AllRowsCandidate, period: slice) -> Fitted:
+    """Return a model fitted to all rows of a period, those of the sample among them."""
+    since, until = (int(data.initiated_at[place]) for place in (period.start, period.stop - 1))
+    rates, weight_max = data.quality.representation.rates, config.dataset.label_weight_max
+    grown = grow(candidate, AllRows(data.names, since, until, rates, weight_max), config.seed)
+    return Fitted(grown.model, grown.columns, np.arange(period.start, period.stop))
 
 
 def _fit_trial(data: Dataset, config: Config, trial: Trial, period: slice) -> Fitted:
@@ -192,7 +229,8 @@ def _challenger(
             raw[calibration_rows], data.fraud[own], data.weight[own], data.pix[own], config.calibrations
         )
         scores = calibrate.apply(calibration, raw[calibration_rows])
-        parts = BundleParts(model, exported, names, calibration, _thresholds(data, split, scores, rules, config))
+        thresholds = _thresholds(data, split, scores, rules, config)
+        parts = BundleParts(model, exported, names, calibration, thresholds, background(data, split.train, columns))
     with step(f"assemble the bundle, {mode}"):
         files = pack(parts, recent, config.seed)
     return Challenger(final.recipe, parts, files, raw, parity, final.average_precision, microseconds)

@@ -1,4 +1,4 @@
-"""Export models: to ONNX for functions, to joblib for later jobs."""
+"""Export models: to ONNX for functions, to joblib for the record of a run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def onnx_bytes(model: Any, inputs: int) -> bytes:
 
 
 def joblib_bytes(model: Any) -> bytes:
-    """Return the model as a pickle for later jobs, which trust the bucket; functions never open it."""
+    """Return the model as a pickle, for people who trust the run that made it; nothing of ours opens it."""
     buffer = io.BytesIO()
     joblib.dump(model, buffer, compress=0)
     return buffer.getvalue()

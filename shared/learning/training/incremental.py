@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
-import pickle
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import joblib
 import msgspec
 import numpy as np
-from sklearn.exceptions import InconsistentVersionWarning
 
+from shared.errors import BundleRefused
 from shared.learning.config import LEGITIMATE_PER_FRAUD, Config, ModelFamily
 from shared.learning.data.dataset import Dataset
 from shared.learning.errors import CannotContinue, FitFailed
 from shared.learning.training.families import FAMILIES, family_of
+from shared.learning.training.model_file import NAME, read_model
 from shared.learning.training.packing import TRAINED_UNTIL
 from shared.learning.training.train import Drawn, Fitted, deterministic_fit, drawn_rows, labelled_rows
 from shared.ports import Blobs
-from shared.scoring.bundle import MANIFEST, Manifest, digest, path
+from shared.scoring.verified_file import read_manifest, verified_file
 
 log = logging.getLogger(__name__)
-
-# Errors of unpickling a model whose classes have moved, changed or gone. Damaged bytes are found by their SHA-256.
-_UNREADABLE = (
-    *(pickle.UnpicklingError, EOFError, AttributeError, ImportError, InconsistentVersionWarning),
-    *(IndexError, KeyError, TypeError, ValueError),
-)
 
 
 class ChampionModel(NamedTuple):
@@ -46,11 +37,11 @@ class ChampionModel(NamedTuple):
 def read_champion_model(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel | None:
     """Return a bundle's model, or None with the reason in the log; `known` are the features of the catalogue.
 
-    It unpickles the model, so only jobs may have write access to the bucket. Raises Unavailable.
+    Nothing is unpickled (`shared.learning.training.model_file`). Raises Unavailable.
     """
     try:
         return _read(blobs, version, known)
-    except CannotContinue as reason:
+    except (BundleRefused, CannotContinue) as reason:
         log.warning("champion cannot be continued", extra={"fields": {"version": version, "reason": str(reason)}})
         return None
 
@@ -95,40 +86,18 @@ def rows_to_continue_on(data: Dataset, period: slice, champion: ChampionModel, c
 
 
 def _read(blobs: Blobs, version: str, known: Sequence[str]) -> ChampionModel:
-    manifest = msgspec.json.decode(_file(blobs, version, MANIFEST), type=Manifest)
+    manifest = read_manifest(blobs, version)
     if TRAINED_UNTIL not in manifest.metrics:
         raise CannotContinue(f"its manifest lacks {TRAINED_UNTIL}")
-    files = {name: _verified(blobs, manifest, name) for name in ("features.json", "model.joblib")}
-    names = msgspec.json.decode(files["features.json"], type=list[str])
+    names = msgspec.json.decode(verified_file(blobs, version, "features.json"), type=list[str])
     if unknown := sorted(set(names) - set(known)):
         raise CannotContinue(f"{len(unknown)} of its features are not in the catalogue: {unknown[:5]}")
-    model, family = _unpickled(files["model.joblib"])
-    return ChampionModel(version, names, model, family, round(manifest.metrics[TRAINED_UNTIL] * 1e6))
+    model = read_model(verified_file(blobs, version, NAME))
+    return ChampionModel(version, names, model, _family(model), round(manifest.metrics[TRAINED_UNTIL] * 1e6))
 
 
-def _unpickled(data: bytes) -> tuple[Any, ModelFamily]:
-    """Return a model and its family. Raises CannotContinue, also for a model of another scikit-learn version.
-
-    Continuing a model relies on scikit-learn's private attributes, which change between versions.
-    """
+def _family(model: Any) -> ModelFamily:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", InconsistentVersionWarning)
-            model = joblib.load(io.BytesIO(data))
-        return model, family_of(model)
-    except _UNREADABLE as error:
-        raise CannotContinue(f"model.joblib does not load ({type(error).__name__})") from error
-
-
-def _verified(blobs: Blobs, manifest: Manifest, name: str) -> bytes:
-    data = _file(blobs, manifest.version, name)
-    if manifest.files.get(name) != digest(data):
-        raise CannotContinue(f"{name} does not match its SHA-256 in the manifest")
-    return data
-
-
-def _file(blobs: Blobs, version: str, name: str) -> bytes:
-    blob = blobs.read(path(version, name))
-    if blob is None:
-        raise CannotContinue(f"{name} is missing")
-    return blob.data
+        return family_of(model)
+    except KeyError as error:
+        raise CannotContinue(f"{NAME} has a model of no family") from error

@@ -15,8 +15,12 @@ from shared.features.catalogue import feature_set
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.profile import reference_profile
 from shared.learning.training import calibrate
-from shared.learning.training.export import joblib_bytes, onnx_scores
-from shared.scoring.bundle import MANIFEST, Calibration, Manifest, digest
+from shared.learning.training.explaining.effects import explained_inputs
+from shared.learning.training.explaining.explain import explain
+from shared.learning.training.export import onnx_scores
+from shared.learning.training.model_file import NAME, model_bytes
+from shared.scoring.bundle import EXPLANATION, MANIFEST, REASONS, Calibration, Manifest, digest
+from shared.scoring.explanation import Explanation
 from shared.scoring.thresholds import SideThresholds
 
 TRAINED_UNTIL = "trained_until"
@@ -32,34 +36,53 @@ GOLDEN_MISSING = 0.3
 
 
 class BundleParts(NamedTuple):
-    """Parts of a bundle: the trained model, its ONNX export, the names of its inputs, calibration and thresholds."""
+    """Parts of a bundle: the trained model, its ONNX export, the names of its inputs, calibration and thresholds.
+
+    `background` [m, F] are the vectors that contributions to its scores are measured against.
+    """
 
     model: Any
     onnx: bytes
     names: Sequence[str]
     calibration: Calibration
     thresholds: SideThresholds
+    background: NDArray[np.float32]
 
 
 def pack(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> dict[str, bytes]:
-    """Return the bundle's files by name, without the manifest; `reference` [n, F] holds recent input vectors."""
+    """Return the bundle's files by name, without the manifest; `reference` [n, F] holds recent input vectors.
+
+    Raises ExportFailed if the contributions to scores do not add up.
+    """
     scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, reference))
-    return {
+    golden = _golden_vectors(reference, seed)
+    explained = explain(parts.model, parts.names, parts.background, golden)
+    inputs = explained_inputs(parts.model, parts.onnx, parts.background, reference)
+    files = {
         "model.onnx": parts.onnx,
-        "model.joblib": joblib_bytes(parts.model),
+        NAME: model_bytes(parts.model),
         "features.json": msgspec.json.encode(list(parts.names)),
         "calibration.json": msgspec.json.encode(parts.calibration),
         "policy.json": msgspec.json.encode(parts.thresholds),
-        "golden.npz": _golden(parts, reference, seed),
-        "profile.json": msgspec.json.encode(reference_profile(reference, parts.names, scores)),
+        "golden.npz": _golden(parts, golden),
+        "profile.json": msgspec.json.encode(reference_profile(reference, parts.names, scores, inputs)),
+        EXPLANATION: msgspec.json.encode(explained.explanation),
     }
+    return files if explained.onnx is None else files | {REASONS: explained.onnx}
 
 
 def sealed(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
-    """Return the files with their manifest, completed by the feature set and the SHA-256 of each file."""
+    """Return the files with their manifest, completed by feature set, explanation and the SHA-256 of each file."""
     names = msgspec.json.decode(files["features.json"], type=list[str])
     hashes = {name: digest(data) for name, data in files.items()}
-    complete = msgspec.structs.replace(manifest, files=hashes, feature_set=feature_set(names))
+    about = msgspec.json.decode(files[EXPLANATION], type=Explanation)
+    complete = msgspec.structs.replace(
+        manifest,
+        files=hashes,
+        feature_set=feature_set(names),
+        explanation=about.kind,
+        background=about.background,
+    )
     return {**files, MANIFEST: msgspec.json.encode(complete)}
 
 
@@ -82,14 +105,19 @@ def version_name(now: dt.datetime, model: bytes) -> str:
     return f"{now.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}-{digest(model)[:8]}"
 
 
-def _golden(parts: BundleParts, reference: NDArray[np.float32], seed: int) -> bytes:
-    """Return golden vectors, evenly spaced in the reference, and their scores; the second half has missing values."""
+def _golden_vectors(reference: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Return golden vectors, evenly spaced in the reference; the second half has missing values."""
     rows = np.linspace(0, len(reference) - 1, min(GOLDEN_ROWS, len(reference))).astype(np.intp)
     vectors = np.ascontiguousarray(reference[rows])
     emptied = np.random.default_rng(seed).random(vectors.shape) < GOLDEN_MISSING
     emptied[: len(vectors) // 2] = False
     vectors[emptied] = np.nan
     vectors[-1] = np.nan  # the extreme case: no value at all
+    return vectors
+
+
+def _golden(parts: BundleParts, vectors: NDArray[np.float32]) -> bytes:
+    """Return golden vectors with their scores, as an archive."""
     scores = calibrate.apply(parts.calibration, onnx_scores(parts.onnx, vectors))
     buffer = io.BytesIO()
     np.savez(buffer, features=vectors, scores=scores)

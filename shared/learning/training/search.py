@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
 
 from shared.errors import Misconfigured
-from shared.learning.config import CandidateSpec, Config
+from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
 from shared.learning.data.split import Fold, folds, lengths
-from shared.learning.errors import FitFailed, NothingToDo
+from shared.learning.errors import NothingToDo
 from shared.learning.ports import ReportProgress, Trial
+from shared.learning.training.evaluation import Attempt, Evaluate, FoldData, FoldScore, evaluate_here
 from shared.learning.training.space import first_point, grid_points, suggest
-from shared.learning.training.train import (
-    Drawn,
-    LabelledRows,
-    build,
-    drawn_rows,
-    fit,
-    informative_columns,
-    labelled_rows,
-    per_fraud,
-    raw_scores,
-)
+from shared.learning.training.train import Drawn, LabelledRows, build, drawn_rows, informative_columns
 
 log = logging.getLogger(__name__)
 
@@ -42,27 +31,19 @@ _STATES = {
 }
 
 
-class FoldData(NamedTuple):
-    """Examples of a fold, shared by all trials.
-
-    `at` [m] are the times of the training rows in microseconds, `stands` [m] the number of decisions that each stands
-    for, `weight` [n] the number of Pix that a validation row stands for.
-    """
-
-    train: LabelledRows
-    at: NDArray[np.int64]
-    stands: NDArray[np.float64]
-    validation: LabelledRows
-    weight: NDArray[np.float64]
-
-
 def search(
-    data: Dataset, period: slice, config: Config, on_trial: Callable[[Trial], None], report_progress: ReportProgress
+    data: Dataset,
+    period: slice,
+    config: Config,
+    on_trial: Callable[[Trial], None],
+    report_progress: ReportProgress,
+    evaluator: Callable[[Sequence[FoldData], int], Evaluate] = evaluate_here,
 ) -> list[Trial]:
     """Return the trials, best first; `on_trial` receives each trial as it ends.
 
     The first trials are the candidates' own parameters, one each, and are never pruned; the method chooses the
-    others, which are pruned after a fold unless their mean so far is in the best third.
+    others, `search.at_once` at a time, which are pruned after a fold unless their mean so far is in the best third.
+    `evaluator` is given the folds and the seed; the trials do not depend on where it fits them.
     Sources: Bergstra et al., Algorithms for Hyper-Parameter Optimization, NIPS 2011 (`bayesian`); Bergstra and
     Bengio, Random Search for Hyper-Parameter Optimization, JMLR 2012 (`random`).
     Raises NothingToDo, and Misconfigured if a parameter is unknown or no trial could be fitted.
@@ -70,16 +51,18 @@ def search(
     for candidate in config.candidates:  # an unknown parameter must fail now, not after the first trials
         build(candidate.family, candidate.params, config.seed)
     study, count = _study(config)
-    prepared = fold_data(data, period, config)
+    evaluate = evaluator(fold_data(data, period, config), config.seed)
     trials: list[Trial] = []
-    for number in range(count):
-        report_progress(number, count, _best_so_far(trials))
-        asked = study.ask()
-        should_prune = asked.should_prune if number >= len(config.candidates) else _never
-        trial = _run_trial(asked, *suggest(asked, config.candidates), prepared, config.seed, should_prune)
-        trials.append(trial)
-        study.tell(asked, trial.average_precision, _STATES[trial.state])
-        on_trial(trial)
+    for numbers in _batches(count, len(config.candidates), config.search.at_once):
+        asked = [study.ask() for _ in numbers]
+        attempts = [Attempt(*suggest(one, config.candidates)) for one in asked]
+        for one, attempt, scores in zip(asked, attempts, evaluate(attempts), strict=True):
+            report_progress(one.number, count, _best_so_far(trials))
+            should_prune = one.should_prune if one.number >= len(config.candidates) else _never
+            trial = _trial(one, attempt, scores, should_prune)
+            trials.append(trial)
+            study.tell(one, trial.average_precision, _STATES[trial.state])
+            on_trial(trial)
     if not any(trial.state == "COMPLETE" for trial in trials):
         raise Misconfigured(f"none of {len(trials)} trials could be fitted; the first failed with {trials[0].params}")
     return leaderboard(trials)
@@ -122,42 +105,41 @@ def _study(config: Config) -> tuple[optuna.Study, int]:
     return study, min(spec.trials, len(queue)) if spec.method == "grid" else spec.trials
 
 
-def _run_trial(
-    asked: optuna.Trial,
-    candidate: CandidateSpec,
-    params: Mapping[str, Any],
-    prepared: Sequence[FoldData],
-    seed: int,
-    should_prune: Callable[[], bool],
+def _batches(count: int, first: int, size: int) -> Iterator[range]:
+    """Yield the numbers of trials asked for together: the candidates' own, which no result changes, then `size`.
+
+    >>> list(_batches(8, 3, 2))
+    [range(0, 3), range(3, 5), range(5, 7), range(7, 8)]
+    """
+    start = 0
+    while start < count:
+        stop = min(start + size if start else max(first, 1), count)
+        yield range(start, stop)
+        start = stop
+
+
+def _trial(
+    asked: optuna.Trial, attempt: Attempt, scores: Iterator[FoldScore], should_prune: Callable[[], bool]
 ) -> Trial:
-    """Fit and validate a candidate on one fold after the other, until it is pruned or fails."""
-    start, reached = time.perf_counter(), list[float]()
+    """Return the trial of the scores of one fold after the other, until it is pruned or fails."""
+    candidate, params = attempt
+    reached, seconds = list[float](), 0.0
 
     def trial(state: Any) -> Trial:
         mean = float(np.mean(reached)) if state == "COMPLETE" else None
-        seconds = time.perf_counter() - start
         return Trial(asked.number, candidate.name, candidate.family, dict(params), mean, reached, seconds, state)
 
-    try:
-        for k, fold in enumerate(prepared):
-            reached.append(_average_precision(candidate, params, fold, seed))
-            asked.report(float(np.mean(reached)), k)
-            if k + 1 < len(prepared) and should_prune():
-                return trial("PRUNED")
-    except FitFailed as error:
-        fields = {"candidate": candidate.name, "trial": asked.number, "reason": str(error)}
-        log.warning("trial failed", extra={"fields": fields})
-        return trial("FAILED")
+    for score in scores:
+        seconds += score.seconds
+        if score.average_precision is None:
+            fields = {"candidate": candidate.name, "trial": asked.number, "reason": score.failure}
+            log.warning("trial failed", extra={"fields": fields})
+            return trial("FAILED")
+        reached.append(score.average_precision)
+        asked.report(float(np.mean(reached)), len(reached) - 1)
+        if not score.last and should_prune():
+            return trial("PRUNED")
     return trial("COMPLETE")
-
-
-def _average_precision(candidate: CandidateSpec, params: Mapping[str, Any], fold: FoldData, seed: int) -> float:
-    drawn = drawn_rows(fold.at, fold.train.fraud, per_fraud(params), seed, fold.stands)
-    columns = informative_columns(fold.train.features, drawn.rows)
-    features = np.asfortranarray(fold.train.features[np.ix_(drawn.rows, columns)])
-    model = fit(candidate.family, params, labelled_rows(features, fold.train.fraud[drawn.rows], drawn), seed)
-    scores = raw_scores(model, np.ascontiguousarray(fold.validation.features[:, columns]))
-    return float(average_precision_score(fold.validation.fraud, scores, sample_weight=fold.weight))
 
 
 def _fold_data(data: Dataset, start: int, fold: Fold, config: Config) -> FoldData:

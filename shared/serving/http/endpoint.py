@@ -14,14 +14,17 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from shared.errors import Unauthenticated, Unavailable
+from shared.ports import Callers
 from shared.serving.group_commit import Item
-from shared.serving.intake import Intake
+from shared.serving.http.bearer import check_caller
+from shared.serving.intake import RETRY_LATER, Intake
 from shared.serving.memory import settle_memory
 from shared.settings import Settings
 from shared.telemetry import logs
@@ -29,15 +32,22 @@ from shared.telemetry.incidents import Incident
 
 log = logging.getLogger(__name__)
 
-WARM, UNREAD, NO_SUCH_METHOD, FAILED = 200, 400, 405, 500
+WARM, UNREAD, UNAUTHENTICATED, NO_SUCH_METHOD, FAILED = 200, 400, 401, 405, 500
 _METHODS = ("GET", "HEAD", "POST")
 
 
 class Endpoint(Generic[Item]):
-    """Answer the requests to a function; a GET, such as a start-up probe, only warms the instance up."""
+    """Answer the requests to a function; a GET, such as a start-up probe, asks whether the instance may start."""
 
-    def __init__(self, wire: Callable[[Settings], Intake[Item]]) -> None:
+    def __init__(
+        self,
+        wire: Callable[[Settings], Intake[Item]],
+        callers: Callable[[Settings], Callers | None] = lambda _: None,
+    ) -> None:
+        """Take deliveries of `callers` alone, from anybody if they are None: the platform has verified them."""
         self._wire = wire
+        self._wire_callers = callers
+        self._callers: Callers | None = None
         self._intake: Intake[Item] | None = None
         self._failed = Incident(log, "failed", time.monotonic)
 
@@ -61,31 +71,55 @@ class Endpoint(Generic[Item]):
         try:
             if self._intake is None:  # not before, as it needs a running event loop, and an import touches nothing
                 self._intake = self._wired()
-            return WARM if body is None else await self._intake.handle(body)
+            if body is None:
+                return WARM if await self._intake.readiness.ready() else RETRY_LATER
+            return await self._refused(headers) or await self._intake.handle(body)
         except Exception as error:  # noqa: BLE001 (an entry point, which answers 500)
             self._failed.trigger(error=error, **logs.trace(os.environ, Headers(raw=headers)))
             return FAILED
 
+    async def _refused(self, headers: list[tuple[bytes, bytes]]) -> int | None:
+        """Return the status for a caller that is not one of ours, or of whom that is not known now."""
+        if self._callers is None:
+            return None
+        try:
+            await check_caller(self._callers, Headers(raw=headers).get("authorization"))
+        except Unauthenticated:
+            return UNAUTHENTICATED
+        except Unavailable:
+            return RETRY_LATER
+        return None
+
     def _wired(self) -> Intake[Item]:
         logs.configure()
         settings = Settings.from_env(os.environ)
+        self._callers = self._wire_callers(settings)
         intake = self._wire(settings)
-        _Draining(intake, settings.drain_seconds).begin_at_sigterm()
+        Draining(intake, settings.drain_seconds).begin_at_sigterm()
         settle_memory()
         return intake
 
 
-class _Draining:
-    """Drain an intake at SIGTERM, before the server gets the signal."""
+class Drained(Protocol):
+    """The part of a function that takes requests."""
 
-    def __init__(self, intake: Intake[Any], seconds: float) -> None:
-        self._intake = intake
+    async def drain(self, seconds: float) -> None:
+        """Refuse new requests, finish those in flight, and after `seconds` give up the rest."""
+        ...
+
+
+class Draining:
+    """Drain a function at SIGTERM, before the server gets the signal."""
+
+    def __init__(self, drained: Drained, seconds: float) -> None:
+        self._drained = drained
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._server: Any = signal.SIG_DFL
         self._task: asyncio.Task[None] | None = None
 
     def begin_at_sigterm(self) -> None:
+        """Take the signal, once the server has its own handler."""
         self._server = signal.signal(signal.SIGTERM, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -98,7 +132,7 @@ class _Draining:
     async def _drain(self, number: int, frame: FrameType | None) -> None:
         log.info("draining")
         try:
-            await self._intake.drain(self._seconds)
+            await self._drained.drain(self._seconds)
         finally:
             log.info("drained")
             if callable(self._server):

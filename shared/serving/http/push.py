@@ -32,6 +32,12 @@ def serve_directly(deliver: Deliver) -> None:
     UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "http": partial(PushProtocol, deliver)}
 
 
+def serve_within_limits() -> None:
+    """Make the servers of this process and its children keep to the limits of requests; call it before they start."""
+    gc.freeze()
+    UvicornWorker.CONFIG_KWARGS = {**UvicornWorker.CONFIG_KWARGS, "http": UsualProtocol}
+
+
 class PushProtocol(LimitedProtocol):
     """uvicorn's protocol within limits, which passes deliveries on without ASGI."""
 
@@ -85,6 +91,20 @@ class PushProtocol(LimitedProtocol):
         if not delivery.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+
+class UsualProtocol(PushProtocol):
+    """uvicorn's protocol within limits, for a function whose answers have bodies."""
+
+    def __init__(self, **server: Any) -> None:
+        super().__init__(_nothing_delivered, **server)
+
+    def _is_delivery(self) -> bool:
+        return False
+
+
+async def _nothing_delivered(_body: bytes, _headers: Headers) -> int:
+    raise NotImplementedError
 
 
 class _Delivery:

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     wiring.prepare(os.environ)  # before scikit-learn is imported
     from tests.benchmarks.faults.disk import FaultFailed
     from tests.benchmarks.faults.run import run
-    from tests.benchmarks.faults.script import Scale
+    from tests.benchmarks.faults.scale import Scale
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     console, started = Console(stderr=True, highlight=False), time.monotonic()

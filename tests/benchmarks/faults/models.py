@@ -19,6 +19,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.features.columns import Columns
 from shared.features.history import MemoryHistory
 from shared.features.vector import feature_matrix
+from shared.learning.config import LEAVES_MAX
 from shared.learning.training.export import onnx_bytes
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.learning.training.train import raw_scores
@@ -29,6 +30,7 @@ from tests.benchmarks.faults.stream import END, Message
 Files = dict[str, bytes]
 _ROWS = 3_000
 _TREES = 40
+_PARAMS = {"max_leaf_nodes": LEAVES_MAX, "early_stopping": False}
 _HELD, _REJECTED = 0.97, 0.995
 _VALUES = 5
 """Inputs with no more distinct values are left out; at the start of a history many are missing."""
@@ -47,7 +49,7 @@ def bundles(messages: list[Message], count: int) -> dict[str, Files]:
     used = [column for column in range(features.shape[1]) if len(np.unique(features[::2, column])) > _VALUES]
     inputs = np.ascontiguousarray(features[:, used])
     models = [
-        HistGradientBoostingClassifier(max_iter=trees, early_stopping=False).fit(inputs[::2], fraud[::2])
+        HistGradientBoostingClassifier(max_iter=trees, **_PARAMS).fit(inputs[::2], fraud[::2])
         for trees in (_TREES, _TREES + 5)
     ]
     names = [FEATURE_NAMES[column] for column in used]
@@ -63,7 +65,7 @@ def _bundle(
     hold, reject = (top * np.quantile(raw_scores(model, inputs), (_HELD, _REJECTED))).tolist()
     calibration = Calibration([0.0, 1.0], [0.0, top])
     thresholds = SideThresholds(payer=Thresholds(hold, reject), payee=Thresholds(hold, reject))
-    parts = BundleParts(model, onnx_bytes(model, len(names)), names, calibration, thresholds)
+    parts = BundleParts(model, onnx_bytes(model, len(names)), names, calibration, thresholds, inputs[:100])
     return sealed(pack(parts, inputs, seed=0), Manifest(version, END.isoformat(), {}))
 
 
@@ -90,7 +92,7 @@ def broken(good: Mapping[str, bytes]) -> dict[str, Files]:
         "checksum": lambda name: _wrong_checksum(_renamed(good, name)),
         "features": lambda name: _renamed(good, name, {"features.json": b'["no_such_feature"]'}),
         "golden": lambda name: _renamed(good, name, {"calibration.json": b'{"x": [0.0, 1.0], "y": [0.5, 0.6]}'}),
-        "pickle": lambda name: _renamed(good, name, {"model.onnx": good["model.joblib"]}),
+        "pickle": lambda name: _renamed(good, name, {"model.onnx": good["model.skops"]}),
     }
     return {f"bad-{name}": make(f"bad-{name}") for name, make in kinds.items()}
 

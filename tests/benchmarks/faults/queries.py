@@ -15,25 +15,28 @@ import pyarrow as pa
 from msgspec import Struct
 
 from infra.local.cloud import LocalCloud
-from jobs.cli import wiring
+from jobs.cli import history_wiring
 from shared.contract.tables import feature_columns, timestamp
 from shared.features.state import State
 from shared.replay.arrow_columns import floats
 from shared.replay.audit import audit, logged
 from shared.scoring.bundle import Bundle
+from tests.benchmarks.faults.clock import DAY
 from tests.benchmarks.faults.models import Files
-from tests.benchmarks.faults.script import Report
-from tests.benchmarks.faults.stream import Stream
+from tests.benchmarks.faults.scale import Report
+from tests.benchmarks.faults.stream import Asked, Stream
 from tests.benchmarks.faults.watch import Shown, Watch
 
 TOLERANCE = 1e-9
 """Largest difference between a stored score and one recomputed from the stored features."""
 _LISTED = 5
+_ASKED = "end_to_end_id, COALESCE(side, 'PAYER') AS side"
 
 
 class Result(Struct):
-    """The JSON result: published transactions and their outcome."""
+    """The JSON result: what was asked about Pix, by each side, and its outcome."""
 
+    pix: int
     published: int
     scored: int
     lost: int
@@ -42,6 +45,7 @@ class Result(Struct):
     history_mismatches: int
     without_place: int
     quarantined: int
+    redriven_a_day_later: int
     swaps: int
     bad_bundles_refused: int
 
@@ -60,9 +64,12 @@ class Deadline(NamedTuple):
     """Earliest possible time of a score, in seconds since the epoch."""
 
     @classmethod
-    def at(cls, middle: float) -> Self:
-        """Return the deadline that makes Pix initiated until `middle` late, and those long after it in time."""
-        now = math.floor(time.time())
+    def at(cls, middle: float, behind: float) -> Self:
+        """Return the deadline that makes Pix initiated until `middle` late, and those long after it in time.
+
+        Clocks are `behind` by so many seconds at most.
+        """
+        now = math.floor(time.time() - behind)
         return cls(now - math.floor(middle), now)
 
 
@@ -91,12 +98,12 @@ class Queries:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._client = cloud.bigquery()
-        self._data = wiring.stored_tables(cloud.settings)[0]
+        self._data = history_wiring.stored_tables(cloud.settings)[0]
 
     def progress(self) -> tuple[int, int, int, int]:
-        """Count the stored transactions, outcomes, reports and malformed messages."""
+        """Count the stored questions, outcomes, reports and malformed messages."""
         sql = (
-            "SELECT (SELECT COUNT(DISTINCT end_to_end_id) FROM pix.score_events) AS scored, "
+            f"SELECT (SELECT COUNT(*) FROM (SELECT DISTINCT {_ASKED} FROM pix.score_events) AS s) AS scored, "
             "(SELECT COUNT(*) FROM (SELECT DISTINCT end_to_end_id, side, status, return_id FROM pix.outcomes) AS o) "
             "AS told, "
             "(SELECT COUNT(*) FROM (SELECT DISTINCT report_id, reported_at, status, verdict FROM pix.feedback) AS r) "
@@ -109,16 +116,18 @@ class Queries:
     def findings(self, run: Run) -> Findings:
         """Run all checks."""
         sent, report = run.sent, run.report
-        ids = [id_ for rows in self._data.batches("SELECT end_to_end_id FROM pix.scores") for id_ in _column(rows, 0)]
+        asked = [each for rows in self._data.batches(f"SELECT {_ASKED} FROM pix.scores") for each in _asked(rows)]
         result = Result(
-            published=len(sent.ids),
-            scored=len(set(ids) & sent.ids),
-            lost=len(sent.ids - set(ids)),
-            duplicated=len(ids) - len(set(ids)),
+            pix=len({id_ for id_, _ in sent.asked}),
+            published=len(sent.asked),
+            scored=len(set(asked) & sent.asked),
+            lost=len(sent.asked - set(asked)),
+            duplicated=len(asked) - len(set(asked)),
             decisions_changed=0,
             history_mismatches=0,
             without_place=self._without_place(),
             quarantined=0,
+            redriven_a_day_later=report.redriven,
             swaps=report.swaps,
             bad_bundles_refused=len(report.refused),
         )
@@ -155,12 +164,12 @@ class Queries:
         if again := sum(n - 1 for n in rows.values()):
             found.problems.append(f"{again} duplicate rows in quarantine")
 
-    def shown(self, since: dt.datetime | None) -> dict[str, Shown]:
-        """Return the row in pix.scores of each transaction scored after `since`. Raises PixError."""
-        names = ", ".join(("end_to_end_id", *Shown._fields))
+    def shown(self, since: dt.datetime | None) -> dict[Asked, Shown]:
+        """Return the row in pix.scores of each side of a Pix, scored after `since`. Raises PixError."""
+        names = ", ".join((_ASKED, *Shown._fields))
         where = f" WHERE scored_at > {timestamp(since)}" if since else ""
         return {
-            row.pop("end_to_end_id"): Shown(**row)
+            (row.pop("end_to_end_id"), row.pop("side")): Shown(**row)
             for batch in self._data.batches(f"SELECT {names} FROM pix.scores{where}")
             for row in batch.to_pylist()
         }
@@ -172,27 +181,36 @@ class Queries:
         redelivery is scored again. These are counted in a note; the first decision remains in effect.
         """
         claimed, scored = collections.defaultdict(set), collections.defaultdict(set)
-        names = "end_to_end_id, history_sequence, scored_at, decision, score, model_version"
+        names = "history_sequence, scored_at, decision, score, model_version"
         stored = 0
-        for batch in self._data.batches(f"SELECT {names} FROM pix.score_events"):
-            for id_, *row in zip(*(batch.column(name).to_pylist() for name in names.split(", ")), strict=True):
+        for batch in self._data.batches(f"SELECT {_ASKED}, {names} FROM pix.score_events"):
+            for id_, side, *row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 stored += 1
-                scored[id_].add(tuple(row))
+                scored[id_, side].add(tuple(row))
                 if row[0] is not None:
-                    claimed[id_, row[0]].add(tuple(row))
-        unlike = {id_ for (id_, _), rows in claimed.items() if len(rows) > 1}
+                    claimed[(id_, side), row[0]].add(tuple(row))
+        unlike = {asked for (asked, _), rows in claimed.items() if len(rows) > 1}
         found.result.decisions_changed = len(unlike | set(watch.changes))
-        again = [{row[2:] for row in rows} for id_, rows in scored.items() if len(rows) > 1 and id_ not in unlike]
+        again = [{row[2:] for row in rows} for asked, rows in scored.items() if len(rows) > 1 and asked not in unlike]
         otherwise = sum(len(rows) > 1 for rows in again)
         found.notes += [
-            f"{stored:,} rows of {len(scored):,} transactions in pix.score_events",
-            f"{len(again)} transactions were scored again without a claim, {otherwise} of them differently; "
+            f"{stored:,} rows of {len(scored):,} questions in pix.score_events",
+            f"{len(again)} questions were scored again without a claim, {otherwise} of them differently; "
             "pix.scores shows the first decision",
             f"{watch.looks} reads of pix.scores during the run and at its end: {watch.rows:,} rows compared with "
-            f"their first state, {len(watch.changes)} changed",
+            f"their first state, {len(watch.changes)} changed, {watch.gave_way} gave way to a copy with history that "
+            "was scored at the same time",
             *(f"changed: {n} x {kind}" for kind, n in watch.kinds().most_common()),
-            *(f"rows of one claim differ: {sorted(map(str, scored[id_]))}" for id_ in sorted(unlike)[:_LISTED]),
+            *map(self._rows_of, sorted(watch.changes)[:_LISTED]),
+            *(f"rows of one claim differ: {sorted(map(str, scored[asked]))}" for asked in sorted(unlike)[:_LISTED]),
         ]
+
+    def _rows_of(self, asked: Asked) -> str:
+        """Describe the rows of a question by the columns by which pix.scores orders them."""
+        names = "history_sequence, claim_number, published_at, delivery_attempt, scored_at"
+        sql = f"SELECT {_ASKED}, {names} FROM pix.score_events"
+        own = f"SELECT {names} FROM ({sql}) AS every_row WHERE end_to_end_id = '{asked[0]}' AND side = '{asked[1]}'"
+        return f"rows of {asked}: {[dict(row) for row in self._client.query(own).result(timeout=120)]}"
 
     def _history(self, found: Findings) -> None:
         """Check that served features equal a replay, and that every counted transaction has a row."""
@@ -211,9 +229,12 @@ class Queries:
             found.notes.append(f"differences: {outcome}")
 
     def _late(self, found: Findings, deadline: Deadline) -> None:
-        """Check that exactly the rows scored after their deadline are marked late, by their own times and by ours."""
+        """Check that exactly the rows scored after their deadline are marked late, by their own times and by ours.
+
+        At the end the clocks of functions are a day ahead.
+        """
         first = dt.datetime.fromtimestamp(deadline.began - deadline.seconds, dt.UTC)
-        last = dt.datetime.fromtimestamp(math.ceil(time.time()) - deadline.seconds, dt.UTC)
+        last = dt.datetime.fromtimestamp(math.ceil(time.time()) + DAY - deadline.seconds, dt.UTC)
         sql = (
             "SELECT COUNTIF(late) AS late, COUNTIF(NOT late) AS in_time, COUNTIF(late != "
             f"(TIMESTAMP_DIFF(scored_at, initiated_at, MICROSECOND) > {round(deadline.seconds * 1e6)})) AS wrong, "
@@ -250,6 +271,10 @@ class Queries:
     def _scored(self) -> Iterator[pa.Table]:
         columns = ", ".join(("model_version", "score", *feature_columns()))
         return iter(self._data.batches(f"SELECT {columns} FROM pix.score_events"))
+
+
+def _asked(rows: pa.Table) -> Iterator[Asked]:
+    return zip(_column(rows, 0), _column(rows, 1), strict=True)
 
 
 def _column(rows: pa.Table, name: int | str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,12 +19,13 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type h
     """A context that serves `port` in its own thread.
 
     While `refuses`, every call ends with UNAVAILABLE, even if its rows are already stored. Each answer is delayed by
-    `delay` seconds.
+    `delay` seconds. A call ends with INVALID_ARGUMENT at a request that names one of `refused_ids`.
     """
 
     def __init__(self, target: str, port: int) -> None:
         self.refuses = False
         self.delay = 0.0
+        self.refused_ids: frozenset[bytes] = frozenset()
         self._target = target
         self._port = port
         self._started = threading.Event()
@@ -48,12 +49,15 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type h
         async def relay(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             await self._check(context)
             headers = [(name, text) for name, text in context.invocation_metadata() if name.startswith("x-goog-")]
-            call = self._channel.stream_stream(method)(requests, metadata=headers)
+            taken = _Taken(requests, lambda: self.refused_ids)
+            call = self._channel.stream_stream(method)(taken.requests(), metadata=headers)
             try:
                 async for answer in call:
                     await asyncio.sleep(self.delay)
                     await self._check(context)
                     yield answer
+                if taken.refused:
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "rows that the table does not know")
             except grpc.aio.AioRpcError as error:
                 await context.abort(error.code(), error.details())
             finally:
@@ -78,3 +82,20 @@ class Relay(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no type h
         if ending := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(ending, timeout=_ENDING_SECONDS)
         await self._channel.close()
+
+
+class _Taken:
+    """The requests of a call up to the first one that names a refused id; those before it are answered."""
+
+    def __init__(self, requests: AsyncIterator[bytes], refused_ids: Callable[[], frozenset[bytes]]) -> None:
+        self.refused = False
+        self._requests = requests
+        self._refused_ids = refused_ids
+
+    async def requests(self) -> AsyncIterator[bytes]:
+        """Yield requests."""
+        async for request in self._requests:
+            self.refused = any(each in request for each in self._refused_ids())
+            if self.refused:
+                return
+            yield request

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 
 from google.cloud.pubsub_v1 import PublisherClient
@@ -13,10 +15,13 @@ from google.cloud.pubsub_v1 import PublisherClient
 from infra.local.cloud import LocalCloud
 from infra.local.loopback import free_port
 from shared.settings import PUBLISHED, Settings
+from tests.benchmarks.faults.instances import Instances
 from tests.benchmarks.faults.models import broken, bundles
+from tests.benchmarks.faults.on_call import Log
 from tests.benchmarks.faults.queries import Deadline, Findings, Queries, Run
 from tests.benchmarks.faults.relay import Relay
-from tests.benchmarks.faults.script import Log, Scale, Script
+from tests.benchmarks.faults.scale import Scale
+from tests.benchmarks.faults.script import Script, Site, Step
 from tests.benchmarks.faults.stream import Message, Stream, stream
 from tests.benchmarks.faults.watch import Watch
 
@@ -24,9 +29,15 @@ BATCH_MAX, SLOW_BATCH_MAX = 200, 10
 """Most messages published together, usually and while a fault is due; at most 1/100 and 1/400 of the stream."""
 AHEAD = 4_000
 """Transactions that may be published but not yet stored."""
-SECONDS = 300.0
-"""Duration of the stream at the slow pace used while a fault is due; so messages remain for each fault."""
-QUIET, PATIENCE = 70.0, 300.0
+SECONDS = 30.0
+"""While a fault lasts, the messages that are left until the next one are published at a pace that would take as long.
+
+The pace falls with their number, so messages remain for each fault, however slow the machine is.
+"""
+TRICKLE = 3.0
+"""Longest pause in seconds: a model is looked for only where there is traffic."""
+PATIENCE = 400.0
+_END = Step(math.inf, lambda: None)
 
 
 def run(transactions: int, seed: int, scale: Scale, home: Path, log: Log) -> Findings:
@@ -37,10 +48,30 @@ def run(transactions: int, seed: int, scale: Scale, home: Path, log: Log) -> Fin
     bad = broken(good["v01"])
     log(
         f"{len(sent.messages):,} messages: {sent.duplicates:,} Pix twice, {sent.late:,} late, "
-        f"{len(sent.malformed):,} malformed"
+        f"{len(sent.asked) - transactions:,} asked by both sides, {len(sent.malformed):,} malformed"
     )
-    deadline = Deadline.at(sent.middle)
-    with LocalCloud(
+    deadline = Deadline.at(sent.middle, scale.clocks_apart)
+    with _cloud(home, deadline, log) as cloud, Instances(cloud, scale.clocks_apart) as instances:
+        port = free_port()
+        queries = Queries(cloud)
+        watch = Watch(queries.shown)
+        with Relay(cloud.settings.bigquery_storage_emulator_host, port) as relay:
+            script = Script(Site(cloud, instances, relay), good, bad, sent.refused, scale, log, watch.look)
+            script.begin()
+            instances.subscribe(scale.attempts)
+            cloud.start_functions(bigquery_storage_emulator_host=f"127.0.0.1:{port}")
+            instances.start()
+            with watch:
+                PacedPublisher(cloud.settings.project, sent, queries, log).beside(script)
+                _drain(queries, sent, script, scale.quiet, log)
+                script.on_call.mend()
+            log("querying BigQuery, and replaying")
+            watch.look()
+            return queries.findings(Run(sent, script.report, watch, deadline, good, len(bad)))
+
+
+def _cloud(home: Path, deadline: Deadline, log: Log) -> LocalCloud:
+    return LocalCloud(
         home,
         pubsub="embedded",
         on_step=lambda step: log(f"starting {step}"),
@@ -49,21 +80,7 @@ def run(transactions: int, seed: int, scale: Scale, home: Path, log: Log) -> Fin
         state_call_seconds=Settings("").state_call_seconds,
         maturity_days=2.0,
         outcomes=PUBLISHED,
-    ) as cloud:
-        port = free_port()
-        watch = Watch(Queries(cloud).shown)
-        with Relay(cloud.settings.bigquery_storage_emulator_host, port) as relay:
-            queries = Queries(cloud)
-            script = Script(cloud, relay, good, bad, scale, log, watch.look)
-            script.begin()
-            cloud.start_functions(bigquery_storage_emulator_host=f"127.0.0.1:{port}")
-            with watch:
-                PacedPublisher(cloud.settings.project, sent, queries, log).beside(script)
-                _drain(queries, sent, script, log)
-                script.mend()
-            log("querying BigQuery, and replaying")
-            watch.look()
-            return queries.findings(Run(sent, script.report, watch, deadline, good, len(bad)))
+    )
 
 
 class PacedPublisher:
@@ -79,8 +96,7 @@ class PacedPublisher:
         self._batch = min(BATCH_MAX, len(sent.messages) // 100)
         self._slow_batch = min(SLOW_BATCH_MAX, len(sent.messages) // 400)
         self._published = 0
-        self._due = 0.0
-        self._over = threading.Event()
+        self._due = self._next = 0.0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="traffic", daemon=True)
 
@@ -88,8 +104,8 @@ class PacedPublisher:
         """Publish all messages and inject each fault when it is due. Raises the errors of both."""
         self._thread.start()
         try:
-            for step in script.steps():
-                self._due = step.share
+            for step, following in pairwise([*script.steps(), _END]):
+                self._due, self._next = step.share, min(following.share, 1.0)
                 while self._share() < step.share and self._published < len(self._messages) and not self._error:
                     time.sleep(0.05)
                 if self._error:
@@ -132,10 +148,14 @@ class PacedPublisher:
         wanted = self._wanted[self._published]
         while wanted > AHEAD and wanted - sum(self._queries.progress()) > AHEAD:
             time.sleep(0.5)
-        if self._share() <= self._due:
-            return self._batch
-        time.sleep(self._slow_batch / len(self._messages) * SECONDS)
-        return self._slow_batch
+        came = time.monotonic()
+        while self._share() > self._due:
+            left = max(1, round(self._next * self._live) - self._published)
+            count = min(self._slow_batch, left)
+            if time.monotonic() >= came + min(count / left * SECONDS, TRICKLE):
+                return count
+            time.sleep(0.05)
+        return self._batch
 
 
 def _rows_wanted(messages: list[Message]) -> list[int]:
@@ -148,12 +168,13 @@ def _rows_wanted(messages: list[Message]) -> list[int]:
     return wanted
 
 
-def _drain(queries: Queries, sent: Stream, script: Script, log: Log) -> None:
-    """Wait until every message has its row; redrive dead letters after QUIET seconds without a new row.
+def _drain(queries: Queries, sent: Stream, script: Script, quiet: float, log: Log) -> None:
+    """Wait until every message has its row; redrive dead letters after `quiet` seconds without a new row.
 
-    Gives up after PATIENCE seconds without a new row. Raises FaultFailed.
+    The first time, a day later. Gives up after PATIENCE seconds without a new row. Raises FaultFailed.
     """
-    wanted = (len(sent.ids), sent.outcomes, sent.reports, len(sent.malformed))
+    wanted = (len(sent.asked), sent.outcomes, sent.reports, len(sent.malformed))
+    redrives: Iterator[Callable[[], object]] = chain([script.redrive_a_day_later], repeat(script.on_call.redrive))
     seen, came, changed = (0, 0, 0, 0), time.monotonic(), time.monotonic()
     while (found := queries.progress()) != wanted:
         if found != seen:
@@ -161,9 +182,11 @@ def _drain(queries: Queries, sent: Stream, script: Script, log: Log) -> None:
         if time.monotonic() > came + PATIENCE:
             log("gave up waiting for missing rows")
             return
-        if time.monotonic() > changed + QUIET:
-            log(f"no new row for {QUIET:g} s: {found} of {wanted} transactions, outcomes, reports and malformed ones")
-            script.redrive()
+        if time.monotonic() > changed + quiet:
+            log(
+                f"no new row for {quiet:g} s: {found} of {wanted} questions, outcomes, reports and malformed messages"
+            )
+            next(redrives)()
             changed = time.monotonic()
         time.sleep(0.5)
     log("every message has its row")

@@ -18,13 +18,17 @@ from shared.contract.transaction import EXAMPLE, decode_transaction
 from shared.errors import Malformed
 from shared.settings import LOCAL_HMAC_KEY
 
-END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+END = dt.datetime(2026, 10, 20, tzinfo=dt.UTC)
 LABELLED = END + dt.timedelta(days=14)
-"""End of the reports; those after the last Pix are published at once."""
+"""End of the reports, in the past of any run; those after the last Pix are published at once."""
 PER_DAY, DAYS_MIN = 10_000, 8
 DUPLICATES, LATE, MALFORMED = 0.10, 0.05, 0.02
 LATEST_MINUTES = 30.0
 FRAUD_RATE = 0.03
+SIDES = 0.10
+"""Share of Pix about which the payee's side asks, too."""
+REFUSED, REFUSED_MOST = (0.62, 0.72), 20
+"""Shares of the live messages between which are the Pix whose rows are refused, and their number at most."""
 CUT_BYTES_MAX = 200
 """Most bytes cut from the end of a message."""
 
@@ -36,18 +40,24 @@ class Message(NamedTuple):
     data: bytes
 
 
+Asked = tuple[str, str]
+"""EndToEndId and side of a question about a Pix."""
+
+
 class Stream(NamedTuple):
     """Messages in the order of publishing, and their expected outcome."""
 
     messages: list[Message]
-    ids: set[str]
-    """Distinct transactions."""
+    asked: set[Asked]
+    """The sides of each Pix that ask about it."""
     outcomes: int
     """Number of distinct outcomes."""
     reports: int
     """Number of distinct reports."""
     malformed: list[str]
     """SHA-256 of each malformed message; each is published once."""
+    refused: frozenset[str]
+    """EndToEndIds whose rows are to be refused for a day."""
     duplicates: int
     """Number of transactions published twice."""
     late: int
@@ -65,6 +75,7 @@ class _Line(Struct):
 
 class _When(Struct):
     end_to_end_id: str = ""
+    side: str = "PAYER"
     initiated_at: dt.datetime | None = None
     at: dt.datetime | None = None
     reported_at: dt.datetime | None = None
@@ -78,9 +89,9 @@ def stream(transactions: int, seed: int) -> Stream:
     """Build a stream; the same arguments give the same bytes."""
     chance = random.Random(seed)
     placed: list[tuple[float, Message]] = []
-    ids: set[str] = set()
+    asked: dict[Message, Asked] = {}
     counts = {OUTCOMES: 0, FEEDBACK: 0, "duplicates": 0, "late": 0}
-    for message, at, id_ in _simulated(transactions, seed):
+    for message, at, asks in _simulated(transactions, seed):
         late = message.topic == TRANSACTIONS and chance.random() < LATE
         comes = at + (_minutes(chance) if late else 0.0)
         placed.append((comes, message))
@@ -89,7 +100,7 @@ def stream(transactions: int, seed: int) -> Stream:
             placed.append((comes + chance.choice([0.0, _minutes(chance)]), message))
             counts["duplicates"] += message.topic == TRANSACTIONS
         if message.topic == TRANSACTIONS:
-            ids.add(id_)
+            asked[message] = asks
         else:
             counts[message.topic] += 1
     malformed = [_malformed(chance, number) for number in range(round(MALFORMED * transactions))]
@@ -102,10 +113,11 @@ def stream(transactions: int, seed: int) -> Stream:
     middle = placed[live // 2][0]
     return Stream(
         messages,
-        ids,
+        set(asked.values()),
         counts[OUTCOMES],
         counts[FEEDBACK],
         digests,
+        _refused(messages[:live], asked),
         counts["duplicates"],
         counts["late"],
         live,
@@ -113,7 +125,7 @@ def stream(transactions: int, seed: int) -> Stream:
     )
 
 
-def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, str]]:
+def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, Asked]]:
     config = SimulationConfig(
         end=END,
         transactions=transactions,
@@ -122,6 +134,7 @@ def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, s
         fraud_rate=FRAUD_RATE,
         labels_until=LABELLED,
         med2=0.0,
+        both_sides=SIDES,
     )
     for text in simulate(config):
         if _MARKER in text:  # takes a place for each holder, and its row names the last: places could not be counted
@@ -130,7 +143,13 @@ def _simulated(transactions: int, seed: int) -> Iterator[tuple[Message, float, s
         when = _when(line.data)
         at = when.initiated_at or when.at or when.reported_at
         assert at is not None
-        yield Message(line.topic, bytes(line.data)), at.timestamp(), when.end_to_end_id
+        yield Message(line.topic, bytes(line.data)), at.timestamp(), (when.end_to_end_id, when.side)
+
+
+def _refused(live: list[Message], asked: dict[Message, Asked]) -> frozenset[str]:
+    first, last = (round(share * len(live)) for share in REFUSED)
+    ids = [asked[message][0] for message in live[first:last] if message in asked]
+    return frozenset(ids[:: max(1, len(ids) // REFUSED_MOST)][:REFUSED_MOST])
 
 
 def _minutes(chance: random.Random) -> float:

@@ -190,7 +190,8 @@ def _unjudged(lost: Stream) -> UnjudgedRows:
     rows = len(lost.amount)
     none = np.zeros(rows, np.int8)
     features, served = np.zeros((rows, len(NAMES)), np.float32), np.full(rows, np.nan)
-    return UnjudgedRows(features, lost.amount, served, lost.weight, none.astype(bool), none)
+    at = (lost.day * DAY).astype(np.int64)
+    return UnjudgedRows(features, at, lost.amount, served, lost.weight, none.astype(bool), none)
 
 
 def model(

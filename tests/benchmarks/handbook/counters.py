@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.features.facts import EXTRAS, Facts
+from shared.features.facts import EXTRAS
 from shared.features.layout import ACCOUNT, LAYOUTS, ROLES, Layout
 from shared.replay import recurrence as compiled
 from shared.replay.kernel import replay_facts
@@ -38,21 +38,22 @@ def processor_seconds(transactions: Transactions, advance: Advance) -> float:
         table.make_room(1)
     seconds = 0.0
     for chunk in chunks(transactions, _BATCH):
-        facts, place, _ = compiled._merged(chunk)
-        seconds += _count(accounts, others, facts, place, chunk)
+        seconds += _count(accounts, others, compiled.in_order(chunk), chunk)
         advance(len(chunk.events))
     return seconds
 
 
-def _count(accounts: Any, others: list[Any], facts: Facts, place: Any, chunk: Chunk) -> float:
+def _count(accounts: Any, others: list[Any], ordered: compiled.Ordered, chunk: Chunk) -> float:
     began = time.process_time()
+    facts = ordered.facts
     facts.keys[:, 2:] = 0  # neither contacts, devices nor persons
     accounts.make_room(2 * len(facts))
     reads = np.empty((len(chunk.events), 2 * LEAN.width), dtype=np.float32)
     tables = tuple(table.arrays() for table in (accounts, *others))
     no_slots, memo = np.full(len(facts), compiled.NO_SLOT), np.zeros((1, len(EXTRAS)))
     replay_facts(
-        *(facts.keys, facts.at, facts.weights, facts.marks, place, no_slots, reads, memo, tables, _PLANS, _CONSTANTS)
+        *(facts.keys, ordered.payers, facts.at, facts.weights, facts.marks, ordered.place, no_slots),
+        *(reads, memo, tables, _PLANS, _CONSTANTS),
     )
     return time.process_time() - began
 

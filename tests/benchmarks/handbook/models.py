@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.config import LEAVES_MAX
 from shared.learning.data.split import DAY
 from shared.learning.training.train import LabelledRows, drawn_rows, fit, raw_scores
 from tests.benchmarks.handbook.protocol import Figures, Fold, Rows, Stream, figures, fold, mean
@@ -88,9 +89,13 @@ ALL_HISTORY = Regime(
     _WARM_UP,
     20.0,
     (
-        Candidate("habit, 15 leaves", HABIT, _boosting(150, 15, 40, 0.5)),
-        Candidate("ratios, smooth", RATIOS, _boosting(150, 15, 200, 0.5, l2_regularization=30.0)),
-        Candidate("ratios, slow", RATIOS, _boosting(250, 15, 200, 0.3, l2_regularization=30.0, learning_rate=0.03)),
+        Candidate("habit", HABIT, _boosting(300, LEAVES_MAX, 40, 0.5)),
+        Candidate("ratios, smooth", RATIOS, _boosting(300, LEAVES_MAX, 200, 0.5, l2_regularization=30.0)),
+        Candidate(
+            "ratios, slow",
+            RATIOS,
+            _boosting(250, LEAVES_MAX, 200, 0.3, l2_regularization=30.0, learning_rate=0.03),
+        ),
     ),
 )
 

@@ -17,7 +17,7 @@ from shared.contract.rows import LedgerRow
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import Config
 from shared.learning.data.dataset import Dataset
-from shared.learning.data.label_chance import Decided, LabelRates, label_chances, label_weights, unrepresented
+from shared.learning.data.label_chance import DecisionColumns, LabelRates, label_chances, label_weights, unrepresented
 from shared.learning.data.split import DAY, Split, require_both_classes, split_in_time
 from shared.learning.data.unjudged import Unjudged
 from shared.learning.errors import NothingToDo
@@ -191,18 +191,19 @@ class Arm:
         found = Unjudged(FEATURE_NAMES, stream.features[rows], *facts)
         return found.at(weight > 0)
 
-    def _decided(self, rows: NDArray[np.intp]) -> Decided:
+    def _decided(self, rows: NDArray[np.intp]) -> DecisionColumns:
         """Return how rows were decided; every hold is reviewed, so the shares of those with a label are 1."""
         policy, drawn = self.served.policy[rows], self.served.policy[rows] != self.served.decided[rows]
-        return Decided(policy, drawn, np.nan_to_num(self.served.chance[rows]), np.zeros(len(rows), dtype=bool))
+        return DecisionColumns(
+            policy, drawn, np.nan_to_num(self.served.chance[rows]), np.zeros(len(rows), dtype=bool)
+        )
 
 
 def _stated(verdict: GateVerdict | None) -> tuple[float | None, tuple[float, float] | None]:
     """Return the saving that a verdict states for all rows, and the ends of its interval."""
-    if verdict is None:
+    if verdict is None or verdict.overall is None:
         return None, None
-    more, found = verdict.stakes.saving if verdict.stakes else 0.0, verdict.saving_interval
-    return verdict.saving + more, (found.low + more, found.high + more)
+    return verdict.overall.value, (verdict.overall.interval.low, verdict.overall.interval.high)
 
 
 @contextlib.contextmanager

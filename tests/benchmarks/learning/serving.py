@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shared.adapters.memory.purse import MemoryPurse
 from shared.scoring.bundle import Bundle
 from shared.scoring.control import Budget, Lottery, chances
-from shared.scoring.policy import ModelScores, decide
+from shared.scoring.policy import ModelScores, Reasons, decide
 from shared.scoring.purse import Caps, Spend
 from shared.scoring.rules import Decision, FiredRules, Rules
 from tests.benchmarks.learning.world import LearningWorld
@@ -20,7 +20,7 @@ BATCH = 16_384
 SEVERITY = {"APPROVE": Decision.APPROVE, "HOLD": Decision.HOLD, "REJECT": Decision.REJECT}
 REPORTED = ("PAYEE_MARKED_IN_DICT", "PAYEE_UNDER_SUSPICION", "PAYEE_MARKED", "PAYEE_CONFIRMED_FRAUD")
 """Codes of rules that the benchmark leaves out: they read reports, most of which never come where Pix are stopped."""
-BUDGET = Budget(share=0.5, pix=500_00, day=1_000_00, month=15_000_00, review=4_00)
+BUDGET = Budget(0.5, 0.5, pix=500_00, day=1_000_00, month=15_000_00, review=4_00, reserved=0)
 """The control group of the benchmark, for some 670 Pix a day; a review costs as much as in `jobs/config.yaml`."""
 
 
@@ -92,6 +92,11 @@ def served(
     return Served(*(np.concatenate(columns) for columns in zip(Served.nothing(0), *parts, strict=True)))
 
 
+def _unexplained(_: Bundle, vectors: NDArray[np.float32]) -> list[Reasons]:
+    """Return no reasons, which nobody reads here."""
+    return [Reasons([], [])] * len(vectors)
+
+
 def _batch(
     world: LearningWorld, rows: slice, model: Bundle | None, rules: Rules, control: ControlGroup | None
 ) -> Served:
@@ -99,7 +104,7 @@ def _batch(
     every, scores = np.arange(len(features)), np.full(len(features), np.nan)
     if model:
         scores = model.score(features)
-    scored = [ModelScores(model, every, scores, lambda *_: [])] if model else []
+    scored = [ModelScores(model, every, scores, _unexplained)] if model else []
     answer = decide(features, scored, fired, world.stream.initiated_at[rows])
     policy = np.array([SEVERITY[name] for name in answer.decisions], dtype=np.int8)
     found = Served(policy, policy, np.full(len(policy), np.nan), scores)

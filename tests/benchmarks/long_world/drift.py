@@ -16,10 +16,11 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import EPOCH
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.data.profile import ColumnProfile, Profile
 from shared.learning.data.split import DAY
 from shared.learning.drift_spec import DriftSpec
 from shared.learning.lifecycle.drift import SCORE, Drift, DriftSource, champion_drift
-from shared.scoring.bundle import POINTER, Pointer
+from shared.scoring.bundle import POINTER, Pointer, path
 
 ONE_DAY = dt.timedelta(days=1)
 ROWS_MIN = 200
@@ -48,6 +49,8 @@ class Traffic:
         self._start = int(initiated_at[0]) // DAY * DAY
         self._models, self._rows = MemoryBlobs(), MemoryBlobs()
         self._models.write(POINTER, msgspec.json.encode(Pointer("v1", EPOCH.isoformat())), 0)
+        untold = Profile({}, ColumnProfile(0.0, [], []))
+        self._models.write(path("v1", "profile.json"), msgspec.json.encode(untold), 0)
         self.days = int((initiated_at[-1] - self._start) // DAY)
 
     def measured(self, day: int, fault: Fault | None = None) -> Drift:

@@ -33,7 +33,7 @@ from tests.benchmarks.speed.report import Result, summary, table
 from tests.benchmarks.speed.revision import NotARevision, Revision
 from tests.benchmarks.speed.testbed import NotAnswered, Testbed
 
-PARTS = ("memory", "metrics", "valkey", "outcomes", "bqemulator", "tutorial", "mlflow")
+PARTS = ("memory", "reasons", "shadow", "metrics", "valkey", "outcomes", "decide", "bqemulator", "tutorial", "mlflow")
 BASELINE = "baseline"
 
 
@@ -52,7 +52,13 @@ def run(parts: Sequence[str], seconds: float, transactions: int, baseline: Revis
         os.sched_setaffinity(0, {LOAD_CORE})  # the collector of metrics runs in this process
         bench = Bench(testbed, prepared, outcomes, seconds)
         result = Result(prepared)
-        needed: dict[str, list[Any]] = {"tutorial": [trained], "mlflow": [trained], BASELINE: [baseline]}
+        needed: dict[str, list[Any]] = {
+            "reasons": [trained],
+            "shadow": [trained],
+            "tutorial": [trained],
+            "mlflow": [trained],
+            BASELINE: [baseline],
+        }
         for part in parts:
             progress(f"{part} ...")
             setattr(result, part, getattr(bench, part)(*needed.get(part, [])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -102,7 +102,7 @@ class Comparing:
             rest = _resident(runs)
             for run in runs:
                 run.warm_up()
-            rates = Turns(*_rates(self._paces(runs)))
+            rates = Turns(*_rates(paces(runs, self._seconds)))
             for run in runs:
                 while run.left:
                     run.closed(_REST, CONNECTIONS[-1])
@@ -120,33 +120,46 @@ class Comparing:
             for run in runs:
                 run.warm_up()
             with published(self._testbed, beside, store, self._outcomes):
-                paces = self._paces(runs)
-            rates, cpu = _rates(paces), _cpu(paces)
+                found = paces(runs, self._seconds)
+            rates, cpu = _rates(found), _cpu(found)
             assumed_, published_ = ((Turns(rates[0], rates[i]), Turns(cpu[0], cpu[i])) for i in (1, 2))
             return assumed_, published_, _resident([before, beside])
 
-    def _paces(self, runs: list[Run]) -> list[list[Pace]]:
-        """Return the paces of each run, in turns and each at its best number of connections."""
-        best = [tuned(run.closed, CONNECTIONS, _GUESS, self._seconds) for run in runs]
-        counts = [round(rate * self._seconds / 2) for _, rate in best]
-
-        def turn(run: Run, count: int, connections: int) -> Callable[[], Pace]:
-            return lambda: _pace(run, count, connections)
-
-        return _in_turns([turn(run, n, each[0]) for run, n, each in zip(runs, counts, best, strict=True)], TURNS)
-
-    @contextmanager
-    def _running(self, revision: Revision, **settings: str | int) -> Iterator[Run]:
-        """Run a score function. Raises NotAnswered at the end unless history and model were there for every score."""
-        with self._testbed.function(self._first, settings, revision) as server:
-            run = Run(self._testbed, server, self._prepared, self._seconds)
-            yield run
-        if (scored := server.scored()) != {"full": run.sent}:
-            raise NotAnswered(f"{revision.root}: scored, by degradation step, {scored}, expected {run.sent} full")
+    def _running(self, revision: Revision, **settings: str | int) -> AbstractContextManager[Run]:
+        return running(self._testbed, self._prepared, self._seconds, revision, **settings)
 
     def _cold_start(self, revision: Revision) -> float:
         with self._testbed.function(self._first, {}, revision) as server:
             return server.first_answer_s
+
+
+def paces(runs: list[Run], seconds: float) -> list[list[Pace]]:
+    """Return the paces of each run, in turns of `seconds` and each at its best number of connections."""
+    best = [tuned(run.closed, CONNECTIONS, _GUESS, seconds) for run in runs]
+    counts = [round(rate * seconds / 2) for _, rate in best]
+
+    def turn(run: Run, count: int, connections: int) -> Callable[[], Pace]:
+        return lambda: _pace(run, count, connections)
+
+    return _in_turns([turn(run, n, each[0]) for run, n, each in zip(runs, counts, best, strict=True)], TURNS)
+
+
+def turns(found: list[list[Pace]], figure: str) -> Turns:
+    """Return a figure of the paces of two runs."""
+    before, now = ([getattr(pace, figure) for pace in each] for each in found)
+    return Turns(before, now)
+
+
+@contextmanager
+def running(
+    testbed: Testbed, prepared: Prepared, seconds: float, revision: Revision, **settings: str | int
+) -> Iterator[Run]:
+    """Run a score function. Raises NotAnswered at the end unless history and model were there for every score."""
+    with testbed.function(Requests(prepared.path)[0], settings, revision) as server:
+        run = Run(testbed, server, prepared, seconds)
+        yield run
+    if (scored := server.scored()) != {"full": run.sent}:
+        raise NotAnswered(f"{revision.root}: scored, by degradation step, {scored}, expected {run.sent} full")
 
 
 def _pace(run: Run, count: int, connections: int) -> Pace:
@@ -155,12 +168,12 @@ def _pace(run: Run, count: int, connections: int) -> Pace:
     return Pace(load.per_second, 1e6 * (cpu_seconds(run.pid) - used) / load.answered)
 
 
-def _rates(paces: list[list[Pace]]) -> list[list[float]]:
-    return [[pace.per_second for pace in each] for each in paces]
+def _rates(found: list[list[Pace]]) -> list[list[float]]:
+    return [[pace.per_second for pace in each] for each in found]
 
 
-def _cpu(paces: list[list[Pace]]) -> list[list[float]]:
-    return [[pace.cpu_s_per_million for pace in each] for each in paces]
+def _cpu(found: list[list[Pace]]) -> list[list[float]]:
+    return [[pace.cpu_s_per_million for pace in each] for each in found]
 
 
 def _in_turns(measurements: list[Callable[[], Figure]], count: int) -> list[list[Figure]]:

@@ -67,6 +67,11 @@ class Run:
         return self._prepared.transactions - self.sent
 
     @property
+    def server(self) -> Server:
+        """Return the function."""
+        return self._server
+
+    @property
     def pid(self) -> int:
         """Return the process id of the function."""
         return self._server.child.pid

@@ -34,6 +34,7 @@ import uvloop
 from msgspec import Struct
 from numpy.typing import NDArray
 
+ACCEPTED = (200, 204)
 TICK_SECONDS = 0.001  # the finest timer of the event loop
 PATIENCE_SECONDS = 60.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
@@ -53,12 +54,14 @@ class Load(Struct):
     p50_ms: float
     p99_ms: float
     highest_ms: float
+    in_time: int = 0
+    """Requests that were accepted within the limit, if there is one."""
 
 
-def http_request(body: bytes, path: str = "/") -> bytes:
+def http_request(body: bytes, path: str = "/", header: str = "") -> bytes:
     """Return a push request in the form of Pub/Sub: https://cloud.google.com/pubsub/docs/push#receive_push."""
     head = _HEADERS.format(len(body)).replace("POST /", f"POST {path}", 1)
-    return head.encode() + body
+    return (head[:-2] + (f"{header}\r\n" if header else "") + "\r\n").encode() + body
 
 
 class Requests:
@@ -122,7 +125,8 @@ class Connection(asyncio.Protocol):
 class Generator:
     """Sends the requests from `first` to `first + count` and records the latency of each."""
 
-    def __init__(self, requests: Requests, first: int, count: int) -> None:
+    def __init__(self, requests: Requests, first: int, count: int, in_time_ms: float = 0.0) -> None:
+        self._limit, self._in_time = in_time_ms / 1e3, 0
         self._requests, self._next, self._end = requests, first, first + count
         self._count = count
         self._latencies: list[float] = []
@@ -181,6 +185,7 @@ class Generator:
     def _answered(self, connection: Connection, status: int) -> None:
         now = time.perf_counter()
         self._latencies.append(now - connection.since)
+        self._in_time += status in ACCEPTED and now - connection.since <= self._limit
         self._statuses[status] += 1
         if self._open:
             if self._due:
@@ -203,15 +208,15 @@ class Generator:
             if not done.done() and len(self._latencies) == before:
                 raise SystemExit(f"{self._count - before} of {self._count} requests were never answered")
         seconds = time.perf_counter() - started
-        return load(np.array(self._latencies), seconds, self._statuses)
+        return load(np.array(self._latencies), seconds, self._statuses, self._in_time)
 
 
-def load(latencies: NDArray[np.float64], seconds: float, statuses: Counter[int]) -> Load:
+def load(latencies: NDArray[np.float64], seconds: float, statuses: Counter[int], in_time: int = 0) -> Load:
     """Compute the figures of a run from its latencies in seconds."""
     if not len(latencies):
         return Load(0, seconds, 0.0, {}, 0.0, 0.0, 0.0)
     p50, p99, highest = (np.quantile(latencies, (0.5, 0.99, 1.0)) * 1000).tolist()
-    return Load(len(latencies), seconds, len(latencies) / seconds, dict(statuses), p50, p99, highest)
+    return Load(len(latencies), seconds, len(latencies) / seconds, dict(statuses), p50, p99, highest, in_time)
 
 
 def _complete(answer: bytes) -> bool:
@@ -223,7 +228,7 @@ def _complete(answer: bytes) -> bool:
 
 
 async def _run(options: argparse.Namespace) -> Load:
-    generator = Generator(Requests(options.requests), options.first, options.count)
+    generator = Generator(Requests(options.requests), options.first, options.count, options.in_time)
     await generator.connect(options.port, options.connections)
     print(json.dumps({"ready": True}), flush=True)
     return await (generator.open(options.rate, options.seed) if options.rate else generator.closed())
@@ -241,6 +246,7 @@ def main() -> None:
     add("--count", type=int, required=True)
     add("--connections", type=int, default=256)
     add("--rate", type=float, help="requests per second, open loop; closed loop without")
+    add("--in-time", type=float, default=0.0, metavar="MS", help="count the requests accepted within this time")
     add("--seed", type=int, default=1, help="seed of the schedule (default: %(default)s)")
     sys.stdout.write(msgspec.json.encode(uvloop.run(_run(parser.parse_args()))).decode() + "\n")
 

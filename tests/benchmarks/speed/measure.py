@@ -15,11 +15,14 @@ from tests.benchmarks.speed import peers
 from tests.benchmarks.speed.comparison import STARTS, Comparing, Comparison
 from tests.benchmarks.speed.course import Course, Rounds, Run, rounds
 from tests.benchmarks.speed.events import Prepared
+from tests.benchmarks.speed.explained import Explained, explained
 from tests.benchmarks.speed.load import Requests
 from tests.benchmarks.speed.model import Trained
 from tests.benchmarks.speed.outcomes import Outcomes, Published, published
 from tests.benchmarks.speed.process import resident_mb
+from tests.benchmarks.speed.questions import Asked, ask
 from tests.benchmarks.speed.revision import Revision
+from tests.benchmarks.speed.shadow import Shadowed, shadowed
 from tests.benchmarks.speed.stub import Counts
 from tests.benchmarks.speed.testbed import NotAnswered, Server, Testbed
 from tests.collector import collecting
@@ -126,6 +129,18 @@ class Bench:
                 found = run.rounds()
         self._check_counted(store, run.sent + stream.sent // 2)
         return Published(found, self._outcomes.rate, stream.sent, stream.p99_ms)
+
+    def reasons(self, trained: Trained) -> Explained:
+        """Measure exact reasons for every Pix against none, with the same model."""
+        return explained(self._testbed, self._prepared, self._seconds, trained.bundle)
+
+    def shadow(self, trained: Trained) -> Shadowed:
+        """Measure a challenger in the shadow against none."""
+        return shadowed(self._testbed, self._prepared, self._seconds, trained.bundle)
+
+    def decide(self) -> Asked:
+        """Measure the decide function with state in Valkey or Redis, which runs on the other core."""
+        return ask(self._testbed, self._prepared, self._seconds)
 
     def baseline(self, revision: Revision) -> Comparison:
         """Measure this revision and another in turns."""

@@ -58,7 +58,8 @@ def train() -> Trained:
     hold, reject = np.quantile(raw_scores(model, features), (1 - _HELD, 1 - _REJECTED)).tolist()
     identity = Calibration([0.0, 1.0], [0.0, 1.0])
     thresholds = SideThresholds(payer=Thresholds(hold, reject), payee=Thresholds(hold, reject))
-    parts = BundleParts(model, onnx_bytes(model, len(FEATURE_NAMES)), FEATURE_NAMES, identity, thresholds)
+    exported = onnx_bytes(model, len(FEATURE_NAMES))
+    parts = BundleParts(model, exported, FEATURE_NAMES, identity, thresholds, features[:: len(features) // 100][:100])
     made = dt.datetime(2025, 1, 1, tzinfo=dt.UTC).isoformat()
     return Trained(model, features, sealed(pack(parts, features[-5000:], seed=0), Manifest(VERSION, made, {})))
 

@@ -14,10 +14,14 @@ from shared.settings import Settings
 from tests.benchmarks.speed.comparison import STARTS, TURNS, Comparison, Turns
 from tests.benchmarks.speed.course import OPEN_RATE, ROUNDS, Rounds
 from tests.benchmarks.speed.events import Prepared
+from tests.benchmarks.speed.explained import Explained
 from tests.benchmarks.speed.measure import EXPORT_MS, Exporting, Memory
 from tests.benchmarks.speed.outcomes import RATE as OUTCOMES_RATE
 from tests.benchmarks.speed.outcomes import Published
 from tests.benchmarks.speed.prices import Cost, Use, cost
+from tests.benchmarks.speed.questions import DEADLINE_MS, Asked
+from tests.benchmarks.speed.questions import RATE as QUESTIONS_RATE
+from tests.benchmarks.speed.shadow import Shadowed
 
 INSTANCE_GIB = 1.0  # `score_memory` in infra/terraform
 _EXPORT_SECONDS = Settings("").otel_metric_export_interval / 1e3
@@ -31,9 +35,12 @@ class Result(Struct):
 
     prepared: Prepared
     memory: Memory | None = None
+    reasons: Explained | None = None
+    shadow: Shadowed | None = None
     metrics: Exporting | None = None
     valkey: Rounds | None = None
     outcomes: Published | None = None
+    decide: Asked | None = None
     bqemulator: Rounds | None = None
     tutorial: Rounds | None = None
     mlflow: Rounds | None = None
@@ -67,6 +74,8 @@ class Target(NamedTuple):
 TARGETS = {
     "tx_per_s_per_vcpu": Target(">=", 10_000),
     "p99_ms": Target("<=", 15),
+    "reasons_ratio": Target(">=", 0.9),
+    "shadow_ratio": Target(">=", 0.9),
     "valkey_tx_per_s": Target(">=", 6_000),
     "outcomes_tx_per_s": Target(">=", 6_000),
     "cold_start_s": Target("<=", 0.7),
@@ -133,11 +142,16 @@ def summary(result: Result) -> dict[str, float | None]:
         "open_loop_tx_per_s": _rounded(opened.per_second if opened else None, 0),
         "valkey_tx_per_s": _rounded(result.valkey.median if result.valkey else None, 0),
         "outcomes_tx_per_s": _rounded(result.outcomes.rounds.median if result.outcomes else None, 0),
+        "decide_p50_ms": _rounded(result.decide.p50_ms if result.decide else None, 2),
+        "decide_p99_ms": _rounded(result.decide.p99_ms if result.decide else None, 2),
+        "decide_in_time": _rounded(result.decide.in_time if result.decide else None, 4),
         "cold_start_s": _rounded(memory.cold_start_s if memory else None, 3),
         "rss_mb": _rounded(memory.after_mb if memory else None, 0),
         "ratio_to_tutorial": _rounded(_ratio(memory, result.tutorial), 1),
         "ratio_to_mlflow": _rounded(_ratio(memory, result.mlflow), 1),
         "usd_per_million": _rounded(cost_.total if cost_ else None, 3),
+        "reasons_ratio": _rounded(result.reasons.ratio if result.reasons else None, 3),
+        "shadow_ratio": _rounded(result.shadow.ratio if result.shadow else None, 3),
         **{key: _rounded(turns.ratio if turns else None, 3) for key, turns in _compared(result.baseline).items()},
     }
 
@@ -146,7 +160,13 @@ def table(result: Result) -> str:
     """Render the table: each figure with its target and a note."""
     figures = summary(result)
     rows = [("", "measured", "target", "")]
-    measured = [*_memory_rows(result), *_metrics_rows(result.metrics), *_peer_rows(result, figures)]
+    measured = [
+        *_memory_rows(result),
+        *_turned_rows("exact reasons for every Pix, to none", "reasons_ratio", result.reasons),
+        *_turned_rows("a challenger in the shadow, to none", "shadow_ratio", result.shadow),
+        *_metrics_rows(result.metrics),
+        *_peer_rows(result, figures),
+    ]
     for row in [*measured, *_baseline_rows(result.baseline)]:
         figure, target = figures.get(row.key), TARGETS.get(row.key)
         rows.append((row.name, row.value, target.compared(figure) if target and figure is not None else "", row.note))
@@ -188,6 +208,17 @@ def _memory_rows(result: Result) -> list[Row]:
     ]
 
 
+def _turned_rows(name: str, key: str, found: Explained | Shadowed | None) -> list[Row]:
+    if found is None:
+        return []
+    rates, cpu = (
+        [statistics.median(side) for side in (turns.before, turns.now)]
+        for turns in (found.per_second, found.cpu_s_per_million)
+    )
+    note = f"processor for a million {cpu[1]:.0f} s, without {cpu[0]:.0f}; {rates[1]:,.0f} tx/s, {rates[0]:,.0f}"
+    return [Row(name, f"{found.ratio:.3f} x", note, key)]
+
+
 def _metrics_rows(metrics: Exporting | None) -> list[Row]:
     if metrics is None:
         return []
@@ -218,6 +249,8 @@ def _peer_rows(result: Result, figures: dict[str, float | None]) -> list[Row]:
             rows.append(_rounds_row(name, peer, key))
         if key == "valkey_tx_per_s" and result.outcomes:
             rows.append(_outcomes_row(result.outcomes))
+        if key == "valkey_tx_per_s" and result.decide:
+            rows.append(_decide_row(result.decide))
     for key, name in (("ratio_to_tutorial", "the tutorial function"), ("ratio_to_mlflow", "mlflow models serve")):
         if (ratio := figures[key]) is not None:
             rows.append(Row(f"score function against {name}", f"{ratio:.1f} x", "medians", key))
@@ -228,6 +261,14 @@ def _outcomes_row(found: Published) -> Row:
     name = f"the same, {found.rate:,} outcomes a second to an outcome function on the other core"
     row = _rounds_row(name, found.rounds, "outcomes_tx_per_s")
     return row._replace(note=f"{row.note}; outcomes: p99 {found.p99_ms:.1f} ms")
+
+
+def _decide_row(found: Asked) -> Row:
+    name = f"decide function: p50 / p99, {QUESTIONS_RATE:,} questions a second, state in Valkey or Redis"
+    in_time = (
+        f"{100 * found.in_time:.2f} % decided within {DEADLINE_MS} ms; processor {found.cpu_us:.0f} us a question"
+    )
+    return Row(name, f"{found.p50_ms:.1f} / {found.p99_ms:.1f} ms", in_time, "decide_p99_ms")
 
 
 def _compared(compared: Comparison | None) -> dict[str, Turns | None]:

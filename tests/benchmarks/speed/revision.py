@@ -29,10 +29,16 @@ prepared = events.prepare(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
 print(json.dumps([prepared.transactions, prepared.accounts, prepared.message_bytes]))
 """
 _OPEN = """
-import sys
+import inspect, sys
 from shared.adapters.valkey.store import ValkeyStore
-ValkeyStore.connect(sys.argv[1], 86_400).open()
+from shared.contract import pseudonyms
+from shared.settings import LOCAL_HMAC_KEY
+own = {}
+if "hmac_key" in inspect.signature(ValkeyStore.connect).parameters:
+    own["hmac_key"] = pseudonyms.fingerprint_of(LOCAL_HMAC_KEY.encode())
+ValkeyStore.connect(sys.argv[1], 86_400, **own).open()
 """
+"""Open the store; that of an older revision has one history, whatever the HMAC key."""
 
 
 class NotARevision(Exception):

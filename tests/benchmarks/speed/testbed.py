@@ -25,14 +25,19 @@ from redis import Redis
 
 from infra.deploy.migrate import make
 from infra.local.bigquery.launch import bigquery_server
+from infra.local.cloud import REMEMBERED_SECONDS, STATE_CALL_SECONDS
 from infra.local.loopback import LOOPBACK, free_port
 from infra.local.processes import ChildProcess, Supervisor
 from infra.local.valkey.launch import valkey_server
 from shared.adapters.gcs import GcsBlobs
+from shared.adapters.key_file import KeyFileSigner
 from shared.contract import tables
+from shared.ports import Blobs
 from shared.scoring.bundle import POINTER, Pointer, path
+from shared.scoring.challenge import Challenge
 from shared.settings import LOCAL_HMAC_KEY, Settings
-from tests.benchmarks.speed.load import Load
+from shared.wiring.models import models
+from tests.benchmarks.speed.load import ACCEPTED, Load
 from tests.benchmarks.speed.process import LOAD_CORE, SERVER_CORE, pinned
 from tests.benchmarks.speed.revision import ROOT, Revision
 from tests.benchmarks.speed.stub import Counts
@@ -41,7 +46,7 @@ PROJECT = "pix-bench"
 OURS = Revision()
 _PATIENCE_SECONDS = 60.0
 _SCORED = "scored."
-_SEQUENCES = "{pix:*}n"
+_SEQUENCES = "*{pix:*}n"
 """The pattern of `shared.adapters.valkey.wire.SEQUENCE_KEY` in any layout of history."""
 
 
@@ -58,12 +63,16 @@ class Server:
     first_answer_s: float
 
     def scored(self) -> dict[str, int]:
-        """Count the scored transactions in the log, by degradation step; complete once the server has stopped."""
+        """Count the scored transactions in the log, by degradation step."""
+        return self.counted(_SCORED)
+
+    def counted(self, prefix: str) -> dict[str, int]:
+        """Return the counters in the log whose names have a prefix, without it; complete once it has stopped."""
         counted: Counter[str] = Counter()
         for line in self.child.output().splitlines():
             if '"message":"served"' in line:
-                counted.update({name: n for name, n in json.loads(line).items() if name.startswith(_SCORED)})
-        return {name.removeprefix(_SCORED): int(n) for name, n in counted.items()}
+                counted.update({name: n for name, n in json.loads(line).items() if name.startswith(prefix)})
+        return {name.removeprefix(prefix): int(n) for name, n in counted.items()}
 
 
 class Testbed:
@@ -105,17 +114,30 @@ class Testbed:
         argv = pinned(LOAD_CORE, [sys.executable, *arguments])
         self._supervisor.start(ChildProcess(name, argv, log_path=self.home / f"{name}.log", cwd=ROOT))
 
-    def publish(self, bundle: Mapping[str, bytes], revision: Revision = OURS) -> None:
-        """Store a bundle in the bucket of a revision and point to it."""
+    def publish(
+        self, bundle: Mapping[str, bytes], revision: Revision = OURS, challenge: Challenge | None = None
+    ) -> None:
+        """Store a bundle in the bucket of a revision and point to it, and to a challenger."""
         address = {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}"}
         with patch.dict(os.environ, address):
             client = storage.Client(project=PROJECT, credentials=AnonymousCredentials())
-            client.create_bucket(_bucket(revision))
-            blobs = GcsBlobs.connect(PROJECT, _bucket(revision))
+            if not client.bucket(_bucket(revision)).exists():
+                client.create_bucket(_bucket(revision))
+            blobs = self._models(revision)
             version = json.loads(bundle["manifest.json"])["version"]
             for name, data in bundle.items():
                 blobs.write(path(version, name), data, if_generation=0)
-            blobs.write(POINTER, msgspec.json.encode(Pointer(version, "2025-01-01T00:00:00Z")), if_generation=0)
+            known = blobs.read(POINTER)
+            pointer = Pointer(version, "2025-01-01T00:00:00Z", challenge=challenge)
+            blobs.write(POINTER, msgspec.json.encode(pointer), known.generation if known else 0)
+
+    def _models(self, revision: Revision) -> Blobs:
+        """Return the bucket of a revision, which signs unless the revision is from before there were signatures."""
+        bucket = GcsBlobs.connect(PROJECT, _bucket(revision))
+        if not (revision.root / "shared" / "scoring" / "signature.py").exists():
+            return bucket
+        signer = KeyFileSigner.kept(self.home / "model-key.pem")
+        return models(Settings(PROJECT, bucket=_bucket(revision), model_keys=signer.public_key), bucket, signer)
 
     def valkey(self, revision: Revision = OURS) -> str:
         """Start Valkey or Redis on the other core, open it for a revision, and return its address."""
@@ -129,7 +151,7 @@ class Testbed:
     def changes(self, store: str) -> int:
         """Return the number of changes of the history in a store: of transactions, decisions and outcomes."""
         with closing(Redis.from_url(store)) as client:
-            return sum(int(client.get(key) or 0) for key in client.keys(_SEQUENCES))
+            return sum(int((client.get(key) or b"0 0").split()[1]) for key in client.keys(_SEQUENCES))
 
     def bqemulator(self) -> str:
         """Start bqemulator with the tables and return its gRPC address."""
@@ -172,7 +194,15 @@ class Testbed:
 
     def environment(self, settings: Mapping[str, str | int], revision: Revision = OURS) -> dict[str, str]:
         """Return the variables of a function whose `settings` replace the defaults of the revision."""
-        own = Settings(PROJECT, LOCAL_HMAC_KEY, bucket=_bucket(revision), bigquery_storage_emulator_host=self.stub)
+        own = Settings(
+            PROJECT,
+            LOCAL_HMAC_KEY,
+            bucket=_bucket(revision),
+            state_call_seconds=STATE_CALL_SECONDS,
+            model_keys=KeyFileSigner.kept(self.home / "model-key.pem").public_key,
+            state_claim_seconds=REMEMBERED_SECONDS,
+            bigquery_storage_emulator_host=self.stub,
+        )
         variables, defaults = replace(own, **settings).to_env(), Settings("").to_env()  # type: ignore[arg-type]  # replace() takes fields of all types
         env = {variable: value for variable, value in variables.items() if value != defaults[variable]}
         return env | {"STORAGE_EMULATOR_HOST": f"http://{LOOPBACK}:{self._storage_port}"}
@@ -215,11 +245,11 @@ class Testbed:
 
     def load(self, server: Server, requests: Path, first: int, count: int, **options: float) -> Load:
         """Load a server from the other core. Raises NotAnswered unless every request was accepted."""
-        argv = _load_command(server, requests, first, count, options)
-        done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
-        if done.returncode:
-            raise NotAnswered(done.stderr.decode()[-2000:])
-        return _accepted(done.stdout.decode(), count)
+        return _accepted(_loaded(server, requests, first, count, options), count)
+
+    def ask(self, server: Server, requests: Path, first: int, count: int, **options: float) -> Load:
+        """Load a server of which some answers may be refusals."""
+        return _figures(_loaded(server, requests, first, count, options))
 
     @contextmanager
     def stream(
@@ -244,9 +274,18 @@ def _bucket(revision: Revision) -> str:
 
 
 def _load_command(server: Server, requests: Path, first: int, count: int, options: Mapping[str, float]) -> list[str]:
-    more = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    more = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     run = ["--port", str(server.port), "--requests", str(requests), "--first", str(first), "--count", str(count)]
     return pinned(LOAD_CORE, [sys.executable, "-m", "tests.benchmarks.speed.load", *run, *more])
+
+
+def _loaded(server: Server, requests: Path, first: int, count: int, options: Mapping[str, float]) -> str:
+    """Return the output of a load. Raises NotAnswered if it fails."""
+    argv = _load_command(server, requests, first, count, options)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, check=False)
+    if done.returncode:
+        raise NotAnswered(done.stderr.decode()[-2000:])
+    return done.stdout.decode()
 
 
 def _ended(stream: ChildProcess) -> Load:
@@ -258,13 +297,17 @@ def _ended(stream: ChildProcess) -> Load:
 
 def _accepted(output: str, count: int) -> Load:
     """Return the figures in the last line of a load. Raises NotAnswered unless all requests were accepted."""
-    try:
-        load = msgspec.json.decode(output.splitlines()[-1], type=Load)
-    except msgspec.MsgspecError:
-        raise NotAnswered(output[-2000:]) from None
-    if sum(n for status, n in load.statuses.items() if status in (200, 204)) < max(count, load.answered):
+    load = _figures(output)
+    if sum(n for status, n in load.statuses.items() if status in ACCEPTED) < max(count, load.answered):
         raise NotAnswered(f"statuses {load.statuses}")
     return load
+
+
+def _figures(output: str) -> Load:
+    try:
+        return msgspec.json.decode(output.splitlines()[-1], type=Load)
+    except msgspec.MsgspecError:
+        raise NotAnswered(output[-2000:]) from None
 
 
 def _first_answer(port: int, request: bytes, until: float, child: ChildProcess) -> None:

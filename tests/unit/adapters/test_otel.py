@@ -51,7 +51,8 @@ def test_each_instance_has_its_own_id_and_attributes_of_the_environment(
     for _ in range(2):
         OtlpExporter(collector.url, "bank", "score", "score-00001").export(metrics.snapshot())
         resource = collector.resource()
-        instances.add(resource.pop("service.instance.id"))
+        instances.add(instance := resource.pop("service.instance.id"))
+        assert instance.startswith("score-00001/"), "by which a deployment tells revisions apart"
         assert resource == {
             "service.name": "score",
             "service.version": "9",

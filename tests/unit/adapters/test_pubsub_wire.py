@@ -38,6 +38,20 @@ def test_settlements_have_the_bytes_of_the_library(name: str, ids: list[str], se
     assert wire.ModifyAckDeadlineRequest(**extended).SerializeToString() == theirs
 
 
+@given(st.text(), st.lists(st.binary(min_size=1), max_size=3), st.dictionaries(st.text(), st.text(), max_size=1))
+def test_a_publication_is_read_as_that_of_the_library(
+    topic: str, data: list[bytes], attributes: dict[str, str]
+) -> None:
+    ours = wire.PublishRequest(topic=topic)
+    for each in data:
+        message = ours.messages.add(data=each)
+        for key, value in attributes.items():
+            message.attributes.add(key=key, value=value)
+    messages = [types.PubsubMessage(data=each, attributes=attributes) for each in data]
+    theirs = types.PublishRequest.serialize(types.PublishRequest(topic=topic, messages=messages))
+    assert types.PublishRequest.deserialize(ours.SerializeToString()) == types.PublishRequest.deserialize(theirs)
+
+
 @given(st.binary(), st.text(), SECONDS, st.text())
 def test_a_message_is_read_as_the_library_reads_it(data: bytes, id_: str, at: int, ack_id: str) -> None:
     message = types.PubsubMessage(

@@ -31,6 +31,7 @@ from shared.adapters.google_failures import credentials_needed
 from shared.adapters.mlflow import tracking
 from shared.adapters.valkey.clients import ServerClient
 from shared.adapters.valkey.history import ValkeyHistory
+from shared.adapters.valkey.patience import StorePatience
 from shared.adapters.valkey.store import ValkeyStore
 from shared.adapters.valkey.wire import Keeping
 from shared.contract.rows import QuarantineRow
@@ -218,10 +219,9 @@ def test_appending(error: Exception) -> None:
 @pytest.mark.parametrize("kind", REDIS)
 def test_history_in_valkey(kind: type[Exception]) -> None:
     client: Any = RaisingAsync(kind)
+    server = ServerClient(client, StorePatience(1.0))
     with pytest.raises(Unavailable, match=kind.__name__):
-        asyncio.run(
-            ValkeyHistory(ServerClient(client), Keeping(900, 900, 900)).observe(Events([event()]), Claim("v1", 1))
-        )
+        asyncio.run(ValkeyHistory(server, Keeping(900, 900, 900)).observe(Events([event()]), Claim("v1", 1)))
 
 
 @pytest.mark.parametrize("kind", REDIS)

@@ -66,6 +66,17 @@ HOP = med_report(
 EVERY: list[dict[str, Any]] = [med_report(E2E), HOP, ANALYST, CUSTOMER, MARKER, REFUND, RECOVERY]
 
 
+def test_the_state_of_a_report_is_the_same_whether_or_not_a_key_follows() -> None:
+    following = Pseudonymiser(b"another")
+    for message in EVERY:
+        plain, both = (feedback_row(decoded(message), 5, PSEUDONYMS, following=each) for each in (None, following))
+        named = {name: value for name, value in both.columns().items() if not name.startswith("next_")}
+        assert named == plain.columns(), "also the hash by which states are ordered"
+        own = feedback_row(decoded(message), 5, following)
+        assert (both.next_person_id, both.next_key_id) == (own.person_id, own.key_id)
+        assert both.next_hmac_key == (following.fingerprint if own.person_id or own.analyst_id else None)
+
+
 def decoded(message: dict[str, Any]) -> Feedback:
     return decode_feedback(encoded(message)).value
 

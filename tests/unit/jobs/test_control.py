@@ -49,9 +49,12 @@ def test_amounts_are_given_in_brl_and_a_review_has_a_price_of_its_own(desk: Desk
     code, found = desk.run(*ON)
     assert (code, found["outcome"], found["recorded"]) == (0, "SWITCHED", True)
     budget = {"share": 0.05, "pix": 200_00, "day": 1_000_50, "month": 20_000_00, "review": 4_00}
+    budget |= {"reject_share": 0.05, "reserved": 100_05}
     assert found["switch"]["budget"] == budget
     assert desk.run("show")[1]["switch"] == found["switch"]
     assert desk.run(*ON, "--review-brl", "5.00")[1]["switch"]["budget"] == budget | {"review": 5_00}
+    own = budget | {"reject_share": 0.5, "reserved": 0}
+    assert desk.run(*ON, "--reject-share", "0.5", "--reserved-brl", "0")[1]["switch"]["budget"] == own
     assert desk.run("off")[1]["switch"]["budget"] is None
 
 

@@ -20,6 +20,7 @@ from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[3]
 JOBS = {
+    "batch_score": ["v1", "--from", "2026-01-01", "--out", "out"],
     "drift": [],
     "erase": ["--dry-run"],
     "promote": ["v1"],

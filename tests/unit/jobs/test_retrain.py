@@ -28,7 +28,7 @@ def blobs(monkeypatch: pytest.MonkeyPatch) -> MemoryBlobs:
     bucket = MemoryBlobs()
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
     monkeypatch.setenv("PIX_HMAC_KEY", "a key of the tests that is long enough")
-    monkeypatch.setattr(wiring, "services", lambda _settings: SimpleNamespace(blobs=bucket))
+    monkeypatch.setattr(wiring, "services", lambda _settings, _engine: SimpleNamespace(blobs=bucket))
     monkeypatch.setattr(wiring, "now", lambda: NOW)
 
     def recorded(_services: object, settings: Config, *_more: object) -> RetrainingResult:
@@ -36,6 +36,28 @@ def blobs(monkeypatch: pytest.MonkeyPatch) -> MemoryBlobs:
 
     monkeypatch.setattr(retraining, "retrain", recorded)
     return bucket
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--engine", "spark", "--snapshot", "0" * 64], ["--master", "local[2]"], ["--engine", "dask"]]
+)
+def test_an_engine_and_its_options_do_not_contradict(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        retrain.main(arguments)
+    assert stopped.value.code == 2
+    assert "engine" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("blobs")
+def test_without_java_spark_fails_with_a_word_on_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert retrain.main(["--engine", "spark"]) == 1
+    assert "Java 17" in capsys.readouterr().out
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

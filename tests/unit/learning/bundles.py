@@ -23,7 +23,7 @@ def small_bundle(version: str, slope: float = 1.0, onnx: bytes = b"", **facts: A
     reference = np.random.default_rng(0).normal(size=(64, len(NAMES))).astype(np.float32)
     calibration = Calibration([0.0, 1.0], [0.0, 1.0])
     thresholds = SideThresholds(payer=Thresholds(0.5, 0.9), payee=Thresholds(0.5, 0.9))
-    parts = BundleParts(slope, onnx or logistic(slope), NAMES, calibration, thresholds)
+    parts = BundleParts(slope, onnx or logistic(slope), NAMES, calibration, thresholds, reference)
     facts = {"created_at": MADE_AT.isoformat(), **facts}
     return sealed(pack(parts, reference, seed=0), Manifest(version=version, files={}, **facts))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from shared.learning.data.key_columns import Categories
 from shared.learning.data.quality import QualityReport
 from shared.learning.data.split import DAY
 from shared.learning.data.training_query import FACTS
+from shared.learning.lifecycle.comparisons import ACTIONS, DayComparison, comparison_row
 from shared.learning.lifecycle.request import Promote, Request
 from shared.learning.lifecycle.retraining import Services
 from shared.learning.ports import ReportProgress
@@ -123,6 +126,10 @@ COUNTS = [
 """Rows of the query of decisions by whether they have a label."""
 
 
+COMPARED = DayComparison(START, AS_OF, 6_000, 0, [])
+"""A comparison of all examples with a replay, which found no difference."""
+
+
 class Bench:
     """A retraining's world in memory, with a clock that moves a second each time it is read."""
 
@@ -132,6 +139,7 @@ class Bench:
         self.runs = MemoryRuns(self.now)
         self.archive = MemoryArchive()
         self.ledger = MemoryLedger()
+        self.ledger.append(comparison_row(COMPARED, START, "tests"))
         self.rows: list[LedgerRow] = self.ledger.stored
         self._seconds = 0
 
@@ -174,8 +182,22 @@ class Bench:
         self._seconds += 1
         return AS_OF + dt.timedelta(seconds=self._seconds)
 
+    def forward(self, time: dt.timedelta) -> None:
+        """Let time pass."""
+        self._seconds += round(time.total_seconds())
+
+    def events(self) -> list[LedgerRow]:
+        """Return the rows of the ledger but those of comparisons."""
+        return [row for row in self.rows if row.action not in ACTIONS]
+
     def actions(self) -> list[str]:
-        return [row.action for row in self.rows]
+        """Return the actions of these rows."""
+        return [row.action for row in self.events()]
+
+    def copy(self) -> Bench:
+        """Return another world in the same state; a table never changes, and a lock is of one world."""
+        table, lock = self.exports.table, self.blobs._lock
+        return copy.deepcopy(self, {id(table): table, id(lock): threading.Lock()})
 
 
 def request(promote: Promote = "gate") -> Request:

@@ -14,6 +14,8 @@ from shared.errors import Misconfigured
 from shared.learning.config import load
 
 SHIPPED = Path(retrain.__file__).with_name("config.yaml")
+BOOSTING = {"name": "boosting", "family": "hist_gradient_boosting", "params": {"max_leaf_nodes": 8}}
+GROWN = {"name": "grown", "family": "gradient_boosted_trees", "params": {"maxDepth": 3}}
 LINEAR = {"name": "linear", "family": "logistic_regression", "params": {"C": 1.0}}
 
 
@@ -46,12 +48,19 @@ def test_shipped_configuration_is_valid() -> None:
         ("split.training_days", float("nan"), "training_days"),
         ("seed", -1, "seed"),
         ("modes", ["full", "full"], "twice"),
+        ("all_rows", [GROWN | {"params": {"maxDepth": 4}}], "at most 8 leaves"),
+        ("all_rows", [GROWN | {"params": {}}], "at most 8 leaves"),
+        ("all_rows", [GROWN | {"name": "boosting"}], "same name"),
         ("candidates", [], "candidates"),
         ("candidates", [LINEAR, LINEAR], "same name"),
         ("candidates", [LINEAR | {"name": "a*b"}], "name"),
         ("candidates", [LINEAR | {"search": {"C": {"low": 0, "high": 2, "log": True}}}], "above zero"),
         ("candidates", [LINEAR | {"search": {"C": {"low": 2, "high": 1}}}], "not in its search space"),
         ("candidates", [LINEAR | {"search": {"C": []}}], "not in its search space"),
+        ("candidates", [BOOSTING | {"params": {"max_leaf_nodes": 9}}], "no exact reasons"),
+        ("candidates", [BOOSTING | {"params": {"max_leaf_nodes": None}}], "no exact reasons"),
+        ("candidates", [BOOSTING | {"search": {"max_leaf_nodes": [8, 16]}}], "no exact reasons"),
+        ("candidates", [BOOSTING | {"search": {"max_leaf_nodes": {"low": 4, "high": 12}}}], "no exact reasons"),
         ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": 0}}], "legitimate_per_fraud"),
         ("candidates", [LINEAR | {"params": {"legitimate_per_fraud": "many"}}], "legitimate_per_fraud"),
     ],

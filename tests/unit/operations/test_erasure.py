@@ -62,7 +62,7 @@ def test_their_records_and_rows_go_and_score_rows_last() -> None:
     tables, history = Tables(), store()
     found = Erasure(tables.queries, "bank.pix", Person(PERSON_ID, ("key",)), history).run(dry_run=False)
     assert found.records == len(("account", "pair", "handset", "device", "marked person", "marked key", "reports"))
-    names = ("training_sample", "feedback", "fills", "score_events")
+    names = ("training_sample", "reviews", "feedback", "fills", "score_events")
     assert tables.statements == [f"`bank.pix.{name}`" for name in names]
     assert history.records[ACCOUNT.kind] == {int(keys_of([ACCOUNTS[1]])[0])}
     assert (history.records[CONTACT.kind], history.records[DEVICE.kind]) == ({7}, {9})

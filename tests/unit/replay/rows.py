@@ -19,6 +19,7 @@ def score_row(
         "score": None,
         "decision": "APPROVE",
         "reasons": [],
+        "reason_contributions": [],
         "model_version": None,
         "late": False,
         "degraded": True,

@@ -19,7 +19,7 @@ from shared.replay.changes import ChangeQueue
 from shared.replay.mark import Tally
 from shared.replay.repair import Rebuilt, Repair
 from shared.replay.reports import ReportQueue
-from shared.replay.snapshots import Retention, Snapshots
+from shared.replay.snapshots import SnapshotRetention, Snapshots
 from shared.replay.sources import StoredRows
 from shared.replay.tables import WHOLE, Stretch
 from tests.unit.replay.test_snapshots import state
@@ -33,6 +33,7 @@ class QuietTables:
 
     places = outcomes = feedback = "rows"
     shard = ONLY
+    hmac_key = None
 
     def __init__(self, changes: Iterator[int]) -> None:
         self._changes = changes
@@ -83,7 +84,7 @@ class World:
         """Write a snapshot of so many changes."""
         before = self.snapshots.listing()
         saved = self.snapshots.save(state(place), Tally(changes, 0), NOON, lambda _: None)
-        self.snapshots.publish(saved, before, Retention())
+        self.snapshots.publish(saved, before, SnapshotRetention())
         return saved.name
 
 

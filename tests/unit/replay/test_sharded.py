@@ -42,7 +42,7 @@ def pieces(rows: pa.Table, size: int) -> Sequence[pa.Table]:
     return [rows.slice(at, size) for at in range(0, rows.num_rows, size)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.sampled_from(SHARDS), st.integers(0, 10_000), st.sampled_from(["assumed", "published"]))
 def test_replayed_features_are_the_served_ones(shards: int, seed: int, setting: str) -> None:
     assert_equal_when_replayed(world(shards, seed, setting)[0])

@@ -14,11 +14,11 @@ from shared.features.layout import LAYOUTS
 from shared.features.packing import packed, unpacked
 from shared.features.state import Records, State
 from shared.replay.mark import Tally
-from shared.replay.snapshots import FOLDER, POINTER, Listing, Retention, Snapshot, Snapshots
+from shared.replay.snapshots import FOLDER, POINTER, Listing, Snapshot, SnapshotRetention, Snapshots
 from tests.unit.replays import records
 
 NOON = dt.datetime(2026, 11, 20, 12, tzinfo=dt.UTC)
-TALLY, KEPT = Tally(9, 7), Retention()
+TALLY, KEPT = Tally(9, 7), SnapshotRetention()
 
 
 def state(place: int, count: int = 40) -> State:
@@ -38,9 +38,15 @@ def snapshots(blobs: MemoryBlobs) -> Snapshots:
     return Snapshots(blobs, blobs, part_bytes=1_000)
 
 
-def taken(snapshots: Snapshots, place: int, at: dt.datetime = NOON, retention: Retention = KEPT) -> Snapshot:
+def taken(
+    snapshots: Snapshots,
+    place: int,
+    at: dt.datetime = NOON,
+    retention: SnapshotRetention = KEPT,
+    hmac_key: str | None = None,
+) -> Snapshot:
     before = snapshots.listing()
-    saved = snapshots.save(state(place), TALLY, at, lambda _: None)
+    saved = snapshots.save(state(place), TALLY, at, lambda _: None, hmac_key=hmac_key)
     snapshots.publish(saved, before, retention)
     return saved
 
@@ -102,11 +108,31 @@ def test_of_two_jobs_one_lists_its_snapshot(snapshots: Snapshots) -> None:
 
 def test_the_last_ones_and_one_of_each_day_are_kept(snapshots: Snapshots, blobs: MemoryBlobs) -> None:
     hours = [NOON + dt.timedelta(hours=each) for each in range(0, 24 * 5, 6)]
-    every = [taken(snapshots, place, at, Retention(3, 3)) for place, at in enumerate(hours, start=1)]
+    every = [taken(snapshots, place, at, SnapshotRetention(3, 3)) for place, at in enumerate(hours, start=1)]
     kept = snapshots.listing().snapshots
     assert [each.made_at for each in kept] == [hours[i] for i in (19, 18, 17, 13)]
     names = {name.split("/")[1] for name in blobs.objects if name != POINTER}
     assert names == {each.name for each in kept} < {each.name for each in every}
+
+
+def test_snapshots_of_two_keys_are_kept_side_by_side_until_one_is_left(snapshots: Snapshots) -> None:
+    days = [NOON + dt.timedelta(days=each) for each in range(8)]
+    for place, at in enumerate(days[:4], start=1):
+        taken(snapshots, place, at, SnapshotRetention(2, 2), "old")
+        taken(snapshots, place, at, SnapshotRetention(2, 2), "new")
+    kept = {(each.hmac_key, each.place) for each in snapshots.listing().snapshots}
+    assert kept == {("new", 3), ("new", 4), ("old", 3), ("old", 4)}
+    for place, at in enumerate(days[4:], start=5):
+        taken(snapshots, place, at, SnapshotRetention(2, 2), "new")
+    assert {each.hmac_key for each in snapshots.listing().snapshots} == {"new"}
+
+
+def test_the_snapshots_of_a_key_can_be_dropped(snapshots: Snapshots, blobs: MemoryBlobs) -> None:
+    old, new = (taken(snapshots, 5, NOON, KEPT, key) for key in ("old", "new"))
+    snapshots.drop("new")
+    assert snapshots.listing().snapshots == [old]
+    assert not any(new.name in name for name in blobs.objects)
+    snapshots.drop("new")
 
 
 def test_clearing_removes_all_and_stops_a_job_that_has_begun(snapshots: Snapshots, blobs: MemoryBlobs) -> None:

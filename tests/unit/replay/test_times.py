@@ -167,7 +167,7 @@ def test_a_time_is_refused_or_missing_or_held(kind: type, path: tuple[str, ...],
     rows = stored(TABLES[topic], row)
     rows.to_pylist()
     if topic == TRANSACTIONS:
-        event: Event = row.event  # type: ignore[union-attr] # a row of a Pix has one
+        event: Event = row.event  # type: ignore[union-attr, assignment] # a row of a Pix has one
         found, expected = features(columns_of(rows)), features(Columns.of([event]))
         np.testing.assert_array_equal(found, expected)
         assert np.isfinite(found[~np.isnan(found)]).all()

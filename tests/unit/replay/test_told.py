@@ -11,7 +11,7 @@ from shared.replay.arrow_rows import arrow_table
 from shared.replay.changes import ASK_COLUMNS, CHANGE_COLUMNS, ChangeQueue
 from shared.replay.told import changes_of
 from tests.unit.replay.test_audit import serve
-from tests.unit.served import Served, Told
+from tests.unit.served import Served, Told, received_late
 
 
 def outcomes_of(served: Served) -> pa.Table:
@@ -33,6 +33,19 @@ def test_changes_of_rows_are_those_that_happened(setting: str) -> None:
     given, returned = (np.rint(100 * np.nan_to_num(floats(each["returned"]))) for each in (found, expected))
     np.testing.assert_array_equal(given, returned)
     one, other = ChangeQueue([found]).rest(), ChangeQueue([expected]).rest()
+    np.testing.assert_array_equal(one.facts.weights, other.facts.weights)
+
+
+@pytest.mark.parametrize("setting", ["assumed", "published"])
+def test_early_returns_that_were_received_late_weigh_on_the_same_changes(setting: str) -> None:
+    early = [Told(8, i, "RETURNED", share=0.3) for i in range(4)]
+    late = [Told(9, i, "SETTLED", i) for i in range(6)]
+    served = serve(40, outcomes=[*early, *late], decisions="HOLD", setting=setting)
+    rows = [received_late(row) for row in served.outcomes]
+    found = pa.concat_tables(changes_of(served.table(), arrow_table(table("outcomes"), rows)))
+    one, other = ChangeQueue([found]).rest(), ChangeQueue([served.changes()]).rest()
+    assert len(other.facts) > 0
+    np.testing.assert_array_equal(one.facts.keys, other.facts.keys)
     np.testing.assert_array_equal(one.facts.weights, other.facts.weights)
 
 

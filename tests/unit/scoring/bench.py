@@ -18,7 +18,10 @@ from shared.contract.transaction import decode_transaction
 from shared.errors import Unavailable
 from shared.features.columns import Events
 from shared.ports import Answer, Claim, Observations
+from shared.scoring.arms import AccountDraw
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
+from shared.scoring.challenge import Challenge
+from shared.scoring.challenger import LiveChallenger
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
 from shared.scoring.control import CONTROL, Budget, Switch, Ticket
@@ -40,7 +43,7 @@ class Bench:
         self.blobs = MemoryBlobs()
         self.time = 1_795_185_126_000_000
         self.away = self.dies = False
-        self.number = 0.0
+        self.number = self.spent = 0.0
         self.history = MemoryHistoryAdapter()
         self.metrics = Metrics()
         self.table = MemoryTable()
@@ -53,7 +56,20 @@ class Bench:
         switch = ControlSwitch(self.blobs, lambda: self.time / 1e6, 15.0)
         self.champion = Champion(self.blobs, 5.0, lambda: self.time / 1e6, self.metrics, switch.look)
         conclusions = Conclusions(self.history, "assumed")
-        scorer = Scorer(self, conclusions, self.champion, Rules.load(), lambda: self.time, 40.0, 1, self.metrics)
+        self.challenger = LiveChallenger(
+            self.champion, AccountDraw(b"test"), self.metrics, lambda: self.time / 1e6, lambda: self.spent
+        )
+        scorer = Scorer(
+            self,
+            conclusions,
+            self.champion,
+            Rules.load(),
+            lambda: self.time,
+            40.0,
+            1,
+            self.metrics,
+            self.challenger,
+        )
         control = ControlGroup(switch, self.purse, self.ticket, lambda: self.time, self.metrics)
         self.pipeline = ScorePipeline(
             scorer, self.table, PSEUDONYMISER, lambda: self.time, 86_400.0, self.metrics, control=control
@@ -88,15 +104,19 @@ class Bench:
         """Do nothing: it is told at once."""
 
     def serve(self, version: str) -> None:
-        files = dict(self.bundle)
+        self.publish(version)
+        self.point(version)
+
+    def publish(self, version: str, bundle: Mapping[str, bytes] | None = None) -> None:
+        """Put a bundle into the bucket under another version."""
+        files = dict(bundle or self.bundle)
         manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
         files[MANIFEST] = msgspec.json.encode(msgspec.structs.replace(manifest, version=version))
         for name, data in files.items():
             self.blobs.write(path(version, name), data, 0)
-        self.point(version)
 
-    def point(self, version: str) -> None:
-        pointer = msgspec.json.encode(Pointer(version=version, swapped_at=""))
+    def point(self, version: str, challenge: Challenge | None = None) -> None:
+        pointer = msgspec.json.encode(Pointer(version=version, swapped_at="", challenge=challenge))
         now = self.blobs.read(POINTER)
         self.blobs.write(POINTER, pointer, now.generation if now else 0)
         self.champion.look()

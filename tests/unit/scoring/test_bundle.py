@@ -9,17 +9,21 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
 
 from shared.errors import BundleRefused
-from shared.scoring.bundle import MANIFEST, SERVED, Bundle, Manifest
-from shared.scoring.bundle_files import GOLDEN_BYTES
+from shared.features.catalogue import FEATURE_NAMES
+from shared.scoring.bundle import EXPLANATION, MANIFEST, REASONS, SERVED, Bundle, Manifest, served
+from shared.scoring.bundle_files import GOLDEN_BYTES, golden
+from shared.scoring.explanation import Explanation, log_odds
 from tests.unit.learning.bundles import INFINITE, NAMES, NOT_A_NUMBER, RAISES, faulty, small_bundle
 
 
-@pytest.mark.parametrize("name", [*SERVED, MANIFEST])
+@pytest.mark.parametrize("name", [*SERVED, REASONS, MANIFEST])
 def test_a_bundle_with_an_altered_or_missing_file_is_refused(trained_bundle: dict[str, bytes], name: str) -> None:
     files = trained_bundle
     assert Bundle(files)
@@ -46,6 +50,56 @@ def test_a_bundle_without_a_feature_set_is_refused(trained_bundle: dict[str, byt
         Bundle({**files, MANIFEST: unnamed})
 
 
+def test_a_bundle_that_declares_another_explanation_or_none_is_refused(trained_bundle: dict[str, bytes]) -> None:
+    manifest = msgspec.json.decode(trained_bundle[MANIFEST], type=Manifest)
+    assert (manifest.explanation, REASONS in served(manifest)) == ("SHAPLEY", True)
+    for declared in ({"explanation": None}, {"explanation": "OCCLUSION"}, {"background": "0" * 64}):
+        other = msgspec.json.encode(msgspec.structs.replace(manifest, **declared))
+        with pytest.raises(BundleRefused, match="kind of its reasons"):
+            Bundle({**trained_bundle, MANIFEST: other})
+
+
+def test_contributions_add_up_to_the_log_odds_of_the_raw_score(trained_bundle: dict[str, bytes]) -> None:
+    bundle = Bundle(trained_bundle)
+    base = msgspec.json.decode(trained_bundle[EXPLANATION], type=Explanation).base
+    inputs, _ = golden(trained_bundle["golden.npz"])
+    features = np.full((len(inputs), len(FEATURE_NAMES)), np.nan, np.float32)
+    features[:, [FEATURE_NAMES.index(name) for name in bundle.feature_names]] = inputs
+    found = bundle.contributions(features)
+    assert found.shape == (len(inputs), len(bundle.reason_codes))
+    np.testing.assert_allclose(base + found.sum(axis=1), log_odds(bundle.raw(inputs)), rtol=1e-4)
+    assert np.ptp(found, axis=0).max() > 0.1
+
+
+def test_contributions_that_do_not_add_up_are_refused(trained_bundle: dict[str, bytes]) -> None:
+    about = msgspec.json.decode(trained_bundle[EXPLANATION], type=Explanation)
+    shifted = msgspec.structs.replace(about, base=about.base + 0.01)
+    with pytest.raises(BundleRefused, match="add up"):
+        Bundle(_resealed(trained_bundle, reasons__json=msgspec.json.encode(shifted)))
+    with pytest.raises(BundleRefused, match="does not fit"):
+        Bundle(_resealed(trained_bundle, reasons__onnx=trained_bundle["model.onnx"]))
+
+
+def test_groups_that_are_not_those_of_the_inputs_are_refused(trained_bundle: dict[str, bytes]) -> None:
+    about = msgspec.json.decode(trained_bundle[EXPLANATION], type=Explanation)
+    code, members = next(iter(about.groups.items()))
+    rest = {name: own for name, own in about.groups.items() if name != code}
+    for groups in (rest, about.groups | {code: members[1:]}, about.groups | {"OTHER": members}):
+        other = msgspec.json.encode(msgspec.structs.replace(about, groups=groups))
+        with pytest.raises(BundleRefused, match=r"reasons\.json"):
+            Bundle(_resealed(trained_bundle, reasons__json=other))
+
+
+def test_a_group_without_exact_reasons_contributes_the_fall_of_the_log_odds() -> None:
+    bundle = Bundle(small_bundle("v1", slope=2.0))
+    features = np.zeros((2, len(FEATURE_NAMES)), np.float32)
+    features[0, :3] = (0.5, -0.25, np.nan)
+    found = bundle.contributions(features)
+    usual = np.nan_to_num(bundle.baseline)
+    assert (bundle.reason_codes, bundle.explains_all) == (["AMOUNT"], False)
+    np.testing.assert_allclose(found[:, 0], [2 * (0.25 - usual.sum()), -2 * usual.sum()], rtol=1e-4)
+
+
 def _resealed(files: dict[str, bytes], **changed: bytes) -> dict[str, bytes]:
     """Return the bundle as somebody would make it who knows how to hash."""
     from shared.learning.training.packing import sealed
@@ -63,12 +117,12 @@ def test_a_bundle_with_valid_hashes_and_wrong_scores_is_refused(trained_bundle: 
     unknown = msgspec.json.encode(["who_knows", *names[1:]])
     steeper = msgspec.json.encode({"x": [0.0, 0.5, 1.0], "y": [0.0, 1.0, 1.0]})
     for changed in (
-        {"model__onnx": files["model.joblib"]},
+        {"model__onnx": files["model.skops"]},
         {"model__onnx": b"\x80\x04K\x01."},
         {"features__json": unknown},
         {"features__json": msgspec.json.encode(names[1:])},
         {"calibration__json": steeper},
-        {"golden__npz": files["model.joblib"]},
+        {"golden__npz": files["model.skops"]},
         {"profile__json": b"{}"},
     ):
         with pytest.raises(BundleRefused):
@@ -174,4 +228,31 @@ def test_no_content_of_a_file_raises_anything_else(name: str, data: st.DataObjec
     except BundleRefused:
         pass
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        assert name == "features.json", "sealing a bundle reads its features"
+        assert name in ("features.json", EXPLANATION), "sealing a bundle reads its features and explanation"
+
+
+def test_a_model_for_batches_of_one_size_is_refused(trained_bundle: dict[str, bytes]) -> None:
+    for name in ("model.onnx", REASONS):
+        model = onnx.load_from_string(trained_bundle[name])
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = len(golden(trained_bundle["golden.npz"])[0])
+        with pytest.raises(BundleRefused, match="golden vectors cannot be computed"):
+            Bundle(_resealed(trained_bundle, **{name.replace(".", "__"): model.SerializeToString()}))
+
+
+def test_a_score_that_depends_on_its_batch_is_refused() -> None:
+    model = onnx.load_from_string(SMALL["model.onnx"])
+    [last] = [node for node in model.graph.node if node.output[0] == "score"]
+    last.output[0] = "alone"
+    model.graph.node.extend(
+        [
+            helper.make_node("Size", ["alone"], ["size"]),
+            helper.make_node("Cast", ["size"], ["rows"], to=TensorProto.FLOAT),
+            helper.make_node("Equal", ["rows", "golden"], ["same"]),
+            helper.make_node("Where", ["same", "alone", "half"], ["score"]),
+        ]
+    )
+    for value, name in ((64.0, "golden"), (0.5, "half")):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    assert len(golden(SMALL["golden.npz"])[0]) == 64
+    with pytest.raises(BundleRefused, match="depends on its batch"):
+        Bundle(_resealed(SMALL, model__onnx=model.SerializeToString()))

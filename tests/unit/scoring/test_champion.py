@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import threading
 
 import pytest
 
 from shared.adapters.memory.serving import MemoryBlobs
+from shared.errors import Unavailable
 from shared.ports import Blob
 from shared.scoring import champion as champion_module
-from shared.scoring.bundle import POINTER, digest, path
-from shared.telemetry.metrics import REFUSED, SWAPS
+from shared.scoring.bundle import MANIFEST, POINTER, digest, path
+from shared.telemetry.metrics import MODEL_CREATED, REFUSED, SWAPS
 from tests.builders import transaction
 from tests.unit.learning.bundles import small_bundle
 from tests.unit.log_records import fields
@@ -22,16 +24,19 @@ SECOND = 1_000_000
 
 
 class SlowBlobs(MemoryBlobs):
-    """Blobs whose reads of the pointer wait while `gate` is closed."""
+    """Blobs whose reads of the pointer wait while `gate` is closed, and in which one object may be out of reach."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate, self.asked, self.looks = threading.Event(), threading.Event(), 0
         self.reads = 0
+        self.lacking: str | None = None
         self.gate.set()
 
     def read(self, name: str) -> Blob | None:
         """Return the object as it was when asked for, once the gate is open."""
+        if name == self.lacking:
+            raise Unavailable("the object does not come")
         found = super().read(name)
         self.reads += 1
         if name == POINTER:
@@ -163,3 +168,47 @@ def test_a_refused_bundle_is_downloaded_once(bench: Bench, blobs: SlowBlobs, nam
     assert blobs.reads == before + 2 * 5, "of the pointer and of the switch of the control group alone"
     assert served_by(bench) == ["bad"]
     assert bench.metrics.value(REFUSED) == 1
+
+
+def test_a_start_waits_until_the_bucket_has_answered_and_asks_it_no_more(bench: Bench, blobs: SlowBlobs) -> None:
+    bench.restart()
+    blobs.away = True
+    bench.champion.look()
+    with pytest.raises(Unavailable):
+        asyncio.run(bench.champion.reach())
+    blobs.away = False
+    asyncio.run(bench.champion.reach())
+    assert served_by(bench) == ["bad"]
+    before = blobs.reads
+    blobs.away = True
+    asyncio.run(bench.champion.reach())
+    assert blobs.reads == before
+
+
+def test_a_bucket_whose_bundle_does_not_come_has_not_answered(bench: Bench, blobs: SlowBlobs) -> None:
+    bench.restart()
+    manifest = path("bad", MANIFEST)
+    blobs.lacking = manifest
+    with pytest.raises(Unavailable):
+        asyncio.run(bench.champion.reach())
+    blobs.lacking = None
+    asyncio.run(bench.champion.reach())
+    assert served_by(bench) == ["bad"]
+
+
+def test_the_age_of_the_serving_model_is_exported(bench: Bench) -> None:
+    created = dt.datetime.fromisoformat(bench.champion.current.manifest.created_at)
+    assert bench.metrics.value(MODEL_CREATED) == created.timestamp()
+
+
+@pytest.mark.parametrize("data", [None, b"no pointer", b'{"version": "of nothing"}'])
+def test_a_bucket_without_a_model_that_serves_has_answered(
+    bench: Bench, blobs: SlowBlobs, data: bytes | None
+) -> None:
+    if data is None:
+        del blobs.objects[POINTER]
+    else:
+        blobs.write(POINTER, data, blobs.objects[POINTER].generation)
+    bench.restart()
+    asyncio.run(bench.champion.reach())
+    assert served_by(bench) == [None]

@@ -14,7 +14,7 @@ from shared.scoring.control import Budget, Lottery, chances
 from shared.scoring.thresholds import OFF, SideThresholds, Thresholds
 
 CAP = 1_000_00
-BUDGET = Budget(share=0.2, pix=CAP, day=CAP, month=CAP, review=4_00)
+BUDGET = Budget(0.2, 0.2, pix=CAP, day=CAP, month=CAP, review=4_00, reserved=0)
 SCORES = st.floats(0.0, 1.0)
 AMOUNTS = st.integers(1, 2 * CAP)
 LEVELS = st.one_of(st.floats(0.01, 1.0), st.just(OFF))
@@ -55,6 +55,18 @@ def test_a_chance_falls_with_the_amount(score: float, pair: tuple[int, int], thr
     assert chance(score, low, thresholds) >= chance(score, high, thresholds)
 
 
+def test_a_rejected_pix_has_a_share_of_its_own() -> None:
+    both = SideThresholds(Thresholds(0.2, 0.6), Thresholds(OFF, OFF))
+    budget = Budget(0.1, 0.4, pix=CAP, day=CAP, month=CAP, review=4_00, reserved=0)
+    found = chances(budget, both, np.array([0.2, 0.6]), np.zeros(2, dtype=bool), np.zeros(2, dtype=np.int64))
+    assert found.tolist() == pytest.approx([0.1, 0.4])
+
+
+def test_a_day_is_not_reserved_as_a_whole() -> None:
+    with pytest.raises(ValueError, match="reserved"):
+        Budget(0.1, 0.1, CAP, CAP, CAP, 0, reserved=CAP)
+
+
 def test_a_share_of_many_ids_is_drawn_on_each_side_by_itself() -> None:
     lottery, ids = Lottery(b"secret"), [f"E12345678202611201432{n:011d}" for n in range(20_000)]
     numbers = {side: np.array([lottery(id_, side).number for id_ in ids]) for side in ("PAYER", "PAYEE")}
@@ -81,4 +93,4 @@ def test_without_a_secret_nobody_draws() -> None:
 @pytest.mark.parametrize(("pix", "day", "month"), [(2, 1, 3), (1, 3, 2)])
 def test_the_amounts_of_a_budget_rise(pix: int, day: int, month: int) -> None:
     with pytest.raises(ValueError, match="rise"):
-        Budget(0.1, pix, day, month, 0)
+        Budget(0.1, 0.1, pix, day, month, 0, 0)

@@ -17,7 +17,7 @@ from tests.unit.scoring.bench import Bench
 MINUTE = 60_000_000
 DAY = 24 * 60 * MINUTE
 LARGE = 10**12
-WIDE = Budget(share=1.0, pix=LARGE, day=LARGE, month=LARGE, review=4_00)
+WIDE = Budget(1.0, 1.0, pix=LARGE, day=LARGE, month=LARGE, review=4_00, reserved=0)
 HELD, REJECTED = "150.00", "2500.00"
 """Amounts that the model holds and rejects: its score rises with the amount."""
 
@@ -107,13 +107,13 @@ def test_a_degraded_decision_is_never_drawn(bench: Bench) -> None:
 
 
 def test_an_amount_above_the_cap_has_no_chance(bench: Bench) -> None:
-    bench.control(Budget(share=1.0, pix=149_00, day=LARGE, month=LARGE, review=0))
+    bench.control(Budget(1.0, 1.0, pix=149_00, day=LARGE, month=LARGE, review=0, reserved=0))
     assert scored(bench, HELD).control_probability is None
     assert scored(bench, "1.00").decision == "APPROVE"
 
 
 def test_an_empty_purse_leaves_no_chance_to_anyone_whom_it_cannot_pay(bench: Bench) -> None:
-    bench.control(Budget(share=1.0, pix=400_00, day=400_00, month=LARGE, review=0))
+    bench.control(Budget(1.0, 1.0, pix=400_00, day=400_00, month=LARGE, review=0, reserved=0))
     rows = bench.score(*(transaction(amount=amount) for amount in (HELD, HELD, HELD)))
     assert [row.decision for row in rows] == ["APPROVE", "APPROVE", "HOLD"]
     assert rows[2].control_probability is None, "drawn, and not paid"
@@ -122,8 +122,24 @@ def test_an_empty_purse_leaves_no_chance_to_anyone_whom_it_cannot_pay(bench: Ben
     assert scored(bench, "90.00").control_probability is not None, "there is enough left for that"
 
 
+def test_what_is_reserved_is_left_for_rejected_pix(bench: Bench) -> None:
+    """A rejected Pix that is held costs a review; the amount of one that is paid would have used up the day."""
+    bench.control(Budget(1.0, 1.0, pix=3_000_00, day=3_000_00, month=LARGE, review=50_00, reserved=2_800_00))
+    assert [scored(bench, HELD).decision for _ in range(2)] == ["APPROVE", "HOLD"]
+    rows = [scored(bench, REJECTED) for _ in range(3)]
+    assert [(row.policy_decision, row.decision) for row in rows] == [("REJECT", "HOLD")] * 3
+    assert sum(bench.purse.spent.values()) == 2 * (150_00 + 3 * 50_00), "of the day and of the month"
+
+
+def test_rejected_pix_of_a_batch_are_paid_first(bench: Bench) -> None:
+    bench.control(Budget(1.0, 1.0, pix=3_000_00, day=3_000_00, month=LARGE, review=2_900_00, reserved=0))
+    rows = bench.score(*(transaction(amount=amount) for amount in (HELD, REJECTED)))
+    assert [row.decision for row in rows] == ["HOLD", "HOLD"]
+    assert [row.policy_decision for row in rows] == [None, "REJECT"]
+
+
 def test_the_purse_is_full_again_on_another_day(bench: Bench) -> None:
-    bench.control(Budget(share=1.0, pix=160_00, day=160_00, month=LARGE, review=0))
+    bench.control(Budget(1.0, 1.0, pix=160_00, day=160_00, month=LARGE, review=0, reserved=0))
     assert [scored(bench, HELD).decision for _ in range(2)] == ["APPROVE", "HOLD"]
     bench.time += DAY
     bench.champion.look()
@@ -145,11 +161,11 @@ def test_without_a_purse_the_policy_decides_and_there_was_no_chance(bench: Bench
 def test_a_redelivery_is_decided_alike_and_spends_nothing(bench: Bench) -> None:
     """The process dies before history learns that the row is stored; meanwhile others have spent the rest."""
     bench.dies = True
-    bench.control(Budget(share=1.0, pix=LARGE, day=LARGE, month=LARGE, review=0))
+    bench.control(Budget(1.0, 1.0, pix=LARGE, day=LARGE, month=LARGE, review=0, reserved=0))
     message = transaction(amount=HELD)
     (first,) = bench.score(message)
     spent = dict(bench.purse.spent)
-    bench.control(Budget(share=1.0, pix=200_00, day=200_00, month=LARGE, review=0))
+    bench.control(Budget(1.0, 1.0, pix=200_00, day=200_00, month=LARGE, review=0, reserved=0))
     bench.time += MINUTE
     bench.champion.look()
     (again,) = bench.score(message)
@@ -183,7 +199,7 @@ def test_a_first_decision_whose_row_could_not_be_stored_stands_after_the_switch_
 
 
 def test_two_deliveries_in_a_batch_are_one_spend(bench: Bench) -> None:
-    bench.control(Budget(share=1.0, pix=160_00, day=160_00, month=LARGE, review=0))
+    bench.control(Budget(1.0, 1.0, pix=160_00, day=160_00, month=LARGE, review=0, reserved=0))
     message = transaction(amount=HELD)
     row, _ = bench.score(message, message)
     assert row.decision == "APPROVE"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared.features.catalogue import FEATURE_NAMES
 from shared.scoring.bundle import Bundle
 from shared.scoring.guarded_model import GuardedModel
+from shared.scoring.policy import Reasons, model_reasons
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from shared.telemetry.metrics import MODEL_FAILURES, SCORED, Metrics
 from tests.builders import transaction
@@ -90,7 +91,7 @@ def test_a_score_that_cannot_be_explained_keeps_the_reasons_of_the_rules() -> No
     assert (plain.decision, plain.reasons, plain.degraded) == ("HOLD", [], False)
     assert (limited.decision, limited.model_version) == ("REJECT", "v1")
     assert limited.reasons
-    assert not any(reason.startswith("MODEL:") for reason in limited.reasons)
+    assert not any(reason in bundle.reason_codes for reason in limited.reasons)
     assert bench.metrics.value(MODEL_FAILURES, "reasons") == 2
 
 
@@ -102,6 +103,15 @@ def test_exactly_the_transactions_that_fail_are_left_out(wrong: list[bool], kind
     assert found.indexes.tolist() == [i + 7 for i in sound]
     assert found.values.tolist() == BUNDLES[kind].score(features[sound]).tolist()
     assert metrics.value(MODEL_FAILURES, "score") == len(wrong) - len(sound)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.sampled_from(sorted(TABLES)))
+def test_exactly_the_transactions_that_fail_have_no_reasons(wrong: list[bool], kind: str) -> None:
+    features, metrics = amounts(wrong), Metrics()
+    found = GuardedModel(metrics, lambda: 0.0).reasons(BUNDLES[kind], features)
+    sound = iter(model_reasons(BUNDLES[kind], features[~np.array(wrong)]))
+    assert found == [Reasons([], []) if each else next(sound) for each in wrong]
+    assert metrics.value(MODEL_FAILURES, "reasons") == sum(wrong)
 
 
 def amounts(wrong: list[bool]) -> NDArray[np.float32]:

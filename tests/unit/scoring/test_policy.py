@@ -14,7 +14,7 @@ from shared.features.catalogue import FEATURE_NAMES
 from shared.features.limits import limits_in_force
 from shared.learning.training.packing import BundleParts, pack, sealed
 from shared.scoring.bundle import Bundle, Calibration, Manifest
-from shared.scoring.policy import Decisions, ModelScores, decide
+from shared.scoring.policy import Decisions, ModelScores, Reasons, decide
 from shared.scoring.rules import Decision, FiredRules, Rules
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.bundles import logistic
@@ -27,12 +27,15 @@ THRESHOLDS = SideThresholds(payer=Thresholds(0.5, 0.9), payee=Thresholds(0.2, 0.
 
 def bundle(thresholds: SideThresholds = THRESHOLDS) -> Bundle:
     """A small model with thresholds by side."""
-    parts = BundleParts(1.0, logistic(1.0), FEATURE_NAMES[:3], Calibration([0.0, 1.0], [0.0, 1.0]), thresholds)
     reference = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
+    identity = Calibration([0.0, 1.0], [0.0, 1.0])
+    parts = BundleParts(1.0, logistic(1.0), FEATURE_NAMES[:3], identity, thresholds, reference)
     return Bundle(sealed(pack(parts, reference, seed=0), Manifest("v1", "2026-01-01T00:00:00Z", {})))
 
 
 BUNDLE = bundle()
+THREE = vectors(*({**PLAIN, "side": 0.0} for _ in range(3)))
+"""Vectors of three plain Pix."""
 
 
 def decided(scores: list[float], sides: list[float], severity: list[int] | None = None, due: int = NOON) -> Decisions:
@@ -69,9 +72,30 @@ def test_a_hold_ends_by_side_and_hour() -> None:
     assert decided([0.6], [0], due=EVENING).hold_until == [EVENING + 60 * MINUTE]
 
 
+def test_the_reasons_of_rules_come_first_and_contribute_nothing() -> None:
+    told = iter([[Reasons(["A", "B"], [2.0, 1.0]), Reasons([], [])]])
+    scored = [ModelScores(BUNDLE, np.array([0, 2]), np.array([0.6, 0.95]), lambda *_: next(told))]
+    fired = FiredRules(np.array([1, 1, 0], np.int8), [["R"], ["R"], []])
+    found = decide(THREE, scored, fired, np.full(3, NOON))
+    assert found.reasons == [["R", "A", "B"], ["R"], []]
+    assert found.contributions == [[0.0, 2.0, 1.0], [0.0], []]
+
+
+def test_without_exact_reasons_only_stopped_pix_are_explained() -> None:
+    asked: list[int] = []
+
+    def explain(_: Bundle, stopped: Any) -> list[Reasons]:
+        asked.append(len(stopped))
+        return [Reasons(["A"], [1.0])] * len(stopped)
+
+    scored = [ModelScores(BUNDLE, np.arange(3), np.array([0.1, 0.6, 0.2]), explain)]
+    found = decide(THREE, scored, FiredRules(np.zeros(3, np.int8), [[], [], []]), np.full(3, NOON))
+    assert (found.reasons, asked) == ([[], ["A"], []], [1])
+
+
 def test_rules_decide_alone_where_no_model_has_a_score() -> None:
-    few = {**PLAIN, "payee_new_payers_30d": 5}
-    features = vectors({**PLAIN, "night": 1}, {**few, "side": 1, "key_markers": 1}, {**few, "owner_markers": 1})
+    few = {**PLAIN, "payee_new_payers_30d": 5, "payee_since_fraud": 9}
+    features = vectors({**PLAIN, "night": 1}, {**few, "side": 1, "key_markers": 1}, {**few, "owner_markers": 3})
     found = decide(features, [], Rules.load().apply(features), np.full(3, EVENING))
     assert found.scores == [None, None, None]
     assert found.decisions == ["HOLD", "BLOCK", "REJECT"]

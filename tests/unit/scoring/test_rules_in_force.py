@@ -13,6 +13,9 @@ from tests.unit.scoring.vectors import fired
 APPROVE, HOLD, REJECT = Decision.APPROVE, Decision.HOLD, Decision.REJECT
 NOTHING: tuple[Decision, list[str]] = (APPROVE, [])
 NIGHT = {"night": 1.0}
+RECENT = {"payee_since_fraud": 30.0}
+MARKED = (HOLD, ["PAYEE_MARKED"])
+SUSPECTED = (REJECT, ["PAYEE_UNDER_SUSPICION", "PAYEE_MARKED"])
 UNREGISTERED = {"device_unregistered": 1.0, "device_limit_left": 150.0, "device_day_limit_left": 500.0}
 TRANSACTION, DAY = "UNREGISTERED_DEVICE_TRANSACTION_LIMIT", "UNREGISTERED_DEVICE_DAY_LIMIT"
 
@@ -84,15 +87,28 @@ def test_the_customers_limit_of_a_day() -> None:
         ({"dict_markers_d90": 2, "dict_marker_share": 0.5}, (HOLD, ["PAYEE_MARKED_IN_DICT"])),
         ({"dict_markers_d90": 2, "dict_marker_share": 0.09}, NOTHING),  # a few of many settlements
         ({"dict_markers_d90": math.nan, "dict_marker_share": math.nan}, NOTHING),
-        ({"key_markers": 1, "payee_new_payers_30d": 0}, (HOLD, ["PAYEE_MARKED"])),
-        ({"key_markers": 1, "payee_new_payers_30d": 301}, NOTHING),
-        ({"key_markers": 0, "payee_new_payers_30d": 0}, NOTHING),
-        ({"owner_markers": 1, "payee_new_payers_30d": 30}, (REJECT, ["PAYEE_UNDER_SUSPICION", "PAYEE_MARKED"])),
-        ({"owner_markers": 1, "payee_new_payers_30d": 31}, (HOLD, ["PAYEE_MARKED"])),
-        ({"owner_markers": 9, "key_markers": 9, "payee_new_payers_30d": 101}, NOTHING),
-        ({"owner_markers": 10, "payee_new_payers_30d": 300}, (HOLD, ["PAYEE_MARKED"])),
-        ({"key_markers": 10, "payee_new_payers_30d": 300}, (HOLD, ["PAYEE_MARKED"])),
-        ({"owner_markers": 1, "payee_new_payers_30d": 301}, NOTHING),  # a shop with thousands of customers
+        # One marker of the person or the key, and a fraud to this account within 30 days
+        ({"key_markers": 1, **RECENT}, MARKED),
+        ({"key_markers": 1, **RECENT, "payee_new_payers_30d": 31}, NOTHING),
+        ({"key_markers": 0, **RECENT}, NOTHING),
+        ({"owner_markers": 2, **RECENT}, MARKED),
+        ({"owner_markers": 2, "payee_since_fraud": 31}, NOTHING),  # years later
+        ({"owner_markers": 99}, NOTHING),  # of another account of the person
+        ({"owner_markers": 2, **RECENT, "payee_new_payers_30d": 31}, NOTHING),  # a shop
+        ({"owner_markers": 3, **RECENT, "payee_new_payers_30d": 100}, MARKED),
+        ({"owner_markers": 9, **RECENT, "payee_new_payers_30d": 101}, NOTHING),
+        ({"owner_markers": 10, **RECENT, "payee_new_payers_30d": 300}, MARKED),
+        ({"owner_markers": 99, **RECENT, "payee_new_payers_30d": 301}, NOTHING),
+        # ... or an account that is new, or hardly receives
+        ({"owner_markers": 1, "payee_since_first": 29.9, "payee_new_payers_30d": 30}, MARKED),
+        ({"owner_markers": 1, "payee_since_first": 29.9, "payee_new_payers_30d": 31}, NOTHING),
+        ({"owner_markers": 1, "payee_since_first": math.nan, "payee_count_30d": 0}, MARKED),
+        ({"owner_markers": 9, "payee_count_30d": 1}, MARKED),
+        ({"key_markers": 1, "payee_count_30d": 1}, MARKED),
+        # Three markers, and few payers
+        ({"owner_markers": 3, **RECENT, "payee_new_payers_30d": 30}, SUSPECTED),
+        ({"owner_markers": 3, **RECENT, "payee_new_payers_30d": 31}, MARKED),
+        ({"owner_markers": 3, "payee_since_first": 29.9, "payee_new_payers_30d": 30}, SUSPECTED),
         ({"owner_markers": math.nan}, NOTHING),
         (
             {"dict_markers_d90": 3, "dict_marker_share": 0.5},
@@ -112,18 +128,29 @@ def test_marked_payees_are_held_and_those_under_suspicion_refused_on_both_sides(
     "facts",
     [
         {"payee_since_first": 29.9, "payee_new_payers_30d": 500.0, "amount_to_payee_mean_30d": 1.0},  # young
-        {"payee_since_first": 400.0, "payee_new_payers_30d": 100.0, "amount_to_payee_mean_30d": 1.0},  # few payers
+        {"payee_since_first": 400.0, "payee_new_payers_30d": 30.0, "amount_to_payee_mean_30d": 1.0},  # few payers
         {"payee_since_first": 400.0, "payee_new_payers_30d": 500.0, "amount_to_payee_mean_30d": 3.0},  # large
         {"payee_since_first": math.nan, "payee_new_payers_30d": 0.0, "amount_to_payee_mean_30d": math.nan},  # first
     ],
 )
 def test_a_payee_with_a_confirmed_fraud_is_held(side: float, facts: dict[str, float]) -> None:
-    assert fired(payee_frauds_30d=0.9, side=side, **facts) == (HOLD, ["PAYEE_CONFIRMED_FRAUD"])
-    assert fired(payee_frauds_30d=0.4, side=side, **facts) == NOTHING  # long ago
+    assert fired(payee_frauds_30d=0.9, side=side, **RECENT, **facts) == (HOLD, ["PAYEE_CONFIRMED_FRAUD"])
+    assert fired(payee_frauds_30d=0.4, side=side, **RECENT, **facts) == NOTHING  # long ago
+
+
+def test_an_account_of_more_payers_is_held_for_two_frauds() -> None:
+    more = {"payee_new_payers_30d": 100.0, **RECENT}
+    assert fired(payee_frauds_30d=0.9, **more) == NOTHING
+    assert fired(payee_frauds_30d=1.5, **more) == (HOLD, ["PAYEE_CONFIRMED_FRAUD"])
+    assert fired(payee_frauds_30d=9, **more | {"payee_new_payers_30d": 101}) == NOTHING
+
+
+def test_an_account_of_few_payers_is_held_for_many_frauds_only_while_they_are_recent() -> None:
+    assert fired(payee_frauds_30d=9) == NOTHING
 
 
 def test_a_busy_shop_with_a_confirmed_fraud_is_not_held_for_usual_pix() -> None:
-    busy = {"payee_since_first": 30.0, "payee_new_payers_30d": 101.0, "amount_to_payee_mean_30d": 2.9}
+    busy = {"payee_since_first": 30.0, "payee_new_payers_30d": 31.0, "amount_to_payee_mean_30d": 2.9, **RECENT}
     assert fired(payee_frauds_30d=0.9, **busy) == NOTHING
 
 

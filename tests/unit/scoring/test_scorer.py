@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shared.errors import Unavailable
 from shared.scoring.bundle import MANIFEST, path
+from shared.scoring.reason_words import reason_words
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS
 from tests.builders import transaction
@@ -141,7 +143,8 @@ def test_a_decision_whose_row_could_not_be_stored_stands(bench: Bench) -> None:
     assert (row.decision, row.model_version, row.degraded, row.late) == ("HOLD", "v1", False, False)
     assert row.score is not None
     assert (row.claim_number, row.decided_sequence, row.place_pending) == (2, 2, False)
-    assert row.reasons[0].startswith("MODEL:")
+    assert row.reasons
+    assert all(each > 0 for each in row.reason_contributions)
     assert bench.score(message) == [None]
 
 
@@ -182,11 +185,28 @@ def test_a_transaction_decided_after_its_deadline_is_late(bench: Bench) -> None:
     assert bench.metrics.value(LATE) == 1
 
 
-def test_a_held_pix_names_the_inputs_behind_it(bench: Bench) -> None:
+def test_every_pix_names_the_groups_that_raise_its_score(bench: Bench) -> None:
     bench.serve("v1")
-    low = Thresholds(hold=1e-12, reject=2.0)
-    bench.champion.current.thresholds = SideThresholds(payer=low, payee=low)
-    (row,) = bench.score(transaction())
-    assert row.decision == "HOLD"
-    assert all(reason.startswith("MODEL:") for reason in row.reasons)
-    assert len(row.reasons) <= 3
+    bundle = bench.champion.current
+    rows = bench.score(*(transaction(amount=f"{amount}.00") for amount in (1, 150, 900)))
+    assert bundle.explains_all
+    for row in rows:
+        assert row.decision == "APPROVE"
+        found = dict(zip(bundle.reason_codes, bundle.contributions(row.features[np.newaxis])[0], strict=True))
+        expected = sorted((each for each in found.items() if each[1] > 0), key=lambda each: -each[1])[:3]
+        assert list(zip(row.reasons, row.reason_contributions, strict=True)) == [
+            (code, pytest.approx(value)) for code, value in expected
+        ]
+    assert all(row.reasons for row in rows)
+
+
+def test_codes_that_are_not_the_models_contribute_nothing(bench: Bench) -> None:
+    bench.serve("v1")
+    bench.away = True
+    (row,) = bench.score(transaction(amount="250.00", device__registered_at=None))
+    own = row.reasons.index("UNREGISTERED_DEVICE_TRANSACTION_LIMIT"), row.reasons.index("NO_HISTORY")
+    assert own == (0, len(row.reasons) - 1)
+    by_code = dict(zip(row.reasons, row.reason_contributions, strict=True))
+    system = {code: value for code, value in by_code.items() if code not in bench.champion.current.reason_codes}
+    assert set(system.values()) == {0.0}
+    assert set(by_code) <= set(reason_words().by_code)

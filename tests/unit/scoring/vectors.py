@@ -25,6 +25,7 @@ PLAIN = {
     "payee_frauds_30d": 0,
     "payee_since_first": 400,
     "payee_new_payers_30d": 5,
+    "payee_count_30d": 50,
 }
 """By day, from person to person, from a registered device, to an account without any suspicion."""
 

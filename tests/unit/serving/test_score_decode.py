@@ -9,6 +9,7 @@ import pytest
 from shared.contract.envelope import PubsubMessage
 from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.tables import NEXT_KEY, PIX_IDS
 from shared.errors import Malformed
 from shared.ports import Table
 from shared.scoring.scorer import Scorer
@@ -22,14 +23,32 @@ NOW = micros(dt.datetime(2026, 11, 20, 14, 32, 6, tzinfo=dt.UTC))
 class Decoding:
     """A pipeline that only decodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, following: Pseudonymiser | None = None, key: bytes = b"secret") -> None:
         self.metrics = Metrics()
         scorer, table = cast(Scorer, None), cast(Table, None)  # decoding needs neither
-        self._pipeline = ScorePipeline(scorer, table, Pseudonymiser(b"secret"), lambda: NOW, 1.0, self.metrics)
+        own = Pseudonymiser(key)
+        self._pipeline = ScorePipeline(scorer, table, own, lambda: NOW, 1.0, self.metrics, following=following)
 
     def __call__(self, published: dt.datetime | None = None, **changes: Any) -> Any:
         """Return the delivery of a message with changes."""
         return self._pipeline.decode(PubsubMessage(encoded(transaction(**changes)), "1", published))
+
+
+def test_a_pix_has_its_pseudonyms_under_the_next_key_beside_the_others() -> None:
+    pix = {"end_to_end_id": transaction()["end_to_end_id"]}
+    both, later = Decoding(Pseudonymiser(b"another"))(**pix), Decoding(key=b"another")(**pix).event
+    alone = Decoding()(**pix)
+    assert (both.event, alone.next_ids) == (alone.event, None)
+    ids = both.next_ids.columns()
+    assert ids.pop(NEXT_KEY) == Pseudonymiser(b"another").fingerprint
+    assert ids == {f"next_{name}": getattr(later, name) for name in PIX_IDS}
+    assert not {*ids.values()} & {getattr(alone.event, name) for name in PIX_IDS}
+
+
+def test_a_missing_id_is_missing_under_both_keys() -> None:
+    missing = dict.fromkeys(("payee__tax_id", "payee__key", "payee__key_type", "device"))
+    found = Decoding(Pseudonymiser(b"another"))(**missing)
+    assert {*found.next_ids.columns()} == {NEXT_KEY, "next_payer_id", "next_payer_person_id", "next_payee_id"}
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 SELECT said.* EXCEPT (kept_visited) REPLACE (said.kept_visited AS visited)
 FROM (
   SELECT known.*, {kept_visited} AS kept_visited
-  FROM `{project}.{dataset}.feedback` AS known
+  FROM ({rows}) AS known
   CROSS JOIN ({ends}) AS gone
 ) AS said
 LEFT JOIN ({lost}) AS lost ON lost.part = DIV(said.history_sequence, 67108864)

@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from shared.learning.config import LEAVES_MAX
+from shared.learning.errors import CannotContinue
+
+_DEFAULTS = {"early_stopping": False, "max_leaf_nodes": LEAVES_MAX}
+
 
 class _FixedBins(HistGradientBoostingClassifier):  # type: ignore[misc]  # scikit-learn has no types
     """Boosting that keeps the bins of its first fit in a warm start.
@@ -38,7 +43,7 @@ def build(params: Mapping[str, Any], seed: int) -> HistGradientBoostingClassifie
     would bias the choice and the calibration made on it, and stopping on other rows would take the most recent ones.
     Prefer `legitimate_per_fraud` (`train.fit`) to `class_weight`, which is slow: bins become weighted quantiles.
     """
-    return HistGradientBoostingClassifier(**{"early_stopping": False, "random_state": seed, **params})
+    return HistGradientBoostingClassifier(**{**_DEFAULTS, "random_state": seed, **params})
 
 
 def fit(
@@ -62,7 +67,12 @@ def continue_training(
     weight: NDArray[np.float64] | None,
     rounds: int,
 ) -> HistGradientBoostingClassifier:
-    """Return a copy of the model with `rounds` more trees, fitted to its residuals on these rows."""
+    """Return a copy of the model with `rounds` more trees, fitted to its residuals on these rows.
+
+    Raises CannotContinue for trees that were grown elsewhere, by other bins.
+    """
+    if not model._bin_mapper.bin_thresholds_:
+        raise CannotContinue("its trees were grown by Spark, whose bins it does not have")
     grown = copy.deepcopy(model)
     grown.set_params(warm_start=True, early_stopping=False, max_iter=size(model) + rounds)
     # The class is changed for the fit only, so that the pickle names scikit-learn's own class.

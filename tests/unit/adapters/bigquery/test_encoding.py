@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,7 @@ def score_row(features: list[float]) -> ScoreRow:
         score=0.25,
         decision="HOLD",
         reasons=["A", "B"],
+        reason_contributions=[0.0, 1.25],
         model_version=None,
         late=False,
         degraded=True,
@@ -71,6 +73,13 @@ def test_rows_encoded_together_equal_rows_encoded_alone(vectors: list[list[float
     assert encoder.encode(rows) == [alone for row in rows for alone in encoder.encode([row])]
 
 
+def test_a_vector_of_another_width_is_refused() -> None:
+    """Its values would be laid out under the names of others."""
+    encoder, width = RowEncoder(table("score_events")), len(feature_columns())
+    with pytest.raises(ValueError, match="reshape"):
+        encoder.encode([score_row([0.0] * width), score_row([0.0] * (width - 1))])
+
+
 def test_columns_arrive_in_the_types_of_the_storage_write_api() -> None:
     encoder = RowEncoder(table("score_events"))
     row = decoded(encoder, *encoder.encode([score_row([math.nan] * len(feature_columns()))]))
@@ -78,6 +87,7 @@ def test_columns_arrive_in_the_types_of_the_storage_write_api() -> None:
     assert row["initiated_at"] == 1_700_000_000_000_000
     assert row["payer_opened_at"] == 19000
     assert row["reasons"] == ["A", "B"]
+    assert row["reason_contributions"] == [0.0, 1.25]
     assert row["late"] is False
     assert row["visited"] == [9, 11]
     assert row["hold_until"] == 1_700_000_600_000_000

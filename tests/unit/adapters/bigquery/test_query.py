@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from typing import Any, cast
 
 import pytest
 from google.api_core import exceptions
 from google.cloud import bigquery
 
-from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.bigquery.query import QUERY_SECONDS, BigQueryQueries
 from shared.errors import Misconfigured, Unavailable
 
 
@@ -20,6 +21,34 @@ class RefusingClient:
 
     def query(self, *_: Any, **__: Any) -> Any:
         raise self._error
+
+
+class OneJob:
+    """A BigQuery client and its job: each query takes `takes_ms`, if it has that time."""
+
+    def __init__(self, takes_ms: int) -> None:
+        self._takes_ms, self._given_ms = takes_ms, 0
+
+    def query(self, _sql: str, job_config: bigquery.QueryJobConfig, **_: Any) -> OneJob:
+        self._given_ms = int(job_config.job_timeout_ms or QUERY_SECONDS * 1_000)
+        return self
+
+    def result(self, timeout: float, **_: Any) -> list[dict[str, int]]:
+        if self._takes_ms > min(self._given_ms, 1_000 * timeout):
+            raise concurrent.futures.TimeoutError
+        return [{"given_ms": self._given_ms}]
+
+
+@pytest.mark.parametrize(("seconds", "given_ms"), [(None, 1_800_000), (30.0, 30_000)])
+def test_a_query_has_the_time_that_its_callers_have(seconds: float | None, given_ms: int) -> None:
+    queries = BigQueryQueries(cast("bigquery.Client", OneJob(takes_ms=20_000)), seconds)
+    assert queries.rows("SELECT 1", {}) == [{"given_ms": given_ms}]
+
+
+def test_a_query_that_takes_longer_than_its_callers_wait_is_unavailable() -> None:
+    queries = BigQueryQueries(cast("bigquery.Client", OneJob(takes_ms=20_000)), 10.0)
+    with pytest.raises(Unavailable):
+        queries.rows("SELECT 1", {})
 
 
 def ask(error: Exception) -> None:

@@ -26,7 +26,7 @@ from jobs.cli import wiring
 from shared.errors import Misconfigured, Unavailable
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.lifecycle.retraining import retrain
-from shared.learning.ports import RunReport, Snapshot, Trial
+from shared.learning.ports import RunReport, TrainingSnapshot, Trial
 from shared.scoring.champion import read_bundle
 from shared.settings import Settings
 from tests.unit.learning.bundles import NAMES, small_bundle
@@ -102,7 +102,14 @@ def test_run_is_recorded_and_its_registered_model_gives_the_served_score(store: 
 
 TRIAL = Trial(3, "boosting", "hist_gradient_boosting", {"max_iter": 40}, 0.25, [0.2, 0.3], 1.5, "COMPLETE")
 PRUNED = Trial(4, "linear", "logistic_regression", {}, None, [0.1], 0.5, "PRUNED")
-SNAPSHOT = Snapshot("ab" * 32, "gs://pix-models/datasets/abab.parquet", 6_000, ["f1", "f2"])
+SNAPSHOT = TrainingSnapshot(
+    "ab" * 32,
+    "gs://pix-models/datasets/abab.parquet",
+    6_000,
+    ["f1", "f2"],
+    "abab.parquet.dvc",
+    "outs:\n- md5: 00ff\n",
+)
 
 
 def tracked(place: str) -> tuple[MlflowRuns, mlflow.MlflowClient]:
@@ -140,6 +147,7 @@ def check(client: mlflow.MlflowClient, run_id: str) -> None:
     source: Any = mlflow.data.get_source(given.dataset)
     assert source.uri == SNAPSHOT.uri
     assert json.loads(given.dataset.profile) == {"num_rows": 6_000, "sha256": SNAPSHOT.content_hash}
+    assert mlflow.artifacts.load_text(f"{run.info.artifact_uri}/{SNAPSHOT.pointer_name}") == SNAPSHOT.pointer
     found = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run_id}'")
     by_name = {each.info.run_name: each for each in found}
     assert {name: each.info.status for name, each in by_name.items()} == {

@@ -7,9 +7,12 @@ from hypothesis import given
 from msgspec.structs import asdict, replace
 
 from infra.capacity import cost as cost_module
+from infra.capacity import desk, late
 from infra.capacity.cost import cost
 from infra.capacity.figures import Known, PubSubPrices
 from infra.capacity.plan import plan
+from shared.adapters.bigquery.asked import scored_statement
+from shared.contract.tables import table
 from tests.unit.infra.capacity.planned import KNOWN, PRICES, planned, volumes
 
 
@@ -31,8 +34,31 @@ def test_lookup_bytes_grow_with_volume_up_to_one_block() -> None:
 def test_the_lookup_of_a_late_outcome_reads_more_the_older_its_pix() -> None:
     days = KNOWN.assumed.outcome_lookup_days
     older = replace(KNOWN, assumed=replace(KNOWN.assumed, outcome_lookup_days=replace(days, value=2 * days.value)))
-    young, old = (cost_module.outcome_lookup_bytes(1e6, known_) for known_ in (KNOWN, older))
+    young, old = (late.outcome_lookup_bytes(1e6, known_) for known_ in (KNOWN, older))
     assert cost_module.lookup_bytes(1e6, KNOWN) < young < old < 2 * young
+
+
+def test_the_bytes_of_a_late_outcome_are_those_of_the_columns_that_its_query_reads() -> None:
+    """A column of the tables has its size by its type; texts that are no ids are short."""
+    names = scored_statement("bank", "pix", ["E1234567820261120"]).partition(" FROM ")[0].split(" ", 1)[1].split(", ")
+    types = {column.name: column.type for column in table("score_events").schema}
+    ids = [name for name in names if name.endswith("_id")]
+    texts = [name for name in names if types[name] in ("STRING", "BOOLEAN", "BOOL") and name not in ids]
+    sizes = {"NUMERIC": 16, "TIMESTAMP": 8, "DATE": 8, "INTEGER": 8, "INT64": 8, "FLOAT": 8, "FLOAT64": 8}
+    fixed = sum(sizes[types[name]] for name in names if name not in {*ids, *texts})
+    assert fixed + 34 * len(ids) <= late.ASKED_BYTES <= fixed + 34 * len(ids) + 12 * len(texts)
+
+
+def test_one_query_a_day_for_all_late_outcomes_costs_less_than_one_for_each() -> None:
+    single = KNOWN.assumed.outcome_lookups_per_pix.value * 313e6 * late.outcome_lookup_bytes(313e6, KNOWN)
+    assert late.read_at_once_bytes(313e6, KNOWN) < single / 50
+
+
+def test_a_case_reads_a_block_of_each_copy_and_account_at_most() -> None:
+    block = KNOWN.assumed.block_bytes.value
+    few, many, more = (desk.case_bytes(pix, KNOWN) for pix in (1e3, 1e7, 1e9))
+    assert 0 < few < many == more < 2 * block + 8 * block
+    assert many < 0.02 * 365 * 1e7 * desk.COPIED_BYTES, "little of these columns in a year of score_events"
 
 
 def test_the_cost_of_metrics_grows_with_instances() -> None:
@@ -56,7 +82,21 @@ def test_outcomes_add_to_all_costs_of_a_message() -> None:
         asdict(cost(plan(1e9, known_, PRICES), known_, PRICES)) for known_ in map(with_outcomes, (0, 1))
     )
     dearer = {name for name, value in with_.items() if value > without[name] * (1 + 1e-9)}
-    assert dearer == set(without) - {"valkey", "retraining", "other"}, "memory of history hardly depends on them"
+    of_history = {"valkey", "valkey_files", "valkey_backups"}
+    assert dearer == set(without) - of_history - {"keys", "scans", "retraining", "other", "bigquery_desk"}, (
+        "memory of history hardly depends on them"
+    )
+
+
+def test_what_keeps_the_system_safe_by_hand() -> None:
+    of = replace(
+        planned(1e6), valkey_node="STANDARD_SMALL", valkey_shards=3, valkey_gb=10, pointer_reads_s=2, pix_a_day=1e6
+    )
+    found = cost(of, KNOWN, PRICES)
+    assert found.valkey_files == pytest.approx(3 * 2 * 5.2 * 0.17 * 1.6), "of the replicas too"
+    assert found.valkey_backups == pytest.approx(7 * 10 * 0.02 * 1.6)
+    assert found.keys == pytest.approx((2 + 360 / 90) * 0.06 + (2 * 30 * 86_400 + 2 * 30) / 10_000 * 0.03)
+    assert found.scans == pytest.approx(6 * 40 * 0.26)
 
 
 def with_outcomes(of_pix: float, size: float = 130) -> Known:

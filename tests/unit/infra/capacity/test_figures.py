@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.capacity import autoscaling, cost, figures
+from infra.capacity import autoscaling, cost, figures, safekeeping
 from infra.capacity import plan as planning
 from infra.capacity.plan import Plan
 from shared.features.layout import ACCOUNT, CONTACT, DEVICE, PERSON
@@ -28,6 +28,16 @@ def default_of(variable: str) -> str:
     found = re.search(rf'variable "{variable}" {{.*?default\s*=\s*([^\n]+)', VARIABLES, re.DOTALL)
     assert found, variable
     return found[1].strip('"')
+
+
+def bootstrap_variable(name: str) -> str:
+    text = (ROOT / "infra/terraform/bootstrap/variables.tf").read_text("utf-8")
+    return text.partition(f'variable "{name}"')[2].partition("}")[0]
+
+
+def test_every_image_is_scanned_once_a_build() -> None:
+    scan = (ROOT / "cloudbuild.yaml").read_text("utf-8").partition("infra/deploy/scan.sh")[2].partition("]")[0]
+    assert scan.count(":${COMMIT_SHA}") == safekeeping.IMAGES
 
 
 @pytest.mark.parametrize("name", KNOWN.measured.__struct_fields__)
@@ -83,6 +93,8 @@ def test_settings_equal_the_defaults_of_terraform() -> None:
     assert "min = 0," in default_of("outcome_instances"), "the plan keeps none"
     assert default_of("alert_history_memory") == str(planning.FILLED)
     assert f"min = {planning.INSTANCES_MIN}, max = {autoscaling.INSTANCES_MAX}" in default_of("score_instances")
+    assert default_of("valkey_backup_days") == str(safekeeping.BACKUP_DAYS)
+    assert f"default     = {safekeeping.KEY_ROTATION_DAYS}\n" in bootstrap_variable("kms_rotation_days")
     assert default_of("retrain_resources") == f'{{ cpu = "{cost.RETRAIN_VCPU}", memory = "{cost.RETRAIN_GIB}Gi" }}'
 
 
@@ -135,4 +147,5 @@ def test_scheduled_queries_match_terraform() -> None:
     of_scores = [int(found[1]) for found in asked.values() if found]
     assert sum(24 * 60 // minutes for minutes in of_scores) == cost.WATCHES_A_DAY
     assert f'"15 */{24 // cost.DRIFTS_A_DAY} * * *"' in VARIABLES
+    assert 'default     = "10 4 * * *"' in VARIABLES, "skew_bytes are those of a night"
     assert TERRAFORM["jobs.tf"].count("schedule  = var.") == cost.SCHEDULES

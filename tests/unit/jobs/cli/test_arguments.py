@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs import drift, redrive, retire, retrain, skew
+from jobs import drift, explain_drift, fill, monitor, redrive, retire, retrain, skew
 from jobs.cli import arguments
 
 
@@ -25,6 +25,10 @@ def test_a_time_without_a_zone_is_utc_and_one_with_a_zone_keeps_it() -> None:
         *((arguments.instant, text) for text in ("", "now", "garbage", "2026-13-01")),
         *((arguments.count, text) for text in ("", "-1", "1.5", "x", "²")),
         *((arguments.positive, text) for text in ("", "0", "-1", "1.5", "x", "²")),
+        *((arguments.days, text) for text in ("", "0", "-1", "1.5", "x", "99999999999")),
+        *((arguments.past_day, text) for text in ("", "garbage", "2026-13-01", "9999-12-31")),
+        *((arguments.past, text) for text in ("", "garbage", "9999-12-31")),
+        *((arguments.pause, text) for text in ("", "-1", "x", "99999999999")),
         *((arguments.span, text) for text in ("", "0", "-5", "nan", "inf", "1e12", "x")),
     ],
 )
@@ -42,6 +46,12 @@ def test_invalid_arguments_are_refused_with_a_reason(parse: Callable[[str], obje
         (retrain.main, ["--trials", "0"]),
         (redrive.main, ["transactions", "--max", "0"]),
         (retire.main, ["--days", "-1"]),
+        (retire.main, ["--days", "99999999999"]),
+        (fill.main, ["--days", "99999999999"]),
+        (monitor.main, ["--as-of", "9999-12-31"]),
+        (monitor.main, ["--days", "0"]),
+        (explain_drift.main, ["9999-12-31"]),
+        (explain_drift.main, ["yesterday"]),
         (skew.main, ["--from", "now"]),
     ],
 )

@@ -14,7 +14,7 @@ from shared.adapters.memory.learning import MemoryArchive
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.data import snapshot
 from shared.learning.data.label_chance import (
-    Decided,
+    DecisionColumns,
     LabelRates,
     effective,
     label_chances,
@@ -31,13 +31,13 @@ SHARES = st.floats(0.0, 1.0)
 ROWS = 400_000
 
 
-def alone(decided: Decided) -> np.ndarray:
+def alone(decided: DecisionColumns) -> np.ndarray:
     """Numbers of Pix with one side each."""
     return np.arange(len(decided.policy), dtype=np.int32)
 
 
-def one(policy: Decision, probability: float, drawn: bool = False, payee: bool = False) -> Decided:
-    return Decided(np.array([policy], np.int8), np.array([drawn]), np.array([probability]), np.array([payee]))
+def one(policy: Decision, probability: float, drawn: bool = False, payee: bool = False) -> DecisionColumns:
+    return DecisionColumns(np.array([policy], np.int8), np.array([drawn]), np.array([probability]), np.array([payee]))
 
 
 class Selected:
@@ -56,7 +56,7 @@ class Selected:
         drawn = rng.random(ROWS) < probability
         review = rng.random(ROWS) < reviewed
         complaint = ~self.fraud & (rng.random(ROWS) < complaints)
-        self.decided = Decided(self.policy, drawn, probability, np.zeros(ROWS, bool))
+        self.decided = DecisionColumns(self.policy, drawn, probability, np.zeros(ROWS, bool))
         held = (self.policy == Decision.HOLD) & (drawn | review)
         rejected = (self.policy == Decision.REJECT) & np.where(drawn, review, complaint)
         self.labelled = (self.policy == Decision.APPROVE) | held | rejected
@@ -118,7 +118,7 @@ def test_weights_are_at_least_one_and_clipped(chances: list[float], most: float)
 
 def test_the_side_that_is_less_likely_to_let_a_pix_pass_counts_for_both() -> None:
     policy = np.array([Decision.APPROVE, Decision.HOLD, Decision.APPROVE], np.int8)
-    decided = Decided(policy, np.zeros(3, bool), np.zeros(3), np.array([False, True, False]))
+    decided = DecisionColumns(policy, np.zeros(3, bool), np.zeros(3), np.array([False, True, False]))
     chance = label_chances(decided, np.array([0, 0, 1], np.int32), LabelRates(payer=0.9, payee=0.25))
     assert chance.tolist() == [0.25, 0.25, 1.0]
 
@@ -140,7 +140,7 @@ def test_rates_are_of_what_the_policy_held_and_chance_left() -> None:
 def test_the_figures_say_how_much_rests_on_the_control_group_and_what_is_cut() -> None:
     policy = np.array([Decision.APPROVE, Decision.HOLD, Decision.HOLD], np.int8)
     drawn = np.array([False, True, True])
-    decided = Decided(policy, drawn, np.array([0.0, 0.1, 0.01]), np.zeros(3, bool))
+    decided = DecisionColumns(policy, drawn, np.array([0.0, 0.1, 0.01]), np.zeros(3, bool))
     rates, fraud = LabelRates(payer=0.0), np.array([True, True, False])
     chance = label_chances(decided, alone(decided), rates)
     found = representation(decided, fraud, np.ones(3), chance, rates, 20.0)

@@ -53,8 +53,9 @@ def bundle(version: str, columns: np.ndarray = COLUMNS, seen: int | None = 1_199
     names = [FEATURE_NAMES[j] for j in columns]
     onnx = onnx_bytes(model, len(columns))
     thresholds = SideThresholds(payer=Thresholds(0.05, 0.3), payee=Thresholds(0.05, 0.3))
-    parts = packing.BundleParts(model, onnx, names, Calibration([0.0, 1.0], [0.0, 1.0]), thresholds)
     vectors = np.ascontiguousarray(DATA.features[:1_200, columns])
+    identity = Calibration([0.0, 1.0], [0.0, 1.0])
+    parts = packing.BundleParts(model, onnx, names, identity, thresholds, vectors[:100])
     assert np.all(np.isfinite(onnx_scores(onnx, vectors)))
     metrics = {} if seen is None else {SEEN_UNTIL: float(DATA.initiated_at[seen] / 1e6)}
     files = packing.pack(parts, vectors, 0)

@@ -11,19 +11,20 @@ import msgspec
 
 from shared.learning.data.label_chance import LabelRates, Representation
 from shared.learning.data.unlabelled import Unlabelled
-from shared.learning.judging.bootstrap import Interval
+from shared.learning.judging.bootstrap import Estimate, Interval
 from shared.learning.judging.card import CardFacts, PeriodFacts, model_card
 from shared.learning.judging.checks import GateCheck
 from shared.learning.judging.looks import Look
 from shared.learning.judging.review import Review
 from shared.learning.judging.stakes import Stakes
+from shared.scoring.explanation import Kind
 from shared.scoring.thresholds import SideThresholds, Thresholds
 from tests.unit.learning.judging.reviews import SPACIOUS, TRIALS
 
 REPRESENTATION = Representation(LabelRates(), 20.0, 345, 67, 89.4, 0.123, 456.7, 8, 0.0234)
 
 
-def card(reviewed: Review, images: dict[str, bytes]) -> str:
+def card(reviewed: Review, images: dict[str, bytes], explanation: Kind = "SHAPLEY") -> str:
     at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     return model_card(
         CardFacts(
@@ -36,6 +37,7 @@ def card(reviewed: Review, images: dict[str, bytes]) -> str:
             family="logistic_regression",
             mode="full",
             inputs=4,
+            explanation=explanation,
             thresholds=SideThresholds(payer=Thresholds(0.05, 2.0), payee=Thresholds(2.0, 2.0)),
             run_id="run-7",
             dataset_hash="feed" * 16,
@@ -115,6 +117,14 @@ def test_the_card_has_verdict_checks_figures_and_the_rollback(reviewed: Review, 
         assert sentence in Page(card(other, {})).text
 
 
+def test_the_card_says_whether_reasons_are_exact(reviewed: Review) -> None:
+    exact, occlusion = (Page(card(reviewed, {}, kind)).text for kind in ("SHAPLEY", "OCCLUSION"))
+    assert "contributions are exact" in exact
+    assert "no exact explanations" not in exact
+    assert "no exact explanations" in occlusion
+    assert "contributions are exact" not in occlusion
+
+
 def test_the_first_page_says_how_far_the_model_can_be_judged(reviewed: Review) -> None:
     few = GateCheck("enough frauds", False, 7.0, 100.0, "7 frauds, too few", lacks_data=True)
     verdict = msgspec.structs.replace(
@@ -140,7 +150,8 @@ STAKES = Stakes(
 
 def test_the_first_page_says_what_could_not_be_judged(reviewed: Review) -> None:
     def first_page(at: Stakes | None) -> str:
-        verdict = msgspec.structs.replace(reviewed.verdict, stakes=at)
+        overall = Estimate(77_000.0, Interval(-5_500.0, 190_000.0))
+        verdict = msgspec.structs.replace(reviewed.verdict, stakes=at, overall=overall)
         page = card(dataclasses.replace(reviewed, verdicts=[verdict], chosen=0), {}).partition("<h2>Decisions")[0]
         return re.sub(r"\s+", " ", Page(page + "</body></html>").text)
 
@@ -150,6 +161,7 @@ def test_the_first_page_says_what_could_not_be_judged(reviewed: Review) -> None:
         "decide differently on 123 of them, of R$ 45,678",
         "from 31.0% to 87.0%",
         "saves -R$ 999 per million Pix there; if all were legitimate R$ 55, if all were frauds -R$ 7,777",
+        "R$ 77,000 per million Pix, between -R$ 5,500 and R$ 190,000",
         "345 Pix were decided milder by chance and have a label, 67 of them frauds",
         "as much as 89 Pix of equal weight, and 12.3% of the weight of all frauds",
         "457 in the training set",

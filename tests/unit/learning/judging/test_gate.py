@@ -35,7 +35,15 @@ THRESHOLDS = SideThresholds(payer=Thresholds(0.2, 0.4), payee=Thresholds(0.2, 0.
 
 
 _NONE = np.zeros(0)
-NONE_LOST = UnjudgedRows(np.zeros((0, 3), np.float32), _NONE, _NONE, _NONE, _NONE.astype(bool), _NONE.astype(np.int8))
+NONE_LOST = UnjudgedRows(
+    np.zeros((0, 3), np.float32),
+    _NONE.astype(np.int64),
+    _NONE,
+    _NONE,
+    _NONE,
+    _NONE.astype(bool),
+    _NONE.astype(np.int8),
+)
 NO_OPINION = Opinion(np.zeros(0), np.zeros(0, np.int8))
 
 

@@ -28,7 +28,7 @@ def of_rows(rows: int, weight: float = 1.0) -> UnjudgedRows:
     none = np.zeros(rows, np.int8)
     amount = np.linspace(10, 1_000, rows)
     features, served = np.zeros((rows, 1), np.float32), np.full(rows, np.nan)
-    return UnjudgedRows(features, amount, served, np.full(rows, weight), none.astype(bool), none)
+    return UnjudgedRows(features, np.arange(rows), amount, served, np.full(rows, weight), none.astype(bool), none)
 
 
 def reviewed(strong: Bundle, weak: Bundle, unjudged: Unjudged | None) -> Review:
@@ -71,6 +71,7 @@ def test_figures_of_what_is_at_stake_are_recorded(strong: Bundle, weak: Bundle) 
     assert figures["unjudged_saving_per_million_if_fraud"] < figures["unjudged_saving_per_million"]
     assert figures["unjudged_saving_per_million"] < figures["unjudged_saving_per_million_if_legitimate"]
     assert (at.served.low, at.served.high) == (0.25, 0.75)
+    assert figures["overall_saving_per_million"] == pytest.approx(found.verdict.saving + at.saving)
     assert weak.thresholds.payer.hold <= at.scores.low <= at.scores.high
 
 
@@ -89,7 +90,28 @@ def test_a_set_that_was_stored_without_them_promotes_nothing(strong: Bundle, wea
     assert "stored without them" in check.text
     assert (found.verdict.outcome, check.passed, check.lacks_data) == ("TOO_FEW", False, True)
     assert found.verdict.stakes is None
+    assert found.verdict.overall is None
     assert not any(name.startswith("unjudged") for name in found.metrics())
+
+
+def test_a_large_decision_without_a_label_widens_the_interval_of_the_saving_with_them(
+    strong: Bundle, weak: Bundle
+) -> None:
+    rows = stopped_by_weak_alone(strong, weak)
+    even = lost(2.0, rows)
+    amount = np.full(len(rows), even.amount.mean() / 10)
+    amount[0] = even.amount.sum() - amount[1:].sum()
+    one_large = dataclasses.replace(even, amount=amount)
+
+    def width(unjudged: Unjudged) -> float:
+        overall = reviewed(strong, weak, unjudged).verdict.overall
+        assert overall is not None
+        assert overall.interval.low < overall.value < overall.interval.high
+        return overall.interval.high - overall.interval.low
+
+    none = reviewed(strong, weak, even.at(np.zeros(len(rows), bool))).verdict
+    assert none.overall == (none.saving, none.saving_interval)
+    assert width(one_large) > 1.2 * width(even)
 
 
 def test_against_rules_alone_all_that_a_challenger_stops_in_addition_is_taken_for_legitimate() -> None:

@@ -17,7 +17,7 @@ from shared.ports import Blob
 from shared.scoring.control import CONTROL, Budget, Switch
 
 AT = dt.datetime(2026, 11, 20, 14, 32, 5, 123456, tzinfo=dt.UTC)
-SMALL = Budget(share=0.05, pix=200_00, day=1_000_00, month=20_000_00, review=4_00)
+SMALL = Budget(0.05, 0.05, pix=200_00, day=1_000_00, month=20_000_00, review=4_00, reserved=0)
 LARGER = msgspec.structs.replace(SMALL, share=0.1)
 
 
@@ -59,7 +59,8 @@ def test_each_change_is_in_the_bucket_and_a_row_with_actor_and_budget(desk: Desk
     ]
     assert desk.rows[0].recorded_at == micros(AT + dt.timedelta(minutes=1))
     assert desk.rows[1].reason == (
-        "more: share 10 %, up to BRL 200.00 a Pix, 1,000.00 a day, 20,000.00 a month; a review costs BRL 4.00"
+        "more: share 10 %, of rejects 5 %, up to BRL 200.00 a Pix, 1,000.00 a day (0.00 for rejects alone), "
+        "20,000.00 a month; a review costs BRL 4.00"
     )
     assert desk.rows[2].reason == "enough"
 

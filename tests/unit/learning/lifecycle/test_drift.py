@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -15,11 +16,12 @@ from shared.adapters.memory.learning import MemoryExports, MemoryLedger, MemoryQ
 from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import micros
 from shared.contract.rows import FEATURE_PREFIX
-from shared.learning.data.profile import ColumnProfile, OrderedColumn, column_profile, stability_index
+from shared.learning.data.profile import ColumnProfile, OrderedColumn, Profile, column_profile, stability_index
 from shared.learning.errors import NothingToDo
-from shared.learning.lifecycle.drift import COMPARED, Drift, DriftSource, champion_drift, record_drift
+from shared.learning.lifecycle import drift
+from shared.learning.lifecycle.drift import Drift, DriftSource, champion_drift, record_drift
 from shared.learning.lifecycle.windows import object_name, read_memory
-from shared.scoring.bundle import POINTER, Pointer
+from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, digest, path
 from tests.unit.learning.synthetic import CONFIG
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -63,7 +65,16 @@ def test_a_shift_or_missing_values_raise_the_index_and_sampling_does_not() -> No
 
 DAY = dt.timedelta(days=1)
 SPEC = CONFIG.drift
-MOVING, GROWING, RARE = COMPARED[0], COMPARED[5], COMPARED[9]
+COMPARED = drift.COMPARED[:5]
+"""Those that move, and two constant ones: the others would be constant too."""
+MOVING, GROWING, RARE, *_ = COMPARED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_features() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(drift, "COMPARED", COMPARED)
+        yield
 
 
 class ScoredTraffic:
@@ -73,6 +84,16 @@ class ScoredTraffic:
         self.models, self.rows, self.ledger = MemoryBlobs(), MemoryBlobs(), MemoryLedger()
         self.models.write(POINTER, msgspec.json.encode(Pointer(version, NOW.isoformat())), 0)
         self.version = version
+        for name in ("v1", "v2"):
+            self.profile(name, {})
+
+    def profile(self, version: str, features: dict[str, ColumnProfile]) -> None:
+        """Store the profile of a version."""
+        data = msgspec.json.encode(Profile(features, ColumnProfile(0.0, [], [])))
+        manifest = msgspec.json.encode(Manifest(version, "", {"profile.json": digest(data)}))
+        for name, each in (("profile.json", data), (MANIFEST, manifest)):
+            known = self.models.read(path(version, name))
+            self.models.write(path(version, name), each, known.generation if known else 0)
 
     def day(
         self, number: int, shift: float = 0.0, score: float = 9.0, rows: int = 2_000, share: float = 1.0
@@ -125,6 +146,18 @@ def test_a_shift_beyond_the_habit_of_a_feature_comes_first_and_alerts_without_tr
     assert figures["degraded"] == 0.1
     assert record_drift(lived.day(42), ledger, lambda: at, "me") == []
     assert len(ledger.stored) == 1
+
+
+def test_a_feature_that_the_champion_ignores_alerts_nobody(lived: ScoredTraffic) -> None:
+    lived.profile(
+        "v1", {MOVING: ColumnProfile(0.0, [], [9], [0.0, 0.0]), RARE: ColumnProfile(0.0, [], [9], [0.0, 0.1])}
+    )
+    found = lived.day(50, shift=-5.0)
+    lived.profile("v1", {})
+    assert found.psi[MOVING] > found.limits[MOVING]
+    assert found.drifted() == {}
+    assert MOVING in found.ignored
+    assert RARE not in found.ignored
 
 
 def test_a_score_far_from_the_first_days_of_the_champion_trains(lived: ScoredTraffic) -> None:

@@ -14,6 +14,7 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.errors import Misconfigured
 from shared.learning import config
 from shared.learning.lifecycle import recovery
+from shared.scoring.signed_blobs import RECOVERY
 
 NOW = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
 QUICK = config.load(Path(__file__).parents[1] / "quick.yaml")
@@ -59,6 +60,6 @@ def test_a_published_share_takes_the_place_of_the_assumed_one_until_it_is_old() 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"share": "x"}', b"\xff"])
 def test_an_object_that_is_no_share_is_refused(data: bytes) -> None:
     blobs = MemoryBlobs()
-    blobs.write(recovery.NAME, data, 0)
+    blobs.write(RECOVERY, data, 0)
     with pytest.raises(Misconfigured, match="not a measured share"):
         recovery.published(blobs, NOW)

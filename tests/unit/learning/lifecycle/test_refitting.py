@@ -37,7 +37,7 @@ def test_a_refit_on_the_newest_rows_serves_and_its_approved_fit_is_the_one_to_be
 
 def test_a_refit_that_does_not_prove_itself_does_not_serve() -> None:
     bench = Bench()
-    strict = msgspec.structs.replace(QUICK, refit=RefitSpec(psi_max=1e-9, ratio_max=9.0, rank_correlation_min=0.1))
+    strict = msgspec.structs.replace(QUICK, refit=RefitSpec(psi_max=1e-9, ratio_max=9.0, correlation_min=0.1))
     first = retrain(bench.services(), strict, request(), silent)
     assert read_pointer(bench.blobs).version == first.version == first.approved
     assert bench.actions() == ["PUBLISH", "SWAP"]

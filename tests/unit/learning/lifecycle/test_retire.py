@@ -11,9 +11,9 @@ from shared.adapters.memory.serving import MemoryBlobs
 from shared.contract.event import micros
 from shared.contract.rows import LedgerRow
 from shared.errors import BundleRefused, PreconditionFailed, Unavailable
+from shared.learning.config import Retention
 from shared.learning.lifecycle.pointer import MoveCause, publish, read_pointer, swap
 from shared.learning.lifecycle.retire import (
-    Retention,
     Retirement,
     RetirementResult,
     Retiring,

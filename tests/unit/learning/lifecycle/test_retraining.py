@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import hashlib
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -12,10 +14,12 @@ import pytest
 
 from shared.contract.rows import LedgerRow
 from shared.errors import Misconfigured, Unavailable
+from shared.learning.data import snapshot
+from shared.learning.data.dvc import REMOTE
 from shared.learning.errors import BadDataset, ExportFailed
 from shared.learning.lifecycle.operator_move import OperatorMove
 from shared.learning.lifecycle.pointer import MoveCause, read_pointer, swap
-from shared.learning.lifecycle.request import Promote, Request
+from shared.learning.lifecycle.request import Promote, Request, RetrainingResult
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.ports import Registry
 from shared.scoring.bundle import Manifest, path
@@ -27,9 +31,34 @@ def manifest(bench: Bench, version: str) -> Manifest:
     return msgspec.json.decode(bench.blobs.objects[path(version, "manifest.json")].data, type=Manifest)
 
 
-def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
+@cache
+def _trained() -> tuple[Bench, RetrainingResult]:
     bench = Bench()
-    first = retrain(bench.services(), QUICK, request(), silent)
+    return bench, retrain(bench.services(), QUICK, request(), silent)
+
+
+@cache
+def _trained_twice() -> tuple[Bench, RetrainingResult, RetrainingResult]:
+    bench, first = trained()
+    return bench, first, retrain(bench.services(), QUICK, request("always"), silent)
+
+
+def trained() -> tuple[Bench, RetrainingResult]:
+    """Return a world of the caller's own in which a first model serves, and the outcome of its training."""
+    bench, first = _trained()
+    return bench.copy(), first
+
+
+def trained_twice() -> tuple[Bench, str, str]:
+    """Return a world of the caller's own after a second training, and the versions of both; the second serves."""
+    bench, first, second = _trained_twice()
+    assert first.version
+    assert second.version
+    return bench.copy(), first.version, second.version
+
+
+def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
+    bench, first = trained()
     assert first.outcome == "PROMOTED"
     assert read_pointer(bench.blobs).version == first.version
     assert bench.runs.aliases == {"champion": first.version}
@@ -44,8 +73,7 @@ def test_a_first_model_replaces_the_rules_but_not_an_equal_model() -> None:
 
 
 def test_the_run_records_version_figures_and_plots() -> None:
-    bench = Bench()
-    outcome = retrain(bench.services(), QUICK, request(), silent)
+    bench, outcome = trained()
     report = bench.runs.reports[outcome.run_id]
     assert report.version == outcome.version
     assert report.metrics["average_precision"] > 0.2
@@ -62,15 +90,14 @@ def _with_verdicts(table: pa.Table, verdicts: np.ndarray) -> pa.Table:
 
 def test_a_challenger_that_learnt_from_shuffled_labels_loses() -> None:
     table = examples().sort_by("initiated_at")
-    bench = Bench(table)
-    champion = retrain(bench.services(), QUICK, request(), silent).version
+    bench, first = trained()
     verdicts = np.array(table["verdict"].to_pylist())
     past = int(len(verdicts) * 0.79)  # the last period keeps its true labels
     verdicts[:past] = np.random.default_rng(1).permutation(verdicts[:past])
     bench.exports.table = _with_verdicts(table, verdicts)
     outcome = retrain(bench.services(), QUICK, request(), silent)
     assert outcome.outcome == "REFUSED"
-    assert read_pointer(bench.blobs).version == champion
+    assert read_pointer(bench.blobs).version == first.version
 
 
 def test_without_a_champion_shuffled_labels_lose_to_the_rules() -> None:
@@ -108,8 +135,8 @@ def test_each_look_at_the_same_period_has_a_lower_level() -> None:
 
 
 def test_a_champion_whose_bundle_is_refused_is_compared_by_its_record() -> None:
-    bench = Bench()
-    first = retrain(bench.services(), QUICK, request(), silent).version
+    bench, outcome = trained()
+    first = outcome.version
     name = path(first, "model.onnx")
     bench.blobs.objects[name] = bench.blobs.objects[name]._replace(data=b"altered")
     outcome = retrain(bench.services(), QUICK, request(), silent)
@@ -145,12 +172,10 @@ def test_a_clock_of_the_host_that_is_ahead_does_not_make_the_future_past() -> No
 
 
 def test_a_swap_during_the_training_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench()
-    first = retrain(bench.services(), QUICK, request(), silent).version
-    second = retrain(bench.services(), QUICK, request("always"), silent).version
+    bench, first, second = trained_twice()
     services = bench.services()
     publish_row = bench.ledger.append
-    known = len(bench.rows)
+    known = len(bench.events())
 
     def meddle(row: LedgerRow) -> None:
         publish_row(row)
@@ -175,9 +200,7 @@ def test_a_failure_closes_the_run_as_failed_and_swaps_nothing(monkeypatch: pytes
 
 
 def test_rollback_and_promotion_are_recorded_without_the_registry() -> None:
-    bench = Bench()
-    first = retrain(bench.services(), QUICK, request(), silent).version
-    second = retrain(bench.services(), QUICK, request("always"), silent).version
+    bench, first, second = trained_twice()
     assert bench.runs.aliases == {"champion": second, "previous": first}
     operator = OperatorMove(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me")
     bench.runs.away = True
@@ -214,9 +237,7 @@ def test_a_swap_counts_although_ledger_and_registry_are_away_after_it(monkeypatc
 
 
 def test_a_registry_that_cannot_be_opened_does_not_stop_a_rollback() -> None:
-    bench = Bench()
-    first = retrain(bench.services(), QUICK, request("always"), silent).version
-    retrain(bench.services(), QUICK, request("always"), silent)
+    bench, first, _ = trained_twice()
 
     def registry() -> Registry:
         raise Misconfigured("MLFLOW_TRACKING_URI: nowhere")
@@ -231,7 +252,7 @@ def test_a_rollback_without_a_previous_version_changes_nothing() -> None:
     bench = Bench()
     with pytest.raises(Misconfigured):
         OperatorMove(bench.blobs, lambda: bench.runs, bench.ledger, bench.now, "me").rollback("")
-    assert not bench.rows
+    assert not bench.events()
 
 
 def test_an_unavailable_service_changes_nothing() -> None:
@@ -239,7 +260,7 @@ def test_an_unavailable_service_changes_nothing() -> None:
     bench.exports.away = True
     with pytest.raises(Unavailable):
         retrain(bench.services(), QUICK, request(), silent)
-    assert not bench.rows
+    assert not bench.events()
     assert not bench.blobs.objects
     assert bench.now() > dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
@@ -265,7 +286,7 @@ def test_a_bad_training_set_is_in_the_ledger_with_the_reason() -> None:
     with pytest.raises(BadDataset, match="repeat"):
         retrain(bench.services(), QUICK, request(), silent)
     assert bench.actions() == ["STOPPED"]
-    assert "600 rows repeat a side of a Pix" in bench.rows[0].reason
+    assert "600 rows repeat a side of a Pix" in bench.events()[0].reason
     assert not bench.runs.params
 
 
@@ -302,9 +323,13 @@ def test_the_documents_of_a_run_name_the_rows_left_out() -> None:
 
 
 def test_a_run_on_a_snapshot_gives_the_same_model_again() -> None:
-    bench = Bench()
-    first = retrain(bench.services(), QUICK, request(), silent)
-    assert bench.runs.snapshots[first.run_id].content_hash == first.dataset_hash
+    bench, first = trained()
+    kept = bench.runs.snapshots[first.run_id]
+    assert (kept.content_hash, kept.pointer_name) == (first.dataset_hash, f"{first.dataset_hash}.parquet.dvc")
+    rows = bench.archive.objects[snapshot.name_of(kept.content_hash)]
+    md5 = hashlib.md5(rows, usedforsecurity=False).hexdigest()
+    assert f"md5: {md5}\n  size: {len(rows)}\n" in kept.pointer
+    assert bench.archive.objects[f"{REMOTE}/files/md5/{md5[:2]}/{md5[2:]}"] == rows
     bench.exports.table = examples(seed=1)
     again = retrain(
         bench.services(), QUICK, msgspec.structs.replace(request("never"), snapshot=first.dataset_hash), silent
@@ -312,7 +337,8 @@ def test_a_run_on_a_snapshot_gives_the_same_model_again() -> None:
     assert again.dataset_hash == first.dataset_hash
     one, two = (manifest(bench, outcome.approved) for outcome in (first, again))
     assert one.files == two.files
-    assert bench.rows[-1].as_of <= bench.rows[0].as_of  # so that the next run does not take it for a training of now
+    # So that the next run does not take it for a training of now.
+    assert bench.rows[-1].as_of <= bench.events()[0].as_of
 
 
 def test_what_no_label_judges_is_on_the_card_and_kept_with_the_snapshot() -> None:
@@ -363,4 +389,4 @@ def test_a_model_without_a_record_does_not_serve(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Unavailable):
         retrain(bench.services(), QUICK, request(), silent)
     assert read_pointer(bench.blobs).version is None
-    assert not bench.rows
+    assert not bench.events()

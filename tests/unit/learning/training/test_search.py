@@ -69,6 +69,13 @@ def test_the_same_seed_gives_the_same_trials(method: SearchMethod) -> None:
     assert first == second
 
 
+def test_trials_asked_for_together_keep_the_budget_and_do_not_depend_on_the_others() -> None:
+    settings = searching("random", 9)
+    together = msgspec.structs.replace(settings, search=msgspec.structs.replace(settings.search, at_once=4))
+    assert [trial.number for trial in run(together)] == list(range(9))
+    assert [trial.params for trial in run(together)] == [trial.params for trial in run(settings)]
+
+
 def test_leaderboard_is_best_first_with_incomplete_trials_last() -> None:
     ranked = search(DATA, EVERY, searching("random", 12), lambda _: None, lambda *_: None)
     complete = [trial.average_precision for trial in ranked if trial.state == "COMPLETE"]

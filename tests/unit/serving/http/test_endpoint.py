@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from shared.adapters.memory.callers import MemoryCallers
+from shared.errors import Unavailable
 from shared.serving.http.endpoint import Endpoint
+from shared.serving.readiness import AT_ONCE, Readiness
 
 
 class TakingIntake:
@@ -18,6 +21,7 @@ class TakingIntake:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.readiness = AT_ONCE
 
     async def handle(self, body: bytes) -> int:
         if body == b"bad":
@@ -77,9 +81,44 @@ def test_a_probe_warms_and_delivers_nothing(endpoint: Endpoint[Any], intake: Tak
     assert intake.bodies == []
 
 
+def test_a_probe_is_told_to_come_again_until_the_instance_has_all_that_it_needs(
+    endpoint: Endpoint[Any], intake: TakingIntake
+) -> None:
+    away = True
+
+    async def reach() -> None:
+        if away:
+            raise Unavailable("away")
+
+    async def probed() -> list[int]:
+        nonlocal away
+        statuses = [await endpoint.deliver(None, [])]
+        away = False
+        return [*statuses, await endpoint.deliver(None, [])]
+
+    intake.readiness = Readiness({"store": reach}, 60.0, 0.01)
+    assert asyncio.run(probed()) == [503, 200]
+
+
 def test_nothing_with_a_body_is_accepted_unread(endpoint: Endpoint[Any], intake: TakingIntake) -> None:
     assert [ask(endpoint, method, b"one") for method in ("GET", "HEAD", "PUT", "DELETE")] == [400, 400, 405, 405]
     assert intake.bodies == []
+
+
+def test_a_delivery_of_an_unknown_caller_is_refused(intake: TakingIntake) -> None:
+    callers = MemoryCallers(["known"])
+    endpoint: Endpoint[Any] = Endpoint(lambda _: intake, lambda _: callers)  # type: ignore[arg-type,return-value]  # as above
+
+    def delivered(*headers: tuple[bytes, bytes]) -> int:
+        return asyncio.run(endpoint.deliver(b"one", list(headers)))
+
+    tokens = (b"Bearer known", b"bearer known", b"Bearer other", b"Basic known", b"known", b"")
+    assert [delivered((b"authorization", token)) for token in tokens] == [204, 204, 401, 401, 401, 401]
+    assert delivered() == 401
+    callers.away = True
+    assert delivered((b"authorization", b"Bearer known")) == 503
+    assert ask(endpoint, "GET", b"") == 200
+    assert intake.bodies == [b"one"] * 2
 
 
 def test_a_failure_is_500_and_logs_no_text(endpoint: Endpoint[Any], capsys: pytest.CaptureFixture[str]) -> None:

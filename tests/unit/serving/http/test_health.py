@@ -7,10 +7,10 @@ from shared.serving.http.health import serve_health
 from tests.unit.serving.test_intake import run
 
 
-def test_it_answers_200_until_the_worker_drains() -> None:
+def test_it_answers_200_until_the_worker_drains_and_once_it_is_ready() -> None:
     async def scenario() -> list[bytes]:
-        healthy = True
-        server = await serve_health(0, lambda: healthy)
+        healthy, ready = True, False
+        server = await serve_health(0, lambda: healthy, lambda: ready)
         port = next(each.getsockname()[1] for each in server.sockets if each.family == socket.AF_INET)
 
         async def asked(request: bytes) -> bytes:
@@ -21,10 +21,15 @@ def test_it_answers_200_until_the_worker_drains() -> None:
             writer.close()
             return answer.partition(b"\r\n")[0]
 
-        answers = [await asked(b"GET / HTTP/1.1\r\nhost: w\r\n\r\n"), await asked(b"no request")]
+        probe = b"GET /ready HTTP/1.1\r\n\r\n"
+        requests = (b"GET / HTTP/1.1\r\nhost: w\r\n\r\n", b"no request", b"\r\n\r\n", probe)
+        answers = [await asked(request) for request in requests]
+        ready = True
+        answers.append(await asked(probe))
         healthy = False
-        answers.append(await asked(b"GET /ready HTTP/1.1\r\n\r\n"))
+        answers.append(await asked(probe))
         server.close()
         return answers
 
-    assert run(scenario) == [b"HTTP/1.1 200 OK", b"", b"HTTP/1.1 503 Service Unavailable"]
+    good, bad = b"HTTP/1.1 200 OK", b"HTTP/1.1 503 Service Unavailable"
+    assert run(scenario) == [good, b"", b"", bad, good, bad]

@@ -73,7 +73,8 @@ def test_an_output_that_cannot_be_written_ends_with_status_1(
 
 
 def test_the_summary_counts_kinds_and_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--transactions", "2000", "--days", "9", "--out", str(tmp_path / "x")]) == 0
+    options = ["--transactions", "2000", "--days", "9", "--end", END.isoformat(), "--out", str(tmp_path / "x")]
+    assert main(options) == 0
     shown = capsys.readouterr().err
     assert all(word in shown for word in ("transactions", "2,000", "takeover", "scam", "MED agreed", "events in"))
 

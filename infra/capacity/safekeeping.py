@@ -1,0 +1,44 @@
+"""Estimate the monthly cost of what keeps the system safe: files and backups of the store, keys, and scans."""
+
+from __future__ import annotations
+
+from infra.capacity.figures import Known, Prices
+from infra.capacity.plan import REPLICAS, Plan
+
+DAYS, SECONDS = 30, 30 * 86_400
+BACKUP_DAYS = 7
+"""`valkey_backup_days` of infra/terraform; a backup is made each day."""
+KEY_ROTATION_DAYS = 90
+"""`kms_rotation_days` of infra/terraform/bootstrap. Earlier versions stay, as they decrypt what they encrypted."""
+SIGNATURES = 2
+"""Signatures of a training: of a manifest, and of the pointer."""
+IMAGES = 6
+"""Images that cloudbuild.yaml scans."""
+
+
+def cost_of_files(plan: Plan, prices: Prices) -> float:
+    """Return the cost of the append-only files of all nodes, in USD; each has the size of its node."""
+    price, nodes = prices.valkey, plan.valkey_shards * (1 + REPLICAS)
+    return nodes * price.nodes[plan.valkey_node].writable_gb * price.aof_gb_month * price.region_factor
+
+
+def cost_of_backups(plan: Plan, prices: Prices) -> float:
+    """Return the cost of the daily backups that are kept, in USD; replicas are not backed up."""
+    return BACKUP_DAYS * plan.valkey_gb * prices.valkey.backup_gb_month * prices.valkey.region_factor
+
+
+def cost_of_keys(plan: Plan, known: Known, prices: Prices) -> float:
+    """Return the cost of Cloud KMS, in USD: key versions of `months_kept` months, and their use.
+
+    With `kms_key`, each read of the pointer by an instance is taken to be an operation. The other services keep the
+    keys of their data for a time that Google does not publish; their operations are not counted.
+    """
+    price, assumed = prices.kms, known.assumed
+    versions = 1 + 1 + DAYS * assumed.months_kept.value / KEY_ROTATION_DAYS
+    uses = SECONDS * plan.pointer_reads_s + SIGNATURES * assumed.trainings_a_month.value
+    return versions * price.version_month + uses / 10_000 * price.ten_thousand_operations
+
+
+def cost_of_scans(known: Known, prices: Prices) -> float:
+    """Return the cost of the scans of images for vulnerabilities, in USD; each build scans all of them once."""
+    return IMAGES * known.assumed.builds_a_month.value * prices.scans.image

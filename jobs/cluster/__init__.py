@@ -1,0 +1,1 @@
+"""Programs that spark-submit starts on a cluster."""

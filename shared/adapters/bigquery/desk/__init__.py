@@ -1,0 +1,1 @@
+"""The desk's rows in BigQuery. BIGQUERY_EMULATOR_HOST redirects the client to an emulator."""

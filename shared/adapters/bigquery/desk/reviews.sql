@@ -1,0 +1,5 @@
+-- Events of cases, in their order.
+SELECT *
+FROM `{dataset}.reviews`
+WHERE `at` >= @since {which}
+ORDER BY `at`

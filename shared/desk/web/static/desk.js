@@ -1,0 +1,42 @@
+// Countdowns, a queue that renews itself, and forms that are sent once. Without this file every page works, too.
+"use strict";
+
+function clock(seconds) {
+  const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours} h ${two(minutes)} min` : `${minutes} min ${two(Math.floor(seconds) % 60)} s`;
+}
+
+function countDown() {
+  for (const shown of document.querySelectorAll("[data-until]")) {
+    const left = (Date.parse(shown.dataset.until) - Date.now()) / 1000;
+    shown.textContent = left > 0 ? clock(left) : shown.dataset.over;
+    shown.classList.toggle("urgent", left < 300);
+  }
+}
+
+async function replaced(part, url) {
+  if (document.hidden || part.contains(document.activeElement)) return; // the keyboard's place stays
+  try {
+    const answer = await fetch(url, { credentials: "same-origin" });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+    if (page && !part.contains(document.activeElement)) part.replaceChildren(...page.childNodes);
+    countDown();
+  } catch (error) { /* the queue is asked for again, and money has its link */ }
+}
+
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => document.querySelectorAll("form").forEach((form) => delete form.dataset.sent));
+countDown();
+setInterval(countDown, 1000);
+const queue = document.getElementById("cases");
+if (queue) {
+  const again = async () => { await replaced(queue, location.href); setTimeout(again, 1000 * Number(queue.dataset.refresh)); };
+  setTimeout(again, 1000 * Number(queue.dataset.refresh));
+}
+const money = document.getElementById("money");
+if (money && money.dataset.from) replaced(money, money.dataset.from);

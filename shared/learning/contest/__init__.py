@@ -1,0 +1,1 @@
+"""The running comparison of champion and challenger on live traffic, which may be looked at every day."""

@@ -1,0 +1,1 @@
+"""Probation after a swap: does the model do what the gate foretold?"""

@@ -1,0 +1,158 @@
+"""Spark takes the same sample and finds the same leaderboard as one machine, and its own trees serve as ours."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from shared.adapters.memory.learning import MemoryExports
+from shared.adapters.spark.training import SparkTraining
+from shared.contract.event import micros
+from shared.errors import Misconfigured
+from shared.features.catalogue import FEATURE_NAMES
+from shared.learning.config import AllRowsCandidate, CandidateSpec
+from shared.learning.data.dataset import Dataset, read_parquet
+from shared.learning.data.label_chance import LabelRates
+from shared.learning.data.training_query import LOT, TrainingQuery
+from shared.learning.data.training_sample import MILLION
+from shared.learning.errors import CannotContinue, FitFailed
+from shared.learning.lifecycle.retraining import retrain
+from shared.learning.training.engine import AllRows
+from shared.learning.training.evaluation import evaluate_here
+from shared.learning.training.export import onnx_bytes, onnx_scores, require_parity
+from shared.learning.training.families import FAMILIES, family_of
+from shared.learning.training.families.grown import GROWN_AS
+from shared.learning.training.model_file import model_bytes, read_model
+from shared.learning.training.search import search
+from shared.learning.training.train import raw_scores
+from shared.ports import RowExports
+from tests.unit.adapters.spark.conftest import needs_spark
+from tests.unit.learning.rows import searching, training_set
+from tests.unit.learning.synthetic import AS_OF, QUICK, Bench, examples, request, silent
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+pytestmark = needs_spark
+NAMES = FEATURE_NAMES[:16]
+BOOSTED = AllRowsCandidate("spark-boosting", "gradient_boosted_trees", {"maxIter": 4, "maxDepth": 3, "stepSize": 0.3})
+FOREST = AllRowsCandidate("spark-forest", "random_forest", {"numTrees": 4, "maxDepth": 5})
+LATEST = micros(AS_OF)
+RATE = 400_000
+"""Sampling rate of the legitimate rows that the tables have, per million."""
+
+
+def all_rows(rows: int = 4_000) -> pa.Table:
+    """Return examples with a number below a million for each Pix, of which some stand for several."""
+    table = examples(rows)
+    rng = np.random.default_rng(5)
+    rate = np.where(rng.random(rows) < 0.5, 1.0, 0.5)
+    place = table.schema.get_field_index("sampling_rate")
+    lots = rng.integers(0, MILLION, rows)
+    return table.set_column(place, "sampling_rate", pa.array(rate)).append_column(LOT, pa.array(lots))
+
+
+def training(spark: SparkSession, folder: Path) -> SparkTraining:
+    def export(exports: RowExports, sql: str) -> Sequence[str]:
+        (folder / "rows").mkdir()
+        return [str(file) for file in exports.export(sql, folder / "rows")]
+
+    return SparkTraining(spark, export, str(folder))
+
+
+class Sampled(NamedTuple):
+    """An engine that has all rows, and the sample that it took of them."""
+
+    engine: SparkTraining
+    data: Dataset
+
+
+@pytest.fixture(scope="module")
+def sampled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sampled:
+    folder = tmp_path_factory.mktemp("sampled")
+    engine, query = training(spark, tmp_path_factory.mktemp("work")), TrainingQuery("p", "pix", 0, AS_OF)
+    files = engine.sample(MemoryExports(all_rows(), 3), query, NAMES, RATE, folder)
+    return Sampled(engine, read_parquet(files, NAMES, LATEST, QUICK.dataset, None, LabelRates()))
+
+
+def by_hand(table: pa.Table, file: Path) -> Dataset:
+    """Return the sample by the definition: all frauds and the control group, and the others below their rate."""
+    kept = (table["verdict"].to_numpy() == "FRAUD") | table["policy_decision"].is_valid().to_numpy()
+    rate = np.where(kept, 1.0, np.minimum(table["sampling_rate"].to_numpy(), RATE / MILLION))
+    taken = kept | (table[LOT].to_numpy() < np.round(rate * MILLION))
+    place = table.schema.get_field_index("sampling_rate")
+    pq.write_table(table.set_column(place, "sampling_rate", pa.array(rate)).filter(pa.array(taken)), file)
+    return read_parquet([file], NAMES, LATEST, QUICK.dataset, None, LabelRates())
+
+
+def test_the_sample_is_the_same_row_for_row(sampled: Sampled, tmp_path: Path) -> None:
+    expected = by_hand(all_rows(), tmp_path / "expected.parquet")
+    assert sampled.data.content_hash == expected.content_hash
+    assert 1_000 < len(expected) < 3_000
+    assert set(expected.weight) == {1.0, 2.5}
+
+
+def test_the_leaderboard_is_the_same(spark: SparkSession, tmp_path: Path) -> None:
+    data, period, settings = training_set(), slice(0, 1_600), searching("bayesian", 5)
+    spec = msgspec.structs.replace(settings, search=msgspec.structs.replace(settings.search, at_once=3))
+    here, there = (
+        [
+            msgspec.structs.replace(trial, seconds=0.0)
+            for trial in search(data, period, spec, lambda _: None, lambda *_: None, evaluator)
+        ]
+        for evaluator in (evaluate_here, training(spark, tmp_path).evaluator)
+    )
+    assert here == there
+
+
+def rows_for(data: Dataset) -> AllRows:
+    since, until = (int(data.initiated_at[place]) for place in (0, -200))
+    return AllRows(data.names, since, until, LabelRates(), 20.0)
+
+
+@pytest.mark.parametrize("candidate", [BOOSTED, FOREST], ids=lambda one: one.family)
+def test_trees_of_all_rows_are_a_model_of_ours(sampled: Sampled, candidate: AllRowsCandidate) -> None:
+    data = sampled.data
+    model, columns = sampled.engine.grow(candidate, rows_for(data), 0)
+    features = np.ascontiguousarray(data.features[:, columns])
+    assert np.isnan(features).any()
+    scores = raw_scores(model, features)
+    assert scores[data.fraud].mean() > 2 * scores[~data.fraud].mean()
+    assert require_parity(model, features, onnx_scores(onnx_bytes(model, len(columns)), features)) < 1e-6
+    again = read_model(model_bytes(model))
+    assert family_of(again) == GROWN_AS[candidate.family]
+    np.testing.assert_array_equal(raw_scores(again, features), scores)
+    more = FAMILIES[GROWN_AS[candidate.family]].continue_training
+    if candidate is BOOSTED:
+        with pytest.raises(CannotContinue, match="Spark"):
+            more(model, features, data.fraud, None, 2)
+    else:
+        assert len(more(model, features, data.fraud, None, 2)[-1].estimators_) == 6
+
+
+def test_a_parameter_that_spark_lacks_fails_before_a_fit_and_one_that_it_refuses_fails_a_fit(
+    spark: SparkSession, sampled: Sampled
+) -> None:
+    with pytest.raises(Misconfigured, match="leaves"):
+        SparkTraining(spark, lambda *_: [], "", [msgspec.structs.replace(FOREST, params={"leaves": 3})])
+    with pytest.raises(FitFailed, match="maxDepth"):
+        sampled.engine.grow(msgspec.structs.replace(FOREST, params={"maxDepth": 31}), rows_for(sampled.data), 0)
+
+
+def test_the_gate_judges_a_model_of_all_rows(spark: SparkSession, tmp_path: Path) -> None:
+    bench = Bench(all_rows(6_000))
+    services = dataclasses.replace(bench.services(), engine=training(spark, tmp_path))
+    hopeless = CandidateSpec("stump", "decision_tree", {"max_depth": 1, "min_samples_leaf": 500})
+    once = msgspec.structs.replace(QUICK.search, trials=1)
+    settings = msgspec.structs.replace(QUICK, candidates=[hopeless], search=once, all_rows=[BOOSTED])
+    outcome = retrain(services, settings, request("never"), silent)
+    assert (outcome.outcome, outcome.candidate) == ("PUBLISHED", "spark-boosting")
+    assert f"models/{outcome.version}/reasons.onnx" in bench.blobs.objects
