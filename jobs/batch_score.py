@@ -1,4 +1,4 @@
-"""Score the rows of a period again by any version: what would it have decided, and at what cost?
+"""Score the rows of a period again by any version: its decisions then, and their cost.
 
 Reads pix.score_events (features as served), or Parquet with their columns, and decides each Pix and side as functions
 do: by the version's model and thresholds, and by the rules of today, with the control group off. The folder of the

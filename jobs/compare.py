@@ -3,7 +3,7 @@
 Reads the days whose labels have come of age since the last look, each once, and says BETTER, WORSE, NOT_SHOWN or
 TOO_FEW by limits that hold at all looks together: it may run every day. Scores alone foretell the saving before
 labels come; that is shown and never decides. Each look leaves a point in pix.health, the end of a comparison a row in
-the ledger. What follows is for `contest` of the configuration to say, and with --apply alone it does.
+the ledger. The consequence is for `contest` of the configuration to say, and follows with --apply alone.
 
 May be interrupted and repeated. Exit codes: 0 done, also where no challenger is tried or another move came first,
 1 failed.

@@ -1,6 +1,6 @@
 """Switch the control group on or off, or show it: a few Pix, chosen by chance, are decided one step milder.
 
-A model learns nothing from what its predecessor stopped. With the control group on, some of the Pix that the model
+A model learns nothing from Pix that its predecessor stopped. With the control group on, some Pix that the model
 alone would reject are held, and some that it would hold are paid (on the payee's side: blocked, and left alone).
 Never where a rule fires. Their outcomes stand for the others like them: training and gate weigh them by their chance.
 The cost is bounded: a Pix that is paid spends its amount, one that is held spends a review, and once the budget of a

@@ -6,7 +6,7 @@ run tells the deadlines since the last one (the first: of one day), at least onc
 by the next. It may run beside itself. Run it every minute.
 
 Exit codes: 0 done, also where no deadline has passed or nothing is published (PIX_PUBLISH_DECISIONS), 1 failed; then
-the next run tells what this one could not.
+the next run tells the rest.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Measure how the system is doing, and append it to pix.health: what is due of the last days, each day once.
+"""Measure how the system is doing, and append it to pix.health: all that is due of the last days, each day once.
 
 A day is measured six hours after its end: traffic, decisions, reasons, refused messages, reviews, inputs and score
-by what the champion makes of them, and performance as the calibrated scores foretell it. Its labels are read 1, 3, 7,
+by their weight in the champion, and performance as the calibrated scores foretell it. Its labels are read 1, 3, 7,
 14, 30, 60 and 87 days after its end: the frauds that were let through, projected to maturity by the growth of earlier
 days, and in the end over those that were foretold.
 
-An input that moved by more than its habit, weighed by what it does to the score, and a rise of the foretold loss are
+An input that moved by more than its habit, weighed by its effect on the score, and a rise of the foretold loss are
 DRIFT in the ledger, so that the next `jobs.retrain --trigger auto` trains; a move of a single publisher is
 FEATURE_DRIFT. `jobs.explain_drift` finds the causes. A model that rejects more good customers than the ceiling of the
 gate allows, or too few frauds among its rejects as their labels come, is REJECT_CEILING.
 
-May be interrupted and repeated: what was appended is not measured again. The first run of an old world can be given
+May be interrupted and repeated: an appended measure is not taken again. The first run of an old world can be given
 more days.
 
-Exit codes: 0 done, also where nothing is due, 1 failed; then the next run measures what this one could not.
+Exit codes: 0 done, also where nothing is due, 1 failed; then the next run measures the rest.
 """
 
 from __future__ import annotations

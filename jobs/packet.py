@@ -7,7 +7,7 @@ END_TO_END_ID: for the person concerned (LGPD art. 20): the decision, the proced
 reasons of this one, the facts that none uses, its review by people, and the contact for a review. No figure is about
 the other party alone.
 
---account: for the supervisor (Res. BCB 142/2021, art. 2-A): the suspicions about an account, what was found, when, on
+--account: for the supervisor (Res. BCB 142/2021, art. 2-A): the suspicions about an account, the findings, when, on
 which documents, by whom, and the Pix to the account that were stopped since (`jobs.suspicion` keeps the register).
 
 Exit codes: 0 done, 1 unknown Pix or account, refused or failed.

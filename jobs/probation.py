@@ -1,4 +1,4 @@
-"""Watch a model that has just begun to serve: does it do what the gate foretold?
+"""Watch a model that has just begun to serve: does it decide as the gate foretold?
 
 After each move of the pointer there are two looks, at the first minutes and at the first day: golden vectors, the
 share of decisions that are the model's, the distribution of its scores against the bundle's profile, and its alerts

@@ -12,7 +12,7 @@ history (jobs.snapshot) that precede the period. Records that the store dropped 
 use are left out of these; a replay from the beginning still knows them, so there they show as differences.
 
 With --record the result is a row of pix.model_ledger. jobs.retrain reads these rows: where features differ, or were
-not compared, a person has to look before what was trained on them serves.
+not compared, a person has to look before a model trained on them serves.
 
 Exit codes: 0 equal, 1 a feature or a redelivered row differs or a Pix counted twice, 2 could not be checked.
 """

@@ -64,7 +64,7 @@ def _snapshot(options: argparse.Namespace) -> tuple[int, object]:
 
 
 def _told(taken: Taken) -> dict[str, object]:
-    """Return what was taken of a shard, for the last line of output."""
+    """Return the snapshot of a shard, for the last line of output."""
     return {
         "snapshot": taken.snapshot.name if taken.snapshot else None,
         "start": taken.start,

@@ -9,7 +9,7 @@ An account is named by its pseudonym (payee_id of pix.scores), a document as REP
 PIX:ENDTOENDID. Each step is a row of pix.suspicions, with its time and the pseudonym of the user; rows never change.
 A finding with the look of personal data is refused.
 
-The register is the record of a suspicion; it stops no Pix. The rules PAYEE_UNDER_SUSPICION do, by what they compare.
+The register is the record of a suspicion; it stops no Pix. The rules PAYEE_UNDER_SUSPICION do, by their comparisons.
 
 Exit codes: 0 done, 1 refused or failed.
 """

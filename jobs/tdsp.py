@@ -1,7 +1,7 @@
 """Write the documents of the Team Data Science Process: charter, data dictionary, data, model and exit reports.
 
 They are made from the configuration of learning, the schemas and the feature catalogue, the bundle and training set
-of a version, and pix.model_ledger, so that they say what is so at the time: a folder of Markdown files.
+of a version, and pix.model_ledger, so that they are true of that time: a folder of Markdown files.
 
   python -m jobs.tdsp --out tdsp/
   python -m jobs.tdsp --out tdsp/ --version 20261120T143205Z

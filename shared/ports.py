@@ -500,7 +500,7 @@ class MessageSource(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Receive nothing more, and give back what nobody has taken; messages in work can still be settled."""
+        """Receive nothing more, and give back all that nobody has taken; messages in work can still be settled."""
         ...
 
     async def close(self) -> None:

@@ -125,7 +125,7 @@ class Settings:
     The default suits where nobody has made the topic.
     """
     unreviewed_holds: str = REFUSE
-    """What `jobs.expire` tells of a hold that nobody reviewed by its deadline: RELEASE or REFUSE.
+    """The end that `jobs.expire` gives a hold that nobody reviewed by its deadline: RELEASE or REFUSE.
 
     The default is the safer one, as a Pix is final.
     """

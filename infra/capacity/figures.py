@@ -171,7 +171,7 @@ class Node(Struct, frozen=True):
 
 
 class ValkeyPrices(Struct, frozen=True):
-    """Valkey nodes by type, and what is kept of them on disk (USD)."""
+    """Valkey nodes by type, and their files on disk (USD)."""
 
     nodes: dict[str, Node]
     aof_gb_month: float

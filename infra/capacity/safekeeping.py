@@ -1,4 +1,4 @@
-"""Estimate the monthly cost of what keeps the system safe: files and backups of the store, keys, and scans."""
+"""Estimate the monthly cost of safekeeping: files and backups of the store, keys, and scans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DAYS, SECONDS = 30, 30 * 86_400
 BACKUP_DAYS = 7
 """`valkey_backup_days` of infra/terraform; a backup is made each day."""
 KEY_ROTATION_DAYS = 90
-"""`kms_rotation_days` of infra/terraform/bootstrap. Earlier versions stay, as they decrypt what they encrypted."""
+"""`kms_rotation_days` of infra/terraform/bootstrap. Earlier versions stay, as they decrypt their own data."""
 SIGNATURES = 2
 """Signatures of a training: of a manifest, and of the pointer."""
 IMAGES = 6

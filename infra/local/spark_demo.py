@@ -1,7 +1,7 @@
 """Do the work of one machine by Spark too, on the demo's world, and compare: `make spark-demo`.
 
 jobs.batch_score decides its rows with both engines, jobs.replay recomputes them with both, and jobs.retrain trains by
-Spark through the gate; what it trains is published, and does not serve. The last line is JSON: whether the results
+Spark through the gate; that version is published, not served. The last line is JSON: whether the results
 are the same bytes, the rows a second of each engine after its start, the values in which the replays differ, and the
 outcome of the training. Small worlds tell little of speed, as the first rows of an engine are its slowest:
 `make bench-batch` and `make bench-replay` measure it.

@@ -32,7 +32,7 @@ def parser(job: str, description: str | None, epilog: str = "") -> argparse.Argu
 
 
 def add_config(add: Callable[..., object], what: str) -> None:
-    """Add the option of the file with the settings of learning, of which a job reads `what`."""
+    """Add the option of the file with the settings of learning, of which a job reads the part `what`."""
     file = Path(__file__).parents[1] / "config.yaml"
     add("--config", type=Path, default=file, metavar="FILE", help=f"{what} (default: jobs/config.yaml)")
 

@@ -1,6 +1,6 @@
 """The composition root of the jobs: the only place where they meet the environment and the adapters.
 
-What is about history is in `history_wiring`.
+The parts about history are in `history_wiring`.
 """
 
 from __future__ import annotations

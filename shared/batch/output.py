@@ -3,7 +3,7 @@
 ========================  =========================================================================================
 `part-*.parquet`          decisions with the columns of `scoring.SCHEMA`, a file for each span of time that has any
 `report.json`, `.html`    the costs of the version on the labelled Pix of the period, where there are such
-`manifest.json`           the version, what decided, and rows, size and SHA-256 of every other file
+`manifest.json`           the version, rules and period, and rows, size and SHA-256 of every other file
 ========================  =========================================================================================
 
 A folder without `manifest.json` is unfinished. Neither names an engine, so the results of two engines are the same
@@ -72,7 +72,7 @@ class ResultFolder(NamedTuple):
     place: str
 
     def claim(self) -> None:
-        """Make the folder, and remove what an unfinished run left there. Raises Misconfigured, Unavailable.
+        """Make the folder, and remove the files of an unfinished run. Raises Misconfigured, Unavailable.
 
         Misconfigured if there is a whole result, or anything else that a run did not make.
         """
@@ -87,7 +87,7 @@ class ResultFolder(NamedTuple):
         self.clear()
 
     def clear(self) -> None:
-        """Remove what an unfinished run has written. Raises Unavailable."""
+        """Remove the files of an unfinished run. Raises Unavailable."""
         storage, path = located(self.place)
         with _answering(self.place):
             for each in storage.get_file_info(fs.FileSelector(path, allow_not_found=True)):

@@ -30,7 +30,7 @@ Step = Callable[[str], AbstractContextManager[Progress]]
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """What decides, where the result goes, and the length of its spans in hours; it can be pickled."""
+    """The method, the place of the result, and the length of its spans in hours; it can be pickled."""
 
     method: Method
     folder: ResultFolder

@@ -45,7 +45,7 @@ _SIDES = pa.array(["PAYER", "PAYEE"])
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What decides the rows: the files of a bundle, the rules in force, the period, and the Pix that are explained.
+    """The means to decide: the files of a bundle, the rules in force, the period, and the Pix that are explained.
 
     `since` and `until` are in microseconds, None for no limit: rows initiated from `since` to before `until` count.
     It can be pickled, so a task on another machine decides by the same files.

@@ -14,7 +14,7 @@ CHANGES = ("change_score", "change_alerts", "change_brl")
 
 
 class CauseRecord(Struct, frozen=True):
-    """A cause: its place in the ranking, what it is about, its kind, its parts of the changes, signs and examples.
+    """A cause: its place in the ranking, its subject, its kind, its parts of the changes, signs and examples.
 
     `source` is a field of the message or a part of history, `publisher` an ISPB, `segment` a part of the traffic;
     both are None where it is all. `kind` is CODE, CONTRACT or TRAFFIC. `examples` are EndToEndIds.

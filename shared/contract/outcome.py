@@ -19,7 +19,7 @@ Reason = Annotated[
 
 
 class OutcomeStatus(StrEnum):
-    """What became of a Pix.
+    """The outcome of a Pix.
 
     SETTLED and REJECTED are pacs.002's words or the institution's own; EXPIRED and CANCELLED are Pix that were never
     sent; RETURNED is a pacs.004; BLOCKED and RELEASED are the bloqueio cautelar of the payee's institution.

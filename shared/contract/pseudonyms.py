@@ -19,7 +19,7 @@ REMEMBERED = 65_536
 """Texts of a kind whose pseudonyms are kept in memory, the latest used: a payer pays again, a shop is paid often."""
 
 SHARD_PART = ".shards."
-"""What stands in an HMAC key before the shard key, a second secret."""
+"""The separator in an HMAC key before the shard key, a second secret."""
 LOTS = 4096
 """Lots into which a shard key divides ids: so many that 64 shards, the most there are, differ by less than 2 %."""
 LOT_AT, LOT_MARK = 28, "-"

@@ -110,7 +110,7 @@ class ScoreRow(Struct, frozen=True):
         return found
 
 
-_OWN = slice(1, -3)  # without the event, which comes first, and what comes last: features and parts with columns
+_OWN = slice(1, -3)  # without the event, which comes first, and features and parts with columns, which come last
 _NAMES = (*Event.__struct_fields__, *ScoreRow.__struct_fields__[_OWN])
 
 

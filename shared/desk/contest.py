@@ -13,7 +13,7 @@ from shared.desk.health import Point
 from shared.desk.records import moment
 
 Standing = Literal["foretold", "open", "saves", "costs"]
-"""What the looks so far show: nothing by labels yet, nothing beyond chance, a saving, or a loss."""
+"""The evidence of the looks so far: nothing by labels yet, nothing beyond chance, a saving, or a loss."""
 ENDS = ("CHALLENGE_BETTER", "CHALLENGE_WORSE", "CHALLENGE_NOT_SHOWN")
 """Actions of the ledger that end a comparison."""
 

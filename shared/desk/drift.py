@@ -1,4 +1,4 @@
-"""What moved, as the page of drift shows it: the score over days, inputs of the last day, and days explained."""
+"""The content of the page of drift: the score over days, inputs of the last day, and days explained."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class DriftView(Struct, frozen=True):
 
 
 def drift(rows: Sequence[HealthRow], recent: Sequence[HealthRow]) -> DriftView:
-    """Return what the page shows, of rows of SCORES and EXPLAINED over weeks and of INPUTS of the last days."""
+    """Return the content of the page, from rows of SCORES and EXPLAINED over weeks and of INPUTS of the last days."""
     series = [MeasureSeries(name, "index", points(name, rows)) for name in SCORES]
     return DriftView(
         tuple(each for each in series if each.points),

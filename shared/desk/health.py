@@ -44,7 +44,7 @@ class Point(Struct, frozen=True):
 
 
 class MeasureSeries(Struct, frozen=True):
-    """A measure over days, in order of time; `labelled` is what labels say of it since."""
+    """A measure over days, in order of time; `labelled` is the same by labels that came since."""
 
     measure: str
     unit: Unit

@@ -1,4 +1,4 @@
-"""Keyed hashes of the desk: proofs that a form is ours, ids of what it sends, and the draw of second reviews."""
+"""Keyed hashes of the desk: proofs that a form is ours, ids of its messages, and the draw of second reviews."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Surroundings(Protocol):
 
 
 class Watch(Protocol):
-    """How the system does, and what became of its models. Each method raises Unavailable, Misconfigured."""
+    """How the system does, and the fate of its models. Each method raises Unavailable, Misconfigured."""
 
     async def health(self, since: dt.datetime, measures: Sequence[str]) -> Sequence[HealthRow]:
         """Return some measures of days from `since` on, each once."""

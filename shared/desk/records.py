@@ -30,7 +30,7 @@ class CaseId(Struct, frozen=True, order=True):
 
 
 class ReviewEvent(StrEnum):
-    """What somebody did with a case."""
+    """An action of somebody on a case."""
 
     TAKEN = "TAKEN"
     RETURNED = "RETURNED"

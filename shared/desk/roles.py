@@ -11,7 +11,7 @@ from shared.errors import Misconfigured
 
 
 class DeskRole(StrEnum):
-    """What a user may do: ANALYST judges, SUPERVISOR also sees who did, RISK only reads."""
+    """The rights of a user: ANALYST judges, SUPERVISOR also sees who did, RISK only reads."""
 
     ANALYST = "analyst"
     SUPERVISOR = "supervisor"

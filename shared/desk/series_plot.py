@@ -14,7 +14,7 @@ _INNER, _TALL, _TOP = WIDTH - LEFT - 12, HEIGHT - BOTTOM - 8, 8
 
 
 class SeriesPlot(Struct, frozen=True):
-    """A line, the band of its intervals, and dots for what labels say; `most` is the value at the top.
+    """A line, the band of its intervals, and dots for values by labels; `most` is the value at the top.
 
     `line` and `band` are paths; `line` is empty for a single day, which is a dot.
     """

@@ -12,7 +12,7 @@ its end, by which a counter is an exact sum; that of `ever` is 1. Times are whol
 four bytes and no feature is finer; amounts are BRL, but sums of limits centavos.
 Source: forward decay, Cormode et al., Forward Decay: A Practical Time Decay Model for Streaming Systems, 2009.
 
-A record is computed in float64, and after each fact rounded to what its stored form holds: float32, but sums of
+A record is computed in float64, and after each fact rounded to the precision of its stored form: float32, but sums of
 limits float64, as float32 is exact to 167,772.16 BRL only. So every recurrence has the same values, in whichever
 batches the facts come. A float32 counts to 16,777,216, where it stays: only the largest merchants pass that.
 
@@ -153,7 +153,7 @@ class Layout:
         return decay(since, until).take(self.span, axis=1)
 
     def round(self, records: NDArray[np.float64]) -> None:
-        """Round records [n, width], in place, to what their stored form holds.
+        """Round records [n, width], in place, to the precision of their stored form.
 
         >>> record = np.array([[1e9 + 1, -1e9, 0.1, 0.1, 0.1, 0.1]])
         >>> CONTACT.round(record)

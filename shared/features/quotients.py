@@ -1,6 +1,6 @@
 """Quotients of decayed counters: means, shares, ages and deviations.
 
-None has a value where its divisor is no more than the rounding of what was taken back: FEW, CENTAVO.
+None has a value where its divisor is no more than the rounding of amounts taken back: FEW, CENTAVO.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LEAST_SPREAD = 0.1  # of the mean, so that a payer who always sends the same am
 
 
 def divisor(count: Floats, few: float = FEW) -> Floats:
-    """Return the count, missing where it is at most `few`: what is divided by it is then missing too."""
+    """Return the count, missing where it is at most `few`: a quotient by it is then missing too."""
     return np.where(count > few, count, np.nan)
 
 

@@ -282,7 +282,7 @@ def _read_places() -> Mapping[str, int | slice]:
 
 
 def _least() -> Floats:
-    """Return the least value [READ_WIDTH, 1] of each read: below zero is the rounding of what was taken back."""
+    """Return the least value [READ_WIDTH, 1] of each read: below zero is the rounding of amounts taken back."""
     least = np.full((READ_WIDTH, 1), -np.inf)
     for role, layout, _ in ROLES:
         least[OFFSETS[role] + layout.mark_count : OFFSETS[role] + layout.width] = 0.0

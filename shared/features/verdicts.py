@@ -41,7 +41,7 @@ class VerdictSource(StrEnum):
     SILENCE = "SILENCE"
     """Nobody reported it while reports were possible."""
     UNPAID = "UNPAID"
-    """It was stopped, and nobody reviewed it: a verdict UNKNOWN of the view, as nobody reports what was not paid."""
+    """It was stopped, and nobody reviewed it: a verdict UNKNOWN of the view, as an unpaid Pix is not reported."""
 
 
 class _Rank(NamedTuple):

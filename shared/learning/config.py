@@ -87,9 +87,9 @@ class DatasetSpec(Struct, frozen=True, forbid_unknown_fields=True):
     label_weight_max: Annotated[float, Meta(ge=1.0)]
     """Most decisions for which one labelled row stands, as the others like it were stopped (see `label_chance`).
 
-    A single row that stands for a hundred would decide by itself what a model learns. Twenty leave some bias where
+    A single row that stands for a hundred would decide a model by itself. Twenty leave some bias where
     the control group lets through fewer than one in twenty, for far less variance; the card says how much is cut, and
-    the gate counts that part among what it cannot judge. 1 learns labels as they are.
+    the gate counts that part among the unjudged. 1 learns labels as they are.
     Source: Ionides, Truncated Importance Sampling, Journal of Computational and Graphical Statistics, 2008.
     """
     unjudged_max: Positive
@@ -244,8 +244,8 @@ class CostSpec(Struct, frozen=True, forbid_unknown_fields=True):
     reject_share_max: Share
     """Largest share of the side's legitimate Pix that the model rejects, beside those that the rules reject anyway.
 
-    Of legitimate Pix, not of all: where frauds are many, a bound on all rejects would let known frauds pass. What a
-    norm demands to be rejected leaves the model's own errors as dear as they are, so it does not count.
+    Of legitimate Pix, not of all: where frauds are many, a bound on all rejects would let known frauds pass. Pix
+    that a norm rejects leave the model's own errors as dear as they are, so they do not count.
     """
     reject_precision_min: Share
     """Least share of frauds among the Pix that the model rejects; below it a reviewer should look first."""
@@ -394,7 +394,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     drift: DriftSpec
     """When the score or a feature has drifted, for `jobs.drift`."""
     probation: ProbationSpec
-    """What a model may do right after it begins to serve, for `jobs.probation`."""
+    """The limits of a model right after it begins to serve, for `jobs.probation`."""
     contest: ContestSpec
     """When a challenger that is tried on live traffic is better or worse, for `jobs.compare`."""
     refit: RefitSpec

@@ -11,7 +11,7 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class ContestSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """When `jobs.compare --apply` says that a challenger is better or worse, and what follows."""
+    """When `jobs.compare --apply` says that a challenger is better or worse, and the consequence."""
 
     label_age_days: Literal[1, 3, 7, 14, 30, 60, 87]
     """Days after a day's end at which its labels are read, one of the ages of `pix.health`.
@@ -31,11 +31,11 @@ class ContestSpec(Struct, frozen=True, forbid_unknown_fields=True):
     In addition to `gate.frauds_min`: a difference that rests on a handful of frauds is that of their amounts.
     """
     better: Literal["promote", "tell"]
-    """What follows if the challenger is better: it serves, or the ledger tells it."""
+    """The consequence if the challenger is better: it serves, or the ledger tells it."""
     worse: Literal["drop", "tell"]
-    """What follows if it is worse: its test ends, or the ledger tells it."""
+    """The consequence if it is worse: its test ends, or the ledger tells it."""
     not_shown: Literal["drop", "tell"]
-    """What follows if neither was shown in `days_max` days."""
+    """The consequence if neither was shown in `days_max` days."""
 
     def __post_init__(self) -> None:
         if self.days_max < self.days_min:

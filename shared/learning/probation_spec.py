@@ -11,7 +11,7 @@ Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 
 
 class ProbationSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model may do in its first minutes and on its first day, and what follows if it does otherwise.
+    """The limits of a model in its first minutes and on its first day, and the consequence beyond them.
 
     Shares count as outside of their bands only beyond chance, as their intervals are.
     """
@@ -37,7 +37,7 @@ class ProbationSpec(Struct, frozen=True, forbid_unknown_fields=True):
     alerts_ratio_day: Annotated[float, Meta(gt=1.0)]
     """The same on the first day."""
     outside: Literal["roll_back", "alert"]
-    """What follows outside of a band: the version before serves again, or a person is told; of a rollback, only told.
+    """The consequence outside a band: the version before serves again, or a person is told; of a rollback, only told.
 
     Shipped as `alert`: of quiet swaps of simulated worlds 3 % leave the bands, but nobody has measured it on real
     traffic.

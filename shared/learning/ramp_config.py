@@ -21,7 +21,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GuardSpec(Struct, frozen=True, forbid_unknown_fields=True):
-    """When a test ends by itself: the limits of what its rows say."""
+    """When a test ends by itself: the limits on its rows."""
 
     level: Annotated[float, Meta(gt=0.0, lt=1.0)]
     """Chance by which one look at an arm that is just at its limit ends the test; there are 1,440 looks a day."""

@@ -29,7 +29,7 @@ class Told(Struct, frozen=True):
 
 
 class Expired(Struct, frozen=True):
-    """The result of a run: the deadlines from `since` to `until`, and the numbers of Pix by what became of them."""
+    """The result of a run: the deadlines from `since` to `until`, and the numbers of Pix by their end."""
 
     outcome: str
     since: dt.datetime
@@ -46,7 +46,7 @@ class Expiry:
     publisher: DecisionPublisher
     blobs: Blobs
     unreviewed: DecisionEvent
-    """What becomes of a hold: RELEASED or REFUSED. A block is always released: without a fraud that was found within
+    """The end of a hold: RELEASED or REFUSED. A block is always released: without a fraud that was found within
     72 hours, the payee is to have the money (Regulamento do Pix, Res. BCB 1/2020, art. 39-B, not read in full)."""
 
     async def run(self, until: dt.datetime) -> Expired:

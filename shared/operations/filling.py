@@ -79,7 +79,7 @@ async def fill(filling: Filling, window: UnplacedPeriod, limit: int, advance: Ca
     """Find the places of at most `limit` decisions of a window, and of the outcomes and reports that need them.
 
     `advance` receives the number of rows of each part that is done. Raises Unavailable, also while history is empty,
-    and Misconfigured; what was filled before stays.
+    and Misconfigured; places filled before stay.
     """
     filled = Filled()
     last: Unplaced | None = None

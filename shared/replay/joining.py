@@ -22,7 +22,7 @@ Reads = NDArray[np.float32]
 def in_step(streams: Sequence[Iterable[pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
     """Yield the rows of each stream, in its order, with its number: all those of an hour, and then of the next one.
 
-    In an hour the first stream comes last, so that its rows without a place know what all shards counted before.
+    In an hour the first stream comes last, so that its rows without a place know the counts of all shards before.
     """
     if len(streams) == 1:
         yield from ((0, rows) for rows in streams[0])

@@ -131,7 +131,7 @@ def _add(record, at, reached, weights, marks, plan, p, decay):
 
 @njit(cache=True, inline="always")
 def _count(table, key, payer, at, weights, marks, plan, p, decay, rounds):
-    """Count a fact in a record, and round it to what is stored if `rounds`."""
+    """Count a fact in a record, and round it to its stored precision if `rounds`."""
     record = table[2][_row(table, key, payer)]
     reached = _advance(record, table[4], at, plan, p, decay)
     if not reached - at > plan.lasts:

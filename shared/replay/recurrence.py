@@ -1,6 +1,6 @@
 """The recurrence of history, compiled: replays millions of changes in the order in which they were counted.
 
-It computes what `shared.features.history.MemoryHistory` computes, from the same facts and layouts, and starts from
+It computes the records of `shared.features.history.MemoryHistory`, from the same facts and layouts, and starts from
 and ends in the same `State`. Memory is bounded by the number of keys, not of events.
 """
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 VERSION = "^[0-9A-Za-z._-]{1,64}$"
 """A name of a version."""
-GOLDEN_BYTES = 64 << 20  # unpacked: a hundred times what a training writes
+GOLDEN_BYTES = 64 << 20  # unpacked: a hundred times the size that a training writes
 
 
 class _Reference(Struct, frozen=True):

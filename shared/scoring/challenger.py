@@ -39,7 +39,7 @@ Scores of 64 Pix take 0.1 ms with 200 trees, and the batch 1.6 ms at least, with
 
 
 class Allowance:
-    """A sum that is spent against what is allowed; the excess of one time is paid back by others that need less.
+    """A sum that is spent within a limit; the excess of one time is paid back by others that need less.
 
     >>> allowance = Allowance(10.0)
     >>> [allowance.exceeded(spent, allowed=1.0) for spent in (9.0, 0.0, 2.0, 5.0)]

@@ -1,10 +1,10 @@
 """The control group: a few Pix, chosen by chance, are decided one step milder than the model would.
 
-A Pix that is stopped shows nothing: nobody reports a fraud that was never paid, so a model would learn only from what
-its predecessor let pass. A Pix of this group is held where the model rejects it, and paid where the model holds it;
-what becomes of it stands for the others like it. Its row has the decision of rules and model and the chance it had.
+A Pix that is stopped shows nothing: nobody reports a fraud that was never paid, so a model would learn only from Pix
+that its predecessor let pass. A Pix of this group is held where the model rejects it, and paid where it holds it;
+its outcome stands for the others like it. Its row has the decision of rules and model and the chance it had.
 
-Only what the model alone stops may be drawn: never a Pix on which a rule fired (a norm, a marker in DICT, a
+Only a Pix that the model alone stops may be drawn: never a Pix on which a rule fired (a norm, a marker in DICT, a
 suspicion), nor one that was decided without history or without a model. The chance falls with the score and with the
 amount, as both make a mistake dearer:
 
@@ -53,7 +53,7 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True):
     review: Annotated[int, Meta(ge=0, le=10**15)]
     """Cost of a review, spent on a Pix that is held instead of rejected; one that is paid spends its amount."""
     reserved: Annotated[int, Meta(ge=0, le=10**15)]
-    """What is left for the Pix that are held instead of rejected: below it no other one is paid."""
+    """The rest for the Pix that are held instead of rejected: below it no other one is paid."""
 
     def __post_init__(self) -> None:
         if not self.pix <= self.day <= self.month:

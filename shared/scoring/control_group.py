@@ -20,14 +20,14 @@ from shared.scoring.rules import Decision, FiredRules, Side
 from shared.telemetry.metrics import CONTROL_DRAWN, CONTROL_SPENT, Metrics
 
 LEFT_SECONDS = 5.0
-"""Time for which the answer of the purse counts as what is left."""
+"""Time for which the answer of the purse counts as the rest."""
 
 _APPROVE = Decision.APPROVE.name
 _PAYEE = "PAYEE"
 
 
 class Batch(NamedTuple):
-    """A batch that is decided: its events and scores, the rules that fired, and what history knows of it.
+    """A batch that is decided: its events and scores, the rules that fired, and its history.
 
     `due` [n] are the times in microseconds at which the Pix were to be sent; `errors` holds the indexes of those that
     are not decided.
@@ -66,8 +66,8 @@ class ControlGroup:
     A Pix has a chance only while the purse could pay it. Where the purse is empty, does not answer, or a drawn Pix is
     one more than it can pay, the decision is that of the policy, and the row has no chance (NULL), just as if the
     control group were off. So an hour of the day in which the budget was spent is not taken for one in which the
-    chance was had and lost: NULL says that the row tells nothing about what the policy hides, and learning counts it
-    with a chance of 0, by the share of stopped Pix that get their label from a reviewer. What is left is known as of
+    chance was had and lost: NULL says that the row tells nothing of Pix that the policy hides, and learning counts it
+    with a chance of 0, by the share of stopped Pix that get their label from a reviewer. The rest is known as of
     LEFT_SECONDS ago at most; for as long, rows of Pix that were not drawn may have a chance that another instance had
     just used up.
 
@@ -124,9 +124,9 @@ class ControlGroup:
                 yield self._candidate(budget, batch, rows[at], float(found[at]), Decision(int(severity[at]) - 1))
 
     def _affordable(self, budget: Budget, found: Sequence[_Candidate]) -> Iterator[_Candidate]:
-        """Yield the candidates that the purse could pay, by what it had left; rejected Pix come first.
+        """Yield the candidates that the purse could pay, by its rest; rejected Pix come first.
 
-        The others have only what is not reserved. A Pix that was asked for before is paid if it was paid then.
+        The others have only the unreserved part. A Pix that was asked for before is paid if it was paid then.
         """
         left = self._left
         for each in sorted(found, key=lambda one: one.milder is Decision.APPROVE):
@@ -146,7 +146,7 @@ class ControlGroup:
         return _Candidate(index, side, chance, milder, spend, ticket.number < chance)
 
     async def _pay(self, budget: Budget, drawn: Sequence[_Candidate]) -> list[bool]:
-        """Return which are paid, and note what is left: nothing, if the purse does not answer."""
+        """Return which are paid, and note the rest: nothing, if the purse does not answer."""
         self._asked_at = self._now()
         caps = Caps(budget.day, budget.month)
         try:

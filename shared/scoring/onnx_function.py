@@ -24,7 +24,7 @@ def onnx_function(name: str, model: bytes, inputs: int, output: str) -> OnnxFunc
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    # Without the fallback, which prints what it does and tries a model that cannot be loaded a second time.
+    # Without the fallback, which prints its steps and tries a model that cannot be loaded a second time.
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     shape, own = session.get_inputs()[0].shape, session.get_inputs()[0].name
     if len(shape) != 2 or shape[1] != inputs or output not in {each.name for each in session.get_outputs()}:

@@ -28,20 +28,20 @@ class Caps(NamedTuple):
 
 
 class Paid(NamedTuple):
-    """The answer of the purse: which spends are paid, and what is left of day and month, whichever is less."""
+    """The answer of the purse: which spends are paid, and the rest of day and month, whichever is less."""
 
     paid: list[bool]
     left: int
 
 
 class Purse(Protocol):
-    """What has been spent; all instances of a function share it."""
+    """The spends so far; all instances of a function share it."""
 
     async def spend(self, spends: Sequence[Spend], caps: Caps, at: int) -> Paid:
         """Pay spends in their order, each as far as it stays within the caps at a time, microseconds.
 
         All of a call, or nothing, is spent. A ticket that was paid is paid again without being spent. Without spends
-        it only tells what is left. Raises Unavailable; then a spend may have been paid.
+        it only tells the rest. Raises Unavailable; then a spend may have been paid.
         """
         ...
 

@@ -50,7 +50,7 @@ class Place(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What was signed: JSON, and the counter of its name, in microseconds since the epoch or later."""
+    """The signed content: JSON, and the counter of its name, in microseconds since the epoch or later."""
 
     payload: bytes
     counter: int
@@ -80,7 +80,7 @@ def signed(place: Place, content: Content, signer: Signer) -> bytes:
 
 
 def verified(data: bytes, place: Place, keys: Sequence[PublicKey]) -> Content:
-    """Return what one of the keys has signed for a place. Raises Unsigned, whatever the bytes are."""
+    """Return the content that one of the keys has signed for a place. Raises Unsigned, whatever the bytes are."""
     try:
         found = msgspec.json.decode(data, type=_Signed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The bucket of models as those see it who trust its writers in nothing: what decides is read signed, or not at all.
+"""The bucket of models as those see it who trust its writers in nothing: files that decide are read signed or not.
 
 Pointer, manifests, the switch of the control group and the measured recovery are signed; a manifest vouches for the
 other files of its bundle. `SignedBlobs` stands before the bucket in the composition roots, so all above it read and
@@ -11,7 +11,7 @@ the time of its signing in microseconds, and always more than that of the object
 - who has seen none, a new instance, asks the bucket when the object was written, which no writer can choose, and
   refuses one that was signed more than WRITE_SECONDS before: it was put back.
 
-What remains: for WRITE_SECONDS after a move, a new instance may be shown the pointer that was replaced, and who may
+The risk left: for WRITE_SECONDS after a move, a new instance may be shown the pointer that was replaced, and who may
 delete can take the pointer away, after which running instances keep their model and new ones decide by rules.
 """
 
@@ -74,7 +74,7 @@ class SignedBlobs:
         self._lock = threading.Lock()
 
     def read(self, name: str) -> Blob | None:
-        """Return the object, or None if there is none; of a signed one, what was signed.
+        """Return the object, or None if there is none; of a signed one, the signed content.
 
         Raises Untrusted if nobody trusted has signed it, or a later one was seen. Raises Unavailable.
         """
@@ -104,7 +104,7 @@ class SignedBlobs:
         self._bucket.delete(prefix)
 
     def _verified(self, name: str, blob: Blob) -> _Seen:
-        """Return what an object holds, and remember the counter of one that is replaced. Raises Untrusted."""
+        """Return the content of an object, and remember the counter of one that is replaced. Raises Untrusted."""
         try:
             content = verified(blob.data, Place(self._trust.environment, name), self._trust.keys)
         except Unsigned as error:

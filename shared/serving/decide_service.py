@@ -35,7 +35,7 @@ class DecideService:
 
     An answer is given once nothing can change it any more: its row is stored, or, as soon as the caller's time runs
     out, history keeps the decision with the claim while the row is on its way. So a slow append to BigQuery makes no
-    answer late while a batch is free. What may be late is the claim itself. A decision by rules alone would then be
+    answer late while a batch is free. Only the claim itself may be late. A decision by rules alone would then be
     in time, but the full one would follow it: the message may be in a batch already, or come by the topic. Two
     decisions would stand, and the caller would have acted on the one that is not stored. Instead the caller is told
     to ask again (NotInTime); the decision goes on being made, and is there for the next question. Without history

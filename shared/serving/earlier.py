@@ -75,7 +75,7 @@ class ScoringSteps(Protocol):
 
 
 class OncePipeline:
-    """Score what nobody has decided yet: a message about a Pix that history has forgotten is looked up first.
+    """Score the Pix that nobody has decided yet: a message about a Pix that history has forgotten is looked up first.
 
     A message whose claim history keeps is not looked up: its row may not be stored, or its decision not published,
     and the claim gives the same decision again. Those of an old backlog and of dead letters that were decided are

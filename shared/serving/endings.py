@@ -81,7 +81,7 @@ class Endings:
         self._publisher = publisher
 
     async def tell(self, endings: Mapping[int, Ending | None]) -> dict[int, PixError]:
-        """Publish what ends; return the error of each that is not known to be published, by index."""
+        """Publish the endings; return the error of each that is not known to be published, by index."""
         ends = {i: ending for i, ending in endings.items() if ending is not None}
         if not ends:
             return {}

@@ -133,7 +133,7 @@ class ScorePipeline:
     async def _committed(self, rows: list[ScoreRow]) -> dict[int, PixError]:
         """Append rows, publish their decisions, tell history; return the error of each that is not done, by index.
 
-        In this order nothing is lost: what history knows as stored is published. Raises Unavailable.
+        In this order nothing is lost: a decision that history knows as stored is published. Raises Unavailable.
         """
         try:
             with self._metrics.timed(STAGE, "append"):

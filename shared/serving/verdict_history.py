@@ -150,7 +150,7 @@ def _tasks(
 
 
 def _first_rows_of_each_key(tasks: Sequence[_Task]) -> tuple[list[_Task], list[_Task]]:
-    """Return the tasks of rows that share no key with an earlier one, and the others, which read what those wrote.
+    """Return the tasks of rows that share no key with an earlier one, and the others, which read their records.
 
     The tasks of a row stay together, so that history counts them at adjacent places.
     """

@@ -65,7 +65,7 @@ def following(settings: Settings) -> Pseudonymiser | None:
 
 
 def shared_history(settings: Settings, missed: str) -> ValkeyHistory | None:
-    """Return the history that the score function shares; None, and a warning of what is `missed`, if it does not."""
+    """Return the history that the score function shares; None, and a warning of the `missed` part, if not."""
     if settings.state.startswith(f"{MEMORY}://"):
         log.warning("history is not shared, so %s: PIX_STATE is memory://", missed)
         return None

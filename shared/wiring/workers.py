@@ -1,4 +1,4 @@
-"""What every worker has in common, whichever engine feeds it: its topic, its settings, its file of properties."""
+"""The common parts of every worker, whichever engine feeds it: its topic, its settings, its file of properties."""
 
 from __future__ import annotations
 

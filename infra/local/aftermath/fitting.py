@@ -45,7 +45,7 @@ def fitted(pix: DecidedPix, outcome: Message) -> list[TopicMessage]:
     """Return the messages in the place of an outcome, after the decision.
 
     A Pix that is rejected, or held and refused, is told as rejected. One that is blocked was credited: it is released
-    to its payee, or goes back. A review ends in the verdict of an analyst, and so does a complaint. What follows a
+    to its payee, or goes back. A review ends in the verdict of an analyst, and so does a complaint. The sequel of a
     settlement that did not take place never happens.
 
     >>> settled = {"end_to_end_id": "E1", "status": "SETTLED", "at": "2026-11-20T14:32:06Z"}
@@ -62,7 +62,7 @@ def fitted(pix: DecidedPix, outcome: Message) -> list[TopicMessage]:
 def left_to_desk(pix: DecidedPix, outcome: Message) -> list[TopicMessage]:
     """Return the messages in the place of an outcome where people review: one that is stopped waits for them.
 
-    Money that is blocked has been credited before; what the desk decides has no outcome here.
+    Money that is blocked has been credited before; decisions of the desk have no outcome here.
 
     >>> left_to_desk(DecidedPix("E1", "5.00", "12345678", "HOLD", "SCAM"), {"status": "SETTLED"})
     []

@@ -69,7 +69,7 @@ def _parsed(sql: str, read: str) -> Expr:
 
 
 def parse_once(sql: str, read: Any = None, **options: Any) -> Expr:
-    """Return what `sqlglot.parse_one` does: a tree that the caller may change."""
+    """Return a tree as `sqlglot.parse_one` does, one that the caller may change."""
     is_plain = isinstance(read, str) and not options
     own: Expr = _parsed(sql, read).copy() if is_plain else _parse_one(sql, read=read, **options)
     return own

@@ -116,7 +116,7 @@ def _line(command: str, option: str) -> str:
 
 
 def _next(home: Home, earlier: Path | None) -> str:
-    """Return the text on what there is to look at, all of it as commands to paste."""
+    """Return the text on the things to look at, all of it as commands to paste."""
     option = "" if home.path == homes.DEFAULT.resolve() else f' ARGS="--home {shown(home.path)}"'
     where = "" if not option else f" --home {shown(home.path)}"
     queries = "\n".join(f'  .venv/bin/python -m infra.local.query{where} "{sql}"' for sql in _QUERIES)

@@ -31,7 +31,7 @@ class Cut:
     live: int
     """Transactions from it on."""
     outcomes: bool
-    """Whether the file says what became of its Pix."""
+    """Whether the file has the outcomes of its Pix."""
     starts_at: dt.datetime
     live_from: dt.datetime
     ends_at: dt.datetime
@@ -104,7 +104,7 @@ def report_delay(path: Path, where: Cut) -> dt.timedelta | None:
 
 
 def confirmed_frauds(lines: Iterable[Line]) -> dict[str, str]:
-    """Return the situation of each Pix that some lines confirm as fraud, by EndToEndId: what a review is to find."""
+    """Return the situation of each Pix that some lines confirm as fraud, by EndToEndId: the answer to a review."""
     frauds: dict[str, str] = {}
     for line in lines:
         if line.topic != FEEDBACK:

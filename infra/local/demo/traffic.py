@@ -79,10 +79,10 @@ def told(data: bytes) -> Told:
 
 
 class StreamPublisher:
-    """A context that publishes lines at a given pace, by the official client, and what follows from decisions."""
+    """A context that publishes lines at a given pace, by the official client, and outcomes by decisions."""
 
     def __init__(self, project: str, ask: Ask, truth: Truth) -> None:
-        """`ask` returns the decisions about published Pix, `truth` what reviewers find if they do not err."""
+        """`ask` returns the decisions about published Pix, `truth` the findings of reviewers who do not err."""
         self.sent = Sent()
         self._client = PublisherClient()
         self._project = project

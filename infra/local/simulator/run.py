@@ -35,7 +35,7 @@ class Simulation:
 
     `kinds` counts the payments so far by reason, `labels` the reports by result, `both_sides` the payments of which
     the payee's side asks too. `frauds` has the usual situation of each fraud and mule transfer so far, by EndToEndId,
-    reported or not: what a reviewer is to find.
+    reported or not: the right answer of a reviewer.
     """
 
     def __init__(self, config: SimulationConfig) -> None:

@@ -85,7 +85,7 @@ class BigQueryExports:
                 file.unlink()
 
     def clear(self, name: str) -> None:
-        """Delete everything under `name`; the bucket's lifecycle rule deletes what this call cannot."""
+        """Delete everything under `name`; the bucket's lifecycle rule deletes the rest."""
         try:
             self._blobs.delete(_prefix(name))
         except (Unavailable, Misconfigured) as error:

@@ -30,7 +30,7 @@ class BigQueryTable:
 
     Appends of several callers are in flight together on one stream; answers come in the order of the requests. A
     broken stream is reopened once for callers that waited; a row may then be stored twice, which the views remove.
-    A row that BigQuery refuses is a fault of ours, as decoding admits only what a table takes: it is an incident.
+    A row that BigQuery refuses is a fault of ours, as decoding admits only values it takes: it is an incident.
     """
 
     def __init__(

@@ -142,7 +142,7 @@ class UnplacedSql:
         """Return the query of the last row of each statement without a place: if it names one, that is lost.
 
         Rows with equal columns `same` say the same. One that only another shard has lost is told again once after the
-        loss was noted: what its home has forgotten stays without.
+        loss was noted: one that its home has forgotten stays without.
         """
         every = f"OVER (PARTITION BY {same})"
         home = "MOD(history_sequence, 67108864) <= COALESCE(kept, history_sequence)"

@@ -1,4 +1,4 @@
-"""In-memory twins of what a retraining asks for."""
+"""In-memory twins of the ports of a retraining."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MemoryExports:
 
 
 class MemoryQueries:
-    """`shared.ports.Queries` that gives what `answer` makes of a query and its parameters."""
+    """`shared.ports.Queries` that gives the result of `answer` for a query and its parameters."""
 
     def __init__(self, answer: Callable[[str, Mapping[str, Parameter]], list[dict[str, Any]]]) -> None:
         self.answer = answer

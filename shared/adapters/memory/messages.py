@@ -28,7 +28,7 @@ class MemoryTopic:
 
 
 class MemorySource:
-    """`shared.ports.MessageSource` over a queue: what is given back goes to its end at once.
+    """`shared.ports.MessageSource` over a queue: a message given back goes to its end at once.
 
     `acknowledged` and `given_back` are the ids of messages, a message once for each time.
     """
@@ -67,7 +67,7 @@ class MemorySource:
         self._offer(failed)
 
     async def stop(self) -> None:
-        """Give back what nobody has taken."""
+        """Give back the messages that nobody has taken."""
         self.given_back += [each.receipt for each in self._inbox.close()]
 
     async def close(self) -> None:

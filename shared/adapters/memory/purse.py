@@ -10,7 +10,7 @@ from shared.scoring.purse import Caps, Paid, Period, Spend
 
 
 class MemoryPurse:
-    """What one process has spent; `away` makes it unavailable. Tickets are kept as long as the process lives."""
+    """The spends of one process; `away` makes it unavailable. Tickets are kept as long as the process lives."""
 
     def __init__(self) -> None:
         self.spent: dict[str, int] = defaultdict(int)

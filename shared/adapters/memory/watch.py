@@ -1,4 +1,4 @@
-"""The in-memory twin of what the desk's pages of health and models read."""
+"""The in-memory twin behind the desk's pages of health and models."""
 
 from __future__ import annotations
 

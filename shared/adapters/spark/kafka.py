@@ -23,7 +23,7 @@ _PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13"
 
 
 class KafkaLetters(NamedTuple):
-    """`shared.adapters.spark.feed.Settlement` where Spark notes the offsets: what has no row is a dead letter."""
+    """`shared.adapters.spark.feed.Settlement` where Spark notes offsets: a message without a row is a dead letter."""
 
     retries: Retries = USUAL
 

@@ -94,7 +94,7 @@ class PubsubStream(NamedTuple):
         return session.readStream.format(PubsubDataSource.name()).options(**own).load()
 
     def writer(self, letters: DataFrame) -> DataStreamWriter:
-        """Return a writer that drops what comes: no dead letter does."""
+        """Return a writer that drops all messages: no dead letter comes."""
         return letters.writeStream.format("noop")
 
 

@@ -26,7 +26,7 @@ _CONFIGURATION = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""What a run on this machine sets; the settings of spark-submit and of Dataproc are left as they are."""
+"""The settings of a run on this machine; those of spark-submit and of Dataproc are left as they are."""
 
 
 @contextmanager

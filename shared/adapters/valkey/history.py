@@ -1,7 +1,7 @@
 """`shared.ports.History` and `shared.ports.ChangingHistory` in Valkey or Redis (7 or newer), shared by all instances.
 
-A micro-batch is one call of a script, which is atomic, to each shard of history, and a second one to each for what
-the shards count for each other (`shared.adapters.valkey.visits`). With one shard there is one call.
+A micro-batch is one call of a script, which is atomic, to each shard of history, and a second one to each for the
+facts that shards count for each other (`shared.adapters.valkey.visits`). With one shard there is one call.
 
 The life of each Pix is kept for as long as its message may come back (`Keeping.message`) until its rows are stored,
 then until `Keeping.life` after it was last asked for or changed, which must be longer than the longest pause between
@@ -102,7 +102,7 @@ class ValkeyHistory:
         return cls(client(url, connect_seconds, call_seconds), keeping, shards, hmac_key)
 
     def know_lost(self, kept: Mapping[int, int]) -> None:
-        """Take note of what shards have lost, by `Place.part` the last number kept: such visits are made again."""
+        """Take note of the losses of shards, by `Place.part` the last number kept: such visits are made again."""
         self._lost = kept
 
     async def observe(self, events: Events, claim: Claim) -> Observations:

@@ -1,7 +1,7 @@
 """`shared.scoring.purse.Purse` in Valkey or Redis, which all instances share.
 
 Its keys have a hash tag of their own, so they are on one primary of a cluster however many shards history has, and no
-new layout of records loses them. A store that is emptied, or falls back by a failover, forgets what was spent.
+new layout of records loses them. A store that is emptied, or falls back by a failover, forgets its spends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DAY_SECONDS, _MONTH_SECONDS = 3 * 86_400, 33 * 86_400
 
 
 class ValkeyPurse:
-    """What all instances have spent; tickets are kept for `ticket_seconds`, as long as a message may come back."""
+    """The spends of all instances; tickets are kept for `ticket_seconds`, as long as a message may come back."""
 
     def __init__(self, store: Client, ticket_seconds: int) -> None:
         self._store = store

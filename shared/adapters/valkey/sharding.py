@@ -71,7 +71,7 @@ def changed_parts(changes: Changes, shards: int) -> list[ShardChanges]:
 
 
 def _statements(changes: Changes) -> list[bytes]:
-    """Return what each value notes of the statement by which it changes: it stands before the place."""
+    """Return the note in each value about the statement by which it changes: it stands before the place."""
     found = []
     for key, value, at in zip(changes.keys, changes.values, changes.place_at, strict=True):
         length = STATEMENT_BYTES if key[0] == LIFE_KEY else STATE_BYTES

@@ -170,7 +170,7 @@ class ValkeyStore:
         )
 
     def forget_other_keys(self) -> int:
-        """Erase what is stored under other HMAC keys in the present layout; return the number. Raises Unavailable."""
+        """Erase all data under other HMAC keys in the present layout; return the number. Raises Unavailable."""
         return sum(self._unlink(shard, self._of_other_keys(shard)) for shard in self._own)
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ class ValkeyStore:
         return found
 
     def _names(self, shard: int, records: Mapping[str, Keys], ids: Sequence[str]) -> list[bytes]:
-        """Return the names on a shard of records, and of what is known of Pix."""
+        """Return the names on a shard of records, and of the lives of Pix."""
         prefix = self._keys[shard].encode()[:-1]
         names = [
             LETTERS[kind].encode() + key

@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     """An entry with visits to make: shard and name of its value, the packed place of its change, and its text.
 
     Of an entry that was done, only the visits of some shards, which have lost them, are made again; `kept` are the
-    places of the others. What the first visits read stands: the decision, and its facts on other shards, rest on it.
+    places of the others. The reads of the first visits stand: the decision, and facts on other shards, rest on them.
     """
 
     home: int
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
     @property
     def is_first_ask(self) -> bool:
-        """Return whether the life takes what the visits read."""
+        """Return whether the life takes the values that the visits read."""
         return self.is_ask and not self.again
 
     @property

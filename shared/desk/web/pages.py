@@ -151,7 +151,7 @@ class Pages:
         return self._page("health", request, user, sides=sides, plots=plots)
 
     async def drift(self, request: Request) -> Response:
-        """Return what moved, and the causes of the days that were explained."""
+        """Return the moves, and the causes of the days that were explained."""
         user, now, watch = await self._site.user(request), dt.datetime.now(dt.UTC), self._site.watch
         rows = await watch.health(now - HEALTH_WINDOW, (*SCORES, *EXPLAINED))
         found = drift(rows, await watch.health(now - RECENT, INPUTS))
@@ -159,7 +159,7 @@ class Pages:
         return self._page("drift", request, user, found=found, plots=plots)
 
     async def models(self, request: Request) -> Response:
-        """Return what became of the models, latest first."""
+        """Return the ledger of the models, latest first."""
         user = await self._site.user(request)
         ledger = await self._site.watch.ledger(SHOWN_MAX)
         serving = next((row.to_version for row in ledger if row.action in MOVES), None)

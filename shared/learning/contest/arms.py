@@ -1,9 +1,9 @@
 """The saving of a challenger that decides for a share of the accounts, against the accounts of the champion.
 
-Each arm costs what its decisions cost, and each Pix weighs one over the chance that its account had of that arm, so
+An arm costs as its decisions do, and each Pix weighs one over the chance that its account had of that arm, so
 shares may grow while the comparison runs. Errors are by day and by paying account, which is the unit that was drawn.
 
-What an arm stopped has no label unless a reviewer judged it. Whether a challenger is better is said as if all that it
+A Pix stopped by an arm has no label unless it was reviewed. Whether a challenger is better is said as if all that it
 stopped in vain were legitimate, and the champion right about all that it stopped; whether it is worse, the other way
 round. So no arm profits from its own opinion.
 Source: Hajek, Comment on an Essay by D. Basu, in Foundations of Statistical Inference, 1971, for the weighted means.
@@ -36,7 +36,7 @@ class _Mass(NamedTuple):
 
 
 def arms_evidence(cohorts: Sequence[Cohort], costs: SideCosts, growth: float) -> ContestEvidence:
-    """Return the evidence of days with labels; `growth` is what their frauds let through will be multiplied by.
+    """Return the evidence of days with labels; `growth` is the factor by which their frauds let through will grow.
 
     The frauds are those of the arm with fewer: an arm of few may lack the rare large loss, and look cheap for that.
     """

@@ -1,4 +1,4 @@
-"""Look at the test of a challenger, and let what it shows follow: promotion, an end, or a row in the ledger."""
+"""Look at the test of a challenger, and act on the result: promotion, an end, or a row in the ledger."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Consequence = Literal["PROMOTED", "DROPPED", "TOLD", "NONE", "SWAP_LOST"]
 class Compared(Struct, frozen=True):
     """The result of a look; without a test only `outcome` and `reasons` are there.
 
-    `foretold` is the saving by scores alone with its limits, which never decides. `consequence` is what followed.
+    `foretold` is the saving by scores alone with its limits, which never decides. `consequence` is the action taken.
     """
 
     outcome: str
@@ -156,7 +156,7 @@ class Contest:
             self.health.append(new)
 
     def _follow(self, state: PointerState, challenge: Challenge, verdict: ContestVerdict) -> Consequence:
-        """Let follow what the configuration says of an ended comparison; a row in the ledger tells it first."""
+        """Take the configured action for an ended comparison; a row in the ledger tells it first."""
         if not verdict.ended:
             return "NONE"
         self._tell(state, challenge, verdict)

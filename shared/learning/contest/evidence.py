@@ -1,4 +1,4 @@
-"""The evidence of a comparison in the shadow: labels as they weigh in the gate, and what no label judges."""
+"""The evidence of a comparison in the shadow: labels as they weigh in the gate, and unjudged decisions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from shared.learning.judging.stakes import Opinion, UnjudgedRows, stakes
 
 
 def paired_evidence(cohorts: Sequence[Cohort], config: Config, growth: float) -> ContestEvidence:
-    """Return the evidence of days with labels; `growth` is what their frauds let through will be multiplied by."""
+    """Return the evidence of days with labels; `growth` is the factor by which their frauds let through will grow."""
     found = columns(cohorts)
     decided = _decided(found)
     pix_of_day = _pix(cohorts)

@@ -104,7 +104,7 @@ def _with_agreeing(own: Rows, pix: NDArray[np.float64]) -> Rows:
     """Return rows with those of the Pix on which both agree, which save nothing; `pix` [days] are all.
 
     Of each day they are `SPREAD` rows of accounts of their own: as nothing is saved on them, they matter for the mean
-    of their day only, and not for what accounts have in common.
+    of their day only, and not for the covariance within accounts.
     """
     days = len(pix)
     others = np.maximum(pix - np.bincount(own.block, own.weight, days), 0.0)

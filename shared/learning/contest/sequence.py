@@ -10,7 +10,7 @@ B, 2024) would need a largest loss, and be as wide as that is large. An asymptot
 standard error only, and takes the one by clusters that the gate has: that of days and accounts, both ways, of an
 estimate that itself is fitted. Its price is that it holds in the limit only, as every interval of the gate does. So
 nothing is decided on few days or few frauds, and the limits of each look allow for few days (Student) and for skewed
-losses (Hall), as the gate's do. `make bench-health` measures what is left.
+losses (Hall), as the gate's do. `make bench-health` measures the remaining error.
 Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Time-uniform Central Limit Theory and Asymptotic Confidence
 Sequences, Annals of Statistics, 2024.
 """

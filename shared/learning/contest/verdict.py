@@ -78,7 +78,7 @@ def judge(found: ContestEvidence, spec: ContestSpec, gate: GateSpec) -> ContestV
 
 
 def _few(found: ContestEvidence, spec: ContestSpec, gate: GateSpec) -> str:
-    """Return a sentence on what is too few to say, empty if nothing is."""
+    """Return a sentence on the evidence that is too little, empty if none is."""
     if not found.growth_known:
         return "how many frauds are known at the age of the labels is not: no days of before tell (jobs.monitor)"
     if found.days < spec.days_min:

@@ -48,7 +48,7 @@ class Defect(Struct, frozen=True):
 def defect(
     name: str, bad: NDArray[np.bool_], fraud: NDArray[np.bool_], initiated_at: NDArray[np.int64], text: str
 ) -> Defect:
-    """Return the defect of the rows that are `bad` [n]; `text` says of them what is wrong.
+    """Return the defect of the rows that are `bad` [n]; `text` names their fault.
 
     A time below zero is none, as no Pix is older than 1970.
     """

@@ -14,7 +14,7 @@ A rejected Pix that chance did not touch has a label only if somebody asked for 
 those of good Pix, so they say nothing about the others, and the row weighs 1. Counted among reviewers' labels they
 would turn rejected frauds into good customers. Which holds reviewers judge is taken to be chance. A Pix that had no
 chance, as a rule stopped it or the day's budget was spent, has p = 0: others of its kind stand for it only where
-reviewers judge such holds, and the gate counts it among what it cannot judge (`judging/stakes.py`).
+reviewers judge such holds, and the gate counts it among the unjudged (`judging/stakes.py`).
 While a challenger is tried, the policy is that of the Pix' arm, and P the chance within the arm: both arms together
 are all Pix, so rows that stand for their own arm stand for everything. The chance of the arm is part of the chance of
 a decision as a whole, `arm_propensity` times that of the draw, by which the rows of one arm stand for all Pix when

@@ -1,6 +1,6 @@
-"""Decisions of the test period that no label judges: what a predecessor stopped, and chance did not let through.
+"""Decisions of the test period that no label judges: Pix that a predecessor stopped, and chance did not let through.
 
-The gate reads them beside the training set, as two contenders that differ on them differ in what nobody can know.
+The gate reads them beside the training set, as two contenders that differ on them differ in unknown costs.
 They are stored beside its snapshot, for the days of the test period.
 """
 

@@ -1,4 +1,4 @@
-"""Judge any version on a past period: what it would have decided, and at what cost, by the measures of the gate."""
+"""Judge any version on a past period: its decisions there, and their cost, by the measures of the gate."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SavedAgainst(Struct, frozen=True):
 
 
 class Backtest(Struct, frozen=True):
-    """A version on the matured, labelled Pix from `first_at` to `last_at`, beside what serves and the rules alone.
+    """A version on the matured, labelled Pix from `first_at` to `last_at`, beside the champion and the rules alone.
 
     `pix` is the number of decisions that the `rows` stand for. `notice` says which rows were left out because the
     version was trained on them, or which stayed although it was.

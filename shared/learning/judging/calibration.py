@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: frauds expected over frauds seen, and the slope of the log-odds."""
+"""Whether probabilities are true: frauds expected over frauds seen, and the slope of the log-odds."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class CardFacts:
 
     `outcome` is a sentence on who decides whether the model serves, `findings` are sentences on the quality of the
     data, `unlabelled` the decisions without a label, `representation` how far labelled rows stand for them,
-    `suspicions` what a person has to look at before it serves, `provenance` commit, image and versions by name.
+    `suspicions` findings for a person to look at before it serves, `provenance` commit, image and versions by name.
     `maturity_days` is the age in days from which a paid Pix without a confirmed fraud is legitimate.
     `explanation` is how its scores are explained (`shared.scoring.explanation`).
     `trained_age_days` is the age at `as_of` of the newest row that the model to serve has learnt from.

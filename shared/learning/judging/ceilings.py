@@ -18,7 +18,7 @@ REJECTS_MIN = 100
 
 
 class Rejects(NamedTuple):
-    """What the model rejects on one side and the rules do not: the share of legitimate Pix, and the precision.
+    """The rejects of the model alone on one side, not of the rules: the share of legitimate Pix, and the precision.
 
     `rejected` is the number of such rows. The precision is NaN without any.
     """

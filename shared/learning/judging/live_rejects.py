@@ -1,6 +1,6 @@
 """The ceilings on rejects, held on live traffic: by the calibrated scores at once, and by labels as they come.
 
-As in the gate (`ceilings`), only what the model rejects by itself counts: a Pix that a rule rejects anyway does not.
+As in the gate (`ceilings`), only a reject by the model itself counts: a Pix that a rule rejects anyway does not.
 A row tells it by its reasons, which have the code of each rule that fired. The share of good customers is that of
 `monitoring.estimate`: a Pix of score p is a legitimate one with probability 1 - p.
 """

@@ -53,7 +53,7 @@ def budget(looks: Iterable[Look], start: float, until: float, spec: GateSpec) ->
 
 
 def _earned(balance: float, latest: float | None, until: float, most: float, a_day: float) -> float:
-    """Return the balance with what the days after `latest` until `until` earn."""
+    """Return the balance with the earnings of the days after `latest` until `until`."""
     if latest is None:
         return balance
     return min(balance + max(until - latest, 0.0) / _DAY * a_day, most)

@@ -44,7 +44,7 @@ def average_precision_at(known: float, fraud_share: float, other: float) -> floa
 
 
 class Past(NamedTuple):
-    """What the ledger knows: the looks so far in order, the champions of the last months, and a refused champion.
+    """The past in the ledger: the looks so far in order, the champions of the last months, and a refused champion.
 
     `refused` is the name of a champion whose bundle cannot be read, so that only its record stands for it.
     """

@@ -103,7 +103,7 @@ def expected_saving(rows: Rows, design: NDArray[np.float64]) -> Measured:
     The realised saving hangs on the amounts of the few frauds that only one contender stops. Its expectation given
     scores, amounts and decisions has the same mean and less variance (Rao and Blackwell), as every Pix near the
     thresholds counts by its probability, not only those that happened to be frauds. The probabilities are fitted to
-    the same labels, and this is part of the error: a fraud counts by what it says about Pix with such scores.
+    the same labels, and this is part of the error: a fraud counts by its evidence about Pix with such scores.
     Source: Casella and Berger, Statistical Inference, 2002, 7.3.3; Newey and McFadden, Large Sample Estimation, 1994.
     """
     return per_million(*expected_effects(rows, design), rows)

@@ -1,4 +1,4 @@
-"""What is at stake where two contenders differ on decisions that no label judges.
+"""The stakes where two contenders differ on decisions that no label judges.
 
 A predecessor that stops frauds makes their labels impossible, and a challenger that lets them pass would look as good
 as new. On such decisions the truth is bounded only: all of them may be frauds, or none (Manski). In between, they
@@ -42,14 +42,14 @@ class UnjudgedRows(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What a contender says of them: the probability of fraud, None without a model, and its decision, both [m]."""
+    """The view of a contender on them: the probability of fraud, None without a model, and its decision, both [m]."""
 
     scores: NDArray[np.float64] | None
     decisions: NDArray[np.int8]
 
 
 class Stakes(Struct, frozen=True):
-    """What is at stake on decisions without a label.
+    """The stakes on decisions without a label.
 
     `rows` is their number and `amount` their sum in BRL, `served` the range of their scores, NaN without any.
     `differing` and `differing_amount` are of those on which both decide differently, `scores` is the range of the
@@ -83,7 +83,7 @@ class Stakes(Struct, frozen=True):
 def stakes(
     challenger: Opinion, incumbent: Opinion, rows: UnjudgedRows, costs: SideCosts, judged_pix: float
 ) -> Stakes:
-    """Return what is at stake between two contenders; `judged_pix` is the number of Pix that labels judge."""
+    """Return the stakes between two contenders; `judged_pix` is the number of Pix that labels judge."""
     differ = challenger.decisions != incumbent.decisions
     saved = saved_by_truth(challenger.decisions, incumbent.decisions, rows.amount, rows.payees, costs)
     if_legitimate, if_fraud = (rows.weight @ saved) / judged_pix * MILLION

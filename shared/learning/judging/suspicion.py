@@ -1,8 +1,8 @@
 """Find features that tell frauds apart better than they should: they may contain the label, and a person has to look.
 
 A feature leaks if it was written with knowledge of the outcome. It then tells many of the frauds, alone or with
-another one or two, from nearly all legitimate Pix. On some streams honest features do so too, so what counts is the
-rise over what the same feature could do when the champion was judged. A suspicion refuses nothing: it asks a person.
+another one or two, from nearly all legitimate Pix. On some streams honest features do so too, so the measure is the
+rise over its share when the champion was judged. A suspicion refuses nothing: it asks a person.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from shared.scoring.rules import Rules
 LOOK_BACK = dt.timedelta(hours=24)
 """Rows that a look reads, at most: those of one or two partitions."""
 RECENT = dt.timedelta(minutes=10)
-"""Rows that are also judged apart, as what breaks on the tenth day is lost among those of nine good ones."""
+"""Rows that are also judged apart, as a fault of the tenth day is lost among those of nine good ones."""
 _WAITED = dt.timedelta(hours=1)  # from the initiation of a Pix to its decision: an older one is not counted
 
 

@@ -109,7 +109,7 @@ class ChallengeCommands:
     def watch(self, spec: RampSpec, costs: Mapping[str, CostSpec]) -> ChallengeResult:
         """Look at the guards: end a test of which one trips, and take the next step of a ramp when it is due.
 
-        `costs` have the ceilings on rejects of each side; what labels say of them, the ledger knows. Raises
+        `costs` have the ceilings on rejects of each side; the ledger has their measures by labels. Raises
         Misconfigured as `status`.
         """
         state = self._read()
@@ -134,7 +134,7 @@ class ChallengeCommands:
         return self._write(state, onward, "STEPPED", f"ramp: no guard tripped at {running.share:.0%}", reading)
 
     def _broken_ceiling(self, running: Challenge) -> str | None:
-        """Return what `jobs.monitor` has found about the rejects of the challenger since its test began."""
+        """Return the findings of `jobs.monitor` about the rejects of the challenger since its test began."""
         for row in self.ledger.rows(parse_time(running.started_at)):
             if (row.action, row.to_version) == (REJECT_CEILING, running.version):
                 return f"ceiling: the challenger {row.reason}"

@@ -2,7 +2,7 @@
 
 A model learns from features as they were served. If a replay computes others, they held facts of later, or lacked
 some: the model would learn the fault, or a leak of labels. So a training set has to be compared (`jobs.skew`) before
-what was trained on it serves; where it was not, or differs, a person has to look.
+a model trained on it serves; where it was not, or differs, a person has to look.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def comparison_suspicions(
     The training set is of Pix initiated within `trained`, in microseconds, and the challenger is judged on those from
     `judged_since` on. The latest comparison of a moment counts, as a fault may have been mended since. A comparison
     speaks against the set if more than `differing_max` of its rows differ. The test period must have been compared,
-    but for `uncompared_max` of its time: nobody can compare anew what was thrown away, and a night may fail.
+    but for `uncompared_max` of its time: nobody can compare deleted rows again, and a night may fail.
     """
     latest = sorted((row for row in rows if row.action in ACTIONS), key=lambda row: -row.recorded_at)
     unknown, found = [trained], []

@@ -7,8 +7,8 @@ broken, or the world has changed overnight. Slow changes do not alert; if they m
 features alerts a person, as a training on them could only learn the fault. A feature that the champion ignores alerts
 nobody.
 
-This is the alarm within hours, unweighted. `shared.learning.monitoring` weighs each whole day by what the champion
-makes of its inputs, and by publisher.
+This is the alarm within hours, unweighted. `shared.learning.monitoring` weighs each whole day by the champion's
+contributions of its inputs, and by publisher.
 
 The score has drifted if it is far from each of the champion's first days: the model is used on another traffic than
 the one after its swap, and the next automatic run trains.

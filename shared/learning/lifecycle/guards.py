@@ -1,4 +1,4 @@
-"""The guards of a test on live traffic: what the rows of both arms may differ by before the champion decides alone.
+"""The guards of a test on live traffic: the differences between both arms beyond which the champion decides alone.
 
 Each share of the challenger's arm is compared with the champion's by the exact conditional test of two rates: given
 the events of both arms together, those of one are binomial. It holds for few events and for many, and the ratio up to

@@ -1,4 +1,4 @@
-"""Read from the ledger what the gate must know of earlier trainings: the looks taken and the champions of before."""
+"""Read from the ledger the past that the gate needs: the looks taken and the champions of before."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Measure whether the champion still ranks frauds as its card says, on the days that have matured since.
 
 The card is of the test period of the champion's training. Pix initiated after it, once matured, are rows that neither
-the fit behind the champion nor any choice has seen; a fall there is what drift of the score only hints at. It is a
+the fit behind the champion nor any choice has seen; drift of the score only hints at a fall there. It is a
 fall if both intervals lie apart, so that neither the few frauds of the new days nor the luck of the old ones make
 one. The share of frauds may differ: the lower end on the card is restated at that of the new days (`record`).
 """
@@ -32,7 +32,7 @@ _DAY = dt.timedelta(days=1)
 
 
 class MaturedPerformance(Struct, frozen=True):
-    """The average precision of `version` on newly matured days, and what its card lets expect there.
+    """The average precision of `version` on newly matured days, and the one expected by its card.
 
     `low` and `high` are the ends of its interval, `expected` is the lower end on the card at the new share of frauds,
     `frauds` the number of those among the new days.

@@ -46,7 +46,7 @@ def reconcile(
 def record_missing_moves(blobs: Blobs, ledger: Ledger, state: PointerState) -> list[Move]:
     """Append the rows of those moves in the pointer that the ledger lacks, and return these moves.
 
-    The steps of tests that it lacks are appended too. Raises Unavailable; then it is not known what the ledger lacks.
+    The steps of tests that it lacks are appended too. Raises Unavailable; then the gaps of the ledger are not known.
     """
     moves, steps = state.moves, state.steps
     if not moves:

@@ -1,4 +1,4 @@
-"""Refit what is to serve, as a version of its own beside the fit that was judged.
+"""Refit the model that is to serve, as a version of its own beside the fit that was judged.
 
 Bundles never change, so the approved fit stays in the bucket, and the manifest of its refit names it. A rollback
 leads to the version that served before, whichever kind that was.

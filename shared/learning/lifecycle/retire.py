@@ -6,7 +6,7 @@ before fails to move it, a job that reads it afterwards is refused the version. 
 partly deleted bundle never counts as complete.
 
 Listing writes the pointer, so it takes the key that signs it, and deleting does not. In production a retraining lists
-what is no longer needed, and `jobs.retire`, which may delete and write nothing, deletes what is listed.
+the files that nobody needs, and `jobs.retire`, which may delete and write nothing, deletes them.
 """
 
 from __future__ import annotations

@@ -225,7 +225,7 @@ def _train_and_judge(
 
 
 def _uncompared(run: Run, rows: Sequence[LedgerRow]) -> list[str]:
-    """Return what speaks against the features of a training set, by the comparisons in the ledger."""
+    """Return the reasons against the features of a training set, by the comparisons in the ledger."""
     at, split = run.data.initiated_at, run.split
     trained = int(at[split.train.start]), int(at[split.test.stop - 1])
     return comparison_suspicions(rows, trained, int(at[split.test.start]), run.config.comparison)
@@ -248,7 +248,7 @@ def _manifest(services: Services, run: Run, challenger: Challenger) -> Manifest:
 
 
 def _release(services: Services, judged: JudgedRun, state: PointerState, step: StepProgress) -> RetrainingResult:
-    """Publish the challenger and its refit, swap in what is to serve, and record the outcome in the ledger."""
+    """Publish the challenger and its refit, swap in the one to serve, and record the outcome in the ledger."""
     request, serving = judged.run.request, judged.serving
     with step("publish"):
         publish_and_record(services.release_ports, *judged.approved)

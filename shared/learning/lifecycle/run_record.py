@@ -78,7 +78,7 @@ class SealedRefit(NamedTuple):
 class JudgedRun:
     """A run after training and judging: all challengers, the chosen one, its sealed files, review and plots.
 
-    `suspicions` are sentences on what a person has to look at before the gate's promotion counts. `refit` is None
+    `suspicions` are sentences on findings for a person to look at before the gate's promotion counts. `refit` is None
     unless the challenger is to serve.
     """
 

@@ -56,7 +56,7 @@ class LabelledFigures(Struct, frozen=True):
 
 
 class Adherence(Struct, frozen=True):
-    """The result. `inputs` are the ten that moved farthest, in log-odds of the score, `reasons` tell what departs."""
+    """The result. `inputs` are the ten farthest moved, in log-odds of the score; `reasons` name the departures."""
 
     outcome: Literal["ADHERES", "DEPARTS"]
     reasons: list[str]

@@ -45,7 +45,7 @@ class Cell(Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What tells the part from others."""
+        """The mark that tells the part from others."""
         return self.publisher, self.side, self.initiation_form, self.band
 
 

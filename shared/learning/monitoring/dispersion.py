@@ -6,7 +6,7 @@ squared distance between the frauds foretold and those known, whose sum over day
 independent Pix, is the dispersion: 1 without bursts and with true probabilities, and the factor that a variance is
 multiplied by otherwise (quasi-likelihood).
 
-It is learnt on the Pix whose label does not depend on what was decided: those that were approved or held. A subset
+It is learnt on the Pix whose label does not depend on the decision: those that were approved or held. A subset
 of a burst varies less than all of it, so intervals of the parts of a day are wide rather than narrow.
 
 Source: Wedderburn, Quasi-likelihood Functions, Generalized Linear Models, and the Gauss-Newton Method, Biometrika,

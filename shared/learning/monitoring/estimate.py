@@ -3,7 +3,7 @@
 If a score p is the probability of fraud, the frauds among rows are a sum of draws with mean sum(p), whatever became
 of the rows, and with variance sum(p (1 - p)) if they are independent. So precision, recall and loss can be said on
 the day itself, with an interval for chance: by that variance times the `dispersion` of earlier days, as frauds come
-in bursts and scores err together. It is blind to what the scores do not know: where fraud changes its ways more than
+in bursts and scores err together. It is blind where the scores are: where fraud changes its ways more than
 it did on those days, scores and estimate are wrong together (concept drift), and the interval does not cover that.
 `ladder` says how wrong it was once labels have come.
 

@@ -1,7 +1,7 @@
 """How far each feature moves from day to day, and when a move is beyond its habit.
 
 As in `shared.learning.lifecycle.windows`, a day is compared with each one remembered and the least distance counts;
-the limit is that of a feature's own movements. Here a move is weighed by what the champion makes of it, and each
+the limit is that of a feature's own movements. Here a move is weighed by the champion's contributions, and each
 publisher has a habit of its own.
 """
 
@@ -76,7 +76,7 @@ def _moves(
     for name, histogram in today.items():
         column = profile.features.get(name)
         if column is None or column.effects is None:
-            continue  # nobody knows what the model makes of it
+            continue  # its contributions are not known
         before = [one[name] for one, _ in past if name in one]
         if before and any(column.effects):
             value, limit = _move(histogram, before, column, spec)

@@ -64,7 +64,7 @@ class HealthSql(Struct, frozen=True):
         )
 
     def arrivals(self, day: dt.datetime) -> str:
-        """Return the query of what came on a day beside Pix: outcomes, refused messages, verdicts at the desk."""
+        """Return the query of the messages of a day beside Pix: outcomes, refused messages, verdicts at the desk."""
         within = "{0} >= " + timestamp(day) + " AND {0} < " + timestamp(day + ONE_DAY)
         table = f"`{self.project}.{self.dataset}."
         return (
@@ -79,9 +79,9 @@ class HealthSql(Struct, frozen=True):
         )
 
     def cohort(self, day: dt.datetime, age_days: int) -> str:
-        """Return the query of what is known about a day's decisions `age_days` after its end, by side and model.
+        """Return the query of all that is known about a day's decisions `age_days` after its end, by side and model.
 
-        What the control group let through counts as stopped, as the policy stops it, and is judged by its label.
+        A Pix let through by the control group counts as stopped, as the policy stops it, and is judged by its label.
         Rejects of the model are judged by those that the control group decided milder: of the others, only customers
         ask for a label, and they are the good ones.
         `labelled` Pix have a score and a label that no reject has made impossible; `expected` is the sum of their

@@ -1,4 +1,4 @@
-"""Distributions of a feature as counts by bin, and how far one has moved from another, in what the model makes of it.
+"""Distributions of a feature as counts by bin, and how far one has moved from another, in the model's contributions.
 
 The distance that weighs, in log-odds of the raw score, is the sum over bins of |a - e| |c - m|: the shares a of the
 rows and e of the reference, the model's mean contribution c in the bin, and m its mean over the reference. It is the

@@ -63,7 +63,7 @@ class InputSql(Struct, frozen=True):
         )
 
     def _scored(self, day: dt.datetime) -> str:
-        """Return the rows of a day whose features are whole; what had no history is `degraded` already."""
+        """Return the rows of a day whose features are whole; those without history are `degraded` already."""
         return (
             f"FROM `{self.project}.{self.dataset}.score_events` "
             f"WHERE initiated_at >= {timestamp(day)} AND initiated_at < {timestamp(day + ONE_DAY)} "

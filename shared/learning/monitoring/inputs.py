@@ -1,4 +1,4 @@
-"""What `pix.health` says of a day's inputs and score, and which of their moves are drift.
+"""The measures of a day's inputs and score in `pix.health`, and which of their moves are drift.
 
 By feature, of all publishers: `input_psi` against the champion's profile, `input_missing`, `input_unseen` (share of
 rows where the profile has none), `input_weight` (mean absolute contribution, log-odds), `input_weighted` (how far the
@@ -33,7 +33,7 @@ from shared.learning.monitoring.score_mix import ScoreMove, score_move
 PUBLISHED = 5
 """Moves of each publisher that have a row."""
 LOSS_DAYS = 14
-"""Fewest earlier days that say what loss is usual."""
+"""Fewest earlier days that tell the usual loss."""
 _LISTED = 3
 
 

@@ -1,7 +1,7 @@
 """How many frauds of a day will be known in the end, from those known at an age and how earlier days grew.
 
 Between two ages of a day the known frauds grow by a factor, that of all earlier days that reached the later age (the
-chain ladder of claims reserving). The product of the factors from an age on is what its count is multiplied by, so a
+chain ladder of claims reserving). Its count is multiplied by the product of the factors from its age on, so a
 day of last week and one of last month are read alike.
 
 Source: Mack, Distribution-free Calculation of the Standard Error of Chain Ladder Reserve Estimates, ASTIN, 1993.
@@ -25,7 +25,7 @@ FRAUDS_MIN = 20
 
 
 def growth(known: Sequence[Mapping[int, float]], age: int, ages: Sequence[int] = AGES) -> float:
-    """Return what the frauds of a day known at `age` will be multiplied by at the last age, NaN if it is not known.
+    """Return the factor from the frauds of a day known at `age` to those at the last age, NaN if it is not known.
 
     `known` has the frauds of earlier days by age.
 

@@ -1,4 +1,4 @@
-"""What `pix.health` says of a day: the measures by name, with their units, from the figures of the queries.
+"""The measures of a day in `pix.health`: by name, with their units, from the figures of the queries.
 
 Counts: `decided` and of it `approved`, `held`, `blocked`, `rejected`, `control` (decided milder by the control
 group), `outcomes` by status, `reasons` by code, `quarantined` by topic and field. Shares of the decisions:
@@ -183,7 +183,7 @@ def arrivals(found: Sequence[Mapping[str, Any]], key: Key) -> list[HealthRow]:
 
 
 def cohort(found: Sequence[Mapping[str, Any]], key: Key, known: Sequence[HealthRow]) -> list[HealthRow]:
-    """Return what labels say of a day at an age, from `HealthSql.cohort`; `known` are stored rows of earlier days.
+    """Return a day's measures by labels at an age, from `HealthSql.cohort`; `known` are stored rows of earlier days.
 
     A day without decisions has one row that says so.
     """
@@ -214,12 +214,12 @@ def _cohort(one: Mapping[str, Any], key: Key, known: Sequence[HealthRow]) -> lis
 
 
 def _factor(key: Key, known: Sequence[HealthRow]) -> float:
-    """Return what the frauds of a side at the age will be multiplied by, as far as days before the key's tell."""
+    """Return the factor from the frauds of a side at the age to all, as far as days before the key's tell."""
     return label_growth([row for row in known if row.side == key.side], key.age_days or 0)
 
 
 def label_growth(known: Sequence[HealthRow], age_days: int) -> float:
-    """Return what the known frauds of a day at an age will be multiplied by, NaN if older days do not tell it yet."""
+    """Return the factor from the known frauds of a day at an age to all, NaN if older days do not tell it yet."""
     days: dict[int, dict[int, float]] = {}
     for row in known:
         if row.measure == MISSED and row.age_days is not None and row.value is not None:

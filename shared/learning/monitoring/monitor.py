@@ -25,7 +25,7 @@ from shared.ports import Queries
 TABLE = "health"
 SETTLE = dt.timedelta(hours=6)
 """Time after a day's end at which it is measured: rows that were delivered again are stored by then."""
-_REMEMBERED = 2 * AGES[-1]  # days before the first one due, whose labels tell what to expect of younger ones
+_REMEMBERED = 2 * AGES[-1]  # days before the first one due, whose labels tell the growth of younger ones
 
 
 class HealthRows(Protocol):
@@ -73,7 +73,7 @@ class Monitor:
     rejects: RejectWatch | None = None
 
     def run(self, days: int, as_of: dt.datetime, report: ReportProgress) -> Monitored:
-        """Measure what is due of the last `days` days, and append it day by day, so that a run cut off goes on later.
+        """Measure all that is due of `days` days, and append it day by day, so that a run cut off goes on later.
 
         Raises Unavailable, Misconfigured, RowRefused.
         """
@@ -106,9 +106,9 @@ class Monitor:
 
 
 def due(known: Sequence[HealthRow], days: int, as_of: dt.datetime) -> list[DueMeasure]:
-    """Return what is not known yet of the last `days` days: their traffic, and the labels that came of age on them.
+    """Return the missing measures of the last `days` days: their traffic, and the labels that came of age on them.
 
-    In order of time, so that no cohort is projected by what came later.
+    In order of time, so that no cohort is projected by later ones.
 
     >>> found = due([], 1, dt.datetime(2026, 11, 3, 8, tzinfo=dt.UTC))
     >>> [(f"{each.day:%m-%d}", each.age_days) for each in found[:3]]

@@ -1,7 +1,7 @@
 """How far the score has moved, and how much of it the mix of traffic explains.
 
 Traffic has cells: publisher, side, form of initiation, band of amount. If only their shares move, the score moves by
-what each cell's scores were before; the rest is that scores given the cell moved, which means other features. The
+each cell's scores of before; the rest is that scores given the cell moved, which means other features. The
 index of the mix and that of the rest add up to the index of the score.
 """
 

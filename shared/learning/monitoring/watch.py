@@ -1,4 +1,4 @@
-"""Count a day's inputs, hold them against the days before, and tell the ledger what is drift."""
+"""Count a day's inputs, hold them against the days before, and tell the ledger of drift."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class InputWatch:
     def measured(
         self, day: dt.datetime, key: Key, traffic: Sequence[HealthRow], known: Sequence[HealthRow]
     ) -> list[HealthRow]:
-        """Return the measures of a day's inputs, and append to the ledger what is drift.
+        """Return the measures of a day's inputs, and append drift to the ledger.
 
         `traffic` are the other measures of the day, `known` those of days before it. Without a champion, and without
         rows that have history, there are none. The ledger comes first: a run that is cut off repeats its row rather

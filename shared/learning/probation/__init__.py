@@ -1,1 +1,1 @@
-"""Probation after a swap: does the model do what the gate foretold?"""
+"""Probation after a swap: does the model decide as the gate foretold?"""

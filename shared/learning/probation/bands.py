@@ -1,4 +1,4 @@
-"""Whether the decisions after a swap are within the bands around what the bundle and its card foretell."""
+"""Whether the decisions after a swap are within the bands around the forecast of the bundle and its card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOOKS = ("minutes", "day")
 class Seen(Struct, frozen=True):
     """The decisions of a look: all of them, those of the model, its alerts, and its scores between the edges.
 
-    `counts` has one entry more than the profile has edges. Alerts are what the policy stops, rules included.
+    `counts` has one entry more than the profile has edges. Alerts are the Pix that the policy stops, rules included.
     `rejects` are the model's own, by side.
     """
 
@@ -32,7 +32,7 @@ class Seen(Struct, frozen=True):
 
 
 class Foretold(Struct, frozen=True):
-    """What the bundle foretells: the profile of its scores, and the share of alerts on its card, None without one."""
+    """The forecast of the bundle: the profile of its scores, and the share of alerts on its card, or None."""
 
     scores: ColumnProfile
     alert_share: float | None

@@ -54,7 +54,7 @@ class Probation:
     def run(self, now: dt.datetime) -> ProbationResult:
         """Take the looks that are due. Raises Unavailable, Misconfigured, BundleRefused.
 
-        A bundle that is refused is what a probation is for: its golden vectors are proven again at each look.
+        A probation is there for a bundle that is refused: its golden vectors are proven again at each look.
         """
         state = read_pointer(self.moves.blobs)
         if state.pointer is None:

@@ -20,8 +20,8 @@ The correlation is one of log-odds, not of ranks, for a like reason: nearly all 
 order decides nothing. On the first 102 days of a simulated world ranks agreed by .76 and log-odds by .88, and each
 row of the approved fit's highest hundredth was in the refit's highest twentieth.
 
-The thresholds stay: they are probabilities, chosen for the costs, and the gate has judged them. What does not prove
-itself is not served, and the approved fit is.
+The thresholds stay: they are probabilities, chosen for the costs, and the gate has judged them. A refit that does not
+prove itself is not served, and the approved fit is.
 """
 
 from __future__ import annotations

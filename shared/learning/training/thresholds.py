@@ -119,7 +119,7 @@ def least_shown(scores: NDArray[np.float64], fraud: NDArray[np.bool_]) -> float:
 def _rejects_allowed(descending: ThresholdRows, counts: NDArray[np.intp], spec: CostSpec) -> NDArray[np.bool_]:
     """Return whether each reject threshold keeps the ceilings with headroom, by labels and by probabilities alike.
 
-    Only what the rules do not reject counts. Counts of labels are chance: three of their standard deviations are left
+    Only Pix not rejected by rules count. Counts of labels are chance: three of their standard deviations are left
     free, so that another period of this length, as much chance as this one, exceeds the ceiling once in sixty times.
     """
     own = descending.weight * (descending.by_rule != Decision.REJECT)

@@ -1,6 +1,6 @@
 """A replay whose records are in partitions that work side by side, exact to the last bit.
 
-What an event reads and writes, by `shared.features.layout` and `shared.features.facts`:
+The reads and writes of an event, by `shared.features.layout` and `shared.features.facts`:
 
 ===========  ============================================  =====================================================
 fact         reads                                         adds to
@@ -18,7 +18,7 @@ report       nothing                                       payer, payee and devi
 So a record needs its own facts in their order, and of another record no more than EXTRAS. Contacts are kept with
 their payer, so that EXTRAS are computed in one partition. They leave it for the payee (`new_payee`, `taint_*`) and
 for the device (`new_device`). Contacts take no EXTRAS, so a first round counts contacts alone, and `new_*` are final
-after it. `passed_*` stay with the payer. What is left is taint, which an account reads and hands on: the one chain
+after it. `passed_*` stay with the payer. The rest is taint, which an account reads and hands on: the one chain
 through time and accounts. It is solved in rounds within a time slice, from the presumption that no other partition
 hands on any taint: each round counts again the records that were handed another value than before, from their
 beginning in the slice, until nobody is.

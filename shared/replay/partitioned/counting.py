@@ -83,7 +83,7 @@ def count_contacts(part: PartitionFacts, before: State, memo: Memo) -> CountedFa
 
 
 def count_others(part: PartitionFacts, before: State, memo: Memo) -> CountedFacts:
-    """Count facts in all other records, by what is known in `memo`, which has the EXTRAS of the payers afterwards."""
+    """Count facts in all other records, by the values of `memo`, which has the EXTRAS of the payers afterwards."""
     others = [place for place in range(len(ROLES)) if place not in CONTACTS]
     return _count(part, _columns(part, others), before, memo)
 

@@ -55,7 +55,7 @@ class SliceTally(Struct):
     counted_again: int = 0
     """Partitions that counted again, in all slices."""
     bytes: dict[str, int] = {}
-    """Written, by what they are: facts, rows and reads go to other tasks once, handed values in each round."""
+    """Written, by kind: facts, rows and reads go to other tasks once, handed values in each round."""
     seconds: dict[str, float] = {}
     """Of each step; `read` and `divide` are work of this process alone, `count_again` is the price of taint."""
 

@@ -37,11 +37,11 @@ from shared.replay.scored_rows import ScoredRows
 from shared.replay.sinks import Folder, ParquetParts
 
 CONTACTS_ROUND, FIRST_ROUND = 0, 1
-"""The round of contacts, and the one of all other records. Each later one counts again what takes other values."""
+"""The round of contacts, and the one of all other records. Later ones count again records that take other values."""
 
 
 class TaskResult(Struct, frozen=True):
-    """The result of a task: the values handed to each partition, and the bytes written, by what they are."""
+    """The result of a task: the values handed to each partition, and the bytes written, by kind."""
 
     handed: dict[int, int] = {}
     bytes: dict[str, int] = {}
@@ -129,7 +129,7 @@ def state_of(root: str, slices: int, partitions: int) -> State:
 
 @dataclass(frozen=True, slots=True)
 class CountRound:
-    """Count the facts of a partition in a round, by what other partitions handed over in the round before."""
+    """Count the facts of a partition in a round, by the values handed over in the round before."""
 
     folder: SliceFolder
     partition: int
@@ -141,7 +141,7 @@ class CountRound:
     """The partitions that handed values to this one in the round before."""
 
     def __call__(self) -> TaskResult:
-        """Count, and hand over what other partitions take."""
+        """Count, and hand over the values that other partitions take."""
         folder, number = self.folder, self.number
         part, before, memo = folder.part(self.partition), folder.before(self.partition), self._memo()
         memo = memo or Memo.of(part)

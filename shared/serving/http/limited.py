@@ -2,7 +2,7 @@
 
 uvicorn limits neither a body nor headers nor the time of a request, and answers a request that offers an upgrade
 without reading its body. Here such an offer is ignored. A request over a limit is answered with the status that names
-the limit, which Pub/Sub takes for a nack, and what is left of it is dropped.
+the limit, which Pub/Sub takes for a nack, and the rest of it is dropped.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         self._unset_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Read requests; what is left of a refused one is dropped."""
+        """Read requests; the rest of a refused one is dropped."""
         if self._refused:
             return
         self._unset_keepalive_if_required()
@@ -117,7 +117,7 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
             self.take_end()
 
     def _ignore_upgrades(self, rest: memoryview) -> None:
-        """Parse the request at hand again without the upgrade it offers, and what follows it.
+        """Parse the request at hand again without the upgrade it offers, and the bytes after it.
 
         Raises HttpParserError.
         """

@@ -1,4 +1,4 @@
-"""What the values of a source themselves say about the reason of its change.
+"""The evidence in the values of a source about the reason of its change.
 
 Signs of a fault: values went missing, a factor of 100 or 1,000, one value for nearly all, clocks off by whole hours,
 statistics that nobody renews. A change that begins at a minute is one of a system rather than of people. History
@@ -128,7 +128,7 @@ def _one_value(name: str, today: Values, before: Values) -> Iterator[CauseEviden
 
 
 def _factor(today: Values, before: Values) -> Iterator[CauseEvidence]:
-    """Yield the sign that amounts are a power of ten of what they were, by quartiles."""
+    """Yield the sign that amounts are a power of ten times those of before, by quartiles."""
     now, was = (np.nanquantile(each.astype(np.float64), (0.25, 0.5, 0.75)) for each in (today, before))
     ratios = now / np.maximum(was, 1e-9)
     if any(np.all((ratios < factor * _NEAR) & (ratios > factor / _NEAR)) for factor in _FACTORS):

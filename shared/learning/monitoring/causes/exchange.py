@@ -21,7 +21,7 @@ from shared.scoring.bundle import Bundle
 from shared.scoring.explanation import log_odds
 
 CHANGES = ("score", "alerts", "brl")
-"""What changes, in the order of the columns: log-odds, share of rows, BRL a row."""
+"""The changes, in the order of the columns: log-odds, share of rows, BRL a row."""
 DONORS_MIN = 30
 """Reference rows of a publisher below which values come from those of all."""
 SURE = 4.0
@@ -74,7 +74,7 @@ def consequences(
 def exchanged(
     bundle: Bundle, rows: CauseRows, reference: CauseRows, members: Mapping[str, Sequence[int]], seed: int = 0
 ) -> dict[str, Exchanged]:
-    """Return what the exchange of each source changes; `members` are its places in the vector."""
+    """Return the changes by the exchange of each source; `members` are its places in the vector."""
     rng = np.random.default_rng(seed)
     found = {}
     own, known = (consequences(bundle, each.features, each, each.amount) for each in (rows, reference))

@@ -1,7 +1,7 @@
 """Rank the causes of a day's change: source x publisher x segment, with their likelier kind and examples.
 
 Sources with a sign of a fault come first, as a fault is certain and can be mended, even where the model makes little
-of it yet; within both, the order is that of what they explain.
+of it yet; within both, the order is by the share that they explain.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.learning.monitoring.causes.sources import HISTORY, members
 from shared.scoring.bundle import Bundle
 
 Kind = Literal["CODE", "CONTRACT", "TRAFFIC"]
-"""CODE: ours, as all publishers change at once; CONTRACT: a publisher or a feed no longer sends what it did; TRAFFIC:
+"""CODE: ours, as all publishers change at once; CONTRACT: a publisher or a feed sends other content; TRAFFIC:
 people, honest or not, do something else."""
 SHARES = (0.5, 0.25, 0.25)
 """Weight of each of CHANGES in the rank: the score is known best, losses hang on few rows."""

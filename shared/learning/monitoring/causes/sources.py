@@ -1,4 +1,4 @@
-"""The sources of the features: a field of the message, or a part of history. What breaks is a source."""
+"""The sources of the features: a field of the message, or a part of history. It is a source that breaks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PATTERNS: Mapping[str, str] = {
     "history of the pair": r"new_pair|pair_.*",
 }
 CALENDAR = "calendar"
-"""What a day has one of: it cannot be a cause."""
+"""A source with one value a day: it cannot be a cause."""
 SOURCES = tuple(source for source in _PATTERNS if source != CALENDAR)
 
 
