@@ -215,19 +215,19 @@ LIMITS: tuple[Feature | Family, ...] = (
         "day_limit_left",
         "BRL",
         "The customer's limit of a day less the amount and the day's total before it",
-        "limit not known, or history is away",
+        "limit not known, Pix Automático, or history is away",
     ),
     Feature(
         "device_limit_left",
         "BRL",
         "The limit of a transaction from an unregistered device (limits.yaml) less the amount",
-        "device registered or not known",
+        "device registered or not known, or Pix Automático",
     ),
     Feature(
         "device_day_limit_left",
         "BRL",
         "A day's limit from unregistered devices (limits.yaml) less the amount and the day's total before it",
-        "device registered or not known, or history is away",
+        "device registered or not known, Pix Automático, or history is away",
     ),
 )
 

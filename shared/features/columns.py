@@ -28,7 +28,7 @@ FORMS, PURPOSES = InitiationForm.known(), Purpose.known()
 KEY_TYPES, ACCOUNT_TYPES = KeyType.known(), AccountType.known()
 
 SIDES, KINDS = ("PAYER", "PAYEE"), ("PERSON", "ENTREPRENEUR", "COMPANY")
-_PERSON, _REFUND = KINDS.index("PERSON"), PURPOSES.index("IPRT")
+_PERSON, _REFUND, _AUTOMATIC = KINDS.index("PERSON"), PURPOSES.index("IPRT"), FORMS.index("AUTO")
 _MINUTE = 60.0
 
 _FIELDS = Event.__struct_fields__
@@ -80,9 +80,19 @@ class Columns:
     unregistered_spent: Floats
 
     @cached_property
+    def automatic(self) -> Flags:
+        """Return whether each Pix [n] is a Pix Automático: paid to a company, and outside the limits of other Pix."""
+        return self.form == _AUTOMATIC
+
+    @cached_property
+    def by_unregistered_device(self) -> Flags:
+        """Return whether the limits of unregistered devices are meant for each Pix [n]."""
+        return (self.device_registered == 0) & ~self.automatic
+
+    @cached_property
     def customer(self) -> Keys:
-        """Return the payer's person [n] where the device is not registered, 0 elsewhere."""
-        return np.where(self.device_registered == 0, self.payer_person, np.uint64(0))
+        """Return the payer's person [n] where the limits of unregistered devices are meant, 0 elsewhere."""
+        return np.where(self.by_unregistered_device, self.payer_person, np.uint64(0))
 
     @cached_property
     def night(self) -> Flags:
@@ -97,6 +107,7 @@ class Columns:
     def person_to_person(self) -> Floats:
         """Return 1 for Pix [n] between two natural persons, no entrepreneurs, 0 for others, NaN if not known."""
         company = (self.payer_kind != _PERSON) | ((self.payee_kind >= 0) & (self.payee_kind != _PERSON))
+        company |= self.automatic
         unknown = np.where((self.payee_kind < 0) | np.isnan(self.same_person), np.nan, 1.0)
         return np.where(company | (self.same_person == 1), 0.0, unknown)
 

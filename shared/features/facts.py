@@ -113,7 +113,7 @@ def asks(columns: Columns) -> Facts:
     keys[:, PLACES["customer"]] = columns.customer
     keys[:, PLACES["owner"]], keys[:, PLACES["key"]] = columns.payee_person, columns.key
     counted = 1.0 - columns.is_return
-    centavos = np.rint(columns.amount * 100) * counted
+    centavos = np.rint(columns.amount * 100) * (counted * ~columns.automatic)
     weights[:, _W["asked"]], weights[:, _W["asked_amount"]] = counted, columns.amount * counted
     _put_sums(weights, centavos, columns.counts_at_night, columns.customer > 0)
     return facts

@@ -23,10 +23,11 @@ STORED = -2
 """The place of a Pix whose row is stored already, so that there is nothing to decide."""
 LOGGED = 8
 """Outcomes that a life remembers."""
-OLD, NIGHT, RETURN, REBUILT, RECOUNTED = 1, 2, 4, 8, 16
+OLD, NIGHT, RETURN, REBUILT, RECOUNTED, AUTOMATIC = 1, 2, 4, 8, 16, 32
 """Flags: dated days before it was scored, so that it is nobody's first; counted in the sum of the night; the return
 of another Pix or a refund under the MED, which counts as no sale; rebuilt from its rows, with the features IMPLIED in
-the place of reads; counted again by a shard that had lost its part of the ask, with the reads of the first time."""
+the place of reads; counted again by a shard that had lost its part of the ask, with the reads of the first time; Pix
+Automático, which no sum of limits holds."""
 OLD_SECONDS = 3 * 86_400.0
 """A Pix that is dated longer before its scoring raises no first mark, which only ever grow."""
 
@@ -144,7 +145,8 @@ def asked(columns: Columns, scored_at: int | NDArray[np.int64]) -> Lives:
     lives["at"] = np.rint(columns.at * 1e6)
     lives["amount"] = np.rint(columns.amount * 100)
     old = np.asarray(scored_at) * 1e-6 - columns.at > OLD_SECONDS
-    lives["flags"] = OLD * old + NIGHT * columns.counts_at_night + RETURN * columns.is_return
+    flags = OLD * old + NIGHT * columns.counts_at_night + RETURN * columns.is_return
+    lives["flags"] = flags + AUTOMATIC * columns.automatic
     lives["summed"] = ~columns.is_return
     return lives
 

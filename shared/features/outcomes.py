@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from shared.contract.rows import OutcomeRow
 from shared.features.arrays import Floats
 from shared.features.facts import IMPLIED, Facts, Settlements, blocks, extras, implied_features, sums
-from shared.features.life import LIFE, LOGGED, NIGHT, OLD, REBUILT, RETURN, Lives
+from shared.features.life import AUTOMATIC, LIFE, LOGGED, NIGHT, OLD, REBUILT, RETURN, Lives
 
 PLACE_AT = LIFE.fields["outcomes"][1] + 8  # type: ignore[index]  # numpy's stubs: fields may be None
 ENTRY = 16
@@ -259,8 +259,8 @@ def _unsettled(lives: Lives, sold: Settlements) -> Facts:
 
 
 def _sums(lives: Lives, sign: float) -> Facts:
-    night = (lives["flags"] & NIGHT) > 0
-    return sums(np.ascontiguousarray(lives["keys"]), _asked_at(lives), sign * lives["amount"], night)
+    night, limited = (lives["flags"] & NIGHT) > 0, (lives["flags"] & AUTOMATIC) == 0
+    return sums(np.ascontiguousarray(lives["keys"]), _asked_at(lives), sign * lives["amount"] * limited, night)
 
 
 def _asked_at(lives: Lives) -> NDArray[np.float64]:

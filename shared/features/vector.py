@@ -228,7 +228,8 @@ def device(r: Reads) -> Values:
 
 def limits(m: Columns, r: Reads) -> Values:
     """Return the room below each limit, in BRL; the institution's own figures win over sums of history."""
-    norm, unregistered = limits_in_force(), m.device_registered == 0
+    norm, unregistered = limits_in_force(), m.by_unregistered_device
+    day = np.where(m.automatic, np.nan, m.day_limit)
     night = np.where(np.isnan(m.night_limit), norm.night.amount, m.night_limit)
     return {
         "customer_night_limit": _flag(~np.isnan(m.night_limit)),
@@ -236,7 +237,7 @@ def limits(m: Columns, r: Reads) -> Values:
         "night_limit_left": np.where(
             m.counts_at_night, _left(night, m.amount, r["payer_limit_night"][0], m.night_spent), np.nan
         ),
-        "day_limit_left": _left(m.day_limit, m.amount, r["payer_limit"][0], m.day_spent),
+        "day_limit_left": _left(day, m.amount, r["payer_limit"][0], m.day_spent),
         "device_limit_left": np.where(unregistered, norm.unregistered_device_transaction.amount - m.amount, np.nan),
         "device_day_limit_left": np.where(
             unregistered,

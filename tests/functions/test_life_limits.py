@@ -41,6 +41,20 @@ def test_six_pix_of_199_in_a_local_day_exceed_its_limit_however_they_are_spread(
     assert bank.decide("11-21T00:00:00", "190.00", **UNREGISTERED) == APPROVED
 
 
+def test_pix_automatico_is_in_no_sum_whatever_becomes_of_it(history_store: Store) -> None:
+    bank = Bank(history_store, "published")
+    bill: dict[str, Any] = {**UNREGISTERED, "initiation_form": "AUTO", "payer__limits": {"day": "1000.00"}}
+    settled, refused = (bank.ask("11-20T12:00:00", "900.00", **bill) for _ in range(2))
+    bank.tell(settled, "SETTLED")
+    for status in ("REJECTED", "SETTLED"):  # the later word outweighs the refusal
+        bank.tell(refused, status, seconds=30)
+    by_hand = bank.ask("11-20T12:02:00", "150.00", **UNREGISTERED, payer__limits={"day": "1000.00"})
+    assert decision_of(by_hand) == APPROVED
+    assert feature(by_hand, "day_limit_left") == feature(by_hand, "device_day_limit_left") == 850
+    assert feature(by_hand, "payer_sent_count_1d") == pytest.approx(2, abs=0.01)
+    bank.replay()
+
+
 def test_another_customer_with_that_device_has_a_limit_of_his_own(bank: Bank) -> None:
     for _ in range(5):
         bank.pay("11-20T12:00:00", "200.00", **UNREGISTERED)

@@ -134,6 +134,30 @@ def test_a_customers_own_limits_win(desk: Desk) -> None:
     assert desk.decide("11-26T23:00", "500.00", payer__spent={"night": "600.00"}) == AT_NIGHT
 
 
+AUTOMATIC: dict[str, Any] = {"initiation_form": "AUTO", "payee__tax_id": COMPANY}
+
+
+@pytest.mark.parametrize(
+    ("local", "facts"),
+    [
+        ("11-20T23:00", {"payee__tax_id": None}),
+        ("11-20T12:00", {"payer__limits": {"day": "500.00"}}),
+        ("11-20T12:00", UNREGISTERED),
+    ],
+    ids=["at night to a company that is not named", "above the limit of a day", "by an unregistered device"],
+)
+def test_no_limit_of_other_pix_is_meant_for_pix_automatico(desk: Desk, local: str, facts: dict[str, Any]) -> None:
+    assert desk.decide(local, "5000.00", **AUTOMATIC | facts) == APPROVED
+    desk.away = True
+    assert desk.decide(local, "5000.00", **AUTOMATIC | facts) == APPROVED
+
+
+@pytest.mark.parametrize("facts", [{"payer__limits": {"day": "1000.00"}}, UNREGISTERED], ids=["of a day", "of a device"])
+def test_pix_automatico_uses_no_limit_up(desk: Desk, facts: dict[str, Any]) -> None:
+    desk.decide("11-20T12:00", "900.00", **AUTOMATIC | facts)
+    assert desk.decide("11-20T12:01", "150.00", payee__tax_id=COMPANY, **facts) == APPROVED
+
+
 def test_a_rejected_pix_uses_no_limit_up(desk: Desk) -> None:
     refused, codes = desk.decide("11-20T12:00", "5000.00", **UNREGISTERED)
     assert (refused, codes[0]) == ("REJECT", "UNREGISTERED_DEVICE_TRANSACTION_LIMIT")
