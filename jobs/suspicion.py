@@ -9,7 +9,8 @@ An account is named by its pseudonym (payee_id of pix.scores), a document as REP
 PIX:ENDTOENDID. Each step is a row of pix.suspicions, with its time and the pseudonym of the user; rows never change.
 A finding with the look of personal data is refused.
 
-The register is the record of a suspicion; it stops no Pix. The rules PAYEE_UNDER_SUSPICION do, by their comparisons.
+While a suspicion is in force, every Pix to the account is rejected (PAYEE_UNDER_SUSPICION), from a minute or so after
+its opening: the score functions read the register once a minute. The rules of that name also reject by statistics of DICT.
 
 Exit codes: 0 done, 1 refused or failed.
 """
@@ -24,8 +25,9 @@ from collections.abc import Sequence
 from jobs.cli import arguments, console, interruption, wiring
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import SuspicionRow
+from shared.contract.suspicion import Suspicion, SuspicionState, suspicions
 from shared.desk.records import moment
-from shared.desk.suspicions import Finding, Suspicion, SuspicionRegister, SuspicionState, suspicions
+from shared.desk.suspicions import Finding, SuspicionRegister
 from shared.settings import Settings
 
 

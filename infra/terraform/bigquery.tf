@@ -241,10 +241,11 @@ resource "google_bigquery_table_iam_member" "lookup" {
 
 # It also looks up the original of a return, and the earlier states of a report. The outcome function looks up a Pix that
 # has left the history store, with its earlier outcomes. The decide and the score function look up a decision that is
-# stored.
+# stored, and the accounts under suspicion.
 resource "google_bigquery_table_iam_member" "lookups" {
   for_each = {
     decide_score_events  = { part = "decide", table = "score_events" }
+    decide_suspicions    = { part = "decide", table = "suspicions" }
     label_feedback       = { part = "label", table = "feedback" }
     label_outcomes       = { part = "label", table = "outcomes" }
     outcome_fills        = { part = "outcome", table = "fills" }
@@ -252,6 +253,7 @@ resource "google_bigquery_table_iam_member" "lookups" {
     outcome_outcomes     = { part = "outcome", table = "outcomes" }
     outcome_score_events = { part = "outcome", table = "score_events" }
     score_score_events   = { part = "score", table = "score_events" }
+    score_suspicions     = { part = "score", table = "suspicions" }
   }
 
   dataset_id = google_bigquery_dataset.pix.dataset_id

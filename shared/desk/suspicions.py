@@ -1,42 +1,25 @@
 """The register of accounts under well-founded suspicion of fraud (Res. BCB 142/2021, art. 2-A, by Res. BCB 501/2025).
 
 An institution that finds such a suspicion keeps a record of the information and documents behind it (answers of the
-BCB of 2025-11-19, as reported). A suspicion is opened for a time, may be extended, and ends by its time or by being
-lifted; its rows are its history, and none is ever changed.
+BCB of 2025-11-19, as reported), and rejects Pix to the account (`shared.scoring.suspected_accounts`). The rows of a
+suspicion are its history, and none is ever changed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Callable
 
 from msgspec import Struct
 
 from shared.contract.event import micros
 from shared.contract.rows import SuspicionRow
+from shared.contract.suspicion import Suspicion, SuspicionEvent, SuspicionState, suspicions
 from shared.desk.documents import is_document
 from shared.desk.errors import RecordRefused
 from shared.desk.notes import NOTE_MAX, has_personal_data
 from shared.desk.ports import SuspicionRows
-from shared.desk.records import moment
-
-
-class SuspicionEvent(StrEnum):
-    """A step in the life of a suspicion."""
-
-    OPENED = "OPENED"
-    EXTENDED = "EXTENDED"
-    LIFTED = "LIFTED"
-
-
-class SuspicionState(StrEnum):
-    """Whether a suspicion is IN_FORCE, has EXPIRED, or was LIFTED."""
-
-    IN_FORCE = "IN_FORCE"
-    EXPIRED = "EXPIRED"
-    LIFTED = "LIFTED"
 
 
 class Finding(Struct, frozen=True):
@@ -53,33 +36,6 @@ class Finding(Struct, frozen=True):
             raise RecordRefused("the finding looks as if it named a person, a document, a phone, an account or a key")
         if not all(map(is_document, self.documents)):
             raise RecordRefused("a document is REPORT:ID, MARKER:ID, RECOVERY:ID or PIX:ENDTOENDID")
-
-
-class Suspicion(Struct, frozen=True):
-    """A suspicion by its rows, in order of time."""
-
-    rows: tuple[SuspicionRow, ...]
-
-    @property
-    def opened(self) -> SuspicionRow:
-        """Return the row that opened it."""
-        return self.rows[0]
-
-    @property
-    def lifted(self) -> SuspicionRow | None:
-        """Return the row that lifted it, None without one."""
-        return next((each for each in self.rows if each.event == SuspicionEvent.LIFTED), None)
-
-    @property
-    def expires_at(self) -> dt.datetime:
-        """Return the time at which it ends, or would have ended."""
-        return moment(next(each.expires_at for each in reversed(self.rows) if each.expires_at is not None))
-
-    def standing(self, now: dt.datetime) -> SuspicionState:
-        """Return whether it is in force."""
-        if self.lifted is not None:
-            return SuspicionState.LIFTED
-        return SuspicionState.IN_FORCE if now < self.expires_at else SuspicionState.EXPIRED
 
 
 class SuspicionRegister:
@@ -151,11 +107,3 @@ class SuspicionRegister:
         )
         self._rows.append(row)
         return Suspicion((*known.rows, row))
-
-
-def suspicions(rows: Sequence[SuspicionRow]) -> list[Suspicion]:
-    """Return the suspicions that rows in order of time tell, in the order of their opening."""
-    by_id: dict[str, list[SuspicionRow]] = {}
-    for each in rows:
-        by_id.setdefault(each.suspicion_id, []).append(each)
-    return [Suspicion(tuple(each)) for each in by_id.values()]

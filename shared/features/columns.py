@@ -82,12 +82,14 @@ class Columns:
     @cached_property
     def automatic(self) -> Flags:
         """Return whether each Pix [n] is a Pix Automático: paid to a company, and outside the limits of other Pix."""
-        return self.form == _AUTOMATIC
+        automatic: Flags = self.form == _AUTOMATIC
+        return automatic
 
     @cached_property
     def by_unregistered_device(self) -> Flags:
         """Return whether the limits of unregistered devices are meant for each Pix [n]."""
-        return (self.device_registered == 0) & ~self.automatic
+        limited: Flags = (self.device_registered == 0) & ~self.automatic
+        return limited
 
     @cached_property
     def customer(self) -> Keys:

@@ -22,6 +22,7 @@ from shared.scoring.first_decision import first_decisions
 from shared.scoring.policy import decide
 from shared.scoring.reply import Asking, give, repeat, unclaimed, undrawn
 from shared.scoring.scorer import Delivery, Scorer
+from shared.scoring.suspected_accounts import SuspectedAccounts
 from shared.serving.announcing import Announcer
 from shared.serving.earlier import ScoringSteps
 from shared.serving.group_commit import BatchLimits
@@ -57,9 +58,14 @@ class ScorePipeline:
         control: ControlGroup | None = None,
         announcer: Announcer | None = None,
         following: Pseudonymiser | None = None,
+        suspected: SuspectedAccounts | None = None,
     ) -> None:
-        """`following` makes the pseudonyms under the next HMAC key, if there is one."""
+        """`following` makes the pseudonyms under the next HMAC key, if there is one.
+
+        `suspected` is None where no register of suspicions is kept.
+        """
         self._scorer = scorer
+        self._suspected = suspected
         self._score_events = score_events
         self._pseudonymiser, self._following = pseudonymiser, following
         self._now = now
@@ -98,6 +104,8 @@ class ScorePipeline:
         with timed(STAGE, "model"):
             scored = scorer.scores.score(events, features, history, champion, claim)
             fired = scorer.rules.apply(features)
+            if self._suspected:
+                fired = await self._suspected.rejected(fired, [each.payee_id for each in events], claim.scored_at)
             due = np.array([each.event.scheduled_for or each.event.initiated_at for each in deliveries])
             decided = decide(features, scored.models, fired, due)
             decided = decided._replace(challenged=challenged(scored, features, fired))

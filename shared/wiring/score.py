@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.adapters.bigquery.append import WriteService
 from shared.adapters.gcs import GcsBlobs
@@ -14,6 +14,7 @@ from shared.adapters.memory.purse import MemoryPurse
 from shared.contract.envelope import PubsubMessage
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.rows import SuspicionRow
 from shared.features.limits import limits_in_force
 from shared.ports import DecisionLookup, Table
 from shared.scoring.arms import AccountDraw
@@ -27,6 +28,7 @@ from shared.scoring.guarded_history import GuardedHistory, ScoringHistory
 from shared.scoring.purse import Purse
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Delivery, Scorer
+from shared.scoring.suspected_accounts import SuspectedAccounts
 from shared.serving.earlier import EarlierDecisions, OncePipeline
 from shared.serving.intake import Intake
 from shared.serving.readiness import Reach, Readiness
@@ -39,6 +41,7 @@ from shared.wiring.common import (
     announcer,
     append_table,
     batch_limits,
+    bigquery_client,
     following,
     now,
     reached,
@@ -47,6 +50,9 @@ from shared.wiring.common import (
     valkey_history,
 )
 from shared.wiring.models import models
+
+if TYPE_CHECKING:
+    from google.cloud import bigquery
 
 BUCKET_SECONDS = 3.0
 """Time that a cold start waits for the bucket; without a model, rules decide until the next look at the pointer."""
@@ -124,7 +130,17 @@ def _pipeline(
         control,
         announcer(settings),
         following(settings),
+        SuspectedAccounts(partial(_register, settings, cache(partial(bigquery_client, settings))), time.monotonic),
     )
+
+
+def _register(settings: Settings, client: Callable[[], bigquery.Client]) -> list[SuspicionRow]:
+    """Return the rows of the register of suspicions. Raises Unavailable, Misconfigured."""
+    from shared.adapters.bigquery.query import BigQueryQueries
+    from shared.adapters.bigquery.suspicions import NAME, suspicion_rows
+
+    queries = BigQueryQueries(client(), settings.lookup_seconds)
+    return suspicion_rows(queries, f"{settings.project}.{settings.dataset}.{NAME}")
 
 
 class Stores(NamedTuple):

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from infra.deploy.migrate import make
 from jobs import packet, suspicion
+from shared.adapters.bigquery.query import BigQueryQueries
+from shared.adapters.bigquery.suspicions import suspicion_rows
 from shared.contract import tables as contract
+from shared.contract.event import micros
 from shared.contract.pseudonyms import Pseudonymiser
+from shared.contract.rows import SuspicionRow
+from shared.scoring.rules import FiredRules
+from shared.scoring.suspected_accounts import SuspectedAccounts
 from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.unit.desk.documents import section
 
@@ -87,3 +97,20 @@ def test_an_account_number_is_refused_and_not_repeated(run: Run, capsys: pytest.
     with pytest.raises(SystemExit):
         run(packet, "--account", "12345678909")
     assert "12345678909" not in capsys.readouterr().err
+
+
+def test_the_register_that_the_score_functions_read_has_what_the_job_wrote(local: LocalBigQuery, run: Run) -> None:
+    account, other = "6" * 32, "7" * 32
+    for each in (account, other):
+        opened(run, each)
+    run(suspicion, "lift", other, "--found", "taken back")
+
+    def read() -> list[SuspicionRow]:
+        return suspicion_rows(BigQueryQueries(local.client), f"{PROJECT}.pix.suspicions")
+
+    async def rejected() -> FiredRules:
+        suspected, none = SuspectedAccounts(read, time.monotonic), FiredRules(np.zeros(2, np.int8), [[], []])
+        return await suspected.rejected(none, [account, other], micros(dt.datetime.now(dt.UTC)))
+
+    found = asyncio.run(rejected())
+    assert (found.severity.tolist(), found.codes) == ([2, 0], [["PAYEE_UNDER_SUSPICION"], []])

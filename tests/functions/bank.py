@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 from shared.adapters.bigquery.asked import asked_of
 from shared.adapters.memory.purse import MemoryPurse
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
+from shared.adapters.memory.suspicions import MemorySuspicions
 from shared.adapters.memory.unplaced import CountedRow, MemoryUnplaced, counted, kept_by_part, told
 from shared.adapters.valkey.history import ValkeyHistory
 from shared.contract.event import EPOCH, micros
@@ -41,6 +43,7 @@ from shared.scoring.control_group import ControlGroup
 from shared.scoring.control_switch import ControlSwitch
 from shared.scoring.rules import Rules
 from shared.scoring.scorer import Scorer
+from shared.scoring.suspected_accounts import SuspectedAccounts
 from shared.serving.group_commit import BatchLimits
 from shared.serving.intake import ACK
 from shared.serving.label_service import LabelPipeline, label_intake
@@ -191,7 +194,13 @@ class Tables:
 class Bank:
     """An institution that pushes messages at times of its choice, with outcomes `assumed` or `published`."""
 
-    def __init__(self, store: Store, outcomes: str, history: SharedHistory | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        outcomes: str,
+        history: SharedHistory | None = None,
+        register: MemorySuspicions | None = None,
+    ) -> None:
         self.store, self.published = store, outcomes == "published"
         self.history = Switch(history or store.fresh())
         self.tables = Tables()
@@ -207,7 +216,9 @@ class Bank:
         conclusions = Conclusions(self.history, outcomes)
         scorer = Scorer(self.history, conclusions, self.champion, Rules.load(), self._now, 40.0, 1, metrics[0])
         table, clock = self.tables.score_events, (self._now, AHEAD_SECONDS)
-        score = ScorePipeline(scorer, table, pseudonymiser, *clock, metrics[0], control=control)
+        read = None if register is None else partial(register.rows, None)
+        suspected = SuspectedAccounts(read, lambda: self.clock / SECOND) if read else None
+        score = ScorePipeline(scorer, table, pseudonymiser, *clock, metrics[0], control=control, suspected=suspected)
         outcomes_of = CountedOutcomes(self.history, self.tables)
         outcome = OutcomePipeline(outcomes_of, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
         verdicts = VerdictHistory(self.tables, self.history)

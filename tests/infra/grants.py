@@ -59,6 +59,7 @@ ALLOWED = {
     "decide": {
         "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.dataViewer on bigquery_table suspicions",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.publisher on pubsub_topic decisions",
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
@@ -192,6 +193,7 @@ ALLOWED = {
     "score": {
         "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table score_events",
+        "roles/bigquery.dataViewer on bigquery_table suspicions",
         "roles/bigquery.jobUser on project",
         "roles/pubsub.subscriber on pubsub_subscription functions",
         "roles/pubsub.publisher on pubsub_topic decisions",

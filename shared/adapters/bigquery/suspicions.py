@@ -29,9 +29,14 @@ class BigQuerySuspicions:
 
     def rows(self, account_id: str | None) -> list[SuspicionRow]:
         """Return the rows of an account, or all. Raises Unavailable, Misconfigured."""
-        given = {} if account_id is None else {"account": account_id}
-        found = self._queries.rows(suspicions_statement(self._address, account_id is not None), given)
-        return [stored(SuspicionRow, NAME, row) for row in found]
+        return suspicion_rows(self._queries, self._address, account_id)
+
+
+def suspicion_rows(queries: Queries, address: str, account_id: str | None = None) -> list[SuspicionRow]:
+    """Return the rows of table `address` about an account, or all. Raises Unavailable, Misconfigured."""
+    given = {} if account_id is None else {"account": account_id}
+    found = queries.rows(suspicions_statement(address, account_id is not None), given)
+    return [stored(SuspicionRow, NAME, row) for row in found]
 
 
 def suspicions_statement(address: str, of_account: bool) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from shared.contract.rows import SuspicionRow
+from shared.contract.suspicion import Suspicion, SuspicionState, suspicions
 from shared.desk.errors import NoSuchCase
 from shared.desk.ports import Surroundings
 from shared.desk.records import Payment, moment
-from shared.desk.suspicions import Suspicion, SuspicionState, suspicions
 
 
 class AccountPacket(Struct, frozen=True):

@@ -10,13 +10,14 @@ import pytest
 
 from shared import yaml_file
 from shared.adapters.memory.desk import MemorySurroundings
+from shared.contract.suspicion import SuspicionEvent, SuspicionState
 from shared.desk.documents import KINDS
 from shared.desk.errors import NoSuchCase
 from shared.desk.packet.account import AccountPacket, account_packet
 from shared.desk.packet.render import account_html
 from shared.desk.packet.words import packet_words
 from shared.desk.records import Payment
-from shared.desk.suspicions import Finding, SuspicionEvent, SuspicionState
+from shared.desk.suspicions import Finding
 from tests.unit.desk.documents import outside_resources, section
 from tests.unit.desk.test_suspicions import ACCOUNT, FOUND, WEEK, Office
 from tests.unit.desk.test_web import SCRIPT

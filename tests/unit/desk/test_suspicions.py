@@ -9,8 +9,9 @@ import pytest
 from shared.adapters.memory.suspicions import MemorySuspicions
 from shared.contract import tables as contract
 from shared.contract.rows import SuspicionRow
+from shared.contract.suspicion import Suspicion, SuspicionState, suspicions
 from shared.desk.errors import RecordRefused
-from shared.desk.suspicions import Finding, Suspicion, SuspicionRegister, SuspicionState, suspicions
+from shared.desk.suspicions import Finding, SuspicionRegister
 from shared.errors import Unavailable
 from tests.unit.desk.world import NOW
 

@@ -152,7 +152,9 @@ def test_no_limit_of_other_pix_is_meant_for_pix_automatico(desk: Desk, local: st
     assert desk.decide(local, "5000.00", **AUTOMATIC | facts) == APPROVED
 
 
-@pytest.mark.parametrize("facts", [{"payer__limits": {"day": "1000.00"}}, UNREGISTERED], ids=["of a day", "of a device"])
+@pytest.mark.parametrize(
+    "facts", [{"payer__limits": {"day": "1000.00"}}, UNREGISTERED], ids=["of a day", "of a device"]
+)
 def test_pix_automatico_uses_no_limit_up(desk: Desk, facts: dict[str, Any]) -> None:
     desk.decide("11-20T12:00", "900.00", **AUTOMATIC | facts)
     assert desk.decide("11-20T12:01", "150.00", payee__tax_id=COMPANY, **facts) == APPROVED
