@@ -165,8 +165,7 @@ def _due(rows: pa.RecordBatch, at: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the times in microseconds at which Pix are to be sent [n]."""
     if SCHEDULED not in rows.schema.names:
         return at
-    scheduled = rows.column(SCHEDULED)
-    return np.where(scheduled.is_null().to_numpy(zero_copy_only=False), at, _micros(scheduled))
+    return np.maximum(at, _micros(rows.column(SCHEDULED)))
 
 
 def _micros(times: pa.Array) -> NDArray[np.int64]:

@@ -49,8 +49,9 @@ class ScoredRows(NamedTuple):
 
 def _due(rows: pa.Table) -> NDArray[np.int64]:
     """Return the time in microseconds at which each Pix was to be sent, [n]."""
-    due = pc.coalesce(rows["scheduled_for"], rows["initiated_at"])
-    found: NDArray[np.int64] = due.to_numpy().astype("datetime64[us]").astype(np.int64)
+    at, scheduled = rows["initiated_at"], pc.coalesce(rows["scheduled_for"], rows["initiated_at"])
+    due = np.maximum(at.to_numpy(), scheduled.to_numpy())
+    found: NDArray[np.int64] = due.astype("datetime64[us]").astype(np.int64)
     return found
 
 

@@ -95,8 +95,9 @@ def decide(
     A model with exact reasons gives those of every Pix, any other those of the Pix that it stops.
 
     `features` [n, F] tell the side of each decision: APPROVE, HOLD or REJECT by the payer's institution, APPROVE,
-    BLOCK or REJECT by the payee's. `due` [n] are the times in microseconds at which the Pix were to be sent. Holds
-    and blocks count from them: an institution that counts from the order or the credit has a little more time.
+    BLOCK or REJECT by the payee's. `due` [n] are the times in microseconds at which the Pix were to be sent, never
+    before they were initiated. Holds and blocks count from them: an institution that counts from the order or the
+    credit has a little more time.
     """
     payees = by_payee(features)
     severity, reasons = fired.severity.copy(), [list(codes) for codes in fired.codes]

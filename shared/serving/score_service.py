@@ -106,7 +106,7 @@ class ScorePipeline:
             fired = scorer.rules.apply(features)
             if self._suspected:
                 fired = await self._suspected.rejected(fired, [each.payee_id for each in events], claim.scored_at)
-            due = np.array([each.event.scheduled_for or each.event.initiated_at for each in deliveries])
+            due = np.array([max(each.scheduled_for or 0, each.initiated_at) for each in events])
             decided = decide(features, scored.models, fired, due)
             decided = decided._replace(challenged=challenged(scored, features, fired))
             decisions = first_decisions(decided, history.answers)

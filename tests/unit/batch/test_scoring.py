@@ -78,9 +78,9 @@ def test_pix_that_the_model_cannot_score_are_decided_by_rules_and_say_so() -> No
     assert all(row["model_version"] == "v1" for i, row in enumerate(found) if i != 3)
 
 
-def test_a_scheduled_pix_is_held_from_when_it_is_due() -> None:
+def test_a_scheduled_pix_is_held_from_when_it_is_due_and_not_before_it_was_initiated() -> None:
     batch = pa.Table.from_batches([rows(400)])
-    due = pa.array(np.where(np.arange(400) % 2, 10**15, None), pa.timestamp("us", tz="UTC"))
+    due = pa.array(np.where(np.arange(400) % 2, 4 * 10**15, 10**15), pa.timestamp("us", tz="UTC"))  # in 2096 and 2001
     [later] = batch.append_column("scheduled_for", due).combine_chunks().to_batches()
     scorer = BatchScorer(method())
     held = [row["hold_until"] for row in scorer.scored(later).to_pylist()]

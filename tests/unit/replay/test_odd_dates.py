@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +26,8 @@ from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit
 from shared.replay.changes import ChangeQueue
 from shared.replay.reports import ReportQueue
+from shared.replay.scored_rows import ScoredRows
+from shared.scoring.rules import Condition, Rules
 from tests.builders import encoded, transaction
 from tests.unit.replay.rows import score_row
 from tests.unit.served import placed_table
@@ -51,6 +54,17 @@ def test_a_stored_time_at_an_end_of_the_calendar_yields_the_stored_features(at: 
     odd = event(device_registered=True, device_registered_at=micros(at), payer_opened_at=date, payee_opened_at=date)
     rows = stored([odd, event()])
     np.testing.assert_array_equal(features(columns_of(rows)), features(Columns.of([odd, event()])))
+
+
+def test_a_replayed_hold_of_a_pix_that_was_due_before_it_was_initiated_counts_from_then() -> None:
+    at = micros(dt.datetime(2026, 11, 20, 15, tzinfo=dt.UTC))
+    asked = [event(initiated_at=at, scheduled_for=due) for due in (None, at - 10**12, at + 10**9)]
+    rows = stored(asked)
+    rows = rows.drop_columns([name for name in rows.column_names if name not in event().__struct_fields__])
+    every = Rules([msgspec.structs.replace(Rules.load().rules[2], scope=[], when=[Condition("amount", ">", 0)])])
+    reads = np.full((3, READ_WIDTH), np.nan, dtype=np.float32)
+    held = ScoredRows(every, 1).of(rows, columns_of(rows), reads)["hold_until"].cast(pa.int64()).to_pylist()
+    assert [each - at for each in held] == [30 * 60 * 10**6] * 2 + [30 * 60 * 10**6 + 10**9]
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"])

@@ -220,3 +220,8 @@ def test_a_hold_at_night_lasts_an_hour_and_counts_from_the_time_it_is_scheduled_
     row = desk.row("11-20T12:00", "50.00", **scheduled)
     assert row.event.scheduled_for is not None
     assert row.hold_until == row.event.scheduled_for + 60 * MINUTE
+
+
+def test_a_hold_of_a_pix_that_was_due_before_it_was_initiated_has_not_ended_already(desk: Desk) -> None:
+    row = desk.row("11-20T23:00", "5000.00", scheduled_for="2026-11-19T08:00:00-03:00")
+    assert row.hold_until == row.event.initiated_at + 60 * MINUTE
