@@ -60,3 +60,16 @@ def test_a_marker_of_the_person_holds_and_its_cancellation_lifts_it(bank: Bank) 
     row = bank.ask("11-14T12:00:00", "50.00", 7)
     assert feature(row, "owner_markers") == pytest.approx(0, abs=1e-6)
     assert row.decision == first.decision == "APPROVE"
+
+
+def test_a_mule_whose_fraud_was_confirmed_cannot_pass_on_what_comes_next(bank: Bank) -> None:
+    mule: dict[str, Any] = {"tax_id": "98765432100", "ispb": "87654321", "account": "9001", "branch": "0001"}
+    sends = {f"payer__{name}": value for name, value in mule.items()}
+    victim = bank.pay("11-01T12:00:00", "500.00", payer__account="1")
+    assert decision_of(bank.ask("11-01T12:30:00", "490.00", 7, payee__tax_id=None, **sends)) == APPROVED
+    bank.report(victim, "11-02T12:00:00")
+    bank.pay("11-03T12:00:00", "500.00", payer__account="2", payer__tax_id="39053344705")
+    bank.tell(bank.tables.scores[-1], "SETTLED")  # after its hold
+    held = ("HOLD", ["PAYER_CONFIRMED_FRAUD"])
+    assert decision_of(bank.ask("11-03T13:00:00", "490.00", 8, payee__tax_id=None, **sends)) == held
+    assert decision_of(bank.ask("11-03T20:00:00", "490.00", 9, payee__tax_id=None, **sends)) == APPROVED

@@ -18,7 +18,10 @@ from tests.benchmarks.learning.world import LearningWorld
 
 BATCH = 16_384
 SEVERITY = {"APPROVE": Decision.APPROVE, "HOLD": Decision.HOLD, "REJECT": Decision.REJECT}
-REPORTED = ("PAYEE_MARKED_IN_DICT", "PAYEE_UNDER_SUSPICION", "PAYEE_MARKED", "PAYEE_CONFIRMED_FRAUD")
+REPORTED = (
+    *("PAYEE_MARKED_IN_DICT", "PAYEE_UNDER_SUSPICION", "PAYEE_MARKED", "PAYEE_CONFIRMED_FRAUD"),
+    "PAYER_CONFIRMED_FRAUD",
+)
 """Codes of rules that the benchmark leaves out: they read reports, most of which never come where Pix are stopped."""
 BUDGET = Budget(0.5, 0.5, pix=500_00, day=1_000_00, month=15_000_00, review=4_00, reserved=0)
 """The control group of the benchmark, for some 670 Pix a day; a review costs as much as in `jobs/config.yaml`."""

@@ -18,7 +18,10 @@ from jobs import replay
 END = datetime(2026, 11, 20, tzinfo=UTC)
 ENVIRONMENT = {"GOOGLE_CLOUD_PROJECT": "test", "PIX_HMAC_KEY": "a key of the tests that is long enough"}
 COLUMNS = ["end_to_end_id", "initiated_at", "reasons"]
-SUSPICIONS = ("PAYEE_MARKED_IN_DICT", "PAYEE_UNDER_SUSPICION", "PAYEE_MARKED", "PAYEE_CONFIRMED_FRAUD")
+SUSPICIONS = (
+    *("PAYEE_MARKED_IN_DICT", "PAYEE_UNDER_SUSPICION", "PAYEE_MARKED", "PAYEE_CONFIRMED_FRAUD"),
+    "PAYER_CONFIRMED_FRAUD",
+)
 CONFIG = SimulationConfig(end=END, transactions=60_000, days=120, seed=12, labels_until=END)
 
 
@@ -65,3 +68,9 @@ def test_markers_and_confirmed_frauds_stop_few_pix_and_many_frauds(decided: Deci
     assert stopped.mean() < 0.025
     assert decided.fraud[stopped].mean() > 10 * decided.fraud.mean()
     assert stopped[decided.fraud].mean() > 0.3
+
+
+def test_money_that_a_reported_account_passes_on_is_often_stolen(decided: Decided) -> None:
+    passed_on = decided.by("PAYER_CONFIRMED_FRAUD")
+    assert passed_on.mean() < 0.005
+    assert decided.fraud[passed_on].mean() > 20 * decided.fraud.mean()

@@ -154,6 +154,24 @@ def test_a_busy_shop_with_a_confirmed_fraud_is_not_held_for_usual_pix() -> None:
     assert fired(payee_frauds_30d=0.9, **busy) == NOTHING
 
 
+REPORTED = {"payer_reported": 0.9, "payer_since_received": 1.9, "payer_company": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("facts", "held"),
+    [
+        ({}, True),
+        ({"payer_reported": 0.4}, False),  # long ago
+        ({"payer_since_received": 2.0}, False),
+        ({"payer_since_received": math.nan}, False),  # never received
+        ({"payer_company": 1.0}, False),
+        ({"side": 1}, False),  # the payer's institution knows its customer
+    ],
+)
+def test_what_a_reported_account_sends_soon_after_receiving_is_held(facts: dict[str, float], held: bool) -> None:
+    assert fired(**REPORTED | facts) == ((HOLD, ["PAYER_CONFIRMED_FRAUD"]) if held else NOTHING)
+
+
 def test_limits_are_shown_as_refused_and_suspicions_are_not() -> None:
     rejecting = {rule.code: rule.shown for rule in Rules.load().rules if rule.decision == "REJECT"}
     assert {code for code, shown in rejecting.items() if shown == "REFUSED_BY_LIMIT"} == {
@@ -176,6 +194,7 @@ def test_limits_are_shown_as_refused_and_suspicions_are_not() -> None:
         ("PAYEE_MARKED", ["not read in full"]),
         ("PAYEE_UNDER_SUSPICION", ["art. 2-A", "501/2025"]),
         ("PAYEE_CONFIRMED_FRAUD", ["internal policy"]),
+        ("PAYER_CONFIRMED_FRAUD", ["art. 89", "506/2025", "secondary sources"]),
     ],
 )
 def test_each_rule_cites_its_norm(code: str, cited: list[str]) -> None:
