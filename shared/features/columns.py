@@ -82,14 +82,12 @@ class Columns:
     @cached_property
     def automatic(self) -> Flags:
         """Return whether each Pix [n] is a Pix Automático: paid to a company, and outside the limits of other Pix."""
-        automatic: Flags = self.form == _AUTOMATIC
-        return automatic
+        return np.asarray(self.form == _AUTOMATIC, dtype=bool)
 
     @cached_property
     def by_unregistered_device(self) -> Flags:
         """Return whether the limits of unregistered devices are meant for each Pix [n]."""
-        limited: Flags = (self.device_registered == 0) & ~self.automatic
-        return limited
+        return np.asarray((self.device_registered == 0) & ~self.automatic, dtype=bool)
 
     @cached_property
     def customer(self) -> Keys:
@@ -109,9 +107,8 @@ class Columns:
     def person_to_person(self) -> Floats:
         """Return 1 for Pix [n] between two natural persons, no entrepreneurs, 0 for others, NaN if not known."""
         company = (self.payer_kind != _PERSON) | ((self.payee_kind >= 0) & (self.payee_kind != _PERSON))
-        company |= self.automatic
         unknown = np.where((self.payee_kind < 0) | np.isnan(self.same_person), np.nan, 1.0)
-        return np.where(company | (self.same_person == 1), 0.0, unknown)
+        return np.where(company | self.automatic | (self.same_person == 1), 0.0, unknown)
 
     @cached_property
     def counts_at_night(self) -> Flags:
