@@ -10,7 +10,7 @@ PIX:ENDTOENDID. Each step is a row of pix.suspicions, with its time and the pseu
 A finding with the look of personal data is refused.
 
 While a suspicion is in force, every Pix to the account is rejected (PAYEE_UNDER_SUSPICION), from a minute or so after
-its opening: the score functions read the register once a minute. The rules of that name also reject by statistics of DICT.
+its opening: the score functions read the register once a minute. Rules of that name also reject by markers in DICT.
 
 Exit codes: 0 done, 1 refused or failed.
 """
