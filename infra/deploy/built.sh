@@ -1,5 +1,6 @@
 #!/bin/sh
-# Wait for the images of this version, which cloudbuild.yaml pushes once all its checks have passed; two hours at most.
+# Wait until the checks of this version have passed and its images are pushed; two hours at most. Both are builds of their
+# own, and accounts tell them apart: what runs as pix-test can neither push nor change the result of its build.
 set -eu
 . infra/deploy/names.sh
 
@@ -9,17 +10,20 @@ built() {
       return 1
   done
 }
+status_of() {
+  gcloud builds list --region="$REGION" --limit=1 --format='value(status)' \
+    --filter="substitutions.COMMIT_SHA=$VERSION AND serviceAccount~/$1@"
+}
 
 tries=240
-until built; do
-  status=$(gcloud builds list --region="$REGION" --limit=1 --format='value(status)' \
-    --filter="substitutions.COMMIT_SHA=$VERSION AND substitutions.TRIGGER_NAME=pix-build")
+until checked=$(status_of pix-test) && [ "$checked" = SUCCESS ] && built; do
+  status=$(status_of pix-build)
   tries=$((tries - 1))
-  case $status in
-    FAILURE | INTERNAL_ERROR | TIMEOUT | CANCELLED | EXPIRED) tries=0 ;;
+  case "$checked $status" in
+    *FAILURE* | *INTERNAL_ERROR* | *TIMEOUT* | *CANCELLED* | *EXPIRED*) tries=0 ;;
   esac
   if [ "$tries" -eq 0 ]; then
-    echo "there are no images of $VERSION: let pix-build succeed (it says: ${status:-nothing}), then run this again" >&2
+    echo "$VERSION is not ready: let its checks (${checked:-none}) and pix-build (${status:-none}) succeed, then run this again" >&2
     exit 1
   fi
   sleep 30

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Let the builds of main and of tags run in the private pool of their project (infra/terraform/bootstrap/pool.tf), whose
-# machines have the type of the pool. Argument: its region. The checks of pull requests stay outside, as their code is
-# nobody's yet. Commit the files.
+# machines have the type of the pool. Argument: its region. Checks stay outside: they run code of packages, and of pull
+# requests. Commit the files.
 set -eu
 
 pool="projects/\${PROJECT_ID}/locations/$1/workerPools/pix"

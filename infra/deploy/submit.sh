@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start a build of the pipeline from this checkout, and wait for its end. Argument: its file. Needs ENVIRONMENT, PROJECT,
-# REGION and, as the file has empty substitutions for them, BASE_DIGEST and BUILDER, or FROM_REGISTRY. Only the build of
-# images runs as the account that pushes them; the others deploy.
+# REGION and, as the file has empty substitutions for them, BASE_DIGEST and BUILDER, or FROM_REGISTRY. Checks run as the
+# account without rights, the build of images as the one that pushes them; the others deploy.
 set -eu
 VERSION=$(git rev-parse HEAD)
 . infra/deploy/names.sh
@@ -12,14 +12,15 @@ if grep -q '^ *name: [^@]*$' "$1"; then
 fi
 case $1 in
   cloudbuild.yaml) account=pix-build ;;
+  infra/deploy/cloudbuild.checks.yaml) account=pix-test ;;
   *) account=pix-deploy ;;
 esac
 given=
-for name in BASE_DIGEST BUILDER FROM_REGISTRY; do
-  if grep -q "^  _$name: \"\"" "$1"; then
+for name in BASE_DIGEST BUILDER FROM_REGISTRY REGION; do
+  if grep -q "^  _$name: " "$1"; then
     eval "given=\$given,_$name=\$$name"
   fi
 done
 gcloud builds submit --config="$1" --project="$PROJECT" --region="$REGION" \
   --service-account="projects/$PROJECT/serviceAccounts/$account@$PROJECT.iam.gserviceaccount.com" \
-  --gcs-source-staging-dir="gs://$BUCKET/source" --substitutions="COMMIT_SHA=$VERSION,_REGION=$REGION$given"
+  --gcs-source-staging-dir="gs://$BUCKET/source" --substitutions="COMMIT_SHA=$VERSION$given"

@@ -5,7 +5,6 @@ resource "google_service_account" "parts" {
   for_each = {
     batch     = "Spark that a person submits: scores a period by any version"
     challenge = "Job: guards tests of challengers, and takes the steps of their ramps"
-    check     = "Checks pull requests, and may only write logs"
     compare   = "Job: compares a challenger with the champion"
     console   = "The case desk"
     decide    = "Function: answers questions about Pix"
@@ -53,10 +52,4 @@ resource "google_project_iam_member" "metrics" {
   project = var.project_id
   role    = "roles/telemetry.metricsWriter" # the role that Google's OTLP endpoint requires
   member  = google_service_account.parts[each.key].member
-}
-
-resource "google_project_iam_member" "check_logs" {
-  project = var.project_id
-  role    = "roles/logging.logWriter"
-  member  = google_service_account.parts["check"].member
 }

@@ -1,5 +1,6 @@
-# Triggers of the pipeline, made if `repository` names a repository connected to Cloud Build. In staging, a pull
-# request is checked, and main is built and deployed, by two accounts; in production, a tag is planned and then deployed, each after approval.
+# Triggers of the pipeline, made if `repository` names a repository connected to Cloud Build. In staging, pull requests and
+# main are checked, and main is built and deployed, by three accounts; in production, a tag is planned and then deployed, each
+# after approval.
 
 locals {
   deploy_substitutions = { _REGION = var.region }
@@ -10,7 +11,15 @@ locals {
         pull_request  = "^main$"
         branch        = null
         tag           = null
-        account       = google_service_account.parts["check"].id
+        account       = local.test_account
+        substitutions = {}
+      }
+      pix-test = {
+        file          = "infra/deploy/cloudbuild.checks.yaml"
+        pull_request  = null
+        branch        = "^main$"
+        tag           = null
+        account       = local.test_account
         substitutions = {}
       }
       pix-build = {
@@ -54,6 +63,7 @@ locals {
   }
 
   build_account  = "projects/${var.project_id}/serviceAccounts/pix-build@${var.project_id}.iam.gserviceaccount.com"  # made by bootstrap/build.tf
+  test_account   = "projects/${var.project_id}/serviceAccounts/pix-test@${var.project_id}.iam.gserviceaccount.com"   # made by bootstrap/build.tf
   deploy_account = "projects/${var.project_id}/serviceAccounts/pix-deploy@${var.project_id}.iam.gserviceaccount.com" # made by bootstrap/deploy.tf
   triggers       = { for name, trigger in local.all_triggers[var.environment] : name => trigger if var.repository != null }
 }

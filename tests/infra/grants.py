@@ -36,7 +36,6 @@ ALLOWED = {
         "roles/storage.objectUser on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
     },
-    "check": {"roles/logging.logWriter on project"},
     "compare": {
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",

@@ -34,6 +34,7 @@ case "$*" in
   "storage cat"*) cat "$lock.$(held)"; look ;;
   "storage objects describe"*) [ -e "$lock" ] || exit 1; printf '%s\\t2026-11-20T14:32:05+0000\\n' "$(held)"; look ;;
   "storage rm"*) rm "$lock" ;;
+  "builds list"*pix-test@*) echo "$CHECKED" ;;
   "builds list"*) echo "$UNBUILT" ;;
   "builds describe"*) [ "$3" = "$INTRUDER" ] && echo WORKING || echo "$STATUS" ;;
 esac
@@ -43,6 +44,7 @@ esac
 def gcloud(**values: str) -> str:
     known = {
         "ATTESTED": "[]",
+        "CHECKED": "SUCCESS",
         "CRITICAL": "",
         "HOLDER": "",
         "INTRUDER": "",

@@ -51,15 +51,19 @@ def test_an_attestation_that_cannot_be_looked_up_or_made_stops_the_deployment(tm
         assert not [call for call in ran.calls if call.startswith("terraform")]
 
 
-def test_nothing_is_attested_before_it_is_built_or_copied_and_scanned(tmp_path: Path) -> None:
+def test_nothing_is_attested_before_it_is_checked_and_built_or_copied_and_scanned(tmp_path: Path) -> None:
     unbuilt = run(
         "infra/deploy/cloudbuild.staging.yaml", tmp_path / "staging", answers(gcloud=gcloud(unbuilt="FAILURE"))
     )
     assert unbuilt.failed == "built"
+    unchecked = run(
+        "infra/deploy/cloudbuild.staging.yaml", tmp_path / "unchecked", answers(gcloud=gcloud(checked="FAILURE"))
+    )
+    assert unchecked.failed == "built"
     critical = answers(gcloud=gcloud(critical="CRITICAL\tCVE-2026-1"))
     scanned = run("infra/deploy/cloudbuild.plan.yaml", tmp_path / "plan", critical)
     assert scanned.failed == "scan"
-    for ran in (unbuilt, scanned):
+    for ran in (unbuilt, unchecked, scanned):
         assert not [call for call in ran.calls if "attestations" in call]
     steps = [step["id"] for step in read("infra/deploy/cloudbuild.plan.yaml")["steps"]]
     assert steps.index("promote") < steps.index("scan") < steps.index("attest")
@@ -70,7 +74,7 @@ def test_images_are_attested_before_anything_runs_them(tmp_path: Path) -> None:
     assert position(ran.calls, "sign-and-create") < position(ran.calls, r"^terraform .* apply ")
 
 
-def test_the_account_that_builds_and_tests_cannot_attest() -> None:
+def test_the_accounts_that_build_and_test_cannot_attest() -> None:
     for name in ("cloudbuild.yaml", "infra/deploy/cloudbuild.checks.yaml"):
         assert "attest" not in str(read(name))
     for kind in ("kms_crypto_key", "container_analysis_note", "binary_authorization_attestor"):

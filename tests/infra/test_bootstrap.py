@@ -47,12 +47,13 @@ GRANTED = {
         "roles/containeranalysis.notes.occurrences.viewer on container_analysis_note",
         "roles/resourcemanager.projectIamAdmin on project",
     },
-    "build": {
+    "builders.build": {
         "roles/artifactregistry.writer on artifact_registry_repository",
         "roles/logging.logWriter on project",
         "roles/ondemandscanning.admin on project",
         "roles/storage.objectViewer on storage_bucket",
     },
+    "builders.test": {"roles/logging.logWriter on project", "roles/storage.objectViewer on storage_bucket"},
     "github": {
         "roles/cloudbuild.builds.editor on project",
         "roles/iam.serviceAccountUser on service_account",

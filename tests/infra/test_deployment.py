@@ -33,11 +33,12 @@ def plan_of(action: str, location: str = "southamerica-east1") -> str:
 
 def test_deployment_runs_its_steps_in_order(tmp_path: Path) -> None:
     make = "mkdir -p build; touch build/sbom-jobs.json"
+    checked = run("infra/deploy/cloudbuild.checks.yaml", tmp_path / "checks", answers())
     built = run("cloudbuild.yaml", tmp_path / "build", answers())
-    assert built.failed is None, built.output
+    assert (checked.failed, built.failed) == (None, None), checked.output + built.output
     ran = run(STAGING, tmp_path / "deployment", answers(make=make))
     assert ran.failed is None, ran.output
-    calls = built.calls + ran.calls
+    calls = checked.calls + built.calls + ran.calls
     order = [
         r"^run$",
         r"^make audit",

@@ -1,8 +1,14 @@
 """Images of a version are pushed, copied and marked once, as tags cannot be moved, and deployments await them."""
 
+import re
+import sys
 from pathlib import Path
 
-from tests.infra.pipeline import run
+import pytest
+
+from infra.deploy import stage
+from infra.deploy.stage import ROOT
+from tests.infra.pipeline import read, run
 from tests.infra.stubs import REGISTRY, answers, crane, gcloud
 
 STAGING = "infra/deploy/cloudbuild.staging.yaml"
@@ -19,7 +25,33 @@ def test_an_image_that_was_pushed_before_stays(tmp_path: Path) -> None:
 def test_the_build_may_not_deploy(tmp_path: Path) -> None:
     ran = run("cloudbuild.yaml", tmp_path, answers())
     used = {" ".join(call.split()[:4]) for call in ran.calls if call.startswith(("gcloud", "terraform", "crane"))}
-    assert used == {"gcloud artifacts docker images", "terraform fmt -check -recursive"}
+    assert used == {"gcloud artifacts docker images"}
+
+
+def test_the_build_that_pushes_runs_no_code_of_a_package() -> None:
+    """Tests and audits are in the checks; what is installed are wheels, where no account's token is in reach."""
+    for step in read("cloudbuild.yaml")["steps"]:
+        tool, arguments = step["name"].partition("@")[0].rpartition(":")[0], step.get("args", [])
+        assert not any("--network" in each for each in arguments), "its containers reach no token of the account"
+        if tool == "buildpacksio/pack":
+            assert "--env=PIP_ONLY_BINARY=:all:" in arguments
+        elif tool == "docker" and arguments[0] == "build":
+            (dockerfile,) = [each.partition("=")[2] for each in arguments if each.startswith("--file=")]
+            installs = re.findall(r"pip install (.*)", (ROOT / dockerfile).read_text("utf-8"))
+            assert all("--only-binary :all:" in each or "--no-build-isolation ." in each for each in installs)
+        elif step["id"] == "stage":
+            called = [line for line in Path(str(stage.__file__)).read_text("utf-8").splitlines() if "import" in line]
+            imported = {line.split()[1] for line in called if line.startswith(("import ", "from "))}
+            assert imported <= sys.stdlib_module_names
+        else:
+            assert tool in ("docker", "gcr.io/google.com/cloudsdktool/google-cloud-cli")
+            assert step["entrypoint"] == "sh"
+
+
+def test_deployments_install_wheels_alone() -> None:
+    for name in ("staging", "production"):
+        build = read(f"infra/deploy/cloudbuild.{name}.yaml")
+        assert "PIP_ONLY_BINARY=:all:" in build["options"]["env"]
 
 
 def test_an_image_that_was_copied_before_is_not_copied_again(tmp_path: Path) -> None:
@@ -38,7 +70,7 @@ def test_an_image_that_was_proven_before_is_not_marked_again(tmp_path: Path) -> 
 def test_a_deployment_waits_for_the_images_of_its_build(tmp_path: Path) -> None:
     late = f"""case "$*" in
       "artifacts docker images describe"*) [ -e "$CALLS.slept" ] || exit 1 ;;
-      "builds list"*) echo WORKING; exit 0 ;;
+      "builds list"*pix-build@*) echo WORKING; exit 0 ;;
     esac
     {gcloud()}"""
     ran = run(STAGING, tmp_path, answers(gcloud=late, sleep='touch "$CALLS.slept"'), {"built"})
@@ -46,8 +78,20 @@ def test_a_deployment_waits_for_the_images_of_its_build(tmp_path: Path) -> None:
     assert ran.calls.count("sleep 30") == 1
 
 
-def test_a_deployment_ends_if_the_build_of_its_images_has_failed(tmp_path: Path) -> None:
-    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(unbuilt="FAILURE")), {"built"})
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        ({"unbuilt": "FAILURE"}, "let its checks (SUCCESS) and pix-build (FAILURE) succeed"),
+        ({"checked": "FAILURE"}, "let its checks (FAILURE) and pix-build (none) succeed"),
+        ({"checked": ""}, "let its checks (none) and pix-build (none) succeed"),
+        ({"checked": "WORKING"}, "let its checks (WORKING) and pix-build (none) succeed"),
+    ],
+    ids=str,
+)
+def test_a_deployment_ends_unless_its_checks_and_the_build_of_its_images_succeed(
+    tmp_path: Path, failing: dict[str, str], told: str
+) -> None:
+    ran = run(STAGING, tmp_path, answers(gcloud=gcloud(**failing)), {"built"})
     assert ran.failed == "built"
-    assert "let pix-build succeed (it says: FAILURE)" in ran.output
-    assert not [call for call in ran.calls if call.startswith(("terraform", "sleep"))]
+    assert told in ran.output
+    assert not [call for call in ran.calls if call.startswith("terraform")]

@@ -194,31 +194,33 @@ def test_staging_checks_pull_requests_and_deploys_main(
     triggers = deployed_otherwise["google_cloudbuild_trigger.pipeline"]
     check, deploy = triggers["pix-check"], triggers["pix-deploy"]
     assert check["filename"] == "infra/deploy/cloudbuild.checks.yaml"
-    assert check["service_account"] == deployed_otherwise["google_service_account.parts"]["check"]["id"]
     assert check["repository_event_config"][0]["pull_request"][0]["branch"] == "^main$"
     assert "push" not in check["repository_event_config"][0] or not check["repository_event_config"][0]["push"]
-    build = triggers["pix-build"]
-    for trigger, file in ((build, "cloudbuild.yaml"), (deploy, "infra/deploy/cloudbuild.staging.yaml")):
+    build, test = triggers["pix-build"], triggers["pix-test"]
+    files = {"cloudbuild.yaml": build, "infra/deploy/cloudbuild.staging.yaml": deploy, check["filename"]: test}
+    for file, trigger in files.items():
         assert (trigger["filename"], trigger["repository_event_config"][0]["push"][0]["branch"]) == (file, "^main$")
-    (builder,) = bootstrapped["google_service_account.build"]
-    for trigger, account in ((build, builder), (deploy, bootstrapped["google_service_account.deploy"])):
+    made = {**bootstrapped["google_service_account.builders"], "deploy": bootstrapped["google_service_account.deploy"]}
+    accounts = {"check": "test", "test": "test", "build": "build", "deploy": "deploy"}
+    for trigger, account in ((triggers[f"pix-{name}"], made[account]) for name, account in accounts.items()):
         assert trigger["service_account"].endswith(
             f"/serviceAccounts/{account['account_id']}@my-bank-pix-staging.iam.gserviceaccount.com"
         )
     assert build["substitutions"]["_BASE_DIGEST"] == DIGEST
 
 
-def test_the_account_that_builds_may_only_push(bootstrapped: dict[str, Any]) -> None:
+def test_the_account_that_builds_may_only_push_and_the_one_that_tests_may_nothing(bootstrapped: dict[str, Any]) -> None:
     grants = [
-        (address.partition(".")[0].removeprefix("google_").removesuffix("_iam_member"), each["role"])
+        (account, address.partition(".")[0].removeprefix("google_").removesuffix("_iam_member"), each["role"])
         for address, made in bootstrapped.items()
-        if address.endswith((".build", ".build_source")) and "_iam_member." in address
-        for each in (made.values() if isinstance(made, dict) else made)
+        if "_iam_member.build" in address
+        for account, each in made.items()
     ]
     assert sorted(grants) == [
-        ("artifact_registry_repository", "roles/artifactregistry.writer"),
-        ("project", "roles/logging.logWriter"),
-        ("project", "roles/ondemandscanning.admin"),
+        ("build", "artifact_registry_repository", "roles/artifactregistry.writer"),
+        ("build", "project", "roles/logging.logWriter"),
+        ("build", "project", "roles/ondemandscanning.admin"),
+        ("test", "project", "roles/logging.logWriter"),
     ]
     assert bootstrapped["google_artifact_registry_repository.images"]["docker_config"][0]["immutable_tags"] is True
 

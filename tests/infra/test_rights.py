@@ -46,7 +46,6 @@ def test_project_grants_are_only_roles_without_a_smaller_scope() -> None:
     assert roles == {
         "roles/bigquery.jobUser",
         "roles/dataproc.worker",
-        "roles/logging.logWriter",
         "roles/memorystore.dbConnectionUser",
         "roles/telemetry.metricsWriter",
     }

@@ -1,46 +1,56 @@
-# The account of Cloud Build that tests the code of main, builds its images and pushes them, and may do nothing else: code
-# of a package that runs in a test gets no way to what serves. Production copies images, so it has no such account.
+# Two accounts of Cloud Build for the code of main and of pull requests. The one that tests runs the code of every package, and
+# may read the source and write logs. The other builds the images and pushes them, and runs no code of a package
+# (cloudbuild.yaml). Neither attests or deploys. Production copies images, so it has neither.
 
 locals {
-  build_count = var.environment == "staging" ? 1 : 0
+  build_accounts = {
+    build = "Account of Cloud Build that builds and pushes"
+    test  = "Account of Cloud Build that tests, without any right"
+  }
+  builders = var.environment == "staging" ? local.build_accounts : {}
 }
 
-resource "google_service_account" "build" {
-  count = local.build_count
+resource "google_service_account" "builders" {
+  for_each = local.builders
 
-  account_id   = "pix-build"
-  display_name = "pix-build"
-  description  = "Account of Cloud Build that tests, builds and pushes"
+  account_id   = "pix-${each.key}"
+  display_name = "pix-${each.key}"
+  description  = each.value
   depends_on   = [google_project_service.apis]
 }
 
-resource "google_project_iam_member" "build" {
-  for_each = local.build_count == 0 ? {} : {
-    "roles/logging.logWriter"      = "the logs of a build"
-    "roles/ondemandscanning.admin" = "scans of images"
-  }
+resource "google_project_iam_member" "builders_log" {
+  for_each = local.builders
 
   project = var.project_id
-  role    = each.key
-  member  = google_service_account.build[0].member
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.builders[each.key].member
+}
+
+resource "google_project_iam_member" "build_scans" {
+  for_each = toset(var.environment == "staging" ? ["build"] : [])
+
+  project = var.project_id
+  role    = "roles/ondemandscanning.admin"
+  member  = google_service_account.builders[each.key].member
 }
 
 resource "google_artifact_registry_repository_iam_member" "build" {
-  count = local.build_count
+  for_each = toset(var.environment == "staging" ? ["build"] : [])
 
   repository = google_artifact_registry_repository.images.name
   location   = var.region
   role       = "roles/artifactregistry.writer"
-  member     = google_service_account.build[0].member
+  member     = google_service_account.builders[each.key].member
 }
 
 # The source that a person or GitHub uploads for a build; a trigger gets its own from the repository.
-resource "google_storage_bucket_iam_member" "build_source" {
-  count = var.state_bucket == null ? 0 : local.build_count
+resource "google_storage_bucket_iam_member" "builders_source" {
+  for_each = var.state_bucket == null ? {} : local.builders
 
   bucket = var.state_bucket
   role   = "roles/storage.objectViewer"
-  member = google_service_account.build[0].member
+  member = google_service_account.builders[each.key].member
 
   condition {
     title       = "only-source"

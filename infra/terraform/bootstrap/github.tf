@@ -10,7 +10,7 @@ locals {
   github_count = var.github_repository_id == null ? 0 : 1
   github_starts = local.github_count == 0 ? {} : merge(
     { deploy = google_service_account.deploy.name },
-    { for account in google_service_account.build : "build" => account.name },
+    { for name, account in google_service_account.builders : name => account.name },
   )
   github_ref = { staging = "assertion.ref == 'refs/heads/main'", production = "assertion.ref.startsWith('refs/tags/v')" }
 }
@@ -64,7 +64,7 @@ resource "google_service_account_iam_member" "github" {
   member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github[0].name}/attribute.repository_id/${var.github_repository_id}"
 }
 
-# It starts builds that run as the accounts of build and deployment, from a source that it uploads.
+# It starts builds that run as the accounts of tests, build and deployment, from a source that it uploads.
 resource "google_project_iam_member" "github" {
   for_each = local.github_count == 0 ? {} : {
     "roles/cloudbuild.builds.editor"          = "to start a build and to wait for its end"
