@@ -163,7 +163,7 @@ resource "google_bigquery_data_transfer_config" "watches" {
   location             = var.region
   schedule             = each.value.schedule
   disabled             = var.schedules_paused && each.value.learning
-  service_account_name = google_service_account.parts["watch"].email
+  service_account_name = local.accounts["watch"].email
   params               = { query = each.value.query }
 
   depends_on = [
@@ -176,7 +176,7 @@ resource "google_bigquery_data_transfer_config" "watches" {
 
 # Google's agent runs scheduled queries as our account.
 resource "google_service_account_iam_member" "watch_tokens" {
-  service_account_id = google_service_account.parts["watch"].name
+  service_account_id = local.accounts["watch"].name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = local.agents.transfers
 }

@@ -210,7 +210,7 @@ resource "google_bigquery_table_iam_member" "append" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.value.table].table_id
   role       = local.append_role
-  member     = google_service_account.parts[each.value.part].member
+  member     = local.accounts[each.value.part].member
 }
 
 # jobs.replay loads files into the tables, which needs more than the right to append, and jobs.rotate changes rows.
@@ -220,7 +220,7 @@ resource "google_bigquery_table_iam_member" "load" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.key].table_id
   role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.parts["replay"].member
+  member     = local.accounts["replay"].member
 }
 
 # A retraining extends the training sample by a query that reads and inserts.
@@ -228,7 +228,7 @@ resource "google_bigquery_table_iam_member" "sample" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables["training_sample"].table_id
   role       = "roles/bigquery.dataEditor"
-  member     = google_service_account.parts["retrain"].member
+  member     = local.accounts["retrain"].member
 }
 
 # The label function looks up the Pix of a report.
@@ -236,7 +236,7 @@ resource "google_bigquery_table_iam_member" "lookup" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables["score_events"].table_id
   role       = "roles/bigquery.dataViewer"
-  member     = google_service_account.parts["label"].member
+  member     = local.accounts["label"].member
 }
 
 # It also looks up the original of a return, and the earlier states of a report. The outcome function looks up a Pix that
@@ -259,7 +259,7 @@ resource "google_bigquery_table_iam_member" "lookups" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.value.table].table_id
   role       = "roles/bigquery.dataViewer"
-  member     = google_service_account.parts[each.value.part].member
+  member     = local.accounts[each.value.part].member
 }
 
 # Parts that read single tables. A query of a view needs the right to read the tables behind it too.
@@ -281,7 +281,7 @@ resource "google_bigquery_table_iam_member" "readers" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.tables[each.value.table].table_id
   role       = "roles/bigquery.dataViewer"
-  member     = google_service_account.parts[each.value.part].member
+  member     = local.accounts[each.value.part].member
 }
 
 resource "google_bigquery_table_iam_member" "view_readers" {
@@ -290,13 +290,13 @@ resource "google_bigquery_table_iam_member" "view_readers" {
   dataset_id = google_bigquery_dataset.pix.dataset_id
   table_id   = google_bigquery_table.views[each.value.view].table_id
   role       = "roles/bigquery.dataViewer"
-  member     = google_service_account.parts[each.value.part].member
+  member     = local.accounts[each.value.part].member
 }
 
 # Parts that read the whole dataset: rows and labels, for training, replay, drift and health.
 resource "google_bigquery_dataset_iam_member" "readers" {
   for_each = merge(
-    { for part in ["batch", "compare", "console", "drift", "expire", "monitor", "repair", "replay", "retrain", "skew", "snapshot"] : part => google_service_account.parts[part].member },
+    { for part in ["batch", "compare", "console", "drift", "expire", "monitor", "repair", "replay", "retrain", "skew", "snapshot"] : part => local.accounts[part].member },
     { for member in var.analysts : member => member },
   )
 

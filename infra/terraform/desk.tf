@@ -11,7 +11,7 @@ resource "google_cloud_run_v2_service" "desk" {
   count = local.desk_count
 
   name                = local.desk_name
-  description         = google_service_account.parts["console"].description
+  description         = local.accounts["console"].description
   location            = var.region
   ingress             = "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
   deletion_protection = var.deletion_protection
@@ -21,7 +21,7 @@ resource "google_cloud_run_v2_service" "desk" {
   }
 
   template {
-    service_account                  = google_service_account.parts["console"].email
+    service_account                  = local.accounts["console"].email
     timeout                          = "60s"
     max_instance_request_concurrency = 40 # each page waits for its queries
     encryption_key                   = var.kms_key
@@ -219,5 +219,5 @@ resource "google_iap_web_backend_service_iam_member" "desk" {
 resource "google_pubsub_topic_iam_member" "desk" {
   topic  = google_pubsub_topic.topics["pix-feedback"].id
   role   = "roles/pubsub.publisher"
-  member = google_service_account.parts["console"].member
+  member = local.accounts["console"].member
 }

@@ -66,7 +66,7 @@ resource "google_cloud_run_v2_service" "functions" {
   for_each = local.functions
 
   name                = "pix-${each.key}"
-  description         = google_service_account.parts[each.key].description
+  description         = local.accounts[each.key].description
   location            = var.region
   ingress             = "INGRESS_TRAFFIC_INTERNAL_ONLY" # Pub/Sub of the same project counts as internal
   deletion_protection = var.deletion_protection
@@ -76,7 +76,7 @@ resource "google_cloud_run_v2_service" "functions" {
   }
 
   template {
-    service_account                  = google_service_account.parts[each.key].email
+    service_account                  = local.accounts[each.key].email
     timeout                          = "${var.ack_deadline_seconds}s" # Pub/Sub ignores any later answer
     max_instance_request_concurrency = each.value.concurrency
     encryption_key                   = var.kms_key
@@ -199,5 +199,5 @@ resource "google_cloud_run_v2_service_iam_member" "push" {
   name     = google_cloud_run_v2_service.functions[each.key].name
   location = var.region
   role     = "roles/run.invoker"
-  member   = google_service_account.parts["push"].member
+  member   = local.accounts["push"].member
 }

@@ -127,7 +127,7 @@ resource "google_cloud_run_v2_job" "jobs" {
     parallelism = 1
 
     template {
-      service_account = google_service_account.parts[each.key].email
+      service_account = local.accounts[each.key].email
       timeout         = each.value.timeout
       max_retries     = 0 # the schedule starts the job again, and a person should see each failure: a move to another machine is none
       encryption_key  = var.kms_key
@@ -214,7 +214,7 @@ resource "google_cloud_run_v2_job" "jobs" {
     ignore_changes = [client, client_version]
   }
 
-  depends_on = [google_kms_crypto_key_iam_member.signers, google_secret_manager_secret_iam_member.readers]
+  depends_on = [google_secret_manager_secret_iam_member.readers]
 }
 
 resource "google_cloud_run_v2_job_iam_member" "schedule" {
@@ -223,14 +223,14 @@ resource "google_cloud_run_v2_job_iam_member" "schedule" {
   name     = google_cloud_run_v2_job.jobs[each.key].name
   location = var.region
   role     = "roles/run.invoker"
-  member   = google_service_account.parts["schedule"].member
+  member   = local.accounts["schedule"].member
 }
 
 resource "google_cloud_scheduler_job" "jobs" {
   for_each = { for name, job in local.jobs : name => job if job.schedule != null }
 
   name             = "pix-${each.key}"
-  description      = google_service_account.parts[each.key].description
+  description      = local.accounts[each.key].description
   region           = var.region
   schedule         = each.value.schedule
   time_zone        = "Etc/UTC"
@@ -246,7 +246,7 @@ resource "google_cloud_scheduler_job" "jobs" {
     uri         = "https://run.googleapis.com/v2/${google_cloud_run_v2_job.jobs[each.key].id}:run"
 
     oauth_token {
-      service_account_email = google_service_account.parts["schedule"].email
+      service_account_email = local.accounts["schedule"].email
     }
   }
 

@@ -1,22 +1,10 @@
 # With feed = kubernetes, workers and jobs run in a GKE cluster of this project, from infra/kubernetes: its service accounts,
-# all in the namespace pix, act as the accounts of the parts by Workload Identity. The cluster itself is made elsewhere.
+# all in the namespace pix, act as the accounts of the parts by Workload Identity (bootstrap/accounts.tf). The cluster itself is
+# made elsewhere.
 
 locals {
   on_kubernetes = var.feed == "kubernetes"
   identities    = "${var.project_id}.svc.id.goog"
-}
-
-resource "google_service_account_iam_member" "kubernetes" {
-  for_each = {
-    for part in [
-      "challenge", "compare", "console", "decide", "drift", "expire", "label", "monitor", "operate", "outcome", "probation",
-      "repair", "replay", "retire", "retrain", "score", "skew", "snapshot"
-    ] : part => part if local.on_kubernetes
-  }
-
-  service_account_id = google_service_account.parts[each.key].name
-  role               = "roles/iam.workloadIdentityUser"
-  member             = "serviceAccount:${local.identities}[pix/pix-${each.key}]"
 }
 
 # GKE keeps Secrets in the cluster equal to these, as the account pix-secrets.

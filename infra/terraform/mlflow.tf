@@ -103,7 +103,7 @@ resource "google_sql_user" "mlflow" {
 
 resource "google_cloud_run_v2_service" "mlflow" {
   name                = "pix-mlflow"
-  description         = google_service_account.parts["mlflow"].description
+  description         = local.accounts["mlflow"].description
   location            = var.region
   ingress             = var.mlflow_ingress # every caller also needs the invoker role, see below
   deletion_protection = var.deletion_protection
@@ -113,7 +113,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
   }
 
   template {
-    service_account = google_service_account.parts["mlflow"].email
+    service_account = local.accounts["mlflow"].email
     timeout         = "300s"
     encryption_key  = var.kms_key
 
@@ -202,7 +202,7 @@ resource "google_cloud_run_v2_service" "mlflow" {
 
 resource "google_cloud_run_v2_service_iam_member" "mlflow" {
   for_each = merge(
-    { for part in ["compare", "operate", "probation", "retrain"] : part => google_service_account.parts[part].member },
+    { for part in ["compare", "operate", "probation", "retrain"] : part => local.accounts[part].member },
     { for member in var.mlflow_users : member => member },
   )
 

@@ -40,7 +40,7 @@ output "mlflow" {
 
 output "service_accounts" {
   description = "Addresses of the accounts, by part."
-  value       = { for part, account in google_service_account.parts : part => account.email }
+  value       = { for part, account in local.accounts : part => account.email }
 }
 
 output "state_url" {

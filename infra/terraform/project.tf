@@ -24,7 +24,7 @@ resource "google_project_iam_audit_config" "data" {
 
   audit_log_config {
     log_type         = "DATA_READ"
-    exempted_members = each.key == "storage.googleapis.com" ? [for part in ["decide", "score"] : google_service_account.parts[part].member] : []
+    exempted_members = each.key == "storage.googleapis.com" ? [for part in ["decide", "score"] : local.accounts[part].member] : []
   }
 
   audit_log_config {

@@ -72,7 +72,7 @@ resource "google_pubsub_topic_iam_member" "decisions" {
 
   topic  = google_pubsub_topic.decisions.id
   role   = "roles/pubsub.publisher"
-  member = google_service_account.parts[each.key].member
+  member = local.accounts[each.key].member
 }
 
 resource "google_pubsub_topic_iam_member" "decision_readers" {
@@ -109,7 +109,7 @@ resource "google_pubsub_subscription" "functions" {
       push_endpoint = push_config.value
 
       oidc_token {
-        service_account_email = google_service_account.parts["push"].email
+        service_account_email = local.accounts["push"].email
         audience              = push_config.value
       }
     }
@@ -133,7 +133,7 @@ resource "google_pubsub_subscription_iam_member" "pull" {
 
   subscription = google_pubsub_subscription.functions[each.key].id
   role         = "roles/pubsub.subscriber"
-  member       = google_service_account.parts[each.value.function].member
+  member       = local.accounts[each.value.function].member
 }
 
 # Dead letters wait for a person, in a subscription without a consumer.
@@ -170,7 +170,7 @@ resource "google_pubsub_subscription_iam_member" "redrive" {
 
   subscription = google_pubsub_subscription.dead[each.key].id
   role         = "roles/pubsub.subscriber"
-  member       = google_service_account.parts["operate"].member
+  member       = local.accounts["operate"].member
 }
 
 resource "google_pubsub_topic_iam_member" "redrive" {
@@ -178,7 +178,7 @@ resource "google_pubsub_topic_iam_member" "redrive" {
 
   topic  = google_pubsub_topic.topics[each.key].id
   role   = "roles/pubsub.publisher"
-  member = google_service_account.parts["operate"].member
+  member = local.accounts["operate"].member
 }
 
 # Rights of Pub/Sub's own agent: move dead letters, and sign the tokens for its calls to the functions.
@@ -200,7 +200,7 @@ resource "google_pubsub_subscription_iam_member" "dead_letters_out" {
 }
 
 resource "google_service_account_iam_member" "push_tokens" {
-  service_account_id = google_service_account.parts["push"].name
+  service_account_id = local.accounts["push"].name
   role               = "roles/iam.serviceAccountTokenCreator"
   member             = local.agents.pubsub
 }
@@ -236,7 +236,7 @@ resource "google_pubsub_subscription" "smoke" {
     push_endpoint = "${replace(google_cloud_run_v2_service.functions[each.value.function].uri, "https://", "https://candidate---")}${each.value.path}"
 
     oidc_token {
-      service_account_email = google_service_account.parts["push"].email
+      service_account_email = local.accounts["push"].email
       audience              = google_cloud_run_v2_service.functions[each.value.function].uri # a tagged address shares the audience of its service
     }
 

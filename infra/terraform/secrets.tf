@@ -54,7 +54,7 @@ resource "google_secret_manager_secret_iam_member" "readers" {
 
   secret_id = google_secret_manager_secret.secrets[each.value.secret].id
   role      = "roles/secretmanager.secretAccessor"
-  member    = google_service_account.parts[each.value.part].member
+  member    = local.accounts[each.value.part].member
 }
 
 # The key in force and, while the key is being changed, the one that is to follow. The switch moves no value: the

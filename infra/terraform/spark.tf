@@ -5,7 +5,7 @@
 resource "google_project_iam_member" "batch" {
   project = var.project_id
   role    = "roles/dataproc.worker"
-  member  = google_service_account.parts["batch"].member
+  member  = local.accounts["batch"].member
 }
 
 # Driver and executors of a batch call each other; no other instance has their account.
@@ -15,8 +15,8 @@ resource "google_compute_firewall" "batch" {
   network     = google_compute_network.pix.id
   direction   = "INGRESS"
 
-  source_service_accounts = [google_service_account.parts["batch"].email]
-  target_service_accounts = [google_service_account.parts["batch"].email]
+  source_service_accounts = [local.accounts["batch"].email]
+  target_service_accounts = [local.accounts["batch"].email]
 
   allow {
     protocol = "tcp"

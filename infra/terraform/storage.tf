@@ -111,7 +111,7 @@ resource "google_storage_bucket_iam_member" "folders" {
 
   bucket = google_storage_bucket.buckets[each.value.bucket].name
   role   = each.value.role
-  member = google_service_account.parts[each.value.part].member
+  member = local.accounts[each.value.part].member
 
   condition {
     title      = "only-${each.value.folder}"
@@ -132,7 +132,7 @@ resource "google_storage_bucket_iam_member" "keepers" {
 
   bucket = google_storage_bucket.buckets[each.value.bucket].name
   role   = "roles/storage.objectUser"
-  member = google_service_account.parts[each.value.part].member
+  member = local.accounts[each.value.part].member
 }
 
 # MLflow's clients write artifacts directly to the bucket, because a request to Cloud Run holds at most 32 MB.
@@ -144,5 +144,5 @@ resource "google_storage_bucket_iam_member" "artifacts" {
 
   bucket = google_storage_bucket.buckets["mlflow"].name
   role   = each.value
-  member = google_service_account.parts[each.key].member
+  member = local.accounts[each.key].member
 }

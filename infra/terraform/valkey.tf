@@ -101,7 +101,7 @@ resource "google_project_iam_member" "valkey" {
 
   project = var.project_id
   role    = "roles/memorystore.dbConnectionUser"
-  member  = google_service_account.parts[each.key].member
+  member  = local.accounts[each.key].member
 
   condition {
     title      = "only-history"

@@ -134,17 +134,6 @@ variable "maximum_backoff_seconds" {
   }
 }
 
-variable "model_key_protection" {
-  description = "Where the key that signs models is: HSM, or SOFTWARE, which costs less. Another value makes no key anew: its versions keep what they have."
-  type        = string
-  default     = "HSM"
-
-  validation {
-    condition     = contains(["HSM", "SOFTWARE"], var.model_key_protection)
-    error_message = "model_key_protection must be HSM or SOFTWARE."
-  }
-}
-
 variable "model_key_versions" {
   description = "Versions of the key that signs models, as numbers: functions and jobs believe all of them, and the last signs. More than one while the key is changed."
   type        = list(number)

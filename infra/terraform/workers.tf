@@ -11,7 +11,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
   for_each = local.workers
 
   name                = "pix-${each.key}-pull"
-  description         = google_service_account.parts[each.key].description
+  description         = local.accounts[each.key].description
   location            = var.region
   launch_stage        = "BETA"
   deletion_protection = var.deletion_protection
@@ -25,7 +25,7 @@ resource "google_cloud_run_v2_worker_pool" "workers" {
   }
 
   template {
-    service_account = google_service_account.parts[each.key].email
+    service_account = local.accounts[each.key].email
     encryption_key  = var.kms_key
 
     vpc_access {

@@ -55,7 +55,8 @@ def evaluate(terraform: str, folder: Path, variables: Mapping[str, Any], part: s
     for block in provided:
         name = _local(block)
         lines += [f"locals {{\n{name} = {_object(block)}\n}}\n", f'output "{name}" {{\nvalue = local.{name}\n}}\n']
-    (folder / "main.tf").write_text("\n".join(lines), "utf-8")
+    text = "\n".join(lines).replace("path.module", json.dumps(str(FOLDER / part)))
+    (folder / "main.tf").write_text(text, "utf-8")
     example = FOLDER / part / "terraform.tfvars.example"
     (folder / "terraform.tfvars").write_text(example.read_text("utf-8") if example.exists() else "", "utf-8")
     (folder / "more.auto.tfvars.json").write_text(json.dumps(variables), "utf-8")
@@ -78,8 +79,7 @@ def _local(block: Block) -> str:
 
 def _linked(expression: str) -> str:
     """Return the expression with references to resources replaced by their local values."""
-    linked = _REFERENCE.sub(lambda found: f"local.{found[1] or 'resource'}__{found[2]}__{found[3]}", expression)
-    return linked.replace("path.module", json.dumps(str(FOLDER)))
+    return _REFERENCE.sub(lambda found: f"local.{found[1] or 'resource'}__{found[2]}__{found[3]}", expression)
 
 
 def _object(block: Block) -> str:

@@ -32,14 +32,12 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table model_ledger",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
-        "roles/cloudkms.signer on kms_crypto_key models",
         "roles/storage.objectUser on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
     },
     "compare": {
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
-        "roles/cloudkms.signer on kms_crypto_key models",
         "roles/run.invoker on cloud_run_v2_service mlflow",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket models",
@@ -135,7 +133,6 @@ ALLOWED = {
         "roles/bigquery.dataViewer on bigquery_table model_ledger",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.jobUser on project",
-        "roles/cloudkms.signer on kms_crypto_key models",
         "roles/run.invoker on cloud_run_v2_service mlflow",
         "roles/storage.objectUser on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
@@ -181,7 +178,6 @@ ALLOWED = {
         "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
-        "roles/cloudkms.signer on kms_crypto_key models",
         "roles/run.invoker on cloud_run_v2_service mlflow",
         "roles/storage.objectUser on storage_bucket data",
         "roles/storage.objectUser on storage_bucket mlflow",
@@ -234,7 +230,6 @@ ALLOWED = {
     CLUSTER: {
         "roles/secretmanager.secretAccessor on secret_manager_secret hmac_key",
         "roles/secretmanager.secretAccessor on secret_manager_secret valkey_ca",
-        *(f"roles/iam.workloadIdentityUser on service_account {part}" for part in ON_KUBERNETES),
     },
     TRANSFERS: {"roles/iam.serviceAccountTokenCreator on service_account watch"},
     GIVEN: {
@@ -250,7 +245,6 @@ ALLOWED = {
 # Arguments that name the resource of a grant; a grant without any is on the project.
 RESOURCE_ARGUMENTS = (
     "bucket",
-    "crypto_key_id",
     "name",
     "secret_id",
     "service_account_id",
@@ -279,8 +273,8 @@ def _resource(block: Block, instance: str, value: Any) -> str:
     text = next((plain(block.body[name]) for name in RESOURCE_ARGUMENTS if name in block.body), None)
     if text is None:
         return ""
-    name, index = match(r"^\$\{google_\w+\.(\w+)(?:\[([^\]]+)\])?\.\w+\}$", text).groups()
-    if index is None or name not in ("buckets", "parts", "secrets", "tables", "views"):
+    name, index = match(r"^\$\{(?:google_\w+|local)\.(\w+)(?:\[([^\]]+)\])?\.\w+\}$", text).groups()
+    if index is None or name not in ("accounts", "buckets", "secrets", "tables", "views"):
         return f" {name}"
     if index == "each.key":
         return f" {instance}"
@@ -299,8 +293,6 @@ def _instances(for_each: Any) -> list[tuple[str, Any]]:
     if "local.jobs" in for_each:
         jobs = arguments(TERRAFORM.local("jobs"))
         keys += [name for name, job in jobs.items() if isinstance(job, dict) and job["schedule"] is not None]
-    if for_each == "${toset(local.signers)}":
-        keys += [plain(part) for part in TERRAFORM.local("signers")]
     if for_each in ("${local.topics}", "${local.fed}", "${local.functions}"):
         keys += arguments(TERRAFORM.local(for_each[8:-1].replace("fed", "functions")))
     instances = [(key, None) for key in keys]
@@ -315,16 +307,16 @@ def _member(member: str, key: str, value: Any) -> str:
         return agents[member]
     if "${local.identities}" in member:
         return CLUSTER
-    if found := re.fullmatch(r'\$\{google_service_account\.parts\["(\w+)"\]\.member\}', member):
+    if found := re.fullmatch(r'\$\{local\.accounts\["(\w+)"\]\.member\}', member):
         return found[1]
-    if member == "${google_service_account.parts[each.value.part].member}":
+    if member == "${local.accounts[each.value.part].member}":
         part: str = plain(value["part"])
         return part
-    if member == "${google_service_account.parts[each.value.function].member}":
+    if member == "${local.accounts[each.value.function].member}":
         function: str = plain(value["function"])
         return function
     assert member in (
-        "${google_service_account.parts[each.key].member}",
+        "${local.accounts[each.key].member}",
         "${each.key}",
         "${each.value}",
         "${each.value.member}",

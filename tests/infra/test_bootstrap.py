@@ -1,12 +1,14 @@
 """Bootstrap grants exactly the roles of this list, and its perimeter and private pool exist only by choice."""
 
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.infra.configuration import Configuration
+from infra.deploy.stage import ROOT
+from tests.infra.configuration import Configuration, plain
 from tests.infra.evaluation import Refused, evaluate
 from tests.infra.test_deployment_rights import NEEDED
 
@@ -18,6 +20,7 @@ EVERYTHING = {
     "environment": "staging",
     "github_repository_id": "42",
     "image_readers": ["serviceAccount:reader"],
+    "kubernetes": True,
     "make_kms_key": True,
     "perimeter_egress": {
         "registry": {
@@ -34,17 +37,20 @@ EVERYTHING = {
     "state_bucket": "state",
 }
 AGENTS = "agents of Google's services"
+SIGNERS = ("challenge", "compare", "probation", "retrain")
 GRANTED = {
     "deploy": {
         *(f"{role} on project" for role in NEEDED),
         "roles/artifactregistry.writer on artifact_registry_repository",
         "roles/billing.costsManager on billing_account",
         "roles/binaryauthorization.attestorsVerifier on binary_authorization_attestor",
-        "roles/cloudkms.admin on kms_key_ring",
-        "roles/cloudkms.publicKeyViewer on kms_key_ring",
+        "roles/cloudkms.publicKeyViewer on kms_crypto_key",
         "roles/cloudkms.signerVerifier on kms_crypto_key",
+        "roles/cloudkms.viewer on kms_crypto_key",
         "roles/containeranalysis.notes.attacher on container_analysis_note",
         "roles/containeranalysis.notes.occurrences.viewer on container_analysis_note",
+        "roles/iam.serviceAccountAdmin on service_account",
+        "roles/iam.serviceAccountUser on service_account",
         "roles/resourcemanager.projectIamAdmin on project",
     },
     "builders.build": {
@@ -61,6 +67,8 @@ GRANTED = {
         "roles/storage.legacyBucketReader on storage_bucket",
         "roles/storage.objectUser on storage_bucket",
     },
+    **{f"parts.{part}": {"roles/cloudkms.signer on kms_crypto_key"} for part in SIGNERS},
+    "a cluster": {"roles/iam.workloadIdentityUser on service_account"},
     "serviceAccount:reader": {"roles/artifactregistry.reader on artifact_registry_repository"},
     "jobs of the repository": {"roles/iam.workloadIdentityUser on service_account"},
     AGENTS: {"roles/cloudkms.cryptoKeyEncrypterDecrypter on kms_crypto_key"},
@@ -82,6 +90,8 @@ def everything(terraform: str, tmp_path_factory: pytest.TempPathFactory) -> dict
 def _account(member: str) -> str:
     if member.startswith("principalSet:"):
         return "jobs of the repository"
+    if ".svc.id.goog[" in member:
+        return "a cluster"
     if member.startswith("serviceAccount:") and "@" in member:
         return AGENTS
     return member.removeprefix("google_service_account/").partition("/")[0] if "/" in member else member
@@ -103,16 +113,67 @@ def test_each_account_has_exactly_its_listed_roles(everything: dict[str, Any]) -
     assert dict(found) == GRANTED
 
 
-def test_the_deployment_administers_the_ring_of_the_key_that_signs_models_alone(everything: dict[str, Any]) -> None:
-    grants = everything["google_kms_key_ring_iam_member.deploy"].values()
-    assert {each["key_ring_id"] for each in grants} == {everything["google_kms_key_ring.models"]["id"]}
-    ring = Configuration.read().resource("google_kms_crypto_key", "models")["key_ring"]
-    assert ring.endswith(f'/keyRings/{everything["google_kms_key_ring.models"]["name"]}"')
+def test_the_deployment_can_neither_use_nor_grant_the_key_that_signs_models(everything: dict[str, Any]) -> None:
+    key = everything["google_kms_crypto_key.models"]
+    reads, signs = (everything[f"google_kms_crypto_key_iam_member.{name}"] for name in ("deploy_reads", "signers"))
+    assert {each["role"] for each in reads.values()} == {"roles/cloudkms.publicKeyViewer", "roles/cloudkms.viewer"}
+    assert {part: (each["member"], each["role"]) for part, each in signs.items()} == {
+        part: (f"google_service_account/parts.{part}/member", "roles/cloudkms.signer") for part in SIGNERS
+    }
+    assert {each["crypto_key_id"] for each in (*reads.values(), *signs.values())} == {key["id"]}
+    attests = everything["google_kms_crypto_key_iam_member.attests"]
+    assert attests["crypto_key_id"] == everything["google_kms_crypto_key.images"]["id"] != key["id"]
+    assert not [address for address in everything if "kms_key_ring_iam" in address]
+    assert not [block.address for block in Configuration.read().of("resource") if "kms" in block.labels[0]]
+    ring, path = everything["google_kms_key_ring.models"], plain(Configuration.read().local("model_key"))
+    assert key["key_ring"] == ring["id"]
+    assert path.endswith(f"/keyRings/{ring['name']}/cryptoKeys/{key['name']}")
     (stored_key,) = everything["google_kms_crypto_key.pix"]
-    for key in (stored_key, everything["google_kms_crypto_key.images"]):
-        assert key["key_ring"] == everything["google_kms_key_ring.pix"]["id"]
-    made = {block.address for block in Configuration.read().of("resource") if "kms" in block.labels[0]}
-    assert made == {"google_kms_crypto_key.models", "google_kms_crypto_key_iam_member.signers"}
+    for other in (stored_key, everything["google_kms_crypto_key.images"]):
+        assert other["key_ring"] == everything["google_kms_key_ring.pix"]["id"]
+
+
+def test_the_deployment_runs_parts_as_their_accounts_and_can_change_none_of_them(everything: dict[str, Any]) -> None:
+    parts = set(everything["google_service_account.parts"])
+    runs = everything["google_service_account_iam_member.deploy_runs"]
+    assert set(runs) == parts | {"build", "deploy", "test"}
+    assert {each["role"] for each in runs.values()} == {"roles/iam.serviceAccountUser"}
+    lends = everything["google_service_account_iam_member.deploy_lends"]
+    lent = Configuration.read().resources("google_service_account_iam_member")
+    assert {f'local.accounts["{part}"].name' for part in lends} == {
+        plain(block.body["service_account_id"])[2:-1] for block in lent
+    }
+    assert not set(lends) & set(SIGNERS)
+    granted = {each["role"] for each in everything["google_project_iam_member.deploy"].values()}
+    assert not [role for role in granted if role.startswith("roles/iam.")]
+    assert not Configuration.read().resources("google_service_account")
+
+
+def test_the_deployment_cannot_touch_the_bucket_of_the_state_of_bootstrap(
+    terraform: str, tmp_path: Path, everything: dict[str, Any]
+) -> None:
+    conditions = {
+        role: grant["condition"][0]["expression"]
+        for role, grant in everything["google_project_iam_member.deploy"].items()
+        if grant["condition"]
+    }
+    assert set(conditions) == {"roles/storage.admin"}
+    readme = (ROOT / "infra" / "README.md").read_text("utf-8")
+    assert '-backend-config="bucket=$PROJECT-pix-bootstrap"' in readme
+    own = f"projects/_/buckets/{EVERYTHING['project_id']}-pix-bootstrap"
+    reached = {
+        own: False,
+        f"{own}/objects/bootstrap/default.tfstate": False,
+        f"{own}2": True,
+        "projects/_/buckets/": True,
+    }
+    for name, allowed in reached.items():
+        asked = conditions["roles/storage.admin"].replace("!resource.name.startsWith('", f"!startswith('{name}', '")
+        asked = asked.replace("resource.name", f"'{name}'").replace("'", '"')
+        done = subprocess.run(
+            [terraform, "console"], input=asked, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == str(allowed).lower(), name
 
 
 def test_by_default_there_is_neither_a_perimeter_nor_a_pool(bootstrapped: dict[str, Any]) -> None:

@@ -19,8 +19,6 @@ NEEDED = {
     "roles/compute.networkAdmin": r"google_compute_(network|subnetwork|global_address)|google_service_networking_",
     "roles/compute.securityAdmin": r"google_compute_firewall",
     "roles/containeranalysis.occurrences.editor": r"gcloud beta container binauthz attestations",
-    "roles/iam.serviceAccountAdmin": r"google_service_account",
-    "roles/iam.serviceAccountUser": r"google_cloud_run_v2_(job|service)$|google_cloud_scheduler_",
     "roles/iap.admin": r"google_iap_",
     "roles/logging.configWriter": r"google_logging_(metric|project_exclusion)",
     "roles/logging.logWriter": r"CLOUD_LOGGING_ONLY",
@@ -34,12 +32,13 @@ NEEDED = {
     "roles/serviceusage.serviceUsageConsumer": r"user_project_override",
     "roles/storage.admin": r"google_storage_|gcloud storage |storage\.googleapis\.com|backend gcs",
 }
-# Covered by other grants in bootstrap: on the project with a condition, on the registry, a ring of keys, the key and
-# the note of attestations, on the billing account.
+# Covered by other grants in bootstrap: on the project with a condition, on the registry, keys, accounts, the note of
+# attestations, on the billing account.
 ELSEWHERE = (
-    r"google_project_iam_(member|audit_config)|data google_project|google_billing_budget|random_password"
+    r"google_project_iam_(member|audit_config)|google_service_account_iam_member"
+    r"|data google_project|google_billing_budget|random_password"
     r"|gcloud artifacts docker images describe|docker push|crane (copy|digest|tag)|gcloud auth print-access-token"
-    r"|gcloud builds submit|google_kms_crypto_key|gcloud container binauthz attestations list"
+    r"|gcloud builds submit|data google_kms_crypto_key_version|gcloud container binauthz attestations list"
 )
 
 
@@ -69,6 +68,9 @@ def test_deployment_cannot_change_roles_or_apis() -> None:
         "roles/owner",
         "roles/editor",
         "roles/iam.roleAdmin",
+        "roles/iam.serviceAccountAdmin",
+        "roles/iam.serviceAccountTokenCreator",
+        "roles/iam.serviceAccountUser",
         "roles/serviceusage.serviceUsageAdmin",
     }
     assert not [role for role in granted if role.startswith("roles/resourcemanager.")]

@@ -53,8 +53,9 @@ def test_each_version_of_the_key_is_believed_and_the_last_signs(terraform: str, 
     assert len(public_keys(given["retrain"]["PIX_MODEL_KEYS"])) == 2
     signers = {name for name, each in given.items() if "PIX_MODEL_SIGNER" in each}
     assert signers == {"challenge", "compare", "probation", "retrain"}
-    key = deployed["google_kms_crypto_key.models"]["id"]
-    assert given["retrain"]["PIX_MODEL_SIGNER"] == f"{key}/cryptoKeyVersions/3"
+    versions = deployed["data.google_kms_crypto_key_version.models"]
+    assert set(versions) == {"1", "3"}
+    assert given["retrain"]["PIX_MODEL_SIGNER"] == f"{versions['3']['crypto_key']}/cryptoKeyVersions/3"
 
 
 @pytest.mark.parametrize("next_version", [None, 2])
@@ -200,7 +201,10 @@ def test_staging_checks_pull_requests_and_deploys_main(
     files = {"cloudbuild.yaml": build, "infra/deploy/cloudbuild.staging.yaml": deploy, check["filename"]: test}
     for file, trigger in files.items():
         assert (trigger["filename"], trigger["repository_event_config"][0]["push"][0]["branch"]) == (file, "^main$")
-    made = {**bootstrapped["google_service_account.builders"], "deploy": bootstrapped["google_service_account.deploy"]}
+    made = {
+        **bootstrapped["google_service_account.builders"],
+        "deploy": bootstrapped["google_service_account.deploy"],
+    }
     accounts = {"check": "test", "test": "test", "build": "build", "deploy": "deploy"}
     for trigger, account in ((triggers[f"pix-{name}"], made[account]) for name, account in accounts.items()):
         assert trigger["service_account"].endswith(
@@ -209,7 +213,9 @@ def test_staging_checks_pull_requests_and_deploys_main(
     assert build["substitutions"]["_BASE_DIGEST"] == DIGEST
 
 
-def test_the_account_that_builds_may_only_push_and_the_one_that_tests_may_nothing(bootstrapped: dict[str, Any]) -> None:
+def test_the_account_that_builds_may_only_push_and_the_one_that_tests_may_nothing(
+    bootstrapped: dict[str, Any],
+) -> None:
     grants = [
         (account, address.partition(".")[0].removeprefix("google_").removesuffix("_iam_member"), each["role"])
         for address, made in bootstrapped.items()

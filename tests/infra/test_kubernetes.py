@@ -67,11 +67,16 @@ def test_the_accounts_of_the_cluster_are_those_that_terraform_lets_in(
     from tests.infra.evaluation import evaluate
     from tests.infra.variables import IMAGES
 
-    made = evaluate(terraform, tmp_path, {**IMAGES, "feed": "kubernetes"})
+    for folder in ("environment", "bootstrap"):
+        (tmp_path / folder).mkdir()
+    made = evaluate(terraform, tmp_path / "environment", {**IMAGES, "feed": "kubernetes"})
+    accounts = evaluate(terraform, tmp_path / "bootstrap", {"kubernetes": True}, "bootstrap")
     (namespace,) = named(objects, "Namespace")
-    members = {each["member"] for each in made["google_service_account_iam_member.kubernetes"].values()}
     pool = "my-bank-pix-staging.svc.id.goog"
-    assert members == {f"serviceAccount:{pool}[{namespace}/pix-{part}]" for part in ON_KUBERNETES}
+    for part, each in accounts["google_service_account_iam_member.kubernetes"].items():
+        assert each["member"] == f"serviceAccount:{pool}[{namespace}/pix-{part}]"
+        assert each["service_account_id"] == f"google_service_account/parts.{part}/name"
+    assert set(accounts["google_service_account_iam_member.kubernetes"]) == set(ON_KUBERNETES)
     for each in made["google_secret_manager_secret_iam_member.kubernetes"].values():
         assert each["member"].endswith(f"/workloadIdentityPools/{pool}/subject/ns/{namespace}/sa/pix-secrets")
     assert not made["google_cloud_run_v2_worker_pool.workers"]

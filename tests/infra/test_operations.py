@@ -114,8 +114,8 @@ def test_only_bootstrap_is_applied_by_hand() -> None:
 def test_bootstrap_takes_its_variables_from_the_bucket() -> None:
     (apply,) = re.findall(r"terraform -chdir=infra/terraform/bootstrap apply (.*)", TEXT)
     assert apply == '-var-file="$PWD/bootstrap.tfvars"'
-    fetched = TEXT.index('gcloud storage cp "gs://$BUCKET/bootstrap.tfvars" .')
-    assert match(r'gcloud storage cp [^`]*\bbootstrap\.tfvars "gs://\$BUCKET/"', TEXT).start() < fetched
+    fetched = TEXT.index('gcloud storage cp "gs://$PROJECT-pix-bootstrap/bootstrap.tfvars" .')
+    assert TEXT.index('gcloud storage cp bootstrap.tfvars "gs://$PROJECT-pix-bootstrap/"') < fetched
     assert fetched < TEXT.index(apply)
     example = (FOLDER / "terraform" / "bootstrap" / "terraform.tfvars.example").read_text("utf-8")
     variables = {block.labels[0]: block.body for block in Configuration.read("bootstrap").of("variable")}
@@ -138,35 +138,32 @@ def backend_options() -> list[str]:
     return re.findall(r"-backend-config=(\S+)", init)
 
 
-def test_bootstrap_has_its_own_prefix_in_the_bucket() -> None:
-    """The last value of an option wins, so the prefix must follow the file."""
-    file, prefix = backend_options()
-    assert prefix == "prefix=bootstrap"
-    text = (FOLDER / "terraform" / "bootstrap" / file).resolve().read_text("utf-8")
-    assert re.search(r'^prefix = "(?!bootstrap")', text, re.MULTILINE)
+def test_bootstrap_has_a_bucket_of_its_own() -> None:
+    (bucket,) = backend_options()
+    assert bucket == '"bucket=$PROJECT-pix-bootstrap"'
+    made = re.findall(r'gcloud storage buckets create "gs://([^"]+)"', TEXT)
+    assert made == ["$BUCKET", "$PROJECT-pix-bootstrap"]
+    kept = re.findall(r'gcloud storage buckets update "gs://([^"]+)" --versioning', TEXT)
+    assert kept == made, "earlier states can be read"
+    (backend,) = re.findall(
+        r'backend "gcs" \{(.*?)\}', (FOLDER / "terraform/bootstrap/versions.tf").read_text("utf-8")
+    )
+    assert backend == ""
 
 
-def test_terraform_takes_the_prefix_of_bootstrap(tmp_path: Path) -> None:
-    """Terraform reads the README's options, under the names that a backend without a network has for them."""
+def test_terraform_takes_the_bucket_of_bootstrap(tmp_path: Path) -> None:
+    """Terraform reads the README's option, under the name that a backend without a network has for it."""
     terraform = shutil.which("terraform")
     if not terraform:
-        pytest.skip("terraform is not installed, so only the order of the options is checked")
-    renamed = {"prefix": "path", "bucket": "workspace_dir"}
+        pytest.skip("terraform is not installed, so the option is only read")
     (tmp_path / "main.tf").write_text('terraform {\n  backend "local" {}\n}\n', "utf-8")
-    options = []
-    for option in backend_options():
-        if "=" not in option:
-            text = (FOLDER / "terraform" / "bootstrap" / option).resolve().read_text("utf-8")
-            option = Path(option).name
-            (tmp_path / option).write_text(re.sub(r"^\w+", lambda name: renamed[name[0]], text, flags=re.M), "utf-8")
-        else:
-            name, value = option.split("=")
-            option = f"{renamed[name]}={value}"
-        options.append(f"-backend-config={option}")
-    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull}
-    subprocess.run([terraform, "init", *options], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    (option,) = backend_options()
+    given = f"-backend-config={option.replace('bucket=', 'path=')}"
+    environment = {**os.environ, "CHECKPOINT_DISABLE": "1", "TF_CLI_CONFIG_FILE": os.devnull, "PROJECT": "bank"}
+    command = ["sh", "-euc", f"{terraform} init {given}"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     state = json.loads((tmp_path / ".terraform" / "terraform.tfstate").read_text("utf-8"))
-    assert state["backend"]["config"]["path"] == "bootstrap"
+    assert state["backend"]["config"]["path"] == "bank-pix-bootstrap"
 
 
 def test_exports_select_the_project_and_its_buckets() -> None:
@@ -207,7 +204,7 @@ def test_manual_training_runs_in_a_job_with_rights_on_artifacts() -> None:
     module, *rest = match(r"sign (jobs\.retrain[^`\n]*)", TEXT)[1].split()
     importlib.import_module(module)._parser().parse_args(rest)
     assert "roles/storage.objectUser on storage_bucket mlflow" in ALLOWED[job]
-    assert "roles/cloudkms.signer on kms_crypto_key models" in ALLOWED[job]
+    assert job in map(plain, Configuration.read("bootstrap").local("signers"))
 
 
 def test_first_deployment_runs_as_the_bootstrap_account() -> None:

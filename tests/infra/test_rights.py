@@ -3,6 +3,8 @@
 import re
 from collections import defaultdict
 
+import yaml
+
 from shared.contract import tables
 from tests.infra.configuration import FOLDER, PARTS, Configuration, arguments, plain, references, texts
 from tests.infra.grants import ALLOWED, CLUSTER, GIVEN, GRANTS, IAP, PUBSUB, TRANSFERS, granted
@@ -19,7 +21,7 @@ def test_each_part_has_exactly_its_listed_roles() -> None:
 
 
 def test_every_account_is_listed() -> None:
-    accounts = arguments(TERRAFORM.resource("google_service_account", "parts")["for_each"])
+    accounts = yaml.safe_load((FOLDER / "parts.yaml").read_text("utf-8"))
     assert set(accounts) == set(ALLOWED) - {IAP, PUBSUB, TRANSFERS, CLUSTER, GIVEN}
 
 
@@ -65,7 +67,9 @@ def test_only_training_jobs_may_write_artifacts() -> None:
 
 
 def test_only_the_training_and_what_moves_the_pointer_may_sign_and_write_models() -> None:
-    signs = {part for part, granted in ALLOWED.items() if any("cloudkms" in role for role in granted)}
+    signs = {plain(part) for part in BOOTSTRAP.local("signers")}
+    assert signs == {plain(part) for part in TERRAFORM.local("signers")}
+    assert not any("cloudkms" in role for granted in ALLOWED.values() for role in granted)
     writes = {
         part for part, granted in ALLOWED.items() if "roles/storage.objectUser on storage_bucket models" in granted
     }

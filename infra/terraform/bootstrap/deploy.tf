@@ -1,6 +1,7 @@
-# The account of Cloud Build in a deployment, which runs no test and builds no image, and the reason for each of its roles. It is neither owner nor editor. On
-# the project it can grant, to itself or anybody else, only the few roles that the parts have there. It can act as any
-# account that it deploys, so the same power belongs to anybody who may change the repository or approve a tag.
+# The account of Cloud Build in a deployment, which runs no test and builds no image, and the reason for each of its roles. It
+# is neither owner nor editor. On the project it can grant, to itself or anybody else, only the few roles that the parts
+# have there. It cannot change an account, a key that signs, or what bootstrap keeps. It runs parts as their accounts
+# (accounts.tf), so whoever may change the repository or approve a tag decides about the code that has their rights.
 
 locals {
   deploy_roles = {
@@ -13,8 +14,6 @@ locals {
     "roles/compute.networkAdmin"                     = "network, subnet, addresses, and the peering with Cloud SQL"
     "roles/compute.securityAdmin"                    = "the firewall"
     "roles/containeranalysis.occurrences.editor"     = "attestations of images, which are valid by the key alone"
-    "roles/iam.serviceAccountAdmin"                  = "the accounts of the parts, and the right to impersonate them"
-    "roles/iam.serviceAccountUser"                   = "to run functions and jobs as these accounts"
     "roles/iap.admin"                                = "who may open the case desk"
     "roles/logging.configWriter"                     = "log-based metrics, and the exclusion of request logs"
     "roles/logging.logWriter"                        = "the logs of a build"
@@ -29,6 +28,8 @@ locals {
     "roles/storage.admin"                            = "buckets and their rights, and the state, lock and variables of the environment"
   }
 
+  own_bucket = "projects/_/buckets/${var.project_id}-pix-bootstrap"
+
   # Roles that the configuration above this folder grants on the project: the only ones that the deployment may grant
   # there.
   granted_on_project = ["roles/bigquery.jobUser", "roles/dataproc.worker", "roles/memorystore.dbConnectionUser", "roles/telemetry.metricsWriter"]
@@ -42,13 +43,21 @@ resource "google_service_account" "deploy" {
 }
 
 resource "google_project_iam_member" "deploy" {
-  #checkov:skip=CKV_GCP_41:the deployment itself makes the accounts of the services, so this cannot be granted on less than the project
-  #checkov:skip=CKV_GCP_49:it makes the accounts of the parts and grants their impersonation; a deployment can act as any account that it deploys
   for_each = local.deploy_roles
 
   project = var.project_id
   role    = each.key
   member  = google_service_account.deploy.member
+
+  # Bootstrap's state and variables say which rights it has.
+  dynamic "condition" {
+    for_each = each.key == "roles/storage.admin" ? [local.own_bucket] : []
+    content {
+      title       = "not-bootstrap"
+      description = "Every bucket but the one of bootstrap's state"
+      expression  = "resource.name != '${condition.value}' && !resource.name.startsWith('${condition.value}/')"
+    }
+  }
 }
 
 resource "google_project_iam_member" "deploy_grants" {

@@ -1,7 +1,6 @@
-# Two rings of keys. The deployment administers the one of the key that signs models, and that one alone. The keys of the other
-# are made here, so that no code of the pipeline reaches them: the one by which images are attested (admission.tf), and
-# with make_kms_key one for everything stored. Each service of Google encrypts and decrypts as an agent of its own, which
-# must exist before.
+# A ring of keys beside that of models (signing.tf): the one by which images are attested (admission.tf), and with make_kms_key
+# one for everything stored. The deployment administers no key. Each service of Google encrypts and decrypts as an agent of
+# its own, which must exist before.
 
 locals {
   kms_count = var.make_kms_key ? 1 : 0
@@ -23,23 +22,6 @@ locals {
 data "google_project" "this" {
   project_id = var.project_id
   depends_on = [google_project_service.apis]
-}
-
-resource "google_kms_key_ring" "models" {
-  name       = "pix" # infra/terraform/signing.tf
-  location   = var.region
-  depends_on = [google_project_service.apis]
-}
-
-resource "google_kms_key_ring_iam_member" "deploy" {
-  for_each = {
-    "roles/cloudkms.admin"           = "the key that signs models, and who may use it"
-    "roles/cloudkms.publicKeyViewer" = "the public keys of that key, for the functions"
-  }
-
-  key_ring_id = google_kms_key_ring.models.id
-  role        = each.key
-  member      = google_service_account.deploy.member
 }
 
 resource "google_kms_key_ring" "pix" {

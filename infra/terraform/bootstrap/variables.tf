@@ -104,10 +104,27 @@ variable "kms_rotation_days" {
   default     = 90
 }
 
+variable "kubernetes" {
+  description = "Let the service accounts of a cluster of GKE in this project act as those of the parts (infra/kubernetes). A cluster with Workload Identity must be there before."
+  type        = bool
+  default     = false
+}
+
 variable "make_kms_key" {
   description = "Make a key for everything stored (the output kms_key, for the variable of the same name of the environment) and let the agents of Google's services use it. They must exist before, and the choice stands from the first build on, as a registry cannot change its key."
   type        = bool
   default     = false
+}
+
+variable "model_key_protection" {
+  description = "Where the key that signs models is: HSM, or SOFTWARE, which costs less. Another value makes no key anew: its versions keep what they have."
+  type        = string
+  default     = "HSM"
+
+  validation {
+    condition     = contains(["HSM", "SOFTWARE"], var.model_key_protection)
+    error_message = "model_key_protection must be HSM or SOFTWARE."
+  }
 }
 
 variable "perimeter_egress" {

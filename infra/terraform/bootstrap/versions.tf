@@ -1,10 +1,10 @@
-# Prerequisites of the pipeline: APIs, the registry of the images, and the account of the deployment. An owner of the
+# Prerequisites of the pipeline: APIs, the registry of the images, all accounts, and the keys that sign. An owner of the
 # project applies them by hand (infra/README.md). The pipeline applies everything else, from the folder above.
 terraform {
   required_version = ">= 1.11"
 
-  # In the bucket of the environment's state, under another prefix. The last value wins, so the prefix follows the file:
-  # terraform init -reconfigure -backend-config=../environments/staging.gcs.tfbackend -backend-config=prefix=bootstrap
+  # In a bucket of its own, which the deployment cannot write (deploy.tf):
+  # terraform init -reconfigure -backend-config=bucket=my-bank-pix-staging-pix-bootstrap
   backend "gcs" {}
 
   required_providers {
