@@ -2,7 +2,8 @@
 
 Structured Streaming hands the messages of a topic to the intake of the function: the same rows, the same claims, and
 no acknowledgement or offset before the rows. It pulls from Pub/Sub, or reads Kafka by Spark's own source, whose jar
-comes by `spark-submit --packages`. The environment has the settings of the function, and PIX_STATE names a server.
+comes by `spark-submit --packages`. The environment has the settings of the function, and PIX_STATE names a server. A
+setting may name its value in Secret Manager: secret://projects/PROJECT/secrets/NAME/versions/VERSION.
 The job runs until a signal comes; a micro-batch that is cut short comes again.
 
   python -m jobs.stream score --checkpoint gs://bucket/streams/score

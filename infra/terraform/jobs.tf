@@ -234,7 +234,7 @@ resource "google_cloud_scheduler_job" "jobs" {
   region           = var.region
   schedule         = each.value.schedule
   time_zone        = "Etc/UTC"
-  paused           = var.schedules_paused || local.on_kubernetes # its CronJobs start them there
+  paused           = var.schedules_paused || local.on_kubernetes || contains(keys(local.spark_batches), each.key) # started there
   attempt_deadline = "60s"
 
   retry_config {

@@ -130,5 +130,5 @@ resource "google_secret_manager_secret_version" "mlflow_password" {
 
 resource "google_secret_manager_secret_version" "valkey_ca" {
   secret      = google_secret_manager_secret.secrets["valkey_ca"].id
-  secret_data = join("\n", flatten(google_memorystore_instance.history.managed_server_ca[*].ca_certs[*].certificates))
+  secret_data = local.valkey_certificates
 }

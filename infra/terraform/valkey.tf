@@ -82,7 +82,8 @@ locals {
       var.state_shards > 1 ? "CONNECTION_TYPE_DISCOVERY" : "CONNECTION_TYPE_PRIMARY"
     )
   ])
-  valkey_ca_folder = "/etc/valkey"
+  valkey_ca_folder    = "/etc/valkey"
+  valkey_certificates = join("\n", flatten(google_memorystore_instance.history.managed_server_ca[*].ca_certs[*].certificates))
 
   # Each instance has its own certificate authority, so the certificate identifies it without a host name. Certificates
   # of Memorystore may lack the Authority Key Identifier, which Python requires from 3.13 on (VERIFY_X509_STRICT); the

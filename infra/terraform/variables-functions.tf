@@ -35,13 +35,13 @@ variable "decision_readers" {
 }
 
 variable "feed" {
-  description = "The way of messages to the functions: push, to services that Cloud Run scales; pull, by workers in worker pools of a fixed size, for less cost a message and no limit of requests; or kubernetes, by workers in GKE, which runs the jobs too (infra/kubernetes)."
+  description = "The way of messages to the functions: push, to services that Cloud Run scales; pull, by workers in worker pools of a fixed size, for less cost a message and no limit of requests; kubernetes, by workers in GKE, which runs the jobs too (infra/kubernetes); or spark, by streams on Dataproc Serverless."
   type        = string
   default     = "push"
 
   validation {
-    condition     = contains(["kubernetes", "pull", "push"], var.feed)
-    error_message = "feed must be push, pull or kubernetes."
+    condition     = contains(["kubernetes", "pull", "push", "spark"], var.feed)
+    error_message = "feed must be push, pull, kubernetes or spark."
   }
 }
 

@@ -86,6 +86,17 @@ variable "retire_schedule" {
   default     = "45 6 * * *"
 }
 
+variable "retrain_engine" {
+  description = "Where the schedule trains: local, in the job pix-retrain, or spark, in a batch on Dataproc Serverless (jobs.retrain --engine spark). A person starts the job in either case."
+  type        = string
+  default     = "local"
+
+  validation {
+    condition     = contains(["local", "spark"], var.retrain_engine)
+    error_message = "retrain_engine must be local or spark."
+  }
+}
+
 variable "retrain_resources" {
   description = "CPU and memory of the retraining."
   type        = object({ cpu = string, memory = string })
@@ -120,4 +131,25 @@ variable "snapshot_schedule" {
   description = "Schedule of the snapshots of history (cron, UTC)."
   type        = string
   default     = "5 * * * *"
+}
+
+variable "spark_image" {
+  description = "Image of jobs/Dockerfile.spark by its digest, for what the schedule starts on Dataproc Serverless; null with neither feed nor retrain_engine spark."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.spark_image == null || can(regex("@sha256:[0-9a-f]{64}$", var.spark_image))
+    error_message = "spark_image names a digest: a tag could name something else tomorrow."
+  }
+  validation {
+    condition     = var.spark_image != null || (var.feed != "spark" && var.retrain_engine != "spark")
+    error_message = "With feed or retrain_engine spark, name the spark_image."
+  }
+}
+
+variable "spark_properties" {
+  description = "Properties of Spark for what the schedule starts, such as spark.executor.instances and spark.dynamicAllocation.maxExecutors."
+  type        = map(string)
+  default     = {}
 }

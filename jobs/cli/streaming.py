@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from shared.adapters.secret_manager import revealed, secret_versions
 from shared.adapters.spark.feed import Wire
 from shared.adapters.spark.session import session
 from shared.adapters.spark.stream import StreamSource, run_stream
@@ -37,7 +38,7 @@ class StreamOrder(NamedTuple):
 
 def stream(order: StreamOrder) -> None:
     """Run a stream until an exception ends it. Raises Misconfigured, Unavailable."""
-    settings = worker_settings(order.function, os.environ)
+    settings = worker_settings(order.function, revealed(os.environ, secret_versions))
     if settings.state.startswith(f"{MEMORY}://"):
         raise Misconfigured("the processes of a stream share history: PIX_STATE names no server but memory://")
     with session(order.master, f"use python -m functions.{order.function}.pull") as spark:

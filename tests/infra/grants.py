@@ -81,6 +81,8 @@ ALLOWED = {
         "roles/storage.objectUser on storage_bucket data",
     },
     "label": {
+        "roles/dataproc.worker on project",
+        "roles/storage.objectUser on storage_bucket data",
         "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table feedback",
         "roles/bigquery.dataViewer on bigquery_table outcomes",
@@ -115,6 +117,8 @@ ALLOWED = {
         f"{APPEND} on bigquery_table model_ledger",
     },
     "outcome": {
+        "roles/dataproc.worker on project",
+        "roles/storage.objectUser on storage_bucket data",
         "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table fills",
         "roles/bigquery.dataViewer on bigquery_table lost_places",
@@ -175,6 +179,7 @@ ALLOWED = {
         f"{APPEND} on bigquery_table model_ledger",
     },
     "retrain": {
+        "roles/dataproc.worker on project",
         "roles/bigquery.dataEditor on bigquery_table training_sample",
         "roles/bigquery.dataViewer on bigquery_dataset pix",
         "roles/bigquery.jobUser on project",
@@ -184,8 +189,10 @@ ALLOWED = {
         "roles/storage.objectUser on storage_bucket models",
         f"{APPEND} on bigquery_table model_ledger",
     },
-    "schedule": {"roles/run.invoker on cloud_run_v2_job jobs"},
+    "schedule": {"roles/dataproc.serverlessEditor on project", "roles/run.invoker on cloud_run_v2_job jobs"},
     "score": {
+        "roles/dataproc.worker on project",
+        "roles/storage.objectUser on storage_bucket data",
         "roles/memorystore.dbConnectionUser on project",
         "roles/bigquery.dataViewer on bigquery_table score_events",
         "roles/bigquery.dataViewer on bigquery_table suspicions",

@@ -34,6 +34,7 @@ EVERYTHING = {
         "queries": {"identities": ["user:a"], "services": ["bigquery.googleapis.com", "storage.googleapis.com"]},
     },
     "project_id": "p",
+    "spark": True,
     "state_bucket": "state",
 }
 AGENTS = "agents of Google's services"
@@ -68,6 +69,7 @@ GRANTED = {
         "roles/storage.objectUser on storage_bucket",
     },
     **{f"parts.{part}": {"roles/cloudkms.signer on kms_crypto_key"} for part in SIGNERS},
+    "parts.schedule": {"roles/iam.serviceAccountUser on service_account"},
     "a cluster": {"roles/iam.workloadIdentityUser on service_account"},
     "serviceAccount:reader": {"roles/artifactregistry.reader on artifact_registry_repository"},
     "jobs of the repository": {"roles/iam.workloadIdentityUser on service_account"},

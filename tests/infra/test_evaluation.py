@@ -382,7 +382,7 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "the builder by its digest",
         "No topic may be public",
         "Only the settings listed",
-        "feed must be push, pull or kubernetes",
+        "feed must be push, pull, kubernetes or spark",
     ):
         assert reason in message
 

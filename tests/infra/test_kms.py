@@ -30,6 +30,7 @@ AGENT_OF = {
     "google_secret_manager_secret": "secret_manager",
     "google_sql_database_instance": "cloud_sql",
     "google_storage_bucket": "storage",
+    "google_storage_bucket_object": "storage",
 }
 """The service whose agent uses the key of a resource."""
 

@@ -47,6 +47,7 @@ def test_project_grants_are_only_roles_without_a_smaller_scope() -> None:
     roles = {plain(block.body["role"]) for block in TERRAFORM.resources("google_project_iam_member")}
     assert roles == {
         "roles/bigquery.jobUser",
+        "roles/dataproc.serverlessEditor",
         "roles/dataproc.worker",
         "roles/memorystore.dbConnectionUser",
         "roles/telemetry.metricsWriter",
@@ -75,7 +76,8 @@ def test_only_the_training_and_what_moves_the_pointer_may_sign_and_write_models(
     }
     assert signs == writes == {"challenge", "compare", "probation", "retrain"}
     signed = str(TERRAFORM.resource("google_cloud_run_v2_job", "jobs")).count("PIX_MODEL_SIGNER")
-    assert (signed, str(TERRAFORM.blocks).count("PIX_MODEL_SIGNER")) == (1, 1)
+    trained = str(TERRAFORM.local("spark_batches")).count("PIX_MODEL_SIGNER")  # test_spark.py: only of the training
+    assert (signed, trained, str(TERRAFORM.blocks).count("PIX_MODEL_SIGNER")) == (1, 1, 2)
     assert "contains(local.signers, each.key) ? { PIX_MODEL_SIGNER" in (FOLDER / "jobs.tf").read_text("utf-8")
 
 

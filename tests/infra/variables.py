@@ -11,6 +11,7 @@ IMAGES = {  # set by prepare.sh
     "desk_image": f"southamerica-east1-docker.pkg.dev/p/pix/console@{DIGEST}",
     "jobs_image": f"southamerica-east1-docker.pkg.dev/p/pix/jobs@{DIGEST}",
 }
+SPARK_IMAGE = f"southamerica-east1-docker.pkg.dev/p/pix/spark@{DIGEST}"
 CONNECTED = {
     **IMAGES,
     "repository": "projects/p/locations/southamerica-east1/connections/c/repositories/r",
@@ -24,7 +25,9 @@ OTHERWISE = {
     "kms_key": KEY,
     "outcomes": "assumed",
     "notification_channels": ["projects/p/notificationChannels/1"],
+    "retrain_engine": "spark",
     "settings": {"PIX_BATCH_MAX": "512"},
+    "spark_image": SPARK_IMAGE,
     "topic_retention": "86400s",
     "valkey_iam": True,
 }

@@ -37,6 +37,15 @@ resource "google_service_account_iam_member" "deploy_lends" {
   member             = google_service_account.deploy.member
 }
 
+# Cloud Scheduler starts batches of Spark as these (../spark.tf).
+resource "google_service_account_iam_member" "schedule_runs" {
+  for_each = toset(var.spark ? ["label", "outcome", "retrain", "score"] : [])
+
+  service_account_id = google_service_account.parts[each.key].name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.parts["schedule"].member
+}
+
 # The service accounts of a cluster of GKE (infra/kubernetes) act as those of the parts.
 resource "google_service_account_iam_member" "kubernetes" {
   for_each = {

@@ -32,7 +32,7 @@ locals {
 
   # Roles that the configuration above this folder grants on the project: the only ones that the deployment may grant
   # there.
-  granted_on_project = ["roles/bigquery.jobUser", "roles/dataproc.worker", "roles/memorystore.dbConnectionUser", "roles/telemetry.metricsWriter"]
+  granted_on_project = ["roles/bigquery.jobUser", "roles/dataproc.serverlessEditor", "roles/dataproc.worker", "roles/memorystore.dbConnectionUser", "roles/telemetry.metricsWriter"]
 }
 
 resource "google_service_account" "deploy" {

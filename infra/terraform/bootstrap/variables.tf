@@ -167,6 +167,12 @@ variable "require_admission" {
   default     = false
 }
 
+variable "spark" {
+  description = "Let Cloud Scheduler start batches of Spark as the accounts of the training and of the functions that take messages; needed for feed or retrain_engine spark."
+  type        = bool
+  default     = false
+}
+
 variable "state_bucket" {
   description = "Bucket of the state, into which GitHub's workflow uploads the source of a build; needed with github_repository_id."
   type        = string
