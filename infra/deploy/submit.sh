@@ -1,6 +1,6 @@
 #!/bin/sh
 # Start a build of the pipeline from this checkout, and wait for its end. Argument: its file. Needs ENVIRONMENT, PROJECT,
-# REGION and, as the file has empty substitutions for them, BASE_DIGEST and BUILDER, or FROM_REGISTRY. Checks run as the
+# REGION and, as the file has empty substitutions for them, BASE_DIGEST, BUILDER and RUN_IMAGE, or FROM_REGISTRY. Checks run as the
 # account without rights, the build of images as the one that pushes them; the others deploy.
 set -eu
 VERSION=$(git rev-parse HEAD)
@@ -16,7 +16,7 @@ case $1 in
   *) account=pix-deploy ;;
 esac
 given=
-for name in BASE_DIGEST BUILDER FROM_REGISTRY REGION; do
+for name in BASE_DIGEST BUILDER FROM_REGISTRY REGION RUN_IMAGE; do
   if grep -q "^  _$name: " "$1"; then
     eval "given=\$given,_$name=\$$name"
   fi

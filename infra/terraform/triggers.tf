@@ -31,6 +31,7 @@ locals {
         substitutions = merge(local.deploy_substitutions, {
           _BASE_DIGEST = var.base_digest
           _BUILDER     = var.builder
+          _RUN_IMAGE   = var.run_image
         })
       }
       pix-deploy = {

@@ -227,9 +227,20 @@ variable "repository" {
 
   validation {
     condition = var.repository == null || (
-      var.environment == "production" ? var.promote_from != null : var.base_digest != null && var.builder != null
+      var.environment == "production" ? var.promote_from != null : var.base_digest != null && var.builder != null && var.run_image != null
     )
-    error_message = "With a repository, staging needs a base_digest and a builder, and production needs promote_from."
+    error_message = "With a repository, staging needs a base_digest, a builder and its run_image, and production needs promote_from."
+  }
+}
+
+variable "run_image" {
+  description = "Run image of that builder, by digest: the base of the images of the functions. `pack builder inspect` prints the tag that the builder names, and crane its digest; a new digest patches the images."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.run_image == null || can(regex("@sha256:[0-9a-f]{64}$", var.run_image))
+    error_message = "Name the run image by its digest, as its tag may name another base tomorrow."
   }
 }
 

@@ -28,6 +28,7 @@ DIGEST = f"sha256:{'a' * 64}"
 BY_TRIGGER = {
     "_BASE_DIGEST": DIGEST,
     "_BUILDER": f"gcr.io/buildpacks/builder@{DIGEST}",
+    "_RUN_IMAGE": f"gcr.io/buildpacks/run@{DIGEST}",
     "_FROM_REGISTRY": "southamerica-east1-docker.pkg.dev/staging/pix",
 }
 TOOLS = (

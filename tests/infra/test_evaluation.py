@@ -211,6 +211,7 @@ def test_staging_checks_pull_requests_and_deploys_main(
             f"/serviceAccounts/{account['account_id']}@my-bank-pix-staging.iam.gserviceaccount.com"
         )
     assert build["substitutions"]["_BASE_DIGEST"] == DIGEST
+    assert build["substitutions"]["_RUN_IMAGE"] == OTHERWISE["run_image"]
 
 
 def test_the_account_that_builds_may_only_push_and_the_one_that_tests_may_nothing(
@@ -367,6 +368,7 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "jobs_image": "southamerica-east1-docker.pkg.dev/p/pix/jobs:latest",
         "partition_expiry_days": {"score_events": 30},
         "builder": "gcr.io/buildpacks/builder:latest",
+        "run_image": "gcr.io/buildpacks/run:latest",
         "publishers": {"pix-transactions": ["allUsers"]},
         "settings": {"PIX_HMAC_KEY": "x"},
         "feed": "both",
@@ -380,6 +382,7 @@ def test_unsafe_variables_are_refused(terraform: str, tmp_path: Path) -> None:
         "jobs by its digest",
         "older than 180 days",
         "the builder by its digest",
+        "the run image by its digest",
         "No topic may be public",
         "Only the settings listed",
         "feed must be push, pull, kubernetes or spark",
@@ -394,13 +397,14 @@ def test_published_outcomes_need_a_publisher(terraform: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("lacking", "reason"),
-    [("base_digest", "needs a base_digest and a builder"), ("builder", "needs a base_digest and a builder")],
+    "lacking",
+    ["base_digest", "builder", "run_image"],
 )
-def test_pipeline_without_a_pinned_base_or_builder_is_refused(
-    terraform: str, tmp_path: Path, lacking: str, reason: str
+def test_pipeline_without_a_pinned_base_builder_or_run_image_is_refused(
+    terraform: str, tmp_path: Path, lacking: str
 ) -> None:
-    given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"]}
+    given = {**CONNECTED, "base_digest": DIGEST, "builder": OTHERWISE["builder"], "run_image": OTHERWISE["run_image"]}
     with pytest.raises(Refused) as refused:
         evaluate(terraform, tmp_path, {name: value for name, value in given.items() if name != lacking})
+    reason = "needs a base_digest, a builder and its run_image"
     assert reason in re.sub(r"\s*│?\s+", " ", str(refused.value))

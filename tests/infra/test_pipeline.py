@@ -100,10 +100,10 @@ def test_every_image_is_named_by_a_digest_or_filled_by_a_script() -> None:
     assert bases == {"${BASE}@${DIGEST}", "${JOBS}"}
     packed = [step for step in read("cloudbuild.yaml")["steps"] if "pack" in step["name"]]
     for step in packed:
-        assert {"--builder=${_BUILDER}", "--trust-builder"} <= set(step["args"])
+        assert {"--builder=${_BUILDER}", "--run-image=${_RUN_IMAGE}", "--trust-builder"} <= set(step["args"])
     run = {plain(found) for block in TERRAFORM.of("resource") for found in _images(block.body)}
     assert run == {"${var.function_images[each.key]}", "${var.desk_image}", "${var.jobs_image}"}
-    for name in ("base_digest", "builder", "desk_image", "function_images", "jobs_image", "spark_image"):
+    for name in ("base_digest", "builder", "desk_image", "function_images", "jobs_image", "run_image", "spark_image"):
         assert "sha256:[0-9a-f]{64}$" in str(TERRAFORM.variable(name)["validation"])
 
 

@@ -15,7 +15,12 @@ from tests.infra.pipeline import DIGEST, FILES, read
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in FOLDER.glob("*.yml")}
 ENVIRONMENTS = [path.relative_to(ROOT).as_posix() for path in (ROOT / "infra").glob("terraform/environments/*")]
-GIVEN = {"BASE_DIGEST": "sha256:b", "BUILDER": "builder@sha256:c", "FROM_REGISTRY": "region/staging/pix"}
+GIVEN = {
+    "BASE_DIGEST": "sha256:b",
+    "BUILDER": "builder@sha256:c",
+    "FROM_REGISTRY": "region/staging/pix",
+    "RUN_IMAGE": "run@sha256:d",
+}
 
 
 def steps(name: str) -> list[dict[str, Any]]:

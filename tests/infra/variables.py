@@ -22,6 +22,7 @@ OTHERWISE = {
     "billing_account": None,
     "feed": "pull",
     "builder": f"gcr.io/buildpacks/builder@{DIGEST}",
+    "run_image": f"gcr.io/buildpacks/run@{DIGEST}",
     "kms_key": KEY,
     "outcomes": "assumed",
     "notification_channels": ["projects/p/notificationChannels/1"],
