@@ -43,6 +43,7 @@ resource "google_service_account" "deploy" {
 }
 
 resource "google_project_iam_member" "deploy" {
+  #checkov:skip=CKV_GCP_49:roles/cloudbuild.builds.editor starts builds, but only as the accounts that accounts.tf lets it run
   for_each = local.deploy_roles
 
   project = var.project_id
