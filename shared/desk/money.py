@@ -13,8 +13,9 @@ SHORT = 8
 
 
 class Box(Struct, frozen=True):
-    """A Pix: its upper left corner, its hop, amount and share of the root's money, accounts and verdict."""
+    """A Pix: its upper left corner, its id, hop, amount and share of the root's money, accounts and verdict."""
 
+    end_to_end_id: str
     x: float
     y: float
     hop: int
@@ -59,7 +60,7 @@ def _box(trace: Trace, step: Step, place: BoxCorner, hidden: Collection[str]) ->
     accounts = pix.payer_id[:SHORT], pix.payee_id[:SHORT]
     share = trace.share(step)
     verdict = None if pix.end_to_end_id in hidden else pix.verdict
-    return Box(place.x, place.y, step.member.layer, pix.net, share, *accounts, pix.decision, verdict)
+    return Box(pix.end_to_end_id, place.x, place.y, step.member.layer, pix.net, share, *accounts, pix.decision, verdict)
 
 
 def _lines(trace: Trace, places: Mapping[str, BoxCorner]) -> Iterator[MoneyLine]:

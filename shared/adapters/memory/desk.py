@@ -81,34 +81,44 @@ def _is_held(pix: HeldPix, now: dt.datetime) -> bool:
 
 
 class MemorySurroundings:
-    """`shared.desk.ports.Surroundings` over lists."""
+    """`shared.desk.ports.Surroundings` over lists; `away` makes them unavailable."""
 
     def __init__(self) -> None:
+        self.away = False
         self.payments: list[Payment] = []
         self.known_reports: list[Report] = []
         self.verdicts: list[CaseStep] = []
         self.traces: dict[str, Trace] = {}
 
     async def sent(self, account: str, since: dt.datetime, until: dt.datetime) -> Sequence[Payment]:
-        """Return the Pix that an account sent in a period."""
+        """Return the Pix that an account sent in a period. Raises Unavailable while away."""
+        self._check()
         return [each for each in self.payments if each.payer_id == account and since <= each.initiated_at < until]
 
     async def received(self, account: str, since: dt.datetime, until: dt.datetime) -> Sequence[Payment]:
-        """Return the Pix that an account received in a period."""
+        """Return the Pix that an account received in a period. Raises Unavailable while away."""
+        self._check()
         return [each for each in self.payments if each.payee_id == account and since <= each.initiated_at < until]
 
     async def reports(self, pix: HeldPix, facts: PixFacts, since: dt.datetime) -> Sequence[Report]:  # noqa: ARG002 (memory holds those of one case)
-        """Return the reports from `since` on."""
+        """Return the reports from `since` on. Raises Unavailable while away."""
+        self._check()
         return [each for each in self.known_reports if each.reported_at >= since]
 
     async def earlier(self, pix: HeldPix, since: dt.datetime) -> Sequence[CaseStep]:
-        """Return the verdicts of other cases from `since` on."""
+        """Return the verdicts of other cases from `since` on. Raises Unavailable while away."""
+        self._check()
         judged = [each for each in self.verdicts if each.event is ReviewEvent.JUDGED and each.at >= since]
         return [each for each in judged if each.case != pix.case]
 
     async def money(self, end_to_end_id: str) -> Trace | None:
-        """Return the course of the money of a Pix."""
+        """Return the course of the money of a Pix. Raises Unavailable while away."""
+        self._check()
         return self.traces.get(end_to_end_id)
+
+    def _check(self) -> None:
+        if self.away:
+            raise Unavailable("the past of the accounts is away")
 
 
 class MemoryCaseLocks:

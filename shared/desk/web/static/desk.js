@@ -27,6 +27,7 @@ async function replaced(part, url) {
 }
 
 document.addEventListener("submit", (event) => {
+  if (event.target.method !== "post") return; // nothing changes, and a page in another tab may be opened again
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "yes";
 });
@@ -39,4 +40,8 @@ if (queue) {
   setTimeout(again, 1000 * Number(queue.dataset.refresh));
 }
 const money = document.getElementById("money");
-if (money && money.dataset.from) replaced(money, money.dataset.from);
+if (money && money.dataset.from) {
+  const draw = () => replaced(money, money.dataset.from);
+  if (document.hidden) document.addEventListener("visibilitychange", draw, { once: true }); // a tab in the background
+  else draw();
+}
