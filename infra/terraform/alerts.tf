@@ -12,6 +12,7 @@ locals {
     alert_degraded_share    = var.alert_degraded_share
     alert_late_share        = var.alert_late_share
     alert_quarantined       = var.alert_quarantined
+    alert_reject_share      = var.alert_reject_share
     alert_silent_seconds    = coalesce(var.alert_silent_seconds, 0)
     alert_total_p99_seconds = var.alert_total_p99_seconds
     in_time                 = local.in_time

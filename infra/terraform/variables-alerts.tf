@@ -58,6 +58,12 @@ variable "alert_quarantined" {
   default     = 20
 }
 
+variable "alert_reject_share" {
+  description = "Largest share of good customers, by the scores of a day, that a model rejects by itself before Prometheus alerts: reject_share_max in jobs/config.yaml."
+  type        = number
+  default     = 0.002
+}
+
 variable "alert_silent_seconds" {
   description = "Time without any published Pix before an alert (s), a multiple of 60; null raises none."
   type        = number

@@ -160,6 +160,11 @@ class Rules:
         """The names of the features that the rules read, and of the side."""
         return [FEATURE_NAMES[column] for column in sorted({_SIDE, *self._columns.tolist()})]
 
+    @property
+    def reject_codes(self) -> frozenset[str]:
+        """The codes of the rules that reject where they are certain."""
+        return frozenset(rule.code for rule in self.rules if rule.decision == "REJECT")
+
     def apply(self, features: NDArray[np.float32]) -> FiredRules:
         """Return the rules that fire on the vectors [n, F]."""
         severity = np.zeros(len(features), dtype=np.int8)

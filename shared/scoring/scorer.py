@@ -28,7 +28,7 @@ from shared.scoring.first_decision import FirstDecision
 from shared.scoring.policy import Decisions
 from shared.scoring.reply import Reply
 from shared.scoring.rules import Rules
-from shared.telemetry.metrics import DECISIONS, LATE, SCORED, Metrics
+from shared.telemetry.metrics import DECISIONS, GOOD, GOOD_REJECTED, LATE, SCORED, Metrics
 
 NO_HISTORY = "NO_HISTORY"
 NO_MODEL = "NO_MODEL"
@@ -81,6 +81,7 @@ class Scorer:
     ) -> None:
         """`challenger` is the version that is tried beside the champion, None where none ever is."""
         self.rules = rules
+        self._reject_codes = rules.reject_codes
         self.scores = ClaimedScores(champion, challenger, metrics, lambda: now() / 1e6)
         self._history = history
         self._conclusions = conclusions
@@ -205,13 +206,23 @@ class Scorer:
         return True
 
     def count(self, rows: Collection[ScoreRow]) -> None:
-        """Count rows by step of the ladder and by decision, and those past their deadline."""
+        """Count rows by step of the ladder and by decision, late ones, and good customers who are rejected."""
         for step, n in Counter(map(_step, rows)).items():
             self._metrics.add(SCORED, n, step)
         for decision, n in Counter([row.decision for row in rows]).items():
             self._metrics.add(DECISIONS, n, decision)
         if late := sum(row.late for row in rows):
             self._metrics.add(LATE, late)
+        for row in rows:
+            if row.score is not None:
+                good = 1.0 - row.score
+                self._metrics.add(GOOD, good, row.event.side)
+                if self._is_own_reject(row):
+                    self._metrics.add(GOOD_REJECTED, good, row.event.side)
+
+    def _is_own_reject(self, row: ScoreRow) -> bool:
+        """Return whether the model rejects, and no rule does; what the control group let through counts, too."""
+        return (row.policy_decision or row.decision) == "REJECT" and self._reject_codes.isdisjoint(row.reasons)
 
 
 def _step(row: ScoreRow) -> str:

@@ -66,6 +66,16 @@ CONTROL_DRAWN = Metric(
     "decision",
 )
 CONTROL_SPENT = Metric("pix.control.spent", "counter", "{BRL}", "Cost of these: amounts paid, and reviews")
+GOOD = Metric(
+    "pix.good", "counter", "{transaction}", "Legitimate transactions by the scores: the sum of 1 - score", "side"
+)
+GOOD_REJECTED = Metric(
+    "pix.good.rejected",
+    "counter",
+    "{transaction}",
+    "Of the legitimate transactions by the scores, those that a model rejects and no rule does",
+    "side",
+)
 LATE = Metric("pix.late", "counter", "{transaction}", "Transactions scored after their deadline")
 MODEL = Metric("pix.model.serving", "gauge", "1", "1 for the version that serves, 0 for one that did", "version")
 MODEL_CREATED = Metric(

@@ -70,6 +70,12 @@ def share(metric: str, label: str, good: str, bad: str, by: float) -> Series:
     return {of(metric, **{label: good}): "0+1000x60", of(metric, **{label: bad}): f"0+{by}x60"}
 
 
+def rejects(of_ceiling: float) -> Series:
+    """Return the series of 1,000 good customers a minute; a model rejects this part of the share of the ceiling."""
+    gained = {"pix_good_total": 1000.0, "pix_good_rejected_total": 2.0 * of_ceiling}
+    return {of(name, side="PAYER"): f"0+{by:g}x180" for name, by in gained.items()}
+
+
 def event(alert: str, series: str) -> list[Case]:
     """Return the cases of a counter of rare events: its first, another one, and one that is long ago."""
     return [
@@ -118,6 +124,11 @@ CASES = (
     Case("PixOutcomes", QUIET, {_OUTCOME: "0+10x60 600x120", _APPROVED: "0+10x60 600x120"}, 150),
     Case("PixQuarantine", FIRES, {of("pix_quarantined_total", reason="not_json"): "0+1x60"}, 40),
     Case("PixQuarantine", QUIET, {of("pix_quarantined_total", reason="not_json"): "0+0.6x60"}, 40),
+    Case("PixRejectCeiling", FIRES, rejects(1.5), 120, {"side": "PAYER"}),
+    Case("PixRejectCeiling", QUIET, rejects(0.9), 120),
+    Case("PixRejectCeiling", QUIET, rejects(1.5), 1),
+    Case("PixRejectCeiling", QUIET, rejects(0), 120),
+    Case("PixRejectCeiling", QUIET, {}, 120),
     *event("PixRowsRefused", of("pix_append_refused_total", table="score_events")),
     Case("PixSloAvailability", FIRES, messages(0, 0.02), 365),
     *(

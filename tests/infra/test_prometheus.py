@@ -20,6 +20,7 @@ from shared.telemetry.metrics import METRICS
 from tests.infra.alert_series import CASES, Case
 from tests.infra.test_alerts import conditions
 from tests.infra.test_operations import HEADINGS
+from tests.unit.learning.synthetic import CONFIG
 
 RULES = FOLDER / "prometheus" / "pix.rules.yaml"
 
@@ -68,6 +69,11 @@ def test_every_alert_fires_when_it_should_and_not_otherwise(promtool: str, tmp_p
 def test_every_alert_has_series_for_which_it_fires_and_is_quiet() -> None:
     for fires in (True, False):
         assert {case.alert for case in CASES if case.fires is fires} == {*rules()}
+
+
+def test_the_ceiling_on_rejects_is_that_of_the_gate() -> None:
+    costs = CONFIG.costs.by_side
+    assert {spec.reject_share_max for spec in costs.values()} == {defaults()["alert_reject_share"]}
 
 
 def test_cloud_monitoring_asks_the_same(deployed: dict[str, Any]) -> None:

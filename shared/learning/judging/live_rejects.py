@@ -2,7 +2,8 @@
 
 As in the gate (`ceilings`), only a reject by the model itself counts: a Pix that a rule rejects anyway does not.
 A row tells it by its reasons, which have the code of each rule that fired. The share of good customers is that of
-`monitoring.estimate`: a Pix of score p is a legitimate one with probability 1 - p.
+`monitoring.estimate`: a Pix of score p is a legitimate one with probability 1 - p. The score function counts the same
+sums as it decides (`pix.good`, `pix.good.rejected`).
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def own_reject_sql(decision: str, rules: Rules) -> str:
     >>> own_reject_sql("decision", Rules([]))
     "(decision = 'REJECT')"
     """
-    codes = sorted({rule.code for rule in rules.rules if rule.decision == "REJECT"})
+    codes = sorted(rules.reject_codes)
     if not codes:
         return f"({decision} = 'REJECT')"
     named = ", ".join(f"'{code}'" for code in codes)

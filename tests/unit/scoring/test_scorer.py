@@ -7,9 +7,10 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.scoring.bundle import MANIFEST, path
+from shared.scoring.control import Budget
 from shared.scoring.reason_words import reason_words
 from shared.scoring.thresholds import SideThresholds, Thresholds
-from shared.telemetry.metrics import DECISIONS, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS
+from shared.telemetry.metrics import DECISIONS, GOOD, GOOD_REJECTED, LATE, MODEL, REFUSED, SCORED, STAGE, SWAPS
 from tests.builders import transaction
 from tests.unit.scoring.bench import Bench
 
@@ -183,6 +184,36 @@ def test_a_transaction_decided_after_its_deadline_is_late(bench: Bench) -> None:
     bench.time += 60_000_000
     assert bench.score(transaction())[0].late
     assert bench.metrics.value(LATE) == 1
+
+
+def rejecting(bench: Bench) -> None:
+    """Let the champion reject whatever has a score."""
+    bench.serve("strict")
+    none = Thresholds(hold=1e-13, reject=1e-12)
+    bench.champion.current.thresholds = SideThresholds(payer=none, payee=none)
+
+
+def test_good_customers_and_those_that_a_model_rejects_are_counted_by_side_and_scores(bench: Bench) -> None:
+    bench.score(transaction())
+    assert bench.metrics.value(GOOD, "PAYER") == 0, "there was no score"
+    bench.serve("v1")
+    (passed,) = bench.score(transaction())
+    rejecting(bench)
+    by_model, by_rule = bench.score(transaction(), transaction(amount="250.00", device__registered_at=None))
+    (payee,) = bench.score(transaction(side="PAYEE"))
+    assert [each.decision for each in (passed, by_model, by_rule, payee)] == ["APPROVE", *["REJECT"] * 3]
+    good = sum(1 - each.score for each in (passed, by_model, by_rule))
+    assert bench.metrics.value(GOOD, "PAYER") == pytest.approx(good)
+    assert bench.metrics.value(GOOD_REJECTED, "PAYER") == pytest.approx(1 - by_model.score)
+    assert bench.metrics.value(GOOD_REJECTED, "PAYEE") == pytest.approx(1 - payee.score)
+
+
+def test_a_reject_that_the_control_group_makes_milder_is_counted_as_the_models(bench: Bench) -> None:
+    rejecting(bench)
+    bench.control(Budget(1.0, 1.0, pix=10**12, day=10**12, month=10**12, review=0, reserved=0))
+    (row,) = bench.score(transaction())
+    assert (row.policy_decision, row.decision) == ("REJECT", "HOLD")
+    assert bench.metrics.value(GOOD_REJECTED, "PAYER") == pytest.approx(1 - row.score)
 
 
 def test_every_pix_names_the_groups_that_raise_its_score(bench: Bench) -> None:
