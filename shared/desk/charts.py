@@ -41,10 +41,10 @@ class Bar(Struct, frozen=True):
 
 
 class Tick(Struct, frozen=True):
-    """A label of an axis at a place along it."""
+    """A label of an axis at a place along it; a day, which each language writes its own way, is none yet."""
 
     at: float
-    text: str
+    text: str | dt.date
 
 
 class AmountPlot(Struct, frozen=True):
@@ -96,9 +96,7 @@ def days(before: Sequence[Payment], at: dt.datetime, length: int) -> BarPlot:
     today = at.astimezone(LOCAL).date()
     counts = Counter((today - each.initiated_at.astimezone(LOCAL).date()).days for each in before)
     shown = [today - dt.timedelta(days=length - 1 - number) for number in range(length)]
-    ticks = tuple(
-        Tick(_across(number, length), f"{day:%d/%m}") for number, day in enumerate(shown) if number % 7 == length % 7
-    )
+    ticks = tuple(Tick(_across(number, length), day) for number, day in enumerate(shown) if number % 7 == length % 7)
     return _bars([counts[length - 1 - number] for number in range(length)], length - 1, ticks, before)
 
 

@@ -49,7 +49,7 @@ def contest_plot(view: ContestView) -> ContestPlot:
     lines = [[place(point.day, point.value) for point in points] for points in (view.points, view.foretold)]
     kinds = zip(lines, ("this", "stopped"), strict=True)
     dots = tuple(Dot(*line[0], kind) for line, kind in kinds if len(line) == 1)
-    ticks = {first: Tick(place(first, 0)[0], f"{first:%d/%m}"), last: Tick(place(last, 0)[0], f"{last:%d/%m}")}
+    ticks = {first: Tick(place(first, 0)[0], first), last: Tick(place(last, 0)[0], last)}
     own, foretold = (path_of(line) if len(line) > 1 else "" for line in lines)
     return ContestPlot(own, band, foretold, dots, place(first, 0)[1], tuple(ticks.values()), most)
 

@@ -60,7 +60,8 @@ def _box(trace: Trace, step: Step, place: BoxCorner, hidden: Collection[str]) ->
     accounts = pix.payer_id[:SHORT], pix.payee_id[:SHORT]
     share = trace.share(step)
     verdict = None if pix.end_to_end_id in hidden else pix.verdict
-    return Box(pix.end_to_end_id, place.x, place.y, step.member.layer, pix.net, share, *accounts, pix.decision, verdict)
+    hop, (x, y) = step.member.layer, place
+    return Box(pix.end_to_end_id, x, y, hop, pix.net, share, *accounts, pix.decision, verdict)
 
 
 def _lines(trace: Trace, places: Mapping[str, BoxCorner]) -> Iterator[MoneyLine]:

@@ -39,7 +39,7 @@ def plot(series: MeasureSeries) -> SeriesPlot:
     lone = len(series.points) == 1
     dots = [Dot(*place(point.day, point.value), "this") for point in (series.points if lone else ())]
     dots += [Dot(*place(point.day, point.value), "stopped") for point in series.labelled]
-    ticks = {first: Tick(place(first, 0)[0], f"{first:%d/%m}"), last: Tick(place(last, 0)[0], f"{last:%d/%m}")}
+    ticks = {first: Tick(place(first, 0)[0], first), last: Tick(place(last, 0)[0], last)}
     line = "" if lone else path_of([place(point.day, point.value) for point in series.points])
     upper = [place(point.day, point.high) for point in series.points if point.high is not None]
     lower = [place(point.day, point.low) for point in series.points if point.low is not None]

@@ -29,6 +29,22 @@ class Words(Struct, frozen=True, forbid_unknown_fields=True):
     """English."""
 
 
+class UnitWords(Words, frozen=True):
+    """A unit in two languages, in the plural, and in the singular where that differs."""
+
+    one: Words | None = None
+    """For the value 1."""
+
+    def of(self, value: float, language: str) -> str:
+        """Return the unit of a value.
+
+        >>> days = UnitWords(pt="dias", en="days", one=Words(pt="dia", en="day"))
+        >>> days.of(1.0, "pt"), days.of(1.5, "en")
+        ('dia', 'days')
+        """
+        return str(getattr(self.one if value == 1 and self.one else self, language))
+
+
 class Evidence(Words, frozen=True):
     """A number behind a reason: a feature of the row, and its name in words."""
 
@@ -59,7 +75,7 @@ class ReasonGroup(Words, frozen=True):
 class ReasonWords(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Every reason code with its words."""
 
-    units: dict[str, Words]
+    units: dict[str, UnitWords]
     """Units of the catalogue in words."""
     groups: list[ReasonGroup]
     """The reasons of a model, in the order of the contributions that a bundle computes."""

@@ -220,3 +220,37 @@ def test_the_document_is_opened_by_keyboard_and_once_more(browser: Browser) -> N
                 page.keyboard.press("Enter")
             expect(opening.value.get_by_text(CONTACT)).to_be_visible()
             opening.value.close()
+
+
+def test_a_queue_that_is_not_renewed_says_so_until_it_is(browser: Browser) -> None:
+    world = World(refresh_seconds=0.2)
+    world.rows.add(held())
+    with visiting(browser, world) as page:
+        page.goto("/")
+        stale = page.get_by_text(WORDS["queue.stale"])
+        expect(stale).to_be_hidden()
+        world.locks.away = True
+        expect(stale).to_be_visible()
+        expect(page.locator("#cases tbody tr")).to_have_count(1)
+        world.locks.away = False
+        expect(stale).to_be_hidden()
+
+
+def test_a_person_of_a_local_desk_changes_to_another(browser: Browser) -> None:
+    with visiting(browser, full()) as page:
+        page.goto("/quality")
+        page.get_by_label(WORDS["user"]).select_option("bia@bank.example")
+        page.get_by_role("button", name=WORDS["become"]).click()
+        expect(page.locator(".who span").first).to_contain_text("bia@bank.example")
+        assert page.url.endswith("/quality")
+
+
+def test_a_printed_case_has_no_forms_and_nothing_is_cut_off(browser: Browser) -> None:
+    with visiting(browser, full()) as page:
+        page.goto(CASE)
+        expect(page.locator("#money svg")).to_be_visible()
+        page.set_viewport_size({"width": 794, "height": 1123})
+        page.emulate_media(media="print")
+        expect(page.get_by_role("navigation")).to_be_hidden()
+        expect(page.get_by_role("button")).to_have_count(0)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

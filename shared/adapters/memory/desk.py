@@ -172,4 +172,5 @@ class NamedUser:
     async def email(self, headers: Mapping[str, str]) -> str | None:
         """Return the user's address in lower case, so that a person has one pseudonym."""
         cookies = dict(part.strip().partition("=")[::2] for part in headers.get("cookie", "").split(";"))
-        return (cookies.get("desk_user") or self._email).lower()
+        named = cookies.get("desk_user", "").strip('"')  # quoted where a page of ours has set it, as it has an @
+        return (named or self._email).lower()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from shared.contract.fields import Verdict
 from shared.desk.notes import NOTE_MAX, has_personal_data
 from shared.desk.open_case import Judgement
-from shared.desk.queue import Filters
 from shared.desk.records import CaseId
-from shared.desk.web.pages import REASONS, VERDICTS, Pages, case_of
+from shared.desk.web.pages import REASONS, VERDICTS, Pages, case_of, filters_of
 from shared.desk.web.session import LANGUAGE_COOKIE, USER_COOKIE, Forged, Site, Unknown, local_path
 from shared.desk.web.texts import LANGUAGES
 from shared.errors import Malformed
@@ -31,9 +32,9 @@ class Actions:
         """Take the next case by the filters of the form, and show it."""
         user, form = await self._site.user(request), await self._site.form(request)
         token = self._site.proven(form, user, "next")
-        filters = Filters(form.get("side", ""), form.get("why", ""), form.get("reason", ""))
+        filters = filters_of(form)
         case = await self._site.desk.take_next(user, token, filters.admit)
-        return _to("/?empty=1" if case is None else path_of(case))
+        return _to(f"/?{urlencode({**asdict(filters), 'empty': 1})}" if case is None else path_of(case))
 
     async def take(self, request: Request) -> Response:
         """Take a case."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -82,7 +83,7 @@ def desk_app(site: Site) -> Starlette:
             Middleware(BaseHTTPMiddleware, dispatch=_secured),
             Middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS if site.settings.user else ("*",)),
         ],
-        exception_handlers=dict.fromkeys(_STATUS, _told),
+        exception_handlers={**dict.fromkeys(_STATUS, _told), HTTPException: _no_page},
     )
 
 
@@ -105,6 +106,14 @@ async def _secured(request: Request, call: Callable[[Request], Awaitable[Respons
     if not request.url.path.startswith("/static/"):
         response.headers["Cache-Control"] = "no-store"
     return response
+
+
+async def _no_page(request: Request, error: Exception) -> Response:
+    """Return the page of an address without one, or of a form that was opened as a page."""
+    assert isinstance(error, HTTPException)
+    answer = page("message", language(request), error.status_code, text="error.NoPage")
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _told(request: Request, error: Exception) -> Response:

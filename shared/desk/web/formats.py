@@ -30,24 +30,36 @@ class Formats:
         text = f"{value:,.{digits}f}"
         return text.translate(_SWAPPED) if self._language == PORTUGUESE else text
 
+    def counted(self, count: int, key: str) -> str:
+        """Return a number of things with its word, whose key ends in `.one` for one of them.
+
+        >>> Formats("en", {"case": "cases", "case.one": "case"}).counted(1, "case")
+        '1 case'
+        """
+        return f"{self.number(count)} {self._words[f'{key}.one' if count == 1 else key]}"
+
     def brl(self, centavos: float | None) -> str:
         """Return an amount.
 
         >>> Formats("pt", {}).brl(123456)
         'R$\\xa01.234,56'
         """
-        return self._words["none"] if centavos is None else f"R$\u00a0{self.number(centavos / 100, 2)}"
+        return self._words["none"] if centavos is None else self._reais(centavos / 100, 2)
+
+    def _reais(self, value: float, digits: int = 0) -> str:
+        sign = "-" if round(value, digits) < 0 else ""
+        return f"{sign}R$\u00a0{self.number(abs(value), digits)}"
 
     def measured(self, value: float, unit: Unit) -> str:
         """Return the value of a measure of health in its unit.
 
-        >>> Formats("en", {}).measured(0.125, "share"), Formats("en", {}).measured(1234.5, "brl")
-        ('12.5\xa0%', 'R$\xa01,234')
+        >>> Formats("en", {}).measured(0.125, "share"), Formats("en", {}).measured(-1234.6, "brl")
+        ('12.5\xa0%', '-R$\xa01,235')
         """
         if unit == "share":
             return self.share(value)
         if unit == "brl":
-            return f"R$\u00a0{self.number(value)}"
+            return self._reais(value)
         if unit == "index":
             return self.number(value, 3)
         if unit == "ms":
@@ -75,6 +87,16 @@ class Formats:
             return self._words["none"]
         return f"{date:%d/%m/%Y}" if self._language == PORTUGUESE else f"{date:%d %b %Y}"
 
+    def axis(self, label: str | dt.date) -> str:
+        """Return a label of an axis, a day without its year.
+
+        >>> Formats("pt", {}).axis(dt.date(2026, 11, 2)), Formats("en", {}).axis(dt.date(2026, 11, 2))
+        ('02/11', '02 Nov')
+        """
+        if isinstance(label, str):
+            return label
+        return f"{label:%d/%m}" if self._language == PORTUGUESE else f"{label:%d %b}"
+
     def span(self, seconds: float | None) -> str:
         """Return a length of time, in hours and minutes, or in minutes and seconds.
 
@@ -88,7 +110,12 @@ class Formats:
         return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
     def evidence(self, shown: Shown) -> str:
-        """Return the value of a number behind a reason, in its unit."""
+        """Return the value of a number behind a reason, in its unit.
+
+        >>> from shared.scoring.reason_words import Words
+        >>> Formats("pt", {}).evidence(Shown(Words(pt="", en=""), "d", 1.0))
+        '1 dia'
+        """
         if shown.value is None:
             return self._words["none"]
         if shown.unit == "flag":
@@ -97,7 +124,7 @@ class Formats:
             return self.brl(100 * shown.value)
         unit = reason_words().units.get(shown.unit)
         text = self.number(shown.value, 0 if float(shown.value).is_integer() else 1)
-        return text if unit is None else f"{text} {getattr(unit, self._language)}"
+        return text if unit is None else f"{text} {unit.of(shown.value, self._language)}"
 
     def flag(self, value: bool | None) -> str:
         """Return yes or no."""

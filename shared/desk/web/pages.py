@@ -43,7 +43,7 @@ RECENT = dt.timedelta(days=7)
 MOVES = ("SWAP", "ROLLBACK")
 """Actions of the ledger after which another model serves."""
 SHOWN_MAX = 200
-"""Cases that a page of the queue shows; nobody reads more, and filters reach the others."""
+"""Cases on a sheet of the queue, and events of the ledger that are shown."""
 WHYS = ("RULE", "MODEL", "CONTROL", "SECOND_REVIEW")
 OK, UNPROCESSABLE = 200, 422
 
@@ -58,18 +58,23 @@ class Pages:
         """Return the queue of the user, by the filters in the query."""
         user = await self._site.user(request)
         given = request.query_params
-        filters = Filters(given.get("side", ""), given.get("why", ""), given.get("reason", ""))
+        filters = filters_of(given)
         entries = await self._site.desk.queue(user)
         chosen = [entry for entry in entries if filters.admit(entry)]
+        sheet = sheet_of(given.get("sheet", ""), len(chosen))
+        shown = chosen[(sheet - 1) * SHOWN_MAX : sheet * SHOWN_MAX]
         now = dt.datetime.now(dt.UTC)
         return self._page(
             "queue",
             request,
             user,
-            entries=chosen[:SHOWN_MAX],
+            entries=shown,
             count=len(chosen),
+            first=(sheet - 1) * SHOWN_MAX + 1,
+            sheet=sheet,
+            sheets=sheets(len(chosen)),
             empty="empty" in given,
-            left={entry.pix.case.text: seconds_left(entry.pix, now) for entry in entries},
+            left={entry.pix.case.text: seconds_left(entry.pix, now) for entry in shown},
             reasons=sorted({code for entry in entries for code in entry.pix.reasons}),
             filters=filters,
             sides=SIDES,
@@ -188,6 +193,30 @@ class Pages:
 def case_of(request: Request) -> CaseId:
     """Return the case in a path."""
     return CaseId(request.path_params["end_to_end_id"], request.path_params["side"])
+
+
+def filters_of(given: Mapping[str, str]) -> Filters:
+    """Return the filters in a query or a form."""
+    return Filters(given.get("side", ""), given.get("why", ""), given.get("reason", ""))
+
+
+def sheets(count: int) -> int:
+    """Return the number of sheets of a queue.
+
+    >>> sheets(0), sheets(200), sheets(201)
+    (1, 1, 2)
+    """
+    return max(1, -(-count // SHOWN_MAX))
+
+
+def sheet_of(text: str, count: int) -> int:
+    """Return the sheet that a query asks for, the last one there is beyond it, the first one by default.
+
+    >>> sheet_of("2", 1_000), sheet_of("9" * 9, 1_000), sheet_of("-1", 1_000), sheet_of("x", 1_000)
+    (2, 5, 1, 1)
+    """
+    wanted = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 1
+    return min(max(wanted, 1), sheets(count))
 
 
 def _awaits(state: CaseState, user: User) -> bool:

@@ -26,6 +26,7 @@ def _environment(language: str) -> Environment:
         "languages": LANGUAGES,
         "f": Formats(language, words),
         "chart": {"width": charts.WIDTH, "height": charts.HEIGHT, "left": charts.LEFT, "bottom": charts.BOTTOM},
+        "word": lambda kind, code: words.get(f"{kind}.{code}", code),
         "reason_text": lambda code: _reason_text(code, language),
     }
     return found

@@ -96,7 +96,13 @@ def test_a_case_shows_reasons_habits_weeks_reports_and_devices(world: World) -> 
     browser.get(PATH)
     for words in ("Primeiro Pix deste pagador a este recebedor sim", "1 Pix em 90 dias; mediana R$ 50,00"):
         assert words in browser.text
-    for words in ("1 Pix recebidos em 28 dias", "MED", "MULE_ACCOUNT", "dddddddd este Pix"):
+    for words in (
+        "1 Pix recebido em 28 dias",
+        "MED",
+        "encerrado",
+        "conta de passagem (laranja)",
+        "dddddddd este Pix",
+    ):
         assert words in browser.text
 
 

@@ -74,7 +74,11 @@ def test_the_verdict_of_a_case_to_review_blind_is_on_no_page_of_its_neighbours(n
     world.surroundings.traces = {other.end_to_end_id: follow(graph, limits)}
     browser, page = Browser(world, name), f"/cases/{other.end_to_end_id}/PAYER"
     browser.get(page)
-    told = "ANALYST" in browser.text, PIX.end_to_end_id[-11:] in browser.html, 'class="FRAUD"' in browser.html
+    told = (
+        "<td>analista</td>" in browser.html,
+        PIX.end_to_end_id[-11:] in browser.html,
+        'class="FRAUD"' in browser.html,
+    )
     browser.get(f"{page}/money")
     assert "77777777 → 66666666" in browser.text
     assert (*told, "box FRAUD" in browser.html) == (sees,) * 4

@@ -15,15 +15,18 @@ function countDown() {
   }
 }
 
+// Puts the same part of another page in the place of one; returns whether that page could be read.
 async function replaced(part, url) {
-  if (document.hidden || part.contains(document.activeElement)) return; // the keyboard's place stays
   try {
     const answer = await fetch(url, { credentials: "same-origin" });
-    if (!answer.ok) return;
+    if (!answer.ok) return false;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
     if (page && !part.contains(document.activeElement)) part.replaceChildren(...page.childNodes);
     countDown();
-  } catch (error) { /* the queue is asked for again, and money has its link */ }
+    return Boolean(page);
+  } catch (error) {
+    return false;
+  }
 }
 
 document.addEventListener("submit", (event) => {
@@ -36,8 +39,13 @@ countDown();
 setInterval(countDown, 1000);
 const queue = document.getElementById("cases");
 if (queue) {
-  const again = async () => { await replaced(queue, location.href); setTimeout(again, 1000 * Number(queue.dataset.refresh)); };
-  setTimeout(again, 1000 * Number(queue.dataset.refresh));
+  const stale = document.getElementById("stale"), wait = () => setTimeout(again, 1000 * Number(queue.dataset.refresh));
+  const again = async () => {
+    const idle = document.hidden || queue.contains(document.activeElement); // the keyboard's place stays
+    if (!idle) stale.hidden = await replaced(queue, location.href);
+    wait();
+  };
+  wait();
 }
 const money = document.getElementById("money");
 if (money && money.dataset.from) {
