@@ -20,9 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shared.serving.http.limits import (
     RequestLimits,
-    answer,
     declared_bytes,
     most_raw_bytes,
+    refusal,
     size_of,
     without_upgrade,
 )
@@ -185,7 +185,7 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         if not may_answer:
             self.transport.close()
             return
-        self.transport.write(answer(status, False))
+        self.transport.write(refusal(status))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._deadline = self.loop.call_later(self._limits.seconds, self.transport.close)

@@ -7,6 +7,8 @@ from functools import cache
 from http import HTTPStatus
 from typing import NamedTuple
 
+from shared.serving.http.problems import TOO_LARGE, Kind, problem
+
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, and values."""
 
@@ -76,6 +78,20 @@ def _kept(headers: Headers) -> Iterable[tuple[bytes, bytes]]:
             yield name, b", ".join(token for token in tokens if token.lower() not in _OF_UPGRADES)
         elif name not in _OF_UPGRADES:
             yield name, value
+
+
+@cache
+def refusal(status: HTTPStatus) -> bytes:
+    """Return the answer to a request that is not read, and ends its connection: a problem, as the API promises.
+
+    >>> refusal(HTTPStatus.REQUEST_TIMEOUT).partition(b"\\r\\n\\r\\n")[2]
+    b'{"type":"urn:pix:problem:refused","title":"Request Timeout","status":408}'
+    """
+    large = status == TOO_LARGE.status
+    told = problem(TOO_LARGE, TOO_LARGE.name) if large else problem(Kind("refused", status, status.phrase))
+    headers = {**told.headers, "content-length": str(len(told.body)), "connection": "close"}
+    lines = [f"HTTP/1.1 {int(status)} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + told.body
 
 
 @cache

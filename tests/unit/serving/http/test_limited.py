@@ -1,18 +1,20 @@
 """Limits of requests and offers of upgrades, over a real server and real connections."""
 
-import re
+from http import HTTPStatus
 
 import pytest
 
 from shared.contract.decoding import MAX_BYTES
-from shared.serving.http.limits import DEFAULT, RequestLimits, answer
+from shared.serving.http.limits import DEFAULT, RequestLimits, answer, refusal
+from shared.serving.http.problems import TOO_LARGE as PROBLEM
+from shared.serving.http.problems import problem
 from tests.unit.serving.http.test_push import Receiver, post, talk
 
 UPGRADE = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n%s\r\n"
 SMALL = RequestLimits(body_bytes=1_000, header_bytes=1_000)
 HASTY = RequestLimits(seconds=0.05)
-TOO_LARGE, TOO_MANY_HEADERS, LATE = answer(413, False), answer(431, False), answer(408, False)
+TOO_LARGE, TOO_MANY_HEADERS, LATE = (refusal(HTTPStatus(status)) for status in (413, 431, 408))
 
 
 def chunks(*parts: bytes) -> bytes:
@@ -61,7 +63,7 @@ def test_a_websocket_and_a_tunnel_are_not_offered() -> None:
     assert b"200 OK" in talk(receiver, hello, answers=1)[0]
     assert receiver.by_asgi == [("GET", "/warm", None, b"")]
     tunnel = b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n"
-    assert talk(receiver, tunnel, answers=1) == (answer(501, False), True)
+    assert talk(receiver, tunnel, answers=1) == (refusal(HTTPStatus.NOT_IMPLEMENTED), True)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +124,13 @@ def test_a_silent_connection_is_closed() -> None:
 
 def test_what_is_not_http_is_refused() -> None:
     received, closed = talk(Receiver(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", answers=1)
-    assert (received, closed) == (answer(400, False), True)
+    assert (received, closed) == (refusal(HTTPStatus.BAD_REQUEST), True)
 
 
 def test_the_limit_fits_the_largest_message_of_the_contract() -> None:
     assert DEFAULT.body_bytes > MAX_BYTES * 4 / 3 + 32_768
-    assert re.fullmatch(rb"HTTP/1.1 413 .*\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", TOO_LARGE)
+    head, _, body = TOO_LARGE.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413 ")
+    assert {b"connection: close", b"content-length: %d" % len(body)} <= {*head.split(b"\r\n")}
+    assert b"content-type: application/problem+json" in head
+    assert problem(PROBLEM, PROBLEM.name).body == body, "as where the message is read"
