@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+NOT_FOUND = 404
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """Names of a desk whose users prove nothing: a page of another site could else reach it by a name of its own."""
 _HEADERS = {
@@ -42,8 +44,8 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 _STATUS: dict[type[Exception], int] = {
-    NoContact: 404,
-    NoSuchCase: 404,
+    NoContact: NOT_FOUND,
+    NoSuchCase: NOT_FOUND,
     HeldByAnother: 409,
     JudgedMeanwhile: 409,
     NotAllowed: 403,
@@ -52,6 +54,7 @@ _STATUS: dict[type[Exception], int] = {
     Unavailable: 503,
     PixError: 500,
 }
+_OF_CASE = re.compile("(/cases/[^/]+/[^/]+)/[^/]+")
 _failed = Incident(log, "failed", time.monotonic)
 
 
@@ -100,7 +103,7 @@ async def _secured(request: Request, call: Callable[[Request], Awaitable[Respons
         response = await call(request)
     except Exception as error:  # noqa: BLE001 (an entry point; the server would log the error's text)
         _failed.trigger(error=error)
-        response = page("message", language(request), 500, text="error.Unavailable")
+        response = _message(request, 500, "error.Unavailable")
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)  # a document has a policy of its own
     if not request.url.path.startswith("/static/"):
@@ -111,7 +114,7 @@ async def _secured(request: Request, call: Callable[[Request], Awaitable[Respons
 async def _no_page(request: Request, error: Exception) -> Response:
     """Return the page of an address without one, or of a form that was opened as a page."""
     assert isinstance(error, HTTPException)
-    answer = page("message", language(request), error.status_code, text="error.NoPage")
+    answer = _message(request, error.status_code, "error.NoPage")
     answer.headers.update(error.headers or {})
     return answer
 
@@ -122,4 +125,10 @@ async def _told(request: Request, error: Exception) -> Response:
     if status >= 500:
         _failed.trigger(error=error)
     name = f"error.{type(error).__name__}" if status < 500 else "error.Unavailable"
-    return page("message", language(request), status, text=name)
+    return _message(request, status, name)
+
+
+def _message(request: Request, status: int, text: str) -> Response:
+    """Return the page that tells an error, with the way back to the case where its form or page had one."""
+    found = None if status == NOT_FOUND else _OF_CASE.match(request.url.path)
+    return page("message", language(request), status, text=text, case=found and found[1])

@@ -221,3 +221,51 @@ def test_what_a_browser_says_of_languages_breaks_nothing(world: World, language:
     )
     assert browser.status == 200
     assert "Fila" in browser.text
+
+
+def test_a_refused_form_leads_back_to_its_case(world: World) -> None:
+    browser = Browser(world)
+    browser.get(PATH)
+    browser.post(f"{PATH}/take")
+    form = browser.html
+    browser.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="")
+    other = Browser(world, "bia")
+    other.html = form
+    other.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="")
+    assert other.status == 403
+    assert f'href="{PATH}"' in other.html
+    browser.html = form
+    browser.post(
+        f"{PATH}/verdict",
+        verdict="LEGITIMATE",
+        reason="HABIT",
+        note="",
+        token=world.key.token("ana@bank.example", PIX.case.text),
+    )
+    assert browser.status == 409
+    assert f'href="{PATH}"' in browser.html
+
+
+def test_who_judged_is_told_that_a_second_person_disagreed() -> None:
+    world = World(agreement_brl=0.0)
+    world.now = NOW
+    world.rows.add(PIX)
+    ana, bia = Browser(world), Browser(world, "bia")
+    for browser in (ana, bia):
+        browser.get(PATH)
+        browser.post(f"{PATH}/take")
+        if browser is ana:
+            browser.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="")
+    bia.post(f"{PATH}/answer", answer="DISAGREED")
+    ana.get(PATH)
+    assert texts("pt")["case.disputed"] in ana.text
+    assert "/take" in ana.html
+
+
+def test_a_note_that_is_refused_has_the_focus(world: World) -> None:
+    browser = Browser(world)
+    browser.get(PATH)
+    browser.post(f"{PATH}/take")
+    assert "autofocus" not in browser.html
+    browser.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="João da Silva")
+    assert re.search(r'<textarea id="note"[^>]* autofocus>', browser.html)
