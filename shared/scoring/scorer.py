@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from contextlib import suppress
 
@@ -213,12 +213,15 @@ class Scorer:
             self._metrics.add(DECISIONS, n, decision)
         if late := sum(row.late for row in rows):
             self._metrics.add(LATE, late)
+        good, rejected = defaultdict[str, float](float), defaultdict[str, float](float)
         for row in rows:
             if row.score is not None:
-                good = 1.0 - row.score
-                self._metrics.add(GOOD, good, row.event.side)
+                good[row.event.side] += 1.0 - row.score
                 if self._is_own_reject(row):
-                    self._metrics.add(GOOD_REJECTED, good, row.event.side)
+                    rejected[row.event.side] += 1.0 - row.score
+        for metric, sums in ((GOOD, good), (GOOD_REJECTED, rejected)):
+            for side, by in sums.items():
+                self._metrics.add(metric, by, side)
 
     def _is_own_reject(self, row: ScoreRow) -> bool:
         """Return whether the model rejects, and no rule does; what the control group let through counts, too."""
