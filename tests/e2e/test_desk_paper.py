@@ -62,8 +62,8 @@ def test_a_case_with_long_words_fits_a_phone_and_paper(browser: Browser) -> None
 
 def test_the_record_of_an_account_fits_paper(browser: Browser) -> None:
     end = micros(NOW + dt.timedelta(days=30))
-    given = {"finding": WORD, "documents": (f"REPORT:{'r' * 36}",), "expires_at": end, "hmac_key_version": 1}
-    row = SuspicionRow("e" * 32, "s" * 32, "a" * 32, "OPENED", micros(NOW), by_id="b" * 32, **given)
+    found = (WORD, 1, (f"REPORT:{'r' * 36}",), end)
+    row = SuspicionRow("e" * 32, "s" * 32, "a" * 32, "OPENED", micros(NOW), "b" * 32, *found)
     stopped = [Payment(held().end_to_end_id, NOW, 999_999_999_99, "REJECT", "1" * 32, "a" * 32)]
     page = browser.new_page(viewport=A4)  # type: ignore[arg-type]
     page.set_content(account_html(AccountPacket("a" * 32, [Suspicion((row, row))], stopped, NOW)))

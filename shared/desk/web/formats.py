@@ -24,10 +24,10 @@ class Formats:
     def number(self, value: float, digits: int = 0) -> str:
         """Return a number.
 
-        >>> Formats("pt", {}).number(1234.5, 1), Formats("en", {}).number(1234.5, 1)
-        ('1.234,5', '1,234.5')
+        >>> Formats("pt", {}).number(1234.5, 1), Formats("en", {}).number(1234.5, 1), Formats("en", {}).number(-0.2)
+        ('1.234,5', '1,234.5', '0')
         """
-        text = f"{value:,.{digits}f}"
+        text = f"{value:z,.{digits}f}"
         return text.translate(_SWAPPED) if self._language == PORTUGUESE else text
 
     def counted(self, count: int, key: str) -> str:

@@ -212,13 +212,11 @@ def test_times_are_those_of_brasilia_and_said_to_be() -> None:
     assert "Times are those of Brasília." in browser.text
 
 
-@pytest.mark.parametrize("language", ["", "en", "xx;q=9", "*", "pt-BR,en;q=0.8", "\u00e9" * 100, "en" * 5_000])
+@pytest.mark.parametrize("language", ["", "en", "xx;q=9", "*", "pt-BR,en;q=0.8", "en" * 5_000])
 def test_what_a_browser_says_of_languages_breaks_nothing(world: World, language: str) -> None:
     browser = Browser(world)
     browser.get("/")
-    browser.post(
-        "/language", {"sec-fetch-site": "same-origin", "accept-language": language.encode("latin-1")}, lang="pt"
-    )
+    browser.post("/language", {"sec-fetch-site": "same-origin", "accept-language": language}, lang="pt")
     assert browser.status == 200
     assert "Fila" in browser.text
 
