@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from shared.contract.fields import Verdict
+from shared.desk.errors import HeldByAnother, JudgedMeanwhile
 from shared.desk.notes import NOTE_MAX, has_personal_data
 from shared.desk.open_case import Judgement
 from shared.desk.records import CaseId
@@ -49,14 +50,17 @@ class Actions:
         return _to("/")
 
     async def judge(self, request: Request) -> Response:
-        """Judge a case; a form with a wrong field is shown again."""
+        """Judge a case; a form with a wrong field, or one that came too late, is shown again."""
         user, form, case = await self._site.user(request), await self._site.form(request), case_of(request)
         token = self._site.proven(form, user, case.text)
         try:
             judgement = _judgement(form, token)
         except Malformed as error:
             return await self._pages.form(request, form, error.field or "")
-        await self._site.desk.judge(case, user, judgement)
+        try:
+            await self._site.desk.judge(case, user, judgement)
+        except (HeldByAnother, JudgedMeanwhile) as error:  # the words of the form are not lost
+            return await self._pages.form(request, form, type(error).__name__)
         return _to(path_of(case))
 
     async def answer(self, request: Request) -> Response:

@@ -45,7 +45,9 @@ MOVES = ("SWAP", "ROLLBACK")
 SHOWN_MAX = 200
 """Cases on a sheet of the queue, and events of the ledger that are shown."""
 WHYS = ("RULE", "MODEL", "CONTROL", "SECOND_REVIEW")
-OK, UNPROCESSABLE = 200, 422
+TOO_LATE = ("HeldByAnother", "JudgedMeanwhile")
+"""Errors of a verdict that another person was faster than."""
+OK, CONFLICT, UNPROCESSABLE = 200, 409, 422
 
 
 class Pages:
@@ -88,7 +90,7 @@ class Pages:
         return await self.form(request, {}, "")
 
     async def form(self, request: Request, filled: Mapping[str, str], wrong: str) -> Response:
-        """Return the page of a case with its form filled; `wrong` names the field that was refused."""
+        """Return the page of a case with its form filled; `wrong` names the field that was refused, or the error."""
         user = await self._site.user(request)
         opened = await self._opened(request, user)
         blind = await self._blind(opened, user)
@@ -112,7 +114,8 @@ class Pages:
             note_max=NOTE_MAX,
             filled={name: filled.get(name, "") for name in ("verdict", "reason", "note")},
             wrong=wrong,
-            status=UNPROCESSABLE if wrong else OK,
+            too_late=wrong in TOO_LATE,
+            status=CONFLICT if wrong in TOO_LATE else UNPROCESSABLE if wrong else OK,
             token=self._site.key.token(user.name, pix.case.text),
         )
 

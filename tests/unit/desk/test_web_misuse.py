@@ -222,26 +222,32 @@ def test_what_a_browser_says_of_languages_breaks_nothing(world: World, language:
 
 
 def test_a_refused_form_leads_back_to_its_case(world: World) -> None:
-    browser = Browser(world)
+    browser, other = Browser(world), Browser(world, "bia")
     browser.get(PATH)
-    browser.post(f"{PATH}/take")
-    form = browser.html
-    browser.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="")
-    other = Browser(world, "bia")
-    other.html = form
-    other.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="")
+    other.html = browser.html
+    other.post(f"{PATH}/take")
     assert other.status == 403
     assert f'href="{PATH}"' in other.html
-    browser.html = form
-    browser.post(
-        f"{PATH}/verdict",
-        verdict="LEGITIMATE",
-        reason="HABIT",
-        note="",
-        token=world.key.token("ana@bank.example", PIX.case.text),
-    )
-    assert browser.status == 409
-    assert f'href="{PATH}"' in browser.html
+
+
+@pytest.mark.parametrize("judges", [False, True], ids=["locked", "judged"])
+def test_a_note_whose_verdict_came_too_late_is_shown_again(judges: bool) -> None:
+    world = queued(1)
+    ana, bia = Browser(world), Browser(world, "bia")
+    ana.get(PATH)
+    ana.post(f"{PATH}/take")
+    world.later(seconds=world.settings.lock_seconds + 1)
+    bia.get(PATH)
+    bia.post(f"{PATH}/take")
+    if judges:
+        bia.post(f"{PATH}/verdict", verdict="LEGITIMATE", reason="HABIT", note="")
+    ana.post(f"{PATH}/verdict", verdict="FRAUD", reason="MULE", note="sem <b>resposta</b>")
+    assert (ana.status, ana.url) == (409, f"{PATH}/verdict")
+    assert texts("pt")["error.JudgedMeanwhile" if judges else "error.HeldByAnother"] in ana.text
+    assert "Sua nota, que não foi enviada: sem <b>resposta</b>" in ana.text
+    assert "<b>" not in ana.html
+    assert "verdict" not in re.findall(r'name="(\w+)"', ana.html)
+    assert len(world.verdicts.published) == judges
 
 
 def test_who_judged_is_told_that_a_second_person_disagreed() -> None:
