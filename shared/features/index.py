@@ -26,6 +26,8 @@ class Index:
         self._rows = order.astype(np.int32)
         self._recent: dict[int, int] = {}
         self._least_recent = least_recent
+        self._last: tuple[Keys, Rows] = (np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64))
+        """The last look-up and its answer: the Pix of a batch are asked for, and settled with the same keys."""
 
     def __len__(self) -> int:
         return len(self._keys) + len(self._recent)
@@ -39,28 +41,34 @@ class Index:
 
     def rows(self, keys: Keys) -> tuple[Rows, list[int]]:
         """Return the row of each key, added if new, and the indexes of the new keys in `keys`."""
-        found = self._find_sorted(keys)
+        found = self.find(keys)
         missing = (found < 0).nonzero()[0]
         if not len(missing):
             return found, []
         known, before = self._recent, len(self)
         new: list[int] = []
-        unsorted = keys[missing].tolist()
-        for i, key in zip(missing.tolist(), unsorted, strict=True):
+        unknown = keys[missing].tolist()
+        for i, key in zip(missing.tolist(), unknown, strict=True):
             if key not in known:
                 known[key] = before + len(new)
                 new.append(i)
-        found[missing] = [known[key] for key in unsorted]
+        found = found.copy()
+        found[missing] = [known[key] for key in unknown]
+        self._last = keys.copy(), found
         if len(known) > max(self._least_recent, len(self._keys) // _RECENT_SHARE):
             self._merge()
         return found, new
 
     def find(self, keys: Keys) -> Rows:
-        """Return the row of each key, -1 where it is not known."""
+        """Return the row of each key, -1 where it is not known; do not change the rows, which may be given again."""
+        asked, found = self._last
+        if len(asked) == len(keys) and (asked == keys).all():
+            return found
         found = self._find_sorted(keys)
         missing = (found < 0).nonzero()[0]
         if self._recent and len(missing):
             found[missing] = [self._recent.get(key, -1) for key in keys[missing].tolist()]
+        self._last = keys.copy(), found
         return found
 
     def _find_sorted(self, keys: Keys) -> Rows:
