@@ -99,7 +99,7 @@ class DecideService:
 
     async def _decided(self, delivery: Delivery, reply: Reply) -> DecisionAnswer:
         event = delivery.event
-        if self._earlier.may_be_forgotten(event) and (known := await self._earlier.found(event)):
+        if self._earlier.may_be_forgotten([event]) and (known := await self._earlier.found(event)):
             return DecisionAnswer.of(known.decided, first=False)
         await self._store(delivery, reply)
         if reply.decided is not None:

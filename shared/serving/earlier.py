@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import Protocol
 
-from shared.contract.end_to_end_id import minute_of
+from shared.contract.end_to_end_id import MINUTE, minute_text
 from shared.contract.envelope import PubsubMessage
-from shared.contract.event import Event, micros
+from shared.contract.event import Event
 from shared.errors import Malformed, PixError, Unavailable
 from shared.features.life import claims_of
 from shared.ports import LIFE_KEY, ChangingHistory, DecisionLookup, Sought, StoredDecision
 from shared.scoring.scorer import Delivery
+
+_MINUTE = 60_000_000  # microseconds
 
 
 class EarlierDecisions:
@@ -31,11 +34,15 @@ class EarlierDecisions:
         self._remembered = remembered * 1e6
         self._key_version = key_version
 
-    def may_be_forgotten(self, event: Event) -> bool:
-        """Return whether history may have forgotten an earlier message about a Pix."""
-        minute = minute_of(event.end_to_end_id)
-        oldest = min(event.initiated_at, micros(minute) if minute else event.initiated_at)
-        return self._now() - oldest > self._remembered
+    def may_be_forgotten(self, events: Sequence[Event]) -> set[int]:
+        """Return the indexes of the Pix about which history may have forgotten an earlier message."""
+        since = self._now() - self._remembered
+        first_minute = minute_text(math.ceil(since / _MINUTE) * _MINUTE)
+        return {
+            i
+            for i, event in enumerate(events)
+            if event.initiated_at < since or event.end_to_end_id[MINUTE] < first_minute
+        }
 
     async def found(self, event: Event) -> StoredDecision | None:
         """Return the stored decision about a Pix. Raises Unavailable, Malformed if its id belongs to another one."""
@@ -96,7 +103,8 @@ class OncePipeline:
 
     async def store(self, deliveries: Sequence[Delivery]) -> Mapping[int, PixError]:
         """Store the rows of a batch; return the error of each delivery without a row. Raises Unavailable."""
-        known = {i for i, each in enumerate(deliveries) if self._may_be_known(each)}
+        old = self._earlier.may_be_forgotten([each.event for each in deliveries])
+        known = {i for i, each in enumerate(deliveries) if each.reply is None and (i in old or _came_before(each))}
         if not known:
             return await self._pipeline.store(deliveries)
         new = [i for i in range(len(deliveries)) if i not in known]
@@ -111,9 +119,6 @@ class OncePipeline:
                 raise part
             errors |= part
         return errors
-
-    def _may_be_known(self, delivery: Delivery) -> bool:
-        return delivery.reply is None and (_came_before(delivery) or self._earlier.may_be_forgotten(delivery.event))
 
     async def _store_known(self, deliveries: Sequence[Delivery]) -> Mapping[int, PixError]:
         """Store the rows of messages that may have a decision, as far as they have none."""
@@ -130,8 +135,8 @@ class OncePipeline:
         events = [each.event for each in deliveries]
         values = await self._history.find([LIFE_KEY + event.end_to_end_id for event in events])
         known = [claims_of(value) if value else {} for value in values]
-        unclaimed = [i for i, event in enumerate(events) if event.side not in known[i]]
-        return [i for i in unclaimed if self._earlier.may_be_forgotten(events[i])]
+        old = self._earlier.may_be_forgotten(events)
+        return [i for i, event in enumerate(events) if i in old and event.side not in known[i]]
 
     async def _store_without_history(self, deliveries: Sequence[Delivery]) -> Mapping[int, PixError]:
         again = [i for i, each in enumerate(deliveries) if _came_before(each)]
