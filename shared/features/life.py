@@ -186,18 +186,18 @@ def in_turn(claims: Mapping[str, SideClaim]) -> dict[str, SideClaim]:
     return found
 
 
-def with_stored(value: bytes, side: str) -> bytes:
-    """Return a value in which the row of a side is stored; without a claim of that side it stays as it is.
+def mark_stored(value: bytearray, side: str) -> None:
+    """Note in a value, in place, that the row of a side is stored; without a claim of that side it stays as it is.
 
     It is told of each Pix, so the claims are passed over and not read.
     """
-    letter, at = SIDE_LETTERS[side], LIFE.itemsize
+    letter, at = SIDE_LETTERS[side][0], LIFE.itemsize
     while at < len(value):
-        if value[at : at + 1] == letter:
-            return value[: at + 1] + b"\1" + value[at + 2 :]
-        head = _CLAIM if value[at : at + 1] in _SIDES else _ANSWER
+        if value[at] == letter:
+            value[at + 1] = 1
+            return
+        head = _CLAIM if bytes(value[at : at + 1]) in _SIDES else _ANSWER
         at += head.size + head.unpack_from(value, at)[-1]
-    return value
 
 
 def life_of(value: bytes) -> Lives:

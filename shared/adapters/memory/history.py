@@ -23,7 +23,7 @@ from shared.features.life import (
     claims_of,
     encoded_answer,
     in_turn,
-    with_stored,
+    mark_stored,
 )
 from shared.ports import CONFLICT, LIFE_KEY, UNPLACED, Answer, Changed, Changes, Claim, Observations
 
@@ -40,7 +40,7 @@ class MemoryHistoryAdapter:
     def __init__(self, history: MemoryHistory | None = None, lives: int = LIVES) -> None:
         self.history = history or MemoryHistory()
         self._capacity = lives
-        self._lives: OrderedDict[str, bytes] = OrderedDict()
+        self._lives: OrderedDict[str, bytearray] = OrderedDict()
         self._states: dict[str, bytes] = {}
 
     @classmethod
@@ -65,13 +65,13 @@ class MemoryHistoryAdapter:
     def stored(self, rows: Iterable[tuple[str, str]]) -> None:
         """Note that rows, by EndToEndId and side, are stored."""
         for id_, side in rows:
-            if id_ in self._lives:
-                self._lives[id_] = with_stored(self._lives[id_], side)
+            if life := self._lives.get(id_):
+                mark_stored(life, side)
 
     async def answer(self, answers: Sequence[Answer]) -> None:
         """Keep the first decisions of transactions whose rows could not be stored."""
         for id_, side, decision in answers:
-            known = claims_of(self._lives[id_]) if id_ in self._lives else {}
+            known = claims_of(bytes(self._lives[id_])) if id_ in self._lives else {}
             if side in known and not known[side].stored and known[side].answer is None:
                 self._claim(id_, known | {side: known[side]._replace(answer=decision)})
 
@@ -80,7 +80,7 @@ class MemoryHistoryAdapter:
 
     async def find(self, keys: Sequence[str]) -> list[bytes | None]:
         """Return the stored value of each key."""
-        return [self._read(key) for key in keys]
+        return [bytes(stored) if (stored := self._stored(key)) else None for key in keys]
 
     async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
         """Return no places, as there is one shard."""
@@ -91,14 +91,14 @@ class MemoryHistoryAdapter:
         places = [UNPLACED] * len(changes.keys)
         bounds = np.searchsorted(changes.of, np.arange(len(places) + 1)).tolist()
         for i, (key, expected) in enumerate(zip(changes.keys, changes.expected, strict=True)):
-            stored = self._read(key)
+            stored = self._stored(key)
             if (int.from_bytes(stored[:4], "little") if stored else 0) != expected:
                 places[i] = CONFLICT
                 continue
             if bounds[i + 1] > bounds[i]:
                 self.history.sequence += 1
                 places[i] = self.history.sequence
-            self._write(key, _placed(changes.values[i], changes.place_at[i], places[i]), stored)
+            self._write(key, changes.values[i], changes.place_at[i], places[i])
         found = np.array(places, dtype=np.int64)
         conflicts = CONFLICT in places
         self.history.count(changes.facts[found[changes.of] != CONFLICT] if conflicts else changes.facts)
@@ -138,14 +138,16 @@ class MemoryHistoryAdapter:
         lives["reads"] = self.history.ask(asks(columns))
         lives["place"] = self.history.sequence + 1 + np.arange(len(events))
         self.history.sequence += len(events)
-        data = lives.tobytes()
+        data = memoryview(lives.tobytes())
         for i, side in enumerate(side_claims(events, columns, digests, claim)):
-            self._lives[events[i].end_to_end_id] = data[i * _SIZE : (i + 1) * _SIZE] + side.encode()
+            life = bytearray(data[i * _SIZE : (i + 1) * _SIZE])
+            life += side.encode()
+            self._lives[events[i].end_to_end_id] = life
         return lives
 
     def _claimed(self, id_: str, own: SideClaim, new: bool) -> SideClaim:
         """Return the first claim of the side of `own`, which claims the Pix if nobody did; count its askings."""
-        known = claims_of(self._lives[id_])
+        known = claims_of(bytes(self._lives[id_]))
         claims = in_turn(known if own.side in known else {**known, own.side: own})
         first = claims[own.side]
         if own.side in known:
@@ -161,14 +163,18 @@ class MemoryHistoryAdapter:
         tail += b"".join(encoded_answer(side, each.answer) for side, each in claims.items() if each.answer)
         self._lives[id_] = self._lives[id_][:_SIZE] + tail
 
-    def _read(self, key: str) -> bytes | None:
+    def _stored(self, key: str) -> bytes | bytearray | None:
         return self._lives.get(key[1:]) if key[0] == LIFE_KEY else self._states.get(key)
 
-    def _write(self, key: str, value: bytes, stored: bytes | None) -> None:
-        if key[0] == LIFE_KEY:
-            self._lives[key[1:]] = value + (stored[_SIZE:] if stored else b"")
-        else:
-            self._states[key] = value
+    def _write(self, key: str, value: bytes, at: int, place: int) -> None:
+        """Write a value with a place at `at`, -1 for none; a life keeps the claims behind it."""
+        if key[0] != LIFE_KEY:
+            self._states[key] = value if at < 0 else bytes(_placed(bytearray(value), at, place))
+            return
+        life = self._lives.setdefault(key[1:], bytearray())
+        life[:_SIZE] = value
+        if at >= 0:
+            _placed(life, at, place)
 
     def _forget(self) -> None:
         """Forget the oldest lives above the capacity."""
@@ -185,5 +191,7 @@ def side_claims(events: Events, columns: Columns, digests: Keys, claim: Claim) -
     ]
 
 
-def _placed(value: bytes, at: int, place: int) -> bytes:
-    return value if at < 0 else value[:at] + place.to_bytes(8, "little", signed=True) + value[at + 8 :]
+def _placed(value: bytearray, at: int, place: int) -> bytearray:
+    """Write a place into a value, and return it."""
+    value[at : at + 8] = place.to_bytes(8, "little", signed=True)
+    return value

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.features.life import LIFE, SideClaim, claims_of, encoded_answer, with_stored
+from shared.features.life import LIFE, SideClaim, claims_of, encoded_answer, mark_stored
 
 _WORD = st.binary(max_size=40)
 _CLAIMS = st.dictionaries(
@@ -27,5 +27,7 @@ def test_a_stored_row_is_noted_in_the_claim_of_its_side_only(
     side: str, claims: dict[str, tuple[str, bytes | None]]
 ) -> None:
     before = claims_of(_value(claims))
-    after = claims_of(with_stored(_value(claims), side))
+    value = bytearray(_value(claims))
+    mark_stored(value, side)
+    after = claims_of(bytes(value))
     assert after == {name: each._replace(stored=name == side) for name, each in before.items()}
