@@ -44,6 +44,8 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         self._has_cycle = False  # ... and `cycle` is its own
         self._data_bytes = self._raw_bytes = self._body_bytes = 0
         self._deadline: TimerHandle | None = None
+        self._idle_since: float | None = None
+        self._idle_timer: TimerHandle | None = None
         self._fault = HTTPStatus.BAD_REQUEST
         self._refused = False
 
@@ -69,12 +71,24 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
         self._unset_deadline()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+
+    def keep_alive(self) -> None:
+        """Close the connection unless a request begins within uvicorn's time for it.
+
+        One timer serves many requests, as setting one for each and cancelling it takes a tenth of an empty request.
+        """
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._close_if_idle)
 
     def data_received(self, data: bytes) -> None:
         """Read requests; the rest of a refused one is dropped."""
         if self._refused:
             return
         self._unset_keepalive_if_required()
+        self._idle_since = None
         self._begun_here, self._data_bytes = False, len(data)
         try:
             if (at := self._parse(data)) is not None:
@@ -195,6 +209,16 @@ class LimitedProtocol(HttpToolsProtocol, ABC):
         if not self._has_cycle:
             return self.cycle is None or self.cycle.response_complete
         return not self.pipeline and not self.cycle.response_started
+
+    def _close_if_idle(self) -> None:
+        self._idle_timer = None
+        if self._idle_since is None:  # the end of the request at hand sets the timer again
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._close_if_idle)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _unset_deadline(self) -> None:
         if self._deadline is not None:

@@ -90,7 +90,12 @@ class PushProtocol(LimitedProtocol):
         self.transport.write(answer(status, delivery.keep_alive))
         if not delivery.keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        if self.pipeline or not delivery.keep_alive:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self.keep_alive()
 
 
 class UsualProtocol(PushProtocol):

@@ -47,8 +47,17 @@ class Counting(PushProtocol):
         super().data_received(data)
 
 
-def talk(receiver: Receiver, *pieces: bytes, answers: int, limits: RequestLimits = DEFAULT) -> tuple[bytes, bool]:
-    """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed."""
+def talk(
+    receiver: Receiver,
+    *pieces: bytes,
+    answers: int,
+    limits: RequestLimits = DEFAULT,
+    idle_seconds: float | None = None,
+) -> tuple[bytes, bool]:
+    """Send pieces over one connection, and return as many bytes as the answers have, and whether it was closed.
+
+    A server that closes an idle connection after `idle_seconds` is waited for.
+    """
 
     async def run() -> tuple[bytes, bool]:
         config = uvicorn.Config(
@@ -59,6 +68,8 @@ def talk(receiver: Receiver, *pieces: bytes, answers: int, limits: RequestLimits
             log_config=None,
             lifespan="off",
         )
+        if idle_seconds is not None:
+            config.timeout_keep_alive = idle_seconds  # type: ignore[assignment]  # whole seconds would be a long wait
         server, receiver.arrived = uvicorn.Server(config), 0
         socket = config.bind_socket()
         serving = asyncio.create_task(server.serve(sockets=[socket]))
@@ -75,9 +86,8 @@ def talk(receiver: Receiver, *pieces: bytes, answers: int, limits: RequestLimits
                     received += await reader.read(65_536)
             while received.count(b"\r\n\r\n") < answers:
                 received += await reader.read(65_536)
-            closed = reader.at_eof() or (
-                (not answers or b"connection: close" in received) and not await reader.read()
-            )
+            ends = not answers or b"connection: close" in received or idle_seconds is not None
+            closed = reader.at_eof() or (ends and not await reader.read())
         writer.close()
         server.should_exit = True
         await serving
@@ -99,6 +109,12 @@ def test_deliveries_over_one_connection_are_answered_in_order() -> None:
     assert receiver.bodies == [b"a", b"429", b"b"]
     assert (b"traceparent", b"t") in receiver.headers
     assert receiver.by_asgi == []
+
+
+def test_a_connection_that_is_idle_after_an_answer_is_closed() -> None:
+    receiver = Receiver()
+    assert talk(receiver, post(b"a"), answers=1, idle_seconds=0.01) == (answer(204, True), True)
+    assert receiver.bodies == [b"a"]
 
 
 def test_a_body_in_pieces_is_joined() -> None:
