@@ -158,6 +158,14 @@ class ChangingHistory(Protocol):
         """
         ...
 
+    async def keep_reads(self) -> None:
+        """Wait until history keeps all that `observe` has read so far, as a change keeps what it rests on.
+
+        Until then a shard that loses its part of an ask reads it once more when it counts it again, which is not what
+        a stored decision rests on. Raises Unavailable.
+        """
+        ...
+
     async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
         """Return the places on other shards of changes that were made before, each given by its key and place.
 

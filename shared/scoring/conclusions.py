@@ -36,7 +36,7 @@ class Conclusions:
         """Return the places of the change by each decision, UNPLACED for none.
 
         A decision that was concluded before, by any delivery, keeps its places. One that is not concluded, as its
-        life changes too often, is UNDECIDED. Raises Unavailable.
+        life changes too often, is UNDECIDED. History keeps then what each decision rests on. Raises Unavailable.
         """
         names = np.array(decisions, dtype=object)
         settles = names == _APPROVE if self._assumed else np.zeros(len(names), dtype=bool)
@@ -62,6 +62,8 @@ class Conclusions:
                 lives[conflicts] = await self._find(ids, lives[conflicts])
                 places[conflicts] = decided_at(lives[conflicts], [sides[i] for i in conflicts.tolist()])
         visited = await self._visited(end_to_end_ids, places, own)
+        if (lives["place"] >= 0).any():
+            await self._history.keep_reads()
         return Changed(np.where(places == UNDECIDED, places, np.maximum(places, UNPLACED)), visited)
 
     async def _visited(

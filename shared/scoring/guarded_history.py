@@ -52,6 +52,10 @@ class GuardedHistory:
         """Keep first decisions. Raises Unavailable, without a call during a pause of the breaker."""
         await self._guarded(self._history.answer(answers), len(answers))
 
+    async def keep_reads(self) -> None:
+        """Wait until reads are kept that decisions rest on. Raises Unavailable."""
+        await self._history.keep_reads()
+
     async def settle(self) -> None:
         """Wait until the rows that are stored are noted. Raises Unavailable."""
         await self._history.settle()

@@ -83,6 +83,10 @@ class Switch:
         self._check()
         await self.history.answer(answers)
 
+    async def keep_reads(self) -> None:
+        self._check()
+        await self.history.keep_reads()
+
     async def settle(self) -> None:
         self._check()
         await self.history.settle()

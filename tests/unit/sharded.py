@@ -119,6 +119,9 @@ class ShardedMemory:
         visited = [_made(each[1]) if each else () for each in entries]
         return Changed(np.array(places, dtype=np.int64), visited)
 
+    async def keep_reads(self) -> None:
+        """Do nothing: they are kept at once."""
+
     async def visited(self, changes: Sequence[tuple[str, int]]) -> list[tuple[int, ...]]:
         """Return the places of changes on other shards."""
         found = [self._entries.get(key, {}).get(place) for key, place in changes]

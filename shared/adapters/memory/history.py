@@ -75,6 +75,9 @@ class MemoryHistoryAdapter:
             if side in known and not known[side].stored and known[side].answer is None:
                 self._claim(id_, known | {side: known[side]._replace(answer=decision)})
 
+    async def keep_reads(self) -> None:
+        """Do nothing: what was read is kept at once."""
+
     async def settle(self) -> None:
         """Do nothing: stored rows are noted at once."""
 

@@ -159,25 +159,34 @@ end
 -- Return a value with the place of its change, and with the claims of the stored life.
 local function changed(name, value, place_at, place, stored)
   if place_at >= 0 then value = sub(value, 1, place_at) .. place .. sub(value, place_at + 9) end
-  if stored and sub(name, 1, 1) == LIFE.letter then return value .. sub(stored, LIFE.bytes + 1) end
+  if stored and sub(name, 1, 1) == LIFE.letter then return with_recount(value, stored) .. sub(stored, LIFE.bytes + 1) end
   return value
 end
 
+-- Return whether a change of a value follows from the stored one.
+local function follows(name, value, expected, stored)
+  if (stored and unpack_struct('<I4', stored) or 0) ~= expected then return false end
+  return not (stored and sub(name, 1, 1) == LIFE.letter and contradicts(value, stored))
+end
+
 -- message, life and record seconds, keys and facts, of each change its expected version, offset of the place, number of
--- facts and bytes of its entry, the entries, then the name and value of each. Return the number of damaged values, the
--- epoch, then the low half of the place of each change, UNPLACED, CONFLICT or LOST.
+-- facts and bytes of its entry, the entries, number of things to note, each of them, then the name and value of each.
+-- Return the number of damaged values, the epoch, then the low half of the place of each change, UNPLACED, CONFLICT or
+-- LOST. The reads that a change rests on are among the notes, if its life lacks them.
 local function change()
   local message_seconds, life_seconds, record_seconds, keys, weights, marks, numbers = unpack(ARGV, 2, 8)
-  local items, entries, epoch, before = ARGV[9], ARGV[10], sequence()
+  local items, entries, first = ARGV[9], ARGV[10], 11 + ARGV[11]
+  for i = 12, first do note(ARGV[i], life_seconds) end
+  local epoch, before = sequence()
   if not before then return empty() end
   local counted, values, new, replies, next_fact, entry_at = before, {}, {}, {0, epoch}, 1, 1
   local plan, facts = plans(weights, marks), facts_of(keys, weights, marks, numbers)
   for i = 1, #items / 16 do
     local expected, place_at, count_of, length = unpack_struct('<I4i4I4I4', items, (i - 1) * 16 + 1)
-    local name, value = ARGV[9 + 2 * i], ARGV[10 + 2 * i]
+    local name, value = ARGV[first + 2 * i - 1], ARGV[first + 2 * i]
     local stored = values[name] or whole(name, call('GET', PREFIX .. name))
     local place, packed = UNPLACED, NO_PLACE
-    if (stored and unpack_struct('<I4', stored) or 0) ~= expected then
+    if not follows(name, value, expected, stored) then
       place = CONFLICT
     elseif not stored and sub(name, 1, 1) == LIFE.letter and is_lost(value, epoch, before) then
       place = LOST

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from shared.adapters.valkey.clients import Client, client
 from shared.adapters.valkey.notes import Note, Notes
 from shared.adapters.valkey.script import script
-from shared.adapters.valkey.sharding import asked_parts, changed_parts
+from shared.adapters.valkey.sharding import ShardChanges, asked_parts, changed_parts
 from shared.adapters.valkey.visiting import Found, Visiting, Whole, together
 from shared.adapters.valkey.visits import Entry
 from shared.adapters.valkey.wire import (
@@ -138,6 +138,10 @@ class ValkeyHistory:
             parts.setdefault(home, []).append(each)
         await together(self._values(home, answer_arguments(some)) for home, some in parts.items())
 
+    async def keep_reads(self) -> None:
+        """Wait until the homes of Pix have what this client has read so far on other shards. Raises Unavailable."""
+        await together(notes.tell_awaited() for notes in self._notes)
+
     async def settle(self) -> None:
         """Tell the store of all stored rows now. Raises Unavailable."""
         while waiting := [notes for notes in self._notes if notes.waiting]:
@@ -154,9 +158,7 @@ class ValkeyHistory:
         places = np.full(len(changes.keys), UNPLACED, dtype=np.int64)
         visited: list[tuple[int, ...]] = [()] * len(changes.keys)
         parts = changed_parts(changes, self.shards)
-        replies = await together(
-            self._values(part.shard, change_arguments(part.changes, self._keeping, part.entries)) for part in parts
-        )
+        replies = await together(map(self._change, parts))
         owed: dict[int, Entry] = {}
         for part, (epoch, *lows) in zip(parts, replies, strict=True):
             found = np.array(lows, dtype=np.int64)
@@ -202,6 +204,11 @@ class ValkeyHistory:
     async def _observe(self, shard: int, part: AskedPart) -> list[Any]:
         with self._notes[shard].telling(len(part.names)) as notes:
             return await self._values(shard, observe_arguments(part, self._keeping, notes))
+
+    async def _change(self, part: ShardChanges) -> list[Any]:
+        """Make the changes of a shard, which rest on reads that it is told before."""
+        with self._notes[part.shard].telling(len(part.rows)) as notes:
+            return await self._values(part.shard, change_arguments(part.changes, self._keeping, notes, part.entries))
 
     async def _tell(self, shard: int, notes: Sequence[Argument]) -> None:
         await self._values(shard, ["stored", self._keeping.life, *notes])

@@ -139,17 +139,34 @@ local function settle(row, life_seconds)
   end
 end
 
+-- Return whether the life that a change makes tells another place or other reads of the ask than the stored one, which
+-- was counted: history has lost and counted the ask, or its part on another shard, while the change was computed.
+local function contradicts(life, stored)
+  if string.byte(stored, LIFE.place_at + 8) > 127 then return false end -- UNCOUNTED or STORED
+  return sub(life, LIFE.place_at + 1, LIFE.place_at + 8) ~= sub(stored, LIFE.place_at + 1, LIFE.place_at + 8)
+    or sub(life, LIFE.head + 1, LIFE.bytes) ~= sub(stored, LIFE.head + 1, LIFE.bytes)
+end
+
+-- Return a life that tells, if the stored one does, that its ask was counted again.
+local function with_recount(life, stored)
+  if bit.band(string.byte(stored, LIFE.flags_at + 1), RECOUNTED) == 0 then return life end
+  local flags = bit.bor(string.byte(life, LIFE.flags_at + 1), RECOUNTED)
+  return sub(life, 1, LIFE.flags_at) .. string.char(flags) .. sub(life, LIFE.flags_at + 2)
+end
+
 -- Note that all visits of an entry are made: the place of its change, the name of its value, the places of the visits,
 -- and of an ask all reads, which a life of that place takes. The entry stays behind the places, as a shard may lose some.
--- A life whose ask was counted again, where it was lost, keeps its reads, and tells it by a flag.
+-- The first note stands: decisions and settlements may rest on its reads. A life whose ask was counted again, where it
+-- was lost, keeps its reads, and tells it by a flag.
 local function complete(told)
   local place, visits, length = sub(told, 2, 9), unpack_struct('<BH', told, 10)
   local name, visited = sub(told, 13, 12 + length), sub(told, 13 + length, 12 + length + 8 * visits)
   local reads = sub(told, 13 + length + 8 * visits)
   local entry = call('HGET', PREFIX .. ENTRIES .. name, place)
-  if not entry then return end
-  local is_recount = sub(told, 1, 1) == AGAIN
-  local life = (is_recount or #reads > 0) and whole(name, call('GET', PREFIX .. name))
+  local is_done, is_recount = entry and sub(entry, 1, 1) == DONE, sub(told, 1, 1) == AGAIN
+  if not entry or is_done ~= is_recount then return end
+  local is_life = sub(name, 1, 1) == LIFE.letter
+  local life = is_life and (is_recount or #reads > 0) and whole(name, call('GET', PREFIX .. name))
   if life and sub(life, LIFE.place_at + 1, LIFE.place_at + 8) == place then
     if is_recount then
       local flags = bit.bor(string.byte(life, LIFE.flags_at + 1), RECOUNTED)
@@ -158,7 +175,7 @@ local function complete(told)
       call('SETRANGE', PREFIX .. name, LIFE.head, reads)
     end
   end
-  if sub(entry, 1, 1) == DONE then entry = sub(entry, 3 + 8 * string.byte(entry, 2)) end
+  if is_done then entry = sub(entry, 3 + 8 * string.byte(entry, 2)) end
   call('HSET', PREFIX .. ENTRIES .. name, place, DONE .. string.char(visits) .. visited .. entry)
 end
 

@@ -142,7 +142,9 @@ class Visiting:
         for key, entry in owed.items():
             whole = reads.get(entry.name, b"") if entry.is_first_ask else b""
             after = tuple((shard, entry.step) for shard in visits[key].shards)
-            self.note(entry.home, Note(done_note(entry, visits[key].places, whole), after))
+            self.note(
+                entry.home, Note(done_note(entry, visits[key].places, whole), after, awaited=entry.is_first_ask)
+            )
 
 
 async def together(calls: Iterable[Awaitable[Result]]) -> list[Result]:

@@ -35,7 +35,7 @@ ENTRY = np.dtype([("kind", "S1"), ("step", "V16"), ("fact", FACT)])
 ENTRY_KEY, STEP_KEY = "o", "v"
 """Letters of the keys of entries and steps, as in values.lua."""
 AGAIN_KEY = "O"
-"""Letter of the note of an ask that shards have counted again."""
+"""Letter of the note of an entry that shards have counted again."""
 _ASK, _CHANGE, _DONE = b"a", b"c", b"d"
 _STEP = slice(1, 17)
 _FACTS_AT = ENTRY.fields["fact"][1]  # type: ignore[index]  # numpy's stubs: fields may be None
@@ -200,7 +200,7 @@ def done_note(entry: Entry, places: Sequence[int], reads: bytes) -> bytes:
     """Return the note that the visits of an entry are made, at some places; `reads` are all those of an ask."""
     name, every = entry.name.encode(), (*entry.kept, *places)
     visited = np.array(every, dtype="<i8").tobytes()
-    letter = AGAIN_KEY if entry.is_recount else ENTRY_KEY
+    letter = AGAIN_KEY if entry.again else ENTRY_KEY
     return b"".join((letter.encode(), entry.place, _TOLD.pack(len(every), len(name)), name, visited, reads))
 
 

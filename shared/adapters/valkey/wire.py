@@ -195,8 +195,10 @@ def observations(
     return Observations(reads, places, claims, taken, lives, numbers, decisions, others)
 
 
-def change_arguments(changes: Changes, keeping: Keeping, entries: Sequence[bytes] = ()) -> list[Argument]:
-    """Return the arguments of `change`; `entries` [n] are those of `shared.adapters.valkey.visits`."""
+def change_arguments(
+    changes: Changes, keeping: Keeping, notes: Sequence[Argument] = (), entries: Sequence[bytes] = ()
+) -> list[Argument]:
+    """Return the arguments of `change`: notes as for `observe`, entries [n] of `shared.adapters.valkey.visits`."""
     items = np.zeros((len(changes.keys), 4), dtype="<i4")
     items[:, 0] = np.array(changes.expected, dtype=np.uint32).view(np.int32)
     items[:, 1], items[:, 2] = changes.place_at, np.bincount(changes.of, minlength=len(items))
@@ -208,6 +210,8 @@ def change_arguments(changes: Changes, keeping: Keeping, entries: Sequence[bytes
         *keeping,
         *fact_arguments(changes.facts),
         *(items.tobytes(), b"".join(entries)),
+        len(notes),
+        *notes,
         *(argument for each in named for argument in each),
     ]
 

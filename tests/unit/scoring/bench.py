@@ -100,6 +100,9 @@ class Bench:
         """Keep first decisions."""
         await self.history.answer(answers)
 
+    async def keep_reads(self) -> None:
+        """Do nothing: they are kept at once."""
+
     async def settle(self) -> None:
         """Do nothing: it is told at once."""
 

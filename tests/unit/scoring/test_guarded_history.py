@@ -47,6 +47,9 @@ class Store:
     async def answer(self, answers: Sequence[Answer]) -> None:
         del answers
 
+    async def keep_reads(self) -> None:
+        pass
+
     async def settle(self) -> None:
         pass
 

@@ -59,6 +59,9 @@ class Desk:
     async def answer(self, answers: Sequence[Answer]) -> None:
         await self._history.answer(answers)
 
+    async def keep_reads(self) -> None:
+        """Do nothing: they are kept at once."""
+
     async def settle(self) -> None:
         """Do nothing: it is told at once."""
 

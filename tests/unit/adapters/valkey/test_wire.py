@@ -66,11 +66,12 @@ def test_only_columns_in_use_are_sent() -> None:
 def test_changes_carry_versions_places_and_numbers_of_facts() -> None:
     one, other = verdict(event(), True, 1), verdict(event(), False, 2, expected=2**32 - 2)
     none = one._replace(facts=one.facts[:0], of=one.of[:0])
-    arguments = change_arguments(joined(one, none, other), KEEPING)
+    arguments = change_arguments(joined(one, none, other), KEEPING, [b"told"])
     assert isinstance(arguments[8], bytes)
     items = np.frombuffer(arguments[8], dtype="<u4").reshape(-1, 4)
     assert items.tolist() == [[0, 4, 1, 0], [0, 4, 0, 0], [2**32 - 2, 4, 1, 0]]
-    assert arguments[10::2] == [one.keys[0], one.keys[0], other.keys[0]]
+    assert arguments[10:12] == [1, b"told"]
+    assert arguments[12::2] == [one.keys[0], one.keys[0], other.keys[0]]
 
 
 def test_a_stored_life_has_a_claim_of_each_side() -> None:
