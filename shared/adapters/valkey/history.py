@@ -1,7 +1,9 @@
 """`shared.ports.History` and `shared.ports.ChangingHistory` in Valkey or Redis (7 or newer), shared by all instances.
 
 A micro-batch is one call of a script, which is atomic, to each shard of history, and a second one to each for the
-facts that shards count for each other (`shared.adapters.valkey.visits`). With one shard there is one call.
+facts that shards count for each other (`shared.adapters.valkey.visits`). With one shard there is one call. Before
+anything rests on reads of other shards, the homes are told of them: by the change that rests on them, or by a third
+call.
 
 The life of each Pix is kept for as long as its message may come back (`Keeping.message`) until its rows are stored,
 then until `Keeping.life` after it was last asked for or changed, which must be longer than the longest pause between
