@@ -285,6 +285,9 @@ class Unplaced(NamedTuple):
     is_counted: bool = False
     """Whether history has counted the Pix: for its other side, or for this one, of which only another shard has lost
     its part. Then its life alone tells the place, and it is not to be counted again as a whole."""
+    implied: tuple[float | None, ...] | None = None
+    """The features IMPLIED by which it was decided, if its home has lost it and other shards have not: there its
+    settlement may be counted by them."""
 
 
 class UnplacedPeriod(NamedTuple):

@@ -149,6 +149,16 @@ def implied_features(reads: NDArray[np.float32], amount: Floats) -> NDArray[np.f
     return found
 
 
+def put_implying(reads: NDArray[np.float32], features: NDArray[np.float32], amount: Floats) -> None:
+    """Write into reads [n, READ_WIDTH] values by which asks of these amounts [n] have the features IMPLIED [n, 7]."""
+    known, counts = features.astype(np.float64), reads.take(_IMPLYING[5:], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reads[:, _IMPLYING[:3]] = np.where(known[:, :3] > 0, amount[:, None] / known[:, :3], 0.0)
+    reads[:, _IMPLYING[3:5]] = known[:, 3:5]
+    is_new = known[:, 5:] == 1
+    reads[:, _IMPLYING[5:]] = np.where(is_new == (counts <= NEW), counts, np.where(is_new, 0.0, 1.0))
+
+
 def extras(features: NDArray[np.float32], amount: Floats) -> Floats:
     """Return the weights [n, len(EXTRAS)] of settlements that depend on the features IMPLIED [n, 7] of their asks.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from shared.contract.event import Event
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.columns import Columns
-from shared.features.facts import IMPLIED
-from shared.features.life import REBUILT, UNCOUNTED, Lives, asked, stored_claims
+from shared.features.facts import CENTAVO, IMPLIED, put_implying
+from shared.features.life import REBUILT, RECOUNTED, UNCOUNTED, Lives, asked, stored_claims
 from shared.features.outcomes import ENTRY, PLACE_AT, Advance, Outcome, advance, decided
 
 IMPLIED_COLUMNS = tuple(FEATURE_PREFIX + name for name in IMPLIED)
@@ -64,6 +64,20 @@ def put_implied(lives: Lives, features: NDArray[np.float32]) -> None:
     lives["reads"] = np.nan
     lives["reads"][:, : len(IMPLIED)] = features
     lives["flags"] |= REBUILT
+
+
+def read_as_decided(lives: Lives, features: NDArray[np.float32]) -> Lives:
+    """Return lives [n] that were counted again; by their reads they settle as by features IMPLIED [n, 7].
+
+    Other shards may have counted the settlements, and do not count them again by other weights.
+    """
+    found = lives.copy()
+    reads = np.ascontiguousarray(found["reads"]).reshape(len(found), -1)
+    put_implying(reads, features, found["amount"] * CENTAVO)
+    found["reads"] = reads
+    found["flags"] |= RECOUNTED
+    found["version"] += 1
+    return found
 
 
 def _placed(after: Advance, place: int) -> Lives:

@@ -7,7 +7,8 @@ that place is found; otherwise it is counted now. Its place, and its features as
 
 A row of which only one shard has lost its part is found by its life, which still has its place; that shard counts
 its part again, and the features stay those of the decision. Once the life is forgotten, the row stays without. So
-does that of a side where only the other one was counted: the Pix counts once.
+does that of a side where only the other one was counted: the Pix counts once. Where the home of a Pix has lost it and
+others have not, the features by which a settlement counts stay those of the decision, as it may have counted there.
 
 Each step may be repeated: the life of a Pix remembers its place, and the place of each change.
 """
@@ -27,12 +28,14 @@ from numpy.typing import NDArray
 from shared.contract.rows import FeedbackRow, FillRow, OutcomeRow
 from shared.errors import Misconfigured, PixError, Unavailable
 from shared.features.columns import Columns, Events
+from shared.features.facts import Facts
 from shared.features.history import READ_WIDTH
 from shared.features.life import REBUILT, RECOUNTED, UNCOUNTED, Lives, asked
-from shared.features.outcomes import UNDECIDED
+from shared.features.outcomes import UNDECIDED, Advance
+from shared.features.rebuilding import read_as_decided
 from shared.features.vector import feature_matrix
 from shared.ports import LIFE_KEY, UNPLACED, Changed, Table, Unplaced, UnplacedPeriod, UnplacedRows
-from shared.scoring.conclusions import Conclusions
+from shared.scoring.conclusions import Conclusions, changes_of
 from shared.scoring.guarded_history import ScoringHistory
 
 BATCH = 256
@@ -123,7 +126,8 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
     rows = np.flatnonzero(known)
     if not len(rows):
         return 0
-    chosen, columns, lives = [batch[i] for i in rows.tolist()], events.columns[rows], seen.lives[rows]
+    chosen, columns = [batch[i] for i in rows.tolist()], events.columns[rows]
+    lives = await _as_decided(filling.history, chosen, seen.lives[rows])
     ids, sides = [each.event.end_to_end_id for each in chosen], [each.event.side for each in chosen]
     decided = await filling.conclusions.conclude(ids, sides, lives, [each.decision for each in chosen])
     visited = [seen.visited[i] for i in rows.tolist()]
@@ -132,6 +136,34 @@ async def _fill(filling: Filling, batch: Sequence[Unplaced]) -> int:
         raise Misconfigured(f"the table of fills refuses {len(refused)} rows")
     filling.history.stored((each.end_to_end_id, each.side) for each in fills)
     return len(fills)
+
+
+async def _as_decided(history: ScoringHistory, chosen: Sequence[Unplaced], lives: Lives) -> Lives:
+    """Return lives [n]; one that was counted again at its home alone settles as before, as on the other shards.
+
+    Raises Unavailable if another process changes such a life meanwhile: the next filling finds it.
+    """
+    fresh = {
+        each.event.end_to_end_id: i
+        for i, each in enumerate(chosen)
+        if each.implied is not None and not lives["flags"][i] & RECOUNTED
+    }
+    if not fresh:
+        return lives
+    rows = np.array(list(fresh.values()))
+    before, implied = lives[rows], np.array([chosen[i].implied for i in rows.tolist()], dtype=np.float32)
+    after = read_as_decided(before, implied)
+    nothing = np.full(len(rows), -1, dtype=np.int64)
+    advanced = Advance(after, nothing, nothing, Facts.blank(np.empty(0)), np.empty(0, dtype=np.int64))
+    changed = await history.change(changes_of(list(fresh), before, advanced))
+    if (changed.places != UNPLACED).any():
+        raise Unavailable("the life of a Pix changes too often")
+    place = {id_: i for i, id_ in enumerate(fresh)}
+    found = lives.copy()
+    for i, each in enumerate(chosen):
+        if each.event.end_to_end_id in place:
+            found[i] = after[place[each.event.end_to_end_id]]
+    return found
 
 
 async def _alive(history: ScoringHistory, batch: Sequence[Unplaced]) -> list[Unplaced]:

@@ -71,6 +71,27 @@ def test_parts_are_counted_again_wherever_the_homes_are(
     lose_and_count_again(sharded, outcomes, 0)
 
 
+@pytest.mark.parametrize("outcomes", ["assumed", "published"])
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_settlement_counts_by_one_decision_on_all_shards(
+    sharded: Store, outcomes: str, shard: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The home loses the first Pix of pairs, which are not new when it is counted again; other shards keep it."""
+    first_id(monkeypatch, 30_000)
+    bank, copy = Bank(sharded, outcomes), sharded.copied(shard)
+    for minute in range(10, 10 + PAYEES):
+        bank.pay(f"11-20T10:{minute}", "100.00", payee=minute - 9)
+    new = {row.event.end_to_end_id: feature(row, "new_pair") for row in bank.tables.scores}
+    sharded.fall_back(shard, copy)
+    for minute in range(30, 30 + PAYEES):
+        bank.pay(f"11-20T10:{minute}", "100.00", payee=minute - 29)
+    note_lost(bank)
+    assert bank.fill().left == 0
+    found = {row.event.end_to_end_id: feature(row, "new_pair") for row in bank.tables.counted}
+    assert {id_: found[id_] for id_ in new} == new == dict.fromkeys(new, 1.0)
+    bank.replay()
+
+
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_a_stored_decision_keeps_its_reads_though_its_process_ends(
     sharded: Store, shard: int, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from shared.contract.mapping import REPORT_IDS
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.stored import stored
 from shared.contract.tables import counted, ends, every_under_key, first_of, kept_places, lost, placed
+from shared.features.rebuilding import IMPLIED_COLUMNS
 from shared.ports import Claim, Parameter, Queries, Unplaced, UnplacedPeriod
 
 _DAY = dt.timedelta(days=1)
@@ -91,7 +92,7 @@ class UnplacedSql:
 
     def scores(self, days: Sequence[dt.datetime], limit: int, follow: bool = False) -> str:
         """Return the query of rows of some days, the first one of each Pix and side, by default from the start."""
-        names = *Event.__struct_fields__, *_CLAIM
+        names = *Event.__struct_fields__, *_CLAIM, *IMPLIED_COLUMNS
         columns = ", ".join("COALESCE(side, 'PAYER') AS side" if name == "side" else name for name in names)
         after = (
             "WHERE scored_at > @scored_at OR (scored_at = @scored_at AND "
@@ -102,7 +103,8 @@ class UnplacedSql:
             f"FROM ({self._counted(days, (*names, *_DELIVERY))}) AS counted) AS every_side"
         )
         return (
-            f"SELECT * FROM (SELECT {columns}, IF(history_sequence IS NULL, pix_counted, part_lost) AS is_counted "  # noqa: S608 (names of our own)
+            f"SELECT * FROM (SELECT {columns}, IF(history_sequence IS NULL, pix_counted, part_lost) AS is_counted, "  # noqa: S608 (names of our own)
+            f"history_sequence IS NULL AND {_NUMBER} IS NOT NULL AND ARRAY_LENGTH(visited) > 0 AS is_lost "
             f"FROM ({first_of(every_side, _NUMBER, 'place_pending')}) AS first) AS pending "
             f"{after if follow else ''} ORDER BY {_ORDER} LIMIT {limit}"
         )
@@ -185,4 +187,5 @@ def _instant(at: int) -> dt.datetime:
 
 def _unplaced(row: dict[str, Any]) -> Unplaced:
     claim = Claim(row["model_version"], micros(row["scored_at"]), row["hmac_key_version"])
-    return Unplaced(stored(Event, "score_events", row), row["decision"], claim, row["is_counted"])
+    implied = tuple(row[name] for name in IMPLIED_COLUMNS) if row["is_lost"] else None
+    return Unplaced(stored(Event, "score_events", row), row["decision"], claim, row["is_counted"], implied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -10,11 +11,14 @@ import msgspec
 
 from shared.contract.event import micros
 from shared.contract.rows import FeedbackRow, FillRow, LostRow, OutcomeRow, ScoreRow
+from shared.features.catalogue import FEATURE_NAMES
+from shared.features.facts import IMPLIED
 from shared.features.places import Epoch, Place
 from shared.ports import Claim, Unplaced, UnplacedPeriod
 
 _MINUTE = 60_000_000
 _CLOCKS_DIFFER = 3_000_000  # microseconds, at most
+_IMPLIED = [FEATURE_NAMES.index(name) for name in IMPLIED]
 Row = TypeVar("Row", OutcomeRow, FeedbackRow)
 
 
@@ -111,7 +115,7 @@ class MemoryUnplaced:
             if pending:
                 _, row, known = min(pending, key=lambda each: each[0])
                 is_counted = id_ in ids if known.row.history_sequence is None else known.part_lost
-                first.append(_unplaced(row, is_counted))
+                first.append(_unplaced(row, is_counted, known.row))
         found = sorted(first, key=_order)
         return [each for each in found if after is None or _order(each) > _order(after)][:limit]
 
@@ -217,9 +221,12 @@ def _within(row: ScoreRow, window: UnplacedPeriod) -> bool:
     return row.event.initiated_at >= micros(window.since) and row.scored_at < micros(window.until)
 
 
-def _unplaced(row: ScoreRow, is_counted: bool) -> Unplaced:
+def _unplaced(row: ScoreRow, is_counted: bool, known: ScoreRow) -> Unplaced:
     claim = Claim(row.model_version, row.scored_at, row.hmac_key_version)
-    return Unplaced(row.event, row.decision, claim, is_counted)
+    is_lost = known.history_sequence is None and row.history_sequence is not None and bool(known.visited)
+    values = [float(row.features[column]) for column in _IMPLIED] if is_lost else []
+    implied = tuple(None if math.isnan(each) else each for each in values) or None
+    return Unplaced(row.event, row.decision, claim, is_counted, implied)
 
 
 def _order(each: Unplaced) -> tuple[int, str, str]:

@@ -139,17 +139,24 @@ local function settle(row, life_seconds)
   end
 end
 
+-- Return whether a life tells that its ask was counted again.
+local function is_recounted(life)
+  return bit.band(string.byte(life, LIFE.flags_at + 1), RECOUNTED) > 0
+end
+
 -- Return whether the life that a change makes tells another place or other reads of the ask than the stored one, which
--- was counted: history has lost and counted the ask, or its part on another shard, while the change was computed.
+-- was counted: history has lost and counted the ask, or its part on another shard, while the change was computed. A life
+-- that is the first to tell of a recount takes the reads of the decision.
 local function contradicts(life, stored)
   if string.byte(stored, LIFE.place_at + 8) > 127 then return false end -- UNCOUNTED or STORED
-  return sub(life, LIFE.place_at + 1, LIFE.place_at + 8) ~= sub(stored, LIFE.place_at + 1, LIFE.place_at + 8)
-    or sub(life, LIFE.head + 1, LIFE.bytes) ~= sub(stored, LIFE.head + 1, LIFE.bytes)
+  if sub(life, LIFE.place_at + 1, LIFE.place_at + 8) ~= sub(stored, LIFE.place_at + 1, LIFE.place_at + 8) then return true end
+  if is_recounted(life) and not is_recounted(stored) then return false end
+  return sub(life, LIFE.head + 1, LIFE.bytes) ~= sub(stored, LIFE.head + 1, LIFE.bytes)
 end
 
 -- Return a life that tells, if the stored one does, that its ask was counted again.
 local function with_recount(life, stored)
-  if bit.band(string.byte(stored, LIFE.flags_at + 1), RECOUNTED) == 0 then return life end
+  if not is_recounted(stored) then return life end
   local flags = bit.bor(string.byte(life, LIFE.flags_at + 1), RECOUNTED)
   return sub(life, 1, LIFE.flags_at) .. string.char(flags) .. sub(life, LIFE.flags_at + 2)
 end

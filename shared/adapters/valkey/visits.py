@@ -6,8 +6,8 @@ a client may end at any point. A visited shard counts an entry once, by the iden
 value and from the statement that changed it, and neither from the place nor from the weights, which depend on
 records, so that a home that lost the change, and makes it again, is recognised.
 
-Until the home knows that the visits of an ask are made, a visited shard that falls back reads the ask once more. So no
-decision is stored, and no change is made, by reads that the home does not have: it keeps those that it is told first.
+Until the home knows that the visits of an ask are made, a visited shard that falls back reads the ask once more. So
+no decision is stored, and no change is made, by reads that the home does not have: it keeps those it is told first.
 """
 
 from __future__ import annotations
