@@ -3,7 +3,8 @@
 A row lacks a place if the store of history was away when the Pix was decided, answered too late, or has lost its
 last changes since (pix.lost_places). Each such Pix is asked for again under the claim of its row, so that it counts
 once; its place, and its features as of that place, are appended to pix.fills, which replays, jobs.skew, training and
-the outcome function read. Outcomes and reports that were lost are counted again too.
+jobs.repair read. Outcomes and reports that were lost are counted again too, and late outcomes are counted without
+waiting (pix.late_outcomes; jobs.repair does so by itself).
 
 May be interrupted and repeated, and may run beside traffic and beside itself. A decision whose id another message has
 stays without a place, as does a side of which only the other one has a place; `left` counts them.
@@ -37,8 +38,9 @@ def _fill(options: argparse.Namespace) -> tuple[int, object]:
     now = wiring.now()
     since = options.since or now - dt.timedelta(days=options.days)
     until = now - dt.timedelta(seconds=options.older_than)
-    found = filling.filled(Settings.from_env(os.environ), since, until, options.rows)
-    return console.OK, {"outcome": "FILLED" if found.any else "NOTHING_TO_FILL", **msgspec.structs.asdict(found)}
+    found, late = filling.filled(Settings.from_env(os.environ), since, until, options.rows, late_seconds=0)
+    outcome = "FILLED" if found.any or late.counted else "NOTHING_TO_FILL"
+    return console.OK, {"outcome": outcome, **msgspec.structs.asdict(found), "late": late}
 
 
 def _parser() -> argparse.ArgumentParser:

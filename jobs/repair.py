@@ -5,6 +5,8 @@
 2. The places that a store has lost, as after a failover, are noted in pix.lost_places, so that their rows count as
    rows without a place.
 3. Rows without a place get one, as by jobs.fill.
+4. Late outcomes, which came when history had forgotten their Pix (pix.late_outcomes), are counted together, once one
+   of them has waited for PIX_LATE_OUTCOME_SECONDS: one search for the rows of all costs less than one for each.
 
 Two repairs at once do no harm: one of them fills the store, the other one says BUSY. A repair that is killed is
 repeated by the next one.
@@ -45,12 +47,14 @@ def _repair(options: argparse.Namespace) -> tuple[int, object]:
         noted = repair.note_lost()
     now = wiring.now()
     until = now - dt.timedelta(seconds=options.settle)  # a later row may still be on its way
-    filled = filling.filled(settings, now - dt.timedelta(days=options.days), until, options.rows)
+    since, late_seconds = now - dt.timedelta(days=options.days), settings.late_outcome_seconds
+    filled, late = filling.filled(settings, since, until, options.rows, late_seconds)
     return console.OK, {
         "outcome": "REBUILT" if rebuilt else "REPAIRED" if noted or filled.any else "HEALTHY",
         "rebuilt": rebuilt,
         "epochs_noted": len(noted),
         "filled": filled,
+        "late": late,
         "seconds": round(time.perf_counter() - started, 1),
     }
 
@@ -77,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         type=arguments.positive,
         default=100_000,
         metavar="N",
-        help="give places to at most N Pix (default: %(default)s)",
+        help="give places to at most N Pix, and to as many late outcomes (default: %(default)s)",
     )
     return parser
 

@@ -43,6 +43,7 @@ LIMITS: Mapping[str, Least] = {
     "state_pause_seconds": ZERO,
     "state_message_days": ONE,
     "state_claim_seconds": Least(CLAIM_SECONDS_MIN),
+    "late_outcome_seconds": ZERO,
     "state_record_days": ONE,
     "deadline_seconds": ABOVE_ZERO,
     "decide_seconds": Least(0.001, most=60),

@@ -98,6 +98,11 @@ class Settings:
 
     The default is CLAIM_SECONDS.
     """
+    late_outcome_seconds: float = 3_600.0
+    """Seconds that an outcome whose Pix history has forgotten waits until `jobs.repair` counts all of them together.
+
+    An hour, as most are returns, days after their Pix, and a query for each would cost more than all else.
+    """
     state_record_days: int = 180
     """Days after which an untouched record of history expires; after six of the longest half-life 2 % are left."""
     deadline_seconds: float = 40.0

@@ -22,11 +22,11 @@ from msgspec.structs import replace
 from infra.capacity import profile
 from infra.capacity.autoscaling import Service, SimulatedDay, arrivals, simulate, summarize, without_start
 from infra.capacity.binding import bounds
-from infra.capacity.cost import DAYS, cost, health_bytes
+from infra.capacity.cost import DAYS, FILLS_A_DAY, cost, health_bytes
 from infra.capacity.figures import TIB, Known, Prices, known, prices, quotas
-from infra.capacity.late import read_at_once_bytes
+from infra.capacity.late import DAY_SECONDS, late_bytes_a_day, outcome_lookup_bytes
 from infra.capacity.plan import RECORD_DAYS, YEAR, plan
-from infra.capacity.report import VolumeReport, table
+from infra.capacity.report import LateOptions, VolumeReport, table
 from infra.capacity.workers import workers
 
 VOLUMES = (1e6, 10e6, 100e6, 313e6)
@@ -70,7 +70,18 @@ def volume(
         workers=workers(planned, figures, listed),
         health_gb_day=read / 1e9,
         health_usd=a_month * read,
-        late_daily_usd=a_month * read_at_once_bytes(pix_a_day, figures),
+        late=late_options(pix_a_day, figures, a_month),
+    )
+
+
+def late_options(pix_a_day: float, figures: Known, usd_a_month: float) -> LateOptions:
+    """Return the cost of late outcomes by other ways to count them; `usd_a_month` is that of a byte a day."""
+    late = pix_a_day * figures.assumed.outcome_lookups_per_pix.value
+    return LateOptions(
+        each=usd_a_month * late * outcome_lookup_bytes(pix_a_day, figures),
+        each_by_day=usd_a_month * late * outcome_lookup_bytes(pix_a_day, figures, neighbours=False),
+        five_minutes=usd_a_month * late_bytes_a_day(pix_a_day, figures, 300, FILLS_A_DAY),
+        day=usd_a_month * late_bytes_a_day(pix_a_day, figures, DAY_SECONDS, FILLS_A_DAY),
     )
 
 

@@ -15,7 +15,7 @@ from infra.capacity.late import (
     LOOKED_UP_DAYS,
     QUERY_BYTES_MIN,
     TOLD_BYTES,
-    outcome_lookup_bytes,
+    late_bytes_a_day,
     rows_of_block,
 )
 from infra.capacity.plan import CONCURRENCY, INSTANCES_MIN, REPLICAS, UTILISATION, Plan, bytes_of_pix
@@ -37,7 +37,8 @@ WATCHES_A_DAY, WATCHED_DAYS = 96, 1.5
 OUTCOME_WATCHES_A_DAY = 24
 """Pix without an outcome are queried hourly over the same partitions, and those of their outcomes."""
 FILLS_A_DAY, FILLED_DAYS = 288, 2.5
-"""Rows without a place are searched every 5 minutes over the partitions of the last two days: two or three."""
+"""Rows without a place are searched every 5 minutes over the partitions of the last two days: two or three. Late
+outcomes that have waited long enough are searched as often."""
 DRIFTS_A_DAY = 4
 HEALTH_READS = 2
 """Queries of jobs.monitor about a day's decisions; one more reads them for each age of its labels."""
@@ -262,8 +263,8 @@ def _bigquery(plan: Plan, known: Known, prices: Prices) -> tuple[float, float, f
     drift = DAYS * DRIFTS_A_DAY * plan.pix_a_day * features
     skew = DAYS * skew_bytes(plan.pix_a_day, known)
     lookups = DAYS * plan.pix_a_day * assumed.reports_per_pix.value * lookup_bytes(plan.pix_a_day, known)
-    late = assumed.outcome_lookups_per_pix.value * outcome_lookup_bytes(plan.pix_a_day, known)
-    read = (training, DAYS * plan.pix_a_day * late, watches + drift + skew + lookups)
+    late = DAYS * late_bytes_a_day(plan.pix_a_day, known, Settings("").late_outcome_seconds, FILLS_A_DAY)
+    read = (training, late, watches + drift + skew + lookups)
     of_training, of_late, of_others = (size / TIB * price.query_tib for size in read)
     return storage, of_training, of_late, of_others
 

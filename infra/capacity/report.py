@@ -16,6 +16,19 @@ BINDING = 5
 """Number of quotas in the table."""
 
 
+class LateOptions(Struct, frozen=True):
+    """USD a month for late outcomes by other ways than that of the default settings."""
+
+    each: float
+    """Queries for each, at once: as before."""
+    each_by_day: float
+    """The same with as few partitions as a query can name; it would miss what became of a Pix on later days."""
+    five_minutes: float
+    """All that waited for five minutes, together (PIX_LATE_OUTCOME_SECONDS)."""
+    day: float
+    """All of a day together."""
+
+
 class VolumeReport(Struct, frozen=True):
     """Plan, cost, simulated days and quotas at one volume."""
 
@@ -31,8 +44,8 @@ class VolumeReport(Struct, frozen=True):
     """Gigabytes that jobs.monitor reads a day."""
     health_usd: float
     """USD a month for these, which are among other queries."""
-    late_daily_usd: float
-    """USD a month in place of that of late outcomes, if a job read all of a day at once; there is no such job."""
+    late: LateOptions
+    """USD a month in place of that of late outcomes, by other ways to count them."""
 
 
 def table(volumes: Sequence[VolumeReport]) -> str:
@@ -103,7 +116,9 @@ _ROWS: tuple[tuple[str, Callable[[VolumeReport], str]], ...] = (
     ("  MLflow, snapshots, registry, schedules", _usd(lambda c: c.other)),
     ("  total", lambda v: f"{v.total_usd_a_month:,.0f}"),
     ("USD per million Pix", lambda v: f"{v.usd_a_million:,.2f}"),
-    ("if a job read late outcomes once a day: USD a month", lambda v: f"{v.late_daily_usd:,.0f}"),
+    ("late outcomes by queries for each, as before: USD a month", lambda v: f"{v.late.each:,.0f}"),
+    ("  by queries for each, of two days alone", lambda v: f"{v.late.each_by_day:,.0f}"),
+    ("  together every five minutes / once a day", lambda v: f"{v.late.five_minutes:,.0f} / {v.late.day:,.0f}"),
     ("by pull: workers, score and outcome", lambda v: f"{v.workers.score:,} + {v.workers.outcome:,}"),
     ("  USD a month in place of Cloud Run", lambda v: f"{v.workers.usd_a_month:,.0f}"),
 )

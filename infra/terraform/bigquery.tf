@@ -191,14 +191,17 @@ resource "google_bigquery_table_iam_member" "append" {
     monitor_health         = { part = "monitor", table = "health" }
     monitor_model_ledger   = { part = "monitor", table = "model_ledger" }
     operate_model_ledger   = { part = "operate", table = "model_ledger" }
+    outcome_late_outcomes  = { part = "outcome", table = "late_outcomes" }
     outcome_outcomes       = { part = "outcome", table = "outcomes" }
     outcome_quarantine     = { part = "outcome", table = "quarantine" }
     probation_model_ledger = { part = "probation", table = "model_ledger" }
     repair_feedback        = { part = "repair", table = "feedback" }
     repair_fills           = { part = "repair", table = "fills" }
+    repair_late_outcomes   = { part = "repair", table = "late_outcomes" }
     repair_lost_places     = { part = "repair", table = "lost_places" }
     repair_outcomes        = { part = "repair", table = "outcomes" }
     repair_quarantine      = { part = "repair", table = "quarantine" }
+    replay_late_outcomes   = { part = "replay", table = "late_outcomes" }
     replay_lost_places     = { part = "replay", table = "lost_places" }
     retire_model_ledger    = { part = "retire", table = "model_ledger" }
     retrain_model_ledger   = { part = "retrain", table = "model_ledger" }
@@ -239,18 +242,14 @@ resource "google_bigquery_table_iam_member" "lookup" {
   member     = local.accounts["label"].member
 }
 
-# It also looks up the original of a return, and the earlier states of a report. The outcome function looks up a Pix that
-# has left the history store, with its earlier outcomes. The decide and the score function look up a decision that is
-# stored, and the accounts under suspicion.
+# It also looks up the original of a return, and the earlier states of a report. The decide, the outcome and the score
+# function look up a decision that is stored, and decide and score the accounts under suspicion.
 resource "google_bigquery_table_iam_member" "lookups" {
   for_each = {
     decide_score_events  = { part = "decide", table = "score_events" }
     decide_suspicions    = { part = "decide", table = "suspicions" }
     label_feedback       = { part = "label", table = "feedback" }
     label_outcomes       = { part = "label", table = "outcomes" }
-    outcome_fills        = { part = "outcome", table = "fills" }
-    outcome_lost_places  = { part = "outcome", table = "lost_places" }
-    outcome_outcomes     = { part = "outcome", table = "outcomes" }
     outcome_score_events = { part = "outcome", table = "score_events" }
     score_score_events   = { part = "score", table = "score_events" }
     score_suspicions     = { part = "score", table = "suspicions" }

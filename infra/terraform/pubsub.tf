@@ -66,9 +66,9 @@ resource "google_pubsub_topic" "decisions" {
   }
 }
 
-# The functions that decide, and the parts that learn how a hold ends.
+# The functions that decide, and the parts that learn how a hold ends; by a late outcome, these are jobs.
 resource "google_pubsub_topic_iam_member" "decisions" {
-  for_each = toset(["decide", "expire", "label", "outcome", "score"])
+  for_each = toset(["decide", "expire", "label", "outcome", "repair", "replay", "score"])
 
   topic  = google_pubsub_topic.decisions.id
   role   = "roles/pubsub.publisher"

@@ -178,6 +178,7 @@ variable "settings" {
       "PIX_DEADLINE_SECONDS",
       "PIX_DECIDE_SECONDS",
       "PIX_DRAIN_SECONDS",
+      "PIX_LATE_OUTCOME_SECONDS",
       "PIX_LOG_SECONDS",
       "PIX_LOOKUP_SECONDS",
       "PIX_OIDC_ACCOUNTS",

@@ -168,6 +168,7 @@ variable "partition_expiry_days" {
   default = {
     feedback        = 1825
     fills           = 1825
+    late_outcomes   = 365
     outcomes        = 1825
     quarantine      = 180
     reviews         = 1825

@@ -6,21 +6,26 @@ import asyncio
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from jobs.cli import console, history_wiring
+from jobs.cli import console, history_wiring, wiring
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.operations.filling import Filled
+    from jobs.cli.history_wiring import Placed
 
 
-def filled(settings: Settings, since: dt.datetime, until: dt.datetime, rows: int) -> Filled:
+def filled(settings: Settings, since: dt.datetime, until: dt.datetime, rows: int, late_seconds: float) -> Placed:
     """Find the places that rows lack of at most `rows` Pix initiated since a moment and scored before another one.
 
-    Raises Unavailable, Misconfigured.
+    Then count at most as many late outcomes, once one of them has waited for `late_seconds`. Raises Unavailable,
+    Misconfigured.
     """
-    from shared.ports import UnplacedPeriod
+    from shared.ports import LatePeriod, UnplacedPeriod
 
+    now = wiring.now()
+    late = LatePeriod(now - dt.timedelta(days=settings.state_message_days), now, late_seconds)
     with console.bar() as progress:
         task = progress.add_task("fill", total=None)
-        window = UnplacedPeriod(since, until)
-        return asyncio.run(history_wiring.filled(settings, window, rows, lambda count: progress.advance(task, count)))
+        work = history_wiring.filled(
+            settings, UnplacedPeriod(since, until), late, rows, lambda count: progress.advance(task, count)
+        )
+        return asyncio.run(work)

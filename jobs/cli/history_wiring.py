@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.cli import wiring
 from shared.adapters.bigquery.append import WriteService
@@ -17,6 +17,7 @@ from shared.wiring.common import (
     MEMORY,
     append_table,
     bigquery_client,
+    endings,
     key_fingerprint,
     valkey_history,
 )
@@ -24,14 +25,19 @@ from shared.wiring.common import now as current_micros
 
 if TYPE_CHECKING:
     from shared.adapters.bigquery.lost import BigQueryLostPlaces
+    from shared.adapters.bigquery.table import BigQueryTable
+    from shared.adapters.valkey.history import ValkeyHistory
     from shared.adapters.valkey.store import ValkeyStore
     from shared.operations.filling import Filled, Filling
+    from shared.operations.late import LateCounted, LateCounting, Telling
     from shared.operations.rotation import Rotation
-    from shared.ports import HistoryStore, UnplacedPeriod
+    from shared.ports import HistoryStore, LatePeriod, UnplacedPeriod
     from shared.replay.repair import Repair
     from shared.replay.snapshots import Snapshots
     from shared.replay.tables import StoredTables
+    from shared.serving.endings import Endings
 
+FILLED_TABLES = ("fills", "outcomes", "late_outcomes", "feedback")
 LOST_PLACES = "lost_places"
 STORE_SECONDS = 30.0
 """Seconds that a job waits for a call of the store of history; nobody waits for the job."""
@@ -92,50 +98,103 @@ def repair(settings: Settings, store: HistoryStore, wait: Callable[[], None]) ->
     return Repair(store, stored_tables(settings), snapshots(settings), lost, wiring.now, wait, claim_seconds)
 
 
-async def filled(settings: Settings, window: UnplacedPeriod, limit: int, advance: Callable[[int], None]) -> Filled:
-    """Find the places that rows lack; see `shared.operations.filling.fill`. Raises Unavailable, Misconfigured."""
+class Placed(NamedTuple):
+    """The rows that found their places, and the late outcomes that were counted."""
+
+    filled: Filled
+    late: LateCounted
+
+
+async def filled(
+    settings: Settings, window: UnplacedPeriod, late: LatePeriod, limit: int, advance: Callable[[int], None]
+) -> Placed:
+    """Find the places that rows lack, then count late outcomes; of each, `limit` rows at most.
+
+    See `shared.operations.filling.fill` and `shared.operations.late.count_late`. Raises Unavailable, Misconfigured.
+    """
     from shared.operations.filling import fill
+    from shared.operations.late import count_late
 
     if settings.state.startswith(f"{MEMORY}://"):
         raise Misconfigured("PIX_STATE is memory://, which no job can ask: name a store of history")
-    async with _filling(settings) as filling:
-        return await fill(filling, window, limit, advance)
+    async with _placing(settings) as (filling, counting):
+        return Placed(await fill(filling, window, limit, advance), await count_late(counting, late, limit, advance))
+
+
+class _Opened(NamedTuple):
+    """History as the functions keep it, and as the jobs do that make lives again; and the tables by their names."""
+
+    history: ValkeyHistory
+    keeping: ValkeyHistory
+    tables: dict[str, BigQueryTable]
 
 
 @asynccontextmanager
-async def _filling(settings: Settings) -> AsyncIterator[Filling]:
-    """Open the services of a filling; it counts outcomes and reports as their functions do."""
-    from shared.adapters.bigquery.asked import BigQueryAsked
+async def _placing(settings: Settings) -> AsyncIterator[tuple[Filling, LateCounting]]:
+    """Open the services of a filling and of a counting of late outcomes, which count as the functions do."""
+    patient = replace(settings, state_call_seconds=STORE_SECONDS)
+    long = replace(patient, state_claim_seconds=settings.state_message_days * DAY_SECONDS)
+    service, metrics = WriteService.connect(settings.bigquery_storage_emulator_host), Metrics()
+    tables = {name: append_table(service, settings, name, metrics) for name in FILLED_TABLES}
+    opened = _Opened(valkey_history(patient), valkey_history(long), tables)
+    lost = lost_places(settings).noted()
+    for history in (opened.history, opened.keeping):
+        history.know_lost(lost)
+    try:
+        yield _filling(settings, opened), _late_counting(settings, opened)
+    finally:
+        for history in (opened.history, opened.keeping):
+            await history.close()
+        for table in tables.values():
+            await table.close()
+
+
+def _filling(settings: Settings, opened: _Opened) -> Filling:
     from shared.adapters.bigquery.lookup import BigQueryLookup
     from shared.adapters.bigquery.unplaced import BigQueryUnplaced
     from shared.contract.pseudonyms import Pseudonymiser
     from shared.operations.filling import Filling
     from shared.scoring.conclusions import Conclusions
     from shared.serving.label_service import LabelPipeline
-    from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline
     from shared.serving.verdict_history import VerdictHistory
 
-    place, client, metrics = (settings.project, settings.dataset), bigquery_client(settings), Metrics()
-    history = valkey_history(replace(settings, state_call_seconds=STORE_SECONDS))
-    history.know_lost(lost_places(settings).noted())
-    service = WriteService.connect(settings.bigquery_storage_emulator_host)
-    fills, outcomes, feedback = (
-        append_table(service, settings, name, metrics) for name in ("fills", "outcomes", "feedback")
+    place, key = (settings.project, settings.dataset), key_fingerprint(settings)
+    lookup = BigQueryLookup(bigquery_client(settings), *place, settings.lookup_seconds, hmac_key=key)
+    served = (current_micros, settings.ahead_seconds, Metrics())
+    pseudonymiser, verdicts = Pseudonymiser(settings.hmac_key.encode()), VerdictHistory(lookup, opened.history)
+    return Filling(
+        BigQueryUnplaced(wiring.queries(settings), *place, key),
+        opened.history,
+        Conclusions(opened.history, settings.outcomes),
+        opened.tables["fills"],
+        _telling(settings, opened, None).tell,
+        LabelPipeline(verdicts, opened.tables["feedback"], pseudonymiser, *served).store,
+        current_micros,
     )
-    key, seconds = key_fingerprint(settings), settings.lookup_seconds
-    told = CountedOutcomes(history, BigQueryAsked(client, *place, seconds, key))
-    stated = VerdictHistory(BigQueryLookup(client, *place, seconds, hmac_key=key), history)
-    served = (current_micros, settings.ahead_seconds, metrics)
-    try:
-        yield Filling(
-            BigQueryUnplaced(wiring.queries(settings), *place, key),
-            history,
-            Conclusions(history, settings.outcomes),
-            fills,
-            OutcomePipeline(told, outcomes, *served).store,
-            LabelPipeline(stated, feedback, Pseudonymiser(settings.hmac_key.encode()), *served).store,
-            current_micros,
-        )
-    finally:
-        for each in (history, fills, outcomes, feedback):
-            await each.close()
+
+
+def _late_counting(settings: Settings, opened: _Opened) -> LateCounting:
+    from shared.adapters.bigquery.late import BigQueryLate
+    from shared.operations.late import LateCounting
+
+    return LateCounting(
+        BigQueryLate(wiring.queries(settings), settings.project, settings.dataset),
+        _telling(settings, opened, endings(settings, opened.history)),
+        opened.tables["late_outcomes"],
+        opened.history,
+        current_micros,
+    )
+
+
+def _telling(settings: Settings, opened: _Opened, ends: Endings | None) -> Telling:
+    """Return the counting of outcomes whose Pix may be forgotten; `ends` announces the holds that they end."""
+    from shared.adapters.bigquery.asked import BigQueryAsked
+    from shared.operations.late import FormerLives, Telling
+    from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline
+
+    place, key = (settings.project, settings.dataset), key_fingerprint(settings)
+    scored = BigQueryAsked(bigquery_client(settings), *place, STORE_SECONDS, key)
+    counted = CountedOutcomes(opened.keeping, settings.state_claim_seconds, current_micros)
+    served = (current_micros, settings.ahead_seconds, Metrics())
+    pipeline = OutcomePipeline(counted, opened.tables["outcomes"], *served, endings=ends)
+    return Telling(FormerLives(opened.keeping, scored), pipeline.store, opened.history)

@@ -194,7 +194,8 @@ class OutcomeRow(_PlainRow, frozen=True):
     """One outcome of a Pix: a row of `pix.outcomes`; `amount` is in centavos.
 
     `history_sequence` is the place at which history counted it, None if it changed nothing there, and `visited` are
-    those on other shards.
+    those on other shards. `place_pending` is true where history had forgotten the Pix when the outcome came: another
+    row says the same once it is counted. None, not false, for any other: a column of NULL has no bytes to read.
     """
 
     end_to_end_id: str
@@ -207,6 +208,34 @@ class OutcomeRow(_PlainRow, frozen=True):
     amount: int | None = None
     history_sequence: int | None = None
     visited: tuple[int, ...] = ()
+    place_pending: bool | None = None
+
+
+class LateRow(_PlainRow, frozen=True):
+    """A late outcome, or an attempt to count one: a row of `pix.late_outcomes`; `amount` is in centavos.
+
+    It waits until a row that says the same is `counted`. An attempt at `tried_at` that found no place of its Pix has
+    no such mark. An attempt repeats `received_at`.
+    """
+
+    end_to_end_id: str
+    side: str
+    status: str
+    at: int
+    received_at: int
+    reason: str | None = None
+    return_id: str | None = None
+    amount: int | None = None
+    tried_at: int | None = None
+    counted: bool | None = None
+
+    @classmethod
+    def of(cls, row: OutcomeRow, tried_at: int | None = None, counted: bool | None = None) -> LateRow:
+        """Return the row of an outcome."""
+        return cls(
+            *(row.end_to_end_id, row.side, row.status, row.at, row.received_at),
+            *(row.reason, row.return_id, row.amount, tried_at, counted),
+        )
 
 
 class ReviewRow(_PlainRow, frozen=True):
@@ -316,6 +345,7 @@ class HealthRow(_PlainRow, frozen=True):
 Record = (
     ScoreRow
     | OutcomeRow
+    | LateRow
     | FeedbackRow
     | QuarantineRow
     | LedgerRow

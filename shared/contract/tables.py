@@ -18,6 +18,7 @@ FOLDER = Path(__file__).parent / "bigquery"
 TABLES = (
     "score_events",
     "outcomes",
+    "late_outcomes",
     "feedback",
     "quarantine",
     "model_ledger",

@@ -68,6 +68,7 @@ class StoredTables:
         """Decisions with little beside their places."""
         self.feedback = self._placed(kept_reports(project, dataset, hmac_key))
         self.outcomes = self._placed(told(project, dataset))
+        self._every_outcome = f"`{project}.{dataset}.outcomes`"  # also those that history has still to count
 
     def rows(self, sql: str) -> pa.Table:
         """Return the rows of a small query. Raises Unavailable, Misconfigured."""
@@ -178,7 +179,7 @@ class StoredTables:
         return (
             f"WITH ids AS (SELECT DISTINCT end_to_end_id FROM {self.feedback}), "  # noqa: S608 (names of our own)
             f"scored AS (SELECT end_to_end_id, {parties} FROM {self.asks} GROUP BY end_to_end_id), "
-            f"returned AS (SELECT return_id AS end_to_end_id, {back} FROM {self.outcomes} AS outcomes "
+            f"returned AS (SELECT return_id AS end_to_end_id, {back} FROM {self._every_outcome} AS outcomes "
             "JOIN scored ON scored.end_to_end_id = outcomes.end_to_end_id WHERE return_id IS NOT NULL "
             "GROUP BY return_id) "
             f"SELECT end_to_end_id, {', '.join(PARTIES)} FROM scored JOIN ids USING (end_to_end_id) UNION ALL "

@@ -82,7 +82,12 @@ def _decisions(scores: pa.Table) -> pa.Table:
 
 
 def _outcomes(rows: pa.Table) -> pa.Table:
-    """Return outcomes, each once: as the first row with a place has it, else as the first one without."""
+    """Return outcomes, each once: as the first row with a place has it, else as the first one without.
+
+    One whose place is pending is none yet, as in `parts/told.sql`.
+    """
+    if "place_pending" in rows.column_names:
+        rows = rows.filter(pc.invert(pc.fill_null(rows["place_pending"], False)))
     names = {"history_sequence": "own", "amount": "returned"}
     used = ("end_to_end_id", "history_sequence", "status", "at", "return_id", "amount", "received_at")
     said = rows.select(used).rename_columns([names.get(name, name) for name in used])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shared.contract.decision import Decided, DecisionEvent, DecisionMessage
@@ -87,37 +87,43 @@ class Endings:
             return {}
         try:
             values = await self._history.find([LIFE_KEY + each.end_to_end_id for each in ends.values()])
-            news = [
-                message
-                for ending, value in zip(ends.values(), values, strict=True)
-                for message in await self._messages(ending, value)
-            ]
+            news = await self._news(list(ends.values()), values)
             if news:
                 await self._publisher.publish(news)
         except Unavailable as error:
             return dict.fromkeys(ends, error)
         return {}
 
-    async def _messages(self, ending: Ending, value: bytes | None) -> list[DecisionMessage]:
+    async def _news(self, ends: Sequence[Ending], values: Sequence[bytes | None]) -> list[DecisionMessage]:
+        """Return what ends, given the life of each Pix; decisions that history has not kept share one query."""
+        sides = [(ending, value, side) for ending, value in zip(ends, values, strict=True) for side in ending.sides]
+        known = [_kept(ending.end_to_end_id, side, value) for ending, value, side in sides]
+        sought = [each for each in known if isinstance(each, Sought)]
+        found = iter(await self._lookup.decisions(sought) if sought else [])
         news = []
-        settled = value is not None and bool(life_of(value)["settled_at"][0])
-        for side in ending.sides:
-            decided = await self._decided(ending.end_to_end_id, side, value)
-            if decided and (event := ending.event_of(decided, settled)):
+        for (ending, value, _), each in zip(sides, known, strict=True):
+            decided = each
+            if isinstance(each, Sought):
+                stored = next(found)
+                decided = stored.decided if stored else None
+            settled = value is not None and bool(life_of(value)["settled_at"][0])
+            if isinstance(decided, Decided) and (event := ending.event_of(decided, settled)):
                 news.append(DecisionMessage.ended(event, decided, ending.at, ending.by))
         return news
 
-    async def _decided(self, end_to_end_id: str, side: str, value: bytes | None) -> Decided | None:
-        """Return the decision of a side by a life; None if it has none, or has not kept it, as nothing was held."""
-        initiated_at = None
-        if value is not None:
-            claim = in_turn(claims_of(value)).get(side)
-            if claim is None:
-                return None
-            if claim.answer:
-                return decided_first(end_to_end_id, side, claim.answer, claim.scored_at)
-            if claim.key_version != NO_KEY:
-                return None
-            initiated_at = int(life_of(value)["at"][0])  # a life that was made again from rows
-        (known,) = await self._lookup.decisions([Sought(end_to_end_id, side, initiated_at)])
-        return known.decided if known else None
+
+def _kept(end_to_end_id: str, side: str, value: bytes | None) -> Decided | Sought | None:
+    """Return the decision of a side by a life, or where it is to be looked up.
+
+    None if it has none, or has not kept it, as nothing was held.
+    """
+    if value is None:
+        return Sought(end_to_end_id, side, None)
+    claim = in_turn(claims_of(value)).get(side)
+    if claim is None:
+        return None
+    if claim.answer:
+        return decided_first(end_to_end_id, side, claim.answer, claim.scored_at)
+    if claim.key_version != NO_KEY:
+        return None
+    return Sought(end_to_end_id, side, int(life_of(value)["at"][0]))  # a life that was made again from rows

@@ -2,27 +2,31 @@
 
 The order keeps every outcome: history counts it first, then the row is stored, then the message is acknowledged.
 After a crash in between, the message is delivered again: the life of the Pix remembers the outcome and its place.
+
+A late outcome, one whose Pix history has forgotten, is stored in `pix.late_outcomes` too, and counted later together
+with others (`shared.operations.late`): to ask BigQuery for each would cost more than everything else.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.contract.end_to_end_id import minute_of
 from shared.contract.envelope import PubsubMessage
+from shared.contract.event import micros
 from shared.contract.reading import Clock, read_outcome
-from shared.contract.rows import OutcomeRow
+from shared.contract.rows import LateRow, OutcomeRow
 from shared.contract.topics import OUTCOMES
 from shared.errors import PixError, Unavailable
 from shared.features.life import STORED, UNCOUNTED, Lives, life_of
 from shared.features.outcomes import Advance, Outcome, advance
-from shared.features.rebuilding import claims_of_rows, rebuilt
-from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, AskedLookup, Changed, ChangingHistory, Table
+from shared.ports import CONFLICT, LIFE_KEY, LOST, UNPLACED, Changed, ChangingHistory, Table
 from shared.scoring.conclusions import changes_of
 from shared.serving.endings import Ending, Endings
 from shared.serving.group_commit import BatchLimits
@@ -38,27 +42,34 @@ ROUNDS = 4
 
 
 class OutcomePlaces(NamedTuple):
-    """Places of outcomes by index (None: it changed nothing), also on other shards, and the errors of the others."""
+    """Places of outcomes by index (None: it changed nothing), also on other shards.
+
+    The others are `late`, as history has forgotten their Pix, or have an error.
+    """
 
     places: dict[int, int | None]
     visited: dict[int, tuple[int, ...]]
+    late: set[int]
     errors: dict[int, PixError]
 
 
 class CountedOutcomes:
     """Outcomes counted in a history that the score function shares."""
 
-    def __init__(self, history: ChangingHistory, scored: AskedLookup) -> None:
+    def __init__(self, history: ChangingHistory, remembered: float, now: Callable[[], int]) -> None:
+        """`history` keeps each life for `remembered` seconds at least; `now` is the time in microseconds."""
         self._history = history
-        self._scored = scored
+        self._remembered = remembered * 1e6
+        self._now = now
 
     async def count(self, rows: Sequence[OutcomeRow]) -> OutcomePlaces:
         """Count outcomes, several of one Pix in order. Raises Unavailable.
 
         An outcome that comes before its Pix is stored and counted, or while history has lost it, waits: its error is
-        Unavailable.
+        Unavailable. If its Pix has no life, the minute in its id tells: that of a young Pix has come too early, that
+        of an old one is late.
         """
-        counted = OutcomePlaces({}, {}, {})
+        counted = OutcomePlaces({}, {}, set(), {})
         for turn in _turns(rows):
             left = turn
             for _ in range(ROUNDS):
@@ -70,17 +81,20 @@ class CountedOutcomes:
 
     async def _count(self, rows: dict[int, OutcomeRow], counted: OutcomePlaces) -> list[int]:
         """Count one outcome each of some Pix; return the indexes of those whose life changed meanwhile."""
-        lives, claims = await self._lives(rows)
-        lives = {i: life for i, life in lives.items() if life["place"][0] != UNCOUNTED}
+        known = await self._lives(rows)
+        lives = {i: life for i, life in known.items() if life["place"][0] not in (UNCOUNTED, STORED)}
         for i in rows.keys() - lives.keys():
-            counted.errors[i] = Unavailable("an outcome came before its Pix")
+            is_late = known[i]["place"][0] == STORED if i in known else self._forgets(rows[i])
+            if is_late:
+                counted.late.add(i)
+            else:
+                counted.errors[i] = Unavailable("an outcome came before its Pix")
         if not lives:
             return []
         indexes = list(lives)
         before: Lives = np.concatenate([lives[i] for i in indexes])
         after = advance(before, [Outcome.of(rows[i]) for i in indexes])
-        tails = [claims.get(i, b"") for i in indexes]
-        places, visited = await self._change([rows[i].end_to_end_id for i in indexes], before, after, tails)
+        places, visited = await self._change([rows[i].end_to_end_id for i in indexes], before, after)
         done = {i: place for i, place in zip(indexes, places.tolist(), strict=True) if place != CONFLICT}
         counted.visited.update(zip(indexes, visited, strict=True))
         lost = [i for i, place in done.items() if place == LOST]
@@ -88,12 +102,12 @@ class CountedOutcomes:
         counted.places.update((i, None if place == UNPLACED else place) for i, place in done.items() if place != LOST)
         return [i for i in indexes if i not in done]
 
-    async def _change(self, ids: list[str], before: Lives, after: Advance, tails: list[bytes]) -> Changed:
+    async def _change(self, ids: list[str], before: Lives, after: Advance) -> Changed:
         places = after.known.copy()
         visited: list[tuple[int, ...]] = [()] * len(ids)
         new, known = np.flatnonzero(after.place_at >= 0), np.flatnonzero(after.known > 0)
         if len(new):
-            changed = await self._history.change(changes_of(ids, before, after, new, tails))
+            changed = await self._history.change(changes_of(ids, before, after, new))
             places[new] = changed.places
             _put(visited, new, changed.visited)
         if len(known):
@@ -102,21 +116,14 @@ class CountedOutcomes:
             )
         return Changed(places, visited)
 
-    async def _lives(self, rows: dict[int, OutcomeRow]) -> tuple[dict[int, Lives], dict[int, bytes]]:
-        """Return the life of each Pix, rebuilt from its rows where the store has forgotten it, and the new claims."""
+    async def _lives(self, rows: dict[int, OutcomeRow]) -> dict[int, Lives]:
         values = await self._history.find([LIFE_KEY + row.end_to_end_id for row in rows.values()])
-        lives = {i: life_of(value) for i, value in zip(rows, values, strict=True) if value}
-        claims: dict[int, bytes] = {}
-        forgotten = {i: rows[i].end_to_end_id for i in rows if i not in lives or lives[i]["place"][0] == STORED}
-        if forgotten:
-            known = await self._scored.asked(set(forgotten.values()))
-            for i, id_ in forgotten.items():
-                version = int(lives.pop(i)["version"][0]) if i in lives else 0
-                if id_ in known:
-                    lives[i] = rebuilt(known[id_])
-                    lives[i]["version"] = version
-                    claims |= {} if version else {i: claims_of_rows(known[id_])}
-        return lives, claims
+        return {i: life_of(value) for i, value in zip(rows, values, strict=True) if value}
+
+    def _forgets(self, row: OutcomeRow) -> bool:
+        """Return whether history may have forgotten a Pix of this age; an id without a minute has none."""
+        minute = minute_of(row.end_to_end_id)
+        return minute is None or self._now() - micros(minute) > self._remembered
 
 
 class OutcomePipeline:
@@ -125,9 +132,10 @@ class OutcomePipeline:
     ::
 
         decode, one message   parse
-        store, a batch        history -> append -> announce ends of holds
+        store, a batch        history -> append -> note late ones -> announce ends of holds
 
-    `history` is None where the score function does not share its history.
+    `history` is None where the score function does not share its history. `late` are those that will be counted
+    later; without it they have to wait for the life of their Pix.
     """
 
     def __init__(
@@ -139,10 +147,12 @@ class OutcomePipeline:
         metrics: Metrics,
         behind_days: float = BEHIND_DAYS,
         endings: Endings | None = None,
+        late: Table | None = None,
     ) -> None:
         self._endings = endings
         self._history = history
         self._outcomes = outcomes
+        self._late = late
         self._now = now
         self._ahead_seconds = ahead_seconds
         self._behind_days = behind_days
@@ -164,19 +174,29 @@ class OutcomePipeline:
         """
         with self._metrics.timed(STAGE, "state"):
             history, every = self._history, dict.fromkeys(range(len(rows)))
-            counted = await history.count(rows) if history else OutcomePlaces(every, {}, {})
-        indexes = sorted(counted.places)
-        stored = [
-            msgspec.structs.replace(rows[i], history_sequence=counted.places[i], visited=counted.visited.get(i, ()))
-            for i in indexes
-        ]
+            counted = await history.count(rows) if history else OutcomePlaces(every, {}, set(), {})
+        errors = dict(counted.errors)
+        if not self._late:
+            errors |= {i: Unavailable("history has forgotten the Pix of an outcome") for i in counted.late}
         with self._metrics.timed(STAGE, "append"):
-            refused = await self._outcomes.append(stored)
-        errors = counted.errors | refused_by_table(indexes[i] for i in refused)
+            errors |= await self._append(rows, counted, errors)
         if self._endings:
-            ends = {i: Ending.of_outcome(row) for i, row in enumerate(rows) if i not in errors}
-            errors |= await self._endings.tell(ends)
+            known = {i: row for i, row in enumerate(rows) if i not in errors and i not in counted.late}
+            errors |= await self._endings.tell({i: Ending.of_outcome(row) for i, row in known.items()})
         return errors
+
+    async def _append(
+        self, rows: Sequence[OutcomeRow], counted: OutcomePlaces, errors: Mapping[int, PixError]
+    ) -> dict[int, PixError]:
+        """Append the outcomes without an error, and note the late ones among them; return the refused ones."""
+        indexes = [i for i in range(len(rows)) if i not in errors]
+        stored = [_placed(i, rows[i], counted) for i in indexes]
+        refused = refused_by_table(indexes[i] for i in await self._outcomes.append(stored))
+        late = [i for i in sorted(counted.late) if i not in refused and i not in errors]
+        if late and self._late:
+            unnoted = await self._late.append([LateRow.of(rows[i]) for i in late])
+            refused |= refused_by_table(late[i] for i in unnoted)
+        return refused
 
 
 def outcome_intake(
@@ -191,6 +211,16 @@ def outcome_intake(
     """Return the intake of `pix-outcomes`."""
     return Intake(
         OUTCOMES, pipeline.decode, pipeline.store, quarantine, payload_hash, now, limits, telemetry, readiness
+    )
+
+
+def _placed(index: int, row: OutcomeRow, counted: OutcomePlaces) -> OutcomeRow:
+    """Return an outcome with its places, or with the mark of one that is late."""
+    return msgspec.structs.replace(
+        row,
+        history_sequence=counted.places.get(index),
+        visited=counted.visited.get(index, ()),
+        place_pending=index in counted.late or None,
     )
 
 

@@ -111,8 +111,8 @@ def announcer(settings: Settings) -> Announcer | None:
     return Announcer(decision_topic(settings), settings.publish_decisions)
 
 
-def endings(settings: Settings, history: ValkeyHistory, client: bigquery.Client) -> Endings | None:
-    """Return the publisher of the ends of holds, None if nothing is published.
+def endings(settings: Settings, history: ValkeyHistory, client: bigquery.Client | None = None) -> Endings | None:
+    """Return the publisher of the ends of holds, None if nothing is published; `client` is as in `stored_decisions`.
 
     Raises Misconfigured, Unavailable.
     """

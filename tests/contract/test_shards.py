@@ -28,7 +28,7 @@ from shared.serving.outcome_service import CountedOutcomes
 from tests.contract.history_changes import state_of, verdict
 from tests.contract.history_stores import SERVERS, SharedHistory, Store, store
 from tests.contract.stored_records import assert_same_records, expected_records, stored_records
-from tests.unit.served import Nothing
+from tests.unit.served import NEVER_FORGOTTEN
 from tests.unit.streams import MORNING, event, pseudonym
 
 SHARDS = 3
@@ -112,7 +112,7 @@ def settled(pix: Event) -> OutcomeRow:
 
 async def settle(history: SharedHistory, pix: Event) -> tuple[int | None, tuple[int, ...]]:
     """Count a settlement; return its places."""
-    counted = await CountedOutcomes(history, Nothing()).count([settled(pix)])
+    counted = await CountedOutcomes(history, NEVER_FORGOTTEN, lambda: 0).count([settled(pix)])
     if counted.errors:
         raise counted.errors[0]
     return counted.places[0], counted.visited[0]

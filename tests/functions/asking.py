@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,16 @@ import msgspec
 
 from shared.adapters.memory.callers import MemoryCallers
 from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.memory.late import MemoryLate
 from shared.adapters.memory.messages import MemoryTopic
 from shared.adapters.memory.serving import MemoryBlobs, MemoryDecisions, MemoryTable
+from shared.contract.event import EPOCH
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
 from shared.contract.rows import Record, ScoreRow
 from shared.errors import Unavailable
+from shared.operations.late import FormerLives, LateCounted, LateCounting, Telling, count_late
+from shared.ports import LatePeriod
 from shared.scoring.bundle import MANIFEST, POINTER, Manifest, Pointer, path
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
@@ -125,6 +130,11 @@ class Functions:
         """Return the status of a delivery of an outcome."""
         return await self._outcome.handle(push_body(encoded(outcome)))
 
+    async def count_late(self) -> LateCounted:
+        """Count late outcomes, as a job does."""
+        now = EPOCH + dt.timedelta(microseconds=self.now)
+        return await count_late(self._late, LatePeriod(EPOCH, now, 0), 1_000, lambda _: None)
+
     async def judge(self, report: dict[str, Any]) -> int:
         """Return the status of a delivery of a report."""
         return await self._label.handle(push_body(encoded(report)))
@@ -134,9 +144,16 @@ class Functions:
         tables = Tables()
         tables.score_events = self.table
         endings, metrics = Endings(self.history, self.lookup, self.topic), self.metrics
-        counted, verdicts = CountedOutcomes(self.history, tables), VerdictHistory(tables, self.history)
+        counted = CountedOutcomes(self.history, REMEMBERED, lambda: self.now)
+        verdicts = VerdictHistory(tables, self.history)
         clock = (lambda: self.now, 86_400.0 * 9, metrics)
-        outcome = OutcomePipeline(counted, tables.outcomes, *clock, endings=endings)
+        told = (counted, tables.outcomes, *clock)
+        outcome = OutcomePipeline(*told, endings=endings, late=tables.late_outcomes)
+        telling = Telling(
+            FormerLives(self.history, tables), OutcomePipeline(*told, endings=endings).store, self.history
+        )
+        waiting, late = MemoryLate(tables.late_outcomes.rows), tables.late_outcomes
+        self._late = LateCounting(waiting, telling, late, self.history, lambda: self.now)
         label = LabelPipeline(verdicts, tables.feedback, Pseudonymiser(b"test"), *clock, endings=endings)
         rest = (self.quarantine, PayloadHash(b"test"), lambda: self.now, self._limits, make_telemetry())
         self._outcome, self._label = outcome_intake(outcome, *rest), label_intake(label, *rest)

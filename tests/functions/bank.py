@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.adapters.bigquery.asked import asked_of
+from shared.adapters.memory.late import MemoryLate
 from shared.adapters.memory.purse import MemoryPurse
 from shared.adapters.memory.serving import MemoryBlobs, MemoryTable
 from shared.adapters.memory.suspicions import MemorySuspicions
@@ -29,7 +31,8 @@ from shared.features.rebuilding import Asked
 from shared.features.shards import Shard
 from shared.features.state import State
 from shared.operations.filling import Filled, Filling, fill
-from shared.ports import Answer, Changed, Changes, Claim, Observations, Parties, UnplacedPeriod
+from shared.operations.late import FormerLives, LateCounted, LateCounting, Telling, count_late
+from shared.ports import Answer, Changed, Changes, Claim, LatePeriod, Observations, Parties, UnplacedPeriod
 from shared.replay.arrow_rows import arrow_table
 from shared.replay.audit import Audit, Together
 from shared.replay.changes import ChangeQueue
@@ -50,6 +53,7 @@ from shared.serving.label_service import LabelPipeline, label_intake
 from shared.serving.outcome_service import CountedOutcomes, OutcomePipeline, outcome_intake
 from shared.serving.score_service import ScorePipeline, score_intake
 from shared.serving.verdict_history import VerdictHistory
+from shared.settings import CLAIM_SECONDS
 from tests.builders import encoded, med_report, push_body, transaction
 from tests.contract.history_stores import SharedHistory, Store
 from tests.telemetry import make_telemetry
@@ -119,7 +123,7 @@ class Tables:
     """The stored rows, and the lookups in them."""
 
     def __init__(self) -> None:
-        self.score_events, self.outcomes = MemoryTable(), MemoryTable()
+        self.score_events, self.outcomes, self.late_outcomes = MemoryTable(), MemoryTable(), MemoryTable()
         self.feedback, self.quarantine = MemoryTable(), MemoryTable()
         self.fills, self.lost = MemoryTable(), MemoryTable()
 
@@ -204,7 +208,10 @@ class Bank:
         outcomes: str,
         history: SharedHistory | None = None,
         register: MemorySuspicions | None = None,
+        remembered: float = CLAIM_SECONDS,
+        keeping: SharedHistory | None = None,
     ) -> None:
+        """`history` keeps lives for `remembered` seconds at least; jobs use `keeping`, which keeps them longer."""
         self.store, self.published = store, outcomes == "published"
         self.history = Switch(history or store.fresh())
         self.tables = Tables()
@@ -223,14 +230,20 @@ class Bank:
         read = None if register is None else partial(register.rows, None)
         suspected = SuspectedAccounts(read, lambda: self.clock / SECOND) if read else None
         score = ScorePipeline(scorer, table, pseudonymiser, *clock, metrics[0], control=control, suspected=suspected)
-        outcomes_of = CountedOutcomes(self.history, self.tables)
-        outcome = OutcomePipeline(outcomes_of, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
+        outcomes_of = CountedOutcomes(self.history, remembered, self._now)
+        told = (outcomes_of, self.tables.outcomes, self._now, AHEAD_SECONDS, metrics[1])
+        outcome = OutcomePipeline(*told, late=self.tables.late_outcomes)
+        long = keeping or self.history
+        again = OutcomePipeline(CountedOutcomes(long, remembered, self._now), *told[1:]).store
+        telling = Telling(FormerLives(long, self.tables), again, self.history)
         verdicts = VerdictHistory(self.tables, self.history)
         label = LabelPipeline(verdicts, self.tables.feedback, pseudonymiser, self._now, AHEAD_SECONDS, metrics[2])
         self._filling = Filling(
             *(self.tables.unplaced, self.history, conclusions, self.tables.fills),
-            *(outcome.store, label.store, self._now),
+            *(telling.tell, label.store, self._now),
         )
+        waiting = MemoryLate(self.tables.late_outcomes.rows)
+        self._late = LateCounting(waiting, telling, self.tables.late_outcomes, self.history, self._now)
         rest = (self.tables.quarantine, PayloadHash(b"test"), self._now, _LIMITS)
         self._score = score_intake(score, *rest, self._telemetry[0])
         self._outcome = outcome_intake(outcome, *rest, self._telemetry[1])
@@ -300,6 +313,22 @@ class Bank:
             self.history.history.know_lost(kept_by_part(self.tables.epochs))
         window = UnplacedPeriod(EPOCH, EPOCH + dt.timedelta(microseconds=self.clock))
         return self.store.run(fill(self._filling, window, limit, lambda _: None))
+
+    def count_late(self, seconds: float = 0) -> LateCounted:
+        """Count late outcomes, once one of them has waited for `seconds`."""
+        return self.store.run(self._count_late(seconds))
+
+    def count_late_twice(self) -> list[LateCounted]:
+        """Count late outcomes by two jobs at the same time."""
+
+        async def both() -> list[LateCounted]:
+            return await asyncio.gather(self._count_late(0), self._count_late(0))
+
+        return self.store.run(both())
+
+    async def _count_late(self, seconds: float) -> LateCounted:
+        period = LatePeriod(EPOCH, EPOCH + dt.timedelta(microseconds=self.clock), seconds)
+        return await count_late(self._late, period, 1_000, lambda _: None)
 
     def replay(self) -> None:
         """Replay the stored rows: each has the features with which it was decided, and no place is missing."""

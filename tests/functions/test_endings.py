@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from shared.contract.decision import Decided, DecisionMessage, instant
+from shared.operations.late import LateCounted
 from tests.builders import outcome, transaction
 from tests.contract.history_stores import Store
-from tests.functions.asking import NOW, Functions
+from tests.functions.asking import NOW, REMEMBERED, Functions
+from tests.functions.bank import SECOND
 from tests.waiting import PATIENCE
 
 MARKED = {"payee_statistics__fraud_markers": {"mule_accounts": {"d90": 1, "m12": 0, "m60": 0}}}
@@ -118,8 +120,11 @@ def test_the_end_of_a_block_that_history_has_forgotten_is_told(run: Run) -> None
         message = transaction(**MARKED, side="PAYEE")
         await functions.deliver(message)
         functions.forget()
+        functions.now += 2 * round(REMEMBERED * SECOND)
         told = outcome(message["end_to_end_id"], "RELEASED", side="PAYEE", at="2026-11-21T14:32:09Z")
         assert await functions.tell(told) == 204
+        assert ends(functions) == []
+        assert await functions.count_late() == LateCounted(counted=1)
         assert ends(functions) == [("RELEASED", "PAYEE", "OUTCOME")]
 
     run(scenario)

@@ -11,10 +11,8 @@ import pytest
 
 from shared.contract.rows import ScoreRow
 from shared.features.catalogue import FEATURE_NAMES
-from shared.ports import LIFE_KEY
-from tests.contract.history_stores import SERVERS, Store, store
+from tests.contract.history_stores import Store
 from tests.functions.bank import Bank, feature
-from tests.waiting import until
 
 OWN = {"payee_returned_share"}
 """Features of a return itself."""
@@ -121,31 +119,3 @@ def test_a_refund_under_the_med_taints_no_victim_and_is_no_sale(bank: Bank) -> N
     assert feature(bank.ask("11-20T15:01:00", "1.00", purpose="IPRT", **mule, **victim), "new_pair") == 1
     bank.give_back(stolen, "500.00")
     assert feature(bank.ask("11-20T16:00:00", "10.00", 5, **CUSTOMER), "payer_taint_7d") == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("late", [3_600, 3 * 86_400])
-@pytest.mark.parametrize("kind", SERVERS)
-def test_an_outcome_long_after_its_life_expired_counts_once(
-    kind: Any, late: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with store(kind, tmp_path_factory.mktemp("expiry")) as running:
-        history = running.client(life_seconds=1)
-        bank = Bank(running, "published", history)
-        row = bank.ask("11-20T12:00:00", "100.00", **CUSTOMER)
-
-        def expired() -> bool:
-            return running.run(history.find([LIFE_KEY + row.event.end_to_end_id])) == [None]
-
-        until(expired)
-        bank.tell(row, "SETTLED", late)
-        first = bank.tables.told[0].history_sequence
-        until(expired)
-        bank.tell(row, "SETTLED", late)
-        until(expired)
-        bank.give_back(row, "40.00", seconds=late + 60)
-        until(expired)
-        bank.give_back(row, "40.00", seconds=late + 60)
-        assert [each.history_sequence for each in bank.tables.told[:2]] == [first, first]
-        after = bank.ask("11-24T12:00:00", "60.00", **CUSTOMER)
-        assert feature(after, "amount_to_pair_mean") == pytest.approx(1, rel=1e-3)
-        bank.replay()

@@ -6,27 +6,24 @@ A Pix whose row is stored needs no other one: only then may a body leave none.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from shared.adapters.bigquery.asked import outcomes_statement, scored_statement
+from shared.adapters.bigquery.asked import scored_statement
 from shared.adapters.bigquery.encoding import RowEncoder
 from shared.adapters.bigquery.lookup import returns_statement, statement
 from shared.adapters.memory.history import MemoryHistoryAdapter
 from shared.adapters.memory.serving import MemoryBlobs, MemoryLookup, MemoryTable
 from shared.contract.envelope import decode_envelope
-from shared.contract.event import Event
 from shared.contract.payload_hash import PayloadHash
 from shared.contract.pseudonyms import Pseudonymiser
-from shared.contract.rows import Record, ScoreRow
+from shared.contract.rows import LateRow, Record, ScoreRow
 from shared.contract.tables import table
 from shared.contract.transaction import decode_transaction
 from shared.errors import Malformed
-from shared.features.facts import IMPLIED
-from shared.features.rebuilding import Asked
 from shared.ports import Parties
 from shared.scoring.champion import Champion
 from shared.scoring.conclusions import Conclusions
@@ -75,23 +72,6 @@ class ScoredLookup(MemoryLookup):
         return dict.fromkeys(report_ids, frozenset())
 
 
-class ForgottenPix:
-    """`shared.ports.AskedLookup` that also builds the BigQuery statements, and knows every Pix.
-
-    An outcome of an unknown Pix would come again.
-    """
-
-    async def asked(self, end_to_end_ids: Collection[str]) -> Mapping[str, Asked]:
-        """Return each Pix as one that was counted and left history; every id must fit into a query."""
-        scored_statement("project", "dataset", end_to_end_ids)
-        outcomes_statement("project", "dataset", dt.datetime.fromtimestamp(NOW / 1e6, dt.UTC))
-        return {id_: Asked(_event(id_), NOW, place=1, implied=(None,) * len(IMPLIED)) for id_ in end_to_end_ids}
-
-
-def _event(end_to_end_id: str) -> Event:
-    return Event(end_to_end_id, NOW, 15_000, "DICT", "IPAY", "payer", "person", "12345678", "payee", "87654321")
-
-
 def _asked(body: bytes) -> tuple[str, str] | None:
     """Return the Pix and side that a body asks about, None if it is no transaction."""
     try:
@@ -114,6 +94,18 @@ class EncodingTable(MemoryTable):
         return await super().append(rows)
 
 
+class LateTable(EncodingTable):
+    """A table of late outcomes that also builds the statements by which a job looks up their Pix."""
+
+    def __init__(self) -> None:
+        super().__init__("late_outcomes")
+
+    async def append(self, rows: Sequence[Record]) -> list[int]:
+        """Append rows; every id must fit into a query."""
+        scored_statement("project", "dataset", [row.end_to_end_id for row in rows if isinstance(row, LateRow)])
+        return await super().append(rows)
+
+
 class Functions:
     """Score, label and outcome function with a shared history and a fixed clock."""
 
@@ -132,8 +124,8 @@ class Functions:
         pseudonymiser = Pseudonymiser(b"fuzz")
         score = ScorePipeline(scorer, scored, pseudonymiser, now, AHEAD_SECONDS, telemetry.metrics)
         label = LabelPipeline(shared, reported, pseudonymiser, now, NEVER_AHEAD, telemetry.metrics)
-        counted = CountedOutcomes(history, ForgottenPix())
-        outcome = OutcomePipeline(counted, told, now, NEVER_AHEAD, telemetry.metrics)
+        counted = CountedOutcomes(history, -math.inf, now)  # an outcome that is not late would come again
+        outcome = OutcomePipeline(counted, told, now, NEVER_AHEAD, telemetry.metrics, late=LateTable())
         self._intakes: list[Intake[Any]] = [
             score_intake(score, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),
             label_intake(label, quarantine, PayloadHash(b"fuzz"), now, LIMITS, telemetry),

@@ -21,7 +21,7 @@ from infra.deploy.stage import ROOT as CODE
 from infra.local import provision
 from jobs.cli import console
 from jobs.cli import wiring as jobs_wiring
-from shared.adapters.bigquery import asked, lookup
+from shared.adapters.bigquery import decisions, lookup
 from shared.adapters.bigquery.load import FOLDER
 from shared.adapters.bigquery.query import STAGING
 from shared.adapters.mlflow import auth
@@ -96,14 +96,14 @@ def test_part_may_append_only_to_the_tables_that_it_writes(part: str, wire: Call
     assert written == granted
 
 
-ASKED = asked.scored_statement("p", "d", []) + asked.outcomes_statement("p", "d", dt.datetime.now(dt.UTC))
+STORED = decisions.decisions_statement("p", "d", [Sought("E12345678202611201432a1b2c3d4e5f", "PAYER", None)]) or ""
 
 
 @pytest.mark.parametrize(
     ("part", "read"),
     [
         ("label", re.findall(r"dataset\}\.(\w+)", inspect.getsource(lookup))),
-        ("outcome", re.findall(r"`p\.d\.(\w+)`", ASKED)),
+        ("outcome", re.findall(r"`p\.d\.(\w+)`", STORED)),
     ],
 )
 def test_function_may_read_only_the_tables_that_it_looks_up(part: str, read: list[str]) -> None:

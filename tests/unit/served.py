@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,15 +30,8 @@ from tests.unit.replay.rows import score_row
 from tests.unit.report_states import row
 
 SECOND = 1_000_000
-
-
-class Nothing:
-    """A lookup of Pix that history has forgotten; it never forgets in these tests."""
-
-    async def asked(self, end_to_end_ids: Iterable[str]) -> dict[str, Any]:
-        """Know none."""
-        del end_to_end_ids
-        return {}
+NEVER_FORGOTTEN = math.inf
+"""Seconds for which the history of these tests keeps a life."""
 
 
 class Told(NamedTuple):
@@ -75,7 +69,7 @@ class Served:
         self.reports: list[Reported] = []
         self._now = 0
         self._conclusions = Conclusions(self.history, outcomes)
-        self._counted = CountedOutcomes(self.history, Nothing())
+        self._counted = CountedOutcomes(self.history, NEVER_FORGOTTEN, lambda: 0)
 
     def score(self, events: Sequence[Event], decisions: Sequence[str]) -> None:
         """Score a batch, with decisions that are given."""

@@ -35,7 +35,7 @@ from tests.unit.replay.rows import score_row
 from tests.unit.replay.test_audit import RETURNS, STATUSES, VERDICTS
 from tests.unit.report_states import med
 from tests.unit.report_states import row as report_row
-from tests.unit.served import Nothing, Told, changes_table, outcome_row, placed_table
+from tests.unit.served import NEVER_FORGOTTEN, Told, changes_table, outcome_row, placed_table
 from tests.unit.streams import DEVICES, event, pseudonym
 
 EPOCH = 7
@@ -174,7 +174,7 @@ class ShardedBank:
         self.reports: list[Reported] = []
         self._now = 0
         self._conclusions = Conclusions(self.history, setting)
-        self._counted = CountedOutcomes(self.history, Nothing())
+        self._counted = CountedOutcomes(self.history, NEVER_FORGOTTEN, lambda: 0)
 
     async def score(self, events: Sequence[Event], decisions: Sequence[str]) -> None:
         """Score a batch, with decisions that are given."""

@@ -126,7 +126,8 @@ class UnplacedSql:
             f"SELECT end_to_end_id, MAX(filled_at) AS filled_at FROM `{self._place}.fills` "  # noqa: S608 (names of our own)
             "WHERE initiated_at >= @since GROUP BY end_to_end_id"
         )
-        told = self._told("outcomes", "end_to_end_id, status, `at`, return_id", "`at` >= @since")
+        of_history = "`at` >= @since AND NOT COALESCE(place_pending, FALSE)"  # others are late, and counted as such
+        told = self._told("outcomes", "end_to_end_id, status, `at`, return_id", of_history)
         return (
             f"SELECT told.* FROM ({told}) AS told LEFT JOIN ({fills}) AS fill "  # noqa: S608 (names of our own)
             "ON fill.end_to_end_id = told.end_to_end_id WHERE told.history_sequence IS NOT NULL "

@@ -81,6 +81,7 @@ def told(rows: Sequence[Row], lost: Iterable[LostRow]) -> list[Row]:
     kept = kept_by_part(lost)
     turns: dict[Row, int] = {}
     found: dict[Row, Row] = {}
+    rows = [row for row in rows if not _is_late(row)]
     for turn, row in enumerate(rows):
         turns.setdefault(_statement(row), turn)
     for row in sorted(rows, key=lambda each: _standing(each, kept)):
@@ -124,7 +125,10 @@ class MemoryUnplaced:
         filled_at = {
             each.end_to_end_id: each.filled_at for each in sorted(self._fills, key=lambda each: each.filled_at)
         }
-        rows = [each for each in self.told if isinstance(each, OutcomeRow) and each.at >= micros(window.since)]
+        since = micros(window.since)
+        rows = [
+            each for each in self.told if isinstance(each, OutcomeRow) and each.at >= since and not _is_late(each)
+        ]
         return [
             row
             for row in self._without_place(rows)
@@ -164,6 +168,10 @@ class MemoryUnplaced:
     @property
     def _lost(self) -> list[LostRow]:
         return [each for each in self.lost if isinstance(each, LostRow)]
+
+
+def _is_late(row: OutcomeRow | FeedbackRow) -> bool:
+    return isinstance(row, OutcomeRow) and bool(row.place_pending)
 
 
 def _statement(row: Row) -> Row:

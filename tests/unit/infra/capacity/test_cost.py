@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from msgspec.structs import asdict, replace
@@ -49,9 +51,36 @@ def test_the_bytes_of_a_late_outcome_are_those_of_the_columns_that_its_query_rea
     assert fixed + 34 * len(ids) <= late.ASKED_BYTES <= fixed + 34 * len(ids) + 12 * len(texts)
 
 
-def test_one_query_a_day_for_all_late_outcomes_costs_less_than_one_for_each() -> None:
-    single = KNOWN.assumed.outcome_lookups_per_pix.value * 313e6 * late.outcome_lookup_bytes(313e6, KNOWN)
-    assert late.read_at_once_bytes(313e6, KNOWN) < single / 50
+@given(volumes, volumes)
+def test_late_outcomes_cost_no_less_at_a_larger_volume(one: float, other: float) -> None:
+    few, many = sorted((one, other))
+    small, large = (late.late_bytes_a_day(pix, KNOWN, 3_600, 288) for pix in (few, many))
+    assert 288 * 10e6 <= small <= large * 1.001, "a run has a whole number of pages"
+
+
+def test_late_outcomes_cost_less_the_longer_they_wait_for_each_other() -> None:
+    """And at once, with queries for each, more than by any run of a job."""
+    singly = KNOWN.assumed.outcome_lookups_per_pix.value * 313e6 * late.outcome_lookup_bytes(313e6, KNOWN)
+    by_wait = [late.late_bytes_a_day(313e6, KNOWN, seconds, 288) for seconds in (86_400, 3_600, 300)]
+    assert by_wait == sorted(by_wait)
+    assert by_wait[-1] < singly / 5
+    assert by_wait[1] < singly / 20
+
+
+def test_a_run_reads_at_most_the_days_in_which_its_pix_may_be() -> None:
+    """However many ids a page has, it reads no row of a partition twice."""
+    page = late.run_bytes(313e6, KNOWN, late.PAGE)
+    outcomes = KNOWN.assumed.outcomes_per_pix.value * late.TOLD_BYTES
+    every = (late.RETURNED_DAYS + 1) * 313e6 * (late.KNOWN_BYTES + late.ASKED_BYTES + outcomes)
+    assert late.outcome_lookup_bytes(313e6, KNOWN) < page < every
+
+
+def test_a_run_for_a_single_outcome_reads_as_much_as_its_lookup() -> None:
+    days = KNOWN.assumed.outcome_lookup_days.value
+    median = replace(KNOWN.assumed.outcome_lookup_days, value=days / math.log(2))  # so that the one Pix is as old
+    known_ = replace(KNOWN, assumed=replace(KNOWN.assumed, outcome_lookup_days=median))
+    single = late.outcome_lookup_bytes(313e6, KNOWN)
+    assert late.run_bytes(313e6, known_, 1) == pytest.approx(single, rel=0.25)
 
 
 def test_a_case_reads_a_block_of_each_copy_and_account_at_most() -> None:
