@@ -133,10 +133,11 @@ class _Opened(NamedTuple):
 async def _placing(settings: Settings) -> AsyncIterator[tuple[Filling, LateCounting]]:
     """Open the services of a filling and of a counting of late outcomes, which count as the functions do."""
     patient = replace(settings, state_call_seconds=STORE_SECONDS)
-    long = replace(patient, state_claim_seconds=settings.state_message_days * DAY_SECONDS)
+    longest = max(settings.state_claim_seconds, settings.state_message_days * DAY_SECONDS)
     service, metrics = WriteService.connect(settings.bigquery_storage_emulator_host), Metrics()
     tables = {name: append_table(service, settings, name, metrics) for name in FILLED_TABLES}
-    opened = _Opened(valkey_history(patient), valkey_history(long), tables)
+    keeping = valkey_history(replace(patient, state_claim_seconds=longest))
+    opened = _Opened(valkey_history(patient), keeping, tables)
     lost = lost_places(settings).noted()
     for history in (opened.history, opened.keeping):
         history.know_lost(lost)

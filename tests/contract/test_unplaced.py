@@ -94,7 +94,9 @@ def rows_of(chance: random.Random) -> tuple[list[ScoreRow], list[FillRow], list[
                 received = moment(100) + (len(outcomes) - 20) * SECOND
                 own_place = place(chance, 0.4)
                 known = OutcomeRow(pix(number, "PAYER").end_to_end_id, "PAYER", status, at, received)
-                outcomes.append(msgspec.structs.replace(known, history_sequence=own_place, visited=others(chance)))
+                late = (own_place is None and chance.random() < 0.3) or None
+                own = msgspec.structs.replace(known, history_sequence=own_place, place_pending=late)
+                outcomes.append(msgspec.structs.replace(own, visited=() if late else others(chance)))
     return scores, fills, outcomes
 
 
@@ -190,6 +192,8 @@ def test_outcomes_are_told_alike(local: LocalBigQuery) -> None:
     found = BigQueryQueries(local.client).rows(contract.told(PROJECT, "pix"), {})
     rows = [stored(OutcomeRow, "outcomes", row) for row in found]
     assert sorted(rows, key=str) == sorted(told(ROWS[2], LOST), key=str)
+    assert not any(row.place_pending for row in rows)
+    assert any(row.place_pending for row in ROWS[2])
 
 
 def test_a_stored_row_gives_its_event_again(local: LocalBigQuery) -> None:

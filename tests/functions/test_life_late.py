@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from shared.adapters.memory.history import MemoryHistoryAdapter
+from shared.adapters.valkey.wire import stored_life
 from shared.contract.rows import LateRow, OutcomeRow, ScoreRow
 from shared.errors import Unavailable
+from shared.features.life import claims_of
 from shared.operations.late import LateCounted
 from shared.ports import LIFE_KEY
 from shared.serving.intake import RETRY_LATER
@@ -30,6 +32,10 @@ class Forgetful(MemoryHistoryAdapter):
 
     def forget(self) -> None:
         self._lives.clear()
+
+    def keep_claims_alone(self) -> None:
+        """Be as a store that was lost and filled again."""
+        self._lives.update({id_: stored_life(["PAYER"]) for id_ in self._lives})
 
 
 @pytest.fixture
@@ -118,6 +124,20 @@ def test_an_outcome_that_comes_before_a_young_pix_waits_in_its_topic(memory: Sto
     assert late_rows(bank) == []
     bank.tell(row, "CANCELLED", REMEMBERED + 60)
     assert [each.status for each in late_rows(bank)] == ["CANCELLED"]
+
+
+def test_an_outcome_of_a_pix_of_which_a_lost_store_kept_the_claim_is_late(memory: Store) -> None:
+    bank, history = forgetful(memory)
+    row = bank.pay("11-20T12:00:00", "100.00", **CUSTOMER)
+    history.keep_claims_alone()
+    bank.give_back(row, "40.00", seconds=REMEMBERED / 2)
+    assert len(late_rows(bank)) == 1
+    assert bank.count_late() == LateCounted(counted=1)
+    (value,) = memory.run(history.find([LIFE_KEY + row.event.end_to_end_id]))
+    assert value is not None
+    assert [(each.side, each.stored) for each in claims_of(value).values()] == [("PAYER", True)]
+    bank.ask("11-20T13:00:00", "60.00", **CUSTOMER)
+    bank.replay()
 
 
 def test_late_outcomes_are_counted_together_once_one_has_waited_long_enough(memory: Store) -> None:

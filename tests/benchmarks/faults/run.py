@@ -80,6 +80,7 @@ def _cloud(home: Path, deadline: Deadline, log: Log) -> LocalCloud:
         state_call_seconds=Settings("").state_call_seconds,
         maturity_days=2.0,
         outcomes=PUBLISHED,
+        late_outcome_seconds=0,
     )
 
 

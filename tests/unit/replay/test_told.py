@@ -15,9 +15,11 @@ from tests.unit.served import Served, Told, received_late
 
 
 def outcomes_of(served: Served) -> pa.Table:
-    """Return the rows of `outcomes`, each twice, the second time as a redelivery."""
+    """Return the rows of `outcomes`: each as it came late, as it was counted, and as a redelivery."""
+    pending = {"history_sequence": None, "place_pending": True}
+    late = [msgspec.structs.replace(row, received_at=0, **pending) for row in served.outcomes]
     again = [msgspec.structs.replace(row, received_at=row.received_at + 1) for row in served.outcomes]
-    return arrow_table(table("outcomes"), [*served.outcomes, *again])
+    return arrow_table(table("outcomes"), [*late, *served.outcomes, *again])
 
 
 @pytest.mark.parametrize("setting", ["assumed", "published"])
