@@ -95,7 +95,7 @@ def _page_bytes(pix_a_day: float, known: Known, days: NDArray[np.int64]) -> floa
     """Return the bytes that the queries of a page read, given the ages of its Pix in days."""
     of_day, beside = np.bincount(days, minlength=RETURNED_DAYS), LOOKED_UP_DAYS // 2
     near = np.convolve(of_day, np.ones(LOOKED_UP_DAYS), mode="full")[beside:][: RETURNED_DAYS + 1]
-    older = np.cumsum(of_day[::-1])[::-1]
+    older = np.cumsum(of_day[::-1])[::-1].astype(np.float64)
     since = older[np.maximum(np.arange(RETURNED_DAYS + TOLD_EARLY_DAYS) - TOLD_EARLY_DAYS, 0)]
     rows = _rows_read(near, pix_a_day, rows_of_block(pix_a_day, known))
     outcomes = pix_a_day * known.assumed.outcomes_per_pix.value

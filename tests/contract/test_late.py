@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,9 @@ def rows_of(chance: random.Random) -> list[LateRow]:
         day = chance.randrange(1, 20)
         id_ = f"E1234567{chance.randrange(10)}202611{day:02d}1200{number:011d}"
         received = micros(NOON) - chance.randrange(1, 30 * 24) * HOUR
-        back = {"return_id": f"D{number}", "amount": 100 + number, "reason": "MD06"} if number % 2 else {}
+        back: dict[str, Any] = (
+            {"return_id": f"D{number}", "amount": 100 + number, "reason": "MD06"} if number % 2 else {}
+        )
         own = OutcomeRow(id_, "PAYER", "RETURNED" if back else "SETTLED", received - HOUR, received, **back)
         rows += [LateRow.of(own)] * chance.choice([1, 2])
         tries = [received + chance.randrange(1, 9) * HOUR for _ in range(chance.choice([0, 0, 1, 2]))]

@@ -95,8 +95,10 @@ def rows_of(chance: random.Random) -> tuple[list[ScoreRow], list[FillRow], list[
                 own_place = place(chance, 0.4)
                 known = OutcomeRow(pix(number, "PAYER").end_to_end_id, "PAYER", status, at, received)
                 late = (own_place is None and chance.random() < 0.3) or None
-                own = msgspec.structs.replace(known, history_sequence=own_place, place_pending=late)
-                outcomes.append(msgspec.structs.replace(own, visited=() if late else others(chance)))
+                places = () if late else others(chance)
+                outcomes.append(
+                    msgspec.structs.replace(known, history_sequence=own_place, visited=places, place_pending=late)
+                )
     return scores, fills, outcomes
 
 

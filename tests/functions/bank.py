@@ -322,7 +322,7 @@ class Bank:
         """Count late outcomes by two jobs at the same time."""
 
         async def both() -> list[LateCounted]:
-            return await asyncio.gather(self._count_late(0), self._count_late(0))
+            return [*await asyncio.gather(self._count_late(0), self._count_late(0))]
 
         return self.store.run(both())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -156,7 +156,7 @@ def test_late_outcomes_count_alike_in_any_order(memory: Store, order: tuple[int,
     bank, history = forgetful(memory)
     row = bank.ask("11-20T12:00:00", "100.00", **CUSTOMER)
     history.forget()
-    steps = [
+    steps: list[Callable[[], object]] = [
         lambda: bank.tell(row, "SETTLED", LATE),
         lambda: bank.give_back(row, "30.00", 1, seconds=LATE),
         lambda: bank.give_back(row, "20.00", 2, seconds=LATE),

@@ -15,6 +15,7 @@ DEFAULT = Settings("project")
 VARIABLES = dict(zip((field.name for field in dataclasses.fields(Settings)), DEFAULT.to_env(), strict=True))
 KEY = "k" * KEY_BYTES
 ZERO_ALLOWED = {
+    "late_outcome_seconds",  # each run counts what has come
     "state_pause_seconds",  # no pause
     "ahead_seconds",  # clocks that agree
     "batch_linger_seconds",  # batches of what waits

@@ -15,6 +15,7 @@ from infra.capacity.figures import Known, PubSubPrices
 from infra.capacity.plan import plan
 from shared.adapters.bigquery.asked import scored_statement
 from shared.contract.tables import table
+from shared.operations.late import PAGE
 from tests.unit.infra.capacity.planned import KNOWN, PRICES, planned, volumes
 
 
@@ -69,7 +70,7 @@ def test_late_outcomes_cost_less_the_longer_they_wait_for_each_other() -> None:
 
 def test_a_run_reads_at_most_the_days_in_which_its_pix_may_be() -> None:
     """However many ids a page has, it reads no row of a partition twice."""
-    page = late.run_bytes(313e6, KNOWN, late.PAGE)
+    page = late.run_bytes(313e6, KNOWN, PAGE)
     outcomes = KNOWN.assumed.outcomes_per_pix.value * late.TOLD_BYTES
     every = (late.RETURNED_DAYS + 1) * 313e6 * (late.KNOWN_BYTES + late.ASKED_BYTES + outcomes)
     assert late.outcome_lookup_bytes(313e6, KNOWN) < page < every
