@@ -41,7 +41,9 @@ _HALF_MICRO = 0.5e-6  # a time of whole microseconds as a double may lie just be
 _W = {name: column for column, name in enumerate(WEIGHTS)}
 _M = {name: column for column, name in enumerate(MARKS)}
 _EXTRAS = slice(_W["new_payee"], _W["taint_30d"] + 1)
-_SETTLED = slice(_W["one"], _W["taint_30d"] + 1)
+_SETTLED = slice(_W["one"], _W["new_device"] + 1)
+_SHARED = slice(_W["new_device"] + 1, _W["taint_30d"] + 1)
+"""The weights that are a share of those of EXTRAS which are sums."""
 _HANDSET = np.uint64(0x2545F4914F6CDD1D)  # pairs and handsets share a table: keeps their keys apart
 _IMPLYING = [
     *(READS[f"payer_received_amount_{span}"] for span in ("1h", "1d", "7d")),
@@ -212,18 +214,22 @@ class Settlements:
         keys[:, PLACES["payer"]], keys[:, PLACES["payee"]], keys[:, PLACES["device"]] = payer, payee, device
         keys[:, PLACES["pair"]], keys[:, PLACES["handset"]] = pair_of(payer, payee), handsets(device, payer)
         facts.weights[:, _SETTLED] = self._weights(facts.at, after)
+        share = after / self.amount
         if before is not None:
             facts.weights[:, _SETTLED] -= self._weights(facts.at, before)
+            share = share - before / self.amount
+        # One product: a replay may know the share first and EXTRAS later, with the same result to the last bit.
+        facts.weights[:, _SHARED] = self.extras[:, 2:] * share[:, None]
         return facts
 
     def _weights(self, at: Floats, net: Floats) -> Floats:
-        """Return the weights of settlements at `at` [n] of net amounts [n], in the order of WEIGHTS."""
+        """Return the weights of settlements at `at` [n] of net amounts [n], in the order of WEIGHTS, but _SHARED."""
         turns = np.array(angles(at))
-        log, some, share = np.log1p(net), (net > 0).astype(np.float64), net / self.amount
+        log, some = np.log1p(net), (net > 0).astype(np.float64)
         weights = np.empty((len(net), _SETTLED.stop - _SETTLED.start))
         weights[:, :5] = np.array((some, net, net * net, log, log * log)).T
         weights[:, 5:9:2], weights[:, 6:9:2] = (some * np.cos(turns)).T, (some * np.sin(turns)).T
-        weights[:, 9:11], weights[:, 11:] = self.extras[:, :2] * some[:, None], self.extras[:, 2:] * share[:, None]
+        weights[:, 9:] = self.extras[:, :2] * some[:, None]
         return weights
 
 

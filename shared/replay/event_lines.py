@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from shared.batched import batched
 from shared.contract.event import Event
@@ -19,6 +18,7 @@ from shared.contract.reading import Clock
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.topics import TRANSACTIONS
 from shared.errors import Malformed, Unavailable
+from shared.features.arrays import Floats
 from shared.features.verdicts import Correction, VerdictLog
 from shared.replay.arrow_rows import plain_table
 from shared.replay.line_claims import ClaimsNote
@@ -73,6 +73,7 @@ class EventLines:
         self._lives, self._reports = OpenLives(), LineReports()
         self._settles: bool | None = None
         self._place = 0
+        self._first = 0
         self.streams = 1
         self._done = 0
         self.reports = 0
@@ -112,9 +113,10 @@ class EventLines:
         self._lives.resume(before.outcomes)
         self._reports.resume(before.reports)
 
-    def learn(self, reads: NDArray[np.float32]) -> None:
-        """Take the reads of the last batch's events, from which later settlements follow."""
-        self._lives.learn(reads)
+    def learn(self, extras: Floats) -> None:
+        """Take the EXTRAS of the events since it last learned, from which later settlements follow."""
+        self._lives.learn(extras)
+        self._first = 0
 
     def _survey(self) -> None:
         """Find out which Pix have reports, and how many outcomes, in the rest of the file."""
@@ -138,12 +140,13 @@ class EventLines:
         if self._settles:
             due, changed = None, np.arange(len(told))
         else:
-            due, changed = self._lives.advance(asked.columns, told, before)
+            due, changed = self._lives.advance(asked.columns, told, before, self._first)
         found = self._numbered(items, set(changed.tolist()))
         if due is not None:
             due = due._replace(at=np.array([found.outcomes[i].history_sequence for i in changed], dtype=np.int64))
         settles = np.full(len(asked.columns), self._settles)
-        chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles, found.at)
+        chunk = chunk_of(asked.columns, found.corrections, found.before, due, settles, found.at, first=self._first)
+        self._first += len(asked.columns)
         rows = plain_table(asked.values | {"history_sequence": found.places})
         return ReplayBatch(rows, chunk, found.feedback, found.outcomes, self._done, self._place)
 

@@ -7,20 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contract.rows import OutcomeRow
+from shared.features.arrays import Floats
 from shared.features.columns import Columns
-from shared.features.facts import Facts, extras
+from shared.features.facts import EXTRAS, Facts
 from shared.features.life import LIFE, Lives, asked
-from shared.features.outcomes import Outcome, advance, implied_by
+from shared.features.outcomes import Outcome, advance
 from shared.replay.changes import turns
 from shared.replay.recurrence import NO_SLOT, Due
 
-_CENTAVO = 0.01
+_UNITS = np.ones(len(EXTRAS))
+"""The weights of a settlement that takes its share of the EXTRAS of an ask in a slot."""
 
 
 class OutcomesNote(msgspec.Struct):
-    """Lives, places of outcomes and early outcomes by EndToEndId, for JSON."""
+    """Lives, EXTRAS, places of outcomes and early outcomes by EndToEndId, for JSON."""
 
     lives: dict[str, bytes]
+    extras: dict[str, bytes]
     places: dict[str, dict[int, int]]
     early: dict[str, list[OutcomeRow]]
 
@@ -34,8 +37,12 @@ class OpenLives:
         self._lives: dict[str, Lives] = {}
         self._places: dict[str, dict[int, int]] = {}
         """The place of each outcome, by its hash, of Pix with more outcomes to come or with one in the last batch."""
-        self._asked: dict[str, int] = {}
+        self._new: dict[str, int] = {}
         """The index of each Pix among the events of the last batch."""
+        self._slots: dict[str, int] = {}
+        """The slot of each Pix whose EXTRAS are not learned yet."""
+        self._extras: dict[str, Floats] = {}
+        """The weights of settlements that follow from the reads of each ask."""
 
     def expect(self, end_to_end_id: str) -> None:
         """Note that an outcome of a Pix is to come."""
@@ -46,7 +53,7 @@ class OpenLives:
         self._to_come[end_to_end_id] -= 1
         if not self._to_come[end_to_end_id]:
             del self._to_come[end_to_end_id]
-            self._lives.pop(end_to_end_id, None)
+            self._close(end_to_end_id)
 
     @property
     def expected(self) -> bool:
@@ -55,35 +62,38 @@ class OpenLives:
 
     def begin(self) -> None:
         """Begin a batch."""
-        self._asked = {}
+        self._new = {}
         self._places = self._open_places()
 
     def ask(self, end_to_end_id: str, index: int) -> list[OutcomeRow]:
         """Note the index of a Pix among the events of this batch; return the outcomes that waited for it."""
         if end_to_end_id in self._to_come and end_to_end_id not in self._lives:
-            self._asked.setdefault(end_to_end_id, index)
+            self._new.setdefault(end_to_end_id, index)
         return self._early.pop(end_to_end_id, [])
 
     def must_wait(self, row: OutcomeRow) -> bool:
         """Return whether the Pix of an outcome is not known yet; if so, remember the outcome."""
-        known = row.end_to_end_id in self._lives or row.end_to_end_id in self._asked
+        known = row.end_to_end_id in self._lives or row.end_to_end_id in self._new
         if not known:
             self._early.setdefault(row.end_to_end_id, []).append(row)
         return not known
 
-    def advance(self, columns: Columns, told: list[OutcomeRow], before: list[int]) -> tuple[Due, NDArray[np.int64]]:
+    def advance(
+        self, columns: Columns, told: list[OutcomeRow], before: list[int], first: int
+    ) -> tuple[Due, NDArray[np.int64]]:
         """Count outcomes in their order, given the events of the batch and the index of the event after each.
 
-        Return their facts [m], without places, and the index of the outcome of each.
+        `first` is the slot of the first event. Return the facts [m] of the outcomes, without places, and the index of
+        the outcome of each.
         """
-        self._remember(columns)
+        self._remember(columns, first)
         nothing = np.empty(0, dtype=np.int64)
         facts, of, slots = [Facts.blank(np.empty(0))], [nothing], [nothing]
         for turn in turns([row.end_to_end_id for row in told]):
             ids = [told[i].end_to_end_id for i in turn]
-            asked_at = np.array([self._asked.get(id_, NO_SLOT) for id_ in ids])
+            asked_at = np.array([self._slots.get(id_, NO_SLOT) for id_ in ids])
             lives = np.concatenate([self._lives[id_] for id_ in ids])
-            extra = np.where(asked_at[:, None] == NO_SLOT, extras(implied_by(lives), lives["amount"] * _CENTAVO), 1.0)
+            extra = np.stack([self._extras.get(id_, _UNITS) for id_ in ids])
             after = advance(lives, [Outcome.of(told[i]) for i in turn], extra)
             for id_, life in zip(ids, after.lives, strict=True):
                 self._keep(id_, life.reshape(1))
@@ -103,20 +113,21 @@ class OpenLives:
             places[identity] = place
         return msgspec.structs.replace(row, history_sequence=places.get(identity))
 
-    def learn(self, reads: NDArray[np.float32]) -> None:
-        """Take the reads of the batch's events, from which later settlements follow."""
-        for id_, i in self._asked.items():
-            if id_ in self._lives:
-                self._lives[id_]["reads"] = reads[i]
+    def learn(self, extras: Floats) -> None:
+        """Take the EXTRAS of the events in all slots, from which later settlements follow."""
+        self._extras |= {id_: extras[slot].copy() for id_, slot in self._slots.items()}
+        self._slots = {}
 
     def note(self) -> OutcomesNote:
         """Return the state, for JSON."""
         lives = {id_: life.tobytes() for id_, life in self._lives.items()}
-        return OutcomesNote(lives, self._open_places(), self._early)
+        weights = {id_: values.tobytes() for id_, values in self._extras.items()}
+        return OutcomesNote(lives, weights, self._open_places(), self._early)
 
     def resume(self, note: OutcomesNote) -> None:
         """Continue from a note; the outcomes that wait in it are still to come, those in the file are not in it."""
         self._lives = {id_: np.frombuffer(life, dtype=LIFE).copy() for id_, life in note.lives.items()}
+        self._extras = {id_: np.frombuffer(values) for id_, values in note.extras.items()}
         self._places, self._early = note.places, note.early
         for id_, rows in note.early.items():
             for _ in rows:
@@ -125,13 +136,14 @@ class OpenLives:
     def _open_places(self) -> dict[str, dict[int, int]]:
         return {id_: places for id_, places in self._places.items() if id_ in self._to_come}
 
-    def _remember(self, columns: Columns) -> None:
+    def _remember(self, columns: Columns, first: int) -> None:
         """Remember the lives of the batch's events that have outcomes to come."""
-        if self._asked:
-            rows = np.array(list(self._asked.values()))
+        if self._new:
+            rows = np.array(list(self._new.values()))
             lives = asked(columns[rows], np.rint(columns.at[rows] * 1e6).astype(np.int64))
             lives["place"] = 0  # counted; its place does not matter here
-            self._lives.update((id_, lives[i : i + 1].copy()) for i, id_ in enumerate(self._asked))
+            self._lives.update((id_, lives[i : i + 1].copy()) for i, id_ in enumerate(self._new))
+            self._slots |= {id_: first + index for id_, index in self._new.items()}
 
     def _keep(self, id_: str, life: Lives) -> None:
         """Keep a life while outcomes are to come."""
@@ -139,4 +151,10 @@ class OpenLives:
         if self._to_come[id_]:
             self._lives[id_] = life.copy()
         else:
-            del self._lives[id_], self._to_come[id_]
+            del self._to_come[id_]
+            self._close(id_)
+
+    def _close(self, id_: str) -> None:
+        """Forget a Pix without outcomes to come."""
+        for known in (self._lives, self._slots, self._extras):
+            known.pop(id_, None)

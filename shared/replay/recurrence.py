@@ -66,6 +66,8 @@ class Chunk(NamedTuple):
     """[m], the slot from which each fact takes its EXTRAS."""
     asks: Facts | None = None
     """[n], of the events, where they name only the records of one shard; None: those of all records."""
+    first: int = 0
+    """The slot of the first event: the number of events since the source last learned their EXTRAS."""
 
     @classmethod
     def settled(cls, events: Columns) -> Chunk:
@@ -141,6 +143,10 @@ class Replay:
             *(facts.keys, ordered.payers, facts.at, facts.weights, facts.marks, ordered.place, ordered.slot),
             *(reads, memo, tables, _PLANS, _Constants()),
         )
+
+    def extras(self, slots: NDArray[np.int64]) -> Floats:
+        """Return the EXTRAS [n, len(EXTRAS)] that asks left in slots [n]."""
+        return self._memo[slots]
 
     def state(self) -> State:
         """Return the current history, not a copy: later chunks change it."""

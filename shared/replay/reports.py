@@ -134,12 +134,14 @@ def chunk_of(
     places: Sequence[int] = (),
     shard: Shard = ONLY,
     counted_there: NDArray[np.bool_] | None = None,
+    first: int = 0,
 ) -> Chunk:
     """Return events that are asked for, with the corrections to count before those at the indexes `before`.
 
     `changes` count between them too; events that `settles` [n] names settle at once, before anything else. Between
     two events, corrections with `places` and changes count in the order of places: a record is rounded after each.
-    Corrections, and the events that were `counted_there` [n], name only the records of a shard.
+    Corrections, and the events that were `counted_there` [n], name only the records of a shard. `first` is the slot
+    of the first event.
     """
     parts, at = [shard.masked(facts_of(corrections))], [np.array(before, dtype=np.int64)]
     order_of = [np.array(places or [0] * len(corrections), dtype=np.int64)]
@@ -154,11 +156,12 @@ def chunk_of(
         parts.append(immediate(events[sold]).counted())
         at.append(sold + 1)
         order_of.append(np.full_like(sold, -1))
-        slots.append(sold)
+        slots.append(first + sold)
     every = np.concatenate(at)
     order = np.lexsort((np.concatenate(order_of), every))
     facts, slot_of = Facts.joined(parts, order), np.concatenate(slots)[order]
-    return Chunk(events, np.arange(len(events)), facts, every[order], slot_of, _asked(events, shard, counted_there))
+    own = _asked(events, shard, counted_there)
+    return Chunk(events, first + np.arange(len(events)), facts, every[order], slot_of, own, first)
 
 
 def _asked(events: Columns, shard: Shard, counted_there: NDArray[np.bool_] | None) -> Facts | None:

@@ -96,7 +96,7 @@ class ReplayRun:
 
     def _take(self, piece: ReplayBatch) -> None:
         reads = self._replay.run(piece.chunk)
-        self._source.learn(reads)
+        self._source.learn(self._replay.extras(piece.chunk.slots))
         self._places[piece.stream] = max(self._places[piece.stream], piece.place)
         rows, events = piece.rows, piece.chunk.events
         if self._source.streams > 1 and rows.num_rows:

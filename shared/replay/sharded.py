@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
 from shared.features.verdicts import VerdictLog
 from shared.replay.joining import in_step
 from shared.replay.sources import LeftOut, ReplayBatch, ReplaySource, StoredRows
@@ -47,7 +46,7 @@ class ShardedRows:
         for number, each in enumerate(self._shards):
             yield each.rest()._replace(stream=number, done=self._done())
 
-    def learn(self, reads: NDArray[np.float32]) -> None:
+    def learn(self, extras: Floats) -> None:
         """Rows have their features already."""
 
     def note(self) -> bytes:

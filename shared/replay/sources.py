@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shared.contract.rows import FeedbackRow, OutcomeRow
 from shared.contract.tables import plain_columns
 from shared.errors import Misconfigured
+from shared.features.arrays import Floats
 from shared.features.columns import Columns
 from shared.features.reports import UNPLACED
 from shared.features.shards import ONLY, Shard
@@ -87,8 +88,8 @@ class ReplaySource(Protocol):
         """Continue from a position."""
         ...
 
-    def learn(self, reads: NDArray[np.float32]) -> None:
-        """Take the reads [n, READ_WIDTH] of the last batch's transactions."""
+    def learn(self, extras: Floats) -> None:
+        """Take the EXTRAS [n, len(EXTRAS)] of the transactions since it last learned: of one batch or of several."""
         ...
 
 
@@ -173,7 +174,7 @@ class StoredRows:
         """The number of reports."""
         return self._reports.known
 
-    def learn(self, reads: NDArray[np.float32]) -> None:
+    def learn(self, extras: Floats) -> None:
         """Rows have their features already."""
 
     def note(self) -> bytes:

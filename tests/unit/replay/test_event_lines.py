@@ -145,7 +145,7 @@ def by_file(path: Path, messages: Sequence[Message], resumed: bool = False) -> R
         left = False
         for batch in source.batches(replay.sequence):
             reads = replay.run(batch.chunk)
-            source.learn(reads)
+            source.learn(replay.extras(batch.chunk.slots))
             replay.sequence = max(replay.sequence, batch.place)
             features.append(feature_matrix(batch.chunk.events, reads))
             places += batch.rows["history_sequence"].to_pylist()
@@ -248,4 +248,4 @@ def test_malformed_lines_are_counted_over_a_resumption(tmp_path: Path, monkeypat
 def test_memory_keeps_no_life_after_its_last_outcome(tmp_path: Path) -> None:
     messages = [pix(0), told(0, "SETTLED"), told(0, "RETURNED"), pix(1)]
     note = json.loads(by_file(tmp_path / "events", messages).source.note())
-    assert note["outcomes"] == {"lives": {}, "places": {}, "early": {}}
+    assert note["outcomes"] == {"lives": {}, "extras": {}, "places": {}, "early": {}}

@@ -128,4 +128,4 @@ def test_a_line_ahead_of_the_clock_blanks_no_account(tmp_path: Path) -> None:
 def test_memory_keeps_no_life_for_an_outcome_that_repeats(tmp_path: Path) -> None:
     messages = [pix(0), told(0, "SETTLED"), told(0, "SETTLED"), pix(1)]
     note = json.loads(by_file(tmp_path / "events", messages).source.note())
-    assert note["outcomes"] == {"lives": {}, "places": {}, "early": {}}
+    assert note["outcomes"] == {"lives": {}, "extras": {}, "places": {}, "early": {}}

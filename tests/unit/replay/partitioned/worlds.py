@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from shared.contract.event import Event
+from shared.features.arrays import Floats
 from shared.features.state import State
 from shared.features.verdicts import VerdictLog
 from shared.replay.arrow_rows import plain_table
@@ -54,7 +53,7 @@ class Items:
     def resume(self, note: bytes) -> None:
         raise NotImplementedError
 
-    def learn(self, reads: NDArray[np.float32]) -> None:
+    def learn(self, extras: Floats) -> None:
         pass
 
 
