@@ -61,6 +61,7 @@ examples:
   python -m jobs.replay events.ndjson.gz --state redis://10.0.0.3:6379   bootstrap: tables and the store of history
   python -m jobs.replay tables --out features/                           features as the code computes them now
   python -m jobs.replay rows/ --out features/ --engine spark             the same, for more rows than a process takes
+  python -m jobs.replay events.ndjson.gz --out rows/ --engine processes  rows of a file of events, by all CPUs
 
 Exit codes: 0 done, 1 failed, 2 wrong options.
 """
@@ -257,7 +258,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--resume needs --checkpoint")
     if options.checkpoint and options.source != TABLES and not is_rereadable(Path(options.source)):
         parser.error("--checkpoint needs a source that can be read again, not a pipe")
-    partitions.check(parser, options, parquet or options.source == TABLES)
+    partitions.check(parser, options)
 
 
 def _parser() -> argparse.ArgumentParser:

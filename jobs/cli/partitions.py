@@ -53,13 +53,11 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check(parser: argparse.ArgumentParser, options: argparse.Namespace, is_stored: bool) -> None:
+def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """End with a usage error where the options of the engine contradict others."""
     if options.engine == SINGLE:
         if options.partitions or options.slice_rows or options.work:
             parser.error("--partitions, --slice-rows and --work belong to --engine processes or spark")
-    elif not is_stored:
-        parser.error(f"--engine {options.engine} replays stored rows: Parquet or tables, not a file of events")
     elif options.checkpoint:
         parser.error("--checkpoint belongs to --engine single")
     elif not options.out and not options.state_only:

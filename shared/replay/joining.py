@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,6 +17,7 @@ from shared.replay.arrow_columns import whole
 
 _HOUR = 3_600_000_000
 Reads = NDArray[np.float32]
+Part = TypeVar("Part")
 
 
 def in_step(streams: Sequence[Iterable[pa.Table]]) -> Iterator[tuple[int, pa.Table]]:
@@ -48,15 +49,47 @@ def parts_of(rows: pa.Table) -> NDArray[np.int64]:
     return home + whole(pc.list_value_length(rows["visited"]), 0)
 
 
+class OpenParts(Generic[Part]):
+    """Transactions of which some shards have given their part; one is complete with its last part."""
+
+    def __init__(self, merge: Callable[[Part, Part], Part]) -> None:
+        """`merge` returns an earlier and a later part as one."""
+        self._merge = merge
+        self.open: dict[Hashable, tuple[int, Part]] = {}
+        """The number of parts to come, and those that came."""
+
+    def add(self, name: Hashable, count: int, part: Part) -> Part | None:
+        """Add one of `count` parts; return all of them merged once they are complete, None until then."""
+        if count <= 1:
+            return part
+        left, before = self.open.pop(name, (count, None))
+        every = part if before is None else self._merge(before, part)
+        if left <= 1:
+            return every
+        self.open[name] = left - 1, every
+        return None
+
+    @property
+    def parts(self) -> Collection[Part]:
+        """The parts of transactions that are not complete."""
+        return [part for _, part in self.open.values()]
+
+
+def filled(reads: Reads, earlier: Reads) -> Reads:
+    """Return reads with the values of an earlier part where they have none."""
+    found: Reads = np.where(np.isnan(reads), earlier, reads)
+    return found
+
+
 class Joined:
     """Reads of transactions of which some shards have given theirs; a value that a shard does not have is NaN."""
 
     def __init__(self) -> None:
-        self._open: dict[Hashable, tuple[int, Reads]] = {}
+        self._parts = OpenParts[Reads](lambda earlier, later: filled(later, earlier))
 
     def __len__(self) -> int:
         """Return the number of transactions that are not complete."""
-        return len(self._open)
+        return len(self._parts.open)
 
     def add(
         self, names: Sequence[Hashable], parts: NDArray[np.int64], reads: Reads
@@ -67,24 +100,20 @@ class Joined:
         """
         done, found = np.flatnonzero(parts <= 1).tolist(), reads.copy()
         for i in np.flatnonzero(parts > 1).tolist():
-            left, before = self._open.pop(names[i], (int(parts[i]), None))
-            if before is not None:
-                found[i] = np.where(np.isnan(found[i]), before, found[i])
-            if left > 1:
-                self._open[names[i]] = left - 1, found[i].copy()
-            else:
+            if (every := self._parts.add(names[i], int(parts[i]), reads[i].copy())) is not None:
+                found[i] = every
                 done.append(i)
         rows = np.sort(np.array(done, dtype=np.int64))
         return rows, found[rows]
 
     def note(self) -> Any:
         """Return the transactions that are not complete, for JSON; their names are strings."""
-        return [(name, left, reads.tobytes()) for name, (left, reads) in self._open.items()]
+        return [(name, left, reads.tobytes()) for name, (left, reads) in self._parts.open.items()]
 
     def resume(self, note: Any) -> None:
         """Continue from a note."""
         known = msgspec.convert(note, list[tuple[str, int, bytes]], builtin_types=())
-        self._open = {name: (left, np.frombuffer(reads, dtype=np.float32)) for name, left, reads in known}
+        self._parts.open = {name: (left, np.frombuffer(reads, dtype=np.float32)) for name, left, reads in known}
 
 
 def no_reads(count: int) -> Reads:

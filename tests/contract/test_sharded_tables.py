@@ -33,6 +33,7 @@ from shared.replay.audit import audit
 from shared.replay.changes import ChangeQueue
 from shared.replay.continuation import Taken, continued, start_of, take
 from shared.replay.mark import CountedPlaces, Patience
+from shared.replay.partitioned.run import Spread
 from shared.replay.repair import Repair
 from shared.replay.run import ReplayRun, Sinks
 from shared.replay.sharded import TablesOfShards
@@ -45,6 +46,7 @@ from tests.contract.local_servers import PROJECT, LocalBigQuery, local_bigquery
 from tests.contract.query_results import QueryResults
 from tests.contract.stored_records import stored_records
 from tests.contract.test_stored_changes import plain
+from tests.unit.replay.partitioned.worlds import assert_same, replayed, replayed_in_partitions
 from tests.unit.replays import records
 from tests.unit.sharded import ShardedBank, ShardedMemory, live
 from tests.unit.streams import event, pseudonym
@@ -131,6 +133,28 @@ def test_a_replay_ends_in_the_records_of_all_shards(world: World, tmp_path: Path
     assert ours == theirs
 
 
+def assert_equal_in_partitions(tables: Sequence[StoredTables], folder: Path) -> pa.Table:
+    """Assert that a replay of all rows in partitions is that of one process, and return the rows."""
+    staged = TablesOfShards(tables, "partitions", counted_only=False)
+    staged.stage()
+    for name in ("one", "other"):
+        (folder / name / "staged").mkdir(parents=True)
+    one = replayed(staged.source(folder / "one" / "staged"), folder / "one")
+    *other, tally = replayed_in_partitions(
+        staged.source(folder / "other" / "staged"), folder / "other", Spread(4, 30, 9)
+    )
+    staged.clear()
+    assert_same(one, (other[0], other[1]))
+    assert one[0] is not None
+    assert tally.slices > 1
+    return one[0]
+
+
+def test_a_replay_in_partitions_has_the_rows_and_records_of_one_process(world: World, tmp_path: Path) -> None:
+    rows = assert_equal_in_partitions(world.tables, tmp_path)
+    assert len(rows) == len(world.bank.rows)
+
+
 def places_of(bank: ShardedBank) -> list[list[int]]:
     """Return the places of each shard in all rows."""
     every = [place for row in bank.rows for place in (row.history_sequence, *row.visited)]
@@ -203,3 +227,5 @@ def test_a_shard_that_was_emptied_alone_is_filled_alone(local: LocalBigQuery, tm
         world.store()
         found = audit(world.tables, None, State.empty(), lambda *_: None)
         assert (found["outcome"], found["compared"]) == ("EQUAL", len(world.bank.rows)), found
+        rows = assert_equal_in_partitions(world.tables, tmp_path / "replays")
+        assert len(rows) == len(world.bank.rows)

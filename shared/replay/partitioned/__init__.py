@@ -10,7 +10,7 @@ ask          the records of all its roles                  attempts and sums of 
 settlement   EXTRAS, which follow from the reads of its    payer, payee, their contact, device, and the contact
              ask: from those of the payer, and of the      of payer and device
              contacts with payee and device
-return,      nothing                                       the same records, weights known from the rows
+return,      EXTRAS of its settlement                      the same records, by the share that is returned
 outcome
 report       nothing                                       payer, payee and device, or a holder of a marker
 ===========  ============================================  =====================================================
@@ -29,5 +29,13 @@ it was computed from is. When no value changes, all were computed from final one
 step of a replay in one process. So the rounds are at most the longest chain of Pix from partition to partition
 within a slice whose taint is not zero, and two.
 
-Stored rows with outcomes hold the EXTRAS of each settlement in their own columns, so these need no further round.
+Stored rows with outcomes hold the EXTRAS of each settlement in their own columns, so these need no further round. In
+a file of events an outcome may come at any time: one of a Pix of the same slice takes EXTRAS within the slice, as
+above, and for those of later slices the source learns the EXTRAS of a slice at its end. The lines are read, refused
+and told apart by one process, in their order.
+
+A store of several shards has an order of changes on each. The orders follow each other hour by hour, as in one
+process, so a Pix comes once for each shard that counted a part of it, and each part reads and adds to the records of
+its shard alone. A row is written with its last part; until then the reads of the others stay in files. A Pix without
+all the parts that its row names has no row.
 """

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from shared.features.facts import EXTRAS, PLACES, Facts
 from shared.features.keys import Keys
 from shared.features.layout import CONTACT, MARKS, ROLES, WEIGHTS, Role
-from shared.features.shards import NOWHERE, masked, shards_of
-from shared.replay.recurrence import NO_SLOT, Ordered
+from shared.features.shards import NOWHERE, masked, shard_of, shards_of
+from shared.replay.recurrence import NO_SLOT, Chunk, Ordered, in_order
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -87,20 +87,25 @@ def _kinds(place: NDArray[np.int64]) -> list[tuple[str, NDArray[np.intp]]]:
     return [("asked", np.flatnonzero(place >= 0)), ("other", np.flatnonzero(place < 0))]
 
 
-def joined(parts: Sequence[Ordered], events: Sequence[int]) -> Ordered:
-    """Return facts of successive chunks as those of one slice, given the number of events of each chunk.
+def numbered(chunk: Chunk, start: int) -> Ordered:
+    """Return the facts of a chunk in one order; its events have the numbers from `start` in the slice."""
+    ordered = in_order(chunk)
+    return ordered._replace(place=_moved(ordered.place, start), slot=_moved(ordered.slot, start - chunk.first))
 
-    The slots of a chunk are its own: no fact takes the EXTRAS of an ask in another chunk.
-    """
-    starts = np.cumsum([0, *events[:-1]])
+
+def joined(parts: Sequence[Ordered]) -> Ordered:
+    """Return facts of successive chunks as those of one slice."""
+    facts = Facts.joined([each.facts for each in parts])
     return Ordered(
-        Facts.joined([each.facts for each in parts]),
-        np.concatenate([each.payers for each in parts]),
-        *(
-            np.concatenate([_moved(getattr(each, name), start) for each, start in zip(parts, starts, strict=True)])
-            for name in ("place", "slot")
-        ),
+        facts, *(np.concatenate([getattr(each, name) for each in parts]) for name in ("payers", "place", "slot"))
     )
+
+
+def homes_of(ordered: Ordered, events: int, partitions: int) -> NDArray[np.int64]:
+    """Return the partition [events] of each payer, which computes the EXTRAS of an ask; NOWHERE without a payer."""
+    found, asked = np.full(events, NOWHERE), np.flatnonzero(ordered.place >= 0)
+    found[ordered.place[asked]] = shard_of(ordered.facts.keys[asked, PLACES["payer"]], partitions)
+    return found
 
 
 def divided(ordered: Ordered, partitions: int) -> list[PartitionFacts]:

@@ -7,7 +7,7 @@ repeat it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,9 +17,10 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from shared.features.arrays import Floats
+from shared.features.facts import EXTRAS
 from shared.features.state import State
-from shared.replay.arrow_columns import columns_of
-from shared.replay.joining import no_reads
+from shared.replay.joining import Reads
 from shared.replay.partitioned.counting import (
     CountedFacts,
     Handed,
@@ -31,10 +32,7 @@ from shared.replay.partitioned.counting import (
     overlaid,
     read_arrays,
 )
-from shared.replay.partitioned.counting import put_reads as put
 from shared.replay.partitioned.dividing import Arrays, PartitionFacts
-from shared.replay.scored_rows import ScoredRows
-from shared.replay.sinks import Folder, ParquetParts
 
 CONTACTS_ROUND, FIRST_ROUND = 0, 1
 """The round of contacts, and the one of all other records. Later ones count again records that take other values."""
@@ -60,8 +58,14 @@ class SliceFolder(Struct, frozen=True):
 
     root: str
     number: int
-    edges: tuple[int, ...]
-    """The numbers of the events between which ranges of rows lie."""
+    events: int
+    range_rows: int
+    """Events of a range, but for the last one."""
+
+    @property
+    def edges(self) -> list[int]:
+        """The numbers of the events between which ranges lie."""
+        return [*range(0, self.events, self.range_rows), self.events]
 
     @property
     def path(self) -> Path:
@@ -72,11 +76,13 @@ class SliceFolder(Struct, frozen=True):
         """Make the folder."""
         self.path.mkdir(parents=True, exist_ok=True)
 
-    def clear(self) -> None:
-        """Remove the files of the slice, and the state before it."""
+    def clear(self, kept: Collection[int]) -> None:
+        """Remove the files of the slice, the state before it, and the reads of slices that are not `kept`."""
         shutil.rmtree(self.path)
-        for file in Path(self.root).glob(f"state-{self.number - 1:06d}-*.npz"):
-            file.unlink()
+        root = Path(self.root)
+        for file in [*root.glob(f"state-{self.number - 1:06d}-*.npz"), *root.glob("kept-*.npz")]:
+            if file.name[:5] == "state" or int(file.name.split("-")[1]) not in kept:
+                file.unlink()
 
     def before(self, partition: int) -> State:
         """Return the records of a partition before the slice. Raises Misconfigured."""
@@ -106,13 +112,25 @@ class SliceFolder(Struct, frozen=True):
         """Write the facts of a partition; return the bytes."""
         return self.save(f"facts-{partition}.npz", facts.arrays())
 
+    def keep_reads(self, number: int, events: NDArray[np.int64], reads: Reads) -> int:
+        """Write reads of events of a range for later slices; return the bytes."""
+        file = _kept(self.root, self.number, number)
+        np.savez(file, events=events, reads=reads)
+        return file.stat().st_size
+
+    def kept_reads(self, number: int, of: int, events: NDArray[np.int64]) -> Reads:
+        """Return the reads that slice `number` kept of events of its range `of`."""
+        with np.load(_kept(self.root, number, of)) as file:
+            found: Reads = file["reads"][np.searchsorted(file["events"], events)]
+        return found
+
     def rows(self, number: int) -> pa.Table:
-        """Return the rows of a range of events."""
+        """Return the complete rows of a range of events."""
         with pa.ipc.open_file(self.path / f"rows-{number}.arrow") as file:
             return file.read_all()
 
     def put_rows(self, number: int, rows: pa.Table) -> int:
-        """Write the rows of a range of events; return the bytes."""
+        """Write the complete rows of a range of events; return the bytes."""
         file = self.path / f"rows-{number}.arrow"
         with pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
@@ -125,6 +143,19 @@ def state_of(root: str, slices: int, partitions: int) -> State:
         return State.empty()
     found = State.joined([State.load(_state(root, slices - 1, each)) for each in range(partitions)])
     return found._replace(others=())
+
+
+def extras_of(folder: SliceFolder, homes: NDArray[np.int64], last: Mapping[int, int]) -> Floats:
+    """Return the EXTRAS [n, len(EXTRAS)] of the events of a slice, given the partition of the payer of each [n].
+
+    `last` is the last round in which each partition counted.
+    """
+    found = np.zeros((len(homes), len(EXTRAS)))
+    for partition, turn in last.items():
+        memo = Memo(**folder.load(f"memo-{turn}-{partition}.npz"))
+        own = np.flatnonzero(homes[memo.events] == partition)
+        found[memo.events[own]] = memo.values[own]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,33 +224,9 @@ class KeepState:
         return TaskResult(bytes={"state": self.folder.keep(self.partition, after)})
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRows:
-    """Write the rows of a range of events with their features, given the rounds of each partition."""
-
-    folder: SliceFolder
-    number: int
-    """Of the range in the slice."""
-    rounds: tuple[tuple[int, int], ...]
-    """Numbers of a round and of a partition that counted in it; later rounds outweigh."""
-    scored: ScoredRows
-    out: str
-    file: int
-    """Number of the file of rows."""
-
-    def __call__(self) -> TaskResult:
-        """Join the reads of all partitions, and write a file of rows."""
-        rows = self.folder.rows(self.number)
-        reads = no_reads(rows.num_rows)
-        for turn, partition in self.rounds:
-            with np.load(self.folder.path / f"reads-{turn}-{partition}.npz") as arrays:
-                put(arrays, self.number, reads)
-        written = ParquetParts(Folder(Path(self.out), "score_events"))
-        written.count = self.file
-        written.add(self.scored.of(rows, columns_of(rows), reads))
-        written.flush()
-        return TaskResult()
-
-
 def _state(root: str, number: int, partition: int) -> Path:
     return Path(root) / f"state-{number:06d}-{partition}.npz"
+
+
+def _kept(root: str, number: int, of: int) -> Path:
+    return Path(root) / f"kept-{number:06d}-{of}.npz"

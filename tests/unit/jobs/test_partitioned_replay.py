@@ -1,11 +1,8 @@
 """A replay in partitions of a simulated world equals the one in one process, value by value."""
 
 import datetime as dt
-import itertools
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -16,26 +13,21 @@ import pytest
 from infra.local.simulator import SimulationConfig, simulate
 from jobs import replay
 from shared.contract.rows import FEATURE_PREFIX
-from shared.contract.topics import FEEDBACK, OUTCOMES, TRANSACTIONS
 from shared.features.state import State
 from shared.replay.parquet import Files
 from shared.replay.partitioned.run import SliceTally, Spread
-from tests.builders import encoded, med_report, outcome, transaction
+from tests.unit.replay.partitioned.event_worlds import MULES, chain
 from tests.unit.replay.partitioned.worlds import assert_same, replayed, replayed_in_partitions
 from tests.unit.replays import table_of
 
 END = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
-NOON = dt.datetime(2026, 11, 15, 12, tzinfo=dt.UTC)
 ENVIRONMENT = {
     "GOOGLE_CLOUD_PROJECT": "test",
     "PIX_HMAC_KEY": "a key of the tests that is long enough",
     "PIX_AHEAD_SECONDS": str(366 * 86_400),
 }
-CHAINS, MULES = 8, 6
+CHAINS = 8
 SPREAD = ("--engine", "processes", "--workers", "2", "--partitions", "5", "--slice-rows", "1000")
-
-
-_ids = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -54,55 +46,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        assert run(folder / "events.ndjson", "--out", folder) == 0
+        assert run(folder / "events.ndjson", "--out", folder, "--state-out", folder / "state.npz") == 0
     return folder
-
-
-def chain(number: int) -> Iterator[bytes]:
-    """Yield the lines of stolen money that goes down a chain of mules within a second, after the first was reported.
-
-    One Pix of the chain is returned within the same second, both sides ask about another, and the chains share mules.
-    """
-    start = NOON + dt.timedelta(hours=number)
-    mules = [f"{(number + step) % (CHAINS + 2):07d}" for step in range(MULES)]
-    stolen = pix(f"9{number:06d}", mules[0], start - dt.timedelta(days=2))
-    yield line(TRANSACTIONS, stolen)
-    yield line(OUTCOMES, settled(stolen, 1))
-    about, at = stolen["end_to_end_id"], (start - dt.timedelta(days=1)).isoformat()
-    yield line(FEEDBACK, med_report(about, report_id=f"chain-{number}", reported_at=at))
-    for step, (payer, payee) in enumerate(pairwise(mules)):
-        moved = pix(payer, payee, start + dt.timedelta(milliseconds=150 * step))
-        yield line(TRANSACTIONS, moved)
-        if step == 1:
-            yield line(TRANSACTIONS, moved | {"side": "PAYEE"})
-        yield line(OUTCOMES, settled(moved, 0.1))
-        if step == 2:
-            at = (start + dt.timedelta(milliseconds=500)).isoformat()
-            back = "D" + moved["end_to_end_id"][1:]
-            yield line(
-                OUTCOMES, outcome(moved["end_to_end_id"], "RETURNED", at=at, return_id=back, amount=moved["amount"])
-            )
-
-
-def pix(payer: str, payee: str, at: dt.datetime) -> dict[str, Any]:
-    """Return a Pix between two accounts of one person's name at one institution."""
-    accounts = {"payer__account": payer, "payee__account": payee, "payee__tax_id": "12345678909"}
-    return transaction(
-        end_to_end_id=f"E12345678{at:%Y%m%d%H%M}{next(_ids):011d}",
-        initiated_at=at.isoformat(),
-        payee__ispb="12345678",
-        device__id=f"d-{payer}",
-        **accounts,
-    )
-
-
-def settled(of: dict[str, Any], after: float) -> dict[str, Any]:
-    at = dt.datetime.fromisoformat(of["initiated_at"]) + dt.timedelta(seconds=after)
-    return outcome(of["end_to_end_id"], at=at.isoformat())
-
-
-def line(topic: str, message: dict[str, Any]) -> bytes:
-    return encoded({"topic": topic, "data": message}) + b"\n"
 
 
 def run(*arguments: object) -> int:
@@ -151,8 +96,23 @@ def test_the_job_replays_rows_by_time_whose_taint_goes_down_chains_in_processes(
     assert counts["rounds_max"] > 3
 
 
+def test_the_job_replays_a_file_of_events_in_processes(
+    told: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--out", tmp_path, "--state-out", tmp_path / "state.npz")
+    assert run(told / "events.ndjson", *more, *SPREAD) == 0
+    one, other = ((table_of(each, "score_events"), State.load(each / "state.npz")) for each in (told, tmp_path))
+    assert_same(one, other)
+    for name in ("outcomes", "feedback"):
+        assert table_of(told, name).equals(table_of(tmp_path, name))
+    counts = msgspec.json.decode(capsys.readouterr().out.splitlines()[-1])
+    assert counts["transactions"] == len(one[0])
+    assert counts["other_sides"] > CHAINS
+    assert counts["rounds_max"] > 3
+
+
 OPTIONS: Sequence[tuple[str, Sequence[str]]] = [
-    ("stored rows", ["events.ndjson", "--out", "x", "--engine", "spark"]),
+    ("--out", ["events.ndjson", "--engine", "spark"]),
     ("--checkpoint", ["x.parquet", "--out", "x", "--engine", "processes", "--checkpoint", "y"]),
     ("--out", ["x.parquet", "--engine", "processes"]),
     ("--engine processes", ["x.parquet", "--out", "x", "--engine", "spark", "--workers", "2"]),
