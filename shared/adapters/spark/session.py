@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 APPLICATION = "pix-fraud-scoring"
 WITHOUT = "use --engine local"
+_PANDAS = "PySpark does not yet fully support pandas"
+"""The beginning of a warning that pyspark gives of pandas 3, in this process and in each of its workers."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _CONFIGURATION = {
     "spark.log.level": "ERROR",
@@ -47,14 +49,25 @@ def session(master: str | None, otherwise: str = WITHOUT) -> Iterator[SparkSessi
         except ImportError as error:
             raise Misconfigured(f"pyspark is not installed: `make spark` installs it, or {otherwise}") from error
     try:
-        with _signals_kept():
+        with _signals_kept(), unsupported_pandas():
             found = _builder(SparkSession, master).getOrCreate()
     except (PySparkException, OSError) as error:
         raise Unavailable(f"Spark does not start: {type(error).__name__}") from error
+    workers = found.sparkContext.environment
+    workers["PYTHONWARNINGS"] = _worker_warnings(os.environ.get("PYTHONWARNINGS"))
     try:
         yield found
     finally:
         found.stop()
+
+
+def _worker_warnings(known: str | None) -> str:
+    """Return the filters of warnings of Python's workers: those of this process, and the one for pandas.
+
+    >>> _worker_warnings("error")
+    'error,ignore:PySpark does not yet fully support pandas:FutureWarning'
+    """
+    return ",".join([*([known] if known else []), f"ignore:{_PANDAS}:FutureWarning"])
 
 
 def require_java(otherwise: str = WITHOUT) -> None:
@@ -68,7 +81,7 @@ def require_java(otherwise: str = WITHOUT) -> None:
 def unsupported_pandas() -> Iterator[None]:
     """Leave out the warning that pyspark gives of pandas 3: it hands over Arrow here, and no data frame of pandas."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        warnings.filterwarnings("ignore", _PANDAS, FutureWarning)
         yield
 
 
