@@ -106,7 +106,8 @@ def measured(
         start = time.perf_counter()
         query = TrainingQuery("p", "pix", 0, EPOCH + dt.timedelta(microseconds=_UNTIL))
         rate = legitimate_per_million(labels, kept, sample)
-        data = read(engine.sample(MemoryExports(pa.table({})), query, NAMES, rate, Path(folder)))
+        taken = engine.sample(MemoryExports(pa.table({})), query, NAMES, rate, Path(folder))
+        data = read(taken.files)
         read_seconds = time.perf_counter() - start
     yield boosted("weighted sample", data, later, read_seconds)
     start = time.perf_counter()

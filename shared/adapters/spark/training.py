@@ -1,9 +1,9 @@
 """`shared.learning.training.engine.TrainingEngine` by Spark: the sample, the search, candidates fitted to all rows.
 
 BigQuery exports all rows once, to where all tasks reach them. Spark takes the sample by the conditions of the query
-that takes it on one machine, so it has the same rows. The folds of a search are small: a task fits one of them, by
-the code of one machine. Candidates of pyspark.ml learn all rows, which tasks check, weigh and sort out by that code,
-too: rows come to a task by Pix, so both sides of one are in the same task.
+that takes it on one machine, so it has the same rows; the quality checks count all rows. The folds of a search are
+small: a task fits one of them, by the code of one machine. Candidates of pyspark.ml learn all rows, which tasks
+check, weigh and sort out by that code, too: rows come to a task by Pix, so both sides of one are in the same task.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from shared.adapters.spark.tasks import answered, answers, numbers, watched
 from shared.batch.inputs import located
 from shared.errors import Misconfigured
 from shared.learning.config import AllRowsCandidate
-from shared.learning.data.dataset import usable_rows
+from shared.learning.data.dataset import SampledRows, row_counts, usable_rows
+from shared.learning.data.key_columns import KeyColumns
 from shared.learning.data.label_chance import label_chances, label_weights
-from shared.learning.data.training_query import TrainingQuery, sampled
+from shared.learning.data.matrix import FeatureMatrix
+from shared.learning.data.row_counts import RowCounts, added
+from shared.learning.data.training_query import TrainingQuery, every, sampled
 from shared.learning.data.training_sample import MILLION
 from shared.learning.errors import BadDataset
 from shared.learning.training.engine import AllRows, Export, Grown
@@ -38,7 +41,7 @@ from shared.ports import RowExports
 
 if TYPE_CHECKING:
     from pyspark import Broadcast
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 T = TypeVar("T")
 _VIEW = "all_rows"
@@ -68,13 +71,15 @@ class SparkTraining:
 
     def sample(
         self, exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
-    ) -> Sequence[Path]:
-        """Take the sample from all rows, which stay for `grow`. Raises Unavailable, Misconfigured."""
+    ) -> SampledRows:
+        """Count all rows, which stay for `grow`, and take the sample from them. Raises Unavailable, Misconfigured."""
         places = self._export(exports, query.all_rows(names))
         self._until = query.until
         found = f"{self._work}/sample"
-        self._run(lambda: self._sampled(places, names, legitimate, found))
-        return _fetched(found, folder)
+        by_pix, tasks = self._run(lambda: self._all_rows(places, names))
+        told = answered(self._session, by_pix, _Count(names, query.until), tasks)
+        self._run(lambda: self._sampled(names, legitimate, found))
+        return SampledRows(_fetched(found, folder), added([_counts_in(each) for each in told]) if told else None)
 
     def evaluator(self, folds: Sequence[FoldData], seed: int) -> Evaluate:
         """Return the evaluation by tasks, one for each attempt and fold."""
@@ -97,16 +102,24 @@ class SparkTraining:
     def _run(self, call: Callable[[], T]) -> T:
         return watched(self._session, call, 0)
 
-    def _sampled(self, places: Sequence[str], names: Sequence[str], legitimate: int, target: str) -> None:
-        self._session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+    def _all_rows(self, places: Sequence[str], names: Sequence[str]) -> tuple[DataFrame, int]:
+        """Return all rows, which become a view, by Pix, and the number of tasks."""
         self._session.read.parquet(*places).createOrReplaceTempView(_VIEW)
+        return self._by_pix(every(_VIEW, names))
+
+    def _by_pix(self, sql: str) -> tuple[DataFrame, int]:
+        """Return the rows of a query of all with both sides of each Pix in one task, and the number of tasks."""
+        rows = -(-self._session.table(_VIEW).count() // _TASK_ROWS)
+        tasks = max(rows, self._session.sparkContext.defaultParallelism)
+        return self._session.sql(sql).repartition(tasks, "end_to_end_id"), tasks
+
+    def _sampled(self, names: Sequence[str], legitimate: int, target: str) -> None:
+        self._session.conf.set("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         self._session.sql(sampled(_VIEW, names, legitimate)).write.mode("overwrite").parquet(target)
 
     def _weigh(self, rows: AllRows) -> str:
         """Write all rows with their weights, and return the folder."""
-        found = self._session.sql(sampled(_VIEW, rows.names, MILLION))
-        tasks = -(-self._session.table(_VIEW).count() // _TASK_ROWS)
-        by_pix = found.repartition(max(tasks, self._session.sparkContext.defaultParallelism), "end_to_end_id")
+        by_pix, _ = self._by_pix(sampled(_VIEW, rows.names, MILLION))
         with unsupported_pandas():
             weighed = by_pix.mapInArrow(_Weigh(rows._replace(until=self._until)), _WEIGHED)
         target = f"{self._work}/weighed"
@@ -141,26 +154,49 @@ class _Weigh:
         self._rows = rows
 
     def __call__(self, parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        own = [each for each in parts if each.num_rows]
-        if not own:
-            return
-        with TemporaryDirectory(prefix="all-rows-") as folder:
-            file = Path(folder) / "rows.parquet"
-            pq.write_table(pa.Table.from_batches(own), file)
-            yield from self._weighed(file)
-
-    def _weighed(self, file: Path) -> Iterator[pa.RecordBatch]:
         names, _, until, rates, weight_max = self._rows
-        try:
-            keys, matrix = usable_rows([file], names, until)
-        except BadDataset as error:
-            raise Misconfigured(str(error).partition("\n")[0]) from error
+        if (found := _usable(parts, names, until)) is None:
+            return
+        keys, matrix = found
         weight = keys.weight * label_weights(label_chances(keys.decided, keys.pix, rates), weight_max)
         features = np.ascontiguousarray(np.nan_to_num(matrix.values, nan=MISSING), dtype=np.float64)
         offsets = np.arange(0, features.size + 1, len(names), dtype=np.int32)
         lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(features.reshape(-1)))
         columns = [pa.array(keys.initiated_at), pa.array(keys.fraud.astype(np.float64)), pa.array(weight), lists]
         yield pa.RecordBatch.from_arrays(columns, schema=_WEIGHED_SCHEMA)
+
+
+class _Count:
+    """Count the rows that come, which have both sides of each Pix."""
+
+    def __init__(self, names: Sequence[str], until: int) -> None:
+        self._names, self._until = names, until
+
+    def __call__(self, parts: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        if (found := _usable(parts, self._names, self._until)) is not None:
+            counts = row_counts(*found, self._names)
+            yield from answers([(msgspec.msgpack.encode(counts),)])  # a range may be infinite, unlike in JSON
+
+
+def _counts_in(answer: str) -> RowCounts:
+    [data] = msgspec.json.decode(answer, type=tuple[bytes])
+    return msgspec.msgpack.decode(data, type=RowCounts)
+
+
+def _usable(
+    parts: Iterable[pa.RecordBatch], names: Sequence[str], until: int
+) -> tuple[KeyColumns, FeatureMatrix] | None:
+    """Return the rows that come to a task and can be used, None if none come. Raises Misconfigured."""
+    own = [each for each in parts if each.num_rows]
+    if not own:
+        return None
+    with TemporaryDirectory(prefix="all-rows-") as folder:
+        file = Path(folder) / "rows.parquet"
+        pq.write_table(pa.Table.from_batches(own), file)
+        try:
+            return usable_rows([file], names, until)
+        except BadDataset as error:
+            raise Misconfigured(" ".join(str(error).splitlines())) from error
 
 
 def _fetched(place: str, folder: Path) -> list[Path]:

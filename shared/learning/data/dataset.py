@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.learning.config import DatasetSpec
-from shared.learning.data.defects import defect, outside
+from shared.learning.data.defects import count_defect, outside
 from shared.learning.data.key_columns import Categories, KeyColumns, key_columns
 from shared.learning.data.label_chance import (
     COLUMNS,
@@ -29,6 +29,7 @@ from shared.learning.data.label_chance import (
 from shared.learning.data.matrix import FeatureMatrix, ParquetColumns, digest, read_matrix
 from shared.learning.data.profile import Profile
 from shared.learning.data.quality import QualityReport, inspect, require_columns
+from shared.learning.data.row_counts import RowCounts, counts_of
 from shared.learning.data.training_query import FACTS, RATE, TrainingQuery, legitimate_per_million
 from shared.learning.data.training_sample import MILLION, SampleSql, extend
 from shared.learning.data.unlabelled import decision_counts, unlabelled
@@ -95,13 +96,20 @@ class TrainingSource:
         extend(self.queries, SampleSql(self.project, self.dataset, self.maturity_days, as_of), spec.sampled_a_day)
 
 
+class SampledRows(NamedTuple):
+    """The Parquet files of a sample, and counts of all rows of which it was taken: None where nobody counted."""
+
+    files: Sequence[Path]
+    every: RowCounts | None = None
+
+
 class SampleRows(Protocol):
     """Sampler of the examples of a query."""
 
     def __call__(
         self, exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
-    ) -> Sequence[Path]:
-        """Return the Parquet files of the rows of `query.rows(names, legitimate)` in `folder`.
+    ) -> SampledRows:
+        """Return the rows of `query.rows(names, legitimate)` in files of `folder`.
 
         Raises Unavailable, Misconfigured.
         """
@@ -110,9 +118,9 @@ class SampleRows(Protocol):
 
 def sampled_by_tables(
     exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
-) -> Sequence[Path]:
+) -> SampledRows:
     """Let BigQuery take the sample. Raises Unavailable, Misconfigured."""
-    return exports.export(query.rows(names, legitimate), folder)
+    return SampledRows(exports.export(query.rows(names, legitimate), folder))
 
 
 def read(
@@ -125,6 +133,8 @@ def read(
 ) -> Dataset:
     """Return the matured examples known at `as_of`, checked against the champion's profile.
 
+    Where a sampler counts all rows, these are checked, too: the sample has few of the rows that are bad.
+
     `spec.rows_max` bounds the memory: a row takes 4 bytes for each feature and about 150 for the rest. The exported
     files take as much space on disk for the time of the call. Raises Unavailable, Misconfigured, BadDataset.
     """
@@ -135,9 +145,11 @@ def read(
     first, where = counted["first_at"], (source.queries, source.project, source.dataset, source.maturity_days)
     counts = [] if first is None else decision_counts(*where, first, as_of)
     with TemporaryDirectory(prefix="training-set-") as folder:
-        files = sample(source.exports, examples, names, legitimate, Path(folder))
-        data = read_parquet(files, names, examples.until, spec, profile, label_rates(counts))
-    return replace(data, quality=msgspec.structs.replace(data.quality, unlabelled=unlabelled(counts)))
+        found = sample(source.exports, examples, names, legitimate, Path(folder))
+        every = inspect(found.every, spec, profile) if found.every else None
+        data = read_parquet(found.files, names, examples.until, spec, profile, label_rates(counts))
+    quality = msgspec.structs.replace(data.quality, unlabelled=unlabelled(counts), all_rows=every)
+    return replace(data, quality=quality)
 
 
 def read_parquet(
@@ -153,10 +165,9 @@ def read_parquet(
     No row may be later than `until`, in microseconds. `rates` are the shares of held Pix that have a label.
     """
     keys, matrix = usable_rows(files, names, until)
-    missing = {name: one.missing for name, one in zip(names, matrix.summaries, strict=True)}
     chance = label_chances(keys.decided, keys.pix, rates)
     stands = representation(keys.decided, keys.fraud, keys.weight, chance, rates, spec.label_weight_max)
-    quality = msgspec.structs.replace(inspect(keys, missing, spec, profile), representation=stands)
+    quality = msgspec.structs.replace(inspect(row_counts(keys, matrix, names), spec, profile), representation=stands)
     label_weight = label_weights(chance, spec.label_weight_max)
     weight = keys.weight * label_weight
     return with_content_hash(
@@ -174,10 +185,16 @@ def usable_rows(files: Sequence[Path], names: Sequence[str], until: int) -> tupl
     return _in_range(keys, read_matrix(files, columns, keys.order), names)
 
 
+def row_counts(keys: KeyColumns, matrix: FeatureMatrix, names: Sequence[str]) -> RowCounts:
+    """Return the counts of usable rows, by which they are checked."""
+    return counts_of(keys, {name: one.missing for name, one in zip(names, matrix.summaries, strict=True)})
+
+
 def _in_range(keys: KeyColumns, matrix: FeatureMatrix, names: Sequence[str]) -> tuple[KeyColumns, FeatureMatrix]:
     """Leave out the rows with a feature that cannot be."""
-    bad, text = outside(matrix, names)
-    found = defect("ranges", bad, keys.fraud, keys.initiated_at, text)
+    bad, ranges = outside(matrix, names)
+    says = "have an infinite feature or one out of its range"
+    found = count_defect("ranges", bad, keys.fraud, keys.initiated_at, says, ranges)
     if not found.rows:
         return keys._replace(defects=[*keys.defects, found]), matrix
     return keys.take(~bad, found), matrix.take(~bad)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from shared.contract.fields import Side
-from shared.learning.data.defects import Defect, defect
+from shared.learning.data.defects import DefectCount, count_defect
 from shared.learning.data.label_chance import CHANCE, COLUMNS, SEVERITY, DecisionColumns
 from shared.learning.data.matrix import ParquetColumns
 from shared.learning.data.training_query import CAMPAIGN_FACTS, FACTS, RATE
@@ -62,7 +62,7 @@ class KeyColumns(NamedTuple):
     decided: DecisionColumns
     read: int
     frauds_read: int
-    defects: list[Defect]
+    defects: list[DefectCount]
 
     @property
     def payees(self) -> int:
@@ -70,7 +70,7 @@ class KeyColumns(NamedTuple):
         side = self.facts["side"]
         return int(np.array([name == Side.PAYEE for name in side.values], dtype=bool)[side.codes].sum())
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_], left_out: Defect) -> KeyColumns:
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_], left_out: DefectCount) -> KeyColumns:
         """Return some rows, which are in order of time, and the reason for which the others are left out."""
         pix = self.pix[rows]
         return self._replace(
@@ -104,7 +104,7 @@ def key_columns(source: ParquetColumns, until: int) -> KeyColumns:
         "rates": (~((rate > 0) & (rate <= 1)), "have no sampling rate"),
         "chances": ((chance < 0) | (chance > 1), "have a chance of the control group that is none"),
     }
-    defects = [defect(name, bad, fraud, times, text) for name, (bad, text) in found.items()]
+    defects = [count_defect(name, bad, fraud, times, text) for name, (bad, text) in found.items()]
     kept = np.flatnonzero(~np.any([bad for bad, _ in found.values()], axis=0))
     side = Categories(*source.categories("side")).codes[kept]
     pix, initiated_at = number_pix(times[kept], ids if len(kept) == len(ids) else ids.take(pa.array(kept)))
@@ -146,7 +146,7 @@ def _without_repeated(columns: KeyColumns, side: NDArray[np.int32]) -> KeyColumn
     """Leave out every row of a side of a Pix that has several: which of them is right cannot be told."""
     again = (np.diff(columns.pix) == 0) & (np.diff(side) == 0)
     repeated = np.r_[False, again] | np.r_[again, False] if len(side) else np.zeros(0, dtype=bool)
-    found = defect("duplicates", repeated, columns.fraud, columns.initiated_at, "repeat a side of a Pix")
+    found = count_defect("duplicates", repeated, columns.fraud, columns.initiated_at, "repeat a side of a Pix")
     if not found.rows:
         return columns._replace(defects=[*columns.defects, found])
     return columns.take(~repeated, found)

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from shared.learning.config import DatasetSpec
 from shared.learning.data.defects import Defect, some
-from shared.learning.data.key_columns import KeyColumns
 from shared.learning.data.label_chance import Representation
 from shared.learning.data.profile import Profile
+from shared.learning.data.row_counts import RowCounts
 from shared.learning.data.unlabelled import Unlabelled
 from shared.learning.errors import BadDataset
 
@@ -36,6 +36,7 @@ class QualityReport(Struct, frozen=True):
     rows. `missing` is the share of rows without a value, by feature. `left_out` are the rows that cannot be used,
     which no other figure includes. `unlabelled` counts the decisions of that time without a label, which are no rows,
     and `representation` says how far the rows stand for them; the other figures are of labelled examples alone.
+    `all_rows` is the report of all rows of which a sample was taken, None where nobody counted these.
     """
 
     rows: int
@@ -50,6 +51,12 @@ class QualityReport(Struct, frozen=True):
     left_out: list[Defect] = []
     unlabelled: list[Unlabelled] = []
     representation: Representation = Representation()
+    all_rows: QualityReport | None = None
+
+    @property
+    def widest(self) -> QualityReport:
+        """The report of the most rows that were checked: all of them, or those of the training set."""
+        return self.all_rows or self
 
 
 def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> None:
@@ -66,29 +73,26 @@ def require_columns(schemas: Sequence[pa.Schema], wanted: Mapping[str, str]) -> 
     _require(checks)
 
 
-def inspect(
-    keys: KeyColumns, missing: Mapping[str, int], spec: DatasetSpec, profile: Profile | None
-) -> QualityReport:
+def inspect(counts: RowCounts, spec: DatasetSpec, profile: Profile | None) -> QualityReport:
     """Return the quality report of a training set. Raises BadDataset with every check that failed.
 
-    `missing` is the number of rows without a value, by feature; `profile` is the champion's, the reference for it.
+    `profile` is the champion's, the reference for the number of missing values.
     """
-    n, frauds = len(keys.fraud), int(keys.fraud.sum())
-    legitimate = float(keys.weight[~keys.fraud].sum())
+    n, frauds, legitimate = counts.rows, counts.frauds, counts.legitimate
     pix = frauds + legitimate
     quality = QualityReport(
         rows=n,
-        payees=keys.payees,
+        payees=counts.payees,
         frauds=frauds,
         fraud_share=frauds / pix if n else 0.0,
         sampled=(n - frauds) / legitimate if legitimate else 1.0,
-        first_at=int(keys.initiated_at[0]) if n else None,
-        last_at=int(keys.initiated_at[-1]) if n else None,
-        missing={name: count / n if n else 0.0 for name, count in missing.items()},
+        first_at=counts.first_at,
+        last_at=counts.last_at,
+        missing={name: count / n if n else 0.0 for name, count in counts.missing.items()},
         checks=[],
-        left_out=[one for one in keys.defects if one.rows],
+        left_out=[one.told() for one in counts.defects if one.rows],
     )
-    checks = [*_of_rows(keys, spec), *_of_shares(quality, spec, profile)]
+    checks = [*_of_rows(counts, spec), *_of_shares(quality, spec, profile)]
     _require(checks)
     return msgspec.structs.replace(quality, checks=checks)
 
@@ -100,15 +104,15 @@ def _require(checks: list[QualityCheck]) -> None:
         raise BadDataset("\n".join(["the training set fails its quality checks:", *failed]))
 
 
-def _of_rows(keys: KeyColumns, spec: DatasetSpec) -> Iterator[QualityCheck]:
-    n, frauds = len(keys.fraud), int(keys.fraud.sum())
+def _of_rows(counts: RowCounts, spec: DatasetSpec) -> Iterator[QualityCheck]:
+    n, frauds, payees = counts.rows, counts.frauds, counts.payees
     yield QualityCheck("read", True, f"{frauds} frauds, {n - frauds} legitimate")
-    yield QualityCheck("sides", True, f"{n - keys.payees} rows of the payer's side, {keys.payees} of the payee's")
-    rows, bad_frauds = (sum(getattr(one, name) for one in keys.defects) for name in ("rows", "frauds"))
-    few = _is_few(rows, keys.read, spec) and _is_few(bad_frauds, keys.frauds_read, spec)
-    for one in keys.defects:
-        yield QualityCheck(one.name, few or not one.rows, one.text)
-    text = f"{rows} of {keys.read} rows and {bad_frauds} of {keys.frauds_read} frauds are left out"
+    yield QualityCheck("sides", True, f"{n - payees} rows of the payer's side, {payees} of the payee's")
+    rows, bad_frauds = (sum(getattr(one, name) for one in counts.defects) for name in ("rows", "frauds"))
+    few = _is_few(rows, counts.read, spec) and _is_few(bad_frauds, counts.frauds_read, spec)
+    for one in counts.defects:
+        yield QualityCheck(one.name, few or not one.rows, one.told().text)
+    text = f"{rows} of {counts.read} rows and {bad_frauds} of {counts.frauds_read} frauds are left out"
     yield QualityCheck("left out", few, f"{text}; {spec.left_out_max:.1%} of either may be")
 
 

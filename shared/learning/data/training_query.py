@@ -92,6 +92,11 @@ class TrainingQuery(Struct, frozen=True):
         return f"{matured} AND initiated_at > TIMESTAMP_SUB({until}, INTERVAL {round(24 * self.window_days)} HOUR)"
 
 
+def every(table: str, names: Sequence[str]) -> str:
+    """Return the SQL of all rows of a table of all rows, as they are: those with a bad sampling rate among them."""
+    return f"SELECT {_columns(names, 'hop')}, {RATE} FROM {table}"  # noqa: S608 (names of our own)
+
+
 def sampled(table: str, names: Sequence[str], legitimate: int) -> str:
     """Return the SQL that takes those of `TrainingQuery.rows` from a table of all rows.
 

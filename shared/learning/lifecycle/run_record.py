@@ -199,7 +199,7 @@ def _card(judged: JudgedRun) -> CardFacts:
         provenance=run.provenance,
         unlabelled=run.data.quality.unlabelled,
         representation=run.data.quality.representation,
-        findings=[check.text for check in run.data.quality.checks],
+        findings=[check.text for check in run.data.quality.widest.checks],
         trained_age_days=judged.serving.manifest.metrics[TRAINED_AGE],
         refit=f"It {judged.refit.summary()}." if judged.refit else "",
         periods=[_period(_PURPOSES[name], part, run.data) for name, part in run.split._asdict().items()],

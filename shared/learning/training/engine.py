@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.learning.config import AllRowsCandidate
-from shared.learning.data.dataset import sampled_by_tables
+from shared.learning.data.dataset import SampledRows, sampled_by_tables
 from shared.learning.data.label_chance import LabelRates
 from shared.learning.data.training_query import TrainingQuery
 from shared.learning.training.evaluation import Evaluate, FoldData, evaluate_here
@@ -55,7 +55,7 @@ class TrainingEngine(Protocol):
 
     def sample(
         self, exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
-    ) -> Sequence[Path]:
+    ) -> SampledRows:
         """Take a sample, as `shared.learning.data.dataset.SampleRows`."""
         ...
 
@@ -71,7 +71,7 @@ class LocalTraining:
 
     def sample(
         self, exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
-    ) -> Sequence[Path]:
+    ) -> SampledRows:
         """Let BigQuery take the sample. Raises Unavailable, Misconfigured."""
         return sampled_by_tables(exports, query, names, legitimate, folder)
 

@@ -16,14 +16,17 @@ import pytest
 from shared.adapters.memory.learning import MemoryExports
 from shared.adapters.spark.training import SparkTraining
 from shared.contract.event import micros
+from shared.contract.rows import FEATURE_PREFIX
 from shared.errors import Misconfigured
-from shared.features.catalogue import FEATURE_NAMES
+from shared.features.catalogue import FEATURE_NAMES, FEATURES
 from shared.learning.config import AllRowsCandidate, CandidateSpec
-from shared.learning.data.dataset import Dataset, read_parquet
+from shared.learning.data.dataset import Dataset, read_parquet, row_counts, usable_rows
 from shared.learning.data.label_chance import LabelRates
+from shared.learning.data.quality import inspect
+from shared.learning.data.row_counts import RowCounts
 from shared.learning.data.training_query import LOT, TrainingQuery
 from shared.learning.data.training_sample import MILLION
-from shared.learning.errors import CannotContinue, FitFailed
+from shared.learning.errors import BadDataset, CannotContinue, FitFailed
 from shared.learning.lifecycle.retraining import retrain
 from shared.learning.training.engine import AllRows
 from shared.learning.training.evaluation import evaluate_here
@@ -79,8 +82,8 @@ class Sampled(NamedTuple):
 def sampled(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sampled:
     folder = tmp_path_factory.mktemp("sampled")
     engine, query = training(spark, tmp_path_factory.mktemp("work")), TrainingQuery("p", "pix", 0, AS_OF)
-    files = engine.sample(MemoryExports(all_rows(), 3), query, NAMES, RATE, folder)
-    return Sampled(engine, read_parquet(files, NAMES, LATEST, QUICK.dataset, None, LabelRates()))
+    taken = engine.sample(MemoryExports(all_rows(), 3), query, NAMES, RATE, folder)
+    return Sampled(engine, read_parquet(taken.files, NAMES, LATEST, QUICK.dataset, None, LabelRates()))
 
 
 def by_hand(table: pa.Table, file: Path) -> Dataset:
@@ -98,6 +101,51 @@ def test_the_sample_is_the_same_row_for_row(sampled: Sampled, tmp_path: Path) ->
     assert sampled.data.content_hash == expected.content_hash
     assert 1_000 < len(expected) < 3_000
     assert set(expected.weight) == {1.0, 2.5}
+
+
+def spoilt(table: pa.Table, share: float) -> pa.Table:
+    """Return examples of which some that the sample leaves out are bad: a share by amount, three otherwise."""
+    legitimate = (table["verdict"].to_numpy() != "FRAUD") & table["policy_decision"].is_null().to_numpy()
+    out = np.flatnonzero(legitimate & (table[LOT].to_numpy() > RATE))
+    amounts = table["amount"].to_numpy().copy()
+    amounts[out[: round(share * len(table))]] = -1.0
+    flag = FEATURE_PREFIX + next(each.name for each in FEATURES[:16] if each.unit == "flag")
+    values = table[flag].to_numpy().copy()
+    values[out[-2:]] = -np.inf, -4.0
+    for name, changed in (("amount", amounts), (flag, values)):
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(changed))
+    return pa.concat_tables([table, table.slice(int(out[-3]), 1)])
+
+
+def counted(spark: SparkSession, rows: pa.Table, folder: Path) -> RowCounts:
+    """Return the counts of all rows that Spark made, after a comparison with those of one machine."""
+    for name in ("work", "sample"):
+        (folder / name).mkdir()
+    query = TrainingQuery("p", "pix", 0, AS_OF)
+    taken = training(spark, folder / "work").sample(MemoryExports(rows, 3), query, NAMES, RATE, folder / "sample")
+    read_parquet(taken.files, NAMES, LATEST, QUICK.dataset, None, LabelRates())
+    pq.write_table(rows, folder / "rows")
+    here = row_counts(*usable_rows([folder / "rows"], NAMES, LATEST), NAMES)
+    assert taken.every is not None
+    assert taken.every.legitimate == pytest.approx(here.legitimate)
+    assert msgspec.structs.replace(taken.every, legitimate=here.legitimate) == here
+    return taken.every
+
+
+def test_all_rows_are_counted_as_one_machine_counts_them(spark: SparkSession, tmp_path: Path) -> None:
+    found = counted(spark, spoilt(all_rows(), 0.005), tmp_path)
+    assert {each.name: each.rows for each in found.defects if each.rows} == {
+        "amounts": 20,
+        "duplicates": 2,
+        "ranges": 2,
+    }
+    assert inspect(found, QUICK.dataset, None).rows == 4_001 - 24
+
+
+def test_bad_rows_that_the_sample_leaves_out_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    found = counted(spark, spoilt(all_rows(), 0.02), tmp_path)
+    with pytest.raises(BadDataset, match="amounts: 80 rows have an amount"):
+        inspect(found, QUICK.dataset, None)
 
 
 def test_the_leaderboard_is_the_same(spark: SparkSession, tmp_path: Path) -> None:
@@ -155,4 +203,6 @@ def test_the_gate_judges_a_model_of_all_rows(spark: SparkSession, tmp_path: Path
     settings = msgspec.structs.replace(QUICK, candidates=[hopeless], search=once, all_rows=[BOOSTED])
     outcome = retrain(services, settings, request("never"), silent)
     assert (outcome.outcome, outcome.candidate) == ("PUBLISHED", "spark-boosting")
+    [report] = filter(None, bench.runs.reports.values())
+    assert msgspec.json.decode(report.documents["quality.json"])["all_rows"]["rows"] == 6_000
     assert f"models/{outcome.version}/reasons.onnx" in bench.blobs.objects

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,11 +18,23 @@ from shared.errors import Misconfigured
 from shared.features.catalogue import FEATURE_NAMES
 from shared.learning.config import SplitSpec
 from shared.learning.data import dataset
-from shared.learning.data.dataset import Dataset, TrainingSource, read_parquet
-from shared.learning.data.label_chance import LabelRates
+from shared.learning.data.dataset import (
+    Dataset,
+    SampledRows,
+    SampleRows,
+    TrainingSource,
+    read_parquet,
+    row_counts,
+    sampled_by_tables,
+    usable_rows,
+)
+from shared.learning.data.label_chance import LabelRates, Representation
+from shared.learning.data.row_counts import RowCounts
 from shared.learning.data.split import DAY, folds, split_in_time
-from shared.learning.data.training_query import SEGMENT_FACTS
+from shared.learning.data.training_query import SEGMENT_FACTS, TrainingQuery
+from shared.learning.errors import BadDataset
 from shared.learning.judging.bootstrap import time_blocks
+from shared.ports import RowExports
 from tests.unit.learning.data.tables import LATEST, SPEC, changed, on_both_sides, put, read
 from tests.unit.learning.synthetic import AS_OF, START, examples
 
@@ -136,7 +150,7 @@ class RecordedSource:
         self.counted = {"rows": labels, "labels": labels, "kept": frauds, "first_at": START}
         self.folder = folder
 
-    def read(self, maturity_days: float = 0) -> Dataset:
+    def read(self, maturity_days: float = 0, sample: SampleRows = sampled_by_tables) -> Dataset:
         source = TrainingSource(
             self,
             MemoryQueries(lambda sql, _: [] if "AS reason" in sql else [self.counted]),
@@ -144,11 +158,33 @@ class RecordedSource:
             "pix",
             maturity_days,
         )
-        return dataset.read(source, AS_OF, FEATURE_NAMES, SPEC, None)
+        return dataset.read(source, AS_OF, FEATURE_NAMES, SPEC, None, sample)
 
     def export(self, sql: str, folder: Path) -> list[Path]:
         self.sql = sql
         return self.exports.export(sql, folder)
+
+
+def test_counts_of_all_rows_are_reported_and_refused_beside_the_sample(tmp_path: Path) -> None:
+    every = read(examples(400), tmp_path / "all").quality
+    keys, matrix = usable_rows(sorted((tmp_path / "all").iterdir()), FEATURE_NAMES, LATEST)
+    counts = row_counts(keys, matrix, FEATURE_NAMES)
+    recorded = RecordedSource(200, 10, tmp_path)
+
+    def taken(found: RowCounts) -> Dataset:
+        def sample(
+            exports: RowExports, query: TrainingQuery, names: Sequence[str], legitimate: int, folder: Path
+        ) -> SampledRows:
+            return SampledRows(exports.export(query.rows(names, legitimate), folder), found)
+
+        return recorded.read(sample=sample)
+
+    quality = taken(counts).quality
+    assert quality.all_rows == quality.widest == msgspec.structs.replace(every, representation=Representation())
+    assert (quality.rows, every.rows) == (200, 400)
+    amounts = [msgspec.structs.replace(each, rows=9) if each.name == "amounts" else each for each in counts.defects]
+    with pytest.raises(BadDataset, match="amounts: 9 rows"):
+        taken(msgspec.structs.replace(counts, defects=amounts))
 
 
 def test_only_a_table_above_rows_max_is_sampled(tmp_path: Path) -> None:

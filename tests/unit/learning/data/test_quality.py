@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from shared.contract.rows import FEATURE_PREFIX
 from shared.features.catalogue import FEATURE_NAMES, FEATURES
+from shared.learning.data.dataset import row_counts, usable_rows
 from shared.learning.data.profile import ColumnProfile, Profile
+from shared.learning.data.row_counts import added
 from shared.learning.errors import BadDataset
-from tests.unit.learning.data.tables import changed, put, read
+from tests.unit.learning.data.tables import LATEST, changed, put, read
 from tests.unit.learning.synthetic import AS_OF, examples
 
 Change = Callable[[pa.Table], pa.Table]
@@ -143,3 +148,36 @@ def test_report_keeps_all_checks(tmp_path: Path) -> None:
     assert {"read", "classes", "duplicates", "time", "amounts", "ranges", "left out", "frauds", "missing"} <= {
         check.name for check in quality.checks
     }
+
+
+def _spoilt(table: pa.Table) -> pa.Table:
+    """Return rows with each kind of defect, of which the two with a feature out of range differ."""
+    flag, count = FEATURE_PREFIX + FLAG, FEATURE_PREFIX + COUNT
+    for name, row, value in (("amount", 2, -1.0), ("verdict", 8, None), ("end_to_end_id", 11, None)):
+        table = changed(table, name, row, value)
+    for name, row, value in ((flag, 20, 7.0), (count, 21, -9.0), (count, 22, np.inf)):
+        table = changed(table, name, row, value)
+    return _repeated(table)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7])
+def test_counts_of_parts_that_have_all_rows_of_their_pix_are_those_of_the_whole(parts: int, tmp_path: Path) -> None:
+    table = _spoilt(examples(1_200))
+    of = np.array([zlib.crc32((id_ or "").encode()) % parts for id_ in table["end_to_end_id"].to_pylist()])
+    pq.write_table(table, tmp_path / "whole")
+    every = []
+    for number in range(parts):
+        pq.write_table(table.filter(pa.array(of == number)), tmp_path / f"{number}")
+        every.append(row_counts(*usable_rows([tmp_path / f"{number}"], FEATURE_NAMES, LATEST), FEATURE_NAMES))
+    whole = row_counts(*usable_rows([tmp_path / "whole"], FEATURE_NAMES, LATEST), FEATURE_NAMES)
+    found = added(every)
+    assert found.legitimate == pytest.approx(whole.legitimate)
+    assert msgspec.structs.replace(found, legitimate=whole.legitimate) == whole
+    assert {each.name: each.rows for each in found.defects if each.rows} == {
+        "classes": 1,
+        "keys": 1,
+        "amounts": 1,
+        "duplicates": 2,
+        "ranges": 3,
+    }
+    assert any(f"{COUNT} (count) -9 to inf" in each.told().text for each in found.defects)
