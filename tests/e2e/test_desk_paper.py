@@ -9,11 +9,11 @@ import pytest
 
 from shared.contract.event import micros
 from shared.contract.rows import ReviewRow, SuspicionRow
+from shared.contract.suspicion import Suspicion
 from shared.desk.notes import NOTE_MAX
 from shared.desk.packet.account import AccountPacket
 from shared.desk.packet.render import account_html
 from shared.desk.records import Payment
-from shared.desk.suspicions import Suspicion
 from tests.unit.desk.world import NOW, World, held
 
 pytest.importorskip("playwright", reason="Playwright is not installed")

@@ -207,9 +207,9 @@ class Bank:
         store: Store,
         outcomes: str,
         history: SharedHistory | None = None,
-        register: MemorySuspicions | None = None,
         remembered: float = CLAIM_SECONDS,
         keeping: SharedHistory | None = None,
+        register: MemorySuspicions | None = None,
     ) -> None:
         """`history` keeps lives for `remembered` seconds at least; jobs use `keeping`, which keeps them longer."""
         self.store, self.published = store, outcomes == "published"

@@ -35,7 +35,7 @@ class Forgetful(MemoryHistoryAdapter):
 
     def keep_claims_alone(self) -> None:
         """Be as a store that was lost and filled again."""
-        self._lives.update({id_: stored_life(["PAYER"]) for id_ in self._lives})
+        self._lives.update({id_: bytearray(stored_life(["PAYER"])) for id_ in self._lives})
 
 
 @pytest.fixture
